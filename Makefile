@@ -1,0 +1,47 @@
+# One task runner: `make demo` and `make test` do all their own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := src tests training benchmarks
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench docs clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(STAMP)  ## virtual environment with pinned dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setup: installing pinned dependencies into $(VENV) (about a minute)" >&2
+	@$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (offline, about 3 minutes)
+	@$(BIN)/skillmesh demo
+
+test: setup lint  ## lint, types, layers and the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup  ## rewrite the sources in the project's style
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+bench: setup  ## speed as ratios measured side by side in one run
+	@$(BIN)/python -m benchmarks.run
+
+docs: setup  ## regenerate docs/cli.md from the commands themselves
+	@$(BIN)/python -m skillmesh.cli.reference docs/cli.md
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache build dist

@@ -1,0 +1,93 @@
+"""`skillmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skillmesh.cli.command import command
+from skillmesh.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    SeedOption,
+)
+from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "evaluate",
+        "skillmesh evaluate tasks/",
+        "skillmesh evaluate tasks/ --only flowers,birds --method maha --json",
+    )(evaluate)
+
+
+def evaluate(
+    tasks_dir: Annotated[Path, typer.Argument(help="Folder with one folder or archive per task.")],
+    only: Annotated[
+        str | None, typer.Option("--only", help="Comma-separated names of tasks.")
+    ] = None,
+    method: MethodOption = None,
+    backbone: BackboneOption = None,
+    seed: SeedOption = 0,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write an HTML report to this file.")
+    ] = None,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Learn every task of a folder, then answer for all their test images without an oracle.
+
+    The skills go to a bank of their own under the agent's home: the agent's own bank is never
+    touched. Interrupt it at any moment: the next run goes on where this one stopped.
+
+    mapper: right task. oracle: right class, given the task. final: mapper, then head (the
+    paper's way). direct: best of all classes of all tasks. Means are unweighted over tasks.
+    """
+    from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+
+    names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
+    options = EvaluateOptions(
+        tasks_dir, only=names, method=method, backbone=backbone, seed=seed, home=home, device=device
+    )
+    with progress_bar("evaluating") as progress:
+        document = run_evaluate(options, progress=progress)
+    if report is not None:
+        from skillmesh.experiments.report import write_report
+
+        note(f"report: {write_report(document, report)}")
+    if json_output:
+        emit(document)
+    else:
+        _show(document)
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    say(f"method {document['method']}, backbone {plain(document['backbone'])}, no task oracle")
+    rows = [_row(entry["name"], entry) for entry in document["tasks"]]
+    rows.append(_row("mean", document["mean"]))
+    say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))
+    wall = document["wall_s"]
+    say(
+        f"seconds: latents {wall['latents']:.1f}, learn {wall['learn']:.1f}, "
+        f"predict {wall['predict']:.1f}; learning cost "
+        f"{document['cost']['learn_macs'] / 1e12:.2f} TMAC, "
+        f"{document['cost']['backbone_passes']:.2f} backbone passes"
+    )
+
+
+def _row(name: str, entry: Mapping[str, Any]) -> list[str]:
+    shares = [percent(entry[key]) for key in ("mapper", "oracle", "final", "direct")]
+    counts = [str(entry.get("classes", "")), str(entry.get("test_images", ""))]
+    return [plain(name), *counts, *shares, size(int(entry["skill_bytes"]))]

@@ -1,0 +1,104 @@
+"""`skillmesh learn`: one folder of images becomes one skill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skillmesh.cli.command import command
+from skillmesh.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    SeedOption,
+)
+from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size
+from skillmesh.errors import EXIT_SKIPPED
+
+if TYPE_CHECKING:
+    from skillmesh.agent import LearnResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "learn",
+        "skillmesh learn photos/screws",
+        "skillmesh learn birds.tar --name birds --method maha --json",
+    )(learn)
+
+
+def learn(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="root/<class>/*, root/{train,val,test}/<class>/*, a .tar or .zip of one, or a CSV.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the task.", show_default=False)
+    ] = None,
+    method: MethodOption = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            help="Anchors of further methods to carry in the same skill.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: BackboneOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the skill of this name.")
+    ] = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Learn one task from a folder of images and save it as a skill.
+
+    One backbone pass over the training and validation images. Test images are never read. A
+    task that this agent already learned is refused unless --replace is given.
+    """
+    from skillmesh.agent import Agent
+
+    agent = Agent(home, backbone=backbone, device=device)
+    with progress_bar("learning") as progress:
+        result = agent.learn(
+            path,
+            name=name,
+            method=method,
+            also=tuple(also or ()),
+            replace=replace,
+            seed=seed,
+            progress=progress,
+            on_understood=None if json_output else note,
+        )
+    if json_output:
+        emit(result.to_json())
+    else:
+        _show(result)
+    if result.skipped:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _show(result: LearnResult) -> None:
+    if result.skipped:
+        say(f"{result.skipped} unreadable images skipped:")
+        for line in result.skipped_reasons[:5]:
+            say(f"  {plain(line)}")
+    for warning in result.warnings:
+        say(f"warning: {plain(warning)}")
+    images_per_s = result.n_images / max(result.wall_s, 1e-9)
+    say(
+        f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
+        f"right on validation images: {percent(result.validation_accuracy)}"
+    )
+    say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")

@@ -1,0 +1,54 @@
+"""The application: every command, `--version`, shell completion."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skillmesh.cli import (
+    backbone,
+    demo,
+    doctor,
+    evaluate,
+    learn,
+    predict,
+    skills,
+    status,
+    up,
+)
+from skillmesh.cli.command import application
+from skillmesh.version import __version__
+
+app = application(
+    "Lifelong-learning agents that teach each other.\n\n\b\n"
+    "Examples:\n"
+    "  skillmesh learn photos/screws       # one folder per class\n"
+    "  skillmesh up --listen 0.0.0.0:7447  # share what was learned\n"
+    "  skillmesh predict part.jpg          # any image of any task\n"
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"skillmesh {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _application(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+for _module in (learn, predict, evaluate, skills, backbone, up, status, demo, doctor):
+    _module.register(app)
+
+
+def run() -> None:
+    """Entry point of the `skillmesh` script."""
+    app(prog_name="skillmesh")

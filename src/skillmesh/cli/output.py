@@ -1,0 +1,114 @@
+"""Results go to stdout, everything else to stderr.
+
+With `--json`, stdout holds one JSON document and nothing else, so that a program may read it;
+bars are drawn on a terminal only, always on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[int, int], None]
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """Print one JSON document; floats that are not numbers become null."""
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """A result for a person, on stdout."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """A remark for a person, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def plain(text: str) -> str:
+    """Foreign text without control or direction characters, safe to print on a terminal."""
+    return "".join(c if unicodedata.category(c) not in {"Cc", "Cf"} else "?" for c in text)
+
+
+def size(size_bytes: int) -> str:
+    """A number of bytes as people read it, in powers of ten.
+
+    >>> size(17_600), size(512), size(2_500_000)
+    ('17.6 KB', '512 B', '2.5 MB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.1f} KB"
+    return f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction of one as a percentage, a dash where there is none.
+
+    >>> percent(0.8765), percent(None)
+    ('87.7 %', '-')
+    """
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by spaces: the first to the left, the others to the right."""
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join([first, *others]).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *map(line, cells[1:])])
+
+
+@contextmanager
+def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
+    """A bar with rate and time left on a terminal, silence elsewhere.
+
+    Yields:
+        A function (done, total) to call whenever something is done; a smaller `done` than before
+        starts the bar anew.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(label, total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = bars.tasks[0].speed
+            rate = f"{speed:.0f} {unit}/s" if speed else ""
+            bars.update(bar, completed=done, total=total, rate=rate)
+
+        yield update

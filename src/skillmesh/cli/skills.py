@@ -1,0 +1,163 @@
+"""`skillmesh skills`: what the bank holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skillmesh.cli.command import application, command
+from skillmesh.cli.options import HomeOption, JsonOption
+from skillmesh.cli.output import emit, plain, say, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
+SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the application."""
+    group = application("What this agent knows: list, show, remove, export and import skills.")
+    app.add_typer(group, name="skills")
+    command(group, "list", "skillmesh skills list", "skillmesh skills list --json")(list_skills)
+    command(group, "show", "skillmesh skills show screws", "skillmesh skills show 3f9a --json")(
+        show
+    )
+    command(
+        group, "remove", "skillmesh skills remove screws --yes", "skillmesh skills remove 3f9a"
+    )(remove)
+    command(
+        group,
+        "export",
+        "skillmesh skills export screws",
+        "skillmesh skills export screws --output /media/usb/screws.skill",
+    )(export)
+    command(
+        group,
+        "import",
+        "skillmesh skills import /media/usb/screws.skill",
+        "skillmesh skills import *.skill --json",
+    )(import_skills)
+
+
+def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """List the skills of the bank, and why one is not used if so."""
+    from skillmesh.agent import Agent
+
+    agent = Agent(home)
+    skills = agent.skills()
+    if json_output:
+        documents = [skill.to_json() for skill in skills]
+        emit({"schema": "skillmesh.skills/1", "digest": agent.digest(), "skills": documents})
+        return
+    if not skills:
+        say("no skill yet; learn one with: skillmesh learn FOLDER")
+        return
+    header = ["task", "id", "classes", "method", "size", "from", "used"]
+    rows = [
+        [
+            plain(skill.display_name),
+            skill.id[:12],
+            str(skill.n_classes),
+            skill.method,
+            size(skill.size_bytes),
+            plain(skill.alias),
+            "yes" if skill.usable else plain(skill.reason),
+        ]
+        for skill in skills
+    ]
+    say(table(header, rows))
+
+
+def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """Show the card of one skill: what, who, how well, at what cost."""
+    from skillmesh.agent import Agent
+
+    agent = Agent(home)
+    info = agent.find(skill)
+    card = agent.card(info.id)
+    if json_output:
+        emit({"schema": "skillmesh.skill-card/1", "id": info.id, "card": card})
+        return
+    say(f"skill {info.id}")
+    for key, value in card.items():
+        say(f"  {key}: {_readable(value)}")
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        shown = ", ".join(plain(str(item)) for item in value[:12])
+        return shown + (f", ... ({len(value)} in all)" if len(value) > 12 else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{plain(str(k))} {_readable(v)}" for k, v in value.items())
+    return plain(str(value))
+
+
+def remove(
+    skill: SkillArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Remove a skill from this agent only; peers keep theirs and it is not fetched again."""
+    from skillmesh.agent import Agent
+
+    agent = Agent(home)
+    info = agent.find(skill)
+    if not yes and not json_output:
+        typer.confirm(f"remove {plain(info.display_name)} ({info.id[:12]})?", abort=True, err=True)
+    agent.remove(info.id)
+    if json_output:
+        emit({"schema": "skillmesh.removed/1", "id": info.id, "task": info.display_name})
+    else:
+        say(f"removed {plain(info.display_name)} ({info.id[:12]}) from this agent")
+
+
+def export(
+    skill: SkillArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File. Default: TASK.skill.")
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Write a skill to a file that any agent can import: the signed bytes, as they travel."""
+    from skillmesh.agent import Agent
+    from skillmesh.bank.atomic import write_file
+
+    agent = Agent(home)
+    info = agent.find(skill)
+    target = output or Path(f"{info.file_stem}.skill")
+    data = agent.read(info.id)
+    write_file(target, data)
+    if json_output:
+        emit(_exported(info.id, target, len(data)))
+    else:
+        say(f"wrote {target} ({size(len(data))})")
+
+
+def _exported(skill_id: str, target: Path, size_bytes: int) -> Mapping[str, Any]:
+    document = {"id": skill_id, "file": str(target), "size_bytes": size_bytes}
+    return {"schema": "skillmesh.exported/1", **document}
+
+
+def import_skills(
+    files: Annotated[list[Path], typer.Argument(help="Files written by `skills export`.")],
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Check skills from files as if a peer had sent them, and admit them to the bank."""
+    from skillmesh.agent import Agent
+    from skillmesh.bank.atomic import read_file
+
+    agent = Agent(home)
+    saved = [agent.receive(read_file(path)) for path in files]
+    if json_output:
+        rows = [{"id": entry.id, "task": entry.task} for entry in saved]
+        emit({"schema": "skillmesh.imported/1", "skills": rows})
+        return
+    for entry in saved:
+        say(f"saved {plain(entry.task)} ({entry.id[:12]}) from {plain(entry.alias)}")

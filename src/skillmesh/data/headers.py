@@ -1,0 +1,149 @@
+"""What the first bytes of an image file say, read without decoding a pixel.
+
+Pillow warns about some odd files (damaged EXIF, odd animation chunks, huge canvases) through the
+process-wide `warnings` module, which threads cannot silence safely. So these headers are read
+here, and Pillow is never led to the places where it would warn.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF"]
+
+SNIFF_BYTES = 64
+"""How many leading bytes `sniff` and `describe` look at."""
+
+_FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\x01\0", "icon"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+)
+_HEIF_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
+
+
+def sniff(data: bytes) -> ImageFormat | None:
+    """The supported format that the first bytes announce, whatever the file's ending says."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith(b"BM"):
+        return "BMP"
+    return None
+
+
+def describe(data: bytes) -> str:
+    """What a file that is no supported image seems to be, in one or two words."""
+    if not data:
+        return "an empty file"
+    for magic, name in _FOREIGN_MAGIC:
+        if data.startswith(magic):
+            return f"a {name} file, which is not supported"
+    if data[4:8] == b"ftyp":
+        return f"an {_HEIF_BRANDS.get(data[8:12], 'HEIC')} file, which is not supported"
+    head = data[:SNIFF_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"<svg", b"<?xml")):
+        return "an SVG file, which is not supported"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return "text"
+    return "unknown bytes"
+
+
+def canvas(data: bytes, image_format: ImageFormat) -> tuple[int, int] | None:
+    """Width and height of the formats whose Pillow reader allocates before we could ask it.
+
+    Returns:
+        (width, height) in pixels for WebP (canvas) and GIF (screen and first frame together);
+        None for other formats and where the header is damaged.
+    """
+    try:
+        if image_format == "WEBP":
+            return _webp_canvas(data[:30])
+        if image_format == "GIF":
+            return _gif_canvas(data)
+    except (struct.error, IndexError):
+        return None
+    return None
+
+
+def _webp_canvas(head: bytes) -> tuple[int, int] | None:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        width, height = head[24:27], head[27:30]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", head, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _gif_canvas(data: bytes) -> tuple[int, int]:
+    """Screen size, widened by the first frame if that sticks out (Pillow widens it too)."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while data[at] == 0x21:
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    if data[at] != 0x2C:
+        return width, height
+    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
+    return max(width, left + frame_width), max(height, top + frame_height)
+
+
+def without_animation(png: bytes) -> bytes:
+    """A PNG file without its animation chunks, so that only the still image is read."""
+    if b"acTL" not in png:
+        return png
+    kept = [png[:8]]
+    at = 8
+    while at + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        end = at + 12 + length
+        if png[at + 4 : at + 8] not in (b"acTL", b"fcTL", b"fdAT"):
+            kept.append(png[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def exif_orientation(exif: object) -> int:
+    """The EXIF orientation tag, 1 (upright) to 8; 1 if absent or damaged.
+
+    Args:
+        exif: what Pillow stores as `info["exif"]`: TIFF bytes, with or without the "Exif" mark.
+    """
+    if not isinstance(exif, bytes):
+        return 1
+    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (at,) = struct.unpack_from(order + "I", tiff, 4)
+        (entries,) = struct.unpack_from(order + "H", tiff, at)
+        for entry in range(entries):
+            tag, kind, count = struct.unpack_from(order + "HHI", tiff, at + 2 + 12 * entry)
+            if tag == 0x0112 and kind == 3 and count == 1:
+                (value,) = struct.unpack_from(order + "H", tiff, at + 10 + 12 * entry)
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1

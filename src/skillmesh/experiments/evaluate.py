@@ -1,0 +1,177 @@
+"""`skillmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skillmesh.agent import Agent
+from skillmesh.data.latent_cache import LatentCache
+from skillmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
+from skillmesh.errors import DataError
+from skillmesh.experiments.measure import TaskScore, mean_of, measure
+from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
+from skillmesh.training.teacher import Lesson
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate.
+
+    Attributes:
+        tasks_dir: folder with one folder or archive per task.
+        only: names of the tasks to take; all by default.
+        method: task mapper; default the home's.
+        backbone: alias; default the home's.
+        seed: of splits and of what is random.
+        home: the agent's home: its backbones are used, its bank is not touched.
+        device: where the backbone runs.
+    """
+
+    tasks_dir: Path
+    only: Sequence[str] | None = None
+    method: str | None = None
+    backbone: str | None = None
+    seed: int = 0
+    home: Path | None = None
+    device: str = "auto"
+
+
+@dataclass
+class _Clock:
+    """Seconds spent on each part."""
+
+    latents: float = 0.0
+    learn: float = 0.0
+    predict: float = 0.0
+
+
+class _Embedder:
+    """Latents of splits through the cache, with progress over all of them."""
+
+    def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
+        self.agent = agent
+        self.cache = LatentCache(agent.home.cache / "latents")
+        self.total = total
+        self.done = 0
+        self.computed = 0
+        self.progress = progress
+
+    def __call__(self, task: Task, split: Split) -> LabelledLatents:
+        def report(count: int, _of: int) -> None:
+            if self.progress is not None:
+                self.progress(self.done + count, self.total)
+
+        embedded = embed_cached(self.agent.backbone, split.images, self.cache, progress=report)
+        check_failed(len(embedded.failed), len(split.images), task.name)
+        if not embedded.from_cache:
+            self.computed += len(split.images)
+        self.done += len(split.images)
+        report(0, 0)
+        return labelled(split, embedded)
+
+
+def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Learn every task, then answer for all test images of all tasks without an oracle.
+
+    Latents of single images are kept in the home's cache, so that an interrupted run goes on
+    where it stopped and another method needs no second backbone pass.
+
+    Args:
+        options: what to evaluate.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The document of schema `skillmesh.evaluate/1`.
+
+    Raises:
+        DataError: a task cannot be read, or one has no test images.
+    """
+    started_s = time.perf_counter()
+    paths = find_tasks(options.tasks_dir, options.only)
+    tasks = [read_task(path, seed=options.seed) for path in paths]
+    _check_tests(tasks)
+    with tempfile.TemporaryDirectory(prefix="skillmesh-evaluate-") as folder:
+        agent = Agent(
+            options.home,
+            backbone=options.backbone,
+            mapper=options.method,
+            device=options.device,
+            bank=Path(folder) / "bank",
+        )
+        total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
+        embed = _Embedder(agent, total, progress)
+        clock = _Clock()
+        learn_macs = sum(_learn(agent, task, embed, clock, options.seed) for task in tasks)
+        scores = _measure(agent, tasks, embed, clock)
+        images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
+        return {
+            "schema": "skillmesh.evaluate/1",
+            "method": agent.method,
+            "backbone": agent.backbone.name,
+            "fingerprint": agent.backbone.fingerprint,
+            "seed": options.seed,
+            "tasks": [score.to_json() for score in scores],
+            "mean": mean_of(scores),
+            "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
+            "cost": {
+                "learn_macs": int(learn_macs),
+                "backbone_passes": learn_macs / (agent.backbone.macs_per_image * images),
+            },
+            "wall_s": {
+                "latents": round(clock.latents, 3),
+                "learn": round(clock.learn, 3),
+                "predict": round(clock.predict, 3),
+                "total": round(time.perf_counter() - started_s, 3),
+            },
+            "images_embedded": embed.computed,
+            "images_from_cache": embed.done - embed.computed,
+        }
+
+
+def _check_tests(tasks: Sequence[Task]) -> None:
+    without = [task.name for task in tasks if not task.test.images]
+    if without:
+        raise DataError(
+            f"expected test images in every task, found none in {', '.join(without[:3])}; "
+            "add a test folder, or leave train/ out and one is split off"
+        )
+
+
+def _learn(agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int) -> int:
+    """Learn one task; MACs counted."""
+    before_s = time.perf_counter()
+    train, validation = embed(task, task.train), embed(task, task.validation)
+    clock.latents += time.perf_counter() - before_s
+    before_s = time.perf_counter()
+    lesson = Lesson(
+        task=task.name,
+        classes=task.classes,
+        method=agent.method,
+        seed=seed,
+        created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
+        started_s=before_s,
+        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
+        warnings=task.warnings,
+    )
+    _, skill = agent.save(lesson, train, validation)
+    clock.learn += time.perf_counter() - before_s
+    return skill.card.cost_macs
+
+
+def _measure(
+    agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
+) -> list[TaskScore]:
+    before_s = time.perf_counter()
+    tests = {task.name: embed(task, task.test) for task in tasks}
+    scores = measure(agent, {task.name: task.classes for task in tasks}, tests)
+    clock.predict += time.perf_counter() - before_s
+    return scores

@@ -1,0 +1,149 @@
+"""The agents of the demo as child processes, which always end with their parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from skillmesh.errors import NetworkError, SkillmeshError
+
+_STOP_TIMEOUT_S = 15.0
+
+
+class AgentProcess:
+    """One `skillmesh up` with a home of its own.
+
+    Args:
+        name: for messages.
+        home: folder of the agent.
+        join: endpoints of other agents.
+        learn: tasks to learn, one after another.
+        backbone: alias, or None for the default.
+        seed: of splits and of what is random.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        *,
+        join: Sequence[str] = (),
+        learn: Sequence[Path] = (),
+        backbone: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.name = name
+        self.home = home
+        arguments = ["up", "--json", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
+        arguments += [part for endpoint in join for part in ("--join", endpoint)]
+        arguments += [part for path in learn for part in ("--learn", str(path))]
+        arguments += ["--seed", str(seed)]
+        if backbone is not None:
+            arguments += ["--backbone", backbone]
+        self._errors = (home.parent / f"{name}.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "skillmesh", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            stdin=subprocess.DEVNULL,
+            env=child_environment(),
+        )
+        self.events: list[dict[str, Any]] = []
+        self._arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
+        self._reader.start()
+        self.killed = False
+
+    def wait_for(
+        self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
+    ) -> dict[str, Any]:
+        """Wait for an event, past ones included.
+
+        Args:
+            wanted: says whether an event is the one.
+            what: for the message of a time-out.
+            deadline_s: of `time.monotonic()`.
+
+        Raises:
+            SkillmeshError: the process ended.
+            NetworkError: the deadline passed.
+        """
+        seen = 0
+        while True:
+            for event in self.events[seen:]:
+                if wanted(event):
+                    return event
+            seen = len(self.events)
+            self._receive(what, deadline_s)
+
+    def last(self, kind: str) -> dict[str, Any] | None:
+        """The latest event of a kind that was read so far."""
+        self._drain()
+        found = [event for event in self.events if event["event"] == kind]
+        return found[-1] if found else None
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, nothing flushed."""
+        self.killed = True
+        self._process.kill()
+        self._finish()
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL if it does not end; may be called twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._process.wait()
+        self._reader.join(_STOP_TIMEOUT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._errors.close()
+        self._drain()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                self._arrived.put(json.loads(line))
+            except ValueError:
+                # A line that a kill cut off.
+                continue
+
+    def _drain(self) -> None:
+        while not self._arrived.empty():
+            self.events.append(self._arrived.get())
+
+    def _receive(self, what: str, deadline_s: float) -> None:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise NetworkError(f"{self.name}: expected {what} in time; see {self._errors.name}")
+        try:
+            self.events.append(self._arrived.get(timeout=min(left_s, 0.5)))
+        except queue.Empty:
+            if self._process.poll() is not None and self._arrived.empty():
+                tail = self.log_tail()
+                raise SkillmeshError(f"{self.name} ended before {what}: {tail}") from None
+
+    def log_tail(self) -> str:
+        """The last lines of what the process wrote to stderr."""
+        text = Path(self._errors.name).read_text(encoding="utf-8", errors="replace")
+        return " | ".join(text.strip().splitlines()[-5:]) or "no message"
+
+
+def child_environment() -> dict[str, str]:
+    """One thread per process: several share the cores, and waiting in turns would cost more."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,139 @@
+"""The task anchor: the small summary of one task in latent space that travels with its skill."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+import numpy as np
+
+AnchorType = TypeVar("AnchorType", bound="TaskAnchor")
+
+_DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16, "U32": np.uint32}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a tensor looks like on the wire.
+
+    Attributes:
+        dtype: as safetensors calls it: "F32", "F16", "I8", "U16", "U32".
+        shape: numbers, or letters that mean the same number everywhere in one anchor: C classes,
+            D latent size, K clusters, R directions, S samples.
+    """
+
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class TaskAnchor(ABC):
+    """What one task looks like in latent space; frozen, made of named arrays.
+
+    Law: `type(a).from_tensors(a.tensors(), a.n_classes).tensors()` holds the same bytes.
+    """
+
+    kind: ClassVar[str]
+    latent: ClassVar[Literal["last", "multi"]]
+    tensor_specs: ClassVar[Mapping[str, TensorSpec]]
+
+    @property
+    @abstractmethod
+    def n_classes(self) -> int:
+        """C."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """D."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays that travel, by name."""
+
+    @abstractmethod
+    def familiarity(self, latents: np.ndarray) -> np.ndarray:
+        """How much images resemble this task, judged by this anchor alone.
+
+        Unlike a mapper's scores it does not change when other tasks arrive, so the teacher can
+        measure on validation images what is usual (`typicality.calibrate`).
+
+        Args:
+            latents: (N, D) float32.
+
+        Returns:
+            (N,) float64, higher is more alike; the unit differs from anchor to anchor.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(
+        cls: type[AnchorType], tensors: Mapping[str, np.ndarray], n_classes: int
+    ) -> AnchorType:
+        """Build an anchor from a stranger's arrays.
+
+        Raises:
+            ValueError: a name, type, shape or value that no honest teacher makes.
+        """
+
+
+def check_tensors(
+    specs: Mapping[str, TensorSpec], tensors: Mapping[str, np.ndarray], n_classes: int
+) -> None:
+    """Compare arrays with their specifications.
+
+    Raises:
+        ValueError: names, types or shapes differ, an array is empty, or a number is not finite.
+    """
+    if set(tensors) != set(specs):
+        raise ValueError(f"expected tensors {sorted(specs)}, got {sorted(tensors)}")
+    sizes: dict[str, int] = {"C": n_classes}
+    for name, spec in specs.items():
+        array = tensors[name]
+        if array.dtype != _DTYPES[spec.dtype] or array.ndim != len(spec.shape):
+            raise ValueError(
+                f"tensor {name!r}: expected {spec.dtype} of {len(spec.shape)} axes, got "
+                f"{array.dtype} of {array.ndim}"
+            )
+        for letter, size in zip(spec.shape, array.shape, strict=True):
+            expected = letter if isinstance(letter, int) else sizes.setdefault(str(letter), size)
+            if size != expected or size == 0:
+                raise ValueError(f"tensor {name!r}: expected {letter} = {expected}, got {size}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"expected finite numbers in tensor {name!r}, got NaN or infinity")
+
+
+def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
+    """Accept latents that can be computed with.
+
+    Raises:
+        ValueError: not a finite (N, D) array with at least one image, or another D.
+    """
+    if latents.ndim != 2 or latents.size == 0:
+        raise ValueError(f"expected latents (N, D) of at least one image, got {latents.shape}")
+    if dim is not None and latents.shape[1] != dim:
+        raise ValueError(
+            f"expected latents of size {dim}, got {latents.shape[1]}; they were made with another "
+            "backbone, embed the images again"
+        )
+    if not np.isfinite(latents).all():
+        raise ValueError("expected finite latents, got NaN or infinity; embed the images again")
+
+
+def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
+    """Accept labels of which every class has an image.
+
+    Raises:
+        ValueError: another number of labels than images, or a class that does not occur.
+    """
+    if labels.shape != (n_images,):
+        raise ValueError(f"expected {n_images} labels, one per image, got shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise ValueError(f"expected labels from 0 to {n_classes - 1}, got {labels.max()}")
+    missing = int((np.bincount(labels, minlength=n_classes) == 0).sum())
+    if missing:
+        raise ValueError(
+            f"expected at least one image of each of {n_classes} classes, {missing} have none; "
+            "leave those classes out"
+        )

@@ -1,0 +1,50 @@
+"""A linear head in closed form: class-balanced ridge regression on one-hot labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+RIDGE = 0.3
+"""Penalty, as a share of the mean squared length of centred latents. Chosen on the validation
+images of 36 real tasks: 0.2 to 0.5 do equally well, and no better is found per task."""
+
+
+def fit_ridge(
+    latents: np.ndarray, labels: np.ndarray, n_classes: int, *, ridge: float = RIDGE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regress one-hot labels on latents; every class has the same total weight.
+
+    Solved with the smaller of the two Gram matrices: (N, N) or (D, D).
+
+    Args:
+        latents: (N, D) float32.
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+        ridge: penalty relative to the mean squared length of centred latents.
+
+    Returns:
+        Weights (C, D), the point `centre` (D,) and values (C,) there, float64; a class scores
+        `values + weights @ (x - centre)`.
+    """
+    x = torch.from_numpy(latents.astype(np.float64))
+    y = torch.from_numpy(labels)
+    one_hot = torch.nn.functional.one_hot(y, n_classes).double()  # (N, C)
+    share = (1.0 / (n_classes * one_hot.sum(0)))[y]  # (N,) weights that sum to 1
+    centre, values = share @ x, share @ one_hot
+    roots = share.sqrt()[:, None]
+    x, target = (x - centre) * roots, (one_hot - values) * roots
+    n, dim = x.shape
+    gram = x @ x.T if n <= dim else x.T @ x
+    # With constant latents nothing can be told apart: the tiny term makes all weights zero.
+    gram.diagonal().add_(ridge * float(gram.diagonal().sum()) / n + 1e-12)
+    factor = torch.linalg.cholesky(gram)
+    if n <= dim:
+        weights = torch.cholesky_solve(target, factor).T @ x
+    else:
+        weights = torch.cholesky_solve(x.T @ target, factor).T
+    return (
+        np.asarray(weights.contiguous().numpy()),
+        np.asarray(centre.numpy()),
+        np.asarray(values.numpy()),
+    )

@@ -1,0 +1,19 @@
+"""Images to latents, and latents to classes of one task.
+
+The code in the order of use:
+
+- `registry`: the backbones of a home by alias; adding, loading, carrying them.
+- `build`: files -> `Backbone`: the embedded one of the package, those that a home stores.
+- `recipe`: how a side-loaded backbone is built again; checked, it may come from a stranger.
+- `embedded`: the network inside the package.
+- `timm_net`: any timm network as a backbone, its taps found by rule; `timm_weights`: its weights;
+  `torchvision_shim`: makes timm importable where torchvision does not fit torch.
+- `folding`: batch norms folded into the convolutions before them.
+- `forward`: pixels -> pooled taps, in one fast pass.
+- `reference`: scale and projection of multi-depth latents, a file named by its hash;
+  `procedural_reference`: fitted without data.
+- `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.
+- `device`: which device, which number type.
+- `macs`: multiply-accumulates, counted.
+- `head`: the linear head of one task.
+"""

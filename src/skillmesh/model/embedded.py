@@ -1,0 +1,148 @@
+"""The embedded backbone: a compact separable residual network, in the spirit of Xception.
+
+    stem     3x3 convolution, stride 2        32 channels, 1/2 of the input's side
+    stage 1  2 blocks                         96 channels, 1/4
+    stage 2  4 blocks                        192 channels, 1/8
+    stage 3  2 blocks                        384 channels, 1/16
+    last     1x1 convolution               1,024 channels, 1/16, pooled: the paper's latent
+
+A block is two separable convolutions (depthwise 3x3, pointwise, batch norm) with a ReLU between
+them, a residual around them and a ReLU at the end. Every block gives two taps, the pooled inner
+and the pooled outer activation; all are non-negative, as the power transform of the multi-depth
+latents likes them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skillmesh.errors import BackboneError
+
+STEM_WIDTH = 32
+STAGES = ((96, 2), (192, 4), (384, 2))
+"""(channels, blocks) of each stage; each begins with stride 2."""
+LAST_WIDTH = 1024
+WEIGHTS_FILE = "embedded.safetensors"
+CARD_FILE = "embedded.json"
+
+
+class _Separable(nn.Module):
+    """Depthwise 3x3, pointwise, batch norm."""
+
+    def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width_in, width_in, 3, stride, 1, groups=width_in, bias=False)
+        self.pointwise = nn.Conv2d(width_in, width_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.norm(self.pointwise(self.depthwise(x))))
+
+
+class _Block(nn.Module):
+    """Two separable convolutions with a residual around them."""
+
+    def __init__(self, width_in: int, width_out: int, stride: int) -> None:
+        super().__init__()
+        self.first = _Separable(width_in, width_out, stride)
+        self.second = _Separable(width_out, width_out)
+        self.skip: nn.Module = nn.Identity()
+        if stride != 1 or width_in != width_out:
+            self.skip = nn.Sequential(
+                nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
+            )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        inner = functional.relu(self.first(x))
+        return inner, functional.relu(self.skip(x) + self.second(inner))
+
+
+class EmbeddedNet(nn.Module):
+    """Images to pooled taps, the paper's latent last.
+
+    Any input side from 32 px on works; 96 px is the default of the shipped weights.
+
+    Attributes:
+        tap_names: names of the taps, in the order of `forward`'s result.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, STEM_WIDTH, 3, 2, 1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(STEM_WIDTH)
+        blocks: list[nn.Module] = []
+        self.tap_names: list[str] = []
+        width = STEM_WIDTH
+        for stage, (channels, count) in enumerate(STAGES, start=1):
+            for index in range(count):
+                blocks.append(_Block(width, channels, 2 if index == 0 else 1))
+                self.tap_names += [f"stage{stage}.{index}.inner", f"stage{stage}.{index}.outer"]
+                width = channels
+        self.blocks = nn.ModuleList(blocks)
+        self.last = nn.Conv2d(width, LAST_WIDTH, 1, bias=False)
+        self.last_norm = nn.BatchNorm2d(LAST_WIDTH)
+        self.tap_names.append("last")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run images through the network.
+
+        Args:
+            x: (N, 3, H, W) float32, normalised.
+
+        Returns:
+            One (N, C_i) tensor per name in `tap_names`.
+        """
+        x = functional.relu(self.stem_norm(self.stem(x)))
+        taps = []
+        for block in self.blocks:
+            inner, x = block(x)
+            taps += [inner.mean((2, 3)), x.mean((2, 3))]  # (N, C)
+        x = functional.relu(self.last_norm(self.last(x)))
+        return (*taps, x.mean((2, 3)))
+
+
+def load_embedded(folder: Path) -> EmbeddedNet:
+    """Build the network with the weights that the package ships.
+
+    Weights are stored in half precision and computed with in float32: widening is exact, so they
+    are bit-identical on every machine.
+
+    Args:
+        folder: holds `embedded.safetensors`.
+
+    Returns:
+        The frozen network, in evaluation mode.
+
+    Raises:
+        BackboneError: the file is missing, damaged or of another network.
+    """
+    path = folder / WEIGHTS_FILE
+    net = EmbeddedNet()
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
+        net.load_state_dict(state, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BackboneError(
+            f"expected the embedded backbone's weights in '{path}'; install skillmesh again"
+        ) from error
+    missing = set(net.state_dict()) - set(state) - _counters(net)
+    if missing:
+        raise BackboneError(f"'{path}' lacks {sorted(missing)[0]!r}; install skillmesh again")
+    return net.eval().requires_grad_(False)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The model card that stands beside the weights."""
+    return cast("dict[str, Any]", json.loads((folder / CARD_FILE).read_text(encoding="utf-8")))
+
+
+def _counters(net: EmbeddedNet) -> set[str]:
+    """Batch norms count the batches they saw; nothing depends on it at inference."""
+    return {name for name in net.state_dict() if name.endswith("num_batches_tracked")}

@@ -1,0 +1,56 @@
+"""The linear head of one task (paper, Sec. 5: one fully connected layer D -> C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One linear layer, one row per class.
+
+    Attributes:
+        weight: (C, D) float32.
+        bias: (C,) float32.
+
+    Raises:
+        ValueError: other shapes.
+
+    Examples:
+        >>> head = Head(np.eye(2, 3, dtype=np.float32), np.zeros(2, dtype=np.float32))
+        >>> head.logits(np.array([[1.0, 2.0, 3.0]], dtype=np.float32)).tolist()
+        [[1.0, 2.0]]
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
+            raise ValueError(
+                f"expected a head of shapes (C, D) and (C,), got {self.weight.shape} and "
+                f"{self.bias.shape}"
+            )
+
+    def logits(self, latents: np.ndarray) -> np.ndarray:
+        """Class scores of one task.
+
+        Args:
+            latents: (N, D) float32, without biases; not normalised.
+
+        Returns:
+            (N, C) float32.
+
+        Raises:
+            ValueError: D differs.
+        """
+        if latents.ndim != 2 or latents.shape[1] != self.weight.shape[1]:
+            raise ValueError(
+                f"expected latents (N, {self.weight.shape[1]}), got {latents.shape}; the head was "
+                "made with another backbone"
+            )
+        # numpy, not torch: weights of a decoded skill may be read-only, which torch warns about.
+        scores = latents.astype(np.float32) @ self.weight.T + self.bias  # (N, C)
+        return np.asarray(scores, dtype=np.float32)

@@ -1,0 +1,175 @@
+"""The fixed reference of multi-depth latents: per-channel scale and projection to D.
+
+All agents must use the very same numbers. Eigenvectors differ in the last bits from machine to
+machine, so the reference is a *file*, named by its hash, that travels with the backbone; it is
+never computed again on another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from skillmesh.data.tensor_file import read_tensors, write_tensors
+from skillmesh.errors import BackboneError
+
+SCHEMA = "skillmesh.reference/1"
+DEFAULT_DIM = 1024
+"""D of the multi-depth latents, unless the taps have fewer channels."""
+MAX_BYTES = 256 << 20
+_RELATIVE_FLOOR = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What turns raw taps into multi-depth latents.
+
+    `Reference.from_bytes(r.to_bytes())` has the arrays, bytes and id of `r`, for every r.
+
+    Attributes:
+        scale: (C,) float32, divisor per channel of the concatenated taps.
+        projection: (C, D) float32 with orthonormal columns, exactly representable in float16.
+
+    Raises:
+        ValueError: other shapes, types or values.
+    """
+
+    scale: np.ndarray
+    projection: np.ndarray
+
+    def __post_init__(self) -> None:
+        scale, projection = self.scale, self.projection
+        if scale.dtype != np.float32 or projection.dtype != np.float32:
+            raise ValueError("its numbers are not of the expected type")
+        if scale.ndim != 1 or projection.ndim != 2 or len(projection) != len(scale):
+            raise ValueError("its shapes do not fit")
+        if not 0 < projection.shape[1] <= len(scale):
+            raise ValueError("it has no column, or more columns than channels")
+        if not (np.isfinite(projection).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("its numbers are not finite and positive")
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return int(self.projection.shape[1])
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the file's bytes, 64 hex digits."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def apply(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Multi-depth latents of raw taps; see `project`.
+
+        Args:
+            taps: (N, C_i) float32 each, C_i summing to C.
+
+        Returns:
+            (N, D) float32.
+
+        Raises:
+            BackboneError: C differs.
+        """
+        found = sum(tap.shape[1] for tap in taps)
+        if found != len(self.scale):
+            raise BackboneError(
+                f"expected taps of {len(self.scale)} channels in all, got {found}; the reference "
+                "belongs to another backbone"
+            )
+        device = taps[0].device
+        scale = torch.from_numpy(self.scale).to(device)
+        return project(taps, scale, torch.from_numpy(self.projection).to(device))
+
+    def to_bytes(self) -> bytes:
+        """The reference as a file; the same reference gives the same bytes everywhere."""
+        tensors = {"scale": self.scale, "projection": self.projection.astype(np.float16)}
+        return write_tensors({"schema": SCHEMA}, tensors)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Reference:
+        """Read a reference file.
+
+        Raises:
+            BackboneError: it is damaged or something else.
+        """
+        try:
+            if len(data) > MAX_BYTES:
+                raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+            document, tensors = read_tensors(data, SCHEMA)
+            if set(tensors) != {"scale", "projection"} or set(document) != {"schema"}:
+                raise ValueError("it holds something else")
+            if tensors["projection"].dtype != np.float16:
+                raise ValueError("its projection is not float16")
+            return cls(tensors["scale"], tensors["projection"].astype(np.float32))
+        except ValueError as error:
+            raise BackboneError(
+                f"expected a reference file of a backbone, but {error}; get it again from an "
+                "agent that has the backbone (`skillmesh backbone export`)"
+            ) from error
+
+
+def project(
+    taps: Sequence[torch.Tensor], scale: torch.Tensor, projection: torch.Tensor
+) -> torch.Tensor:
+    """Scale, signed square root, unit length, projection.
+
+    The square root is a power transform that makes pooled activations more Gaussian. The result
+    is **not** centred: task mappers do that.
+
+    Args:
+        taps: (N, C_i) float32 each, C_i summing to C.
+        scale: (C,) float32.
+        projection: (C, D) float32.
+
+    Returns:
+        (N, D) float32.
+    """
+    x = torch.cat(list(taps), dim=1) / scale  # (N, C)
+    x = torch.nn.functional.normalize(torch.sign(x) * torch.sqrt(x.abs()), dim=1)
+    return x @ projection
+
+
+def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Reference:
+    """Scale and projection from the taps of reference images.
+
+    The scale is each channel's standard deviation. The projection is onto the principal components
+    of the transformed taps (eigenvectors of their centred covariance, in float64, the sign of each
+    fixed by its largest entry), rounded to float16, so that the file is what counts. Components
+    beyond N - 1 have no variance in the reference images: they are some orthonormal completion.
+
+    Args:
+        taps: (N, C_i) float arrays, N at least 2.
+        dim: D; fewer if the taps have fewer channels.
+
+    Raises:
+        ValueError: too few images, no dimension, or activations that are not finite.
+    """
+    joined = np.concatenate(taps, axis=1).astype(np.float64)  # (N, C)
+    if len(joined) < 2 or dim < 1:
+        raise ValueError(f"expected 2 reference images and dim >= 1, got {len(joined)} and {dim}")
+    if not np.isfinite(joined).all():
+        raise ValueError("the network's activations are not finite")
+    scale = joined.std(axis=0)
+    # A channel that never fires on the reference images must not explode on others.
+    scale = np.maximum(scale, _RELATIVE_FLOOR * max(float(np.median(scale)), 1e-12))
+    x = joined / scale
+    x = np.sign(x) * np.sqrt(np.abs(x))
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    basis = _principal(torch.from_numpy(x - x.mean(axis=0)), min(dim, x.shape[1]))
+    rounded = basis.astype(np.float16).astype(np.float32)
+    return Reference(scale.astype(np.float32), np.ascontiguousarray(rounded))
+
+
+def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
+    """(C, dim) leading eigenvectors of the covariance of (N, C)."""
+    covariance = centred.T @ centred / len(centred)  # (C, C)
+    _, vectors = torch.linalg.eigh(covariance)
+    leading = vectors.flip(1)[:, :dim]
+    largest = leading.abs().argmax(dim=0)
+    signs = torch.sign(leading[largest, torch.arange(dim)])
+    return np.asarray((leading * signs).numpy())

@@ -1,0 +1,56 @@
+"""What sharing did, in numbers, counted from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counters at one moment; see `Counters`."""
+
+    sent: int
+    received: int
+    admitted: int
+    refused: dict[str, int]
+
+
+@dataclass
+class Counters:
+    """Counters of one run; every method may be called from any thread.
+
+    A broadcast counts once, however many peers it reaches: it is what the agent had to say.
+    """
+
+    _sent: int = 0
+    _received: int = 0
+    _admitted: int = 0
+    _refused: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count_sent(self, size_bytes: int) -> None:
+        """Count payload that left."""
+        with self._lock:
+            self._sent += size_bytes
+
+    def count_received(self, size_bytes: int) -> None:
+        """Count payload that came, whether it is good or not."""
+        with self._lock:
+            self._received += size_bytes
+
+    def count_admitted(self) -> None:
+        """Count a skill that was checked and saved."""
+        with self._lock:
+            self._admitted += 1
+
+    def count_refused(self, reason: str) -> None:
+        """Count a body that was refused."""
+        with self._lock:
+            self._refused[reason] += 1
+
+    def totals(self) -> Totals:
+        """All counters at one moment."""
+        with self._lock:
+            return Totals(self._sent, self._received, self._admitted, dict(self._refused))

@@ -1,0 +1,165 @@
+"""Images to latents in one backbone pass, decoding beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skillmesh.data.images import ImageRef
+from skillmesh.data.latent_cache import image_digests, split_key
+from skillmesh.data.loader import iterate_batches
+from skillmesh.errors import DataError
+from skillmesh.model.backbone import Latents
+
+if TYPE_CHECKING:
+    from skillmesh.data.latent_cache import LatentCache
+    from skillmesh.data.questions import Question
+    from skillmesh.data.tasks import Split
+    from skillmesh.model.backbone import Backbone
+
+Progress = Callable[[int, int], None]
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Latents of a sequence of images.
+
+    Attributes:
+        latents: of the images that could be read, in their order.
+        kept: (N,) int64 positions of these images in the sequence.
+        failed: (position, reason) of the images that could not be read.
+        from_cache: nothing was computed.
+    """
+
+    latents: Latents
+    kept: np.ndarray
+    failed: tuple[tuple[int, str], ...]
+    from_cache: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledLatents:
+    """Latents of one split with their labels: all that learning sees of it.
+
+    Attributes:
+        latents: of N images.
+        labels: (N,) int64 class indices.
+    """
+
+    latents: Latents
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def embed_images(
+    backbone: Backbone,
+    images: Sequence[ImageRef],
+    *,
+    progress: Progress | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Embedded:
+    """Run images through the backbone, once each.
+
+    Args:
+        backbone: the frozen network.
+        images: where the bytes are.
+        progress: called with (images done, images in all).
+        batch_size: images per forward pass.
+
+    Returns:
+        Latents of the readable images; unreadable ones are listed, not raised.
+    """
+    last: list[np.ndarray] = []
+    multi: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
+    failed: list[tuple[int, str]] = []
+    done = 0
+    for batch in iterate_batches(images, backbone.preprocessing.size, batch_size=batch_size):
+        failed.extend(batch.failed)
+        if len(batch.indices):
+            latents = backbone.embed(batch.images)
+            last.append(latents.last)
+            multi.append(latents.multi)
+            kept.append(batch.indices)
+        done += len(batch.indices) + len(batch.failed)
+        if progress is not None:
+            progress(done, len(images))
+    return Embedded(
+        Latents(_stack(last, backbone.last_dim), _stack(multi, backbone.dim)),
+        np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
+        tuple(failed),
+    )
+
+
+def embed_cached(
+    backbone: Backbone,
+    images: Sequence[ImageRef],
+    cache: LatentCache,
+    *,
+    progress: Progress | None = None,
+) -> Embedded:
+    """`embed_images`, through a cache on disk keyed by backbone and image contents.
+
+    For experiments, which embed the same images again and again; an agent that learns keeps no
+    latents of single images.
+    """
+    key = split_key(backbone.fingerprint, image_digests(images))
+    stored = cache.get(key)
+    if stored is not None and len(stored["kept"]) == len(images):
+        latents = Latents(stored["last"], stored["multi"])
+        return Embedded(latents, stored["kept"], (), from_cache=True)
+    embedded = embed_images(backbone, images, progress=progress)
+    latents = embedded.latents
+    cache.put(key, {"last": latents.last, "multi": latents.multi, "kept": embedded.kept})
+    return embedded
+
+
+def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
+    """Join latents with the labels of the images that could be read."""
+    return LabelledLatents(embedded.latents, split.labels[embedded.kept])
+
+
+def _stack(parts: list[np.ndarray], dim: int) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros((0, dim), dtype=np.float32)
+
+
+def embed_questions(
+    backbone: Backbone, questions: Sequence[Question], *, progress: Progress | None = None
+) -> Embedded:
+    """Latents of images that somebody asks about: files, bytes and images in memory alike.
+
+    Files are decoded beside the network; what is in memory is converted first.
+
+    Args:
+        backbone: the frozen network.
+        questions: the images.
+        progress: called with (images done, images in all).
+    """
+    refs = [question.source for question in questions if isinstance(question.source, ImageRef)]
+    if len(refs) == len(questions):
+        return embed_images(backbone, refs, progress=progress)
+    pixels: list[np.ndarray] = []
+    kept: list[int] = []
+    failed: list[tuple[int, str]] = []
+    for i, question in enumerate(questions):
+        try:
+            pixels.append(question.pixels(backbone.preprocessing.size))
+            kept.append(i)
+        except DataError as error:
+            failed.append((i, str(error)))
+    parts = [
+        backbone.embed(torch.from_numpy(np.stack(pixels[start : start + BATCH_SIZE])))
+        for start in range(0, len(pixels), BATCH_SIZE)
+    ]
+    latents = Latents(
+        _stack([part.last for part in parts], backbone.last_dim),
+        _stack([part.multi for part in parts], backbone.dim),
+    )
+    return Embedded(latents, np.array(kept, dtype=np.int64), tuple(failed))

@@ -1,0 +1,147 @@
+"""What each method makes of one task's latents: anchors, a head, a calibration.
+
+- `moments` (default): class moments of the multi-depth latents in closed form; no head, no
+  gradient step.
+- `gmmc` (paper, Eq. 3-4): Gaussian clusters of the last layer's latents, and a trained head.
+- `maha` (paper, Eq. 5): class means and a few sample latents per class, and a trained head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skillmesh.errors import DataError
+from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
+from skillmesh.mapping.maha import fit_maha
+from skillmesh.mapping.moments import MomentsMapper, fit_moments
+from skillmesh.model.macs import count_macs
+from skillmesh.training.heads import fit_head
+
+if TYPE_CHECKING:
+    from skillmesh.mapping.anchor import TaskAnchor
+    from skillmesh.model.head import Head
+    from skillmesh.training.embedding import LabelledLatents
+
+WITH_HEAD = ("gmmc", "maha")
+"""Methods whose mapper chooses a task and leaves the class to a trained head."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What learning made of one task.
+
+    Attributes:
+        anchors: by kind.
+        head: the trained head, for methods that need one.
+        validation_accuracy: right class given the task; None without validation images.
+        calibration: named numbers for the card.
+        cost_macs: multiply-accumulates beyond the backbone pass.
+        warnings: remarks for the card.
+    """
+
+    anchors: Mapping[str, TaskAnchor]
+    head: Head | None
+    validation_accuracy: float | None
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    cost_macs: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All arrays under the names that they have in a skill."""
+        named = {
+            f"{kind}.{name}": array
+            for kind, anchor in self.anchors.items()
+            for name, array in anchor.tensors().items()
+        }
+        if self.head is not None:
+            named |= {"head.weight": self.head.weight, "head.bias": self.head.bias}
+        return named
+
+
+def fit_method(
+    method: str,
+    train: LabelledLatents,
+    validation: LabelledLatents,
+    n_classes: int,
+    *,
+    also: Sequence[str] = (),
+    seed: int = 0,
+) -> Fitted:
+    """Fit the anchors of a method (and of further ones) and the head it needs.
+
+    Args:
+        method: the one that the card names.
+        train: latents and labels of the training images; every class occurs.
+        validation: the same of the validation images; may be empty.
+        n_classes: C.
+        also: further methods whose anchors the skill carries.
+        seed: of what is random.
+
+    Raises:
+        DataError: a class without a readable training image.
+    """
+    counts = np.bincount(train.labels, minlength=n_classes)
+    if (counts == 0).any():
+        raise DataError(
+            f"expected readable training images of every class, found none for "
+            f"{int((counts == 0).sum())} of {n_classes}; check the files"
+        )
+    kinds = sorted({method, *also})
+    anchors: dict[str, TaskAnchor] = {}
+    macs = 0
+    warnings: list[str] = []
+    for kind in kinds:
+        anchors[kind], spent = _fit_anchor(kind, train, n_classes, seed)
+        macs += spent
+    if "gmmc" in kinds and len(train) < N_CLUSTERS:
+        warnings.append(f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}")
+    head: Head | None = None
+    accuracy: float | None = None
+    if any(kind in WITH_HEAD for kind in kinds):
+        fitted = fit_head(
+            train.latents.last,
+            train.labels,
+            validation.latents.last,
+            validation.labels,
+            n_classes,
+            seed=seed,
+        )
+        head, accuracy = fitted.head, fitted.accuracy
+        macs += fitted.macs
+    if method == "moments":
+        accuracy = _moments_accuracy(anchors[method], validation)
+    return Fitted(anchors, head, accuracy, {}, macs, tuple(warnings))
+
+
+def _fit_anchor(
+    kind: str, train: LabelledLatents, n_classes: int, seed: int
+) -> tuple[TaskAnchor, int]:
+    """The anchor of one method, and its multiply-accumulates."""
+    if kind == "gmmc":
+        return fit_gmmc(train.latents.last, n_classes, seed=seed)
+    found: list[TaskAnchor] = []
+    if kind == "maha":
+        work = lambda: found.append(  # noqa: E731 - one counted call
+            fit_maha(train.latents.last, train.labels, n_classes, seed=seed)
+        )
+    else:
+        work = lambda: found.append(  # noqa: E731 - one counted call
+            fit_moments(train.latents.multi, train.labels, n_classes)
+        )
+    macs = count_macs(work)
+    return found[0], macs
+
+
+def _moments_accuracy(anchor: TaskAnchor, validation: LabelledLatents) -> float | None:
+    """Right class given the task, by the moments of this task alone."""
+    if not len(validation):
+        return None
+    mapper = MomentsMapper()
+    mapper.add("task", anchor)
+    scores = mapper.score(validation.latents.multi)
+    assert scores.classes is not None
+    return float(np.mean(scores.classes[0].argmax(1) == validation.labels))

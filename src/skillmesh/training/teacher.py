@@ -1,0 +1,126 @@
+"""The teacher: one task -> one unsigned skill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skillmesh.packet.card import Card
+from skillmesh.packet.skill import Skill
+from skillmesh.training.methods import fit_method
+from skillmesh.version import __version__
+
+if TYPE_CHECKING:
+    from skillmesh.model.backbone import Backbone
+    from skillmesh.training.embedding import LabelledLatents
+
+MIN_IMAGES_PER_MEAN = 10
+"""Below this a class mean says much about single images (a privacy remark on the card)."""
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who signs the skill.
+
+    Attributes:
+        public_key: Ed25519 public key, 64 hex digits.
+        alias: name for people.
+    """
+
+    public_key: str
+    alias: str
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned and how.
+
+    Attributes:
+        task: name of the task.
+        classes: names of the C classes.
+        method: `moments`, `gmmc` or `maha`.
+        also: further methods whose anchors the skill carries.
+        seed: of what is random (clusters, samples, order of batches).
+        replaces: id of the skill whose place the new one takes.
+        created: UTC time, "2026-11-23T11:00:00Z".
+        cost_macs: multiply-accumulates spent before: the backbone pass.
+        started_s: `time.perf_counter()` when learning began.
+        warnings: remarks that are already known, for the card.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    method: str
+    created: str
+    started_s: float
+    also: tuple[str, ...] = ()
+    seed: int = 0
+    replaces: str | None = None
+    cost_macs: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def teach(
+    lesson: Lesson,
+    train: LabelledLatents,
+    validation: LabelledLatents,
+    backbone: Backbone,
+    author: Author,
+) -> Skill:
+    """Make the skill of one task from the latents of its training and validation images.
+
+    Validation images choose and calibrate; test images are not an argument.
+
+    Args:
+        lesson: what and how.
+        train: latents and labels of the training images.
+        validation: the same of the validation images; may be empty.
+        backbone: the network that made the latents; its fingerprint goes into the card.
+        author: who will sign.
+
+    Raises:
+        DataError: a class without a readable training image.
+        UsageError: an unknown method.
+    """
+    n_classes = len(lesson.classes)
+    counts = np.bincount(train.labels, minlength=n_classes)
+    fitted = fit_method(
+        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed
+    )
+    card = Card(
+        task=lesson.task,
+        classes=lesson.classes,
+        images_per_class=tuple(int(count) for count in counts),
+        validation_images=len(validation),
+        method=lesson.method,
+        anchors=tuple(sorted(fitted.anchors)),
+        backbone_name=backbone.name,
+        backbone_fingerprint=backbone.fingerprint,
+        reference_id=backbone.reference_id,
+        validation_accuracy=fitted.validation_accuracy,
+        cost_macs=lesson.cost_macs + fitted.cost_macs,
+        cost_s=round(time.perf_counter() - lesson.started_s, 3),
+        author=author.public_key,
+        alias=author.alias,
+        created=lesson.created,
+        privacy="samples" if "maha" in fitted.anchors else "statistics",
+        version=__version__,
+        replaces=lesson.replaces,
+        warnings=(*lesson.warnings, *_warnings(lesson.classes, counts), *fitted.warnings),
+        calibration=fitted.calibration,
+    )
+    return Skill(card, fitted.tensors())
+
+
+def _warnings(classes: Sequence[str], counts: np.ndarray) -> tuple[str, ...]:
+    few = [name for name, count in zip(classes, counts, strict=True) if count < MIN_IMAGES_PER_MEAN]
+    if not few:
+        return ()
+    return (
+        f"{len(few)} of {len(classes)} classes have fewer than {MIN_IMAGES_PER_MEAN} training "
+        f"images: their means say much about single images",
+    )

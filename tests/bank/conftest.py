@@ -1,0 +1,17 @@
+"""A bank in a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skillmesh.bank.store import Bank
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    """An empty bank, closed at the end."""
+    with Bank(tmp_path / "bank") as opened:
+        yield opened

@@ -1,0 +1,203 @@
+"""Every operation on the disk fails once, in turn: nothing acknowledged is lost, nothing torn."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from skillmesh.bank.atomic import TEMP_PREFIX, write_file
+from skillmesh.bank.home import Config, Home
+from skillmesh.bank.store import Bank
+from skillmesh.errors import StorageError
+from skillmesh.packet.codec import skill_id
+from tests.bank.failing import FailingOps, ShortWrites
+from tests.packet.samples import sample_bytes
+
+OLD, NEW = sample_bytes(), sample_bytes(seed=1)
+OLD_ID, NEW_ID = skill_id(OLD), skill_id(NEW)
+CODES = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT]
+
+
+def put_new(bank: Bank) -> None:
+    """Save a second skill."""
+    bank.put(NEW)
+
+
+def remove_old(bank: Bank) -> None:
+    """Remove the first skill."""
+    bank.remove(OLD_ID)
+
+
+def rebuild(bank: Bank) -> None:
+    """Derive the index again."""
+    bank.rebuild()
+
+
+def restore_removed(bank: Bank) -> None:
+    """Take back a skill that was removed."""
+    bank.put(sample_bytes(seed=2))
+
+
+OPERATIONS = [put_new, remove_old, rebuild, restore_removed]
+
+
+def open_bank(folder: Path, ops: FailingOps) -> None:
+    """Open and close a bank."""
+    Bank(folder, ops=ops).close()
+
+
+def refusal_of(act: Callable[[], None]) -> str | None:
+    """Do it; give the StorageError's message, or None when it succeeded."""
+    try:
+        act()
+    except StorageError as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bank with one skill, and one that was removed; tests work on copies."""
+    folder = tmp_path_factory.mktemp("prepared") / "bank"
+    with Bank(folder) as bank:
+        bank.put(OLD)
+        bank.remove(bank.put(sample_bytes(seed=2)).id)
+    return folder
+
+
+def check_invariants(folder: Path, done: set[str], undone: set[str]) -> None:
+    """After a restart the bank is as before the operation or as after it, and whole."""
+    with Bank(folder) as bank:
+        assert set(bank.ids()) in (done, undone)
+        assert bank.check().is_clean
+        assert not list(folder.rglob(f"{TEMP_PREFIX}*"))
+        for skill in bank.ids():
+            assert skill_id(bank.get(skill)) == skill
+        before = bank.entries()
+        bank.rebuild()
+        assert bank.entries() == before
+
+
+def outcomes(operation: Callable[[Bank], None], folder: Path) -> tuple[set[str], set[str], int]:
+    """Ids without and with the operation, and how many disk operations it takes."""
+    ops = FailingOps()
+    with Bank(folder, ops=ops) as bank:
+        undone, ops.count = set(bank.ids()), 0
+        operation(bank)
+        return undone, set(bank.ids()), ops.count
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda act: act.__name__)
+def test_the_nth_operation_fails(
+    operation: Callable[[Bank], None], for_ever: bool, prepared: Path, tmp_path: Path
+) -> None:
+    """Exhaustive over n: StorageError with one sentence, or success; the invariants after both."""
+    undone, done, n_operations = outcomes(operation, copytree(prepared, tmp_path / "plan"))
+    assert n_operations >= 2
+    for fail_at in range(1, n_operations + 1):
+        folder = copytree(prepared, tmp_path / str(fail_at))
+        ops = FailingOps(code=CODES[fail_at % len(CODES)], for_ever=for_ever)
+        with Bank(folder, ops=ops) as bank:
+            ops.count, ops.fail_at = 0, fail_at
+            message = refusal_of(partial(operation, bank))
+            ops.fail_at = 0
+            assert message is None or "\n" not in message
+            if message is None:
+                assert set(bank.ids()) == done
+            elif operation is put_new:
+                assert NEW_ID not in bank.ids(), "not acknowledged, so not listed"
+        check_invariants(folder, done, undone)
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+def test_a_damaged_file_is_met_on_a_failing_disk(
+    for_ever: bool, prepared: Path, tmp_path: Path
+) -> None:
+    """It is never served; it is set aside as soon as the disk allows it."""
+    for fail_at in range(1, 40):
+        folder = copytree(prepared, tmp_path / str(fail_at))
+        ops = FailingOps(for_ever=for_ever)
+        with Bank(folder, ops=ops) as bank:
+            (folder / "skills" / f"{OLD_ID}.safetensors").write_bytes(b"rot")
+            ops.count, ops.fail_at = 0, fail_at
+            with pytest.raises(StorageError, match=OLD_ID):
+                bank.get(OLD_ID)
+            ops.fail_at, reached = 0, ops.count >= fail_at
+            if OLD_ID in bank.ids():
+                with pytest.raises(StorageError, match=OLD_ID):
+                    bank.get(OLD_ID)
+        check_invariants(folder, set(), set())
+        if not reached:
+            break
+    assert fail_at > 3
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+def test_opening_fails_at_the_nth_operation(for_ever: bool, tmp_path: Path) -> None:
+    """The same for a new bank: an error, and the next opening works."""
+    for fail_at in range(1, 40):
+        ops = FailingOps(fail_at, for_ever=for_ever)
+        folder = tmp_path / str(fail_at)
+        message = refusal_of(partial(open_bank, folder, ops))
+        assert message is None or "disk" in message
+        if not ops.has_failed:
+            break
+        check_invariants(folder, set(), set())
+    else:
+        raise AssertionError("opening never got through")
+    assert fail_at > 8
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_sentence_says_what_to_do(code: int, tmp_path: Path) -> None:
+    """Which skill, which reason, which remedy; exit code 8."""
+    ops = FailingOps(code=code)
+    with Bank(tmp_path / "bank", ops=ops) as bank:
+        ops.fail_at = ops.count + 2
+        with pytest.raises(StorageError) as error:
+            bank.put(NEW)
+
+    text = str(error.value)
+    assert text.startswith(f"could not save skill {NEW_ID[:12]}: ")
+    assert len(text) < 200
+    assert error.value.exit_code == 8
+
+
+def test_short_writes_are_continued(tmp_path: Path) -> None:
+    """The system may take fewer bytes than it was given."""
+    with Bank(tmp_path / "bank", ops=ShortWrites()) as bank:
+        assert bank.get(bank.put(NEW).id) == NEW
+
+
+def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
+    """A folder that does not exist is one sentence."""
+    with pytest.raises(StorageError, match="could not write"):
+        write_file(tmp_path / "nowhere" / "x.skill", NEW)
+    write_file(tmp_path / "x.skill", NEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.skill"]
+
+
+def test_a_home_survives_the_nth_failure(tmp_path: Path) -> None:
+    """Key and settings are there completely or not at all."""
+    for fail_at in range(1, 40):
+        ops = FailingOps(fail_at)
+        folder = tmp_path / str(fail_at)
+        try:
+            home = Home(folder, ops=ops)
+            home.load_key()
+            home.save_config(Config(alias="alice"))
+        except StorageError:
+            pass
+        if not ops.has_failed:
+            break
+        again = Home(folder)
+        assert again.load_key() == again.load_key()
+        assert again.config.alias in (None, "alice")
+    else:
+        raise AssertionError("the home was never made")

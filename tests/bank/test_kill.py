@@ -1,0 +1,52 @@
+"""kill -9 at any moment: everything acknowledged is there, nothing is half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from skillmesh.bank.atomic import TEMP_PREFIX
+from skillmesh.bank.store import Bank
+from skillmesh.packet.codec import skill_id
+from tests.bank.processes import start
+
+N_TRIALS = 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """20 kills at random moments of one growing bank; the invariants after each."""
+    folder = tmp_path / "bank"
+    moments = random.Random(0)
+    acknowledged: set[str] = set()
+    with start(["-m", "tests.bank.kill_writer", str(folder)]) as killer:
+        assert killer.stdin is not None
+        assert killer.stdout is not None
+        assert killer.stdout.readline() == "ready\n"
+        for trial in range(N_TRIALS):
+            order = {"trial": trial, "delay_s": moments.uniform(0.02, 0.2)}
+            killer.stdin.write(json.dumps(order) + "\n")
+            killer.stdin.flush()
+            acknowledged |= set(json.loads(killer.stdout.readline()))
+            check_after_kill(folder, acknowledged)
+        killer.stdin.close()
+
+    with Bank(folder) as bank:
+        entries = bank.entries()
+        bank.rebuild()
+        assert bank.entries() == entries
+    assert len(acknowledged) > N_TRIALS, "the writer was always killed before its first skill"
+
+
+def check_after_kill(folder: Path, acknowledged: set[str]) -> None:
+    """Reopen as a restarted agent would."""
+    with Bank(folder) as bank:
+        assert acknowledged <= set(bank.ids())
+        assert bank.check().is_clean
+        assert not list(folder.rglob(f"{TEMP_PREFIX}*"))
+        for skill in bank.ids():
+            assert skill_id(bank.get(skill)) == skill

@@ -1,0 +1,109 @@
+# ruff: noqa: D102 - a rule of the machine says what it does by its name
+"""The bank against a Python set: any sequence of operations gives the same answers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from skillmesh.bank.store import Bank, digest_of
+from skillmesh.errors import SkillRefused, StorageError
+from skillmesh.packet.codec import skill_id
+from tests.packet.samples import sample_bytes
+
+SKILLS = [sample_bytes(seed=seed) for seed in range(5)]
+ANY_SKILL = st.sampled_from(SKILLS)
+
+
+class BankMachine(RuleBasedStateMachine):
+    """Put, remove, deliver again, damage, reopen, rebuild."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.bank = Bank(self.folder)
+        self.held: set[str] = set()
+        self.removed: set[str] = set()
+
+    @rule(data=ANY_SKILL)
+    def put(self, data: bytes) -> None:
+        self.bank.put(data)
+        self.held.add(skill_id(data))
+        self.removed.discard(skill_id(data))
+
+    @rule(data=ANY_SKILL)
+    def deliver(self, data: bytes) -> None:
+        skill = skill_id(data)
+        try:
+            self.bank.put(data, restore=False)
+        except SkillRefused:
+            assert skill in self.removed
+        else:
+            assert skill not in self.removed
+            self.held.add(skill)
+
+    @rule(data=ANY_SKILL)
+    def remove(self, data: bytes) -> None:
+        skill = skill_id(data)
+        try:
+            self.bank.remove(skill)
+        except StorageError:
+            assert skill not in self.held
+        else:
+            self.held.remove(skill)
+            self.removed.add(skill)
+
+    @rule(data=ANY_SKILL)
+    def rot(self, data: bytes) -> None:
+        skill = skill_id(data)
+        if skill in self.held:
+            (self.folder / "skills" / f"{skill}.safetensors").write_bytes(b"rot")
+            self.held.remove(skill)
+        try:
+            self.bank.get(skill)
+        except StorageError:
+            return
+        raise AssertionError("served what it does not hold")
+
+    @rule()
+    def reopen(self) -> None:
+        self.bank.close()
+        self.bank = Bank(self.folder)
+
+    @rule()
+    def rebuild(self) -> None:
+        self.bank.rebuild()
+
+    @rule()
+    def lose_index(self) -> None:
+        self.bank.close()
+        for path in self.folder.glob("index.sqlite3*"):
+            path.unlink()
+        self.bank = Bank(self.folder)
+
+    @invariant()
+    def answers_are_those_of_a_set(self) -> None:
+        assert self.bank.ids() == sorted(self.held)
+        assert self.bank.removed_ids() == sorted(self.removed)
+        assert self.bank.digest() == digest_of(self.held)
+        assert self.bank.check().is_clean
+
+    def teardown(self) -> None:
+        self.bank.close()
+        shutil.rmtree(self.folder)
+
+
+TestBankMachine = BankMachine.TestCase
+TestBankMachine.settings = settings(
+    max_examples=8,
+    stateful_step_count=14,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)

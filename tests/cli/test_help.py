@@ -1,0 +1,83 @@
+"""Every command explains itself, starts fast, and reads the options that it declares."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from skillmesh.cli.main import app
+
+
+def _commands(
+    group: typer.Typer, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Callable[..., None]]]:
+    for info in group.registered_commands:
+        assert info.callback is not None
+        yield (*path, str(info.name)), info.callback
+    for sub in group.registered_groups:
+        assert sub.typer_instance is not None
+        yield from _commands(sub.typer_instance, (*path, str(sub.name)))
+
+
+COMMANDS = list(_commands(app))
+IDS = [" ".join(path) for path, _ in COMMANDS]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=IDS)
+def test_every_help_shows_two_examples_of_that_command(path: tuple[str, ...]) -> None:
+    """A person who asks for help sees at least two complete command lines."""
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    examples = re.findall(rf"skillmesh {' '.join(path)}\b", result.output)
+    assert len(examples) >= 2
+
+
+@pytest.mark.parametrize(("path", "function"), COMMANDS, ids=IDS)
+def test_every_option_is_read(path: tuple[str, ...], function: Callable[..., None]) -> None:
+    """No option is parsed and ignored: each parameter is named in the command's body."""
+    source = inspect.getsource(inspect.unwrap(function))
+    body = source[source.index('"""') :]
+    for name in inspect.signature(function).parameters:
+        assert re.search(rf"\b{name}\b", body), f"{' '.join(path)} never reads {name}"
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=IDS)
+def test_every_command_takes_home_and_json(path: tuple[str, ...]) -> None:
+    """`--home` and `--json` work everywhere."""
+    output = CliRunner().invoke(app, [*path, "--help"]).output
+    assert "--home" in output
+    assert "--json" in output
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    """`skillmesh --help` imports no torch, numpy, network or cryptography."""
+    code = (
+        "import sys; sys.argv = ['skillmesh', '--version']\n"
+        "from skillmesh.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'zenoh', 'cryptography', 'safetensors'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_misspelt_command_names_the_right_one() -> None:
+    """`lern` is answered with `learn` and the exit code of usage errors."""
+    result = CliRunner().invoke(app, ["lern"])
+    assert result.exit_code == 2
+    assert "learn" in result.output
+
+
+def test_a_misspelt_option_names_the_right_one() -> None:
+    """`--hme` is answered with `--home`."""
+    result = CliRunner().invoke(app, ["status", "--hme", "x"])
+    assert result.exit_code == 2
+    assert "--home" in result.output

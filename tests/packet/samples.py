@@ -1,0 +1,120 @@
+"""Small valid skills with fixed numbers, and a writer of files that no encoder would write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skillmesh.packet.card import Card
+from skillmesh.packet.signing import AgentKey, sign
+from skillmesh.packet.skill import Skill
+
+ALICE = AgentKey(bytes(range(32)))
+BOB = AgentKey(bytes(range(1, 33)))
+MALLORY = AgentKey(bytes(range(2, 34)))
+
+LATENT_SIZE = 8
+N_CLUSTERS = 4
+
+
+def sample_card(n_classes: int = 3, **changes: Any) -> Card:
+    """A valid card of Alice's, with some fields changed."""
+    card = Card(
+        task="flowers",
+        classes=tuple(f"flower {index}" for index in range(n_classes)),
+        images_per_class=(12,) * n_classes,
+        validation_images=9,
+        method="gmmc",
+        anchors=("gmmc",),
+        backbone_name="embedded",
+        backbone_fingerprint="ab" * 32,
+        reference_id="cd" * 32,
+        validation_accuracy=0.875,
+        cost_macs=123_456_789,
+        cost_s=1.25,
+        author=ALICE.public_key,
+        alias="alice",
+        created="2026-11-23T11:00:00Z",
+        privacy="statistics",
+        version="0.1.0",
+        calibration={"temperature": 1.5},
+    )
+    return dataclasses.replace(card, **changes)
+
+
+def sample_tensors(n_classes: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
+    """A GMMC anchor and a half-precision head, the same on every machine.
+
+    The numbers are multiples of 1/8 from a linear congruence, because a generator's stream is
+    only promised for one version of numpy.
+    """
+    shape = (N_CLUSTERS, LATENT_SIZE)
+    return {
+        "gmmc.means": _numbers(seed, shape),
+        "gmmc.variances": np.abs(_numbers(seed + 1, shape)) + np.float32(0.125),
+        "gmmc.weights": np.full(N_CLUSTERS, 1 / N_CLUSTERS, np.float32),
+        "head.weight": _numbers(seed + 2, (n_classes, LATENT_SIZE)).astype(np.float16),
+        "head.bias": _numbers(seed + 3, (n_classes,)).astype(np.float16),
+    }
+
+
+def _numbers(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    counts = np.arange(1, int(np.prod(shape)) + 1, dtype=np.int64)
+    return (((counts * 37 + seed * 11) % 64 - 32) / 8).astype(np.float32).reshape(shape)
+
+
+def sample_skill(n_classes: int = 3, seed: int = 0, **changes: Any) -> Skill:
+    """A valid skill with a GMMC anchor and a head."""
+    return Skill(sample_card(n_classes, **changes), sample_tensors(n_classes, seed))
+
+
+def sample_bytes(key: AgentKey = ALICE, seed: int = 0, **changes: Any) -> bytes:
+    """A signed skill; another seed is another skill."""
+    return sign(sample_skill(seed=seed, author=key.public_key, **changes), key)
+
+
+def parse_file(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Take a skill file apart: header as JSON values, body."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def write_file(header: Mapping[str, Any] | str | bytes, body: bytes, *, pad: bool = True) -> bytes:
+    """Put any header before any body."""
+    if isinstance(header, Mapping):
+        header = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+    raw = header.encode() if isinstance(header, str) else header
+    if pad:
+        raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(8, "little") + raw + body
+
+
+def canonical(value: object) -> str:
+    """Sorted keys, no spaces, characters instead of escapes: written again, on purpose."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def file_with_card(changes: Mapping[str, Any], *, drop: tuple[str, ...] = ()) -> bytes:
+    """A file whose only fault is in its card."""
+    header, body = parse_file(sample_bytes())
+    metadata = json.loads(header["__metadata__"]["skillmesh"])
+    metadata["card"] |= changes
+    for name in drop:
+        del metadata["card"][name]
+    header["__metadata__"]["skillmesh"] = canonical(metadata)
+    return write_file(header, body)
+
+
+def file_with_tensors(changes: Mapping[str, np.ndarray | None], **card: Any) -> bytes:
+    """A file written by the safetensors library from other tensors; None removes one."""
+    from safetensors.numpy import save
+
+    n_classes = len(card.get("classes", (0, 0, 0)))
+    tensors: dict[str, Any] = {**sample_tensors(n_classes), **changes}
+    metadata = {"card": sample_card(n_classes, **card).to_json(), "signature": ""}
+    kept = {name: array for name, array in tensors.items() if array is not None}
+    return save(kept, {"skillmesh": canonical(metadata)})

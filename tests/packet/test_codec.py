@@ -1,0 +1,247 @@
+"""A skill as bytes: deterministic, golden, the same as the safetensors library's."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from skillmesh.errors import SkillRefused
+from skillmesh.packet.codec import decode, encode, skill_id
+from skillmesh.packet.header import DTYPES, write_header
+from skillmesh.packet.limits import Limits
+from skillmesh.packet.signing import sign, verify
+from skillmesh.packet.skill import Skill
+from tests.packet.samples import (
+    ALICE,
+    canonical,
+    file_with_tensors,
+    parse_file,
+    sample_bytes,
+    sample_card,
+    sample_skill,
+    sample_tensors,
+)
+
+GOLDEN = Path(__file__).parent / "golden_skill_v1.safetensors"
+GOLDEN_ID = "acc015ed35b9929daa1174e1d9b2acd4ed9662cd96704878bc9af0dca5532bba"
+
+
+def test_the_golden_skill_is_written_byte_for_byte() -> None:
+    """Fixed key, card and arrays give these bytes for ever: ids must not change."""
+    data = sample_bytes()
+
+    assert skill_id(data) == GOLDEN_ID
+    assert data == GOLDEN.read_bytes()
+
+
+def test_the_golden_skill_is_read_for_ever() -> None:
+    """What version 1 wrote, every later version reads."""
+    signed = decode(GOLDEN.read_bytes())
+    verify(signed)
+
+    assert signed.id == GOLDEN_ID
+    assert signed.skill == sample_skill()
+    assert signed.skill.card.task == "flowers"
+
+
+def test_the_first_bytes_are_those_of_the_specification() -> None:
+    """Eight bytes of length, then the metadata with its one key, then the tensors by dtype."""
+    data = sample_bytes()
+    length = int.from_bytes(data[:8], "little")
+    text = data[8 : 8 + length].decode()
+
+    assert length % 8 == 0
+    assert text.startswith('{"__metadata__":{"skillmesh":"{\\"card\\":{\\"alias\\":\\"alice\\",')
+    assert list(json.loads(text)) == [
+        "__metadata__",
+        "gmmc.means",
+        "gmmc.variances",
+        "gmmc.weights",
+        "head.bias",
+        "head.weight",
+    ]
+
+
+def test_decoding_gives_back_the_skill() -> None:
+    """decode(encode(s)).skill == s, and the id is the hash of the bytes."""
+    data = encode(sample_skill())
+    signed = decode(data)
+
+    assert signed.skill == sample_skill()
+    assert signed.signature == ""
+    assert signed.id == hashlib.sha256(data).hexdigest()
+
+
+def test_the_order_of_tensors_and_calibration_makes_no_difference() -> None:
+    """One skill, one spelling."""
+    tensors = sample_tensors()
+    turned = dict(reversed(tensors.items()))
+    values = {"b": 1.0, "a": 2.0}
+    card = sample_card(calibration=values)
+    other = sample_card(calibration=dict(reversed(values.items())))
+
+    assert encode(Skill(card, tensors)) == encode(Skill(other, turned))
+
+
+def test_any_memory_order_gives_the_same_bytes() -> None:
+    """A transposed view with the same values is the same skill."""
+    tensors = sample_tensors()
+    strided = {name: np.asfortranarray(array) for name, array in tensors.items()}
+
+    assert encode(Skill(sample_card(), strided)) == encode(Skill(sample_card(), tensors))
+
+
+def test_the_safetensors_library_reads_the_same_tensors() -> None:
+    """A skill is an ordinary safetensors file."""
+    loaded = safetensors.numpy.load(sample_bytes())
+
+    assert loaded.keys() == sample_tensors().keys()
+    for name, array in sample_tensors().items():
+        assert loaded[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_the_safetensors_library_writes_the_same_bytes() -> None:
+    """With one metadata key the library's order is ours, so other tools can make skills."""
+    assert file_with_tensors({}) == encode(sample_skill())
+
+
+def test_the_header_of_every_dtype_is_the_librarys() -> None:
+    """Order, alignment and offsets agree for all dtypes of the allow-list."""
+    arrays = {
+        f"{letter}{code[1:]}": np.zeros((3,), code) for letter in "zma" for code in DTYPES.values()
+    }
+    names = {np.dtype(code): name for name, code in DTYPES.items()}
+    theirs = safetensors.numpy.save(arrays, {"skillmesh": canonical({})})
+    ours = write_header("{}", {name: (names[a.dtype], a.shape) for name, a in arrays.items()})
+
+    assert theirs.startswith(ours)
+    assert list(parse_file(theirs)[0]) == list(parse_file(ours)[0])
+
+
+def test_equality_is_by_bytes() -> None:
+    """0.0 and -0.0 are equal numbers and different skills."""
+    tensors = sample_tensors()
+    bias = np.zeros(3, np.float16)
+    zero = Skill(sample_card(), {**tensors, "head.bias": bias})
+    minus = Skill(sample_card(), {**tensors, "head.bias": -bias})
+
+    assert zero != minus
+    assert encode(zero) != encode(minus)
+    assert zero == Skill(sample_card(), {**tensors, "head.bias": bias.copy()})
+    assert zero != "a skill"
+
+
+def test_a_skill_cannot_be_changed_through_its_arrays() -> None:
+    """The arrays are copies and read-only; accessors give copies of their own."""
+    tensors = sample_tensors()
+    skill = Skill(sample_card(), tensors)
+    before = encode(skill)
+    tensors["gmmc.means"][:] = 0
+
+    with pytest.raises(ValueError, match="read-only"):
+        skill.tensors["gmmc.means"][0, 0] = 1.0
+    head = skill.head()
+    assert head is not None
+    head.weight[:] = 0
+    assert encode(skill) == before
+
+
+def test_a_skill_gives_its_anchor_and_its_head() -> None:
+    """What was put in comes out; what is not there is None."""
+    skill = sample_skill()
+    anchor, head = skill.anchor("gmmc"), skill.head()
+
+    assert anchor is not None
+    assert head is not None
+    np.testing.assert_array_equal(anchor.tensors()["means"], skill.tensors["gmmc.means"])
+    assert head.weight.dtype == np.float32
+    np.testing.assert_array_equal(head.weight, skill.tensors["head.weight"].astype(np.float32))
+    assert skill.anchor("maha") is None
+    assert Skill.of(skill.card, [anchor], head).tensors["head.weight"].shape == (3, 8)
+
+
+def test_one_class_is_a_skill() -> None:
+    """Bad input 45: one class is accepted; the teacher warns, the format does not care."""
+    data = sign(sample_skill(n_classes=1), ALICE)
+
+    assert decode(data).skill.card.classes == ("flower 0",)
+
+
+def test_subnormal_numbers_are_accepted() -> None:
+    """Bad input 40, last: smallest numbers are numbers."""
+    tensors = sample_tensors()
+    tensors["gmmc.means"][0, 0] = np.float32(1e-45)
+
+    assert decode(encode(Skill(sample_card(), tensors))).skill.tensors["gmmc.means"][0, 0] > 0
+
+
+def test_a_dtype_that_the_format_lacks_is_refused_when_encoding() -> None:
+    """float64 does not travel, and the sentence says which tensor."""
+    tensors = {**sample_tensors(), "head.bias": np.zeros(3)}
+
+    with pytest.raises(SkillRefused, match=r"head\.bias"):
+        encode(Skill(sample_card(), tensors))
+
+
+def test_what_a_receiver_refuses_is_not_even_written() -> None:
+    """A broken card is the author's error, found at the author's."""
+    with pytest.raises(SkillRefused):
+        encode(sample_skill(alias="two\nlines"))
+    with pytest.raises(SkillRefused):
+        encode(dataclasses.replace(sample_skill(), tensors={}))
+
+
+def test_a_stricter_limit_refuses_what_the_default_takes() -> None:
+    """Limits are the receiver's, inclusive."""
+    data = sample_bytes()
+    decode(data, Limits(file_bytes=len(data)))
+
+    with pytest.raises(SkillRefused) as refusal:
+        decode(data, Limits(file_bytes=len(data) - 1))
+    assert refusal.value.reason == "LIMIT"
+
+
+def test_decoding_a_usual_skill_is_fast() -> None:
+    """A 100 KB skill takes about 2 ms; the bound leaves room for a busy machine."""
+    generator = np.random.default_rng(0)
+    tensors = {
+        **sample_tensors(),
+        "gmmc.means": generator.normal(size=(10, 1280)).astype(np.float32),
+        "gmmc.variances": generator.random((10, 1280), np.float32) + np.float32(0.1),
+        "gmmc.weights": np.full(10, 0.1, np.float32),
+        "head.weight": np.zeros((3, 1280), np.float16),
+    }
+    data = encode(Skill(sample_card(), tensors))
+    assert 100_000 < len(data) < 120_000
+
+    def once() -> float:
+        start = time.perf_counter()
+        decode(data)
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(10)) < 0.010
+
+
+def test_memory_stays_small_whatever_a_header_promises() -> None:
+    """A promise of a terabyte allocates nothing."""
+    header, body = parse_file(sample_bytes())
+    header["gmmc.means"]["shape"] = [2**40, 2**20]
+    from tests.packet.samples import write_file
+
+    data = write_file(header, body)
+    tracemalloc.start()
+    with pytest.raises(SkillRefused):
+        decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 1_000_000

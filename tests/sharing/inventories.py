@@ -1,0 +1,110 @@
+"""Banks of opaque bytes, whose ids are their hashes, and some that misbehave."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+
+from skillmesh.errors import SkillRefused, StorageError
+
+
+def id_of(data: bytes) -> str:
+    """SHA-256, as skills have it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class BytesInventory:
+    """A bank in memory.
+
+    Attributes:
+        reads: how often each id was served.
+        refuse: ids that are not admitted.
+        unwanted: ids that are not fetched.
+        full: how many more times saving fails.
+    """
+
+    def __init__(self, *items: bytes) -> None:
+        self._lock = threading.Lock()
+        self._items = {id_of(item): item for item in items}
+        self.blobs: dict[str, bytes] = {}
+        self.reads: Counter[str] = Counter()
+        self.refuse: set[str] = set()
+        self.unwanted: set[str] = set()
+        self.full = 0
+
+    def add(self, *items: bytes) -> None:
+        """Put items in, as learning does."""
+        with self._lock:
+            self._items |= {id_of(item): item for item in items}
+
+    def ids(self) -> frozenset[str]:
+        """The ids, if they can be read."""
+        with self._lock:
+            return frozenset(self._items)
+
+    def digest(self) -> str:
+        """Hash of the sorted ids."""
+        return hashlib.sha256("".join(sorted(self.ids())).encode()).hexdigest()
+
+    def wants(self, skill_id: str) -> bool:
+        """Everything but what is unwanted."""
+        return skill_id not in self.unwanted
+
+    def read(self, skill_id: str) -> bytes | None:
+        """What a peer gets that asks."""
+        with self._lock:
+            self.reads[skill_id] += 1
+            return self._items.get(skill_id)
+
+    def admit(self, skill_id: str, data: bytes) -> None:
+        """Save, refuse or fail as was set."""
+        if skill_id in self.refuse:
+            raise SkillRefused("FORMAT", "refused on purpose")
+        if self.full:
+            self.full -= 1
+            raise StorageError("the disk is full on purpose")
+        assert id_of(data) == skill_id
+        self.add(data)
+
+    def blob(self, sha256: str) -> bytes | None:
+        """What was put in by hand."""
+        return self.blobs.get(sha256)
+
+
+class LyingInventory(BytesInventory):
+    """Serves other bytes than it was asked for."""
+
+    def read(self, skill_id: str) -> bytes | None:
+        """What a peer gets that asks."""
+        super().read(skill_id)
+        return b"not what you asked for"
+
+
+class FrozenInventory(BytesInventory):
+    """Never answers until it is released."""
+
+    def __init__(self, *items: bytes) -> None:
+        super().__init__(*items)
+        self.asked = threading.Event()
+        self.released = threading.Event()
+
+    def read(self, skill_id: str) -> bytes | None:
+        """What a peer gets that asks."""
+        self.asked.set()
+        self.released.wait(60)
+        return super().read(skill_id)
+
+
+class UnreadableInventory(BytesInventory):
+    """Its database fails while `broken` is set."""
+
+    def __init__(self, *items: bytes) -> None:
+        super().__init__(*items)
+        self.broken = threading.Event()
+
+    def ids(self) -> frozenset[str]:
+        """The ids, if they can be read."""
+        if self.broken.is_set():
+            raise StorageError("the database is locked on purpose")
+        return super().ids()

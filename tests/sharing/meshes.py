@@ -1,0 +1,108 @@
+"""Networks for tests: the same laws hold over memory and over Zenoh."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from skillmesh.packet.signing import AgentKey, agent_id
+from skillmesh.sharing.gossip import Gossip
+from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+from skillmesh.sharing.transport import Transport
+from skillmesh.sharing.zenoh_transport import ZenohTransport
+from tests.sharing.inventories import BytesInventory
+
+INTERVAL_S = 0.2
+
+
+def key_of(name: str) -> AgentKey:
+    """The same key for a name every time."""
+    return AgentKey(name.encode().ljust(32, b"."))
+
+
+def id_of_agent(name: str) -> str:
+    """The short id of a name's key."""
+    return agent_id(key_of(name).public_key)
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
+    """Poll until something holds; fail with its name when it does not."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"did not happen in {timeout_s} s: {what}"
+        time.sleep(0.01)
+
+
+def own_threads() -> list[str]:
+    """Threads of sharing that are alive."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("skillmesh")]
+
+
+class Mesh(ABC):
+    """Agents that know each other; every one is closed at the end."""
+
+    def __init__(self) -> None:
+        self._gossips: list[Gossip] = []
+        self._transports: list[Transport] = []
+
+    @abstractmethod
+    def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
+        """A transport that joins the first agent; those at the side reach nobody else."""
+
+    def transport(self, name: str) -> Transport:
+        """A bare transport, for agents that follow no protocol."""
+        transport = self.make_transport(name)
+        self._transports.append(transport)
+        return transport
+
+    def agent(
+        self,
+        name: str,
+        inventory: BytesInventory,
+        *,
+        at_the_side: bool = False,
+        interval_s: float = INTERVAL_S,
+    ) -> Gossip:
+        """Start an agent in this network."""
+        transport = self.make_transport(name, at_the_side=at_the_side)
+        gossip = Gossip(inventory, transport, key_of(name), alias=name, interval_s=interval_s)
+        self._gossips.append(gossip)
+        gossip.start()
+        return gossip
+
+    def close(self) -> None:
+        """Close every agent."""
+        for part in (*self._gossips, *self._transports):
+            part.close()
+
+
+class MemoryMesh(Mesh):
+    def __init__(self) -> None:
+        super().__init__()
+        self._hub = Hub()
+        self._sides: list[str] = []
+
+    def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
+        """See `Mesh`."""
+        if at_the_side:
+            for other in self._sides:
+                self._hub.cut(id_of_agent(name), id_of_agent(other))
+            self._sides.append(name)
+        return InMemoryTransport(self._hub, id_of_agent(name))
+
+
+class ZenohMesh(Mesh):
+    def __init__(self) -> None:
+        super().__init__()
+        self._seed: Transport | None = None
+
+    def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
+        """See `Mesh`."""
+        # Who listens nowhere is only linked to those that it joins itself.
+        listen = () if at_the_side else ("127.0.0.1:0",)
+        join = self._seed.endpoints() if self._seed else ()
+        transport = ZenohTransport(id_of_agent(name), listen=listen, join=join)
+        self._seed = self._seed or transport
+        return transport

@@ -1,0 +1,93 @@
+"""Peers that lie, freeze, or talk nonsense cost nobody else anything."""
+
+from __future__ import annotations
+
+import time
+
+from tests.sharing.inventories import BytesInventory, FrozenInventory, LyingInventory, id_of
+from tests.sharing.meshes import Mesh, own_threads, wait_until
+from tests.sharing.test_messages import garbage
+
+
+def test_a_liar_is_counted_and_does_not_stop_convergence(mesh: Mesh) -> None:
+    """Wrong bytes are thrown away, and the skill comes from another holder."""
+    items = [b"skill %d" % index for index in range(6)]
+    bank, liar, author = BytesInventory(), LyingInventory(*items), BytesInventory(*items)
+    agent = mesh.agent("bank", bank)
+    mesh.agent("liar", liar)
+    wait_until(lambda: agent.stats().refused.get("HASH", 0) >= 1, "the lie is counted")
+    assert bank.ids() == frozenset()
+    mesh.agent("author", author)
+    wait_until(lambda: bank.ids() == author.ids(), "the bank is complete")
+    # Back-off: far fewer requests than there was time for.
+    assert sum(liar.reads.values()) < 30
+
+
+def test_a_frozen_peer_does_not_hold_up_the_skills_of_others(mesh: Mesh) -> None:
+    """The skills of a working peer arrive while all requests to the frozen one hang."""
+    bank, frozen = BytesInventory(), FrozenInventory(*(b"frozen %d" % i for i in range(8)))
+    mesh.agent("bank", bank)
+    mesh.agent("frozen", frozen)
+    wait_until(frozen.asked.is_set, "the frozen peer is asked")
+    working = BytesInventory(*(b"good %d" % i for i in range(8)))
+    mesh.agent("working", working)
+    wait_until(lambda: bank.ids() >= working.ids(), "the good skills arrive", timeout_s=5)
+    frozen.released.set()
+
+
+def test_closing_takes_less_than_three_seconds_while_a_peer_is_frozen(mesh: Mesh) -> None:
+    """A request that hangs does not keep the agent from leaving."""
+    bank, frozen = BytesInventory(), FrozenInventory(b"one")
+    agent = mesh.agent("bank", bank)
+    mesh.agent("frozen", frozen)
+    wait_until(frozen.asked.is_set, "the frozen peer is asked")
+    begin_s = time.monotonic()
+    agent.close()
+    agent.close()
+    took_s = time.monotonic() - begin_s
+    frozen.released.set()
+    assert took_s < 3
+
+
+def test_closing_leaves_no_threads(mesh: Mesh) -> None:
+    """Two agents in sync close in less than three seconds each, and nothing is left."""
+    banks = BytesInventory(b"one"), BytesInventory()
+    agents = mesh.agent("alice", banks[0]), mesh.agent("bob", banks[1])
+    wait_until(lambda: banks[0].ids() == banks[1].ids(), "the banks are equal")
+    for agent in agents:
+        begin_s = time.monotonic()
+        agent.close()
+        assert time.monotonic() - begin_s < 3
+    assert own_threads() == []
+
+
+def test_garbage_on_the_announcement_channel_is_ignored(mesh: Mesh) -> None:
+    """Nothing that a stranger broadcasts becomes a peer or stops the others."""
+    alice, bob = BytesInventory(b"one"), BytesInventory()
+    first = mesh.agent("alice", alice)
+    stranger = mesh.transport("stranger")
+    stranger.start(first)
+    second = mesh.agent("bob", bob)
+    wait_until(lambda: bool(second.stats().peers), "bob hears of alice")
+    for data in garbage():
+        stranger.announce(data)
+    alice.add(b"two")
+    first.notify()
+    wait_until(lambda: bob.ids() == alice.ids(), "the banks are equal")
+    assert [peer.alias for peer in second.stats().peers] == ["alice"]
+
+
+def test_a_refused_skill_is_pulled_once(mesh: Mesh) -> None:
+    """The bytes of an id never change, so neither does the answer; it is counted by reason."""
+    alice, bob = BytesInventory(b"bad", b"good"), BytesInventory()
+    bob.refuse = {id_of(b"bad")}
+    first = mesh.agent("alice", alice)
+    second = mesh.agent("bob", bob)
+    for later in (b"later 1", b"later 2"):
+        wait_until(lambda: len(bob.ids()) == len(alice.ids()) - 1, "all but the bad one are here")
+        alice.add(later)
+        first.notify()
+    wait_until(lambda: id_of(b"later 2") in bob.ids(), "the last one is here")
+    wait_until(lambda: bool(second.stats().refused), "the refusal is counted")
+    assert alice.reads[id_of(b"bad")] == 1
+    assert second.stats().refused == {"FORMAT": 1}

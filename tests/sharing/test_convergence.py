@@ -1,0 +1,159 @@
+"""The set of skills ends equal everywhere: the same laws over memory and over Zenoh."""
+
+from __future__ import annotations
+
+import time
+
+from skillmesh.sharing.gossip import Gossip
+from skillmesh.sharing.transport import MAX_BODY_BYTES
+from tests.sharing.inventories import BytesInventory, UnreadableInventory, id_of
+from tests.sharing.meshes import Mesh, id_of_agent, wait_until
+
+NAMES = ("alice", "bob", "carol")
+BIG = bytes(range(256)) * 4096
+
+
+def wait_equal(*banks: BytesInventory, count: int) -> None:
+    """Wait for equal banks of a size."""
+    wait_until(
+        lambda: all(len(bank.ids()) == count for bank in banks), f"all banks hold {count} skills"
+    )
+    assert len({bank.digest() for bank in banks}) == 1
+
+
+def wait_in_sync(gossip: Gossip, peers: int) -> None:
+    """Wait until all peers are there and equal."""
+    wait_until(
+        lambda: [peer.in_sync for peer in gossip.stats().peers] == [True] * peers,
+        f"{peers} peers in sync",
+    )
+
+
+def test_two_agents_end_with_the_union_of_their_skills(mesh: Mesh) -> None:
+    """Both directions, a body of 1 MiB, and the counters show what travelled."""
+    alice, bob = BytesInventory(b"one", BIG), BytesInventory(b"two")
+    first, second = mesh.agent("alice", alice), mesh.agent("bob", bob)
+    wait_equal(alice, bob, count=3)
+    wait_in_sync(first, 1)
+    wait_in_sync(second, 1)
+    stats = second.stats()
+    assert stats.received == 2
+    assert stats.refused == {}
+    assert stats.bytes_received > len(BIG)
+    assert first.stats().bytes_sent > len(BIG)
+    assert stats.peers[0].alias == "alice"
+    assert stats.peers[0].count == 3
+    assert stats.peers[0].last_seen_s < 10
+
+
+def test_three_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
+    """What is added while others are pulled is not lost; no skill is admitted twice."""
+    banks = [BytesInventory(name.encode()) for name in NAMES]
+    agents = [mesh.agent(name, bank) for name, bank in zip(NAMES, banks, strict=True)]
+    for index, (bank, agent) in enumerate(zip(banks * 4, agents * 4, strict=True)):
+        bank.add(b"later %d" % index)
+        agent.notify()
+    wait_equal(*banks, count=15)
+    for agent in agents:
+        wait_in_sync(agent, 2)
+        assert agent.stats().received == 10
+
+
+def test_a_late_joiner_gets_everything_from_a_survivor(mesh: Mesh) -> None:
+    """The author's skills outlive the author."""
+    survivor, author, late = BytesInventory(), BytesInventory(b"one", b"two"), BytesInventory()
+    mesh.agent("survivor", survivor)
+    leaving = mesh.agent("author", author)
+    wait_equal(survivor, count=2)
+    leaving.close()
+    mesh.agent("late", late)
+    wait_equal(late, survivor, count=2)
+
+
+def test_a_skill_crosses_a_line_through_the_agent_in_the_middle(mesh: Mesh) -> None:
+    """Peers do not relay: the middle serves what it holds, and the ends never meet."""
+    middle, left, right = BytesInventory(), BytesInventory(b"left"), BytesInventory(b"right")
+    mesh.agent("middle", middle)
+    one = mesh.agent("left", left, at_the_side=True)
+    other = mesh.agent("right", right, at_the_side=True)
+    wait_equal(left, middle, right, count=2)
+    for end in (one, other):
+        assert [peer.agent_id for peer in end.stats().peers] == [id_of_agent("middle")]
+
+
+def test_a_notification_is_spread_long_before_the_next_second(mesh: Mesh) -> None:
+    """With a minute between announcements only `notify` can have carried the news."""
+    alice, bob = BytesInventory(), BytesInventory()
+    first = mesh.agent("alice", alice, interval_s=60)
+    second = mesh.agent("bob", bob)
+    wait_until(lambda: bool(second.stats().peers), "bob hears of alice")
+    alice.add(b"news")
+    first.notify()
+    wait_equal(alice, bob, count=1)
+
+
+def test_a_removed_skill_is_not_fetched_again(mesh: Mesh) -> None:
+    """What the inventory does not want stays away, and the rest still comes."""
+    alice, bob = BytesInventory(b"removed", b"kept"), BytesInventory()
+    bob.unwanted = {id_of(b"removed")}
+    mesh.agent("alice", alice)
+    mesh.agent("bob", bob)
+    wait_equal(bob, count=1)
+    assert bob.ids() == {id_of(b"kept")}
+    assert alice.reads[id_of(b"removed")] == 0
+
+
+def test_a_full_disk_is_tried_again(mesh: Mesh) -> None:
+    """A skill that could not be saved is no refused skill."""
+    alice, bob = BytesInventory(b"one"), BytesInventory()
+    bob.full = 1
+    mesh.agent("alice", alice)
+    second = mesh.agent("bob", bob)
+    wait_equal(alice, bob, count=1)
+    assert second.stats().refused == {}
+
+
+def test_sharing_survives_a_bank_that_cannot_be_read_for_a_while(mesh: Mesh) -> None:
+    """No thread dies of a locked database."""
+    alice, bob = UnreadableInventory(b"one"), BytesInventory()
+    alice.broken.set()
+    mesh.agent("alice", alice)
+    second = mesh.agent("bob", bob)
+    second.notify()
+    alice.broken.clear()
+    wait_equal(alice, bob, count=1)
+
+
+def test_a_blob_is_fetched_by_its_hash_from_whoever_has_it(mesh: Mesh) -> None:
+    """References of backbones travel on demand; nobody having one is no error."""
+    alice, bob = BytesInventory(b"one"), BytesInventory()
+    alice.blobs = {id_of(b"reference"): b"reference", id_of(b"x"): b"wrong bytes"}
+    mesh.agent("alice", alice)
+    second = mesh.agent("bob", bob)
+    wait_equal(alice, bob, count=1)
+    assert second.fetch_blob(id_of(b"reference"), timeout_s=5) == b"reference"
+    assert second.fetch_blob(id_of(b"nobody has it"), timeout_s=1) is None
+    assert second.fetch_blob(id_of(b"x"), timeout_s=1) is None
+    assert second.fetch_blob("../not/a/hash", timeout_s=1) is None
+
+
+def test_notify_returns_at_once_while_the_bank_is_busy(mesh: Mesh) -> None:
+    """Learning never waits for sharing."""
+    alice = BytesInventory(b"one")
+    agent = mesh.agent("alice", alice)
+    with alice._lock:
+        begin_s = time.monotonic()
+        for _ in range(1000):
+            agent.notify()
+        assert time.monotonic() - begin_s < 0.5
+
+
+def test_the_largest_body_travels_and_a_larger_one_is_not_served(mesh: Mesh) -> None:
+    """16 MiB is the limit of a skill, of its transport, and of what an agent offers."""
+    largest, larger = bytes(MAX_BODY_BYTES), bytes(MAX_BODY_BYTES + 1)
+    alice, bob = BytesInventory(largest, larger), BytesInventory()
+    first = mesh.agent("alice", alice)
+    mesh.agent("bob", bob)
+    wait_until(lambda: alice.reads[id_of(larger)] > 0, "the larger one was asked for")
+    wait_until(lambda: bob.ids() == {id_of(largest)}, "the largest one is here")
+    assert MAX_BODY_BYTES <= first.stats().bytes_sent < 2 * MAX_BODY_BYTES

@@ -1,0 +1,54 @@
+"""The pretraining images: one mosaic of 64 x 64 tiles per class -> arrays in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+TILE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images with their labels.
+
+    Attributes:
+        pixels: (N, 64, 64, 3) uint8.
+        labels: (N,) int64.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_pictures(data: Path, split: str, fraction: float = 1.0) -> Pictures:
+    """Read all mosaics of a split.
+
+    Args:
+        data: folder with `classes.json`, `train/` and `val/`.
+        split: "train" or "val".
+        fraction: share of each class to keep, the first tiles.
+
+    Raises:
+        FileNotFoundError: the folder is not what was expected.
+    """
+    classes = json.loads((data / "classes.json").read_text(encoding="utf-8"))
+    parts = [_tiles(data / split / f"{entry['wnid']}.webp") for entry in classes]
+    kept = [part[: max(1, round(fraction * len(part)))] for part in parts]
+    labels = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
+    return Pictures(np.concatenate(kept), labels.astype(np.int64))
+
+
+def _tiles(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        mosaic = np.asarray(image.convert("RGB"))
+    rows, columns = mosaic.shape[0] // TILE, mosaic.shape[1] // TILE
+    tiles = mosaic.reshape(rows, TILE, columns, TILE, 3)  # (rows, 64, columns, 64, 3)
+    return np.ascontiguousarray(tiles.transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3))

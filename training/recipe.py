@@ -1,0 +1,60 @@
+"""What a pretraining run does, as one frozen value that is written beside its results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One-cycle SGD over growing image sizes.
+
+    Attributes:
+        schedule: (side in pixels, epochs) in order; a step at 32 px costs a quarter of one at 64.
+        batch_size: images per step.
+        peak_rate: highest learning rate of the cycle.
+        warmup: share of all steps until the peak.
+        momentum: of Nesterov's SGD.
+        weight_decay: on convolution and linear weights only.
+        label_smoothing: of the cross-entropy on the labels.
+        average_decay: of the exponential moving average of the weights, per step.
+        distill_weight: of the divergence from the teacher; 0 trains without one.
+        temperature: at which student and teacher are compared.
+        seed: of weights, order and augmentation.
+        fraction: share of the images.
+    """
+
+    schedule: tuple[tuple[int, int], ...] = ((32, 6), (48, 2), (64, 1))
+    batch_size: int = 128
+    peak_rate: float = 0.25
+    warmup: float = 0.25
+    momentum: float = 0.9
+    weight_decay: float = 5e-5
+    label_smoothing: float = 0.05
+    average_decay: float = 0.999
+    distill_weight: float = 4.0
+    temperature: float = 2.0
+    seed: int = 0
+    fraction: float = 1.0
+
+    @property
+    def epochs(self) -> int:
+        """Number of passes over the images."""
+        return sum(count for _, count in self.schedule)
+
+    def size_of(self, epoch: int) -> int:
+        """Side of the images in an epoch, in pixels."""
+        for size, count in self.schedule:
+            if epoch < count:
+                return size
+            epoch -= count
+        raise IndexError("the schedule has no such epoch")
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step: a linear rise, then half a cosine to zero."""
+        position = step / steps
+        if position < self.warmup:
+            return self.peak_rate * (step + 1) / (self.warmup * steps + 1)
+        falling = (position - self.warmup) / (1 - self.warmup)
+        return self.peak_rate * 0.5 * (1 + math.cos(math.pi * falling))
