@@ -43,6 +43,7 @@ class Student(nn.Module):
         self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> logits of the labels (N, C) and of the teacher's classes (N, 1000)."""
         latents = self.net(x)[-1]
         return self.labels(latents), self.teacher(latents)
 
@@ -143,7 +144,7 @@ class Run:
             target = torch.from_numpy(self.logits[rows].astype(np.float32))
             loss = loss + recipe.distill_weight * divergence(by_teacher, target, recipe.temperature)
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self._update_average()
 

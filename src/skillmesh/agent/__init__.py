@@ -2,6 +2,9 @@
 
 - `agent`: `Agent`, the five lines of Python and everything that the command line does.
 - `student`: what the skills of a bank amount to together: latents -> task, class, "unknown".
+- `catalogue`: the skills of a bank, for people.
+- `learned`: what learning one task gave.
+- `asking`: from decisions to answers.
 - `prediction`: what an agent answers.
 - `node`: an agent as a process: watches its bank, learns, shares.
 - `inventory`: how sharing sees an agent's bank.
@@ -9,7 +12,9 @@
 - `checkup`: what `skillmesh doctor` looks at.
 """
 
-from skillmesh.agent.agent import Agent, LearnResult, SkillInfo
+from skillmesh.agent.agent import Agent
+from skillmesh.agent.catalogue import SkillInfo
+from skillmesh.agent.learned import LearnResult
 from skillmesh.agent.prediction import Alternative, Answers, Prediction
 
 __all__ = ["Agent", "Alternative", "Answers", "LearnResult", "Prediction", "SkillInfo"]

@@ -91,7 +91,7 @@ def use_backbone(home: Path | None, name: str) -> None:
         BackboneError: unknown; names the nearest.
     """
     opened = resolve_home(home)
-    registry.check_known(opened.backbones, name)
+    registry.load_backbone(opened.backbones, name)
     opened.save_config(dataclasses.replace(opened.config, backbone=name))
 
 

@@ -114,7 +114,7 @@ class Student:
             anchor = skill.anchor(self.method)
             if anchor is None:
                 raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
-            self.mapper.add(skill_id, anchor)
+            self.mapper.add(skill_id, anchor, skill.card.calibration)
             self._skills[skill_id] = skill
 
     @property

@@ -96,9 +96,11 @@ def _fate(agent: Mapping[str, Any]) -> str:
 
 
 def _speed(document: Mapping[str, Any]) -> str:
-    ratio = document["alone_s"] / max(document["learn_s"], 1e-9)
-    return (
-        f"{document['agents'][0]['skills']} tasks learned and shared in "
-        f"{document['learn_s']:.1f} s; one agent alone {document['alone_s']:.1f} s "
-        f"({ratio:.2f} times as long); everything took {document['wall_s']:.0f} s"
+    text = (
+        f"{len(document['tasks'])} tasks learned and shared in {document['learn_s']:.1f} s; "
+        f"everything took {document['wall_s']:.0f} s"
     )
+    if document["alone_s"] is None:
+        return text
+    ratio = document["alone_s"] / max(document["learn_s"], 1e-9)
+    return f"{text}; one agent alone learns in {document['alone_s']:.1f} s ({ratio:.2f} times)"

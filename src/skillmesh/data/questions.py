@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 
@@ -42,9 +42,9 @@ class Question:
             DataError: it cannot be read.
         """
         if isinstance(self.source, ImageRef):
-            return decode_image(self.source.read(), size)
+            return decode_image(self.source.read(), size, source=self.name)
         if isinstance(self.source, bytes):
-            return decode_image(self.source, size)
+            return decode_image(self.source, size, source=self.name)
         return to_pixels(self.source, size)
 
 
@@ -54,7 +54,7 @@ def find_questions(asked: Asked | Sequence[Asked]) -> list[Question]:
     Raises:
         DataError: a path that does not exist, or nothing to ask about.
     """
-    items = list(asked) if isinstance(asked, list | tuple) else [asked]
+    items = cast("list[Asked]", list(asked) if isinstance(asked, list | tuple) else [asked])
     questions = [question for i, item in enumerate(items) for question in _questions(item, i)]
     if not questions:
         raise DataError("expected at least one image to predict, got none")

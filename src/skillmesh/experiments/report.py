@@ -69,14 +69,16 @@ def _demo(result: Mapping[str, Any]) -> str:
         [a["alias"], a["id"], str(a["skills"]), a["digest"][:12], _fate(a)]
         for a in result["agents"]
     ]
-    speed = result["alone_s"] / max(result["learn_s"], 1e-9)
+    alone = ""
+    if result["alone_s"] is not None:
+        ratio = result["alone_s"] / max(result["learn_s"], 1e-9)
+        alone = f"; one agent alone needs {result['alone_s']:.1f} s, {ratio:.2f} times as long"
     parts = [
         "<h1>Agents that teach each other</h1>",
         f"<p>{len(result['agents'])} agents, {len(tasks)} tasks, {result['test_images']} test "
         f"images. All agents hold the same skills: {_verdict(result['digests_equal'])}. All give "
         f"the same answers: {_verdict(result['predictions_equal'])}.</p>",
-        f"<p>Learned and shared in {result['learn_s']:.1f} s; one agent alone needs "
-        f"{result['alone_s']:.1f} s, {speed:.2f} times as long. "
+        f"<p>Learned and shared in {result['learn_s']:.1f} s{alone}. "
         f"{result['bytes_sent'] / 1e6:.2f} MB travelled.</p>",
         "<h2>Tasks</h2>",
         _table(["task", "learned by", "mapper", "with oracle", "without oracle"], rows),

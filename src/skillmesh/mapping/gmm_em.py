@@ -1,7 +1,7 @@
 """Diagonal Gaussian mixtures by expectation-maximisation, with greedy k-means++ as the start.
 
-Most of the quality and most of the time lie in the start: EM itself takes a few steps. All products
-are matrix products in float64.
+Most of the quality and most of the time lie in the start: EM itself takes a few steps. Clusters
+are sought in float32, likelihoods are computed in float64.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 LOG_2_PI = float(np.log(2 * np.pi))
+LLOYD_STEPS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,34 @@ class Mixture:
     macs: int
 
 
+class MixtureDensity:
+    """Log densities of diagonal Gaussians, by two matrix products.
+
+    Args:
+        means: (K, D) float64.
+        variances: (K, D), positive.
+        weights: (K,), positive or 0.
+    """
+
+    def __init__(self, means: torch.Tensor, variances: torch.Tensor, weights: torch.Tensor) -> None:
+        precisions = 1 / variances
+        self._square_factors = (-0.5 * precisions).T.contiguous()  # (D, K)
+        self._factors = (means * precisions).T.contiguous()  # (D, K)
+        log_volumes = torch.log(variances).sum(1) + means.shape[1] * LOG_2_PI
+        constant = (means * means * precisions).sum(1) + log_volumes
+        self._constants = torch.log(weights) - 0.5 * constant  # (K,)
+
+    def log_joint(self, x: torch.Tensor, squares: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, K) log of phi_k N(x | mu_k, Sigma_k), in nats.
+
+        Args:
+            x: (N, D) float64.
+            squares: x * x, where the caller has it already.
+        """
+        squares = x * x if squares is None else squares
+        return torch.addmm(self._constants, x, self._factors).addmm_(squares, self._square_factors)
+
+
 def fit_mixture(
     data: np.ndarray,
     n_clusters: int,
@@ -52,48 +81,27 @@ def fit_mixture(
         tolerance: EM stops when the mean log-likelihood gains less, in nats.
         max_steps: of EM.
     """
+    single = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+    labels, lloyd_steps = _k_means(single, n_clusters, seed)
     x = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float64))
     squares = x * x
-    labels, lloyd_steps = _k_means(x, n_clusters, seed)
     responsibilities = torch.nn.functional.one_hot(labels, n_clusters).double()  # (N, K)
     means, variances, weights = _maximise(x, squares, responsibilities, floor)
     previous = -np.inf
     steps = 0
-    for steps in range(1, max_steps + 1):
-        log_joint = log_densities(x, squares, means, variances) + torch.log(weights)
-        log_norm = torch.logsumexp(log_joint, dim=1)
-        likelihood = float(log_norm.mean())
-        responsibilities = torch.exp(log_joint - log_norm[:, None])
-        means, variances, weights = _maximise(x, squares, responsibilities, floor)
-        if abs(likelihood - previous) < tolerance:
+    while True:
+        joint = MixtureDensity(means, variances, weights).log_joint(x, squares)
+        norms = torch.logsumexp(joint, dim=1)  # (N,)
+        likelihood = float(norms.mean())
+        if likelihood - previous < tolerance or steps == max_steps:
             break
         previous = likelihood
-    final = log_densities(x, squares, means, variances) + torch.log(weights)
+        steps += 1
+        responsibilities = torch.exp(joint - norms[:, None])
+        means, variances, weights = _maximise(x, squares, responsibilities, floor)
     product = x.shape[0] * x.shape[1] * n_clusters
-    return Mixture(
-        means,
-        variances,
-        weights,
-        float(torch.logsumexp(final, dim=1).mean()),
-        product * (4 * steps + 2 * lloyd_steps + 6),
-    )
-
-
-def log_densities(
-    x: torch.Tensor, squares: torch.Tensor, means: torch.Tensor, variances: torch.Tensor
-) -> torch.Tensor:
-    """(N, K) natural-log densities, by two matrix products.
-
-    Args:
-        x: (N, D) float64.
-        squares: its squares.
-        means: (K, D).
-        variances: (K, D).
-    """
-    precisions = 1 / variances
-    distances = squares @ precisions.T - 2 * (x @ (means * precisions).T)  # (N, K)
-    constant = (means * means * precisions).sum(1) + torch.log(variances).sum(1)  # (K,)
-    return -0.5 * (distances + constant + x.shape[1] * LOG_2_PI)
+    starts = _tries(n_clusters) + 2 * lloyd_steps
+    return Mixture(means, variances, weights, likelihood, product * (4 * (steps + 1) + starts))
 
 
 def _maximise(
@@ -105,42 +113,44 @@ def _maximise(
     return means, variances.clamp(min=0) + floor, counts / counts.sum()
 
 
-def _k_means(
-    x: torch.Tensor, n_clusters: int, seed: int, max_steps: int = 50
-) -> tuple[torch.Tensor, int]:
+def _k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, int]:
     """Labels (N,) of Lloyd's algorithm after a greedy k-means++ start, and the steps it took."""
     norms = (x * x).sum(1)
     centres = _greedy_start(x, norms, n_clusters, seed)
     labels = torch.full((len(x),), -1)
-    for step in range(max_steps):
-        distances = (centres * centres).sum(1) - 2 * (x @ centres.T)  # (N, K), up to |x|^2
-        nearest = distances.argmin(dim=1)
+    for step in range(LLOYD_STEPS):
+        distances = torch.addmm((centres * centres).sum(1), x, centres.T, alpha=-2)  # + |x|^2
+        closest, nearest = distances.min(dim=1)
         if torch.equal(nearest, labels):
             return labels, step + 1
         labels = nearest
-        counts = torch.bincount(labels, minlength=n_clusters)
-        sums = torch.zeros_like(centres).index_add_(0, labels, x)
+        members = torch.nn.functional.one_hot(labels, n_clusters).float()  # (N, K)
+        counts = members.sum(0)
         filled = counts > 0
-        centres[filled] = sums[filled] / counts[filled, None]
+        centres[filled] = (members.T @ x)[filled] / counts[filled, None]
         if not bool(filled.all()):
             # An empty cluster takes the sample that is worst off.
-            worst = (distances.gather(1, labels[:, None]).squeeze(1) + norms).argmax()
-            centres[int((~filled).nonzero()[0])] = x[worst]
-    return labels, max_steps
+            centres[int((~filled).nonzero()[0])] = x[(closest + norms).argmax()]
+    return labels, LLOYD_STEPS
+
+
+def _tries(n_clusters: int) -> int:
+    """Candidates for each new centre."""
+    return 2 + int(np.log(n_clusters))
 
 
 def _greedy_start(x: torch.Tensor, norms: torch.Tensor, n_clusters: int, seed: int) -> torch.Tensor:
-    """k-means++ that tries several candidates for each centre and keeps the best (D, K)."""
+    """Centres (K, D): k-means++ that tries several candidates for each and keeps the best."""
     generator = torch.Generator().manual_seed(seed)
-    tries = 2 + int(np.log(n_clusters)) if n_clusters > 1 else 1
-    first = int(torch.randint(len(x), (1,), generator=generator))
-    chosen = [first]
-    closest = _squared_distances(x, norms, torch.tensor([first])).squeeze(1)  # (N,)
+    first = torch.randint(len(x), (1,), generator=generator)
+    chosen = [int(first)]
+    closest = _squared_distances(x, norms, first).squeeze(1)  # (N,)
     for _ in range(1, n_clusters):
-        total = float(closest.sum())
-        # All samples are alike: any one will do.
-        share = closest if total > 0 else torch.ones_like(closest)
-        candidates = torch.multinomial(share, tries, replacement=True, generator=generator)
+        # If all samples are alike any one will do.
+        share = closest if float(closest.sum()) > 0 else torch.ones_like(closest)
+        candidates = torch.multinomial(
+            share, _tries(n_clusters), replacement=True, generator=generator
+        )
         distances = _squared_distances(x, norms, candidates)  # (N, tries)
         reduced = torch.minimum(closest[:, None], distances)
         best = int(reduced.sum(0).argmin())

@@ -16,13 +16,15 @@ import numpy as np
 import torch
 
 from skillmesh.mapping.anchor import TaskAnchor, TensorSpec, check_latents, check_tensors
-from skillmesh.mapping.gmm_em import fit_mixture, log_densities
-from skillmesh.mapping.mapper import MapperScores, TaskMapper, check_scores_possible
+from skillmesh.mapping.gmm_em import MixtureDensity, fit_mixture
+from skillmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25
 """k of the paper's GMMC section."""
 VARIANCE_FLOOR = 1e-6
+"""Added to every variance, as scikit-learn's `reg_covar`."""
 _WEIGHT_TOLERANCE = 1e-3
+_EMPTY = 1e-9  # weight of a cluster that no image belongs to
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +77,14 @@ class GmmcAnchor(TaskAnchor):
         if (tensors["variances"] < VARIANCE_FLOOR / 2).any():
             raise ValueError(f"expected variances of at least {VARIANCE_FLOOR:g}")
         weights = tensors["weights"]
-        if (weights < 0).any() or abs(float(weights.sum()) - 1) > _WEIGHT_TOLERANCE:
+        if (weights <= 0).any() or abs(float(weights.sum()) - 1) > _WEIGHT_TOLERANCE:
             raise ValueError("expected cluster weights that are positive and sum to 1")
         return cls(tensors["means"], tensors["variances"], weights, n_classes)
+
+    def familiarity(self, latents: np.ndarray) -> np.ndarray:
+        """(N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
+        x = torch.from_numpy(latents.astype(np.float64))
+        return np.asarray(_density([self]).log_joint(x).amax(dim=1).numpy())
 
 
 def fit_gmmc(
@@ -88,77 +95,63 @@ def fit_gmmc(
     Args:
         latents: (N, D) float32, the paper's latents.
         n_classes: C of the task.
-        n_clusters: k; fewer where there are fewer images.
+        n_clusters: k; fewer where there are fewer different images.
         seed: of the start.
 
     Returns:
         The anchor, and the multiply-accumulates of the fit.
+
+    Raises:
+        ValueError: no latents, or numbers that are not finite.
     """
     check_latents(latents)
     mixture = fit_mixture(latents, min(n_clusters, len(latents)), seed=seed, floor=VARIANCE_FLOOR)
-    weights = mixture.weights.numpy().astype(np.float32)
+    used = mixture.weights.numpy() > _EMPTY
+    weights = mixture.weights.numpy()[used]
     anchor = GmmcAnchor(
-        mixture.means.numpy().astype(np.float32),
-        np.maximum(mixture.variances.numpy(), VARIANCE_FLOOR).astype(np.float32),
-        weights / weights.sum(),
+        mixture.means.numpy()[used].astype(np.float32),
+        np.maximum(mixture.variances.numpy()[used], VARIANCE_FLOOR).astype(np.float32),
+        (weights / weights.sum()).astype(np.float32),
         n_classes,
     )
     return anchor, mixture.macs
 
 
-class GmmcMapper(TaskMapper):
+class GmmcMapper(TaskMapper[GmmcAnchor]):
     """The clusters of all tasks: D_map of the paper."""
 
     kind: ClassVar[str] = "gmmc"
     latent: ClassVar[Literal["last", "multi"]] = "last"
 
     def __init__(self) -> None:
-        self._anchors: dict[str, GmmcAnchor] = {}
+        super().__init__(GmmcAnchor)
+        self._clusters: MixtureDensity | None = None
 
-    def add(self, key: str, anchor: TaskAnchor) -> None:
-        """Register the clusters of a task.
+    def _added(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002 - gathered anew when needed
+        self._clusters = None
 
-        Raises:
-            ValueError: an anchor of another kind or latent size.
-        """
-        if not isinstance(anchor, GmmcAnchor):
-            raise ValueError(f"expected a gmmc anchor, got {anchor.kind}")  # noqa: TRY004 - one error for a foreign anchor
-        for other in self._anchors.values():
-            if other.dim != anchor.dim:
-                raise ValueError(f"expected an anchor of D = {other.dim}, got {anchor.dim}")
-        self._anchors.setdefault(key, anchor)
+    def _removed(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002
+        self._clusters = None
 
-    def remove(self, key: str) -> None:
-        """Forget a task."""
-        self._anchors.pop(key, None)
-
-    def keys(self) -> tuple[str, ...]:
-        """Registered keys, sorted."""
-        return tuple(sorted(self._anchors))
-
-    def score(self, latents: np.ndarray) -> MapperScores:
+    def _score(self, x: torch.Tensor) -> tuple[np.ndarray, None]:
         """Log of phi_m N(x | mu_m, Sigma_m) of the best cluster of every task.
 
         Eq. 4 divides by the sum over all clusters, which changes no comparison: the highest
         posterior and the highest joint density are those of the same cluster.
         """
-        keys = self.keys()
-        check_scores_possible(keys)
-        check_latents(latents, self._anchors[keys[0]].dim)
-        x = torch.from_numpy(latents.astype(np.float64))
-        squares = x * x
-        columns = [self._best_cluster(x, squares, self._anchors[key]) for key in keys]
-        return MapperScores(keys, np.stack(columns, axis=1))
+        anchors = self._in_order()
+        if self._clusters is None:
+            self._clusters = _density(anchors)
+        joint = self._clusters.log_joint(x)  # (N, all K)
+        parts = joint.split([len(anchor.weights) for anchor in anchors], dim=1)
+        return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None
 
-    @staticmethod
-    def _best_cluster(x: torch.Tensor, squares: torch.Tensor, anchor: GmmcAnchor) -> np.ndarray:
-        weights = torch.from_numpy(anchor.weights.astype(np.float64))
-        joint = log_densities(
-            x,
-            squares,
-            torch.from_numpy(anchor.means.astype(np.float64)),
-            torch.from_numpy(anchor.variances.astype(np.float64)),
-        )
-        # A weight of zero is a cluster that nobody belongs to.
-        joint = joint + torch.log(weights.clamp(min=1e-300))
-        return np.asarray(joint.max(dim=1).values.numpy())
+
+def _density(anchors: list[GmmcAnchor]) -> MixtureDensity:
+    """The clusters of several tasks, side by side; every task's weights sum to exactly 1."""
+    weights = [anchor.weights / anchor.weights.sum(dtype=np.float64) for anchor in anchors]
+    return MixtureDensity(
+        torch.from_numpy(np.concatenate([a.means for a in anchors]).astype(np.float64)),
+        torch.from_numpy(np.concatenate([a.variances for a in anchors]).astype(np.float64)),
+        torch.from_numpy(np.concatenate(weights)),
+    )

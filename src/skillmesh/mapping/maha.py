@@ -15,14 +15,26 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from skillmesh.mapping.anchor import TaskAnchor, TensorSpec, check_latents, check_tensors
-from skillmesh.mapping.mapper import MapperScores, TaskMapper, check_scores_possible
+from skillmesh.mapping.anchor import (
+    TaskAnchor,
+    TensorSpec,
+    check_labels,
+    check_latents,
+    check_tensors,
+)
+from skillmesh.mapping.mapper import TaskMapper
+from skillmesh.mapping.scatter import class_means
+from skillmesh.mapping.typicality import nearest_mean_familiarity
 
 SAMPLES_PER_CLASS = 5
 """m of the paper's Mahalanobis section."""
-RIDGE = 0.01
+RIDGE = 0.1
 """Added to the covariance's diagonal, as a share of its mean: with fewer samples than dimensions it
-could not be inverted. The paper says nothing about it."""
+could not be inverted. The paper says nothing about it. Chosen on the validation images of 36 real
+tasks (task found for 94.6 % at 0.001, 95.2 % at 0.1, 95.1 % at 1)."""
+LONGEST_RESIDUAL = 4.0
+"""Samples farther from their class mean than this many times what is usual are pulled in, so that
+no skill can bend the covariance of all tasks. Honest samples stay below 2."""
 _MAX_MAGNITUDE = 1e4
 
 
@@ -60,11 +72,7 @@ class MahaAnchor(TaskAnchor):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that travel, by name."""
-        return {
-            "means": self.means,
-            "samples": self.samples,
-            "sample_classes": self.sample_classes,
-        }
+        return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MahaAnchor:
@@ -74,18 +82,22 @@ class MahaAnchor(TaskAnchor):
             ValueError: types, shapes, huge numbers, or a sample of no class.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
-        if (tensors["sample_classes"] >= n_classes).any():
-            raise ValueError("expected samples of the task's classes only")
+        largest = int(tensors["sample_classes"].max())
+        if largest >= n_classes:
+            raise ValueError(f"expected samples of {n_classes} classes, got one of class {largest}")
         for name in ("means", "samples"):
             if (np.abs(tensors[name]) > _MAX_MAGNITUDE).any():
                 raise ValueError(f"expected numbers up to {_MAX_MAGNITUDE:g} in {name!r}")
         return cls(tensors["means"], tensors["samples"], tensors["sample_classes"])
 
-    def scatter(self) -> np.ndarray:
-        """(D, D) float64 sum of (x - mu_c)(x - mu_c)^T over the samples."""
-        residuals = self.samples.astype(np.float64) - self.means[self.sample_classes]
-        rows = torch.from_numpy(residuals)
-        return np.asarray((rows.T @ rows).numpy())
+    def residuals(self) -> np.ndarray:
+        """(S, D) float64 samples around their class means."""
+        means = self.means.astype(np.float64)
+        return np.asarray(self.samples.astype(np.float64) - means[self.sample_classes])
+
+    def familiarity(self, latents: np.ndarray) -> np.ndarray:
+        """(N,) minus the squared Euclidean distance to the nearest class mean."""
+        return nearest_mean_familiarity(latents, self.means)
 
 
 def fit_maha(
@@ -109,7 +121,7 @@ def fit_maha(
         ValueError: a class without an image.
     """
     check_latents(latents)
-    means = class_means(latents, labels, n_classes)
+    check_labels(labels, len(latents), n_classes)
     random = np.random.default_rng(seed)
     rows: list[np.ndarray] = []
     for label in range(n_classes):
@@ -118,97 +130,78 @@ def fit_maha(
         rows.append(np.sort(random.choice(members, count, replace=False)))
     chosen = np.concatenate(rows)
     return MahaAnchor(
-        means.astype(np.float32),
+        class_means(latents, labels, n_classes).astype(np.float32),
         np.ascontiguousarray(latents[chosen], dtype=np.float32),
         labels[chosen].astype(np.uint16),
     )
 
 
-def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(C, D) float64 means.
+def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
+    """(D, D) float64 covariance of all samples around their class means, with a ridge.
 
-    Raises:
-        ValueError: a class without an image.
+    The paper's sum over all samples of all tasks, except that a residual much longer than what is
+    usual for most tasks is shortened (`LONGEST_RESIDUAL`).
+
+    Args:
+        anchors: in canonical order, at least one.
     """
-    counts = np.bincount(labels, minlength=n_classes)
-    if len(counts) > n_classes or (counts == 0).any():
-        raise ValueError(f"expected at least one image of each of {n_classes} classes")
-    sums = np.zeros((n_classes, latents.shape[1]))
-    np.add.at(sums, labels, latents.astype(np.float64))
-    return sums / counts[:, None]
+    residuals = [torch.from_numpy(anchor.residuals()) for anchor in anchors]
+    lengths = [rows.norm(dim=1) for rows in residuals]
+    usual = torch.stack([values.median() for values in lengths])  # (T,)
+    # A task with one image per class has no deviations to judge others by.
+    usual = usual[usual > 0]
+    limit = LONGEST_RESIDUAL * float(usual.median()) if len(usual) else 0.0
+    scatter = torch.zeros(anchors[0].dim, anchors[0].dim, dtype=torch.float64)
+    for rows, values in zip(residuals, lengths, strict=True):
+        pulled = rows * (limit / values.clamp(min=1e-300)).clamp(max=1.0)[:, None]
+        scatter.addmm_(pulled.T, pulled)
+    covariance = scatter / sum(len(rows) for rows in residuals)
+    mean = float(covariance.diagonal().mean())
+    covariance.diagonal().add_(RIDGE * mean + 1e-9)
+    return np.asarray(covariance.numpy())
 
 
-class MahaMapper(TaskMapper):
+class MahaMapper(TaskMapper[MahaAnchor]):
     """All class means, and the tied covariance of all samples."""
 
     kind: ClassVar[str] = "maha"
     latent: ClassVar[Literal["last", "multi"]] = "last"
 
     def __init__(self) -> None:
-        self._anchors: dict[str, MahaAnchor] = {}
-        self._precision: torch.Tensor | None = None
+        super().__init__(MahaAnchor)
+        # (D, all C) P mu, and (all C,) mu^T P mu / 2
+        self._linear: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def add(self, key: str, anchor: TaskAnchor) -> None:
-        """Register a task; the covariance is computed anew at the next score.
+    def _added(self, anchor: MahaAnchor) -> None:  # noqa: ARG002 - all is computed anew when needed
+        self._linear = None
 
-        Raises:
-            ValueError: an anchor of another kind or latent size.
-        """
-        if not isinstance(anchor, MahaAnchor):
-            raise ValueError(f"expected a maha anchor, got {anchor.kind}")  # noqa: TRY004 - one error for a foreign anchor
-        for other in self._anchors.values():
-            if other.dim != anchor.dim:
-                raise ValueError(f"expected an anchor of D = {other.dim}, got {anchor.dim}")
-        if key not in self._anchors:
-            self._anchors[key] = anchor
-            self._precision = None
-
-    def remove(self, key: str) -> None:
-        """Forget a task."""
-        if self._anchors.pop(key, None) is not None:
-            self._precision = None
-
-    def keys(self) -> tuple[str, ...]:
-        """Registered keys, sorted."""
-        return tuple(sorted(self._anchors))
+    def _removed(self, anchor: MahaAnchor) -> None:  # noqa: ARG002
+        self._linear = None
 
     def covariance(self) -> np.ndarray:
-        """(D, D) float64 tied covariance of all samples, summed in canonical order, with ridge."""
-        keys = self.keys()
-        check_scores_possible(keys)
-        total = sum(len(self._anchors[key].samples) for key in keys)
-        scatter = self._anchors[keys[0]].scatter()
-        for key in keys[1:]:
-            scatter += self._anchors[key].scatter()
-        covariance = scatter / total
-        mean = float(np.trace(covariance)) / len(covariance)
-        covariance[np.diag_indices_from(covariance)] += RIDGE * mean + 1e-9
-        return covariance
+        """(D, D) float64 tied covariance of all tasks.
 
-    def score(self, latents: np.ndarray) -> MapperScores:
-        """Minus half the squared Mahalanobis distance to the nearest class of every task (Eq. 5).
-
-        In linear form: with P the precision, (x - mu)^T P (x - mu) needs one product with P for
-        all classes, not one per class.
+        Raises:
+            ValueError: no anchor yet.
         """
-        keys = self.keys()
-        check_scores_possible(keys)
-        check_latents(latents, self._anchors[keys[0]].dim)
-        if self._precision is None:
-            factor = torch.linalg.cholesky(torch.from_numpy(self.covariance()))
-            self._precision = torch.cholesky_inverse(factor)
-        x = torch.from_numpy(latents.astype(np.float64))
-        projected = x @ self._precision  # (N, D)
-        own = (projected * x).sum(1, keepdim=True)  # (N, 1)
-        classes = tuple(self._class_scores(projected, own, self._anchors[key]) for key in keys)
-        task = np.stack([scores.max(axis=1) for scores in classes], axis=1)
-        return MapperScores(keys, task, classes)
+        if not self._anchors:
+            raise ValueError("expected at least one task anchor, got none; add one first")
+        return tied_covariance(self._in_order())
 
-    def _class_scores(
-        self, projected: torch.Tensor, own: torch.Tensor, anchor: MahaAnchor
-    ) -> np.ndarray:
-        assert self._precision is not None
-        means = torch.from_numpy(anchor.means.astype(np.float64))
-        constant = ((means @ self._precision) * means).sum(1)  # (C,)
-        distances = own - 2 * (projected @ means.T) + constant  # (N, C)
-        return np.asarray((-0.5 * distances).numpy())
+    def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Eq. 5 in linear form; a task's score is that of its nearest class.
+
+        With P the inverse covariance, minus half the distance (x - mu)^T P (x - mu) is
+        x^T P mu - mu^T P mu / 2, up to x^T P x / 2, which is the same for all classes: one matrix
+        product instead of one product with P per class.
+        """
+        anchors = self._in_order()
+        if self._linear is None:
+            means = torch.from_numpy(np.concatenate([a.means for a in anchors]).astype(np.float64))
+            factor = torch.linalg.cholesky(torch.from_numpy(self.covariance()))
+            projected = torch.cholesky_solve(means.T, factor)  # (D, all C)
+            self._linear = projected, 0.5 * (means.T * projected).sum(0)
+        weights, offsets = self._linear
+        parts = (x @ weights - offsets).split([anchor.n_classes for anchor in anchors], dim=1)
+        task = torch.stack([part.amax(dim=1) for part in parts], dim=1)
+        return task.numpy(), tuple(part.contiguous().numpy() for part in parts)

@@ -23,6 +23,7 @@ DEFAULT_DIM = 1024
 """D of the multi-depth latents, unless the taps have fewer channels."""
 MAX_BYTES = 256 << 20
 _RELATIVE_FLOOR = 1e-3
+_NO_VARIANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +140,9 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
 
     The scale is each channel's standard deviation. The projection is onto the principal components
     of the transformed taps (eigenvectors of their centred covariance, in float64, the sign of each
-    fixed by its largest entry), rounded to float16, so that the file is what counts. Components
-    beyond N - 1 have no variance in the reference images: they are some orthonormal completion.
+    fixed by its largest entry), rounded to float16, so that the file is what counts. From
+    component N on there is no variance in the reference images: seeded random directions complete
+    the basis.
 
     Args:
         taps: (N, C_i) float arrays, N at least 2.
@@ -166,10 +168,29 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
 
 
 def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
-    """(C, dim) leading eigenvectors of the covariance of (N, C)."""
-    covariance = centred.T @ centred / len(centred)  # (C, C)
-    _, vectors = torch.linalg.eigh(covariance)
+    """(C, dim) leading eigenvectors of the covariance of (N, C), orthonormally completed."""
+    if len(centred) < centred.shape[1]:
+        # The same vectors from the smaller matrix: for 1,024 images of 4,528 channels, eighty
+        # times less work.
+        values, small = torch.linalg.eigh(centred @ centred.T)  # (N,), (N, N)
+        kept = values > _NO_VARIANCE * values[-1]
+        vectors = centred.T @ (small[:, kept] / values[kept].sqrt())  # (C, at most N - 1)
+    else:
+        _, vectors = torch.linalg.eigh(centred.T @ centred)  # (C, C)
     leading = vectors.flip(1)[:, :dim]
+    if leading.shape[1] < dim:
+        leading = _completed(leading, dim)
     largest = leading.abs().argmax(dim=0)
     signs = torch.sign(leading[largest, torch.arange(dim)])
     return np.asarray((leading * signs).numpy())
+
+
+def _completed(basis: torch.Tensor, dim: int) -> torch.Tensor:
+    """(C, dim) orthonormal columns, the first of them `basis`, the others seeded at random."""
+    generator = torch.Generator().manual_seed(0)
+    size = (len(basis), dim - basis.shape[1])
+    rest = torch.randn(size, generator=generator, dtype=torch.float64)
+    rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
+    # Once more: the first time leaves rounding errors where rest was nearly inside the basis.
+    rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
+    return torch.cat([basis, rest], dim=1)

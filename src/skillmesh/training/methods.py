@@ -18,6 +18,7 @@ from skillmesh.errors import DataError
 from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from skillmesh.mapping.maha import fit_maha
 from skillmesh.mapping.moments import MomentsMapper, fit_moments
+from skillmesh.mapping.typicality import calibrate
 from skillmesh.model.macs import count_macs
 from skillmesh.training.heads import fit_head
 
@@ -114,7 +115,12 @@ def fit_method(
         macs += fitted.macs
     if method == "moments":
         accuracy = _moments_accuracy(anchors[method], validation)
-    return Fitted(anchors, head, accuracy, {}, macs, tuple(warnings))
+    calibration: dict[str, float] = {}
+    for kind, anchor in anchors.items():
+        multi = anchor.latent == "multi"
+        latents = validation.latents.multi if multi else validation.latents.last
+        calibration |= calibrate(anchor, latents)
+    return Fitted(anchors, head, accuracy, calibration, macs, tuple(warnings))
 
 
 def _fit_anchor(

@@ -1,0 +1,74 @@
+"""What learning and predicting cost beyond the bare backbone pass over the same images."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from skillmesh.agent import Agent
+from skillmesh.data.loader import iterate_batches
+from skillmesh.data.procedural import procedural_images
+from skillmesh.data.questions import find_questions
+from skillmesh.training.embedding import BATCH_SIZE
+
+CLASSES = 4
+LEARN_IMAGES = 320
+PREDICT_IMAGES = 256
+SIDE = 128
+ROUNDS = 5
+
+
+def run() -> dict[str, float]:
+    """Medians of ratios over several rounds, both sides of each ratio in the same round."""
+    with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as name:
+        folder = Path(name)
+        _write_images(folder / "task", LEARN_IMAGES, seed=1)
+        _write_images(folder / "asked", PREDICT_IMAGES, seed=2)
+        agent = Agent(folder / "home")
+        agent.learn(folder / "task", name="warm-up")
+        rounds = [_one_round(agent, folder, number) for number in range(ROUNDS)]
+    learn, predict = zip(*rounds, strict=True)
+    return {
+        "learn / bare pass": statistics.median(learn),
+        "predict / bare pass": statistics.median(predict),
+    }
+
+
+def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
+    learned = _decoded(agent, folder / "task")
+    # A flat folder is split 80/10/10, and test images are not embedded.
+    bare_learn_s = _bare_pass(agent, learned[: int(0.9 * len(learned))])
+    started_s = time.perf_counter()
+    result = agent.learn(folder / "task", name=f"round-{number}")
+    learn_s = (time.perf_counter() - started_s) * int(0.9 * len(learned)) / result.n_images
+    asked = _decoded(agent, folder / "asked")
+    bare_predict_s = _bare_pass(agent, asked)
+    agent.sync()
+    started_s = time.perf_counter()
+    agent.predict_many(folder / "asked")
+    return learn_s / bare_learn_s, (time.perf_counter() - started_s) / bare_predict_s
+
+
+def _decoded(agent: Agent, folder: Path) -> torch.Tensor:
+    refs = [question.source for question in find_questions(folder)]
+    batches = iterate_batches(refs, agent.backbone.size, batch_size=BATCH_SIZE)  # type: ignore[arg-type]
+    return torch.cat([batch.images for batch in batches])
+
+
+def _bare_pass(agent: Agent, images: torch.Tensor) -> float:
+    started_s = time.perf_counter()
+    for start in range(0, len(images), BATCH_SIZE):
+        agent.backbone.embed(images[start : start + BATCH_SIZE])
+    return time.perf_counter() - started_s
+
+
+def _write_images(folder: Path, count: int, seed: int) -> None:
+    for index, pixels in enumerate(procedural_images(count, SIDE, seed)):
+        target = folder / f"class {index % CLASSES}"
+        target.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(target / f"{index:04}.jpg", quality=90)

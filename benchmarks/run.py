@@ -1,0 +1,41 @@
+"""`make bench`: every benchmark, one line per ratio, with the bound that it should keep."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+
+import torch
+
+from benchmarks import bench_agent, bench_gmm, bench_scoring
+
+BOUNDS = {
+    "learn / bare pass": ("<=", 1.15),
+    "predict / bare pass": ("<=", 1.10),
+    "scikit-learn GMM / ours": (">=", 3.0),
+    "per-sample loop / mapper scoring": (">=", 1.0),
+}
+
+
+def main() -> None:
+    """Run all, print ratios; `--json` prints one document."""
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+          file=sys.stderr)
+    ratios: dict[str, float] = {}
+    for module in (bench_agent, bench_gmm, bench_scoring):
+        started_s = time.perf_counter()
+        ratios |= module.run()
+        name = module.__name__.rpartition(".")[2]
+        print(f"{name}: {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
+    if "--json" in sys.argv[1:]:
+        print(json.dumps({"schema": "skillmesh.bench/1", "ratios": ratios}))
+        return
+    for name, ratio in ratios.items():
+        sign, bound = BOUNDS.get(name, ("", 0.0))
+        print(f"{name}: {ratio:.2f}" + (f"  (goal {sign} {bound:g})" if sign else ""))
+
+
+if __name__ == "__main__":
+    main()

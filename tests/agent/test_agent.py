@@ -1,0 +1,217 @@
+"""What an agent promises: nothing forgotten, order does not matter, nothing is overwritten."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skillmesh.agent import Agent, Prediction
+from skillmesh.data.images import decode_image
+from skillmesh.errors import DataError, SkillRefused, UsageError
+from skillmesh.mapping.mapper import METHODS
+from skillmesh.model.backbone import Latents
+from tests.conftest import write_task
+
+
+def _some_latents(agent: Agent, folder: Path) -> Latents:
+    files = sorted(folder.rglob("*.png"))[::5]
+    pixels = [decode_image(file.read_bytes(), agent.backbone.size) for file in files]
+    return agent.backbone.embed(torch.from_numpy(np.stack(pixels)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
+    tmp_path: Path, warm: Path, cold: Path, method: str
+) -> None:
+    """Invariant 4: only the mapper can be confused; heads answer as before."""
+    agent = Agent(tmp_path / "home", mapper=method)
+    first = agent.learn(warm).skill_id
+    latents = _some_latents(agent, warm)
+    before = agent.sync().decide(latents).class_given(0)
+    agent.learn(cold)
+    decisions = agent.sync().decide(latents)
+    after = decisions.class_given(decisions.skill_ids.index(first))
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_order_of_arrival_gives_bit_identical_agents(tmp_path: Path, method: str) -> None:
+    """Invariant 3: order and duplicates make no difference, and equal one agent that learned all."""
+    folder = tmp_path / "tasks"
+    paths = [write_task(folder, "warm"), write_task(folder, "cold")]
+    teacher = Agent(tmp_path / "teacher", mapper=method)
+    ids = [teacher.learn(path).skill_id for path in paths]
+    ids.append(teacher.learn(paths[0], name="warm again", seed=5).skill_id)
+    latents = _some_latents(teacher, folder)
+    expected = teacher.sync().decide(latents)
+    for number, order in enumerate(itertools.permutations(ids)):
+        student = Agent(tmp_path / f"student{number}", mapper=method)
+        for skill_id in (*order, order[0]):
+            student.receive(teacher.read(skill_id), expected_id=skill_id)
+            student.sync()
+        found = student.sync().decide(latents)
+        assert student.digest() == teacher.digest()
+        assert found.skill_ids == expected.skill_ids
+        assert found.joint().tobytes() == expected.joint().tobytes()
+
+
+def test_the_backbone_is_bit_identical_after_everything_an_agent_does(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """Invariant 1."""
+    agent = Agent(tmp_path / "home")
+    weights, fingerprint = agent.backbone.state_sha256(), agent.backbone.fingerprint
+    agent.learn(warm, also=("gmmc", "maha"))
+    agent.learn(cold)
+    agent.predict(cold)
+    assert agent.backbone.state_sha256() == weights
+    assert agent.backbone.fingerprint == fingerprint
+
+
+def test_test_images_are_never_read_while_learning(tmp_path: Path, warm: Path) -> None:
+    """Invariant 5: learning gives the same skill, whatever the test images are."""
+    skills = []
+    for number in range(2):
+        root = tmp_path / f"root{number}" / "warm"
+        for label in sorted(warm.iterdir()):
+            files = sorted(label.iterdir())
+            for split, part in (("train", files[:8]), ("val", files[8:10])):
+                (root / split / label.name).mkdir(parents=True)
+                for file in part:
+                    (root / split / label.name / file.name).write_bytes(file.read_bytes())
+            (root / "test" / label.name).mkdir(parents=True)
+            test_image = files[10] if number == 0 else files[11]
+            (root / "test" / label.name / "0.png").write_bytes(test_image.read_bytes())
+        agent = Agent(tmp_path / f"home{number}")
+        skill_id = agent.learn(root).skill_id
+        skills.append(agent.bank.load(skill_id).skill.tensors)
+    for name in skills[0]:
+        assert np.array_equal(skills[0][name], skills[1][name])
+
+
+def test_a_task_is_learned_twice_only_when_it_replaces_itself(tmp_path: Path, warm: Path) -> None:
+    """The new skill names its predecessor and takes its place; the old file stays in the set."""
+    agent = Agent(tmp_path / "home")
+    first = agent.learn(warm)
+    with pytest.raises(UsageError, match="--replace"):
+        agent.learn(warm)
+    second = agent.learn(warm, replace=True, seed=1)
+    assert agent.card(second.skill_id)["replaces"] == first.skill_id
+    usable = [info.id for info in agent.skills() if info.usable]
+    assert usable == [second.skill_id]
+    assert set(agent.bank.ids()) == {first.skill_id, second.skill_id}
+
+
+def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
+    """They stay apart as task@alias, and neither replaces the other."""
+    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
+    mine = alice.learn(warm)
+    theirs = bob.learn(warm, seed=3)
+    alice.receive(bob.read(theirs.skill_id))
+    names = {info.display_name: info.id for info in alice.skills()}
+    assert names == {f"warm@{alice.alias}": mine.skill_id, f"warm@{bob.alias}": theirs.skill_id}
+    assert alice.find(f"warm@{bob.alias}").id == theirs.skill_id
+    with pytest.raises(DataError, match="fits 2"):
+        alice.find("warm")
+
+
+def test_a_skill_without_the_mappers_anchor_is_listed_with_the_reason(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """Methods live side by side in one bank; what cannot be used says why."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm, also=("maha",))
+    agent.learn(cold)
+    by_maha = Agent(tmp_path / "home", mapper="maha")
+    assert [info.task for info in by_maha.skills() if info.usable] == ["warm"]
+    assert by_maha.unusable_reasons() == ["cold: carries no maha anchor (it has moments)"]
+
+
+def test_the_card_holds_no_path_user_or_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learning from /home/alice/... says nothing about alice or her machine."""
+    monkeypatch.setenv("USER", "alice-secret")
+    folder = write_task(tmp_path / "home" / "alice-secret" / "photos", "warm")
+    agent = Agent(tmp_path / "agent")
+    data = agent.read(agent.learn(folder).skill_id)
+    assert b"alice-secret" not in data
+    assert str(tmp_path).encode() not in data
+
+
+def test_predict_takes_files_folders_bytes_arrays_and_lists(tmp_path: Path, warm: Path) -> None:
+    """One image gives one prediction, several a list; all ways of asking give one answer."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm)
+    file = sorted((warm / "yellow").iterdir())[0]
+    one = agent.predict(file)
+    assert isinstance(one, Prediction)
+    from PIL import Image
+
+    with Image.open(file) as image:
+        array = np.asarray(image.convert("RGB"))
+    for asked in (str(file), file.read_bytes(), array):
+        other = agent.predict(asked)
+        assert isinstance(other, Prediction)
+        assert other.class_name == one.class_name
+        assert other.probability == pytest.approx(one.probability, abs=1e-6)
+    many = agent.predict(warm)
+    assert isinstance(many, list)
+    assert len(many) == 36
+    json.dumps([answer.to_json() for answer in many], allow_nan=False)
+
+
+def test_probabilities_are_a_distribution_over_all_classes(tmp_path: Path, warm: Path) -> None:
+    """The answer and all alternatives sum to one."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm)
+    answer = agent.predict(sorted((warm / "red").iterdir())[0], alternatives=10)
+    assert isinstance(answer, Prediction)
+    total = answer.probability + sum(other.probability for other in answer.alternatives)
+    assert total == pytest.approx(1)
+
+
+def test_a_given_task_restricts_the_answer_to_its_classes(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """`task=` is the oracle, right or wrong; a misspelt one names the nearest."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm)
+    agent.learn(cold)
+    image = sorted((cold / "blue").iterdir())[0]
+    answer = agent.predict(image, task="warm")
+    assert isinstance(answer, Prediction)
+    assert answer.class_name in {"red", "orange", "yellow"}
+    with pytest.raises(DataError, match="did you mean 'warm'"):
+        agent.predict(image, task="wram")
+
+
+def test_an_agent_without_skills_says_what_to_do(tmp_path: Path, warm: Path) -> None:
+    """Nothing learned yet is no crash and no guess."""
+    with pytest.raises(DataError, match="skillmesh learn"):
+        Agent(tmp_path / "home").predict(warm)
+
+
+def test_removing_a_skill_is_local_and_lasting(tmp_path: Path, warm: Path) -> None:
+    """A peer does not bring back what was removed here; a person who imports the file does."""
+    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
+    skill_id = alice.learn(warm).skill_id
+    data = alice.read(skill_id)
+    bob.receive(data, expected_id=skill_id)
+    bob.remove(skill_id)
+    with pytest.raises(SkillRefused, match="removed here"):
+        bob.receive(data, expected_id=skill_id)
+    assert bob.bank.ids() == []
+    bob.receive(data)
+    assert bob.bank.ids() == [skill_id]
+
+
+def test_a_misspelt_method_names_the_right_one(tmp_path: Path) -> None:
+    """`momnets` is answered with `moments`."""
+    with pytest.raises(UsageError, match="did you mean 'moments'"):
+        Agent(tmp_path / "home", mapper="momnets")

@@ -1,0 +1,53 @@
+"""What many tests share: one thread per process, small tasks drawn by code, fresh homes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skillmesh.data.procedural import procedural_images
+
+COLOURS = {
+    "warm": {"red": (220, 40, 30), "orange": (240, 140, 20), "yellow": (240, 220, 40)},
+    "cold": {"blue": (30, 50, 220), "cyan": (30, 200, 220), "violet": (130, 40, 200)},
+}
+SIDE = 48
+
+
+def write_task(folder: Path, name: str, *, per_class: int = 12, seed: int = 0) -> Path:
+    """A task folder `<name>/<class>/*.png`: textured images tinted with the class's colour."""
+    classes = COLOURS[name]
+    textures = procedural_images(per_class * len(classes), SIDE, seed=seed + len(name))
+    for index, (label, colour) in enumerate(classes.items()):
+        target = folder / name / label
+        target.mkdir(parents=True)
+        for number in range(per_class):
+            grey = textures[index * per_class + number].mean(axis=0, keepdims=True) / 255  # (1, H, W)
+            tint = np.array(colour, dtype=np.float64)[:, None, None]
+            pixels = (0.35 * 255 * grey + 0.65 * tint).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels.transpose(1, 2, 0)).save(target / f"{number:02}.png")
+    return folder / name
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the home of the person who runs it."""
+    monkeypatch.setenv("SKILLMESH_HOME", str(tmp_path / "default-home"))
+
+
+@pytest.fixture
+def warm(tmp_path: Path) -> Path:
+    """A task of three warm colours."""
+    return write_task(tmp_path / "tasks", "warm")
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Path:
+    """A task of three cold colours."""
+    return write_task(tmp_path / "tasks", "cold")

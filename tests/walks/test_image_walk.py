@@ -1,0 +1,38 @@
+"""An image's way through the house, written out, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skillmesh.agent import Agent
+from skillmesh.agent.student import Student
+from skillmesh.data.images import decode_image
+
+
+def test_an_image_walks_from_its_bytes_to_task_class_and_teacher(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """Pixels, latents, mapper, class, teacher: each step by hand gives what `predict` answers."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm)
+    agent.learn(cold)
+    image = sorted((cold / "cyan").iterdir())[0]
+
+    pixels = decode_image(image.read_bytes(), agent.backbone.size)  # (3, S, S)
+    latents = agent.backbone.embed(torch.from_numpy(pixels[None]))
+    student = Student("moments")
+    student.sync(agent.bank.ids(), lambda skill_id: agent.bank.load(skill_id).skill)
+    decisions = student.decide(latents)
+    tasks, classes = decisions.answer()
+    skill = student.skill(decisions.skill_ids[int(tasks[0])])
+
+    answer = agent.predict(image)
+    assert not isinstance(answer, list)
+    assert (answer.task, answer.class_name) == ("cold", "cyan")
+    assert (skill.card.task, skill.card.classes[int(classes[0])]) == ("cold", "cyan")
+    assert answer.skill_id == decisions.skill_ids[int(tasks[0])]
+    assert answer.author == agent.id
+    assert np.isclose(np.exp(decisions.joint()).sum(), 1)
