@@ -21,8 +21,10 @@ BOUNDS = {
 
 def main() -> None:
     """Run all, print ratios; `--json` prints one document."""
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-          file=sys.stderr)
+    print(
+        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        file=sys.stderr,
+    )
     ratios: dict[str, float] = {}
     for module in (bench_agent, bench_gmm, bench_scoring):
         started_s = time.perf_counter()

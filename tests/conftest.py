@@ -28,7 +28,8 @@ def write_task(folder: Path, name: str, *, per_class: int = 12, seed: int = 0) -
         target = folder / name / label
         target.mkdir(parents=True)
         for number in range(per_class):
-            grey = textures[index * per_class + number].mean(axis=0, keepdims=True) / 255  # (1, H, W)
+            texture = textures[index * per_class + number]
+            grey = texture.mean(axis=0, keepdims=True) / 255  # (1, H, W)
             tint = np.array(colour, dtype=np.float64)[:, None, None]
             pixels = (0.35 * 255 * grey + 0.65 * tint).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels.transpose(1, 2, 0)).save(target / f"{number:02}.png")

@@ -1,8 +1,8 @@
-"""Write a run's weights, card and reference into the package.
+"""Write a run's weights, reference and card into the package.
 
     python -m training.export RUN --data ../shared/pretrain
 
-May be called while the run goes on: the averaged weights of its last checkpoint are taken.
+May be called while the run goes on: the averaged weights of its last saved state are taken.
 """
 
 from __future__ import annotations
@@ -10,60 +10,71 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save
-from torch.nn import functional
 
-from skillmesh.model.backbone import Backbone, Preprocessing, hash_weights
+from skillmesh.model.backbone import Backbone, hash_weights
+from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
 from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from skillmesh.model.forward import Preprocessing
 from skillmesh.model.macs import macs_per_image
-from skillmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
-from skillmesh.model.registry import assets
-from training.augment import plain
-from training.mosaics import load_pictures
-from training.pretrain import LOG_FILE
-from training.state import load_state
+from skillmesh.model.reference import DEFAULT_DIM, Reference
+from training.loop import LOG_FILE, VALIDATION_SIZE
+from training.reference import fit_embedded_reference
+from training.state import load_state, write_atomically
 
 SIZE = 96
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
-REFERENCE_PER_CLASS = 10
-REFERENCE_FILE = "embedded-reference.safetensors"
 ARCHITECTURE = "skillmesh-embedded-1"
+ABOUT = {
+    "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
+    "data_licence": (
+        "ImageNet's terms: the images are for non-commercial research and education; where that "
+        "does not fit, use another backbone: skillmesh backbone add NAME"
+    ),
+    "weights_licence": "Apache-2.0, as far as the data's terms allow",
+    "bad_at": (
+        "fine detail (it was trained on images of at most 64 pixels), text, medical images, and "
+        "whatever is far from photographs of objects"
+    ),
+    "swap": (
+        "skillmesh backbone add NAME takes any timm network; skills of different backbones do not "
+        "mix"
+    ),
+}
 
 
-def averaged_weights(run: Path) -> dict[str, torch.Tensor]:
-    """The averaged backbone of a run's last checkpoint, in half precision."""
+def packed_weights(run: Path) -> bytes:
+    """The averaged backbone of a run's last state as a file, in half precision.
+
+    One metadata key only: with two, the library's bytes would vary.
+
+    Raises:
+        SystemExit: the run has saved no state yet.
+    """
     state = load_state(run)
     if state is None:
-        raise SystemExit(f"{run} holds no checkpoint yet")
+        raise SystemExit(f"{run} holds no saved state yet; wait or look at its output")
     prefix = "net."
-    return {
+    tensors = {
         key.removeprefix(prefix): value.half().contiguous()
         for key, value in state["average"].items()
         if key.startswith(prefix) and not key.endswith("num_batches_tracked")
     }
-
-
-def fit_embedded_reference(net: EmbeddedNet, data: Path, dim: int) -> Reference:
-    """Scale and projection from pretraining images, enlarged to the default input size."""
-    pictures = load_pictures(data, "train", REFERENCE_PER_CLASS / 500)
-    parts: list[list[np.ndarray]] = [[] for _ in net.tap_names]
-    with torch.inference_mode():
-        for start in range(0, len(pictures), 50):
-            images = plain(pictures.pixels[start : start + 50], pictures.pixels.shape[1])
-            large = functional.interpolate(images, size=(SIZE, SIZE), mode="bicubic").clamp(-1, 1)
-            for kept, tap in zip(parts, net(large), strict=True):
-                kept.append(tap.numpy())
-    return fit_reference([np.concatenate(kept) for kept in parts], dim)
+    return save(tensors, metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/1"})})
 
 
 def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) -> dict[str, Any]:
     """Write the three files that the package ships.
+
+    All is computed before the first file is replaced: they belong together, and others may be
+    using the old ones.
 
     Args:
         run: folder of `training.pretrain`.
@@ -74,13 +85,24 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     Returns:
         The card.
     """
+    weights = packed_weights(run)
+    with TemporaryDirectory() as temporary:
+        (Path(temporary) / WEIGHTS_FILE).write_bytes(weights)
+        net = load_embedded(Path(temporary))
+    reference = fit_embedded_reference(net, data, SIZE, dim)
+    card = describe(net, reference, run)
+    card["weights_file_sha256"] = hashlib.sha256(weights).hexdigest()
+    text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = json.dumps({"schema": "skillmesh.embedded/1"})
-    data_bytes = save(averaged_weights(run), metadata={"skillmesh": metadata})
-    (folder / WEIGHTS_FILE).write_bytes(data_bytes)
-    net = load_embedded(folder)
-    reference = fit_embedded_reference(net, data, dim)
-    (folder / REFERENCE_FILE).write_bytes(reference.to_bytes())
+    reference_bytes = reference.to_bytes()
+    write_atomically(folder / WEIGHTS_FILE, lambda file: file.write(weights))
+    write_atomically(folder / EMBEDDED_REFERENCE_FILE, lambda file: file.write(reference_bytes))
+    write_atomically(folder / CARD_FILE, lambda file: file.write(text.encode()))
+    return card
+
+
+def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any]:
+    """The model card: what it is, how it was made, what it costs and what it is bad at."""
     backbone = Backbone(
         name="embedded",
         architecture=ARCHITECTURE,
@@ -88,50 +110,53 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
         tap_names=net.tap_names,
         preprocessing=Preprocessing(SIZE, MEAN, STD),
         reference=reference,
-        weights_sha256=hash_weights(dict(net.state_dict())),
+        weights_sha256=hash_weights(net.state_dict()),
     )
-    card = {
+    epochs = _epochs(run)
+    last = epochs[-1] if epochs else {}
+    return {
+        **ABOUT,
         "architecture": ARCHITECTURE,
         "size": SIZE,
         "mean": MEAN,
         "std": STD,
+        "taps": net.tap_names,
+        "dim": reference.dim,
         "fingerprint": backbone.fingerprint,
-        "weights_file_sha256": hashlib.sha256(data_bytes).hexdigest(),
         "parameters": sum(p.numel() for p in net.parameters()),
         "macs_per_image": macs_per_image(net, SIZE),
-        "dim": reference.dim,
         "recipe": json.loads((run / "recipe.json").read_text(encoding="utf-8")),
-        "epochs": _log(run),
-        "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
-        "data_licence": (
-            "ImageNet's terms: the images are for non-commercial research and education; where "
-            "that does not fit, use another backbone: skillmesh backbone add NAME"
-        ),
-        "weights_licence": "Apache-2.0, as far as the data's terms allow",
-        "bad_at": (
-            "fine detail (it was trained on 64-pixel images), text, medical images, and whatever "
-            "is far from photographs of objects"
-        ),
+        "epochs": epochs,
+        "validation_top1": _accuracy(last),
+        "train_images_per_s": last.get("images_per_s"),
+        "train_minutes": round(last["train_s"] / 60, 1) if last else None,
     }
-    (folder / CARD_FILE).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
-    return card
 
 
-def _log(run: Path) -> list[dict[str, Any]]:
+def _accuracy(last: dict[str, Any]) -> dict[str, float]:
+    """Top-1 by the side of the images: weights are best at the size of their last epochs."""
+    if not last:
+        return {}
+    return {f"{last['size_px']} px": last["top1_at_size"], f"{VALIDATION_SIZE} px": last["top1"]}
+
+
+def _epochs(run: Path) -> list[dict[str, Any]]:
     path = run / LOG_FILE
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Export and say what was written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--to", type=Path, default=assets())
-    parser.add_argument("--dim", type=int, default=DEFAULT_DIM)
-    options = parser.parse_args()
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the mosaics")
+    parser.add_argument("--to", type=Path, default=assets(), help="default: the package")
+    parser.add_argument("--dim", type=int, default=DEFAULT_DIM, help="D of multi-depth latents")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     card = write_assets(options.run, options.data, options.to, options.dim)
     sizes = {path.name: path.stat().st_size for path in sorted(options.to.iterdir())}
     print(f"fingerprint {card['fingerprint']}\nfiles {sizes}\nepochs {card['epochs'][-1:]}")

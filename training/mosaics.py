@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.state import write_atomically
+
 TILE = 64
 
 
@@ -28,17 +30,32 @@ class Pictures:
         return len(self.labels)
 
 
-def load_pictures(data: Path, split: str, fraction: float = 1.0) -> Pictures:
+def load_pictures(
+    data: Path, split: str, fraction: float = 1.0, cache: Path | None = None
+) -> Pictures:
     """Read all mosaics of a split.
 
     Args:
         data: folder with `classes.json`, `train/` and `val/`.
         split: "train" or "val".
         fraction: share of each class to keep, the first tiles.
+        cache: folder that keeps the decoded images, so that a restart need not decode again.
 
     Raises:
         FileNotFoundError: the folder is not what was expected.
     """
+    if cache is None:
+        return _decode(data, split, fraction)
+    pixels, labels = (cache / f"{split}-{fraction:g}-{kind}.npy" for kind in ("pixels", "labels"))
+    if not labels.exists():
+        pictures = _decode(data, split, fraction)
+        # The labels come last: where they are, the pixels are complete.
+        write_atomically(pixels, lambda file: np.save(file, pictures.pixels))
+        write_atomically(labels, lambda file: np.save(file, pictures.labels))
+    return Pictures(np.load(pixels), np.load(labels))
+
+
+def _decode(data: Path, split: str, fraction: float) -> Pictures:
     classes = json.loads((data / "classes.json").read_text(encoding="utf-8"))
     parts = [_tiles(data / split / f"{entry['wnid']}.webp") for entry in classes]
     kept = [part[: max(1, round(fraction * len(part)))] for part in parts]

@@ -23,9 +23,11 @@ class Recipe:
         temperature: at which student and teacher are compared.
         seed: of weights, order and augmentation.
         fraction: share of the images.
+        teacher_size: side in pixels at which the teacher sees the images; 0 without a teacher.
+        threads: of torch. Part of the recipe, because sums are rounded in the order of the threads.
     """
 
-    schedule: tuple[tuple[int, int], ...] = ((32, 6), (48, 2), (64, 1))
+    schedule: tuple[tuple[int, int], ...] = ((32, 5), (48, 2), (64, 1))
     batch_size: int = 128
     peak_rate: float = 0.25
     warmup: float = 0.25
@@ -37,6 +39,8 @@ class Recipe:
     temperature: float = 2.0
     seed: int = 0
     fraction: float = 1.0
+    teacher_size: int = 0
+    threads: int = 2
 
     @property
     def epochs(self) -> int:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 FILE = "state.pt"
 
 
-def save_state(run: Path, state: dict[str, Any]) -> None:
-    """Write the state; a kill at any moment leaves the old file or the new one."""
-    temporary = run / f".{FILE}.tmp"
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file; a kill at any moment leaves the old one or the new one.
+
+    Args:
+        path: of the file.
+        write: called once with the open temporary file.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
-        torch.save(state, file)
+        write(file)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(run / FILE)
+    temporary.replace(path)
+
+
+def save_state(run: Path, state: dict[str, Any]) -> None:
+    """Replace the state of a run."""
+    write_atomically(run / FILE, lambda file: torch.save(state, file))
 
 
 def load_state(run: Path) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_any_order_of_arrival_gives_bit_identical_agents(tmp_path: Path, method: str) -> None:
-    """Invariant 3: order and duplicates make no difference, and equal one agent that learned all."""
+    """Invariant 3: order and duplicates change nothing; all equal one agent that learned all."""
     folder = tmp_path / "tasks"
     paths = [write_task(folder, "warm"), write_task(folder, "cold")]
     teacher = Agent(tmp_path / "teacher", mapper=method)

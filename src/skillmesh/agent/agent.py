@@ -14,7 +14,7 @@ from skillmesh.agent.catalogue import Catalogue, SkillInfo
 from skillmesh.agent.learned import LearnResult
 from skillmesh.agent.prediction import Answers, Prediction
 from skillmesh.agent.student import Student
-from skillmesh.bank.home import Home, resolve_home
+from skillmesh.bank.home import resolve_home
 from skillmesh.bank.running import RunningFile
 from skillmesh.bank.store import Bank
 from skillmesh.data.names import closest

@@ -136,8 +136,9 @@ class Catalogue:
         return ""
 
     def _display_names(self) -> dict[str, str]:
-        """`flowers`, `flowers@alias` where several authors use it, with the author's id where
-        these have one alias, and with the skill's id for what was replaced.
+        """What people read: `flowers`, or `flowers@alias` where several authors use the name.
+
+        Where these have one alias, their ids are added; what was replaced carries the skill's id.
         """
         active = [entry for entry in self.entries if entry.id in self.active_ids]
         by_task = Counter(entry.task for entry in active)

@@ -21,7 +21,7 @@ def application(help_text: str) -> typer.Typer:
     """Make a group of commands that shows its help when it is called without one."""
     return typer.Typer(
         help=help_text,
-        rich_markup_mode=None,  # plain help needs no rich import: it is there in a tenth of a second
+        rich_markup_mode=None,  # plain help needs no rich import: it is there at once
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

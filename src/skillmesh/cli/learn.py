@@ -37,7 +37,7 @@ def learn(
     path: Annotated[
         Path,
         typer.Argument(
-            help="root/<class>/*, root/{train,val,test}/<class>/*, a .tar or .zip of one, or a CSV.",
+            help="root/<class>/*, root/{train,val,test}/<class>/*, a .tar or .zip of it, a CSV.",
             show_default=False,
         ),
     ],

@@ -85,7 +85,7 @@ def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
         starts the bar anew.
     """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda _done, _total: None
         return
     from rich.console import Console
     from rich.progress import (

@@ -86,7 +86,7 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _print_text(event: dict[str, Any]) -> None:
-    line = _TEXTS.get(event["event"], lambda e: "")(event)
+    line = _TEXTS.get(event["event"], lambda _event: "")(event)
     if line:
         print(plain(line), flush=True)
 

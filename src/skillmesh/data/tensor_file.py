@@ -64,10 +64,10 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
     """
     header, start = _header(data)
     try:
-        document = json.loads(header.pop("__metadata__")[METADATA_KEY])
+        document = _parsed(header.pop("__metadata__")[METADATA_KEY])
         found = document["schema"]
         tensors = {name: _array(entry, data, start) for name, entry in header.items()}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("its header is malformed") from error
     if found != schema:
         raise ValueError(f"its schema is {str(found)[:60]!r}, expected {schema!r}")
@@ -82,19 +82,23 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     start = 8 + length
     if not 0 < length <= min(HEADER_LIMIT_BYTES, len(data) - 8):
         raise ValueError("it has no header")
+    return _parsed(data[8:start]), start
+
+
+def _parsed(text: bytes | str) -> dict[str, Any]:
     try:
-        header = json.loads(data[8:start])
-    except RecursionError as error:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError("its header is malformed") from error
-    if not isinstance(header, dict):
+    if not isinstance(value, dict):
         raise ValueError("its header is malformed")  # noqa: TRY004 - the caller's one exception
-    return header, start
+    return value
 
 
 def _array(entry: Mapping[str, Any], data: bytes, start: int) -> np.ndarray:
     dtype = np.dtype(_DTYPES[entry["dtype"]])
-    begin, end = entry["data_offsets"]
-    shape = tuple(entry["shape"])
+    offsets, shape = entry["data_offsets"], tuple(entry["shape"])
+    begin, end = offsets if len(offsets) == 2 else (-1, -1)
     if any(type(number) is not int or number < 0 for number in (begin, end, *shape)):
         raise ValueError("its shapes are malformed")
     size_bytes = math.prod(shape) * dtype.itemsize

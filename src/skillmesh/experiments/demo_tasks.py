@@ -1,8 +1,8 @@
 """Small tasks of real images that come inside ordinary packages: nothing is downloaded.
 
 Crops of photographs are taken from a grid of blocks; a block belongs to one split, and a crop lies
-within one block, so no pixel of a test image was ever seen in training. Handwritten digits and faces
-are split by image.
+within one block, so no pixel of a test image was ever seen in training. Handwritten digits and
+faces are split by image.
 """
 
 from __future__ import annotations

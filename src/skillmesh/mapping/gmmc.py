@@ -21,8 +21,14 @@ from skillmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25
 """k of the paper's GMMC section."""
-VARIANCE_FLOOR = 1e-6
-"""Added to every variance, as scikit-learn's `reg_covar`."""
+VARIANCE_FLOOR = 1e-3
+"""Added to every variance, as scikit-learn's `reg_covar`. Without a floor the likelihood has no
+maximum: a channel that is constant in a cluster makes it infinite. The paper names none, and the
+result depends on it: on the validation images of 36 real tasks (300 to 2,000 images each, where
+the paper has 20,000) the right task is found for 70.7 % at 1e-6, which is scikit-learn's default,
+81.5 % at 1e-4, 87.0 % at 1e-3, 91.5 % at 1e-2."""
+MIN_VARIANCE = 1e-7
+"""Smallest variance that is accepted from others."""
 _WEIGHT_TOLERANCE = 1e-3
 _EMPTY = 1e-9  # weight of a cluster that no image belongs to
 
@@ -74,8 +80,8 @@ class GmmcAnchor(TaskAnchor):
                 distribution: unnormalised weights would capture every image.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
-        if (tensors["variances"] < VARIANCE_FLOOR / 2).any():
-            raise ValueError(f"expected variances of at least {VARIANCE_FLOOR:g}")
+        if (tensors["variances"] < MIN_VARIANCE).any():
+            raise ValueError(f"expected variances of at least {MIN_VARIANCE:g}, got a smaller one")
         weights = tensors["weights"]
         if (weights <= 0).any() or abs(float(weights.sum()) - 1) > _WEIGHT_TOLERANCE:
             raise ValueError("expected cluster weights that are positive and sum to 1")
@@ -88,7 +94,12 @@ class GmmcAnchor(TaskAnchor):
 
 
 def fit_gmmc(
-    latents: np.ndarray, n_classes: int, *, n_clusters: int = N_CLUSTERS, seed: int = 0
+    latents: np.ndarray,
+    n_classes: int,
+    *,
+    n_clusters: int = N_CLUSTERS,
+    seed: int = 0,
+    floor: float = VARIANCE_FLOOR,
 ) -> tuple[GmmcAnchor, int]:
     """Fit the clusters of one task to its training latents (Eq. 3), by maximum likelihood.
 
@@ -97,6 +108,7 @@ def fit_gmmc(
         n_classes: C of the task.
         n_clusters: k; fewer where there are fewer different images.
         seed: of the start.
+        floor: added to every variance.
 
     Returns:
         The anchor, and the multiply-accumulates of the fit.
@@ -105,12 +117,12 @@ def fit_gmmc(
         ValueError: no latents, or numbers that are not finite.
     """
     check_latents(latents)
-    mixture = fit_mixture(latents, min(n_clusters, len(latents)), seed=seed, floor=VARIANCE_FLOOR)
+    mixture = fit_mixture(latents, min(n_clusters, len(latents)), seed=seed, floor=floor)
     used = mixture.weights.numpy() > _EMPTY
     weights = mixture.weights.numpy()[used]
     anchor = GmmcAnchor(
         mixture.means.numpy()[used].astype(np.float32),
-        np.maximum(mixture.variances.numpy()[used], VARIANCE_FLOOR).astype(np.float32),
+        mixture.variances.numpy()[used].astype(np.float32),
         (weights / weights.sum()).astype(np.float32),
         n_classes,
     )
@@ -143,7 +155,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         if self._clusters is None:
             self._clusters = _density(anchors)
         joint = self._clusters.log_joint(x)  # (N, all K)
-        parts = joint.split([len(anchor.weights) for anchor in anchors], dim=1)
+        parts = torch.split(joint, [len(anchor.weights) for anchor in anchors], dim=1)
         return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None
 
 

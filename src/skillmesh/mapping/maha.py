@@ -1,9 +1,9 @@
 """Mahalanobis task mapper: class means and one tied covariance (paper, Sec. 5 and Eq. 5).
 
-The teacher computes the mean of each class over all its training images and draws m = 5 of them per
-class; their *latents* travel (the paper sends the images, from which the student's identical backbone
-would compute the same latents; see docs/decisions/0001). The student computes the tied covariance
-from the samples of all tasks, and assigns an image to the task of the nearest class.
+The teacher computes the mean of each class over all its training images and draws m = 5 of them
+per class; their *latents* travel (the paper sends the images, from which the student's identical
+backbone would compute the same latents; see docs/decisions/0001). The student computes the tied
+covariance from the samples of all tasks, and assigns an image to the task of the nearest class.
 """
 
 from __future__ import annotations
@@ -202,6 +202,6 @@ class MahaMapper(TaskMapper[MahaAnchor]):
             projected = torch.cholesky_solve(means.T, factor)  # (D, all C)
             self._linear = projected, 0.5 * (means.T * projected).sum(0)
         weights, offsets = self._linear
-        parts = (x @ weights - offsets).split([anchor.n_classes for anchor in anchors], dim=1)
+        parts = torch.split(x @ weights - offsets, [anchor.n_classes for anchor in anchors], dim=1)
         task = torch.stack([part.amax(dim=1) for part in parts], dim=1)
         return task.numpy(), tuple(part.contiguous().numpy() for part in parts)

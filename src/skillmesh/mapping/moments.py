@@ -266,7 +266,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         """
         if self._scatter is None:
             raise ValueError("expected at least one task anchor, got none; add one first")
-        return self._scatter.copy()
+        return np.array(self._scatter)
 
     def tied_covariance(self) -> np.ndarray:
         """(D, D) float64 mean of the tasks' covariances, with a small ridge.

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 RIDGE = 0.3
-"""Penalty, as a share of the mean eigenvalue of the (N, N) Gram matrix of the centred latents. Chosen
-on the validation images of 36 real tasks, where 0.2 to 0.5 do equally well."""
+"""Penalty, as a share of the mean eigenvalue of the (N, N) Gram matrix of the centred latents.
+Chosen on the validation images of 36 real tasks, where 0.2 to 0.5 do equally well."""
 
 
 def fit_ridge(

@@ -7,7 +7,7 @@ import torch
 
 OVERSAMPLE = 16
 """Extra directions that the subspace iteration carries along and drops at the end."""
-POWER_STEPS = 4
+POWER_STEPS = 3
 _SEED = 0
 
 

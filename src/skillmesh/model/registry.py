@@ -14,7 +14,7 @@ from skillmesh.errors import BackboneError
 from skillmesh.model.backbone import Backbone
 from skillmesh.model.build import assemble, assets, embedded_backbone, embedded_card
 from skillmesh.model.forward import Preprocessing
-from skillmesh.model.procedural_reference import Progress, fit_procedural
+from skillmesh.model.procedural_reference import IMAGES, Progress, fit_procedural
 from skillmesh.model.recipe import Recipe, parse_options
 from skillmesh.model.reference import DEFAULT_DIM
 from skillmesh.model.timm_net import build_taps, default_preprocessing, download_state
@@ -76,6 +76,7 @@ def add_timm(
     std: tuple[float, float, float] | None = None,
     dim: int | None = None,
     reference: bytes | None = None,
+    reference_images: int = IMAGES,
     progress: Progress | None = None,
 ) -> Backbone:
     """Add a timm network to a home, with weights from the hub or from a file.
@@ -91,6 +92,7 @@ def add_timm(
         std: per channel; default timm's.
         dim: D of the multi-depth latents; default `DEFAULT_DIM`.
         reference: reference file of a peer; None computes one from procedural images.
+        reference_images: how many procedural images; another number is another reference.
         progress: called with (reference images done, in all).
 
     Raises:
@@ -106,7 +108,9 @@ def add_timm(
         data = save(download_state(name, recipe.options))
     if reference is None:
         net = build_taps(name, recipe.options, parse_weights(data))
-        fitted = fit_procedural(net, recipe.preprocessing, dim or DEFAULT_DIM, progress)
+        fitted = fit_procedural(
+            net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
+        )
         reference = fitted.to_bytes()
     stored = StoredBackbone(recipe.to_json(), data, reference)
     backbone = assemble(alias, stored)

@@ -149,7 +149,7 @@ def build_network(
     """
     # Without classifier, timm builds none; the number of classes is then 0.
     extra: dict[str, Any] = {} if classifier else {"num_classes": 0}
-    net = _create(name, pretrained=False, **extra, **options)
+    net = create(name, pretrained=False, **extra, **options)
     fill(net, name, state)
     return net.eval().requires_grad_(False)
 
@@ -168,11 +168,16 @@ def download_state(name: str, options: Options) -> dict[str, Tensor]:
     """
     check_timm_name(name)
     overlay = published_weights(import_timm().get_pretrained_cfg(name))
-    net = _create(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **options)
+    net = create(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **options)
     return {key: value.contiguous() for key, value in net.state_dict().items()}
 
 
-def _create(name: str, **arguments: Any) -> nn.Module:
+def create(name: str, **arguments: Any) -> nn.Module:
+    """Call timm's `create_model`.
+
+    Raises:
+        BackboneError: unknown name, or an argument that the network does not take.
+    """
     timm = import_timm()
     check_timm_name(name)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # what torch's restricted loader raises; nothing is pickled
 from typing import Any
 
 import torch
@@ -129,7 +130,7 @@ def published_weights(config: Any) -> dict[str, Any]:
             )
             return {"state_dict": state}
         raise OSError("none are published")
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise BackboneError(
             f"could not get the weights from the hub ({reason}); connect to the internet, or "

@@ -28,9 +28,10 @@ class FittedHead:
     Attributes:
         head: of the best epoch.
         epochs: epochs that were run.
-        best_epoch: the one that was kept, from 1 on.
+        best_epoch: the one that was kept, from 1 on; the first of several equally good ones.
         accuracy: on the validation images at that epoch; None without validation images.
         macs: multiply-accumulates of the matrix products.
+        warnings: a remark if there were no validation images to choose the epoch by.
     """
 
     head: Head
@@ -38,6 +39,7 @@ class FittedHead:
     best_epoch: int
     accuracy: float | None
     macs: int
+    warnings: tuple[str, ...] = ()
 
 
 class _Adam:
@@ -55,7 +57,7 @@ class _Adam:
         self.square.mul_(_BETA_2).addcmul_(gradient, gradient, value=1 - _BETA_2)
         correction_1 = 1 - _BETA_1**self.steps
         correction_2 = 1 - _BETA_2**self.steps
-        scale = (self.square.sqrt() / correction_2**0.5).add_(_EPSILON)
+        scale = self.square.sqrt().mul_(correction_2**-0.5).add_(_EPSILON)
         self.parameter.addcdiv_(self.mean, scale, value=-LEARNING_RATE / correction_1)
 
 
@@ -71,7 +73,7 @@ def fit_head(
 ) -> FittedHead:
     """Train the head of one task by softmax regression.
 
-    The gradient of the cross-entropy is written out: for a single linear layer that is three
+    The gradient of the cross-entropy is written out: for a single linear layer that is two
     products, and several times faster than automatic differentiation of small batches.
 
     Args:
@@ -83,57 +85,58 @@ def fit_head(
         seed: of the start and of the order of batches.
         max_epochs: at most.
     """
-    x, y = torch.from_numpy(np.ascontiguousarray(latents)), torch.from_numpy(labels)
+    x = _with_ones(latents)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
+    validation = _with_ones(validation_latents)
     generator = torch.Generator().manual_seed(seed)
-    bound = 1 / x.shape[1] ** 0.5
-    weight = (torch.rand(n_classes, x.shape[1], generator=generator) * 2 - 1) * bound
-    bias = (torch.rand(n_classes, generator=generator) * 2 - 1) * bound
-    optimizers = _Adam(weight), _Adam(bias)
-    best: tuple[float, int, torch.Tensor, torch.Tensor] = (-np.inf, 0, weight, bias)
+    parameter = _start(n_classes, latents.shape[1], generator)
+    optimizer = _Adam(parameter)
+    best_score, best_epoch, best = -np.inf, 0, parameter.clone()
     epoch = 0
-    for epoch in range(1, max_epochs + 1):
-        loss = _epoch(x, y, weight, bias, optimizers, generator)
-        score = -loss
+    while epoch < max_epochs and epoch - best_epoch < PATIENCE:
+        epoch += 1
+        score = -_epoch(x, targets, optimizer, generator)
         if len(validation_labels):
-            score = _accuracy(weight, bias, validation_latents, validation_labels)
-        if score > best[0]:
-            best = (score, epoch, weight.clone(), bias.clone())
-        elif epoch - best[1] >= PATIENCE:
-            break
-    product = x.shape[1] * n_classes
+            answers = (validation @ parameter.T).argmax(1).numpy()
+            score = float(np.mean(answers == validation_labels))
+        if score > best_score:
+            best_score, best_epoch, best = score, epoch, parameter.clone()
+    chosen_blindly = not len(validation_labels)
+    product = latents.shape[1] * n_classes
     return FittedHead(
-        Head(best[2].numpy(), best[3].numpy()),
+        Head(best[:, :-1].contiguous().numpy(), best[:, -1].contiguous().numpy()),
         epoch,
-        best[1],
-        best[0] if len(validation_labels) else None,
+        best_epoch,
+        None if chosen_blindly else best_score,
         epoch * product * (2 * len(labels) + len(validation_labels)),
+        ("no validation images: the training loss chose the head's epoch",)
+        if chosen_blindly
+        else (),
     )
 
 
+def _with_ones(latents: np.ndarray) -> torch.Tensor:
+    """(N, D + 1): the last column multiplies the bias, so weight and bias are one parameter."""
+    rows = torch.from_numpy(np.ascontiguousarray(latents, dtype=np.float32))
+    return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
+
+
+def _start(n_classes: int, dim: int, generator: torch.Generator) -> torch.Tensor:
+    """(C, D + 1) weights and bias, uniform as in torch.nn.Linear."""
+    bound = 1 / dim**0.5
+    return torch.rand(n_classes, dim + 1, generator=generator).mul_(2).sub_(1).mul_(bound)
+
+
 def _epoch(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    optimizers: tuple[_Adam, _Adam],
-    generator: torch.Generator,
+    x: torch.Tensor, targets: torch.Tensor, optimizer: _Adam, generator: torch.Generator
 ) -> float:
     """One pass in random order; the mean cross-entropy in nats."""
+    order = torch.randperm(len(x), generator=generator)
     total = 0.0
-    for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
-        images, labels = x[rows], y[rows]
-        log_odds = torch.addmm(bias, images, weight.T).log_softmax(1)  # (B, C)
-        total -= float(log_odds.gather(1, labels[:, None]).sum())
-        error = log_odds.exp()
-        error[torch.arange(len(rows)), labels] -= 1
-        error /= len(rows)
-        optimizers[0].step(error.T @ images)
-        optimizers[1].step(error.sum(0))
-    return total / len(y)
-
-
-def _accuracy(
-    weight: torch.Tensor, bias: torch.Tensor, latents: np.ndarray, labels: np.ndarray
-) -> float:
-    answers = torch.addmm(bias, torch.from_numpy(latents), weight.T).argmax(1).numpy()
-    return float(np.mean(answers == labels))
+    batches = torch.split(x[order], BATCH_SIZE), torch.split(targets[order], BATCH_SIZE)
+    for images, truth in zip(*batches, strict=True):
+        log_odds = torch.log_softmax(images @ optimizer.parameter.T, 1)  # (B, C)
+        total -= float(log_odds.flatten().dot(truth.flatten()))
+        error = log_odds.exp_().sub_(truth).div_(len(images))
+        optimizer.step(error.T @ images)
+    return total / len(x)

@@ -116,7 +116,7 @@ def fit_method(
     if method == "moments":
         accuracy = _moments_accuracy(anchors[method], validation)
     calibration: dict[str, float] = {}
-    for kind, anchor in anchors.items():
+    for anchor in anchors.values():
         multi = anchor.latent == "multi"
         latents = validation.latents.multi if multi else validation.latents.last
         calibration |= calibrate(anchor, latents)

@@ -1,0 +1,177 @@
+"""Commands as a person types them: exit codes, one sentence per error, JSON on stdout only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from skillmesh.cli.main import app
+
+
+def run(*arguments: str, code: int = 0, stdin: bytes | None = None) -> Any:
+    """Run a command in this process and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments), input=stdin)
+    assert result.exit_code == code, result.output + result.stderr
+    return result
+
+
+def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict[str, Any]:
+    """Run a command with --json: stdout must be exactly one JSON document with a schema."""
+    result = run(*arguments, "--json", code=code, stdin=stdin)
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert document["schema"].startswith("skillmesh.")
+    return document
+
+
+def test_learn_says_what_it_understood_and_saved(warm: Path) -> None:
+    """A person sees classes, images, accuracy and what will be shared."""
+    result = run("learn", str(warm))
+    assert "3 classes, 30 / 3 / 3 images" in result.stderr
+    assert "saved skill" in result.stdout
+    assert "shares: statistics" in result.stdout
+
+
+def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
+    """Each document holds what the other commands need."""
+    learned = run_json("learn", str(warm))
+    assert learned["task"] == "warm"
+    image = sorted((warm / "orange").iterdir())[0]
+    answers = run_json("predict", str(image))
+    (prediction,) = answers["predictions"]
+    assert (prediction["task"], prediction["class"]) == ("warm", "orange")
+    assert prediction["skill"] == learned["skill"]
+    piped = run_json("predict", "-", stdin=image.read_bytes())
+    assert piped["predictions"][0]["class"] == "orange"
+    listed = run_json("skills", "list")
+    assert [skill["id"] for skill in listed["skills"]] == [learned["skill"]]
+    card = run_json("skills", "show", "warm")["card"]
+    assert card["classes"] == ["orange", "red", "yellow"]
+    assert run_json("status")["skills"] == 1
+
+
+def test_a_skill_travels_by_file(warm: Path, tmp_path: Path) -> None:
+    """Export, import into another home, answer there; remove it again."""
+    run("learn", str(warm))
+    file = tmp_path / "warm.skill"
+    run("skills", "export", "warm", "--output", str(file))
+    other = str(tmp_path / "other")
+    imported = run_json("skills", "import", str(file), "--home", other)
+    assert imported["skills"][0]["task"] == "warm"
+    image = sorted((warm / "red").iterdir())[0]
+    assert run_json("predict", str(image), "--home", other)["predictions"][0]["class"] == "red"
+    run("skills", "remove", "warm", "--yes", "--home", other)
+    assert run_json("status", "--home", other)["skills"] == 0
+
+
+def test_unreadable_images_are_skipped_counted_and_end_with_code_9(warm: Path) -> None:
+    """Learning goes on without them; predicting too, but the exit code says so."""
+    (warm / "red" / "broken.jpg").write_bytes(b"this is text")
+    result = run("learn", str(warm), code=9)
+    assert "1 unreadable" in result.stderr + result.stdout
+    answers = run_json("predict", str(warm / "red"), code=9)
+    assert len(answers["predictions"]) == 12
+    assert len(answers["skipped"]) == 1
+
+
+BAD_INPUTS = {
+    "missing folder": (4, "nothing there"),
+    "empty folder": (4, "expected"),
+    "one class": (4, "class"),
+    "all unreadable": (4, "expected"),
+    "class with an escape code": (4, "expected"),
+}
+
+
+def _bad_input(kind: str, folder: Path) -> Path:
+    folder.mkdir()
+    names = {"one class": ["only"], "class with an escape code": ["a", "b\x1b[31m"]}
+    if kind == "missing folder":
+        return folder / "nowhere"
+    for label in names.get(kind, []):
+        (folder / label).mkdir()
+        for number in range(4):
+            Image.new("RGB", (40, 40), (number * 50, 0, 0)).save(folder / label / f"{number}.png")
+    if kind == "all unreadable":
+        for label in ("a", "b"):
+            (folder / label).mkdir()
+            (folder / label / "0.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_bad_folders_get_one_sentence_and_leave_nothing(kind: str, tmp_path: Path) -> None:
+    """One line on stderr, the right exit code, no skill."""
+    code, words = BAD_INPUTS[kind]
+    result = run("learn", str(_bad_input(kind, tmp_path / "data")), code=code)
+    (line,) = [text for text in result.stderr.splitlines() if text.startswith("error:")]
+    assert "expected" in line
+    assert words in line
+    assert "\x1b" not in result.stderr
+    assert run_json("status")["skills"] == 0
+
+
+def test_other_mistakes_have_their_own_exit_codes(warm: Path, tmp_path: Path) -> None:
+    """Usage 2, device 3, data 4, backbone 5, refused skill 6, network 7, storage 8."""
+    run("learn", str(warm))
+    run("learn", str(warm), code=2)
+    run("learn", str(warm), "--name", "b", "--device", "cuda:7", code=3)
+    run("predict", str(tmp_path / "nothing.jpg"), code=4)
+    result = run("learn", str(warm), "--name", "c", "--backbone", "embeded", code=5)
+    assert "embedded" in result.stderr
+    forged = tmp_path / "forged.skill"
+    forged.write_bytes(b"\x80\x04pickle")
+    run("skills", "import", str(forged), code=6)
+    run("up", "--listen", "nonsense", code=7)
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    run("status", "--home", str(blocked / "home"), code=8)
+
+
+def test_an_error_with_json_is_a_document_too(tmp_path: Path) -> None:
+    """A program reads the same sentence that a person sees."""
+    document = run_json("predict", str(tmp_path / "nothing.jpg"), code=4)
+    assert document["schema"] == "skillmesh.error/1"
+    assert document["exit_code"] == 4
+
+
+def test_backbone_commands_show_and_choose(tmp_path: Path) -> None:
+    """The embedded backbone is there, described, default, and cannot be removed."""
+    listed = run_json("backbone", "list")["backbones"]
+    assert [b["name"] for b in listed] == ["embedded"]
+    shown = run_json("backbone", "show", "embedded")
+    assert shown["fingerprint"] == listed[0]["fingerprint"]
+    assert "research" in shown["card"]["data_licence"]
+    run("backbone", "remove", "embedded", code=5)
+    run("backbone", "use", "embedded")
+    result = run("backbone", "add", "mobilnetv2_100", "--weights", str(tmp_path / "x"), code=5)
+    assert "mobilenetv2_100" in result.stderr
+    run("backbone", "add", "mobilenetv2_100", "--option", "nonsense", code=2)
+
+
+def test_doctor_finds_a_fresh_home_in_order() -> None:
+    """Every check of a fresh home is fine."""
+    document = run_json("doctor")
+    assert document["ok"] is True
+    assert {"home", "bank", "backbone", "network"} <= {c["name"] for c in document["checks"]}
+
+
+def test_evaluate_measures_without_touching_the_agents_bank(warm: Path, cold: Path) -> None:
+    """The document of the issue, all methods; a second run takes the latents from the cache."""
+    for method, direct in (("moments", True), ("maha", True), ("gmmc", False)):
+        document = run_json("evaluate", str(warm.parent), "--method", method)
+        assert [task["name"] for task in document["tasks"]] == ["cold", "warm"]
+        assert document["mean"]["mapper"] > 0.8
+        assert (document["mean"]["direct"] is not None) == direct
+        assert document["cost"]["backbone_passes"] >= 1
+        assert set(document["wall_s"]) >= {"latents", "learn", "predict"}
+    assert document["images_embedded"] == 0
+    assert run_json("status")["skills"] == 0
+    only = run_json("evaluate", str(cold.parent), "--only", "cold")
+    assert [task["name"] for task in only["tasks"]] == ["cold"]
+    result = run("evaluate", str(cold.parent), "--only", "clod", code=4)
+    assert "cold" in result.stderr

@@ -1,0 +1,43 @@
+"""What was asked for, or an error."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from skillmesh.errors import DeviceError
+from skillmesh.model.device import choose_device, choose_dtype, has_fast_bf16
+
+CPU = torch.device("cpu")
+
+
+def test_the_cpu_is_always_there() -> None:
+    """And `auto` takes it where there is nothing else."""
+    assert choose_device("cpu") == CPU
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        assert choose_device("auto") == CPU
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "CPU", "", "cpu:0"])
+def test_an_unknown_device_is_an_error(name: str) -> None:
+    """The message lists what there is."""
+    with pytest.raises(DeviceError, match="expected a device out of auto, cpu, cuda"):
+        choose_device(name)
+
+
+def test_a_missing_device_is_never_replaced_by_another_one() -> None:
+    """No machine has a hundred GPUs."""
+    with pytest.raises(DeviceError, match="expected the device 'cuda:99'"):
+        choose_device("cuda:99")
+
+
+def test_bf16_is_taken_only_where_the_processor_has_it() -> None:
+    """Emulated, it is 80 times slower than float32; nobody gets it unasked."""
+    assert choose_dtype("fp32", CPU) == torch.float32
+    if has_fast_bf16():
+        assert choose_dtype("bf16", CPU) == torch.bfloat16
+    else:
+        with pytest.raises(DeviceError, match="has to emulate it; use fp32"):
+            choose_dtype("bf16", CPU)
+    with pytest.raises(DeviceError, match="number type out of fp32, bf16, got 'fp16'"):
+        choose_dtype("fp16", CPU)

@@ -1,0 +1,25 @@
+"""Multiply-accumulates, counted."""
+
+from __future__ import annotations
+
+import torch
+
+from skillmesh.model.macs import count_macs, macs_per_image
+from skillmesh.model.timm_net import TapNet, find_taps, import_timm
+from tests.model.nets import TinyNet, needs_timm
+
+
+def test_products_and_convolutions_are_counted_by_hand() -> None:
+    """Element-wise work is not counted, as in the paper."""
+    assert count_macs(lambda: torch.ones(3, 5) @ torch.ones(5, 7) + 1) == 3 * 5 * 7
+    assert macs_per_image(TinyNet(), 32) == 16 * 16 * 5 * 3 * 9 + 8 * 8 * 7 * 5 * 9
+
+
+@needs_timm
+def test_the_papers_backbone_costs_8355_million() -> None:
+    """Oracle: 8.355 GMAC for Xception at 299 px; on the meta device, so nothing is computed."""
+    timm = import_timm()
+    with torch.device("meta"):
+        net = timm.create_model("legacy_xception.tf_in1k", pretrained=False, num_classes=0)
+    found = macs_per_image(TapNet(net.eval(), find_taps(net)), 299)
+    assert round(found / 1e9, 3) == 8.355

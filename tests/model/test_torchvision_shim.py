@@ -1,0 +1,38 @@
+"""The shim that lets timm be imported beside a torch that torchvision was not built for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from skillmesh.model.torchvision_shim import ensure_torchvision
+from tests.model.nets import needs_timm
+
+
+@needs_timm
+def test_on_a_working_torchvision_nothing_is_done() -> None:
+    """The second call finds what the first one left: a torchvision that imports."""
+    ensure_torchvision()
+    assert ensure_torchvision() is False
+    import torchvision.transforms
+
+    assert torchvision.transforms.Resize(3)
+
+
+def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
+    """Only that very error is answered; here torchvision fails for another reason."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('the disk is on fire')")
+    code = "from skillmesh.model.torchvision_shim import ensure_torchvision as e; e()"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.strip().endswith("RuntimeError: the disk is on fire")

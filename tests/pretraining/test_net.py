@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from training.student import last_latent
+
+from skillmesh.errors import BackboneError
+from skillmesh.model.embedded import LAST_WIDTH, WEIGHTS_FILE, EmbeddedNet, load_embedded
+
+
+@pytest.fixture(scope="module")
+def net() -> EmbeddedNet:
+    """With random weights."""
+    torch.manual_seed(0)
+    return EmbeddedNet().eval()
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 70), (96, 64)])
+def test_any_side_from_32_on_gives_one_vector_per_tap(
+    net: EmbeddedNet, height: int, width: int
+) -> None:
+    """Height and width may differ; every tap is (N, C_i), not negative, and the last 1,024 wide."""
+    with torch.inference_mode():
+        taps = net(torch.rand(2, 3, height, width))
+    assert len(taps) == len(net.tap_names)
+    assert all(tap.shape[0] == 2 and tap.ndim == 2 for tap in taps)
+    assert all(bool((tap >= 0).all()) for tap in taps)
+    assert taps[-1].shape == (2, LAST_WIDTH)
+    assert sum(tap.shape[1] for tap in taps) <= 4500
+
+
+def test_height_and_width_are_not_confused(net: EmbeddedNet) -> None:
+    """Pooled taps of a transposed image differ, unless the kernels are transposed with it."""
+    image = torch.rand(1, 3, 32, 48)
+    turned = EmbeddedNet().eval()
+    state = net.state_dict()
+    turned.load_state_dict({k: v.mT if v.ndim == 4 else v for k, v in state.items()})
+    with torch.inference_mode():
+        expected, got = net(image), turned(image.mT)
+    for one, other in zip(expected, got, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_training_sees_the_last_tap(net: EmbeddedNet) -> None:
+    """The short cut without inner taps is the network's own last tap, bit for bit."""
+    images = torch.rand(2, 3, 40, 32)
+    with torch.inference_mode():
+        assert torch.equal(last_latent(net, images), net(images)[-1])
+
+
+def test_loaded_weights_are_the_stored_halves_widened(net: EmbeddedNet, tmp_path: Path) -> None:
+    """Nothing is rounded at loading, and nothing can be trained by accident."""
+    stored = {k: v.half() for k, v in net.state_dict().items() if "batches" not in k}
+    save_file(stored, tmp_path / WEIGHTS_FILE)
+    loaded = load_embedded(tmp_path)
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], half.float()) for name, half in stored.items())
+
+
+def test_damaged_or_incomplete_weights_are_refused(net: EmbeddedNet, tmp_path: Path) -> None:
+    """One sentence instead of a network with random layers."""
+    path = tmp_path / WEIGHTS_FILE
+    with pytest.raises(BackboneError, match="embedded backbone"):
+        load_embedded(tmp_path)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(BackboneError, match="embedded backbone"):
+        load_embedded(tmp_path)
+    save_file({"stem.weight": net.stem.weight.detach()}, path)
+    with pytest.raises(BackboneError, match="lacks"):
+        load_embedded(tmp_path)

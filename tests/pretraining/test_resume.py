@@ -1,0 +1,113 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from training.export import packed_weights, write_assets
+from training.loop import LOG_FILE
+from training.pretrain import main
+from training.state import FILE, load_state
+
+from skillmesh.errors import BackboneError
+from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, embedded_backbone
+from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE
+from skillmesh.model.reference import Reference
+from tests.pretraining.mosaics import write_mosaics
+
+STEPS = 18
+OPTIONS = (
+    *("--schedule", "32x1,40x1", "--fraction", "0.3", "--batch-size", "2"),
+    *("--threads", "1", "--save-every", "3"),
+)
+ASSETS = (WEIGHTS_FILE, EMBEDDED_REFERENCE_FILE, CARD_FILE)
+
+
+class Finished(NamedTuple):
+    """Mosaics, and a run on them that nothing interrupted."""
+
+    data: Path
+    run: Path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The uninterrupted run that others are compared with."""
+    folder = tmp_path_factory.mktemp("pretraining")
+    data = write_mosaics(folder / "data")
+    threads = torch.get_num_threads()
+    main(["--data", str(data), *OPTIONS, "--out", str(folder / "run")])
+    torch.set_num_threads(threads)
+    return Finished(data, folder / "run")
+
+
+def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    """SIGKILL in the middle of an epoch and a restart change no bit of the weights."""
+    options = ["--data", str(finished.data), *OPTIONS, "--out", str(tmp_path)]
+    _kill_after_the_first_save(options, tmp_path)
+    state = load_state(tmp_path)
+    assert state is not None
+    assert 0 < state["step"] < STEPS
+    assert not (tmp_path / WEIGHTS_FILE).exists()
+
+    main(options)
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == (finished.run / WEIGHTS_FILE).read_bytes()
+    epochs = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    assert [epoch["size_px"] for epoch in epochs] == [32, 40]
+
+
+def test_a_finished_run_stays_as_it_is(finished: Finished) -> None:
+    """Starting it again changes nothing, and another recipe is refused before it writes."""
+    options = ["--data", str(finished.data), *OPTIONS, "--out", str(finished.run)]
+    before = _contents(finished.run, WEIGHTS_FILE, LOG_FILE, "recipe.json")
+    main(options)
+    with pytest.raises(SystemExit, match="another recipe"):
+        main([*options, "--seed", "1"])
+    assert _contents(finished.run, WEIGHTS_FILE, LOG_FILE, "recipe.json") == before
+    assert (finished.run / "log.png").stat().st_size > 0
+
+
+def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: Path) -> None:
+    """Weights, reference and card belong together; a foreign reference beside them is noticed."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    card = write_assets(finished.run, finished.data, one, dim=16)
+    write_assets(finished.run, finished.data, two, dim=16)
+    assert _contents(one, *ASSETS) == _contents(two, *ASSETS)
+    backbone = embedded_backbone("tiny", folder=one)
+    assert backbone.fingerprint == card["fingerprint"]
+    assert (backbone.dim, backbone.size) == (16, 96)
+    assert "ImageNet" in card["data_licence"]
+    assert set(card["validation_top1"]) == {"40 px", "64 px"}
+
+    reference = Reference.from_bytes((two / EMBEDDED_REFERENCE_FILE).read_bytes())
+    foreign = Reference(2 * reference.scale, reference.projection)
+    (two / EMBEDDED_REFERENCE_FILE).write_bytes(foreign.to_bytes())
+    with pytest.raises(BackboneError, match="belong together"):
+        embedded_backbone("mixed", folder=two)
+
+
+def test_export_before_the_first_save_is_refused(tmp_path: Path) -> None:
+    """A sentence, not an empty asset."""
+    with pytest.raises(SystemExit, match="no saved state"):
+        packed_weights(tmp_path)
+
+
+def _contents(folder: Path, *names: str) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in names]
+
+
+def _kill_after_the_first_save(arguments: list[str], run: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "training.pretrain", *arguments]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        deadline_s = time.monotonic() + 60
+        while not (run / FILE).exists():
+            assert process.poll() is None, "the run ended before its first save"
+            assert time.monotonic() < deadline_s
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)

@@ -1,0 +1,177 @@
+"""The training loop, exact under kills: every draw depends on (seed, epoch, step) only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.augment import augmented, plain
+from training.mosaics import Pictures
+from training.recipe import Recipe
+from training.state import load_state, save_state, write_atomically
+from training.student import Student, loss_of, optimizer_of
+
+LOG_FILE = "log.jsonl"
+VALIDATION_SIZE = 64
+_VALIDATION_BATCH = 200
+
+
+class Run:
+    """One pretraining run, from the first step or from where it was killed.
+
+    Args:
+        recipe: what to do.
+        train: training images.
+        validation: validation images.
+        logits: (N, 1000) float16 of the teacher, or None.
+        folder: where state and log go.
+        save_every_steps: besides the end of every epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: Pictures,
+        validation: Pictures,
+        logits: np.ndarray | None,
+        folder: Path,
+        save_every_steps: int,
+    ) -> None:
+        self.recipe, self.train, self.validation = recipe, train, validation
+        self.logits, self.folder, self.save_every_steps = logits, folder, save_every_steps
+        torch.manual_seed(recipe.seed)
+        n_classes = int(train.labels.max()) + 1
+        self.student = Student(n_classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = Student(n_classes)
+        self.average.load_state_dict(self.student.state_dict())
+        self.optimizer = optimizer_of(self.student, recipe)
+        self.steps_per_epoch = len(train) // recipe.batch_size
+        self.step = 0
+        self.seconds = 0.0
+        self.log: list[dict[str, Any]] = []
+        self._resume()
+
+    def _resume(self) -> None:
+        state = load_state(self.folder)
+        if state is None:
+            return
+        if state["recipe"] != self._recipe():
+            raise SystemExit(f"{self.folder} holds a run of another recipe; choose another --out")
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
+        print(f"going on at step {self.step}", flush=True)
+
+    def _recipe(self) -> str:
+        return json.dumps(dataclasses.asdict(self.recipe), sort_keys=True)
+
+    def save(self) -> None:
+        """Write the state: a later start goes on from here."""
+        state = {
+            "recipe": self._recipe(),
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "log": self.log,
+        }
+        save_state(self.folder, state)
+        # The log is derived from the state: a kill between the two loses and repeats no line.
+        text = "".join(json.dumps(line) + "\n" for line in self.log).encode()
+        write_atomically(self.folder / LOG_FILE, lambda file: file.write(text))
+
+    def finish(self) -> None:
+        """Train to the end of the schedule."""
+        total = self.steps_per_epoch * self.recipe.epochs
+        while self.step < total:
+            epoch, index = divmod(self.step, self.steps_per_epoch)
+            before_s = time.perf_counter()
+            self._train_step(epoch, index, total)
+            self.seconds += time.perf_counter() - before_s
+            self.step += 1
+            epoch_ends = index + 1 == self.steps_per_epoch
+            if epoch_ends:
+                self._note(epoch)
+            if epoch_ends or self.step % self.save_every_steps == 0:
+                self.save()
+
+    def _train_step(self, epoch: int, index: int, total: int) -> None:
+        recipe = self.recipe
+        order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
+        # Sorted rows are read from the large arrays in one direction; the batch is the same set.
+        rows = np.sort(order[index * recipe.batch_size : (index + 1) * recipe.batch_size])
+        generator = torch.Generator().manual_seed(seed_of(recipe.seed, epoch, index))
+        images = augmented(self.train.pixels[rows], recipe.size_of(epoch), generator)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.rate(self.step, total)
+        self.student.train()
+        labels = torch.from_numpy(self.train.labels[rows])
+        loss = loss_of(self.student(images), labels, self._soft(rows), recipe)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self._update_average()
+
+    def _soft(self, rows: np.ndarray) -> torch.Tensor | None:
+        if self.logits is None:
+            return None
+        return torch.from_numpy(self.logits[rows].astype(np.float32))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A young average follows quickly, or the random start would stay in it for long.
+        decay = min(self.recipe.average_decay, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(
+            self.average.state_dict().values(), self.student.state_dict().values(), strict=True
+        ):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+    @torch.no_grad()
+    def accuracy(self, size: int) -> float:
+        """Top-1 of the averaged weights on the validation images, fraction of 1.
+
+        Args:
+            size: side of the images in pixels.
+        """
+        self.average.eval()
+        right = 0
+        for start in range(0, len(self.validation), _VALIDATION_BATCH):
+            rows = slice(start, start + _VALIDATION_BATCH)
+            answers = self.average(plain(self.validation.pixels[rows], size))[0].argmax(1)
+            right += int((answers.numpy() == self.validation.labels[rows]).sum())
+        return right / len(self.validation)
+
+    def _note(self, epoch: int) -> None:
+        size = self.recipe.size_of(epoch)
+        images = (epoch + 1) * self.steps_per_epoch * self.recipe.batch_size
+        line = {
+            "epoch": epoch + 1,
+            "size_px": size,
+            "top1": round(self.accuracy(VALIDATION_SIZE), 4),
+            "top1_at_size": round(self.accuracy(size), 4),
+            "train_s": round(self.seconds, 1),
+            "images_per_s": round(images / self.seconds, 1),
+        }
+        self.log.append(line)
+        print(line, flush=True)
+
+
+def seed_of(seed: int, epoch: int, index: int) -> int:
+    """One number per (seed, epoch, step), the same on every machine.
+
+    Examples:
+        >>> seed_of(0, 0, 0) == seed_of(0, 0, 0), seed_of(0, 0, 1) == seed_of(0, 1, 0)
+        (True, False)
+    """
+    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])

@@ -1,0 +1,28 @@
+"""A run's log as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def plot_log(log: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw validation accuracy over training minutes.
+
+    Args:
+        log: one entry per epoch.
+        path: of the PNG.
+    """
+    # Not needed by anything else here, and slow to import.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    minutes = [line["train_s"] / 60 for line in log]
+    for key, label in (("top1", "at 64 px"), ("top1_at_size", "at the size of the epoch")):
+        axes.plot(minutes, [100 * line[key] for line in log], marker="o", label=label)
+    axes.set_xlabel("minutes of training")
+    axes.set_ylabel("validation top-1 in percent, averaged weights")
+    axes.legend()
+    figure.savefig(path, dpi=120)

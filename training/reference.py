@@ -1,0 +1,38 @@
+"""Scale and projection of the embedded backbone's multi-depth latents, from pretraining images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from skillmesh.model.embedded import EmbeddedNet
+from skillmesh.model.reference import Reference, fit_reference
+from training.augment import plain
+from training.mosaics import load_pictures
+
+IMAGES_PER_CLASS = 10
+_TRAINING_IMAGES_PER_CLASS = 500
+_BATCH = 50
+
+
+def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) -> Reference:
+    """Fit the reference on 2,000 training images, enlarged to the default input size.
+
+    Args:
+        net: the trained backbone, in evaluation mode.
+        data: the pretraining images.
+        size: side of the network's input in pixels.
+        dim: D of the multi-depth latents.
+    """
+    pixels = load_pictures(data, "train", IMAGES_PER_CLASS / _TRAINING_IMAGES_PER_CLASS).pixels
+    parts: list[list[np.ndarray]] = [[] for _ in net.tap_names]
+    with torch.inference_mode():
+        for start in range(0, len(pixels), _BATCH):
+            images = plain(pixels[start : start + _BATCH], pixels.shape[1])
+            large = functional.interpolate(images, size=(size, size), mode="bicubic").clamp(-1, 1)
+            for kept, tap in zip(parts, net(large), strict=True):
+                kept.append(tap.numpy())
+    return fit_reference([np.concatenate(kept) for kept in parts], dim)

@@ -1,0 +1,95 @@
+"""The backbone with what it needs only while it is trained: two classifiers and the losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skillmesh.model.embedded import LAST_WIDTH, EmbeddedNet
+from training.recipe import Recipe
+from training.teacher import TEACHER_CLASSES
+
+
+class Student(nn.Module):
+    """The backbone with a classifier for the labels and one for the teacher's classes.
+
+    Only the backbone is shipped.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.net = EmbeddedNet()
+        self.labels = nn.Linear(LAST_WIDTH, n_classes)
+        self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the labels (N, C) and of the teacher's classes (N, 1000)."""
+        latents = last_latent(self.net, x)
+        return self.labels(latents), self.teacher(latents)
+
+
+def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
+    """The last tap alone, `net(x)[-1]`.
+
+    Pooling the inner taps, which no loss sees, would cost a tenth of a training step.
+
+    Args:
+        net: in any mode.
+        x: (N, 3, H, W) float32, normalised.
+
+    Returns:
+        (N, 1024).
+    """
+    x = functional.relu(net.stem_norm(net.stem(x)))
+    for block in net.blocks:
+        _, x = block(x)
+    return functional.relu(net.last_norm(net.last(x))).mean((2, 3))
+
+
+def loss_of(
+    answers: tuple[Tensor, Tensor], labels: Tensor, soft: Tensor | None, recipe: Recipe
+) -> Tensor:
+    """Cross-entropy of the labels, and divergence from the teacher where there is one.
+
+    Args:
+        answers: of the student: (N, C) and (N, 1000) logits.
+        labels: (N,) int64.
+        soft: (N, 1000) logits of the teacher, or None.
+        recipe: weights of the terms.
+    """
+    by_label, by_teacher = answers
+    loss = functional.cross_entropy(by_label, labels, label_smoothing=recipe.label_smoothing)
+    if soft is None:
+        return loss
+    return loss + recipe.distill_weight * divergence(by_teacher, soft, recipe.temperature)
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of softened answers, times the temperature squared.
+
+    Args:
+        student: (N, K) logits.
+        teacher: (N, K) logits.
+        temperature: of both.
+
+    Examples:
+        >>> logits = torch.tensor([[1.0, 2.0, 4.0]])
+        >>> float(divergence(logits, logits, 2.0))
+        0.0
+    """
+    soft = functional.log_softmax(student / temperature, dim=1)
+    target = functional.log_softmax(teacher / temperature, dim=1)
+    loss = functional.kl_div(soft, target, reduction="batchmean", log_target=True)
+    return loss * temperature**2
+
+
+def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.SGD:
+    """Nesterov's SGD without weight decay on biases and norms: decay would only rescale them."""
+    decayed = [p for p in student.parameters() if p.ndim > 1]
+    others = [p for p in student.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=recipe.peak_rate, momentum=recipe.momentum, nesterov=True)
