@@ -1,4 +1,4 @@
-# ruff: noqa: D102 - the methods are documented where they are overridden
+
 """Disks that fail: real operations until the n-th one."""
 
 from __future__ import annotations

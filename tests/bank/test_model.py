@@ -1,4 +1,4 @@
-# ruff: noqa: D102 - a rule of the machine says what it does by its name
+
 """The bank against a Python set: any sequence of operations gives the same answers."""
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def test_a_full_disk_stops_saving_and_nothing_else(tiny_disk: Path) -> None:
         for data in skills:
             try:
                 saved.add(bank.put(data).id)
-            except StorageError as error:  # noqa: PERF203 - the disk is full in the middle
+            except StorageError as error:
                 messages.add(str(error).partition(": ")[2])
         assert messages == {"the disk is full; free some space and try again"}
         assert 0 < len(saved) < len(skills)
