@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from skillmesh.agent import Agent
+from skillmesh.agent.fetching import fetch_reference
+from skillmesh.errors import NetworkError
 from skillmesh.experiments.processes import AgentProcess
+from skillmesh.model.reference import Reference
 
 DEADLINE_S = 90.0
 
@@ -92,3 +97,22 @@ def test_a_task_that_cannot_be_learned_is_an_event_and_the_agent_goes_on(
         assert error["exit_code"] == 4
         saved = alice.wait_for(lambda e: e["event"] == "saved", "the skill", deadline_s)
         assert saved["task"] == "warm"
+
+
+def test_the_reference_of_a_backbone_is_handed_over_by_its_hash(tmp_path: Path) -> None:
+    """A running agent serves the embedded backbone's reference to whoever names its hash."""
+    backbone = Agent(tmp_path / "alice").backbone
+    agents: list[AgentProcess] = []
+    with _stopped_in_the_end(agents):
+        alice = AgentProcess("alice", tmp_path / "alice")
+        agents.append(alice)
+        target = tmp_path / "got.reference"
+        fetch_reference(
+            tmp_path / "bob", backbone.reference_id, [_endpoint(alice)], target, timeout_s=60
+        )
+        assert Reference.from_bytes(target.read_bytes()).id == backbone.reference_id
+        with pytest.raises(NetworkError, match="none answered"):
+            fetch_reference(
+                tmp_path / "bob", "0" * 64, [_endpoint(alice)], tmp_path / "no", timeout_s=2
+            )
+        assert not (tmp_path / "no").exists()

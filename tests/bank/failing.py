@@ -1,4 +1,3 @@
-
 """Disks that fail: real operations until the n-th one."""
 
 from __future__ import annotations

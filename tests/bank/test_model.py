@@ -1,4 +1,3 @@
-
 """The bank against a Python set: any sequence of operations gives the same answers."""
 
 from __future__ import annotations

@@ -41,14 +41,19 @@ class Node:
     ) -> None:
         self.agent = agent
         self.transport = transport
-        self.gossip = Gossip(BankInventory(agent), transport, agent.key, alias=agent.alias)
+        self.gossip = Gossip(
+            BankInventory(agent),
+            transport,
+            agent.key,
+            alias=agent.alias,
+            on_refused=self._report_refused,
+        )
         self._on_event = on_event
         self._event_lock = threading.Lock()
         self._running_file = RunningFile(agent.home.running)
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="skillmesh-watch")
         self._seen: set[str] = set()
-        self._refused = 0
         self._synced_state: tuple[object, ...] | None = None
 
     def __enter__(self) -> Node:
@@ -143,6 +148,9 @@ class Node:
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
                 self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+
+    def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
+        self._emit("refused", skill=skill_id, reason=reason, message=message)
 
     def _report_state(self, now_s: float) -> None:
         stats = self.gossip.stats()

@@ -49,10 +49,41 @@ def register(app: typer.Typer) -> None:
     )(import_backbone)
     command(
         group,
+        "fetch",
+        "skillmesh backbone fetch ID --join tcp/192.168.1.20:7447",
+        "skillmesh backbone fetch ID --join tcp/192.168.1.20:7447 --output net.reference",
+    )(fetch)
+    command(
+        group,
         "use",
         "skillmesh backbone use mobilenetv2_100",
         "skillmesh backbone use embedded --json",
     )(use)
+
+
+def fetch(
+    reference: Annotated[str, typer.Argument(help="Id of the reference, 64 hex digits.")],
+    join: Annotated[list[str], typer.Option("--join", help="Endpoint of an agent that has it.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File. Default: ID.reference.")
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Get the reference of a backbone from a running agent, by its hash.
+
+    Use the file with `backbone add NAME --reference FILE`: the backbone then has the fingerprint
+    of the agents that use the same reference.
+    """
+    from skillmesh.agent.fetching import fetch_reference
+
+    target = output or Path(f"{reference[:12]}.reference")
+    size_bytes = fetch_reference(home, reference, join, target)
+    if json_output:
+        document = {"reference": reference, "file": str(target), "size_bytes": size_bytes}
+        emit({"schema": "skillmesh.fetched/1", **document})
+    else:
+        say(f"wrote {target} ({size(size_bytes)})")
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from skillmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, u
 from skillmesh.data.names import did_you_mean, shown
 from skillmesh.errors import BackboneError
 from skillmesh.model.backbone import Backbone
-from skillmesh.model.build import assemble, assets, embedded_backbone, embedded_card
+from skillmesh.model.build import (
+    EMBEDDED_REFERENCE_FILE,
+    assemble,
+    assets,
+    embedded_backbone,
+    embedded_card,
+)
 from skillmesh.model.forward import Preprocessing
 from skillmesh.model.procedural_reference import IMAGES, Progress, fit_procedural
 from skillmesh.model.recipe import Recipe, parse_options
@@ -186,6 +193,9 @@ def _fingerprint(store: BackboneStore, name: str) -> str | None:
 
 def reference_bytes(folder: Path, sha256: str) -> bytes | None:
     """The reference file of a hash, if one of the home's backbones has it."""
+    data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
+    if hashlib.sha256(data).hexdigest() == sha256:
+        return data
     return BackboneStore(folder).reference_bytes(sha256)
 
 

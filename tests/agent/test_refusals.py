@@ -1,0 +1,74 @@
+"""A running agent refuses what is broken or foreign, says why, and goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from skillmesh.agent import Agent
+from skillmesh.agent.inventory import BankInventory
+from skillmesh.agent.node import Node
+from skillmesh.sharing.gossip import Gossip
+from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+
+DEADLINE_S = 20.0
+
+
+class _Forging(BankInventory):
+    """Serves every skill with its last byte changed, under the hash of the changed bytes."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent)
+        import hashlib
+
+        self._forged: dict[str, bytes] = {}
+        for skill_id in agent.bank.ids():
+            data = bytearray(agent.read(skill_id))
+            data[-1] ^= 1
+            self._forged[hashlib.sha256(data).hexdigest()] = bytes(data)
+
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._forged)
+
+    def digest(self) -> str:
+        return "f" * 64
+
+    def read(self, skill_id: str) -> bytes | None:
+        return self._forged.get(skill_id)
+
+
+def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """Mallory's skill is refused for its signature; alice's is received."""
+    alice, mallory, bob = (Agent(tmp_path / name) for name in ("alice", "mallory", "bob"))
+    alice.learn(warm)
+    mallory.learn(cold)
+    hub = Hub()
+    events: list[dict[str, Any]] = []
+    others = [
+        Gossip(BankInventory(alice), InMemoryTransport(hub, alice.id), alice.key, alias="alice"),
+        Gossip(_Forging(mallory), InMemoryTransport(hub, mallory.id), mallory.key, alias="mallory"),
+    ]
+    for gossip in others:
+        gossip.start()
+    try:
+        with Node(bob, InMemoryTransport(hub, bob.id), on_event=events.append) as node:
+            stop = threading.Event()
+            runner = threading.Thread(target=node.run, args=((), stop))
+            runner.start()
+            deadline_s = time.monotonic() + DEADLINE_S
+            while time.monotonic() < deadline_s and not (
+                {"refused", "received"} <= {event["event"] for event in events}
+            ):
+                time.sleep(0.02)
+            stop.set()
+            runner.join()
+    finally:
+        for gossip in others:
+            gossip.close()
+    refused = next(event for event in events if event["event"] == "refused")
+    assert refused["reason"] == "SIGNATURE"
+    assert [entry.task for entry in bob.bank.entries()] == ["warm"]
