@@ -1,0 +1,257 @@
+"""The same laws for every anchor and every task mapper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skillmesh.mapping.anchor import TaskAnchor
+from skillmesh.mapping.mapper import METHODS, MapperScores, TaskMapper
+from skillmesh.mapping.methods import ANCHORS, MAPPERS, make_mapper
+from skillmesh.mapping.typicality import calibrate
+from tests.mapping.latents import DIM, Sample, make_anchor, make_sample
+
+every_kind = pytest.mark.parametrize("kind", METHODS)
+KEYS = ("c3", "a1", "b2", "d4")
+QUESTIONS = make_sample(99, n_classes=5, per_class=4).latents
+
+
+def anchors_of(kind: str) -> dict[str, TaskAnchor]:
+    return {
+        key: make_anchor(kind, make_sample(seed, n_classes=2 + seed))
+        for seed, key in enumerate(KEYS)
+    }
+
+
+def filled(kind: str, anchors: dict[str, TaskAnchor]) -> TaskMapper[Any]:
+    mapper = make_mapper(kind)
+    for key, anchor in anchors.items():
+        mapper.add(key, anchor)
+    return mapper
+
+
+def assert_same_bits(one: MapperScores, other: MapperScores) -> None:
+    assert one.keys == other.keys
+    assert one.task.tobytes() == other.task.tobytes()
+    assert (one.classes is None) == (other.classes is None)
+    for mine, theirs in zip(one.classes or (), other.classes or (), strict=True):
+        assert mine.tobytes() == theirs.tobytes()
+
+
+def test_every_method_has_an_anchor_and_a_mapper_that_agree() -> None:
+    """The registries name the same methods, and both sides read the same kind of latents."""
+    assert set(METHODS) == set(ANCHORS) == set(MAPPERS)
+    for kind in METHODS:
+        assert ANCHORS[kind].latent == MAPPERS[kind].latent
+
+
+@every_kind
+def test_any_order_of_arrival_gives_the_same_bits(kind: str) -> None:
+    """Agents that hold the same skills are identical, whatever path the skills took."""
+    anchors = anchors_of(kind)
+    expected = filled(kind, anchors).score(QUESTIONS)
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        order = random.permutation(KEYS)
+        assert_same_bits(filled(kind, {k: anchors[k] for k in order}).score(QUESTIONS), expected)
+
+
+@every_kind
+def test_duplicates_and_removed_anchors_leave_no_trace(kind: str) -> None:
+    """Adding twice, adding and removing, scoring in between: same bits as never having done so."""
+    anchors = anchors_of(kind)
+    expected = filled(kind, anchors).score(QUESTIONS)
+    mapper = make_mapper(kind)
+    mapper.add("zz", make_anchor(kind, make_sample(50)))
+    mapper.score(QUESTIONS)
+    for key in reversed(KEYS):
+        mapper.add(key, anchors[key])
+        mapper.add(key, anchors[key])
+    mapper.remove("zz")
+    mapper.remove("zz")
+    mapper.remove(KEYS[0])
+    mapper.score(QUESTIONS)
+    mapper.add(KEYS[0], anchors[KEYS[0]])
+    assert_same_bits(mapper.score(QUESTIONS), expected)
+
+
+@every_kind
+def test_other_keys_permute_columns_only(kind: str) -> None:
+    """A task's score does not depend on what the task is called."""
+    anchors = anchors_of(kind)
+    names = dict(zip(KEYS, ("w", "z", "x", "y"), strict=True))
+    expected = filled(kind, anchors).score(QUESTIONS)
+    scores = filled(kind, {names[key]: anchor for key, anchor in anchors.items()}).score(QUESTIONS)
+    assert scores.keys == ("w", "x", "y", "z")
+    for position, key in enumerate(expected.keys):
+        column = scores.keys.index(names[key])
+        np.testing.assert_allclose(scores.task[:, column], expected.task[:, position], rtol=1e-9)
+        if expected.classes is not None and scores.classes is not None:
+            np.testing.assert_allclose(
+                scores.classes[column], expected.classes[position], rtol=1e-9, atol=1e-9
+            )
+
+
+@every_kind
+def test_images_of_known_tasks_are_mapped_to_them(kind: str) -> None:
+    """With well-separated tasks nearly all training images find their own task."""
+    samples = {key: make_sample(seed) for seed, key in enumerate(KEYS)}
+    mapper = filled(kind, {key: make_anchor(kind, sample) for key, sample in samples.items()})
+    for key, sample in samples.items():
+        scores = mapper.score(sample.latents)
+        assert np.mean(scores.task.argmax(axis=1) == scores.keys.index(key)) > 0.9
+
+
+@every_kind
+def test_an_empty_mapper_says_so(kind: str) -> None:
+    """Nothing to choose from is an error, also after the last anchor was removed."""
+    mapper = make_mapper(kind)
+    with pytest.raises(ValueError, match="expected at least one task anchor"):
+        mapper.score(QUESTIONS)
+    mapper.add("a", make_anchor(kind, make_sample(0)))
+    mapper.remove("a")
+    assert mapper.keys() == ()
+    with pytest.raises(ValueError, match="expected at least one task anchor"):
+        mapper.score(QUESTIONS)
+
+
+@every_kind
+def test_latents_of_another_size_are_refused_with_a_remedy(kind: str) -> None:
+    """Expected, got and what to do are in the message; scores and anchors alike."""
+    mapper = filled(kind, anchors_of(kind))
+    with pytest.raises(ValueError, match=r"expected latents of size 24, got 7; .*embed"):
+        mapper.score(np.ones((2, 7), np.float32))
+    with pytest.raises(
+        ValueError, match=r"expected an anchor of latent size 24, got 8; .*backbone"
+    ):
+        mapper.add("e5", make_anchor(kind, make_sample(0, dim=8)))
+    assert mapper.keys() == tuple(sorted(KEYS))
+
+
+@every_kind
+def test_latents_that_are_not_finite_are_refused(kind: str) -> None:
+    """No argmax is ever taken over NaN."""
+    mapper = filled(kind, anchors_of(kind))
+    for value in (np.nan, np.inf):
+        questions = QUESTIONS.copy()
+        questions[1, 2] = value
+        with pytest.raises(ValueError, match="expected finite latents"):
+            mapper.score(questions)
+    with pytest.raises(ValueError, match="at least one image"):
+        mapper.score(QUESTIONS[:0])
+
+
+@every_kind
+def test_an_anchor_of_another_kind_is_refused(kind: str) -> None:
+    """A mapper takes its own kind only and names the right one."""
+    other = METHODS[METHODS.index(kind) - 1]
+    with pytest.raises(ValueError, match=f"expected a {kind} anchor, got a {other} one"):
+        make_mapper(kind).add("a", make_anchor(other, make_sample(0)))
+
+
+@every_kind
+def test_tensors_make_the_same_anchor_again(kind: str) -> None:
+    """Anchors survive the wire byte for byte, and keep to their specification."""
+    anchor = make_anchor(kind, make_sample(1))
+    tensors = anchor.tensors()
+    assert set(tensors) == set(anchor.tensor_specs)
+    again = type(anchor).from_tensors(tensors, anchor.n_classes)
+    assert (again.n_classes, again.dim) == (anchor.n_classes, anchor.dim) == (3, DIM)
+    for name, array in again.tensors().items():
+        assert array.tobytes() == tensors[name].tobytes()
+        assert array.dtype == tensors[name].dtype
+
+
+@every_kind
+def test_numbers_that_are_not_finite_are_refused_in_every_tensor(kind: str) -> None:
+    """One NaN in an anchor would capture every image."""
+    anchor = make_anchor(kind, make_sample(1))
+    for name, array in anchor.tensors().items():
+        if array.dtype.kind != "f":
+            continue
+        for value in (np.nan, np.inf, -np.inf):
+            broken = array.copy()
+            broken.flat[0] = value
+            with pytest.raises(ValueError, match=name):
+                type(anchor).from_tensors({**anchor.tensors(), name: broken}, anchor.n_classes)
+
+
+@every_kind
+def test_wrong_names_types_and_shapes_are_refused(kind: str) -> None:
+    """Each tensor must be there, of its type, of the shape that the others imply."""
+    anchor = make_anchor(kind, make_sample(1))
+    good = anchor.tensors()
+    for name, array in good.items():
+        rest = {other: good[other] for other in good if other != name}
+        for broken in (
+            rest,
+            {**rest, name: array.astype(np.float64)},
+            {**rest, name: array[None]},
+            {**rest, name: array[..., :0]},
+        ):
+            with pytest.raises(ValueError, match=name):
+                type(anchor).from_tensors(broken, anchor.n_classes)
+    with pytest.raises(ValueError, match="expected tensors"):
+        type(anchor).from_tensors({**good, "more": good["means"]}, anchor.n_classes)
+
+
+@every_kind
+@pytest.mark.parametrize("case", ["constant", "one image per class", "one image", "dead channels"])
+def test_degenerate_tasks_give_finite_scores(kind: str, case: str) -> None:
+    """Tasks without any variance can be learned, shared, and asked about beside others."""
+    sample = make_sample(3)
+    rows, labels, n_classes = sample.latents.copy(), sample.labels, 3
+    if case == "constant":
+        rows[:] = rows[0]
+    elif case == "one image per class":
+        rows, labels = rows[:3], labels[:3]
+    elif case == "one image":
+        rows, labels, n_classes = rows[:1], labels[:1], 1
+    else:
+        rows[:, ::2] = 0
+    anchor = make_anchor(kind, Sample(rows, labels, n_classes))
+    anchor = type(anchor).from_tensors(anchor.tensors(), n_classes)
+    alone, beside = make_mapper(kind), filled(kind, anchors_of(kind))
+    for mapper in (alone, beside):
+        mapper.add("odd", anchor)
+        scores = mapper.score(QUESTIONS)
+        assert np.isfinite(scores.task).all()
+        assert all(np.isfinite(values).all() for values in scores.classes or ())
+
+
+@every_kind
+def test_typicality_tells_own_images_from_foreign_ones(kind: str) -> None:
+    """About one own image in twenty is below zero, and nearly all images of somewhere else."""
+    sample = make_sample(0, per_class=80)
+    train, validation = slice(0, None, 2), slice(1, None, 2)
+    own = Sample(sample.latents[train], sample.labels[train], sample.n_classes)
+    anchor = make_anchor(kind, own)
+    calibration = calibrate(anchor, sample.latents[validation])
+    assert set(calibration) == {f"{kind}_low", f"{kind}_median"}
+    mapper = make_mapper(kind)
+    mapper.add("a", anchor, calibration)
+    known = mapper.score(sample.latents[validation]).typicality
+    foreign = mapper.score(make_sample(7, per_class=20).latents).typicality
+    assert known is not None
+    assert foreign is not None
+    assert np.median(known) == pytest.approx(1, abs=1e-6)
+    assert 0.03 < np.mean(known < 0) < 0.07
+    assert np.mean(foreign < 0) > 0.9
+
+
+@every_kind
+def test_without_calibration_nothing_is_called_unknown(kind: str) -> None:
+    """Too few validation images give no numbers; beside calibrated skills such a task has zero."""
+    sample = make_sample(0)
+    anchor = make_anchor(kind, sample)
+    assert calibrate(anchor, sample.latents[:5]) == {}
+    mapper = make_mapper(kind)
+    mapper.add("a", anchor)
+    assert mapper.score(QUESTIONS).typicality is None
+    mapper.add("b", anchor, calibrate(anchor, sample.latents))
+    typicality = mapper.score(QUESTIONS).typicality
+    assert typicality is not None
+    assert (typicality[:, 0] == 0).all()
+    assert (typicality[:, 1] != 0).all()

@@ -1,0 +1,91 @@
+"""The head's written-out training against torch's optimizer and automatic differentiation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from skillmesh.training import heads
+from skillmesh.training.heads import BATCH_SIZE, LEARNING_RATE, PATIENCE, fit_head
+from tests.mapping.latents import make_sample
+
+SAMPLE = make_sample(0, n_classes=4, per_class=30)
+TRAIN = (SAMPLE.latents[:80], SAMPLE.labels[:80])
+VALIDATION = (SAMPLE.latents[80:], SAMPLE.labels[80:])
+NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
+
+
+def reference_parameters(epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """torch.nn.Linear, torch.optim.Adam and autograd on the same start and order of batches."""
+    x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
+    generator = torch.Generator().manual_seed(seed)
+    start = heads._start(4, x.shape[1], generator)
+    layer = torch.nn.Linear(x.shape[1], 4)
+    with torch.no_grad():
+        layer.weight.copy_(start[:, :-1])
+        layer.bias.copy_(start[:, -1])
+    optimizer = torch.optim.Adam(layer.parameters(), lr=LEARNING_RATE)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(layer(x[rows]), y[rows]).backward()
+            optimizer.step()
+    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
+
+
+def test_training_equals_adam_with_automatic_differentiation() -> None:
+    """The same weights after 20 epochs, up to rounding."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=20)
+    weight, bias = reference_parameters(fitted.best_epoch, seed=3)
+    assert fitted.best_epoch == 20
+    np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
+
+
+def test_the_first_best_validation_epoch_is_kept() -> None:
+    """Training stops 10 epochs after it, and what is returned are the weights of then."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1)
+    assert fitted.epochs == fitted.best_epoch + PATIENCE
+    accuracies = []
+    for epoch in range(1, fitted.epochs + 1):
+        weight, bias = reference_parameters(epoch, seed=1)
+        answers = (VALIDATION[0] @ weight.T + bias).argmax(axis=1)
+        accuracies.append(np.mean(answers == VALIDATION[1]))
+    assert fitted.best_epoch == 1 + int(np.argmax(accuracies))
+    assert fitted.accuracy == pytest.approx(max(accuracies))
+    answers = fitted.head.logits(VALIDATION[0]).argmax(axis=1)
+    assert np.mean(answers == VALIDATION[1]) == pytest.approx(fitted.accuracy)
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    """Learning is reproducible; the seed decides start and order."""
+    one, two = (fit_head(*TRAIN, *VALIDATION, 4, seed=5).head for _ in range(2))
+    other = fit_head(*TRAIN, *VALIDATION, 4, seed=6).head
+    assert one.weight.tobytes() == two.weight.tobytes()
+    assert one.bias.tobytes() == two.bias.tobytes()
+    assert one.weight.tobytes() != other.weight.tobytes()
+
+
+def test_without_validation_images_the_training_loss_decides_and_it_is_said() -> None:
+    """No accuracy is claimed, and the card can carry the remark."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, max_epochs=5)
+    assert fitted.accuracy is None
+    assert fitted.epochs == 5
+    assert "no validation images" in fitted.warnings[0]
+    assert fit_head(*TRAIN, *VALIDATION, 4, max_epochs=2).warnings == ()
+
+
+def test_training_never_exceeds_its_epochs_and_counts_its_products() -> None:
+    """Forward and gradient per training image, forward per validation image."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, max_epochs=3)
+    assert fitted.epochs == 3
+    assert fitted.macs == 3 * 24 * 4 * (2 * 80 + 40)
+
+
+def test_the_arguments_are_left_alone() -> None:
+    """Latents are shared with the caller's cache."""
+    before = TRAIN[0].copy(), VALIDATION[0].copy()
+    fit_head(*TRAIN, *VALIDATION, 4, max_epochs=2)
+    assert (TRAIN[0] == before[0]).all()
+    assert (VALIDATION[0] == before[1]).all()
