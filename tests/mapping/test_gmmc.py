@@ -15,6 +15,7 @@ from tests.mapping.latents import make_sample
 
 
 def groups(n: int = 600, dim: int = 16, n_groups: int = 8, seed: int = 0) -> np.ndarray:
+    """(N, D) float32 of round groups."""
     random = np.random.default_rng(seed)
     centres = 2 * random.normal(size=(n_groups, dim))
     return (centres[random.integers(n_groups, size=n)] + random.normal(size=(n, dim))).astype(

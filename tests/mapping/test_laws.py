@@ -19,6 +19,7 @@ QUESTIONS = make_sample(99, n_classes=5, per_class=4).latents
 
 
 def anchors_of(kind: str) -> dict[str, TaskAnchor]:
+    """Anchors of four tasks with 2 to 5 classes."""
     return {
         key: make_anchor(kind, make_sample(seed, n_classes=2 + seed))
         for seed, key in enumerate(KEYS)
@@ -26,6 +27,7 @@ def anchors_of(kind: str) -> dict[str, TaskAnchor]:
 
 
 def filled(kind: str, anchors: dict[str, TaskAnchor]) -> TaskMapper[Any]:
+    """A mapper that knows them, added in the order of the dictionary."""
     mapper = make_mapper(kind)
     for key, anchor in anchors.items():
         mapper.add(key, anchor)
@@ -33,6 +35,7 @@ def filled(kind: str, anchors: dict[str, TaskAnchor]) -> TaskMapper[Any]:
 
 
 def assert_same_bits(one: MapperScores, other: MapperScores) -> None:
+    """Compare all scores byte by byte."""
     assert one.keys == other.keys
     assert one.task.tobytes() == other.task.tobytes()
     assert (one.classes is None) == (other.classes is None)

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from skillmesh.mapping.discriminant import Discriminant
 from skillmesh.mapping.moments import (
@@ -13,6 +14,7 @@ from skillmesh.mapping.moments import (
     HEAD_TEMPERATURE,
     MAX_TRACE,
     OWN_SHARE,
+    RIDGE,
     UNIT,
     MomentsAnchor,
     MomentsMapper,
@@ -24,15 +26,18 @@ from tests.mapping.latents import DIM, Sample, make_sample
 
 
 def anchor_of(sample: Sample, rank: int = 6) -> MomentsAnchor:
+    """What a teacher makes of a sample."""
     return fit_moments(sample.latents, sample.labels, sample.n_classes, rank=rank)
 
 
 def own_covariance(anchor: MomentsAnchor) -> np.ndarray:
+    """(D, D) covariance that travels in an anchor."""
     moments = anchor.moments()
     return np.asarray(moments.roots.T @ moments.roots + np.diag(moments.residual))
 
 
 def log_softmax(values: np.ndarray) -> np.ndarray:
+    """Of one row."""
     return np.asarray(values - np.log(np.exp(values - values.max()).sum()) - values.max())
 
 
@@ -65,11 +70,9 @@ def test_scores_equal_plain_gaussians_with_explicit_covariances() -> None:
     for number, anchor in enumerate(anchors):
         mapper.add(f"t{number}", anchor)
     tied = mapper.tied_covariance()
-    np.testing.assert_allclose(
-        tied - np.diag(np.diag(tied)),
-        (lambda c: c - np.diag(np.diag(c)))(np.mean([own_covariance(a) for a in anchors], axis=0)),
-        atol=1e-12,
-    )
+    mean = np.mean([own_covariance(anchor) for anchor in anchors], axis=0)
+    ridge = RIDGE * np.trace(mean) / DIM + 1e-9
+    np.testing.assert_allclose(tied, mean + ridge * np.eye(DIM), atol=1e-12)
     questions = make_sample(9, per_class=3).latents
     scores = mapper.score(questions)
     assert scores.classes is not None
@@ -161,7 +164,7 @@ def test_class_means_travel_within_half_a_level() -> None:
 
 
 def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
-    """The randomised iteration finds them all where it may, and nearly all variance elsewhere."""
+    """The randomised iteration finds the same variances, along orthonormal directions."""
     random = np.random.default_rng(0)
     for n, dim in ((30, 200), (400, 100)):
         rows = random.normal(size=(n, dim)) * np.geomspace(1, 0.01, dim)
@@ -169,7 +172,7 @@ def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
         directions, squares = leading_directions(rows, 8)
         np.testing.assert_allclose(squares, exact, rtol=1e-3)
         np.testing.assert_allclose(directions @ directions.T, np.eye(8), atol=1e-9)
-        np.testing.assert_allclose(((rows @ directions.T) ** 2).sum(0), squares, rtol=1e-6)
+        np.testing.assert_allclose(((rows @ directions.T) ** 2).sum(0), squares, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("n", "dim"), [(12, 30), (60, 10)], ids=["N < D", "N > D"])
@@ -270,8 +273,6 @@ def test_the_discriminant_needs_no_task_with_own_directions() -> None:
     """Tasks without scatter share the tied covariance: nearest mean in whitened space."""
     anchor = anchor_of(Sample(np.eye(3, DIM, dtype=np.float32), np.arange(3), 3))
     tied = np.diag(np.linspace(0.5, 2, DIM))
-    import torch
-
     scores = Discriminant(tied, [anchor.moments()], OWN_SHARE).scores(torch.zeros(1, DIM).double())
     distances = (anchor.class_means() ** 2 / np.diag(tied)).sum(axis=1)
     expected = -0.5 * (distances / (1 - OWN_SHARE) + DIM * np.log(1 - OWN_SHARE))
