@@ -9,7 +9,9 @@ import time
 
 import torch
 
-from benchmarks import bench_agent, bench_gmm, bench_scoring
+from benchmarks.bench_agent import run as run_agent
+from benchmarks.bench_gmm import run as run_gmm
+from benchmarks.bench_scoring import run as run_scoring
 
 BOUNDS = {
     "learn / bare pass": ("<=", 1.15),
@@ -26,10 +28,9 @@ def main() -> None:
         file=sys.stderr,
     )
     ratios: dict[str, float] = {}
-    for module in (bench_agent, bench_gmm, bench_scoring):
+    for name, run in (("agent", run_agent), ("gmm", run_gmm), ("scoring", run_scoring)):
         started_s = time.perf_counter()
-        ratios |= module.run()
-        name = module.__name__.rpartition(".")[2]
+        ratios |= run()
         print(f"{name}: {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
     if "--json" in sys.argv[1:]:
         print(json.dumps({"schema": "skillmesh.bench/1", "ratios": ratios}))

@@ -15,6 +15,7 @@ class Totals:
     received: int
     admitted: int
     refused: dict[str, int]
+    dropped: int
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Counters:
     _received: int = 0
     _admitted: int = 0
     _refused: Counter[str] = field(default_factory=Counter)
+    _dropped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count_sent(self, size_bytes: int) -> None:
@@ -50,7 +52,14 @@ class Counters:
         with self._lock:
             self._refused[reason] += 1
 
+    def count_dropped(self) -> None:
+        """Count a broadcast that was no announcement: garbage, forged, or of another version."""
+        with self._lock:
+            self._dropped += 1
+
     def totals(self) -> Totals:
         """All counters at one moment."""
         with self._lock:
-            return Totals(self._sent, self._received, self._admitted, dict(self._refused))
+            return Totals(
+                self._sent, self._received, self._admitted, dict(self._refused), self._dropped
+            )

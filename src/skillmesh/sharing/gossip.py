@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from skillmesh.errors import StorageError
@@ -58,6 +58,7 @@ class GossipStats:
         bytes_received: the same of what came.
         received: skills that were admitted.
         refused: bodies that were refused, by reason.
+        dropped: broadcasts that were garbage, forged, or of another version.
         peers: those heard of lately.
     """
 
@@ -65,6 +66,7 @@ class GossipStats:
     bytes_received: int
     received: int
     refused: dict[str, int]
+    dropped: int
     peers: tuple[PeerState, ...]
 
 
@@ -129,6 +131,18 @@ class Gossip:
         """The bank has something new: announce it soon. Returns at once."""
         self._announce_now.set()
 
+    def refused(self) -> dict[str, str]:
+        """The ids that were refused and are not pulled again, and why."""
+        return self._puller.refused()
+
+    def forget(self, skill_ids: Collection[str] | None = None) -> None:
+        """Pull refused skills again, after a backbone was imported for example. Returns at once.
+
+        Args:
+            skill_ids: which; default all.
+        """
+        self._puller.forget(skill_ids)
+
     def close(self) -> None:
         """Stop within three seconds, whatever the peers do; may be called twice."""
         if self._stopping.is_set():
@@ -163,7 +177,9 @@ class Gossip:
             for agent_id, peer in self._peers.current().items()
         )
         totals = self._counters.totals()
-        return GossipStats(totals.sent, totals.received, totals.admitted, totals.refused, peers)
+        return GossipStats(
+            totals.sent, totals.received, totals.admitted, totals.refused, totals.dropped, peers
+        )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
         """Ask the peers for content by its hash; None if nobody gives it in time.
@@ -187,9 +203,13 @@ class Gossip:
 
     def on_announcement(self, data: bytes) -> None:
         """Note what a peer says; called by the transport, so pulling is another thread's work."""
-        self._counters.count_received(len(data))
         announcement = decode_announcement(data)
-        if announcement is None or announcement.author == self._author:
+        if announcement is not None and announcement.author == self._author:
+            # Some transports deliver an agent's own broadcasts: these did not travel.
+            return
+        self._counters.count_received(len(data))
+        if announcement is None:
+            self._counters.count_dropped()
             return
         if self._peers.note(announcement):
             # A newcomer learns of us without waiting for the next second.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from skillmesh.sharing.transport import MAX_ANNOUNCEMENT_BYTES, Handler, Transport, is_address
+from skillmesh.sharing.transport import (
+    MAX_ANNOUNCEMENT_BYTES,
+    MAX_BODY_BYTES,
+    Handler,
+    Transport,
+    is_address,
+)
 
 
 class Hub:
@@ -75,10 +81,11 @@ class InMemoryTransport(Transport):
 
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
         """Ask a linked agent; a simulated peer answers at once, `timeout_s` only bounds zero."""
-        if timeout_s <= 0 or not is_address(agent_id, kind, key):
+        if not self._started or timeout_s <= 0 or not is_address(agent_id, kind, key):
             return None
         handler = self._hub.reachable(self._agent_id).get(agent_id)
-        return None if handler is None else handler.on_request(kind, key)
+        body = None if handler is None else handler.on_request(kind, key)
+        return None if body is None or len(body) > MAX_BODY_BYTES else body
 
     def endpoints(self) -> tuple[str, ...]:
         """A name for people."""

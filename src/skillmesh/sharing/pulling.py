@@ -1,7 +1,8 @@
 """Get what is missing here from whoever has it, checked by hash.
 
 A frozen, slow or lying peer costs its own requests only: every request runs in a thread of its own
-with a deadline, one peer gets at most half of them, and holders that failed are asked last.
+with a deadline, one peer gets at most half of them, and holders that failed are asked last, and
+less and less often (`backoff`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from skillmesh.errors import SkillmeshError, SkillRefused
+from skillmesh.sharing.backoff import BackOff
 from skillmesh.sharing.counters import Counters
 from skillmesh.sharing.peers import Peer, PeerTable
 from skillmesh.sharing.transport import ALL_IDS, Transport
@@ -28,9 +30,8 @@ MAX_IDS = 100_000
 # Candidates per peer and round: a peer that lists endless ids cannot keep the planner busy.
 _MAX_CANDIDATES = 64
 _ID_BYTES = 32
-_FIRST_BACK_OFF_S = 1.0
-_LONGEST_BACK_OFF_S = 60.0
-_ANY_PEER = ""
+# No honest peer holds such bytes, whatever its backbones, limits, version and policy are.
+_NOBODY_HOLDS = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 
 
 class Inventory(Protocol):
@@ -52,7 +53,7 @@ class Inventory(Protocol):
         """Check and save.
 
         Raises:
-            SkillRefused: it will never be pulled again in this run.
+            SkillRefused: it is not pulled again until `Puller.forget`.
             StorageError: it cannot be saved now.
         """
 
@@ -91,9 +92,8 @@ class Puller:
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Thread] = {}
         self._pulling: dict[str, tuple[str, threading.Thread]] = {}
-        self._refused: set[str] = set()
-        self._failures: Counter[str] = Counter()
-        self._waits: dict[tuple[str, str], tuple[float, float]] = {}
+        self._refused: dict[str, str] = {}
+        self._back_off = BackOff()
         self._stopped = False
 
     def plan(self) -> None:
@@ -104,15 +104,28 @@ class Puller:
         """
         digest = self._inventory.digest()
         peers = self._peers.current()
-        self._forget_waits(peers)
+        self._back_off.forget(peers.keys())
         others = {a: p for a, p in peers.items() if p.announcement.digest != digest}
         for agent_id, peer in others.items():
             self._ask_ids(agent_id, peer)
         holders = self._missing(others)
         # Skills that a reliable peer has go first, so that a liar's inventions wait.
-        order = sorted(holders, key=lambda i: (min(self._failures[a] for a in holders[i]), i))
+        failures = {agent_id: self._back_off.failures(agent_id) for agent_id in others}
+        order = sorted(holders, key=lambda i: (min(failures[a] for a in holders[i]), i))
         for skill_id in order:
-            self._start_pull(skill_id, holders[skill_id])
+            self._start_pull(skill_id, holders[skill_id], failures)
+
+    def refused(self) -> dict[str, str]:
+        """The ids that were refused and are not pulled again, and why."""
+        with self._lock:
+            return dict(self._refused)
+
+    def forget(self, skill_ids: Collection[str] | None = None) -> None:
+        """Pull refused skills again: these, or all."""
+        with self._lock:
+            for skill_id in list(self._refused if skill_ids is None else skill_ids):
+                self._refused.pop(skill_id, None)
+        self._wake()
 
     def close(self, deadline_s: float) -> None:
         """Start nothing more, and wait for what runs until a moment on the monotonic clock."""
@@ -126,11 +139,11 @@ class Puller:
         """The ids that should be pulled now, and who has them."""
         # In this order: a pull that ends in between is in the first set, and then in the second.
         with self._lock:
-            skip = self._refused | self._pulling.keys()
+            skip = self._refused.keys() | self._pulling.keys()
         skip |= self._inventory.ids()
         wanted: set[str] = set()
         for agent_id, peer in others.items():
-            due = (i for i in sorted(peer.ids - skip) if self._may_ask(agent_id, i))
+            due = (i for i in sorted(peer.ids - skip) if self._back_off.may_ask(agent_id, i))
             wanted.update(
                 itertools.islice(
                     (i for i in due if i in wanted or self._inventory.wants(i)), _MAX_CANDIDATES
@@ -140,14 +153,14 @@ class Puller:
             skill_id: [
                 a
                 for a, peer in others.items()
-                if skill_id in peer.ids and self._may_ask(a, skill_id)
+                if skill_id in peer.ids and self._back_off.may_ask(a, skill_id)
             ]
             for skill_id in wanted
         }
 
     def _ask_ids(self, agent_id: str, peer: Peer) -> None:
         digest = peer.announcement.digest
-        if peer.ids_digest == digest or not self._may_ask(agent_id, ALL_IDS):
+        if peer.ids_digest == digest or not self._back_off.may_ask(agent_id, ALL_IDS):
             return
         with self._lock:
             if self._stopped or agent_id in self._asking or len(self._asking) >= MAX_QUESTIONS:
@@ -167,24 +180,24 @@ class Puller:
             data = self._transport.request(agent_id, "ids", ALL_IDS, IDS_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
             if data is None or len(data) % _ID_BYTES or len(data) > MAX_IDS * _ID_BYTES:
-                self._note_failure(agent_id, ALL_IDS)
+                self._back_off.failed(agent_id, ALL_IDS)
                 return
             parts = range(0, len(data), _ID_BYTES)
             ids = frozenset(data[start : start + _ID_BYTES].hex() for start in parts)
             self._peers.set_ids(agent_id, ids, digest)
-            self._note_success(agent_id, ALL_IDS)
+            self._back_off.succeeded(agent_id, ALL_IDS)
         finally:
             with self._lock:
                 del self._asking[agent_id]
             self._wake()
 
-    def _start_pull(self, skill_id: str, agents: list[str]) -> None:
+    def _start_pull(self, skill_id: str, agents: list[str], failures: dict[str, int]) -> None:
         with self._lock:
             busy = Counter(agent_id for agent_id, _ in self._pulling.values())
             free = [a for a in agents if busy[a] < MAX_PULLS_PER_PEER]
             if self._stopped or not free or len(self._pulling) >= MAX_PULLS:
                 return
-            agent_id = min(free, key=lambda a: (self._failures[a], busy[a], a))
+            agent_id = min(free, key=lambda a: (failures[a], busy[a], a))
             thread = threading.Thread(
                 target=self._pull, args=(skill_id, agent_id), name="skillmesh-pull", daemon=True
             )
@@ -197,67 +210,38 @@ class Puller:
             data = self._transport.request(agent_id, "skill", skill_id, BODY_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
             if data is None:
-                self._note_failure(agent_id, skill_id)
+                self._back_off.failed(agent_id, skill_id)
             elif hashlib.sha256(data).hexdigest() != skill_id:
                 self._counters.count_refused("HASH")
-                self._note_failure(agent_id, skill_id)
+                self._back_off.failed(agent_id, skill_id)
+            elif self._admit(skill_id, data) in _NOBODY_HOLDS:
+                self._back_off.failed(agent_id, skill_id)
             else:
-                self._note_success(agent_id, skill_id)
-                self._admit(skill_id, data)
+                self._back_off.succeeded(agent_id, skill_id)
         finally:
             with self._lock:
                 del self._pulling[skill_id]
             self._wake()
 
-    def _admit(self, skill_id: str, data: bytes) -> None:
+    def _admit(self, skill_id: str, data: bytes) -> str | None:
+        """Hand a body to the inventory; the reason if it was refused."""
         # First of all, so that no error, whatever it is, makes an endless loop of pulls.
-        with self._lock:
-            self._wait_longer(_ANY_PEER, skill_id)
+        self._back_off.hold(skill_id)
+        reason: str | None = None
         try:
             self._inventory.admit(skill_id, data)
         except SkillRefused as refusal:
-            # The bytes of an id never change: what was refused once stays refused in this run.
+            # The bytes of an id never change: what was refused stays refused until `forget`.
+            reason = refusal.reason
             with self._lock:
-                self._refused.add(skill_id)
-            self._counters.count_refused(refusal.reason)
+                self._refused[skill_id] = reason
+            self._counters.count_refused(reason)
             if self._on_refused is not None:
-                self._on_refused(skill_id, refusal.reason, str(refusal))
+                self._on_refused(skill_id, reason, str(refusal))
         except SkillmeshError:
             # The holder did its part, but it cannot be saved just now: later, from anybody.
-            return
+            return None
         else:
             self._counters.count_admitted()
-        with self._lock:
-            self._waits.pop((_ANY_PEER, skill_id), None)
-
-    def _may_ask(self, agent_id: str, what: str) -> bool:
-        now_s = time.monotonic()
-        with self._lock:
-            waits = (self._waits.get((agent_id, what)), self._waits.get((_ANY_PEER, what)))
-        return all(wait is None or now_s >= wait[0] for wait in waits)
-
-    def _note_success(self, agent_id: str, what: str) -> None:
-        with self._lock:
-            self._waits.pop((agent_id, what), None)
-            if what != ALL_IDS:
-                del self._failures[agent_id]
-
-    def _note_failure(self, agent_id: str, what: str) -> None:
-        with self._lock:
-            self._failures[agent_id] += 1
-            self._wait_longer(agent_id, what)
-
-    def _wait_longer(self, agent_id: str, what: str) -> None:
-        """Back off, twice as long each time; the lock is held."""
-        _, last_s = self._waits.get((agent_id, what), (0.0, _FIRST_BACK_OFF_S / 2))
-        wait_s = min(2 * last_s, _LONGEST_BACK_OFF_S)
-        self._waits[agent_id, what] = (time.monotonic() + wait_s, wait_s)
-
-    def _forget_waits(self, peers: dict[str, Peer]) -> None:
-        """Forgive peers that left: a peer that comes back may have been mended."""
-        with self._lock:
-            gone = [w for w in self._waits if w[0] != _ANY_PEER and w[0] not in peers]
-            for wait in gone:
-                del self._waits[wait]
-            for agent_id in self._failures.keys() - peers.keys():
-                del self._failures[agent_id]
+        self._back_off.release(skill_id)
+        return reason

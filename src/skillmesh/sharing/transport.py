@@ -42,7 +42,11 @@ class Transport(ABC):
 
     @abstractmethod
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Ask one peer for something; None if it has not or does not answer in time."""
+        """Ask one peer for something; None if it has not or does not answer in time.
+
+        The answer is at most `MAX_BODY_BYTES` long and **not** checked: on some networks anybody
+        can answer in the peer's name.
+        """
 
     @abstractmethod
     def endpoints(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ not waited for longer than three seconds).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ import zenoh
 
 from skillmesh.errors import NetworkError
 from skillmesh.sharing.transport import (
-    KINDS,
+    ALL_IDS,
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
     Handler,
@@ -72,7 +73,7 @@ class ZenohTransport(Transport):
                 f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
             ),
             self._session.declare_queryable(
-                f"{PREFIX}/{self._agent_id}/*/*", lambda query: _answer(query, handler)
+                f"{PREFIX}/{self._agent_id}/*/*", lambda query: self._answer(query, handler)
             ),
         ]
 
@@ -90,19 +91,29 @@ class ZenohTransport(Transport):
             )
 
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Ask one peer; the first good reply counts."""
+        """Ask one peer; the first good reply counts.
+
+        Without access control any peer may answer for another, so all replies are looked at as they
+        come until the hash of one is right. If none is, the caller gets one that is wrong.
+        """
         session = self._session
         if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
             return None
-        try:
-            replies = session.get(f"{PREFIX}/{agent_id}/{kind}/{key}", timeout=timeout_s)
-            for reply in replies:
-                if reply.ok is not None and len(reply.ok.payload) <= MAX_BODY_BYTES:
-                    return bytes(reply.ok.payload)
-        except zenoh.ZError:
-            # The session closes, or the peer is gone: there is no answer.
-            return None
-        return None
+        found: bytes | None = None
+        # An error: the session closes, or the peer is gone, so there is no further answer.
+        with contextlib.suppress(zenoh.ZError):
+            for reply in session.get(
+                f"{PREFIX}/{agent_id}/{kind}/{key}",
+                timeout=timeout_s,
+                target=zenoh.QueryTarget.ALL,
+                consolidation=zenoh.ConsolidationMode.NONE,
+            ):
+                if reply.ok is None or len(reply.ok.payload) > MAX_BODY_BYTES:
+                    continue
+                found = bytes(reply.ok.payload)
+                if key == ALL_IDS or hashlib.sha256(found).hexdigest() == key:
+                    break
+        return found
 
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints that this agent listens on, free ports filled in."""
@@ -117,6 +128,18 @@ class ZenohTransport(Transport):
         closer = threading.Thread(target=session.close, name="skillmesh-zenoh-close", daemon=True)
         closer.start()
         closer.join(CLOSE_TIMEOUT_S)
+
+    def _answer(self, query: zenoh.Query, handler: Handler) -> None:
+        # A stranger's wildcard meets our key too; only a plain address is answered.
+        text, own = str(query.key_expr), f"{PREFIX}/{self._agent_id}/"
+        kind, _, key = text[len(own) :].partition("/")
+        if not text.startswith(own) or not is_address(self._agent_id, kind, key):
+            return
+        body = handler.on_request(kind, key)
+        if body is not None:
+            # A reply fails only when the session is being closed.
+            with contextlib.suppress(zenoh.ZError):
+                query.reply(query.key_expr, body)
 
     def _config(self) -> zenoh.Config:
         config: zenoh.Config = zenoh.Config()
@@ -147,14 +170,6 @@ class ZenohTransport(Transport):
 def _deliver(sample: zenoh.Sample, handler: Handler) -> None:
     if len(sample.payload) <= MAX_ANNOUNCEMENT_BYTES:
         handler.on_announcement(bytes(sample.payload))
-
-
-def _answer(query: zenoh.Query, handler: Handler) -> None:
-    *_, agent_id, kind, key = str(query.key_expr).split("/")
-    if kind in KINDS and is_address(agent_id, kind, key):
-        body = handler.on_request(kind, key)
-        if body is not None:
-            query.reply(query.key_expr, body)
 
 
 def parse_endpoint(text: str) -> str:
