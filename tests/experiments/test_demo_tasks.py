@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from skillmesh.data.tasks import read_task
 from skillmesh.experiments.demo_tasks import PER_CLASS, plan_crops, write_demo_tasks
@@ -18,7 +19,8 @@ pytest.importorskip("sklearn")
 def test_crops_of_different_splits_never_share_a_pixel(width: int, height: int) -> None:
     """Painted into three masks, the splits do not overlap, and all crops lie in the picture."""
     masks = {split: np.zeros((height, width), dtype=bool) for split in PER_CLASS}
-    for crop in plan_crops(width, height, seed=7):
+    noise = np.random.default_rng(7).integers(256, size=(height, width), dtype=np.uint8)
+    for crop in plan_crops(Image.fromarray(noise), seed=7):
         assert crop.left >= 0
         assert crop.top >= 0
         assert crop.left + crop.side <= width

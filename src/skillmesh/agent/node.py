@@ -78,9 +78,12 @@ class Node:
     ) -> None:
         self._stopped.set()
         self._watcher.join()
-        self._emit("stats", **self._traffic())
-        self.gossip.close()
-        self._running_file.remove()
+        try:
+            self._emit("stats", **self._traffic())
+        finally:
+            # Whoever listened may be gone (a closed pipe); the threads of sharing must still end.
+            self.gossip.close()
+            self._running_file.remove()
 
     def run(
         self,

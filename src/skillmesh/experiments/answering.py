@@ -1,11 +1,13 @@
 """Every test image answered by one home: `python -m skillmesh.experiments.answering`.
 
 Run in a process of its own for every agent of the demo, so that nothing is shared but the files.
+`answer_homes` starts these processes, two at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,14 @@ import numpy as np
 
 from skillmesh.agent import Agent
 from skillmesh.data.tasks import Task, find_tasks, read_task
+from skillmesh.errors import NetworkError, SkillmeshError
 from skillmesh.experiments.measure import measure
+from skillmesh.experiments.processes import close_tethered, start_tethered, tail
 from skillmesh.training.embedding import embed_images, labelled
+
+DEADLINE_S = 3600.0
+PARALLEL = 2
+_MODULE = "skillmesh.experiments.answering"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +36,8 @@ class HomeAnswers:
         oracle: (T,) right class, task given.
         direct: (T,) right class of all classes of all tasks.
         answers: (N, 3) int64: task of the image, task answered, class answered.
+        skills: how many lie in the home's bank.
+        digest: of the home's bank as it lies on the disk.
     """
 
     tasks: tuple[str, ...]
@@ -35,6 +45,8 @@ class HomeAnswers:
     oracle: np.ndarray
     direct: np.ndarray
     answers: np.ndarray
+    skills: int
+    digest: str
 
 
 def answer_home(
@@ -67,6 +79,8 @@ def answer_home(
         np.array([score.oracle for score in scores]),
         np.array([score.final if score.direct is None else score.direct for score in scores]),
         np.concatenate(answers).astype(np.int64),
+        len(agent.bank.ids()),
+        agent.digest(),
     )
 
 
@@ -86,7 +100,69 @@ def load_answers(path: Path) -> HomeAnswers:
             stored["oracle"],
             stored["direct"],
             stored["answers"],
+            int(stored["skills"]),
+            str(stored["digest"]),
         )
+
+
+def answer_homes(
+    homes: Sequence[Path],
+    tasks_dir: Path,
+    *,
+    backbone: str | None = None,
+    seed: int = 0,
+    deadline_s: float = DEADLINE_S,
+) -> list[HomeAnswers]:
+    """Answer with every home, each in a process of its own that sees only its files.
+
+    Args:
+        homes: folders of agents; `<home>.npz` and `<home>.answers.log` are written beside them.
+        tasks_dir: folder of tasks.
+        backbone: alias, or None for the default.
+        seed: of splits.
+        deadline_s: seconds for one home.
+
+    Raises:
+        SkillmeshError: a process failed; carries the last lines of its messages.
+        NetworkError: a process did not end in time.
+    """
+    options = ["--tasks", str(tasks_dir), "--seed", str(seed)]
+    options += ["--backbone", backbone] if backbone else []
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    try:
+        for home in homes:
+            if len(running) >= PARALLEL:
+                _finish(*running[0], deadline_s)
+                running.pop(0)
+            arguments = [*options, "--home", str(home), "--out", str(_beside(home, ".npz"))]
+            with _beside(home, ".answers.log").open("wb") as errors:
+                process = start_tethered(_MODULE, arguments, stderr=errors)
+            running.append((process, home))
+        while running:
+            _finish(*running[0], deadline_s)
+            running.pop(0)
+    finally:
+        # What is still in the list was not waited for to its end.
+        for process, _ in running:
+            process.kill()
+            close_tethered(process)
+    return [load_answers(_beside(home, ".npz")) for home in homes]
+
+
+def _finish(process: subprocess.Popen[bytes], home: Path, deadline_s: float) -> None:
+    try:
+        process.wait(deadline_s)
+    except subprocess.TimeoutExpired as error:
+        raise NetworkError(
+            f"expected the answers of {home.name} within {deadline_s:.0f} s, they did not come"
+        ) from error
+    if close_tethered(process) != 0 or not _beside(home, ".npz").exists():
+        log = tail(_beside(home, ".answers.log"))
+        raise SkillmeshError(f"{home.name} could not answer: {log}")
+
+
+def _beside(home: Path, ending: str) -> Path:
+    return home.parent / (home.name + ending)
 
 
 def main() -> None:
@@ -106,6 +182,8 @@ def main() -> None:
         oracle=found.oracle,
         direct=found.direct,
         answers=found.answers,
+        skills=found.skills,
+        digest=found.digest,
     )
 
 

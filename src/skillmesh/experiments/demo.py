@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +16,9 @@ import numpy as np
 from skillmesh.bank.home import resolve_home
 from skillmesh.data.tasks import find_tasks, task_name
 from skillmesh.errors import DataError, SkillmeshError
-from skillmesh.experiments.answering import HomeAnswers, load_answers
+from skillmesh.experiments.answering import HomeAnswers, answer_homes
 from skillmesh.experiments.demo_tasks import write_demo_tasks
-from skillmesh.experiments.processes import AgentProcess, child_environment
+from skillmesh.experiments.processes import AgentProcess
 from skillmesh.experiments.report import write_report
 
 Log = Callable[[str], None]
@@ -30,7 +28,6 @@ NAMES = (
 )  # fmt: skip
 DEADLINE_S = 3600.0
 SHARE_DEADLINE_S = 120.0
-PARALLEL_ANSWERS = 2
 
 
 @dataclass(frozen=True)
@@ -160,22 +157,12 @@ class _Story:
         return time.perf_counter() - before_s
 
     def answer(self, tasks_dir: Path) -> list[HomeAnswers]:
-        """Every agent answers for every test image, each home in a process of its own."""
+        """Every agent, the killed one's home too, answers for every test image."""
         self.log("every agent answers for every test image of every task")
-        waiting = [(agent.home, self.folder / f"{agent.name}.npz") for agent in self.agents]
-        running: list[tuple[subprocess.Popen[bytes], Path]] = []
-        try:
-            for home, out in waiting:
-                if len(running) >= PARALLEL_ANSWERS:
-                    _wait_answer(*running.pop(0))
-                running.append((self._answer_process(home, tasks_dir, out), out))
-            while running:
-                _wait_answer(*running.pop(0))
-        finally:
-            for process, _ in running:
-                process.kill()
-                process.communicate()
-        return [load_answers(out) for _, out in waiting]
+        homes = [agent.home for agent in self.agents]
+        return answer_homes(
+            homes, tasks_dir, backbone=self.options.backbone, seed=self.options.seed
+        )
 
     def stop(self) -> None:
         """End all agents that still run."""
@@ -186,8 +173,6 @@ class _Story:
         self, answers: Sequence[HomeAnswers], alone_s: float | None, wall_s: float
     ) -> dict[str, Any]:
         """What happened, as JSON values."""
-        survivors = [agent for agent in self.agents if not agent.killed]
-        digests = {self._state(agent)["digest"] for agent in survivors}
         first = answers[0]
         equal = all(np.array_equal(first.answers, other.answers) for other in answers)
         return {
@@ -196,12 +181,12 @@ class _Story:
                 {
                     "id": agent.events[0]["id"],
                     "alias": agent.name,
-                    "skills": self._state(agent)["count"],
-                    "digest": self._state(agent)["digest"],
+                    "skills": found.skills,
+                    "digest": found.digest,
                     "late": number == self.options.agents,
                     "killed": agent.killed,
                 }
-                for number, agent in enumerate(self.agents)
+                for number, (agent, found) in enumerate(zip(self.agents, answers, strict=True))
             ],
             "tasks": [
                 {
@@ -213,7 +198,8 @@ class _Story:
                 }
                 for i, name in enumerate(first.tasks)
             ],
-            "digests_equal": len(digests) == 1,
+            # Of the homes as they lie on the disk, the killed agent's included.
+            "digests_equal": len({found.digest for found in answers}) == 1,
             "predictions_equal": equal,
             "test_images": len(first.answers),
             "confusion": _confusion(first),
@@ -265,7 +251,7 @@ class _Story:
             raise SkillmeshError(f"{agent.name} could not learn {task}: {event['message']}")
 
     def _wait_equal(self, agents: Sequence[AgentProcess], deadline_s: float) -> None:
-        """Until all agents hold all skills and say the same digest."""
+        """Until all agents hold all skills; whether they are equal is measured, not waited for."""
         for agent in agents:
             agent.wait_for(
                 lambda e: e["event"] == "stats" and e["count"] >= len(self.paths),
@@ -279,25 +265,6 @@ class _Story:
         if state is None:
             raise SkillmeshError(f"{agent.name} said nothing: {agent.log_tail()}")
         return state
-
-    def _answer_process(self, home: Path, tasks_dir: Path, out: Path) -> subprocess.Popen[bytes]:
-        arguments = ["--home", str(home), "--tasks", str(tasks_dir), "--out", str(out)]
-        arguments += ["--seed", str(self.options.seed)]
-        if self.options.backbone:
-            arguments += ["--backbone", self.options.backbone]
-        return subprocess.Popen(
-            [sys.executable, "-m", "skillmesh.experiments.answering", *arguments],
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            env=child_environment(),
-        )
-
-
-def _wait_answer(process: subprocess.Popen[bytes], out: Path) -> None:
-    _, errors = process.communicate(timeout=DEADLINE_S)
-    if process.returncode != 0 or not out.exists():
-        tail = " | ".join(errors.decode("utf-8", "replace").strip().splitlines()[-5:])
-        raise SkillmeshError(f"{out.stem} could not answer: {tail}")
 
 
 def _confusion(answers: HomeAnswers) -> list[list[int]]:

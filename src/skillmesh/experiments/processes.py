@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from skillmesh.errors import NetworkError, SkillmeshError
 
@@ -49,13 +49,13 @@ class AgentProcess:
         if backbone is not None:
             arguments += ["--backbone", backbone]
         self._errors = (home.parent / f"{name}.log").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "skillmesh", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            stdin=subprocess.DEVNULL,
-            env=child_environment(),
-        )
+        try:
+            self._process = start_tethered(
+                "skillmesh", arguments, stdout=subprocess.PIPE, stderr=self._errors
+            )
+        except OSError:
+            self._errors.close()
+            raise
         self.events: list[dict[str, Any]] = []
         self._arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
@@ -107,7 +107,7 @@ class AgentProcess:
         self._finish()
 
     def _finish(self) -> None:
-        self._process.wait()
+        close_tethered(self._process)
         self._reader.join(_STOP_TIMEOUT_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -140,8 +140,47 @@ class AgentProcess:
 
     def log_tail(self) -> str:
         """The last lines of what the process wrote to stderr."""
-        text = Path(self._errors.name).read_text(encoding="utf-8", errors="replace")
-        return " | ".join(text.strip().splitlines()[-5:]) or "no message"
+        return tail(Path(self._errors.name))
+
+
+def tail(log: Path) -> str:
+    """The last lines of what a child wrote to stderr, as one line."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return " | ".join(text.strip().splitlines()[-5:]) or "no message"
+
+
+def start_tethered(
+    module: str, arguments: Sequence[str], *, stderr: IO[bytes], stdout: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module ...` as a child that ends when this process does.
+
+    Do **not** call `communicate` on it: that closes its standard input, which ends it.
+
+    Args:
+        module: the module to run.
+        arguments: its arguments.
+        stderr: where its messages go.
+        stdout: `subprocess.PIPE`, or None for this process' own.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "skillmesh.experiments.tethered", module, *arguments],
+        stdin=subprocess.PIPE,  # never written to: its end of file is the parent's end
+        stdout=stdout,
+        stderr=stderr,
+        env=child_environment(),
+    )
+
+
+def close_tethered(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a child that ends by itself or was told to, and let its tether go.
+
+    Returns:
+        Its exit code.
+    """
+    code = process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+    return code
 
 
 def child_environment() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,21 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; background: #fff; border-radius: 4px; }
-.yes { color: #2a7; } .no { color: #c33; font-weight: bold; }
+td { white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+.yes { color: #1a8a5f; } .no { color: #c33; font-weight: bold; }
 """
+
+_LABELS = {
+    "mapper": "mapper",
+    "oracle": "with oracle",
+    "final": "mapper, then head",
+    "direct": "without oracle",
+}
+_COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
+_PAGE_COLOUR = "#010203"
+"""Stands in a figure for the colour of the page's text, which the reader's browser knows."""
 
 
 def write_report(result: Mapping[str, Any], path: Path) -> Path:
@@ -146,33 +159,37 @@ def _figure(width: float, height: float) -> Figure:
 def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
     """Grouped horizontal bars, one group per task."""
     height = 0.8 / len(keys)
-    figure = _figure(8, 1 + 0.16 * len(tasks) * (1 + len(keys)))
+    figure = _figure(7, 1.6 + 0.16 * len(tasks) * (1 + len(keys)))
     axes = figure.subplots()
     for index, key in enumerate(keys):
         places = [row + (index - (len(keys) - 1) / 2) * height for row in range(len(tasks))]
-        axes.barh(places, [100 * task[key] for task in tasks], height=height, label=key)
+        values = [100 * task[key] for task in tasks]
+        axes.barh(places, values, height=height, label=_LABELS[key], color=_COLOURS[key])
     axes.set_yticks(range(len(tasks)), [_plot_text(task["name"]) for task in tasks])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("right, per cent of test images")
-    axes.legend(loc="lower left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(keys), frameon=False)
     return figure
 
 
 def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Tasks of the images against tasks answered."""
-    side = 2.5 + 0.35 * len(names)
+    """Tasks of the images against tasks answered; shades are shares of a row."""
+    shown = [_plot_text(name) for name in names]
+    # Room for the names beside the cells: wide letters take 0.14 inches.
+    side = 1.5 + 0.38 * len(names) + 0.14 * max(len(name) for name in shown)
     figure = _figure(side, side)
     axes = figure.subplots()
-    axes.imshow(counts, cmap="Blues")
+    totals = [max(sum(row), 1) for row in counts]
+    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, values in enumerate(counts):
-        top = max(max(values), 1)
         for column, value in enumerate(values):
             if value:
-                color = "white" if value > top / 2 else "black"
+                color = "white" if shares[row][column] > 0.5 else "black"
                 axes.text(column, row, str(value), ha="center", va="center", color=color)
-    shown = [_plot_text(name) for name in names]
-    axes.set_xticks(range(len(names)), shown, rotation=60, ha="right")
+    axes.set_xticks(range(len(names)), shown, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), shown)
     axes.set_xlabel("task answered")
     axes.set_ylabel("task of the image")
@@ -180,12 +197,40 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
 
 
 def _plot_text(name: str) -> str:
-    """Names are foreign: matplotlib would read dollar signs as formulas."""
-    return name[:40].replace("$", r"\$")
+    """Names are foreign: long ones are cut, and matplotlib would read dollar signs as formulas."""
+    short = name if len(name) <= 28 else name[:27] + "…"
+    return short.replace("$", r"\$")
 
 
 def _image(figure: Figure, alternative: str) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"<p><img alt='{_text(alternative)}' src='data:image/png;base64,{data}'></p>"
+    """The figure as SVG inside the page, in the colours of the page.
+
+    Text stays text: it is drawn in the reader's fonts, whatever the script, and can be searched.
+    """
+    import matplotlib
+
+    stream = io.StringIO()
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alternative}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # Only the space that text takes is guessed with matplotlib's own font.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        _take_page_colours(figure)
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    drawn = stream.getvalue()
+    drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
+    # Inside HTML an SVG needs no name spaces; without them the page holds no address at all.
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
+    return f"<figure role='img' aria-label='{_text(alternative)}'>{drawn}</figure>"
+
+
+def _take_page_colours(figure: Figure) -> None:
+    for axes in figure.axes:
+        axes.tick_params(colors=_PAGE_COLOUR)
+        axes.xaxis.label.set_color(_PAGE_COLOUR)
+        axes.yaxis.label.set_color(_PAGE_COLOUR)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(_PAGE_COLOUR)
+    for legend in figure.legends:
+        for text in legend.get_texts():
+            text.set_color(_PAGE_COLOUR)

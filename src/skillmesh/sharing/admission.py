@@ -63,11 +63,13 @@ class Admission:
         known = self._fingerprints()
         if card.backbone_fingerprint in known:
             return
-        here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items()))
+        here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items())) or "none"
+        # The reference in full, because that is what `fetch` is asked for.
         raise SkillRefused(
             "BACKBONE",
             f"the skill {card.task!r} was made with the backbone {card.backbone_name!r} "
-            f"({card.backbone_fingerprint[:12]}, reference {card.reference_id[:12]}), this agent "
-            f"has {here}; get it from its author with `skillmesh backbone export` and "
-            "`skillmesh backbone import`",
+            f"({card.backbone_fingerprint[:12]}), this agent has {here}; get it from its author "
+            "with `skillmesh backbone export` and `skillmesh backbone import`, or only its "
+            f"reference from a running agent with `skillmesh backbone fetch {card.reference_id} "
+            "--join ENDPOINT`",
         )

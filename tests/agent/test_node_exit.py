@@ -1,0 +1,34 @@
+"""A node ends when it is told to, whoever listens to its events."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillmesh.agent import Agent
+from skillmesh.agent.node import Node
+from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+
+
+def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) -> None:
+    """A closed pipe at the last event must not keep the threads of sharing, and the process."""
+    broken = threading.Event()
+
+    def listen(event: dict[str, Any]) -> None:
+        if broken.is_set():
+            raise BrokenPipeError
+
+    agent = Agent(tmp_path / "home")
+    before = set(threading.enumerate())
+    node = Node(agent, InMemoryTransport(Hub(), agent.id), listen)
+    node.__enter__()
+    # The watcher would meet the closed pipe too; here it is the last event that does.
+    node._stopped.set()
+    node._watcher.join()
+    broken.set()
+    with pytest.raises(BrokenPipeError):
+        node.__exit__(None, None, None)
+    assert set(threading.enumerate()) <= before
