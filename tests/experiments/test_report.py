@@ -43,6 +43,8 @@ def demo_result() -> dict[str, Any]:
         "bytes_sent": 1_500_000,
         "learn_s": 10.0,
         "alone_s": 20.0,
+        "busiest_learning_s": 4.0,
+        "alone_learning_s": 12.0,
         "wall_s": 60.0,
     }
 

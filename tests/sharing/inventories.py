@@ -19,6 +19,7 @@ class BytesInventory:
 
     Attributes:
         reads: how often each id was served.
+        admissions: how often each id was admitted.
         refuse: ids that are not admitted.
         unwanted: ids that are not fetched.
         full: how many more times saving fails.
@@ -29,6 +30,7 @@ class BytesInventory:
         self._items = {id_of(item): item for item in items}
         self.blobs: dict[str, bytes] = {}
         self.reads: Counter[str] = Counter()
+        self.admissions: Counter[str] = Counter()
         self.refuse: set[str] = set()
         self.unwanted: set[str] = set()
         self.full = 0
@@ -65,6 +67,8 @@ class BytesInventory:
             self.full -= 1
             raise StorageError("the disk is full on purpose")
         assert id_of(data) == skill_id
+        with self._lock:
+            self.admissions[skill_id] += 1
         self.add(data)
 
     def blob(self, sha256: str) -> bytes | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from skillmesh.packet.signing import AgentKey, agent_id
 from skillmesh.sharing.gossip import Gossip
 from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
-from skillmesh.sharing.transport import Transport
+from skillmesh.sharing.transport import Handler, Transport
 from skillmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
 
@@ -40,6 +40,35 @@ def own_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("skillmesh")]
 
 
+class RepeatingTransport(Transport):
+    """Says everything many times over, as a network with duplicates does."""
+
+    def __init__(self, inner: Transport, times: int) -> None:
+        self._inner = inner
+        self._times = times
+
+    def start(self, handler: Handler) -> None:
+        """See `Transport`."""
+        self._inner.start(handler)
+
+    def announce(self, data: bytes) -> None:
+        """Broadcast several times."""
+        for _ in range(self._times):
+            self._inner.announce(data)
+
+    def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
+        """See `Transport`."""
+        return self._inner.request(agent_id, kind, key, timeout_s)
+
+    def endpoints(self) -> tuple[str, ...]:
+        """See `Transport`."""
+        return self._inner.endpoints()
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._inner.close()
+
+
 class Mesh(ABC):
     """Agents that know each other; every one is closed at the end."""
 
@@ -64,9 +93,12 @@ class Mesh(ABC):
         *,
         at_the_side: bool = False,
         interval_s: float = INTERVAL_S,
+        times: int = 1,
     ) -> Gossip:
-        """Start an agent in this network."""
+        """Start an agent in this network that says everything so many times."""
         transport = self.make_transport(name, at_the_side=at_the_side)
+        if times > 1:
+            transport = RepeatingTransport(transport, times)
         gossip = Gossip(inventory, transport, key_of(name), alias=name, interval_s=interval_s)
         self._gossips.append(gossip)
         gossip.start()
@@ -81,16 +113,16 @@ class Mesh(ABC):
 class MemoryMesh(Mesh):
     def __init__(self) -> None:
         super().__init__()
-        self._hub = Hub()
+        self.hub = Hub()
         self._sides: list[str] = []
 
     def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
         """See `Mesh`."""
         if at_the_side:
             for other in self._sides:
-                self._hub.cut(id_of_agent(name), id_of_agent(other))
+                self.hub.cut(id_of_agent(name), id_of_agent(other))
             self._sides.append(name)
-        return InMemoryTransport(self._hub, id_of_agent(name))
+        return InMemoryTransport(self.hub, id_of_agent(name))
 
 
 class ZenohMesh(Mesh):

@@ -55,6 +55,7 @@ def test_a_foreign_backbone_is_refused_with_what_to_do() -> None:
     assert error.reason == "BACKBONE"
     for part in ("0123456789ab", "ab" * 6, "embedded", "skillmesh backbone import"):
         assert part in str(error)
+    assert f"skillmesh backbone fetch {'cd' * 32} --join" in str(error)
     assert "\n" not in str(error)
 
 
@@ -63,7 +64,9 @@ def test_a_backbone_that_was_added_meanwhile_counts() -> None:
     known: dict[str, str] = {}
     admission = Admission(lambda: known)
     data = sample_bytes()
-    assert refusal(admission, None, data).reason == "BACKBONE"
+    refused = refusal(admission, None, data)
+    assert refused.reason == "BACKBONE"
+    assert "this agent has none;" in str(refused)
     known.update(HERE)
     assert admission.check(None, data).id == skill_id(data)
 

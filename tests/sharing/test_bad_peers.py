@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from skillmesh.sharing.backoff import PATIENCE
 from tests.sharing.inventories import BytesInventory, FrozenInventory, LyingInventory, id_of
 from tests.sharing.meshes import Mesh, own_threads, wait_until
 from tests.sharing.test_messages import garbage
@@ -21,6 +24,24 @@ def test_a_liar_is_counted_and_does_not_stop_convergence(mesh: Mesh) -> None:
     wait_until(lambda: bank.ids() == author.ids(), "the bank is complete")
     # Back-off: far fewer requests than there was time for.
     assert sum(liar.reads.values()) < 30
+
+
+@pytest.mark.parametrize("lies", [True, False], ids=["other bytes", "no skill"])
+def test_a_peer_with_endless_bad_skills_is_asked_less_and_less(mesh: Mesh, lies: bool) -> None:
+    """It waits as a whole, not for each invention, whether hash or format is wrong."""
+    inventions = [b"invention %d" % index for index in range(500)]
+    bank, author = BytesInventory(), BytesInventory()
+    bank.refuse = set(map(id_of, inventions))
+    bad = (LyingInventory if lies else BytesInventory)(*inventions)
+    mesh.agent("bank", bank)
+    mesh.agent("bad", bad)
+    agent = mesh.agent("author", author)
+    for index in range(10):
+        author.add(b"good %d" % index)
+        agent.notify()
+        wait_until(lambda: bank.ids() == author.ids(), "the good skill is here")
+    wait_until(lambda: sum(bad.reads.values()) > PATIENCE, "the bad peer used up its credit")
+    assert sum(bad.reads.values()) < 30
 
 
 def test_a_frozen_peer_does_not_hold_up_the_skills_of_others(mesh: Mesh) -> None:
@@ -74,7 +95,10 @@ def test_garbage_on_the_announcement_channel_is_ignored(mesh: Mesh) -> None:
     alice.add(b"two")
     first.notify()
     wait_until(lambda: bob.ids() == alice.ids(), "the banks are equal")
-    assert [peer.alias for peer in second.stats().peers] == ["alice"]
+    stats = second.stats()
+    assert [peer.alias for peer in stats.peers] == ["alice"]
+    assert stats.dropped > 0
+    assert stats.refused == {}
 
 
 def test_a_refused_skill_is_pulled_once(mesh: Mesh) -> None:
@@ -91,3 +115,20 @@ def test_a_refused_skill_is_pulled_once(mesh: Mesh) -> None:
     wait_until(lambda: bool(second.stats().refused), "the refusal is counted")
     assert alice.reads[id_of(b"bad")] == 1
     assert second.stats().refused == {"FORMAT": 1}
+
+
+def test_a_refused_skill_is_pulled_again_after_it_was_forgotten(mesh: Mesh) -> None:
+    """The reason is remembered, so that whoever mends it, with a backbone say, can ask for it."""
+    items = b"one", b"two"
+    alice, bob = BytesInventory(*items), BytesInventory()
+    bob.refuse = set(map(id_of, items))
+    mesh.agent("alice", alice)
+    second = mesh.agent("bob", bob)
+    both = dict.fromkeys(bob.refuse, "FORMAT")
+    wait_until(lambda: second.refused() == both, "both are refused")
+    bob.refuse = set()
+    second.forget([id_of(b"two"), "never heard of"])
+    wait_until(lambda: bob.ids() == {id_of(b"two")}, "the forgotten one is here")
+    assert second.refused() == {id_of(b"one"): "FORMAT"}
+    second.forget()
+    wait_until(lambda: bob.ids() == alice.ids(), "the other one too")

@@ -7,9 +7,9 @@ import time
 from skillmesh.sharing.gossip import Gossip
 from skillmesh.sharing.transport import MAX_BODY_BYTES
 from tests.sharing.inventories import BytesInventory, UnreadableInventory, id_of
-from tests.sharing.meshes import Mesh, id_of_agent, wait_until
+from tests.sharing.meshes import MemoryMesh, Mesh, id_of_agent, wait_until
 
-NAMES = ("alice", "bob", "carol")
+NAMES = ("alice", "bob", "carol", "dave")
 BIG = bytes(range(256)) * 4096
 
 
@@ -46,17 +46,58 @@ def test_two_agents_end_with_the_union_of_their_skills(mesh: Mesh) -> None:
     assert stats.peers[0].last_seen_s < 10
 
 
-def test_three_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
+def test_four_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
     """What is added while others are pulled is not lost; no skill is admitted twice."""
     banks = [BytesInventory(name.encode()) for name in NAMES]
     agents = [mesh.agent(name, bank) for name, bank in zip(NAMES, banks, strict=True)]
-    for index, (bank, agent) in enumerate(zip(banks * 4, agents * 4, strict=True)):
+    for index, (bank, agent) in enumerate(zip(banks * 3, agents * 3, strict=True)):
         bank.add(b"later %d" % index)
         agent.notify()
-    wait_equal(*banks, count=15)
-    for agent in agents:
-        wait_in_sync(agent, 2)
-        assert agent.stats().received == 10
+    wait_equal(*banks, count=16)
+    for agent, bank in zip(agents, banks, strict=True):
+        wait_in_sync(agent, 3)
+        assert agent.stats().received == 12
+        assert set(bank.admissions.values()) == {1}
+
+
+def test_what_is_said_a_hundred_times_by_two_holders_is_pulled_once(mesh: Mesh) -> None:
+    """Duplicates of a message cost neither a second body nor a second admission."""
+    items = [b"skill %d" % index for index in range(4)]
+    first, second, student = BytesInventory(*items), BytesInventory(*items), BytesInventory()
+    mesh.agent("first", first, times=100)
+    mesh.agent("second", second, times=100)
+    agent = mesh.agent("student", student)
+    wait_equal(first, second, student, count=4)
+    wait_in_sync(agent, 2)
+    once = dict.fromkeys(map(id_of, items), 1)
+    assert student.admissions == once
+    assert first.reads + second.reads == once
+
+
+def test_both_sides_of_a_partition_go_on_and_are_equal_after_it_heals() -> None:
+    """Nothing that was learned on either side is lost."""
+    mesh = MemoryMesh()
+    banks = [BytesInventory() for _ in NAMES]
+    ids = [id_of_agent(name) for name in NAMES]
+    across = [(one, other) for one in ids[:2] for other in ids[2:]]
+    try:
+        agents = [mesh.agent(name, bank) for name, bank in zip(NAMES, banks, strict=True)]
+        for agent in agents:
+            wait_in_sync(agent, 3)
+        for one, other in across:
+            mesh.hub.cut(one, other)
+        for side, data in ((0, b"left"), (2, b"right")):
+            banks[side].add(data)
+            agents[side].notify()
+            wait_equal(*banks[side : side + 2], count=1)
+        assert banks[0].ids().isdisjoint(banks[2].ids())
+        for one, other in across:
+            mesh.hub.heal(one, other)
+        wait_equal(*banks, count=2)
+        for agent in agents:
+            wait_in_sync(agent, 3)
+    finally:
+        mesh.close()
 
 
 def test_a_late_joiner_gets_everything_from_a_survivor(mesh: Mesh) -> None:

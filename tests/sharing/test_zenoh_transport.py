@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
+import zenoh
 
 from skillmesh.errors import NetworkError
 from skillmesh.sharing.transport import is_address
@@ -19,15 +23,54 @@ from tests.sharing.meshes import ZenohMesh, id_of_agent, wait_until
 AGENT = id_of_agent("alice")
 
 
-class Nobody:
-    """A handler that has nothing."""
+class Recorder:
+    """A handler that notes what arrives, and serves one content."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self.content = content
+        self.announcements: list[bytes] = []
+        self.requests: list[tuple[str, str]] = []
 
     def on_announcement(self, data: bytes) -> None:
-        """Ignore it."""
+        """Note it."""
+        self.announcements.append(data)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """It is not here."""
-        return None
+        """Note it; the content if it is asked for."""
+        self.requests.append((kind, key))
+        return self.content if self.content and key == id_of(self.content) else None
+
+
+@contextlib.contextmanager
+def stranger(victim: ZenohTransport, handler: Recorder) -> Iterator[zenoh.Session]:
+    """A session that keeps to no protocol, linked to a transport that was started."""
+    config = zenoh.Config()
+    config.insert_json5("mode", '"peer"')
+    config.insert_json5("scouting/multicast/enabled", "false")
+    config.insert_json5("listen/endpoints", "[]")
+    config.insert_json5("connect/endpoints", json.dumps(list(victim.endpoints())))
+    session = zenoh.open(config)
+    try:
+
+        def is_linked() -> bool:
+            session.put("skillmesh/1/X/announce", b"hello")
+            return bool(handler.announcements)
+
+        wait_until(is_linked, "the stranger is heard")
+        yield session
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def started(name: str, handler: Recorder, *join: str) -> Iterator[ZenohTransport]:
+    """A transport that listens, closed at the end."""
+    transport = ZenohTransport(id_of_agent(name), listen=["127.0.0.1:0"], join=join)
+    transport.start(handler)
+    try:
+        yield transport
+    finally:
+        transport.close()
 
 
 @pytest.mark.parametrize(
@@ -55,12 +98,12 @@ def test_what_is_no_endpoint_is_refused_in_one_sentence(text: str) -> None:
 def test_a_port_in_use_is_refused_in_one_sentence() -> None:
     """With the endpoint, the reason and what to do."""
     first = ZenohTransport(AGENT, listen=["127.0.0.1:0"])
-    first.start(Nobody())
+    first.start(Recorder())
     try:
         (endpoint,) = first.endpoints()
         second = ZenohTransport(id_of_agent("bob"), listen=[endpoint])
         with pytest.raises(NetworkError) as caught:
-            second.start(Nobody())
+            second.start(Recorder())
     finally:
         first.close()
     assert endpoint in str(caught.value)
@@ -87,6 +130,63 @@ def test_no_address_can_hold_a_wildcard() -> None:
         (AGENT, "skill", content + "\n"),
     ]:
         assert not is_address(agent, kind, key)
+
+
+def test_a_broadcast_over_the_limit_is_not_delivered() -> None:
+    """2 KiB pass, one byte more does not; what comes after megabytes still arrives."""
+    handler, channel = Recorder(), "skillmesh/1/X/announce"
+    with started("alice", handler) as alice, stranger(alice, handler) as session:
+        for size_bytes in (2048, 2049, 5_000_000, 17 << 20):
+            session.put(channel, bytes(size_bytes))
+
+        def is_heard() -> bool:
+            session.put(channel, b"after")
+            return b"after" in handler.announcements
+
+        wait_until(is_heard, "later ones arrive")
+    assert {len(data) for data in handler.announcements} == {len(b"hello"), 2048, len(b"after")}
+
+
+def test_a_wildcard_question_is_not_answered(capfd: pytest.CaptureFixture[str]) -> None:
+    """A stranger cannot make an agent read its bank, or write to its terminal, with one."""
+    handler = Recorder(b"skill")
+    content = id_of(b"skill")
+    with started("alice", handler) as alice, stranger(alice, handler) as session:
+        for selector in (
+            "**",
+            "*/**",
+            "skillmesh/**",
+            "skillmesh/1/**",
+            f"skillmesh/1/*/skill/{content}",
+            f"**/skill/{content}",
+            f"skillmesh/1/{AGENT}/*/{content}",
+            f"skillmesh/1/{AGENT}/skill/*",
+            f"skillmesh/1/{AGENT}/skill/..",
+        ):
+            assert [r.ok for r in session.get(selector, timeout=5) if r.ok is not None] == []
+        assert handler.requests == []
+        plain = session.get(f"skillmesh/1/{AGENT}/skill/{content}", timeout=5)
+        assert [bytes(reply.ok.payload) for reply in plain if reply.ok] == [b"skill"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stranger_that_answers_for_everybody_does_not_hide_the_right_answer() -> None:
+    """The reply whose hash is right counts, whoever was first; without one the lie is shown."""
+    handler, asker = Recorder(b"skill"), Recorder()
+    lie = b"a lie"
+    with started("alice", handler) as alice, stranger(alice, handler) as session:
+        queryable = session.declare_queryable(
+            "skillmesh/1/**", lambda query: query.reply(query.key_expr, lie), complete=True
+        )
+        with started("bob", asker, *alice.endpoints()) as bob:
+
+            def ask(content: bytes) -> bytes | None:
+                return bob.request(AGENT, "skill", id_of(content), 5)
+
+            wait_until(lambda: ask(b"not here") == lie, "the liar is heard")
+            wait_until(lambda: ask(b"skill") == b"skill", "alice is heard")
+            assert [ask(b"skill") for _ in range(5)] == [b"skill"] * 5
+        queryable.undeclare()
 
 
 def test_an_agent_starts_before_the_one_it_joins() -> None:
@@ -138,3 +238,35 @@ def test_a_skill_outlives_the_process_of_its_author() -> None:
         for process in (author, survivor):
             process.kill()
             process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
+    """While it is stopped `notify` returns at once and others get everything; then it does too."""
+    mesh = ZenohMesh()
+    alice, bob = BytesInventory(b"first"), BytesInventory()
+    agent = mesh.agent("alice", alice)
+    assert mesh._seed is not None
+    address = next(iter(mesh._seed.endpoints()))
+    process = start(["-m", "tests.sharing.holder", "slow", "127.0.0.1:0", address])
+    try:
+        assert next_line(process) == {"count": 1}
+        process.send_signal(signal.SIGSTOP)
+        mesh.agent("bob", bob)
+        slowest_s = 0.0
+        for index in range(20):
+            alice.add(bytes([index]) * 500_000)
+            begin_s = time.monotonic()
+            agent.notify()
+            slowest_s = max(slowest_s, time.monotonic() - begin_s)
+        wait_until(lambda: bob.ids() == alice.ids(), "bob has everything")
+        assert slowest_s < 0.25
+        process.send_signal(signal.SIGCONT)
+        while next_line(process) != {"count": 21}:
+            pass
+        process.communicate("", timeout=30)
+        assert process.returncode == 0
+    finally:
+        mesh.close()
+        process.kill()
+        process.communicate()

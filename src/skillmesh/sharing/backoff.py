@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from skillmesh.sharing.transport import ALL_IDS
 
@@ -22,17 +22,22 @@ _ANYTHING = ""
 
 
 class BackOff:
-    """Waits by peer and content; every method may be called from any thread."""
+    """Waits by peer and content; every method may be called from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        clock: gives seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
-        # (agent id, content) -> when it may be asked again on the monotonic clock, seconds to wait
+        # (agent id, content) -> when it may be asked again on the clock, seconds to wait
         self._waits: dict[tuple[str, str], tuple[float, float]] = {}
 
     def may_ask(self, agent_id: str, what: str) -> bool:
         """Whether a peer may be asked for something now."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         concerned = ((agent_id, what), (agent_id, _ANYTHING), (_ANY_PEER, what))
         with self._lock:
             waits = [self._waits.get(key) for key in concerned]
@@ -71,7 +76,7 @@ class BackOff:
 
     def forget(self, present: Collection[str]) -> None:
         """Drop what is long over, and forgive peers that left: they may come back mended."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         with self._lock:
             self._waits = {
                 key: wait
@@ -84,4 +89,4 @@ class BackOff:
     def _wait_longer(self, agent_id: str, what: str) -> None:
         _, last_s = self._waits.get((agent_id, what), (0.0, FIRST_WAIT_S / 2))
         wait_s = min(2 * last_s, LONGEST_WAIT_S)
-        self._waits[agent_id, what] = (time.monotonic() + wait_s, wait_s)
+        self._waits[agent_id, what] = (self._clock() + wait_s, wait_s)
