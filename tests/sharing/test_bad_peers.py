@@ -31,7 +31,7 @@ def test_a_peer_with_endless_bad_skills_is_asked_less_and_less(mesh: Mesh, lies:
     """It waits as a whole, not for each invention, whether hash or format is wrong."""
     inventions = [b"invention %d" % index for index in range(500)]
     bank, author = BytesInventory(), BytesInventory()
-    bank.refuse = set(map(id_of, inventions))
+    bank.refuse = author.refuse = set(map(id_of, inventions))
     bad = (LyingInventory if lies else BytesInventory)(*inventions)
     mesh.agent("bank", bank)
     mesh.agent("bad", bad)
