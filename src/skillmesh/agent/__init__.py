@@ -1,5 +1,6 @@
 """An agent: teacher and student in one.
 
+- `holder`: identity and bank of an agent, for people.
 - `agent`: `Agent`, the five lines of Python and everything that the command line does.
 - `student`: what the skills of a bank amount to together: latents -> task, class, "unknown".
 - `catalogue`: the skills of a bank, for people.

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skillmesh.agent.asking import Taught, answer_all, answer_within
-from skillmesh.agent.catalogue import Catalogue, SkillInfo
+from skillmesh.agent.catalogue import Catalogue
+from skillmesh.agent.holder import Holder
 from skillmesh.agent.learned import LearnResult
 from skillmesh.agent.prediction import Answers, Prediction
 from skillmesh.agent.student import Student
 from skillmesh.bank.home import resolve_home
-from skillmesh.bank.running import RunningFile
 from skillmesh.bank.store import Bank
 from skillmesh.data.names import closest
 from skillmesh.data.questions import Asked, find_questions
@@ -24,7 +24,7 @@ from skillmesh.errors import DataError, UsageError
 from skillmesh.mapping.mapper import METHODS
 from skillmesh.model.device import choose_device
 from skillmesh.model.registry import known_fingerprints, load_backbone
-from skillmesh.packet.signing import AgentKey, agent_id, sign
+from skillmesh.packet.signing import sign
 from skillmesh.sharing.admission import Admission
 from skillmesh.training.embedding import (
     LabelledLatents,
@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 PREDICT_BATCH = 64
 
 
-class Agent:
+class Agent(Holder):
     """One agent: it learns tasks, receives skills, and answers for all of them.
 
     Args:
@@ -75,33 +75,21 @@ class Agent:
         device: str = "auto",
         bank: Path | None = None,
     ) -> None:
-        self.home = resolve_home(home)
-        self.bank = Bank(bank or self.home.bank)
-        self.method = check_method(mapper or self.home.config.method)
-        self._backbone_name = backbone or self.home.config.backbone
+        opened = resolve_home(home)
+        super().__init__(
+            opened,
+            Bank(bank or opened.bank),
+            method=check_method(mapper or opened.config.method),
+            backbone_name=backbone or opened.config.backbone,
+        )
         self._device = device
         self._student = Student(self.method)
         self._student_version: int | None = None
 
     @cached_property
-    def key(self) -> AgentKey:
-        """The agent's signing key; made on first use."""
-        return self.home.load_key()
-
-    @property
-    def id(self) -> str:
-        """Short id of the agent, a hash of its public key."""
-        return agent_id(self.key.public_key)
-
-    @property
-    def alias(self) -> str:
-        """Name for people, from the home's configuration or the key; never from the machine."""
-        return self.home.alias(self.key)
-
-    @cached_property
     def backbone(self) -> Backbone:
         """The frozen network, loaded on first use."""
-        return load_backbone(self.home.backbones, self._backbone_name, choose_device(self._device))
+        return load_backbone(self.home.backbones, self.backbone_name, choose_device(self._device))
 
     # Teacher
 
@@ -250,7 +238,7 @@ class Agent:
     def _fingerprint(self, fingerprints: dict[str, str]) -> str:
         by_name = {name: fingerprint for fingerprint, name in fingerprints.items()}
         # Loading an unknown name raises the error that says what is known.
-        return by_name.get(self._backbone_name) or self.backbone.fingerprint
+        return by_name.get(self.backbone_name) or self.backbone.fingerprint
 
     # Answers
 
@@ -327,63 +315,6 @@ class Agent:
         if info.id not in taught:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
         return taught[info.id]
-
-    # The bank, for people
-
-    def skills(self) -> list[SkillInfo]:
-        """Every skill of the bank, and why one is not used if so."""
-        return self.catalogue().infos()
-
-    def unusable_reasons(self) -> list[str]:
-        """One sentence per active skill that takes no part in predictions."""
-        catalogue = self.catalogue()
-        return [
-            f"{info.display_name}: {info.reason}"
-            for info in catalogue.infos()
-            if not info.usable and info.id in catalogue.active_ids
-        ]
-
-    def find(self, selector: str) -> SkillInfo:
-        """The skill of a task name, `task@alias` or the beginning of an id.
-
-        Raises:
-            DataError: none or several fit.
-        """
-        return self.catalogue().find(selector)
-
-    def card(self, skill_id: str) -> dict[str, Any]:
-        """The card of a skill as a JSON object."""
-        return self.bank.load(skill_id).skill.card.to_json()
-
-    def read(self, skill_id: str) -> bytes:
-        """The signed bytes of a skill, as they travel."""
-        return self.bank.get(skill_id)
-
-    def remove(self, skill_id: str) -> None:
-        """Remove a skill from this agent only; peers keep theirs, and it is not fetched again."""
-        self.bank.remove(skill_id)
-
-    def digest(self) -> str:
-        """Hash of the sorted ids of the bank: equal digests mean equal agents."""
-        return self.bank.digest()
-
-    def status(self) -> dict[str, Any]:
-        """The document of `skillmesh status --json`."""
-        infos = self.skills()
-        return {
-            "schema": "skillmesh.status/1",
-            "id": self.id,
-            "alias": self.alias,
-            "home": str(self.home.path),
-            "backbone": self._backbone_name,
-            "method": self.method,
-            "skills": len(infos),
-            "usable": sum(info.usable for info in infos),
-            "classes": sum(info.n_classes for info in infos if info.usable),
-            "size_bytes": sum(info.size_bytes for info in infos),
-            "digest": self.digest(),
-            "running": RunningFile(self.home.running).read(time.time()),
-        }
 
 
 def check_method(method: str) -> str:

@@ -55,8 +55,8 @@ def size(size_bytes: int) -> str:
 def percent(fraction: float | None) -> str:
     """A fraction of one as a percentage, a dash where there is none.
 
-    >>> percent(0.8765), percent(None)
-    ('87.7 %', '-')
+    >>> percent(0.875), percent(None)
+    ('87.5 %', '-')
     """
     return "-" if fraction is None else f"{100 * fraction:.1f} %"
 

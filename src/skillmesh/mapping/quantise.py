@@ -19,7 +19,7 @@ def quantise_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Examples:
         >>> quantised, scales = quantise_rows(np.array([[1.27, -0.01, 0.0]]))
-        >>> quantised.tolist(), scales.round(4).tolist()
+        >>> quantised.tolist(), scales.astype(float).round(4).tolist()
         ([[127, -1, 0]], [0.01])
     """
     rows = np.asarray(rows, dtype=np.float64)
