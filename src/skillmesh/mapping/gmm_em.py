@@ -13,6 +13,7 @@ import torch
 from skillmesh.mapping.k_means import k_means
 
 LOG_2_PI = float(np.log(2 * np.pi))
+_NOBODY = 1e-6  # images that belong to a cluster which is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,31 +36,41 @@ class Mixture:
 
 
 class MixtureDensity:
-    """Log densities of diagonal Gaussians, by two matrix products.
+    """Log densities of diagonal Gaussians, by one matrix product.
 
     Args:
-        means: (K, D), of the number type that the products shall have.
-        variances: (K, D), positive.
-        weights: (K,), positive or 0.
+        means: (K, D) float64.
+        variances: (K, D) float64, positive.
+        weights: (K,) float64; 0 is a cluster that nothing belongs to.
+        dtype: number type of the product.
     """
 
-    def __init__(self, means: torch.Tensor, variances: torch.Tensor, weights: torch.Tensor) -> None:
+    def __init__(
+        self,
+        means: torch.Tensor,
+        variances: torch.Tensor,
+        weights: torch.Tensor,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         precisions = 1 / variances
-        self._square_factors = (-0.5 * precisions).T.contiguous()  # (D, K)
-        self._factors = (means * precisions).T.contiguous()  # (D, K)
+        factors = torch.cat([means * precisions, -0.5 * precisions], dim=1)
+        self._factors = factors.T.contiguous().to(dtype)  # (2 D, K)
         log_volumes = torch.log(variances).sum(1) + means.shape[1] * LOG_2_PI
-        constant = (means * means * precisions).sum(1) + log_volumes
-        self._constants = torch.log(weights) - 0.5 * constant  # (K,)
+        constants = (means * means * precisions).sum(1) + log_volumes
+        self._constants = (torch.log(weights) - 0.5 * constants).to(dtype)  # (K,)
 
-    def log_joint(self, x: torch.Tensor, squares: torch.Tensor | None = None) -> torch.Tensor:
+    def log_joint(self, x_and_squares: torch.Tensor) -> torch.Tensor:
         """(N, K) log of phi_k N(x | mu_k, Sigma_k), in nats.
 
         Args:
-            x: (N, D) of the same number type.
-            squares: x * x, where the caller has it already.
+            x_and_squares: (N, 2 D), from `with_squares`.
         """
-        squares = x * x if squares is None else squares
-        return torch.addmm(self._constants, x, self._factors).addmm_(squares, self._square_factors)
+        return torch.addmm(self._constants, x_and_squares, self._factors)
+
+
+def with_squares(x: torch.Tensor) -> torch.Tensor:
+    """(N, 2 D): rows beside their squares."""
+    return torch.cat([x, x * x], dim=1)
 
 
 def fit_mixture(
@@ -81,40 +92,50 @@ def fit_mixture(
         tolerance: EM stops when the mean log-likelihood gains less, in nats.
         max_steps: of EM.
     """
-    x = torch.from_numpy(np.ascontiguousarray(data))
+    rows = torch.from_numpy(np.ascontiguousarray(data))
     # Variances are differences of squares: around the common mean they lose fewer digits.
-    centre = x.mean(0)
-    x = x - centre
-    squares = x * x
-    labels, start_macs = k_means(x, n_clusters, seed)
-    responsibilities = torch.nn.functional.one_hot(labels, n_clusters).to(x.dtype)  # (N, K)
-    means, variances, weights = _maximise(x, squares, responsibilities, floor)
+    centre = rows.mean(0)
+    both = torch.empty(len(rows), 2 * rows.shape[1], dtype=rows.dtype)  # (N, 2 D)
+    x, squares = both.chunk(2, dim=1)
+    torch.sub(rows, centre, out=x)
+    torch.mul(x, x, out=squares)
+    labels, macs = k_means(x, n_clusters, seed)
+    shares = torch.nn.functional.one_hot(labels, n_clusters).to(x.dtype)  # (N, K)
+    sums, counts = (shares.T @ both).double(), shares.sum(0).double()
+    macs += both.numel() * n_clusters
+    joint = torch.empty_like(shares)
+    stale = torch.arange(n_clusters)
     previous = -np.inf
     steps = 0
     while True:
-        joint = MixtureDensity(means, variances, weights).log_joint(x, squares)
+        counts = torch.where(counts < _NOBODY, 0.0, counts)
+        means, variances = _maximise(sums, counts, floor)
+        weights = counts / len(x)
+        density = MixtureDensity(means[stale], variances[stale], weights[stale], x.dtype)
+        joint[:, stale] = density.log_joint(both)
+        macs += both.numel() * len(stale)
         norms = torch.logsumexp(joint, dim=1)  # (N,)
         likelihood = float(norms.double().mean())
         if likelihood - previous < tolerance or steps == max_steps:
             break
         previous = likelihood
         steps += 1
-        responsibilities = torch.exp(joint - norms[:, None])
-        means, variances, weights = _maximise(x, squares, responsibilities, floor)
-    return Mixture(
-        (means + centre).double(),
-        variances.double(),
-        weights.double(),
-        likelihood,
-        start_macs + data.size * n_clusters * 4 * (steps + 1),
-    )
+        # In hundreds of dimensions most rows belong to one cluster entirely and stay there: only
+        # what changed is summed again, and only clusters that changed are evaluated again.
+        updated = torch.exp(joint - norms[:, None])
+        rows = (updated != shares).any(1).nonzero().flatten()
+        change = updated[rows] - shares[rows]
+        sums += (change.T @ both[rows]).double()
+        counts += change.sum(0).double()
+        macs += len(rows) * both.shape[1] * n_clusters
+        stale = (change != 0).any(0).nonzero().flatten()
+        shares = updated
+    return Mixture(means + centre, variances, weights, likelihood, macs)
 
 
 def _maximise(
-    x: torch.Tensor, squares: torch.Tensor, responsibilities: torch.Tensor, floor: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    counts = responsibilities.sum(0) + 10 * torch.finfo(x.dtype).eps  # (K,)
-    shares = (responsibilities / counts).T  # (K, N)
-    means = shares @ x
-    variances = shares @ squares - means * means
-    return means, variances.clamp(min=0) + floor, counts / counts.sum()
+    sums: torch.Tensor, counts: torch.Tensor, floor: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means and variances (K, D) of sums of rows and of their squares (K, 2 D)."""
+    first, second = (sums / counts.clamp(min=_NOBODY)[:, None]).chunk(2, dim=1)
+    return first, (second - first * first).clamp(min=0) + floor

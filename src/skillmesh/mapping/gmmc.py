@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from skillmesh.mapping.anchor import TaskAnchor, TensorSpec, check_latents, check_tensors
-from skillmesh.mapping.gmm_em import MixtureDensity, fit_mixture
+from skillmesh.mapping.gmm_em import MixtureDensity, fit_mixture, with_squares
 from skillmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25
@@ -30,7 +30,6 @@ the paper has 20,000) the right task is found for 70.7 % at 1e-6, which is sciki
 MIN_VARIANCE = 1e-7
 """Smallest variance that is accepted from others."""
 _WEIGHT_TOLERANCE = 1e-3
-_EMPTY = 1e-9  # weight of a cluster that no image belongs to
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,7 @@ class GmmcAnchor(TaskAnchor):
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
         """(N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
         x = torch.from_numpy(latents.astype(np.float64))
-        return np.asarray(_density([self]).log_joint(x).amax(dim=1).numpy())
+        return np.asarray(_density([self]).log_joint(with_squares(x)).amax(dim=1).numpy())
 
 
 def fit_gmmc(
@@ -118,7 +117,7 @@ def fit_gmmc(
     """
     check_latents(latents)
     mixture = fit_mixture(latents, min(n_clusters, len(latents)), seed=seed, floor=floor)
-    used = mixture.weights.numpy() > _EMPTY
+    used = mixture.weights.numpy() > 0
     weights = mixture.weights.numpy()[used]
     anchor = GmmcAnchor(
         mixture.means.numpy()[used].astype(np.float32),
@@ -154,7 +153,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         anchors = self._in_order()
         if self._clusters is None:
             self._clusters = _density(anchors)
-        joint = self._clusters.log_joint(x)  # (N, all K)
+        joint = self._clusters.log_joint(with_squares(x))  # (N, all K)
         parts = torch.split(joint, [len(anchor.weights) for anchor in anchors], dim=1)
         return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None
 

@@ -1,19 +1,20 @@
 """k-means as the start of a mixture: greedy k-means++ and Lloyd's algorithm.
 
-The search runs in a random projection, where distances hardly change and everything is an order of
-magnitude cheaper, several times over; the best result is then finished with all dimensions.
+Centres are first sought among a sample of the rows, in a random projection, where distances hardly
+change and several starts cost little; the best of them is finished with all dimensions and rows.
 """
 
 from __future__ import annotations
 
 import torch
 
-PROJECTED_DIM = 64
-STARTS = 4
-CANDIDATES = 12
-"""Tried for each new centre of a start. scikit-learn tries 2 + log K; more cost little, because one
-product serves them all, and end nearer to the optimum."""
+CANDIDATES = 8
+"""Tried for each new centre of a start; scikit-learn tries 2 + log K."""
 LLOYD_STEPS = 50
+SAMPLE = 80
+"""Rows per cluster among which centres are sought."""
+PROJECTED_DIM = 128
+STARTS = 6
 
 
 def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, int]:
@@ -22,78 +23,99 @@ def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, 
     Args:
         x: (N, D) floats.
         n_clusters: K, at most N.
-        seed: of the projection and the starts.
+        seed: of the start.
 
     Returns:
         Labels (N,) int64, some clusters possibly empty, and the multiply-accumulates.
     """
     generator = torch.Generator().manual_seed(seed)
-    n, dim = x.shape
-    search, macs = x, 0
-    if dim > 2 * PROJECTED_DIM:
-        directions = torch.randn(dim, PROJECTED_DIM, generator=generator, dtype=x.dtype)
-        search, macs = x @ (directions / PROJECTED_DIM**0.5), n * dim * PROJECTED_DIM
-    best: tuple[float, torch.Tensor] | None = None
+    rows = torch.randperm(len(x), generator=generator)[: SAMPLE * n_clusters]
+    labels, products = _best_start(x[rows], n_clusters, generator)
+    members = _one_hot(labels, n_clusters, x.dtype)  # (K, rows)
+    centres = (members @ x[rows]) / members.sum(1, keepdim=True).clamp(min=1)
+    labels, steps = _lloyd(x, centres)
+    return labels, products + x.shape[1] * (n_clusters * len(rows) + steps)
+
+
+def _best_start(
+    x: torch.Tensor, n_clusters: int, generator: torch.Generator
+) -> tuple[torch.Tensor, int]:
+    """Labels (N,) of the tightest of several starts in a projection; multiply-accumulates."""
+    products = 0
+    if x.shape[1] > 2 * PROJECTED_DIM:
+        directions = torch.randn(x.shape[1], PROJECTED_DIM, generator=generator, dtype=x.dtype)
+        products = x.numel() * PROJECTED_DIM
+        x = x @ directions
+    best_spread, best = float("inf"), torch.zeros(len(x), dtype=torch.int64)
     for _ in range(STARTS):
-        centres = search[_greedy_start(search, n_clusters, generator)]
-        labels, spread, steps = _lloyd(search, centres)
-        macs += n * search.shape[1] * n_clusters * (CANDIDATES + 2 * steps)
-        if best is None or spread < best[0]:
-            best = spread, labels
-    assert best is not None
-    if search is x:
-        return best[1], macs
-    centres, _ = _centres(x, best[1], n_clusters)
-    labels, _, steps = _lloyd(x, centres)
-    return labels, macs + n * dim * n_clusters * (2 * steps + 1)
+        centres = x[_greedy_start(x, n_clusters, generator)]
+        labels, steps = _lloyd(x, centres)
+        spread = float((x - centres[labels]).square().sum())
+        products += x.shape[1] * (len(x) * CANDIDATES * (n_clusters - 1) + steps)
+        if spread < best_spread:
+            best_spread, best = spread, labels
+    return best, products
 
 
-def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, float, int]:
-    """Labels (N,), sum of squared distances, and the steps it took."""
+def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Labels (N,) and the number of inner products it took; `centres` is improved in place.
+
+    A step looks again only at what changed in the last one: centres that moved, and the sums of
+    rows that changed sides.
+    """
+    n, k = len(x), len(centres)
     norms = (x * x).sum(1)  # (N,)
-    labels = torch.full((len(x),), -1)
-    step = 0
-    while True:
-        distances = torch.addmm((centres * centres).sum(1), x, centres.T, alpha=-2)  # + |x|^2
-        closest, nearest = distances.min(dim=1)
-        step += 1
-        if step == LLOYD_STEPS or torch.equal(nearest, labels):
-            return nearest, float((closest + norms).sum()), step
+    distances = torch.empty(k, n, dtype=x.dtype)  # up to |x|^2
+    moved = torch.arange(k)
+    labels = torch.full((n,), -1)
+    sums, counts = torch.zeros_like(centres), torch.zeros(k, dtype=x.dtype)
+    products = 0
+    for _ in range(LLOYD_STEPS):
+        lengths = (centres[moved] * centres[moved]).sum(1, keepdim=True)
+        distances[moved] = lengths - 2 * (centres[moved] @ x.T)
+        closest, nearest = distances.min(dim=0)
+        rows = (nearest != labels).nonzero().flatten()
+        if len(rows) == 0:
+            break
+        change = _one_hot(nearest[rows], k, x.dtype) - _one_hot(labels[rows], k, x.dtype)
         labels = nearest
-        centres, filled = _centres(x, labels, len(centres))
-        empty = (~filled).nonzero().flatten()
+        sums += change @ x[rows]
+        counts += change.sum(1)
+        products += n * len(moved) + k * len(rows)
+        moved = (change != 0).any(1).nonzero().flatten()
+        centres[moved] = sums[moved] / counts[moved, None].clamp(min=1)
+        empty = (counts < 1).nonzero().flatten()
         if len(empty):
             # Empty clusters take the rows that are worst off.
             centres[empty] = x[(closest + norms).topk(len(empty)).indices]
+            moved = torch.unique(torch.cat([moved, empty]))
+    return labels, products
 
 
-def _centres(
-    x: torch.Tensor, labels: torch.Tensor, n_clusters: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Means (K, D) of the groups, and (K,) which are not empty; an empty one's mean is 0."""
-    members = torch.nn.functional.one_hot(labels, n_clusters).to(x.dtype)  # (N, K)
-    counts = members.sum(0)
-    return (members.T @ x) / counts.clamp(min=1)[:, None], counts > 0
+def _one_hot(labels: torch.Tensor, n_clusters: int, dtype: torch.dtype) -> torch.Tensor:
+    """(K, N) ones where a row belongs to a cluster; a column of zeros for the label -1."""
+    return (labels == torch.arange(n_clusters)[:, None]).to(dtype)
 
 
 def _greedy_start(x: torch.Tensor, n_clusters: int, generator: torch.Generator) -> torch.Tensor:
     """Rows (K,): k-means++ that tries several candidates for each centre and keeps the best."""
-    norms = (x * x).sum(1)
+    norms = (x * x).sum(1)  # (N,)
     first = torch.randint(len(x), (1,), generator=generator)
     chosen = [first]
-    closest = _squared_distances(x, norms, first).squeeze(1)  # (N,)
+    closest = _squared_distances(x, norms, first)[0]  # (N,)
     for _ in range(1, n_clusters):
         # If all rows are alike any one will do.
         share = closest if float(closest.sum()) > 0 else torch.ones_like(closest)
         candidates = torch.multinomial(share, CANDIDATES, replacement=True, generator=generator)
-        distances = _squared_distances(x, norms, candidates)  # (N, CANDIDATES)
-        reduced = torch.minimum(closest[:, None], distances)
-        best = int(reduced.sum(0).argmin())
+        distances = _squared_distances(x, norms, candidates)
+        reduced = torch.minimum(distances, closest, out=distances)
+        best = int(reduced.sum(1).argmin())
         chosen.append(candidates[best : best + 1])
-        closest = reduced[:, best].contiguous()
+        closest = reduced[best]
     return torch.cat(chosen)
 
 
 def _squared_distances(x: torch.Tensor, norms: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(N, len(rows)) squared distances to some of the rows, never negative."""
-    return (norms[:, None] + norms[rows] - 2 * (x @ x[rows].T)).clamp(min=0)
+    """(len(rows), N) squared distances from some of the rows, never negative."""
+    constant = norms[rows, None] + norms
+    return torch.addmm(constant, x[rows], x.T, alpha=-2).clamp_(min=0)

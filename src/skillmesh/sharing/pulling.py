@@ -194,7 +194,12 @@ class Puller:
     def _start_pull(self, skill_id: str, agents: list[str], failures: dict[str, int]) -> None:
         with self._lock:
             busy = Counter(agent_id for agent_id, _ in self._pulling.values())
-            free = [a for a in agents if busy[a] < MAX_PULLS_PER_PEER]
+            # Asked again here: earlier pulls of this round may have failed already.
+            free = [
+                a
+                for a in agents
+                if busy[a] < MAX_PULLS_PER_PEER and self._back_off.may_ask(a, skill_id)
+            ]
             if self._stopped or not free or len(self._pulling) >= MAX_PULLS:
                 return
             agent_id = min(free, key=lambda a: (failures[a], busy[a], a))
