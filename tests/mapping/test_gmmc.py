@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from skillmesh.mapping.gmm_em import MixtureDensity, fit_mixture, with_squares
 from skillmesh.mapping.gmmc import VARIANCE_FLOOR, GmmcAnchor, GmmcMapper, fit_gmmc
+from skillmesh.mapping.k_means import k_means
 from tests.mapping.latents import make_sample
 
 
@@ -168,3 +169,31 @@ def test_densities_equal_the_formula() -> None:
             axis=1,
         )
         np.testing.assert_allclose(found[:, k], np.log(weights[k] * density))
+
+
+def test_separate_groups_are_found_in_many_dimensions() -> None:
+    """The start searches in a projection of a sample; the groups it finds are the right ones."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(10, 400))
+    labels = random.integers(10, size=1200)
+    data = (centres[labels] + 0.5 * random.normal(size=(1200, 400))).astype(np.float32)
+    found, macs = k_means(torch.from_numpy(data), 10, seed=0)
+    pairs = set(zip(labels.tolist(), found.tolist(), strict=True))
+    assert len(pairs) == 10
+    assert macs > 0
+
+
+def test_steps_that_look_at_changes_only_equal_plain_ones() -> None:
+    """Summing and evaluating only what changed gives the maximum that plain EM steps keep."""
+    data = groups(n=200, dim=3, n_groups=6).astype(np.float64)
+    mixture = fit_mixture(data, 4, floor=1e-3, tolerance=1e-12, max_steps=500)
+    x = torch.from_numpy(data)
+    parameters = mixture.means, mixture.variances, mixture.weights
+    joint = MixtureDensity(*parameters).log_joint(with_squares(x))
+    shares = torch.softmax(joint, dim=1)
+    counts = shares.sum(0)
+    means = shares.T @ x / counts[:, None]
+    variances = shares.T @ (x * x) / counts[:, None] - means**2 + 1e-3
+    np.testing.assert_allclose(mixture.weights, counts / 200, atol=1e-4)
+    np.testing.assert_allclose(mixture.means, means, atol=1e-4)
+    np.testing.assert_allclose(mixture.variances, variances, atol=1e-4)

@@ -5,7 +5,8 @@
 - `methods`: method name -> anchor and mapper.
 - `moments`: class moments of multi-depth latents, regularised discriminant analysis (default);
   `scatter` finds the moments, `ridge` the linear head beside them, `discriminant` scores.
-- `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_em` fits them.
+- `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_em` fits them, started
+  by `k_means`.
 - `maha`: class means and a tied covariance of all tasks (paper, Eq. 5).
 - `typicality`: whether an image looks like the images of a task at all ("unknown").
 - `quantise`: int8 rows with one scale each.

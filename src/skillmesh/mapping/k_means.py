@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import torch
 
-CANDIDATES = 8
+CANDIDATES = 16
 """Tried for each new centre of a start; scikit-learn tries 2 + log K."""
 LLOYD_STEPS = 50
 SAMPLE = 80
 """Rows per cluster among which centres are sought."""
 PROJECTED_DIM = 128
-STARTS = 6
+STARTS = 3
 
 
 def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, int]:

@@ -113,6 +113,7 @@ def fit_method(
         )
         head, accuracy = fitted.head, fitted.accuracy
         macs += fitted.macs
+        warnings.extend(fitted.warnings)
     if method == "moments":
         accuracy = _moments_accuracy(anchors[method], validation)
     calibration: dict[str, float] = {}
