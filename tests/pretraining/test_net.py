@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from training.student import last_latent
 
 from skillmesh.errors import BackboneError
 from skillmesh.model.embedded import LAST_WIDTH, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from training.student import last_latent
 
 
 @pytest.fixture(scope="module")

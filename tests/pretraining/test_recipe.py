@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from training.augment import augmented, plain
 from training.recipe import Recipe
 

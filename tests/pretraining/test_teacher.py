@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from training import teacher
 from training.mosaics import Pictures
 
