@@ -28,15 +28,14 @@ from skillmesh.packet.signing import sign
 from skillmesh.sharing.admission import Admission
 from skillmesh.training.embedding import (
     LabelledLatents,
-    embed_images,
     embed_questions,
+    embed_splits,
     labelled,
 )
 from skillmesh.training.teacher import Author, Lesson, teach
 
 if TYPE_CHECKING:
     from skillmesh.bank.entry import BankEntry
-    from skillmesh.data.tasks import Split
     from skillmesh.model.backbone import Backbone
     from skillmesh.packet.skill import Skill
 
@@ -160,22 +159,14 @@ class Agent(Holder):
         self, task: Task, progress: Progress | None
     ) -> tuple[LabelledLatents, LabelledLatents, tuple[str, ...]]:
         """Training and validation images through the backbone; test images are not touched."""
-        splits: list[Split] = [task.train, task.validation]
+        splits = [task.train, task.validation]
         total = sum(len(split.images) for split in splits)
-        done = 0
         parts: list[LabelledLatents] = []
         failed: list[str] = []
-        for split in splits:
-            before = done
-
-            def report(count: int, _of: int, before: int = before) -> None:
-                if progress is not None:
-                    progress(before + count, total)
-
-            embedded = embed_images(self.backbone, split.images, progress=report)
-            parts.append(labelled(split, embedded))
-            failed += [f"{split.images[i]}: {reason}" for i, reason in embedded.failed]
-            done += len(split.images)
+        embedded = embed_splits(self.backbone, splits, progress=progress)
+        for split, part in zip(splits, embedded, strict=True):
+            parts.append(labelled(split, part))
+            failed += [f"{split.images[i]}: {reason}" for i, reason in part.failed]
         check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
         return parts[0], parts[1], tuple(failed)
 

@@ -48,12 +48,14 @@ def answer_all(
     joint = np.exp(decisions.joint())  # (N, all classes)
     starts = _starts(decisions)
     skills = [taught[skill_id] for skill_id in decisions.skill_ids]
+    columns = [(skill.task, name) for skill in skills for name in skill.classes]
     answers = []
     for i, image in enumerate(images):
         column = starts[tasks[i]] + classes[i]
         order = [c for c in np.argsort(-joint[i], kind="stable")[: alternatives + 1] if c != column]
         others = tuple(
-            _alternative(decisions, skills, joint[i], int(c)) for c in order[:alternatives]
+            Alternative(columns[c][0], columns[c][1], float(joint[i, c]))
+            for c in order[:alternatives]
         )
         skill = skills[tasks[i]]
         answers.append(
@@ -113,14 +115,6 @@ def _prediction(
         alias=skill.alias,
         alternatives=alternatives,
     )
-
-
-def _alternative(
-    decisions: Decisions, skills: Sequence[Taught], probabilities: np.ndarray, column: int
-) -> Alternative:
-    tasks, classes = decisions.locate(np.array([column]))
-    skill = skills[int(tasks[0])]
-    return Alternative(skill.task, skill.classes[int(classes[0])], float(probabilities[column]))
 
 
 def _starts(decisions: Decisions) -> np.ndarray:

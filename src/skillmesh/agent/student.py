@@ -116,6 +116,7 @@ class Student:
                 raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
             self.mapper.add(skill_id, anchor, skill.card.calibration)
             self._skills[skill_id] = skill
+        self.mapper.prepare()
 
     @property
     def skill_ids(self) -> tuple[str, ...]:

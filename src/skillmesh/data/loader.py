@@ -115,6 +115,20 @@ def iterate_batches(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def read_batch(images: Sequence[ImageRef], positions: range, size: int) -> Batch:
+    """Decode one batch here and now, for callers that run several batches beside each other.
+
+    Args:
+        images: where the bytes are.
+        positions: which of them.
+        size: S, side of the decoded squares in pixels.
+    """
+    pixels = np.empty((len(positions), size, size, 3), dtype=np.uint8)
+    batch = _Pending(pixels, positions.start)
+    batch.decode(images, range(len(positions)), threading.Event())
+    return batch.finish()
+
+
 def _submit(
     pool: ThreadPoolExecutor,
     images: Sequence[ImageRef],

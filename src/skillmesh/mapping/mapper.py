@@ -110,6 +110,9 @@ class TaskMapper(ABC, Generic[AnchorT]):
         task, classes = self._score(torch.from_numpy(latents.astype(np.float64)))
         return MapperScores(keys, task, classes, self._typicality(latents))
 
+    def prepare(self) -> None:
+        """Derive now what the first `score` after a change would have to derive."""
+
     def _in_order(self) -> list[AnchorT]:
         """Anchors in canonical order."""
         return [self._anchors[key] for key in self.keys()]

@@ -280,15 +280,23 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         covariance[np.diag_indices_from(covariance)] += RIDGE * mean + 1e-9
         return covariance
 
+    def prepare(self) -> None:
+        """Whiten the means and covariances of all tasks by the tied covariance."""
+        if self._anchors:
+            self._prepared()
+
+    def _prepared(self) -> Discriminant:
+        if self._discriminant is None:
+            moments = [anchor.moments() for anchor in self._in_order()]
+            self._discriminant = Discriminant(self.tied_covariance(), moments, self.own_share)
+        return self._discriminant
+
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Task: mean density of its classes. Class: head and density inside the task, together."""
         anchors = self._in_order()
-        if self._discriminant is None:
-            moments = [anchor.moments() for anchor in anchors]
-            self._discriminant = Discriminant(self.tied_covariance(), moments, self.own_share)
         tasks: list[torch.Tensor] = []
         classes: list[np.ndarray] = []
-        for anchor, densities in zip(anchors, self._discriminant.scores(x), strict=True):
+        for anchor, densities in zip(anchors, self._prepared().scores(x), strict=True):
             evidence = torch.logsumexp(densities, 1) - float(np.log(anchor.n_classes))  # (N,)
             head = torch.from_numpy(anchor.head_logits(x.numpy())) / HEAD_TEMPERATURE
             within = torch.log_softmax(head + DENSITY_SHARE * densities, 1)  # (N, C)

@@ -8,6 +8,7 @@ bits, prepacked weights 1.02: not worth two private interfaces.
 
 from __future__ import annotations
 
+import copy
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -71,9 +72,10 @@ class ForwardPass:
         self.net = folded.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
         self._std = self._channels(preprocessing.std)
-        # Taps are collected by hooks, so two threads must not run the network at once; it uses
-        # all cores anyway.
-        self._lock = threading.Lock()
+        # Taps are collected by hooks, so every thread has modules of its own around one set of
+        # weights.
+        self._mine = threading.local()
+        self._mine.net = self.net
 
     @torch.inference_mode()
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -90,8 +92,16 @@ class ForwardPass:
             )
         x = images.to(self.device).to(self.dtype).contiguous(memory_format=torch.channels_last)
         x = x.sub_(self._mean).div_(self._std)
-        with self._lock, _full_float32(self.device):
-            return tuple(tap.float() for tap in self.net(x))
+        with _full_float32(self.device):
+            return tuple(tap.float() for tap in self._net()(x))
+
+    def _net(self) -> nn.Module:
+        net: nn.Module | None = getattr(self._mine, "net", None)
+        if net is None:
+            tensors = [*self.net.parameters(), *self.net.buffers()]
+            net = copy.deepcopy(self.net, {id(tensor): tensor for tensor in tensors})
+            self._mine.net = net
+        return net
 
     def _channels(self, values: tuple[float, float, float]) -> torch.Tensor:
         scaled = torch.tensor(values, dtype=torch.float64).mul(255).to(self.dtype)

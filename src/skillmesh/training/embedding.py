@@ -1,9 +1,14 @@
-"""Images to latents in one backbone pass, decoding beside the network."""
+"""Images to latents in one backbone pass, decoding beside the network.
+
+On a processor every lane decodes and computes its own batches; an accelerator gets batches that
+threads have decoded ahead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +16,10 @@ import torch
 
 from skillmesh.data.images import ImageRef
 from skillmesh.data.latent_cache import image_digests, split_key
-from skillmesh.data.loader import iterate_batches
+from skillmesh.data.loader import Batch, iterate_batches, read_batch
 from skillmesh.errors import DataError
 from skillmesh.model.backbone import Latents
+from skillmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
     from skillmesh.data.latent_cache import LatentCache
@@ -22,7 +28,10 @@ if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
 
 Progress = Callable[[int, int], None]
-BATCH_SIZE = 32
+BATCH_SIZE = 16
+"""Images per forward pass. Small, because every lane holds a batch and the last one is waited for;
+fixed, because rounding depends on it: latents are the same on any number of cores."""
+_ACCELERATOR_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +72,7 @@ def embed_images(
     images: Sequence[ImageRef],
     *,
     progress: Progress | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Embedded:
     """Run images through the backbone, once each.
 
@@ -71,7 +80,7 @@ def embed_images(
         backbone: the frozen network.
         images: where the bytes are.
         progress: called with (images done, images in all).
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; None takes what suits the device.
 
     Returns:
         Latents of the readable images; unreadable ones are listed, not raised.
@@ -81,10 +90,9 @@ def embed_images(
     kept: list[np.ndarray] = []
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch in iterate_batches(images, backbone.preprocessing.size, batch_size=batch_size):
+    for batch, latents in _passes(backbone, images, batch_size):
         failed.extend(batch.failed)
         if len(batch.indices):
-            latents = backbone.embed(batch.images)
             last.append(latents.last)
             multi.append(latents.multi)
             kept.append(batch.indices)
@@ -96,6 +104,58 @@ def embed_images(
         np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
         tuple(failed),
     )
+
+
+def _passes(
+    backbone: Backbone, images: Sequence[ImageRef], batch_size: int | None
+) -> Iterator[tuple[Batch, Latents]]:
+    """Batches in the order of the images, with their latents."""
+    size = backbone.preprocessing.size
+    if backbone.device.type != "cpu":
+        step = batch_size or _ACCELERATOR_BATCH_SIZE
+        for batch in iterate_batches(images, size, batch_size=step):
+            yield batch, backbone.embed(batch.images)
+        return
+    step = batch_size or BATCH_SIZE
+    with Lanes() as lanes:
+
+        def run(positions: range) -> tuple[Batch, Latents]:
+            batch = read_batch(images, positions, size)
+            with lanes.computing:
+                return batch, backbone.embed(batch.images)
+
+        yield from lanes.run(
+            partial(run, range(start, min(start + step, len(images))))
+            for start in range(0, len(images), step)
+        )
+
+
+def embed_splits(
+    backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
+) -> list[Embedded]:
+    """`embed_images` of several splits in one go: no lane waits at the end of each.
+
+    Args:
+        backbone: the frozen network.
+        splits: whose images.
+        progress: called with (images done, images in all).
+
+    Returns:
+        One result per split, positions counted within it.
+    """
+    whole = embed_images(
+        backbone, [image for split in splits for image in split.images], progress=progress
+    )
+    parts: list[Embedded] = []
+    start = 0
+    for split in splits:
+        stop = start + len(split.images)
+        rows = slice(*np.searchsorted(whole.kept, [start, stop]))
+        latents = Latents(whole.latents.last[rows], whole.latents.multi[rows])
+        failed = tuple((i - start, why) for i, why in whole.failed if start <= i < stop)
+        parts.append(Embedded(latents, whole.kept[rows] - start, failed))
+        start = stop
+    return parts
 
 
 def embed_cached(

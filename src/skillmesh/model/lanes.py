@@ -1,0 +1,73 @@
+"""Several single-threaded forward passes beside each other, instead of one that uses all cores.
+
+Two OpenMP threads wait for each other at every layer, and for whatever else runs on their cores,
+decoding first of all. A lane decodes its own images and runs them through the network with one
+thread: nothing waits, and latents do not depend on the number of cores.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+class Lanes:
+    """Threads that run jobs with one OpenMP thread each, results in the order of the jobs.
+
+    One thread more than lanes: while it waits for a disk or decodes, the others compute.
+
+    Args:
+        count: lanes; by default what torch would use for one forward pass
+            (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets).
+
+    Attributes:
+        count: lanes.
+        computing: held by a job while it computes (not while it reads): at most `count` at once.
+
+    Examples:
+        >>> with Lanes(2) as lanes:
+        ...     list(lanes.run(lambda i=i: i * i for i in range(4)))
+        [0, 1, 4, 9]
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count = count or torch.get_num_threads()
+        self.computing = threading.Semaphore(self.count)
+        threads = self.count + 1
+        ready = threading.Barrier(threads + 1)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="skillmesh-lane")
+        self._before = torch.get_num_threads()
+        for _ in range(threads):
+            self._pool.submit(_single_threaded, ready)
+        ready.wait()
+
+    def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """Results of the jobs, in their order; a few jobs run ahead of the consumer."""
+        waiting: deque[Future[T]] = deque()
+        for job in jobs:
+            waiting.append(self._pool.submit(job))
+            if len(waiting) > 2 * self.count + 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        # A lane's setting is also that of its process's matrix library and of threads to come.
+        torch.set_num_threads(self._before)
+
+
+def _single_threaded(ready: threading.Barrier) -> None:
+    torch.get_num_threads()  # a thread's first question sets the default, which would undo ours
+    torch.set_num_threads(1)
+    ready.wait()

@@ -1,0 +1,68 @@
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from skillmesh.model.build import embedded_backbone
+from skillmesh.model.lanes import Lanes
+
+
+def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_end() -> None:
+    """The first job waits until the third has run."""
+    third = threading.Event()
+
+    def job(number: int) -> Callable[[], int]:
+        def work() -> int:
+            if number == 2:
+                third.set()
+            if number == 0:
+                assert third.wait(30)
+            return number
+
+        return work
+
+    with Lanes(2) as lanes:
+        assert list(lanes.run(job(i) for i in range(20))) == list(range(20))
+
+
+def test_every_lane_has_one_thread_and_the_caller_keeps_its_own() -> None:
+    """The setting of the threads does not leak into the rest of the process."""
+    before = torch.get_num_threads()
+    with Lanes(2) as lanes:
+        assert set(lanes.run(torch.get_num_threads for _ in range(8))) == {1}
+        assert torch.get_num_threads() == before
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_an_error_in_a_job_reaches_the_caller() -> None:
+    """In its place in the order, and the lanes end."""
+
+    def broken() -> int:
+        raise OSError("no such disk")
+
+    with Lanes(1) as lanes:
+        results = lanes.run([lambda: 1, broken, lambda: 3])
+        assert next(results) == 1
+        with pytest.raises(OSError, match="no such disk"):
+            next(results)
+
+
+def test_lanes_give_the_latents_of_one_thread_bit_for_bit() -> None:
+    """Several threads run one network at the same time, each its own batches."""
+    backbone = embedded_backbone("embedded")
+    images = torch.randint(0, 256, (12, 3, backbone.size, backbone.size), dtype=torch.uint8)
+    batches = images.split(2)
+    before = backbone.state_sha256()
+    with Lanes(1) as lanes:
+        alone = list(lanes.run(lambda b=b: backbone.embed(b) for b in batches))  # type: ignore[misc]
+    with Lanes(3) as lanes:
+        beside = list(lanes.run(lambda b=b: backbone.embed(b) for b in batches))  # type: ignore[misc]
+    for one, other in zip(alone, beside, strict=True):
+        assert (one.last == other.last).all()
+        assert (one.multi == other.multi).all()
+    assert backbone.state_sha256() == before
