@@ -139,8 +139,10 @@ class MomentsAnchor(TaskAnchor):
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
         """(N, C) float64 scores of the linear head, about 1 for the right class, else about 0."""
-        weights = dequantise_rows(self.head, self.head_scales)
-        return np.asarray(latents.astype(np.float64) @ weights.T + self.head_bias)
+        # torch's matrix product: numpy brings threads of its own, which wait by spinning.
+        weights = torch.from_numpy(dequantise_rows(self.head, self.head_scales))
+        logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ weights.T
+        return np.asarray(logits.numpy() + self.head_bias)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
         """(N,) minus the squared distance to the nearest class mean."""

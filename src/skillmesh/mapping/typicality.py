@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
 from skillmesh.mapping.anchor import TaskAnchor
 
@@ -61,5 +62,7 @@ def typicality(
 def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
     """(N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
     x, means = latents.astype(np.float64), means.astype(np.float64)
-    squared = (x * x).sum(1)[:, None] + (means * means).sum(1) - 2 * (x @ means.T)  # (N, C)
+    # torch's matrix product: numpy brings threads of its own, which wait by spinning.
+    products = (torch.from_numpy(x) @ torch.from_numpy(means).T).numpy()  # (N, C)
+    squared = (x * x).sum(1)[:, None] + (means * means).sum(1) - 2 * products
     return np.asarray(-np.maximum(squared.min(axis=1), 0.0))
