@@ -70,7 +70,10 @@ class EmbeddedNet(nn.Module):
 
     Attributes:
         tap_names: names of the taps, in the order of `forward`'s result.
+        reentrant: several threads may run it at once; `forward` leaves nothing in the module.
     """
+
+    reentrant = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,7 +41,8 @@ class ForwardPass:
 
     Args:
         net: takes (N, 3, S, S) normalised float images and returns a tuple of pooled taps
-            (N, C_i). A copy is made; the argument is left as it is.
+            (N, C_i). A copy is made; the argument is left as it is. With an attribute `reentrant`
+            that is true, its forward pass leaves nothing in the module.
         preprocessing: size, mean, deviation.
         device: where it runs.
         dtype: number type of the network.
@@ -96,6 +97,8 @@ class ForwardPass:
             return tuple(tap.float() for tap in self._net()(x))
 
     def _net(self) -> nn.Module:
+        if getattr(self.net, "reentrant", False):
+            return self.net
         net: nn.Module | None = getattr(self._mine, "net", None)
         if net is None:
             tensors = [*self.net.parameters(), *self.net.buffers()]

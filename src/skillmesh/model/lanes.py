@@ -21,15 +21,12 @@ T = TypeVar("T")
 class Lanes:
     """Threads that run jobs with one OpenMP thread each, results in the order of the jobs.
 
-    One thread more than lanes: while it waits for a disk or decodes, the others compute.
-
     Args:
         count: lanes; by default what torch would use for one forward pass
             (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets).
 
     Attributes:
         count: lanes.
-        computing: held by a job while it computes (not while it reads): at most `count` at once.
 
     Examples:
         >>> with Lanes(2) as lanes:
@@ -39,12 +36,10 @@ class Lanes:
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or torch.get_num_threads()
-        self.computing = threading.Semaphore(self.count)
-        threads = self.count + 1
-        ready = threading.Barrier(threads + 1)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="skillmesh-lane")
+        ready = threading.Barrier(self.count + 1)
+        self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="skillmesh-lane")
         self._before = torch.get_num_threads()
-        for _ in range(threads):
+        for _ in range(self.count):
             self._pool.submit(_single_threaded, ready)
         ready.wait()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
 
 Progress = Callable[[int, int], None]
-BATCH_SIZE = 8
+BATCH_SIZE = 16
 """Images per forward pass. Small, because every lane holds a batch and the last one is waited for;
 fixed, because rounding depends on it: latents are the same on any number of cores."""
 _ACCELERATOR_BATCH_SIZE = 64
@@ -121,8 +121,7 @@ def _passes(
 
         def run(positions: range) -> tuple[Batch, Latents]:
             batch = read_batch(images, positions, size)
-            with lanes.computing:
-                return batch, backbone.embed(batch.images)
+            return batch, backbone.embed(batch.images)
 
         yield from lanes.run(
             partial(run, range(start, min(start + step, len(images))))
