@@ -98,7 +98,7 @@ class ForwardPass:
 
     def _net(self) -> nn.Module:
         if getattr(self.net, "reentrant", False):
-            return self.net
+            return cast(nn.Module, self.net)
         net: nn.Module | None = getattr(self._mine, "net", None)
         if net is None:
             tensors = [*self.net.parameters(), *self.net.buffers()]
