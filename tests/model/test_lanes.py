@@ -29,7 +29,7 @@ def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_
 def test_every_lane_has_one_thread_and_the_caller_keeps_its_own() -> None:
     """The setting of the threads does not leak into the rest of the process."""
     before = torch.get_num_threads()
-    with Lanes(2) as lanes:
+    with Lanes(before) as lanes:
         assert set(lanes.run(torch.get_num_threads for _ in range(8))) == {1}
         assert torch.get_num_threads() == before
     found: list[int] = []
@@ -37,6 +37,21 @@ def test_every_lane_has_one_thread_and_the_caller_keeps_its_own() -> None:
     thread.start()
     thread.join()
     assert found == [before]
+
+
+def test_lanes_share_the_threads_of_a_large_machine() -> None:
+    """Five threads on two lanes: two each; more lanes than threads: one each."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    try:
+        with Lanes(2) as lanes:
+            assert set(lanes.run(torch.get_num_threads for _ in range(8))) == {2}
+        with Lanes(7) as lanes:
+            assert set(lanes.run(torch.get_num_threads for _ in range(20))) == {1}
+        with Lanes() as lanes:
+            assert lanes.count == 5
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_error_in_a_job_reaches_the_caller() -> None:

@@ -1,4 +1,4 @@
-"""Several single-threaded forward passes beside each other, instead of one that uses all cores.
+"""Several forward passes beside each other, one thread each, instead of one that uses all cores.
 
 Two OpenMP threads wait for each other at every layer, and for whatever else runs on their cores,
 decoding first of all. A lane decodes its own images and runs them through the network with one
@@ -17,13 +17,17 @@ import torch
 
 T = TypeVar("T")
 
+MAX_LANES = 8
+"""Every lane holds the activations of a batch; on larger machines lanes get several threads."""
+
 
 class Lanes:
-    """Threads that run jobs with one OpenMP thread each, results in the order of the jobs.
+    """Threads that run jobs beside each other, results in the order of the jobs.
 
     Args:
-        count: lanes; by default what torch would use for one forward pass
-            (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets).
+        count: lanes; by default as many as torch would use threads for one forward pass
+            (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets), at most `MAX_LANES`.
+            A lane has one OpenMP thread, or its share where there are more threads than lanes.
 
     Attributes:
         count: lanes.
@@ -35,12 +39,13 @@ class Lanes:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or torch.get_num_threads()
+        self._before = torch.get_num_threads()
+        self.count = count or min(self._before, MAX_LANES)
+        share = max(1, self._before // self.count)
         ready = threading.Barrier(self.count + 1)
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="skillmesh-lane")
-        self._before = torch.get_num_threads()
         for _ in range(self.count):
-            self._pool.submit(_single_threaded, ready)
+            self._pool.submit(_set_threads, share, ready)
         ready.wait()
 
     def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -62,7 +67,7 @@ class Lanes:
         torch.set_num_threads(self._before)
 
 
-def _single_threaded(ready: threading.Barrier) -> None:
+def _set_threads(count: int, ready: threading.Barrier) -> None:
     torch.get_num_threads()  # a thread's first question sets the default, which would undo ours
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     ready.wait()
