@@ -9,7 +9,7 @@ import typer
 
 from skillmesh.cli.command import application, command
 from skillmesh.cli.options import HomeOption, JsonOption
-from skillmesh.cli.output import emit, note, plain, progress_bar, say, size, table
+from skillmesh.cli.output import emit, lines, note, plain, progress_bar, say, size, table
 from skillmesh.errors import UsageError
 
 NameArgument = Annotated[str, typer.Argument(help="Alias of a backbone.", show_default=False)]
@@ -212,8 +212,8 @@ def show(name: NameArgument, home: HomeOption = None, json_output: JsonOption = 
     if json_output:
         emit({"schema": "skillmesh.backbone/1", **document})
         return
-    for key, value in document.items():
-        say(f"{key}: {plain(str(value))}")
+    for line in lines(document):
+        say(line)
 
 
 def remove(name: NameArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:

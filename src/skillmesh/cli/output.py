@@ -61,6 +61,26 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f} %"
 
 
+def lines(document: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """A JSON object for people: one line per value, what is inside an object further in.
+
+    >>> list(lines({"size_px": 96, "taps": ["a", "b"], "card": {"data": "photos"}}))
+    ['size_px: 96', 'taps: a, b', 'card:', '  data: photos']
+    """
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{plain(str(key))}:"
+            yield from lines(value, indent + "  ")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield f"{indent}{plain(str(key))}:"
+            for item in value:
+                yield f"{indent}  " + ", ".join(lines(item))
+        elif isinstance(value, list | tuple):
+            yield f"{indent}{plain(str(key))}: {plain(', '.join(map(str, value)))}"
+        else:
+            yield f"{indent}{plain(str(key))}: {plain(str(value))}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned by spaces: the first to the left, the others to the right."""
     cells = [list(header), *[list(row) for row in rows]]
