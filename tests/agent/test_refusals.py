@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from skillmesh.agent import Agent
 from skillmesh.agent.inventory import BankInventory
 from skillmesh.agent.node import Node
+from skillmesh.model.registry import add_timm, export_backbone, import_backbone
 from skillmesh.sharing.gossip import Gossip
 from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+from tests.model.nets import needs_timm, random_timm
 
 DEADLINE_S = 20.0
 
@@ -72,3 +75,42 @@ def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive
     refused = next(event for event in events if event["event"] == "refused")
     assert refused["reason"] == "SIGNATURE"
     assert [entry.task for entry in bob.bank.entries()] == ["warm"]
+
+
+@needs_timm
+def test_a_skill_refused_for_its_backbone_comes_once_the_backbone_was_imported(
+    tmp_path: Path, warm: Path
+) -> None:
+    """Another process imports it into the home of a running agent; nothing is restarted."""
+    weights = random_timm("mobilenetv3_small_050", tmp_path, half=True)
+    home = Agent(tmp_path / "alice").home
+    added = add_timm(
+        home.backbones, "mobilenetv3_small_050", weights=weights, size=32, dim=24,
+        reference_images=40,
+    )  # fmt: skip
+    alice = Agent(tmp_path / "alice", backbone=added.name)
+    skill_id = alice.learn(warm).skill_id
+    bob = Agent(tmp_path / "bob")
+    hub = Hub()
+    events: list[dict[str, Any]] = []
+    gossip = Gossip(
+        BankInventory(alice), InMemoryTransport(hub, alice.id), alice.key, alias="alice"
+    )
+    gossip.start()
+    try:
+        with Node(bob, InMemoryTransport(hub, bob.id), on_event=events.append):
+            _wait_for(lambda: any(event["event"] == "refused" for event in events))
+            assert not bob.bank.ids()
+            data = export_backbone(home.backbones, added.name)
+            import_backbone(bob.home.backbones, data, None)
+            _wait_for(lambda: skill_id in bob.bank.ids())
+    finally:
+        gossip.close()
+    assert [event["reason"] for event in events if event["event"] == "refused"] == ["BACKBONE"]
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)

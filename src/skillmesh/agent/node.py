@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skillmesh.agent.inventory import BankInventory
 from skillmesh.bank.running import RunningFile
 from skillmesh.errors import SkillmeshError
+from skillmesh.model.registry import known_fingerprints
 from skillmesh.sharing.gossip import Gossip
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class Node:
         self._watcher = threading.Thread(target=self._watch, name="skillmesh-watch")
         self._seen: set[str] = set()
         self._synced_state: tuple[object, ...] | None = None
+        self._backbones: frozenset[str] = frozenset()
 
     def __enter__(self) -> Node:
         self._seen = set(self.agent.bank.ids())
+        self._backbones = self._known_backbones()
         self.gossip.start()
         self._emit(
             "ready",
@@ -139,10 +142,26 @@ class Node:
                 version = current
                 self.gossip.notify()
                 self._report_new()
+            self._retry_refused()
             now_s = time.time()
             if now_s >= next_state_s:
                 next_state_s = now_s + STATE_INTERVAL_S
                 self._report_state(now_s)
+
+    def _retry_refused(self) -> None:
+        """Once a backbone was added here, ask again for the skills that lacked one."""
+        refused = [
+            skill_id for skill_id, reason in self.gossip.refused().items() if reason == "BACKBONE"
+        ]
+        if not refused:
+            return
+        known = self._known_backbones()
+        if known != self._backbones:
+            self._backbones = known
+            self.gossip.forget(refused)
+
+    def _known_backbones(self) -> frozenset[str]:
+        return frozenset(known_fingerprints(self.agent.home.backbones))
 
     def _report_new(self) -> None:
         for entry in self.agent.bank.entries():
