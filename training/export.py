@@ -31,7 +31,7 @@ from training.state import load_state, write_atomically
 SIZE = 96
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
-ARCHITECTURE = "skillmesh-embedded-1"
+ARCHITECTURE = "skillmesh-embedded-2"
 ABOUT = {
     "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
     "data_licence": (
@@ -137,7 +137,10 @@ def _accuracy(last: dict[str, Any]) -> dict[str, float]:
     """Top-1 by the side of the images: weights are best at the size of their last epochs."""
     if not last:
         return {}
-    return {f"{last['size_px']} px": last["top1_at_size"], f"{VALIDATION_SIZE} px": last["top1"]}
+    found = {f"{last['size_px']} px": last["top1_at_size"]}
+    if "top1" in last:
+        found[f"{VALIDATION_SIZE} px"] = last["top1"]
+    return found
 
 
 def _epochs(run: Path) -> list[dict[str, Any]]:

@@ -33,14 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     recipe = _recipe(options)
-    torch.set_num_threads(recipe.threads)
+    # Parts of a batch run beside each other; within one, sums are rounded in one order.
+    torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     train = load_pictures(options.data, "train", recipe.fraction, options.out)
     validation = load_pictures(options.data, "val", cache=options.out)
     logits = None
     if options.teacher:
         logits = load_logits(options.teacher, train, options.out, recipe.teacher_size)
-    run = Run(recipe, train, validation, logits, options.out, options.save_every)
+    run = Run(recipe, train, validation, logits, options.out, options.save_every, options.threads)
     text = json.dumps(dataclasses.asdict(recipe), indent=1).encode()
     write_atomically(options.out / RECIPE_FILE, lambda file: file.write(text))
     run.finish()
@@ -60,7 +61,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         peak_rate=options.peak_rate,
         seed=options.seed,
         fraction=options.fraction,
-        threads=options.threads,
+        parts=options.parts,
         teacher_size=options.teacher_size if options.teacher else 0,
         distill_weight=default.distill_weight if options.teacher else 0.0,
     )
@@ -81,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--peak-rate", type=float, default=default.peak_rate, help="highest learning rate")
     add("--seed", type=int, default=default.seed, help="of weights, order and augmentation")
     add("--fraction", type=float, default=default.fraction, help="share of the images")
-    add("--threads", type=int, default=default.threads, help="of torch")
+    add("--parts", type=int, default=default.parts, help="parts of a batch")
+    add("--threads", type=int, default=2, help="parts computed at once; changes the speed only")
     add("--save-every", type=int, default=200, help="steps between two saved states")
     return parser
 

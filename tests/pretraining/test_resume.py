@@ -23,7 +23,7 @@ from training.state import FILE, load_state
 STEPS = 18
 OPTIONS = (
     *("--schedule", "32x1,40x1", "--fraction", "0.3", "--batch-size", "2"),
-    *("--threads", "1", "--save-every", "3"),
+    *("--parts", "2", "--threads", "1", "--save-every", "3"),
 )
 ASSETS = (WEIGHTS_FILE, EMBEDDED_REFERENCE_FILE, CARD_FILE)
 

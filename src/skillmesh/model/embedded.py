@@ -1,15 +1,17 @@
-"""The embedded backbone: a compact separable residual network, in the spirit of Xception.
+"""The embedded backbone: a compact residual network.
 
     stem     3x3 convolution, stride 2        32 channels, 1/2 of the input's side
-    stage 1  2 blocks                         96 channels, 1/4
-    stage 2  4 blocks                        192 channels, 1/8
-    stage 3  2 blocks                        384 channels, 1/16
+    stage 1  1 block                          64 channels, 1/4
+    stage 2  2 blocks                        128 channels, 1/8
+    stage 3  2 blocks                        256 channels, 1/16
     last     1x1 convolution               1,024 channels, 1/16, pooled: the paper's latent
 
-A block is two separable convolutions (depthwise 3x3, pointwise, batch norm) with a ReLU between
-them, a residual around them and a ReLU at the end. Every block gives two taps, the pooled inner
-and the pooled outer activation; all are non-negative, as the power transform of the multi-depth
-latents likes them.
+A block is two 3x3 convolutions with batch norms and a ReLU between them, a residual around them
+and a ReLU at the end. Every block gives two taps, the pooled inner and the pooled outer
+activation; all are non-negative, as the power transform of the multi-depth latents likes them.
+
+Full convolutions and not Xception's separable ones: on a processor they reach twice the operations
+per second, and in equal training time this network got further (docs/results/backbone.md).
 """
 
 from __future__ import annotations
@@ -25,33 +27,32 @@ from torch.nn import functional
 from skillmesh.errors import BackboneError
 
 STEM_WIDTH = 32
-STAGES = ((96, 2), (192, 4), (384, 2))
+STAGES = ((64, 1), (128, 2), (256, 2))
 """(channels, blocks) of each stage; each begins with stride 2."""
 LAST_WIDTH = 1024
 WEIGHTS_FILE = "embedded.safetensors"
 CARD_FILE = "embedded.json"
 
 
-class _Separable(nn.Module):
-    """Depthwise 3x3, pointwise, batch norm."""
+class _Convolution(nn.Module):
+    """3x3 convolution and batch norm."""
 
     def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(width_in, width_in, 3, stride, 1, groups=width_in, bias=False)
-        self.pointwise = nn.Conv2d(width_in, width_out, 1, bias=False)
+        self.conv = nn.Conv2d(width_in, width_out, 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(width_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.norm(self.pointwise(self.depthwise(x))))
+        return cast(Tensor, self.norm(self.conv(x)))
 
 
 class _Block(nn.Module):
-    """Two separable convolutions with a residual around them."""
+    """Two convolutions with a residual around them."""
 
     def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
-        self.first = _Separable(width_in, width_out, stride)
-        self.second = _Separable(width_out, width_out)
+        self.first = _Convolution(width_in, width_out, stride)
+        self.second = _Convolution(width_out, width_out)
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or width_in != width_out:
             self.skip = nn.Sequential(
