@@ -55,7 +55,11 @@ class Parts:
         self, replica: nn.Module, loss_of_part: Callable[[nn.Module, int], Tensor], number: int
     ) -> tuple[float, tuple[Tensor, ...]]:
         loss = loss_of_part(replica, number)
-        return float(loss.detach()), torch.autograd.grad(loss, self.parameters)
+        # Without a teacher its classifier has no part in the loss: zeros.
+        gradients = torch.autograd.grad(
+            loss, self.parameters, allow_unused=True, materialize_grads=True
+        )
+        return float(loss.detach()), gradients
 
     @torch.no_grad()
     def _average_statistics(self) -> None:
