@@ -20,7 +20,13 @@ from safetensors.torch import save
 
 from skillmesh.model.backbone import Backbone, hash_weights
 from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
-from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from skillmesh.model.embedded import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    EmbeddedNet,
+    load_embedded,
+    packed,
+)
 from skillmesh.model.forward import Preprocessing
 from skillmesh.model.macs import macs_per_image
 from skillmesh.model.reference import DEFAULT_DIM, Reference
@@ -51,7 +57,7 @@ ABOUT = {
 
 
 def packed_weights(run: Path) -> bytes:
-    """The averaged backbone of a run's last state as a file, in half precision.
+    """The averaged backbone of a run's last state as a file, convolutions in int8.
 
     One metadata key only: with two, the library's bytes would vary.
 
@@ -63,11 +69,13 @@ def packed_weights(run: Path) -> bytes:
         raise SystemExit(f"{run} holds no saved state yet; wait or look at its output")
     prefix = "net."
     tensors = {
-        key.removeprefix(prefix): value.half().contiguous()
+        key.removeprefix(prefix): value
         for key, value in state["average"].items()
         if key.startswith(prefix) and not key.endswith("num_batches_tracked")
     }
-    return save(tensors, metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/1"})})
+    return save(
+        packed(tensors), metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/2"})}
+    )
 
 
 def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) -> dict[str, Any]:
