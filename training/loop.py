@@ -35,6 +35,7 @@ class Run:
         folder: where state and log go.
         save_every_steps: besides the end of every epoch.
         workers: threads that compute the parts of a batch; no number depends on it.
+        start: weights to begin with (`training.state.averaged_weights`); None draws them.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class Run:
         folder: Path,
         save_every_steps: int,
         workers: int = 1,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> None:
         self.recipe, self.train, self.validation = recipe, train, validation
         self.logits, self.folder, self.save_every_steps = logits, folder, save_every_steps
         torch.manual_seed(recipe.seed)
         n_classes = int(train.labels.max()) + 1
         self.student = Student(n_classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            self.student.load_state_dict(start)
         self.average = Student(n_classes)
         self.average.load_state_dict(self.student.state_dict())
         self.optimizer = optimizer_of(self.student, recipe)

@@ -25,6 +25,8 @@ class Recipe:
         fraction: share of the images.
         teacher_size: side in pixels at which the teacher sees the images; 0 without a teacher.
         parts: parts of a batch, each with batch statistics of its own.
+        start: SHA-256 of the averaged weights of the run that this one goes on from; "" begins at
+            random.
     """
 
     schedule: tuple[tuple[int, int], ...] = ((32, 7), (48, 5), (64, 4))
@@ -41,6 +43,7 @@ class Recipe:
     fraction: float = 1.0
     teacher_size: int = 0
     parts: int = 2
+    start: str = ""
 
     def __post_init__(self) -> None:
         if self.batch_size % self.parts:
