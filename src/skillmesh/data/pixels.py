@@ -11,6 +11,9 @@ from skillmesh.errors import DataError
 # scales, box reduction) are followed by a proper bicubic filter over at least two source pixels.
 REDUCING_GAP = 2.0
 
+DECODING = "decoding 2"
+"""Names how pixels are made; changed with them, so that no older latents are taken for new ones."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -68,8 +71,8 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
     """Images of one shape to squares, by a bicubic filter that averages where it shrinks.
 
-    torch's filter is Pillow's up to two levels of 255 and takes a quarter of the time: its loops are
-    vectorised, and many images share one table of weights.
+    torch's filter is Pillow's up to two levels of 255 and takes a quarter of the time: its loops
+    are vectorised, and many images share one table of weights.
 
     Args:
         pixels: (N, H, W, C) uint8.
