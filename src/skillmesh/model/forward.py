@@ -70,7 +70,7 @@ class ForwardPass:
                 f"this network cannot take images of {size} px ({reason}); choose another --size, "
                 f"or tell it with --option img_size={size}"
             ) from error
-        self.net = folded.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: nn.Module = folded.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
         self._std = self._channels(preprocessing.std)
         # Taps are collected by hooks, so every thread has modules of its own around one set of
@@ -123,7 +123,7 @@ class ForwardPass:
 def own_modules(net: nn.Module) -> nn.Module:
     """Modules of one's own (hooks, attributes) around the same weights, at no memory."""
     memo = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-    return cast("nn.Module", copy.deepcopy(net, memo))
+    return copy.deepcopy(net, memo)
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
