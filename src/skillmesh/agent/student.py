@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.errors import DataError
+from skillmesh.mapping.fusion import log_softmax
 from skillmesh.mapping.methods import make_mapper
 
 if TYPE_CHECKING:
@@ -162,14 +163,3 @@ class Student:
                 raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
             logits.append(head.logits(latents.last))
         return tuple(log_softmax(values) for values in logits)
-
-
-def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log posterior of (N, K) scores, along the second axis.
-
-    >>> log_softmax(np.zeros((1, 4))).round(4).tolist()
-    [[-1.3863, -1.3863, -1.3863, -1.3863]]
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

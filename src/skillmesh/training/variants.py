@@ -56,22 +56,23 @@ class Variant:
 
         Raises:
             UsageError: no such choice, a budget of nothing, a budget without biases, or `none`
-                for what is made of biases.
+                for Head2Toe, which is made of biases.
         """
+        biases = self.biases
         if layers is not None:
             check_choice(layers)
-        if layers == "none" and self.biases is not None:
+            biases = None if layers == "none" else replace(biases or BiasOptions(), layers=layers)
+        if self.biases is not None and self.biases.head2toe and biases is None:
             raise UsageError(f"expected biases on some layers with {self.name!r}, got --bb none")
-        biases = self.biases
-        if layers not in (None, "none"):
-            biases = replace(biases or BiasOptions(), layers=str(layers))
         if passes is not None:
             if biases is None:
                 raise UsageError("expected --bb-passes together with --bb or a +bb method")
             if not passes > 0:
                 raise UsageError(f"expected a number of forward passes above 0, got {passes:g}")
             biases = replace(biases, passes=passes)
-        name = self.name if self.biases or not biases else f"{self.name}+bb"
+        name = self.name
+        if (biases is None) != (self.biases is None):
+            name = self.method if biases is None else f"{self.method}+bb"
         return replace(self, name=name, biases=biases)
 
 
