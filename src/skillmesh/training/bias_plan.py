@@ -13,8 +13,6 @@ from skillmesh.training.variants import DEFAULT_PASSES, BiasOptions
 
 BIAS_RATE = 1e-2
 """Adam's rate on biases, which are trained in units of the following batch norm's deviation."""
-AUTO_EPOCHS = 4.0
-"""Epochs beyond which a larger budget brings nothing."""
 AUTO_STEPS = 2_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
 
@@ -97,8 +95,9 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
     """
     auto = options.layers == "auto"
     passes = options.passes or (DEFAULT_PASSES if auto else None)
-    most = task.train * (AUTO_EPOCHS if auto else MAX_EPOCHS)
-    images = math.ceil(min(most, AUTO_STEPS * BATCH_SIZE) if auto else most)
+    images = task.train * MAX_EPOCHS
+    if auto:
+        images = min(images, AUTO_STEPS * BATCH_SIZE)
     if passes is not None:
         images = min(images, task.affordable_images(passes, epochs_validated=not auto))
     if images < min(task.train, BATCH_SIZE):
