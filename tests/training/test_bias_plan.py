@@ -26,21 +26,27 @@ def spent(task: TaskCosts, images: int, epochs_validated: float) -> int:
 
 
 @pytest.mark.parametrize(
-    ("costs", "train", "validation", "passes", "layers"),
+    ("costs", "train", "validation", "passes", "layers", "head2toe"),
     list(
         itertools.product(
-            [MOBILE, HALF], [40, 612, 54_000], [1, 78], [4.0, 8.0, 31.5], ["auto", "half", "all"]
+            [MOBILE, HALF],
+            [40, 612, 54_000],
+            [1, 78],
+            [4.0, 8.0, 31.5],
+            ["auto", "half", "all"],
+            [0, 1],
         )
     ),
 )
 def test_no_plan_costs_more_than_its_budget(
-    costs: PassCosts, train: int, validation: int, passes: float, layers: str
+    costs: PassCosts, train: int, validation: int, passes: float, layers: str, head2toe: int
 ) -> None:
     """The pass without biases, prefixes, steps and validation all count."""
     task = TaskCosts(102, costs, train, validation)
-    plan = plan_biases(BiasOptions(layers, passes), task)
+    plan = plan_biases(BiasOptions(layers, passes, bool(head2toe)), task)
     looks = 0.0 if plan.patience is None else plan.images / train
-    assert task.passes(spent(task, plan.images, looks)) <= passes + 1e-9
+    last = head2toe * train * costs.forward
+    assert task.passes(spent(task, plan.images, looks) + last) <= passes + 1e-9
 
 
 def test_auto_spends_eight_passes_unless_told_otherwise() -> None:

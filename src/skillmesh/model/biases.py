@@ -195,7 +195,7 @@ class BeneficialBiases:
             return None
         net = self._forward.net
         generator = torch.Generator().manual_seed(0)
-        shape = (2, 3, self.size, self.size)
+        shape = (1, 3, self.size, self.size)
         pixels = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
         images = self._images(pixels)
         try:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skillmesh.errors import UsageError
-from skillmesh.model.suffix_plan import on_meta
+from skillmesh.model.forward import own_modules
 
 _LAST = re.compile(r"last:([1-9][0-9]{0,5})")
 
@@ -122,10 +122,10 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     """Every convolution and fully connected layer that a forward pass calls, in its order.
 
     Args:
-        net: takes (N, 3, S, S) float images. It is not run itself but a copy without data.
+        net: takes (N, 3, S, S) float images; left as it is.
         size: S.
     """
-    net = on_meta(net)
+    net = own_modules(net)
     began: dict[str, int] = {}
     channels: dict[str, int] = {}
     counter = FlopCounterMode(display=False)
@@ -141,9 +141,9 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             watch(name, module)
-    dtype = next(net.parameters()).dtype
+    weight = next(net.parameters())
     with torch.no_grad(), counter:
-        net(torch.empty(1, 3, size, size, device="meta", dtype=dtype))
+        net(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype))
     # What comes before the first layer, if anything, counts to it.
     borders = [0, *list(began.values())[1:], counter.get_total_flops() // 2]
     return tuple(

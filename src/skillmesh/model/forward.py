@@ -70,7 +70,9 @@ class ForwardPass:
                 f"this network cannot take images of {size} px ({reason}); choose another --size, "
                 f"or tell it with --option img_size={size}"
             ) from error
-        self.net: nn.Module = folded.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: nn.Module = folded.to(device=device, dtype=dtype).to(
+            memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
         self._std = self._channels(preprocessing.std)
         # Taps are collected by hooks, so every thread has modules of its own around one set of

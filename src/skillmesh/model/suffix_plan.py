@@ -5,26 +5,27 @@ every torch function it calls and numbers every tensor that depends on the image
 before the cut and read after it has to be kept. No tracer has to understand the network's code, so
 residual connections, taps and hooks need no rule of their own.
 
-Planning runs the network twice, on two and on three images without data (the meta device), which
-costs no arithmetic and tells which sizes grow with the number of images.
+Planning runs the network on two images and on three, which tells the sizes that grow with their
+number. (On tensors without data it would cost no arithmetic, but torch needs two seconds to load
+what they ask for.)
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from skillmesh.model.forward import own_modules
+
 Key = tuple[int, int]
 """A tensor by the number of the call that made it and its place in the result."""
 IMAGES: Key = (-1, 0)
 _MARK = "_skillmesh_key"
-_NetT = TypeVar("_NetT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ def plan_suffix(net: nn.Module, at: str, size: int) -> SuffixPlan | None:
     Returns:
         The plan, or None where something crosses the cut that has no row per image.
     """
-    empty = on_meta(net)
-    two, three = (_watch(empty, at, size, n) for n in (2, 3))
+    own = own_modules(net)
+    two, three = (_watch(own, at, size, n) for n in (2, 3))
     if two.read != three.read or len(two.noted) != len(three.noted):
         return None
     kept = [_per_image(key, two.made[key], three.made[key]) for key in sorted(two.read)]
@@ -186,8 +187,9 @@ def plan_suffix(net: nn.Module, at: str, size: int) -> SuffixPlan | None:
 
 def _watch(net: nn.Module, at: str, size: int, n: int) -> _Planner:
     planner = _Planner()
-    dtype = next(net.parameters()).dtype
-    images = torch.empty(n, 3, size, size, device="meta", dtype=dtype)
+    weight = next(net.parameters())
+    images = torch.zeros(n, 3, size, size, device=weight.device, dtype=weight.dtype)
+    images = images.contiguous(memory_format=torch.channels_last)
     planner.made[IMAGES] = shape_of(images)
     with torch.no_grad():
         outputs = run_watched(net, at, planner, images)
@@ -215,16 +217,6 @@ def _per_image(key: Key, two: Made, three: Made) -> KeptTensor | None:
         return None
     shape = two.shape[1:] if parts == 1 else (parts, *two.shape[1:])
     return KeptTensor(key, parts, shape, two.dtype)
-
-
-def on_meta(net: _NetT) -> _NetT:
-    """A copy of a network without data: it computes shapes and nothing else."""
-    memo: dict[int, Any] = {}
-    for parameter in net.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.to("meta"), requires_grad=False)
-    for buffer in net.buffers():
-        memo[id(buffer)] = buffer.to("meta")
-    return copy.deepcopy(net, memo)
 
 
 def key_of(tensor: torch.Tensor) -> Key | None:

@@ -25,6 +25,7 @@ from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.model.head import Head
 from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
+from skillmesh.model.lanes import Lanes
 from skillmesh.model.macs import count_macs
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.training.bias_choice import Candidate, Candidates, choose
@@ -224,7 +225,14 @@ class _Finish:
         """Features of all images of a split, in their order."""
         rows = np.arange(len(split))
         parts = [rows[start : start + PIECE] for start in range(0, len(split), PIECE)]
-        with torch.no_grad():
-            pieces = [work(split.kept.rows(part)).cpu().numpy() for part in parts]
+
+        def run(kept: tuple[torch.Tensor, ...]) -> np.ndarray:
+            with torch.no_grad():
+                return np.asarray(work(kept).cpu().numpy())
+
+        jobs = (partial(run, split.kept.rows(part)) for part in parts)
+        with ExitStack() as stack:
+            on_cpu = self.bb.device.type == "cpu"
+            pieces = list(stack.enter_context(Lanes()).run(jobs) if on_cpu else (j() for j in jobs))
         self.macs += len(split) * self.bb.costs.forward
         return np.concatenate(pieces)

@@ -59,16 +59,20 @@ class TaskCosts:
         """Multiply-accumulates as forward passes over all images of the task."""
         return macs / (self.pass_macs * (self.train + self.validation))
 
-    def affordable_images(self, passes: float, epochs_validated: bool) -> int:
+    def affordable_images(
+        self, passes: float, *, epochs_validated: bool, ends_with_train: bool
+    ) -> int:
         """Training images that a budget allows to step over, all else being paid.
 
         Args:
             passes: the whole budget, the pass without biases included.
             epochs_validated: validation images are looked at after every epoch.
+            ends_with_train: the training images are run once more in the end, as validation images
+                are in any case.
         """
         images = self.train + self.validation
-        left = (passes - 1) * self.pass_macs * images
-        left -= self.costs.prefix * images + self.costs.forward * self.validation
+        left = (passes - 1) * self.pass_macs * images - self.costs.prefix * images
+        left -= self.costs.forward * (images if ends_with_train else self.validation)
         step = float(self.costs.forward + self.costs.backward)
         if epochs_validated:
             step += self.costs.forward * self.validation / self.train
@@ -99,7 +103,10 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
     if auto:
         images = min(images, AUTO_STEPS * BATCH_SIZE)
     if passes is not None:
-        images = min(images, task.affordable_images(passes, epochs_validated=not auto))
+        affordable = task.affordable_images(
+            passes, epochs_validated=not auto, ends_with_train=options.head2toe
+        )
+        images = min(images, affordable)
     if images < min(task.train, BATCH_SIZE):
         raise UsageError(
             f"expected a larger budget than {passes:g} forward passes: nothing of it is left for "
