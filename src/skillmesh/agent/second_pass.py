@@ -243,7 +243,7 @@ def _posteriors(head: Head, features: np.ndarray) -> np.ndarray:
     if head.weight.shape[1] != features.shape[1]:
         return np.full(len(head.bias), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
-        return log_softmax(head.logits(features))[0]
+        return np.asarray(log_softmax(head.logits(features))[0])
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from skillmesh.model.biases_layout import BiasLayout
 
 Kind = Literal["fp32", "fp16", "int8"]
 LEVELS = 127
-_DTYPES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8}
+_LARGEST = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +22,9 @@ class EncodedBiases:
 
     Attributes:
         kind: "fp32", "fp16" or "int8".
-        values: (B,) of that type. int8 counts levels of the layer's scale, in units of the deviation
-            of the batch norm that follows: within a layer those vary by orders of magnitude, and
-            a bias matters as much as it is a share of them.
+        values: (B,) of that type. int8 counts levels of the layer's scale, in units of the
+            deviation of the batch norm that follows: those vary by orders of magnitude within a
+            layer, and a bias matters as much as it is a share of them.
         scales: (layers,) float32 with int8, else None.
     """
 
@@ -73,11 +73,10 @@ def encode_biases(
         kind: how.
     """
     values = values.detach().float().cpu()
-    if kind != "int8":
-        largest = float(np.finfo(_DTYPES[kind]).max)
-        return EncodedBiases(
-            kind, values.clamp(-largest, largest).numpy().astype(_DTYPES[kind]), None
-        )
+    if kind == "fp32":
+        return EncodedBiases(kind, values.numpy(), None)
+    if kind == "fp16":
+        return EncodedBiases(kind, values.clamp(-_LARGEST, _LARGEST).half().numpy(), None)
     scaled = values / deviations.cpu()
     peaks = torch.stack([scaled[part].abs().max() for part in layout.slices])
     # A layer without any bias has a scale too: nought would divide by itself.

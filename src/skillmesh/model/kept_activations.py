@@ -161,7 +161,7 @@ class KeptActivations:
         """Arrays in a file, or none where the disk has no room."""
         directory = str(folder or tempfile.gettempdir())
         count = min(count, shutil.disk_usage(directory).free // 2 // self.bytes_each)
-        file: IO[Any] = self._open.enter_context(tempfile.TemporaryFile(dir=directory))
+        file = self._open.enter_context(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115
         arrays: list[np.ndarray] = []
         try:
             if count:

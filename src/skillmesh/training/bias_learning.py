@@ -19,7 +19,7 @@ import torch
 from skillmesh.mapping.fusion import WEIGHTS
 from skillmesh.mapping.moments import HEAD_TEMPERATURE
 from skillmesh.mapping.ridge import fit_ridge
-from skillmesh.model.bias_bytes import encode_biases
+from skillmesh.model.bias_bytes import Kind, encode_biases
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.model.head import Head
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-ENCODING = "int8"
+ENCODING: Kind = "int8"
 
 
 @dataclass(frozen=True, eq=False)
