@@ -14,10 +14,10 @@ from functools import cached_property
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from skillmesh.errors import UsageError
 from skillmesh.model.forward import own_modules
+from skillmesh.model.macs import MacCounter
 
 _LAST = re.compile(r"last:([1-9][0-9]{0,5})")
 
@@ -128,11 +128,11 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     net = own_modules(net)
     began: dict[str, int] = {}
     channels: dict[str, int] = {}
-    counter = FlopCounterMode(display=False)
+    counter = MacCounter()
 
     def watch(name: str, module: nn.Conv2d | nn.Linear) -> None:
         def before(_module: nn.Module, _args: object) -> None:
-            began.setdefault(name, counter.get_total_flops() // 2)
+            began.setdefault(name, counter.macs)
             width = module.weight.shape[0]
             channels.setdefault(name, width)
 
@@ -145,7 +145,7 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     with torch.no_grad(), counter:
         net(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype))
     # What comes before the first layer, if anything, counts to it.
-    borders = [0, *list(began.values())[1:], counter.get_total_flops() // 2]
+    borders = [0, *list(began.values())[1:], counter.macs]
     return tuple(
         BiasLayer(name, channels[name], end - begin)
         for name, begin, end in zip(began, borders[:-1], borders[1:], strict=True)
