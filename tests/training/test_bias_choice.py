@@ -21,7 +21,7 @@ def scores(right: int, margin: float = 2.0) -> np.ndarray:
 
 def test_a_better_decision_is_kept_with_both_accuracies() -> None:
     """30 of 40 right without, 38 with."""
-    chosen = choose([Candidate(HEAD, scores(38))], VALUES, log_softmax(scores(30)), LABELS, [1.0])
+    chosen = choose(Candidate(HEAD, scores(38)), VALUES, log_softmax(scores(30)), LABELS, [1.0])
     assert (chosen.accuracy_without, chosen.accuracy_with) == (0.75, 0.95)
     assert chosen.weight == 1.0
     assert chosen.biases is not None
@@ -30,7 +30,7 @@ def test_a_better_decision_is_kept_with_both_accuracies() -> None:
 
 def test_a_worse_decision_is_dropped_and_both_accuracies_are_told() -> None:
     """The card says what was tried; the skill stays as it was."""
-    chosen = choose([Candidate(HEAD, scores(20))], VALUES, log_softmax(scores(30)), LABELS, [1.0])
+    chosen = choose(Candidate(HEAD, scores(20)), VALUES, log_softmax(scores(30)), LABELS, [1.0])
     assert (chosen.weight, chosen.biases) == (0.0, None)
     assert (chosen.accuracy_without, chosen.accuracy_with) == (0.75, 0.5)
 
@@ -40,21 +40,23 @@ def test_fused_decisions_never_answer_worse_than_those_without() -> None:
     without = log_softmax(scores(30))
     for right in range(0, 41, 4):
         chosen = choose(
-            [Candidate(HEAD, scores(right))], VALUES, without, LABELS, [0.25, 0.5, 0.75, 1.0]
+            Candidate(HEAD, scores(right)), VALUES, without, LABELS, [0.25, 0.5, 0.75, 1.0]
         )
         kept = chosen.accuracy_with if chosen.biases else chosen.accuracy_without
         assert kept >= accuracy(without, LABELS)
 
 
-def test_the_log_loss_chooses_head_and_weight() -> None:
-    """Of two heads the better one; of equally right answers the surer ones."""
-    weak, strong = Candidate(HEAD, scores(32)), Candidate(HEAD, scores(39))
-    without = log_softmax(scores(30))
-    both = choose([weak, strong], VALUES, without, LABELS, [1.0])
-    alone = choose([strong], VALUES, without, LABELS, [1.0])
-    assert both.accuracy_with == alone.accuracy_with == 0.975
+def test_the_log_loss_chooses_the_weight() -> None:
+    """Of as many right answers the surer ones; a better decision gets more weight."""
     surer = Candidate(HEAD, scores(40, margin=6.0))
-    assert choose([surer], VALUES, log_softmax(scores(40)), LABELS, [1.0]).biases is not None
+    assert choose(surer, VALUES, log_softmax(scores(40)), LABELS, [1.0]).biases is not None
+    weights = [0.25, 0.5, 0.75, 1.0]
+    without = log_softmax(scores(30))
+    weak, strong = (
+        choose(Candidate(HEAD, scores(right)), VALUES, without, LABELS, weights).weight
+        for right in (31, 40)
+    )
+    assert weak <= strong == 1.0
 
 
 def test_a_pool_of_weight_nought_and_one_is_one_of_the_two() -> None:

@@ -111,13 +111,6 @@ def test_patience_ends_training_and_the_best_epoch_is_kept() -> None:
     assert short.images <= long.images
 
 
-def test_rows_seen_last_are_told_with_their_latents() -> None:
-    """All of them in a training of whole epochs, and a part in less than one."""
-    assert run(ANNEALED).rows.tolist() == list(range(40))
-    part = run(dataclasses.replace(ANNEALED, images=20))
-    assert len(part.rows) == len(part.recent) == 20
-
-
 def test_smooth_latents_are_nearly_exact_and_have_a_slope_everywhere() -> None:
     """Silent channels are exactly 0, where a square root has none."""
     reference = tiny_backbone().reference

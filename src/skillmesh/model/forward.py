@@ -112,7 +112,7 @@ class ForwardPass:
 
     def _net(self) -> nn.Module:
         if getattr(self.net, "reentrant", False):
-            return cast(nn.Module, self.net)
+            return self.net
         if not hasattr(self._mine, "net"):
             self._mine.net = own_modules(self.net)
         return cast("nn.Module", self._mine.net)

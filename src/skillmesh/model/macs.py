@@ -29,7 +29,7 @@ def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | Non
     """
     with MacCounter(formulas) as counter:
         work()
-    return counter.macs
+    return int(counter.macs)
 
 
 def macs_per_image(net: nn.Module, size: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,28 +29,28 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Trained:
     """What training one task's biases gave.
 
     Attributes:
         values: (B,) float32 biases in the paper's units, not yet encoded.
-        heads: those that were fitted on top of them.
+        head: fitted on top of them.
         macs: multiply-accumulates of all of it.
     """
 
     values: np.ndarray
-    heads: tuple[Candidate, ...]
+    head: Candidate
     macs: int
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The best candidate, and whether it helps.
+    """Whether biases help, and with which weight.
 
     Attributes:
-        weight: share of its decision in the whole one; 0 if it does not help.
+        weight: share of their decision in the whole one; 0 if they do not help.
         accuracy_without: on the validation images, fraction of 1.
-        accuracy_with: the same with the best candidate at its best weight, helpful or not.
+        accuracy_with: the same with biases at their best weight, helpful or not.
         biases: for the skill; None if they do not help.
     """
 
@@ -61,37 +61,33 @@ class Chosen:
 
 
 def choose(
-    candidates: Iterable[Candidate],
+    candidate: Candidate,
     values: tuple[np.ndarray, np.ndarray | None],
     without: np.ndarray,
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Take the head and weight of least log loss; keep them if more answers are right.
+    """Take the weight of least log loss; keep the biases if more answers are right.
 
     Log loss chooses because it is much less noisy than the share of right answers among a hundred
-    images; where as many are right, the lower log loss decides. Heads are judged as rounded as
-    they travel.
+    images; where as many are right, the lower log loss decides. The head is judged as rounded as
+    it travels.
 
     Args:
-        candidates: at least one.
+        candidate: the head.
         values: encoded biases and their scales.
         without: (V, C) log posteriors without biases, given the task.
         labels: (V,) int64.
         weights: shares to try, each above 0.
     """
-    best_loss, best_weight, best_fused, best = np.inf, 0.0, without, None
-    for candidate in candidates:
-        biases = SkillBiases.of(*values, candidate.head)
-        posteriors = log_softmax(biases.head().logits(candidate.features))
-        for weight in weights:
-            fused = fuse(without, posteriors, weight)
-            loss = log_loss(fused, labels)
-            if loss < best_loss:
-                best_loss, best_weight, best_fused, best = loss, weight, fused, biases
-    before, after = accuracy(without, labels), accuracy(best_fused, labels)
-    helps = after > before or (after == before and best_loss < log_loss(without, labels))
-    return Chosen(best_weight if helps else 0.0, before, after, best if helps else None)
+    biases = SkillBiases.of(*values, candidate.head)
+    posteriors = log_softmax(biases.head().logits(candidate.features))
+    pools = [(fuse(without, posteriors, weight), weight) for weight in weights]
+    fused, weight = min(pools, key=lambda pool: log_loss(pool[0], labels))
+    before, after = accuracy(without, labels), accuracy(fused, labels)
+    better = log_loss(fused, labels) < log_loss(without, labels)
+    helps = after > before or (after == before and better)
+    return Chosen(weight if helps else 0.0, before, after, biases if helps else None)
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:

@@ -17,8 +17,6 @@ import numpy as np
 import torch
 
 from skillmesh.mapping.fusion import WEIGHTS
-from skillmesh.mapping.moments import HEAD_TEMPERATURE
-from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.model.bias_bytes import Kind, encode_biases
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
@@ -26,9 +24,8 @@ from skillmesh.model.head import Head
 from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
 from skillmesh.model.lanes import Lanes
-from skillmesh.model.macs import count_macs
 from skillmesh.packet.bias_card import BiasCard
-from skillmesh.training.bias_choice import Candidate, Candidates, choose
+from skillmesh.training.bias_choice import Candidate, Trained, choose
 from skillmesh.training.bias_latents import TapLatents
 from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases, plan_layers
 from skillmesh.training.bias_training import PIECE, BiasTrainer, TrainedBiases, TrainingRows
@@ -119,14 +116,14 @@ def learn_biases(
     sizes = TaskCosts(task.backbone.macs_per_image, bb.costs, *counts)
     plan = plan_biases(options, sizes)
 
-    def train() -> Candidates:
+    def train() -> Trained:
         return _train(task, plan, bb, progress, head2toe=options.head2toe)
 
     found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
     encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
     weights = WEIGHTS if task.method == "moments" else (1.0,)
     values = encoded.values, encoded.scales
-    chosen = choose(found.heads, values, task.without, task.validation_labels, weights)
+    chosen = choose(found.head, values, task.without, task.validation_labels, weights)
     card = BiasCard(
         choice=options.layers,
         first_layer=bb.layout.first,
@@ -149,7 +146,7 @@ def _train(
     progress: Progress | None,
     *,
     head2toe: bool,
-) -> Candidates:
+) -> Trained:
     """All that runs the network."""
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
@@ -159,9 +156,13 @@ def _train(
         trainer = BiasTrainer(bb, reads.smooth, task.start, plan, task.seed)
         trained = trainer.train(train, validation, progress)
         finish = _Finish(task, bb, trained)
-        heads = finish.head2toe(train, validation) if head2toe else finish.heads(reads, validation)
+        candidate = (
+            finish.head2toe(train, validation)
+            if head2toe
+            else finish.trained_head(reads, validation)
+        )
         macs = finish.macs + train.kept.macs + validation.kept.macs
-    return Candidates(trained.values, tuple(heads), macs)
+    return Trained(trained.values, candidate, macs)
 
 
 def _keep(stack: ExitStack, bb: BeneficialBiases, images: Sequence[ImageRef]) -> KeptActivations:
@@ -184,19 +185,13 @@ class _Finish:
         self.values = encoded.decode(bb.layout, bb.deviations)
         self.macs = trained.macs
 
-    def heads(self, reads: TapLatents, validation: TrainingRows) -> list[Candidate]:
-        """The head that was trained, and with `moments` one in closed form."""
-        features = self._through(
-            lambda kept: reads.exact(self.bb.suffix(kept, self.values)), validation
-        )
-        found = [Candidate(self.trained.head, features)]
-        labels = self.task.train_labels[self.trained.rows]
-        n_classes = len(self.trained.head.bias)
-        if self.task.base == "multi" and len(np.unique(labels)) == n_classes:
-            found.append(Candidate(self._ridge_head(labels, n_classes), features))
-        return found
+    def trained_head(self, reads: TapLatents, validation: TrainingRows) -> Candidate:
+        """The head that was trained together with the biases."""
+        bb, values = self.bb, self.values
+        features = self._through(lambda kept: reads.exact(bb.suffix(kept, values)), validation)
+        return Candidate(self.trained.head, features)
 
-    def head2toe(self, train: TrainingRows, validation: TrainingRows) -> list[Candidate]:
+    def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
         """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
         toe = Head2Toe(self.bb, self.values, choose_maps(self.bb.layout, self.values))
         parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
@@ -204,20 +199,7 @@ class _Finish:
         n_classes = len(self.trained.head.bias)
         fitted = fit_head(parts[0], labels[0], parts[1], labels[1], n_classes, seed=self.task.seed)
         self.macs += fitted.macs
-        return [Candidate(fitted.head, parts[1])]
-
-    def _ridge_head(self, labels: np.ndarray, n_classes: int) -> Head:
-        """On the latents that training saw last: the biases hardly moved since, and it is free."""
-        found: list[Head] = []
-
-        def fit() -> None:
-            weight, centre, at = fit_ridge(self.trained.recent, labels, n_classes)
-            bias = (at - weight @ centre) / HEAD_TEMPERATURE
-            scaled = (weight / HEAD_TEMPERATURE).astype(np.float32)
-            found.append(Head(scaled, bias.astype(np.float32)))
-
-        self.macs += count_macs(fit)
-        return found[0]
+        return Candidate(fitted.head, parts[1])
 
     def _through(
         self, work: Callable[[tuple[torch.Tensor, ...]], torch.Tensor], split: TrainingRows

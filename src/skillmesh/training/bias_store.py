@@ -12,7 +12,7 @@ import numpy as np
 
 from skillmesh.data.latent_cache import LatentCache, image_digests, split_key
 from skillmesh.model.head import Head
-from skillmesh.training.bias_choice import Candidate, Candidates
+from skillmesh.training.bias_choice import Candidate, Trained
 
 if TYPE_CHECKING:
     from skillmesh.training.bias_learning import BiasTask
@@ -23,7 +23,7 @@ _VERSION = 1
 
 
 class BiasStore:
-    """A cache of `Candidates`, named by everything that they depend on.
+    """A cache of `Trained`, named by everything that they depend on.
 
     For experiments, which learn the same task again and again; an agent that learns trains.
 
@@ -35,27 +35,25 @@ class BiasStore:
         self._cache = cache
 
     def fetch(
-        self, task: BiasTask, plan: BiasPlan, head2toe: bool, train: Callable[[], Candidates]
-    ) -> Candidates:
+        self, task: BiasTask, plan: BiasPlan, head2toe: bool, train: Callable[[], Trained]
+    ) -> Trained:
         """What was trained before with the same arguments, or what `train` gives now."""
         key = self._key(task, plan, head2toe)
         stored = self._cache.get(key)
         if stored is not None:
-            count, macs = (int(number) for number in stored["counts"])
-            heads = tuple(
-                Candidate(Head(stored[f"weight.{i}"], stored[f"bias.{i}"]), stored[f"features.{i}"])
-                for i in range(count)
-            )
-            return Candidates(stored["values"], heads, macs)
-        found = train()
-        arrays = {"values": found.values}
-        arrays["counts"] = np.array([len(found.heads), found.macs], dtype=np.int64)
-        for i, candidate in enumerate(found.heads):
-            arrays[f"weight.{i}"] = candidate.head.weight
-            arrays[f"bias.{i}"] = candidate.head.bias
-            arrays[f"features.{i}"] = candidate.features
+            head = Head(stored["weight"], stored["bias"])
+            found = Candidate(head, stored["features"])
+            return Trained(stored["values"], found, int(stored["macs"][0]))
+        made = train()
+        arrays = {
+            "values": made.values,
+            "weight": made.head.head.weight,
+            "bias": made.head.head.bias,
+            "features": made.head.features,
+            "macs": np.array([made.macs], dtype=np.int64),
+        }
         self._cache.put(key, arrays)
-        return found
+        return made
 
     @staticmethod
     def _key(task: BiasTask, plan: BiasPlan, head2toe: bool) -> str:

@@ -74,16 +74,12 @@ class TrainedBiases:
         head: trained together with them.
         images: training images that were stepped over, repeats counted.
         macs: multiply-accumulates of passes through the biased part of the network.
-        rows: (M,) int64 rows of the training images seen.
-        recent: (M, D) float32 latents of each as it was seen last.
     """
 
     values: np.ndarray
     head: Head
     images: int
     macs: int
-    rows: np.ndarray
-    recent: np.ndarray
 
 
 @dataclass
@@ -99,15 +95,6 @@ class _State:
 
     def copy(self) -> _State:
         return _State(*(parameter.detach().clone() for parameter in self.parameters()))
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """Gradients of one piece of a batch; `loss` is summed over its images."""
-
-    loss: float
-    gradients: tuple[torch.Tensor, ...]
-    latents: torch.Tensor
 
 
 class BiasTrainer:
@@ -149,14 +136,11 @@ class BiasTrainer:
             validation: looked at after every epoch where the plan has patience.
             progress: called with (images stepped over, images planned).
         """
-        recent = np.zeros((len(train), self._state.weight.shape[1]), dtype=np.float32)
-        seen = np.zeros(len(train), dtype=bool)
         best, best_score, waited, done = self._state.copy(), -1.0, 0, 0
         with ExitStack() as stack:
             lanes = stack.enter_context(Lanes()) if self._bb.device.type == "cpu" else None
             for rows, ends_epoch in self._batches(len(train)):
-                recent[rows] = self._step(train, rows, self._rate_share(done), lanes)
-                seen[rows] = True
+                self._step(train, rows, self._rate_share(done), lanes)
                 done += len(rows)
                 if progress is not None:
                     progress(done, self._plan.images)
@@ -169,14 +153,11 @@ class BiasTrainer:
                 if waited >= self._plan.patience:
                     break
         chosen = self._state.copy() if best_score < 0 else best
-        rows = np.flatnonzero(seen)
         return TrainedBiases(
             (chosen.scaled * self._deviations).cpu().numpy(),
             Head(chosen.weight.cpu().numpy(), chosen.bias.cpu().numpy()),
             done,
             self.macs,
-            rows,
-            recent[rows],
         )
 
     def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
@@ -200,30 +181,29 @@ class BiasTrainer:
 
     def _step(
         self, train: TrainingRows, rows: np.ndarray, share: float, lanes: Lanes | None
-    ) -> np.ndarray:
-        """One step of Adam; the latents that it saw."""
+    ) -> None:
+        """One step of Adam, at a share of the highest rates."""
         pieces = self._pieces(rows, lanes)
         jobs = (
-            partial(self._gradient, train.kept.rows(part), train.labels[part]) for part in pieces
+            partial(self._gradients, train.kept.rows(part), train.labels[part]) for part in pieces
         )
         found = list(lanes.run(jobs) if lanes else (job() for job in jobs))
         rates = (self._plan.bias_rate, self._plan.head_rate, self._plan.head_rate)
         for index, (optimizer, rate) in enumerate(zip(self._optimizers, rates, strict=True)):
-            total = torch.stack([piece.gradients[index] for piece in found]).sum(0)
+            total = torch.stack([gradients[index] for gradients in found]).sum(0)
             optimizer.step(total / len(rows), share * rate)
         costs = self._bb.costs
         self.macs += len(rows) * (costs.forward + costs.backward)
-        return torch.cat([piece.latents for piece in found]).cpu().numpy()
 
-    def _gradient(self, kept: Tensors, labels: np.ndarray) -> _Piece:
+    def _gradients(self, kept: Tensors, labels: np.ndarray) -> Tensors:
+        """Of the cross-entropy, summed over the images."""
         state = self._state
         with torch.enable_grad():
             latents = self._reads(self._bb.suffix(kept, state.scaled * self._deviations))
             target = torch.from_numpy(labels).to(latents.device)
             logits = latents @ state.weight.T + state.bias
             loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
-            gradients = torch.autograd.grad(loss, state.parameters())
-        return _Piece(float(loss.detach()), gradients, latents.detach())
+            return torch.autograd.grad(loss, state.parameters())
 
     def _accuracy(self, split: TrainingRows, lanes: Lanes | None) -> float:
         """Share of right answers of head and biases as they are."""
