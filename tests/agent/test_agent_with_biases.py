@@ -35,6 +35,19 @@ def test_skills_with_and_without_biases_live_in_one_bank(
     assert decode(teacher.read(found.skill_id)).skill.card.biases == found.biases
 
 
+def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> None:
+    """Its last pass over the training images counts; the head is the only new thing."""
+    agent = Agent(tmp_path / "home")
+    found = agent.learn(warm, method="bb-h2t", bb="last:2", bb_passes=5)
+    assert found.method == "maha"
+    assert found.biases is not None
+    assert found.biases.features == "head2toe"
+    assert 0 < found.biases.passes <= 4.1
+    answers = Agent(tmp_path / "home", mapper="bb-h2t").predict_many(warm)
+    right = [Path(p.image).parent.name == p.class_name for p in answers.predictions]
+    assert np.mean(right) > 0.9
+
+
 def test_evaluate_counts_biases_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """`backbone_passes` within the budget; a second run trains nothing and says the same."""
     folder = tmp_path / "tasks"

@@ -14,6 +14,7 @@ from skillmesh.agent.student import Decisions
 from skillmesh.mapping.fusion import log_softmax
 from skillmesh.model.backbone import Backbone
 from skillmesh.model.head import Head
+from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.packet.bias_tensors import SkillBiases
 from skillmesh.packet.skill import Skill
@@ -120,6 +121,33 @@ def test_late_biases_keep_activations_and_cost_the_suffix_only(backbone: Backbon
         backbone, {"b": skill_of("last:1", "multi", 2), "a": skill_of("all", "last", 1)}
     )
     assert both.network.costs.prefix == 0
+
+
+def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
+    """Beside tasks whose biases begin earlier or later; a head of another width says nothing."""
+    bb = biased(backbone, "last:1")
+    values = torch.from_numpy(values_of("last:1", 5))
+    toe = Head2Toe(bb, values, choose_maps(bb.layout, values))
+    features = toe.features(pictures(N)).numpy()
+    skills = {
+        "a": skill_of("all", "last", 1),
+        "h": skill_of("last:1", "head2toe", 5, width=features.shape[1]),
+        "w": skill_of("last:1", "head2toe", 5, width=11),
+    }
+    second = SecondPass(backbone, skills)
+    _, kept = second.first(pictures(N))
+    pairs = [(i, i % 3) for i in range(N)]
+    first, toes, wrong = second.opinions(
+        decisions(("a", "h", "w")),
+        pairs,
+        lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
+    )
+    assert np.isfinite(first.posteriors).all()
+    biases = skills["h"].biases()
+    assert biases is not None
+    expected = log_softmax(biases.head().logits(features[toes.rows]))
+    np.testing.assert_allclose(toes.posteriors, expected, atol=1e-4)
+    assert np.isnan(wrong.posteriors).all()
 
 
 def test_biases_that_do_not_fit_the_network_are_left_aside(backbone: Backbone) -> None:
