@@ -8,8 +8,8 @@ import pytest
 
 from skillmesh.errors import UsageError
 from skillmesh.model.biases import PassCosts
-from skillmesh.training.bias_plan import AUTO_STEPS, TaskCosts, plan_biases
-from skillmesh.training.heads import BATCH_SIZE, MAX_EPOCHS, PATIENCE
+from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
+from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
 from skillmesh.training.variants import BiasOptions
 
 MOBILE = PassCosts(prefix=0, forward=98, backward=94)
@@ -61,7 +61,7 @@ def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
 def test_auto_stops_early_on_large_tasks() -> None:
     """Thousands of steps are enough, however many images there are."""
     task = TaskCosts(102, MOBILE, 54_000, 6_000)
-    assert plan_biases(BiasOptions("auto"), task).images == AUTO_STEPS * BATCH_SIZE
+    assert plan_biases(BiasOptions("auto"), task).images == AUTO_STEPS * AUTO_BATCH_SIZE
 
 
 def test_the_papers_plan_is_the_papers() -> None:

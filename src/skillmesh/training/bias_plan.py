@@ -13,7 +13,10 @@ from skillmesh.training.variants import DEFAULT_PASSES, BiasOptions
 
 BIAS_RATE = 1e-2
 """Adam's rate on biases, which are trained in units of the following batch norm's deviation."""
-AUTO_STEPS = 2_000
+AUTO_BATCH_SIZE = 16
+"""Twice as many steps at the same cost: log loss 0.674 on the validation images of a task (trash)
+where batches of 32 gave 0.689."""
+AUTO_STEPS = 4_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
 
 
@@ -101,15 +104,17 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
     passes = options.passes or (DEFAULT_PASSES if auto else None)
     images = task.train * MAX_EPOCHS
     if auto:
-        images = min(images, AUTO_STEPS * BATCH_SIZE)
+        images = min(images, AUTO_STEPS * AUTO_BATCH_SIZE)
     if passes is not None:
         affordable = task.affordable_images(
             passes, epochs_validated=not auto, ends_with_train=options.head2toe
         )
         images = min(images, affordable)
-    if images < min(task.train, BATCH_SIZE):
+    if images < min(task.train, AUTO_BATCH_SIZE):
         raise UsageError(
             f"expected a larger budget than {passes:g} forward passes: nothing of it is left for "
             "the biases' training; raise --bb-passes"
         )
-    return BiasPlan(plan_layers(options), images, None if auto else PATIENCE)
+    if auto:
+        return BiasPlan(plan_layers(options), images, None, AUTO_BATCH_SIZE)
+    return BiasPlan(plan_layers(options), images, PATIENCE)

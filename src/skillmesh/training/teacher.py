@@ -12,7 +12,7 @@ import numpy as np
 from skillmesh.packet.card import Card
 from skillmesh.packet.skill import Skill
 from skillmesh.training.methods import Fitted, fit_method
-from skillmesh.training.within import linear_head, log_within
+from skillmesh.training.within import log_within, start_head
 from skillmesh.version import __version__
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _learn_biases(
         images=lab.images,
         train_labels=train.labels,
         validation_labels=validation.labels,
-        start=linear_head(fitted, lesson.method),
+        start=start_head(fitted, lesson.method, train),
         without=log_within(fitted, lesson.method, validation.latents),
         seed=lesson.seed,
     )

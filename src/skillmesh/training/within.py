@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.mapping.fusion import log_softmax
-from skillmesh.mapping.moments import HEAD_TEMPERATURE, MomentsAnchor, MomentsMapper
-from skillmesh.mapping.quantise import dequantise_rows
+from skillmesh.mapping.moments import HEAD_TEMPERATURE, MomentsMapper
+from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.model.head import Head
 
 if TYPE_CHECKING:
     from skillmesh.model.backbone import Latents
+    from skillmesh.training.embedding import LabelledLatents
     from skillmesh.training.methods import Fitted
+
+START_RIDGE = 3.0
+"""Penalty of the head that biases begin with. Log loss on the validation images of two tasks (trash,
+oracle bones) with biases: 0.674 and 0.485, with a penalty of 1 it is 0.697 and 0.475."""
 
 
 def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
@@ -34,12 +39,22 @@ def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
     return log_softmax(fitted.head.logits(latents.last))
 
 
-def linear_head(fitted: Fitted, method: str) -> Head:
-    """The linear part of that decision, in the unit of log posteriors."""
-    if fitted.head is not None and method != "moments":
+def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
+    """The linear head that training with biases begins with, in the unit of log posteriors.
+
+    A trained head as it is. With `moments` a closed-form one, more timid than the skill's: where
+    the head knows the training images by heart already, biases have nothing to learn from.
+
+    Args:
+        fitted: of the task.
+        method: of the skill.
+        train: latents and labels of the training images.
+    """
+    if method != "moments" and fitted.head is not None:
         return fitted.head
-    anchor = fitted.anchors[method]
-    assert isinstance(anchor, MomentsAnchor)
-    weight = dequantise_rows(anchor.head, anchor.head_scales) / HEAD_TEMPERATURE
-    bias = anchor.head_bias / HEAD_TEMPERATURE
-    return Head(weight.astype(np.float32), bias.astype(np.float32))
+    n_classes = fitted.anchors[method].n_classes
+    weight, centre, values = fit_ridge(
+        train.latents.multi, train.labels, n_classes, ridge=START_RIDGE
+    )
+    bias = (values - weight @ centre) / HEAD_TEMPERATURE
+    return Head((weight / HEAD_TEMPERATURE).astype(np.float32), bias.astype(np.float32))
