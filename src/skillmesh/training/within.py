@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 START_RIDGE = 3.0
 """Penalty of the head that biases begin with. The log loss on the validation images of two tasks
-(trash, oracle bones) is then 0.674 and 0.485 with biases; from a penalty of 1 on, 0.697 and 0.475."""
+(trash, oracle bones) with biases is then 0.674 and 0.485; with a penalty of 1, 0.697 and 0.475."""
 
 
 def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
