@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from skillmesh.data.images import ImageRef, decode_pixels
+from skillmesh.data.loader import read_batch
+from skillmesh.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from skillmesh.data.images import ImageRef
     from skillmesh.data.tasks import Split
     from skillmesh.training.embedding import Embedded
 
@@ -50,7 +52,7 @@ def decode_rows(images: Sequence[ImageRef], rows: np.ndarray, size: int) -> torc
     Raises:
         DataError: one cannot be read any more.
     """
-    pixels = np.stack(
-        [decode_pixels(images[int(row)].read(), size, source=images[int(row)]) for row in rows]
-    )
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    batch = read_batch([images[int(row)] for row in rows], range(len(rows)), size)
+    if batch.failed:
+        raise DataError(batch.failed[0][1])
+    return batch.images
