@@ -1,38 +1,33 @@
-"""The tables of docs/results/biases.md: `python -m benchmarks.bench_biases --tasks DIR --out DIR`.
+"""Measures beneficial biases, for docs/results/biases.md.
 
-Every cell is one `evaluate` of one task (or, with `--whole`, of all of them together) and one JSON
-file; what is there already is not measured again, and what a killed cell had trained is in the
-home's cache. `--print` writes the tables from what is there.
+    python -m benchmarks.bench_biases --tasks DIR --out DIR --home HOME --backbone ALIAS
+
+Every measurement is one `evaluate` and one line of `OUT/results.jsonl`. A measurement whose line is
+there is not made again; one that was killed begins anew, with the latents and the trained biases
+that the home's cache has. `--show` prints the two tables from the lines that are there.
+
+With `--train-images` and `--validation-images` a smaller copy of each task lies in
+`OUT/tasks-*`: the first images of every class, and all test images.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TEN = (
-    "traffic_signs",
-    "playing_cards",
-    "cifar10",
-    "facial_expression_web",
-    "oracle_bone_script",
-    "trash",
-    "satellite_rsscn7",
-    "brain_tumor_mri",
-    "white_blood_cells",
-    "asl_fingerspelling",
+    *("traffic_signs", "playing_cards", "cifar10", "facial_expression_web", "oracle_bone_script"),
+    *("trash", "satellite_rsscn7", "brain_tumor_mri", "white_blood_cells", "asl_fingerspelling"),
 )
-CHOICES = ("none", "auto", "half", "last:10", "all")
-"""Of layers, the cheapest first."""
-METHODS = ("moments", "maha")
-WHOLE = (
-    *("gmmc", "maha", "gmmc+bb", "maha+bb", "bb-h2t"),
-    *("moments", "moments+bb", "moments+bb-last", "maha+bb-last"),
-)
+"""Tasks on which frozen latents leave something to gain."""
+FEWEST = 4
+"""Images of a class that a smaller copy has at least."""
 
 
 @dataclass(frozen=True)
@@ -40,140 +35,147 @@ class Cell:
     """One measurement.
 
     Attributes:
-        tasks: names of the tasks.
+        task: its name; `whole` for all of them in one bank.
         method: task mapper or variant.
         bb: layers, or None for what the variant says.
     """
 
-    tasks: tuple[str, ...]
+    task: str
     method: str
     bb: str | None
 
     @property
-    def file(self) -> str:
-        """Name of its JSON file."""
-        what = self.tasks[0] if len(self.tasks) == 1 else f"whole-{len(self.tasks)}"
-        return f"{what}-{self.method}-{self.bb or 'default'}.json".replace(":", "")
+    def key(self) -> str:
+        """As it is called in the file."""
+        return f"{self.task} {self.method} {self.bb or 'default'}"
 
 
-def cells(tasks: Sequence[str], whole: bool, paper: bool) -> Iterator[Cell]:
-    """Task by task, or the tables of all tasks together.
+def cells(tasks: Sequence[str], only: str) -> Iterator[Cell]:
+    """What is to be measured, what matters most first.
 
     Args:
         tasks: names.
-        whole: all tasks in one bank.
-        paper: the variants of the paper with biases on all layers instead of `auto`.
+        only: `tasks` for one bank per task, `whole` for one of all, or `both`.
     """
+    alone, whole = only != "whole", only != "tasks"
+    if alone:
+        yield from (Cell(t, "moments", bb) for bb in ("none", "auto") for t in tasks)
     if whole:
-        for method in WHOLE:
-            given = "all" if paper and ("+bb" in method or "h2t" in method) else None
-            yield Cell(tuple(tasks), method, None if method.endswith("-last") else given)
-        return
-    for task in tasks:
-        for method in METHODS:
-            for bb in CHOICES:
-                yield Cell((task,), method, bb)
-
-
-def measure(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:
-    """The document of `skillmesh evaluate` for one cell."""
-    from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
-
-    return run_evaluate(
-        EvaluateOptions(
-            options.tasks,
-            only=cell.tasks,
-            method=cell.method,
-            bb=cell.bb,
-            backbone=options.backbone,
-            home=options.home,
-        )
-    )
-
-
-def first_table(documents: Mapping[Cell, Mapping[str, Any]]) -> str:
-    """Oracle accuracy, passes, bytes and seconds, task by task."""
-    lines = []
-    for method in METHODS:
-        lines += [f"\n{method}\n", "| task | " + " | ".join(CHOICES) + " |"]
-        lines.append("|---" * (len(CHOICES) + 1) + "|")
-        sums: dict[str, list[tuple[float, float, float, float]]] = {bb: [] for bb in CHOICES}
-        for task in dict.fromkeys(c.tasks[0] for c in documents if len(c.tasks) == 1):
-            row = [task]
-            for bb in CHOICES:
-                found = documents.get(Cell((task,), method, bb))
-                if found is None:
-                    row.append("")
-                    continue
-                entry = found["tasks"][0]
-                passes, wall_s = found["cost"]["backbone_passes"], found["wall_s"]["learn"]
-                figures = (entry["oracle"], passes, entry["skill_bytes"], wall_s)
-                sums[bb].append(figures)
-                row.append(_figures(*figures))
-            lines.append("| " + " | ".join(row) + " |")
-        means = [
-            _figures(*(sum(column) / len(column) for column in zip(*sums[bb], strict=True)))
-            if sums[bb]
-            else ""
-            for bb in CHOICES
-        ]
-        lines.append("| mean | " + " | ".join(means) + " |")
-    return "\n".join(lines)
-
-
-def _figures(oracle: float, passes: float, size_bytes: float, wall_s: float) -> str:
-    return f"{100 * oracle:.1f} ({passes:.1f}, {size_bytes / 1000:.0f} KB, {wall_s:.0f} s)"
-
-
-def second_table(documents: Mapping[Cell, Mapping[str, Any]]) -> str:
-    """Mapper, oracle, final and direct of the variants, all tasks in one bank."""
-    lines = ["| variant | mapper | oracle | final | direct | passes | KB per skill |"]
-    lines.append("|---" * 7 + "|")
-    for cell, document in documents.items():
-        if len(cell.tasks) == 1:
-            continue
-        mean = document["mean"]
-        shares = [mean[key] for key in ("mapper", "oracle", "final", "direct")]
-        shown = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
-        passes = f"{document['cost']['backbone_passes']:.2f}"
-        name = cell.method + (f" ({cell.bb})" if cell.bb else "")
-        kilobytes = f"{mean['skill_bytes'] / 1000:.0f}"
-        lines.append("| " + " | ".join([name, *shown, passes, kilobytes]) + " |")
-    return "\n".join(lines)
+        yield from (Cell("whole", m, None) for m in ("moments", "moments+bb", "maha", "gmmc"))
+    if alone:
+        yield from (Cell(t, "moments", bb) for bb in ("all", "half", "last:10") for t in tasks)
+        yield from (Cell(t, "maha", bb) for bb in ("none", "auto", "all") for t in tasks)
+    if whole:
+        for method in ("maha+bb", "gmmc+bb", "moments+bb-last", "maha+bb-last", "bb-h2t"):
+            yield Cell("whole", method, None)
+        yield from (Cell("whole", method, "all") for method in ("gmmc+bb", "maha+bb", "bb-h2t"))
+    if alone:
+        yield from (Cell(t, "maha", bb) for bb in ("half", "last:10") for t in tasks)
 
 
 def main() -> None:
     """Measure what is missing, or print what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=Path, required=True, help="folder of tasks")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the JSON files")
-    parser.add_argument("--only", help="comma-separated names; the ten of the issue by default")
-    parser.add_argument("--every", action="store_true", help="all tasks of the folder")
-    parser.add_argument("--whole", action="store_true", help="all tasks in one bank")
-    parser.add_argument("--paper", action="store_true", help="with --whole: biases on all layers")
-    parser.add_argument("--print", action="store_true", dest="show", help="tables, no measuring")
-    parser.add_argument("--backbone")
-    parser.add_argument("--home", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--home", type=Path, help="agent's home, with a cache")
+    parser.add_argument("--backbone", help="its alias in the home")
+    parser.add_argument("--names", help="comma-separated tasks, or `every`; default ten")
+    parser.add_argument("--measure", choices=("both", "tasks", "whole"), default="both")
+    parser.add_argument("--train-images", type=int, help="about so many per task, evenly")
+    parser.add_argument("--validation-images", type=int, help="likewise")
+    parser.add_argument("--show", action="store_true", help="print the tables, measure nothing")
     options = parser.parse_args()
-    names: Sequence[str] = options.only.split(",") if options.only else TEN
-    if options.every:
-        from skillmesh.data.tasks import find_tasks, task_name
-
-        names = [task_name(path) for path in find_tasks(options.tasks)]
-    documents: dict[Cell, dict[str, Any]] = {}
     options.out.mkdir(parents=True, exist_ok=True)
-    for cell in cells(names, options.whole, options.paper):
-        path = options.out / cell.file
-        if path.exists():
-            documents[cell] = json.loads(path.read_text())
-        elif not options.show:
-            documents[cell] = measure(cell, options)
-            # By rename: a killed run leaves no half of a cell.
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(documents[cell]))
-            part.replace(path)
-            print(f"{cell.file}: {documents[cell]['mean']['oracle']:.4f}", flush=True)
-    print(second_table(documents) if options.whole else first_table(documents))
+    file = options.out / "results.jsonl"
+    if options.show:
+        from benchmarks.biases_tables import tables
+
+        print(tables(read_lines(file)))
+        return
+    names = _names(options)
+    folder = _smaller(options, names)
+    done = {line["key"] for line in read_lines(file)}
+    for cell in cells(names, options.measure):
+        if cell.key in done:
+            continue
+        line = measure(cell, folder, names, options)
+        with file.open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
+        print(f"{cell.key}: {100 * line['document']['mean']['oracle']:.1f}", flush=True)
+
+
+def measure(
+    cell: Cell, folder: Path, names: Sequence[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    """The line of one cell: what was measured, the document of `evaluate`, processor seconds."""
+    from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+
+    began_s = time.process_time()
+    document = run_evaluate(
+        EvaluateOptions(
+            folder,
+            only=names if cell.task == "whole" else (cell.task,),
+            method=cell.method,
+            bb=cell.bb,
+            backbone=options.backbone,
+            home=options.home,
+        )
+    )
+    what = {"key": cell.key, "task": cell.task, "method": cell.method, "bb": cell.bb or "default"}
+    return {**what, "cpu_s": round(time.process_time() - began_s, 1), "document": document}
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Lines of the results; one that a kill cut off does not count, and is cut off the file."""
+    if not file.exists():
+        return []
+    text = file.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        file.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _names(options: argparse.Namespace) -> Sequence[str]:
+    if options.names != "every":
+        return TEN if options.names is None else tuple(options.names.split(","))
+    from skillmesh.data.tasks import find_tasks, task_name
+
+    return [task_name(path) for path in find_tasks(options.tasks)]
+
+
+def _smaller(options: argparse.Namespace, names: Sequence[str]) -> Path:
+    """Folder of tasks with the wanted number of images; the given one where all are wanted."""
+    limits = (options.train_images, options.validation_images)
+    if limits == (None, None):
+        return Path(options.tasks)
+    from skillmesh.data.tasks import find_tasks, read_task
+
+    folder = Path(options.out) / "tasks-{}-{}".format(*(limit or "all" for limit in limits))
+    for path in find_tasks(options.tasks, names):
+        task = read_task(path, seed=0)
+        if (folder / task.name).exists():
+            continue
+        part = Path(options.out) / f"part-{task.name}"
+        shutil.rmtree(part, ignore_errors=True)
+        for split, name, limit in (
+            (task.train, "train", limits[0]),
+            (task.validation, "val", limits[1]),
+            (task.test, "test", None),
+        ):
+            counts = [0] * len(task.classes)
+            most = None if limit is None else max(FEWEST, limit // len(task.classes))
+            for image, label in zip(split.images, split.labels, strict=True):
+                counts[label] += 1
+                if most is None or counts[label] <= most:
+                    target = part / name / task.classes[label]
+                    target.mkdir(parents=True, exist_ok=True)
+                    ending = Path(image.member or image.path.name).suffix
+                    (target / f"{counts[label]:05d}{ending}").write_bytes(image.read())
+        folder.mkdir(exist_ok=True)
+        part.rename(folder / task.name)  # whole or not at all
+    return folder
 
 
 if __name__ == "__main__":

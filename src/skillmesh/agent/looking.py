@@ -14,7 +14,7 @@ import torch
 
 from skillmesh.agent.asking import Taught, answer_all, answer_within
 from skillmesh.agent.refining import refine, tasks_in_question
-from skillmesh.errors import DataError
+from skillmesh.data.questions import read_questions
 from skillmesh.model.backbone import Latents
 from skillmesh.model.lanes import Lanes
 from skillmesh.training.embedding import BATCH_SIZE, embed_questions
@@ -70,10 +70,7 @@ def look(
     Yields:
         Portions in the order of the questions.
     """
-    needed = second is not None and (
-        second.skill_ids if given is None else given in second.skill_ids
-    )
-    if second is None or not needed:
+    if second is None or not _is_needed(second, given):
         embedded = embed_questions(backbone, questions, progress=progress)
         kept = [int(i) for i in embedded.kept]
         failed = tuple(f"{questions[i].name}: {reason}" for i, reason in embedded.failed)
@@ -140,19 +137,12 @@ class _Passed:
 
 
 def _first_pass(size: int, second: SecondPass, questions: Sequence[Question]) -> _Passed:
-    pixels: list[np.ndarray] = []
-    names: list[str] = []
-    failed: list[str] = []
-    for question in questions:
-        try:
-            pixels.append(question.pixels(size))
-            names.append(question.name)
-        except DataError as error:
-            failed.append(f"{question.name}: {error}")
-    if not pixels:
-        return _Passed((), None, (), tuple(failed))
-    latents, kept = second.first(torch.from_numpy(np.stack(pixels)))
-    return _Passed(tuple(names), latents, kept, tuple(failed))
+    batch = read_questions(questions, range(len(questions)), size)
+    failed = tuple(f"{questions[i].name}: {reason}" for i, reason in batch.failed)
+    if not len(batch.indices):
+        return _Passed((), None, (), failed)
+    latents, kept = second.first(batch.images)
+    return _Passed(tuple(questions[i].name for i in batch.indices), latents, kept, failed)
 
 
 def predictions(

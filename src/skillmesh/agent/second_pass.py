@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Tensors = tuple[torch.Tensor, ...]
 KeptRows = Callable[[np.ndarray], Tensors]
 """Rows -> what the rest of the network needs of these images."""
-HEAD2TOE_SHARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +148,12 @@ class SecondPass:
         return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
 
     def _toes(self, skill: _Biased) -> Head2Toe:
+        """Maps are chosen in the skill's own layout, as they were for the head that reads them."""
         wide = self.network.layout
-        values = skill.layout.within(wide, skill.values)
-        share = HEAD2TOE_SHARE * skill.layout.total / wide.total
-        return Head2Toe(self.network, values, choose_maps(wide, values, fraction=share))
+        own = choose_maps(skill.layout, skill.values)
+        earlier = len(wide.chosen) - len(skill.layout.chosen)
+        choice = replace(own, channels=((),) * earlier + own.channels)
+        return Head2Toe(self.network, skill.layout.within(wide, skill.values), choice)
 
     def _latents(self, kind: str) -> TapLatents:
         return TapLatents(kind, self._backbone.reference, self._backbone.device)

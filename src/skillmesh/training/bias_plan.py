@@ -85,7 +85,8 @@ class TaskCosts:
 def plan_layers(options: BiasOptions) -> str:
     """The layers that will be biased: early layers are what a far task needs, so `auto` takes all.
 
-    On two tasks biases on the later half, at twice the epochs for the same cost, gained less.
+    Biases on the later half, at twice the epochs for the same cost: log loss on validation images
+    0.526 where all layers gave 0.475 (oracle bones), 0.689 where they gave 0.689 (trash).
     """
     return "all" if options.layers == "auto" else options.layers
 
