@@ -9,38 +9,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillmesh.agent.asking import Taught
+from skillmesh.agent.asking import Taught, taught_by
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
 from skillmesh.agent.learned import LearnResult
+from skillmesh.agent.lessons import gather, predecessor
 from skillmesh.agent.looking import look, predictions
 from skillmesh.agent.prediction import Answers, Prediction
 from skillmesh.agent.student import Student
 from skillmesh.bank.home import resolve_home
 from skillmesh.bank.store import Bank
-from skillmesh.data.names import closest
 from skillmesh.data.questions import Asked, find_questions
-from skillmesh.data.tasks import Task, check_failed, read_task
-from skillmesh.errors import DataError, UsageError
-from skillmesh.mapping.mapper import METHODS
+from skillmesh.data.tasks import read_task
+from skillmesh.errors import DataError
 from skillmesh.model.device import choose_device
 from skillmesh.model.registry import known_fingerprints, load_backbone
 from skillmesh.packet.signing import sign
 from skillmesh.sharing.admission import Admission
-from skillmesh.training.embedding import (
-    LabelledLatents,
-    embed_splits,
-    labelled,
-)
-from skillmesh.training.task_images import TaskImages
 from skillmesh.training.teacher import Author, Lab, Lesson, teach
-from skillmesh.training.variants import find_variant
+from skillmesh.training.variants import check_method, find_variant
 
 if TYPE_CHECKING:
     from skillmesh.agent.second_pass import SecondPass
     from skillmesh.bank.entry import BankEntry
     from skillmesh.model.backbone import Backbone
     from skillmesh.packet.skill import Skill
+    from skillmesh.training.embedding import LabelledLatents
 
 Progress = Callable[[int, int], None]
 
@@ -138,10 +132,10 @@ class Agent(Holder):
         variant = variant.with_biases(bb, bb_passes)
         others = tuple(check_method(other) for other in also)
         task = read_task(path, name=name, seed=seed)
-        predecessor = self._predecessor(task.name, replace)
+        replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
         if on_understood is not None:
             on_understood(task.summary())
-        (train, validation), images, failed = self._embed(task, progress)
+        material = gather(self.backbone, task, progress)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
@@ -149,14 +143,16 @@ class Agent(Holder):
             biases=variant.biases,
             also=others,
             seed=seed,
-            replaces=predecessor,
+            replaces=replaced,
             created=_now(),
             started_s=started_s,
-            cost_macs=self.backbone.macs_per_image * (len(train) + len(validation)),
+            cost_macs=self.backbone.macs_per_image * len(material),
             warnings=task.warnings,
         )
-        entry, skill = self.save(lesson, train, validation, Lab(images, progress))
-        return LearnResult.of(entry, skill, task, failed, time.perf_counter() - started_s)
+        lab = Lab(material.images, progress)
+        entry, skill = self.save(lesson, material.train, material.validation, lab)
+        wall_s = time.perf_counter() - started_s
+        return LearnResult.of(entry, skill, task, material.failed, wall_s)
 
     def save(
         self,
@@ -169,35 +165,6 @@ class Agent(Holder):
         author = Author(self.key.public_key, self.alias)
         skill = teach(lesson, train, validation, self.backbone, author, lab)
         return self.bank.put(sign(skill, self.key)), skill
-
-    def _embed(
-        self, task: Task, progress: Progress | None
-    ) -> tuple[list[LabelledLatents], TaskImages, tuple[str, ...]]:
-        """Training and validation images through the backbone; test images are not touched."""
-        splits = [task.train, task.validation]
-        total = sum(len(split.images) for split in splits)
-        parts: list[LabelledLatents] = []
-        failed: list[str] = []
-        embedded = embed_splits(self.backbone, splits, progress=progress)
-        for split, part in zip(splits, embedded, strict=True):
-            parts.append(labelled(split, part))
-            failed += [f"{split.images[i]}: {reason}" for i, reason in part.failed]
-        check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
-        images = TaskImages.of(*zip(splits, embedded, strict=True))
-        return parts, images, tuple(failed)
-
-    def _predecessor(self, task: str, replace: bool) -> str | None:
-        mine = [
-            entry
-            for entry in self.bank.active()
-            if entry.author == self.key.public_key and entry.task == task
-        ]
-        if mine and not replace:
-            raise UsageError(
-                f"expected a task that this agent has not learned, but it learned {task!r} "
-                f"already (skill {mine[0].id[:12]}); use --replace or --name"
-            )
-        return mine[0].id if mine else None
 
     # Student
 
@@ -234,9 +201,7 @@ class Agent(Holder):
 
     def second_pass(self) -> SecondPass | None:
         """Passes with the biases of the skills that `sync` knows; None where none has biases."""
-        student = self.sync()
-        skills = {skill_id: student.skill(skill_id) for skill_id in student.skill_ids}
-        biased = {key: skill for key, skill in skills.items() if skill.biases() is not None}
+        biased = self.sync().biased()
         if self._second is None and biased:
             # Only who needs it pays for what this loads.
             from skillmesh.agent.second_pass import SecondPass
@@ -300,7 +265,7 @@ class Agent(Holder):
         """
         questions = find_questions(asked)
         student = self.sync()
-        taught = self._taught(student)
+        taught = taught_by(student, self.catalogue().infos())
         given = self._given(task, taught)
         found: list[Prediction] = []
         failed: list[str] = []
@@ -315,19 +280,6 @@ class Agent(Holder):
             raise DataError(failed[0])
         return Answers(tuple(found), tuple(failed), self.method, self.backbone.name)
 
-    def _taught(self, student: Student) -> dict[str, Taught]:
-        infos = {info.id: info for info in self.catalogue().infos()}
-        return {
-            skill_id: Taught(
-                skill_id,
-                infos[skill_id].display_name,
-                student.skill(skill_id).card.classes,
-                infos[skill_id].author,
-                infos[skill_id].alias,
-            )
-            for skill_id in student.skill_ids
-        }
-
     def _given(self, task: str | None, taught: dict[str, Taught]) -> Taught | None:
         if task is None:
             return None
@@ -335,19 +287,6 @@ class Agent(Holder):
         if info.id not in taught:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
         return taught[info.id]
-
-
-def check_method(method: str) -> str:
-    """Return a known method.
-
-    Raises:
-        UsageError: unknown; names the nearest one.
-    """
-    if method in METHODS:
-        return method
-    nearest = closest(method, METHODS)
-    hint = f"; did you mean {nearest!r}?" if nearest else ""
-    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")
 
 
 def _now() -> str:

@@ -128,6 +128,19 @@ class Student:
         """The skill of an id that was registered."""
         return self._skills[skill_id]
 
+    def biased(self) -> dict[str, Skill]:
+        """Skills whose beneficial biases are of use here, by id.
+
+        Biases were kept because they did better than the decision of the skill's own method: that
+        by moments, or that of a trained head. Beside the other one they were never measured.
+        """
+        return {
+            skill_id: skill
+            for skill_id, skill in self._skills.items()
+            if skill.biases() is not None
+            and (skill.card.method == "moments") == (self.method == "moments")
+        }
+
     def decide(self, latents: Latents) -> Decisions:
         """Score latents under everything known: the second half of an image's walk.
 

@@ -104,6 +104,19 @@ def find_variant(name: str) -> Variant:
     raise UsageError(f"expected a method out of {', '.join(VARIANTS)}, got {name!r}{hint}")
 
 
+def check_method(method: str) -> str:
+    """Return a known method.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+    """
+    if method in METHODS:
+        return method
+    nearest = closest(method, METHODS)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")
+
+
 def check_choice(layers: str) -> None:
     """Accept what `--bb` may say, before anything is learned.
 
