@@ -67,6 +67,7 @@ def rows(path: Path, home: Path, backbone: str) -> list[str]:
         method="moments",
         created="2000-01-01T00:00:00Z",
         started_s=0.0,
+        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
         biases=BiasOptions("auto"),
     )
     teach(lesson, train, validation, agent.backbone, Author("0" * 64, ""), Lab(images, store=store))

@@ -59,6 +59,7 @@ class BiasTask:
         validation_labels: (V,) int64, V at least 1.
         start: head on latents without biases that training begins with.
         without: (V, C) log posteriors of the validation images without biases, given the task.
+        before_macs: multiply-accumulates that learning has spent already.
         seed: of what is random.
     """
 
@@ -69,6 +70,7 @@ class BiasTask:
     validation_labels: np.ndarray
     start: Head
     without: np.ndarray
+    before_macs: int
     seed: int = 0
 
     @property
@@ -113,7 +115,7 @@ def learn_biases(
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, plan_layers(options)))
     counts = len(task.train_labels), len(task.validation_labels)
-    sizes = TaskCosts(task.backbone.macs_per_image, bb.costs, *counts)
+    sizes = TaskCosts(task.backbone.macs_per_image, bb.costs, *counts, task.before_macs)
     plan = plan_biases(options, sizes)
 
     def train() -> Trained:

@@ -51,12 +51,15 @@ class TaskCosts:
         costs: of the passes with biases.
         train: number of training images.
         validation: number of validation images.
+        before: multiply-accumulates that learning has spent already: the pass without biases, and
+            what was fitted to its latents.
     """
 
     pass_macs: int
     costs: PassCosts
     train: int
     validation: int
+    before: int
 
     def passes(self, macs: int) -> float:
         """Multiply-accumulates as forward passes over all images of the task."""
@@ -68,13 +71,13 @@ class TaskCosts:
         """Training images that a budget allows to step over, all else being paid.
 
         Args:
-            passes: the whole budget, the pass without biases included.
+            passes: the whole budget, what was spent before included.
             epochs_validated: validation images are looked at after every epoch.
             ends_with_train: the training images are run once more in the end, as validation images
                 are in any case.
         """
         images = self.train + self.validation
-        left = (passes - 1) * self.pass_macs * images - self.costs.prefix * images
+        left = passes * self.pass_macs * images - self.before - self.costs.prefix * images
         left -= self.costs.forward * (images if ends_with_train else self.validation)
         step = float(self.costs.forward + self.costs.backward)
         if epochs_validated:

@@ -180,6 +180,7 @@ def _learn_biases(
         validation_labels=validation.labels,
         start=start_head(fitted, lesson.method, train),
         without=log_within(fitted, lesson.method, validation.latents),
+        before_macs=lesson.cost_macs + fitted.cost_macs,
         seed=lesson.seed,
     )
     learned = learn_biases(task, lesson.biases, store=lab.store, progress=lab.progress)
