@@ -40,13 +40,14 @@ def _accuracies(lines: Sequence[Line]) -> str:
         row = [task, _sizes(next(line for line in lines if line["task"] == task))]
         row += [_accuracy(column[task]) if task in column else "" for column in columns.values()]
         rows.append(row)
-    whole = [task for task in tasks if all(task in column for column in columns.values())]
-    if whole:
-        means = [
-            100 * sum(_oracle(column[task]) for task in whole) / len(whole)
-            for column in columns.values()
-        ]
-        rows.append([f"mean of {len(whole)}", "", *(f"{mean:.1f}" for mean in means)])
+    # A mean over fewer tasks than its neighbours' would only mislead.
+    means = [
+        f"{100 * _mean([_oracle(column[task]) for task in tasks]):.1f}"
+        if len(column) == len(tasks)
+        else ""
+        for column in columns.values()
+    ]
+    rows.append(["mean", "", *means])
     return _markdown(rows)
 
 
