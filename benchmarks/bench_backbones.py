@@ -1,6 +1,6 @@
-"""Images per second of the backbones of a home, side by side in one run.
+"""Images per second: `python -m benchmarks.bench_backbones HOME embedded mobilenetv2_100`.
 
-python -m benchmarks.bench_backbones HOME embedded mobilenetv2_100
+The backbones of a home take turns in one run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from benchmarks.bench_agent import write_images
 from skillmesh.agent import Agent
-from skillmesh.data.images import ImageRef
 from skillmesh.data.questions import find_questions
 from skillmesh.training.embedding import embed_images
 
@@ -27,11 +26,11 @@ def run(home: Path, names: list[str]) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as folder:
         write_images(Path(folder), IMAGES, seed=3)
-        refs = [q.source for q in find_questions(folder) if isinstance(q.source, ImageRef)]
+        asked = find_questions(folder)
         for _ in range(1 + ROUNDS):
             for name, backbone in backbones.items():
                 started_s = time.perf_counter()
-                embed_images(backbone, refs)
+                embed_images(backbone, asked)
                 found[name].append(IMAGES / (time.perf_counter() - started_s))
     # The first round loads kernels.
     return {name: statistics.median(rates[1:]) for name, rates in found.items()}
