@@ -30,7 +30,7 @@ from skillmesh.model.embedded import (
 from skillmesh.model.forward import Preprocessing
 from skillmesh.model.macs import macs_per_image
 from skillmesh.model.reference import DEFAULT_DIM, Reference
-from training.loop import LOG_FILE, top1
+from training.loop import read_log, top1
 from training.mosaics import load_pictures
 from training.reference import fit_embedded_reference
 from training.state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
@@ -145,7 +145,7 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         reference=reference,
         weights_sha256=hash_weights(net.state_dict()),
     )
-    epochs = _epochs(run)
+    epochs = read_log(run)
     last = epochs[-1] if epochs else {}
     earlier = run / EARLIER_FILE
     return {
@@ -165,13 +165,6 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         "train_images_per_s": last.get("images_per_s"),
         "train_minutes": round(last["train_s"] / 60, 1) if last else None,
     }
-
-
-def _epochs(run: Path) -> list[dict[str, Any]]:
-    path = run / LOG_FILE
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -112,6 +112,7 @@ class Run:
                 self._note(epoch)
             if epoch_ends or self.step % self.save_every_steps == 0:
                 self.save()
+        self.parts.close()
 
     def _train_step(self, epoch: int, index: int, total: int) -> None:
         recipe = self.recipe
@@ -167,6 +168,14 @@ class Run:
             line["top1"] = round(top1(self.average, self.validation, VALIDATION_SIZE), 4)
         self.log.append(line)
         print(line, flush=True)
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """One entry per finished epoch of a run; none where none is finished."""
+    path = run / LOG_FILE
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @torch.no_grad()

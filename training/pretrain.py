@@ -16,7 +16,7 @@ import torch
 
 from skillmesh.model.embedded import WEIGHTS_FILE
 from training.export import packed_weights
-from training.loop import LOG_FILE, Run
+from training.loop import Run, read_log
 from training.mosaics import load_pictures
 from training.plot import plot_log
 from training.recipe import Recipe
@@ -61,9 +61,8 @@ def _history(run: Path) -> list[dict[str, Any]]:
     """Recipe and log of a run, after those that it went on from itself."""
     path = run / EARLIER_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    lines = (run / LOG_FILE).read_text(encoding="utf-8").splitlines()
     recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
-    return [*before, {"recipe": recipe, "epochs": [json.loads(line) for line in lines]}]
+    return [*before, {"recipe": recipe, "epochs": read_log(run)}]
 
 
 def _recipe(options: argparse.Namespace, start: str) -> Recipe:

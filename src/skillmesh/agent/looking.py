@@ -14,10 +14,10 @@ import torch
 
 from skillmesh.agent.asking import Taught, answer_all, answer_within
 from skillmesh.agent.refining import refine, tasks_in_question
-from skillmesh.data.questions import read_questions
+from skillmesh.data.loader import read_batch
 from skillmesh.model.backbone import Latents
 from skillmesh.model.lanes import Lanes
-from skillmesh.training.embedding import BATCH_SIZE, embed_questions
+from skillmesh.training.embedding import BATCH_SIZE, embed_images
 
 if TYPE_CHECKING:
     from skillmesh.agent.prediction import Prediction
@@ -71,7 +71,7 @@ def look(
         Portions in the order of the questions.
     """
     if second is None or not _is_needed(second, given):
-        embedded = embed_questions(backbone, questions, progress=progress)
+        embedded = embed_images(backbone, questions, progress=progress)
         kept = [int(i) for i in embedded.kept]
         failed = tuple(f"{questions[i].name}: {reason}" for i, reason in embedded.failed)
         decisions = student.decide(embedded.latents) if kept else None
@@ -137,7 +137,7 @@ class _Passed:
 
 
 def _first_pass(size: int, second: SecondPass, questions: Sequence[Question]) -> _Passed:
-    batch = read_questions(questions, range(len(questions)), size)
+    batch = read_batch(questions, range(len(questions)), size)
     failed = tuple(f"{questions[i].name}: {reason}" for i, reason in batch.failed)
     if not len(batch.indices):
         return _Passed((), None, (), failed)
