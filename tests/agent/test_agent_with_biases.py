@@ -43,17 +43,13 @@ def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> No
     assert found.biases is not None
     assert found.biases.features == "head2toe"
     assert 0 < found.biases.passes <= 4.1
+    assert found.biases.accuracy_with >= found.biases.accuracy_without
     agent = Agent(tmp_path / "home", mapper="bb-h2t")
     assert agent.sync().biased().keys() == {found.skill_id}
-    plain = Agent(tmp_path / "plain", mapper="maha")
-    plain.learn(warm)
-    assert share_of_right(agent, warm) >= share_of_right(plain, warm)
-
-
-def share_of_right(agent: Agent, task: Path) -> float:
-    """Of the images of a task that lie in folders of their classes."""
-    answers = agent.predict_many(task).predictions
-    return float(np.mean([Path(p.image).parent.name == p.class_name for p in answers]))
+    answers = agent.predict_many(warm).predictions
+    # Three classes: a third would be chance.
+    right = [Path(p.image).parent.name == p.class_name for p in answers]
+    assert np.mean(right) > 0.75
 
 
 def test_evaluate_counts_biases_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
