@@ -1,0 +1,45 @@
+"""Every method that a run can compare, and what kind it is."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from skillmesh.data.names import did_you_mean
+from skillmesh.errors import UsageError
+from skillmesh.mapping.mapper import METHODS
+
+
+class Kind(Enum):
+    """How a method works, which decides how it is run."""
+
+    OURS = "ours"  # a skill per task, taught to others
+    FROZEN = "frozen"  # a classifier on latents, in closed form
+    TRAINED = "trained"  # the whole network is trained, task after task
+
+
+FROZEN = ("ncm", "slda", "ranpac")
+TRAINED = (
+    "fine-tune", "ewc", "online-ewc", "si", "mas", "lwf", "er", "psp", "supsup",
+    "parallel-supsup", "joint",
+)  # fmt: skip
+
+
+def bench_methods() -> dict[str, Kind]:
+    """Name -> kind, ours first."""
+    kinds = dict.fromkeys(METHODS, Kind.OURS)
+    kinds |= dict.fromkeys(FROZEN, Kind.FROZEN)
+    return kinds | dict.fromkeys(TRAINED, Kind.TRAINED)
+
+
+def check_bench_method(name: str) -> Kind:
+    """The kind of a method.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+    """
+    kinds = bench_methods()
+    if name not in kinds:
+        raise UsageError(
+            f"expected a method out of {', '.join(kinds)}, got {name!r}{did_you_mean(name, kinds)}"
+        )
+    return kinds[name]
