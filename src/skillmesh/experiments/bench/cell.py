@@ -8,6 +8,7 @@ replaced.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -106,8 +107,20 @@ def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[
     """
     if not timing_path(run, cell).exists():
         _write(timing_path(run, cell), {"schema": TIMING_SCHEMA, "key": cell.key, **timing})
-    document = {"schema": CELL_SCHEMA, "key": cell.key, "cell": _portable(cell), **result}
+    portable_cell = dataclasses.replace(cell, stream=portable(cell.stream))
+    document = {"schema": CELL_SCHEMA, "key": cell.key, "cell": portable_cell.to_json(), **result}
     _write(cell_path(run, cell), document)
+
+
+def portable(stream: StreamSpec) -> StreamSpec:
+    """The stream without paths of this machine: results may be published, and moved."""
+    kind, colon, _ = stream.source.partition(":")
+    source = stream.source
+    if kind == "skill-102":
+        source = kind
+    elif not colon or kind not in ("torchvision", "hf"):
+        source = Path(source).name
+    return dataclasses.replace(stream, source=source, root=None)
 
 
 def load_json(path: Path) -> dict[str, Any]:
@@ -122,19 +135,6 @@ def load_json(path: Path) -> dict[str, Any]:
         raise StorageError(f"expected JSON in '{path}'; remove the file and run again") from error
     if not isinstance(values, dict):
         raise StorageError(f"expected a JSON object in '{path}'; remove the file and run again")
-    return values
-
-
-def _portable(cell: Cell) -> dict[str, Any]:
-    """The cell without paths of this machine: results may be published."""
-    values = cell.to_json()
-    source = cell.stream.source
-    kind, colon, _ = source.partition(":")
-    if kind == "skill-102":
-        values["stream"]["source"] = kind
-    elif not colon or kind not in ("torchvision", "hf"):
-        values["stream"]["source"] = Path(source).name
-    values["stream"]["root"] = None
     return values
 
 

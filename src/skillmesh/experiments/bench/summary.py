@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from skillmesh.experiments.bench.cell import Cell, cell_path, load_json, timing_path
+from skillmesh.experiments.bench.cell import Cell, cell_path, load_json, portable, timing_path
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.ledger import Account, TaskCost, account, chain_account
 from skillmesh.experiments.metrics import (
@@ -104,6 +104,7 @@ def summarise(
         "name": config.name,
         "alpha": chosen,
         "rows": rows,
+        "cells": [r.cell.name for r in results],
         "failed": [dict(item) for item in failed],
     }
     document["identity"] = identity(document)
@@ -127,7 +128,7 @@ def _unclocked(value: Any) -> Any:
 
 def _belongs(cell: Cell, grid: Grid) -> bool:
     return (
-        cell.stream == grid.stream
+        portable(cell.stream) == portable(grid.stream)
         and cell.backbone == grid.backbone
         and cell.seed in grid.seeds
         and cell.method in grid.methods
