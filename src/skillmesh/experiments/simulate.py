@@ -4,10 +4,6 @@ Every agent learns its tasks one after another. A skill that is ready is announc
 agent fetches it from whoever has it and is free to send. An agent sends one skill at a time and
 receives one at a time. What arrives is decoded and registered when the processor is free, between
 two tasks; when everything is there, it is consolidated. An agent is done when it knows every task.
-
-Whole tasks cannot keep more agents busy than there are large tasks. `split_tasks` cuts them, so
-that several agents learn parts of one task: that needs statistics that add up, as the sums behind
-`moments` do, and every part travels as a skill of its own.
 """
 
 from __future__ import annotations
@@ -16,13 +12,10 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from skillmesh.experiments.ledger import ALPHA, TaskCost
-from skillmesh.experiments.packing import Assignment, pack
-
-PIECES = 8
-"""Parts of a fair share: with fewer, agents wait for each other; with more, more bytes travel."""
+from skillmesh.experiments.packing import Assignment
 
 
 @dataclass(frozen=True)
@@ -91,6 +84,7 @@ def simulate(
     speeds: Sequence[float],
     *,
     consolidation_macs: int = 0,
+    starts_s: Sequence[float] = (),
 ) -> Simulated:
     """Run the agents.
 
@@ -100,6 +94,7 @@ def simulate(
         network: what connects them.
         speeds: multiply-accumulates per second of each agent.
         consolidation_macs: paid by every agent when all skills are there.
+        starts_s: when each agent begins; all at 0 by default.
 
     Raises:
         ValueError: a task that nobody or more than one agent learns, or other numbers of speeds.
@@ -114,7 +109,7 @@ def simulate(
     if len(speeds) != len(assignment):
         raise ValueError(f"expected {len(assignment)} speeds, got {len(speeds)}")
     world = _World(costs, assignment, network, speeds, consolidation_macs)
-    world.run()
+    world.run(starts_s or [0.0] * len(assignment))
     everything = sum(c.teacher_macs + c.register_macs for c in costs) + consolidation_macs
     received = [sum(costs[t].skill_bytes for t in a.known if t not in a.mine) for a in world.agents]
     done_s = tuple(agent.done_s for agent in world.agents)
@@ -128,47 +123,6 @@ def simulate(
     )
 
 
-def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
-    """Cut tasks that are larger than an eighth of an agent's fair share into equal parts.
-
-    Every part travels whole: its statistics are as large as those of the task.
-    """
-    fair = sum(cost.teacher_macs for cost in costs) / n_agents
-    parts: list[TaskCost] = []
-    for cost in costs:
-        count = max(1, math.ceil(PIECES * cost.teacher_macs / fair)) if n_agents > 1 else 1
-        part = replace(cost, teacher_macs=round(cost.teacher_macs / count))
-        parts += [replace(part, task=f"{cost.task} {i + 1}/{count}") for i in range(count)]
-    return parts
-
-
-def simulate_packed(
-    costs: Sequence[TaskCost],
-    n_agents: int,
-    network: Network,
-    speeds: Sequence[float],
-    *,
-    packing: str = "longest-first",
-    split: bool = False,
-    consolidation_macs: int = 0,
-) -> Simulated:
-    """Give tasks (or parts of them) to agents, then run them.
-
-    Args:
-        costs: of the tasks.
-        n_agents: N.
-        network: what connects them.
-        speeds: multiply-accumulates per second, one for all or one per agent.
-        packing: "longest-first" or "given".
-        split: cut large tasks, so that several agents learn one.
-        consolidation_macs: paid by every agent when all skills are there.
-    """
-    rates = list(speeds) if len(speeds) == n_agents else [speeds[0]] * n_agents
-    pieces = split_tasks(costs, n_agents) if split else list(costs)
-    assignment = pack(packing, [cost.teacher_macs for cost in pieces], n_agents, rates)
-    return simulate(pieces, assignment, network, rates, consolidation_macs=consolidation_macs)
-
-
 @dataclass
 class _Agent:
     """One agent's state."""
@@ -178,6 +132,7 @@ class _Agent:
     speed: float
     waiting: deque[int] = field(default_factory=deque)  # tasks to learn
     arrived: deque[int] = field(default_factory=deque)  # skills to decode and register
+    held: set[int] = field(default_factory=set)  # skills that it can send
     known: set[int] = field(default_factory=set)
     wanted: deque[int] = field(default_factory=deque)  # announced, not fetched
     sending: bool = False
@@ -205,14 +160,16 @@ class _World:
         ]
         self.holders: list[list[_Agent]] = [[] for _ in costs]
         self.now_s = 0.0
-        self._hungry: set[int] = set()  # agents that want something and receive nothing
+        # Agents that want something and receive nothing, the one that waits longest first.
+        self._hungry: dict[int, _Agent] = {}
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._count = 0
 
-    def run(self) -> None:
+    def run(self, starts_s: Sequence[float]) -> None:
         """Until nothing happens any more."""
-        for agent in self.agents:
-            self._work(agent)
+        for agent, start_s in zip(self.agents, starts_s, strict=True):
+            agent.busy = True
+            self._at(start_s, "ready", agent, -1)
         while self._events:
             self.now_s, _, kind, number, task, other = heapq.heappop(self._events)
             getattr(self, f"_{kind}")(self.agents[number], task, other)
@@ -238,6 +195,7 @@ class _World:
         elif len(agent.known) == len(self.costs) and not agent.consolidated:
             agent.consolidated = True
             self._spend(agent, self.consolidation, "ready", -1)
+            agent.done_s = self.now_s + self.consolidation / agent.speed
 
     def _spend(self, agent: _Agent, macs: int, kind: str, task: int) -> None:
         agent.busy = True
@@ -246,7 +204,7 @@ class _World:
     def _learned(self, agent: _Agent, task: int, _: int) -> None:
         agent.busy = False
         agent.known.add(task)
-        self.holders[task].append(agent)
+        self._hold(agent, task)
         for other in self.agents:
             if other is not agent:
                 self._at(self.network.latency_s, "announced", other, task)
@@ -257,31 +215,47 @@ class _World:
         self._fetch(agent)
 
     def _fetch(self, agent: _Agent) -> None:
-        """Receive the first wanted skill that somebody is free to send."""
+        """Receive the first wanted skill that somebody is free to send, or wait."""
         if agent.receiving:
             return
         for task in agent.wanted:
-            sender = next((holder for holder in self.holders[task] if not holder.sending), None)
-            if sender is not None:
-                agent.wanted.remove(task)
-                agent.receiving = sender.sending = True
-                seconds = self.network.seconds(self.costs[task].skill_bytes)
-                self._at(seconds, "received", agent, task, sender.number)
-                self._hungry.discard(agent.number)
-                return
+            for holder in self.holders[task]:
+                if not holder.sending:
+                    self._send(holder, agent, task)
+                    return
         if agent.wanted:
-            self._hungry.add(agent.number)
+            self._hungry[agent.number] = agent
+
+    def _offer(self, holder: _Agent) -> None:
+        """Send to whoever waits longest for something that this agent has."""
+        if holder.sending:
+            return
+        for agent in self._hungry.values():
+            task = next((t for t in agent.wanted if t in holder.held), None)
+            if task is not None:
+                self._send(holder, agent, task)
+                return
+
+    def _send(self, holder: _Agent, agent: _Agent, task: int) -> None:
+        agent.wanted.remove(task)
+        self._hungry.pop(agent.number, None)
+        agent.receiving = holder.sending = True
+        seconds = self.network.seconds(self.costs[task].skill_bytes)
+        self._at(seconds, "received", agent, task, holder.number)
 
     def _received(self, agent: _Agent, task: int, sender: int) -> None:
         agent.receiving = self.agents[sender].sending = False
         # From now on it can be had from here too, before this agent has looked at it.
-        self.holders[task].append(agent)
+        self._hold(agent, task)
         agent.arrived.append(task)
         self._work(agent)
+        self._offer(self.agents[sender])
+        self._offer(agent)
         self._fetch(agent)
-        # Beginning behind the sender: nobody is always last.
-        for number in sorted(self._hungry, key=lambda n: (n - sender) % len(self.agents)):
-            self._fetch(self.agents[number])
+
+    def _hold(self, agent: _Agent, task: int) -> None:
+        agent.held.add(task)
+        self.holders[task].append(agent)
 
     def _registered(self, agent: _Agent, task: int, _: int) -> None:
         agent.busy = False
@@ -289,5 +263,6 @@ class _World:
         self._work(agent)
 
     def _ready(self, agent: _Agent, _: int, __: int) -> None:
+        """Begin, or end: nothing is left to do then."""
         agent.busy = False
-        agent.done_s = self.now_s
+        self._work(agent)

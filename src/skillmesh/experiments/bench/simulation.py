@@ -20,7 +20,8 @@ from skillmesh.experiments.bench.plan import manifest_sizes
 from skillmesh.experiments.bench.report import read_run
 from skillmesh.experiments.bench.task_files import read_task_file
 from skillmesh.experiments.ledger import ALPHA, TaskCost
-from skillmesh.experiments.simulate import Network, Simulated, simulate, simulate_packed
+from skillmesh.experiments.simulate import Network, Simulated, simulate
+from skillmesh.experiments.splitting import simulate_packed
 from skillmesh.experiments.streams.manifest import skill102
 from skillmesh.model.reference import DEFAULT_DIM
 
@@ -127,14 +128,19 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """
     costs: list[TaskCost] = []
     assignment: list[tuple[int, ...]] = []
+    starts_s: list[float] = []
     for mine in shared["learned"].values():
         start = len(costs)
         for task, _, took_s in mine:
             costs.append(TaskCost(task, round(took_s * _TICK), int(shared["skill_bytes"][task])))
         assignment.append(tuple(range(start, len(costs))))
+        _, saved_s, took_s = mine[0]
+        starts_s.append(max(0.0, saved_s - took_s))
     assignment.append(())  # the listener, who learns nothing
+    starts_s.append(0.0)
     network = Network(LOOPBACK_BYTES_PER_S, 2 * WATCH_INTERVAL_S)
-    found = simulate(costs, tuple(assignment), network, [_TICK] * len(assignment))
+    speeds = [_TICK] * len(assignment)
+    found = simulate(costs, tuple(assignment), network, speeds, starts_s=starts_s)
     measured_s = float(shared["makespan_s"])
     return {
         "measured_s": measured_s,
