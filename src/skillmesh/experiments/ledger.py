@@ -154,6 +154,30 @@ def chain_account(
     return Account(n_agents, "chain", teacher, received, 0.0, total, gain, gain / n_agents)
 
 
+def gather_account(
+    costs: Sequence[TaskCost],
+    n_agents: int,
+    image_bytes: float,
+    network_bytes: float,
+    *,
+    alpha: float = ALPHA,
+) -> Account:
+    """Cost of a method that needs all images in one place: one agent learns, the others wait.
+
+    Args:
+        costs: one per task.
+        n_agents: N; the images of all but one of them travel, then the network.
+        image_bytes: of all images that are learned from, as files.
+        network_bytes: of what was learned.
+        alpha: multiply-accumulates per byte.
+    """
+    teacher = float(_teacher(costs).sum())
+    received = (1 - 1 / n_agents) * image_bytes + (network_bytes if n_agents > 1 else 0.0)
+    total = teacher + alpha * received
+    gain = teacher / total
+    return Account(n_agents, "gather", teacher, received, 0.0, total, gain, gain / n_agents)
+
+
 def _columns(
     costs: Sequence[TaskCost], mine: Sequence[int], speed: float, consolidation_macs: int
 ) -> tuple[float, float, float]:

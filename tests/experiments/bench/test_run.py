@@ -21,11 +21,15 @@ from skillmesh.errors import BackboneError, StorageError
 from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.engine import Engine, InProcess
+from skillmesh.experiments.bench.figures.curves import curve_drawings
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.style import save
 from skillmesh.experiments.bench.jobs import make_plan
 from skillmesh.experiments.bench.records import COLUMNS
-from skillmesh.experiments.bench.report import write_bench_report
+from skillmesh.experiments.bench.report import read_run, write_bench_report
 from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.summary import identity
+from skillmesh.experiments.bench.task_files import read_task_file
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 from tests.experiments.bench.conftest import TinyRun
 
@@ -194,6 +198,23 @@ def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
         compare_runs(tiny.folder, tmp_path)
 
 
+def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
+    """No cell is computed; with free bytes two agents gain more."""
+    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0)[2]["rows"]}
+    for row in tiny.summary["rows"]:
+        other = free[row["method"], row["agents"]]
+        assert other["bytes"] == row["bytes"]
+        if row["agents"] > 1:
+            assert other["speedup"] > row["speedup"]
+
+
+def test_costs_of_a_run_can_be_simulated(tiny: TinyRun) -> None:
+    """The file that a run writes is one that the simulation reads."""
+    (path,) = (tiny.folder / "costs").glob("moments-*.csv")
+    (result,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    assert read_task_file(path) == result.costs()
+
+
 def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) -> None:
     """One file without an address; the same results draw the same bytes."""
     pytest.importorskip("matplotlib")
@@ -213,10 +234,10 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
     assert "Fig. 10" in page
     text = (run / "report.md").read_text("utf-8")
     assert all(f"figures/{name}.svg" in text for name in names)
-    before = (run / "figures" / "fig06-mapper.svg").read_bytes()
-    write_bench_report(run, alpha=5.0)
-    assert (run / "figures" / "fig06-mapper.svg").read_bytes() == before
-    assert "alpha = 5 MAC" in (run / "report.md").read_text("utf-8")
+    (scene,) = scenes(read_run(run, alpha=5.0)[1])
+    drawing = next(d for d in curve_drawings(scene) if d.name == "fig06-mapper")
+    for path in save(drawing, tmp_path):
+        assert path.read_bytes() == (run / "figures" / path.name).read_bytes()
 
 
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:

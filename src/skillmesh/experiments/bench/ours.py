@@ -19,6 +19,7 @@ from skillmesh.agent.student import Decisions, Student
 from skillmesh.experiments.bench.counting import count_student_macs
 from skillmesh.experiments.bench.latents import TaskLatents
 from skillmesh.experiments.ledger import TaskCost
+from skillmesh.mapping.maha import SAMPLES_PER_CLASS
 from skillmesh.model.backbone import Latents
 from skillmesh.packet.codec import skill_id
 from skillmesh.packet.signing import AgentKey, sign
@@ -26,6 +27,7 @@ from skillmesh.packet.skill import Skill
 from skillmesh.training.teacher import Author, Lesson, teach
 
 if TYPE_CHECKING:
+    from skillmesh.data.tasks import Task
     from skillmesh.model.backbone import Backbone
 
 _KEY = AgentKey(hashlib.sha256(b"skillmesh.bench").digest())
@@ -101,6 +103,7 @@ def run_ours(
         "consolidation_macs": consolidation,
         "mapper_macs_per_image": per_image,
         "backbone_macs_per_image": backbone.macs_per_image,
+        "latent_dim": backbone.last_dim,
     }
     return result, {"learn_s": learn_s, "student_s": student_s, "measure_s": measure_s}
 
@@ -122,6 +125,17 @@ def make_skill(
     skill = teach(lesson, task.train, task.validation, backbone, author)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
     return skill, sign(skill, _KEY)
+
+
+def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
+    """Size of the first images of every class, as files: what travels with MAHA in the paper."""
+    total = 0
+    for label in range(len(task.classes)):
+        for row in np.flatnonzero(task.train.labels == label)[:per_class]:
+            image = task.train.images[row]
+            size = image.path.stat().st_size if image.size_bytes is None else image.size_bytes
+            total += size
+    return total
 
 
 def triangle(matrix: np.ndarray) -> list[list[float]]:

@@ -19,7 +19,7 @@ _MEASURES = ("accuracy", "oracle", "mapper", "final")
 
 
 def write_records(out: Path, results: Sequence[Result]) -> None:
-    """Write one line per cell, number of learned tasks, and task asked about.
+    """Write one line per cell, number of learned tasks, and task asked about; costs beside it.
 
     Args:
         out: folder of the run.
@@ -36,6 +36,20 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
     writer.writeheader()
     writer.writerows(lines)
     write_file(out / "metrics.csv", table.getvalue().encode())
+    for result in results:
+        if result.cell.agents == 1 and result.values["parallel"] == "skills":
+            _write_costs(out / "costs" / f"{result.cell.name}.csv", result)
+
+
+def _write_costs(path: Path, result: Result) -> None:
+    """What `bench simulate --tasks` reads."""
+    costs = [cost.to_json() for cost in result.costs()]
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(costs)
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, table.getvalue().encode())
 
 
 def records(result: Result) -> Iterator[dict[str, Any]]:

@@ -122,9 +122,11 @@ def _sections(
         found += _scene_sections(scene, prefix, summary["alpha"])
     if rows:
         found.append(Section("Fig. 9: one agent", _FIGURE_9, figure_9(rows)))
+    alpha = summary["alpha"]
     for agents in sorted({row["agents"] for row in rows if row["agents"] > 1}):
-        text = _FIGURE_10.format(alpha=summary["alpha"])
-        found.append(Section(f"Fig. 10: {agents} agents", text, figure_10(rows, agents)))
+        text = _FIGURE_10.format(alpha=alpha)
+        paid = figure_10(rows, agents, results, alpha)
+        found.append(Section(f"Fig. 10: {agents} agents", text, paid))
     checks = [check for row in rows if not row["oracle"] for check in row["checks"]]
     if checks:
         found.append(Section("Real agents", _check_text(checks), None))

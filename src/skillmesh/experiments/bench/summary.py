@@ -18,7 +18,7 @@ import numpy as np
 
 from skillmesh.experiments.bench.cell import Cell, cell_path, load_json, portable, timing_path
 from skillmesh.experiments.bench.config import BenchConfig, Grid
-from skillmesh.experiments.ledger import Account, TaskCost, account, chain_account
+from skillmesh.experiments.ledger import Account, TaskCost, account, chain_account, gather_account
 from skillmesh.experiments.metrics import (
     backward_transfer,
     forgetting,
@@ -167,7 +167,7 @@ def _row(
     name = "oracle" if oracle else "accuracy"
     accuracy, half = mean_and_half_width([_mean(r, name) for r in scored])
     mappers = [_mean(r, "mapper") for r in scored if r.last("mapper") is not None]
-    accounts = [_account(r, agents, grid.packing, alpha) for r in alone]
+    accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
     matrices = [m for r in alone if (m := r.matrix(name)) is not None]
     lines = [
         regression_line(learned_mean(m)) for r in alone if (m := r.matrix("mapper")) is not None
@@ -212,10 +212,10 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
             consolidation_macs=int(result.values.get("consolidation_macs", 0)),
         )
     hand_over = float(result.values.get("hand_over_bytes", 0))
+    if result.values["parallel"] == "gather":
+        gathered = float(result.values["gather_bytes"])
+        return gather_account(result.costs(), agents, gathered, hand_over, alpha=alpha)
     return chain_account(result.costs(), agents, hand_over, alpha=alpha)
-
-
-_account = account_of
 
 
 def _mean(result: Result, name: str) -> float:

@@ -18,7 +18,7 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
     """Read a CSV file with a header.
 
     Either sizes (`name,classes,train[,validation]`) or costs (`task,teacher_macs,skill_bytes
-    [,receive_macs,register_macs]`), as `costs.csv` of a run has them. Further columns are ignored.
+    [,receive_macs,register_macs]`), as `costs/*.csv` of a run have them. Other columns are ignored.
 
     Raises:
         DataError: unreadable, other columns, no row, or something that is no number.

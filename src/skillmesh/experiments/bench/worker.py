@@ -24,7 +24,7 @@ from skillmesh.experiments.bench.cell import Cell, cell_path, save_cell
 from skillmesh.experiments.bench.jobs import Job, record_name
 from skillmesh.experiments.bench.latents import embed_task, embedding_seconds, task_latents
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
-from skillmesh.experiments.bench.ours import run_ours
+from skillmesh.experiments.bench.ours import run_ours, sample_image_bytes
 from skillmesh.experiments.bench.real import run_real
 from skillmesh.experiments.bench.rivals import run_frozen_rival, run_trained_rival
 from skillmesh.experiments.streams.stream import Stream, StreamSpec, open_stream
@@ -97,7 +97,7 @@ class Workshop:
         stream, tasks = self.stream(cell.stream, cell.seed)
         kind = check_bench_method(cell.method)
         if kind is Kind.TRAINED:
-            return run_trained_rival(cell, tasks, self.backbone(cell.backbone))
+            return run_trained_rival(cell, tasks)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
@@ -105,6 +105,7 @@ class Workshop:
             return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
         if kind is Kind.OURS:
             result, timing = run_ours(cell.method, latents, backbone, cell.seed)
+            result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
         else:
             result, timing = run_frozen_rival(cell, latents, backbone)
         timing["embed_s"] = self._embed_seconds(cell, latents)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.experiments.bench.figures.scene import Scene
-from skillmesh.experiments.bench.figures.style import COLOURS, Drawing, legend, look, plot
+from skillmesh.experiments.bench.figures.style import (
+    Drawing,
+    legend,
+    look,
+    plain_numbers,
+    plot,
+    whole_numbers,
+)
 from skillmesh.experiments.bench.summary import Result, account_of
 from skillmesh.experiments.ledger import EQUAL
 
@@ -39,9 +46,10 @@ def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
         method = methods[0]
         cell = scene.alone[method][0]
         counts = range(1, len(scene.tasks()) + 1)
-        for number, (packing, label, line) in enumerate(_WAYS):
+        for packing, label, line in _WAYS:
             values = [account_of(cell, n, packing, alpha).speedup for n in counts]
-            axes.plot(counts, values, line, color=COLOURS[number], label=f"{method}, {label}")
+            colour = look(method)["color"]
+            axes.plot(counts, values, line, color=colour, label=f"{method}, {label}")
         for other in methods[1:]:
             values = [
                 account_of(scene.alone[other][0], n, "longest-first", alpha).speedup for n in counts
@@ -51,6 +59,7 @@ def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
         axes.plot(counts, [n / 2 for n in counts], color="#b0b0b0", linewidth=0.8, linestyle=":",
                   label="0.5 N, the paper's goal")  # fmt: skip
         axes.set_xlabel("agents")
+        whole_numbers(axes)
         axes.set_ylabel("times as fast as one agent")
         legend(figure, 3)
         return figure
@@ -111,6 +120,7 @@ def _bytes(scene: Scene, methods: Sequence[str]) -> Drawing:
                 style |= {"markerfacecolor": "none", "label": f"{method} (told the task)"}
             axes.plot([size / 1e3], [100 * np.mean(values)], **style)
         axes.set_xscale("log")
+        plain_numbers(axes)
         axes.set_xlabel("kilobytes per task, as encoded")
         axes.set_ylabel("right, mean over tasks, per cent")
         legend(figure)

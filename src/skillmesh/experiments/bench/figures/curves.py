@@ -16,6 +16,7 @@ from skillmesh.experiments.bench.figures.style import (
     look,
     per_cent,
     plot,
+    whole_numbers,
 )
 from skillmesh.experiments.bench.methods import Kind
 from skillmesh.experiments.metrics import learned_mean, normalised, regression_line, task_curve
@@ -67,6 +68,7 @@ def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
                 axes.plot(range(1, len(curve) + 1), 100 * task_curve(mapper), **style)
         per_cent(axes, f"right on {scene.tasks()[0]}")
         axes.set_xlabel("tasks learned")
+        whole_numbers(axes)
         legend(figure)
         return figure
 
@@ -90,6 +92,7 @@ def _first_task_rivals(scene: Scene, methods: Sequence[str]) -> Drawing:
             axes.plot(range(1, len(curve) + 1), 100 * curve, **look(method))
         per_cent(axes, f"right on {scene.tasks()[0]}")
         axes.set_xlabel("tasks learned")
+        whole_numbers(axes)
         legend(figure, 6)
         return figure
 
@@ -151,6 +154,7 @@ def _mapper(scene: Scene, methods: Sequence[str]) -> Drawing:
             axes.plot(ends, 100 * (line.slope * ends + line.intercept), **style)
         per_cent(axes, "right task, of all tasks so far")
         axes.set_xlabel("tasks learned")
+        whole_numbers(axes)
         legend(figure)
         return figure
 
@@ -179,6 +183,7 @@ def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
             axes.plot(range(1, len(curve) + 1), curve, **look(method))
         per_cent(axes, "right, mean over tasks so far")
         axes.set_xlabel("tasks learned")
+        whole_numbers(axes)
         legend(figure, 6)
         return figure
 

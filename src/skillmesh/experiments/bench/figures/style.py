@@ -73,6 +73,21 @@ def per_cent(axes: Axes, what: str) -> None:
     axes.set_ylabel(f"{what}, per cent")
 
 
+def whole_numbers(axes: Axes) -> None:
+    """No half tasks or agents on the x axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_numbers(axes: Axes) -> None:
+    """A logarithmic x axis with numbers instead of powers."""
+    from matplotlib.ticker import ScalarFormatter
+
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(ScalarFormatter())
+
+
 def legend(figure: Figure, columns: int = 5) -> None:
     """One legend above everything, each name once."""
     entries: dict[str, Any] = {}

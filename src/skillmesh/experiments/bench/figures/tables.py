@@ -7,6 +7,8 @@ from typing import Any
 
 from skillmesh.experiments.bench.figures.scene import Scene
 from skillmesh.experiments.bench.figures.tasks import difficulty
+from skillmesh.experiments.bench.summary import Result
+from skillmesh.experiments.bench.travelling import images_that_travel
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -56,7 +58,9 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
-def figure_10(rows: Sequence[Mapping[str, Any]], agents: int) -> Table:
+def figure_10(
+    rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
+) -> Table:
     """N agents: what the one that is done last pays, and what follows."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
@@ -74,8 +78,24 @@ def figure_10(rows: Sequence[Mapping[str, Any]], agents: int) -> Table:
             f"{row['total'] / reference:.3g}x",
             _percent(row["accuracy"]),
         ]
-        for row in chosen
+        for row in [*chosen, *_with_images(chosen, agents, results, alpha)]
     ]
+
+
+def _with_images(
+    rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
+) -> list[dict[str, Any]]:
+    """The rows of `maha`, as if images travelled."""
+    found = []
+    for row in rows:
+        cells = [r for r in results if r.cell.agents == 1 and r.cell.method == row["method"]]
+        if row["method"] == "maha" and cells:
+            paid = images_that_travel(cells[0], agents, row["packing"], alpha)
+            columns = {"macs_teacher": paid.teacher_macs, "macs_student": paid.student_macs}
+            names = ("bytes", "total", "speedup", "efficiency")
+            columns |= {name: getattr(paid, name) for name in names}
+            found.append({**row, **columns, "method": "maha, images travel", "derived": True})
+    return found
 
 
 def figure_2b(scene: Scene) -> Table:

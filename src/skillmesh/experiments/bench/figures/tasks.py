@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.experiments.bench.figures.scene import Scene
-from skillmesh.experiments.bench.figures.style import COLOURS, Drawing, legend, look, plot
+from skillmesh.experiments.bench.figures.style import (
+    COLOURS,
+    Drawing,
+    legend,
+    look,
+    plain_numbers,
+    plot,
+)
 from skillmesh.experiments.bench.methods import Kind
 from skillmesh.experiments.page import plot_text
 
@@ -68,6 +75,7 @@ def _scatter(scene: Scene) -> Drawing:
                 xytext=(3, 3), textcoords="offset points",
             )  # fmt: skip
         axes.set_xscale("log")
+        plain_numbers(axes)
         axes.set_xlabel("classes")
         axes.set_ylabel("difficulty: error, per cent")
         return figure
