@@ -26,7 +26,6 @@ from skillmesh.experiments.bench.latents import embed_task, embedding_seconds, t
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
 from skillmesh.experiments.bench.ours import run_ours, sample_image_bytes
 from skillmesh.experiments.bench.real import run_real
-from skillmesh.experiments.bench.rivals import run_frozen_rival, run_trained_rival
 from skillmesh.experiments.streams.stream import Stream, StreamSpec, open_stream
 from skillmesh.model.registry import load_backbone
 
@@ -97,6 +96,8 @@ class Workshop:
         stream, tasks = self.stream(cell.stream, cell.seed)
         kind = check_bench_method(cell.method)
         if kind is Kind.TRAINED:
+            from skillmesh.experiments.bench.rivals import run_trained_rival
+
             return run_trained_rival(cell, tasks)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
@@ -107,6 +108,8 @@ class Workshop:
             result, timing = run_ours(cell.method, latents, backbone, cell.seed)
             result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
         else:
+            from skillmesh.experiments.bench.rivals import run_frozen_rival
+
             result, timing = run_frozen_rival(cell, latents, backbone)
         timing["embed_s"] = self._embed_seconds(cell, latents)
         return result, timing
