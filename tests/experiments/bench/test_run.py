@@ -18,6 +18,7 @@ import pytest
 
 from skillmesh.agent import Agent
 from skillmesh.errors import BackboneError, StorageError
+from skillmesh.experiments.bench.by_agent import run_by_agent
 from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.engine import Engine, InProcess
@@ -30,6 +31,7 @@ from skillmesh.experiments.bench.report import read_run, write_bench_report
 from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.summary import identity
 from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 from tests.experiments.bench.conftest import TinyRun
 
@@ -82,6 +84,25 @@ def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> 
         assert row["final"] == pytest.approx(mean["final"])
         assert told["accuracy"] == pytest.approx(mean["oracle"])
         assert row["macs_teacher"] == document["cost"]["learn_macs"]
+
+
+def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> None:
+    """The way of methods with biases, taken by one without: equal last rows and bytes."""
+    workshop = Workshop(tiny.folder, tiny.home)
+    (cell,) = [r.cell for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    cell = dataclasses.replace(cell, stream=tiny.config.grids[0].stream)
+    stream, tasks = workshop.stream(cell.stream, cell.seed)
+    backbone = workshop.backbone("embedded")
+    once, _ = run_by_agent(cell, tasks, stream.paths, tiny.home, backbone)
+    (curve,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    for name in ("mapper", "accuracy", "final", "oracle"):
+        assert once[name] == [curve.last(name)]
+    assert once["tasks"] == curve.values["tasks"]
+    counted = sum(cost.teacher_macs for cost in curve.costs())
+    assert sum(c["teacher_macs"] for c in once["costs"]) == pytest.approx(counted, rel=1e-6)
+    sizes = zip(once["costs"], curve.costs(), strict=True)
+    # Alias, dates and seconds on the card differ by some characters.
+    assert all(abs(c["skill_bytes"] - cost.skill_bytes) < 100 for c, cost in sizes)
 
 
 def test_every_measured_accuracy_is_a_line(tiny: TinyRun) -> None:

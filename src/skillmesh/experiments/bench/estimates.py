@@ -17,6 +17,8 @@ from skillmesh.training.heads import MAX_EPOCHS
 
 _PASSES_PER_STEP = 3
 """Forward, and backward for inputs and for weights."""
+ADAPTED_PASSES = 8
+"""Forward passes of the training set that biases may cost, all in all."""
 _EM_PRODUCTS = 15
 """Products of all latents with all clusters that k-means and EM take, or so."""
 _CARD_BYTES = 2_000
@@ -79,7 +81,9 @@ def estimate_task(
         scatter = 0 if method == "ncm" else d * d
         sums = 4 * (task.classes * d + scatter // 2)
         return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
-    base = method.split("+")[0].split("-")[0]
+    base = "maha" if method == "bb-h2t" else method.split("+")[0]
+    if kind is Kind.ADAPTED:
+        one_pass *= ADAPTED_PASSES
     if base == "moments":
         return _moments(task, network, one_pass)
     head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim

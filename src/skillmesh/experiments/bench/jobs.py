@@ -87,7 +87,7 @@ def record_name(digest: str, fingerprint: str, number: int) -> str:
 def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
     found = []
     for method in grid.methods:
-        ours = check_bench_method(method) is Kind.OURS
+        ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
         options = () if ours else tuple(sorted(grid.options.items()))
         counts: Sequence[int] = (1, *(n for n in grid.agents if n > 1 and method in grid.real))
         found += [

@@ -12,7 +12,8 @@ from skillmesh.mapping.mapper import METHODS
 class Kind(Enum):
     """How a method works, which decides how it is run."""
 
-    OURS = "ours"  # a skill per task, taught to others
+    OURS = "ours"  # a skill per task, taught to others, from latents alone
+    ADAPTED = "adapted"  # ours with biases: answers need the images again
     FROZEN = "frozen"  # a classifier on latents, in closed form
     TRAINED = "trained"  # the whole network is trained, task after task
 
@@ -26,9 +27,14 @@ TRAINED = (
 
 def bench_methods() -> dict[str, Kind]:
     """Name -> kind, ours first."""
-    kinds = dict.fromkeys(METHODS, Kind.OURS)
+    kinds = {name: _kind(name) for name in METHODS}
     kinds |= dict.fromkeys(FROZEN, Kind.FROZEN)
     return kinds | dict.fromkeys(TRAINED, Kind.TRAINED)
+
+
+def _kind(name: str) -> Kind:
+    """Biases are in the name: `maha+bb`, `bb-h2t`."""
+    return Kind.ADAPTED if "bb" in name.replace("+", "-").split("-") else Kind.OURS
 
 
 def check_bench_method(name: str) -> Kind:

@@ -20,6 +20,7 @@ import torch
 from skillmesh.bank.home import Home, resolve_home
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.errors import SkillmeshError
+from skillmesh.experiments.bench.by_agent import run_by_agent
 from skillmesh.experiments.bench.cell import Cell, cell_path, save_cell
 from skillmesh.experiments.bench.jobs import Job, record_name
 from skillmesh.experiments.bench.latents import embed_task, embedding_seconds, task_latents
@@ -31,7 +32,6 @@ from skillmesh.model.registry import load_backbone
 
 if TYPE_CHECKING:
     from skillmesh.data.tasks import Task
-    from skillmesh.experiments.bench.latents import TaskLatents
     from skillmesh.model.backbone import Backbone
 
 
@@ -100,6 +100,9 @@ class Workshop:
 
             return run_trained_rival(cell, tasks)
         backbone = self.backbone(cell.backbone)
+        if kind is Kind.ADAPTED and cell.agents == 1:
+            result, timing = run_by_agent(cell, tasks, stream.paths, self.home, backbone)
+            return result, timing | {"embed_s": self._embed_seconds(cell, len(tasks))}
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
             workplace = self.run / "scratch" / cell.name
@@ -111,14 +114,14 @@ class Workshop:
             from skillmesh.experiments.bench.rivals import run_frozen_rival
 
             result, timing = run_frozen_rival(cell, latents, backbone)
-        timing["embed_s"] = self._embed_seconds(cell, latents)
+        timing["embed_s"] = self._embed_seconds(cell, len(tasks))
         return result, timing
 
-    def _embed_seconds(self, cell: Cell, latents: list[TaskLatents]) -> list[float]:
+    def _embed_seconds(self, cell: Cell, n_tasks: int) -> list[float]:
         return embedding_seconds(
             [
                 self.run / record_name(cell.stream_digest, cell.fingerprint, number)
-                for number in range(len(latents))
+                for number in range(n_tasks)
             ]
         )
 

@@ -28,10 +28,12 @@ def task_drawings(scene: Scene) -> list[Drawing]:
     found = []
     if difficulty(scene) is not None:
         found.append(_scatter(scene))
-    ours = [m for m in scene.methods(Kind.OURS) if scene.last(m, "mapper") is not None]
+    ours = [
+        m for m in scene.methods(Kind.OURS, Kind.ADAPTED) if scene.last(m, "mapper") is not None
+    ]
     if ours:
         found.append(_bars(scene, ours))
-        found += [_confusion(scene, method) for method in ours]
+        found += [_confusion(scene, m) for m in ours if "confusion" in scene.alone[m][0].values]
     return found
 
 
