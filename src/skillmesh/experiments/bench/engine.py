@@ -105,28 +105,34 @@ class _Worker:
     def serve(
         self, waiting: queue.SimpleQueue[Job], done: queue.SimpleQueue[tuple[Job, Answer]]
     ) -> None:
-        """Take jobs until there is none."""
+        """Take jobs until there is none or the engine stops."""
         while not self._stopped:
             try:
                 job = waiting.get_nowait()
             except queue.Empty:
                 break
-            answer = None
-            for _ in range(TRIES):
-                answer = self._ask(job)
-                if answer is not None or self._stopped:
-                    break
-            if answer is None:
-                message = f"a worker ended at this job: {tail(self._log)}"
-                answer = {"ok": False, "message": message, "exit_code": 1}
-            done.put((job, answer))
-        self.stop()
+            done.put((job, self._try(job)))
+        self._close()
+
+    def _try(self, job: Job) -> Answer:
+        for _ in range(TRIES):
+            answer = self._ask(job)
+            if answer is not None:
+                return answer
+            if self._stopped:
+                break
+        return {
+            "ok": False,
+            "message": f"a worker ended at this job: {tail(self._log)}",
+            "exit_code": 1,
+        }
 
     def stop(self) -> None:
-        """End the child; may be called twice and from another thread."""
+        """End the child, from another thread than the one that feeds it."""
         self._stopped = True
-        if self._process is not None:
-            self._process.kill()
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def _ask(self, job: Job) -> Answer | None:
         """The worker's answer; None if it died."""
