@@ -96,6 +96,21 @@ BASELINES: dict[str, BaselineInfo] = {
 }
 
 
+def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> Baseline:
+    """A fresh trained baseline, for a loop of one's own.
+
+    Args:
+        name: of the baseline.
+        net: without heads; the baseline changes it.
+        hyper: a value for every key of its grid.
+        seed: of everything random.
+
+    Raises:
+        UsageError: an unknown baseline.
+    """
+    return _find(_TRAINED, name)(net, hyper, seed)
+
+
 def run_trained(
     name: str,
     stream: Sequence[PixelTask],
@@ -139,7 +154,7 @@ def run_trained(
 
     def fresh(candidate: Hyper) -> Baseline:
         net = MultiHead(build_net(net_factory, seed), stream[0].size, seed)
-        return kind(net, candidate, seed)
+        return trained_baseline(name, net, candidate, seed=seed)
 
     first = stream[: max(1, choice_tasks)]
     choice = choose(

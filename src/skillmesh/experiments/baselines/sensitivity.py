@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
+from torch.nn import functional
 
 from skillmesh.experiments.baselines.multihead import MultiHead
 
@@ -42,22 +43,41 @@ def mean_sensitivity(
         One tensor per parameter of the trunk, of its shape.
     """
     weights = {name: p.detach() for name, p in net.trunk.named_parameters()}
+    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    for rows in torch.split(torch.arange(len(labels)), CHUNK):
+        gradients = _gradients(net, index, images[rows], labels[rows].to(net.device), output)
+        for total, gradient in zip(totals.values(), gradients, strict=True):
+            total += measure(gradient).sum(0)
+    net.costs.sensitivity_pass(len(labels), net.classes(index))
+    return [total / len(labels) for total in totals.values()]
+
+
+def _gradients(
+    net: MultiHead, index: int, images: Tensor, labels: Tensor, output: Output
+) -> list[Tensor]:
+    """(N, *shape) gradient of each image's output, for every parameter of the trunk.
+
+    Every image gets its own copy of the weights, so that one ordinary backward pass keeps the
+    gradients apart. (`torch.func.grad` would import torch's compiler: seconds per process.)
+    """
     head = net.head(index)
     head_weight, head_bias = head.weight.detach(), head.bias.detach()
 
     def of_one(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         found = functional_call(net.trunk, parameters, (image[None],))
         latents = found[-1] if isinstance(found, tuple | list) else found  # (1, D)
-        return output(torch.nn.functional.linear(latents, head_weight, head_bias)[0], label)
+        return output(functional.linear(latents, head_weight, head_bias)[0], label)
 
-    gradients = vmap(grad(of_one), in_dims=(None, 0, 0))
-    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    for rows in torch.split(torch.arange(len(labels)), CHUNK):
-        per_image = gradients(weights, net.prepare(images[rows]), labels[rows].to(net.device))
-        for name, gradient in per_image.items():  # (B, *shape)
-            totals[name] += measure(gradient).sum(0)
-    net.costs.sensitivity_pass(len(labels), net.classes(index))
-    return [total / len(labels) for total in totals.values()]
+    copies = {
+        name: p.detach().expand(len(images), *p.shape).clone().requires_grad_()
+        for name, p in net.trunk.named_parameters()
+    }
+    outputs = vmap(of_one)(copies, net.prepare(images), labels)  # (N,)
+    found = torch.autograd.grad(outputs.sum(), list(copies.values()), allow_unused=True)
+    return [
+        torch.zeros_like(copy) if gradient is None else gradient
+        for gradient, copy in zip(found, copies.values(), strict=True)
+    ]
 
 
 def some_rows(n: int, most: float, generator: torch.Generator) -> Tensor:

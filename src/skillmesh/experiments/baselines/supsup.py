@@ -70,8 +70,8 @@ class Supermask(nn.Module):
         if self.mask is not None:
             return weight * self.mask
         sizes = self.scores.abs()
-        # The value is the mask, the gradient that of the scores: straight through.
-        return weight * (self.chosen() + sizes - sizes.detach())
+        # The value is the mask exactly, the gradient that of the scores: straight through.
+        return weight * (self.chosen() + (sizes - sizes.detach()))
 
 
 class Supsup(Baseline):
