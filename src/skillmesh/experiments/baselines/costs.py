@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skillmesh.model.macs import count_macs
 
@@ -43,11 +43,11 @@ def pass_cost(trunk: nn.Module, size: int) -> PassCost:
         size: S.
     """
     image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)
-    at_the_image: list[nn.Module] = []
+    at_the_image: list[tuple[nn.Module, Tensor]] = []
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if not inputs[0].requires_grad:
-            at_the_image.append(module)
+            at_the_image.append((module, inputs[0].detach()))
 
     layers = weight_layers(trunk).values()
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
@@ -58,7 +58,7 @@ def pass_cost(trunk: nn.Module, size: int) -> PassCost:
             hook.remove()
     with torch.no_grad():
         forward = count_macs(lambda: trunk(image))
-        first = sum(count_macs(partial(layer, image)) for layer in at_the_image)
+        first = sum(count_macs(partial(layer, x)) for layer, x in at_the_image)
     return PassCost(forward, 2 * forward - first)
 
 
