@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skillmesh.experiments.baselines.ewc import diagonal_fisher
+from skillmesh.experiments.baselines.ewc import Ewc, diagonal_fisher
 from skillmesh.experiments.baselines.fine_tune import FineTune
 from skillmesh.experiments.baselines.loop import Schedule, learn
 from skillmesh.experiments.baselines.multihead import MultiHead
 from skillmesh.experiments.baselines.nets import build_net, embedded_net, small_net
+from skillmesh.experiments.baselines.si import SynapticIntelligence
 from skillmesh.experiments.baselines.supsup import Supsup
 from skillmesh.model.build import embedded_backbone
 from tests.experiments.baselines.samples import make_stream, multi_head, random_images, weights
@@ -72,22 +73,21 @@ def test_heads_do_not_depend_on_what_was_there_before() -> None:
     assert not torch.equal(one.head(0).weight, one.head(1).weight)
 
 
+class WithExtra(nn.Module):
+    """Gives two things, of which the last counts, and has a layer that does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = nn.Linear(3, 5)
+        self.unused = nn.Linear(5, 2)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = images.mean((2, 3))
+        return pooled, self.used(pooled)
+
+
 def test_weights_that_the_network_does_not_use_are_left_alone() -> None:
     """A module may bring a classifier of its own that nothing reads."""
-
-    class WithExtra(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.used = nn.Linear(3, 5)
-            self.unused = nn.Linear(5, 2)
-
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            pooled = images.mean((2, 3))
-            return pooled, self.used(pooled)
-
-    from skillmesh.experiments.baselines.ewc import Ewc
-    from skillmesh.experiments.baselines.si import SynapticIntelligence
-
     task = make_stream(1)[0]
     for kind, hyper in (
         (FineTune, {}),
