@@ -14,7 +14,6 @@ from skillmesh.mapping.moments import (
     HEAD_TEMPERATURE,
     MAX_TRACE,
     OWN_SHARE,
-    RIDGE,
     UNIT,
     MomentsAnchor,
     MomentsMapper,
@@ -22,6 +21,7 @@ from skillmesh.mapping.moments import (
 )
 from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.mapping.scatter import class_means, leading_directions
+from skillmesh.mapping.whitening import RIDGE, DenseWhitening
 from tests.mapping.latents import DIM, Sample, make_sample
 
 
@@ -63,9 +63,10 @@ def plain_densities(
     return found
 
 
-def test_scores_equal_plain_gaussians_with_explicit_covariances() -> None:
+@pytest.mark.parametrize("n_tasks", [1, 3])
+def test_scores_equal_plain_gaussians_with_explicit_covariances(n_tasks: int) -> None:
     """The two matrix products of whitened space compute the textbook's discriminant."""
-    anchors = [anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(3)]
+    anchors = [anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(n_tasks)]
     mapper = MomentsMapper()
     for number, anchor in enumerate(anchors):
         mapper.add(f"t{number}", anchor)
@@ -273,7 +274,9 @@ def test_the_discriminant_needs_no_task_with_own_directions() -> None:
     """Tasks without scatter share the tied covariance: nearest mean in whitened space."""
     anchor = anchor_of(Sample(np.eye(3, DIM, dtype=np.float32), np.arange(3), 3))
     tied = np.diag(np.linspace(0.5, 2, DIM))
-    scores = Discriminant(tied, [anchor.moments()], OWN_SHARE).scores(torch.zeros(1, DIM).double())
+    scores = Discriminant(DenseWhitening(tied), [anchor.moments()], OWN_SHARE).scores(
+        torch.zeros(1, DIM).double()
+    )
     distances = (anchor.class_means() ** 2 / np.diag(tied)).sum(axis=1)
     expected = -0.5 * (distances / (1 - OWN_SHARE) + DIM * np.log(1 - OWN_SHARE))
     np.testing.assert_allclose(scores[0].numpy()[0], expected)

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 
-_SMALL_TRIANGLE = 128
+from skillmesh.mapping.whitening import LowRankWhitening, Whitening, ridge_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +53,22 @@ class Discriminant:
     trace; that is what keeps U small.
 
     Args:
-        tied: (D, D) float64, positive definite: mean covariance of all tasks.
+        whiten: by the tied covariance, the mean of all tasks'.
         tasks: in canonical order.
         own_share: g, the share of a task's own covariance.
     """
 
-    def __init__(self, tied: np.ndarray, tasks: Sequence[TaskMoments], own_share: float) -> None:
-        factor = torch.linalg.cholesky(torch.from_numpy(tied))
-        whitening = inverse_of_triangle(factor)  # (D, D)
-        self._whitening = whitening.T.contiguous()
-        self._means = torch.from_numpy(np.concatenate([t.means for t in tasks])) @ self._whitening
+    def __init__(self, whiten: Whitening, tasks: Sequence[TaskMoments], own_share: float) -> None:
+        self._whiten = whiten
+        self._means = whiten.apply(torch.from_numpy(np.concatenate([t.means for t in tasks])))
+        dim = self._means.shape[1]
         self._lengths = (self._means * self._means).sum(1)  # (all C,)
-        column_norms = (whitening * whitening).sum(0)  # (D,)
         bases: list[torch.Tensor] = []
         self._tasks: list[_Task] = []
         c = r = 0
         for task in tasks:
             basis, values = self._own_directions(torch.from_numpy(task.roots))
-            isotropic = float(column_norms @ torch.from_numpy(task.residual)) / len(factor)
+            isotropic = float(whiten.precisions @ torch.from_numpy(task.residual)) / dim
             base = (1 - own_share) + own_share * isotropic
             means = slice(c, c + len(task.means))
             self._tasks.append(
@@ -81,8 +78,7 @@ class Discriminant:
                     self._means[means] @ basis,
                     1 - base / (base + own_share * values),
                     base,
-                    len(factor) * float(np.log(base))
-                    + float(torch.log1p(own_share * values / base).sum()),
+                    dim * float(np.log(base)) + float(torch.log1p(own_share * values / base).sum()),
                 )
             )
             bases.append(basis)
@@ -91,7 +87,7 @@ class Discriminant:
 
     def _own_directions(self, roots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Orthonormal (D, R) directions and (R,) variances of a low-rank covariance, whitened."""
-        rows = roots @ self._whitening  # (R, D)
+        rows = self._whiten.apply(roots)  # (R, D)
         values, vectors = torch.linalg.eigh(rows @ rows.T)
         kept = values > 1e-8
         values, vectors = values[kept], vectors[:, kept]
@@ -103,7 +99,7 @@ class Discriminant:
         Args:
             x: (N, D) float64.
         """
-        z = x @ self._whitening  # (N, D)
+        z = self._whiten.apply(x)  # (N, D)
         distances = self._lengths - 2 * (z @ self._means.T) + (z * z).sum(1, keepdim=True)
         along = z @ self._basis  # (N, all R)
         return [self._task_scores(distances, along, task) for task in self._tasks]
@@ -117,23 +113,7 @@ class Discriminant:
         return -0.5 * (squared + task.log_determinant)
 
 
-def inverse_of_triangle(factor: torch.Tensor) -> torch.Tensor:
-    """Inverse of a lower triangular matrix, in a third of the operations of solving for identity.
-
-    Args:
-        factor: (D, D) float64, lower triangular, without a zero on the diagonal.
-
-    Examples:
-        >>> inverse_of_triangle(torch.tensor([[2.0, 0.0], [1.0, 4.0]])).tolist()
-        [[0.5, 0.0], [-0.125, 0.25]]
-    """
-    size = len(factor)
-    if size <= _SMALL_TRIANGLE:
-        identity = torch.eye(size, dtype=factor.dtype)
-        return cast(torch.Tensor, torch.linalg.solve_triangular(factor, identity, upper=False))
-    half = size // 2
-    inverse = torch.zeros_like(factor)
-    upper = inverse[:half, :half] = inverse_of_triangle(factor[:half, :half])
-    lower = inverse[half:, half:] = inverse_of_triangle(factor[half:, half:])
-    inverse[half:, :half] = -lower @ (factor[half:, :half] @ upper)
-    return inverse
+def whitening_of_one(task: TaskMoments) -> LowRankWhitening:
+    """Whitening by the covariance of a task alone, as its teacher sees it: no (D, D) matrix."""
+    trace = float((task.roots**2).sum() + task.residual.sum())
+    return LowRankWhitening(task.roots, task.residual + ridge_of(trace, len(task.residual)))

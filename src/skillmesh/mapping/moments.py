@@ -28,12 +28,13 @@ from skillmesh.mapping.anchor import (
     check_latents,
     check_tensors,
 )
-from skillmesh.mapping.discriminant import Discriminant, TaskMoments
+from skillmesh.mapping.discriminant import Discriminant, TaskMoments, whitening_of_one
 from skillmesh.mapping.mapper import TaskMapper
 from skillmesh.mapping.quantise import LEVELS, dequantise_rows, quantise_rows
 from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.mapping.scatter import class_means, leading_directions
 from skillmesh.mapping.typicality import nearest_mean_familiarity
+from skillmesh.mapping.whitening import DenseWhitening, ridge_of
 
 RANK = 32
 """Directions of a task's own scatter."""
@@ -50,8 +51,6 @@ UNIT = 2.0**-40
 most 2^40 counts to an entry: 4,096 skills can be added exactly."""
 RESIDUAL_UNIT = 2.0**-16
 """What 1.0 of the residual diagonal is worth: all of its values fit well into float16."""
-RIDGE = 1e-3
-"""Added to the tied covariance's diagonal, as a share of its mean."""
 MAX_TRACE = 1.0
 """Largest total variance of a task: more would weigh on the covariance of all tasks."""
 _TRACE_OF_A_TEACHER = 0.98  # leaves room for rounding
@@ -277,9 +276,8 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
             ValueError: no anchor yet.
         """
         covariance = self.tied_scatter() * (UNIT / len(self._anchors))
-        mean = float(np.trace(covariance)) / len(covariance)
-        # The constant is for tasks without any variance: one image per class, or all alike.
-        covariance[np.diag_indices_from(covariance)] += RIDGE * mean + 1e-9
+        ridge = ridge_of(float(np.trace(covariance)), len(covariance))
+        covariance[np.diag_indices_from(covariance)] += ridge
         return covariance
 
     def prepare(self) -> None:
@@ -290,7 +288,12 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
     def _prepared(self) -> Discriminant:
         if self._discriminant is None:
             moments = [anchor.moments() for anchor in self._in_order()]
-            self._discriminant = Discriminant(self.tied_covariance(), moments, self.own_share)
+            whiten = (
+                whitening_of_one(moments[0])
+                if len(moments) == 1
+                else DenseWhitening(self.tied_covariance())
+            )
+            self._discriminant = Discriminant(whiten, moments, self.own_share)
         return self._discriminant
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:

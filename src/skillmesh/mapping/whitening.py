@@ -1,0 +1,82 @@
+"""Linear maps to the space where a covariance is the identity.
+
+Distances there are Mahalanobis distances. Many maps do that for one covariance and differ by a
+rotation; nothing that is computed from inner products can tell them apart.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+
+RIDGE = 1e-3
+"""Added to a covariance's diagonal, as a share of its mean."""
+_NO_VARIANCE = 1e-12
+
+
+class Whitening(ABC):
+    """Rows (N, D) -> rows (N, D) whose inner products are those of the inverse covariance."""
+
+    precisions: torch.Tensor
+    """(D,) diagonal of the inverse covariance."""
+
+    @abstractmethod
+    def apply(self, rows: torch.Tensor) -> torch.Tensor:
+        """Whitened rows (N, D) float64."""
+
+
+class DenseWhitening(Whitening):
+    """By the Cholesky factor of any covariance; D^3 operations once, N D^2 per use.
+
+    Args:
+        covariance: (D, D) float64, positive definite.
+    """
+
+    def __init__(self, covariance: np.ndarray) -> None:
+        factor = torch.linalg.cholesky(torch.from_numpy(covariance))
+        identity = torch.eye(len(factor), dtype=torch.float64)
+        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)  # (D, D)
+        self.precisions = (inverse * inverse).sum(0)
+        self._matrix = inverse.T.contiguous()
+
+    def apply(self, rows: torch.Tensor) -> torch.Tensor:
+        """One product with a (D, D) matrix."""
+        return torch.mm(rows, self._matrix)
+
+
+class LowRankWhitening(Whitening):
+    """Of roots^T roots + diag(diagonal); D R^2 operations once, N D R per use.
+
+    With V = diag^-1/2 roots^T = U diag(s) Q^T, the inverse covariance is
+    diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2, and this map is a root of it.
+
+    Args:
+        roots: (R, D) float64, R < D.
+        diagonal: (D,) float64, positive.
+    """
+
+    def __init__(self, roots: np.ndarray, diagonal: np.ndarray) -> None:
+        self._scales = torch.from_numpy(diagonal).rsqrt()  # (D,)
+        scaled = torch.from_numpy(roots) * self._scales  # (R, D)
+        squares, vectors = torch.linalg.eigh(scaled @ scaled.T)
+        kept = squares > _NO_VARIANCE
+        squares, vectors = squares[kept], vectors[:, kept]
+        self._directions = (scaled.T @ vectors) / squares.sqrt()  # (D, R) orthonormal
+        self._cuts = 1 - (1 + squares).rsqrt()  # (R,)
+        lost = (self._directions * self._directions) @ (squares / (1 + squares))  # (D,)
+        self.precisions = self._scales * self._scales * (1 - lost)
+
+    def apply(self, rows: torch.Tensor) -> torch.Tensor:
+        """Scale, then shorten what lies along R directions."""
+        scaled = rows * self._scales
+        return torch.sub(scaled, ((scaled @ self._directions) * self._cuts) @ self._directions.T)
+
+
+def ridge_of(trace: float, dim: int) -> float:
+    """What is added to the diagonal of a covariance (D, D) of this trace.
+
+    The constant is for tasks without any variance: one image per class, or all alike.
+    """
+    return RIDGE * trace / dim + 1e-9

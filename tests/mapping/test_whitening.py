@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from skillmesh.mapping.whitening import DenseWhitening, LowRankWhitening, Whitening
+
+DIM = 40
+
+
+def _parts(rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Roots (R, D), diagonal (D,) and the covariance that they make."""
+    rng = np.random.default_rng(0)
+    roots, diagonal = rng.normal(size=(rank, DIM)), rng.uniform(0.01, 2, DIM)
+    return roots, diagonal, roots.T @ roots + np.diag(diagonal)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 7])
+@pytest.mark.parametrize("low_rank", [False, True])
+def test_inner_products_are_those_of_the_inverse_covariance(rank: int, low_rank: bool) -> None:
+    """Against numpy's inverse; so are the precisions, its diagonal."""
+    roots, diagonal, covariance = _parts(rank)
+    whiten: Whitening = (
+        LowRankWhitening(roots, diagonal) if low_rank else DenseWhitening(covariance)
+    )
+    rows = torch.from_numpy(np.random.default_rng(1).normal(size=(5, DIM)))
+    expected = rows.numpy() @ np.linalg.inv(covariance) @ rows.numpy().T
+    z = whiten.apply(rows)
+    np.testing.assert_allclose((z @ z.T).numpy(), expected, rtol=1e-9, atol=1e-9)
+    precisions = np.diag(np.linalg.inv(covariance))
+    np.testing.assert_allclose(whiten.precisions.numpy(), precisions, rtol=1e-9)
+
+
+def test_roots_that_repeat_each_other_are_one_direction() -> None:
+    """A rank that is lower than the number of rows divides by no zero."""
+    roots, diagonal, _ = _parts(1)
+    twice = np.concatenate([roots, roots])
+    rows = torch.eye(DIM, dtype=torch.float64)
+    z = LowRankWhitening(twice, diagonal).apply(rows)
+    expected = np.linalg.inv(twice.T @ twice + np.diag(diagonal))
+    np.testing.assert_allclose((z @ z.T).numpy(), expected, rtol=1e-9, atol=1e-9)
