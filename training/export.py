@@ -20,7 +20,13 @@ from safetensors.torch import save
 
 from skillmesh.model.backbone import Backbone, hash_weights
 from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
-from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from skillmesh.model.embedded import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    EmbeddedNet,
+    load_embedded,
+    packed,
+)
 from skillmesh.model.forward import Preprocessing
 from skillmesh.model.macs import macs_per_image
 from skillmesh.model.reference import DEFAULT_DIM, Reference
@@ -31,7 +37,7 @@ from training.state import load_state, write_atomically
 SIZE = 96
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
-ARCHITECTURE = "skillmesh-embedded-1"
+ARCHITECTURE = "skillmesh-embedded-2"
 ABOUT = {
     "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
     "data_licence": (
@@ -51,7 +57,7 @@ ABOUT = {
 
 
 def packed_weights(run: Path) -> bytes:
-    """The averaged backbone of a run's last state as a file, in half precision.
+    """The averaged backbone of a run's last state as a file, convolutions in int8.
 
     One metadata key only: with two, the library's bytes would vary.
 
@@ -63,11 +69,13 @@ def packed_weights(run: Path) -> bytes:
         raise SystemExit(f"{run} holds no saved state yet; wait or look at its output")
     prefix = "net."
     tensors = {
-        key.removeprefix(prefix): value.half().contiguous()
+        key.removeprefix(prefix): value
         for key, value in state["average"].items()
         if key.startswith(prefix) and not key.endswith("num_batches_tracked")
     }
-    return save(tensors, metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/1"})})
+    return save(
+        packed(tensors), metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/2"})}
+    )
 
 
 def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) -> dict[str, Any]:
@@ -137,7 +145,10 @@ def _accuracy(last: dict[str, Any]) -> dict[str, float]:
     """Top-1 by the side of the images: weights are best at the size of their last epochs."""
     if not last:
         return {}
-    return {f"{last['size_px']} px": last["top1_at_size"], f"{VALIDATION_SIZE} px": last["top1"]}
+    found = {f"{last['size_px']} px": last["top1_at_size"]}
+    if "top1" in last:
+        found[f"{VALIDATION_SIZE} px"] = last["top1"]
+    return found
 
 
 def _epochs(run: Path) -> list[dict[str, Any]]:

@@ -35,4 +35,4 @@ def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) ->
             large = functional.interpolate(images, size=(size, size), mode="bicubic").clamp(-1, 1)
             for kept, tap in zip(parts, net(large), strict=True):
                 kept.append(tap.numpy())
-    return fit_reference([np.concatenate(kept) for kept in parts], dim)
+    return fit_reference([np.concatenate(kept) for kept in parts], dim).quantised()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,3 +43,23 @@ def load_state(run: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True)
     return state
+
+
+def averaged_weights(run: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The averaged weights of another run, classifiers included, to begin a second cycle with.
+
+    Returns:
+        The weights and the SHA-256 of their names and bytes: a recipe says with it where it began.
+
+    Raises:
+        SystemExit: the run has saved no state yet.
+    """
+    state = load_state(run)
+    if state is None:
+        raise SystemExit(f"{run} holds no saved state to begin with; give the folder of a run")
+    weights: dict[str, torch.Tensor] = state["average"]
+    digest = hashlib.sha256()
+    for key, value in sorted(weights.items()):
+        digest.update(key.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return weights, digest.hexdigest()

@@ -23,7 +23,7 @@ from training.state import FILE, load_state
 STEPS = 18
 OPTIONS = (
     *("--schedule", "32x1,40x1", "--fraction", "0.3", "--batch-size", "2"),
-    *("--threads", "1", "--save-every", "3"),
+    *("--parts", "2", "--threads", "1", "--save-every", "3"),
 )
 ASSETS = (WEIGHTS_FILE, EMBEDDED_REFERENCE_FILE, CARD_FILE)
 
@@ -47,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
-    """SIGKILL in the middle of an epoch and a restart change no bit of the weights."""
+    """SIGKILL in the middle of an epoch and a restart with another number of threads: same bits."""
     options = ["--data", str(finished.data), *OPTIONS, "--out", str(tmp_path)]
     _kill_after_the_first_save(options, tmp_path)
     state = load_state(tmp_path)
@@ -55,7 +55,7 @@ def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path)
     assert 0 < state["step"] < STEPS
     assert not (tmp_path / WEIGHTS_FILE).exists()
 
-    main(options)
+    main([*options, "--threads", "2"])
     assert (tmp_path / WEIGHTS_FILE).read_bytes() == (finished.run / WEIGHTS_FILE).read_bytes()
     epochs = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert [epoch["size_px"] for epoch in epochs] == [32, 40]

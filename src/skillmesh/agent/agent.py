@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from skillmesh.packet.skill import Skill
 
 Progress = Callable[[int, int], None]
-PREDICT_BATCH = 64
 
 
 class Agent(Holder):

@@ -37,7 +37,7 @@ from skillmesh.data.headers import (
     without_animation,
 )
 from skillmesh.data.names import shown
-from skillmesh.data.pixels import REDUCING_GAP, from_array, square
+from skillmesh.data.pixels import REDUCING_GAP, from_array, square, squash, upright
 from skillmesh.errors import DataError
 
 MAX_PIXELS = 40_000_000
@@ -156,14 +156,17 @@ def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
     Raises:
         DataError: not an image, not supported, damaged, cut off or over `MAX_PIXELS`.
     """
-    # (S, S, 3) -> (3, S, S), always a copy: Pillow hands out read-only memory.
-    return np.array(decode_pixels(data, size, source=source).transpose(2, 0, 1), order="C")
+    pixels = squash(decode_upright(data, size, source=source)[None], size)[0]  # (S, S, C)
+    return np.array(np.broadcast_to(pixels.transpose(2, 0, 1), (3, size, size)), order="C")
 
 
-def decode_pixels(
+def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """As `decode_image`, with the channels last, as they lie in memory: (S, S, 3) uint8.
+    """As `decode_image`, short of its last step (`pixels.squash`), channels last.
+
+    Returns:
+        (H, W, C) uint8, C = 1 for grey.
 
     Raises:
         DataError: as `decode_image`.
@@ -175,7 +178,7 @@ def decode_pixels(
         image.draft(None, (gap_size, gap_size))
         image.load()
         # A PNG may carry its EXIF block behind the pixels, so this comes after load().
-        return square(image, exif_orientation(image.info.get("exif")), size)
+        return upright(image, exif_orientation(image.info.get("exif")), size)
     except _PILLOW_ERRORS as error:
         reason = shown(str(error)) or type(error).__name__
         raise DataError(

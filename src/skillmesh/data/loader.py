@@ -8,7 +8,7 @@ images, whatever the threads do.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skillmesh.data.images import ImageRef, decode_pixels
+from skillmesh.data.images import ImageRef, decode_upright
+from skillmesh.data.pixels import squash
 from skillmesh.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,14 +55,19 @@ class _Pending:
 
     def decode(self, images: Sequence[ImageRef], rows: range, stop: threading.Event) -> None:
         size = self.pixels.shape[1]
+        alike: defaultdict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
         for row in rows:
             if stop.is_set():
                 return
             image = images[self.start + row]
             try:
-                self.pixels[row] = decode_pixels(image.read(), size, source=image)
+                pixels = decode_upright(image.read(), size, source=image)
+                alike[pixels.shape].append((row, pixels))
             except DataError as error:
                 self.reasons[row] = str(error)
+        for group in alike.values():
+            places, stack = zip(*group, strict=True)
+            self.pixels[list(places)] = squash(np.stack(stack), size)
 
     def finish(self) -> Batch:
         """Wait for the jobs and leave the unreadable rows out."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -133,14 +134,22 @@ class MomentsAnchor(TaskAnchor):
         return anchor
 
     def class_means(self) -> np.ndarray:
-        """(C, D) float64."""
+        """(C, D) float64; not to be written to."""
+        return self._class_means
+
+    @cached_property
+    def _class_means(self) -> np.ndarray:
         return dequantise_rows(self.means, self.mean_scales)
+
+    @cached_property
+    def _head_weights(self) -> torch.Tensor:
+        """(C, D) float64; asked for with every batch of images."""
+        return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
         """(N, C) float64 scores of the linear head, about 1 for the right class, else about 0."""
         # torch's matrix product: numpy brings threads of its own, which wait by spinning.
-        weights = torch.from_numpy(dequantise_rows(self.head, self.head_scales))
-        logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ weights.T
+        logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ self._head_weights.T
         return np.asarray(logits.numpy() + self.head_bias)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:

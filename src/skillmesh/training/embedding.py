@@ -6,18 +6,17 @@ threads have decoded ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from skillmesh.data.images import ImageRef
 from skillmesh.data.latent_cache import image_digests, split_key
 from skillmesh.data.loader import Batch, iterate_batches, read_batch
-from skillmesh.errors import DataError
+from skillmesh.data.questions import read_questions
 from skillmesh.model.backbone import Latents
 from skillmesh.model.lanes import Lanes
 
@@ -85,12 +84,33 @@ def embed_images(
     Returns:
         Latents of the readable images; unreadable ones are listed, not raised.
     """
+    size = backbone.preprocessing.size
+    if backbone.device.type == "cpu":
+        passes = _lanes(
+            backbone,
+            lambda positions: read_batch(images, positions, size),
+            len(images),
+            batch_size or BATCH_SIZE,
+        )
+    else:
+        step = batch_size or _ACCELERATOR_BATCH_SIZE
+        batches = iterate_batches(images, size, batch_size=step)
+        passes = ((batch, backbone.embed(batch.images)) for batch in batches)
+    return _collected(backbone, passes, len(images), progress)
+
+
+def _collected(
+    backbone: Backbone,
+    passes: Iterable[tuple[Batch, Latents]],
+    count: int,
+    progress: Progress | None,
+) -> Embedded:
     last: list[np.ndarray] = []
     multi: list[np.ndarray] = []
     kept: list[np.ndarray] = []
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch, latents in _passes(backbone, images, batch_size):
+    for batch, latents in passes:
         failed.extend(batch.failed)
         if len(batch.indices):
             last.append(latents.last)
@@ -98,7 +118,7 @@ def embed_images(
             kept.append(batch.indices)
         done += len(batch.indices) + len(batch.failed)
         if progress is not None:
-            progress(done, len(images))
+            progress(done, count)
     return Embedded(
         Latents(_stack(last, backbone.last_dim), _stack(multi, backbone.dim)),
         np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
@@ -106,26 +126,18 @@ def embed_images(
     )
 
 
-def _passes(
-    backbone: Backbone, images: Sequence[ImageRef], batch_size: int | None
+def _lanes(
+    backbone: Backbone, read: Callable[[range], Batch], count: int, step: int
 ) -> Iterator[tuple[Batch, Latents]]:
     """Batches in the order of the images, with their latents."""
-    size = backbone.preprocessing.size
-    if backbone.device.type != "cpu":
-        step = batch_size or _ACCELERATOR_BATCH_SIZE
-        for batch in iterate_batches(images, size, batch_size=step):
-            yield batch, backbone.embed(batch.images)
-        return
-    step = batch_size or BATCH_SIZE
+
+    def run(positions: range) -> tuple[Batch, Latents]:
+        batch = read(positions)
+        return batch, backbone.embed(batch.images)
+
     with Lanes() as lanes:
-
-        def run(positions: range) -> tuple[Batch, Latents]:
-            batch = read_batch(images, positions, size)
-            return batch, backbone.embed(batch.images)
-
         yield from lanes.run(
-            partial(run, range(start, min(start + step, len(images))))
-            for start in range(0, len(images), step)
+            partial(run, range(start, min(start + step, count))) for start in range(0, count, step)
         )
 
 
@@ -194,7 +206,7 @@ def embed_questions(
 ) -> Embedded:
     """Latents of images that somebody asks about: files, bytes and images in memory alike.
 
-    Files are decoded beside the network; what is in memory is converted first.
+    An image has the same latents, to the bit, whether it lies in a file or in memory.
 
     Args:
         backbone: the frozen network.
@@ -204,21 +216,11 @@ def embed_questions(
     refs = [question.source for question in questions if isinstance(question.source, ImageRef)]
     if len(refs) == len(questions):
         return embed_images(backbone, refs, progress=progress)
-    pixels: list[np.ndarray] = []
-    kept: list[int] = []
-    failed: list[tuple[int, str]] = []
-    for i, question in enumerate(questions):
-        try:
-            pixels.append(question.pixels(backbone.preprocessing.size))
-            kept.append(i)
-        except DataError as error:
-            failed.append((i, str(error)))
-    parts = [
-        backbone.embed(torch.from_numpy(np.stack(pixels[start : start + BATCH_SIZE])))
-        for start in range(0, len(pixels), BATCH_SIZE)
-    ]
-    latents = Latents(
-        _stack([part.last for part in parts], backbone.last_dim),
-        _stack([part.multi for part in parts], backbone.dim),
+    size = backbone.preprocessing.size
+    passes = _lanes(
+        backbone,
+        lambda positions: read_questions(questions, positions, size),
+        len(questions),
+        BATCH_SIZE,
     )
-    return Embedded(latents, np.array(kept, dtype=np.int64), tuple(failed))
+    return _collected(backbone, passes, len(questions), progress)
