@@ -47,6 +47,20 @@ def test_methods_of_skillmesh_come_from_one_place() -> None:
     assert set(ours) >= set(METHODS)
 
 
+def test_groups_stand_for_all_methods_of_a_kind() -> None:
+    """In a file and on the command line; what is computed is written out."""
+    config = parse_config("[[grid]]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x")
+    (grid,) = config.grids
+    assert grid.methods == ("slda", *METHODS, "ncm", "ranpac")
+    assert grid.real == METHODS
+    (chosen,) = override(config, Overrides(methods=("frozen",))).grids
+    assert set(chosen.methods) == {"ncm", "slda", "ranpac"}
+    with pytest.raises(UsageError, match="expected methods of 'x'"):
+        override(config, Overrides(methods=("trained",)))
+    with pytest.raises(UsageError, match="at least one method"):
+        parse_config("[[grid]]\nmethods = []", "x")
+
+
 def test_toml_of_a_run_survives_a_round_trip() -> None:
     """Quotes, backslashes, newlines, empty lists, small numbers."""
     document = {

@@ -25,6 +25,7 @@ from skillmesh.experiments.bench.engine import Engine, InProcess
 from skillmesh.experiments.bench.figures.curves import curve_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.style import save
+from skillmesh.experiments.bench.figures.tables import figure_9
 from skillmesh.experiments.bench.jobs import make_plan
 from skillmesh.experiments.bench.records import COLUMNS
 from skillmesh.experiments.bench.report import read_run, write_bench_report
@@ -259,6 +260,23 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
     drawing = next(d for d in curve_drawings(scene) if d.name == "fig06-mapper")
     for path in save(drawing, tmp_path):
         assert path.read_bytes() == (run / "figures" / path.name).read_bytes()
+
+
+def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> None:
+    """A second grid over fewer tasks has tables of its own, relative to its own cheapest row."""
+    (grid,) = tiny.config.grids
+    fewer = dataclasses.replace(grid, stream=dataclasses.replace(grid.stream, limit=1))
+    both = dataclasses.replace(tiny.config, grids=(grid, fewer))
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    summary = run_bench(both, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
+    first, second = scenes(read_run(run)[1])
+    assert [len(scene.rows(summary["rows"])) for scene in (first, second)] == [8, 8]
+    for scene in (first, second):
+        rows = scene.rows(summary["rows"])
+        assert {row["tasks"] for row in rows} == {len(scene.tasks())}
+        assert [line[0] for line in figure_9(rows)[1]] == ["moments", "gmmc"]
+        assert min(line[2] for line in figure_9(rows)[1]) == "1x"
 
 
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:

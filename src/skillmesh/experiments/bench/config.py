@@ -12,7 +12,7 @@ from typing import Any
 from skillmesh.bank.atomic import read_file
 from skillmesh.data.names import did_you_mean
 from skillmesh.errors import UsageError
-from skillmesh.experiments.bench.methods import check_bench_method
+from skillmesh.experiments.bench.methods import check_bench_method, expand_methods
 from skillmesh.experiments.bench.toml_text import read_toml, write_toml
 from skillmesh.experiments.ledger import ALPHA, EQUAL
 from skillmesh.experiments.packing import PACKINGS
@@ -27,7 +27,7 @@ class Grid:
     """Every method, with every seed and every number of agents, on one stream.
 
     Attributes:
-        methods: names out of `bench.methods`.
+        methods: names out of `bench.methods`; in a file also its groups.
         stream: the tasks.
         backbone: alias of the backbone that the methods work on.
         seeds: of everything random.
@@ -92,7 +92,7 @@ class Overrides:
     Attributes:
         source: where the tasks come from.
         backbone: alias.
-        methods: only these, of those that are in the grids.
+        methods: only these (or groups), of those that are in the grids.
         seeds: instead of the grids'.
         agents: instead of the grids'.
     """
@@ -159,15 +159,17 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
     Raises:
         UsageError: a method that is in no grid, or numbers that make no sense.
     """
+    asked = changes.methods
+    if asked is not None:
+        changes = dataclasses.replace(changes, methods=expand_methods(asked))
     grids = [_override_grid(grid, changes) for grid in config.grids]
     kept = tuple(grid for grid in grids if grid is not None)
-    asked = set(changes.methods or ())
-    unknown = asked - {method for grid in kept for method in grid.methods}
-    if unknown:
+    unknown = set(changes.methods or ()) - {method for grid in kept for method in grid.methods}
+    if unknown or not kept:
         every = sorted({method for grid in config.grids for method in grid.methods})
         raise UsageError(
             f"expected methods of '{config.name}' ({', '.join(every)}), got "
-            f"{', '.join(sorted(unknown))}"
+            f"{', '.join(sorted(unknown) or asked or ())}"
         )
     return dataclasses.replace(config, grids=kept)
 
@@ -206,6 +208,8 @@ def _grid(table: Mapping[str, Any], source: str) -> Grid:
     if "methods" not in values:
         raise UsageError(f"expected methods in every [[grid]] of '{source}'")
     try:
+        for key in ("methods", "real"):
+            values[key] = expand_methods(values.get(key, ()))
         return Grid(stream=stream, **values)
     except TypeError as error:
         raise UsageError(f"expected lists and numbers in the grids of '{source}'") from error

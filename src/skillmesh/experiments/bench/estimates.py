@@ -81,7 +81,7 @@ def estimate_task(
         scatter = 0 if method == "ncm" else d * d
         sums = 4 * (task.classes * d + scatter // 2)
         return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
-    base = "maha" if method == "bb-h2t" else method.split("+")[0]
+    base = _base(method)
     if kind is Kind.ADAPTED:
         one_pass *= ADAPTED_PASSES
     if base == "moments":
@@ -92,11 +92,17 @@ def estimate_task(
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
     """What an agent pays once when all skills are there: the factorisation of a covariance."""
-    if method.startswith("moments"):
+    base = _base(method)
+    if base == "moments":
         return network.dim**3 * 2 // 3 + n_classes * network.dim**2
-    if method.startswith("maha"):
+    if base == "maha":
         return network.last_dim**3 // 6 + n_classes * network.last_dim**2
     return 0
+
+
+def _base(method: str) -> str:
+    """The mapper of a method: biases change the decision within a task only."""
+    return "maha" if method == "bb-h2t" else method.split("+")[0]
 
 
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:

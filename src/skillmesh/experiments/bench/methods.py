@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from skillmesh.data.names import did_you_mean
@@ -30,6 +31,25 @@ def bench_methods() -> dict[str, Kind]:
     kinds = {name: _kind(name) for name in METHODS}
     kinds |= dict.fromkeys(FROZEN, Kind.FROZEN)
     return kinds | dict.fromkeys(TRAINED, Kind.TRAINED)
+
+
+GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "trained": Kind.TRAINED}
+"""Words for all methods of a kind: whatever is added later is among them by itself."""
+
+
+def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
+    """Names with groups written out, each once, in the order of the names.
+
+    Examples:
+        >>> expand_methods(["slda", "frozen"])
+        ('slda', 'ncm', 'ranpac')
+    """
+    kinds = bench_methods()
+    found: list[str] = []
+    for name in names:
+        wanted = GROUPS.get(name)
+        found += [name] if wanted is None else [m for m, kind in kinds.items() if kind is wanted]
+    return tuple(dict.fromkeys(found))
 
 
 def _kind(name: str) -> Kind:

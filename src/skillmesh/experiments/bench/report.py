@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from skillmesh.experiments.bench.figures.tables import (
     rows_table,
 )
 from skillmesh.experiments.bench.figures.tasks import task_drawings
-from skillmesh.experiments.bench.run import write_summary
 from skillmesh.experiments.bench.summary import Result, summarise
 
 _DERIVED = (
@@ -104,30 +103,17 @@ def read_run(
     return config, results, summarise(config, results, stored["failed"], alpha=alpha)
 
 
-def rewrite_summary(run: Path, alpha: float) -> dict[str, Any]:
-    """The summary for another alpha, written over the old one."""
-    summary = read_run(run, alpha=alpha)[2]
-    write_summary(run, summary)
-    return summary
-
-
 def _sections(
     config: BenchConfig, results: Sequence[Result], summary: dict[str, Any]
 ) -> list[Section]:
-    rows = summary["rows"]
-    found = [Section("Results", _DERIVED, rows_table(rows))]
+    found: list[Section] = []
     for number, scene in enumerate(scenes(results)):
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
-        found += _scene_sections(scene, prefix, summary["alpha"])
-    if rows:
-        found.append(Section("Fig. 9: one agent", _FIGURE_9, figure_9(rows)))
-    alpha = summary["alpha"]
-    for agents in sorted({row["agents"] for row in rows if row["agents"] > 1}):
-        text = _FIGURE_10.format(alpha=alpha)
-        paid = figure_10(rows, agents, results, alpha)
-        found.append(Section(f"Fig. 10: {agents} agents", text, paid))
-    checks = [check for row in rows if not row["oracle"] for check in row["checks"]]
+        # Costs of other tasks or of another backbone cannot be compared: a table per scene.
+        found += _tables(scene, scene.rows(summary["rows"]), summary["alpha"])
+        found += _figures(scene, prefix, summary["alpha"])
+    checks = [check for row in summary["rows"] if not row["oracle"] for check in row["checks"]]
     if checks:
         found.append(Section("Real agents", _check_text(checks), None))
     if summary["failed"]:
@@ -137,18 +123,29 @@ def _sections(
     return [Section("What this is", about), *found] if about else found
 
 
-def _scene_sections(scene: Scene, prefix: str, alpha: float) -> list[Section]:
-    tables = [
+def _tables(scene: Scene, rows: Sequence[Mapping[str, Any]], alpha: float) -> list[Section]:
+    found = [
+        Section("Results", _DERIVED, rows_table(rows)),
         Section(
             "Fig. 2b: this stream and others",
             "The paper's row counts all classes and images as published; it learns 5,033 of them.",
             figure_2b(scene),
-        )
+        ),
+        Section("Fig. 9: one agent", _FIGURE_9, figure_9(rows)),
     ]
+    alone = [result for results in scene.alone.values() for result in results]
+    for agents in sorted({row["agents"] for row in rows if row["agents"] > 1}):
+        text = _FIGURE_10.format(alpha=alpha)
+        paid = figure_10(rows, agents, alone, alpha)
+        found.append(Section(f"Fig. 10: {agents} agents", text, paid))
+    return found
+
+
+def _figures(scene: Scene, prefix: str, alpha: float) -> list[Section]:
     drawings = [*task_drawings(scene), *curve_drawings(scene), *cost_drawings(scene, alpha)]
     named = [Drawing(prefix + d.name, d.title, d.caption, d.draw) for d in drawings]
     named.sort(key=lambda drawing: not drawing.name.removeprefix(prefix).startswith("fig"))
-    return tables + [Section(d.title, d.caption, None, d) for d in named]
+    return [Section(d.title, d.caption, None, d) for d in named]
 
 
 def _check_text(checks: Sequence[dict[str, Any]]) -> str:

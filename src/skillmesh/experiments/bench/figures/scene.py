@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class Scene:
         """Names of the tasks, in the order of the first cell."""
         first = next(iter(self.alone.values()))[0]
         return [str(task["name"]) for task in first.values["tasks"]]
+
+    def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those rows of a summary that are of this stream and backbone."""
+        mine = self.stream, len(self.tasks()), self.backbone
+        return [row for row in rows if (row["stream"], row["tasks"], row["backbone"]) == mine]
 
     def matrix(self, method: str, *names: str) -> np.ndarray | None:
         """(T, T) accuracies averaged over seeds, of the first of some names that there is."""

@@ -22,7 +22,7 @@ _PAPER_SETS = (
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The rows of a summary."""
+    """Rows of a summary, of one stream and backbone."""
     header = ["method", "agents", "told the task", "accuracy", "mapper", "forgetting", "speed-up",
               "efficiency", "seconds"]  # fmt: skip
     return header, [
@@ -110,12 +110,11 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """One row per method and stream: without oracle where there is one."""
-    chosen: dict[tuple[object, ...], Mapping[str, Any]] = {}
+    """One row per method: without oracle where there is one."""
+    chosen: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        key = row["method"], row["stream"], row["backbone"]
-        if key not in chosen or not row["oracle"]:
-            chosen[key] = row
+        if row["method"] not in chosen or not row["oracle"]:
+            chosen[row["method"]] = row
     return list(chosen.values())
 
 
