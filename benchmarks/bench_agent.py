@@ -44,26 +44,26 @@ def run() -> dict[str, float]:
 
 def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
     # A flat folder is split 80/10/10, and test images are not embedded.
-    learned = decoded(agent.backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
-    learn = _ratio(agent, learned, lambda: agent.learn(folder / "task", name=f"round-{number}"))
+    backbone = agent.backbone
+    learned = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
+    learn = ratio(backbone, learned, lambda: agent.learn(folder / "task", name=f"round-{number}"))
     agent.sync()  # What was learned is consolidated once, not with every question.
-    asked = decoded(agent.backbone, folder / "asked")
-    return learn, _ratio(agent, asked, lambda: agent.predict_many(folder / "asked"))
+    asked = decoded(backbone, folder / "asked")
+    return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"))
 
 
-def _ratio(agent: Agent, images: torch.Tensor, job: Callable[[], object]) -> float:
+def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
     """Time of a job over the mean of a bare pass before and one after: the host's speed drifts."""
-    before_s = bare_pass(agent.backbone, images)
+    before_s = bare_pass(backbone, images)
     started_s = time.perf_counter()
     job()
     job_s = time.perf_counter() - started_s
-    return 2 * job_s / (before_s + bare_pass(agent.backbone, images))
+    return 2 * job_s / (before_s + bare_pass(backbone, images))
 
 
 def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
     """All images of a folder, (N, 3, S, S) uint8."""
-    refs = [question.source for question in find_questions(folder)]
-    batches = iterate_batches(refs, backbone.size, batch_size=BATCH_SIZE)  # type: ignore[arg-type]
+    batches = iterate_batches(find_questions(folder), backbone.size, batch_size=BATCH_SIZE)
     return torch.cat([batch.images for batch in batches])
 
 

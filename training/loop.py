@@ -112,6 +112,7 @@ class Run:
                 self._note(epoch)
             if epoch_ends or self.step % self.save_every_steps == 0:
                 self.save()
+        self.parts.close()
 
     def _train_step(self, epoch: int, index: int, total: int) -> None:
         recipe = self.recipe
@@ -153,35 +154,46 @@ class Run:
             else:
                 kept.copy_(new)
 
-    @torch.no_grad()
-    def accuracy(self, size: int) -> float:
-        """Top-1 of the averaged weights on the validation images, fraction of 1.
-
-        Args:
-            size: side of the images in pixels.
-        """
-        self.average.eval()
-        right = 0
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            rows = slice(start, start + _VALIDATION_BATCH)
-            answers = self.average(plain(self.validation.pixels[rows], size))[0].argmax(1)
-            right += int((answers.numpy() == self.validation.labels[rows]).sum())
-        return right / len(self.validation)
-
     def _note(self, epoch: int) -> None:
         size = self.recipe.size_of(epoch)
         images = (epoch + 1) * self.steps_per_epoch * self.recipe.batch_size
         line = {
             "epoch": epoch + 1,
             "size_px": size,
-            "top1_at_size": round(self.accuracy(size), 4),
+            "top1_at_size": round(top1(self.average, self.validation, size), 4),
             "train_s": round(self.seconds, 1),
             "images_per_s": round(images / self.seconds, 1),
         }
         if epoch + 1 == self.recipe.epochs:
-            line["top1"] = round(self.accuracy(VALIDATION_SIZE), 4)
+            line["top1"] = round(top1(self.average, self.validation, VALIDATION_SIZE), 4)
         self.log.append(line)
         print(line, flush=True)
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """One entry per finished epoch of a run; none where none is finished."""
+    path = run / LOG_FILE
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@torch.no_grad()
+def top1(student: Student, pictures: Pictures, size: int) -> float:
+    """Share of the pictures whose label a student finds.
+
+    Args:
+        student: is put into evaluation mode.
+        pictures: N images.
+        size: side of the images in pixels; larger than theirs enlarges them.
+    """
+    student.eval()
+    right = 0
+    for start in range(0, len(pictures), _VALIDATION_BATCH):
+        rows = slice(start, start + _VALIDATION_BATCH)
+        answers = student(plain(pictures.pixels[rows], size))[0].argmax(1)
+        right += int((answers.numpy() == pictures.labels[rows]).sum())
+    return right / len(pictures)
 
 
 def seed_of(*numbers: int) -> int:

@@ -29,5 +29,6 @@ def plot_log(log: Sequence[dict[str, Any]], path: Path) -> None:
         axes.plot(*zip(*points, strict=True), marker="o", label=f"epochs at {size} px")
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("validation top-1 in percent, averaged weights")
-    axes.legend()
+    if log:
+        axes.legend()
     figure.savefig(path, dpi=120)

@@ -10,19 +10,18 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from skillmesh.model.embedded import WEIGHTS_FILE
 from training.export import packed_weights
-from training.loop import Run
+from training.loop import Run, read_log
 from training.mosaics import load_pictures
 from training.plot import plot_log
 from training.recipe import Recipe
-from training.state import averaged_weights, write_atomically
+from training.state import EARLIER_FILE, RECIPE_FILE, averaged_weights, write_atomically
 from training.teacher import load_logits
-
-RECIPE_FILE = "recipe.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,12 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     text = json.dumps(dataclasses.asdict(recipe), indent=1).encode()
     write_atomically(options.out / RECIPE_FILE, lambda file: file.write(text))
+    if options.start:
+        earlier = json.dumps(_history(options.start), indent=1).encode()
+        write_atomically(options.out / EARLIER_FILE, lambda file: file.write(earlier))
     run.finish()
     run.save()
     weights = packed_weights(options.out)
     write_atomically(options.out / WEIGHTS_FILE, lambda file: file.write(weights))
     plot_log(run.log, options.out / "log.png")
     print(f"done; ship it with: python -m training.export {options.out} --data {options.data}")
+
+
+def _history(run: Path) -> list[dict[str, Any]]:
+    """Recipe and log of a run, after those that it went on from itself."""
+    path = run / EARLIER_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
+    return [*before, {"recipe": recipe, "epochs": read_log(run)}]
 
 
 def _recipe(options: argparse.Namespace, start: str) -> Recipe:

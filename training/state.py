@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 import torch
 
 FILE = "state.pt"
+RECIPE_FILE = "recipe.json"
+EARLIER_FILE = "earlier.json"
+"""Recipes and logs of the runs that a run goes on from, the first one first."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

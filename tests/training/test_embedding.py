@@ -11,7 +11,6 @@ from skillmesh.model.build import embedded_backbone
 from skillmesh.training.embedding import (
     BATCH_SIZE,
     embed_images,
-    embed_questions,
     embed_splits,
 )
 
@@ -55,8 +54,8 @@ def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -
     memory = [Question(str(ref), ref.read()) for ref in files]
     memory[-1] = Question(str(files[-1]), np.asarray(Image.open(files[-1].path)))
     backbone = embedded_backbone("embedded")
-    one = embed_questions(backbone, [Question(str(ref), ref) for ref in files])
-    other = embed_questions(backbone, memory)
+    one = embed_images(backbone, [Question(str(ref), ref) for ref in files])
+    other = embed_images(backbone, memory)
     assert one.failed == other.failed
     assert np.array_equal(one.kept, other.kept)
     assert np.array_equal(one.latents.multi, other.latents.multi)

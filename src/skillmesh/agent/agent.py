@@ -28,7 +28,7 @@ from skillmesh.packet.signing import sign
 from skillmesh.sharing.admission import Admission
 from skillmesh.training.embedding import (
     LabelledLatents,
-    embed_questions,
+    embed_images,
     embed_splits,
     labelled,
 )
@@ -272,7 +272,7 @@ class Agent(Holder):
         student = self.sync()
         taught = self._taught(student)
         given = self._given(task, taught)
-        embedded = embed_questions(self.backbone, questions, progress=progress)
+        embedded = embed_images(self.backbone, questions, progress=progress)
         failed = tuple(f"{questions[i].name}: {reason}" for i, reason in embedded.failed)
         if not len(embedded.kept):
             raise DataError(failed[0])

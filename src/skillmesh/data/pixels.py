@@ -25,26 +25,24 @@ _UPRIGHT = {
 }
 
 
-def square(image: Image.Image, orientation: int, size: int) -> np.ndarray:
-    """Turn a loaded image upright, convert it to RGB and squash it to a square.
+def square(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Squash one image to a square of three channels.
 
     Args:
-        image: of any mode that Pillow converts to RGB.
-        orientation: EXIF orientation, 1 to 8.
+        pixels: (H, W, C) uint8, as `upright` makes them.
         size: S, side of the result in pixels.
 
     Returns:
-        (S, S, 3) uint8.
-
-    Raises:
-        ValueError: the mode has no conversion to RGB.
+        (3, S, S) uint8 RGB, C-contiguous.
     """
-    pixels = squash(upright(image, orientation, size)[None], size)[0]
-    return np.array(np.broadcast_to(pixels, (size, size, 3)))
+    channels_first = squash(pixels[None], size)[0].transpose(2, 0, 1)  # (C, S, S)
+    return np.array(np.broadcast_to(channels_first, (3, size, size)), order="C")
 
 
 def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
-    """`square` without its last step, which is cheaper for many images of one shape at once.
+    """Turn a loaded image upright and convert it to opaque 8-bit grey or RGB.
+
+    `squash` then makes it a square, which is cheaper for many images of one shape at once.
 
     Args:
         image: of any mode that Pillow converts to RGB.
@@ -86,8 +84,9 @@ def squash(pixels: np.ndarray, size: int) -> np.ndarray:
     import torch
     from torch.nn import functional
 
-    # np.array: Pillow's memory is read-only. (N, C, H, W) with channels last in memory, as it lies.
-    images = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
+    # Pillow's own memory is read-only, which torch warns of.
+    images = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
+    images = images.permute(0, 3, 1, 2)  # (N, C, H, W), channels last in memory as they lie
     squares = functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
     return squares.permute(0, 2, 3, 1).numpy()
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 
-from skillmesh.data.images import ImageRef, decode_image, to_pixels
-from skillmesh.data.loader import Batch
+from skillmesh.data.images import ImageRef, convert_upright, decode_upright
 from skillmesh.data.names import closest
 from skillmesh.errors import DataError
 
@@ -36,40 +35,17 @@ class Question:
     name: str
     source: ImageRef | bytes | Image.Image | np.ndarray
 
-    def pixels(self, size: int) -> np.ndarray:
-        """(3, S, S) uint8 pixels.
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, C = 1 for grey, for squares of `size` pixels.
 
         Raises:
             DataError: it cannot be read.
         """
         if isinstance(self.source, ImageRef):
-            return decode_image(self.source.read(), size, source=self.name)
+            return self.source.upright(size)
         if isinstance(self.source, bytes):
-            return decode_image(self.source, size, source=self.name)
-        return to_pixels(self.source, size)
-
-
-def read_questions(questions: Sequence[Question], positions: range, size: int) -> Batch:
-    """Pixels of some of the questions, wherever their bytes are.
-
-    Args:
-        questions: files, bytes and images in memory.
-        positions: which of them.
-        size: S, side of the squares in pixels.
-    """
-    import torch
-
-    pixels = np.zeros((len(positions), size, size, 3), dtype=np.uint8)
-    kept: list[int] = []
-    failed: list[tuple[int, str]] = []
-    for position in positions:
-        try:
-            pixels[len(kept)] = questions[position].pixels(size).transpose(1, 2, 0)
-            kept.append(position)
-        except DataError as error:
-            failed.append((position, str(error)))
-    images = torch.from_numpy(pixels[: len(kept)]).permute(0, 3, 1, 2)  # (n, 3, S, S)
-    return Batch(np.array(kept, dtype=np.int64), images, tuple(failed))
+            return decode_upright(self.source, size, source=self.name)
+        return convert_upright(self.source, size)
 
 
 def find_questions(asked: Asked | Sequence[Asked]) -> list[Question]:

@@ -6,7 +6,7 @@ threads have decoded ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,13 +16,12 @@ import numpy as np
 from skillmesh.data.images import ImageRef
 from skillmesh.data.latent_cache import image_digests, split_key
 from skillmesh.data.loader import Batch, iterate_batches, read_batch
-from skillmesh.data.questions import read_questions
 from skillmesh.model.backbone import Latents
 from skillmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
     from skillmesh.data.latent_cache import LatentCache
-    from skillmesh.data.questions import Question
+    from skillmesh.data.loader import Readable
     from skillmesh.data.tasks import Split
     from skillmesh.model.backbone import Backbone
 
@@ -68,49 +67,30 @@ class LabelledLatents:
 
 def embed_images(
     backbone: Backbone,
-    images: Sequence[ImageRef],
+    images: Sequence[Readable],
     *,
     progress: Progress | None = None,
     batch_size: int | None = None,
 ) -> Embedded:
     """Run images through the backbone, once each.
 
+    An image has the same latents, to the bit, whether it lies in a file or in memory.
+
     Args:
         backbone: the frozen network.
-        images: where the bytes are.
+        images: files, or whatever is asked about.
         progress: called with (images done, images in all).
         batch_size: images per forward pass; None takes what suits the device.
 
     Returns:
         Latents of the readable images; unreadable ones are listed, not raised.
     """
-    size = backbone.preprocessing.size
-    if backbone.device.type == "cpu":
-        passes = _lanes(
-            backbone,
-            lambda positions: read_batch(images, positions, size),
-            len(images),
-            batch_size or BATCH_SIZE,
-        )
-    else:
-        step = batch_size or _ACCELERATOR_BATCH_SIZE
-        batches = iterate_batches(images, size, batch_size=step)
-        passes = ((batch, backbone.embed(batch.images)) for batch in batches)
-    return _collected(backbone, passes, len(images), progress)
-
-
-def _collected(
-    backbone: Backbone,
-    passes: Iterable[tuple[Batch, Latents]],
-    count: int,
-    progress: Progress | None,
-) -> Embedded:
     last: list[np.ndarray] = []
     multi: list[np.ndarray] = []
     kept: list[np.ndarray] = []
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch, latents in passes:
+    for batch, latents in _passes(backbone, images, batch_size):
         failed.extend(batch.failed)
         if len(batch.indices):
             last.append(latents.last)
@@ -118,7 +98,7 @@ def _collected(
             kept.append(batch.indices)
         done += len(batch.indices) + len(batch.failed)
         if progress is not None:
-            progress(done, count)
+            progress(done, len(images))
     return Embedded(
         Latents(_stack(last, backbone.last_dim), _stack(multi, backbone.dim)),
         np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
@@ -126,18 +106,26 @@ def _collected(
     )
 
 
-def _lanes(
-    backbone: Backbone, read: Callable[[range], Batch], count: int, step: int
+def _passes(
+    backbone: Backbone, images: Sequence[Readable], batch_size: int | None
 ) -> Iterator[tuple[Batch, Latents]]:
     """Batches in the order of the images, with their latents."""
-
-    def run(positions: range) -> tuple[Batch, Latents]:
-        batch = read(positions)
-        return batch, backbone.embed(batch.images)
-
+    size = backbone.preprocessing.size
+    if backbone.device.type != "cpu":
+        step = batch_size or _ACCELERATOR_BATCH_SIZE
+        for batch in iterate_batches(images, size, batch_size=step):
+            yield batch, backbone.embed(batch.images)
+        return
+    step = batch_size or BATCH_SIZE
     with Lanes() as lanes:
+
+        def run(positions: range) -> tuple[Batch, Latents]:
+            batch = read_batch(images, positions, size)
+            return batch, backbone.embed(batch.images)
+
         yield from lanes.run(
-            partial(run, range(start, min(start + step, count))) for start in range(0, count, step)
+            partial(run, range(start, min(start + step, len(images))))
+            for start in range(0, len(images), step)
         )
 
 
@@ -199,28 +187,3 @@ def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
 
 def _stack(parts: list[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, dim), dtype=np.float32)
-
-
-def embed_questions(
-    backbone: Backbone, questions: Sequence[Question], *, progress: Progress | None = None
-) -> Embedded:
-    """Latents of images that somebody asks about: files, bytes and images in memory alike.
-
-    An image has the same latents, to the bit, whether it lies in a file or in memory.
-
-    Args:
-        backbone: the frozen network.
-        questions: the images.
-        progress: called with (images done, images in all).
-    """
-    refs = [question.source for question in questions if isinstance(question.source, ImageRef)]
-    if len(refs) == len(questions):
-        return embed_images(backbone, refs, progress=progress)
-    size = backbone.preprocessing.size
-    passes = _lanes(
-        backbone,
-        lambda positions: read_questions(questions, positions, size),
-        len(questions),
-        BATCH_SIZE,
-    )
-    return _collected(backbone, passes, len(questions), progress)
