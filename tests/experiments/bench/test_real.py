@@ -26,7 +26,7 @@ def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
         config, run, tiny.home, lambda: InProcess(run, tiny.home), log=lambda _: None
     )
     assert summary["failed"] == []
-    one, _, two, _ = summary["rows"]
+    one, _, two, _ = summary["details"]
     (check,) = two["checks"]
     assert check["skills"] == [2, 2, 2]
     assert check["digests_equal"] is True

@@ -36,10 +36,10 @@ from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 from tests.experiments.bench.conftest import TinyRun
 
-FIELDS = {
+FIELDS = [
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
-}  # fmt: skip
+]  # fmt: skip
 
 
 def _no_engine() -> Engine:
@@ -62,13 +62,15 @@ def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> No
         for agents in (1, 2)
         for oracle in (False, True)
     }
-    for row in rows:
-        assert row.keys() >= FIELDS
+    assert [list(row) for row in rows] == [FIELDS] * len(rows)
+    for row in document["details"]:
         assert row["efficiency"] == pytest.approx(row["speedup"] / row["agents"])
         assert row["derived"] == (row["agents"] > 1)
         total = row["macs_teacher"] + 1000 * row["bytes"] + row["macs_student"]
         assert row["total"] == pytest.approx(total)
-    alone, many = rows[0], rows[2]
+    details = document["details"]
+    assert [{name: row[name] for name in FIELDS} for row in details] == rows
+    alone, many = details[0], details[2]
     assert many["speedup"] == pytest.approx(alone["total"] / many["total"])
     assert alone["bytes"] == 0 < many["bytes"]
 
@@ -78,7 +80,7 @@ def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> 
     tasks = Path(tiny.config.grids[0].stream.source)
     for method in ("moments", "gmmc"):
         document = run_evaluate(EvaluateOptions(tasks, method=method, home=tiny.home.path))
-        row = next(r for r in tiny.summary["rows"] if r["method"] == method and not r["oracle"])
+        row = next(r for r in tiny.summary["details"] if r["method"] == method and not r["oracle"])
         told = next(r for r in tiny.summary["rows"] if r["method"] == method and r["oracle"])
         mean = document["mean"]
         assert row["mapper"] == pytest.approx(mean["mapper"])
@@ -271,9 +273,9 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
     shutil.copytree(tiny.folder, run)
     summary = run_bench(both, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
     first, second = scenes(read_run(run)[1])
-    assert [len(scene.rows(summary["rows"])) for scene in (first, second)] == [8, 8]
+    assert [len(scene.rows(summary["details"])) for scene in (first, second)] == [8, 8]
     for scene in (first, second):
-        rows = scene.rows(summary["rows"])
+        rows = scene.rows(summary["details"])
         assert {row["tasks"] for row in rows} == {len(scene.tasks())}
         assert [line[0] for line in figure_9(rows)[1]] == ["moments", "gmmc"]
         assert min(line[2] for line in figure_9(rows)[1]) == "1x"

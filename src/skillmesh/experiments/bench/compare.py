@@ -40,7 +40,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _by_key(summary: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    return {tuple(row[name] for name in _KEY): row for row in summary["rows"]}
+    return {tuple(row[name] for name in _KEY): row for row in summary["details"]}
 
 
 def _named(key: tuple[Any, ...]) -> dict[str, Any]:

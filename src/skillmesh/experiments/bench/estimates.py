@@ -107,10 +107,11 @@ def _base(method: str) -> str:
 
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     n, c, d = task.train, task.classes, network.dim
+    rank = min(RANK, n)
     products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + min(n, d) + c
-    numbers = 2 * c * d + RANK * d + d
-    size = 2 * c * (d + 6) + RANK * (d + 4) + 2 * d + _CARD_BYTES + c * _CLASS_CARD_BYTES
-    return TaskCost(task.name, one_pass + n * d * products, size, numbers, RANK * d * d)
+    numbers = 2 * c * d + rank * d + d
+    size = 2 * c * (d + 6) + rank * (d + 4) + 2 * d + _CARD_BYTES + c * _CLASS_CARD_BYTES
+    return TaskCost(task.name, one_pass + n * d * products, size, numbers, rank * d * d)
 
 
 def _with_head(method: str, task: TaskSize, network: NetworkSize, macs: int) -> TaskCost:

@@ -111,9 +111,9 @@ def _sections(
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
         # Costs of other tasks or of another backbone cannot be compared: a table per scene.
-        found += _tables(scene, scene.rows(summary["rows"]), summary["alpha"])
+        found += _tables(scene, scene.rows(summary["details"]), summary["alpha"])
         found += _figures(scene, prefix, summary["alpha"])
-    checks = [check for row in summary["rows"] if not row["oracle"] for check in row["checks"]]
+    checks = [check for row in summary["details"] if not row["oracle"] for check in row["checks"]]
     if checks:
         found.append(Section("Real agents", _check_text(checks), None))
     if summary["failed"]:

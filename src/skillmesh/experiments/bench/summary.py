@@ -1,5 +1,8 @@
 """Cells -> rows: one row per method, number of agents, and with or without a task oracle.
 
+`rows` has the columns of the comparison; `details` has the same rows in the same order, with the
+rest beside them: stream, backbone, forgetting, whether a row was derived.
+
 Nothing in here looks at a clock. `wall_s`, `wall_clock` and whatever else was measured in seconds
 come from files that were written once; `identity` is the hash of everything else, so two runs of
 one configuration have the same identity.
@@ -30,6 +33,11 @@ from skillmesh.experiments.metrics import (
 SCHEMA = "skillmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
 """Keys that are measured; everything else is decided by the configuration."""
+ROW = (
+    "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
+    "efficiency", "speedup", "wall_s", "seeds",
+)  # fmt: skip
+"""Keys of a row; `details` has more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,17 +101,18 @@ def summarise(
         alpha: multiply-accumulates per byte; default the configuration's.
     """
     chosen = config.alpha if alpha is None else alpha
-    rows: list[dict[str, Any]] = []
+    details: list[dict[str, Any]] = []
     for grid in config.grids:
         mine = [r for r in results if _belongs(r.cell, grid)]
         for method in grid.methods:
             for agents in grid.agents:
-                rows += _rows(grid, method, agents, mine, chosen)
+                details += _details(grid, method, agents, mine, chosen)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "name": config.name,
         "alpha": chosen,
-        "rows": rows,
+        "rows": [{key: row[key] for key in ROW} for row in details],
+        "details": details,
         "cells": [r.cell.name for r in results],
         "failed": [dict(item) for item in failed],
     }
@@ -135,7 +144,7 @@ def _belongs(cell: Cell, grid: Grid) -> bool:
     )
 
 
-def _rows(
+def _details(
     grid: Grid, method: str, agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
     """With and without oracle, as the method allows, over all seeds."""
@@ -149,13 +158,13 @@ def _rows(
         name = "oracle" if oracle else "accuracy"
         scored = [r for r in measured if r.last(name) is not None]
         if scored:
-            row = _row(grid, method, agents, oracle, scored, alone, alpha)
+            row = _detail(grid, method, agents, oracle, scored, alone, alpha)
             row["derived"] = agents > 1 and not real
             found.append(row)
     return found
 
 
-def _row(
+def _detail(
     grid: Grid,
     method: str,
     agents: int,
