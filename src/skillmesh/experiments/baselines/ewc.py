@@ -33,7 +33,7 @@ class Ewc(Baseline):
     """
 
     source: ClassVar[str] = "Kirkpatrick et al., PNAS 2017, Eq. 3"
-    grid: ClassVar[Grid] = {"strength": (10.0, 100.0, 1000.0), "images": (256.0,)}
+    grid: ClassVar[Grid] = {"strength": (100.0, 1000.0, 10000.0), "images": (256.0,)}
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)

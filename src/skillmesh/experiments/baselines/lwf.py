@@ -30,7 +30,7 @@ class Lwf(Baseline):
     """Distillation from the network before the task. `strength` is lambda, `temperature` T."""
 
     source: ClassVar[str] = "Li and Hoiem, TPAMI 2017, Eq. 1-4"
-    grid: ClassVar[Grid] = {"strength": (0.3, 1.0, 3.0), "temperature": (2.0,)}
+    grid: ClassVar[Grid] = {"strength": (1.0, 3.0, 10.0), "temperature": (2.0,)}
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)

@@ -30,7 +30,7 @@ class Mas(Baseline):
     """Sensitivity of the output. `strength` is lambda; at most `images` of a task measure it."""
 
     source: ClassVar[str] = "Aljundi et al., ECCV 2018, Eq. 3-4"
-    grid: ClassVar[Grid] = {"strength": (0.01, 0.1, 1.0), "images": (256.0,)}
+    grid: ClassVar[Grid] = {"strength": (0.1, 1.0, 10.0), "images": (256.0,)}
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)

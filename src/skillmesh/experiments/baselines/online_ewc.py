@@ -29,7 +29,7 @@ class OnlineEwc(Baseline):
 
     source: ClassVar[str] = "Schwarz et al., ICML 2018, online EWC"
     grid: ClassVar[Grid] = {
-        "strength": (10.0, 100.0, 1000.0),
+        "strength": (100.0, 1000.0, 10000.0),
         "decay": (0.95,),
         "images": (256.0,),
     }

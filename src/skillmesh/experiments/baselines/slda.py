@@ -30,7 +30,7 @@ class StreamingLda(FrozenBaseline):
     """Means and one tied covariance. `shrinkage` is e."""
 
     source: ClassVar[str] = "Hayes and Kanan, CVPR workshops 2020, Eq. 2-4"
-    grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1)}
+    grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
 
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         super().__init__(dim, hyper, seed)
