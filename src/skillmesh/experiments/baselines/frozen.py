@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from skillmesh.experiments.baselines.baseline import Grid, Hyper
-from skillmesh.experiments.baselines.loop import AfterTask, Progress, Trace, decide
+from skillmesh.experiments.baselines.loop import AfterTask, Progress, Trace, decide, enter
 from skillmesh.experiments.baselines.result import (
     Accuracy,
     Answers,
@@ -116,10 +116,7 @@ def run_latents(
         found, macs = _counted(partial(_answer_all, baseline, stream, last))
         answers, test_macs = found, test_macs + macs
         test_s += time.perf_counter() - started_s
-        for index in range(last + 1):
-            test.score(last, index, found.test[index], stream[index].test.labels)
-            known = stream[index].validation.labels
-            validation.score(last, index, found.validation[index], known)
+        enter(found, stream, test, validation)
         if after_task is not None:
             after_task(last, found)
         if progress is not None:

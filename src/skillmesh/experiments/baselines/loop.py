@@ -26,7 +26,7 @@ from skillmesh.experiments.baselines.result import (
     size_by_part,
 )
 from skillmesh.experiments.baselines.seeding import make_generator
-from skillmesh.experiments.baselines.stream import PixelSplit, PixelTask
+from skillmesh.experiments.baselines.stream import LatentTask, PixelSplit, PixelTask
 
 AfterTask = Callable[[int, Answers], None]
 Progress = Callable[[int, int], None]
@@ -108,10 +108,7 @@ def run_stream(
         started_s = time.perf_counter()
         answers = answer_all(baseline, stream, last, answers)
         test_s += time.perf_counter() - started_s
-        for index in range(last + 1):
-            test.score(last, index, answers.test[index], stream[index].test.labels)
-            known = stream[index].validation.labels
-            validation.score(last, index, answers.validation[index], known)
+        enter(answers, stream, test, validation)
         if after_task is not None:
             after_task(last, answers)
         if progress is not None:
@@ -128,6 +125,20 @@ def run_stream(
         task_bytes=_task_bytes(baseline, n_tasks),
     )
     return Trace(test, validation, answers, spent)
+
+
+def enter(
+    answers: Answers,
+    stream: Sequence[PixelTask] | Sequence[LatentTask],
+    test: Accuracy,
+    validation: Accuracy,
+) -> None:
+    """Enter the answers after a task into the matrices of both splits."""
+    last = answers.after
+    for index in range(last + 1):
+        test.score(last, index, answers.test[index], stream[index].test.labels)
+        known = stream[index].validation.labels
+        validation.score(last, index, answers.validation[index], known)
 
 
 def _task_bytes(baseline: Baseline, n_tasks: int) -> tuple[int, ...] | None:

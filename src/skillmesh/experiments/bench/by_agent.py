@@ -7,11 +7,12 @@ a second pass of the backbone for every image after every task. So these cells h
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillmesh.errors import DataError
+from skillmesh.experiments.bench.ours import task_sizes
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 from skillmesh.experiments.ledger import TaskCost
 
@@ -43,44 +44,21 @@ def run_by_agent(
     Raises:
         DataError: the tasks do not lie in one folder.
     """
-    folders = {path.parent for path in paths}
-    if len(folders) != 1:
-        raise DataError(f"expected the tasks of {cell.method!r} in one folder, got {len(folders)}")
     started_s = time.perf_counter()
-    names = tuple(task.name for task in tasks)
-    options = EvaluateOptions(
-        folders.pop(), only=names, method=cell.method, backbone=cell.backbone, seed=cell.seed,
-        home=home.path,
-    )  # fmt: skip
-    document = run_evaluate(options)
+    document = _evaluate(cell, [task.name for task in tasks], paths, home)
     by_name = {entry["name"]: entry for entry in document["tasks"]}
-    found = [by_name[name] for name in names]
-    images = [len(task.train) + len(task.validation) for task in tasks]
-    each = document["cost"]["learn_macs"] / sum(images)
-    costs = [
-        TaskCost(entry["name"], round(n * each), int(entry["skill_bytes"]))
-        for entry, n in zip(found, images, strict=True)
-    ]
+    found = [by_name[task.name] for task in tasks]
     direct = all(entry["direct"] is not None for entry in found)
     answered = "direct" if direct and cell.method.startswith("moments") else "final"
     result = {
-        "tasks": [
-            {
-                "name": task.name,
-                "classes": len(task.classes),
-                "train": len(task.train),
-                "validation": len(task.validation),
-                "test": len(task.test),
-            }
-            for task in tasks
-        ],
+        "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
         "mapper": [[entry["mapper"] for entry in found]],
         "accuracy": [[entry[answered] for entry in found]],
         "final": [[entry["final"] for entry in found]],
         "oracle": [[entry["oracle"] for entry in found]],
-        "costs": [cost.to_json() for cost in costs],
+        "costs": [cost.to_json() for cost in _costs(document, tasks)],
         "consolidation_macs": 0,
         "backbone_macs_per_image": backbone.macs_per_image,
         "latent_dim": backbone.last_dim,
@@ -88,3 +66,31 @@ def run_by_agent(
     wall = document["wall_s"]
     timing = {"learn_s": [wall["learn"]], "measure_s": wall["predict"]}
     return result, timing | {"evaluate_s": time.perf_counter() - started_s}
+
+
+def _evaluate(
+    cell: Cell, names: Sequence[str], paths: Sequence[Path], home: Home
+) -> dict[str, Any]:
+    folders = {path.parent for path in paths}
+    if len(folders) != 1:
+        raise DataError(f"expected the tasks of {cell.method!r} in one folder, got {len(folders)}")
+    options = EvaluateOptions(
+        folders.pop(),
+        only=tuple(names),
+        method=cell.method,
+        backbone=cell.backbone,
+        seed=cell.seed,
+        home=home.path,
+    )
+    return run_evaluate(options)
+
+
+def _costs(document: Mapping[str, Any], tasks: Sequence[Task]) -> list[TaskCost]:
+    """What was counted for all tasks together, by the share of each task's images."""
+    sizes = {entry["name"]: int(entry["skill_bytes"]) for entry in document["tasks"]}
+    images = [len(task.train) + len(task.validation) for task in tasks]
+    each = document["cost"]["learn_macs"] / sum(images)
+    return [
+        TaskCost(task.name, round(n * each), sizes[task.name])
+        for task, n in zip(tasks, images, strict=True)
+    ]

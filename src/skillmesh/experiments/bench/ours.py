@@ -52,6 +52,12 @@ class Curves:
     oracle: np.ndarray
     confusion: np.ndarray
 
+    def to_json(self) -> dict[str, Any]:
+        """Lower triangles, row by row."""
+        names = ("mapper", "accuracy", "final", "oracle")
+        rows = {name: triangle(getattr(self, name)) for name in names}
+        return {**rows, "confusion": self.confusion.astype(int).tolist()}
+
 
 def run_ours(
     method: str, tasks: Sequence[TaskLatents], backbone: Backbone, seed: int
@@ -91,14 +97,10 @@ def run_ours(
         measure_s += clock() - before_s
     consolidation, per_image = _student_macs(method, ids, skills, tasks[0].test.latents)
     result = {
-        "tasks": [_sizes(task) for task in tasks],
+        "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
-        "mapper": triangle(curves.mapper),
-        "accuracy": triangle(curves.accuracy),
-        "final": triangle(curves.final),
-        "oracle": triangle(curves.oracle),
-        "confusion": curves.confusion.astype(int).tolist(),
+        **curves.to_json(),
         "costs": [cost.to_json() for cost in costs],
         "consolidation_macs": consolidation,
         "mapper_macs_per_image": per_image,
@@ -197,7 +199,8 @@ def _joined(parts: Sequence[Latents]) -> Latents:
     )
 
 
-def _sizes(task: TaskLatents) -> dict[str, Any]:
+def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
+    """What results say of a task."""
     return {
         "name": task.name,
         "classes": len(task.classes),

@@ -176,12 +176,7 @@ def _detail(
     name = "oracle" if oracle else "accuracy"
     accuracy, half = mean_and_half_width([_mean(r, name) for r in scored])
     mappers = [_mean(r, "mapper") for r in scored if r.last("mapper") is not None]
-    accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
-    matrices = [m for r in alone if (m := r.matrix(name)) is not None]
-    lines = [
-        regression_line(learned_mean(m)) for r in alone if (m := r.matrix("mapper")) is not None
-    ]
-    return {
+    row = {
         "method": method,
         "agents": agents,
         "oracle": oracle,
@@ -189,15 +184,6 @@ def _detail(
         "accuracy_95": half,
         "mapper": float(np.mean(mappers)) if mappers and not oracle else None,
         "final": _optional_mean(scored, "final") if not oracle else None,
-        "macs_teacher": _average(accounts, "teacher_macs"),
-        "macs_student": _average(accounts, "student_macs"),
-        "bytes": _average(accounts, "bytes"),
-        "total": _average(accounts, "total"),
-        "efficiency": _average(accounts, "efficiency"),
-        "speedup": _average(accounts, "speedup"),
-        "forgetting": _optional([forgetting(m) for m in matrices]),
-        "backward_transfer": _optional([backward_transfer(m) for m in matrices]),
-        "mapper_slope": float(np.mean([line.slope for line in lines])) if lines else None,
         "stream": Path(grid.stream.source).name if ":" not in grid.stream.source
         else grid.stream.source.partition(":")[0],
         "tasks": len(alone[0].values["tasks"]),
@@ -208,6 +194,28 @@ def _detail(
         "wall_s": _wall(scored, agents),
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
+    accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
+    return row | _paid(accounts) | _over_time(alone, name)
+
+
+def _paid(accounts: Sequence[Account]) -> dict[str, float]:
+    columns = {
+        "macs_teacher": "teacher_macs", "macs_student": "student_macs", "bytes": "bytes",
+        "total": "total", "efficiency": "efficiency", "speedup": "speedup",
+    }  # fmt: skip
+    return {column: _average(accounts, name) for column, name in columns.items()}
+
+
+def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
+    """What needs the answers after every task, not only the last ones."""
+    matrices = [m for r in alone if (m := r.matrix(name)) is not None]
+    mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
+    slopes = [regression_line(learned_mean(m)).slope for m in mappers]
+    return {
+        "forgetting": _optional([forgetting(m) for m in matrices]),
+        "backward_transfer": _optional([backward_transfer(m) for m in matrices]),
+        "mapper_slope": float(np.mean(slopes)) if slopes else None,
+    }
 
 
 def account_of(result: Result, agents: int, packing: str, alpha: float) -> Account:
