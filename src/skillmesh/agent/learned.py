@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skillmesh.bank.entry import BankEntry
     from skillmesh.data.tasks import Task
+    from skillmesh.packet.bias_card import BiasCard
     from skillmesh.packet.skill import Skill
 
 
@@ -29,6 +30,7 @@ class LearnResult:
         cost_macs: multiply-accumulates, counted.
         wall_s: seconds from reading the folder to the end of the fsync.
         warnings: remarks on the card.
+        biases: what beneficial biases gained and cost; None if none were learned.
     """
 
     task: str
@@ -44,6 +46,7 @@ class LearnResult:
     cost_macs: int
     wall_s: float
     warnings: tuple[str, ...]
+    biases: BiasCard | None = None
 
     @classmethod
     def of(
@@ -65,6 +68,7 @@ class LearnResult:
             cost_macs=card.cost_macs,
             wall_s=round(wall_s, 3),
             warnings=card.warnings,
+            biases=card.biases,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import typer
 from skillmesh.cli.command import command
 from skillmesh.cli.options import (
     BackboneOption,
+    BiasOption,
     DeviceOption,
     HomeOption,
     JsonOption,
     MethodOption,
+    PassesOption,
     SeedOption,
 )
 from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
@@ -38,6 +40,8 @@ def evaluate(
         str | None, typer.Option("--only", help="Comma-separated names of tasks.")
     ] = None,
     method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
@@ -59,7 +63,15 @@ def evaluate(
 
     names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
     options = EvaluateOptions(
-        tasks_dir, only=names, method=method, backbone=backbone, seed=seed, home=home, device=device
+        tasks_dir,
+        only=names,
+        method=method,
+        bb=bb,
+        bb_passes=bb_passes,
+        backbone=backbone,
+        seed=seed,
+        home=home,
+        device=device,
     )
     with progress_bar("evaluating") as progress:
         document = run_evaluate(options, progress=progress)

@@ -10,13 +10,24 @@ import typer
 from skillmesh.cli.command import command
 from skillmesh.cli.options import (
     BackboneOption,
+    BiasOption,
     DeviceOption,
     HomeOption,
     JsonOption,
     MethodOption,
+    PassesOption,
     SeedOption,
 )
-from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size
+from skillmesh.cli.output import (
+    describe_biases,
+    emit,
+    note,
+    percent,
+    plain,
+    progress_bar,
+    say,
+    size,
+)
 from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
@@ -30,6 +41,7 @@ def register(app: typer.Typer) -> None:
         "learn",
         "skillmesh learn photos/screws",
         "skillmesh learn birds.tar --name birds --method maha --json",
+        "skillmesh learn traffic_signs/ --bb auto --bb-passes 8",
     )(learn)
 
 
@@ -45,6 +57,8 @@ def learn(
         str | None, typer.Option("--name", "-n", help="Name of the task.", show_default=False)
     ] = None,
     method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
     also: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,8 +78,9 @@ def learn(
 ) -> None:
     """Learn one task from a folder of images and save it as a skill.
 
-    One backbone pass over the training and validation images. Test images are never read. A
-    task that this agent already learned is refused unless --replace is given.
+    One backbone pass over the training and validation images; beneficial biases (--bb) cost a few
+    more, and are kept only if they help on validation images. Test images are never read. A task
+    that this agent already learned is refused unless --replace is given.
     """
     from skillmesh.agent import Agent
 
@@ -75,6 +90,8 @@ def learn(
             path,
             name=name,
             method=method,
+            bb=bb,
+            bb_passes=bb_passes,
             also=tuple(also or ()),
             replace=replace,
             seed=seed,
@@ -101,4 +118,6 @@ def _show(result: LearnResult) -> None:
         f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
         f"right on validation images: {percent(result.validation_accuracy)}"
     )
+    if result.biases is not None:
+        say(describe_biases(result.biases.to_json()))
     say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")
