@@ -20,6 +20,7 @@ from skillmesh.experiments.bench.methods import Kind, bench_methods
 from skillmesh.experiments.bench.toml_text import read_toml, write_toml
 from skillmesh.experiments.streams.stream import StreamSpec
 from skillmesh.mapping.mapper import METHODS
+from skillmesh.training.variants import VARIANTS
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -33,18 +34,22 @@ def test_every_preset_reads_and_says_what_it_takes(name: str) -> None:
 
 
 def test_the_presets_are_those_of_the_project() -> None:
-    """The small one has every method there is, with one agent and with many."""
+    """The small one has the paper's four variants, ours and every baseline; one agent and many."""
     assert preset_names() == ["paper-mini", "paper-small", "skill-102"]
     mini = load_config("paper-mini")
-    assert {method for grid in mini.grids for method in grid.methods} >= set(bench_methods())
+    without_biases = {name for name, kind in bench_methods().items() if kind is not Kind.ADAPTED}
+    wanted = without_biases | {"gmmc+bb", "maha+bb"}
+    assert {method for grid in mini.grids for method in grid.methods} == wanted
     assert all(max(grid.agents) > 1 for grid in mini.grids)
     assert all(grid.stream.source == "builtin" for grid in mini.grids)
 
 
 def test_methods_of_skillmesh_come_from_one_place() -> None:
     """A new mapper can be compared as soon as it is in the list of mappers."""
-    ours = [name for name, kind in bench_methods().items() if kind is Kind.OURS]
-    assert set(ours) >= set(METHODS)
+    kinds = bench_methods()
+    assert [name for name, kind in kinds.items() if kind is Kind.OURS] == list(METHODS)
+    adapted = {name for name, kind in kinds.items() if kind is Kind.ADAPTED}
+    assert adapted == set(VARIANTS) - set(METHODS)
 
 
 def test_groups_stand_for_all_methods_of_a_kind() -> None:

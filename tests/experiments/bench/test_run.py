@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from skillmesh.agent import Agent
+from skillmesh.bank.home import resolve_home
 from skillmesh.errors import BackboneError, StorageError
 from skillmesh.experiments.bench.by_agent import run_by_agent
 from skillmesh.experiments.bench.compare import compare_runs
@@ -27,6 +28,7 @@ from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.style import save
 from skillmesh.experiments.bench.figures.tables import figure_9
 from skillmesh.experiments.bench.jobs import make_plan
+from skillmesh.experiments.bench.latents import task_latents
 from skillmesh.experiments.bench.records import COLUMNS
 from skillmesh.experiments.bench.report import read_run, write_bench_report
 from skillmesh.experiments.bench.run import run_bench
@@ -94,18 +96,16 @@ def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> 
     workshop = Workshop(tiny.folder, tiny.home)
     (cell,) = [r.cell for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
     cell = dataclasses.replace(cell, stream=tiny.config.grids[0].stream)
-    stream, tasks = workshop.stream(cell.stream, cell.seed)
+    _, tasks = workshop.stream(cell.stream, cell.seed)
     backbone = workshop.backbone("embedded")
-    once, _ = run_by_agent(cell, tasks, stream.paths, tiny.home, backbone)
+    latents = [task_latents(backbone, task, workshop.cache) for task in tasks]
+    once, _ = run_by_agent(cell, latents, tiny.home)
     (curve,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
     for name in ("mapper", "accuracy", "final", "oracle"):
         assert once[name] == [curve.last(name)]
     assert once["tasks"] == curve.values["tasks"]
-    counted = sum(cost.teacher_macs for cost in curve.costs())
-    assert sum(c["teacher_macs"] for c in once["costs"]) == pytest.approx(counted, rel=1e-6)
-    sizes = zip(once["costs"], curve.costs(), strict=True)
-    # Alias, dates and seconds on the card differ by some characters.
-    assert all(abs(c["skill_bytes"] - cost.skill_bytes) < 100 for c, cost in sizes)
+    assert once["costs"] == curve.values["costs"]
+    assert once["consolidation_macs"] == curve.values["consolidation_macs"]
 
 
 def test_every_measured_accuracy_is_a_line(tiny: TinyRun) -> None:
@@ -297,3 +297,23 @@ def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -
     assert make_skill("moments", latents, agent.backbone, 0)[1] == data
     assert agent.receive(data).task == "cold"
     assert np.isfinite(latents.test.latents.multi).all()
+
+
+def test_biases_are_learned_once_and_the_same_every_time(tiny: TinyRun, tmp_path: Path) -> None:
+    """Two mappers share what was trained; a home without that trains it anew, to the same bytes."""
+    (grid,) = tiny.config.grids
+    stream = dataclasses.replace(grid.stream, limit=1)
+    grid = dataclasses.replace(grid, stream=stream, methods=("gmmc+bb", "maha+bb"))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    home, run = resolve_home(tmp_path / "home"), tmp_path / "run"
+    summary = run_bench(config, run, home, lambda: InProcess(run, home), log=_silent)
+    assert summary["failed"] == []
+    assert {(r["method"], r["agents"]) for r in summary["rows"]} == {
+        (method, agents) for method in grid.methods for agents in (1, 2)
+    }
+    assert len(list((home.cache / "biases").iterdir())) == 1
+    first = {path.name: path.read_bytes() for path in (run / "cells").iterdir()}
+    shutil.rmtree(run / "cells")
+    shutil.rmtree(home.cache / "biases")
+    run_bench(config, run, home, lambda: InProcess(run, home), log=_silent)
+    assert {path.name: path.read_bytes() for path in (run / "cells").iterdir()} == first

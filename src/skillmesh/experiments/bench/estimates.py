@@ -14,11 +14,10 @@ from skillmesh.mapping.maha import SAMPLES_PER_CLASS
 from skillmesh.mapping.moments import RANK
 from skillmesh.mapping.scatter import OVERSAMPLE, POWER_STEPS
 from skillmesh.training.heads import MAX_EPOCHS
+from skillmesh.training.variants import DEFAULT_PASSES, VARIANTS, find_variant
 
 _PASSES_PER_STEP = 3
 """Forward, and backward for inputs and for weights."""
-ADAPTED_PASSES = 8
-"""Forward passes of the training set that biases may cost, all in all."""
 _EM_PRODUCTS = 15
 """Products of all latents with all clusters that k-means and EM take, or so."""
 _CARD_BYTES = 2_000
@@ -81,9 +80,9 @@ def estimate_task(
         scatter = 0 if method == "ncm" else d * d
         sums = 4 * (task.classes * d + scatter // 2)
         return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
-    base = _base(method)
+    base = find_variant(method).method
     if kind is Kind.ADAPTED:
-        one_pass *= ADAPTED_PASSES
+        one_pass = round(one_pass * DEFAULT_PASSES)
     if base == "moments":
         return _moments(task, network, one_pass)
     head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim
@@ -92,17 +91,13 @@ def estimate_task(
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
     """What an agent pays once when all skills are there: the factorisation of a covariance."""
-    base = _base(method)
+    variant = VARIANTS.get(method)
+    base = None if variant is None else variant.method
     if base == "moments":
         return network.dim**3 * 2 // 3 + n_classes * network.dim**2
     if base == "maha":
         return network.last_dim**3 // 6 + n_classes * network.last_dim**2
     return 0
-
-
-def _base(method: str) -> str:
-    """The mapper of a method: biases change the decision within a task only."""
-    return "maha" if method == "bb-h2t" else method.split("+")[0]
 
 
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:

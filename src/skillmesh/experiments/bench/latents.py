@@ -12,15 +12,32 @@ from skillmesh.bank.atomic import write_file
 from skillmesh.data.tasks import check_failed
 from skillmesh.experiments.bench.cell import load_json
 from skillmesh.training.embedding import embed_cached, embed_images, labelled
+from skillmesh.training.task_images import readable
 
 if TYPE_CHECKING:
+    from skillmesh.data.images import ImageRef
     from skillmesh.data.latent_cache import LatentCache
     from skillmesh.data.tasks import Split, Task
     from skillmesh.model.backbone import Backbone
-    from skillmesh.training.embedding import LabelledLatents
+    from skillmesh.training.embedding import Embedded, LabelledLatents
 
 _SAMPLE = 64
 """Images that are timed where the latents of a task came from the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartImages:
+    """Where the images of a task are, row by row as their latents: readable ones only.
+
+    Attributes:
+        train: of the training part.
+        validation: of the validation part.
+        test: of the test part.
+    """
+
+    train: Sequence[ImageRef]
+    validation: Sequence[ImageRef]
+    test: Sequence[ImageRef]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +50,7 @@ class TaskLatents:
         train: what is fitted to.
         validation: what chooses and calibrates.
         test: what measures.
+        images: for learning and answers that run the network again.
     """
 
     name: str
@@ -40,6 +58,7 @@ class TaskLatents:
     train: LabelledLatents
     validation: LabelledLatents
     test: LabelledLatents
+    images: PartImages
 
 
 def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLatents:
@@ -48,8 +67,12 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
     Raises:
         DataError: more than a fifth of the images cannot be read.
     """
-    parts = [_split(backbone, task, split, cache)[0] for split in _splits(task)]
-    return TaskLatents(task.name, task.classes, *parts)
+    splits = _splits(task)
+    found = [_split(backbone, task, split, cache) for split in splits]
+    pairs = list(zip(splits, found, strict=True))
+    train, validation, test = (labelled(split, embedded) for split, embedded in pairs)
+    images = PartImages(*(readable(split.images, embedded) for split, embedded in pairs))
+    return TaskLatents(task.name, task.classes, train, validation, test, images)
 
 
 def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
@@ -62,7 +85,8 @@ def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path)
         record: file for the seconds; nothing is measured if it is there.
     """
     started_s = time.perf_counter()
-    from_cache = [_split(backbone, task, split, cache)[1] for split in _splits(task)[:2]]
+    parts = (task.train, task.validation)
+    from_cache = [_split(backbone, task, split, cache).from_cache for split in parts]
     spent_s = time.perf_counter() - started_s
     _split(backbone, task, task.test, cache)
     if record.exists():
@@ -89,12 +113,10 @@ def _splits(task: Task) -> tuple[Split, Split, Split]:
     return task.train, task.validation, task.test
 
 
-def _split(
-    backbone: Backbone, task: Task, split: Split, cache: LatentCache
-) -> tuple[LabelledLatents, bool]:
+def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> Embedded:
     embedded = embed_cached(backbone, split.images, cache)
     check_failed(len(embedded.failed), len(split.images), task.name)
-    return labelled(split, embedded), embedded.from_cache
+    return embedded
 
 
 def _seconds_per_image(backbone: Backbone, task: Task) -> float:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from skillmesh.data.names import did_you_mean
 from skillmesh.errors import UsageError
-from skillmesh.mapping.mapper import METHODS
+from skillmesh.training.variants import VARIANTS
 
 
 class Kind(Enum):
@@ -28,7 +28,10 @@ TRAINED = (
 
 def bench_methods() -> dict[str, Kind]:
     """Name -> kind, ours first."""
-    kinds = {name: _kind(name) for name in METHODS}
+    kinds = {
+        name: Kind.OURS if variant.biases is None else Kind.ADAPTED
+        for name, variant in VARIANTS.items()
+    }
     kinds |= dict.fromkeys(FROZEN, Kind.FROZEN)
     return kinds | dict.fromkeys(TRAINED, Kind.TRAINED)
 
@@ -50,11 +53,6 @@ def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
         wanted = GROUPS.get(name)
         found += [name] if wanted is None else [m for m, kind in kinds.items() if kind is wanted]
     return tuple(dict.fromkeys(found))
-
-
-def _kind(name: str) -> Kind:
-    """Biases are in the name: `maha+bb`, `bb-h2t`."""
-    return Kind.ADAPTED if "bb" in name.replace("+", "-").split("-") else Kind.OURS
 
 
 def check_bench_method(name: str) -> Kind:

@@ -24,11 +24,14 @@ from skillmesh.model.backbone import Latents
 from skillmesh.packet.codec import skill_id
 from skillmesh.packet.signing import AgentKey, sign
 from skillmesh.packet.skill import Skill
-from skillmesh.training.teacher import Author, Lesson, teach
+from skillmesh.training.task_images import TaskImages
+from skillmesh.training.teacher import Author, Lab, Lesson, teach
+from skillmesh.training.variants import find_variant
 
 if TYPE_CHECKING:
     from skillmesh.data.tasks import Task
     from skillmesh.model.backbone import Backbone
+    from skillmesh.training.bias_store import BiasStore
 
 _KEY = AgentKey(hashlib.sha256(b"skillmesh.bench").digest())
 _CREATED = "2000-01-01T00:00:00Z"  # runs of one configuration make the same skills
@@ -95,7 +98,7 @@ def run_ours(
         before_s = clock()
         _measure(curves, position, student, ids, tasks)
         measure_s += clock() - before_s
-    consolidation, per_image = _student_macs(method, ids, skills, tasks[0].test.latents)
+    consolidation, per_image = student_macs(method, ids, skills, tasks[0].test.latents)
     result = {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
@@ -111,20 +114,35 @@ def run_ours(
 
 
 def make_skill(
-    method: str, task: TaskLatents, backbone: Backbone, seed: int
+    method: str,
+    task: TaskLatents,
+    backbone: Backbone,
+    seed: int,
+    store: BiasStore | None = None,
 ) -> tuple[Skill, bytes]:
-    """The skill of a task, the same bytes every time: no clock is on its card."""
+    """The skill of a task, the same bytes every time: no clock is on its card.
+
+    Args:
+        method: a variant; its task mapper, and the biases that it learns.
+        task: latents, and where the images are.
+        backbone: that made the latents.
+        seed: of what is random in learning.
+        store: biases that were trained before.
+    """
+    variant = find_variant(method)
     lesson = Lesson(
         task=task.name,
         classes=task.classes,
-        method=method,
+        method=variant.method,
+        biases=variant.biases,
         seed=seed,
         created=_CREATED,
         started_s=time.perf_counter(),
         cost_macs=backbone.macs_per_image * (len(task.train) + len(task.validation)),
     )
     author = Author(_KEY.public_key, "bench")
-    skill = teach(lesson, task.train, task.validation, backbone, author)
+    lab = Lab(TaskImages(task.images.train, task.images.validation), store=store)
+    skill = teach(lesson, task.train, task.validation, backbone, author, lab)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
     return skill, sign(skill, _KEY)
 
@@ -179,7 +197,7 @@ def _measure(
         start = rows.stop
 
 
-def _student_macs(
+def student_macs(
     method: str, ids: Sequence[str], skills: dict[str, Skill], latents: Latents
 ) -> tuple[int, int]:
     """Consolidation of all skills, and one question about one image, counted."""

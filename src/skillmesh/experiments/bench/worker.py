@@ -100,14 +100,13 @@ class Workshop:
 
             return run_trained_rival(cell, tasks)
         backbone = self.backbone(cell.backbone)
-        if kind is Kind.ADAPTED and cell.agents == 1:
-            result, timing = run_by_agent(cell, tasks, stream.paths, self.home, backbone)
-            return result, timing | {"embed_s": self._embed_seconds(cell, len(tasks))}
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
             workplace = self.run / "scratch" / cell.name
             return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
-        if kind is Kind.OURS:
+        if kind is Kind.ADAPTED:
+            result, timing = run_by_agent(cell, latents, self.home)
+        elif kind is Kind.OURS:
             result, timing = run_ours(cell.method, latents, backbone, cell.seed)
             result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
         else:
