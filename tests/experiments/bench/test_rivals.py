@@ -11,6 +11,8 @@ import pytest
 from skillmesh.data.tasks import find_tasks, read_task
 from skillmesh.experiments.baselines.registry import BASELINES
 from skillmesh.experiments.bench.engine import InProcess
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.tables import figure_9
 from skillmesh.experiments.bench.methods import FROZEN, TRAINED
 from skillmesh.experiments.bench.report import read_run
 from skillmesh.experiments.bench.rivals import OPTIONS, pixel_task
@@ -53,6 +55,11 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert results["joint"].matrix("oracle") is None
     assert len(results["joint"].last("oracle") or []) == 2
     assert results["joint"].values["settings"]["epochs"] == 1
+    # Tables and figures tell the task to those that train the whole network, and to nobody else.
+    (scene,) = scenes(list(results.values()))
+    told = {line[0]: line[3] for line in figure_9(scene.rows(summary["details"]))[1]}
+    assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
+    assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
     # A frozen baseline pays for the backbone's pass over training and validation images.
     passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image * 66
     assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skillmesh.experiments.bench.figures.scene import Scene
+from skillmesh.experiments.bench.figures.scene import Scene, compared_told
 from skillmesh.experiments.bench.figures.style import (
     Drawing,
     legend,
@@ -110,10 +110,8 @@ def _bytes(scene: Scene, methods: Sequence[str]) -> Drawing:
         figure, axes = plot(6, 4)
         for method in methods:
             size = np.mean([c.skill_bytes for r in scene.alone[method] for c in r.costs()])
-            values = scene.last(method, "accuracy")
-            told = values is None
-            if values is None:
-                values = scene.last(method, "oracle")
+            told = compared_told(method)
+            values = scene.last(method, "oracle" if told else "accuracy")
             assert values is not None
             style = look(method) | {"linestyle": "", "markersize": 8}
             if told:

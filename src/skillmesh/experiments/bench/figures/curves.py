@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 
 _FIRST_TASKS = 10
 _FURTHER_TASKS = 20
-_ANSWERED = ("accuracy", "oracle")
-"""Without a task oracle where a method can, else with the one that the paper grants it."""
 
 
 def curve_drawings(scene: Scene) -> list[Drawing]:
     """All curves that the scene has results for."""
-    ours = [m for m in scene.methods(Kind.OURS) if scene.matrix(m, "accuracy") is not None]
-    rivals = [m for m in scene.methods(Kind.FROZEN, Kind.TRAINED) if _has_curve(scene, m)]
+    ours = [m for m in scene.methods(Kind.OURS) if scene.compared(m) is not None]
+    rivals = [m for m in scene.methods(Kind.FROZEN, Kind.TRAINED) if scene.compared(m) is not None]
     found = []
     if ours:
         found += [_first_task_ours(scene, ours), _mapper(scene, ours)]
@@ -43,10 +41,6 @@ def curve_drawings(scene: Scene) -> list[Drawing]:
     if ours or rivals:
         found += [_normalised(scene, [*ours, *rivals]), _absolute(scene, [*ours, *rivals])]
     return found
-
-
-def _has_curve(scene: Scene, method: str) -> bool:
-    return scene.matrix(method, *_ANSWERED) is not None
 
 
 def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
@@ -86,7 +80,7 @@ def _first_task_rivals(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(height=4.6)
         for method in methods:
-            matrix = scene.matrix(method, *_ANSWERED)
+            matrix = scene.compared(method)
             assert matrix is not None
             curve = task_curve(matrix)
             axes.plot(range(1, len(curve) + 1), 100 * curve, **look(method))
@@ -114,7 +108,7 @@ def _normalised(scene: Scene, methods: Sequence[str]) -> Drawing:
         grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
         for axes, method in zip(grid, methods, strict=False):
             bare(axes)
-            matrix = scene.matrix(method, *_ANSWERED)
+            matrix = scene.compared(method)
             assert matrix is not None
             ratios = 100 * normalised(matrix)
             for task in range(min(_FIRST_TASKS, len(ratios))):
@@ -177,7 +171,7 @@ def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(height=4.6)
         for method in methods:
-            matrix = scene.matrix(method, *_ANSWERED)
+            matrix = scene.compared(method)
             assert matrix is not None
             curve = 100 * learned_mean(matrix)
             axes.plot(range(1, len(curve) + 1), curve, **look(method))

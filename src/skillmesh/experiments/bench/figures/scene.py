@@ -48,18 +48,27 @@ class Scene:
         mine = self.stream, len(self.tasks()), self.backbone
         return [row for row in rows if (row["stream"], row["tasks"], row["backbone"]) == mine]
 
-    def matrix(self, method: str, *names: str) -> np.ndarray | None:
-        """(T, T) accuracies averaged over seeds, of the first of some names that there is."""
-        for name in names:
-            found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
-            if found:
-                return np.asarray(np.mean(found, axis=0))
-        return None
+    def matrix(self, method: str, name: str) -> np.ndarray | None:
+        """(T, T) accuracies averaged over seeds; None where there are none."""
+        found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
+        return np.asarray(np.mean(found, axis=0)) if found else None
+
+    def compared(self, method: str) -> np.ndarray | None:
+        """(T, T) accuracies by which a method is compared with others (`compared_told`)."""
+        return self.matrix(method, "oracle" if compared_told(method) else "accuracy")
 
     def last(self, method: str, name: str) -> np.ndarray | None:
         """(T,) accuracies in the end, averaged over seeds."""
         found = [v for r in self.alone.get(method, []) if (v := r.last(name)) is not None]
         return np.asarray(np.mean(found, axis=0)) if found else None
+
+
+def compared_told(method: str) -> bool:
+    """Whether a method is told the task where methods are compared.
+
+    The paper grants its oracle to all that train the whole network, and to nobody else.
+    """
+    return check_bench_method(method) is Kind.TRAINED
 
 
 def scenes(results: Sequence[Result]) -> list[Scene]:

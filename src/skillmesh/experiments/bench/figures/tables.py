@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skillmesh.experiments.bench.figures.scene import Scene
+from skillmesh.experiments.bench.figures.scene import Scene, compared_told
 from skillmesh.experiments.bench.figures.tasks import difficulty
 from skillmesh.experiments.bench.summary import Result
 from skillmesh.experiments.bench.travelling import images_that_travel
@@ -110,12 +110,8 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """One row per method: without oracle where there is one."""
-    chosen: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        if row["method"] not in chosen or not row["oracle"]:
-            chosen[row["method"]] = row
-    return list(chosen.values())
+    """One row per method: told the task as the paper has it."""
+    return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 
 def _percent(value: float | None) -> str:
