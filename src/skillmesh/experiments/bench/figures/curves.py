@@ -116,6 +116,7 @@ def _normalised(scene: Scene, methods: Sequence[str]) -> Drawing:
                 axes.plot(range(len(curve)), curve, color=COLOURS[task % len(COLOURS)], linewidth=1)
             axes.set_title(method, fontsize="small")
             axes.set_ylim(0, 125)
+        whole_numbers(grid[0])
         for axes in grid[len(methods) :]:
             axes.set_visible(False)
         figure.supxlabel("further tasks learned", fontsize="small", color="#808080")
