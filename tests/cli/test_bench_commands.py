@@ -91,6 +91,8 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
         (("run", "paper-mni"), 2),
         (("run", "paper-mini", "--methods", "nothing"), 2),
         (("run", "paper-mini", "--seeds", "one"), 2),
+        (("run", "paper-mini", "--agents", ","), 2),
+        (("run", "skill-102", "--dry-run", "--speed", "0"), 2),
         (("run", "paper-small", "--tasks", "/nowhere"), 5),
         (("run", "no.toml"), 8),
         (("report", "/nowhere"), 8),

@@ -256,6 +256,9 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(int(word) for word in text.split(",") if word.strip())
-    except ValueError as error:
-        raise UsageError(f"expected numbers separated by commas, got {text!r}") from error
+        found = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        found = ()
+    if not found:
+        raise UsageError(f"expected whole numbers separated by commas, got {text!r}")
+    return found

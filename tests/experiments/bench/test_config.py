@@ -119,3 +119,22 @@ def test_the_command_line_changes_every_grid() -> None:
     assert (grid.stream, grid.backbone) == (StreamSpec("b", limit=3), "c")
     with pytest.raises(UsageError, match="expected methods of 'x'"):
         override(config, Overrides(methods=("si",)))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('alpha = "much"', "expected a number for 'alpha' in 'x', got 'much'"),
+        ("name = 3", "expected a text for 'name'"),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = 'ten'", "expected a whole number for 'limit'"),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = true", "expected a whole number for 'limit'"),
+        ("[[grid]]\nmethods = 'ncm'", "expected a list of texts for 'methods'"),
+        ("[[grid]]\nmethods = ['ncm']\nseeds = ['a']", "a list of whole numbers for 'seeds'"),
+        ("[[grid]]\nmethods = ['ncm']\noptions = 3", "expected a table for 'options'"),
+    ],
+)
+def test_a_value_of_another_type_is_one_sentence(line: str, message: str) -> None:
+    """Whatever stands in a person's file."""
+    text = line if "grid" in line else line + "\n[[grid]]\nmethods = ['ncm']"
+    with pytest.raises(UsageError, match=message):
+        parse_config(text, "x")

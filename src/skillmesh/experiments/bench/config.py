@@ -148,6 +148,7 @@ def parse_config(text: str, source: str) -> BenchConfig:
         raise UsageError(f"expected at least one [[grid]] in '{source}', got none")
     known = [item.name for item in dataclasses.fields(BenchConfig) if item.name != "grids"]
     _check_keys(document, known, source)
+    _check_values(document, source)
     document.setdefault("name", Path(source).stem)
     document["alpha"] = float(document.get("alpha", ALPHA))
     return BenchConfig(grids=tuple(_grid(table, source) for table in tables), **document)
@@ -195,30 +196,61 @@ def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:
     )
 
 
+_WORD, _WORDS = (str, "a text"), (str, "a list of texts")
+_COUNT, _COUNTS = (int, "a whole number"), (int, "a list of whole numbers")
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "name": _WORD,
+    "about": _WORD,
+    "expected": _WORD,
+    "alpha": ((int, float), "a number"),
+    "source": _WORD,
+    "only": _WORDS,
+    "limit": _COUNT,
+    "order": _WORD,
+    "root": _WORD,
+    "per_class": _COUNT,
+    "methods": _WORDS,
+    "backbone": _WORD,
+    "seeds": _COUNTS,
+    "agents": _COUNTS,
+    "real": _WORDS,
+    "packing": _WORD,
+    "options": (dict, "a table"),
+}
+"""Key of a file -> what its value (or each of them) is, and how to say so."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
 _GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
 
 
 def _grid(table: Mapping[str, Any], source: str) -> Grid:
     _check_keys(table, (*_STREAM_KEYS, *_GRID_KEYS), source)
+    _check_values(table, source)
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
     }
     stream = StreamSpec(**{key: values.pop(key) for key in _STREAM_KEYS if key in values})
     if "methods" not in values:
         raise UsageError(f"expected methods in every [[grid]] of '{source}'")
-    try:
-        for key in ("methods", "real"):
-            values[key] = expand_methods(values.get(key, ()))
-        return Grid(stream=stream, **values)
-    except TypeError as error:
-        raise UsageError(f"expected lists and numbers in the grids of '{source}'") from error
+    for key in ("methods", "real"):
+        values[key] = expand_methods(values.get(key, ()))
+    return Grid(stream=stream, **values)
 
 
 def _grid_table(grid: Grid) -> dict[str, Any]:
     stream = {key: getattr(grid.stream, key) for key in _STREAM_KEYS}
     own = {key: getattr(grid, key) for key in _GRID_KEYS}
     return {k: v for k, v in (stream | own).items() if v is not None and v not in ((), {})}
+
+
+def _check_values(table: Mapping[str, Any], source: str) -> None:
+    """Refuse a value of another type than its key has."""
+    for key, value in table.items():
+        kind, what = _TYPES[key]
+        inside = value if isinstance(value, list) else [value]
+        fits = isinstance(value, list) == what.startswith("a list")
+        # To Python a bool is a number.
+        if not fits or not all(isinstance(v, kind) and not isinstance(v, bool) for v in inside):
+            raise UsageError(f"expected {what} for {key!r} in '{source}', got {value!r}")
 
 
 def _check_keys(table: Mapping[str, Any], known: Sequence[str], source: str) -> None:

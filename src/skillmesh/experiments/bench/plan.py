@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skillmesh.bank.home import Home
-from skillmesh.errors import BackboneError
+from skillmesh.errors import BackboneError, UsageError
 from skillmesh.experiments.arithmetic import LATENT, XCEPTION_MACS
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.estimates import (
@@ -39,7 +39,10 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
     Raises:
         DataError: a stream that is not the manifest's cannot be opened.
         BackboneError: an unknown backbone.
+        UsageError: a speed that makes no sense.
     """
+    if not speed > 0:
+        raise UsageError(f"expected a speed above 0 multiply-accumulates per second, got {speed:g}")
     return {
         "schema": SCHEMA,
         "name": config.name,

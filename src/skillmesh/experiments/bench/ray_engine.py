@@ -8,12 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from skillmesh.bank.home import Home
-from skillmesh.errors import MissingExtraError
+from skillmesh.errors import MissingExtraError, UsageError
 from skillmesh.experiments.bench.engine import TRIES, Answer, Engine, OnDone
 from skillmesh.experiments.bench.jobs import Job
 
 GPU_SHARE_VARIABLE = "SKILLMESH_RAY_GPUS"
 """How much of a GPU an actor asks for, such as 0.25; none by default."""
+
+
+def gpu_share() -> float:
+    """What the environment says that an actor asks for.
+
+    Raises:
+        UsageError: no number of at least 0.
+    """
+    text = os.environ.get(GPU_SHARE_VARIABLE, "0")
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < float("inf"):
+        raise UsageError(f"expected a share of a GPU in {GPU_SHARE_VARIABLE}, got {text!r}")
+    return share
 
 
 class RayEngine(Engine):
@@ -28,10 +44,12 @@ class RayEngine(Engine):
 
     Raises:
         MissingExtraError: Ray is not installed.
+        UsageError: the environment asks for a share of a GPU that is no number.
     """
 
     def __init__(self, run: Path, home: Home, workers: int) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        gpu_share()
         try:
             import ray
         except ImportError as error:
@@ -52,9 +70,8 @@ class RayEngine(Engine):
                 ray.kill(actor)
 
     def _actor(self) -> Any:
-        share = float(os.environ.get(GPU_SHARE_VARIABLE, "0"))
         kind = self._ray.remote(
-            num_cpus=1, num_gpus=share, max_restarts=TRIES - 1, max_task_retries=TRIES - 1
+            num_cpus=1, num_gpus=gpu_share(), max_restarts=TRIES - 1, max_task_retries=TRIES - 1
         )(_Actor)
         return kind.remote(str(self._run), str(self._home))
 

@@ -117,12 +117,15 @@ def latent_task(task: TaskLatents) -> LatentTask:
 
 def _options(cell: Cell) -> dict[str, int | float | str]:
     given = dict(cell.options)
-    for name in given:
+    for name, value in given.items():
         if name not in OPTIONS:
             raise UsageError(
                 f"expected options of baselines out of {', '.join(OPTIONS)}, got {name!r}"
                 f"{did_you_mean(name, list(OPTIONS))}"
             )
+        kind = (int, float) if isinstance(OPTIONS[name], float) else type(OPTIONS[name])
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UsageError(f"expected {name!r} like {OPTIONS[name]!r}, got {value!r}")
     return {**OPTIONS, **given}
 
 
