@@ -65,10 +65,20 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes
 
 
-def test_an_unknown_option_is_named_in_the_summary(tiny: TinyRun, tmp_path: Path) -> None:
-    """With the nearest known one; nothing is trained."""
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": "many"}, "expected 'epochs' like 5, got 'many'"),
+        ({"net": 1}, "expected 'net' like 'paper', got 1"),
+    ],
+)
+def test_a_wrong_option_is_named_in_the_summary(
+    tiny: TinyRun, tmp_path: Path, options: dict[str, int | str], message: str
+) -> None:
+    """With the nearest known one, or with what it is like; nothing is trained."""
     (grid,) = tiny.config.grids
-    grid = dataclasses.replace(grid, methods=("si",), options={"epoch": 3})
+    grid = dataclasses.replace(grid, methods=("si",), options=options)
     config = dataclasses.replace(tiny.config, grids=(grid,))
     run = tmp_path / "run"
     summary = run_bench(
@@ -76,7 +86,7 @@ def test_an_unknown_option_is_named_in_the_summary(tiny: TinyRun, tmp_path: Path
     )
     (failed,) = summary["failed"]
     assert failed["cell"] == "si, 1 agents, seed 0"
-    assert "did you mean 'epochs'" in failed["message"]
+    assert message in failed["message"]
 
 
 def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:
