@@ -99,6 +99,8 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
         (("compare", "/nowhere", "/nowhere"), 8),
         (("simulate", "--agents", "many"), 2),
         (("simulate", "--agents", "0"), 2),
+        (("simulate", "--agents", "inf"), 2),
+        (("simulate", "--speed", "nan"), 2),
         (("simulate", "--tasks", "/nowhere.csv"), 4),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -11,6 +12,8 @@ from skillmesh.cli.command import command
 from skillmesh.cli.options import HomeOption, JsonOption
 from skillmesh.cli.output import emit, say, size, table
 from skillmesh.errors import UsageError
+
+_Number = TypeVar("_Number", int, float)
 
 
 def register_simulate(group: typer.Typer) -> None:
@@ -78,13 +81,13 @@ def simulate(
         say(table(header, [[str(value) for value in row.values()] for row in rows]))
         return
     setting = Setting(
-        agents=tuple(int(value) for value in _numbers(agents)),
+        agents=tuple(_numbers(agents, int)),
         tasks=tasks,
         method=method,
         bandwidth_bytes_per_s=bandwidth,
         latency_s=latency,
         alpha=alpha,
-        speeds=tuple(_numbers(speed)),
+        speeds=tuple(_numbers(speed, float)),
     )
     document = run_simulation(setting)
     if json_output:
@@ -105,9 +108,9 @@ def simulate(
     say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, kind: Callable[[str], _Number]) -> list[_Number]:
     try:
-        found = [float(word) for word in text.split(",") if word.strip()]
+        found = [kind(word) for word in text.split(",") if word.strip()]
     except ValueError as error:
         raise UsageError(f"expected numbers separated by commas, got {text!r}") from error
     if not found:

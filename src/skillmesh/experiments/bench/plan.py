@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
         BackboneError: an unknown backbone.
         UsageError: a speed that makes no sense.
     """
-    if not speed > 0:
+    if not 0 < speed < math.inf:
         raise UsageError(f"expected a speed above 0 multiply-accumulates per second, got {speed:g}")
     return {
         "schema": SCHEMA,

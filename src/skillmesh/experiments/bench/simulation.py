@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,10 +153,12 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
 def _check(setting: Setting) -> None:
     if not setting.agents or min(setting.agents) < 1:
         raise UsageError(f"expected numbers of agents of at least 1, got {list(setting.agents)}")
-    if min(setting.speeds) <= 0 or setting.alpha < 0 or setting.latency_s < 0:
-        raise UsageError("expected a speed above 0, and no alpha or latency below 0")
-    if setting.bandwidth_bytes_per_s is not None and setting.bandwidth_bytes_per_s <= 0:
-        raise UsageError("expected a bandwidth above 0")
+    bandwidth = setting.bandwidth_bytes_per_s
+    positive = [*setting.speeds, *([] if bandwidth is None else [bandwidth])]
+    if not all(0 < value < math.inf for value in positive):
+        raise UsageError("expected speeds and a bandwidth that are numbers above 0")
+    if not all(0 <= value < math.inf for value in (setting.alpha, setting.latency_s)):
+        raise UsageError("expected an alpha and a latency that are numbers of at least 0")
     if len(setting.speeds) > 1 and {len(setting.speeds)} != set(setting.agents):
         raise UsageError("several speeds need --agents with exactly their number")
 
