@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from skillmesh.experiments.bench.engine import InProcess
-from skillmesh.experiments.bench.report import write_bench_report
+from skillmesh.experiments.bench.figures.costs import cost_drawings
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.style import save
+from skillmesh.experiments.bench.report import read_run
 from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.simulation import replay_run
 from tests.experiments.bench.conftest import TinyRun
 
 
+@pytest.mark.timeout(300)  # four processes start, on however few cores
 def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
@@ -42,5 +46,6 @@ def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     (replayed,) = replay_run(run)
     assert replayed["ratio"] == pytest.approx(1.0, abs=0.15)
     pytest.importorskip("matplotlib")
-    write_bench_report(run)
-    assert (run / "figures" / "speedup-measured.svg").exists()
+    (scene,) = scenes(read_run(run)[1])
+    drawing = next(d for d in cost_drawings(scene, 1000.0) if d.name == "speedup-measured")
+    assert all(path.stat().st_size > 1000 for path in save(drawing, tmp_path))
