@@ -281,6 +281,22 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
         assert min(line[2] for line in figure_9(rows)[1]) == "1x"
 
 
+def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Path) -> None:
+    """One baseline on one stream, twice: two rows, each of its own cell."""
+    (grid,) = tiny.config.grids
+    quick = {"epochs": 1, "net": "small", "choice_tasks": 1}
+    grids = tuple(
+        dataclasses.replace(grid, methods=("psp",), agents=(1,), options={**quick, "rate": rate})
+        for rate in (1e-3, 1e-9)
+    )
+    config = dataclasses.replace(tiny.config, grids=grids)
+    run = tmp_path / "run"
+    summary = run_bench(config, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
+    assert len(summary["cells"]) == 2
+    assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
+    assert summary["rows"][0]["accuracy"] != summary["rows"][1]["accuracy"]
+
+
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:
     """What the bench measures can be admitted by any agent."""
     from skillmesh.data.latent_cache import LatentCache

@@ -12,7 +12,7 @@ from typing import Any
 from skillmesh.bank.atomic import read_file
 from skillmesh.data.names import did_you_mean
 from skillmesh.errors import UsageError
-from skillmesh.experiments.bench.methods import check_bench_method, expand_methods
+from skillmesh.experiments.bench.methods import Kind, check_bench_method, expand_methods
 from skillmesh.experiments.bench.toml_text import read_toml, write_toml
 from skillmesh.experiments.ledger import ALPHA, EQUAL
 from skillmesh.experiments.packing import PACKINGS
@@ -57,6 +57,11 @@ class Grid:
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
+
+    def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
+        """What decides a cell of a method: options are those of the baselines, sorted by name."""
+        ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
+        return () if ours else tuple(sorted(self.options.items()))
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,6 @@ def record_name(digest: str, fingerprint: str, number: int) -> str:
 def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
     found = []
     for method in grid.methods:
-        ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
-        options = () if ours else tuple(sorted(grid.options.items()))
         counts: Sequence[int] = (1, *(n for n in grid.agents if n > 1 and method in grid.real))
         found += [
             Cell(
@@ -98,7 +96,7 @@ def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
                 agents,
                 grid.backbone,
                 grid.packing if agents > 1 else "",
-                options,
+                grid.options_of(method),
                 digest,
                 fingerprint,
             )

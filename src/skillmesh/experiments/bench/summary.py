@@ -141,6 +141,8 @@ def _belongs(cell: Cell, grid: Grid) -> bool:
         and cell.backbone == grid.backbone
         and cell.seed in grid.seeds
         and cell.method in grid.methods
+        and cell.options == grid.options_of(cell.method)
+        and cell.packing in ("", grid.packing)
     )
 
 
