@@ -30,7 +30,7 @@ class SynapticIntelligence(Baseline):
     """A path integral over training. `strength` is c, `damping` xi."""
 
     source: ClassVar[str] = "Zenke et al., ICML 2017, Eq. 3-5"
-    grid: ClassVar[Grid] = {"strength": (1.0, 10.0, 100.0), "damping": (0.001,)}
+    grid: ClassVar[Grid] = {"strength": (10.0, 100.0, 1000.0), "damping": (0.001,)}
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)
