@@ -8,6 +8,7 @@ import typer
 
 from skillmesh.cli import (
     backbone,
+    bench,
     demo,
     doctor,
     evaluate,
@@ -45,7 +46,7 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (learn, predict, evaluate, skills, backbone, up, status, demo, doctor):
+for _module in (learn, predict, evaluate, skills, backbone, up, status, demo, bench, doctor):
     _module.register(app)
 
 
