@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from skillmesh.agent.asking import Taught, answer_all, answer_within
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
+from skillmesh.agent.knowledge import Knowledge, Source
 from skillmesh.agent.learned import LearnResult
 from skillmesh.agent.prediction import Answers, Prediction
 from skillmesh.agent.student import Student
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from skillmesh.bank.entry import BankEntry
     from skillmesh.model.backbone import Backbone
     from skillmesh.packet.skill import Skill
+    from skillmesh.training.kin import Kin
 
 Progress = Callable[[int, int], None]
 PREDICT_BATCH = 64
@@ -101,6 +103,8 @@ class Agent(Holder):
         also: Sequence[str] = (),
         replace: bool = False,
         seed: int = 0,
+        reuse: str = "none",
+        encoder: str = "auto",
         progress: Progress | None = None,
         on_understood: Callable[[str], None] | None = None,
     ) -> LearnResult:
@@ -113,6 +117,9 @@ class Agent(Holder):
             also: further methods whose anchors the skill carries.
             replace: take the place of this agent's skill of the same name.
             seed: of the split, where the folder has none, and of what is random.
+            reuse: how classes are matched with those of the bank ("auto", "text", "vision"), to
+                learn from them where the images say that it helps; "none" to learn alone.
+            encoder: how class names are compared, see `reuse.text.choose_encoder`.
             progress: called with (images done, images in all).
             on_understood: called with one sentence about what was found, before learning.
 
@@ -127,11 +134,13 @@ class Agent(Holder):
         started_s = time.perf_counter()
         chosen = check_method(method or self.method)
         others = tuple(check_method(other) for other in also)
+        knowledge = Knowledge.of(self.sources, reuse, encoder)
         task = read_task(path, name=name, seed=seed)
         predecessor = self._predecessor(task.name, replace)
         if on_understood is not None:
             on_understood(task.summary())
         train, validation, failed = self._embed(task, progress)
+        kin = None if knowledge is None else knowledge.kin(task.name, task.classes, train)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
@@ -144,16 +153,29 @@ class Agent(Holder):
             cost_macs=self.backbone.macs_per_image * (len(train) + len(validation)),
             warnings=task.warnings,
         )
-        entry, skill = self.save(lesson, train, validation)
+        entry, skill = self.save(lesson, train, validation, kin)
         return LearnResult.of(entry, skill, task, failed, time.perf_counter() - started_s)
 
     def save(
-        self, lesson: Lesson, train: LabelledLatents, validation: LabelledLatents
+        self,
+        lesson: Lesson,
+        train: LabelledLatents,
+        validation: LabelledLatents,
+        kin: Kin | None = None,
     ) -> tuple[BankEntry, Skill]:
         """Make, sign and save the skill of latents; on the disk when this returns."""
         author = Author(self.key.public_key, self.alias)
-        skill = teach(lesson, train, validation, self.backbone, author)
+        skill = teach(lesson, train, validation, self.backbone, author, kin)
         return self.bank.put(sign(skill, self.key)), skill
+
+    def sources(self) -> tuple[Source, ...]:
+        """The usable skills in canonical order, with their names for people."""
+        student = self.sync()
+        taught = self._taught(student)
+        return tuple(
+            Source(skill_id, taught[skill_id].task, taught[skill_id].alias, student.skill(skill_id))
+            for skill_id in student.skill_ids
+        )
 
     def _embed(
         self, task: Task, progress: Progress | None

@@ -29,6 +29,7 @@ class LearnResult:
         cost_macs: multiply-accumulates, counted.
         wall_s: seconds from reading the folder to the end of the fsync.
         warnings: remarks on the card.
+        reused: old classes that rows were learned from.
     """
 
     task: str
@@ -44,6 +45,7 @@ class LearnResult:
     cost_macs: int
     wall_s: float
     warnings: tuple[str, ...]
+    reused: int = 0
 
     @classmethod
     def of(
@@ -65,6 +67,7 @@ class LearnResult:
             cost_macs=card.cost_macs,
             wall_s=round(wall_s, 3),
             warnings=card.warnings,
+            reused=len(card.parents),
         )
 
     def to_json(self) -> dict[str, Any]:

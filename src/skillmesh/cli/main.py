@@ -12,6 +12,7 @@ from skillmesh.cli import (
     doctor,
     evaluate,
     learn,
+    match,
     predict,
     skills,
     status,
@@ -45,7 +46,7 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (learn, predict, evaluate, skills, backbone, up, status, demo, doctor):
+for _module in (learn, match, predict, evaluate, skills, backbone, up, status, demo, doctor):
     _module.register(app)
 
 

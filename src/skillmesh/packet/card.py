@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from skillmesh.errors import SkillRefused
+from skillmesh.packet.parent_card import Parent, parents_from_json, parents_to_json
 
 SCHEMA = "skillmesh.skill/1"
 SCHEMA_PREFIX = "skillmesh.skill/"
@@ -45,6 +46,8 @@ class Card:
         replaces: id of the same author's skill that this one takes the place of, or None.
         warnings: sentences for the reader, at most 16.
         calibration: named finite numbers, for example of the unknown-detection.
+        parents: the old classes that rows were learned from, sorted; where there are none, the
+            key is missing in the JSON.
         version: version of skillmesh that wrote it.
     """
 
@@ -68,6 +71,7 @@ class Card:
     replaces: str | None = None
     warnings: tuple[str, ...] = ()
     calibration: Mapping[str, float] = field(default_factory=dict)
+    parents: tuple[Parent, ...] = ()
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -80,6 +84,9 @@ class Card:
         if self.validation_accuracy is not None:
             values["validation_accuracy"] = float(self.validation_accuracy)
         values["calibration"] = {key: float(value) for key, value in self.calibration.items()}
+        del values["parents"]
+        if self.parents:
+            values["parents"] = parents_to_json(self.parents)
         return values
 
     @classmethod
@@ -96,8 +103,10 @@ class Card:
         names = {item.name for item in dataclasses.fields(cls)}
         if unknown := sorted(str(key) for key in values.keys() - names):
             raise SkillRefused("SCHEMA", f"unknown key {unknown[0][:64]!a} in the card")
-        if missing := sorted(names - values.keys()):
+        if missing := sorted(names - values.keys() - {"parents"}):
             raise SkillRefused("SCHEMA", f"the card lacks the key {missing[0]!r}")
+        if "parents" in values:
+            values = {**values, "parents": parents_from_json(values["parents"])}
         for name, value in values.items():
             _check_type(name, value)
         for name in ("classes", "images_per_class", "anchors", "warnings"):
@@ -143,6 +152,8 @@ def _check_type(name: str, value: object) -> None:
         good = type(value) is list and all(type(item) is item_type for item in value)
     elif name == "calibration":
         good = type(value) is dict and all(type(item) is float for item in value.values())
+    elif name == "parents":
+        good = type(value) is tuple
     elif name in _INTEGERS:
         good = type(value) is int
     elif name in _NUMBERS:

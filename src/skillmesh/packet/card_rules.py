@@ -11,6 +11,7 @@ from skillmesh.data.names import check_name, comparison_key, shown
 from skillmesh.errors import DataError, SkillRefused
 from skillmesh.packet.card import Card, check_schema
 from skillmesh.packet.limits import DEFAULT_LIMITS, Limits
+from skillmesh.packet.parent_card import check_parents
 
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_.]{0,31}")
@@ -42,6 +43,7 @@ def check_card(card: Card, limits: Limits) -> None:
     _check_provenance(card, limits)
     _check_numbers(card)
     _check_extras(card, limits)
+    check_parents(card.parents, card.classes)
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:

@@ -19,41 +19,12 @@ PROMPT = "a photo of a {}."
 """What an encoder is asked (CLIP's own prompt, as the paper's Fig. 11 uses it)."""
 
 _GENERIC = frozenset(
-    [
-        "category",
-        "class",
-        "cls",
-        "folder",
-        "group",
-        "id",
-        "image",
-        "img",
-        "index",
-        "item",
-        "kind",
-        "label",
-        "misc",
-        "miscellaneous",
-        "na",
-        "name",
-        "no",
-        "none",
-        "nothing",
-        "number",
-        "object",
-        "other",
-        "others",
-        "photo",
-        "picture",
-        "sample",
-        "set",
-        "type",
-        "undefined",
-        "unknown",
-        "unlabeled",
-        "unlabelled",
-        "untitled",
-    ]
+    (
+        *("category", "class", "cls", "folder", "group", "id", "image", "img", "index", "item"),
+        *("kind", "label", "misc", "miscellaneous", "na", "name", "no", "none", "nothing"),
+        *("number", "object", "other", "others", "photo", "picture", "sample", "set", "type"),
+        *("undefined", "unknown", "unlabeled", "unlabelled", "untitled"),
+    )
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _LETTER_NUMBER = re.compile(r"(?<=[^\W\d_]{2})(?=[0-9])|(?<=[0-9])(?=[^\W\d_]{3})")

@@ -17,6 +17,7 @@ from skillmesh.version import __version__
 if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
     from skillmesh.training.embedding import LabelledLatents
+    from skillmesh.training.kin import Kin
 
 MIN_IMAGES_PER_MEAN = 10
 """Below this a class mean says much about single images (a privacy remark on the card)."""
@@ -70,6 +71,7 @@ def teach(
     validation: LabelledLatents,
     backbone: Backbone,
     author: Author,
+    kin: Kin | None = None,
 ) -> Skill:
     """Make the skill of one task from the latents of its training and validation images.
 
@@ -81,6 +83,7 @@ def teach(
         validation: the same of the validation images; may be empty.
         backbone: the network that made the latents; its fingerprint goes into the card.
         author: who will sign.
+        kin: what the bank offers to this task; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
@@ -89,7 +92,7 @@ def teach(
     n_classes = len(lesson.classes)
     counts = np.bincount(train.labels, minlength=n_classes)
     fitted = fit_method(
-        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed
+        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, kin=kin
     )
     card = Card(
         task=lesson.task,
@@ -112,6 +115,7 @@ def teach(
         replaces=lesson.replaces,
         warnings=(*lesson.warnings, *_warnings(lesson.classes, counts), *fitted.warnings),
         calibration=fitted.calibration,
+        parents=fitted.parents,
     )
     return Skill(card, fitted.tensors())
 
