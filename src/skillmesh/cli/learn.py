@@ -62,7 +62,7 @@ def learn(
         str,
         typer.Option(
             "--reuse",
-            help="Learn from classes that the bank knows, matched by auto, text or vision; or none.",
+            help="Learn from classes that the bank knows, by auto, text or vision; or none.",
         ),
     ] = "none",
     encoder: EncoderOption = "auto",

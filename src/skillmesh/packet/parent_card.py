@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
         raise SkillRefused("LIMIT", f"expected at most {MAX_PARENTS} parents, got {len(parents)}")
     own = set(classes)
     rows = parents_to_json(parents)
-    if any(one >= other for one, other in zip(rows, rows[1:], strict=False)):
+    if any(one >= other for one, other in itertools.pairwise(rows)):
         raise SkillRefused("VALUE", "expected sorted parents, none twice")
     for parent in parents:
         if parent.class_name not in own:
