@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skillmesh.errors import UsageError
+from skillmesh.mapping.discriminant import TaskMoments
 from skillmesh.mapping.moments import UNIT, MomentsAnchor
 from skillmesh.mapping.quantise import dequantise_rows
 from skillmesh.mapping.scatter import class_means
@@ -181,19 +182,22 @@ class Knowledge:
         """
         report = self.match(task, classes, train)
         dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
+        bank: list[TaskMoments] = []
         groups: list[Group] = []
         parents: list[Parent] = []
         for source in self.sources:
             moments = source.moments()
+            if moments is None or moments.dim != dim:
+                continue
+            bank.append(moments.moments())
             pairs = _pairs_with(report, source.skill_id)
-            if moments is None or moments.dim != dim or not pairs:
+            if not pairs:
                 continue
             new, old = np.array([i for i, _ in pairs]), [m.label for _, m in pairs]
             rows = dequantise_rows(moments.head[old], moments.head_scales[old])
             groups.append(Group(new, moments.class_means()[old], rows))
             parents += [_parent(report, i, match) for i, match in pairs]
-        covariance = self.covariance()
-        relatives = None if covariance is None else Relatives(covariance, tuple(groups))
+        relatives = Relatives(tuple(bank), tuple(groups)) if bank else None
         start, head_parents = self._head_start(report, last_dim)
         return Kin(relatives, start, tuple(parents), head_parents)
 

@@ -8,23 +8,40 @@ Three things are borrowed, each in closed form:
 - means: class means are drawn toward the old ones (moved to where the new task lies), or where
   nothing matches toward the task's own centre.
 
-How much of each is decided by leave-one-out on the shots, and so is whether anything is borrowed
-at all: the gate compares with learning alone, and without a clear gain the result is the very
-anchor that learning alone gives. Test and validation images are no argument.
+How much of each is decided by leave-one-out on the shots. Whether anything is borrowed at all is
+decided by a gate: both ways of learning are tried on a part of the shots and answer for the rest,
+each shot once. Without a clear gain the result is the very anchor that learning alone gives. Test
+and validation images are no argument.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
-from skillmesh.mapping.moments import DENSITY_SHARE, HEAD_TEMPERATURE, MomentsAnchor
+from skillmesh.mapping.discriminant import Discriminant, TaskMoments
+from skillmesh.mapping.moments import (
+    DENSITY_SHARE,
+    HEAD_TEMPERATURE,
+    OWN_SHARE,
+    MomentsAnchor,
+    fit_moments,
+)
 from skillmesh.mapping.quantise import dequantise_rows, quantise_rows
 from skillmesh.mapping.scatter import class_means
-from skillmesh.reuse.visual import whitening
+from skillmesh.mapping.whitening import (
+    RIDGE,
+    DenseWhitening,
+    LowRankWhitening,
+    Whitening,
+    ridge_of,
+)
+from skillmesh.reuse import visual
 from skillmesh.training.loo_ridge import LooRidge
 
 PRIOR_SLOPE = 0.3
@@ -34,10 +51,13 @@ MEAN_SLOPE = 0.7
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
 """Images that the prior of a mean may count for."""
 TEMPERATURES = tuple(2.0 ** (i / 2) for i in range(-10, 3))
-GATE_GAIN = 1.0
-"""Standard errors by which the shots have to be likelier with what is borrowed."""
-GATE_RIGHT = 1.0
-"""Standard errors by which more of them have to be right (chosen on validation images)."""
+MOST_SHOTS = 20
+"""Images per class from which a task is left alone: its own say more than anybody's."""
+LEAST_TASKS = 5
+"""Tasks that make a covariance worth borrowing where no class matches."""
+FOLDS = 3
+GATE_GAIN = 0.5
+"""Standard errors by which held-out shots have to be likelier with what is borrowed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +80,35 @@ class Relatives:
     """What a bank knows that may help a new task.
 
     Attributes:
-        covariance: (D, D) float64 mean within-class covariance of the bank's tasks.
+        tasks: moments of the bank's tasks, in canonical order; at least one.
         groups: one per old task with matched classes; may be empty.
     """
 
-    covariance: np.ndarray
+    tasks: tuple[TaskMoments, ...]
     groups: tuple[Group, ...] = ()
 
     @cached_property
     def whitening(self) -> np.ndarray:
-        """(D, D) float64 transform to the space where the covariance is the identity."""
-        return whitening(self.covariance)
+        """(D, D) float64 map to the space where the bank's covariance is the identity."""
+        identity = torch.eye(self.tasks[0].means.shape[1], dtype=torch.float64)
+        ridge = visual.RIDGE - RIDGE  # the rest is what every whitening adds
+        return np.asarray(_pooled(self.tasks, ridge).apply(identity).T.numpy())
+
+
+def _pooled(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
+    """Whitening by the mean covariance of tasks; without a (D, D) matrix where they are few.
+
+    Args:
+        tasks: at least one.
+        ridge: added to the diagonal beyond `mapping.whitening.RIDGE`, as a share of its mean.
+    """
+    roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5  # (all R, D)
+    residual = np.mean([task.residual for task in tasks], axis=0)
+    trace, dim = float((roots * roots).sum() + residual.sum()), len(residual)
+    diagonal = residual + ridge_of(trace, dim) + ridge * trace / dim
+    if 2 * len(roots) < dim:
+        return LowRankWhitening(roots, diagonal)
+    return DenseWhitening(roots.T @ roots + np.diag(diagonal))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,39 +118,25 @@ class Borrowed:
     Attributes:
         anchor: of the new task; the one of learning alone where nothing was borrowed.
         kind: "nothing", "covariance", or "classes" where old rows are part of it.
-        gain: by how many standard errors borrowing explains the shots better, each left out.
-        right: by how many standard errors it names more of them right.
+        gain: by how many standard errors held-out shots are likelier; 0 where none were asked.
+        right: how many more held-out shots are named right, as a fraction of all shots.
         slope: how much of the old rows went into the new ones.
     """
 
     anchor: MomentsAnchor
     kind: str
-    gain: float
-    right: float
+    gain: float = 0.0
+    right: float = 0.0
     slope: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """What the shots say of an offer, in standard errors."""
-
-    gain: float
-    right: float
-
-    def passes(self, gate: float) -> bool:
-        """Likelier by a margin, and more right answers by one too."""
-        return self.gain > GATE_GAIN and self.right > gate
 
 
 @dataclass(frozen=True, eq=False)
 class _Offer:
-    """One way of borrowing: a head and means, and what they say of each shot unseen."""
+    """A borrowed head and borrowed means."""
 
-    kind: str
     weights: np.ndarray
     values: np.ndarray
     means: np.ndarray
-    left_out: np.ndarray  # (N, C) scores
     slope: float
 
 
@@ -158,8 +182,6 @@ def borrow(
     labels: np.ndarray,
     n_classes: int,
     relatives: Relatives,
-    *,
-    gate: float = GATE_RIGHT,
 ) -> Borrowed:
     """Improve the moments of a task by what its relatives know, or leave them as they are.
 
@@ -169,48 +191,80 @@ def borrow(
         labels: (N,) int64; every class occurs.
         n_classes: C.
         relatives: from the bank.
-        gate: standard errors of more right answers, each shot left out, that are asked for.
     """
-    shots = _Shots(latents, labels, n_classes, relatives)
-    offers = [_offer(shots, ())]
-    if relatives.groups:
-        offers.append(_offer(shots, relatives.groups))
-    losses = [_losses(offer.left_out, labels) for offer in offers]
-    best = int(np.argmin([loss.mean() for loss in losses]))
-    verdict = _verdict(_alone(shots), offers[best].left_out, labels)
-    if not verdict.passes(gate):
-        return Borrowed(alone, "nothing", verdict.gain, verdict.right)
-    anchor = _rebuilt(alone, offers[best])
-    return Borrowed(anchor, offers[best].kind, verdict.gain, verdict.right, offers[best].slope)
+    counts = np.bincount(labels, minlength=n_classes)
+    worth_it = bool(relatives.groups) or len(relatives.tasks) >= LEAST_TASKS
+    if n_classes < 2 or counts.min() < 2 or np.median(counts) > MOST_SHOTS or not worth_it:
+        return Borrowed(alone, "nothing")
+    gain, right = held_out_gain(latents, labels, n_classes, relatives)
+    if gain <= GATE_GAIN or right < 0:
+        return Borrowed(alone, "nothing", gain, right)
+    offer = _offer(_Shots(latents, labels, n_classes, relatives), relatives.groups)
+    kind = "classes" if relatives.groups else "covariance"
+    return Borrowed(_rebuilt(alone, offer), kind, gain, right, offer.slope)
 
 
-def _alone(shots: _Shots) -> np.ndarray:
-    """(N, C) scores of learning alone, each shot left out."""
-    ridge = LooRidge(shots.x, shots.labels, shots.n_classes)
-    head = shots.one_hot - ridge.left_out_errors(shots.one_hot)
-    densities = shots.densities(shots.centres, shots.left_out_centres())
-    return np.asarray(head / HEAD_TEMPERATURE + DENSITY_SHARE * densities)
+def held_out_gain(
+    latents: np.ndarray, labels: np.ndarray, n_classes: int, relatives: Relatives
+) -> tuple[float, float]:
+    """What borrowing would bring: both ways learn from a part of the shots and answer for the rest.
+
+    Returns:
+        By how many standard errors held-out shots are likelier with it, and how many more of them
+        are named right, as a fraction.
+    """
+    folds = min(FOLDS, int(np.bincount(labels, minlength=n_classes).min()))
+    fold = _fold_of(labels, folds)
+    scores = [np.zeros((len(labels), n_classes)) for _ in range(2)]
+    for held in range(folds):
+        out, kept = fold == held, fold != held
+        alone = fit_moments(latents[kept], labels[kept], n_classes)
+        shots = _Shots(latents[kept], labels[kept], n_classes, relatives)
+        borrowed = _rebuilt(alone, _offer(shots, relatives.groups))
+        for target, answers in zip(
+            scores, _answers((alone, borrowed), latents[out], relatives), strict=True
+        ):
+            target[out] = answers
+    gains = _losses(scores[0], labels) - _losses(scores[1], labels)
+    right = [(answers.argmax(1) == labels).mean() for answers in scores]
+    return _in_errors(gains), float(right[1] - right[0])
+
+
+def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
+    """(N,) fold of each shot; the shots of a class are dealt out in turn."""
+    fold = np.zeros(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        fold[members] = np.arange(len(members)) % folds
+    return fold
+
+
+def _answers(
+    anchors: tuple[MomentsAnchor, ...], latents: np.ndarray, relatives: Relatives
+) -> list[np.ndarray]:
+    """(N, C) scores inside the task, as `MomentsMapper` gives them among the bank's tasks."""
+    # Borrowing leaves a task's own scatter as it is, so one covariance serves all.
+    whiten = _pooled((*relatives.tasks, anchors[0].moments()), 0.0)
+    judge = Discriminant(whiten, [anchor.moments() for anchor in anchors], OWN_SHARE)
+    densities = judge.scores(torch.from_numpy(latents.astype(np.float64)))
+    return [
+        anchor.head_logits(latents) / HEAD_TEMPERATURE + DENSITY_SHARE * density.numpy()
+        for anchor, density in zip(anchors, densities, strict=True)
+    ]
 
 
 def _offer(shots: _Shots, groups: tuple[Group, ...]) -> _Offer:
     ridge = LooRidge(shots.z, shots.labels, shots.n_classes)
-    errors = ridge.left_out_errors(shots.one_hot)
-    slope = 0.0
-    target = shots.one_hot
     rows = _prior_rows(shots, groups)
+    target, slope = shots.one_hot, 0.0
     if groups:
         prior = shots.x @ rows.T  # (N, C)
-        unseen = ridge.left_out_errors(prior)
-        slope = _slope(errors, unseen)
-        errors = errors - slope * unseen
+        slope = _slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
         target = target - slope * prior
     weights = ridge.weights(target) @ shots.whitening + slope * rows
     share = ridge.share.numpy()
     values = share @ shots.one_hot - weights @ (share @ shots.x)
-    means, densities = _drawn_means(shots, groups)
-    left_out = (shots.one_hot - errors) / HEAD_TEMPERATURE + DENSITY_SHARE * densities
-    kind = "classes" if groups else "covariance"
-    return _Offer(kind, weights, values, means, left_out, slope)
+    return _Offer(weights, values, _drawn_means(shots, groups), slope)
 
 
 def _prior_rows(shots: _Shots, groups: tuple[Group, ...]) -> np.ndarray:
@@ -242,22 +296,20 @@ def _slope(errors: np.ndarray, unseen: np.ndarray) -> float:
     return max(0.0, 0.5 * (best + PRIOR_SLOPE))
 
 
-def _drawn_means(shots: _Shots, groups: tuple[Group, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Class means drawn to their prior by the best pseudo-count, and left-out densities (N, C)."""
+def _drawn_means(shots: _Shots, groups: tuple[Group, ...]) -> np.ndarray:
+    """(C, D) class means drawn to their prior by the pseudo-count that left-out shots prefer."""
     prior = _prior_means(shots.means, groups, [group.means for group in groups])
     whitened = _prior_means(shots.centres, groups, [shots.whitened(g.means) for g in groups])
     left_out = shots.left_out_centres()
-    best: tuple[float, float, np.ndarray] | None = None
+    losses = []
     for count in PSEUDO_COUNTS:
         centres = _drawn(shots.centres, whitened, shots.counts, count)
         own_counts = shots.counts[shots.labels] - 1
         own = _drawn(left_out, whitened[shots.labels], own_counts, count)
         densities = shots.densities(centres, own)
-        loss = float(_losses(DENSITY_SHARE * densities, shots.labels).mean())
-        if best is None or loss < best[0]:
-            best = loss, count, densities
-    assert best is not None
-    return _drawn(shots.means, prior, shots.counts, best[1]), best[2]
+        losses.append(float(_losses(DENSITY_SHARE * densities, shots.labels).mean()))
+    best = PSEUDO_COUNTS[int(np.argmin(losses))]
+    return _drawn(shots.means, prior, shots.counts, best)
 
 
 def _drawn(means: np.ndarray, prior: np.ndarray, counts: np.ndarray, count: float) -> np.ndarray:
@@ -281,12 +333,6 @@ def _prior_means(
     sums[known] /= counts[known, None]
     sums[~known] = own.mean(axis=0)
     return sums
-
-
-def _verdict(alone: np.ndarray, offered: np.ndarray, labels: np.ndarray) -> _Verdict:
-    gains = _losses(alone, labels) - _losses(offered, labels)
-    right = (offered.argmax(1) == labels).astype(float) - (alone.argmax(1) == labels)
-    return _Verdict(_in_errors(gains), _in_errors(right))
 
 
 def _in_errors(differences: np.ndarray) -> float:
