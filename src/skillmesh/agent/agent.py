@@ -15,6 +15,7 @@ from skillmesh.agent.holder import Holder
 from skillmesh.agent.knowledge import Knowledge, Source
 from skillmesh.agent.learned import LearnResult
 from skillmesh.agent.prediction import Answers, Prediction
+from skillmesh.agent.same import with_same
 from skillmesh.agent.student import Student
 from skillmesh.bank.home import resolve_home
 from skillmesh.bank.store import Bank
@@ -26,6 +27,7 @@ from skillmesh.mapping.mapper import METHODS
 from skillmesh.model.device import choose_device
 from skillmesh.model.registry import known_fingerprints, load_backbone
 from skillmesh.packet.signing import sign
+from skillmesh.reuse.text import NameComparer
 from skillmesh.sharing.admission import Admission
 from skillmesh.training.embedding import (
     LabelledLatents,
@@ -306,6 +308,8 @@ class Agent(Holder):
             if given is None
             else answer_within(decisions, names, given, alternatives)
         )
+        if len(taught) > 1:
+            predictions = with_same(predictions, Knowledge(self.sources(), NameComparer()))
         return Answers(predictions, failed, self.method, self.backbone.name)
 
     def _taught(self, student: Student) -> dict[str, Taught]:

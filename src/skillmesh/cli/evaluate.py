@@ -11,6 +11,7 @@ from skillmesh.cli.command import command
 from skillmesh.cli.options import (
     BackboneOption,
     DeviceOption,
+    EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -43,6 +44,15 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write an HTML report to this file.")
     ] = None,
+    corrective: Annotated[
+        float | None,
+        typer.Option(
+            "--corrective",
+            help="Also count an answer right whose class is as similar as this (0.9, 0.95).",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: EncoderOption = "auto",
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -59,7 +69,15 @@ def evaluate(
 
     names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
     options = EvaluateOptions(
-        tasks_dir, only=names, method=method, backbone=backbone, seed=seed, home=home, device=device
+        tasks_dir,
+        only=names,
+        method=method,
+        backbone=backbone,
+        seed=seed,
+        home=home,
+        device=device,
+        corrective=corrective,
+        encoder=encoder,
     )
     with progress_bar("evaluating") as progress:
         document = run_evaluate(options, progress=progress)
@@ -85,6 +103,18 @@ def _show(document: Mapping[str, Any]) -> None:
         f"{document['cost']['learn_macs'] / 1e12:.2f} TMAC, "
         f"{document['cost']['backbone_passes']:.2f} backbone passes"
     )
+    if "corrective" in document:
+        _show_corrective(document["corrective"])
+
+
+def _show_corrective(result: Mapping[str, Any]) -> None:
+    plain_mean = sum(entry["right"] for entry in result["plain"]) / len(result["plain"])
+    say(f"answers without oracle: {percent(plain_mean)}; beside it, equivalent classes as right")
+    rows = [
+        [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
+        for row in result["corrected"]
+    ]
+    say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> list[str]:

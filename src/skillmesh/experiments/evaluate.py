@@ -15,6 +15,7 @@ from skillmesh.agent import Agent
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from skillmesh.errors import DataError
+from skillmesh.experiments.corrective import correct
 from skillmesh.experiments.measure import TaskScore, mean_of, measure
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
 from skillmesh.training.teacher import Lesson
@@ -34,6 +35,9 @@ class EvaluateOptions:
         seed: of splits and of what is random.
         home: the agent's home: its backbones are used, its bank is not touched.
         device: where the backbone runs.
+        corrective: similarity from which classes of different tasks count as the same beside the
+            plain figures (Sec. 7.1); None to leave that out.
+        encoder: how class names are compared then.
     """
 
     tasks_dir: Path
@@ -43,6 +47,8 @@ class EvaluateOptions:
     seed: int = 0
     home: Path | None = None
     device: str = "auto"
+    corrective: float | None = None
+    encoder: str = "auto"
 
 
 @dataclass
@@ -113,7 +119,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         learn_macs = sum(_learn(agent, task, embed, clock, options.seed) for task in tasks)
         scores = _measure(agent, tasks, embed, clock)
         images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
-        return {
+        document = {
             "schema": "skillmesh.evaluate/1",
             "method": agent.method,
             "backbone": agent.backbone.name,
@@ -135,6 +141,10 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }
+        if options.corrective is not None:
+            tests = {task.name: embed(task, task.test) for task in tasks}
+            document["corrective"] = correct(agent, tests, options.corrective, options.encoder)
+        return document
 
 
 def _check_tests(tasks: Sequence[Task]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillmesh.errors import MissingExtraError, StorageError, UsageError
+from skillmesh.experiments.report_corrective import corrective_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,6 +124,8 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         _table(["task", "classes", *keys, "bytes"], rows),
         _image(_bars(tasks, keys), "accuracy per task"),
     ]
+    if "corrective" in result:
+        parts.append(corrective_section(result["corrective"], _table))
     return "".join(parts)
 
 

@@ -127,7 +127,7 @@ def match_classes(
         names = np.zeros((len(labels), len(task.classes)))
         if mode != "vision":
             names = comparer.similarity(labels, task.labels)
-        for i, j, score, by in _pairs(names, likeness, mode):
+        for i, j, score, by in pairs_of(names, likeness, mode):
             match = Match(
                 task.skill_id, task.task, j, task.classes[j], task.author, float(score), by
             )
@@ -135,7 +135,7 @@ def match_classes(
     return tuple(tuple(sorted(row, key=lambda m: (-m.score, m.skill_id, m.label))) for row in found)
 
 
-def _pairs(
+def pairs_of(
     names: np.ndarray, likeness: Likeness | None, mode: str
 ) -> list[tuple[int, int, float, str]]:
     """(new class, old class, score, by) for one old task; each new class at most once."""

@@ -92,10 +92,10 @@ class Relatives:
         """(D, D) float64 map to the space where the bank's covariance is the identity."""
         identity = torch.eye(self.tasks[0].means.shape[1], dtype=torch.float64)
         ridge = visual.RIDGE - RIDGE  # the rest is what every whitening adds
-        return np.asarray(_pooled(self.tasks, ridge).apply(identity).T.numpy())
+        return np.asarray(pooled(self.tasks, ridge).apply(identity).T.numpy())
 
 
-def _pooled(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
+def pooled(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
     """Whitening by the mean covariance of tasks; without a (D, D) matrix where they are few.
 
     Args:
@@ -222,7 +222,7 @@ def held_out_gain(
         shots = _Shots(latents[kept], labels[kept], n_classes, relatives)
         borrowed = _rebuilt(alone, _offer(shots, relatives.groups))
         for target, answers in zip(
-            scores, _answers((alone, borrowed), latents[out], relatives), strict=True
+            scores, answers_inside((alone, borrowed), latents[out], relatives), strict=True
         ):
             target[out] = answers
     gains = _losses(scores[0], labels) - _losses(scores[1], labels)
@@ -239,12 +239,12 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
     return fold
 
 
-def _answers(
+def answers_inside(
     anchors: tuple[MomentsAnchor, ...], latents: np.ndarray, relatives: Relatives
 ) -> list[np.ndarray]:
     """(N, C) scores inside the task, as `MomentsMapper` gives them among the bank's tasks."""
     # Borrowing leaves a task's own scatter as it is, so one covariance serves all.
-    whiten = _pooled((*relatives.tasks, anchors[0].moments()), 0.0)
+    whiten = pooled((*relatives.tasks, anchors[0].moments()), 0.0)
     judge = Discriminant(whiten, [anchor.moments() for anchor in anchors], OWN_SHARE)
     densities = judge.scores(torch.from_numpy(latents.astype(np.float64)))
     return [
