@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def part_few(tasks: Tasks, out: Path, seeds: int) -> None:
     for shots in SHOTS:
         for new, old in ordered:
             name = f"few/{shots}/{new}--{old}"
-            cell(out, name, lambda n=new, o=old, s=shots: few_shot(pairs, tasks[n], (o,), s, seeds))
+            cell(out, name, partial(few_shot, pairs, tasks[new], (old,), shots, seeds))
 
 
 def part_bank(tasks: Tasks, out: Path, seeds: int) -> None:
@@ -109,8 +110,9 @@ def part_bank(tasks: Tasks, out: Path, seeds: int) -> None:
         pairs = Pairs(tasks)  # the transform of 35 tasks is of use for one new task only
         olds = tuple(old for old in tasks if old != new)
         for shots in SHOTS:
-            given = pairs, tasks[new], olds, shots, seeds
-            cell(out, f"bank/{shots}/{new}", lambda given=given: few_shot(*given))
+            cell(
+                out, f"bank/{shots}/{new}", partial(few_shot, pairs, tasks[new], olds, shots, seeds)
+            )
 
 
 def part_heads(tasks: Tasks, out: Path, seeds: int) -> None:
@@ -122,7 +124,7 @@ def part_heads(tasks: Tasks, out: Path, seeds: int) -> None:
                 shared = {} if new is old else shared_classes(new, old, relation)
                 if 2 * len(shared) >= len(new.classes):
                     name = f"heads/{shots}/{new.name}--{old.name}"
-                    cell(out, name, lambda a=(new, old, shared, shots): heads(*a, seeds))
+                    cell(out, name, partial(heads, new, old, shared, shots, seeds))
 
 
 def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int) -> Cell:
@@ -153,7 +155,7 @@ def part_combine(tasks: Tasks, out: Path, seeds: int) -> None:  # noqa: ARG001 -
         known = {o: shared for o, shared in known.items() if shared}
         covered = {label for shared in known.values() for label in shared}
         if len(covered) == len(new.classes):
-            cell(out, f"combine/{new.name}", lambda n=new, k=known: combined(tasks, n, k))
+            cell(out, f"combine/{new.name}", partial(combined, tasks, new, known))
 
 
 def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell:
@@ -184,7 +186,7 @@ def part_matching(tasks: Tasks, out: Path, seeds: int) -> None:  # noqa: ARG001 
             ("auto", encoder),
         ):
             name = f"matching/{mode}-{shots}"
-            cell(out, name, lambda m=mode, s=shots, c=comparer: matched(tasks, m, s, c))
+            cell(out, name, partial(matched, tasks, mode, shots, comparer))
 
 
 def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell:

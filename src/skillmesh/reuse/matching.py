@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class KnownTask:
     classes: tuple[str, ...]
     means: np.ndarray | None = None
 
-    @property
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
         """The names, cleaned."""
         return read_labels(self.classes)

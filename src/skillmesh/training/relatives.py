@@ -173,7 +173,7 @@ class _Shots:
         """(N, D) whitened mean of each shot's class without it; the task's where it is alone."""
         counts = self.counts[self.labels][:, None]
         others = (self.centres[self.labels] * counts - self.z) / np.maximum(counts - 1, 1)
-        return np.where(counts > 1, others, self.centres.mean(axis=0))
+        return np.asarray(np.where(counts > 1, others, self.centres.mean(axis=0)))
 
 
 def borrow(
