@@ -22,10 +22,11 @@ from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
 from skillmesh.reuse.names import read_labels
 from skillmesh.reuse.text import NameComparer, choose_encoder
 from skillmesh.reuse.visual import compare, whitening
+from skillmesh.training.borrow import answers_inside, borrow
 from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.heads import HeadStart, fit_head
 from skillmesh.training.kin import start_helps
-from skillmesh.training.relatives import Group, Relatives, answers_inside, borrow
+from skillmesh.training.relatives import Group, Relatives
 
 SHOTS = (3, 5, 10, 0)
 Tasks = dict[str, Known]

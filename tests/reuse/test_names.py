@@ -23,7 +23,7 @@ def test_names_that_mean_nothing_have_no_words(name: str) -> None:
 
 
 def test_a_number_means_something_among_neighbours_of_one_kind() -> None:
-    """"plate 3" is a symbol; "object 03" is an index; bare numbers may be either, so neither."""
+    """In "plate 3" it is a symbol, in "object 03" an index; bare numbers may be either: neither."""
     plates = read_labels(["plate 3", "plate 8", "plate A"])
     assert [label.symbol for label in plates] == ["3", "8", "a"]
     assert all(not label.words for label in read_labels(["object 01", "object 02"]))

@@ -24,13 +24,17 @@ def style(seed: int, order: list[int] | None = None, noise: float = 0.4) -> np.n
     return np.asarray(5 * random.normal(size=DIM) + looks + noise * random.normal(size=(7, DIM)))
 
 
-def task(means: np.ndarray | None, classes: tuple[str, ...] = SEVEN, name: str = "old") -> KnownTask:
+def task(
+    means: np.ndarray | None, classes: tuple[str, ...] = SEVEN, name: str = "old"
+) -> KnownTask:
+    """An old task of a skill that ann taught."""
     return KnownTask(f"{name}-id", name, "ann", classes, means)
 
 
 def match(
     classes: tuple[str, ...], known: KnownTask, means: np.ndarray | None, mode: str = "auto"
 ) -> tuple[tuple[Match, ...], ...]:
+    """The matches of a new task with one old one, names compared as words."""
     transform = None if means is None else np.eye(DIM)
     return match_classes(
         classes, [known], NameComparer(), means=means, transform=transform, mode=mode

@@ -10,8 +10,9 @@ import numpy as np
 
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
+from skillmesh.training.borrow import borrow
 from skillmesh.training.heads import FittedHead, HeadStart, fit_head
-from skillmesh.training.relatives import Relatives, borrow
+from skillmesh.training.relatives import Relatives
 
 if TYPE_CHECKING:
     from skillmesh.mapping.anchor import TaskAnchor
