@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.reuse_data import Cell, Known, cell, load_tasks, read_pairs, shared_classes
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments import MomentsAnchor, fit_moments
 from skillmesh.mapping.scatter import class_means
 from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
 from skillmesh.reuse.names import read_labels
@@ -29,6 +30,7 @@ from skillmesh.training.kin import start_helps
 from skillmesh.training.relatives import Group, Relatives
 
 SHOTS = (3, 5, 10, 0)
+"""Images per class; 0 for all. `--shots` takes some of them."""
 Tasks = dict[str, Known]
 
 
@@ -40,6 +42,15 @@ class Pairs:
         self.comparer = choose_encoder("auto")
         self._names: dict[tuple[str, str], np.ndarray] = {}
         self._transforms: dict[tuple[str, ...], np.ndarray] = {}
+        self._alone: dict[tuple[str, int, int], MomentsAnchor] = {}
+
+    def alone(self, new: Known, shots: int, seed: int) -> MomentsAnchor:
+        """Moments of the shots by themselves; the same whatever the old tasks are."""
+        if (new.name, shots, seed) not in self._alone:
+            rows = new.shots(shots, seed)
+            x, y = new.train.latents.multi[rows], new.train.labels[rows]
+            self._alone[new.name, shots, seed] = fit_moments(x, y, len(new.classes))
+        return self._alone[new.name, shots, seed]
 
     def names(self, new: str, old: str) -> np.ndarray:
         """(C, C_old) similarities of names."""
@@ -78,7 +89,7 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
     for seed in range(seeds if shots else 1):
         rows = new.shots(shots, seed)
         x, y = new.train.latents.multi[rows], new.train.labels[rows]
-        alone = fit_moments(x, y, len(new.classes))
+        alone = pairs.alone(new, shots, seed)
         means = class_means(x, y, len(new.classes))
         transform = pairs.transform(olds)
         found = [pairs.group(new.name, old, means, transform) for old in olds]
@@ -94,32 +105,32 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
     return {"kinds": kinds, "right": right, "matched": sum(group is not None for group in found)}
 
 
-def part_few(tasks: Tasks, out: Path, seeds: int) -> None:
+def part_few(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
     """All ordered pairs; those that share a class by the hand-made list come first."""
     pairs, relation = Pairs(tasks), read_pairs()
     ordered = [(n, o) for n in tasks for o in tasks if n != o]
     ordered.sort(key=lambda p: -len(shared_classes(tasks[p[0]], tasks[p[1]], relation)))
-    for shots in SHOTS:
+    for shots in counts:
         for new, old in ordered:
             name = f"few/{shots}/{new}--{old}"
             cell(out, name, partial(few_shot, pairs, tasks[new], (old,), shots, seeds))
 
 
-def part_bank(tasks: Tasks, out: Path, seeds: int) -> None:
+def part_bank(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
     """Every task after all others."""
     for new in tasks:
         pairs = Pairs(tasks)  # the transform of 35 tasks is of use for one new task only
         olds = tuple(old for old in tasks if old != new)
-        for shots in SHOTS:
+        for shots in counts:
             cell(
                 out, f"bank/{shots}/{new}", partial(few_shot, pairs, tasks[new], olds, shots, seeds)
             )
 
 
-def part_heads(tasks: Tasks, out: Path, seeds: int) -> None:
+def part_heads(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
     """Table 1: trained heads from a random start, from old rows, and as the gate decides."""
     relation = read_pairs()
-    for shots in SHOTS:
+    for shots in counts:
         for new in tasks.values():
             for old in tasks.values():
                 shared = {} if new is old else shared_classes(new, old, relation)
@@ -148,7 +159,7 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
     return result
 
 
-def part_combine(tasks: Tasks, out: Path, seeds: int) -> None:  # noqa: ARG001 - nothing is random
+def part_combine(tasks: Tasks, out: Path, *_: object) -> None:
     """Zero images: tasks all of whose classes others know, from p-normed rows and from moments."""
     relation = read_pairs()
     for new in tasks.values():
@@ -176,7 +187,7 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
     return result
 
 
-def part_matching(tasks: Tasks, out: Path, seeds: int) -> None:  # noqa: ARG001 - one draw
+def part_matching(tasks: Tasks, out: Path, *_: object) -> None:
     """Precision and recall against the hand-made list, by name, by looks and by both."""
     encoder = choose_encoder("auto")
     for shots in (5, 0):
@@ -233,10 +244,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone", default="mobilenetv2_100")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--shots", type=int, nargs="*", default=SHOTS)
     options = parser.parse_args()
     began_s = time.perf_counter()
     tasks = load_tasks(options.tasks, options.home, options.backbone)
-    PARTS[options.part](tasks, options.out, options.seeds)
+    PARTS[options.part](tasks, options.out, options.seeds, options.shots)
     print(f"{options.part}: {time.perf_counter() - began_s:.0f} s")
 
 
