@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.bench_agent import run as run_agent
 from benchmarks.bench_gmm import run as run_gmm
+from benchmarks.bench_lanes import run as run_lanes
 from benchmarks.bench_scoring import run as run_scoring
 
 BOUNDS = {
@@ -20,6 +21,13 @@ BOUNDS = {
     "per-sample loop / mapper scoring": (">=", 1.0),
 }
 
+BENCHMARKS = (
+    ("agent", run_agent),
+    ("lanes", run_lanes),
+    ("gmm", run_gmm),
+    ("scoring", run_scoring),
+)
+
 
 def main() -> None:
     """Run all, print ratios; `--json` prints one document."""
@@ -28,12 +36,12 @@ def main() -> None:
         file=sys.stderr,
     )
     ratios: dict[str, float] = {}
-    for name, run in (("agent", run_agent), ("gmm", run_gmm), ("scoring", run_scoring)):
+    for name, run in BENCHMARKS:
         started_s = time.perf_counter()
         ratios |= run()
         print(f"{name}: {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
     if "--json" in sys.argv[1:]:
-        print(json.dumps({"schema": "skillmesh.bench/1", "ratios": ratios}))
+        print(json.dumps({"schema": "skillmesh.speed/1", "ratios": ratios}))
         return
     for name, ratio in ratios.items():
         sign, bound = BOUNDS.get(name, ("", 0.0))

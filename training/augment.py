@@ -49,8 +49,11 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
 def plain(pixels: np.ndarray, size: int) -> Tensor:
     """The whole images at another size, for validation; shapes as `augmented`."""
     images = _floats(pixels)
-    if size != images.shape[2]:
+    if size < images.shape[2]:
         images = functional.interpolate(images, size=(size, size), mode="area")
+    elif size > images.shape[2]:
+        large = functional.interpolate(images, size=(size, size), mode="bicubic")
+        images = large.clamp(-1, 1)
     return images.contiguous(memory_format=torch.channels_last)
 
 

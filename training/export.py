@@ -20,18 +20,27 @@ from safetensors.torch import save
 
 from skillmesh.model.backbone import Backbone, hash_weights
 from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
-from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from skillmesh.model.embedded import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    EmbeddedNet,
+    load_embedded,
+    packed,
+)
 from skillmesh.model.forward import Preprocessing
 from skillmesh.model.macs import macs_per_image
 from skillmesh.model.reference import DEFAULT_DIM, Reference
-from training.loop import LOG_FILE, VALIDATION_SIZE
+from training.loop import read_log, top1
+from training.mosaics import load_pictures
 from training.reference import fit_embedded_reference
-from training.state import load_state, write_atomically
+from training.state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
+from training.student import Student
 
 SIZE = 96
+MEASURED_SIZES = (64, 80, SIZE)
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
-ARCHITECTURE = "skillmesh-embedded-1"
+ARCHITECTURE = "skillmesh-embedded-2"
 ABOUT = {
     "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
     "data_licence": (
@@ -51,7 +60,7 @@ ABOUT = {
 
 
 def packed_weights(run: Path) -> bytes:
-    """The averaged backbone of a run's last state as a file, in half precision.
+    """The averaged backbone of a run's last state as a file, convolutions in int8.
 
     One metadata key only: with two, the library's bytes would vary.
 
@@ -63,11 +72,13 @@ def packed_weights(run: Path) -> bytes:
         raise SystemExit(f"{run} holds no saved state yet; wait or look at its output")
     prefix = "net."
     tensors = {
-        key.removeprefix(prefix): value.half().contiguous()
+        key.removeprefix(prefix): value
         for key, value in state["average"].items()
         if key.startswith(prefix) and not key.endswith("num_batches_tracked")
     }
-    return save(tensors, metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/1"})})
+    return save(
+        packed(tensors), metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/2"})}
+    )
 
 
 def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) -> dict[str, Any]:
@@ -91,6 +102,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
         net = load_embedded(Path(temporary))
     reference = fit_embedded_reference(net, data, SIZE, dim)
     card = describe(net, reference, run)
+    card["validation_top1"] = shipped_top1(net, data, run)
     card["weights_file_sha256"] = hashlib.sha256(weights).hexdigest()
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +111,27 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     write_atomically(folder / EMBEDDED_REFERENCE_FILE, lambda file: file.write(reference_bytes))
     write_atomically(folder / CARD_FILE, lambda file: file.write(text.encode()))
     return card
+
+
+def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
+    """Accuracy of the weights as they are shipped, after int8, with the run's classifier.
+
+    Args:
+        net: the shipped backbone.
+        data: the pretraining images.
+        run: folder of the run.
+
+    Returns:
+        Top-1 on the validation images by the side that they are resized to.
+    """
+    state = load_state(run)
+    assert state is not None  # or there would be no weights
+    student = Student(len(state["average"]["labels.bias"]))
+    student.load_state_dict(state["average"])
+    student.net = net
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pictures = load_pictures(data, "val", cache=run)
+    return {f"{size} px": round(top1(student, pictures, size), 4) for size in MEASURED_SIZES}
 
 
 def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any]:
@@ -112,8 +145,9 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         reference=reference,
         weights_sha256=hash_weights(net.state_dict()),
     )
-    epochs = _epochs(run)
+    epochs = read_log(run)
     last = epochs[-1] if epochs else {}
+    earlier = run / EARLIER_FILE
     return {
         **ABOUT,
         "architecture": ARCHITECTURE,
@@ -125,26 +159,12 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         "fingerprint": backbone.fingerprint,
         "parameters": sum(p.numel() for p in net.parameters()),
         "macs_per_image": macs_per_image(net, SIZE),
-        "recipe": json.loads((run / "recipe.json").read_text(encoding="utf-8")),
+        "recipe": json.loads((run / RECIPE_FILE).read_text(encoding="utf-8")),
+        "earlier": json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else [],
         "epochs": epochs,
-        "validation_top1": _accuracy(last),
         "train_images_per_s": last.get("images_per_s"),
         "train_minutes": round(last["train_s"] / 60, 1) if last else None,
     }
-
-
-def _accuracy(last: dict[str, Any]) -> dict[str, float]:
-    """Top-1 by the side of the images: weights are best at the size of their last epochs."""
-    if not last:
-        return {}
-    return {f"{last['size_px']} px": last["top1_at_size"], f"{VALIDATION_SIZE} px": last["top1"]}
-
-
-def _epochs(run: Path) -> list[dict[str, Any]]:
-    path = run / LOG_FILE
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from training.augment import augmented, plain
 from training.mosaics import Pictures
+from training.parts import Parts
 from training.recipe import Recipe
 from training.state import load_state, save_state, write_atomically
 from training.student import Student, loss_of, optimizer_of
@@ -32,6 +34,8 @@ class Run:
         logits: (N, 1000) float16 of the teacher, or None.
         folder: where state and log go.
         save_every_steps: besides the end of every epoch.
+        workers: threads that compute the parts of a batch; no number depends on it.
+        start: weights to begin with (`training.state.averaged_weights`); None draws them.
     """
 
     def __init__(
@@ -42,12 +46,16 @@ class Run:
         logits: np.ndarray | None,
         folder: Path,
         save_every_steps: int,
+        workers: int = 1,
+        start: dict[str, torch.Tensor] | None = None,
     ) -> None:
         self.recipe, self.train, self.validation = recipe, train, validation
         self.logits, self.folder, self.save_every_steps = logits, folder, save_every_steps
         torch.manual_seed(recipe.seed)
         n_classes = int(train.labels.max()) + 1
         self.student = Student(n_classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            self.student.load_state_dict(start)
         self.average = Student(n_classes)
         self.average.load_state_dict(self.student.state_dict())
         self.optimizer = optimizer_of(self.student, recipe)
@@ -56,6 +64,8 @@ class Run:
         self.seconds = 0.0
         self.log: list[dict[str, Any]] = []
         self._resume()
+        # After the state is there: the replicas begin with its statistics.
+        self.parts = Parts(self.student, recipe.parts, workers)
 
     def _resume(self) -> None:
         state = load_state(self.folder)
@@ -102,21 +112,28 @@ class Run:
                 self._note(epoch)
             if epoch_ends or self.step % self.save_every_steps == 0:
                 self.save()
+        self.parts.close()
 
     def _train_step(self, epoch: int, index: int, total: int) -> None:
         recipe = self.recipe
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
         # Sorted rows are read from the large arrays in one direction; the batch is the same set.
         rows = np.sort(order[index * recipe.batch_size : (index + 1) * recipe.batch_size])
-        generator = torch.Generator().manual_seed(seed_of(recipe.seed, epoch, index))
-        images = augmented(self.train.pixels[rows], recipe.size_of(epoch), generator)
+        # Parts take turns, or each would hold other classes than the next.
+        rows_of = [rows[part :: recipe.parts] for part in range(recipe.parts)]
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step, total)
         self.student.train()
-        labels = torch.from_numpy(self.train.labels[rows])
-        loss = loss_of(self.student(images), labels, self._soft(rows), recipe)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+
+        def loss_of_part(replica: nn.Module, part: int) -> torch.Tensor:
+            mine = rows_of[part]
+            generator = torch.Generator().manual_seed(seed_of(recipe.seed, epoch, index, part))
+            size = recipe.size_of(epoch)
+            images = augmented(self.train.pixels[mine], size, generator)
+            labels = torch.from_numpy(self.train.labels[mine])
+            return loss_of(replica(images), labels, self._soft(mine), recipe)
+
+        self.parts.step(loss_of_part)
         self.optimizer.step()
         self._update_average()
 
@@ -137,41 +154,53 @@ class Run:
             else:
                 kept.copy_(new)
 
-    @torch.no_grad()
-    def accuracy(self, size: int) -> float:
-        """Top-1 of the averaged weights on the validation images, fraction of 1.
-
-        Args:
-            size: side of the images in pixels.
-        """
-        self.average.eval()
-        right = 0
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            rows = slice(start, start + _VALIDATION_BATCH)
-            answers = self.average(plain(self.validation.pixels[rows], size))[0].argmax(1)
-            right += int((answers.numpy() == self.validation.labels[rows]).sum())
-        return right / len(self.validation)
-
     def _note(self, epoch: int) -> None:
         size = self.recipe.size_of(epoch)
         images = (epoch + 1) * self.steps_per_epoch * self.recipe.batch_size
         line = {
             "epoch": epoch + 1,
             "size_px": size,
-            "top1": round(self.accuracy(VALIDATION_SIZE), 4),
-            "top1_at_size": round(self.accuracy(size), 4),
+            "top1_at_size": round(top1(self.average, self.validation, size), 4),
             "train_s": round(self.seconds, 1),
             "images_per_s": round(images / self.seconds, 1),
         }
+        if epoch + 1 == self.recipe.epochs:
+            line["top1"] = round(top1(self.average, self.validation, VALIDATION_SIZE), 4)
         self.log.append(line)
         print(line, flush=True)
 
 
-def seed_of(seed: int, epoch: int, index: int) -> int:
-    """One number per (seed, epoch, step), the same on every machine.
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """One entry per finished epoch of a run; none where none is finished."""
+    path = run / LOG_FILE
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@torch.no_grad()
+def top1(student: Student, pictures: Pictures, size: int) -> float:
+    """Share of the pictures whose label a student finds.
+
+    Args:
+        student: is put into evaluation mode.
+        pictures: N images.
+        size: side of the images in pixels; larger than theirs enlarges them.
+    """
+    student.eval()
+    right = 0
+    for start in range(0, len(pictures), _VALIDATION_BATCH):
+        rows = slice(start, start + _VALIDATION_BATCH)
+        answers = student(plain(pictures.pixels[rows], size))[0].argmax(1)
+        right += int((answers.numpy() == pictures.labels[rows]).sum())
+    return right / len(pictures)
+
+
+def seed_of(*numbers: int) -> int:
+    """One number per (seed, epoch, step, part), the same on every machine.
 
     Examples:
-        >>> seed_of(0, 0, 0) == seed_of(0, 0, 0), seed_of(0, 0, 1) == seed_of(0, 1, 0)
+        >>> seed_of(0, 0, 0, 0) == seed_of(0, 0, 0, 0), seed_of(0, 0, 0, 1) == seed_of(0, 1, 0, 0)
         (True, False)
     """
-    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

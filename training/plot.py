@@ -20,9 +20,15 @@ def plot_log(log: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     minutes = [line["train_s"] / 60 for line in log]
-    for key, label in (("top1", "at 64 px"), ("top1_at_size", "at the size of the epoch")):
-        axes.plot(minutes, [100 * line[key] for line in log], marker="o", label=label)
+    for size in sorted({line["size_px"] for line in log}):
+        points = [
+            (minute, 100 * line["top1_at_size"])
+            for minute, line in zip(minutes, log, strict=True)
+            if line["size_px"] == size
+        ]
+        axes.plot(*zip(*points, strict=True), marker="o", label=f"epochs at {size} px")
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("validation top-1 in percent, averaged weights")
-    axes.legend()
+    if log:
+        axes.legend()
     figure.savefig(path, dpi=120)

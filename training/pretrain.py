@@ -10,19 +10,18 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from skillmesh.model.embedded import WEIGHTS_FILE
 from training.export import packed_weights
-from training.loop import Run
+from training.loop import Run, read_log
 from training.mosaics import load_pictures
 from training.plot import plot_log
 from training.recipe import Recipe
-from training.state import write_atomically
+from training.state import EARLIER_FILE, RECIPE_FILE, averaged_weights, write_atomically
 from training.teacher import load_logits
-
-RECIPE_FILE = "recipe.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,17 +31,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: of the command line; None takes those of the process.
     """
     options = _parser().parse_args(arguments)
-    recipe = _recipe(options)
-    torch.set_num_threads(recipe.threads)
+    start, digest = averaged_weights(options.start) if options.start else (None, "")
+    recipe = _recipe(options, digest)
+    # Parts of a batch run beside each other; within one, sums are rounded in one order.
+    torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     train = load_pictures(options.data, "train", recipe.fraction, options.out)
     validation = load_pictures(options.data, "val", cache=options.out)
     logits = None
     if options.teacher:
         logits = load_logits(options.teacher, train, options.out, recipe.teacher_size)
-    run = Run(recipe, train, validation, logits, options.out, options.save_every)
+    run = Run(
+        recipe, train, validation, logits, options.out, options.save_every, options.threads, start
+    )
     text = json.dumps(dataclasses.asdict(recipe), indent=1).encode()
     write_atomically(options.out / RECIPE_FILE, lambda file: file.write(text))
+    if options.start:
+        earlier = json.dumps(_history(options.start), indent=1).encode()
+        write_atomically(options.out / EARLIER_FILE, lambda file: file.write(earlier))
     run.finish()
     run.save()
     weights = packed_weights(options.out)
@@ -51,16 +57,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"done; ship it with: python -m training.export {options.out} --data {options.data}")
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
+def _history(run: Path) -> list[dict[str, Any]]:
+    """Recipe and log of a run, after those that it went on from itself."""
+    path = run / EARLIER_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
+    return [*before, {"recipe": recipe, "epochs": read_log(run)}]
+
+
+def _recipe(options: argparse.Namespace, start: str) -> Recipe:
     default = Recipe()
     return dataclasses.replace(
         default,
         schedule=options.schedule,
         batch_size=options.batch_size,
         peak_rate=options.peak_rate,
+        warmup=options.warmup,
+        start=start,
         seed=options.seed,
         fraction=options.fraction,
-        threads=options.threads,
+        parts=options.parts,
         teacher_size=options.teacher_size if options.teacher else 0,
         distill_weight=default.distill_weight if options.teacher else 0.0,
     )
@@ -79,9 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--schedule", type=_schedule, default=default.schedule, help="SIZExEPOCHS,SIZExEPOCHS,...")
     add("--batch-size", type=int, default=default.batch_size, help="images per step")
     add("--peak-rate", type=float, default=default.peak_rate, help="highest learning rate")
+    add("--warmup", type=float, default=default.warmup, help="share of the steps until the peak")
+    add("--start", type=Path, help="run whose averaged weights this one begins with")
     add("--seed", type=int, default=default.seed, help="of weights, order and augmentation")
     add("--fraction", type=float, default=default.fraction, help="share of the images")
-    add("--threads", type=int, default=default.threads, help="of torch")
+    add("--parts", type=int, default=default.parts, help="parts of a batch")
+    add("--threads", type=int, default=2, help="parts computed at once; changes the speed only")
     add("--save-every", type=int, default=200, help="steps between two saved states")
     return parser
 

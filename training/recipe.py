@@ -24,15 +24,17 @@ class Recipe:
         seed: of weights, order and augmentation.
         fraction: share of the images.
         teacher_size: side in pixels at which the teacher sees the images; 0 without a teacher.
-        threads: of torch. Part of the recipe, because sums are rounded in the order of the threads.
+        parts: parts of a batch, each with batch statistics of its own.
+        start: SHA-256 of the averaged weights of the run that this one goes on from; "" begins at
+            random.
     """
 
-    schedule: tuple[tuple[int, int], ...] = ((32, 5), (48, 2), (64, 1))
+    schedule: tuple[tuple[int, int], ...] = ((32, 7), (48, 5), (64, 4))
     batch_size: int = 128
-    peak_rate: float = 0.25
+    peak_rate: float = 0.2
     warmup: float = 0.25
     momentum: float = 0.9
-    weight_decay: float = 5e-5
+    weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     average_decay: float = 0.999
     distill_weight: float = 4.0
@@ -40,7 +42,14 @@ class Recipe:
     seed: int = 0
     fraction: float = 1.0
     teacher_size: int = 0
-    threads: int = 2
+    parts: int = 2
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.parts:
+            raise ValueError(
+                f"expected a batch that {self.parts} parts divide, got {self.batch_size} images"
+            )
 
     @property
     def epochs(self) -> int:

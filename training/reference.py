@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from skillmesh.model.embedded import EmbeddedNet
 from skillmesh.model.reference import Reference, fit_reference
@@ -31,8 +30,8 @@ def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) ->
     parts: list[list[np.ndarray]] = [[] for _ in net.tap_names]
     with torch.inference_mode():
         for start in range(0, len(pixels), _BATCH):
-            images = plain(pixels[start : start + _BATCH], pixels.shape[1])
-            large = functional.interpolate(images, size=(size, size), mode="bicubic").clamp(-1, 1)
-            for kept, tap in zip(parts, net(large), strict=True):
+            for kept, tap in zip(
+                parts, net(plain(pixels[start : start + _BATCH], size)), strict=True
+            ):
                 kept.append(tap.numpy())
-    return fit_reference([np.concatenate(kept) for kept in parts], dim)
+    return fit_reference([np.concatenate(kept) for kept in parts], dim).quantised()

@@ -84,10 +84,8 @@ def test_a_skill_refused_for_its_backbone_comes_once_the_backbone_was_imported(
     """Another process imports it into the home of a running agent; nothing is restarted."""
     weights = random_timm("mobilenetv3_small_050", tmp_path, half=True)
     home = Agent(tmp_path / "alice").home
-    added = add_timm(
-        home.backbones, "mobilenetv3_small_050", weights=weights, size=32, dim=24,
-        reference_images=40,
-    )  # fmt: skip
+    small: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40}
+    added = add_timm(home.backbones, "mobilenetv3_small_050", weights=weights, **small)
     alice = Agent(tmp_path / "alice", backbone=added.name)
     skill_id = alice.learn(warm).skill_id
     bob = Agent(tmp_path / "bob")

@@ -14,7 +14,7 @@ import pytest
 from pictures import encoded, png_chunk, smooth, with_exif
 from PIL import Image
 
-from skillmesh.data.images import MAX_PIXELS, ImageRef, decode_image, decode_pixels
+from skillmesh.data.images import MAX_PIXELS, ImageRef, decode_image, decode_upright
 from skillmesh.errors import DataError
 
 SIDE = 24
@@ -53,9 +53,9 @@ def test_decompression_bombs_are_refused_from_their_header(image_format: str, wi
 def test_the_pixel_cap_holds_to_the_pixel() -> None:
     """An image of exactly the cap is decoded, one row more is refused."""
     data = encoded(smooth(20, 30))
-    assert decode_pixels(data, SIDE, max_pixels=600).shape == (SIDE, SIDE, 3)
+    assert decode_upright(data, SIDE, max_pixels=600).shape == (20, 30, 3)
     with pytest.raises(DataError, match="megapixels"):
-        decode_pixels(data, SIDE, max_pixels=599)
+        decode_upright(data, SIDE, max_pixels=599)
     assert MAX_PIXELS == 40_000_000
 
 

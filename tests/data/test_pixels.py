@@ -11,6 +11,7 @@ from pictures import encoded, png_chunk, smooth, with_exif
 from PIL import Image, ImageOps
 
 from skillmesh.data.images import decode_image, to_pixels
+from skillmesh.data.pixels import squash
 from skillmesh.errors import DataError
 
 SIDE = 24
@@ -39,6 +40,19 @@ def test_channels_rows_and_columns_are_not_swapped() -> None:
     pixels = decode_image(encoded(image), 10)
     assert pixels[0, :, :5].min() == 255
     assert pixels[0, :, 5:].max() == pixels[1:].max() == 0
+
+
+@pytest.mark.parametrize("sides", [(13, 17), (24, 60), (47, 24), (95, 95)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_squashing_equals_pillows_bicubic_filter(sides: tuple[int, int], channels: int) -> None:
+    """Oracle: Pillow, to two levels of 255; an image's result does not depend on others."""
+    images = np.stack([smooth(*sides, seed)[:, :, :channels] for seed in range(3)])
+    squares = squash(images, SIDE)
+    for image, found in zip(images, squares, strict=True):
+        pillow = Image.fromarray(image if channels == 3 else image[:, :, 0])
+        expected = np.asarray(pillow.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=int)
+        assert np.abs(found.astype(int) - expected.reshape(found.shape)).max() <= 2
+        np.testing.assert_array_equal(found, squash(image[None], SIDE)[0])
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])

@@ -1,11 +1,20 @@
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from skillmesh.model.build import embedded_backbone
 from skillmesh.model.lanes import Lanes
+from skillmesh.model.registry import add_timm
+from tests.model.nets import needs_timm, random_timm
+
+if TYPE_CHECKING:
+    from skillmesh.model.backbone import Backbone
 
 
 def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_end() -> None:
@@ -69,8 +78,22 @@ def test_an_error_in_a_job_reaches_the_caller() -> None:
 
 def test_the_number_of_lanes_changes_no_bit_of_the_latents() -> None:
     """Several threads run one network at the same time, each its own batches."""
-    backbone = embedded_backbone("embedded")
-    images = torch.randint(0, 256, (12, 3, backbone.size, backbone.size), dtype=torch.uint8)
+    _check_lanes(embedded_backbone("embedded"))
+
+
+@needs_timm
+def test_lanes_change_no_bit_where_hooks_collect_the_taps(tmp_path: Path) -> None:
+    """Such a network keeps taps between layers, so every thread needs modules of its own."""
+    weights = random_timm("mobilenetv3_small_050", tmp_path, half=True)
+    small: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40}
+    backbone = add_timm(tmp_path, "mobilenetv3_small_050", weights=weights, **small)
+    _check_lanes(backbone)
+
+
+def _check_lanes(backbone: Backbone) -> None:
+    shape = (12, 3, backbone.size, backbone.size)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     batches = images.split(2)
     before = backbone.state_sha256()
     count = torch.get_num_threads()  # or more: one thread per lane

@@ -14,7 +14,7 @@ from safetensors.numpy import load, save, save_file
 
 from skillmesh.data.tensor_file import write_tensors
 from skillmesh.errors import BackboneError
-from skillmesh.model.reference import Reference, fit_reference
+from skillmesh.model.reference import SCHEMA, Reference, fit_reference
 from tests.model.nets import tiny_reference
 
 GOLDEN = "dc89178854f68dc35821031c9de32d464f6b503d0c0c921d708e95db18d3f994"
@@ -176,3 +176,29 @@ def test_the_same_numbers_in_another_order_of_bytes_are_refused(tmp_path: Path) 
     with pytest.raises(BackboneError, match="canonical form"):
         Reference.from_bytes(path.read_bytes())
     assert Reference.from_bytes(_GOOD).dim == 2
+
+
+def test_a_quantised_reference_survives_its_file_bit_for_bit() -> None:
+    """Levels and steps give the very projection back, and the entries are within half a step."""
+    rng = np.random.default_rng(0)
+    fine = Reference(
+        np.ones(50, np.float32), rng.normal(size=(50, 7)).astype(np.float16).astype(np.float32)
+    )
+    rounded = fine.quantised()
+    again = Reference.from_bytes(rounded.to_bytes())
+    assert np.array_equal(again.projection, rounded.projection)
+    assert again.id == rounded.id != fine.id
+    assert rounded.steps is not None
+    assert (np.abs(rounded.projection - fine.projection) <= 0.5001 * rounded.steps).all()
+    assert len(rounded.to_bytes()) < len(fine.to_bytes())
+
+
+def test_levels_without_fitting_steps_are_refused() -> None:
+    """Two columns, three steps: one sentence, not a broadcast."""
+    tensors = {
+        "scale": np.ones(4, np.float32),
+        "levels": np.ones((4, 2), np.int8),
+        "steps": np.ones(3, np.float32),
+    }
+    with pytest.raises(BackboneError, match="levels do not fit"):
+        Reference.from_bytes(write_tensors({"schema": SCHEMA}, tensors))

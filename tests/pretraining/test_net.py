@@ -5,7 +5,14 @@ import torch
 from safetensors.torch import save_file
 
 from skillmesh.errors import BackboneError
-from skillmesh.model.embedded import LAST_WIDTH, WEIGHTS_FILE, EmbeddedNet, load_embedded
+from skillmesh.model.embedded import (
+    LAST_WIDTH,
+    STEPS,
+    WEIGHTS_FILE,
+    EmbeddedNet,
+    load_embedded,
+    packed,
+)
 from training.student import last_latent
 
 
@@ -49,15 +56,25 @@ def test_training_sees_the_last_tap(net: EmbeddedNet) -> None:
         assert torch.equal(last_latent(net, images), net(images)[-1])
 
 
-def test_loaded_weights_are_the_stored_halves_widened(net: EmbeddedNet, tmp_path: Path) -> None:
-    """Nothing is rounded at loading, and nothing can be trained by accident."""
-    stored = {k: v.half() for k, v in net.state_dict().items() if "batches" not in k}
+def test_loaded_weights_are_the_stored_ones_dequantised(net: EmbeddedNet, tmp_path: Path) -> None:
+    """Levels times steps, halves widened; nothing can be trained by accident."""
+    stored = packed({k: v for k, v in net.state_dict().items() if "batches" not in k})
     save_file(stored, tmp_path / WEIGHTS_FILE)
     loaded = load_embedded(tmp_path)
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
     state = loaded.state_dict()
-    assert all(torch.equal(state[name], half.float()) for name, half in stored.items())
+    for name, original in net.state_dict().items():
+        if original.ndim == 4:
+            steps = stored[name + STEPS]
+            expected = torch.stack(
+                [s * level for s, level in zip(steps, stored[name].float(), strict=True)]
+            )
+            assert torch.equal(state[name], expected)
+            error = (state[name] - original).abs().amax((1, 2, 3))
+            assert bool((error <= 0.5001 * steps).all())
+        elif name in stored:
+            assert torch.equal(state[name], stored[name].float())
 
 
 def test_damaged_or_incomplete_weights_are_refused(net: EmbeddedNet, tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from tests.pretraining.mosaics import write_mosaics
 from training.export import packed_weights, write_assets
 from training.loop import LOG_FILE
 from training.pretrain import main
-from training.state import FILE, load_state
+from training.state import EARLIER_FILE, FILE, RECIPE_FILE, averaged_weights, load_state
 
 STEPS = 18
 OPTIONS = (
     *("--schedule", "32x1,40x1", "--fraction", "0.3", "--batch-size", "2"),
-    *("--threads", "1", "--save-every", "3"),
+    *("--parts", "2", "--threads", "1", "--save-every", "3"),
 )
 ASSETS = (WEIGHTS_FILE, EMBEDDED_REFERENCE_FILE, CARD_FILE)
 
@@ -47,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
-    """SIGKILL in the middle of an epoch and a restart change no bit of the weights."""
+    """SIGKILL in the middle of an epoch and a restart with another number of threads: same bits."""
     options = ["--data", str(finished.data), *OPTIONS, "--out", str(tmp_path)]
     _kill_after_the_first_save(options, tmp_path)
     state = load_state(tmp_path)
@@ -55,7 +55,7 @@ def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path)
     assert 0 < state["step"] < STEPS
     assert not (tmp_path / WEIGHTS_FILE).exists()
 
-    main(options)
+    main([*options, "--threads", "2"])
     assert (tmp_path / WEIGHTS_FILE).read_bytes() == (finished.run / WEIGHTS_FILE).read_bytes()
     epochs = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert [epoch["size_px"] for epoch in epochs] == [32, 40]
@@ -72,6 +72,23 @@ def test_a_finished_run_stays_as_it_is(finished: Finished) -> None:
     assert (finished.run / "log.png").stat().st_size > 0
 
 
+def test_a_second_cycle_begins_with_the_averaged_weights_of_the_first(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Without a step they are the same weights; the card's history tells both runs."""
+    start = ["--start", str(finished.run)]
+    again = ["--data", str(finished.data), *OPTIONS, *start, "--out", str(tmp_path)]
+    main([*again, "--schedule", "32x0"])
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == (finished.run / WEIGHTS_FILE).read_bytes()
+    (first,) = json.loads((tmp_path / EARLIER_FILE).read_text())
+    assert [epoch["size_px"] for epoch in first["epochs"]] == [32, 40]
+    assert first["recipe"]["start"] == ""
+    recipe = json.loads((tmp_path / RECIPE_FILE).read_text())
+    assert recipe["start"] == averaged_weights(finished.run)[1]
+    with pytest.raises(SystemExit, match="no saved state"):
+        main([*again, "--start", str(tmp_path / "nothing")])
+
+
 def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: Path) -> None:
     """Weights, reference and card belong together; a foreign reference beside them is noticed."""
     one, two = tmp_path / "one", tmp_path / "two"
@@ -82,7 +99,7 @@ def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: P
     assert backbone.fingerprint == card["fingerprint"]
     assert (backbone.dim, backbone.size) == (16, 96)
     assert "ImageNet" in card["data_licence"]
-    assert set(card["validation_top1"]) == {"40 px", "64 px"}
+    assert set(card["validation_top1"]) == {"64 px", "80 px", "96 px"}
 
     reference = Reference.from_bytes((two / EMBEDDED_REFERENCE_FILE).read_bytes())
     foreign = Reference(2 * reference.scale, reference.projection)

@@ -5,9 +5,14 @@ import pytest
 from PIL import Image
 
 from skillmesh.data.images import ImageRef
+from skillmesh.data.questions import Question
 from skillmesh.data.tasks import Split
 from skillmesh.model.build import embedded_backbone
-from skillmesh.training.embedding import BATCH_SIZE, embed_images, embed_splits
+from skillmesh.training.embedding import (
+    BATCH_SIZE,
+    embed_images,
+    embed_splits,
+)
 
 
 def pictures(folder: Path, count: int, broken: tuple[int, ...]) -> tuple[ImageRef, ...]:
@@ -41,3 +46,17 @@ def test_splits_embedded_in_one_go_are_the_whole_cut_in_two(tmp_path: Path, cut:
     assert [i for i, _ in one.failed] + [i + cut for i, _ in two.failed] == [4, 17]
     assert len(one.latents) == len(one.kept)
     assert counts[-1] == (len(images), len(images))
+
+
+def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -> None:
+    """To the bit: both go through the same lanes; what cannot be read is listed alike."""
+    files = pictures(tmp_path, BATCH_SIZE + 3, broken=(4,))
+    memory = [Question(str(ref), ref.read()) for ref in files]
+    memory[-1] = Question(str(files[-1]), np.asarray(Image.open(files[-1].path)))
+    backbone = embedded_backbone("embedded")
+    one = embed_images(backbone, [Question(str(ref), ref) for ref in files])
+    other = embed_images(backbone, memory)
+    assert one.failed == other.failed
+    assert np.array_equal(one.kept, other.kept)
+    assert np.array_equal(one.latents.multi, other.latents.multi)
+    assert np.array_equal(one.latents.last, other.latents.last)

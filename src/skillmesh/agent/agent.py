@@ -31,7 +31,7 @@ from skillmesh.reuse.text import NameComparer
 from skillmesh.sharing.admission import Admission
 from skillmesh.training.embedding import (
     LabelledLatents,
-    embed_questions,
+    embed_images,
     embed_splits,
     labelled,
 )
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from skillmesh.training.kin import Kin
 
 Progress = Callable[[int, int], None]
-PREDICT_BATCH = 64
 
 
 class Agent(Holder):
@@ -297,7 +296,7 @@ class Agent(Holder):
         student = self.sync()
         taught = self._taught(student)
         given = self._given(task, taught)
-        embedded = embed_questions(self.backbone, questions, progress=progress)
+        embedded = embed_images(self.backbone, questions, progress=progress)
         failed = tuple(f"{questions[i].name}: {reason}" for i, reason in embedded.failed)
         if not len(embedded.kept):
             raise DataError(failed[0])

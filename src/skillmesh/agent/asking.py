@@ -49,10 +49,11 @@ def answer_all(
     starts = _starts(decisions)
     skills = [taught[skill_id] for skill_id in decisions.skill_ids]
     columns = [(skill.task, name) for skill in skills for name in skill.classes]
+    best = np.argsort(-joint, axis=1, kind="stable")[:, : alternatives + 1].tolist()
     answers = []
     for i, image in enumerate(images):
         column = starts[tasks[i]] + classes[i]
-        order = [c for c in np.argsort(-joint[i], kind="stable")[: alternatives + 1] if c != column]
+        order = [c for c in best[i] if c != column]
         others = tuple(
             Alternative(columns[c][0], columns[c][1], float(joint[i, c]))
             for c in order[:alternatives]

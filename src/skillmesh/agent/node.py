@@ -142,10 +142,10 @@ class Node:
                 version = current
                 self.gossip.notify()
                 self._report_new()
-            self._retry_refused()
             now_s = time.time()
             if now_s >= next_state_s:
                 next_state_s = now_s + STATE_INTERVAL_S
+                self._retry_refused()
                 self._report_state(now_s)
 
     def _retry_refused(self) -> None:

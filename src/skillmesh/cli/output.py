@@ -66,19 +66,31 @@ def lines(document: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
     >>> list(lines({"size_px": 96, "taps": ["a", "b"], "card": {"data": "photos"}}))
     ['size_px: 96', 'taps: a, b', 'card:', '  data: photos']
+
+    Objects in a list take a line each, or their own lines if there are objects in them.
+
+    >>> list(lines({"runs": [{"seed": 0, "epochs": [{"epoch": 1, "px": 32}]}]}))
+    ['runs:', '  seed: 0', '  epochs:', '    epoch: 1, px: 32']
     """
     for key, value in document.items():
         if isinstance(value, Mapping):
             yield f"{indent}{plain(str(key))}:"
             yield from lines(value, indent + "  ")
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        elif _holds_objects(value):
             yield f"{indent}{plain(str(key))}:"
             for item in value:
-                yield f"{indent}  " + ", ".join(lines(item))
+                if any(isinstance(v, Mapping) or _holds_objects(v) for v in item.values()):
+                    yield from lines(item, indent + "  ")
+                else:
+                    yield f"{indent}  " + ", ".join(lines(item))
         elif isinstance(value, list | tuple):
             yield f"{indent}{plain(str(key))}: {plain(', '.join(map(str, value)))}"
         else:
             yield f"{indent}{plain(str(key))}: {plain(str(value))}"
+
+
+def _holds_objects(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

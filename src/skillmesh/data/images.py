@@ -37,7 +37,7 @@ from skillmesh.data.headers import (
     without_animation,
 )
 from skillmesh.data.names import shown
-from skillmesh.data.pixels import REDUCING_GAP, from_array, square
+from skillmesh.data.pixels import REDUCING_GAP, from_array, square, upright
 from skillmesh.errors import DataError
 
 MAX_PIXELS = 40_000_000
@@ -103,6 +103,14 @@ class ImageRef:
         """
         return self._read(SNIFF_BYTES)
 
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, as `decode_upright` makes them for squares of `size` pixels.
+
+        Raises:
+            DataError: as `read` and `decode_image`.
+        """
+        return decode_upright(self.read(), size, source=self)
+
     def _read(self, limit: int) -> bytes:
         try:
             size_bytes = _file_size(self.path) if self.size_bytes is None else self.size_bytes
@@ -156,14 +164,16 @@ def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
     Raises:
         DataError: not an image, not supported, damaged, cut off or over `MAX_PIXELS`.
     """
-    # (S, S, 3) -> (3, S, S), always a copy: Pillow hands out read-only memory.
-    return np.array(decode_pixels(data, size, source=source).transpose(2, 0, 1), order="C")
+    return square(decode_upright(data, size, source=source), size)
 
 
-def decode_pixels(
+def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """As `decode_image`, with the channels last, as they lie in memory: (S, S, 3) uint8.
+    """As `decode_image`, short of its last step (`pixels.squash`), channels last.
+
+    Returns:
+        (H, W, C) uint8, C = 1 for grey.
 
     Raises:
         DataError: as `decode_image`.
@@ -175,7 +185,7 @@ def decode_pixels(
         image.draft(None, (gap_size, gap_size))
         image.load()
         # A PNG may carry its EXIF block behind the pixels, so this comes after load().
-        return square(image, exif_orientation(image.info.get("exif")), size)
+        return upright(image, exif_orientation(image.info.get("exif")), size)
     except _PILLOW_ERRORS as error:
         reason = shown(str(error)) or type(error).__name__
         raise DataError(
@@ -188,12 +198,28 @@ def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     """Pixels of an image that is in memory already, for Python users.
 
     Args:
-        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
-            uint16. Channels are RGB or RGBA.
+        image: as `convert_upright` takes it.
         size: S, side of the result in pixels.
 
     Returns:
         (3, S, S) uint8 RGB, C-contiguous, by the same conversions as `decode_image`.
+
+    Raises:
+        DataError: as `convert_upright`.
+    """
+    return square(convert_upright(image, size), size)
+
+
+def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
+    """As `to_pixels`, short of its last step (`pixels.squash`), channels last.
+
+    Args:
+        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
+            uint16. Channels are RGB or RGBA.
+        size: S, side in pixels that the image is going to have.
+
+    Returns:
+        (H, W, C) uint8, C = 1 for grey.
 
     Raises:
         DataError: another type, shape or dtype, or an image that cannot be converted.
@@ -212,7 +238,7 @@ def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
         # Only a file as it was opened still needs its EXIF rotation: Pillow hands `info` on to
         # rotated copies, whose format is None.
         turn = exif_orientation(image.info.get("exif")) if image.format is not None else 1
-        return np.array(square(image, turn, size).transpose(2, 0, 1), order="C")  # (3, S, S)
+        return upright(image, turn, size)
     except _PILLOW_ERRORS as error:
         raise DataError(
             f"expected an image that converts to RGB, got mode '{image.mode}' "

@@ -1,7 +1,8 @@
 """Latents of whole splits on disk, so that experiments pass each image through a backbone once.
 
-An entry is named by what it depends on (backbone fingerprint, image digests), so it is never out
-of date. The cache may be deleted at any time: a missing, damaged or half-written entry is a miss.
+An entry is named by what it depends on (backbone fingerprint, how pixels are made, image digests),
+so it is never out of date. The cache may be deleted at any time: a missing, damaged or half-written
+entry is a miss.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from skillmesh.data.images import ImageRef
+from skillmesh.data.pixels import DECODING
 from skillmesh.errors import DataError, StorageError
 
 DEFAULT_LIMIT_BYTES = 4 << 30
@@ -122,7 +124,7 @@ def split_key(fingerprint: str, digests: Sequence[str]) -> str:
 
     The order of the images counts, because it is the order of the rows.
     """
-    return _sha256("\n".join((fingerprint, *digests)).encode())
+    return _sha256("\n".join((fingerprint, DECODING, *digests)).encode())
 
 
 def image_digests(images: Sequence[ImageRef], workers: int = 2) -> list[str]:

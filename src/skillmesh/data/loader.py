@@ -8,16 +8,16 @@ images, whatever the threads do.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from skillmesh.data.images import ImageRef, decode_pixels
+from skillmesh.data.pixels import squash
 from skillmesh.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 BATCHES_AHEAD = 3
 """Batches that are being decoded or wait while the network works on one."""
 _IMAGES_PER_JOB = 8
+
+
+class Readable(Protocol):
+    """An image that can be read: a file (`ImageRef`), or whatever is asked about (`Question`)."""
+
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, C = 1 for grey; raises `DataError` where it cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +59,20 @@ class _Pending:
     reasons: dict[int, str] = field(default_factory=dict)
     jobs: list[Future[None]] = field(default_factory=list)
 
-    def decode(self, images: Sequence[ImageRef], rows: range, stop: threading.Event) -> None:
+    def decode(self, images: Sequence[Readable], rows: range, stop: threading.Event) -> None:
         size = self.pixels.shape[1]
+        alike: defaultdict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
         for row in rows:
             if stop.is_set():
                 return
-            image = images[self.start + row]
             try:
-                self.pixels[row] = decode_pixels(image.read(), size, source=image)
+                pixels = images[self.start + row].upright(size)
+                alike[pixels.shape].append((row, pixels))
             except DataError as error:
                 self.reasons[row] = str(error)
+        for group in alike.values():
+            places, stack = zip(*group, strict=True)
+            self.pixels[list(places)] = squash(np.stack(stack), size)
 
     def finish(self) -> Batch:
         """Wait for the jobs and leave the unreadable rows out."""
@@ -80,7 +91,7 @@ class _Pending:
 
 
 def iterate_batches(
-    images: Sequence[ImageRef], size: int, *, batch_size: int = 64, workers: int = 2
+    images: Sequence[Readable], size: int, *, batch_size: int = 64, workers: int = 2
 ) -> Iterator[Batch]:
     """Decode images in batches, ahead of the consumer.
 
@@ -115,7 +126,7 @@ def iterate_batches(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def read_batch(images: Sequence[ImageRef], positions: range, size: int) -> Batch:
+def read_batch(images: Sequence[Readable], positions: range, size: int) -> Batch:
     """Decode one batch here and now, for callers that run several batches beside each other.
 
     Args:
@@ -131,7 +142,7 @@ def read_batch(images: Sequence[ImageRef], positions: range, size: int) -> Batch
 
 def _submit(
     pool: ThreadPoolExecutor,
-    images: Sequence[ImageRef],
+    images: Sequence[Readable],
     positions: range,
     size: int,
     stop: threading.Event,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 
-from skillmesh.data.images import ImageRef, decode_image, to_pixels
+from skillmesh.data.images import ImageRef, convert_upright, decode_upright
 from skillmesh.data.names import closest
 from skillmesh.errors import DataError
 
@@ -35,17 +35,17 @@ class Question:
     name: str
     source: ImageRef | bytes | Image.Image | np.ndarray
 
-    def pixels(self, size: int) -> np.ndarray:
-        """(3, S, S) uint8 pixels.
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, C = 1 for grey, for squares of `size` pixels.
 
         Raises:
             DataError: it cannot be read.
         """
         if isinstance(self.source, ImageRef):
-            return decode_image(self.source.read(), size, source=self.name)
+            return self.source.upright(size)
         if isinstance(self.source, bytes):
-            return decode_image(self.source, size, source=self.name)
-        return to_pixels(self.source, size)
+            return decode_upright(self.source, size, source=self.name)
+        return convert_upright(self.source, size)
 
 
 def find_questions(asked: Asked | Sequence[Asked]) -> list[Question]:

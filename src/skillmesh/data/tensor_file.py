@@ -17,7 +17,7 @@ import numpy as np
 METADATA_KEY = "skillmesh"
 HEADER_LIMIT_BYTES = 1 << 18
 # The library's order: widest first, which keeps every array aligned.
-_DTYPES = {"F32": "<f4", "F16": "<f2", "U8": "|u1"}
+_DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1"}
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
 
@@ -29,7 +29,7 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
 
     Args:
         document: JSON values; stands in the header, in canonical form.
-        tensors: float32, float16 or uint8 arrays by name.
+        tensors: float32, float16, int8 or uint8 arrays by name.
 
     Returns:
         The file; equal content gives equal bytes on every machine.

@@ -4,7 +4,8 @@
 - `mapper`: `TaskMapper`, all anchors consolidated: latents -> score per task and class.
 - `methods`: method name -> anchor and mapper.
 - `moments`: class moments of multi-depth latents, regularised discriminant analysis (default);
-  `scatter` finds the moments, `ridge` the linear head beside them, `discriminant` scores.
+  `scatter` finds the moments, `ridge` the linear head beside them, `discriminant` scores with a
+  `whitening`.
 - `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_em` fits them, started
   by `k_means`.
 - `maha`: class means and a tied covariance of all tasks (paper, Eq. 5).

@@ -107,8 +107,9 @@ class TaskMapper(ABC, Generic[AnchorT]):
         if not keys:
             raise ValueError("expected at least one task anchor, got none; add one first")
         check_latents(latents, self._anchors[keys[0]].dim)
-        task, classes = self._score(torch.from_numpy(latents.astype(np.float64)))
-        return MapperScores(keys, task, classes, self._typicality(latents))
+        x = latents.astype(np.float64)
+        task, classes = self._score(torch.from_numpy(x))
+        return MapperScores(keys, task, classes, self._typicality(x))
 
     def prepare(self) -> None:
         """Derive now what the first `score` after a change would have to derive."""

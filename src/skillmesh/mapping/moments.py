@@ -134,7 +134,11 @@ class MomentsAnchor(TaskAnchor):
         return anchor
 
     def class_means(self) -> np.ndarray:
-        """(C, D) float64."""
+        """(C, D) float64; not to be written to."""
+        return self._class_means
+
+    @cached_property
+    def _class_means(self) -> np.ndarray:
         return dequantise_rows(self.means, self.mean_scales)
 
     @cached_property

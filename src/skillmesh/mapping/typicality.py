@@ -61,8 +61,10 @@ def typicality(
 
 def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
     """(N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
-    x, means = latents.astype(np.float64), means.astype(np.float64)
+    x, means = latents.astype(np.float64, copy=False), means.astype(np.float64, copy=False)
     # torch's matrix product: numpy brings threads of its own, which wait by spinning.
     products = (torch.from_numpy(x) @ torch.from_numpy(means).T).numpy()  # (N, C)
-    squared = (x * x).sum(1)[:, None] + (means * means).sum(1) - 2 * products
+    squared = (
+        np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("cd,cd->c", means, means) - 2 * products
+    )
     return np.asarray(-np.maximum(squared.min(axis=1), 0.0))

@@ -13,6 +13,7 @@ The code in the order of use:
 - `reference`: scale and projection of multi-depth latents, a file named by its hash;
   `procedural_reference`: fitted without data.
 - `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.
+- `lanes`: several forward passes beside each other, one thread each.
 - `device`: which device, which number type.
 - `macs`: multiply-accumulates, counted.
 - `head`: the linear head of one task.

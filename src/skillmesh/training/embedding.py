@@ -12,18 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from skillmesh.data.images import ImageRef
 from skillmesh.data.latent_cache import image_digests, split_key
 from skillmesh.data.loader import Batch, iterate_batches, read_batch
-from skillmesh.errors import DataError
 from skillmesh.model.backbone import Latents
 from skillmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
     from skillmesh.data.latent_cache import LatentCache
-    from skillmesh.data.questions import Question
+    from skillmesh.data.loader import Readable
     from skillmesh.data.tasks import Split
     from skillmesh.model.backbone import Backbone
 
@@ -69,16 +67,18 @@ class LabelledLatents:
 
 def embed_images(
     backbone: Backbone,
-    images: Sequence[ImageRef],
+    images: Sequence[Readable],
     *,
     progress: Progress | None = None,
     batch_size: int | None = None,
 ) -> Embedded:
     """Run images through the backbone, once each.
 
+    An image has the same latents, to the bit, whether it lies in a file or in memory.
+
     Args:
         backbone: the frozen network.
-        images: where the bytes are.
+        images: files, or whatever is asked about.
         progress: called with (images done, images in all).
         batch_size: images per forward pass; None takes what suits the device.
 
@@ -107,7 +107,7 @@ def embed_images(
 
 
 def _passes(
-    backbone: Backbone, images: Sequence[ImageRef], batch_size: int | None
+    backbone: Backbone, images: Sequence[Readable], batch_size: int | None
 ) -> Iterator[tuple[Batch, Latents]]:
     """Batches in the order of the images, with their latents."""
     size = backbone.preprocessing.size
@@ -187,38 +187,3 @@ def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
 
 def _stack(parts: list[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, dim), dtype=np.float32)
-
-
-def embed_questions(
-    backbone: Backbone, questions: Sequence[Question], *, progress: Progress | None = None
-) -> Embedded:
-    """Latents of images that somebody asks about: files, bytes and images in memory alike.
-
-    Files are decoded beside the network; what is in memory is converted first.
-
-    Args:
-        backbone: the frozen network.
-        questions: the images.
-        progress: called with (images done, images in all).
-    """
-    refs = [question.source for question in questions if isinstance(question.source, ImageRef)]
-    if len(refs) == len(questions):
-        return embed_images(backbone, refs, progress=progress)
-    pixels: list[np.ndarray] = []
-    kept: list[int] = []
-    failed: list[tuple[int, str]] = []
-    for i, question in enumerate(questions):
-        try:
-            pixels.append(question.pixels(backbone.preprocessing.size))
-            kept.append(i)
-        except DataError as error:
-            failed.append((i, str(error)))
-    parts = [
-        backbone.embed(torch.from_numpy(np.stack(pixels[start : start + BATCH_SIZE])))
-        for start in range(0, len(pixels), BATCH_SIZE)
-    ]
-    latents = Latents(
-        _stack([part.last for part in parts], backbone.last_dim),
-        _stack([part.multi for part in parts], backbone.dim),
-    )
-    return Embedded(latents, np.array(kept, dtype=np.int64), tuple(failed))

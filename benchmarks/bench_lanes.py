@@ -1,0 +1,68 @@
+"""Where the time beyond a bare backbone pass goes: lanes against one pass, and decoding."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.bench_agent import BATCH_SIZE, PREDICT_IMAGES, decoded, ratio, write_images
+from skillmesh.data.loader import iterate_batches, read_batch
+from skillmesh.data.questions import Question, find_questions
+from skillmesh.model.backbone import Backbone
+from skillmesh.model.build import embedded_backbone
+from skillmesh.model.lanes import Lanes
+from skillmesh.training.embedding import BATCH_SIZE as LANE_BATCH_SIZE
+from skillmesh.training.embedding import embed_images
+
+ROUNDS = 7
+
+
+def run() -> dict[str, float]:
+    """Medians of ratios over several rounds, each against the bare passes around it."""
+    backbone = embedded_backbone("embedded")
+    with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as name:
+        write_images(Path(name), PREDICT_IMAGES, seed=2)
+        asked = find_questions(name)
+        images = decoded(backbone, Path(name))
+        jobs: dict[str, Callable[[], object]] = {
+            "network in lanes / bare pass": lambda: _in_lanes(
+                len(images), lambda rows: backbone.embed(images[rows.start : rows.stop])
+            ),
+            "decoding in lanes / bare pass": lambda: _in_lanes(
+                len(asked), partial(read_batch, asked, size=backbone.size)
+            ),
+            "both in lanes / bare pass": lambda: embed_images(backbone, asked),
+            "decoding threads beside one pass / bare pass": lambda: _decoding_beside(
+                backbone, asked
+            ),
+        }
+        rounds = [
+            {key: ratio(backbone, images, job) for key, job in jobs.items()} for _ in range(ROUNDS)
+        ]
+    return {key: statistics.median(found[key] for found in rounds) for key in jobs}
+
+
+def _in_lanes(count: int, job: Callable[[range], object]) -> None:
+    with Lanes() as lanes:
+        for _ in lanes.run(
+            partial(job, range(start, min(start + LANE_BATCH_SIZE, count)))
+            for start in range(0, count, LANE_BATCH_SIZE)
+        ):
+            pass
+
+
+def _decoding_beside(backbone: Backbone, asked: list[Question]) -> None:
+    """What accelerators get: threads decode ahead of one forward pass with all threads."""
+    for batch in iterate_batches(asked, backbone.size, batch_size=BATCH_SIZE):
+        backbone.embed(batch.images)
+
+
+if __name__ == "__main__":
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    for key, value in run().items():
+        print(f"{key}: {value:.2f}")
