@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -226,7 +226,7 @@ def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell
     return {"matches": found, "same_in_all": same}
 
 
-PARTS = {
+PARTS: dict[str, Callable[[Tasks, Path, int, Sequence[int]], None]] = {
     "few": part_few,
     "bank": part_bank,
     "heads": part_heads,

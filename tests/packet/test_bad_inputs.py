@@ -165,9 +165,9 @@ FORMAT: dict[str, tuple[str, bytes]] = {
     "19 rank 3": ("FORMAT", with_entry(shape=[4, 4, 2])),
     "20 a quarter of a million empty tensors": ("LIMIT", many_tensors(250_000)),
     "20 as many as fit under the cap": ("LIMIT", many_tensors(16_000)),
-    "20 seventeen tensors": (
+    "20 twenty-five tensors": (
         "LIMIT",
-        with_header(lambda h: h.update({f"t{i}": dict(h["gmmc.means"]) for i in range(12)})),
+        with_header(lambda h: h.update({f"t{i}": dict(h["gmmc.means"]) for i in range(20)})),
     ),
     "21 zero-size promise": ("FORMAT", with_entry(shape=[2**40, 0], data_offsets=[0, 0])),
     "22 10,000 nested lists": ("LIMIT", write_file('{"a":' + "[" * 10_000, b"")),

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from skillmesh.training import heads
-from skillmesh.training.heads import BATCH_SIZE, LEARNING_RATE, PATIENCE, fit_head
+from skillmesh.training.adam import LEARNING_RATE
+from skillmesh.training.heads import BATCH_SIZE, PATIENCE, fit_head
 from tests.mapping.latents import make_sample
 
 SAMPLE = make_sample(0, n_classes=4, per_class=30)

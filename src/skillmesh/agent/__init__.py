@@ -5,6 +5,9 @@
 - `student`: what the skills of a bank amount to together: latents -> task, class, "unknown".
 - `catalogue`: the skills of a bank, for people.
 - `learned`: what learning one task gave.
+- `looking`: from images that somebody asks about to answers: first pass, decisions, second pass.
+- `second_pass`: images through the backbone with the biases of the task they were mapped to;
+  `refining`: decisions with what that says.
 - `asking`: from decisions to answers.
 - `prediction`: what an agent answers.
 - `node`: an agent as a process: watches its bank, learns, shares.

@@ -4,43 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillmesh.agent.asking import Taught, answer_all, answer_within
+from skillmesh.agent.asking import Taught, taught_by
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
-from skillmesh.agent.knowledge import Knowledge, Source
+from skillmesh.agent.knowledge import Knowledge, Source, sources_of
 from skillmesh.agent.learned import LearnResult
+from skillmesh.agent.lessons import gather, now, predecessor
+from skillmesh.agent.looking import look, predictions
 from skillmesh.agent.prediction import Answers, Prediction
-from skillmesh.agent.same import with_same
+from skillmesh.agent.same import SameClasses
 from skillmesh.agent.student import Student
 from skillmesh.bank.home import resolve_home
 from skillmesh.bank.store import Bank
-from skillmesh.data.names import closest
 from skillmesh.data.questions import Asked, find_questions
-from skillmesh.data.tasks import Task, check_failed, read_task
-from skillmesh.errors import DataError, UsageError
-from skillmesh.mapping.mapper import METHODS
+from skillmesh.data.tasks import read_task
+from skillmesh.errors import DataError
 from skillmesh.model.device import choose_device
 from skillmesh.model.registry import known_fingerprints, load_backbone
 from skillmesh.packet.signing import sign
-from skillmesh.reuse.text import NameComparer
 from skillmesh.sharing.admission import Admission
-from skillmesh.training.embedding import (
-    LabelledLatents,
-    embed_images,
-    embed_splits,
-    labelled,
-)
-from skillmesh.training.teacher import Author, Lesson, teach
+from skillmesh.training.teacher import Author, Lab, Lesson, teach
+from skillmesh.training.variants import check_method, find_variant
 
 if TYPE_CHECKING:
+    from skillmesh.agent.second_pass import SecondPass
     from skillmesh.bank.entry import BankEntry
     from skillmesh.model.backbone import Backbone
     from skillmesh.packet.skill import Skill
+    from skillmesh.training.embedding import LabelledLatents
     from skillmesh.training.kin import Kin
 
 Progress = Callable[[int, int], None]
@@ -52,7 +47,8 @@ class Agent(Holder):
     Args:
         home: folder of the agent; default `SKILLMESH_HOME`, else the user's data folder.
         backbone: alias of the backbone; default the home's, which is `embedded` at first.
-        mapper: task mapper that answers (`moments`, `gmmc`, `maha`); default the home's.
+        mapper: task mapper that answers (`moments`, `gmmc`, `maha`), or the variant to learn with
+            (`maha+bb`: `training.variants`), whose mapper answers; default the home's.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; never another one silently.
         bank: folder of another bank than the home's, for experiments.
 
@@ -81,12 +77,15 @@ class Agent(Holder):
         super().__init__(
             opened,
             Bank(bank or opened.bank),
-            method=check_method(mapper or opened.config.method),
+            method=find_variant(mapper or opened.config.method).method,
             backbone_name=backbone or opened.config.backbone,
         )
+        self.variant = find_variant(mapper or opened.config.method)
         self._device = device
+        self._second: SecondPass | None = None
         self._student = Student(self.method)
         self._student_version: int | None = None
+        self._same = SameClasses()
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -102,6 +101,8 @@ class Agent(Holder):
         name: str | None = None,
         method: str | None = None,
         also: Sequence[str] = (),
+        bb: str | None = None,
+        bb_passes: float | None = None,
         replace: bool = False,
         seed: int = 0,
         reuse: str = "none",
@@ -114,7 +115,9 @@ class Agent(Holder):
         Args:
             path: folder, archive or CSV of the task.
             name: name of the task; default the folder's.
-            method: default the agent's mapper.
+            method: a variant (`maha`, `moments+bb`, ...); default the agent's.
+            bb: layers of beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
+            bb_passes: forward passes over the images that learning may cost in all.
             also: further methods whose anchors the skill carries.
             replace: take the place of this agent's skill of the same name.
             seed: of the split, where the folder has none, and of what is random.
@@ -133,78 +136,49 @@ class Agent(Holder):
             StorageError: it cannot be saved; nothing half-written stays.
         """
         started_s = time.perf_counter()
-        chosen = check_method(method or self.method)
+        variant = find_variant(method) if method else self.variant
+        variant = variant.with_biases(bb, bb_passes)
         others = tuple(check_method(other) for other in also)
         knowledge = Knowledge.of(self.sources, reuse, encoder)
         task = read_task(path, name=name, seed=seed)
-        predecessor = self._predecessor(task.name, replace)
+        replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
         if on_understood is not None:
             on_understood(task.summary())
-        train, validation, failed = self._embed(task, progress)
-        kin = None if knowledge is None else knowledge.kin(task.name, task.classes, train)
+        material = gather(self.backbone, task, progress)
+        kin = None if knowledge is None else knowledge.kin(task.name, task.classes, material.train)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
-            method=chosen,
+            method=variant.method,
+            biases=variant.biases,
             also=others,
             seed=seed,
-            replaces=predecessor,
-            created=_now(),
+            replaces=replaced,
+            created=now(),
             started_s=started_s,
-            cost_macs=self.backbone.macs_per_image * (len(train) + len(validation)),
+            cost_macs=self.backbone.macs_per_image * len(material),
             warnings=task.warnings,
         )
-        entry, skill = self.save(lesson, train, validation, kin)
-        return LearnResult.of(entry, skill, task, failed, time.perf_counter() - started_s)
+        lab = Lab(material.images, progress)
+        entry, skill = self.save(lesson, material.train, material.validation, lab, kin)
+        return LearnResult.of(entry, skill, task, material.failed, time.perf_counter() - started_s)
 
     def save(
         self,
         lesson: Lesson,
         train: LabelledLatents,
         validation: LabelledLatents,
+        lab: Lab | None = None,
         kin: Kin | None = None,
     ) -> tuple[BankEntry, Skill]:
         """Make, sign and save the skill of latents; on the disk when this returns."""
         author = Author(self.key.public_key, self.alias)
-        skill = teach(lesson, train, validation, self.backbone, author, kin)
+        skill = teach(lesson, train, validation, self.backbone, author, lab, kin)
         return self.bank.put(sign(skill, self.key)), skill
 
     def sources(self) -> tuple[Source, ...]:
         """The usable skills in canonical order, with their names for people."""
-        student = self.sync()
-        taught = self._taught(student)
-        return tuple(
-            Source(skill_id, taught[skill_id].task, taught[skill_id].alias, student.skill(skill_id))
-            for skill_id in student.skill_ids
-        )
-
-    def _embed(
-        self, task: Task, progress: Progress | None
-    ) -> tuple[LabelledLatents, LabelledLatents, tuple[str, ...]]:
-        """Training and validation images through the backbone; test images are not touched."""
-        splits = [task.train, task.validation]
-        total = sum(len(split.images) for split in splits)
-        parts: list[LabelledLatents] = []
-        failed: list[str] = []
-        embedded = embed_splits(self.backbone, splits, progress=progress)
-        for split, part in zip(splits, embedded, strict=True):
-            parts.append(labelled(split, part))
-            failed += [f"{split.images[i]}: {reason}" for i, reason in part.failed]
-        check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
-        return parts[0], parts[1], tuple(failed)
-
-    def _predecessor(self, task: str, replace: bool) -> str | None:
-        mine = [
-            entry
-            for entry in self.bank.active()
-            if entry.author == self.key.public_key and entry.task == task
-        ]
-        if mine and not replace:
-            raise UsageError(
-                f"expected a task that this agent has not learned, but it learned {task!r} "
-                f"already (skill {mine[0].id[:12]}); use --replace or --name"
-            )
-        return mine[0].id if mine else None
+        return sources_of(self.sync(), self.catalogue().infos())
 
     # Student
 
@@ -236,7 +210,18 @@ class Agent(Holder):
                 self.catalogue().usable_ids(), lambda skill_id: self.bank.load(skill_id).skill
             )
             self._student_version = version
+            self._second = None
         return self._student
+
+    def second_pass(self) -> SecondPass | None:
+        """Passes with the biases of the skills that `sync` knows; None where none has biases."""
+        biased = self.sync().biased()
+        if self._second is None and biased:
+            # Only who needs it pays for what this loads.
+            from skillmesh.agent.second_pass import SecondPass
+
+            self._second = SecondPass(self.backbone, biased)
+        return self._second
 
     def catalogue(self) -> Catalogue:
         """The bank as seen with this agent's backbone and task mapper."""
@@ -294,57 +279,21 @@ class Agent(Holder):
         """
         questions = find_questions(asked)
         student = self.sync()
-        taught = self._taught(student)
+        taught = taught_by(student, self.catalogue().infos())
         given = self._given(task, taught)
-        embedded = embed_images(self.backbone, questions, progress=progress)
-        failed = tuple(f"{questions[i].name}: {reason}" for i, reason in embedded.failed)
-        if not len(embedded.kept):
+        found: list[Prediction] = []
+        failed: list[str] = []
+        only, second = None if given is None else given.skill_id, self.second_pass()
+        for seen in look(self.backbone, student, second, questions, given=only, progress=progress):
+            found += predictions(seen, taught, given, alternatives)
+            failed += seen.failed
+        if not found:
             raise DataError(failed[0])
-        names = [questions[i].name for i in embedded.kept]
-        decisions = student.decide(embedded.latents)
-        predictions = (
-            answer_all(decisions, names, taught, alternatives)
-            if given is None
-            else answer_within(decisions, names, given, alternatives)
-        )
-        if len(taught) > 1:
-            predictions = with_same(predictions, Knowledge(self.sources(), NameComparer()))
-        return Answers(predictions, failed, self.method, self.backbone.name)
-
-    def _taught(self, student: Student) -> dict[str, Taught]:
-        infos = {info.id: info for info in self.catalogue().infos()}
-        return {
-            skill_id: Taught(
-                skill_id,
-                infos[skill_id].display_name,
-                student.skill(skill_id).card.classes,
-                infos[skill_id].author,
-                infos[skill_id].alias,
-            )
-            for skill_id in student.skill_ids
-        }
+        marked = self._same.mark(found, self.sources())
+        return Answers(marked, tuple(failed), self.method, self.backbone.name)
 
     def _given(self, task: str | None, taught: dict[str, Taught]) -> Taught | None:
-        if task is None:
-            return None
-        info = self.find(task)
-        if info.id not in taught:
+        info = None if task is None else self.find(task)
+        if info is not None and info.id not in taught:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
-        return taught[info.id]
-
-
-def check_method(method: str) -> str:
-    """Return a known method.
-
-    Raises:
-        UsageError: unknown; names the nearest one.
-    """
-    if method in METHODS:
-        return method
-    nearest = closest(method, METHODS)
-    hint = f"; did you mean {nearest!r}?" if nearest else ""
-    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return None if info is None else taught[info.id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 from skillmesh.agent.prediction import Alternative, Prediction
 
 if TYPE_CHECKING:
-    from skillmesh.agent.student import Decisions
+    from skillmesh.agent.catalogue import SkillInfo
+    from skillmesh.agent.student import Decisions, Student
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,26 @@ class Taught:
     classes: tuple[str, ...]
     author: str
     alias: str
+
+
+def taught_by(student: Student, infos: Iterable[SkillInfo]) -> dict[str, Taught]:
+    """By id, what answers say about each skill that a student knows.
+
+    Args:
+        student: of these skills.
+        infos: about the skills of the bank.
+    """
+    by_id = {info.id: info for info in infos}
+    return {
+        skill_id: Taught(
+            skill_id,
+            by_id[skill_id].display_name,
+            student.skill(skill_id).card.classes,
+            by_id[skill_id].author,
+            by_id[skill_id].alias,
+        )
+        for skill_id in student.skill_ids
+    }
 
 
 def answer_all(

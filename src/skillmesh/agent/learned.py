@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skillmesh.bank.entry import BankEntry
     from skillmesh.data.tasks import Task
+    from skillmesh.packet.bias_card import BiasCard
     from skillmesh.packet.skill import Skill
 
 
@@ -30,6 +31,7 @@ class LearnResult:
         wall_s: seconds from reading the folder to the end of the fsync.
         warnings: remarks on the card.
         reused: old classes that rows were learned from.
+        biases: what beneficial biases gained and cost; None if none were learned.
     """
 
     task: str
@@ -46,6 +48,7 @@ class LearnResult:
     wall_s: float
     warnings: tuple[str, ...]
     reused: int = 0
+    biases: BiasCard | None = None
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class LearnResult:
             wall_s=round(wall_s, 3),
             warnings=card.warnings,
             reused=len(card.parents),
+            biases=card.biases,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -7,31 +7,52 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skillmesh.agent.knowledge import Knowledge
+from skillmesh.agent.knowledge import Knowledge, Source
 from skillmesh.agent.prediction import Alternative, Prediction
 from skillmesh.reuse.matching import CONTRAST, NAME_ALONE, KnownTask
+from skillmesh.reuse.text import NameComparer
 from skillmesh.reuse.visual import compare
 
 
-def with_same(predictions: Sequence[Prediction], knowledge: Knowledge) -> tuple[Prediction, ...]:
-    """The predictions, each with the classes of other tasks that are the same thing.
+class SameClasses:
+    """Finds the classes of other tasks that are the same thing; what it found is kept.
 
-    Names propose; where both skills have class means, looks have to agree.
-
-    Args:
-        predictions: of an agent.
-        knowledge: of the same agent.
+    Names propose, equal after cleaning; where both skills have class means, looks have to agree.
     """
-    known = {task.skill_id: task for task in knowledge.known()}
-    found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
-    for prediction in predictions:
+
+    def __init__(self) -> None:
+        self._sources: tuple[str, ...] = ()
+        self._knowledge = Knowledge((), NameComparer())
+        self._known: dict[str, KnownTask] = {}
+        self._found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+
+    def mark(
+        self, predictions: Sequence[Prediction], sources: Sequence[Source]
+    ) -> tuple[Prediction, ...]:
+        """The predictions, each with the classes of other tasks that are the same thing.
+
+        Args:
+            predictions: of an agent.
+            sources: the skills of the same agent.
+        """
+        self._renew(sources)
+        return tuple(dataclasses.replace(p, same_as=self._same_as(p)) for p in predictions)
+
+    def _renew(self, sources: Sequence[Source]) -> None:
+        """Forget what was found if the skills are others now."""
+        ids = tuple(source.skill_id for source in sources)
+        if ids != self._sources:
+            self._sources = ids
+            self._knowledge = Knowledge(sources, NameComparer())
+            self._known = {task.skill_id: task for task in self._knowledge.known()}
+            self._found = {}
+
+    def _same_as(self, prediction: Prediction) -> tuple[Alternative, ...]:
         key = prediction.skill_id, prediction.class_name
-        if key not in found and prediction.skill_id in known:
-            found[key] = _same(known[prediction.skill_id], prediction, known, knowledge)
-    return tuple(
-        dataclasses.replace(p, same_as=found.get((p.skill_id, p.class_name), ()))
-        for p in predictions
-    )
+        if key not in self._found:
+            task = self._known[prediction.skill_id]
+            self._found[key] = _same(task, prediction, self._known, self._knowledge)
+        return self._found[key]
 
 
 def _same(

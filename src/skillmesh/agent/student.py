@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.errors import DataError
+from skillmesh.mapping.fusion import log_softmax
 from skillmesh.mapping.methods import make_mapper
 
 if TYPE_CHECKING:
@@ -127,6 +128,19 @@ class Student:
         """The skill of an id that was registered."""
         return self._skills[skill_id]
 
+    def biased(self) -> dict[str, Skill]:
+        """Skills whose beneficial biases are of use here, by id.
+
+        Biases were kept because they did better than the decision of the skill's own method: that
+        by moments, or that of a trained head. Beside the other one they were never measured.
+        """
+        return {
+            skill_id: skill
+            for skill_id, skill in self._skills.items()
+            if skill.biases() is not None
+            and (skill.card.method == "moments") == (self.method == "moments")
+        }
+
     def decide(self, latents: Latents) -> Decisions:
         """Score latents under everything known: the second half of an image's walk.
 
@@ -162,14 +176,3 @@ class Student:
                 raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
             logits.append(head.logits(latents.last))
         return tuple(log_softmax(values) for values in logits)
-
-
-def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log posterior of (N, K) scores, along the second axis.
-
-    >>> log_softmax(np.zeros((1, 4))).round(4).tolist()
-    [[-1.3863, -1.3863, -1.3863, -1.3863]]
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

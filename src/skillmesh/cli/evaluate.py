@@ -10,11 +10,13 @@ import typer
 from skillmesh.cli.command import command
 from skillmesh.cli.options import (
     BackboneOption,
+    BiasOption,
     DeviceOption,
     EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
+    PassesOption,
     SeedOption,
 )
 from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
@@ -39,6 +41,8 @@ def evaluate(
         str | None, typer.Option("--only", help="Comma-separated names of tasks.")
     ] = None,
     method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
@@ -72,6 +76,8 @@ def evaluate(
         tasks_dir,
         only=names,
         method=method,
+        bb=bb,
+        bb_passes=bb_passes,
         backbone=backbone,
         seed=seed,
         home=home,

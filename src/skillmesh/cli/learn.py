@@ -10,14 +10,25 @@ import typer
 from skillmesh.cli.command import command
 from skillmesh.cli.options import (
     BackboneOption,
+    BiasOption,
     DeviceOption,
     EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
+    PassesOption,
     SeedOption,
 )
-from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say, size
+from skillmesh.cli.output import (
+    describe_biases,
+    emit,
+    note,
+    percent,
+    plain,
+    progress_bar,
+    say,
+    size,
+)
 from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
@@ -31,6 +42,7 @@ def register(app: typer.Typer) -> None:
         "learn",
         "skillmesh learn photos/screws",
         "skillmesh learn birds.tar --name birds --method maha --json",
+        "skillmesh learn traffic_signs/ --bb auto --bb-passes 8",
     )(learn)
 
 
@@ -46,6 +58,8 @@ def learn(
         str | None, typer.Option("--name", "-n", help="Name of the task.", show_default=False)
     ] = None,
     method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
     also: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,8 +87,9 @@ def learn(
 ) -> None:
     """Learn one task from a folder of images and save it as a skill.
 
-    One backbone pass over the training and validation images. Test images are never read. A
-    task that this agent already learned is refused unless --replace is given.
+    One backbone pass over the training and validation images; beneficial biases (--bb) cost a few
+    more, and are kept only if they help on validation images. Test images are never read. A task
+    that this agent already learned is refused unless --replace is given.
 
     With --reuse, what other agents taught is borrowed where the images say that it helps; the card
     names every old class that a row was learned from. Where it does not help, the skill is the one
@@ -88,6 +103,8 @@ def learn(
             path,
             name=name,
             method=method,
+            bb=bb,
+            bb_passes=bb_passes,
             also=tuple(also or ()),
             replace=replace,
             seed=seed,
@@ -118,4 +135,6 @@ def _show(result: LearnResult) -> None:
     )
     if result.reused:
         say(f"learned from {result.reused} classes that the bank knew (skillmesh skills show)")
+    if result.biases is not None:
+        say(describe_biases(result.biases.to_json()))
     say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")

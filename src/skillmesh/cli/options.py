@@ -37,7 +37,24 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="moments (default), gmmc or maha.",
+        help="moments (default), gmmc or maha; with +bb or +bb-last, or bb-h2t, to learn biases.",
+        show_default=False,
+    ),
+]
+BiasOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bb",
+        help="Layers that get beneficial biases: auto (within a budget), all (the paper's way), "
+        "half, last:N, or none.",
+        show_default=False,
+    ),
+]
+PassesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--bb-passes",
+        help="Forward passes over the images that learning may cost in all; 8 with --bb auto.",
         show_default=False,
     ),
 ]

@@ -108,6 +108,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *map(line, cells[1:])])
 
 
+def describe_biases(biases: Mapping[str, Any]) -> str:
+    """One sentence about the beneficial biases on a card."""
+    gain = f"{percent(biases['accuracy_without'])} without, {percent(biases['accuracy_with'])} with"
+    what = (
+        f"biases on {biases['layers']} layers ({biases['floats']:,} floats), "
+        f"weight {biases['weight']:.2f}"
+        if biases["weight"] > 0
+        else f"biases on {biases['layers']} layers: learned and dropped, they did not help"
+    )
+    cost = f"{biases['passes']:.2f} forward passes ({biases['cost_macs'] / 1e9:.1f} GMAC)"
+    return f"{what}; right on validation images: {gain}; cost: {cost}"
+
+
 @contextmanager
 def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
     """A bar with rate and time left on a terminal, silence elsewhere.

@@ -9,7 +9,7 @@ import typer
 
 from skillmesh.cli.command import application, command
 from skillmesh.cli.options import HomeOption, JsonOption
-from skillmesh.cli.output import emit, plain, say, size, table
+from skillmesh.cli.output import describe_biases, emit, plain, say, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,8 @@ def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption 
         return
     say(f"skill {info.id}")
     for key, value in card.items():
-        say(f"  {key}: {_readable(value)}")
+        shown = describe_biases(value) if key == "biases" else _readable(value)
+        say(f"  {key}: {shown}")
 
 
 def _readable(value: Any) -> str:

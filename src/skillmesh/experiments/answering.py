@@ -17,9 +17,10 @@ import numpy as np
 from skillmesh.agent import Agent
 from skillmesh.data.tasks import Task, find_tasks, read_task
 from skillmesh.errors import NetworkError, SkillmeshError
-from skillmesh.experiments.measure import measure
+from skillmesh.experiments.measure import measure, second_passes
 from skillmesh.experiments.processes import close_tethered, start_tethered, tail
 from skillmesh.training.embedding import embed_images, labelled
+from skillmesh.training.task_images import readable
 
 DEADLINE_S = 3600.0
 PARALLEL = 2
@@ -64,15 +65,18 @@ def answer_home(
     agent = Agent(home, backbone=backbone)
     tasks = [read_task(path, seed=seed) for path in find_tasks(tasks_dir, only)]
     tests = {}
+    images = {}
     answers = []
     for number, task in enumerate(tasks):
-        test = labelled(task.test, embed_images(agent.backbone, task.test.images))
-        tests[task.name] = test
+        embedded = embed_images(agent.backbone, task.test.images)
+        test = tests[task.name] = labelled(task.test, embedded)
+        images[task.name] = readable(task.test.images, embedded)
         decisions = agent.sync().decide(test.latents)
-        chosen, classes = decisions.answer()
+        given = second_passes(agent, decisions, images[task.name])
+        chosen, classes = given(decisions.answer()[0]).answer()
         numbers = np.array([_number(agent, skill_id, tasks) for skill_id in decisions.skill_ids])
         answers.append(np.stack([np.full(len(test), number), numbers[chosen], classes], axis=1))
-    scores = measure(agent, {task.name: task.classes for task in tasks}, tests)
+    scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
     return HomeAnswers(
         tuple(score.name for score in scores),
         np.array([score.mapper for score in scores]),

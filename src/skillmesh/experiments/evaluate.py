@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,15 @@ from skillmesh.data.tasks import Split, Task, check_failed, find_tasks, read_tas
 from skillmesh.errors import DataError
 from skillmesh.experiments.corrective import correct
 from skillmesh.experiments.measure import TaskScore, mean_of, measure
+from skillmesh.training.bias_store import BiasStore
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
-from skillmesh.training.teacher import Lesson
+from skillmesh.training.task_images import TaskImages, readable
+from skillmesh.training.teacher import Lab, Lesson
+
+if TYPE_CHECKING:
+    from skillmesh.data.images import ImageRef
+    from skillmesh.packet.card import Card
+    from skillmesh.training.variants import Variant
 
 Progress = Callable[[int, int], None]
 
@@ -30,7 +37,9 @@ class EvaluateOptions:
     Attributes:
         tasks_dir: folder with one folder or archive per task.
         only: names of the tasks to take; all by default.
-        method: task mapper; default the home's.
+        method: task mapper, or a variant (`maha+bb`); default the home's.
+        bb: layers of beneficial biases, as `skillmesh learn --bb`.
+        bb_passes: what learning may cost in all, in forward passes.
         backbone: alias; default the home's.
         seed: of splits and of what is random.
         home: the agent's home: its backbones are used, its bank is not touched.
@@ -43,6 +52,8 @@ class EvaluateOptions:
     tasks_dir: Path
     only: Sequence[str] | None = None
     method: str | None = None
+    bb: str | None = None
+    bb_passes: float | None = None
     backbone: str | None = None
     seed: int = 0
     home: Path | None = None
@@ -66,12 +77,15 @@ class _Embedder:
     def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
         self.agent = agent
         self.cache = LatentCache(agent.home.cache / "latents")
+        self.biases = BiasStore(LatentCache(agent.home.cache / "biases"))
         self.total = total
         self.done = 0
         self.computed = 0
         self.progress = progress
 
-    def __call__(self, task: Task, split: Split) -> LabelledLatents:
+    def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
+        """Latents with labels, and the images that have them."""
+
         def report(count: int, _of: int) -> None:
             if self.progress is not None:
                 self.progress(self.done + count, self.total)
@@ -82,7 +96,7 @@ class _Embedder:
             self.computed += len(split.images)
         self.done += len(split.images)
         report(0, 0)
-        return labelled(split, embedded)
+        return labelled(split, embedded), readable(split.images, embedded)
 
 
 def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -113,19 +127,25 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             device=options.device,
             bank=Path(folder) / "bank",
         )
+        variant = agent.variant.with_biases(options.bb, options.bb_passes)
         total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
-        learn_macs = sum(_learn(agent, task, embed, clock, options.seed) for task in tasks)
+        cards = [_learn(agent, task, embed, clock, options.seed, variant) for task in tasks]
+        learn_macs = sum(card.cost_macs for card in cards)
         scores = _measure(agent, tasks, embed, clock)
         images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
         document = {
             "schema": "skillmesh.evaluate/1",
-            "method": agent.method,
+            "method": variant.name,
+            "bb": None if variant.biases is None else asdict(variant.biases),
             "backbone": agent.backbone.name,
             "fingerprint": agent.backbone.fingerprint,
             "seed": options.seed,
-            "tasks": [score.to_json() for score in scores],
+            "tasks": [
+                {**score.to_json(), **_bias_json(card)}
+                for score, card in zip(scores, cards, strict=True)
+            ],
             "mean": mean_of(scores),
             "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
             "cost": {
@@ -142,7 +162,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "images_from_cache": embed.done - embed.computed,
         }
         if options.corrective is not None:
-            tests = {task.name: embed(task, task.test) for task in tasks}
+            tests = {task.name: embed(task, task.test)[0] for task in tasks}
             document["corrective"] = correct(agent, tests, options.corrective, options.encoder)
         return document
 
@@ -156,32 +176,43 @@ def _check_tests(tasks: Sequence[Task]) -> None:
         )
 
 
-def _learn(agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int) -> int:
-    """Learn one task; MACs counted."""
+def _bias_json(card: Card) -> dict[str, Any]:
+    return {} if card.biases is None else {"biases": card.biases.to_json()}
+
+
+def _learn(
+    agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int, variant: Variant
+) -> Card:
+    """Learn one task; its card."""
     before_s = time.perf_counter()
-    train, validation = embed(task, task.train), embed(task, task.validation)
+    train, train_images = embed(task, task.train)
+    validation, validation_images = embed(task, task.validation)
     clock.latents += time.perf_counter() - before_s
     before_s = time.perf_counter()
     lesson = Lesson(
         task=task.name,
         classes=task.classes,
         method=agent.method,
+        biases=variant.biases,
         seed=seed,
         created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
         started_s=before_s,
         cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
         warnings=task.warnings,
     )
-    _, skill = agent.save(lesson, train, validation)
+    lab = Lab(TaskImages(train_images, validation_images), embed.progress, embed.biases)
+    _, skill = agent.save(lesson, train, validation, lab)
     clock.learn += time.perf_counter() - before_s
-    return skill.card.cost_macs
+    return skill.card
 
 
 def _measure(
     agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
 ) -> list[TaskScore]:
     before_s = time.perf_counter()
-    tests = {task.name: embed(task, task.test) for task in tasks}
-    scores = measure(agent, {task.name: task.classes for task in tasks}, tests)
+    found = {task.name: embed(task, task.test) for task in tasks}
+    tests = {name: latents for name, (latents, _) in found.items()}
+    images = {name: refs for name, (_, refs) in found.items()}
+    scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
     clock.predict += time.perf_counter() - before_s
     return scores

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skillmesh.errors import DataError
+from skillmesh.training.task_images import decode_rows
 
 if TYPE_CHECKING:
+    import torch
+
     from skillmesh.agent import Agent
     from skillmesh.agent.student import Decisions
+    from skillmesh.data.images import ImageRef
     from skillmesh.training.embedding import LabelledLatents
 
 
@@ -48,10 +52,34 @@ class TaskScore:
         return asdict(self)
 
 
+Given = Callable[[np.ndarray], "Decisions"]
+"""(N,) tasks -> decisions with a second pass of each image with its task's biases."""
+
+
+def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
+    """Second passes of images whose latents were computed before.
+
+    Args:
+        agent: whose skills have biases, or none has.
+        decisions: about the images.
+        images: where they are; None runs no second pass.
+    """
+    second = agent.second_pass()
+    if second is None or images is None:
+        return lambda _: decisions
+    from skillmesh.agent.second_pass import Refiner
+
+    def kept(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        return second.kept(decode_rows(images, rows, agent.backbone.size))
+
+    return Refiner(second, decisions, kept).given
+
+
 def measure(
     agent: Agent,
     classes: Mapping[str, Sequence[str]],
     tests: Mapping[str, LabelledLatents],
+    images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> list[TaskScore]:
     """Answer for the test images of every task with everything the agent knows.
 
@@ -59,6 +87,8 @@ def measure(
         agent: knows a skill for each of the tasks, under the task's name.
         classes: by task, class names in label order.
         tests: by task, latents and labels of the test images.
+        images: by task, where these images are, for second passes; without them biases are not
+            used.
 
     Raises:
         DataError: the agent has no skill of a task, or one with other classes.
@@ -74,28 +104,40 @@ def measure(
         learned = agent.sync().skill(info.id).card.classes
         if tuple(learned) != tuple(classes[name]):
             raise DataError(f"the skill of {name!r} knows other classes than its test images")
-        scores.append(score_task(name, task, decisions, test.labels, info.size_bytes))
+        given = second_passes(agent, decisions, images[name] if images else None)
+        scores.append(score_task(name, task, decisions, test.labels, info.size_bytes, given))
     return scores
 
 
 def score_task(
-    name: str, task: int, decisions: Decisions, labels: np.ndarray, skill_bytes: int
+    name: str,
+    task: int,
+    decisions: Decisions,
+    labels: np.ndarray,
+    skill_bytes: int,
+    given: Given | None = None,
 ) -> TaskScore:
     """Score the decisions about images of one task.
+
+    Every column takes its own second pass: the oracle's with the biases of the right task, the
+    others' with those of the task that they chose.
 
     Args:
         name: the task.
         task: its position among the skills.
-        decisions: about N images of this task.
+        decisions: about N images of this task, of the first pass.
         labels: (N,) int64 true classes.
         skill_bytes: size of its skill.
+        given: runs second passes; None for skills without biases.
     """
-    final_task, final_class = decisions.final()
+    refined = given or (lambda _: decisions)
+    final_task, final_class = refined(decisions.mapped()).final()
     direct = None
     if decisions.direct is not None:
-        best_task, best_class = decisions.best()
+        best_task, best_class = refined(decisions.best()[0]).best()
         direct = float(np.mean((best_task == task) & (best_class == labels)))
-    answered, _ = decisions.answer()
+    oracle = refined(np.full(len(labels), task)).class_given(task)
+    answered, _ = refined(decisions.answer()[0]).answer()
     unknown = 0.0
     if decisions.typicality is not None:
         chosen = decisions.typicality[np.arange(len(labels)), answered]
@@ -105,7 +147,7 @@ def score_task(
         classes=decisions.within[task].shape[1],
         test_images=len(labels),
         mapper=float(np.mean(final_task == task)),
-        oracle=float(np.mean(decisions.class_given(task) == labels)),
+        oracle=float(np.mean(oracle == labels)),
         final=float(np.mean((final_task == task) & (final_class == labels))),
         direct=direct,
         skill_bytes=skill_bytes,

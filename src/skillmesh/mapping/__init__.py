@@ -10,5 +10,6 @@
   by `k_means`.
 - `maha`: class means and a tied covariance of all tasks (paper, Eq. 5).
 - `typicality`: whether an image looks like the images of a task at all ("unknown").
+- `fusion`: two decisions about the same images as one.
 - `quantise`: int8 rows with one scale each.
 """

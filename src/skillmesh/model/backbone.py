@@ -129,6 +129,11 @@ class Backbone:
         return self._forward.dtype
 
     @property
+    def forward_pass(self) -> ForwardPass:
+        """The network, ready to run; for passes with biases and for export."""
+        return self._forward
+
+    @property
     def size(self) -> int:
         """Side of the square input in pixels."""
         return self.preprocessing.size

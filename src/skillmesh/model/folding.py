@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-4
+_GAIN = "_skillmesh_norm_gain"
+_DEVIATION = "_skillmesh_norm_deviation"
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,27 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
             _fold(folded, pair)
         found = _parts(folded(probe))
     # NaN fails the comparison too, and then the plain copy is right.
-    same = all(_error(f, e) <= TOLERANCE for f, e in zip(found, expected, strict=True))
-    return folded if same else copy.deepcopy(net)
+    if not all(_error(f, e) <= TOLERANCE for f, e in zip(found, expected, strict=True)):
+        folded = copy.deepcopy(net)
+    for pair in pairs:
+        _note_deviation(folded.get_submodule(pair.conv), net.get_submodule(pair.norm))
+    return folded
+
+
+def norm_gain(layer: nn.Module) -> torch.Tensor | float:
+    """What a value added to a layer's output before its norm is multiplied by, folded: (C,).
+
+    A norm with weight gamma and deviation sigma passes y + B on as (y + B) gamma / sigma + ...,
+    so B comes out of the folded convolution as B gamma / sigma. 1 where nothing was folded.
+    """
+    found: torch.Tensor | float = layer.__dict__.get(_GAIN, 1.0)
+    return found
+
+
+def norm_deviation(layer: nn.Module) -> torch.Tensor | float:
+    """Sigma of the batch norm that follows a layer, folded or not: (C,); 1 where none does."""
+    found: torch.Tensor | float = layer.__dict__.get(_DEVIATION, 1.0)
+    return found
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -96,8 +117,22 @@ def _fold(net: nn.Module, pair: _Pair) -> None:
     fused = copy.deepcopy(conv)
     plain = fuse_conv_bn_eval(conv, norm)
     fused.weight, fused.bias = plain.weight, plain.bias
+    deviation = _deviation(norm)
+    gain = deviation.reciprocal() if norm.weight is None else norm.weight.detach() / deviation
+    fused.__dict__[_GAIN] = gain.float()
     _replace(net, pair.conv, fused)
     _replace(net, pair.norm, _what_is_left(norm))
+
+
+def _note_deviation(conv: nn.Module, norm: nn.Module) -> None:
+    if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
+        conv.__dict__[_DEVIATION] = _deviation(norm).float()
+
+
+def _deviation(norm: nn.BatchNorm2d) -> torch.Tensor:
+    if norm.running_var is None:
+        raise AssertionError("only norms with statistics are folded")
+    return (norm.running_var + norm.eps).sqrt()
 
 
 def _what_is_left(norm: nn.BatchNorm2d) -> nn.Module:

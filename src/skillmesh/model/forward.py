@@ -70,7 +70,9 @@ class ForwardPass:
                 f"this network cannot take images of {size} px ({reason}); choose another --size, "
                 f"or tell it with --option img_size={size}"
             ) from error
-        self.net = folded.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: nn.Module = folded.to(device=device, dtype=dtype).to(
+            memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
         self._std = self._channels(preprocessing.std)
         # Taps are collected by hooks, so every thread has modules of its own around one set of
@@ -85,33 +87,48 @@ class ForwardPass:
         Raises:
             BackboneError: another shape or type than (N, 3, S, S) uint8.
         """
-        size = self.preprocessing.size
+        x = self.normalise(images)
+        with full_float32(self.device):
+            return tuple(tap.float() for tap in self._net()(x))
+
+    def normalise(self, images: torch.Tensor, size: int | None = None) -> torch.Tensor:
+        """What the network takes: (N, 3, S, S) of its number type, channels last.
+
+        Args:
+            images: (N, 3, S, S) uint8.
+            size: S; default the preprocessing's.
+
+        Raises:
+            BackboneError: another shape or type.
+        """
+        size = size or self.preprocessing.size
         if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (3, size, size):
             raise BackboneError(
                 f"expected images (N, 3, {size}, {size}) of uint8, got {tuple(images.shape)} of "
                 f"{images.dtype}"
             )
         x = images.to(self.device).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        x = x.sub_(self._mean).div_(self._std)
-        with _full_float32(self.device):
-            return tuple(tap.float() for tap in self._net()(x))
+        return x.sub_(self._mean).div_(self._std)
 
     def _net(self) -> nn.Module:
         if getattr(self.net, "reentrant", False):
-            return cast(nn.Module, self.net)
-        net: nn.Module | None = getattr(self._mine, "net", None)
-        if net is None:
-            tensors = [*self.net.parameters(), *self.net.buffers()]
-            net = copy.deepcopy(self.net, {id(tensor): tensor for tensor in tensors})
-            self._mine.net = net
-        return net
+            return self.net
+        if not hasattr(self._mine, "net"):
+            self._mine.net = own_modules(self.net)
+        return cast("nn.Module", self._mine.net)
 
     def _channels(self, values: tuple[float, float, float]) -> torch.Tensor:
         scaled = torch.tensor(values, dtype=torch.float64).mul(255).to(self.dtype)
         return scaled.to(self.device).view(1, 3, 1, 1)
 
 
-def _full_float32(device: torch.device) -> AbstractContextManager[object]:
+def own_modules(net: nn.Module) -> nn.Module:
+    """Modules of one's own (hooks, attributes) around the same weights, at no memory."""
+    memo = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+    return copy.deepcopy(net, memo)
+
+
+def full_float32(device: torch.device) -> AbstractContextManager[object]:
     """CUDA convolves float32 in TF32 by default, three digits short of what other agents see."""
     if device.type != "cuda":
         return nullcontext()

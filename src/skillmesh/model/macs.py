@@ -27,9 +27,9 @@ def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | Non
         >>> count_macs(lambda: torch.zeros(3, 5) @ torch.zeros(5, 7))
         105
     """
-    with _Counter({**flop_registry, **(formulas or {})}) as counter:
+    with MacCounter(formulas) as counter:
         work()
-    return int(counter.flops // 2)
+    return int(counter.macs)
 
 
 def macs_per_image(net: nn.Module, size: int) -> int:
@@ -45,16 +45,24 @@ def macs_per_image(net: nn.Module, size: int) -> int:
         return count_macs(lambda: net(image))
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Sums the formulas of `torch.utils.flop_counter`.
+class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
+    """Counts while its context lasts: sums the formulas of `torch.utils.flop_counter`.
 
     Its own `FlopCounterMode` imports torch's compiler at the first operation, which costs every
     process that learns two to eight seconds of one core.
+
+    Args:
+        formulas: of further operations, by operation.
     """
 
-    def __init__(self, formulas: Mapping[Any, Formula]) -> None:
+    def __init__(self, formulas: Mapping[Any, Formula] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # the same
-        self.formulas, self.flops = formulas, 0
+        self.formulas, self.flops = {**flop_registry, **(formulas or {})}, 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates so far."""
+        return int(self.flops // 2)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

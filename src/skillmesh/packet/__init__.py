@@ -8,6 +8,8 @@ The code is organised as follows; `docs/skill_format.md` is the specification of
     codec.py      encode and decode: a skill <-> one deterministic safetensors file
     header.py     the file's first bytes, read and checked before anything is allocated
     layout.py     which tensors a skill may have, with which dtype and shape
+    bias_card.py  BiasCard: what beneficial biases gained and cost
+    bias_tensors.py  SkillBiases: the biases and their head, as they travel
     canonical.py  JSON with one spelling per value, parsed within bounds
     signing.py    AgentKey, sign, verify, agent_id: Ed25519
     limits.py     Limits: how large anything from a peer may be

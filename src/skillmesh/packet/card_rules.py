@@ -9,6 +9,7 @@ from datetime import datetime
 
 from skillmesh.data.names import check_name, comparison_key, shown
 from skillmesh.errors import DataError, SkillRefused
+from skillmesh.packet.bias_card import check_bias_card
 from skillmesh.packet.card import Card, check_schema
 from skillmesh.packet.limits import DEFAULT_LIMITS, Limits
 from skillmesh.packet.parent_card import check_parents
@@ -44,6 +45,8 @@ def check_card(card: Card, limits: Limits) -> None:
     _check_numbers(card)
     _check_extras(card, limits)
     check_parents(card.parents, card.classes)
+    if card.biases is not None:
+        check_bias_card(card.biases, limits)
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:

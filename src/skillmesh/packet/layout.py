@@ -12,6 +12,7 @@ from skillmesh.mapping.anchor import TaskAnchor
 from skillmesh.mapping.gmmc import GmmcAnchor
 from skillmesh.mapping.maha import MahaAnchor
 from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.packet.bias_tensors import bias_tensor_names, check_bias_shapes, check_bias_values
 from skillmesh.packet.card import Card
 from skillmesh.packet.limits import Limits
 
@@ -28,7 +29,7 @@ Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
-    """Accept exactly the tensors that the card's anchors need, and the head's if it is there.
+    """Accept exactly the tensors that the card's anchors and biases need, and a head if there.
 
     Args:
         shapes: tensor name -> (dtype, shape), as the file says.
@@ -42,19 +43,21 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
     names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
     if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
         names |= {HEAD_WEIGHT, HEAD_BIAS}
+    names |= bias_tensor_names(card.biases, shapes)
     if unknown := sorted(shapes.keys() - names):
         raise SkillRefused("SCHEMA", f"unknown tensor {unknown[0][:64]!a}")
     if missing := sorted(names - shapes.keys()):
         raise SkillRefused("SCHEMA", f"the tensor {missing[0]!r} is missing")
     sizes = {kind: _check_anchor(kind, shapes, card, limits) for kind in card.anchors}
-    for latent in ("last", "multi"):
-        found = {sizes[kind] for kind in card.anchors if ANCHORS[kind].latent == latent}
-        if len(found) > 1:
+    latent_sizes: dict[str, int] = {}
+    for kind in card.anchors:
+        if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
     if HEAD_WEIGHT in shapes:
         # A head reads the paper's latents; only a skill without any such anchor has another one.
-        last = [sizes[kind] for kind in card.anchors if ANCHORS[kind].latent == "last"]
-        _check_head(shapes, card, last[0] if last else sizes[card.method])
+        _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
+    if card.biases is not None and card.biases.kept:
+        check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
 
 
 def _anchor_class(kind: str) -> type[TaskAnchor]:
@@ -115,6 +118,7 @@ def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
         # NaN fails the comparison too, so one pass says it all.
         if not bool(np.all(np.abs(array) <= bound)):
             raise SkillRefused("VALUE", f"tensor {name!r}: expected finite values up to {bound:g}")
+    check_bias_values(tensors)
     for kind in card.anchors:
         _check_anchor_values(kind, tensors, card)
 

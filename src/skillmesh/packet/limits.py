@@ -32,11 +32,12 @@ class Limits:
         warnings: number of warnings on a card.
         warning: characters of one warning.
         calibration: number of calibration values.
+        biases: number of beneficial biases.
     """
 
     file_bytes: int = 16 * MIB
     header_bytes: int = MIB
-    tensors: int = 16
+    tensors: int = 24
     classes: int = 10_000
     clusters: int = 64
     samples: int = 64
@@ -49,6 +50,7 @@ class Limits:
     warnings: int = 16
     warning: int = 256
     calibration: int = 32
+    biases: int = 1_000_000
 
 
 DEFAULT_LIMITS = Limits()

@@ -11,6 +11,7 @@ import numpy as np
 
 from skillmesh.mapping.anchor import TaskAnchor
 from skillmesh.model.head import Head
+from skillmesh.packet.bias_tensors import SkillBiases
 from skillmesh.packet.card import Card
 from skillmesh.packet.layout import (
     HEAD,
@@ -26,7 +27,8 @@ class Skill:
     """A card and named arrays, immutable: the arrays are copied and made read-only.
 
     Two skills are equal when their encoded bytes are. Names are "<anchor kind>.<tensor>" and,
-    for a skill that carries a trained head, "head.weight" (C, D) and "head.bias" (C,).
+    for a skill that carries a trained head, "head.weight" (C, D) and "head.bias" (C,); those of
+    beneficial biases stand in `bias_tensors`.
 
     Attributes:
         card: what it says about itself.
@@ -74,6 +76,10 @@ class Skill:
         return Head(
             weight=parts["weight"].astype(np.float32), bias=parts["bias"].astype(np.float32)
         )
+
+    def biases(self) -> SkillBiases | None:
+        """Give the beneficial biases, or None if this skill has none."""
+        return SkillBiases.from_tensors(self.tensors)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Skill):

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 
 from skillmesh.model.head import Head
+from skillmesh.training.adam import Adam
 
-LEARNING_RATE = 1e-3
 BATCH_SIZE = 32
 MAX_EPOCHS = 100
 PATIENCE = 10
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,25 +56,6 @@ class FittedHead:
     warnings: tuple[str, ...] = ()
 
 
-class _Adam:
-    """Adam (Kingma and Ba 2015) on one tensor, as torch.optim.Adam with its defaults."""
-
-    def __init__(self, parameter: torch.Tensor) -> None:
-        self.parameter = parameter
-        self.mean = torch.zeros_like(parameter)
-        self.square = torch.zeros_like(parameter)
-        self.steps = 0
-
-    def step(self, gradient: torch.Tensor) -> None:
-        self.steps += 1
-        self.mean.lerp_(gradient, 1 - _BETA_1)
-        self.square.mul_(_BETA_2).addcmul_(gradient, gradient, value=1 - _BETA_2)
-        correction_1 = 1 - _BETA_1**self.steps
-        correction_2 = 1 - _BETA_2**self.steps
-        scale = self.square.sqrt().mul_(correction_2**-0.5).add_(_EPSILON)
-        self.parameter.addcdiv_(self.mean, scale, value=-LEARNING_RATE / correction_1)
-
-
 def fit_head(
     latents: np.ndarray,
     labels: np.ndarray,
@@ -110,7 +90,7 @@ def fit_head(
     if start is not None:
         rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
         parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
-    optimizer = _Adam(parameter)
+    optimizer = Adam(parameter)
     best_score, best_epoch, best = -np.inf, 0, parameter.clone()
     epoch = 0
     while epoch < max_epochs and epoch - best_epoch < PATIENCE:
@@ -148,7 +128,7 @@ def _start(n_classes: int, dim: int, generator: torch.Generator) -> torch.Tensor
 
 
 def _epoch(
-    x: torch.Tensor, targets: torch.Tensor, optimizer: _Adam, generator: torch.Generator
+    x: torch.Tensor, targets: torch.Tensor, optimizer: Adam, generator: torch.Generator
 ) -> float:
     """One pass in random order; the mean cross-entropy in nats."""
     order = torch.randperm(len(x), generator=generator)

@@ -17,10 +17,11 @@ import numpy as np
 from skillmesh.errors import DataError
 from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from skillmesh.mapping.maha import fit_maha
-from skillmesh.mapping.moments import MomentsMapper, fit_moments
+from skillmesh.mapping.moments import fit_moments
 from skillmesh.mapping.typicality import calibrate
 from skillmesh.model.macs import count_macs
 from skillmesh.training.kin import Kin, Taken, take_head, take_moments
+from skillmesh.training.within import log_within
 
 if TYPE_CHECKING:
     from skillmesh.mapping.anchor import TaskAnchor
@@ -117,8 +118,9 @@ def fit_method(
         head, accuracy = fitted.head, fitted.accuracy
         macs += fitted.macs
         warnings.extend(fitted.warnings)
-    if method == "moments":
-        accuracy = _moments_accuracy(anchors[method], validation)
+    if method == "moments" and len(validation):
+        decided = log_within(Fitted(anchors, None, None), method, validation.latents)
+        accuracy = float(np.mean(decided.argmax(1) == validation.labels))
     calibration: dict[str, float] = dict(taken.notes)
     for anchor in anchors.values():
         multi = anchor.latent == "multi"
@@ -145,14 +147,3 @@ def _fit_anchor(
         )
     macs = count_macs(work)
     return found[0], macs
-
-
-def _moments_accuracy(anchor: TaskAnchor, validation: LabelledLatents) -> float | None:
-    """Right class given the task, by the moments of this task alone."""
-    if not len(validation):
-        return None
-    mapper = MomentsMapper()
-    mapper.add("task", anchor)
-    scores = mapper.score(validation.latents.multi)
-    assert scores.classes is not None
-    return float(np.mean(scores.classes[0].argmax(1) == validation.labels))

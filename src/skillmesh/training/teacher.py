@@ -11,13 +11,18 @@ import numpy as np
 
 from skillmesh.packet.card import Card
 from skillmesh.packet.skill import Skill
-from skillmesh.training.methods import fit_method
+from skillmesh.training.methods import Fitted, fit_method
+from skillmesh.training.within import log_within, start_head
 from skillmesh.version import __version__
 
 if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
-    from skillmesh.training.embedding import LabelledLatents
+    from skillmesh.training.bias_learning import LearnedBiases
+    from skillmesh.training.bias_store import BiasStore
+    from skillmesh.training.embedding import LabelledLatents, Progress
     from skillmesh.training.kin import Kin
+    from skillmesh.training.task_images import TaskImages
+    from skillmesh.training.variants import BiasOptions
 
 MIN_IMAGES_PER_MEAN = 10
 """Below this a class mean says much about single images (a privacy remark on the card)."""
@@ -50,6 +55,7 @@ class Lesson:
         created: UTC time, "2026-11-23T11:00:00Z".
         cost_macs: multiply-accumulates spent before: the backbone pass.
         started_s: `time.perf_counter()` when learning began.
+        biases: which beneficial biases to learn and what they may cost; None for none.
         warnings: remarks that are already known, for the card.
     """
 
@@ -62,7 +68,23 @@ class Lesson:
     seed: int = 0
     replaces: str | None = None
     cost_macs: int = 0
+    biases: BiasOptions | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What learning beneficial biases needs beside latents.
+
+    Attributes:
+        images: of the task, row by row as their latents.
+        progress: called with (images stepped over, images planned).
+        store: trained biases of earlier runs, for experiments.
+    """
+
+    images: TaskImages
+    progress: Progress | None = None
+    store: BiasStore | None = None
 
 
 def teach(
@@ -71,6 +93,7 @@ def teach(
     validation: LabelledLatents,
     backbone: Backbone,
     author: Author,
+    lab: Lab | None = None,
     kin: Kin | None = None,
 ) -> Skill:
     """Make the skill of one task from the latents of its training and validation images.
@@ -83,17 +106,23 @@ def teach(
         validation: the same of the validation images; may be empty.
         backbone: the network that made the latents; its fingerprint goes into the card.
         author: who will sign.
+        lab: the images, where the lesson asks for biases.
         kin: what the bank offers to this task; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
-        UsageError: an unknown method.
+        UsageError: an unknown method, or a budget that pays for no biases.
     """
     n_classes = len(lesson.classes)
     counts = np.bincount(train.labels, minlength=n_classes)
     fitted = fit_method(
         lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, kin=kin
     )
+    learned, remarks = _learn_biases(lesson, fitted, train, validation, backbone, lab)
+    accuracy, bias_macs = fitted.validation_accuracy, 0
+    if learned is not None:
+        bias_macs = learned.card.cost_macs
+        accuracy = learned.card.accuracy_with if learned.biases else accuracy
     card = Card(
         task=lesson.task,
         classes=lesson.classes,
@@ -104,8 +133,8 @@ def teach(
         backbone_name=backbone.name,
         backbone_fingerprint=backbone.fingerprint,
         reference_id=backbone.reference_id,
-        validation_accuracy=fitted.validation_accuracy,
-        cost_macs=lesson.cost_macs + fitted.cost_macs,
+        validation_accuracy=accuracy,
+        cost_macs=lesson.cost_macs + fitted.cost_macs + bias_macs,
         cost_s=round(time.perf_counter() - lesson.started_s, 3),
         author=author.public_key,
         alias=author.alias,
@@ -113,11 +142,55 @@ def teach(
         privacy="samples" if "maha" in fitted.anchors else "statistics",
         version=__version__,
         replaces=lesson.replaces,
-        warnings=(*lesson.warnings, *_warnings(lesson.classes, counts), *fitted.warnings),
+        warnings=(
+            *lesson.warnings,
+            *_warnings(lesson.classes, counts),
+            *fitted.warnings,
+            *remarks,
+        ),
         calibration=fitted.calibration,
         parents=fitted.parents,
+        biases=None if learned is None else learned.card,
     )
-    return Skill(card, fitted.tensors())
+    tensors = fitted.tensors()
+    if learned is not None and learned.biases is not None:
+        tensors |= learned.biases.tensors()
+    return Skill(card, tensors)
+
+
+def _learn_biases(
+    lesson: Lesson,
+    fitted: Fitted,
+    train: LabelledLatents,
+    validation: LabelledLatents,
+    backbone: Backbone,
+    lab: Lab | None,
+) -> tuple[LearnedBiases | None, tuple[str, ...]]:
+    """Biases, if the lesson asks for them, and remarks for the card."""
+    if lesson.biases is None:
+        return None, ()
+    if lab is None:
+        raise ValueError("expected the task's images to learn biases from, got latents only")
+    if not len(validation):
+        return None, ("no validation images to say whether biases help: none were learned",)
+    # Only who learns biases pays for what these modules load.
+    from skillmesh.training.bias_learning import BiasTask, learn_biases
+
+    task = BiasTask(
+        backbone=backbone,
+        method=lesson.method,
+        images=lab.images,
+        train_labels=train.labels,
+        validation_labels=validation.labels,
+        start=start_head(fitted, lesson.method, train),
+        without=log_within(fitted, lesson.method, validation.latents),
+        before_macs=lesson.cost_macs + fitted.cost_macs,
+        seed=lesson.seed,
+    )
+    learned = learn_biases(task, lesson.biases, store=lab.store, progress=lab.progress)
+    if learned.biases is None:
+        return learned, ("biases were learned and dropped: no gain on validation images",)
+    return learned, ()
 
 
 def _warnings(classes: Sequence[str], counts: np.ndarray) -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""Two decisions about the same images, fused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+WEIGHTS = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the second decision that are tried on validation images."""
+
+
+def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
+    """Log-linear pool of two log posteriors.
+
+    Args:
+        first: (N, C) log posteriors.
+        second: (N, C) likewise.
+        weight: share of the second one, 0 to 1.
+
+    Returns:
+        (N, C) float64 log posteriors, normalised.
+
+    Examples:
+        >>> even, sure = np.log([[0.5, 0.5]]), np.log([[0.8, 0.2]])
+        >>> np.exp(fuse(even, sure, 0.5)).round(3).tolist()
+        [[0.667, 0.333]]
+    """
+    pooled = (1 - weight) * np.asarray(first, np.float64) + weight * np.asarray(second, np.float64)
+    return log_softmax(pooled)
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Log posterior of (N, K) scores, along the second axis.
+
+    >>> log_softmax(np.zeros((1, 4))).round(4).tolist()
+    [[-1.3863, -1.3863, -1.3863, -1.3863]]
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of minus the log posterior of the true class, in nats.
+
+    Args:
+        posteriors: (N, C) log posteriors.
+        labels: (N,) int64.
+    """
+    return float(-posteriors[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,222 @@
+"""Beneficial biases of one task: train, encode, choose what helps on validation images, or drop.
+
+The task mapper stays on the latents without biases. Within the task the decision uses the biased
+network: the paper's way a head trained together with the biases; with `moments` also a closed-form
+head on the biased multi-depth latents, and both decisions, without and with biases, are fused with
+a weight chosen on validation images. Biases that do not help there are not kept.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skillmesh.mapping.fusion import WEIGHTS
+from skillmesh.model.bias_bytes import Kind, encode_biases
+from skillmesh.model.biases import BeneficialBiases
+from skillmesh.model.biases_layout import biasable_layers, choose_layers
+from skillmesh.model.head import Head
+from skillmesh.model.head2toe import Head2Toe, choose_maps
+from skillmesh.model.kept_activations import KeptActivations
+from skillmesh.model.lanes import Lanes
+from skillmesh.packet.bias_card import BiasCard
+from skillmesh.training.bias_choice import Candidate, Trained, choose
+from skillmesh.training.bias_latents import TapLatents
+from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases, plan_layers
+from skillmesh.training.bias_training import PIECE, BiasTrainer, TrainedBiases, TrainingRows
+from skillmesh.training.heads import fit_head
+from skillmesh.training.task_images import decode_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from skillmesh.data.images import ImageRef
+    from skillmesh.model.backbone import Backbone
+    from skillmesh.packet.bias_tensors import SkillBiases
+    from skillmesh.training.bias_store import BiasStore
+    from skillmesh.training.task_images import TaskImages
+    from skillmesh.training.variants import BiasOptions
+
+    Progress = Callable[[int, int], None]
+
+ENCODING: Kind = "int8"
+
+
+@dataclass(frozen=True, eq=False)
+class BiasTask:
+    """What biases are learned from.
+
+    Attributes:
+        backbone: the frozen network.
+        method: of the skill.
+        images: of both splits.
+        train_labels: (N,) int64.
+        validation_labels: (V,) int64, V at least 1.
+        start: head on latents without biases that training begins with.
+        without: (V, C) log posteriors of the validation images without biases, given the task.
+        before_macs: multiply-accumulates that learning has spent already.
+        seed: of what is random.
+    """
+
+    backbone: Backbone
+    method: str
+    images: TaskImages
+    train_labels: np.ndarray
+    validation_labels: np.ndarray
+    start: Head
+    without: np.ndarray
+    before_macs: int
+    seed: int = 0
+
+    @property
+    def base(self) -> str:
+        """Latents that the head reads while biases are trained."""
+        return "multi" if self.method == "moments" else "last"
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedBiases:
+    """What came out.
+
+    Attributes:
+        card: for the skill's card.
+        biases: for the skill; None if they did not help.
+    """
+
+    card: BiasCard
+    biases: SkillBiases | None
+
+
+def learn_biases(
+    task: BiasTask,
+    options: BiasOptions,
+    *,
+    store: BiasStore | None = None,
+    progress: Progress | None = None,
+) -> LearnedBiases:
+    """Learn the biases of one task.
+
+    Args:
+        task: images, labels and what is known without biases.
+        options: which layers, at what cost.
+        store: gives back what an interrupted experiment has trained already.
+        progress: called with (images stepped over, images planned).
+
+    Raises:
+        UsageError: a budget that pays for nothing.
+        DataError: an image cannot be read any more.
+    """
+    forward = task.backbone.forward_pass
+    layers = biasable_layers(forward.net, task.backbone.size)
+    bb = BeneficialBiases(forward, choose_layers(layers, plan_layers(options)))
+    counts = len(task.train_labels), len(task.validation_labels)
+    sizes = TaskCosts(task.backbone.macs_per_image, bb.costs, *counts, task.before_macs)
+    plan = plan_biases(options, sizes)
+
+    def train() -> Trained:
+        return _train(task, plan, bb, progress, head2toe=options.head2toe)
+
+    found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
+    encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
+    weights = WEIGHTS if task.method == "moments" else (1.0,)
+    values = encoded.values, encoded.scales
+    chosen = choose(found.head, values, task.without, task.validation_labels, weights)
+    card = BiasCard(
+        choice=options.layers,
+        first_layer=bb.layout.first,
+        layers=len(bb.layout.chosen),
+        floats=bb.layout.total,
+        features="head2toe" if options.head2toe else task.base,
+        weight=chosen.weight,
+        accuracy_without=chosen.accuracy_without,
+        accuracy_with=chosen.accuracy_with,
+        cost_macs=found.macs,
+        passes=round(sizes.passes(found.macs), 4),
+    )
+    return LearnedBiases(card, chosen.biases)
+
+
+def _train(
+    task: BiasTask,
+    plan: BiasPlan,
+    bb: BeneficialBiases,
+    progress: Progress | None,
+    *,
+    head2toe: bool,
+) -> Trained:
+    """All that runs the network."""
+    reads = TapLatents(task.base, task.backbone.reference, bb.device)
+    with ExitStack() as stack:
+        keep = partial(_keep, stack, bb)
+        train = TrainingRows(keep(task.images.train), task.train_labels)
+        validation = TrainingRows(keep(task.images.validation), task.validation_labels)
+        trainer = BiasTrainer(bb, reads.smooth, task.start, plan, task.seed)
+        trained = trainer.train(train, validation, progress)
+        finish = _Finish(task, bb, trained)
+        candidate = (
+            finish.head2toe(train, validation)
+            if head2toe
+            else finish.trained_head(reads, validation)
+        )
+        macs = finish.macs + train.kept.macs + validation.kept.macs
+    return Trained(trained.values, candidate, macs)
+
+
+def _keep(stack: ExitStack, bb: BeneficialBiases, images: Sequence[ImageRef]) -> KeptActivations:
+    def decode(rows: np.ndarray) -> torch.Tensor:
+        return decode_rows(images, rows, bb.size)
+
+    return stack.enter_context(KeptActivations(bb, decode, len(images)))
+
+
+class _Finish:
+    """From trained biases to what a skill carries; counts what that costs."""
+
+    def __init__(self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases) -> None:
+        values = torch.from_numpy(trained.values)
+        self.task = task
+        self.bb = bb
+        self.trained = trained
+        # As they will travel, so that heads are fitted to what others will see.
+        encoded = encode_biases(values, bb.layout, bb.deviations, ENCODING)
+        self.values = encoded.decode(bb.layout, bb.deviations)
+        self.macs = trained.macs
+
+    def trained_head(self, reads: TapLatents, validation: TrainingRows) -> Candidate:
+        """The head that was trained together with the biases."""
+        bb, values = self.bb, self.values
+        features = self._through(lambda kept: reads.exact(bb.suffix(kept, values)), validation)
+        return Candidate(self.trained.head, features)
+
+    def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
+        """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
+        toe = Head2Toe(self.bb, self.values, choose_maps(self.bb.layout, self.values))
+        parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
+        labels = train.labels, validation.labels
+        n_classes = len(self.trained.head.bias)
+        fitted = fit_head(parts[0], labels[0], parts[1], labels[1], n_classes, seed=self.task.seed)
+        self.macs += fitted.macs
+        return Candidate(fitted.head, parts[1])
+
+    def _through(
+        self, work: Callable[[tuple[torch.Tensor, ...]], torch.Tensor], split: TrainingRows
+    ) -> np.ndarray:
+        """Features of all images of a split, in their order."""
+        rows = np.arange(len(split))
+        parts = [rows[start : start + PIECE] for start in range(0, len(split), PIECE)]
+
+        def run(kept: tuple[torch.Tensor, ...]) -> np.ndarray:
+            with torch.no_grad():
+                return np.asarray(work(kept).cpu().numpy())
+
+        jobs = (partial(run, split.kept.rows(part)) for part in parts)
+        with ExitStack() as stack:
+            on_cpu = self.bb.device.type == "cpu"
+            pieces = list(stack.enter_context(Lanes()).run(jobs) if on_cpu else (j() for j in jobs))
+        self.macs += len(split) * self.bb.costs.forward
+        return np.concatenate(pieces)

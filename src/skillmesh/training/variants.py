@@ -1,0 +1,127 @@
+"""Names of the ways to learn a task: a task mapper, with or without beneficial biases.
+
+`gmmc`, `maha` and `moments` learn without biases; `+bb` adds them within a budget of forward
+passes, `+bb-last` on the last half of the layers only (paper, Sec. 8); `bb-h2t` is the paper's
+Head2Toe on top of biases, behind its Mahalanobis mapper (Sec. 7.3).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from skillmesh.data.names import closest
+from skillmesh.errors import UsageError
+from skillmesh.mapping.mapper import METHODS
+
+BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
+DEFAULT_PASSES = 8.0
+"""Forward passes over the training and validation images that `auto` may spend in all."""
+_LAST = re.compile(r"last:[1-9][0-9]{0,5}")
+
+
+@dataclass(frozen=True)
+class BiasOptions:
+    """Which biases to learn, and what they may cost.
+
+    Attributes:
+        layers: `all` (the paper, until validation images stop it), `half`, `last:N`, or `auto`:
+            what measurement found best within the budget.
+        passes: forward passes that learning may cost in all, the one without biases and
+            validation included; None is no bound, except for `auto`: `DEFAULT_PASSES`.
+        head2toe: the head reads the feature maps with the largest biases too (Sec. 7.3).
+    """
+
+    layers: str = "auto"
+    passes: float | None = None
+    head2toe: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a task is learned.
+
+    Attributes:
+        name: as people write it.
+        method: the task mapper.
+        biases: None without biases.
+    """
+
+    name: str
+    method: str
+    biases: BiasOptions | None = None
+
+    def with_biases(self, layers: str | None, passes: float | None) -> Variant:
+        """The variant with another choice of layers or another budget, where they are given.
+
+        Raises:
+            UsageError: no such choice, a budget of nothing, a budget without biases, or `none`
+                for Head2Toe, which is made of biases.
+        """
+        biases = self.biases
+        if layers is not None:
+            check_choice(layers)
+            biases = None if layers == "none" else replace(biases or BiasOptions(), layers=layers)
+        if self.biases is not None and self.biases.head2toe and biases is None:
+            raise UsageError(f"expected biases on some layers with {self.name!r}, got --bb none")
+        if passes is not None:
+            if biases is None:
+                raise UsageError("expected --bb-passes together with --bb or a +bb method")
+            if not passes > 0:
+                raise UsageError(f"expected a number of forward passes above 0, got {passes:g}")
+            biases = replace(biases, passes=passes)
+        name = self.name
+        if (biases is None) != (self.biases is None):
+            name = self.method if biases is None else f"{self.method}+bb"
+        return replace(self, name=name, biases=biases)
+
+
+def _variants() -> dict[str, Variant]:
+    found = [Variant(method, method) for method in METHODS]
+    found += [Variant(f"{m}+bb", m, BiasOptions()) for m in METHODS]
+    found += [Variant(f"{m}+bb-last", m, BiasOptions("half")) for m in METHODS]
+    found.append(Variant("bb-h2t", "maha", BiasOptions(head2toe=True)))
+    return {variant.name: variant for variant in found}
+
+
+VARIANTS = _variants()
+
+
+def find_variant(name: str) -> Variant:
+    """The variant of a name.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+
+    Examples:
+        >>> find_variant("maha+bb").method
+        'maha'
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    nearest = closest(name, VARIANTS)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    raise UsageError(f"expected a method out of {', '.join(VARIANTS)}, got {name!r}{hint}")
+
+
+def check_method(method: str) -> str:
+    """Return a known method.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+    """
+    if method in METHODS:
+        return method
+    nearest = closest(method, METHODS)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")
+
+
+def check_choice(layers: str) -> None:
+    """Accept what `--bb` may say, before anything is learned.
+
+    Raises:
+        UsageError: another word.
+    """
+    if layers not in BIAS_CHOICES[:3] and layers != "none" and not _LAST.fullmatch(layers):
+        raise UsageError(f"expected --bb {', '.join(BIAS_CHOICES)}, got {layers!r}")

@@ -1,0 +1,28 @@
+"""Run as a program: learns a task with biases and says when their training is under way.
+
+Arguments: home, task folder. Prints "training" after the first steps, then goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from skillmesh.agent import Agent
+
+
+def main() -> None:
+    """Learn with the paper's plan, which takes long enough to be interrupted."""
+    seen: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append(total)
+        # The first pass counts to one total, the training of biases to another.
+        if total != seen[0] and done > 32:
+            sys.stdout.write("training\n")
+            sys.stdout.flush()
+
+    Agent(sys.argv[1]).learn(sys.argv[2], bb="last:2", progress=progress)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""A bank with and without biases: nothing forgotten, nothing changed for the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from skillmesh.agent import Agent
+from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from skillmesh.packet.codec import decode
+from tests.conftest import write_task
+
+
+def test_skills_with_and_without_biases_live_in_one_bank(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """A peer answers as the teacher does; the backbone and the other task stay as they were."""
+    teacher, peer = Agent(tmp_path / "teacher"), Agent(tmp_path / "peer")
+    weights = teacher.backbone.state_sha256()
+    plain = teacher.learn(cold)
+    before = teacher.predict_many(cold, task="cold")
+    found = teacher.learn(warm, bb="last:2", bb_passes=4)
+    assert found.biases is not None
+    for skill_id in (plain.skill_id, found.skill_id):
+        peer.receive(teacher.read(skill_id), expected_id=skill_id)
+    assert teacher.backbone.state_sha256() == weights
+    after = teacher.predict_many(cold, task="cold")
+    assert [p.probability for p in after.predictions] == [p.probability for p in before.predictions]
+    mine, theirs = teacher.predict_many(warm), peer.predict_many(warm)
+    assert [p.class_name for p in mine.predictions] == [p.class_name for p in theirs.predictions]
+    np.testing.assert_allclose(
+        [p.probability for p in mine.predictions], [p.probability for p in theirs.predictions]
+    )
+    assert decode(teacher.read(found.skill_id)).skill.card.biases == found.biases
+
+
+def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> None:
+    """Its last pass over the training images counts; the head is the only new thing."""
+    agent = Agent(tmp_path / "home")
+    found = agent.learn(warm, method="bb-h2t", bb="last:2", bb_passes=5)
+    assert found.method == "maha"
+    assert found.biases is not None
+    assert found.biases.features == "head2toe"
+    assert 0 < found.biases.passes <= 4.1
+    assert found.biases.accuracy_with >= found.biases.accuracy_without
+    agent = Agent(tmp_path / "home", mapper="bb-h2t")
+    assert agent.sync().biased().keys() == {found.skill_id}
+    answers = agent.predict_many(warm).predictions
+    # Three classes: a third would be chance.
+    right = [Path(p.image).parent.name == p.class_name for p in answers]
+    assert np.mean(right) > 0.75
+
+
+def test_evaluate_counts_biases_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """`backbone_passes` within the budget; a second run trains nothing and says the same."""
+    folder = tmp_path / "tasks"
+    for name in ("warm", "cold"):
+        write_task(folder, name)
+    options = EvaluateOptions(folder, method="maha+bb", bb="last:2", bb_passes=4.0, home=tmp_path)
+    first, again = run_evaluate(options), run_evaluate(options)
+    assert first["method"] == "maha+bb"
+    assert 1 < first["cost"]["backbone_passes"] <= 4.1
+    for key in ("tasks", "mean", "cost"):
+        assert first[key] == again[key]
+    for task in first["tasks"]:
+        biases = task["biases"]
+        assert (biases["choice"], biases["layers"], biases["features"]) == ("last:2", 2, "last")
+        assert 0 < biases["passes"] <= 3
+    assert len(list((tmp_path / "cache" / "biases").iterdir())) == 2

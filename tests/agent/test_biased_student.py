@@ -1,0 +1,36 @@
+"""Which of a bank's biases a student may use."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from skillmesh.agent.student import Student
+from skillmesh.mapping.moments import fit_moments
+from skillmesh.packet.skill import Skill
+from tests.packet.test_bias_card import DROPPED, biased_skill
+
+
+def with_moments(skill: Skill, method: str) -> Skill:
+    """The same skill with a second anchor, learned by one of the two methods."""
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(60, 8)).astype(np.float32)
+    latents /= np.linalg.norm(latents, axis=1, keepdims=True)
+    anchor = fit_moments(latents, np.arange(60) % 3, 3)
+    tensors = {f"moments.{name}": array for name, array in anchor.tensors().items()}
+    card = dataclasses.replace(skill.card, anchors=("gmmc", "moments"), method=method)
+    return Skill(card, {**skill.tensors, **tensors})
+
+
+def test_biases_are_used_beside_the_decision_that_they_were_compared_with() -> None:
+    """A trained head with biases was never measured against moments, nor the other way round."""
+    bank = {
+        "by gmmc": with_moments(biased_skill(), "gmmc"),
+        "by moments": with_moments(biased_skill(), "moments"),
+        "dropped": with_moments(biased_skill(DROPPED), "gmmc"),
+    }
+    for method in ("gmmc", "moments"):
+        student = Student(method)
+        student.sync(list(bank), bank.__getitem__)
+        assert set(student.biased()) == {f"by {method}"}

@@ -1,0 +1,80 @@
+"""Networks with biases for tests, and the same computed without any of the code under test."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from skillmesh.model.biases import BeneficialBiases
+from skillmesh.model.biases_layout import BiasLayout, biasable_layers, choose_layers
+from skillmesh.model.embedded import load_embedded
+from skillmesh.model.forward import ForwardPass, Preprocessing
+from skillmesh.model.registry import assets
+from skillmesh.model.timm_net import TapNet, find_taps, import_timm
+from tests.model.nets import TinyNet, randomise
+
+HALF = (0.5, 0.5, 0.5)
+SIZES = {
+    "tiny": 32,
+    "embedded": 64,
+    "mobilenetv3_small_050": 64,
+    "resnet10t": 64,
+    "vit_tiny_patch16_224": 32,
+    "swin_tiny_patch4_window7_224": 32,
+    "convnext_atto": 32,
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": {"img_size": 32, "depth": 3},
+    "swin_tiny_patch4_window7_224": {"img_size": 32, "window_size": 2, "depths": (1, 1, 2, 1)},
+}
+
+
+def raw_net(name: str) -> nn.Module:
+    """A network with random weights that gives its taps; its norms are not folded."""
+    if name == "tiny":
+        return TinyNet()
+    if name == "embedded":
+        return load_embedded(assets()).eval()
+    torch.manual_seed(0)
+    net = import_timm().create_model(name, pretrained=False, num_classes=0, **OPTIONS.get(name, {}))
+    randomise(net)
+    return TapNet(net, find_taps(net)).eval()
+
+
+def forward_pass(name: str) -> tuple[nn.Module, ForwardPass]:
+    """The network as it is, and ready to run."""
+    net = raw_net(name)
+    return net, ForwardPass(net, Preprocessing(SIZES[name], HALF, HALF), torch.device("cpu"))
+
+
+def layout_of(forward: ForwardPass, which: str) -> BiasLayout:
+    """Biases on some layers."""
+    return choose_layers(biasable_layers(forward.net, forward.preprocessing.size), which)
+
+
+def biased(forward: ForwardPass, which: str = "all") -> BeneficialBiases:
+    """The network with biases on some layers."""
+    return BeneficialBiases(forward, layout_of(forward, which))
+
+
+def some_values(layout: BiasLayout, rows: int | None = None, seed: int = 0) -> torch.Tensor:
+    """Biases that matter and do not explode."""
+    size = (layout.total,) if rows is None else (rows, layout.total)
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed)) * 0.1
+
+
+@torch.no_grad()
+def by_hand(
+    net: nn.Module, layout: BiasLayout, values: torch.Tensor, images: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Eq. 1 and 2 in a copy of the raw network: B joins the layer's own b, before the norm."""
+    net = copy.deepcopy(net)
+    for name, part in zip(layout.names, values.split(layout.channels), strict=True):
+        layer = net.get_submodule(name)
+        own = layer.bias if isinstance(layer.bias, torch.Tensor) else torch.zeros(len(part))
+        layer.bias = nn.Parameter(own + part)
+    taps: tuple[torch.Tensor, ...] = net(images.float() / 127.5 - 1)
+    return taps

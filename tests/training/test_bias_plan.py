@@ -1,0 +1,77 @@
+"""A budget in forward passes is kept, whatever the network and the task."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from skillmesh.errors import UsageError
+from skillmesh.model.biases import PassCosts
+from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
+from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
+from skillmesh.training.variants import BiasOptions
+
+MOBILE = PassCosts(prefix=0, forward=98, backward=94)
+HALF = PassCosts(prefix=50, forward=48, backward=47)
+
+
+def spent(task: TaskCosts, images: int, epochs_validated: float) -> int:
+    """Everything that learning costs, added up by hand."""
+    costs = task.costs
+    whole = task.before + (task.train + task.validation) * costs.prefix
+    steps = images * (costs.forward + costs.backward)
+    looks = (epochs_validated + 1) * task.validation * costs.forward
+    return round(whole + steps + looks)
+
+
+@pytest.mark.parametrize(
+    ("costs", "train", "validation", "passes", "layers", "head2toe"),
+    list(
+        itertools.product(
+            [MOBILE, HALF],
+            [40, 612, 54_000],
+            [1, 78],
+            [4.0, 8.0, 31.5],
+            ["auto", "half", "all"],
+            [0, 1],
+        )
+    ),
+)
+def test_no_plan_costs_more_than_its_budget(
+    costs: PassCosts, train: int, validation: int, passes: float, layers: str, head2toe: int
+) -> None:
+    """The pass without biases, prefixes, steps and validation all count."""
+    task = TaskCosts(102, costs, train, validation, 103 * (train + validation))
+    plan = plan_biases(BiasOptions(layers, passes, bool(head2toe)), task)
+    looks = 0.0 if plan.patience is None else plan.images / train
+    last = head2toe * train * costs.forward
+    assert task.passes(spent(task, plan.images, looks) + last) <= passes + 1e-9
+
+
+def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
+    """And all of them on a task of usual size: one image more would be too much."""
+    task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
+    plan = plan_biases(BiasOptions("auto"), task)
+    assert task.passes(spent(task, plan.images, 0)) <= 8
+    assert task.passes(spent(task, plan.images + 1, 0)) > 8
+    assert plan.patience is None
+
+
+def test_auto_stops_early_on_large_tasks() -> None:
+    """Thousands of steps are enough, however many images there are."""
+    task = TaskCosts(102, MOBILE, 54_000, 6_000, 103 * 60_000)
+    assert plan_biases(BiasOptions("auto"), task).images == AUTO_STEPS * AUTO_BATCH_SIZE
+
+
+def test_the_papers_plan_is_the_papers() -> None:
+    """At most 100 epochs, patience 10, batches of 32, Adam 1e-3 on the head."""
+    plan = plan_biases(BiasOptions("all"), TaskCosts(102, MOBILE, 612, 78, 103 * 690))
+    assert (plan.images, plan.patience) == (MAX_EPOCHS * 612, PATIENCE) == (61_200, 10)
+    assert (plan.batch_size, plan.head_rate) == (32, 1e-3)
+
+
+def test_a_budget_that_pays_for_nothing_is_refused() -> None:
+    """The first pass alone costs one."""
+    with pytest.raises(UsageError, match="raise --bb-passes"):
+        plan_biases(BiasOptions("auto", 1.05), TaskCosts(102, MOBILE, 612, 78, 103 * 690))

@@ -1,0 +1,65 @@
+"""Names of ways to learn, and what --bb makes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillmesh.errors import UsageError
+from skillmesh.mapping.mapper import METHODS
+from skillmesh.training.variants import VARIANTS, BiasOptions, find_variant
+
+
+def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:
+    """gmmc, maha, moments times nothing, +bb, +bb-last; and Head2Toe on biases."""
+    names = {f"{method}{ending}" for method in METHODS for ending in ("", "+bb", "+bb-last")}
+    assert set(VARIANTS) == {*names, "bb-h2t"}
+    assert all(variant.name == name for name, variant in VARIANTS.items())
+    assert find_variant("moments").biases is None
+    assert find_variant("gmmc+bb-last").biases == BiasOptions("half")
+    assert find_variant("bb-h2t").biases == BiasOptions(head2toe=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "passes", "result", "options"),
+    [
+        ("maha", "all", None, "maha+bb", BiasOptions("all")),
+        ("maha+bb", "last:3", 5.0, "maha+bb", BiasOptions("last:3", 5.0)),
+        ("maha+bb", None, 5.0, "maha+bb", BiasOptions("auto", 5.0)),
+        ("maha+bb", "none", None, "maha", None),
+        ("maha", "none", None, "maha", None),
+        ("bb-h2t", "all", None, "bb-h2t", BiasOptions("all", head2toe=True)),
+    ],
+)
+def test_options_win_over_the_name(
+    name: str, layers: str | None, passes: float | None, result: str, options: BiasOptions | None
+) -> None:
+    """--bb and --bb-passes add biases to a method, change them, or leave them out."""
+    variant = find_variant(name).with_biases(layers, passes)
+    assert (variant.name, variant.biases) == (result, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "passes"),
+    [
+        ("maha", "some", None),
+        ("maha", "last:0", None),
+        ("maha", "last:-1", None),
+        ("maha", None, 8.0),
+        ("maha", "none", 8.0),
+        ("maha", "auto", 0.0),
+        ("maha", "auto", float("nan")),
+        ("bb-h2t", "none", None),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_is_learned(
+    name: str, layers: str | None, passes: float | None
+) -> None:
+    """Unknown layers, budgets of nothing or for nothing, Head2Toe without biases."""
+    with pytest.raises(UsageError, match="expected"):
+        find_variant(name).with_biases(layers, passes)
+
+
+def test_a_misspelt_method_names_the_nearest() -> None:
+    """A sentence that helps."""
+    with pytest.raises(UsageError, match=r"did you mean 'maha\+bb'"):
+        find_variant("maha+b")
