@@ -19,14 +19,16 @@ import numpy as np
 from benchmarks.reuse_data import Cell, Known, cell, load_tasks, read_pairs, shared_classes
 from skillmesh.mapping.moments import MomentsAnchor, fit_moments
 from skillmesh.mapping.scatter import class_means
+from skillmesh.model.head import Head
 from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
 from skillmesh.reuse.names import read_labels
 from skillmesh.reuse.text import NameComparer, choose_encoder
 from skillmesh.reuse.visual import compare, whitening
 from skillmesh.training.borrow import answers_inside, borrow
 from skillmesh.training.combine import Part, combine_heads, combine_moments
+from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import start_helps
+from skillmesh.training.kin import trial_of_start
 from skillmesh.training.relatives import Group, Relatives
 
 SHOTS = (3, 5, 10, 0)
@@ -143,7 +145,7 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
     """Accuracy and best epoch of both starts over seeds, and what the trial says."""
     rows = list(shared.values())
     start = HeadStart(np.array(list(shared)), old.head.weight[rows], old.head.bias[rows])
-    result: Cell = {"random": [], "ours": [], "epochs": [], "gate": []}
+    result: Cell = {"test": [], "validation": [], "epochs": [], "gain": []}
     held = new.validation if not shots else None
     for seed in range(seeds):
         chosen = new.shots(shots, seed)
@@ -151,12 +153,15 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
         vx = held.latents.last if held is not None else x[:0]
         vy = held.labels if held is not None else y[:0]
         fits = [fit_head(x, y, vx, vy, len(new.classes), seed=seed, start=s) for s in (None, start)]
-        for key, fitted in zip(("random", "ours"), fits, strict=True):
-            answers = fitted.head.logits(new.test.latents.last).argmax(1)
-            result[key].append(float(np.mean(answers == new.test.labels)))
+        for key, asked in (("test", new.test), ("validation", new.validation)):
+            result[key].append([_right(fitted.head, asked.latents.last, asked) for fitted in fits])
         result["epochs"].append([fitted.best_epoch for fitted in fits])
-        result["gate"].append(start_helps(x, y, len(new.classes), start))
+        result["gain"].append(trial_of_start(x, y, len(new.classes), start))
     return result
+
+
+def _right(head: Head, latents: np.ndarray, asked: LabelledLatents) -> float:
+    return float(np.mean(head.logits(latents).argmax(1) == asked.labels))
 
 
 def part_combine(tasks: Tasks, out: Path, *_: object) -> None:

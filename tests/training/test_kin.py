@@ -8,7 +8,7 @@ import pytest
 from skillmesh.mapping.moments import fit_moments
 from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import start_helps
+from skillmesh.training.kin import START_GAIN, trial_of_start
 from tests.training.test_borrow import CLASSES, sample
 
 OLD = sample(1, 100)
@@ -37,8 +37,8 @@ def test_before_the_first_step_the_rows_are_the_old_ones() -> None:
 def test_the_trial_takes_rows_of_the_same_classes_and_refuses_mixed_up_ones() -> None:
     """Held-out shots tell them apart."""
     x, labels = sample(41, 6)
-    assert start_helps(x, labels, CLASSES, start(np.arange(CLASSES)))
-    assert not start_helps(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
+    assert trial_of_start(x, labels, CLASSES, start(np.arange(CLASSES))) > START_GAIN
+    assert trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2))) < 0
 
 
 @pytest.mark.parametrize("p", [np.inf, 2.0])

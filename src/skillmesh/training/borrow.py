@@ -144,7 +144,7 @@ def held_out(
     losses = [losses_of(answers, labels) for answers in scores]
     right = [float((answers.argmax(1) == labels).mean()) for answers in scores]
     return {
-        way: Trial(float(losses[i].mean()), _in_errors(losses[0] - losses[i]), right[i] - right[0])
+        way: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i] - right[0])
         for i, way in enumerate(ways, start=1)
     }
 
@@ -172,7 +172,7 @@ def answers_inside(
     ]
 
 
-def _in_errors(differences: np.ndarray) -> float:
+def in_errors(differences: np.ndarray) -> float:
     """Mean in standard errors; one shot says nothing."""
     if len(differences) < 2:
         return 0.0

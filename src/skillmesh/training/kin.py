@@ -10,7 +10,7 @@ import numpy as np
 
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
-from skillmesh.training.borrow import borrow
+from skillmesh.training.borrow import borrow, in_errors
 from skillmesh.training.heads import FittedHead, HeadStart, fit_head
 from skillmesh.training.relatives import Relatives
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TRIAL_EPOCHS = 20
 """Epochs of the trial that decides between two starts of a head."""
+START_GAIN = 1.0
+"""Standard errors by which more held-out shots have to be named right from old rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,9 @@ def take_head(
     Without kin, or where the trial says no, exactly the head that learning alone gives.
     """
     start = kin.start if kin is not None else None
-    if start is not None and not start_helps(train.latents.last, train.labels, n_classes, start):
-        start = None
+    if start is not None:
+        gain = trial_of_start(train.latents.last, train.labels, n_classes, start)
+        start = start if gain > START_GAIN else None
     if start is not None and kin is not None:
         taken.parents |= set(kin.head_parents)
     return fit_head(
@@ -108,12 +111,12 @@ def take_head(
     )
 
 
-def start_helps(
+def trial_of_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
-) -> bool:
+) -> float:
     """Train briefly on one half of the shots from both starts and compare on the other half.
 
-    Both halves take their turn. Old rows have to get more of the unseen shots right.
+    Both halves take their turn.
 
     Args:
         latents: (N, D) float32 of the shots.
@@ -121,14 +124,17 @@ def start_helps(
         n_classes: C.
         start: the old rows.
         seed: of the halves and of what is random in training.
+
+    Returns:
+        By how many standard errors more of the unseen shots are named right from old rows.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     # Neighbours in this order are of one class: every other one keeps the classes balanced.
-    right = {False: 0, True: 0}
+    right = np.zeros((2, len(labels)))
     for half in (0, 1):
         fit, held = order[half::2], order[1 - half :: 2]
-        for with_start in (False, True):
+        for with_start in (0, 1):
             fitted = fit_head(
                 latents[fit],
                 labels[fit],
@@ -140,5 +146,5 @@ def start_helps(
                 start=start if with_start else None,
             )
             answers = fitted.head.logits(latents[held]).argmax(axis=1)
-            right[with_start] += int((answers == labels[held]).sum())
-    return right[True] > right[False]
+            right[with_start, held] = answers == labels[held]
+    return in_errors(right[1] - right[0])
