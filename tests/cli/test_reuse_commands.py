@@ -23,15 +23,16 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
     """Before anything was learned nothing is; then names and looks find the three colours."""
     nothing = run_json("match", str(few), "--encoder", "names")
     assert [entry["matches"] for entry in nothing["classes"]] == [[], [], []]
-    skill = run_json("learn", str(warm))["skill"]
+    run("learn", str(warm))
     found = run_json("match", str(few), "--encoder", "names")
+    assert set(found) == {"schema", "encoder", "classes"}
     assert (found["schema"], found["encoder"]) == ("skillmesh.match/1", "names")
     for entry in found["classes"]:
         (match,) = entry["matches"]
+        assert set(match) == {"task", "class", "author", "score", "by"}
         assert (match["task"], match["class"]) == ("warm", entry["class"])
-        assert (match["skill"], match["by"]) == (skill, "text+vision")
+        assert (match["score"], match["by"]) == (1.0, "text+vision")
         assert match["author"]
-        assert match["score"] == 1.0
     shown = run("match", str(few), "--encoder", "names", "--by", "text").stdout
     assert "names only" in shown
     assert "no text encoder" in shown

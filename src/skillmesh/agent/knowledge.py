@@ -94,10 +94,7 @@ class MatchReport:
         """The document of `skillmesh match --json`."""
         return {
             "schema": "skillmesh.match/1",
-            "task": self.task,
             "encoder": self.encoder,
-            "by_looks": self.by_looks,
-            "known_tasks": self.n_known,
             "classes": [
                 {"class": name, "matches": [match.to_json() for match in row]}
                 for name, row in zip(self.classes, self.matches, strict=True)

@@ -88,7 +88,6 @@ class Match:
             "author": self.author,
             "score": round(self.score, 4),
             "by": self.by,
-            "skill": self.skill_id,
         }
 
 
