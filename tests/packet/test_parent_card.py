@@ -7,9 +7,11 @@ import pytest
 from skillmesh.errors import SkillRefused
 from skillmesh.packet.card import Card
 from skillmesh.packet.card_rules import check_card
+from skillmesh.packet.codec import decode
 from skillmesh.packet.limits import DEFAULT_LIMITS
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent, parents_from_json
-from tests.packet.samples import sample_card
+from skillmesh.packet.signing import sign
+from tests.packet.samples import ALICE, sample_card, sample_skill
 
 SKILL = "ab" * 32
 CLASS = sample_card().classes[0]
@@ -47,7 +49,28 @@ def test_parents_of_a_stranger_are_checked(parents: tuple[Parent, ...], reason: 
     assert refusal.value.reason == reason
 
 
-@pytest.mark.parametrize("values", [[], {}, "x", [["a", "b"]], [["a", 1, "c"]], [None]])
+def test_as_many_parents_as_are_allowed_travel_in_a_skill() -> None:
+    """Through the bytes and back, within the limits of a card."""
+    parents = tuple(Parent(CLASS, f"{i:064x}", "bicycle") for i in range(MAX_PARENTS))
+    data = sign(sample_skill(parents=parents), ALICE)
+    assert decode(data).skill.card.parents == parents
+
+
+def _columns(*columns: object) -> dict[str, object]:
+    return dict(zip(("classes", "skills", "parent_classes"), columns, strict=True))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *([], {}, "x", {"classes": ["a"]}),
+        _columns([], [], []),
+        _columns(["a"], [SKILL], []),
+        _columns(["a"], [SKILL], [1]),
+        _columns("a", [SKILL], ["b"]),
+        {**_columns(["a"], [SKILL], ["b"]), "more": []},
+    ],
+)
 def test_a_list_of_another_form_is_refused(values: object) -> None:
     """Also the empty one: there must be one spelling of "no parents"."""
     with pytest.raises(SkillRefused):

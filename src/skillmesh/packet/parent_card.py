@@ -12,6 +12,7 @@ from skillmesh.errors import SkillRefused
 MAX_PARENTS = 2048
 """Rows with a parent on one card; they share the header with everything else."""
 MAX_CLASS_NAME = 128
+_KEYS = ("classes", "skills", "parent_classes")
 _SKILL = re.compile(r"[0-9a-f]{64}")
 
 
@@ -30,24 +31,31 @@ class Parent:
     parent_class: str
 
 
-def parents_to_json(parents: Sequence[Parent]) -> list[list[str]]:
-    """[[class, skill id, class there], ...]."""
-    return [[parent.class_name, parent.skill, parent.parent_class] for parent in parents]
+def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
+    """Three lists side by side: the number of brackets in a card does not grow with its rows."""
+    return {
+        "classes": [parent.class_name for parent in parents],
+        "skills": [parent.skill for parent in parents],
+        "parent_classes": [parent.parent_class for parent in parents],
+    }
 
 
 def parents_from_json(values: object) -> tuple[Parent, ...]:
-    """Read a stranger's list; types are checked, names are not.
+    """Read a stranger's lists; types are checked, names are not.
 
     Raises:
-        SkillRefused: SCHEMA for anything but a list of triples of text with at least one entry: a
+        SkillRefused: SCHEMA for anything but three lists of text of one length, at least 1: a
             skill without parents has no such key.
     """
-    if type(values) is not list or not values:
-        raise SkillRefused("SCHEMA", "expected 'parents' to be a list that is not empty")
-    for row in values:
-        if type(row) is not list or len(row) != 3 or not all(type(item) is str for item in row):
-            raise SkillRefused("SCHEMA", "expected [class, skill, class there] in 'parents'")
-    return tuple(Parent(*row) for row in values)
+    if type(values) is not dict or values.keys() != set(_KEYS):
+        raise SkillRefused("SCHEMA", f"expected {', '.join(_KEYS)} in 'parents'")
+    columns = [values[key] for key in _KEYS]
+    for column in columns:
+        if type(column) is not list or not all(type(item) is str for item in column):
+            raise SkillRefused("SCHEMA", "expected lists of text in 'parents'")
+    if not columns[0] or any(len(column) != len(columns[0]) for column in columns):
+        raise SkillRefused("SCHEMA", "expected lists of one length in 'parents', none empty")
+    return tuple(Parent(*row) for row in zip(*columns, strict=True))
 
 
 def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
@@ -61,7 +69,7 @@ def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
     if len(parents) > MAX_PARENTS:
         raise SkillRefused("LIMIT", f"expected at most {MAX_PARENTS} parents, got {len(parents)}")
     own = set(classes)
-    rows = parents_to_json(parents)
+    rows = [(parent.class_name, parent.skill, parent.parent_class) for parent in parents]
     if any(one >= other for one, other in itertools.pairwise(rows)):
         raise SkillRefused("VALUE", "expected sorted parents, none twice")
     for parent in parents:
