@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from skillmesh.mapping.moments import fit_moments
+from skillmesh.model.backbone import Latents
+from skillmesh.packet.parent_card import Parent
 from skillmesh.training.combine import Part, combine_heads, combine_moments
+from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import START_GAIN, trial_of_start
-from tests.training.test_borrow import CLASSES, sample
+from skillmesh.training.kin import START_GAIN, Kin, trial_of_start
+from skillmesh.training.methods import fit_method
+from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 
 OLD = sample(1, 100)
 NOTHING = (OLD[0][:0], OLD[1][:0])
@@ -68,3 +72,21 @@ def test_a_class_that_nobody_knows_is_named() -> None:
     anchor = fit_moments(*OLD, CLASSES, rank=8)
     with pytest.raises(ValueError, match="1 are in none"):
         combine_moments([Part(anchor, [0, 1], np.array([0, 1]))], 3)
+
+
+def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
+    """Class moments with relatives of the same classes, and of the classes mixed up."""
+    x, labels = sample(20, 3)
+    train = LabelledLatents(Latents(x, x), labels)
+    nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
+    parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
+    alone = fit_method("moments", train, nothing, CLASSES)
+    right = Kin(relatives(old_task()), moments_parents=parents)
+    taken = fit_method("moments", train, nothing, CLASSES, kin=right)
+    assert (taken.borrowed, taken.parents) == ("classes", parents)
+    assert taken.calibration["reuse_gain"] > 0
+    mixed = Kin(relatives(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
+    refused = fit_method("moments", train, nothing, CLASSES, kin=mixed)
+    assert (refused.borrowed, refused.parents) == ("nothing", ())
+    for name, tensor in alone.tensors().items():
+        np.testing.assert_array_equal(refused.tensors()[name], tensor)
