@@ -35,8 +35,12 @@ _LABELS = {
     "oracle": "with oracle",
     "final": "mapper, then head",
     "direct": "without oracle",
+    "plain": "plain",
+    "names": "same name is right",
+    "names_and_looks": "same name and looks are right",
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
+_COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
 _PAGE_COLOUR = "#010203"
 """Stands in a figure for the colour of the page's text, which the reader's browser knows."""
 
@@ -125,8 +129,12 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         _image(_bars(tasks, keys), "accuracy per task"),
     ]
     if "corrective" in result:
-        parts.append(corrective_section(result["corrective"], _table))
+        parts.append(corrective_section(result["corrective"], _table, _corrected_bars))
     return "".join(parts)
+
+
+def _corrected_bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    return _image(_bars(tasks, keys), "accuracy per task with equivalent classes as right")
 
 
 _DEMO_BARS = ("mapper", "oracle", "direct")

@@ -10,13 +10,16 @@ SHOWN_PAIRS = 30
 
 
 def corrective_section(
-    result: Mapping[str, Any], table: Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+    result: Mapping[str, Any],
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
+    bars: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
 ) -> str:
     """The part of an evaluation's page about equivalent classes.
 
     Args:
         result: what `corrective.correct` gave.
         table: makes the page's tables.
+        bars: draws accuracies (by key) of tasks.
     """
     plain = {entry["name"]: entry["right"] for entry in result["plain"]}
     at = {
@@ -25,10 +28,9 @@ def corrective_section(
         if row["threshold"] == result["threshold"]
     }
     better = [name for name in plain if at["names"][name] > plain[name]]
-    rows = [
-        [name, *(f"{100 * v[name]:.1f} %" for v in (plain, at["names"], at["names_and_looks"]))]
-        for name in better
-    ]
+    shown = {"plain": plain, "names": at["names"], "names_and_looks": at["names_and_looks"]}
+    groups = [{"name": name, **{key: shown[key][name] for key in shown}} for name in better]
+    rows = [[g["name"], *(f"{100 * g[key]:.1f} %" for key in shown)] for g in groups]
     pairs = [
         [": ".join(pair["one"]), ": ".join(pair["other"]), f"{pair['similarity']:.2f}"]
         for pair in result["equivalent"][:SHOWN_PAIRS]
@@ -43,6 +45,7 @@ def corrective_section(
             "alike. "
             "An answer with such a class counts as right here, beside the plain figures above.</p>",
             table(header, rows) if rows else "<p>No answer changes.</p>",
+            bars(groups, list(shown)) if groups else "",
             table(["class", "same as", "similarity"], pairs) if pairs else "",
         ]
     )
