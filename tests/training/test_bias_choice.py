@@ -6,7 +6,7 @@ import numpy as np
 
 from skillmesh.mapping.fusion import fuse, log_softmax
 from skillmesh.model.head import Head
-from skillmesh.training.bias_choice import Candidate, accuracy, choose
+from skillmesh.training.bias_choice import Candidate, accuracy, choose, gain_is_clear
 
 LABELS = np.arange(40) % 2
 VALUES = np.zeros(3, dtype=np.int8), np.ones(1, dtype=np.float32)
@@ -46,10 +46,19 @@ def test_fused_decisions_never_answer_worse_than_those_without() -> None:
         assert kept >= accuracy(without, LABELS)
 
 
-def test_the_log_loss_chooses_the_weight() -> None:
-    """Of as many right answers the surer ones; a better decision gets more weight."""
+def test_a_gain_within_its_noise_is_dropped() -> None:
+    """Surer answers are not more right ones; one image won of three that differ is a toss-up."""
     surer = Candidate(HEAD, scores(40, margin=6.0))
-    assert choose(surer, VALUES, log_softmax(scores(40)), LABELS, [1.0]).biases is not None
+    assert choose(surer, VALUES, log_softmax(scores(40)), LABELS, [1.0]).biases is None
+    without = np.arange(40) < 30
+    for gained, lost, clear in ((1, 0, True), (2, 1, False), (4, 1, True), (0, 0, False)):
+        after = without.copy()
+        after[:lost], after[30 : 30 + gained] = False, True
+        assert gain_is_clear(without, after) == clear
+
+
+def test_the_log_loss_chooses_the_weight() -> None:
+    """A better decision gets more weight."""
     weights = [0.25, 0.5, 0.75, 1.0]
     without = log_softmax(scores(30))
     weak, strong = (

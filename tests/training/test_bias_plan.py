@@ -14,22 +14,26 @@ from skillmesh.training.variants import BiasOptions
 
 MOBILE = PassCosts(prefix=0, forward=98, backward=94)
 HALF = PassCosts(prefix=50, forward=48, backward=47)
+SMALL = PassCosts(prefix=0, forward=27, backward=26)
 
 
-def spent(task: TaskCosts, images: int, epochs_validated: float) -> int:
+def spent(task: TaskCosts, images: int, epochs_validated: float, small_images: int = 0) -> int:
     """Everything that learning costs, added up by hand."""
     costs = task.costs
     whole = task.before + (task.train + task.validation) * costs.prefix
-    steps = images * (costs.forward + costs.backward)
+    steps = (images - small_images) * (costs.forward + costs.backward)
+    if task.small is not None:
+        steps += small_images * (task.small.forward + task.small.backward)
     looks = (epochs_validated + 1) * task.validation * costs.forward
     return round(whole + steps + looks)
 
 
 @pytest.mark.parametrize(
-    ("costs", "train", "validation", "passes", "layers", "head2toe"),
+    ("costs", "small", "train", "validation", "passes", "layers", "head2toe"),
     list(
         itertools.product(
             [MOBILE, HALF],
+            [None, SMALL],
             [40, 612, 54_000],
             [1, 78],
             [4.0, 8.0, 31.5],
@@ -39,14 +43,23 @@ def spent(task: TaskCosts, images: int, epochs_validated: float) -> int:
     ),
 )
 def test_no_plan_costs_more_than_its_budget(
-    costs: PassCosts, train: int, validation: int, passes: float, layers: str, head2toe: int
+    costs: PassCosts,
+    small: PassCosts | None,
+    train: int,
+    validation: int,
+    passes: float,
+    layers: str,
+    head2toe: int,
 ) -> None:
     """The pass without biases, prefixes, steps and validation all count."""
-    task = TaskCosts(102, costs, train, validation, 103 * (train + validation))
+    task = TaskCosts(102, costs, train, validation, 103 * (train + validation), small)
     plan = plan_biases(BiasOptions(layers, passes, bool(head2toe)), task)
     looks = 0.0 if plan.patience is None else plan.images / train
     last = head2toe * train * costs.forward
-    assert task.passes(spent(task, plan.images, looks) + last) <= passes + 1e-9
+    whole = spent(task, plan.images, looks, plan.small_images)
+    assert task.passes(whole + last) <= passes + 1e-9
+    assert 0 <= plan.small_images <= plan.images
+    assert (plan.small_images > 0) == (layers == "auto" and small is not None)
 
 
 def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
@@ -56,6 +69,14 @@ def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
     assert task.passes(spent(task, plan.images, 0)) <= 8
     assert task.passes(spent(task, plan.images + 1, 0)) > 8
     assert plan.patience is None
+
+
+def test_smaller_images_pay_for_more_steps() -> None:
+    """Most steps are made on them, the last ones are not."""
+    plain = plan_biases(BiasOptions("auto"), TaskCosts(102, MOBILE, 612, 78, 103 * 690))
+    plan = plan_biases(BiasOptions("auto"), TaskCosts(102, MOBILE, 612, 78, 103 * 690, SMALL))
+    assert plan.images > 2 * plain.images
+    assert 0.69 < plan.small_images / plan.images < 0.71
 
 
 def test_auto_stops_early_on_large_tasks() -> None:

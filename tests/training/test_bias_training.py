@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.head import Head
 from skillmesh.training.bias_latents import TapLatents
 from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_training import BiasTrainer, TrainedBiases
+from skillmesh.training.bias_training import BiasTrainer, Stage, TrainedBiases, TrainingRows
 from tests.model.nets import GREY, TinyNet
 from tests.training.bias_samples import (
     N_CLASSES,
+    InMemory,
     biased,
     labelled_pictures,
     tiny_backbone,
@@ -102,6 +104,27 @@ def test_every_step_and_every_look_at_validation_images_is_counted(which: str) -
     assert annealed.macs == ANNEALED.images * step
     epochs = patient.images // 40
     assert patient.macs == patient.images * step + epochs * 12 * bb.costs.forward
+
+
+def test_the_first_steps_are_made_on_smaller_images_and_counted_so() -> None:
+    """Two batches of 16 small, the rest whole; what they cost is added up."""
+    plan = dataclasses.replace(ANNEALED, images=48, small_images=20)
+    backbone = tiny_backbone()
+    bb = biased(backbone)
+    small = BeneficialBiases(backbone.forward_pass, bb.layout, size=8)
+    images, labels = labelled_pictures(48)
+    shrunk = torch.nn.functional.interpolate(images.float(), size=(8, 8)).to(torch.uint8)
+    stage = Stage(small, TrainingRows(InMemory(small.prefix(shrunk)), labels))
+    reads = TapLatents("last", backbone.reference, bb.device).smooth
+    rows = training_rows(bb, 48)
+    found = {}
+    for name, first in (("small", stage), ("whole", None), ("same", Stage(bb, rows))):
+        trainer = BiasTrainer(bb, reads, start_head(), plan)
+        found[name] = trainer.train(rows, training_rows(bb, 12, seed=1), small=first)
+    step, less = (costs.forward + costs.backward for costs in (bb.costs, small.costs))
+    assert found["small"].macs == 32 * less + 16 * step < found["whole"].macs == 48 * step
+    assert not np.allclose(found["small"].values, found["whole"].values)
+    assert found["same"].values.tobytes() == found["whole"].values.tobytes()
 
 
 def test_patience_ends_training_and_the_best_epoch_is_kept() -> None:

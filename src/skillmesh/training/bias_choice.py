@@ -67,11 +67,11 @@ def choose(
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Take the weight of least log loss; keep the biases if more answers are right.
+    """Take the weight of least log loss; keep the biases if clearly more answers are right.
 
     Log loss chooses because it is much less noisy than the share of right answers among a hundred
-    images; where as many are right, the lower log loss decides. The head is judged as rounded as
-    it travels.
+    images. Biases cost every later answer a second pass, so their gain has to be above its own
+    noise (`gain_is_clear`). The head is judged as rounded as it travels.
 
     Args:
         candidate: the head.
@@ -85,9 +85,29 @@ def choose(
     pools = [(fuse(without, posteriors, weight), weight) for weight in weights]
     fused, weight = min(pools, key=lambda pool: log_loss(pool[0], labels))
     before, after = accuracy(without, labels), accuracy(fused, labels)
-    better = log_loss(fused, labels) < log_loss(without, labels)
-    helps = after > before or (after == before and better)
+    helps = gain_is_clear(without.argmax(axis=1) == labels, fused.argmax(axis=1) == labels)
     return Chosen(weight if helps else 0.0, before, after, biases if helps else None)
+
+
+def gain_is_clear(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether images gained outnumber those lost by at least one standard error.
+
+    If biases made no difference, each of the k images on which the two differ would be gained or
+    lost by the toss of a coin: a difference of 0 with a standard error of sqrt(k) (McNemar's test).
+
+    Args:
+        before: (V,) bool, right without biases.
+        after: (V,) bool, right with them.
+
+    Examples:
+        >>> before = np.array([True, True, False, False, False])
+        >>> gain_is_clear(before, np.array([True, True, True, True, False]))
+        True
+        >>> gain_is_clear(before, np.array([True, False, True, True, False]))
+        False
+    """
+    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
+    return gained > lost and (gained - lost) ** 2 >= gained + lost
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:

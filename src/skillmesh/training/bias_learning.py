@@ -27,8 +27,14 @@ from skillmesh.model.lanes import Lanes
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.training.bias_choice import Candidate, Trained, choose
 from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases, plan_layers
-from skillmesh.training.bias_training import PIECE, BiasTrainer, TrainedBiases, TrainingRows
+from skillmesh.training.bias_plan import SMALL_SIDE, BiasPlan, TaskCosts, plan_biases, plan_layers
+from skillmesh.training.bias_training import (
+    PIECE,
+    BiasTrainer,
+    Stage,
+    TrainedBiases,
+    TrainingRows,
+)
 from skillmesh.training.heads import fit_head
 from skillmesh.training.task_images import decode_rows
 
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
     from skillmesh.data.images import ImageRef
     from skillmesh.model.backbone import Backbone
+    from skillmesh.model.forward import ForwardPass
     from skillmesh.packet.bias_tensors import SkillBiases
     from skillmesh.training.bias_store import BiasStore
     from skillmesh.training.task_images import TaskImages
@@ -45,6 +52,8 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 ENCODING: Kind = "int8"
+SMALLEST_SIDE = 48
+"""Pixels below which smaller images are not worth a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +124,18 @@ def learn_biases(
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, plan_layers(options)))
     counts = len(task.train_labels), len(task.validation_labels)
-    sizes = TaskCosts(task.backbone.macs_per_image, bb.costs, *counts, task.before_macs)
+    small = smaller(forward, bb) if options.layers == "auto" else None
+    sizes = TaskCosts(
+        task.backbone.macs_per_image,
+        bb.costs,
+        *counts,
+        task.before_macs,
+        None if small is None else small.costs,
+    )
     plan = plan_biases(options, sizes)
 
     def train() -> Trained:
-        return _train(task, plan, bb, progress, head2toe=options.head2toe)
+        return _train(task, plan, bb, small, progress, head2toe=options.head2toe)
 
     found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
     encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
@@ -141,10 +157,33 @@ def learn_biases(
     return LearnedBiases(card, chosen.biases)
 
 
+def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | None:
+    """The same biases on smaller images, for the first part of training.
+
+    Args:
+        forward: of the backbone.
+        bb: on images of the backbone's own size.
+
+    Returns:
+        At `SMALL_SIDE`, in multiples of 8 px; None where that is too small to show anything, or
+        where the network takes images of one size only.
+    """
+    side = round(SMALL_SIDE * bb.size / 8) * 8
+    if not SMALLEST_SIDE <= side < bb.size:
+        return None
+    small = BeneficialBiases(forward, bb.layout, side)
+    try:
+        small.costs  # noqa: B018 - counting runs the network
+    except (RuntimeError, AssertionError):
+        return None  # Position embeddings of one size.
+    return small
+
+
 def _train(
     task: BiasTask,
     plan: BiasPlan,
     bb: BeneficialBiases,
+    small: BeneficialBiases | None,
     progress: Progress | None,
     *,
     head2toe: bool,
@@ -156,7 +195,11 @@ def _train(
         train = TrainingRows(keep(task.images.train), task.train_labels)
         validation = TrainingRows(keep(task.images.validation), task.validation_labels)
         trainer = BiasTrainer(bb, reads.smooth, task.start, plan, task.seed)
-        trained = trainer.train(train, validation, progress)
+        stage = None
+        if small is not None:
+            rows = TrainingRows(_keep(stack, small, task.images.train), task.train_labels)
+            stage = Stage(small, rows)
+        trained = trainer.train(train, validation, progress, small=stage)
         finish = _Finish(task, bb, trained)
         candidate = (
             finish.head2toe(train, validation)

@@ -18,6 +18,10 @@ AUTO_BATCH_SIZE = 16
 where batches of 32 gave 0.689."""
 AUTO_STEPS = 4_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
+SMALL_SIDE = 0.75
+"""Side of the smaller images that `auto` begins with, as a share of the backbone's own."""
+SMALL_SHARE = 0.7
+"""Share of `auto`'s training images that are smaller: they cost about half."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class BiasPlan:
         batch_size: images per step.
         bias_rate: Adam's (highest) rate on biases.
         head_rate: the same on the head.
+        small_images: how many of `images`, the first ones, are seen at `SMALL_SIDE`.
     """
 
     layers: str
@@ -40,6 +45,7 @@ class BiasPlan:
     batch_size: int = BATCH_SIZE
     bias_rate: float = BIAS_RATE
     head_rate: float = LEARNING_RATE
+    small_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class TaskCosts:
         validation: number of validation images.
         before: multiply-accumulates that learning has spent already: the pass without biases, and
             what was fitted to its latents.
+        small: of the passes over smaller images; None where the network takes one size only.
     """
 
     pass_macs: int
@@ -60,13 +67,19 @@ class TaskCosts:
     train: int
     validation: int
     before: int
+    small: PassCosts | None = None
 
     def passes(self, macs: int) -> float:
         """Multiply-accumulates as forward passes over all images of the task."""
         return macs / (self.pass_macs * (self.train + self.validation))
 
     def affordable_images(
-        self, passes: float, *, epochs_validated: bool, ends_with_train: bool
+        self,
+        passes: float,
+        *,
+        epochs_validated: bool,
+        ends_with_train: bool,
+        small_share: float = 0,
     ) -> int:
         """Training images that a budget allows to step over, all else being paid.
 
@@ -75,11 +88,14 @@ class TaskCosts:
             epochs_validated: validation images are looked at after every epoch.
             ends_with_train: the training images are run once more in the end, as validation images
                 are in any case.
+            small_share: share of the images that are seen smaller.
         """
         images = self.train + self.validation
         left = passes * self.pass_macs * images - self.before - self.costs.prefix * images
         left -= self.costs.forward * (images if ends_with_train else self.validation)
-        step = float(self.costs.forward + self.costs.backward)
+        step = (1 - small_share) * (self.costs.forward + self.costs.backward)
+        if self.small is not None:
+            step += small_share * (self.small.forward + self.small.backward)
         if epochs_validated:
             step += self.costs.forward * self.validation / self.train
         return math.floor(left / step)
@@ -107,11 +123,15 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
     auto = options.layers == "auto"
     passes = options.passes or (DEFAULT_PASSES if auto else None)
     images = task.train * MAX_EPOCHS
+    small_share = SMALL_SHARE if auto and task.small is not None else 0.0
     if auto:
         images = min(images, AUTO_STEPS * AUTO_BATCH_SIZE)
     if passes is not None:
         affordable = task.affordable_images(
-            passes, epochs_validated=not auto, ends_with_train=options.head2toe
+            passes,
+            epochs_validated=not auto,
+            ends_with_train=options.head2toe,
+            small_share=small_share,
         )
         images = min(images, affordable)
     if images < min(task.train, AUTO_BATCH_SIZE):
@@ -120,5 +140,8 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
             "the biases' training; raise --bb-passes"
         )
     if auto:
-        return BiasPlan(plan_layers(options), images, None, AUTO_BATCH_SIZE)
+        small_images = math.ceil(small_share * images)
+        return BiasPlan(
+            plan_layers(options), images, None, AUTO_BATCH_SIZE, small_images=small_images
+        )
     return BiasPlan(plan_layers(options), images, PATIENCE)

@@ -66,6 +66,19 @@ class TrainingRows:
 
 
 @dataclass(frozen=True, eq=False)
+class Stage:
+    """What steps are made on.
+
+    Attributes:
+        bb: the network with biases, for images of one size.
+        rows: these images.
+    """
+
+    bb: BeneficialBiases
+    rows: TrainingRows
+
+
+@dataclass(frozen=True, eq=False)
 class TrainedBiases:
     """What training found.
 
@@ -127,7 +140,12 @@ class BiasTrainer:
         self.macs = 0
 
     def train(
-        self, train: TrainingRows, validation: TrainingRows, progress: Progress | None = None
+        self,
+        train: TrainingRows,
+        validation: TrainingRows,
+        progress: Progress | None = None,
+        *,
+        small: Stage | None = None,
     ) -> TrainedBiases:
         """Step over the planned images, or until patience ends.
 
@@ -135,12 +153,15 @@ class BiasTrainer:
             train: of the training split.
             validation: looked at after every epoch where the plan has patience.
             progress: called with (images stepped over, images planned).
+            small: the training split seen smaller, where the plan begins so.
         """
+        whole = Stage(self._bb, train)
         best, best_score, waited, done = self._state.copy(), -1.0, 0, 0
         with ExitStack() as stack:
             lanes = stack.enter_context(Lanes()) if self._bb.device.type == "cpu" else None
             for rows, ends_epoch in self._batches(len(train)):
-                self._step(train, rows, self._rate_share(done), lanes)
+                stage = whole if small is None or done >= self._plan.small_images else small
+                self._step(stage, rows, self._rate_share(done), lanes)
                 done += len(rows)
                 if progress is not None:
                     progress(done, self._plan.images)
@@ -179,27 +200,26 @@ class BiasTrainer:
             return FIRST_SHARE + (1 - FIRST_SHARE) * at / WARM_UP
         return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
-    def _step(
-        self, train: TrainingRows, rows: np.ndarray, share: float, lanes: Lanes | None
-    ) -> None:
+    def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes | None) -> None:
         """One step of Adam, at a share of the highest rates."""
         pieces = self._pieces(rows, lanes)
+        kept, labels = stage.rows.kept, stage.rows.labels
         jobs = (
-            partial(self._gradients, train.kept.rows(part), train.labels[part]) for part in pieces
+            partial(self._gradients, stage.bb, kept.rows(part), labels[part]) for part in pieces
         )
         found = list(lanes.run(jobs) if lanes else (job() for job in jobs))
         rates = (self._plan.bias_rate, self._plan.head_rate, self._plan.head_rate)
         for index, (optimizer, rate) in enumerate(zip(self._optimizers, rates, strict=True)):
             total = torch.stack([gradients[index] for gradients in found]).sum(0)
             optimizer.step(total / len(rows), share * rate)
-        costs = self._bb.costs
+        costs = stage.bb.costs
         self.macs += len(rows) * (costs.forward + costs.backward)
 
-    def _gradients(self, kept: Tensors, labels: np.ndarray) -> Tensors:
+    def _gradients(self, bb: BeneficialBiases, kept: Tensors, labels: np.ndarray) -> Tensors:
         """Of the cross-entropy, summed over the images."""
         state = self._state
         with torch.enable_grad():
-            latents = self._reads(self._bb.suffix(kept, state.scaled * self._deviations))
+            latents = self._reads(bb.suffix(kept, state.scaled * self._deviations))
             target = torch.from_numpy(labels).to(latents.device)
             logits = latents @ state.weight.T + state.bias
             loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
