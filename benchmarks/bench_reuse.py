@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_reuse PART --tasks ../shared/tasks --home HOME --out FOLDER
 
-PART: few (all ordered pairs, moments), bank (all other tasks), heads (Table 1), combine (Fig. 13
-at epoch 0), matching. Everything was chosen on validation images; this reads test images.
+PART: few (all ordered pairs, moments), kin (all tasks that share classes), bank (all other tasks),
+heads (Table 1), combine (Fig. 13 at epoch 0), matching. Everything was chosen on validation images;
+this reads test images.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
     moments = tuple(pairs.tasks[old].anchor.moments() for old in olds)
     kinds: list[str] = []
     right: list[list[list[int]]] = []
+    matched = 0
     for seed in range(seeds if shots else 1):
         rows = new.shots(shots, seed)
         x, y = new.train.latents.multi[rows], new.train.labels[rows]
@@ -96,6 +98,7 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
         transform = pairs.transform(olds)
         found = [pairs.group(new.name, old, means, transform) for old in olds]
         relatives = Relatives(moments, tuple(group for group in found if group is not None))
+        matched += sum(group is not None for group in found)
         borrowed = borrow(alone, x, y, len(new.classes), relatives)
         kinds.append(borrowed.kind)
         if borrowed.kind == "nothing":
@@ -104,7 +107,7 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
             continue
         answers = answers_inside((alone, borrowed.anchor), new.test.latents.multi, relatives)
         right.append([(a.argmax(1) == new.test.labels).astype(int).tolist() for a in answers])
-    return {"kinds": kinds, "right": right, "matched": sum(group is not None for group in found)}
+    return {"kinds": kinds, "right": right, "matched": matched}
 
 
 def part_few(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
@@ -118,15 +121,29 @@ def part_few(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None
             cell(out, name, partial(few_shot, pairs, tasks[new], (old,), shots, seeds))
 
 
+def part_kin(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
+    """Every task after all tasks that share a class with it by the hand-made list."""
+    relation = read_pairs()
+    for new in tasks.values():
+        olds = tuple(o.name for o in tasks.values() if shared_classes(new, o, relation))
+        olds = tuple(old for old in olds if old != new.name)
+        if len(olds) > 1:
+            _after(tasks, new, olds, out / "kin", seeds, counts)
+
+
 def part_bank(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
     """Every task after all others."""
-    for new in tasks:
-        pairs = Pairs(tasks)  # the transform of 35 tasks is of use for one new task only
-        olds = tuple(old for old in tasks if old != new)
-        for shots in counts:
-            cell(
-                out, f"bank/{shots}/{new}", partial(few_shot, pairs, tasks[new], olds, shots, seeds)
-            )
+    for new in tasks.values():
+        olds = tuple(old for old in tasks if old != new.name)
+        _after(tasks, new, olds, out / "bank", seeds, counts)
+
+
+def _after(
+    tasks: Tasks, new: Known, olds: tuple[str, ...], out: Path, seeds: int, counts: Sequence[int]
+) -> None:
+    pairs = Pairs(tasks)  # the transform of many tasks is of use for one new task only
+    for shots in counts:
+        cell(out, f"{shots}/{new.name}", partial(few_shot, pairs, new, olds, shots, seeds))
 
 
 def part_heads(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
@@ -233,6 +250,7 @@ def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell
 
 PARTS: dict[str, Callable[[Tasks, Path, int, Sequence[int]], None]] = {
     "few": part_few,
+    "kin": part_kin,
     "bank": part_bank,
     "heads": part_heads,
     "combine": part_combine,

@@ -168,18 +168,18 @@ def matching(root: Path) -> Iterator[str]:
     yield table(rows)
 
 
-def bank(root: Path) -> Iterator[str]:
-    """Every task after the 35 others."""
-    rows = [["shots", "tasks", "seeds", "mean gain", "worst task", "best task"]]
+def after(root: Path) -> Iterator[str]:
+    """Every task after several others; each task's gain."""
     for folder, shown in SHOTS.items():
-        gains = {name: moments_gain(cell) for name, cell in cells(root / "bank" / folder).items()}
+        gains = {name: moments_gain(cell) for name, cell in cells(root / folder).items()}
         if gains:
-            order = sorted(gains, key=lambda name: gains[name].mean)
-            ends = [f"{name} {gains[name]}" for name in (order[0], order[-1])]
-            mean = f"{np.mean([gain.mean for gain in gains.values()]):+.1f}"
-            seeds = str(max(gain.n for gain in gains.values()))
-            rows.append([shown, str(len(gains)), seeds, mean, *ends])
-    yield table(rows)
+            rows = [[f"new task, {shown} shots", "gain"]]
+            rows += [[name, str(gain)] for name, gain in gains.items()]
+            mean = np.mean([gain.mean for gain in gains.values()])
+            losing = sum(gain.is_loss for gain in gains.values())
+            seeds = max(gain.n for gain in gains.values())
+            yield table([*rows, [f"mean; {losing} lose beyond the interval", f"{mean:+.1f}"]])
+            yield f"{seeds} seeds.\n"
 
 
 def main() -> None:
@@ -187,14 +187,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cells", type=Path)
     root = parser.parse_args().cells
-    for title, part in (
-        ("Matching", matching),
-        ("Zero images", combined),
-        ("Heads", heads),
-        ("Moments, ordered pairs", few),
-        ("Moments, after all others", bank),
+    for title, lines in (
+        ("Matching", matching(root)),
+        ("Zero images", combined(root)),
+        ("Heads", heads(root)),
+        ("Moments, ordered pairs", few(root)),
+        ("Moments, after all tasks that share classes", after(root / "kin")),
+        ("Moments, after all others", after(root / "bank")),
     ):
-        print(f"## {title}\n", *part(root), sep="\n")
+        print(f"## {title}\n", *lines, sep="\n")
 
 
 if __name__ == "__main__":
