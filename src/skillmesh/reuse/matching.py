@@ -5,8 +5,8 @@ photograph and a sketch both show a dog. So names propose and looks confirm, all
 a pair of tasks together: if they look no more alike than any two classes do, the names were
 homonyms. Where looks are beyond doubt, no name is needed.
 
-The thresholds were chosen on training images of half of the pairs of tasks in
-docs/results/reuse.md, and measured on the other half.
+The thresholds were chosen on training images of the tasks in docs/results/reuse.md: what stands
+there of matching is how well they fit these tasks, not how they fit others.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -94,13 +95,13 @@ def take_head(
 
     Without kin, or where the trial says no, exactly the head that learning alone gives.
     """
-    start = kin.start if kin is not None else None
+    start, trial_macs = kin.start if kin is not None else None, 0
     if start is not None:
-        gain = trial_of_start(train.latents.last, train.labels, n_classes, start)
+        gain, trial_macs = trial_of_start(train.latents.last, train.labels, n_classes, start)
         start = start if gain > START_GAIN else None
     if start is not None and kin is not None:
         taken.parents |= set(kin.head_parents)
-    return fit_head(
+    fitted = fit_head(
         train.latents.last,
         train.labels,
         validation.latents.last,
@@ -109,11 +110,12 @@ def take_head(
         seed=seed,
         start=start,
     )
+    return dataclasses.replace(fitted, macs=fitted.macs + trial_macs)
 
 
 def trial_of_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
-) -> float:
+) -> tuple[float, int]:
     """Train briefly on one half of the shots from both starts and compare on the other half.
 
     Both halves take their turn.
@@ -126,12 +128,13 @@ def trial_of_start(
         seed: of the halves and of what is random in training.
 
     Returns:
-        By how many standard errors more of the unseen shots are named right from old rows.
+        By how many standard errors more of the unseen shots are named right from old rows, and the
+        multiply-accumulates that this cost.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     # Neighbours in this order are of one class: every other one keeps the classes balanced.
-    right = np.zeros((2, len(labels)))
+    right, macs = np.zeros((2, len(labels))), 0
     for half in (0, 1):
         fit, held = order[half::2], order[1 - half :: 2]
         for with_start in (0, 1):
@@ -147,4 +150,5 @@ def trial_of_start(
             )
             answers = fitted.head.logits(latents[held]).argmax(axis=1)
             right[with_start, held] = answers == labels[held]
-    return in_errors(right[1] - right[0])
+            macs += fitted.macs + fitted.head.weight.size * len(held)
+    return in_errors(right[1] - right[0]), macs

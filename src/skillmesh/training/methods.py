@@ -19,7 +19,7 @@ from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from skillmesh.mapping.maha import fit_maha
 from skillmesh.mapping.moments import fit_moments
 from skillmesh.mapping.typicality import calibrate
-from skillmesh.model.macs import count_macs
+from skillmesh.model.macs import MacCounter, count_macs
 from skillmesh.training.kin import Kin, Taken, take_head, take_moments
 from skillmesh.training.within import log_within
 
@@ -110,7 +110,9 @@ def fit_method(
         warnings.append(f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}")
     taken = Taken()
     if kin is not None:
-        anchors = take_moments(anchors, train, n_classes, kin, taken)
+        with MacCounter() as counter:
+            anchors = take_moments(anchors, train, n_classes, kin, taken)
+        macs += int(counter.macs)
     head: Head | None = None
     accuracy: float | None = None
     if any(kind in WITH_HEAD for kind in kinds):
