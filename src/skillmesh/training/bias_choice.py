@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skillmesh.mapping.fusion import fuse, log_loss, log_softmax
+from skillmesh.mapping.fusion import fuse, log_softmax, tempered_log_loss
 from skillmesh.packet.bias_tensors import SkillBiases
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def choose(
     """Take the weight of least log loss; keep the biases if clearly more answers are right.
 
     Log loss chooses because it is much less noisy than the share of right answers among a hundred
-    images. Biases cost every later answer a second pass, so their gain has to be above its own
-    noise (`gain_is_clear`). The head is judged as rounded as it travels.
+    images; at its best temperature, because classes count here and not confidence. Biases cost
+    every later answer a second pass, so their gain has to be above its own noise
+    (`gain_is_clear`). The head is judged as rounded as it travels.
 
     Args:
         candidate: the head.
@@ -83,7 +84,7 @@ def choose(
     biases = SkillBiases.of(*values, candidate.head)
     posteriors = log_softmax(biases.head().logits(candidate.features))
     pools = [(fuse(without, posteriors, weight), weight) for weight in weights]
-    fused, weight = min(pools, key=lambda pool: log_loss(pool[0], labels))
+    fused, weight = min(pools, key=lambda pool: tempered_log_loss(pool[0], labels))
     before, after = accuracy(without, labels), accuracy(fused, labels)
     helps = gain_is_clear(without.argmax(axis=1) == labels, fused.argmax(axis=1) == labels)
     return Chosen(weight if helps else 0.0, before, after, biases if helps else None)
