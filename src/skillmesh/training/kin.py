@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TRIAL_EPOCHS = 20
 """Epochs of the trial that decides between two starts of a head."""
 START_GAIN = 1.0
-"""Standard errors by which more held-out shots have to be named right from old rows (validation)."""
+"""Standard errors by which more held-out shots have to be named right; chosen on validation."""
 
 
 @dataclass(frozen=True, eq=False)
