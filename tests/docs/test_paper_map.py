@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAPER_MAP = Path(__file__).parents[2] / "docs" / "paper_map.md"
-ENTRIES = sorted(set(re.findall(r"`([a-z_/]+)\.py:([\w.]+)`", PAPER_MAP.read_text("utf-8"))))
+ENTRIES = sorted(set(re.findall(r"`([a-z0-9_/]+)\.py:([\w.]+)`", PAPER_MAP.read_text("utf-8"))))
 
 
 def test_the_map_has_entries_for_every_equation() -> None:

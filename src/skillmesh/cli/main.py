@@ -8,6 +8,7 @@ import typer
 
 from skillmesh.cli import (
     backbone,
+    bench,
     demo,
     doctor,
     evaluate,
@@ -46,7 +47,10 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (learn, match, predict, evaluate, skills, backbone, up, status, demo, doctor):
+for _module in (
+    *(learn, match, predict, evaluate, skills, backbone),
+    *(up, status, demo, bench, doctor),
+):
     _module.register(app)
 
 

@@ -27,7 +27,10 @@ class AgentProcess:
         join: endpoints of other agents.
         learn: tasks to learn, one after another.
         backbone: alias, or None for the default.
+        method: how to learn, or None for the default.
         seed: of splits and of what is random.
+
+    Every event carries `seen_s`, when it was read, of `time.monotonic()`.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class AgentProcess:
         join: Sequence[str] = (),
         learn: Sequence[Path] = (),
         backbone: str | None = None,
+        method: str | None = None,
         seed: int = 0,
     ) -> None:
         self.name = name
@@ -48,6 +52,8 @@ class AgentProcess:
         arguments += ["--seed", str(seed)]
         if backbone is not None:
             arguments += ["--backbone", backbone]
+        if method is not None:
+            arguments += ["--method", method]
         self._errors = (home.parent / f"{name}.log").open("wb")
         try:
             self._process = start_tethered(
@@ -118,7 +124,7 @@ class AgentProcess:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                self._arrived.put(json.loads(line))
+                self._arrived.put({**json.loads(line), "seen_s": time.monotonic()})
             except ValueError:
                 # A line that a kill cut off.
                 continue

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import html
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skillmesh.errors import MissingExtraError, StorageError, UsageError
+from skillmesh.errors import UsageError
+from skillmesh.experiments.page import image as _image
+from skillmesh.experiments.page import new_figure as _figure
+from skillmesh.experiments.page import plot_text as _plot_text
+from skillmesh.experiments.page import table as _table
+from skillmesh.experiments.page import text as _text
+from skillmesh.experiments.page import write_page
 from skillmesh.experiments.report_corrective import corrective_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-td { white-space: nowrap; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
-figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
-.yes { color: #1a8a5f; } .no { color: #c33; font-weight: bold; }
-"""
 
 _LABELS = {
     "mapper": "mapper",
@@ -41,8 +29,6 @@ _LABELS = {
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
 _COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
-_PAGE_COLOUR = "#010203"
-"""Stands in a figure for the colour of the page's text, which the reader's browser knows."""
 
 
 def write_report(result: Mapping[str, Any], path: Path) -> Path:
@@ -67,17 +53,7 @@ def write_report(result: Mapping[str, Any], path: Path) -> Path:
         body = _evaluation(result)
     else:
         raise UsageError(f"expected a result of the demo or an evaluation, got schema {schema!r}")
-    page = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>skillmesh</title><style>{_STYLE}</style></head><body>{body}</body></html>"
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"could not write the report '{path}': {error.strerror}") from error
-    return path.absolute()
+    return write_page(body, path)
 
 
 def _demo(result: Mapping[str, Any]) -> str:
@@ -152,26 +128,6 @@ def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f} %"
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead>{body}</table></div>"
-
-
-def _figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "bench") from error
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
     """Grouped horizontal bars, one group per task."""
     height = 0.8 / len(keys)
@@ -210,43 +166,3 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
     axes.set_xlabel("task answered")
     axes.set_ylabel("task of the image")
     return figure
-
-
-def _plot_text(name: str) -> str:
-    """Names are foreign: long ones are cut, and matplotlib would read dollar signs as formulas."""
-    short = name if len(name) <= 28 else name[:27] + "…"
-    return short.replace("$", r"\$")
-
-
-def _image(figure: Figure, alternative: str) -> str:
-    """The figure as SVG inside the page, in the colours of the page.
-
-    Text stays text: it is drawn in the reader's fonts, whatever the script, and can be searched.
-    """
-    import matplotlib
-
-    stream = io.StringIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alternative}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # Only the space that text takes is guessed with matplotlib's own font.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        _take_page_colours(figure)
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    drawn = stream.getvalue()
-    drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
-    # Inside HTML an SVG needs no name spaces; without them the page holds no address at all.
-    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
-    return f"<figure role='img' aria-label='{_text(alternative)}'>{drawn}</figure>"
-
-
-def _take_page_colours(figure: Figure) -> None:
-    for axes in figure.axes:
-        axes.tick_params(colors=_PAGE_COLOUR)
-        axes.xaxis.label.set_color(_PAGE_COLOUR)
-        axes.yaxis.label.set_color(_PAGE_COLOUR)
-        for spine in axes.spines.values():
-            spine.set_edgecolor(_PAGE_COLOUR)
-    for legend in figure.legends:
-        for text in legend.get_texts():
-            text.set_color(_PAGE_COLOUR)

@@ -16,6 +16,9 @@ BIAS_RATE = 1e-2
 AUTO_BATCH_SIZE = 16
 """Twice as many steps at the same cost: log loss 0.674 on the validation images of a task (trash)
 where batches of 32 gave 0.689."""
+AUTO_BIAS_RATE = 3e-2
+AUTO_HEAD_RATE = 1e-2
+"""Few steps have to go far: the validation images of five tasks say so (docs/biases.md)."""
 AUTO_STEPS = 4_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
 SMALL_SIDE = 0.75
@@ -141,7 +144,8 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
         )
     if auto:
         small_images = math.ceil(small_share * images)
+        rates = AUTO_BIAS_RATE, AUTO_HEAD_RATE
         return BiasPlan(
-            plan_layers(options), images, None, AUTO_BATCH_SIZE, small_images=small_images
+            plan_layers(options), images, None, AUTO_BATCH_SIZE, *rates, small_images=small_images
         )
     return BiasPlan(plan_layers(options), images, PATIENCE)

@@ -1,0 +1,264 @@
+"""`skillmesh bench`: methods compared on a stream of tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skillmesh.cli.bench_simulate import register_simulate
+from skillmesh.cli.command import application, command
+from skillmesh.cli.options import BackboneOption, HomeOption, JsonOption
+from skillmesh.cli.output import emit, note, percent, plain, say, table
+from skillmesh.errors import EXIT_SKIPPED, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the application."""
+    group = application(
+        "Compare methods on a stream of tasks: ours, the paper's, baselines; one agent and many."
+    )
+    app.add_typer(group, name="bench")
+    command(group, "list", "skillmesh bench list", "skillmesh bench list --json")(list_presets)
+    command(
+        group,
+        "run",
+        "skillmesh bench run paper-mini --out mini",
+        "skillmesh bench run paper-small --tasks my-tasks/ --out small --workers 2 --json",
+    )(run)
+    command(
+        group, "report", "skillmesh bench report mini", "skillmesh bench report mini --alpha 100"
+    )(report)
+    command(
+        group,
+        "compare",
+        "skillmesh bench compare mini mini-again",
+        "skillmesh bench compare mini other --json",
+    )(compare)
+    register_simulate(group)
+
+
+def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """List the presets: what they compare, how long they take, what to expect.
+
+    The home decides which backbones are there; a preset that needs another one says so.
+    """
+    from skillmesh.bank.home import Home, home_path
+    from skillmesh.experiments.bench.config import load_config, preset_names
+    from skillmesh.model.registry import backbone_names
+
+    known = set(backbone_names(Home(home_path(home), create=False).backbones))
+    presets = [load_config(name) for name in preset_names()]
+    documents = [
+        {
+            "name": preset.name,
+            "about": " ".join(preset.about.split()),
+            "expected": " ".join(preset.expected.split()),
+            "methods": list(dict.fromkeys(m for grid in preset.grids for m in grid.methods)),
+            "missing_backbones": sorted({grid.backbone for grid in preset.grids} - known),
+        }
+        for preset in presets
+    ]
+    if json_output:
+        emit({"schema": "skillmesh.bench-presets/1", "presets": documents})
+        return
+    for document in documents:
+        say(f"{document['name']}: {document['about']}")
+        say(f"  expect: {document['expected']}")
+        say(f"  methods: {', '.join(document['methods'])}")
+        if document["missing_backbones"]:
+            say(f"  needs the backbone {', '.join(document['missing_backbones'])}")
+
+
+def run(
+    preset: Annotated[
+        str, typer.Argument(help="Name of a preset, or a .toml file.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the run. Default: bench-<name> here."),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            help="Other tasks: a folder, builtin, torchvision:A,B, hf:user/name, skill-102:FOLDER.",
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Only these of the preset, comma-separated.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Seeds, comma-separated: 0,1,2.")
+    ] = None,
+    agents: Annotated[
+        str | None, typer.Option("--agents", help="Numbers of agents, comma-separated: 1,4.")
+    ] = None,
+    backbone: BackboneOption = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, or ray (extra: ray; RAY_ADDRESS for a cluster).")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes, one thread each. Default: one per core."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost, compute nothing.")
+    ] = False,
+    speed: Annotated[
+        float, typer.Option("--speed", help="Multiply-accumulates per second, for --dry-run.")
+    ] = 1e11,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Compute every cell of a grid (method, stream, seed, agents) that is not there yet.
+
+    One file per cell: kill it at any moment and start it again, only what is missing is computed.
+    Results are decided by the configuration; what a clock said is kept apart, so two runs of one
+    configuration agree in everything but seconds.
+    """
+    from skillmesh.bank.home import resolve_home
+    from skillmesh.experiments.bench.config import Overrides, load_config, override
+
+    changes = Overrides(tasks, backbone, _words(methods), _numbers(seeds), _numbers(agents))
+    config = override(load_config(preset), changes)
+    opened = resolve_home(home)
+    if dry_run:
+        from skillmesh.experiments.bench.plan import estimate
+
+        document = estimate(config, opened, speed)
+        emit(document) if json_output else _show_plan(document)
+        return
+    from skillmesh.experiments.bench.engine import make_engine
+    from skillmesh.experiments.bench.run import run_bench
+
+    folder = (out or Path(f"bench-{config.name}")).absolute()
+    document = run_bench(
+        config, folder, opened, lambda: make_engine(engine, folder, opened, workers), log=note
+    )
+    if json_output:
+        emit(document)
+    else:
+        _show(document["rows"])
+        say(f"results: {plain(str(folder))}; pages: skillmesh bench report {plain(str(folder))}")
+    if document["failed"]:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def report(
+    run_folder: RunArgument,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", min=0, help="Multiply-accumulates per byte. Default: the run's."),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Draw the figures and write report.html and report.md, from results only.
+
+    Needs the extra bench. The home is not looked at: a run's folder may come from elsewhere.
+    """
+    from skillmesh.experiments.bench.report import write_bench_report
+
+    _ = home  # nothing of an agent is needed to read results
+    page = write_bench_report(run_folder, alpha=alpha)
+    if json_output:
+        figures = sorted(str(path) for path in (run_folder / "figures").glob("*.svg"))
+        emit({"schema": "skillmesh.bench-report/1", "report": str(page), "figures": figures})
+    else:
+        say(f"report: {plain(str(page))}")
+
+
+def compare(
+    first: RunArgument,
+    second: RunArgument,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say whether two runs have the same results, and show where they differ.
+
+    Seconds are shown and never compared. The home is not looked at.
+    """
+    from skillmesh.experiments.bench.compare import compare_runs
+
+    _ = home  # nothing of an agent is needed to read results
+    document = compare_runs(first, second)
+    if json_output:
+        emit(document)
+        return
+    same = "the same" if document["identical"] else "NOT the same"
+    say(f"results, seconds left out: {same}")
+    rows = [
+        [plain(row["method"]), str(row["agents"]), "yes" if row["oracle"] else "no",
+         *(percent(value) for value in row["accuracy"]),
+         *(percent(value) for value in row["mapper"])]
+        for row in document["rows"]
+    ]  # fmt: skip
+    header = ["method", "agents", "told the task", "accuracy", "(second)", "mapper", "(second)"]
+    say(table(header, rows))
+    for key, where in (("only_first", "first"), ("only_second", "second")):
+        for row in document[key]:
+            say(f"only in the {where}: {row['method']}, {row['agents']} agents")
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    header = ["method", "agents", "told the task", "accuracy", "mapper", "speed-up", "efficiency"]
+    shown = [
+        [
+            plain(row["method"]),
+            str(row["agents"]),
+            "yes" if row["oracle"] else "no",
+            percent(row["accuracy"]),
+            percent(row["mapper"]),
+            f"{row['speedup']:.2f}",
+            f"{row['efficiency']:.3f}",
+        ]
+        for row in rows
+    ]
+    say(table(header, shown))
+
+
+def _show_plan(document: Mapping[str, Any]) -> None:
+    for grid in document["grids"]:
+        say(
+            f"{grid['tasks']} tasks, {grid['classes']:,} classes, {grid['images']:,} images to "
+            f"learn from; backbone {plain(grid['backbone'])}, "
+            f"{grid['macs_per_image'] / 1e9:.3f} GMAC per image; seeds {len(grid['seeds'])}"
+        )
+        rows = [
+            [
+                row["method"],
+                str(row["agents"]),
+                f"{row['macs_teacher']:.2e}",
+                f"{row['macs_student']:.2e}",
+                f"{row['bytes']:.2e}",
+                f"{row['efficiency']:.3f}",
+                f"{row['hours']:.2f}",
+            ]
+            for row in grid["rows"]
+        ]
+        header = ["method", "agents", "teacher MAC", "student MAC", "bytes", "efficiency", "hours"]
+        say(table(header, rows))
+    say(f"hours at {document['speed']:.1e} multiply-accumulates per second and agent, one seed")
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        found = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        found = ()
+    if not found:
+        raise UsageError(f"expected whole numbers separated by commas, got {text!r}")
+    return found

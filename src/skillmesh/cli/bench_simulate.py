@@ -1,0 +1,118 @@
+"""`skillmesh bench simulate`: learning and sharing of many agents, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from skillmesh.cli.command import command
+from skillmesh.cli.options import HomeOption, JsonOption
+from skillmesh.cli.output import emit, say, size, table
+from skillmesh.errors import UsageError
+
+_Number = TypeVar("_Number", int, float)
+
+
+def register_simulate(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    command(
+        group,
+        "simulate",
+        "skillmesh bench simulate --agents 1,10,102",
+        "skillmesh bench simulate --tasks tasks.csv --bandwidth 1e6 --latency 0.2 --json",
+    )(simulate)
+
+
+def simulate(
+    agents: Annotated[
+        str, typer.Option("--agents", help="Numbers of agents, comma-separated.")
+    ] = "1,2,10,26,51,102",
+    tasks: Annotated[
+        Path | None,
+        typer.Option(
+            "--tasks",
+            help="CSV: name,classes,train[,validation] or task,teacher_macs,skill_bytes. Default: "
+            "the paper's 102 tasks.",
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="Whose costs, where the file has sizes only.")
+    ] = "moments",
+    bandwidth: Annotated[
+        float | None,
+        typer.Option("--bandwidth", help="Bytes per second of an interface. Default: by alpha."),
+    ] = None,
+    latency: Annotated[
+        float, typer.Option("--latency", help="Seconds from a finished skill to its first byte.")
+    ] = 0.1,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Multiply-accumulates that a byte costs.")
+    ] = 1000.0,
+    speed: Annotated[
+        str,
+        typer.Option(
+            "--speed", help="Multiply-accumulates per second; several, one per agent, with commas."
+        ),
+    ] = "1e12",
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Simulate the real agents of this run, and compare."),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Simulate N agents that learn and share: makespan, speed-up, efficiency.
+
+    Every number of agents is run with whole tasks per agent (the longest first, and in the given
+    order) and with large tasks split over agents. The home is not looked at.
+    """
+    from skillmesh.experiments.bench.simulation import Setting, replay_run, run_simulation
+
+    _ = home  # nothing of an agent is needed
+    if replay is not None:
+        rows = replay_run(replay)
+        if json_output:
+            emit({"schema": "skillmesh.bench-replay/1", "rows": rows})
+            return
+        header = ["method", "agents", "measured s", "simulated s", "ratio"]
+        say(table(header, [[str(value) for value in row.values()] for row in rows]))
+        return
+    setting = Setting(
+        agents=tuple(_numbers(agents, int)),
+        tasks=tasks,
+        method=method,
+        bandwidth_bytes_per_s=bandwidth,
+        latency_s=latency,
+        alpha=alpha,
+        speeds=tuple(_numbers(speed, float)),
+    )
+    document = run_simulation(setting)
+    if json_output:
+        emit(document)
+        return
+    rows_shown = [
+        [
+            row["tasks"],
+            str(row["agents"]),
+            f"{row['makespan_s'] / 3600:.3f}",
+            f"{row['speedup']:.2f}",
+            f"{row['efficiency']:.3f}",
+            size(int(row["bytes_received"])),
+        ]
+        for row in document["rows"]
+    ]
+    say(f"{document['tasks']} tasks, {document['method']}, alpha {document['alpha']:g}")
+    say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
+
+
+def _numbers(text: str, kind: Callable[[str], _Number]) -> list[_Number]:
+    try:
+        found = [kind(word) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise UsageError(f"expected numbers separated by commas, got {text!r}") from error
+    if not found:
+        raise UsageError("expected at least one number, got none")
+    return found

@@ -1,0 +1,223 @@
+"""What a run over a stream gives: answers, accuracy matrices, costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TaskAnswers:
+    """Answers for the N images of one split of one task.
+
+    Attributes:
+        oracle: (N,) int64 class, the task being told.
+        free: (N, 2) int64 task and class without oracle, out of the tasks learned so far; None
+            where the method cannot answer so.
+    """
+
+    oracle: np.ndarray
+    free: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """All answers after a task was learned.
+
+    Attributes:
+        after: position of that task in the stream.
+        test: of tasks 0 to `after`.
+        validation: the same.
+    """
+
+    after: int
+    test: tuple[TaskAnswers, ...]
+    validation: tuple[TaskAnswers, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Accuracy matrices of one split: entry (i, j) of task j after tasks 0 to i were learned.
+
+    What was not measured is NaN: tasks that were not learned yet, and splits without an image.
+
+    Attributes:
+        oracle: (T, T) right class, the task being told.
+        free: (T, T) right task and class without oracle; all NaN if the method has no such answer.
+        mapper: (T, T) right task without oracle; the same.
+    """
+
+    oracle: np.ndarray
+    free: np.ndarray
+    mapper: np.ndarray
+
+    @classmethod
+    def empty(cls, n_tasks: int) -> Accuracy:
+        """Nothing measured yet."""
+        return cls(*(np.full((n_tasks, n_tasks), math.nan) for _ in range(3)))
+
+    def score(self, after: int, index: int, answers: TaskAnswers, labels: np.ndarray) -> None:
+        """Enter one task's answers."""
+        if not len(labels):
+            return
+        self.oracle[after, index] = np.mean(answers.oracle == labels)
+        if answers.free is not None:
+            right_task = answers.free[:, 0] == index
+            self.mapper[after, index] = np.mean(right_task)
+            self.free[after, index] = np.mean(right_task & (answers.free[:, 1] == labels))
+
+    def last_mean(self, kind: str) -> float:
+        """Unweighted mean over tasks at the end, of "oracle", "free" or "mapper".
+
+        Tasks without an image in this split are left out; NaN if nothing was measured.
+        """
+        row = getattr(self, kind)[-1]
+        known = row[~np.isnan(row)]
+        return float(known.mean()) if len(known) else math.nan
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How hyper-parameters were chosen.
+
+    Attributes:
+        hyper: the chosen ones.
+        tried: every candidate with its mean validation accuracy; empty if there was no choice.
+        tasks: of how many first tasks of the stream.
+        macs: multiply-accumulates of all trials.
+        wall_s: their seconds.
+    """
+
+    hyper: Mapping[str, float]
+    tried: tuple[tuple[Mapping[str, float], float], ...] = ()
+    tasks: int = 0
+    macs: int = 0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class StreamCosts:
+    """What a run cost, without the choice of hyper-parameters. Multiply-accumulates are counted.
+
+    Frozen baselines' figures begin at the latents: the backbone's passes are the caller's.
+
+    Attributes:
+        forward_macs: (T,) of forward passes in learning each task.
+        backward_macs: (T,) of backward passes.
+        consolidate_macs: paid once by every agent that answers for all tasks (a factorisation).
+        test_macs: of all answers, validation included.
+        learn_s: (T,) wall seconds of learning each task.
+        test_s: wall seconds of answering.
+        hand_over_bytes: by part, what a second agent needs to answer for all tasks and to learn
+            on: the method's state after the last task.
+        task_bytes: (T,) what every other agent receives for each task, for methods whose tasks can
+            be learned in parallel; None for the others.
+    """
+
+    forward_macs: tuple[int, ...]
+    backward_macs: tuple[int, ...]
+    consolidate_macs: int
+    test_macs: int
+    learn_s: tuple[float, ...]
+    test_s: float
+    hand_over_bytes: Mapping[str, int]
+    task_bytes: tuple[int, ...] | None
+
+    @property
+    def learn_macs(self) -> tuple[int, ...]:
+        """(T,) forward and backward."""
+        pairs = zip(self.forward_macs, self.backward_macs, strict=True)
+        return tuple(forward + backward for forward, backward in pairs)
+
+    @property
+    def total_macs(self) -> int:
+        """Learning, consolidating and answering."""
+        return sum(self.learn_macs) + self.consolidate_macs + self.test_macs
+
+    @property
+    def total_bytes(self) -> int:
+        """All of `hand_over_bytes`."""
+        return sum(self.hand_over_bytes.values())
+
+
+@dataclass(frozen=True, eq=False)
+class StreamResult:
+    """A baseline's run over a stream.
+
+    Attributes:
+        name: of the baseline.
+        tasks: names of the T tasks, in order.
+        seed: of everything random.
+        test: accuracy on test images.
+        validation: accuracy on validation images.
+        costs: what it cost.
+        choice: hyper-parameters and how they were chosen.
+        settings: what was given: epochs, batch size, rate; empty for frozen baselines.
+        answers: after the last task.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    seed: int
+    test: Accuracy
+    validation: Accuracy
+    costs: StreamCosts
+    choice: Choice
+    answers: Answers
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def hyper(self) -> Mapping[str, float]:
+        """The hyper-parameters of this run."""
+        return self.choice.hyper
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values of everything but the answers; NaN becomes None.
+
+        All but the keys `learn_s`, `test_s` and `wall_s` is the same in every run of one seed.
+        """
+        costs = {key: _plain(value) for key, value in vars(self.costs).items()}
+        return {
+            "name": self.name,
+            "tasks": list(self.tasks),
+            "seed": self.seed,
+            "test": _matrices(self.test),
+            "validation": _matrices(self.validation),
+            "costs": {**costs, "total_bytes": self.costs.total_bytes},
+            "choice": {key: _plain(value) for key, value in vars(self.choice).items()},
+            "settings": dict(self.settings),
+        }
+
+
+def size_by_part(state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Payload bytes of named arrays, summed by the first part of their names.
+
+    Examples:
+        >>> size_by_part({"heads.0": np.zeros(2, np.float32), "heads.1": np.zeros(3, np.float32)})
+        {'heads': 20}
+    """
+    sizes: dict[str, int] = {}
+    for name, array in state.items():
+        part = name.split(".")[0]
+        sizes[part] = sizes.get(part, 0) + int(array.nbytes)
+    return sizes
+
+
+def _matrices(accuracy: Accuracy) -> dict[str, list[list[float | None]]]:
+    return {
+        name: [[None if math.isnan(x) else x for x in row] for row in matrix.tolist()]
+        for name, matrix in vars(accuracy).items()
+    }
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, mappings as dicts."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,124 @@
+"""What a task would cost, from its size alone: for plans and simulations before any run.
+
+Backbone passes and bytes are close; fits depend on when they stop, and are taken at their most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.ledger import TaskCost
+from skillmesh.mapping.gmmc import N_CLUSTERS
+from skillmesh.mapping.maha import SAMPLES_PER_CLASS
+from skillmesh.mapping.moments import RANK
+from skillmesh.mapping.scatter import OVERSAMPLE, POWER_STEPS
+from skillmesh.training.heads import MAX_EPOCHS
+from skillmesh.training.variants import DEFAULT_PASSES, VARIANTS, find_variant
+
+_PASSES_PER_STEP = 3
+"""Forward, and backward for inputs and for weights."""
+_EM_PRODUCTS = 15
+"""Products of all latents with all clusters that k-means and EM take, or so."""
+_CARD_BYTES = 2_000
+_CLASS_CARD_BYTES = 24
+"""Name and count of a class on the card."""
+
+
+@dataclass(frozen=True)
+class TaskSize:
+    """What is known of a task before it is opened.
+
+    Attributes:
+        name: of the task.
+        classes: C.
+        train: training images.
+        validation: validation images.
+    """
+
+    name: str
+    classes: int
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """What is known of a backbone.
+
+    Attributes:
+        macs_per_image: of one forward pass.
+        last_dim: of the paper's latent.
+        dim: of multi-depth latents.
+    """
+
+    macs_per_image: int
+    last_dim: int
+    dim: int
+
+
+def estimate_task(
+    method: str, task: TaskSize, network: NetworkSize, *, epochs: int = MAX_EPOCHS
+) -> TaskCost:
+    """Cost of learning and sharing one task.
+
+    Args:
+        method: any of the bench's.
+        task: its size.
+        network: the backbone.
+        epochs: of methods that train the whole network.
+
+    Raises:
+        UsageError: an unknown method.
+    """
+    kind = check_bench_method(method)
+    one_pass = (task.train + task.validation) * network.macs_per_image
+    if kind is Kind.TRAINED:
+        return TaskCost(task.name, epochs * _PASSES_PER_STEP * one_pass, 0)
+    if kind is Kind.FROZEN:
+        d = network.last_dim
+        scatter = 0 if method == "ncm" else d * d
+        sums = 4 * (task.classes * d + scatter // 2)
+        return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
+    base = find_variant(method).method
+    if kind is Kind.ADAPTED:
+        one_pass = round(one_pass * DEFAULT_PASSES)
+    if base == "moments":
+        return _moments(task, network, one_pass)
+    head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim
+    return _with_head(base, task, network, one_pass + head)
+
+
+def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
+    """What an agent pays once when all skills are there: the factorisation of a covariance."""
+    variant = VARIANTS.get(method)
+    base = None if variant is None else variant.method
+    if base == "moments":
+        return network.dim**3 * 2 // 3 + n_classes * network.dim**2
+    if base == "maha":
+        return network.last_dim**3 // 6 + n_classes * network.last_dim**2
+    return 0
+
+
+def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
+    n, c, d = task.train, task.classes, network.dim
+    rank = min(RANK, n)
+    products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + min(n, d) + c
+    numbers = 2 * c * d + rank * d + d
+    size = 2 * c * (d + 6) + rank * (d + 4) + 2 * d + _CARD_BYTES + c * _CLASS_CARD_BYTES
+    return TaskCost(task.name, one_pass + n * d * products, size, numbers, rank * d * d)
+
+
+def _with_head(method: str, task: TaskSize, network: NetworkSize, macs: int) -> TaskCost:
+    c, d = task.classes, network.last_dim
+    numbers = c * (d + 1)
+    register = 0
+    if method == "maha":
+        samples = SAMPLES_PER_CLASS * c
+        numbers += (c + samples) * d
+        register = samples * d * d
+    else:
+        numbers += min(N_CLUSTERS, task.train) * (2 * d + 1)
+        macs += _EM_PRODUCTS * task.train * 2 * d * N_CLUSTERS
+    size = 4 * numbers + _CARD_BYTES + c * _CLASS_CARD_BYTES
+    return TaskCost(task.name, macs, size, numbers, register)

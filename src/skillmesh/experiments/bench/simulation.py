@@ -1,0 +1,186 @@
+"""`bench simulate`: the 102 tasks (or others) with N agents, and real runs played again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillmesh.agent.node import WATCH_INTERVAL_S
+from skillmesh.errors import UsageError
+from skillmesh.experiments.arithmetic import LATENT, XCEPTION_MACS
+from skillmesh.experiments.bench.estimates import (
+    NetworkSize,
+    TaskSize,
+    consolidation_macs,
+    estimate_task,
+)
+from skillmesh.experiments.bench.plan import manifest_sizes
+from skillmesh.experiments.bench.report import read_run
+from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.ledger import ALPHA, TaskCost
+from skillmesh.experiments.simulate import Network, Simulated, simulate
+from skillmesh.experiments.splitting import simulate_packed
+from skillmesh.experiments.streams.manifest import skill102
+from skillmesh.model.reference import DEFAULT_DIM
+
+SCHEMA = "skillmesh.bench-simulation/1"
+AGENTS = (1, 2, 10, 26, 51, 102)
+LOOPBACK_BYTES_PER_S = 200e6
+"""Of skills between processes of one machine, checks and fsync included."""
+_TICK = 1e6
+"""Units of work per second when measured seconds are played again."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is simulated.
+
+    Attributes:
+        agents: numbers of agents.
+        tasks: CSV file; None for the 102 tasks.
+        method: whose costs are taken where the file has sizes only.
+        bandwidth_bytes_per_s: of an interface; None for what alpha says.
+        latency_s: from ready to the first byte.
+        alpha: multiply-accumulates per byte.
+        speeds: multiply-accumulates per second, one for all or one per agent.
+        macs_per_image: of the backbone.
+    """
+
+    agents: tuple[int, ...] = AGENTS
+    tasks: Path | None = None
+    method: str = "moments"
+    bandwidth_bytes_per_s: float | None = None
+    latency_s: float = 0.1
+    alpha: float = ALPHA
+    speeds: tuple[float, ...] = (1e12,)
+    macs_per_image: int = XCEPTION_MACS
+
+
+def run_simulation(setting: Setting) -> dict[str, Any]:
+    """Simulate every number of agents, with whole tasks and with tasks that are split.
+
+    Raises:
+        UsageError: numbers that make no sense.
+        DataError: the file cannot be used.
+    """
+    _check(setting)
+    costs, once = _costs(setting)
+    network = (
+        Network.of_alpha(setting.speeds[0], setting.alpha, setting.latency_s)
+        if setting.bandwidth_bytes_per_s is None
+        else Network(setting.bandwidth_bytes_per_s, setting.latency_s)
+    )
+    rows = []
+    for agents in setting.agents:
+        for way, packing, split in (
+            ("whole", "longest-first", False),
+            ("whole, given order", "given", False),
+            ("split", "longest-first", True),
+        ):
+            found = simulate_packed(
+                costs, agents, network, setting.speeds, packing=packing, split=split,
+                consolidation_macs=once,
+            )  # fmt: skip
+            rows.append({"agents": agents, "tasks": way, **_row(found)})
+    return {
+        "schema": SCHEMA,
+        "tasks": len(costs),
+        "method": setting.method,
+        "bandwidth_bytes_per_s": network.bandwidth_bytes_per_s,
+        "latency_s": network.latency_s,
+        "alpha": setting.alpha,
+        "rows": rows,
+    }
+
+
+def replay_run(run: Path) -> list[dict[str, Any]]:
+    """Simulate what the real agents of a run did, from the seconds that learning took them.
+
+    Returns:
+        Per cell of more than one agent: {"method", "agents", "measured_s", "simulated_s",
+        "ratio"}.
+
+    Raises:
+        UsageError: the run has no real agents.
+        StorageError: it is no run.
+    """
+    results = read_run(run)[1]
+    found = [
+        {"method": r.cell.method, "agents": r.cell.agents, **replay(r.timing["shared"])}
+        for r in results
+        if "shared" in r.timing
+    ]
+    if not found:
+        raise UsageError(f"expected a run with real agents, '{run}' has none")
+    return found
+
+
+def replay(shared: Mapping[str, Any]) -> dict[str, float]:
+    """Simulate one real run.
+
+    A new skill is noticed by its author, and by whoever waits for it at the other end, at the next
+    look at the bank: two watch intervals at most.
+
+    Args:
+        shared: what `real.run_real` measured.
+    """
+    costs: list[TaskCost] = []
+    assignment: list[tuple[int, ...]] = []
+    starts_s: list[float] = []
+    for mine in shared["learned"].values():
+        start = len(costs)
+        for task, _, took_s in mine:
+            costs.append(TaskCost(task, round(took_s * _TICK), int(shared["skill_bytes"][task])))
+        assignment.append(tuple(range(start, len(costs))))
+        _, saved_s, took_s = mine[0]
+        starts_s.append(max(0.0, saved_s - took_s))
+    assignment.append(())  # the listener, who learns nothing
+    starts_s.append(0.0)
+    network = Network(LOOPBACK_BYTES_PER_S, 2 * WATCH_INTERVAL_S)
+    speeds = [_TICK] * len(assignment)
+    found = simulate(costs, tuple(assignment), network, speeds, starts_s=starts_s)
+    measured_s = float(shared["makespan_s"])
+    return {
+        "measured_s": measured_s,
+        "simulated_s": round(found.makespan_s, 3),
+        "ratio": round(found.makespan_s / measured_s, 4),
+    }
+
+
+def _check(setting: Setting) -> None:
+    if not setting.agents or min(setting.agents) < 1:
+        raise UsageError(f"expected numbers of agents of at least 1, got {list(setting.agents)}")
+    bandwidth = setting.bandwidth_bytes_per_s
+    positive = [*setting.speeds, *([] if bandwidth is None else [bandwidth])]
+    if not all(0 < value < math.inf for value in positive):
+        raise UsageError("expected speeds and a bandwidth that are numbers above 0")
+    if not all(0 <= value < math.inf for value in (setting.alpha, setting.latency_s)):
+        raise UsageError("expected an alpha and a latency that are numbers of at least 0")
+    if len(setting.speeds) > 1 and {len(setting.speeds)} != set(setting.agents):
+        raise UsageError("several speeds need --agents with exactly their number")
+
+
+def _costs(setting: Setting) -> tuple[list[TaskCost], int]:
+    """Costs of the tasks, and what consolidation costs once."""
+    found = manifest_sizes(skill102()) if setting.tasks is None else read_task_file(setting.tasks)
+    costs = [item for item in found if isinstance(item, TaskCost)]
+    sizes = [item for item in found if isinstance(item, TaskSize)]
+    if costs:
+        return costs, 0
+    network = NetworkSize(setting.macs_per_image, LATENT, DEFAULT_DIM)
+    classes = sum(size.classes for size in sizes)
+    once = consolidation_macs(setting.method, classes, network)
+    return [estimate_task(setting.method, size, network) for size in sizes], once
+
+
+def _row(found: Simulated) -> dict[str, Any]:
+    values: Sequence[tuple[str, float]] = (
+        ("makespan_s", found.makespan_s),
+        ("speedup", found.speedup),
+        ("efficiency", found.efficiency),
+        ("bytes_received", found.bytes_received),
+    )
+    return dict(values)

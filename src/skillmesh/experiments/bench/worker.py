@@ -1,0 +1,157 @@
+"""Doing a job: `python -m skillmesh.experiments.bench.worker RUN HOME` reads jobs, one per line.
+
+Every worker computes with one thread: several workers share the cores, and results must not depend
+on how many there are. It ends when its standard input does, so none outlives its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from skillmesh.bank.home import Home, resolve_home
+from skillmesh.data.latent_cache import LatentCache
+from skillmesh.errors import SkillmeshError
+from skillmesh.experiments.bench.by_agent import run_by_agent
+from skillmesh.experiments.bench.cell import Cell, cell_path, save_cell
+from skillmesh.experiments.bench.jobs import Job, record_name
+from skillmesh.experiments.bench.latents import embed_task, embedding_seconds, task_latents
+from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.bench.ours import run_ours, sample_image_bytes
+from skillmesh.experiments.bench.real import run_real
+from skillmesh.experiments.streams.stream import Stream, StreamSpec, open_stream
+from skillmesh.model.registry import load_backbone
+
+if TYPE_CHECKING:
+    from skillmesh.data.tasks import Task
+    from skillmesh.model.backbone import Backbone
+
+
+class Workshop:
+    """What jobs of one run share: backbones, streams and latents, loaded when first needed.
+
+    Args:
+        run: folder of the run.
+        home: backbones and caches.
+    """
+
+    def __init__(self, run: Path, home: Home) -> None:
+        self.run, self.home = run, home
+        self._backbones: dict[str, Backbone] = {}
+        self._streams: dict[tuple[StreamSpec, int], tuple[Stream, list[Task]]] = {}
+
+    @cached_property
+    def cache(self) -> LatentCache:
+        """Latents on the disk, shared with `evaluate`."""
+        return LatentCache(self.home.cache / "latents")
+
+    def backbone(self, name: str) -> Backbone:
+        """A backbone by its alias."""
+        if name not in self._backbones:
+            self._backbones[name] = load_backbone(self.home.backbones, name)
+        return self._backbones[name]
+
+    def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
+        """A stream and its tasks."""
+        if (spec, seed) not in self._streams:
+            stream = open_stream(spec, seed, self.home.cache / "streams")
+            self._streams[spec, seed] = stream, stream.tasks()
+        return self._streams[spec, seed]
+
+    def do(self, job: Job) -> None:
+        """Do one job; its files are on the disk when this returns.
+
+        Raises:
+            SkillmeshError: it cannot be done.
+        """
+        torch.set_num_threads(1)
+        if job["kind"] == "embed":
+            self._embed(job)
+        else:
+            self._compute(Cell.from_json(job["cell"]))
+
+    def _embed(self, job: Job) -> None:
+        spec = StreamSpec(**{**job["stream"], "only": tuple(job["stream"]["only"])})
+        _, tasks = self.stream(spec, job["seed"])
+        record = self.run / job["record"]
+        embed_task(self.backbone(job["backbone"]), tasks[job["number"]], self.cache, record)
+
+    def _compute(self, cell: Cell) -> None:
+        if cell_path(self.run, cell).exists():
+            return
+        started_s = time.perf_counter()
+        result, timing = self._result(cell)
+        timing["wall_s"] = time.perf_counter() - started_s
+        save_cell(self.run, cell, result, timing)
+
+    def _result(self, cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
+        stream, tasks = self.stream(cell.stream, cell.seed)
+        kind = check_bench_method(cell.method)
+        if kind is Kind.TRAINED:
+            from skillmesh.experiments.bench.rivals import run_trained_rival
+
+            return run_trained_rival(cell, tasks)
+        backbone = self.backbone(cell.backbone)
+        latents = [task_latents(backbone, task, self.cache) for task in tasks]
+        if cell.agents > 1:
+            workplace = self.run / "scratch" / cell.name
+            return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
+        if kind is Kind.ADAPTED:
+            result, timing = run_by_agent(cell, latents, self.home)
+        elif kind is Kind.OURS:
+            result, timing = run_ours(cell.method, latents, backbone, cell.seed)
+            result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
+        else:
+            from skillmesh.experiments.bench.rivals import run_frozen_rival
+
+            result, timing = run_frozen_rival(cell, latents, backbone)
+        timing["embed_s"] = self._embed_seconds(cell, len(tasks))
+        return result, timing
+
+    def _embed_seconds(self, cell: Cell, n_tasks: int) -> list[float]:
+        return embedding_seconds(
+            [
+                self.run / record_name(cell.stream_digest, cell.fingerprint, number)
+                for number in range(n_tasks)
+            ]
+        )
+
+
+def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
+    """Do a job and say how it went, as JSON values.
+
+    An error that is ours is an answer like any other: the run goes on with the other jobs.
+    """
+    try:
+        workshop.do(job)
+    except SkillmeshError as error:
+        return {"ok": False, "message": str(error), "exit_code": error.exit_code}
+    return {"ok": True}
+
+
+def main() -> None:
+    """Read jobs from standard input until it ends; answer each with a line."""
+    workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what libraries print must not come between the answers
+    for line in sys.stdin:
+        job: Mapping[str, Any] = json.loads(line)
+        try:
+            answer = attempt(workshop, job)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""A stream: tasks in the order in which they are learned, from wherever they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skillmesh.data.tasks import Task, find_tasks, read_task, task_name
+from skillmesh.errors import DataError, UsageError
+
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """Which tasks, and in which order.
+
+    Attributes:
+        source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
+            "skill-102:ROOT" ("skill-102:hub" fetches it).
+        only: names of the tasks that are wanted; all by default.
+        limit: the first so many; all by default.
+        order: "given", or "shuffled" by the seed.
+        root: where torchvision and hub keep their files; default a folder of the cache.
+        per_class: images of a class and split that are kept of torchvision's and the hub's sets.
+    """
+
+    source: str = BUILTIN
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    order: str = "given"
+    root: str | None = None
+    per_class: int | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tasks to learn one after another.
+
+    Attributes:
+        name: for people: the source.
+        paths: one per task, in order; `read_task` reads each.
+        seed: of splits that have to be made.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    seed: int
+
+    def tasks(self) -> list[Task]:
+        """Read all tasks; images are not decoded.
+
+        Raises:
+            DataError: a task cannot be read, or one has no test images.
+        """
+        tasks = [read_task(path, seed=self.seed) for path in self.paths]
+        without = [task.name for task in tasks if not task.test.images]
+        if without:
+            raise DataError(
+                f"expected test images in every task, found none in {', '.join(without[:3])}; "
+                "add a test folder, or leave train/ out and one is split off"
+            )
+        return tasks
+
+
+def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
+    """Find or make the tasks of a stream.
+
+    Args:
+        spec: which.
+        seed: of drawings, splits and, where asked for, the order.
+        cache: folder for what is written or downloaded.
+
+    Raises:
+        UsageError: an unknown source or order.
+        DataError: something is not there or cannot be used.
+        MissingExtraError: a package is needed.
+    """
+    paths = _find(spec, seed, cache)
+    if spec.only:
+        paths = _choose(paths, spec.only)
+    if spec.order == "shuffled":
+        paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
+    elif spec.order != "given":
+        raise UsageError(f"expected the order 'given' or 'shuffled', got {spec.order!r}")
+    if spec.limit is not None:
+        paths = paths[: spec.limit]
+    return Stream(spec.source, tuple(paths), seed)
+
+
+def stream_digest(tasks: Sequence[Task]) -> str:
+    """Hash of names, classes, labels and file sizes: a stream that changed is another one.
+
+    The images themselves are not read, so that a large stream costs a listing only.
+    """
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(f"{task.name}\0{task.split_seed}\0{task.classes!r}".encode())
+        for split in (task.train, task.validation, task.test):
+            sizes = [
+                ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
+                for ref in split.images
+            ]
+            digest.update(np.asarray(sizes, dtype="<i8").tobytes())
+            digest.update(split.labels.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _find(spec: StreamSpec, seed: int, cache: Path) -> list[Path]:
+    kind, _, rest = spec.source.partition(":")
+    root = Path(spec.root).expanduser() if spec.root else cache / "downloads"
+    if spec.source == BUILTIN:
+        from skillmesh.experiments.streams.builtin import write_builtin
+
+        return write_builtin(cache, seed)
+    if kind == "torchvision":
+        from skillmesh.experiments.streams.vision_sets import vision_task
+
+        return [
+            vision_task(name, root, cache / "torchvision", per_class=spec.per_class)
+            for name in _names(rest)
+        ]
+    if kind == "hf":
+        from skillmesh.experiments.streams.hub import hub_task
+
+        return [
+            hub_task(repo, root, cache / "hub", per_class=spec.per_class) for repo in _names(rest)
+        ]
+    if kind == "skill-102":
+        from skillmesh.experiments.streams.skill102 import fetch_hub_copy, skill102_tasks
+
+        folder = fetch_hub_copy(root) if rest == "hub" else Path(rest).expanduser()
+        return skill102_tasks(folder, cache)
+    return find_tasks(spec.source)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("expected names of data sets after the colon, got none")
+    return names
+
+
+def _choose(paths: list[Path], only: Sequence[str]) -> list[Path]:
+    """Those of the given names, in the stream's order."""
+    known = {task_name(path): path for path in paths}
+    for name in only:
+        if name not in known:
+            raise DataError(f"the stream has no task {name!r}; it has {', '.join(known)}"[:300])
+    return [path for name, path in known.items() if name in only]

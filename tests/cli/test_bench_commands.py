@@ -1,0 +1,116 @@
+"""`skillmesh bench` as a person types it: documents, exit codes, one sentence per mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from skillmesh.cli.main import app
+from tests.experiments.bench.conftest import TinyRun, tiny
+
+__all__ = ["tiny"]  # the fixture is used below
+
+
+def _run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["bench", *map(str, arguments)])
+    return result.exit_code, result.stdout
+
+
+def test_presets_are_listed_with_what_they_need() -> None:
+    """The small one needs nothing; the others name the backbone that is missing."""
+    code, out = _run("list", "--json")
+    document = json.loads(out)
+    assert (code, document["schema"]) == (0, "skillmesh.bench-presets/1")
+    missing = {p["name"]: p["missing_backbones"] for p in document["presets"]}
+    assert missing == {
+        "paper-mini": [],
+        "paper-small": ["mobilenetv2_100"],
+        "skill-102": ["legacy_xception.tf_in1k"],
+    }
+    assert "needs the backbone" in _run("list")[1]
+
+
+def test_a_finished_run_prints_its_summary_and_compares_with_itself(tiny: TinyRun) -> None:
+    """`--json` prints what lies in summary.json."""
+    arguments = [tiny.file, "--out", tiny.folder, "--home", tiny.home.path]
+    code, out = _run("run", *arguments, "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tiny.folder / "summary.json").read_text("utf-8"))
+    assert "moments" in _run("run", *arguments)[1]
+    code, out = _run("compare", tiny.folder, tiny.folder)
+    assert code == 0
+    assert "results, seconds left out: the same" in out
+    assert json.loads(_run("compare", tiny.folder, tiny.folder, "--json")[1])["identical"] is True
+
+
+def test_a_dry_run_of_the_paper_needs_no_data() -> None:
+    """One pass of 2,284,686 images: 1.91e16; hours follow from the speed."""
+    code, out = _run("run", "skill-102", "--dry-run", "--speed", "1e12", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["schema"] == "skillmesh.bench-plan/1"
+    (grid,) = document["grids"]
+    assert (grid["tasks"], grid["classes"], grid["images"]) == (102, 5033, 2284686)
+    row = next(r for r in grid["rows"] if r["method"] == "moments" and r["agents"] == 1)
+    assert row["macs_teacher"] == pytest.approx(1.91e16, rel=5e-3)
+    assert row["hours"] == pytest.approx(row["macs_teacher"] / 1e12 / 3600, rel=1e-3)
+    assert "backbone legacy_xception" in _run("run", "skill-102", "--dry-run")[1]
+
+
+def test_the_dry_run_is_close_to_what_was_counted(tiny: TinyRun) -> None:
+    """The estimate of a task's cost against the run's own counts, within a few per cent."""
+    arguments = [tiny.file, "--home", tiny.home.path, "--methods", "moments"]
+    (grid,) = json.loads(_run("run", *arguments, "--dry-run", "--json")[1])["grids"]
+    estimated = {row["agents"]: row for row in grid["rows"]}
+    for row in tiny.summary["rows"]:
+        if row["method"] == "moments" and not row["oracle"]:
+            guess = estimated[row["agents"]]
+            assert guess["macs_teacher"] == pytest.approx(row["macs_teacher"], rel=0.02)
+            assert guess["bytes"] == pytest.approx(row["bytes"], rel=0.05)
+            assert guess["macs_student"] == pytest.approx(row["macs_student"], rel=0.5)
+
+
+def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
+    """Tasks from a file, agents from the command line."""
+    file = tmp_path / "tasks.csv"
+    file.write_text("name,classes,train\nx,10,1000\ny,5,900\n")
+    code, out = _run("simulate", "--tasks", file, "--agents", "1,2", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["schema"] == "skillmesh.bench-simulation/1"
+    assert [row["agents"] for row in document["rows"]] == [1, 1, 1, 2, 2, 2]
+    assert "speed-up" in _run("simulate", "--tasks", file, "--agents", "2")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("run", "paper-mni"), 2),
+        (("run", "paper-mini", "--methods", "nothing"), 2),
+        (("run", "paper-mini", "--seeds", "one"), 2),
+        (("run", "paper-mini", "--agents", ","), 2),
+        (("run", "skill-102", "--dry-run", "--speed", "0"), 2),
+        (("run", "paper-small", "--tasks", "/nowhere"), 5),
+        (("run", "no.toml"), 8),
+        (("report", "/nowhere"), 8),
+        (("compare", "/nowhere", "/nowhere"), 8),
+        (("simulate", "--agents", "many"), 2),
+        (("simulate", "--agents", "0"), 2),
+        (("simulate", "--agents", "inf"), 2),
+        (("simulate", "--speed", "nan"), 2),
+        (("simulate", "--tasks", "/nowhere.csv"), 4),
+    ],
+)
+def test_mistakes_have_the_right_exit_code(
+    arguments: tuple[str, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence on stderr, a document with `--json`, nothing computed."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["bench", *arguments, "--json"])
+    assert result.exit_code == code
+    document = json.loads(result.stdout)
+    assert (document["schema"], document["exit_code"]) == ("skillmesh.error/1", code)
+    assert result.stderr.startswith("error: expected") or "could not read" in result.stderr

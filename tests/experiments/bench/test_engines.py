@@ -1,0 +1,54 @@
+"""Engines: a worker that dies is replaced, a job that kills is reported, Ray does the same jobs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from skillmesh.errors import UsageError
+from skillmesh.experiments.bench import engine as engine_module
+from skillmesh.experiments.bench.engine import Answer, Processes, make_engine
+from skillmesh.experiments.bench.jobs import Job
+from skillmesh.experiments.bench.run import run_bench
+from tests.experiments.bench.conftest import TinyRun
+
+
+def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(
+    tiny: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job without a cell ends its worker: it is reported, and the rest is done by a new one."""
+    monkeypatch.setattr(engine_module, "TRIES", 1)
+    run = tmp_path / "run"
+    run.mkdir()
+    engine = Processes(run, tiny.home, 1)
+    answers: list[tuple[Job, Answer]] = []
+    engine.run([{"kind": "cell", "cell": None}], lambda job, answer: answers.append((job, answer)))
+    ((_, answer),) = answers
+    assert answer["ok"] is False
+    assert "a worker ended at this job" in answer["message"]
+    summary = run_bench(tiny.config, run, tiny.home, lambda: engine, log=lambda _: None)
+    assert summary["identity"] == tiny.summary["identity"]
+
+
+def test_engines_have_names(tiny: TinyRun, tmp_path: Path) -> None:
+    """Anything else is refused."""
+    with pytest.raises(UsageError, match="local, ray"):
+        make_engine("slurm", tmp_path, tiny.home, 1)
+    with pytest.raises(UsageError, match="at least one worker"):
+        make_engine("local", tmp_path, tiny.home, 0)
+
+
+def test_a_local_ray_computes_the_same_cells(tiny: TinyRun, tmp_path: Path) -> None:
+    """Actors on a cluster that the test starts."""
+    ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    run = tmp_path / "run"
+    try:
+        engine = make_engine("ray", run, tiny.home, 2)
+        summary = run_bench(tiny.config, run, tiny.home, lambda: engine, log=lambda _: None)
+    finally:
+        ray.shutdown()
+    assert summary["identity"] == tiny.summary["identity"]

@@ -1,0 +1,51 @@
+"""Agents as processes: equal banks, equal answers, and a simulation that agrees with the clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from skillmesh.experiments.bench.engine import InProcess
+from skillmesh.experiments.bench.figures.costs import cost_drawings
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.style import save
+from skillmesh.experiments.bench.report import read_run
+from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.simulation import replay_run
+from tests.experiments.bench.conftest import TinyRun
+
+
+@pytest.mark.timeout(300)  # four processes start, on however few cores
+def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
+    tiny: TinyRun, tmp_path: Path
+) -> None:
+    """Real processes over a real network; a third, which learns nothing, ends equal too."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=("moments",), real=("moments",))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    run = tmp_path / "run"
+    summary = run_bench(
+        config, run, tiny.home, lambda: InProcess(run, tiny.home), log=lambda _: None
+    )
+    assert summary["failed"] == []
+    one, _, two, _ = summary["details"]
+    (check,) = two["checks"]
+    assert check["skills"] == [2, 2, 2]
+    assert check["digests_equal"] is True
+    assert check["answers_differ"] == [0, 0]
+    assert check["answers_differ_from_one_agent"] == 0
+    assert (two["accuracy"], two["mapper"]) == (one["accuracy"], one["mapper"])
+    assert two["derived"] is False
+    assert two["wall_s"] > 0
+    assert two["wall_clock"][0]["bytes_sent"] > two["bytes"]
+    assert not (run / "scratch").exists()
+    # The discrete events of the same plan, with the seconds that learning took, end when the real
+    # ones did.
+    (replayed,) = replay_run(run)
+    assert replayed["ratio"] == pytest.approx(1.0, abs=0.15)
+    pytest.importorskip("matplotlib")
+    (scene,) = scenes(read_run(run)[1])
+    drawing = next(d for d in cost_drawings(scene, 1000.0) if d.name == "speedup-measured")
+    assert all(path.stat().st_size > 1000 for path in save(drawing, tmp_path))

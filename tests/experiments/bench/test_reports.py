@@ -1,0 +1,98 @@
+"""Rows, tables and pages: from a run's files alone, one stream and one grid at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from skillmesh.experiments.bench.engine import InProcess
+from skillmesh.experiments.bench.figures.curves import curve_drawings
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.style import save
+from skillmesh.experiments.bench.figures.tables import figure_9
+from skillmesh.experiments.bench.report import read_run, write_bench_report
+from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.task_files import read_task_file
+from tests.experiments.bench.conftest import TinyRun
+
+
+def _silent(_text: str) -> None:
+    """Nobody reads it."""
+
+
+def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
+    """No cell is computed; with free bytes two agents gain more."""
+    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0)[2]["rows"]}
+    for row in tiny.summary["rows"]:
+        other = free[row["method"], row["agents"]]
+        assert other["bytes"] == row["bytes"]
+        if row["agents"] > 1:
+            assert other["speedup"] > row["speedup"]
+
+
+def test_costs_of_a_run_can_be_simulated(tiny: TinyRun) -> None:
+    """The file that a run writes is one that the simulation reads."""
+    (path,) = (tiny.folder / "costs").glob("moments-*.csv")
+    (result,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    assert read_task_file(path) == result.costs()
+
+
+def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) -> None:
+    """One file without an address; the same results draw the same bytes."""
+    pytest.importorskip("matplotlib")
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    page = write_bench_report(run).read_text("utf-8")
+    names = {path.stem for path in (run / "figures").glob("*.svg")}
+    assert names == {
+        "fig02a-tasks", "fig04a-first-task-ours", "fig05-normalised", "fig06-mapper",
+        "fig07-per-task", "fig08-absolute", "speedup-counted", "bytes-accuracy",
+        "confusion-moments", "confusion-gmmc",
+    }  # fmt: skip
+    assert names == {path.stem for path in (run / "figures").glob("*.png")}
+    assert page.count("<svg") == len(names)
+    assert "http" not in page
+    assert "Fig. 9" in page
+    assert "Fig. 10" in page
+    text = (run / "report.md").read_text("utf-8")
+    assert all(f"figures/{name}.svg" in text for name in names)
+    (scene,) = scenes(read_run(run, alpha=5.0)[1])
+    drawing = next(d for d in curve_drawings(scene) if d.name == "fig06-mapper")
+    for path in save(drawing, tmp_path):
+        assert path.read_bytes() == (run / "figures" / path.name).read_bytes()
+
+
+def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> None:
+    """A second grid over fewer tasks has tables of its own, relative to its own cheapest row."""
+    (grid,) = tiny.config.grids
+    fewer = dataclasses.replace(grid, stream=dataclasses.replace(grid.stream, limit=1))
+    both = dataclasses.replace(tiny.config, grids=(grid, fewer))
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    summary = run_bench(both, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
+    first, second = scenes(read_run(run)[1])
+    assert [len(scene.rows(summary["details"])) for scene in (first, second)] == [8, 8]
+    for scene in (first, second):
+        rows = scene.rows(summary["details"])
+        assert {row["tasks"] for row in rows} == {len(scene.tasks())}
+        assert [line[0] for line in figure_9(rows)[1]] == ["moments", "gmmc"]
+        assert min(line[2] for line in figure_9(rows)[1]) == "1x"
+
+
+def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Path) -> None:
+    """One baseline on one stream, twice: two rows, each of its own cell."""
+    (grid,) = tiny.config.grids
+    quick = {"epochs": 1, "net": "small", "choice_tasks": 1}
+    grids = tuple(
+        dataclasses.replace(grid, methods=("psp",), agents=(1,), options={**quick, "rate": rate})
+        for rate in (1e-3, 1e-9)
+    )
+    config = dataclasses.replace(tiny.config, grids=grids)
+    run = tmp_path / "run"
+    summary = run_bench(config, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
+    assert len(summary["cells"]) == 2
+    assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
+    assert summary["rows"][0]["accuracy"] != summary["rows"][1]["accuracy"]

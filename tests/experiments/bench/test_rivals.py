@@ -1,0 +1,105 @@
+"""Baselines as cells: whole matrices, costs with the backbone's passes, rows for one and many."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skillmesh.data.tasks import find_tasks, read_task
+from skillmesh.experiments.baselines.registry import BASELINES
+from skillmesh.experiments.bench.engine import InProcess
+from skillmesh.experiments.bench.figures.scene import scenes
+from skillmesh.experiments.bench.figures.tables import figure_9
+from skillmesh.experiments.bench.methods import FROZEN, TRAINED
+from skillmesh.experiments.bench.report import read_run
+from skillmesh.experiments.bench.rivals import OPTIONS, pixel_task
+from skillmesh.experiments.bench.run import run_bench
+from skillmesh.model.registry import load_backbone
+from tests.experiments.bench.conftest import TinyRun
+
+METHODS = ("ncm", "fine-tune", "parallel-supsup", "joint")
+QUICK = {"epochs": 1, "size_px": 32, "net": "small", "choice_tasks": 1}
+
+
+def test_the_names_are_those_of_the_baselines() -> None:
+    """The bench lists them without loading them; both lists agree."""
+    kinds = {name: info.kind for name, info in BASELINES.items()}
+    assert kinds == dict.fromkeys(FROZEN, "frozen") | dict.fromkeys(TRAINED, "trained")
+
+
+def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path: Path) -> None:
+    """What can be divided gains from agents; a chain and a joint learner pay for them."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=METHODS, agents=(1, 2), options=QUICK)
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    run = tmp_path / "run"
+    summary = run_bench(
+        config, run, tiny.home, lambda: InProcess(run, tiny.home), log=lambda _: None
+    )
+    assert summary["failed"] == []
+    rows = {(r["method"], r["agents"], r["oracle"]): r for r in summary["rows"]}
+    assert {key[:2] for key in rows} == {(method, n) for method in METHODS for n in (1, 2)}
+    assert rows["ncm", 2, False]["speedup"] > 1.5
+    assert rows["parallel-supsup", 2, True]["speedup"] > 1.5
+    assert rows["fine-tune", 2, True]["speedup"] < 1
+    assert rows["joint", 2, True]["speedup"] < 1
+    assert rows["fine-tune", 1, True]["mapper"] is None
+    assert ("parallel-supsup", 1, False) not in rows
+    results = {r.cell.method: r for r in read_run(run)[1]}
+    matrix = results["fine-tune"].matrix("oracle")
+    assert matrix is not None
+    assert not np.isnan(matrix[np.tril_indices(2)]).any()
+    assert results["joint"].matrix("oracle") is None
+    assert len(results["joint"].last("oracle") or []) == 2
+    assert results["joint"].values["settings"]["epochs"] == 1
+    # Tables and figures tell the task to those that train the whole network, and to nobody else.
+    (scene,) = scenes(list(results.values()))
+    told = {line[0]: line[3] for line in figure_9(scene.rows(summary["details"]))[1]}
+    assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
+    assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
+    # A frozen baseline pays for the backbone's pass over training and validation images.
+    passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image * 66
+    assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": "many"}, "expected 'epochs' like 5, got 'many'"),
+        ({"net": 1}, "expected 'net' like 'paper', got 1"),
+    ],
+)
+def test_a_wrong_option_is_named_in_the_summary(
+    tiny: TinyRun, tmp_path: Path, options: dict[str, int | str], message: str
+) -> None:
+    """With the nearest known one, or with what it is like; nothing is trained."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=("si",), options=options)
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    run = tmp_path / "run"
+    summary = run_bench(
+        config, run, tiny.home, lambda: InProcess(run, tiny.home), log=lambda _: None
+    )
+    (failed,) = summary["failed"]
+    assert failed["cell"] == "si, 1 agents, seed 0"
+    assert message in failed["message"]
+
+
+def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:
+    """Squares of the size that was asked for, labels beside them."""
+    task = read_task(find_tasks(tiny.config.grids[0].stream.source)[0])
+    pixels = pixel_task(task, 24)
+    assert pixels.train.images.shape == (len(task.train), 3, 24, 24)
+    assert pixels.train.labels.tolist() == task.train.labels.tolist()
+    assert pixels.train.images.std() > 10
+    assert OPTIONS["epochs"] == 5
+
+
+@pytest.mark.parametrize("name", [*FROZEN, *TRAINED])
+def test_every_baseline_says_where_it_comes_from(name: str) -> None:
+    """A source for each, so that a table can name it."""
+    assert BASELINES[name].source
