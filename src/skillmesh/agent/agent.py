@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING
 from skillmesh.agent.asking import Taught, taught_by
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
+from skillmesh.agent.knowledge import Knowledge, Source, sources_of
 from skillmesh.agent.learned import LearnResult
-from skillmesh.agent.lessons import gather, predecessor
+from skillmesh.agent.lessons import gather, now, predecessor
 from skillmesh.agent.looking import look, predictions
 from skillmesh.agent.prediction import Answers, Prediction
+from skillmesh.agent.same import SameClasses
 from skillmesh.agent.student import Student
 from skillmesh.bank.home import resolve_home
 from skillmesh.bank.store import Bank
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
     from skillmesh.packet.skill import Skill
     from skillmesh.training.embedding import LabelledLatents
+    from skillmesh.training.kin import Kin
 
 Progress = Callable[[int, int], None]
 
@@ -83,6 +85,7 @@ class Agent(Holder):
         self._second: SecondPass | None = None
         self._student = Student(self.method)
         self._student_version: int | None = None
+        self._same = SameClasses()
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -102,6 +105,8 @@ class Agent(Holder):
         bb_passes: float | None = None,
         replace: bool = False,
         seed: int = 0,
+        reuse: str = "none",
+        encoder: str = "auto",
         progress: Progress | None = None,
         on_understood: Callable[[str], None] | None = None,
     ) -> LearnResult:
@@ -116,6 +121,9 @@ class Agent(Holder):
             also: further methods whose anchors the skill carries.
             replace: take the place of this agent's skill of the same name.
             seed: of the split, where the folder has none, and of what is random.
+            reuse: how classes are matched with those of the bank ("auto", "text", "vision"), to
+                learn from them where the images say that it helps; "none" to learn alone.
+            encoder: how class names are compared, see `reuse.text.choose_encoder`.
             progress: called with (images done, images in all).
             on_understood: called with one sentence about what was found, before learning.
 
@@ -131,11 +139,13 @@ class Agent(Holder):
         variant = find_variant(method) if method else self.variant
         variant = variant.with_biases(bb, bb_passes)
         others = tuple(check_method(other) for other in also)
+        knowledge = Knowledge.of(self.sources, reuse, encoder)
         task = read_task(path, name=name, seed=seed)
         replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
         if on_understood is not None:
             on_understood(task.summary())
         material = gather(self.backbone, task, progress)
+        kin = None if knowledge is None else knowledge.kin(task.name, task.classes, material.train)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
@@ -144,15 +154,14 @@ class Agent(Holder):
             also=others,
             seed=seed,
             replaces=replaced,
-            created=_now(),
+            created=now(),
             started_s=started_s,
             cost_macs=self.backbone.macs_per_image * len(material),
             warnings=task.warnings,
         )
         lab = Lab(material.images, progress)
-        entry, skill = self.save(lesson, material.train, material.validation, lab)
-        wall_s = time.perf_counter() - started_s
-        return LearnResult.of(entry, skill, task, material.failed, wall_s)
+        entry, skill = self.save(lesson, material.train, material.validation, lab, kin)
+        return LearnResult.of(entry, skill, task, material.failed, time.perf_counter() - started_s)
 
     def save(
         self,
@@ -160,11 +169,16 @@ class Agent(Holder):
         train: LabelledLatents,
         validation: LabelledLatents,
         lab: Lab | None = None,
+        kin: Kin | None = None,
     ) -> tuple[BankEntry, Skill]:
         """Make, sign and save the skill of latents; on the disk when this returns."""
         author = Author(self.key.public_key, self.alias)
-        skill = teach(lesson, train, validation, self.backbone, author, lab)
+        skill = teach(lesson, train, validation, self.backbone, author, lab, kin)
         return self.bank.put(sign(skill, self.key)), skill
+
+    def sources(self) -> tuple[Source, ...]:
+        """The usable skills in canonical order, with their names for people."""
+        return sources_of(self.sync(), self.catalogue().infos())
 
     # Student
 
@@ -269,25 +283,17 @@ class Agent(Holder):
         given = self._given(task, taught)
         found: list[Prediction] = []
         failed: list[str] = []
-        given_id = None if given is None else given.skill_id
-        second = self.second_pass()
-        for seen in look(
-            self.backbone, student, second, questions, given=given_id, progress=progress
-        ):
+        only, second = None if given is None else given.skill_id, self.second_pass()
+        for seen in look(self.backbone, student, second, questions, given=only, progress=progress):
             found += predictions(seen, taught, given, alternatives)
             failed += seen.failed
         if not found:
             raise DataError(failed[0])
-        return Answers(tuple(found), tuple(failed), self.method, self.backbone.name)
+        marked = self._same.mark(found, self.sources())
+        return Answers(marked, tuple(failed), self.method, self.backbone.name)
 
     def _given(self, task: str | None, taught: dict[str, Taught]) -> Taught | None:
-        if task is None:
-            return None
-        info = self.find(task)
-        if info.id not in taught:
+        info = None if task is None else self.find(task)
+        if info is not None and info.id not in taught:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
-        return taught[info.id]
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return None if info is None else taught[info.id]

@@ -30,6 +30,7 @@ class LearnResult:
         cost_macs: multiply-accumulates, counted.
         wall_s: seconds from reading the folder to the end of the fsync.
         warnings: remarks on the card.
+        reused: old classes that rows were learned from.
         biases: what beneficial biases gained and cost; None if none were learned.
     """
 
@@ -46,6 +47,7 @@ class LearnResult:
     cost_macs: int
     wall_s: float
     warnings: tuple[str, ...]
+    reused: int = 0
     biases: BiasCard | None = None
 
     @classmethod
@@ -68,6 +70,7 @@ class LearnResult:
             cost_macs=card.cost_macs,
             wall_s=round(wall_s, 3),
             warnings=card.warnings,
+            reused=len(card.parents),
             biases=card.biases,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from skillmesh.data.tasks import check_failed
@@ -87,3 +88,8 @@ def predecessor(bank: Bank, author: str, task: str, *, replace: bool) -> str | N
             f"already (skill {mine[0].id[:12]}); use --replace or --name"
         )
     return mine[0].id if mine else None
+
+
+def now() -> str:
+    """The time as cards write it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

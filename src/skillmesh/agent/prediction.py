@@ -36,6 +36,8 @@ class Prediction:
         author: agent id of its author.
         alias: the author's alias.
         alternatives: the next best classes, best first.
+        same_as: classes of other tasks that are the same thing; their probability is the
+            similarity of the names.
     """
 
     image: str
@@ -47,6 +49,7 @@ class Prediction:
     author: str
     alias: str
     alternatives: tuple[Alternative, ...] = ()
+    same_as: tuple[Alternative, ...] = ()
 
     def __str__(self) -> str:
         doubt = "unknown, nearest: " if self.unknown else ""
@@ -63,6 +66,10 @@ class Prediction:
         document["alternatives"] = [
             {"task": a.task, "class": a.class_name, "probability": a.probability}
             for a in self.alternatives
+        ]
+        document["same_as"] = [
+            {"task": s.task, "class": s.class_name, "similarity": s.probability}
+            for s in self.same_as
         ]
         return document
 

@@ -12,6 +12,7 @@ from skillmesh.cli.options import (
     BackboneOption,
     BiasOption,
     DeviceOption,
+    EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -47,6 +48,15 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write an HTML report to this file.")
     ] = None,
+    corrective: Annotated[
+        float | None,
+        typer.Option(
+            "--corrective",
+            help="Also count an answer right whose class is as similar as this (0.9, 0.95).",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: EncoderOption = "auto",
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -72,6 +82,8 @@ def evaluate(
         seed=seed,
         home=home,
         device=device,
+        corrective=corrective,
+        encoder=encoder,
     )
     with progress_bar("evaluating") as progress:
         document = run_evaluate(options, progress=progress)
@@ -97,6 +109,18 @@ def _show(document: Mapping[str, Any]) -> None:
         f"{document['cost']['learn_macs'] / 1e12:.2f} TMAC, "
         f"{document['cost']['backbone_passes']:.2f} backbone passes"
     )
+    if "corrective" in document:
+        _show_corrective(document["corrective"])
+
+
+def _show_corrective(result: Mapping[str, Any]) -> None:
+    plain_mean = sum(entry["right"] for entry in result["plain"]) / len(result["plain"])
+    say(f"answers without oracle: {percent(plain_mean)}; beside it, equivalent classes as right")
+    rows = [
+        [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
+        for row in result["corrected"]
+    ]
+    say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from skillmesh.cli.options import (
     BackboneOption,
     BiasOption,
     DeviceOption,
+    EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -71,6 +72,14 @@ def learn(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of the skill of this name.")
     ] = False,
+    reuse: Annotated[
+        str,
+        typer.Option(
+            "--reuse",
+            help="Learn from classes that the bank knows, by auto, text or vision; or none.",
+        ),
+    ] = "none",
+    encoder: EncoderOption = "auto",
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     home: HomeOption = None,
@@ -81,6 +90,10 @@ def learn(
     One backbone pass over the training and validation images; beneficial biases (--bb) cost a few
     more, and are kept only if they help on validation images. Test images are never read. A task
     that this agent already learned is refused unless --replace is given.
+
+    With --reuse, what other agents taught is borrowed where the images say that it helps; the card
+    names every old class that a row was learned from. Where it does not help, the skill is the one
+    without --reuse.
     """
     from skillmesh.agent import Agent
 
@@ -95,6 +108,8 @@ def learn(
             also=tuple(also or ()),
             replace=replace,
             seed=seed,
+            reuse=reuse,
+            encoder=encoder,
             progress=progress,
             on_understood=None if json_output else note,
         )
@@ -118,6 +133,8 @@ def _show(result: LearnResult) -> None:
         f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
         f"right on validation images: {percent(result.validation_accuracy)}"
     )
+    if result.reused:
+        say(f"learned from {result.reused} classes that the bank knew (skillmesh skills show)")
     if result.biases is not None:
         say(describe_biases(result.biases.to_json()))
     say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")

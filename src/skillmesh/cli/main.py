@@ -13,6 +13,7 @@ from skillmesh.cli import (
     doctor,
     evaluate,
     learn,
+    match,
     predict,
     skills,
     status,
@@ -46,7 +47,10 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (learn, predict, evaluate, skills, backbone, up, status, demo, bench, doctor):
+for _module in (
+    *(learn, match, predict, evaluate, skills, backbone),
+    *(up, status, demo, bench, doctor),
+):
     _module.register(app)
 
 

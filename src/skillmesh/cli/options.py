@@ -59,3 +59,10 @@ PassesOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of what is random.")]
+EncoderOption = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="How class names are compared: auto, minilm (offline), clip (fetched once), names.",
+    ),
+]

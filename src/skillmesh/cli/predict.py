@@ -76,5 +76,7 @@ def _show(prediction: Prediction) -> None:
         f"{plain(prediction.class_name)} {percent(prediction.probability)} "
         f"(skill {prediction.skill_id[:12]} from {plain(prediction.alias)})"
     )
+    for same in prediction.same_as:
+        say(f"    same as {plain(same.class_name)} in task {plain(same.task)}")
     for other in prediction.alternatives:
         say(f"    {plain(other.task)} / {plain(other.class_name)} {percent(other.probability)}")

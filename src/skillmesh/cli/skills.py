@@ -84,8 +84,17 @@ def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption 
         return
     say(f"skill {info.id}")
     for key, value in card.items():
-        shown = describe_biases(value) if key == "biases" else _readable(value)
-        say(f"  {key}: {shown}")
+        if key == "parents":
+            _show_parents(value)
+        else:
+            shown = describe_biases(value) if key == "biases" else _readable(value)
+            say(f"  {key}: {shown}")
+
+
+def _show_parents(parents: Mapping[str, list[str]]) -> None:
+    rows = zip(parents["classes"], parents["skills"], parents["parent_classes"], strict=True)
+    for name, skill_id, parent in rows:
+        say(f"  {plain(name)} learned from: {plain(parent)} of skill {skill_id[:12]}")
 
 
 def _readable(value: Any) -> str:

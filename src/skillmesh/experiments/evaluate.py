@@ -15,6 +15,7 @@ from skillmesh.agent import Agent
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from skillmesh.errors import DataError
+from skillmesh.experiments.corrective import correct
 from skillmesh.experiments.measure import TaskScore, mean_of, measure
 from skillmesh.training.bias_store import BiasStore
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
@@ -43,6 +44,9 @@ class EvaluateOptions:
         seed: of splits and of what is random.
         home: the agent's home: its backbones are used, its bank is not touched.
         device: where the backbone runs.
+        corrective: similarity from which classes of different tasks count as the same beside the
+            plain figures (Sec. 7.1); None to leave that out.
+        encoder: how class names are compared then.
     """
 
     tasks_dir: Path
@@ -54,6 +58,8 @@ class EvaluateOptions:
     seed: int = 0
     home: Path | None = None
     device: str = "auto"
+    corrective: float | None = None
+    encoder: str = "auto"
 
 
 @dataclass
@@ -129,7 +135,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         learn_macs = sum(card.cost_macs for card in cards)
         scores = _measure(agent, tasks, embed, clock)
         images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
-        return {
+        document = {
             "schema": "skillmesh.evaluate/1",
             "method": variant.name,
             "bb": None if variant.biases is None else asdict(variant.biases),
@@ -155,6 +161,10 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }
+        if options.corrective is not None:
+            tests = {task.name: embed(task, task.test)[0] for task in tasks}
+            document["corrective"] = correct(agent, tests, options.corrective, options.encoder)
+        return document
 
 
 def _check_tests(tasks: Sequence[Task]) -> None:

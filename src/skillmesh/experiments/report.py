@@ -13,6 +13,7 @@ from skillmesh.experiments.page import plot_text as _plot_text
 from skillmesh.experiments.page import table as _table
 from skillmesh.experiments.page import text as _text
 from skillmesh.experiments.page import write_page
+from skillmesh.experiments.report_corrective import corrective_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +23,12 @@ _LABELS = {
     "oracle": "with oracle",
     "final": "mapper, then head",
     "direct": "without oracle",
+    "plain": "plain",
+    "names": "same name is right",
+    "names_and_looks": "same name and looks are right",
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
+_COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
 
 
 def write_report(result: Mapping[str, Any], path: Path) -> Path:
@@ -99,7 +104,13 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         _table(["task", "classes", *keys, "bytes"], rows),
         _image(_bars(tasks, keys), "accuracy per task"),
     ]
+    if "corrective" in result:
+        parts.append(corrective_section(result["corrective"], _table, _corrected_bars))
     return "".join(parts)
+
+
+def _corrected_bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    return _image(_bars(tasks, keys), "accuracy per task with equivalent classes as right")
 
 
 _DEMO_BARS = ("mapper", "oracle", "direct")

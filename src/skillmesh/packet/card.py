@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from skillmesh.errors import SkillRefused
 from skillmesh.packet.bias_card import BiasCard
+from skillmesh.packet.parent_card import Parent, parents_from_json, parents_to_json
 
 SCHEMA = "skillmesh.skill/1"
 SCHEMA_PREFIX = "skillmesh.skill/"
@@ -46,6 +47,8 @@ class Card:
         replaces: id of the same author's skill that this one takes the place of, or None.
         warnings: sentences for the reader, at most 16.
         calibration: named finite numbers, for example of the unknown-detection.
+        parents: the old classes that rows were learned from, sorted; where there are none, the
+            key is missing in the JSON.
         biases: what beneficial biases gained and cost, or None if none were learned; only then the
             key is missing in the JSON.
         version: version of skillmesh that wrote it.
@@ -71,6 +74,7 @@ class Card:
     replaces: str | None = None
     warnings: tuple[str, ...] = ()
     calibration: Mapping[str, float] = field(default_factory=dict)
+    parents: tuple[Parent, ...] = ()
     biases: BiasCard | None = None
     schema: str = SCHEMA
 
@@ -84,8 +88,12 @@ class Card:
         if self.validation_accuracy is not None:
             values["validation_accuracy"] = float(self.validation_accuracy)
         values["calibration"] = {key: float(value) for key, value in self.calibration.items()}
-        del values["biases"]
-        return values if self.biases is None else {**values, "biases": self.biases.to_json()}
+        del values["parents"], values["biases"]
+        if self.parents:
+            values["parents"] = parents_to_json(self.parents)
+        if self.biases is not None:
+            values["biases"] = self.biases.to_json()
+        return values
 
     @classmethod
     def from_json(cls, values: object) -> Card:
@@ -101,8 +109,10 @@ class Card:
         names = {item.name for item in dataclasses.fields(cls)}
         if unknown := sorted(str(key) for key in values.keys() - names):
             raise SkillRefused("SCHEMA", f"unknown key {unknown[0][:64]!a} in the card")
-        if missing := sorted(names - values.keys() - {"biases"}):
+        if missing := sorted(names - values.keys() - {"parents", "biases"}):
             raise SkillRefused("SCHEMA", f"the card lacks the key {missing[0]!r}")
+        if "parents" in values:
+            values = {**values, "parents": parents_from_json(values["parents"])}
         if "biases" in values:
             values = {**values, "biases": BiasCard.from_json(values["biases"])}
         for name, value in values.items():
@@ -150,6 +160,8 @@ def _check_type(name: str, value: object) -> None:
         good = type(value) is list and all(type(item) is item_type for item in value)
     elif name == "calibration":
         good = type(value) is dict and all(type(item) is float for item in value.values())
+    elif name == "parents":
+        good = type(value) is tuple
     elif name == "biases":
         good = isinstance(value, BiasCard)
     elif name in _INTEGERS:

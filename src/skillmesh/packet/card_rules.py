@@ -12,6 +12,7 @@ from skillmesh.errors import DataError, SkillRefused
 from skillmesh.packet.bias_card import check_bias_card
 from skillmesh.packet.card import Card, check_schema
 from skillmesh.packet.limits import DEFAULT_LIMITS, Limits
+from skillmesh.packet.parent_card import check_parents
 
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_.]{0,31}")
@@ -43,6 +44,7 @@ def check_card(card: Card, limits: Limits) -> None:
     _check_provenance(card, limits)
     _check_numbers(card)
     _check_extras(card, limits)
+    check_parents(card.parents, card.classes)
     if card.biases is not None:
         check_bias_card(card.biases, limits)
 

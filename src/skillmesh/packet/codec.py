@@ -27,9 +27,9 @@ from skillmesh.packet.skill import Skill
 
 _SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 _DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
-# The metadata, the card, its four lists, calibration and biases; two to spare for the message of a
-# newer version.
-_METADATA_BRACKETS = 10
+# The metadata, the card, its four lists, calibration, biases, parents and their three lists; two to
+# spare for the message of a newer version.
+_METADATA_BRACKETS = 14
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,21 @@ PATIENCE = 10
 
 
 @dataclass(frozen=True, eq=False)
+class HeadStart:
+    """Rows of old heads that some classes of a new one start from (paper, Sec. 7.2, 2).
+
+    Attributes:
+        classes: (M,) int64 classes of the new task, each once.
+        weight: (M, D) float32 rows of old heads.
+        bias: (M,) float32.
+    """
+
+    classes: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class FittedHead:
     """A head and how it came about.
 
@@ -50,6 +65,7 @@ def fit_head(
     *,
     seed: int = 0,
     max_epochs: int = MAX_EPOCHS,
+    start: HeadStart | None = None,
 ) -> FittedHead:
     """Train the head of one task by softmax regression.
 
@@ -64,12 +80,16 @@ def fit_head(
         n_classes: C.
         seed: of the start and of the order of batches.
         max_epochs: at most.
+        start: rows that some classes start from; the others start as without it.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
     validation = _with_ones(validation_latents)
     generator = torch.Generator().manual_seed(seed)
     parameter = _start(n_classes, latents.shape[1], generator)
+    if start is not None:
+        rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
+        parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
     optimizer = Adam(parameter)
     best_score, best_epoch, best = -np.inf, 0, parameter.clone()
     epoch = 0

@@ -19,13 +19,14 @@ from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from skillmesh.mapping.maha import fit_maha
 from skillmesh.mapping.moments import fit_moments
 from skillmesh.mapping.typicality import calibrate
-from skillmesh.model.macs import count_macs
-from skillmesh.training.heads import fit_head
+from skillmesh.model.macs import MacCounter, count_macs
+from skillmesh.training.kin import Kin, Taken, take_head, take_moments
 from skillmesh.training.within import log_within
 
 if TYPE_CHECKING:
     from skillmesh.mapping.anchor import TaskAnchor
     from skillmesh.model.head import Head
+    from skillmesh.packet.parent_card import Parent
     from skillmesh.training.embedding import LabelledLatents
 
 WITH_HEAD = ("gmmc", "maha")
@@ -43,6 +44,8 @@ class Fitted:
         calibration: named numbers for the card.
         cost_macs: multiply-accumulates beyond the backbone pass.
         warnings: remarks for the card.
+        parents: old classes whose rows are part of the result.
+        borrowed: what class moments took from the bank: "nothing", "covariance" or "classes".
     """
 
     anchors: Mapping[str, TaskAnchor]
@@ -51,6 +54,8 @@ class Fitted:
     calibration: Mapping[str, float] = field(default_factory=dict)
     cost_macs: int = 0
     warnings: tuple[str, ...] = ()
+    parents: tuple[Parent, ...] = ()
+    borrowed: str = "nothing"
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All arrays under the names that they have in a skill."""
@@ -72,6 +77,7 @@ def fit_method(
     *,
     also: Sequence[str] = (),
     seed: int = 0,
+    kin: Kin | None = None,
 ) -> Fitted:
     """Fit the anchors of a method (and of further ones) and the head it needs.
 
@@ -82,6 +88,7 @@ def fit_method(
         n_classes: C.
         also: further methods whose anchors the skill carries.
         seed: of what is random.
+        kin: what the bank offers; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
@@ -101,29 +108,28 @@ def fit_method(
         macs += spent
     if "gmmc" in kinds and len(train) < N_CLUSTERS:
         warnings.append(f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}")
+    taken = Taken()
+    if kin is not None:
+        with MacCounter() as counter:
+            anchors = take_moments(anchors, train, n_classes, kin, taken)
+        macs += int(counter.macs)
     head: Head | None = None
     accuracy: float | None = None
     if any(kind in WITH_HEAD for kind in kinds):
-        fitted = fit_head(
-            train.latents.last,
-            train.labels,
-            validation.latents.last,
-            validation.labels,
-            n_classes,
-            seed=seed,
-        )
+        fitted = take_head(train, validation, n_classes, kin, taken, seed)
         head, accuracy = fitted.head, fitted.accuracy
         macs += fitted.macs
         warnings.extend(fitted.warnings)
     if method == "moments" and len(validation):
         decided = log_within(Fitted(anchors, None, None), method, validation.latents)
         accuracy = float(np.mean(decided.argmax(1) == validation.labels))
-    calibration: dict[str, float] = {}
+    calibration: dict[str, float] = dict(taken.notes)
     for anchor in anchors.values():
         multi = anchor.latent == "multi"
         latents = validation.latents.multi if multi else validation.latents.last
         calibration |= calibrate(anchor, latents)
-    return Fitted(anchors, head, accuracy, calibration, macs, tuple(warnings))
+    parents = taken.sorted_parents()
+    return Fitted(anchors, head, accuracy, calibration, macs, tuple(warnings), parents, taken.kind)
 
 
 def _fit_anchor(

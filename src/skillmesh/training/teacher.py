@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skillmesh.training.bias_learning import LearnedBiases
     from skillmesh.training.bias_store import BiasStore
     from skillmesh.training.embedding import LabelledLatents, Progress
+    from skillmesh.training.kin import Kin
     from skillmesh.training.task_images import TaskImages
     from skillmesh.training.variants import BiasOptions
 
@@ -93,6 +94,7 @@ def teach(
     backbone: Backbone,
     author: Author,
     lab: Lab | None = None,
+    kin: Kin | None = None,
 ) -> Skill:
     """Make the skill of one task from the latents of its training and validation images.
 
@@ -105,6 +107,7 @@ def teach(
         backbone: the network that made the latents; its fingerprint goes into the card.
         author: who will sign.
         lab: the images, where the lesson asks for biases.
+        kin: what the bank offers to this task; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
@@ -113,7 +116,7 @@ def teach(
     n_classes = len(lesson.classes)
     counts = np.bincount(train.labels, minlength=n_classes)
     fitted = fit_method(
-        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed
+        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, kin=kin
     )
     learned, remarks = _learn_biases(lesson, fitted, train, validation, backbone, lab)
     accuracy, bias_macs = fitted.validation_accuracy, 0
@@ -146,6 +149,7 @@ def teach(
             *remarks,
         ),
         calibration=fitted.calibration,
+        parents=fitted.parents,
         biases=None if learned is None else learned.card,
     )
     tensors = fitted.tensors()

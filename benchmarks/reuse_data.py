@@ -1,0 +1,116 @@
+"""Latents of the measuring tasks, their skills and the hand-made list of equal classes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skillmesh.agent import Agent
+from skillmesh.bank.atomic import write_file
+from skillmesh.data.latent_cache import LatentCache
+from skillmesh.data.tasks import find_tasks, read_task
+from skillmesh.mapping.moments import MomentsAnchor, fit_moments
+from skillmesh.mapping.quantise import dequantise_rows
+from skillmesh.model.head import Head
+from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
+from skillmesh.training.heads import fit_head
+
+PAIRS = Path(__file__).with_name("reuse_pairs.csv")
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A task with its latents, and what was learned from all its training images."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: LabelledLatents
+    validation: LabelledLatents
+    test: LabelledLatents
+
+    @cached_property
+    def anchor(self) -> MomentsAnchor:
+        """Class moments of all training images."""
+        return fit_moments(self.train.latents.multi, self.train.labels, len(self.classes))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(C, D) float64 head rows of these."""
+        return dequantise_rows(self.anchor.head, self.anchor.head_scales)
+
+    @cached_property
+    def head(self) -> Head:
+        """The head trained on the last layer's latents."""
+        train, held = self.train, self.validation
+        return fit_head(
+            train.latents.last, train.labels, held.latents.last, held.labels, len(self.classes)
+        ).head
+
+    def shots(self, per_class: int, seed: int) -> np.ndarray:
+        """Positions of so many training images of each class, drawn by a seed; 0 for all."""
+        labels = self.train.labels
+        if not per_class:
+            return np.arange(len(labels))
+        random = np.random.default_rng(seed)
+        rows = [np.flatnonzero(labels == label) for label in range(len(self.classes))]
+        return np.concatenate(
+            [random.choice(row, min(per_class, len(row)), replace=False) for row in rows]
+        )
+
+
+def load_tasks(tasks: Path, home: Path, backbone: str) -> dict[str, Known]:
+    """Every task of a folder; latents through the home's cache."""
+    agent = Agent(home, backbone=backbone)
+    cache = LatentCache(agent.home.cache / "latents")
+    known = {}
+    for path in find_tasks(tasks, None):
+        task = read_task(path)
+        parts = [
+            labelled(split, embed_cached(agent.backbone, split.images, cache))
+            for split in (task.train, task.validation, task.test)
+        ]
+        known[task.name] = Known(task.name, task.classes, *parts)
+    return known
+
+
+def read_pairs() -> dict[tuple[str, str], str]:
+    """("task:class", "task:class") -> "same" or "similar", both ways round."""
+    relation: dict[tuple[str, str], str] = {}
+    with PAIRS.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            members = row["members"].split("; ")
+            for one in members:
+                for other in members:
+                    if one.split(":")[0] != other.split(":")[0]:
+                        relation.setdefault((one, other), row["relation"])
+    return relation
+
+
+def shared_classes(new: Known, old: Known, relation: dict[tuple[str, str], str]) -> dict[int, int]:
+    """Class of the new task -> the same class of the old one, by the hand-made list."""
+    return {
+        i: j
+        for i, one in enumerate(new.classes)
+        for j, other in enumerate(old.classes)
+        if relation.get((f"{new.name}:{one}", f"{old.name}:{other}")) == "same"
+    }
+
+
+def cell(folder: Path, name: str, measure: Callable[[], Cell]) -> Cell:
+    """The result of one cell, measured unless it is there already."""
+    path = folder / f"{name}.json"
+    if path.exists():
+        found: Cell = json.loads(path.read_text("utf-8"))
+        return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = measure()
+    write_file(path, json.dumps(result).encode())
+    return result

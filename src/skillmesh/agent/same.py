@@ -1,0 +1,80 @@
+"""Answers that name the same thing as a class of another task: "same as bicycle in task X"."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from skillmesh.agent.knowledge import Knowledge, Source
+from skillmesh.agent.prediction import Alternative, Prediction
+from skillmesh.reuse.matching import CONTRAST, NAME_ALONE, KnownTask
+from skillmesh.reuse.text import NameComparer
+from skillmesh.reuse.visual import compare
+
+
+class SameClasses:
+    """Finds the classes of other tasks that are the same thing; what it found is kept.
+
+    Names propose, equal after cleaning; where both skills have class means, looks have to agree.
+    """
+
+    def __init__(self) -> None:
+        self._sources: tuple[str, ...] = ()
+        self._knowledge = Knowledge((), NameComparer())
+        self._known: dict[str, KnownTask] = {}
+        self._found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+
+    def mark(
+        self, predictions: Sequence[Prediction], sources: Sequence[Source]
+    ) -> tuple[Prediction, ...]:
+        """The predictions, each with the classes of other tasks that are the same thing.
+
+        Args:
+            predictions: of an agent.
+            sources: the skills of the same agent.
+        """
+        self._renew(sources)
+        return tuple(dataclasses.replace(p, same_as=self._same_as(p)) for p in predictions)
+
+    def _renew(self, sources: Sequence[Source]) -> None:
+        """Forget what was found if the skills are others now."""
+        ids = tuple(source.skill_id for source in sources)
+        if ids != self._sources:
+            self._sources = ids
+            self._knowledge = Knowledge(sources, NameComparer())
+            self._known = {task.skill_id: task for task in self._knowledge.known()}
+            self._found = {}
+
+    def _same_as(self, prediction: Prediction) -> tuple[Alternative, ...]:
+        key = prediction.skill_id, prediction.class_name
+        if key not in self._found:
+            task = self._known[prediction.skill_id]
+            self._found[key] = _same(task, prediction, self._known, self._knowledge)
+        return self._found[key]
+
+
+def _same(
+    task: KnownTask, prediction: Prediction, known: dict[str, KnownTask], knowledge: Knowledge
+) -> tuple[Alternative, ...]:
+    label = task.classes.index(prediction.class_name)
+    same = []
+    for other in known.values():
+        if other is task:
+            continue
+        names = knowledge.comparer.similarity([task.labels[label]], other.labels)[0]
+        best = int(names.argmax())
+        if names[best] >= NAME_ALONE and _look_alike(task, other, knowledge):
+            same.append(Alternative(other.task, other.classes[best], float(names[best])))
+    return tuple(sorted(same, key=lambda s: (-s.probability, s.task)))
+
+
+def _look_alike(one: KnownTask, other: KnownTask, knowledge: Knowledge) -> bool:
+    """Whether the classes of like names look alike; without means nothing speaks against it."""
+    transform = knowledge.transform()
+    if one.means is None or other.means is None or transform is None:
+        return True
+    names = knowledge.comparer.similarity(one.labels, other.labels)
+    contrast = compare(one.means, other.means, transform).contrast[names >= NAME_ALONE]
+    return bool(np.mean(contrast) >= CONTRAST)

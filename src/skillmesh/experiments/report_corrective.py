@@ -1,0 +1,51 @@
+"""Fig. 11 and 12 of the paper for a report: classes that are the same, and what that corrects."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+SHOWN_PAIRS = 30
+
+
+def corrective_section(
+    result: Mapping[str, Any],
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
+    bars: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
+) -> str:
+    """The part of an evaluation's page about equivalent classes.
+
+    Args:
+        result: what `corrective.correct` gave.
+        table: makes the page's tables.
+        bars: draws accuracies (by key) of tasks.
+    """
+    plain = {entry["name"]: entry["right"] for entry in result["plain"]}
+    at = {
+        row["by"]: row["tasks"]
+        for row in result["corrected"]
+        if row["threshold"] == result["threshold"]
+    }
+    better = [name for name in plain if at["names"][name] > plain[name]]
+    shown = {"plain": plain, "names": at["names"], "names_and_looks": at["names_and_looks"]}
+    groups = [{"name": name, **{key: shown[key][name] for key in shown}} for name in better]
+    rows = [[g["name"], *(f"{100 * g[key]:.1f} %" for key in shown)] for g in groups]
+    pairs = [
+        [": ".join(pair["one"]), ": ".join(pair["other"]), f"{pair['similarity']:.2f}"]
+        for pair in result["equivalent"][:SHOWN_PAIRS]
+    ]
+    n_pairs = result["n_equivalent"]["names_and_looks"]
+    header = ["task", "plain", "names", "names and looks"]
+    return "".join(
+        [
+            "<h2>Classes that are the same thing</h2>",
+            f"<p>{n_pairs} pairs of classes of different tasks have names of similarity "
+            f"{result['threshold']:g} or more (encoder {html.escape(result['encoder'])}) and look "
+            "alike. "
+            "An answer with such a class counts as right here, beside the plain figures above.</p>",
+            table(header, rows) if rows else "<p>No answer changes.</p>",
+            bars(groups, list(shown)) if groups else "",
+            table(["class", "same as", "similarity"], pairs) if pairs else "",
+        ]
+    )

@@ -1,0 +1,171 @@
+"""Which classes of old tasks a new class is: by name, by looks, by both together.
+
+A name alone cannot tell a hand sign "3" from a printed one, and looks alone cannot tell that a
+photograph and a sketch both show a dog. So names propose and looks confirm, all matched classes of
+a pair of tasks together: if they look no more alike than any two classes do, the names were
+homonyms. Where looks are beyond doubt, no name is needed.
+
+The thresholds were chosen on training images of the tasks in docs/results/reuse.md: what stands
+there of matching is how well they fit these tasks, not how they fit others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skillmesh.errors import UsageError
+from skillmesh.reuse.names import Label, read_labels
+from skillmesh.reuse.text import NameComparer
+from skillmesh.reuse.visual import Likeness, compare
+
+MODES = ("auto", "text", "vision")
+NAME_ALONE = 0.90
+"""Similarity of names that counts without a look (the paper's Fig. 11)."""
+NAME_CONFIRMED = 0.75
+"""Similarity of names that counts if the classes look alike too."""
+CONTRAST = 0.95
+"""Mean contrast of the matched classes of two tasks from which they look alike."""
+LOOKS_ALONE = 0.40
+"""Cosine of mutual nearest neighbours that counts without a name."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTask:
+    """What the bank says of one old task.
+
+    Attributes:
+        skill_id: the skill that knows it.
+        task: display name.
+        author: alias of who taught it.
+        classes: C names in label order.
+        means: (C, D) float64 class means of multi-depth latents; None where the skill has none.
+    """
+
+    skill_id: str
+    task: str
+    author: str
+    classes: tuple[str, ...]
+    means: np.ndarray | None = None
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """The names, cleaned."""
+        return read_labels(self.classes)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One old class that a new class may be.
+
+    Attributes:
+        skill_id: the skill that knows it.
+        task: display name of its task.
+        label: its position in that task.
+        class_name: its name there.
+        author: alias of who taught it.
+        score: 0 to 1; similarity of the names, or of the looks where there is no name.
+        by: "text", "vision" or "text+vision".
+    """
+
+    skill_id: str
+    task: str
+    label: int
+    class_name: str
+    author: str
+    score: float
+    by: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The match as in `skillmesh match --json`."""
+        return {
+            "task": self.task,
+            "class": self.class_name,
+            "author": self.author,
+            "score": round(self.score, 4),
+            "by": self.by,
+        }
+
+
+def match_classes(
+    classes: Sequence[str],
+    known: Sequence[KnownTask],
+    comparer: NameComparer,
+    *,
+    means: np.ndarray | None = None,
+    transform: np.ndarray | None = None,
+    mode: str = "auto",
+) -> tuple[tuple[Match, ...], ...]:
+    """Find for every new class what the bank knows of it.
+
+    Args:
+        classes: C names of the new task, in label order.
+        known: the old tasks.
+        comparer: compares names.
+        means: (C, D) class means of a few shots; without them only names count.
+        transform: (D, D) from `visual.whitening` of the bank's covariance.
+        mode: "auto" for both, "text" for names alone, "vision" for looks alone.
+
+    Returns:
+        For each class its matches, best first; at most one per old task and way.
+
+    Raises:
+        UsageError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise UsageError(f"expected matching by one of {', '.join(MODES)}, got {mode!r}")
+    labels = read_labels(classes)
+    found: list[list[Match]] = [[] for _ in classes]
+    for task in known:
+        likeness = None
+        if means is not None and transform is not None and task.means is not None:
+            likeness = compare(means, task.means, transform)
+        names = np.zeros((len(labels), len(task.classes)))
+        if mode != "vision":
+            names = comparer.similarity(labels, task.labels)
+        for i, j, score, by in pairs_of(names, likeness, mode):
+            match = Match(
+                task.skill_id, task.task, j, task.classes[j], task.author, float(score), by
+            )
+            found[i].append(match)
+    return tuple(tuple(sorted(row, key=lambda m: (-m.score, m.skill_id, m.label))) for row in found)
+
+
+def pairs_of(
+    names: np.ndarray, likeness: Likeness | None, mode: str
+) -> list[tuple[int, int, float, str]]:
+    """(new class, old class, score, by) for one old task; each new class at most once."""
+    if mode == "text" or likeness is None:
+        return [(i, j, names[i, j], "text") for i, j in mutual_names(names, NAME_ALONE)]
+    chosen: dict[int, tuple[int, int, float, str]] = {}
+    named = mutual_names(names, NAME_CONFIRMED)
+    if named and np.mean([likeness.contrast[i, j] for i, j in named]) >= CONTRAST:
+        chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in named}
+    taken = {j for _, j, _, _ in chosen.values()}
+    for i, j in likeness.mutual():
+        score = float(likeness.cosine[i, j])
+        if score >= LOOKS_ALONE and i not in chosen and j not in taken:
+            chosen[i] = (i, j, score, "vision")
+    return [chosen[i] for i in sorted(chosen)]
+
+
+def mutual_names(names: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+    """Pairs of classes each of which has no better name than the other's.
+
+    Args:
+        names: (A, B) similarities.
+        threshold: least similarity.
+
+    >>> mutual_names(np.array([[1.0, 0.0], [0.8, 0.0]]), 0.7)  # "bedroom", "living room"
+    [(0, 0)]
+    """
+    pairs = []
+    for i, row in enumerate(names):
+        j = int(row.argmax())
+        if row[j] >= threshold and row[j] >= names[:, j].max():
+            pairs.append((i, j))
+    return pairs

@@ -1,0 +1,124 @@
+"""Classes matched by name and by looks, on made-up tasks whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skillmesh.errors import UsageError
+from skillmesh.reuse.equivalence import find_equivalent
+from skillmesh.reuse.matching import KnownTask, Match, match_classes
+from skillmesh.reuse.text import NameComparer
+from skillmesh.reuse.visual import compare, whitening
+
+DIM, SEVEN = 40, ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
+RANDOM = np.random.default_rng(0)
+LOOKS = RANDOM.normal(size=(7, DIM))
+"""What each of the seven classes looks like, apart from a task's style."""
+
+
+def style(seed: int, order: list[int] | None = None, noise: float = 0.4) -> np.ndarray:
+    """(7, D) means of the seven classes in one style, in an order."""
+    random = np.random.default_rng(seed)
+    looks = LOOKS if order is None else LOOKS[order]
+    return np.asarray(5 * random.normal(size=DIM) + looks + noise * random.normal(size=(7, DIM)))
+
+
+def task(
+    means: np.ndarray | None, classes: tuple[str, ...] = SEVEN, name: str = "old"
+) -> KnownTask:
+    """An old task of a skill that ann taught."""
+    return KnownTask(f"{name}-id", name, "ann", classes, means)
+
+
+def match(
+    classes: tuple[str, ...], known: KnownTask, means: np.ndarray | None, mode: str = "auto"
+) -> tuple[tuple[Match, ...], ...]:
+    """The matches of a new task with one old one, names compared as words."""
+    transform = None if means is None else np.eye(DIM)
+    return match_classes(
+        classes, [known], NameComparer(), means=means, transform=transform, mode=mode
+    )
+
+
+def test_whitening_makes_the_covariance_the_identity() -> None:
+    """Up to the ridge: W (S + r) W^T = 1."""
+    factor = RANDOM.normal(size=(DIM, DIM))
+    covariance = factor @ factor.T
+    matrix = whitening(covariance)
+    ridge = 0.1 * np.trace(covariance) / DIM * np.eye(DIM)
+    np.testing.assert_allclose(matrix @ (covariance + ridge) @ matrix.T, np.eye(DIM), atol=1e-9)
+
+
+def test_looks_are_compared_from_the_centre_of_each_task() -> None:
+    """A common style changes no cosine."""
+    one, other = style(1), style(2)
+    plain = compare(one, other, np.eye(DIM)).cosine
+    moved = compare(one + 100.0, other - 30.0, np.eye(DIM)).cosine
+    np.testing.assert_allclose(plain, moved, atol=1e-9)
+
+
+def test_equal_names_that_look_alike_match_by_both() -> None:
+    """Same classes in another style: each finds itself."""
+    found = match(SEVEN, task(style(1)), style(2))
+    assert [row[0].class_name for row in found] == list(SEVEN)
+    assert {row[0].by for row in found} == {"text+vision"}
+
+
+def test_homonyms_are_separated_by_looks() -> None:
+    """The names agree, the looks are somebody else's: nothing matches by name."""
+    strangers = np.random.default_rng(9).normal(size=(7, DIM))
+    assert all(not row for row in match(SEVEN, task(style(1)), strangers))
+    by_name = match(SEVEN, task(style(1)), strangers, "text")
+    assert all(row[0].by == "text" for row in by_name)
+
+
+def test_other_names_for_the_same_looks_match_by_vision() -> None:
+    """Names that mean nothing do not hinder; the order of the classes does not either."""
+    order = [3, 1, 6, 0, 2, 5, 4]
+    numbered = tuple(f"class {i}" for i in range(7))
+    found = match(numbered, task(style(1)), style(2, order))
+    assert [row[0].class_name for row in found] == [SEVEN[i] for i in order]
+    assert {row[0].by for row in found} == {"vision"}
+
+
+def test_without_images_only_names_count() -> None:
+    """`match --by text` opens no image, and a skill without means cannot be looked at."""
+    for found in (match(SEVEN, task(style(1)), None), match(SEVEN, task(None), style(2))):
+        assert [row[0].class_name for row in found] == list(SEVEN)
+        assert {row[0].by for row in found} == {"text"}
+
+
+def test_a_meaningless_name_changes_only_its_own_match() -> None:
+    """The other six are matched as before."""
+    hostile = (*SEVEN[:6], "\U0001f600" * 9000)
+    before, after = (match(names, task(style(1)), style(2)) for names in (SEVEN, hostile))
+    assert after[:6] == before[:6]
+
+
+def test_an_unknown_way_is_a_sentence() -> None:
+    """It names what there is."""
+    with pytest.raises(UsageError, match="auto, text, vision"):
+        match(SEVEN, task(None), None, "smell")
+
+
+def test_equivalence_is_symmetric_and_never_inside_one_task() -> None:
+    """1 on the diagonal, 0 between classes of one task, equal in both directions."""
+    tasks = [task(style(1), name="a"), task(style(2), name="b"), task(None, name="c")]
+    found = find_equivalent(tasks, NameComparer(), np.eye(DIM))
+    similarity = found.similarity
+    np.testing.assert_array_equal(similarity, similarity.T)
+    np.testing.assert_array_equal(similarity[:7, :7], np.eye(7))
+    assert len(found.pairs(0.9)) == 3 * 7
+    assert found.column("b-id", 2) == 9
+    assert [(t.task, label) for t, label, _ in found.same_as(9, 0.9)] == [("a", 2), ("c", 2)]
+    assert found.equivalent(0.9).sum() == found.nearest(1).sum() == 9 * 7
+
+
+def test_a_higher_threshold_never_adds_equivalent_classes() -> None:
+    """Monotone, as the paper's two thresholds are."""
+    tasks = [task(None, name="a"), task(None, ("plate 1", "plate 2"), "b")]
+    tasks.append(task(None, ("digit 1", "digit 2"), "c"))
+    found = find_equivalent(tasks, NameComparer())
+    assert (found.equivalent(0.9) >= found.equivalent(0.98)).all()
+    assert found.equivalent(0.9).sum() == found.equivalent(0.98).sum() + 4
