@@ -40,15 +40,21 @@ def _accuracies(lines: Sequence[Line]) -> str:
         row = [task, _sizes(next(line for line in lines if line["task"] == task))]
         row += [_accuracy(column[task]) if task in column else "" for column in columns.values()]
         rows.append(row)
-    # A mean over fewer tasks than its neighbours' would only mislead.
-    means = [
-        f"{100 * _mean([_oracle(column[task]) for task in tasks]):.1f}"
-        if len(column) == len(tasks)
-        else ""
-        for column in columns.values()
-    ]
-    rows.append(["mean", "", *means])
+    rows.append(_means("mean", tasks, columns))
+    shared = [task for task in tasks if all(task in column for column in columns.values())]
+    if 0 < len(shared) < len(tasks):
+        rows.append(_means(f"mean of {len(shared)}", shared, columns))
     return _markdown(rows)
+
+
+def _means(name: str, tasks: Sequence[str], columns: dict[str, dict[str, Line]]) -> list[str]:
+    """Of each column that has all tasks: one over fewer than its neighbours' would mislead."""
+    whole = [all(task in column for task in tasks) for column in columns.values()]
+    means = [
+        f"{100 * _mean([_oracle(column[task]) for task in tasks]):.1f}" if has_all else ""
+        for has_all, column in zip(whole, columns.values(), strict=True)
+    ]
+    return [name, "", *means]
 
 
 def _costs(lines: Sequence[Line]) -> str:

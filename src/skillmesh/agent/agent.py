@@ -178,7 +178,8 @@ class Agent(Holder):
 
     def sources(self) -> tuple[Source, ...]:
         """The usable skills in canonical order, with their names for people."""
-        return sources_of(self.sync(), self.catalogue().infos())
+        student = self.sync()
+        return sources_of(student, taught_by(student, self.catalogue().infos()))
 
     # Student
 
@@ -289,7 +290,7 @@ class Agent(Holder):
             failed += seen.failed
         if not found:
             raise DataError(failed[0])
-        marked = self._same.mark(found, self.sources())
+        marked = self._same.mark(found, sources_of(student, taught))
         return Answers(marked, tuple(failed), self.method, self.backbone.name)
 
     def _given(self, task: str | None, taught: dict[str, Taught]) -> Taught | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skillmesh.agent.asking import taught_by
 from skillmesh.errors import UsageError
 from skillmesh.mapping.discriminant import TaskMoments
 from skillmesh.mapping.moments import UNIT, MomentsAnchor
@@ -23,7 +22,7 @@ from skillmesh.training.kin import Kin
 from skillmesh.training.relatives import Group, Relatives
 
 if TYPE_CHECKING:
-    from skillmesh.agent.catalogue import SkillInfo
+    from skillmesh.agent.asking import Taught
     from skillmesh.agent.student import Student
     from skillmesh.packet.skill import Skill
     from skillmesh.training.embedding import LabelledLatents
@@ -51,14 +50,13 @@ class Source:
         return anchor if isinstance(anchor, MomentsAnchor) else None
 
 
-def sources_of(student: Student, infos: Sequence[SkillInfo]) -> tuple[Source, ...]:
+def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[Source, ...]:
     """The skills of a student in canonical order, with their names for people.
 
     Args:
         student: what an agent knows.
-        infos: its bank as people see it.
+        taught: of `asking.taught_by`, for the same skills.
     """
-    taught = taught_by(student, infos)
     return tuple(
         Source(skill_id, taught[skill_id].task, taught[skill_id].alias, student.skill(skill_id))
         for skill_id in student.skill_ids

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from skillmesh.agent.knowledge import Knowledge, Source
 from skillmesh.agent.prediction import Alternative, Prediction
-from skillmesh.reuse.matching import CONTRAST, NAME_ALONE, KnownTask
+from skillmesh.reuse.equivalence import look_alike
+from skillmesh.reuse.matching import NAME_ALONE, KnownTask
 from skillmesh.reuse.text import NameComparer
-from skillmesh.reuse.visual import compare
 
 
 class SameClasses:
@@ -71,10 +69,6 @@ def _same(
 
 
 def _look_alike(one: KnownTask, other: KnownTask, knowledge: Knowledge) -> bool:
-    """Whether the classes of like names look alike; without means nothing speaks against it."""
     transform = knowledge.transform()
-    if one.means is None or other.means is None or transform is None:
-        return True
     names = knowledge.comparer.similarity(one.labels, other.labels)
-    contrast = compare(one.means, other.means, transform).contrast[names >= NAME_ALONE]
-    return bool(np.mean(contrast) >= CONTRAST)
+    return transform is None or look_alike(names, one, other, transform)

@@ -9,9 +9,10 @@ import typer
 
 from skillmesh.cli.bench_simulate import register_simulate
 from skillmesh.cli.command import application, command
+from skillmesh.cli.lists import integers, words
 from skillmesh.cli.options import BackboneOption, HomeOption, JsonOption
 from skillmesh.cli.output import emit, note, percent, plain, say, table
-from skillmesh.errors import EXIT_SKIPPED, UsageError
+from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +127,8 @@ def run(
     from skillmesh.bank.home import resolve_home
     from skillmesh.experiments.bench.config import Overrides, load_config, override
 
-    changes = Overrides(tasks, backbone, _words(methods), _numbers(seeds), _numbers(agents))
+    several = (None if text is None else integers(text) for text in (seeds, agents))
+    changes = Overrides(tasks, backbone, words(methods), *several)
     config = override(load_config(preset), changes)
     opened = resolve_home(home)
     if dry_run:
@@ -246,19 +248,3 @@ def _show_plan(document: Mapping[str, Any]) -> None:
         header = ["method", "agents", "teacher MAC", "student MAC", "bytes", "efficiency", "hours"]
         say(table(header, rows))
     say(f"hours at {document['speed']:.1e} multiply-accumulates per second and agent, one seed")
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
-
-
-def _numbers(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        found = tuple(int(word) for word in text.split(",") if word.strip())
-    except ValueError:
-        found = ()
-    if not found:
-        raise UsageError(f"expected whole numbers separated by commas, got {text!r}")
-    return found

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from skillmesh.cli.command import command
+from skillmesh.cli.lists import integers, numbers
 from skillmesh.cli.options import HomeOption, JsonOption
 from skillmesh.cli.output import emit, say, size, table
-from skillmesh.errors import UsageError
-
-_Number = TypeVar("_Number", int, float)
 
 
 def register_simulate(group: typer.Typer) -> None:
@@ -81,13 +78,13 @@ def simulate(
         say(table(header, [[str(value) for value in row.values()] for row in rows]))
         return
     setting = Setting(
-        agents=tuple(_numbers(agents, int)),
+        agents=integers(agents),
         tasks=tasks,
         method=method,
         bandwidth_bytes_per_s=bandwidth,
         latency_s=latency,
         alpha=alpha,
-        speeds=tuple(_numbers(speed, float)),
+        speeds=numbers(speed),
     )
     document = run_simulation(setting)
     if json_output:
@@ -106,13 +103,3 @@ def simulate(
     ]
     say(f"{document['tasks']} tasks, {document['method']}, alpha {document['alpha']:g}")
     say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
-
-
-def _numbers(text: str, kind: Callable[[str], _Number]) -> list[_Number]:
-    try:
-        found = [kind(word) for word in text.split(",") if word.strip()]
-    except ValueError as error:
-        raise UsageError(f"expected numbers separated by commas, got {text!r}") from error
-    if not found:
-        raise UsageError("expected at least one number, got none")
-    return found

@@ -7,6 +7,7 @@ import numpy as np
 WEIGHTS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the second decision that are tried on validation images."""
 TEMPERATURES = np.geomspace(0.4, 5.0, 26)
+"""What scores are divided by, in search of the best."""
 
 
 def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:

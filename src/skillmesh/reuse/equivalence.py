@@ -100,20 +100,28 @@ def find_equivalent(
     for a, one in enumerate(tasks):
         for b in range(a + 1, len(tasks)):
             names = comparer.similarity(labels[a], labels[b])
-            if transform is not None:
-                names = _confirmed(names, one, tasks[b], transform)
+            if transform is not None and not look_alike(names, one, tasks[b], transform):
+                names = np.zeros_like(names)
             rows, columns = slice(bounds[a], bounds[a + 1]), slice(bounds[b], bounds[b + 1])
             similarity[rows, columns] = names
             similarity[columns, rows] = names.T
     return Equivalence(tuple(tasks), similarity)
 
 
-def _confirmed(
-    names: np.ndarray, one: KnownTask, other: KnownTask, transform: np.ndarray
-) -> np.ndarray:
-    """The similarities, or zeros where classes of like names look no more alike than any."""
+def look_alike(names: np.ndarray, one: KnownTask, other: KnownTask, transform: np.ndarray) -> bool:
+    """Whether the classes of like names of two tasks look alike, all of them together.
+
+    Args:
+        names: (C, C') similarity of their names.
+        one: C classes.
+        other: C' classes.
+        transform: (D, D) from `visual.whitening`.
+
+    Returns:
+        True as well where nothing speaks against it: no names alike, or no means to look at.
+    """
     likely = names >= min(FIG_11_THRESHOLDS)
     if one.means is None or other.means is None or not likely.any():
-        return names
+        return True
     contrast = compare(one.means, other.means, transform).contrast
-    return names if contrast[likely].mean() >= CONTRAST else np.zeros_like(names)
+    return bool(contrast[likely].mean() >= CONTRAST)

@@ -135,7 +135,7 @@ def learn_biases(
     plan = plan_biases(options, sizes)
 
     def train() -> Trained:
-        return _train(task, plan, bb, small, progress, head2toe=options.head2toe)
+        return train_biases(task, plan, bb, small, progress, head2toe=options.head2toe)
 
     found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
     encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
@@ -179,16 +179,28 @@ def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | No
     return small
 
 
-def _train(
+def train_biases(
     task: BiasTask,
     plan: BiasPlan,
     bb: BeneficialBiases,
-    small: BeneficialBiases | None,
-    progress: Progress | None,
+    small: BeneficialBiases | None = None,
+    progress: Progress | None = None,
     *,
-    head2toe: bool,
+    head2toe: bool = False,
 ) -> Trained:
-    """All that runs the network."""
+    """All that runs the network: steps over training images, then the validation images once.
+
+    Args:
+        task: images, labels and what is known without biases.
+        plan: how many steps, at which rates.
+        bb: the network with biases.
+        small: the same for the plan's smaller images; not read where it has none.
+        progress: called with (images stepped over, images planned).
+        head2toe: fit a head to the feature maps with the largest biases (Sec. 7.3).
+
+    Raises:
+        DataError: an image cannot be read any more.
+    """
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
         keep = partial(_keep, stack, bb)

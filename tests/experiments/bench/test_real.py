@@ -1,4 +1,4 @@
-"""Agents as processes: equal banks, equal answers, and a simulation that agrees with the clock."""
+"""Agents as processes: equal banks, equal answers, and a simulation of what they did."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from skillmesh.agent.node import WATCH_INTERVAL_S
 from skillmesh.experiments.bench.engine import InProcess
 from skillmesh.experiments.bench.figures.costs import cost_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
@@ -41,15 +42,14 @@ def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     assert two["wall_s"] > 0
     assert two["wall_clock"][0]["bytes_sent"] > two["bytes"]
     assert not (run / "scratch").exists()
-    # How near the simulated end comes to the real one is measured, not tested: here both
-    # end after the last skill was learned, and the simulation soon after it.
+    # How near the simulated end comes to the real one is measured (docs/results/simulation.md), not
+    # tested. Whatever the machine: both end after the last skill was saved, and in the simulation
+    # all that follows is two looks at the bank and a few kilobytes.
     (replayed,) = replay_run(run)
-    learned = two["wall_clock"][0]
-    assert replayed["ratio"] == pytest.approx(
-        replayed["simulated_s"] / replayed["measured_s"], rel=0.01
-    )
-    assert replayed["simulated_s"] > 0
-    assert learned["bytes_sent"] > 0
+    (shared,) = (r.timing["shared"] for r in read_run(run)[1] if "shared" in r.timing)
+    saved_s = max(saved for mine in shared["learned"].values() for _, saved, _ in mine)
+    assert saved_s <= replayed["measured_s"] + 0.002  # each is rounded
+    assert saved_s - 0.002 <= replayed["simulated_s"] <= saved_s + 2 * WATCH_INTERVAL_S + 0.01
     pytest.importorskip("matplotlib")
     (scene,) = scenes(read_run(run)[1])
     drawing = next(d for d in cost_drawings(scene, 1000.0) if d.name == "speedup-measured")

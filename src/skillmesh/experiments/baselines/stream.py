@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -73,9 +74,12 @@ class LatentSplit:
         return len(self.labels)
 
 
+SplitT = TypeVar("SplitT", PixelSplit, LatentSplit)
+
+
 @dataclass(frozen=True, eq=False)
-class PixelTask:
-    """One task of a trained baseline.
+class StreamTask(Generic[SplitT]):
+    """One task of a stream.
 
     Attributes:
         name: of the task.
@@ -85,25 +89,41 @@ class PixelTask:
         test: what is measured.
 
     Raises:
-        DataError: a class without a training image, a label out of range, or images of different
-            sides.
+        DataError: a class without a training image, or a label out of range.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: PixelSplit
-    validation: PixelSplit
-    test: PixelSplit
+    train: SplitT
+    validation: SplitT
+    test: SplitT
 
     def __post_init__(self) -> None:
-        _check_classes(self.name, len(self.classes), self.train, self.validation, self.test)
-        if len({split.images.shape[2] for split in self.splits}) > 1:
-            raise DataError(f"expected images of one size in every split of {self.name!r}")
+        n_classes = len(self.classes)
+        for split in self.splits:
+            if len(split) and not (split.labels.min() >= 0 and split.labels.max() < n_classes):
+                raise DataError(f"expected labels of {self.name!r} below {n_classes}")
+        counts = np.bincount(self.train.labels, minlength=n_classes)
+        if n_classes < 1 or (counts == 0).any():
+            raise DataError(f"expected training images of every class of {self.name!r}")
 
     @property
-    def splits(self) -> tuple[PixelSplit, PixelSplit, PixelSplit]:
+    def splits(self) -> tuple[SplitT, SplitT, SplitT]:
         """Train, validation, test."""
         return self.train, self.validation, self.test
+
+
+class PixelTask(StreamTask[PixelSplit]):
+    """One task of a trained baseline.
+
+    Raises:
+        DataError: as of any task, or images of different sides.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len({split.images.shape[2] for split in self.splits}) > 1:
+            raise DataError(f"expected images of one size in every split of {self.name!r}")
 
     @property
     def size(self) -> int:
@@ -111,29 +131,8 @@ class PixelTask:
         return int(self.train.images.shape[2])
 
 
-@dataclass(frozen=True, eq=False)
-class LatentTask:
-    """One task of a frozen baseline.
-
-    Attributes:
-        name: of the task.
-        classes: names of the C classes.
-        train: what is learned; every class occurs.
-        validation: what hyper-parameters are chosen by; may be empty.
-        test: what is measured.
-
-    Raises:
-        DataError: a class without a training latent, or a label out of range.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: LatentSplit
-    validation: LatentSplit
-    test: LatentSplit
-
-    def __post_init__(self) -> None:
-        _check_classes(self.name, len(self.classes), self.train, self.validation, self.test)
+class LatentTask(StreamTask[LatentSplit]):
+    """One task of a frozen baseline."""
 
 
 def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
@@ -161,12 +160,3 @@ def _shape(task: PixelTask | LatentTask) -> tuple[int, ...]:
 def _check_labels(labels: np.ndarray, n: int) -> None:
     if labels.dtype != np.int64 or labels.shape != (n,):
         raise DataError(f"expected ({n},) int64 labels, got {labels.shape} {labels.dtype}")
-
-
-def _check_classes(name: str, n_classes: int, *splits: PixelSplit | LatentSplit) -> None:
-    for split in splits:
-        if len(split) and not (split.labels.min() >= 0 and split.labels.max() < n_classes):
-            raise DataError(f"expected labels of {name!r} below {n_classes}")
-    counts = np.bincount(splits[0].labels, minlength=n_classes)
-    if n_classes < 1 or (counts == 0).any():
-        raise DataError(f"expected training images of every class of {name!r}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from skillmesh.agent import Agent
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.experiments.bench.counting import count_student_macs
-from skillmesh.experiments.bench.ours import make_skill, student_macs, task_sizes
+from skillmesh.experiments.bench.ours import counted, make_skill, task_sizes
 from skillmesh.experiments.ledger import TaskCost
 from skillmesh.experiments.measure import TaskScore, measure
 from skillmesh.training.bias_store import BiasStore
@@ -67,17 +67,11 @@ def run_by_agent(
         before_s = clock()
         scores = _ask(agent, tasks)
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
-    latents = tasks[0].test.latents
-    once, per_image = student_macs(agent.method, list(skills), skills, latents)
     result = _rows(agent.method, scores) | {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
-        "costs": [cost.to_json() for cost in costs],
-        "consolidation_macs": once,
-        "mapper_macs_per_image": per_image,
-        "backbone_macs_per_image": agent.backbone.macs_per_image,
-        "latent_dim": agent.backbone.last_dim,
+        **counted(agent.method, tasks[0].test.latents, agent.backbone, skills, costs),
     }
     return result, timing
 

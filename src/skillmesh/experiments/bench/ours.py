@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,19 +98,40 @@ def run_ours(
         before_s = clock()
         _measure(curves, position, student, ids, tasks)
         measure_s += clock() - before_s
-    consolidation, per_image = student_macs(method, ids, skills, tasks[0].test.latents)
     result = {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
         **curves.to_json(),
+        **counted(method, tasks[0].test.latents, backbone, skills, costs),
+    }
+    return result, {"learn_s": learn_s, "student_s": student_s, "measure_s": measure_s}
+
+
+def counted(
+    method: str,
+    latents: Latents,
+    backbone: Backbone,
+    skills: Mapping[str, Skill],
+    costs: Sequence[TaskCost],
+) -> dict[str, Any]:
+    """What a cell says of the costs of skills, in multiply-accumulates and bytes.
+
+    Args:
+        method: the task mapper.
+        latents: of at least one image, for a question.
+        backbone: that made the latents.
+        skills: by id, in the order of learning.
+        costs: of the tasks.
+    """
+    consolidation, per_image = student_macs(method, skills, latents)
+    return {
         "costs": [cost.to_json() for cost in costs],
         "consolidation_macs": consolidation,
         "mapper_macs_per_image": per_image,
         "backbone_macs_per_image": backbone.macs_per_image,
         "latent_dim": backbone.last_dim,
     }
-    return result, {"learn_s": learn_s, "student_s": student_s, "measure_s": measure_s}
 
 
 def make_skill(
@@ -197,12 +218,10 @@ def _measure(
         start = rows.stop
 
 
-def student_macs(
-    method: str, ids: Sequence[str], skills: dict[str, Skill], latents: Latents
-) -> tuple[int, int]:
+def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
     """Consolidation of all skills, and one question about one image, counted."""
     student = Student(method)
-    student.sync(ids, skills.__getitem__)
+    student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
     answers: list[Decisions] = []
     first = count_student_macs(lambda: answers.append(student.decide(one)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from skillmesh.experiments.metrics import learned_mean, normalised, regression_l
 from skillmesh.experiments.page import new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _FIRST_TASKS = 10
@@ -49,6 +50,24 @@ def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
     return [max(means, key=lambda method: means[method])] if means else []
 
 
+def _lines(
+    axes: Axes, scene: Scene, methods: Sequence[str], curve_of: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """One line per method, from the matrix that methods are compared by."""
+    for method in methods:
+        matrix = scene.compared(method)
+        assert matrix is not None
+        curve = 100 * curve_of(matrix)
+        axes.plot(range(1, len(curve) + 1), curve, **look(method))
+
+
+def _over_tasks(axes: Axes, what: str) -> None:
+    """Axes: per cent of something over the number of tasks learned."""
+    per_cent(axes, what)
+    axes.set_xlabel("tasks learned")
+    whole_numbers(axes)
+
+
 def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot()
@@ -60,9 +79,7 @@ def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
             if mapper is not None:
                 style = look(method) | {"linestyle": ":", "marker": "", "label": ""}
                 axes.plot(range(1, len(curve) + 1), 100 * task_curve(mapper), **style)
-        per_cent(axes, f"right on {scene.tasks()[0]}")
-        axes.set_xlabel("tasks learned")
-        whole_numbers(axes)
+        _over_tasks(axes, f"right on {scene.tasks()[0]}")
         legend(figure)
         return figure
 
@@ -79,14 +96,8 @@ def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
 def _first_task_rivals(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(height=4.6)
-        for method in methods:
-            matrix = scene.compared(method)
-            assert matrix is not None
-            curve = task_curve(matrix)
-            axes.plot(range(1, len(curve) + 1), 100 * curve, **look(method))
-        per_cent(axes, f"right on {scene.tasks()[0]}")
-        axes.set_xlabel("tasks learned")
-        whole_numbers(axes)
+        _lines(axes, scene, methods, task_curve)
+        _over_tasks(axes, f"right on {scene.tasks()[0]}")
         legend(figure, 6)
         return figure
 
@@ -147,9 +158,7 @@ def _mapper(scene: Scene, methods: Sequence[str]) -> Drawing:
             axes.plot(range(1, len(curve) + 1), 100 * curve, **look(method))
             style = look(method) | {"linestyle": "--", "marker": "", "linewidth": 0.9, "label": ""}
             axes.plot(ends, 100 * (line.slope * ends + line.intercept), **style)
-        per_cent(axes, "right task, of all tasks so far")
-        axes.set_xlabel("tasks learned")
-        whole_numbers(axes)
+        _over_tasks(axes, "right task, of all tasks so far")
         legend(figure)
         return figure
 
@@ -171,14 +180,8 @@ def _mapper(scene: Scene, methods: Sequence[str]) -> Drawing:
 def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(height=4.6)
-        for method in methods:
-            matrix = scene.compared(method)
-            assert matrix is not None
-            curve = 100 * learned_mean(matrix)
-            axes.plot(range(1, len(curve) + 1), curve, **look(method))
-        per_cent(axes, "right, mean over tasks so far")
-        axes.set_xlabel("tasks learned")
-        whole_numbers(axes)
+        _lines(axes, scene, methods, learned_mean)
+        _over_tasks(axes, "right, mean over tasks so far")
         legend(figure, 6)
         return figure
 
