@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skillmesh.mapping.fusion import tempered_losses
 from skillmesh.mapping.moments import DENSITY_SHARE, MomentsAnchor
 from skillmesh.mapping.quantise import dequantise_rows, quantise_rows
 from skillmesh.mapping.scatter import class_means
@@ -19,7 +20,8 @@ MEAN_SLOPE = 0.7
 """How far apart old class means are believed to lie in the new task."""
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
 """Images that the prior of a mean may count for."""
-TEMPERATURES = tuple(2.0 ** (i / 2) for i in range(-10, 3))
+SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
+"""Inverse temperatures of scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,11 +176,4 @@ def rebuilt(alone: MomentsAnchor, offer: Offer) -> MomentsAnchor:
 
 def losses_of(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) nats at the temperature that suits the scores best: sure and wrong is not held twice."""
-    best = np.full(len(labels), np.inf)
-    for temperature in TEMPERATURES:
-        scaled = temperature * scores
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        losses = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]
-        if losses.mean() < best.mean():
-            best = losses
-    return best
+    return tempered_losses(scores, labels, SHARPNESS)
