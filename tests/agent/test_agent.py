@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from skillmesh.agent import Agent, Prediction
-from skillmesh.data.images import decode_image
+from skillmesh.data.images import ImageRef
+from skillmesh.data.loader import read_batch
 from skillmesh.errors import DataError, SkillRefused, UsageError
 from skillmesh.mapping.mapper import METHODS
 from skillmesh.model.backbone import Latents
@@ -20,8 +20,8 @@ from tests.conftest import write_task
 
 def _some_latents(agent: Agent, folder: Path) -> Latents:
     files = sorted(folder.rglob("*.png"))[::5]
-    pixels = [decode_image(file.read_bytes(), agent.backbone.size) for file in files]
-    return agent.backbone.embed(torch.from_numpy(np.stack(pixels)))
+    images = [ImageRef(file) for file in files]
+    return agent.backbone.embed(read_batch(images, range(len(images)), agent.backbone.size).images)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from skillmesh.data.images import convert_upright, decode_upright
+from skillmesh.data.pixels import squash
+
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
     """(H, W, 3) uint8 with soft structure, which survives JPEG compression."""
@@ -98,3 +101,18 @@ def with_exif(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif.tobytes()
+
+
+def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
+    """(3, S, S) uint8 of one file, by the steps that the loader takes for many."""
+    return _squashed(decode_upright(data, size, source=source), size)
+
+
+def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
+    """The same of an image in memory."""
+    return _squashed(convert_upright(image, size), size)
+
+
+def _squashed(image: np.ndarray, size: int) -> np.ndarray:
+    channels_first = squash(image[None], size)[0].transpose(2, 0, 1)  # (C, S, S)
+    return np.array(np.broadcast_to(channels_first, (3, size, size)), order="C")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import encoded, png_chunk, smooth, with_exif
+from pictures import decode_image, encoded, png_chunk, smooth, with_exif
 from PIL import Image
 
-from skillmesh.data.images import MAX_PIXELS, ImageRef, decode_image, decode_upright
+from skillmesh.data.images import MAX_PIXELS, ImageRef, decode_upright
 from skillmesh.errors import DataError
 
 SIDE = 24
@@ -132,7 +132,7 @@ def test_even_a_full_sized_bomb_costs_little_memory() -> None:
     """A 169-megapixel PNG of 160 KB is refused by a process that may not use 400 MB more."""
     code = (
         "import resource, struct, zlib, sys\n"
-        "from skillmesh.data.images import decode_image\n"
+        "from skillmesh.data.images import decode_upright\n"
         "from skillmesh.errors import DataError\n"
         "p = struct.pack\n"
         "c = lambda k, b: p('>I', len(b)) + k + b + p('>I', zlib.crc32(k + b))\n"
@@ -143,7 +143,7 @@ def test_even_a_full_sized_bomb_costs_little_memory() -> None:
         "png = b'\\x89PNG\\r\\n\\x1a\\n' + c(b'IHDR', head)\n"
         "png += c(b'IDAT', rows) + c(b'IEND', b'')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n    decode_image(png, 64)\n"
+        "try:\n    decode_upright(png, 64)\n"
         "except DataError:\n"
         "    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "    sys.exit(0 if used < 20_000 else 1)\n"

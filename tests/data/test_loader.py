@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, smooth, write_folder, write_tar
+from pictures import decode_image, encoded, smooth, write_folder, write_tar
 
 from skillmesh.data.archives import list_members
-from skillmesh.data.images import ImageRef, decode_image
+from skillmesh.data.images import ImageRef
 from skillmesh.data.loader import BATCHES_AHEAD, iterate_batches
 
 SIDE = 16

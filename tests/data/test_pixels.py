@@ -7,10 +7,9 @@ import struct
 
 import numpy as np
 import pytest
-from pictures import encoded, png_chunk, smooth, with_exif
+from pictures import decode_image, encoded, png_chunk, smooth, to_pixels, with_exif
 from PIL import Image, ImageOps
 
-from skillmesh.data.images import decode_image, to_pixels
 from skillmesh.data.pixels import squash
 from skillmesh.errors import DataError
 

@@ -5,7 +5,7 @@ The code in the order of use:
 - `names`: names that are safe to show, store and compare; did-you-mean.
 - `headers`: what a file's first bytes say about it, before anything is decoded.
 - `pixels`: a decoded image -> upright, opaque, RGB, square.
-- `images`: `ImageRef` (where the bytes of an image are), bytes -> (3, S, S) uint8 pixels.
+- `images`: `ImageRef` (where the bytes of an image are), bytes -> upright uint8 pixels.
 - `archives`: members of tar and zip files, read in place; nothing is ever extracted.
 - `listing`: folder or archive -> one flat list of labelled images; `csv_listing`: the same
   from a CSV file.

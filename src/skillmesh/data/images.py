@@ -37,7 +37,7 @@ from skillmesh.data.headers import (
     without_animation,
 )
 from skillmesh.data.names import shown
-from skillmesh.data.pixels import REDUCING_GAP, from_array, square, upright
+from skillmesh.data.pixels import REDUCING_GAP, from_array, upright
 from skillmesh.errors import DataError
 
 MAX_PIXELS = 40_000_000
@@ -107,7 +107,7 @@ class ImageRef:
         """(H, W, C) uint8, as `decode_upright` makes them for squares of `size` pixels.
 
         Raises:
-            DataError: as `read` and `decode_image`.
+            DataError: as `read` and `decode_upright`.
         """
         return decode_upright(self.read(), size, source=self)
 
@@ -150,33 +150,22 @@ def _file_size(path: Path) -> int:
     return state.st_size
 
 
-def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
-    """Decode one image file and squash it to a square.
-
-    Args:
-        data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
-        size: S, side of the result in pixels.
-        source: where the bytes came from (an `ImageRef`, a file name), for the error message.
-
-    Returns:
-        (3, S, S) uint8 RGB, C-contiguous.
-
-    Raises:
-        DataError: not an image, not supported, damaged, cut off or over `MAX_PIXELS`.
-    """
-    return square(decode_upright(data, size, source=source), size)
-
-
 def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """As `decode_image`, short of its last step (`pixels.squash`), channels last.
+    """Decode one image file, turned as its EXIF block says; `pixels.squash` does the rest.
+
+    Args:
+        data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
+        size: S, side in pixels that the image is going to have.
+        source: where the bytes came from (an `ImageRef`, a file name), for the error message.
+        max_pixels: width times height beyond which an image is refused.
 
     Returns:
-        (H, W, C) uint8, C = 1 for grey.
+        (H, W, C) uint8, C = 1 for grey; channels are RGB.
 
     Raises:
-        DataError: as `decode_image`.
+        DataError: not an image, not supported, damaged, cut off or over `max_pixels`.
     """
     try:
         image = _open(data, max_pixels, source)
@@ -194,24 +183,8 @@ def decode_upright(
         ) from error
 
 
-def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
-    """Pixels of an image that is in memory already, for Python users.
-
-    Args:
-        image: as `convert_upright` takes it.
-        size: S, side of the result in pixels.
-
-    Returns:
-        (3, S, S) uint8 RGB, C-contiguous, by the same conversions as `decode_image`.
-
-    Raises:
-        DataError: as `convert_upright`.
-    """
-    return square(convert_upright(image, size), size)
-
-
 def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
-    """As `to_pixels`, short of its last step (`pixels.squash`), channels last.
+    """An image that is in memory already, by the same conversions as `decode_upright`.
 
     Args:
         image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or

@@ -25,20 +25,6 @@ _UPRIGHT = {
 }
 
 
-def square(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Squash one image to a square of three channels.
-
-    Args:
-        pixels: (H, W, C) uint8, as `upright` makes them.
-        size: S, side of the result in pixels.
-
-    Returns:
-        (3, S, S) uint8 RGB, C-contiguous.
-    """
-    channels_first = squash(pixels[None], size)[0].transpose(2, 0, 1)  # (C, S, S)
-    return np.array(np.broadcast_to(channels_first, (3, size, size)), order="C")
-
-
 def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     """Turn a loaded image upright and convert it to opaque 8-bit grey or RGB.
 
