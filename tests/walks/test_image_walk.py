@@ -9,7 +9,8 @@ import torch
 
 from skillmesh.agent import Agent
 from skillmesh.agent.student import Student
-from skillmesh.data.images import decode_image
+from skillmesh.data.images import decode_upright
+from skillmesh.data.pixels import squash
 
 
 def test_an_image_walks_from_its_bytes_to_task_class_and_teacher(
@@ -21,8 +22,10 @@ def test_an_image_walks_from_its_bytes_to_task_class_and_teacher(
     agent.learn(cold)
     image = sorted((cold / "cyan").iterdir())[0]
 
-    pixels = decode_image(image.read_bytes(), agent.backbone.size)  # (3, S, S)
-    latents = agent.backbone.embed(torch.from_numpy(pixels[None]))
+    size = agent.backbone.size
+    upright = decode_upright(image.read_bytes(), size)  # (H, W, 3) uint8
+    pixels = squash(upright[None], size).transpose(0, 3, 1, 2)  # (1, 3, S, S)
+    latents = agent.backbone.embed(torch.from_numpy(np.ascontiguousarray(pixels)))
     student = Student("moments")
     student.sync(agent.bank.ids(), lambda skill_id: agent.bank.load(skill_id).skill)
     decisions = student.decide(latents)
