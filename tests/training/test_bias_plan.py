@@ -52,14 +52,15 @@ def test_no_plan_costs_more_than_its_budget(
     head2toe: int,
 ) -> None:
     """The pass without biases, prefixes, steps and validation all count."""
-    task = TaskCosts(102, costs, train, validation, 103 * (train + validation), small)
+    task = TaskCosts(102, costs, train, validation, 103 * (train + validation), small, 777)
     plan = plan_biases(BiasOptions(layers, passes, bool(head2toe)), task)
     looks = 0.0 if plan.patience is None else plan.images / train
-    last = head2toe * train * costs.forward
+    last = head2toe * train * costs.forward + task.after
     whole = spent(task, plan.images, looks, plan.small_images)
     assert task.passes(whole + last) <= passes + 1e-9
     assert 0 <= plan.small_images <= plan.images
     assert (plan.small_images > 0) == (layers == "auto" and small is not None)
+    assert plan.refit == (layers == "auto" and not head2toe)
 
 
 def test_auto_spends_eight_passes_unless_told_otherwise() -> None:

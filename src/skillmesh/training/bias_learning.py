@@ -28,6 +28,7 @@ from skillmesh.packet.bias_card import BiasCard
 from skillmesh.training.bias_choice import Candidate, Trained, choose
 from skillmesh.training.bias_latents import TapLatents
 from skillmesh.training.bias_plan import SMALL_SIDE, BiasPlan, TaskCosts, plan_biases, plan_layers
+from skillmesh.training.bias_refit import mean_head, refit_macs
 from skillmesh.training.bias_training import (
     PIECE,
     BiasTrainer,
@@ -131,6 +132,7 @@ def learn_biases(
         *counts,
         task.before_macs,
         None if small is None else small.costs,
+        refit_macs(counts[0], *task.start.weight.shape[::-1]),
     )
     plan = plan_biases(options, sizes)
 
@@ -216,7 +218,7 @@ def train_biases(
         candidate = (
             finish.head2toe(train, validation)
             if head2toe
-            else finish.trained_head(reads, validation)
+            else finish.trained_head(reads, train.labels, validation)
         )
         macs = finish.macs + train.kept.macs + validation.kept.macs
     return Trained(trained.values, candidate, macs)
@@ -242,11 +244,15 @@ class _Finish:
         self.values = encoded.decode(bb.layout, bb.deviations)
         self.macs = trained.macs
 
-    def trained_head(self, reads: TapLatents, validation: TrainingRows) -> Candidate:
-        """The head that was trained together with the biases."""
+    def trained_head(
+        self, reads: TapLatents, labels: np.ndarray, validation: TrainingRows
+    ) -> Candidate:
+        """The head that was trained together with the biases, with what a refit adds."""
         bb, values = self.bb, self.values
+        head, spent = mean_head(self.trained.head, self.trained.seen, labels)
+        self.macs += spent
         features = self._through(lambda kept: reads.exact(bb.suffix(kept, values)), validation)
-        return Candidate(self.trained.head, features)
+        return Candidate(head, features)
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
         """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""

@@ -40,6 +40,7 @@ class BiasPlan:
         bias_rate: Adam's (highest) rate on biases.
         head_rate: the same on the head.
         small_images: how many of `images`, the first ones, are seen at `SMALL_SIDE`.
+        refit: the trained head ends as the mean of itself and one in closed form.
     """
 
     layers: str
@@ -49,6 +50,7 @@ class BiasPlan:
     bias_rate: float = BIAS_RATE
     head_rate: float = LEARNING_RATE
     small_images: int = 0
+    refit: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class TaskCosts:
         before: multiply-accumulates that learning has spent already: the pass without biases, and
             what was fitted to its latents.
         small: of the passes over smaller images; None where the network takes one size only.
+        after: multiply-accumulates that fitting a head takes once biases are trained.
     """
 
     pass_macs: int
@@ -71,6 +74,7 @@ class TaskCosts:
     validation: int
     before: int
     small: PassCosts | None = None
+    after: int = 0
 
     def passes(self, macs: int) -> float:
         """Multiply-accumulates as forward passes over all images of the task."""
@@ -94,7 +98,8 @@ class TaskCosts:
             small_share: share of the images that are seen smaller.
         """
         images = self.train + self.validation
-        left = passes * self.pass_macs * images - self.before - self.costs.prefix * images
+        left = passes * self.pass_macs * images - self.before - self.after
+        left -= self.costs.prefix * images
         left -= self.costs.forward * (images if ends_with_train else self.validation)
         step = (1 - small_share) * (self.costs.forward + self.costs.backward)
         if self.small is not None:
@@ -146,6 +151,12 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
         small_images = math.ceil(small_share * images)
         rates = AUTO_BIAS_RATE, AUTO_HEAD_RATE
         return BiasPlan(
-            plan_layers(options), images, None, AUTO_BATCH_SIZE, *rates, small_images=small_images
+            plan_layers(options),
+            images,
+            None,
+            AUTO_BATCH_SIZE,
+            *rates,
+            small_images=small_images,
+            refit=not options.head2toe,
         )
     return BiasPlan(plan_layers(options), images, PATIENCE)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skillmesh.training.bias_learning import BiasTask
     from skillmesh.training.bias_plan import BiasPlan
 
-_VERSION = 1
+_VERSION = 2
 """Of what learning does with the same arguments."""
 
 

@@ -21,6 +21,7 @@ import torch
 from skillmesh.model.head import Head
 from skillmesh.model.lanes import Lanes
 from skillmesh.training.adam import Adam
+from skillmesh.training.bias_refit import SeenLatents
 
 if TYPE_CHECKING:
     from skillmesh.model.biases import BeneficialBiases
@@ -87,12 +88,14 @@ class TrainedBiases:
         head: trained together with them.
         images: training images that were stepped over, repeats counted.
         macs: multiply-accumulates of passes through the biased part of the network.
+        seen: latents of training images as the last steps saw them, where the plan refits.
     """
 
     values: np.ndarray
     head: Head
     images: int
     macs: int
+    seen: SeenLatents
 
 
 @dataclass
@@ -137,6 +140,7 @@ class BiasTrainer:
         self._state = _State(*(p.to(device).requires_grad_() for p in parameters))
         self._deviations = bb.deviations.to(device)
         self._optimizers = [Adam(parameter) for parameter in self._state.parameters()]
+        self._seen = SeenLatents()
         self.macs = 0
 
     def train(
@@ -179,6 +183,7 @@ class BiasTrainer:
             Head(chosen.weight.cpu().numpy(), chosen.bias.cpu().numpy()),
             done,
             self.macs,
+            self._seen,
         )
 
     def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
@@ -208,6 +213,8 @@ class BiasTrainer:
             partial(self._gradients, stage.bb, kept.rows(part), labels[part]) for part in pieces
         )
         found = list(lanes.run(jobs) if lanes else (job() for job in jobs))
+        if self._plan.refit and stage.bb is self._bb:
+            self._seen.keep(rows, torch.cat([latents for *_, latents in found]))
         rates = (self._plan.bias_rate, self._plan.head_rate, self._plan.head_rate)
         for index, (optimizer, rate) in enumerate(zip(self._optimizers, rates, strict=True)):
             total = torch.stack([gradients[index] for gradients in found]).sum(0)
@@ -216,14 +223,14 @@ class BiasTrainer:
         self.macs += len(rows) * (costs.forward + costs.backward)
 
     def _gradients(self, bb: BeneficialBiases, kept: Tensors, labels: np.ndarray) -> Tensors:
-        """Of the cross-entropy, summed over the images."""
+        """Of the cross-entropy, summed over the images; and their latents (N, D)."""
         state = self._state
         with torch.enable_grad():
             latents = self._reads(bb.suffix(kept, state.scaled * self._deviations))
             target = torch.from_numpy(labels).to(latents.device)
             logits = latents @ state.weight.T + state.bias
             loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
-            return torch.autograd.grad(loss, state.parameters())
+            return *torch.autograd.grad(loss, state.parameters()), latents.detach()
 
     def _accuracy(self, split: TrainingRows, lanes: Lanes | None) -> float:
         """Share of right answers of head and biases as they are."""

@@ -53,8 +53,18 @@ def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
     if method != "moments" and fitted.head is not None:
         return fitted.head
     n_classes = fitted.anchors[method].n_classes
-    weight, centre, values = fit_ridge(
-        train.latents.multi, train.labels, n_classes, ridge=START_RIDGE
-    )
+    return ridge_head(train.latents.multi, train.labels, n_classes, START_RIDGE)
+
+
+def ridge_head(latents: np.ndarray, labels: np.ndarray, n_classes: int, ridge: float) -> Head:
+    """A head in closed form, in the unit of log posteriors.
+
+    Args:
+        latents: (N, D) float32.
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+        ridge: see `fit_ridge`.
+    """
+    weight, centre, values = fit_ridge(latents, labels, n_classes, ridge=ridge)
     bias = (values - weight @ centre) / HEAD_TEMPERATURE
     return Head((weight / HEAD_TEMPERATURE).astype(np.float32), bias.astype(np.float32))
