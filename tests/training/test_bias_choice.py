@@ -46,15 +46,37 @@ def test_fused_decisions_never_answer_worse_than_those_without() -> None:
         assert kept >= accuracy(without, LABELS)
 
 
-def test_a_gain_within_its_noise_is_dropped() -> None:
-    """Surer answers are not more right ones; one image won of three that differ is a toss-up."""
+def test_surer_answers_that_are_no_better_are_dropped() -> None:
+    """They would cost every answer a second pass for nothing."""
     surer = Candidate(HEAD, scores(40, margin=6.0))
     assert choose(surer, VALUES, log_softmax(scores(40)), LABELS, [1.0]).biases is None
-    without = np.arange(40) < 30
-    for gained, lost, clear in ((1, 0, True), (2, 1, False), (4, 1, True), (0, 0, False)):
-        after = without.copy()
-        after[:lost], after[30 : 30 + gained] = False, True
-        assert gain_is_clear(without, after) == clear
+
+
+def test_a_gain_within_its_noise_is_dropped() -> None:
+    """Two images gained are clear; two gained and one lost as surely are a toss-up."""
+    margins = np.where(np.arange(40) < 30, 1.0, -1.0)
+    for gained, lost, clear in ((2, 0, True), (2, 1, False), (9, 2, True), (0, 0, False)):
+        after = margins.copy()
+        after[:lost], after[30 : 30 + gained] = -1.0, 1.0
+        before, new = (
+            log_softmax(np.where(LABELS[:, None] == [[0, 1]], side[:, None], 0))
+            for side in (margins, after)
+        )
+        assert gain_is_clear(before, new, LABELS) == clear
+
+
+def test_all_images_have_a_say_in_whether_a_gain_is_clear() -> None:
+    """One more right answer: enough where true classes are likelier throughout, not by itself."""
+    right = np.arange(40) < 30
+    before = np.where(right, 0.5, -1.0)
+    alone, throughout = before.copy(), np.where(right, 2.0, -1.0)
+    alone[30] = throughout[30] = 0.1
+    pooled = [
+        log_softmax(np.where(LABELS[:, None] == [[0, 1]], side[:, None], 0))
+        for side in (before, alone, throughout)
+    ]
+    assert not gain_is_clear(pooled[0], pooled[1], LABELS)
+    assert gain_is_clear(pooled[0], pooled[2], LABELS)
 
 
 def test_the_log_loss_chooses_the_weight() -> None:

@@ -88,3 +88,20 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
         (0.8, 0.56)
     """
     return float(tempered_losses(posteriors, labels).mean())
+
+
+def in_errors(differences: np.ndarray) -> float:
+    """Mean of paired differences in standard errors; a single one says nothing.
+
+    Args:
+        differences: (N,), of the losses of two decisions about the same images for example.
+
+    Examples:
+        >>> round(in_errors(np.array([1.0, 1.0, -1.0, 1.0])), 2)
+        0.82
+    """
+    if len(differences) < 2:
+        return 0.0
+    # One more pair of opposite observations: a unanimous handful is not certainty.
+    error = (float((differences**2).sum()) + 2 * float(np.abs(differences).max()) ** 2) ** 0.5
+    return float(differences.sum()) / error if error > 0 else 0.0

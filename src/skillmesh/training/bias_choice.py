@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skillmesh.mapping.fusion import fuse, log_softmax, tempered_log_loss
+from skillmesh.mapping.fusion import (
+    fuse,
+    in_errors,
+    log_softmax,
+    tempered_log_loss,
+    tempered_losses,
+)
 from skillmesh.packet.bias_tensors import SkillBiases
 
 if TYPE_CHECKING:
@@ -67,7 +73,7 @@ def choose(
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Take the weight of least log loss; keep the biases if clearly more answers are right.
+    """Take the weight of least log loss; keep the biases if they clearly help.
 
     Log loss chooses because it is much less noisy than the share of right answers among a hundred
     images; at its best temperature, because classes count here and not confidence. Biases cost
@@ -86,29 +92,33 @@ def choose(
     pools = [(fuse(without, posteriors, weight), weight) for weight in weights]
     fused, weight = min(pools, key=lambda pool: tempered_log_loss(pool[0], labels))
     before, after = accuracy(without, labels), accuracy(fused, labels)
-    helps = gain_is_clear(without.argmax(axis=1) == labels, fused.argmax(axis=1) == labels)
+    helps = gain_is_clear(without, fused, labels)
     return Chosen(weight if helps else 0.0, before, after, biases if helps else None)
 
 
-def gain_is_clear(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether images gained outnumber those lost by at least one standard error.
+def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether more answers are right, and true classes are likelier by a standard error.
 
-    If biases made no difference, each of the k images on which the two differ would be gained or
-    lost by the toss of a coin: a difference of 0 with a standard error of sqrt(k) (McNemar's test).
+    Likelihood carries the test because every image has a say in it: of a hundred images only a few
+    are answered otherwise, so the share of right answers alone would miss most real gains.
 
     Args:
-        before: (V,) bool, right without biases.
-        after: (V,) bool, right with them.
+        before: (V, C) log posteriors without biases.
+        after: (V, C) with them.
+        labels: (V,) int64.
 
     Examples:
-        >>> before = np.array([True, True, False, False, False])
-        >>> gain_is_clear(before, np.array([True, True, True, True, False]))
+        >>> labels = np.array([0, 0, 0, 0, 1, 1])
+        >>> before = log_softmax(np.array([[0.5, 0.0]] * 6))
+        >>> gain_is_clear(before, log_softmax(4.0 * np.eye(2)[labels]), labels)
         True
-        >>> gain_is_clear(before, np.array([True, False, True, True, False]))
+        >>> gain_is_clear(before, log_softmax(4.0 * np.eye(2)[[0, 0, 0, 1, 1, 1]]), labels)
         False
     """
-    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
-    return gained > lost and (gained - lost) ** 2 >= gained + lost
+    if accuracy(after, labels) <= accuracy(before, labels):
+        return False
+    gains = tempered_losses(before, labels) - tempered_losses(after, labels)
+    return in_errors(gains) >= 1
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from skillmesh.mapping.discriminant import Discriminant
+from skillmesh.mapping.fusion import in_errors
 from skillmesh.mapping.moments import (
     DENSITY_SHARE,
     HEAD_TEMPERATURE,
@@ -170,12 +171,3 @@ def answers_inside(
         anchor.head_logits(latents) / HEAD_TEMPERATURE + DENSITY_SHARE * density.numpy()
         for anchor, density in zip(anchors, densities, strict=True)
     ]
-
-
-def in_errors(differences: np.ndarray) -> float:
-    """Mean in standard errors; one shot says nothing."""
-    if len(differences) < 2:
-        return 0.0
-    # One more pair of opposite observations: a unanimous handful is not certainty.
-    error = (float((differences**2).sum()) + 2 * float(np.abs(differences).max()) ** 2) ** 0.5
-    return float(differences.sum()) / error if error > 0 else 0.0

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skillmesh.mapping.fusion import in_errors
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
-from skillmesh.training.borrow import borrow, in_errors
+from skillmesh.training.borrow import borrow
 from skillmesh.training.heads import FittedHead, HeadStart, fit_head
 from skillmesh.training.relatives import Relatives
 
