@@ -13,13 +13,13 @@ from skillmesh.bank.atomic import read_file
 from skillmesh.data.names import did_you_mean
 from skillmesh.errors import UsageError
 from skillmesh.experiments.bench.methods import Kind, check_bench_method, expand_methods
+from skillmesh.experiments.bench.options import Scalar, with_defaults
 from skillmesh.experiments.bench.toml_text import read_toml, write_toml
 from skillmesh.experiments.ledger import ALPHA, EQUAL
 from skillmesh.experiments.packing import PACKINGS
 from skillmesh.experiments.streams.stream import StreamSpec
 
 SCHEMA = "skillmesh.bench-config/1"
-Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Grid:
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
+        with_defaults(self.options)
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
         """What decides a cell of a method: options are those of the baselines, sorted by name."""

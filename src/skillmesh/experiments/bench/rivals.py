@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skillmesh.data.loader import iterate_batches
-from skillmesh.data.names import did_you_mean
 from skillmesh.data.tasks import check_failed
-from skillmesh.errors import UsageError
 from skillmesh.experiments.baselines.nets import NetFactory, embedded_net, small_net
 from skillmesh.experiments.baselines.registry import BASELINES, run_frozen, run_trained
 from skillmesh.experiments.baselines.stream import LatentSplit, LatentTask, PixelSplit, PixelTask
+from skillmesh.experiments.bench.options import with_defaults
 from skillmesh.experiments.ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     from skillmesh.experiments.bench.latents import TaskLatents
     from skillmesh.model.backbone import Backbone
 
-OPTIONS: Mapping[str, int | float | str] = {
-    "epochs": 5,
-    "batch_size": 32,
-    "rate": 1e-3,
-    "size_px": 32,
-    "choice_tasks": 3,
-    "net": "paper",
-}
-"""What a grid's `options` may say, and what holds otherwise. `net` is "embedded" (pretrained),
-"small" (random), or "paper": embedded for all but those that the paper starts at random."""
 _RANDOM_START = ("psp", "supsup", "parallel-supsup")
 _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 
@@ -54,7 +43,7 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
         UsageError: an unknown option.
         DataError: images that cannot be read.
     """
-    options = _options(cell)
+    options = with_defaults(dict(cell.options))
     stream = [pixel_task(task, int(options["size_px"])) for task in tasks]
     result = run_trained(
         cell.method,
@@ -115,27 +104,10 @@ def latent_task(task: TaskLatents) -> LatentTask:
     return LatentTask(task.name, task.classes, *parts)
 
 
-def _options(cell: Cell) -> dict[str, int | float | str]:
-    given = dict(cell.options)
-    for name, value in given.items():
-        if name not in OPTIONS:
-            raise UsageError(
-                f"expected options of baselines out of {', '.join(OPTIONS)}, got {name!r}"
-                f"{did_you_mean(name, list(OPTIONS))}"
-            )
-        kind = (int, float) if isinstance(OPTIONS[name], float) else type(OPTIONS[name])
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise UsageError(f"expected {name!r} like {OPTIONS[name]!r}, got {value!r}")
-    return {**OPTIONS, **given}
-
-
 def _net(method: str, name: str) -> NetFactory:
     if name == "paper":
         name = "small" if method in _RANDOM_START else "embedded"
-    factories: dict[str, NetFactory] = {"small": small_net, "embedded": embedded_net}
-    if name not in factories:
-        raise UsageError(f"expected the network 'paper', 'embedded' or 'small', got {name!r}")
-    return factories[name]
+    return small_net if name == "small" else embedded_net
 
 
 def _pixels(split: Split, size_px: int, name: str) -> PixelSplit:
