@@ -173,7 +173,7 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
         for key, asked in (("test", new.test), ("validation", new.validation)):
             result[key].append([_right(fitted.head, asked.latents.last, asked) for fitted in fits])
         result["epochs"].append([fitted.best_epoch for fitted in fits])
-        result["gain"].append(trial_of_start(x, y, len(new.classes), start)[0])
+        result["gain"].append(trial_of_start(x, y, len(new.classes), start).gain)
     return result
 
 

@@ -25,7 +25,7 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
     assert [entry["matches"] for entry in nothing["classes"]] == [[], [], []]
     run("learn", str(warm))
     found = run_json("match", str(few), "--encoder", "names")
-    assert set(found) == {"schema", "encoder", "classes"}
+    assert set(found) == {"schema", "encoder", "classes", "saves"}
     assert (found["schema"], found["encoder"]) == ("skillmesh.match/1", "names")
     for entry in found["classes"]:
         (match,) = entry["matches"]
@@ -37,6 +37,25 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
     assert "names only" in shown
     assert "no text encoder" in shown
     assert "red: red in warm, taught by" in shown
+
+
+@pytest.mark.parametrize(("method", "taken"), [("moments", "classes"), ("maha", "rows")])
+def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, taken: str) -> None:
+    """What is tried beforehand is what learning tries: both take old rows, or neither does."""
+    run("learn", str(warm), "--method", method, "--also", "moments")
+    saves = run_json("match", str(few), "--encoder", "names", "--method", method)["saves"]
+    assert 0 < saves["right_alone"] <= saves["right_with"] <= 1
+    arguments = ("--reuse", "auto", "--encoder", "names", "--method", method)
+    assert (saves["takes"] == taken) == (run_json("learn", str(few), *arguments)["reused"] > 0)
+    assert run_json("match", str(few), "--by", "text", "--encoder", "names")["saves"] is None
+
+
+def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path) -> None:
+    """The colours are told apart without help, and it says so; without images there is no word."""
+    run("learn", str(warm))
+    said = run("match", str(few), "--encoder", "names").stdout
+    assert "take nothing: right on held-out images are 100.0 % anyway" in said
+    assert "held-out" not in run("match", str(few), "--encoder", "names", "--by", "text").stdout
 
 
 def test_learning_with_an_empty_bank_or_without_a_match_is_learning_alone(

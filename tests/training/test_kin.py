@@ -41,10 +41,12 @@ def test_before_the_first_step_the_rows_are_the_old_ones() -> None:
 def test_the_trial_takes_rows_of_the_same_classes_and_refuses_mixed_up_ones() -> None:
     """Held-out shots tell them apart."""
     x, labels = sample(41, 6)
-    gain, macs = trial_of_start(x, labels, CLASSES, start(np.arange(CLASSES)))
-    assert gain > START_GAIN
-    assert macs > 0
-    assert trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))[0] < 0
+    trial = trial_of_start(x, labels, CLASSES, start(np.arange(CLASSES)))
+    assert trial.passes
+    assert trial.gain > START_GAIN
+    assert trial.right > trial.right_alone
+    assert trial.macs > 0
+    assert trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2))).gain < 0
 
 
 @pytest.mark.parametrize("p", [np.inf, 2.0])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from skillmesh.agent.student import Student
     from skillmesh.packet.skill import Skill
     from skillmesh.training.embedding import LabelledLatents
+    from skillmesh.training.savings import Saving
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,7 @@ class MatchReport:
         matches: for each class, best first.
         n_known: old tasks that were looked at.
         by_looks: class means of images took part.
+        saving: what `learn --reuse` would take of it; None where no image was opened.
     """
 
     task: str
@@ -82,6 +84,7 @@ class MatchReport:
     matches: tuple[tuple[Match, ...], ...]
     n_known: int
     by_looks: bool
+    saving: Saving | None = None
 
     @property
     def n_matched(self) -> int:
@@ -97,6 +100,7 @@ class MatchReport:
                 {"class": name, "matches": [match.to_json() for match in row]}
                 for name, row in zip(self.classes, self.matches, strict=True)
             ],
+            "saves": None if self.saving is None else self.saving.to_json(),
         }
 
 
@@ -192,7 +196,10 @@ class Knowledge:
             classes: names in label order.
             train: latents of its shots.
         """
-        report = self.match(task, classes, train)
+        return self.kin_of(self.match(task, classes, train), train)
+
+    def kin_of(self, report: MatchReport, train: LabelledLatents) -> Kin:
+        """The same, of matches that were found already."""
         dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
         bank: list[TaskMoments] = []
         groups: list[Group] = []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from skillmesh.agent.knowledge import Knowledge, MatchReport
 from skillmesh.data.tasks import check_failed, read_task
 from skillmesh.errors import UsageError
 from skillmesh.training.embedding import embed_images, labelled
+from skillmesh.training.savings import saving
+from skillmesh.training.variants import find_variant
 
 if TYPE_CHECKING:
     from skillmesh.agent.agent import Agent
@@ -24,6 +29,7 @@ def match_folder(
     name: str | None = None,
     mode: str = "auto",
     encoder: str = "auto",
+    method: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> MatchReport:
@@ -36,14 +42,16 @@ def match_folder(
         mode: "text" for names alone (no image is opened), "vision" for looks alone, "auto" for
             both.
         encoder: how class names are compared, see `reuse.text.choose_encoder`.
+        method: a variant, as of `learn`: what it would take is tried; default the agent's.
         seed: of the split, where the folder has none.
         progress: called with (images done, images in all).
 
     Raises:
         DataError: the images or labels cannot be used.
-        UsageError: an unknown mode or encoder.
+        UsageError: an unknown mode, encoder or method.
         MissingExtraError: the encoder that was asked for is not installed.
     """
+    method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
     knowledge = Knowledge.of(agent.sources, mode, encoder)
     if knowledge is None:
@@ -53,4 +61,9 @@ def match_folder(
         embedded = embed_images(agent.backbone, task.train.images, progress=progress)
         check_failed(len(embedded.failed) + task.skipped, len(task.train.images), task.name)
         train = labelled(task.train, embedded)
-    return knowledge.match(task.name, task.classes, train)
+    report = knowledge.match(task.name, task.classes, train)
+    if train is None or len(np.unique(train.labels)) < len(task.classes):
+        return report  # without an image of every class nothing can be learned, nor tried
+    kin = knowledge.kin_of(report, train)
+    found = saving(method, train, len(task.classes), kin)
+    return dataclasses.replace(report, saving=found)

@@ -14,12 +14,20 @@ from skillmesh.cli.options import (
     EncoderOption,
     HomeOption,
     JsonOption,
+    MethodOption,
     SeedOption,
 )
-from skillmesh.cli.output import emit, plain, progress_bar, say
+from skillmesh.cli.output import emit, percent, plain, progress_bar, say
 
 if TYPE_CHECKING:
     from skillmesh.agent.knowledge import MatchReport
+    from skillmesh.training.savings import Saving
+
+_TAKES = {
+    "covariance": "how images vary, from the whole bank",
+    "classes": "the known classes and how images vary",
+    "rows": "the known classes' rows as a start",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +49,7 @@ def match(
         typer.Option("--by", help="auto (names that looks confirm), text (names), vision (looks)."),
     ] = "auto",
     encoder: EncoderOption = "auto",
+    method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -50,14 +59,17 @@ def match(
     """Say for every class what the bank already knows, who taught it and how sure that is.
 
     Nothing is learned or saved. With --by text no image is opened. `skillmesh learn --reuse auto`
-    then learns from the classes that are listed here.
+    then learns from the classes that are listed here; what that would bring with a --method is
+    tried on training images that are held out.
     """
     from skillmesh.agent import Agent
     from skillmesh.agent.looking_up import match_folder
 
     agent = Agent(home, backbone=backbone, device=device)
     with progress_bar("looking") as progress:
-        report = match_folder(agent, path, mode=by, encoder=encoder, seed=seed, progress=progress)
+        report = match_folder(
+            agent, path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
+        )
     if json_output:
         emit(report.to_json())
     else:
@@ -79,9 +91,23 @@ def _show(report: MatchReport) -> None:
                 f"  {plain(name)}: {plain(found.class_name)} in {plain(found.task)}, "
                 f"taught by {plain(found.author)}, {found.score:.2f} by {found.by}"
             )
-    total = len(report.classes)
     if report.n_matched:
         say(
-            f"{report.n_matched} of {total} classes are known: their rows and means are a start "
-            "for skillmesh learn --reuse auto"
+            f"{report.n_matched} of {len(report.classes)} classes are known: their rows and means "
+            "are a start for skillmesh learn --reuse auto"
         )
+    if report.saving is not None:
+        say(_describe(report.saving))
+
+
+def _describe(saving: Saving) -> str:
+    """What `learn --reuse` would bring, in one sentence."""
+    if saving.right_alone is None or saving.right_with is None:
+        return "learn --reuse would take nothing: there is nothing to try, or images enough"
+    alone, helped = percent(saving.right_alone), percent(saving.right_with)
+    if saving.takes == "nothing":
+        return f"learn --reuse would take nothing: right on held-out images are {alone} anyway"
+    return (
+        f"learn --reuse would take {_TAKES[saving.takes]}: right on held-out images are {helped}, "
+        f"{alone} when learning alone"
+    )

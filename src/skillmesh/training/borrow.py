@@ -50,15 +50,14 @@ class Borrowed:
     Attributes:
         anchor: of the new task; the one of learning alone where nothing was borrowed.
         kind: "nothing", "covariance", or "classes" where old rows are part of it.
-        gain: by how many standard errors held-out shots are likelier; 0 where none were asked.
-        right: how many more held-out shots are named right, as a fraction of all shots.
+        trial: what held-out shots say of that kind; of the one with the least loss where nothing
+            was borrowed; None where none were asked.
         slope: how much of the old rows went into the new ones.
     """
 
     anchor: MomentsAnchor
     kind: str
-    gain: float = 0.0
-    right: float = 0.0
+    trial: Trial | None = None
     slope: float = 0.0
 
 
@@ -85,11 +84,10 @@ def borrow(
     trials = held_out(latents, labels, n_classes, relatives)
     kind = _decision(trials, relatives)
     if kind == "nothing":
-        return Borrowed(alone, kind)
+        return Borrowed(alone, kind, min(trials.values(), key=lambda trial: trial.loss))
     shots = Shots(latents, labels, n_classes, relatives)
     offer = make_offer(shots, relatives.groups if kind == "classes" else ())
-    chosen = trials[kind]
-    return Borrowed(rebuilt(alone, offer), kind, chosen.gain, chosen.right, offer.slope)
+    return Borrowed(rebuilt(alone, offer), kind, trials[kind], offer.slope)
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,19 @@ class Trial:
     Attributes:
         loss: nats per shot.
         gain: by how many standard errors the shots are likelier.
-        right: how many more are named right, as a fraction of all shots.
+        right: fraction of them named right.
+        right_alone: the same of learning alone.
     """
 
     loss: float
     gain: float
     right: float
+    right_alone: float
 
     @property
     def passes(self) -> bool:
         """Likelier by a margin, and no fewer right answers."""
-        return self.gain > GATE_GAIN and self.right >= 0
+        return self.gain > GATE_GAIN and self.right >= self.right_alone
 
 
 def _decision(trials: dict[str, Trial], relatives: Relatives) -> str:
@@ -145,7 +145,7 @@ def held_out(
     losses = [losses_of(answers, labels) for answers in scores]
     right = [float((answers.argmax(1) == labels).mean()) for answers in scores]
     return {
-        way: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i] - right[0])
+        way: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i], right[0])
         for i, way in enumerate(ways, start=1)
     }
 

@@ -77,8 +77,8 @@ def take_moments(
         found = borrow(alone, train.latents.multi, train.labels, n_classes, kin.relatives)
         improved[MomentsAnchor.kind] = found.anchor
         taken.kind = found.kind
-        if found.kind != "nothing":
-            taken.notes |= {"reuse_gain": found.gain, "reuse_slope": found.slope}
+        if found.kind != "nothing" and found.trial is not None:
+            taken.notes |= {"reuse_gain": found.trial.gain, "reuse_slope": found.slope}
         if found.kind == "classes":
             taken.parents |= set(kin.moments_parents)
     return improved
@@ -98,8 +98,8 @@ def take_head(
     """
     start, trial_macs = kin.start if kin is not None else None, 0
     if start is not None:
-        gain, trial_macs = trial_of_start(train.latents.last, train.labels, n_classes, start)
-        start = start if gain > START_GAIN else None
+        trial = trial_of_start(train.latents.last, train.labels, n_classes, start)
+        start, trial_macs = (start if trial.passes else None), trial.macs
     if start is not None and kin is not None:
         taken.parents |= set(kin.head_parents)
     fitted = fit_head(
@@ -114,9 +114,31 @@ def take_head(
     return dataclasses.replace(fitted, macs=fitted.macs + trial_macs)
 
 
+@dataclass(frozen=True)
+class StartTrial:
+    """What held-out shots say of old rows as a start.
+
+    Attributes:
+        gain: by how many standard errors more of them are named right.
+        right: fraction of them named right.
+        right_alone: the same from a random start.
+        macs: multiply-accumulates that the trial cost.
+    """
+
+    gain: float
+    right: float
+    right_alone: float
+    macs: int
+
+    @property
+    def passes(self) -> bool:
+        """More right answers by a margin."""
+        return self.gain > START_GAIN
+
+
 def trial_of_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
-) -> tuple[float, int]:
+) -> StartTrial:
     """Train briefly on one half of the shots from both starts and compare on the other half.
 
     Both halves take their turn.
@@ -127,10 +149,6 @@ def trial_of_start(
         n_classes: C.
         start: the old rows.
         seed: of the halves and of what is random in training.
-
-    Returns:
-        By how many standard errors more of the unseen shots are named right from old rows, and the
-        multiply-accumulates that this cost.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -152,4 +170,5 @@ def trial_of_start(
             answers = fitted.head.logits(latents[held]).argmax(axis=1)
             right[with_start, held] = answers == labels[held]
             macs += fitted.macs + fitted.head.weight.size * len(held)
-    return in_errors(right[1] - right[0]), macs
+    alone, started = right
+    return StartTrial(in_errors(started - alone), started.mean(), alone.mean(), macs)
