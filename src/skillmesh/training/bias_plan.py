@@ -13,13 +13,12 @@ from skillmesh.training.variants import DEFAULT_PASSES, BiasOptions
 
 BIAS_RATE = 1e-2
 """Adam's rate on biases, which are trained in units of the following batch norm's deviation."""
-AUTO_BATCH_SIZE = 16
-"""Twice as many steps at the same cost: log loss 0.674 on the validation images of a task (trash)
-where batches of 32 gave 0.689."""
-AUTO_BIAS_RATE = 3e-2
-AUTO_HEAD_RATE = 1e-2
-"""Few steps have to go far: the validation images of five tasks say so (docs/biases.md)."""
-AUTO_STEPS = 4_000
+AUTO_BATCH_SIZE = 8
+AUTO_BIAS_RATE = 2e-2
+AUTO_HEAD_RATE = 7e-3
+"""Many steps, and few steps have to go far: the validation images of eight tasks say so
+(docs/biases.md)."""
+AUTO_STEPS = 8_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
 SMALL_SIDE = 0.75
 """Side of the smaller images that `auto` begins with, as a share of the backbone's own."""

@@ -32,7 +32,7 @@ Reads = Callable[[Tensors], torch.Tensor]
 """Taps -> the latents (N, D) that the head reads, differentiable."""
 Progress = Callable[[int, int], None]
 PIECE = 8
-"""Images of one lane's piece of a batch: two lanes share one of 16, at the same cost per image."""
+"""Images of one lane's piece; half a batch where that is less, so that two lanes can share one."""
 WARM_UP = 0.2
 """Share of an annealed training in which the rate rises."""
 FIRST_SHARE = 0.04
@@ -250,5 +250,5 @@ class BiasTrainer:
         return sum(counts) / len(split)
 
     def _pieces(self, rows: np.ndarray, lanes: Lanes | None) -> list[np.ndarray]:
-        step = PIECE if lanes else self._plan.batch_size
+        step = min(PIECE, self._plan.batch_size // 2) if lanes else self._plan.batch_size
         return [rows[start : start + step] for start in range(0, len(rows), step)]
