@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.reuse_data import Cell, Known, cell, load_tasks, read_pairs, shared_classes
-from skillmesh.mapping.moments import MomentsAnchor, fit_moments
+from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.scatter import class_means
 from skillmesh.model.head import Head
 from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
@@ -198,8 +199,10 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
     parts = [Part(tasks[o].anchor, list(s.values()), np.array(list(s))) for o, s in whole.items()]
     result: Cell = {"from": sorted(whole)}
     latents, labels = new.test.latents, new.test.labels
-    head = combine_moments(parts, len(new.classes))
-    result["moments"] = float(np.mean(head.logits(latents.multi).argmax(1) == labels))
+    anchor = combine_moments(parts, len(new.classes))
+    relatives = Relatives(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
+    (answers,) = answers_inside([anchor], latents.multi, relatives)  # as a student with this bank
+    result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in (("inf", np.inf), ("2", 2.0)):
         sums = np.zeros((len(labels), len(new.classes)))
         for o, s in whole.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from skillmesh.mapping.mapper import MapperScores
 from skillmesh.mapping.methods import make_mapper
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments_fit import fit_moments
 
 Score = Callable[[np.ndarray], MapperScores]
 TASKS = 36

@@ -24,7 +24,7 @@ from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.training.bias_choice import accuracy
 from skillmesh.training.bias_learning import BiasTask, smaller, train_biases
-from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, BiasPlan, TaskCosts, plan_biases
+from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases
 from skillmesh.training.methods import fit_method
 from skillmesh.training.variants import BiasOptions
 from skillmesh.training.within import log_within, start_head
@@ -42,6 +42,7 @@ class Trial:
         batch_size: images per step.
         bias_rate: Adam's highest rate on biases.
         head_rate: the same on the head.
+        refit: end with the mean of the trained head and one in closed form.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Trial:
     batch_size: int
     bias_rate: float
     head_rate: float
+    refit: bool = True
 
     def plan(self, costs: TaskCosts) -> BiasPlan:
         """What `auto` would do, but for what is tried."""
@@ -57,15 +59,18 @@ class Trial:
             batch_size=self.batch_size,
             bias_rate=self.bias_rate,
             head_rate=self.head_rate,
+            refit=self.refit,
         )
 
 
 TRIALS = (
-    Trial("whole images, rates 1e-2, 1e-3", False, AUTO_BATCH_SIZE, 1e-2, 1e-3),
-    Trial("smaller images first", True, AUTO_BATCH_SIZE, 1e-2, 1e-3),
-    Trial("and batches of 8", True, 8, 1e-2, 1e-3),
-    Trial("and rates 2e-2, 3e-3", True, AUTO_BATCH_SIZE, 2e-2, 3e-3),
-    Trial("and rates 3e-2, 1e-2 (`auto`)", True, AUTO_BATCH_SIZE, 3e-2, 1e-2),
+    Trial("16, rates 3e-2, 1e-2", True, 16, 3e-2, 1e-2),
+    Trial("8, rates 3e-2, 1e-2", True, 8, 3e-2, 1e-2),
+    Trial("8, rates 2e-2, 7e-3 (`auto`)", True, 8, 2e-2, 7e-3),
+    Trial("8, rates 1.4e-2, 5e-3", True, 8, 1.4e-2, 5e-3),
+    Trial("4, rates 1.4e-2, 5e-3", True, 4, 1.4e-2, 5e-3),
+    Trial("`auto`, whole images only", False, 8, 2e-2, 7e-3),
+    Trial("`auto`, trained head alone", True, 8, 2e-2, 7e-3, refit=False),
 )
 
 

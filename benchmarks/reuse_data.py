@@ -16,7 +16,8 @@ from skillmesh.agent import Agent
 from skillmesh.bank.atomic import write_file
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.data.tasks import find_tasks, read_task
-from skillmesh.mapping.moments import MomentsAnchor, fit_moments
+from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.quantise import dequantise_rows
 from skillmesh.model.head import Head
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled

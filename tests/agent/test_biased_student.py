@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from skillmesh.agent.student import Student
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.packet.skill import Skill
 from tests.packet.test_bias_card import DROPPED, biased_skill
 

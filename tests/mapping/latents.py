@@ -9,7 +9,7 @@ import numpy as np
 from skillmesh.mapping.anchor import TaskAnchor
 from skillmesh.mapping.gmmc import fit_gmmc
 from skillmesh.mapping.maha import fit_maha
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments_fit import fit_moments
 
 DIM = 24
 

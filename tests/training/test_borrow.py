@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.mapping.moments import MomentsAnchor, fit_moments
+from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.quantise import dequantise_rows
 from skillmesh.mapping.whitening import DenseWhitening
 from skillmesh.training.borrow import MOST_SHOTS, answers_inside, borrow

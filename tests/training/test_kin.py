@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import fit_moments
+from skillmesh.mapping.quantise import quantise_rows
 from skillmesh.model.backbone import Latents
 from skillmesh.packet.parent_card import Parent
 from skillmesh.training.combine import Part, combine_heads, combine_moments
@@ -17,6 +21,7 @@ from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 
 OLD = sample(1, 100)
 NOTHING = (OLD[0][:0], OLD[1][:0])
+SHIFT = np.random.default_rng(7).normal(size=OLD[0].shape[1]) / OLD[0].shape[1] ** 0.5
 OLD_HEAD = fit_head(*OLD, *NOTHING, CLASSES, max_epochs=30).head
 
 
@@ -65,10 +70,58 @@ def test_moments_of_two_styles_know_a_third() -> None:
     anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
     parts = [Part(anchor, list(everything), everything) for anchor in anchors]
-    head = combine_moments(parts, CLASSES)
+    combined = combine_moments(parts, CLASSES)
     x, labels = sample(3, 60)
-    scores = head.logits(x) - head.logits(x).mean(axis=0)
+    scores = combined.head_logits(x) - combined.head_logits(x).mean(axis=0)
     assert np.mean(scores.argmax(1) == labels) > 3 / CLASSES
+
+
+def test_the_scatter_of_a_combination_is_the_mean_of_the_old_ones() -> None:
+    """Total variance to rounding, and as much of each direction as 32 directions can hold."""
+    anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
+    everything = np.arange(CLASSES)
+    combined = combine_moments([Part(a, list(everything), everything) for a in anchors], CLASSES)
+    assert combined.trace() == pytest.approx(np.mean([a.trace() for a in anchors]), rel=1e-3)
+    old = sum(anchor.integer_scatter() for anchor in anchors) / 2
+    difference = np.abs(combined.integer_scatter() - old).max()
+    assert difference < 0.02 * np.abs(old).max()
+    MomentsAnchor.from_tensors(combined.tensors(), CLASSES)
+
+
+def test_a_combination_of_one_task_answers_as_the_task() -> None:
+    """The same means, and scores in the unit of a regressed head: 1 for the right class."""
+    old = old_task()
+    everything = np.arange(CLASSES)
+    combined = combine_moments([Part(old, list(everything), everything)], CLASSES)
+    np.testing.assert_allclose(combined.class_means(), old.class_means(), atol=0.01)
+    scores = combined.head_logits(old.class_means())
+    others = scores[~np.eye(CLASSES, dtype=bool)]
+    assert scores.diagonal().mean() - others.mean() == pytest.approx(1, abs=0.02)
+    assert scores.mean() == pytest.approx(1 / CLASSES, abs=0.02)
+    x, labels = sample(1, 60)
+    right = [np.mean(a.head_logits(x).argmax(1) == labels) for a in (old, combined)]
+    assert right[1] > right[0] - 0.05
+
+
+def test_classes_that_no_two_tasks_share_stay_where_they_are() -> None:
+    """What is style and what is class cannot be known: their means are the old ones."""
+    one, other = (fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2))
+    parts = [Part(one, [0, 1, 2], np.arange(3)), Part(other, [3], np.array([3]))]
+    means = combine_moments(parts, 4).class_means()
+    expected = np.concatenate([one.class_means()[:3], other.class_means()[3:4]])
+    np.testing.assert_allclose(means, expected, atol=0.01)
+
+
+def test_shared_classes_tell_styles_apart() -> None:
+    """A task that lacks a class, moved as a whole: the class lands where it is elsewhere."""
+    old = fit_moments(*OLD, CLASSES, rank=8)
+    means = old.class_means()
+    levels, scales = quantise_rows(means[:5] + 0.2 * SHIFT)
+    moved = dataclasses.replace(old, means=levels, mean_scales=scales)
+    whole = Part(old, range(CLASSES), np.arange(CLASSES))
+    combined = combine_moments([whole, Part(moved, range(5), np.arange(5))], CLASSES).class_means()
+    between = combined - means  # half of the shift, for all classes alike
+    np.testing.assert_allclose(between, np.tile(0.1 * SHIFT, (CLASSES, 1)), atol=0.01)
 
 
 def test_a_class_that_nobody_knows_is_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.model.backbone import Latents
 from skillmesh.training.borrow import borrow
 from skillmesh.training.embedding import LabelledLatents

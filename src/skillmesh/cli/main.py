@@ -9,6 +9,7 @@ import typer
 from skillmesh.cli import (
     backbone,
     bench,
+    combine,
     demo,
     doctor,
     evaluate,
@@ -48,7 +49,7 @@ def _application(
 
 
 for _module in (
-    *(learn, match, predict, evaluate, skills, backbone),
+    *(learn, match, combine, predict, evaluate, skills, backbone),
     *(up, status, demo, bench, doctor),
 ):
     _module.register(app)

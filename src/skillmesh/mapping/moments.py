@@ -25,15 +25,11 @@ import torch
 from skillmesh.mapping.anchor import (
     TaskAnchor,
     TensorSpec,
-    check_labels,
-    check_latents,
     check_tensors,
 )
 from skillmesh.mapping.discriminant import Discriminant, TaskMoments, whitening_of_one
 from skillmesh.mapping.mapper import TaskMapper
-from skillmesh.mapping.quantise import LEVELS, dequantise_rows, quantise_rows
-from skillmesh.mapping.ridge import fit_ridge
-from skillmesh.mapping.scatter import class_means, leading_directions
+from skillmesh.mapping.quantise import LEVELS, dequantise_rows
 from skillmesh.mapping.typicality import nearest_mean_familiarity
 from skillmesh.mapping.whitening import DenseWhitening, ridge_of
 
@@ -54,8 +50,6 @@ RESIDUAL_UNIT = 2.0**-16
 """What 1.0 of the residual diagonal is worth: all of its values fit well into float16."""
 MAX_TRACE = 1.0
 """Largest total variance of a task: more would weigh on the covariance of all tasks."""
-_TRACE_OF_A_TEACHER = 0.98  # leaves room for rounding
-_MAX_LENGTH = 1.01  # of latents; they are projections of vectors of length 1
 _MAX_HEAD_SCALE = 1e3
 
 
@@ -181,65 +175,6 @@ class MomentsAnchor(TaskAnchor):
     def _integer_residual(self) -> np.ndarray:
         """(D,) float64 residual diagonal in counts of UNIT, whole numbers."""
         return np.asarray(np.rint(self.residual.astype(np.float64) * (RESIDUAL_UNIT / UNIT)))
-
-
-def fit_moments(
-    latents: np.ndarray, labels: np.ndarray, n_classes: int, *, rank: int = RANK
-) -> MomentsAnchor:
-    """Moments and head of one task, in closed form.
-
-    Args:
-        latents: (N, D) float32 multi-depth latents, of length 1 at most.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        rank: R, fewer where there are fewer images.
-
-    Raises:
-        ValueError: a class without an image, or latents that are too long.
-    """
-    check_latents(latents)
-    check_labels(labels, len(latents), n_classes)
-    longest = float(np.linalg.norm(latents, axis=1).max())
-    if longest > _MAX_LENGTH:
-        raise ValueError(
-            f"expected multi-depth latents of length 1 at most, got {longest:.3g}; embed the "
-            "images with a backbone that has a reference"
-        )
-    means = class_means(latents, labels, n_classes)
-    directions, weights, residual = _fit_scatter(latents - means[labels], n_classes, rank)
-    quantised_means, mean_scales = quantise_rows(means)
-    head_weights, centre, values = fit_ridge(latents, labels, n_classes)
-    head, head_scales = quantise_rows(head_weights)
-    # The bias belongs to the rounded weights, so that rounding does no harm at the centre.
-    bias = values - dequantise_rows(head, head_scales) @ centre
-    return MomentsAnchor(
-        quantised_means,
-        mean_scales,
-        directions,
-        weights,
-        residual,
-        head,
-        head_scales,
-        bias.astype(np.float32),
-    )
-
-
-def _fit_scatter(
-    residuals: np.ndarray, n_classes: int, rank: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions, weights and residual diagonal of rows (N, D) around their class means."""
-    degrees = max(len(residuals) - n_classes, 1)
-    diagonal = (residuals * residuals).sum(axis=0) / degrees  # (D,)
-    # With hardly more images than classes the unbiased estimate can exceed any true variance.
-    shrink = min(1.0, _TRACE_OF_A_TEACHER / max(float(diagonal.sum()), 1e-12))
-    vectors, squares = leading_directions(residuals, rank)
-    directions, scales = quantise_rows(vectors)
-    variances = shrink / degrees * squares * scales.astype(np.float64) ** 2
-    weights = np.rint(variances / UNIT).astype(np.uint32)
-    explained = weights @ directions.astype(np.float64) ** 2 * UNIT  # (D,)
-    residual = np.maximum(shrink * diagonal - explained, 0) / RESIDUAL_UNIT
-    residual = np.minimum(residual, np.finfo(np.float16).max).astype(np.float16)
-    return directions, weights, residual
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):

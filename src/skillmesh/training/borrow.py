@@ -29,8 +29,8 @@ from skillmesh.mapping.moments import (
     HEAD_TEMPERATURE,
     OWN_SHARE,
     MomentsAnchor,
-    fit_moments,
 )
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.training.offer import Shots, losses_of, make_offer, rebuilt
 from skillmesh.training.relatives import Group, Relatives, pooled
 

@@ -15,9 +15,15 @@ import torch
 
 from skillmesh.mapping.discriminant import TaskMoments
 from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from skillmesh.model.head import Head
 from skillmesh.reuse.rows import combine_rows
 from skillmesh.training.relatives import pooled
+
+STYLE_RIDGE = 0.1
+"""Weight of a style's own square, in images of it: what is not known of styles is zero."""
+RIDGE = 0.1
+"""What the pooled scatter gets on its diagonal, as a share of its mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +41,10 @@ class Part:
     classes: np.ndarray
 
 
-def combine_moments(parts: Sequence[Part], n_classes: int) -> Head:
-    """A linear head for multi-depth latents from class means of old tasks; no image is needed.
+def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
+    """Class moments of a new task from class means of old ones; no image is needed.
 
-    A class that several tasks know gets the mean of what they know. Means are taken from the
-    centre of the wanted classes of their task, so that the tasks' styles do not count.
+    The head is the linear discriminant of the new means in the mean scatter of the old tasks.
 
     Args:
         parts: together they hold every class.
@@ -48,29 +53,50 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> Head:
     Raises:
         ValueError: a class that no part holds.
     """
+    missing = n_classes - len({int(label) for part in parts for label in part.classes})
+    if missing:
+        raise ValueError(f"expected every class in a part, {missing} are in none")
     tasks = [part.anchor.moments() for part in parts]
-    dim = parts[0].anchor.dim
-    sums, counts = np.zeros((n_classes, dim)), np.zeros(n_classes)
-    for part, task in zip(parts, tasks, strict=True):
-        means = task.means[list(part.labels)]
-        sums[part.classes] += means - means.mean(axis=0) if len(parts) > 1 else means
-        counts[part.classes] += 1
-    if (counts == 0).any():
-        raise ValueError(f"expected every class in a part, {int((counts == 0).sum())} are in none")
-    pairs = zip(parts, tasks, strict=True)
-    centre = np.mean([task.means[list(part.labels)].mean(axis=0) for part, task in pairs], axis=0)
-    means = sums / counts[:, None] + (centre if len(parts) > 1 else 0.0)
-    return _discriminant(means, tasks)
+    means = _joined_means(parts, tasks, n_classes)
+    roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5
+    within = Covariance(roots, rest=np.mean([task.residual for task in tasks], axis=0))
+    return pack_moments(means, within, _discriminant(means, tasks))
 
 
-def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> Head:
-    """Rows and offsets of the linear discriminant of means (C, D) in the tasks' mean scatter."""
-    whiten = pooled(tasks, 0.1)
-    matrix = whiten.apply(torch.eye(means.shape[1], dtype=torch.float64)).numpy()  # rows (D, D)
-    centre = means.mean(axis=0)
-    weight = ((means - centre) @ matrix) @ matrix.T
-    bias = -0.5 * ((means + centre) * weight).sum(axis=1)
-    return Head(weight.astype(np.float32), bias.astype(np.float32))
+def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -> np.ndarray:
+    """(C, D): what is left of old class means when each task's style is taken off.
+
+    An old mean is the class plus the style of its task, by least squares. Tasks that share classes
+    tell their styles apart; where none are shared a style cannot be known and counts as zero, for
+    the difference between two tasks is then all that tells their classes apart.
+    """
+    sums = np.zeros((len(parts) + n, parts[0].anchor.dim))
+    normal = np.diag(np.r_[np.full(len(parts), STYLE_RIDGE), np.zeros(n)])
+    for style, (part, task) in enumerate(zip(parts, tasks, strict=True)):
+        for label, new in zip(part.labels, part.classes, strict=True):
+            pair = [style, len(parts) + new]
+            normal[np.ix_(pair, pair)] += 1
+            sums[pair] += task.means[label]
+    return np.asarray(np.linalg.solve(normal, sums)[len(parts) :])
+
+
+def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScores:
+    """The linear discriminant of means (C, D) in the tasks' mean scatter.
+
+    In the unit of a head that was regressed on 0 and 1: at the means of the classes, the right
+    score is 1 above the others on average, and all scores have a mean of 1 / C.
+    """
+    (n_classes, dim), centre = means.shape, means.mean(axis=0)
+    matrix = pooled(tasks, RIDGE).apply(torch.eye(dim, dtype=torch.float64)).numpy()  # (D, D)
+    white = (means - centre) @ matrix  # (C, D)
+    products = white @ white.T
+    scores = products - 0.5 * products.diagonal()  # (class mean, class)
+    right = float(scores.diagonal().mean())
+    others = float((scores.sum() - scores.trace()) / (n_classes * (n_classes - 1)))
+    unit = 1 / max(right - others, 1e-12)
+    values = unit * (-0.5 * products.diagonal())
+    values += 1 / n_classes - unit * float(scores.mean())
+    return LinearScores(unit * (white @ matrix.T), centre, values)
 
 
 def combine_heads(

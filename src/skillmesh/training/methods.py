@@ -17,7 +17,7 @@ import numpy as np
 from skillmesh.errors import DataError
 from skillmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from skillmesh.mapping.maha import fit_maha
-from skillmesh.mapping.moments import fit_moments
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.typicality import calibrate
 from skillmesh.model.macs import MacCounter, count_macs
 from skillmesh.training.kin import Kin, Taken, take_head, take_moments

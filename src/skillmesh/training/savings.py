@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skillmesh.mapping.moments import MomentsAnchor, fit_moments
+from skillmesh.mapping.moments import MomentsAnchor
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.training.borrow import borrow
 from skillmesh.training.kin import trial_of_start
 
