@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--backbone", help="its alias in the home")
     parser.add_argument("--names", help="comma-separated tasks, or `every`; default ten")
     parser.add_argument("--measure", choices=("both", "tasks", "whole"), default="both")
+    parser.add_argument("--choices", help="only these of --bb, comma-separated: none,auto,last:10")
     parser.add_argument("--train-images", type=int, help="about so many per task, evenly")
     parser.add_argument("--validation-images", type=int, help="likewise")
     parser.add_argument("--show", action="store_true", help="print the tables, measure nothing")
@@ -96,8 +97,9 @@ def main() -> None:
     names = _names(options)
     folder = _smaller(options, names)
     done = {line["key"] for line in read_lines(file)}
+    wanted = None if options.choices is None else options.choices.split(",")
     for cell in cells(names, options.measure):
-        if cell.key in done:
+        if cell.key in done or (wanted is not None and cell.bb not in wanted):
             continue
         line = measure(cell, folder, names, options)
         with file.open("a") as lines:

@@ -38,11 +38,19 @@ KeptRows = Callable[[np.ndarray], Tensors]
 
 
 @dataclass(frozen=True, eq=False)
-class _Biased:
-    """One skill's biases, ready to run."""
+class BiasedSkill:
+    """One skill's biases, ready to run.
+
+    Attributes:
+        layout: the biased layers.
+        values: (B,) biases in the paper's units.
+        head: trained on top of them.
+        features: what it reads: "last", "multi" or "head2toe".
+        weight: of its decision beside the one without biases.
+    """
 
     layout: BiasLayout
-    values: torch.Tensor  # (B,)
+    values: torch.Tensor
     head: Head
     features: str
     weight: float
@@ -58,7 +66,7 @@ class SecondPass:
 
     def __init__(self, backbone: Backbone, skills: Mapping[str, Skill]) -> None:
         self._backbone = backbone
-        self._biased: dict[str, _Biased] = {}
+        self._biased: dict[str, BiasedSkill] = {}
         for skill_id, skill in skills.items():
             if (found := self._read(skill)) is not None:
                 self._biased[skill_id] = found
@@ -67,6 +75,10 @@ class SecondPass:
     def skill_ids(self) -> frozenset[str]:
         """Ids of the skills whose biases can be used."""
         return frozenset(self._biased)
+
+    def biased(self, skill_id: str) -> BiasedSkill | None:
+        """The biases of a skill; None where it has none that can be used."""
+        return self._biased.get(skill_id)
 
     @cached_property
     def network(self) -> BeneficialBiases:
@@ -139,7 +151,7 @@ class SecondPass:
             for i, skill in enumerate(skills)
         ]
 
-    def _values(self, skills: Sequence[_Biased]) -> torch.Tensor:
+    def _values(self, skills: Sequence[BiasedSkill]) -> torch.Tensor:
         """Biases of one task, where it is one, else a row for each image."""
         first = skills[0]
         wide = self.network.layout
@@ -147,7 +159,7 @@ class SecondPass:
             return first.layout.within(wide, first.values)
         return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
 
-    def _toes(self, skill: _Biased) -> Head2Toe:
+    def _toes(self, skill: BiasedSkill) -> Head2Toe:
         """Maps are chosen in the skill's own layout, as they were for the head that reads them."""
         wide = self.network.layout
         own = choose_maps(skill.layout, skill.values)
@@ -171,7 +183,7 @@ class SecondPass:
     def _deviations(self) -> torch.Tensor:
         return BeneficialBiases(self._backbone.forward_pass, self._layers).deviations
 
-    def _read(self, skill: Skill) -> _Biased | None:
+    def _read(self, skill: Skill) -> BiasedSkill | None:
         """A skill's biases; None if they do not fit the network, whatever its card says."""
         card, biases = skill.card.biases, skill.biases()
         if card is None or biases is None or card.first_layer >= len(self._layers.layers):
@@ -185,7 +197,7 @@ class SecondPass:
             return None
         encoded = EncodedBiases(biases.kind, biases.values, biases.scales)
         values = encoded.decode(layout, self._deviations[-layout.total :])
-        return _Biased(layout, values, head, card.features, card.weight)
+        return BiasedSkill(layout, values, head, card.features, card.weight)
 
 
 class Refiner:

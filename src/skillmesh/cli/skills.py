@@ -10,9 +10,12 @@ import typer
 from skillmesh.cli.command import application, command
 from skillmesh.cli.options import HomeOption, JsonOption
 from skillmesh.cli.output import describe_biases, emit, plain, say, size, table
+from skillmesh.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from skillmesh.agent import Agent
 
 _SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
 SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
@@ -34,6 +37,7 @@ def register(app: typer.Typer) -> None:
         "export",
         "skillmesh skills export screws",
         "skillmesh skills export screws --output /media/usb/screws.skill",
+        "skillmesh skills export screws --network screws.pt2",
     )(export)
     command(
         group,
@@ -131,14 +135,30 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File. Default: TASK.skill.")
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            "--network",
+            help="Write the task's whole network here instead, for machines without skillmesh.",
+            show_default=False,
+        ),
+    ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Write a skill to a file that any agent can import: the signed bytes, as they travel."""
+    """Write a skill to a file that any agent can import: the signed bytes, as they travel.
+
+    With --network, write what the skill decides as one program of torch.export instead: pixels
+    (N, 3, S, S) uint8 in, log posteriors of its classes out, its biases folded into the backbone.
+    `torch.export.load(FILE).module()` runs it; the classes' names lie inside, in classes.json.
+    """
     from skillmesh.agent import Agent
     from skillmesh.bank.atomic import write_file
 
     agent = Agent(home)
+    if network is not None:
+        _export_network(agent, skill, network, output, json_output)
+        return
     info = agent.find(skill)
     target = output or Path(f"{info.file_stem}.skill")
     data = agent.read(info.id)
@@ -147,6 +167,20 @@ def export(
         emit(_exported(info.id, target, len(data)))
     else:
         say(f"wrote {target} ({size(len(data))})")
+
+
+def _export_network(
+    agent: Agent, skill: str, network: Path, output: Path | None, json_output: bool
+) -> None:
+    from skillmesh.agent.exporting import export_network
+
+    if output is not None:
+        raise UsageError("expected --output for the skill or --network for its network, got both")
+    n_bytes = export_network(agent, skill, network)
+    if json_output:
+        emit(_exported(agent.find(skill).id, network, n_bytes))
+    else:
+        say(f"wrote {network} ({size(n_bytes)}); run it with torch.export.load")
 
 
 def _exported(skill_id: str, target: Path, size_bytes: int) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skillmesh.mapping.fusion import log_softmax
-from skillmesh.mapping.moments import HEAD_TEMPERATURE, MomentsMapper
+from skillmesh.mapping.moments import HEAD_TEMPERATURE, MomentsAnchor, MomentsMapper
 from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.model.head import Head
 
@@ -37,6 +37,25 @@ def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
         return log_softmax(scores.classes[0])
     assert fitted.head is not None
     return log_softmax(fitted.head.logits(latents.last))
+
+
+def linear_within(anchor: MomentsAnchor) -> Head:
+    """What class moments alone decide inside their task, as one linear head: exactly `log_within`.
+
+    Classes of a task share a covariance, so the squares of an image drop out of its posteriors.
+
+    Args:
+        anchor: of the task.
+    """
+    mapper = MomentsMapper()
+    mapper.add("task", anchor)
+    origin = np.zeros((1, anchor.dim), dtype=np.float32)
+    units = np.eye(anchor.dim, dtype=np.float32)
+    scores = mapper.score(np.concatenate([origin, units])).classes
+    assert scores is not None
+    centred = scores[0] - scores[0].mean(axis=1, keepdims=True)  # (1 + D, C)
+    weight = (centred[1:] - centred[0]).T
+    return Head(weight.astype(np.float32), centred[0].astype(np.float32))
 
 
 def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
