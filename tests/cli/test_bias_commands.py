@@ -23,11 +23,30 @@ def test_learn_with_biases_says_what_they_gained_and_cost(warm: Path) -> None:
     assert "forward passes" in shown
 
 
-def test_a_budget_is_kept_by_what_was_really_spent(warm: Path) -> None:
-    """Passes of all learning, the first one and validation included."""
-    learned = run_json("learn", str(warm), "--method", "maha+bb", "--bb-passes", "5")
+def test_a_budget_is_kept_by_what_was_really_spent(warm: Path, tmp_path: Path) -> None:
+    """Passes of all learning, the first one and validation included; no validation image fits."""
+    muddled = tmp_path / "muddled"
+    others = {"red": "yellow", "orange": "red", "yellow": "orange"}
+    for image in sorted(warm.glob("*/*.png")):
+        label = image.parent.name
+        held = int(image.stem) >= 10
+        target = muddled / ("val" if held else "train") / (others[label] if held else label)
+        target.mkdir(parents=True, exist_ok=True)
+        image.rename(target / image.name)
+    learned = run_json("learn", str(muddled), "--method", "maha+bb", "--bb-passes", "5")
     assert learned["biases"]["choice"] == "auto"
-    assert 1 < learned["biases"]["passes"] + 1 <= 5.05
+    assert 4 < learned["biases"]["passes"] + 1 <= 5.05
+
+
+def test_auto_spends_nothing_where_nothing_is_left_to_gain(warm: Path) -> None:
+    """The card says so, and that it cost nothing; asking for layers trains them all the same."""
+    learned = run_json("learn", str(warm), "--bb", "auto")
+    biases = learned["biases"]
+    assert (biases["weight"], biases["passes"], biases["cost_macs"]) == (0, 0, 0)
+    assert biases["accuracy_with"] == biases["accuracy_without"] > 0
+    assert "not learned, hardly a validation image is wrong" in run("skills", "show", "warm").stdout
+    insisted = run_json("learn", str(warm), "--replace", "--bb", "last:1", "--bb-passes", "3")
+    assert insisted["biases"]["passes"] > 0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ import numpy as np
 
 from skillmesh.mapping.fusion import fuse, log_softmax
 from skillmesh.model.head import Head
-from skillmesh.training.bias_choice import Candidate, accuracy, choose, gain_is_clear
+from skillmesh.training.bias_choice import (
+    FEWEST_WRONG,
+    Candidate,
+    accuracy,
+    choose,
+    gain_is_clear,
+    leaves_room,
+    not_tried,
+)
 
 LABELS = np.arange(40) % 2
 VALUES = np.zeros(3, dtype=np.int8), np.ones(1, dtype=np.float32)
@@ -96,3 +104,13 @@ def test_a_pool_of_weight_nought_and_one_is_one_of_the_two() -> None:
     np.testing.assert_allclose(fuse(a, b, 0.0), a, atol=1e-12)
     np.testing.assert_allclose(fuse(a, b, 1.0), b, atol=1e-12)
     np.testing.assert_allclose(np.exp(fuse(a, b, 0.3)).sum(1), 1)
+
+
+def test_biases_are_not_tried_where_their_best_case_is_within_noise() -> None:
+    """With fewer wrong images than the fewest that a gain can be told from."""
+    for wrong in range(FEWEST_WRONG + 2):
+        posteriors = log_softmax(scores(40 - wrong))
+        assert leaves_room(posteriors, LABELS) == (wrong >= FEWEST_WRONG)
+    said = not_tried(log_softmax(scores(39)), LABELS)
+    assert (said.weight, said.biases) == (0.0, None)
+    assert said.accuracy_with == said.accuracy_without == 39 / 40

@@ -111,12 +111,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def describe_biases(biases: Mapping[str, Any]) -> str:
     """One sentence about the beneficial biases on a card."""
     gain = f"{percent(biases['accuracy_without'])} without, {percent(biases['accuracy_with'])} with"
-    what = (
-        f"biases on {biases['layers']} layers ({biases['floats']:,} floats), "
-        f"weight {biases['weight']:.2f}"
-        if biases["weight"] > 0
-        else f"biases on {biases['layers']} layers: learned and dropped, they did not help"
-    )
+    what = f"biases on {biases['layers']} layers"
+    if biases["weight"] > 0:
+        what += f" ({biases['floats']:,} floats), weight {biases['weight']:.2f}"
+    elif biases["cost_macs"] > 0:
+        what += ": learned and dropped, they did not help"
+    else:
+        what += ": not learned, hardly a validation image is wrong without them"
     cost = f"{biases['passes']:.2f} forward passes ({biases['cost_macs'] / 1e9:.1f} GMAC)"
     return f"{what}; right on validation images: {gain}; cost: {cost}"
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from skillmesh.model.head import Head
 
 
+FEWEST_WRONG = 3
+"""Validation images answered wrongly without biases, below which no gain could show."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A head that could travel with the biases.
@@ -119,6 +123,22 @@ def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> 
         return False
     gains = tempered_losses(before, labels) - tempered_losses(after, labels)
     return in_errors(gains) >= 1
+
+
+def leaves_room(without: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether enough validation images are answered wrongly for biases to show a gain.
+
+    Args:
+        without: (V, C) log posteriors without biases.
+        labels: (V,) int64.
+    """
+    return int(np.sum(without.argmax(axis=1) != labels)) >= FEWEST_WRONG
+
+
+def not_tried(without: np.ndarray, labels: np.ndarray) -> Chosen:
+    """What is said of biases that were not worth training; arguments as for `leaves_room`."""
+    share = accuracy(without, labels)
+    return Chosen(0.0, share, share, None)
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:

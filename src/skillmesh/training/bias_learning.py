@@ -25,7 +25,7 @@ from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
 from skillmesh.model.lanes import Lanes
 from skillmesh.packet.bias_card import BiasCard
-from skillmesh.training.bias_choice import Candidate, Trained, choose
+from skillmesh.training.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
 from skillmesh.training.bias_latents import TapLatents
 from skillmesh.training.bias_plan import SMALL_SIDE, BiasPlan, TaskCosts, plan_biases, plan_layers
 from skillmesh.training.bias_refit import mean_head, refit_macs
@@ -139,11 +139,15 @@ def learn_biases(
     def train() -> Trained:
         return train_biases(task, plan, bb, small, progress, head2toe=options.head2toe)
 
-    found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
-    encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
-    weights = WEIGHTS if task.method == "moments" else (1.0,)
-    values = encoded.values, encoded.scales
-    chosen = choose(found.head, values, task.without, task.validation_labels, weights)
+    if options.layers == "auto" and not leaves_room(task.without, task.validation_labels):
+        chosen, macs = not_tried(task.without, task.validation_labels), 0
+    else:
+        found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
+        encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
+        weights = WEIGHTS if task.method == "moments" else (1.0,)
+        values = encoded.values, encoded.scales
+        chosen = choose(found.head, values, task.without, task.validation_labels, weights)
+        macs = found.macs
     card = BiasCard(
         choice=options.layers,
         first_layer=bb.layout.first,
@@ -153,8 +157,8 @@ def learn_biases(
         weight=chosen.weight,
         accuracy_without=chosen.accuracy_without,
         accuracy_with=chosen.accuracy_with,
-        cost_macs=found.macs,
-        passes=round(sizes.passes(found.macs), 4),
+        cost_macs=macs,
+        passes=round(sizes.passes(macs), 4),
     )
     return LearnedBiases(card, chosen.biases)
 

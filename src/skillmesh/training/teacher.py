@@ -188,6 +188,8 @@ def _learn_biases(
         seed=lesson.seed,
     )
     learned = learn_biases(task, lesson.biases, store=lab.store, progress=lab.progress)
+    if learned.card.cost_macs == 0:
+        return learned, ("no biases were learned: hardly a validation image is wrong without them",)
     if learned.biases is None:
         return learned, ("biases were learned and dropped: no gain on validation images",)
     return learned, ()
