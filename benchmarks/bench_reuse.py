@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_reuse PART --tasks ../shared/tasks --home HOME --out FOLDER
 
-PART: few (all ordered pairs, moments), kin (all tasks that share classes), bank (all other tasks),
-heads (Table 1), combine (Fig. 13 at epoch 0), matching. Everything was chosen on validation images;
-this reads test images.
+PART: few (all ordered pairs, moments), nobody (both kinds of learning without any old task), kin
+(all tasks that share classes), bank (all other tasks), heads (Table 1), combine (Fig. 13 at epoch
+0), matching. Everything was chosen on validation images; this reads test images.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.reuse_data import Cell, Known, cell, load_tasks, read_pairs, sha
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.scatter import class_means
+from skillmesh.model.backbone import Latents
 from skillmesh.model.head import Head
 from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
 from skillmesh.reuse.names import read_labels
@@ -31,7 +32,9 @@ from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
 from skillmesh.training.kin import trial_of_start
+from skillmesh.training.methods import fit_method
 from skillmesh.training.relatives import Group, Relatives
+from skillmesh.training.within import log_within
 
 SHOTS = (3, 5, 10, 0)
 """Images per class; 0 for all. `--shots` takes some of them."""
@@ -85,8 +88,19 @@ class Pairs:
         return Group(np.array([i for i, _, _, _ in found]), old_means[rows], task.rows[rows])
 
 
-def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds: int) -> Cell:
-    """Accuracy given the task, alone and with the old tasks, over seeds."""
+def few_shot(
+    pairs: Pairs,
+    new: Known,
+    olds: tuple[str, ...],
+    shots: int,
+    seeds: int,
+    *,
+    all_answers: bool = True,
+) -> Cell:
+    """Right answers given the task, alone and with the old tasks, over seeds.
+
+    Where nothing is borrowed there is nothing to tell apart: answers are kept if `all_answers`.
+    """
     moments = tuple(pairs.tasks[old].anchor.moments() for old in olds)
     kinds: list[str] = []
     right: list[list[list[int]]] = []
@@ -104,6 +118,7 @@ def few_shot(pairs: Pairs, new: Known, olds: tuple[str, ...], shots: int, seeds:
         kinds.append(borrowed.kind)
         if borrowed.kind == "nothing":
             assert borrowed.anchor is alone
+        if borrowed.kind == "nothing" and not all_answers:
             right.append([])
             continue
         answers = answers_inside((alone, borrowed.anchor), new.test.latents.multi, relatives)
@@ -118,8 +133,45 @@ def part_few(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None
     ordered.sort(key=lambda p: -len(shared_classes(tasks[p[0]], tasks[p[1]], relation)))
     for shots in counts:
         for new, old in ordered:
-            name = f"few/{shots}/{new}--{old}"
-            cell(out, name, partial(few_shot, pairs, tasks[new], (old,), shots, seeds))
+            shared = shared_classes(tasks[new], tasks[old], relation)
+            share = len(shared) / len(tasks[new].classes)
+            measure = partial(few_of_pair, pairs, tasks[new], old, share, shots, seeds)
+            cell(out, f"few/{shots}/{new}--{old}", measure)
+
+
+def few_of_pair(pairs: Pairs, new: Known, old: str, share: float, shots: int, seeds: int) -> Cell:
+    """`few_shot` after one old task, which has such a share of the new classes."""
+    found = few_shot(pairs, new, (old,), shots, seeds, all_answers=share > 0)
+    return {**found, "shared": share}
+
+
+def part_nobody(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
+    """Every task as an agent learns it that knows nothing: class moments, and the paper's head."""
+    for shots in counts:
+        for new in tasks.values():
+            cell(out, f"nobody/{shots}/{new.name}", partial(nobody, new, shots, seeds))
+
+
+def nobody(new: Known, shots: int, seeds: int) -> Cell:
+    """Accuracy given the task of both, over the seeds of `few_shot` and `heads`."""
+    result: Cell = {"moments": [], "head": []}
+    held = new.validation if not shots else None
+    for seed in range(seeds if shots else 1):
+        train, asked = (_some(new.train, part) for part in (new.shots(shots, seed), slice(0)))
+        fitted = fit_method("moments", train, asked, len(new.classes))
+        answers = log_within(fitted, "moments", new.test.latents).argmax(1)
+        result["moments"].append(float(np.mean(answers == new.test.labels)))
+        asked = held or asked
+        x, y = train.latents.last, train.labels
+        vx, vy = asked.latents.last, asked.labels
+        trained = fit_head(x, y, vx, vy, len(new.classes), seed=seed)
+        result["head"].append(_right(trained.head, new.test.latents.last, new.test))
+    return result
+
+
+def _some(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
+    latents = Latents(split.latents.last[rows], split.latents.multi[rows])
+    return LabelledLatents(latents, split.labels[rows])
 
 
 def part_kin(tasks: Tasks, out: Path, seeds: int, counts: Sequence[int]) -> None:
@@ -253,6 +305,7 @@ def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell
 
 PARTS: dict[str, Callable[[Tasks, Path, int, Sequence[int]], None]] = {
     "few": part_few,
+    "nobody": part_nobody,
     "kin": part_kin,
     "bank": part_bank,
     "heads": part_heads,

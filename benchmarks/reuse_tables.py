@@ -108,8 +108,38 @@ def few(root: Path) -> Iterator[str]:
     yield table([["new task, old task", *columns], *body])
 
 
+def table_1(root: Path) -> Iterator[str]:
+    """Table 1's layout: the paper's head from a random start, class moments alone, and reuse."""
+    ways = ("random start", "moments alone", "in a bank", "with reuse")
+    rows = [["shots", "pairs", *ways, "reuse for random start", "reuse for in a bank"]]
+    single = [["new task, old task", "shots", *ways]]
+    for folder, shown in SHOTS.items():
+        found, nobody = cells(root / "few" / folder), cells(root / "nobody" / folder)
+        values: dict[str, list[float]] = {}
+        for name, cell in found.items():
+            new = name.split("--")[0]
+            if cell["shared"] and new in nobody:
+                bank, ours = np.mean([np.mean(r, axis=1) for r in cell["right"]], axis=0)
+                alone = (np.mean(nobody[new][key]) for key in ("head", "moments"))
+                values[name] = [100 * float(value) for value in (*alone, bank, ours)]
+        for least, what in ((0.5, "half or more shared"), (0.0, "any class shared")):
+            chosen = [row for name, row in values.items() if found[name]["shared"] >= least]
+            if chosen:
+                means = np.mean(chosen, axis=0)
+                gains = [f"{means[3] - means[i]:+.1f}" for i in (0, 2)]
+                label = f"{len(chosen)}, {what}"
+                rows.append([shown, label, *(f"{value:.1f}" for value in means), *gains])
+        single += [
+            [name.replace("--", ", "), shown, *(f"{value:.1f}" for value in row)]
+            for name, row in values.items()
+            if found[name]["shared"] >= 0.5
+        ]
+    yield table(rows)
+    yield table(single)
+
+
 def heads(root: Path) -> Iterator[str]:
-    """Table 1's layout, and the choice of the gate on validation images."""
+    """The trained head from both starts, and the choice of the gate on validation images."""
     shown: dict[str, dict[str, str]] = {}
     choice = [
         ["shots", "trial above", "taken", "gain on validation", "gain on test", "losing pairs"]
@@ -190,6 +220,7 @@ def main() -> None:
     for title, lines in (
         ("Matching", matching(root)),
         ("Zero images", combined(root)),
+        ("Table 1", table_1(root)),
         ("Heads", heads(root)),
         ("Moments, ordered pairs", few(root)),
         ("Moments, after all tasks that share classes", after(root / "kin")),
