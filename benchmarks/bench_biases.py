@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--names", help="comma-separated tasks, or `every`; default ten")
     parser.add_argument("--measure", choices=("both", "tasks", "whole"), default="both")
     parser.add_argument("--choices", help="only these of --bb, comma-separated: none,auto,last:10")
+    parser.add_argument("--methods", help="only these, comma-separated: moments,maha+bb")
     parser.add_argument("--train-images", type=int, help="about so many per task, evenly")
     parser.add_argument("--validation-images", type=int, help="likewise")
     parser.add_argument("--show", action="store_true", help="print the tables, measure nothing")
@@ -97,9 +98,9 @@ def main() -> None:
     names = _names(options)
     folder = _smaller(options, names)
     done = {line["key"] for line in read_lines(file)}
-    wanted = None if options.choices is None else options.choices.split(",")
     for cell in cells(names, options.measure):
-        if cell.key in done or (wanted is not None and cell.bb not in wanted):
+        asked = _asked(options.choices, cell.bb) and _asked(options.methods, cell.method)
+        if cell.key in done or not asked:
             continue
         line = measure(cell, folder, names, options)
         with file.open("a") as lines:
@@ -137,6 +138,11 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     if whole != text:
         file.write_text(whole)
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def _asked(wanted: str | None, value: str | None) -> bool:
+    """Whether a list on the command line names a value; no list names all."""
+    return wanted is None or value in wanted.split(",")
 
 
 def _names(options: argparse.Namespace) -> Sequence[str]:
