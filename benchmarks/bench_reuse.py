@@ -32,6 +32,7 @@ from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
 from skillmesh.training.kin import trial_of_start
+from skillmesh.training.leaning import lean
 from skillmesh.training.methods import fit_method
 from skillmesh.training.relatives import Group, Relatives
 from skillmesh.training.within import log_within
@@ -222,11 +223,13 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
         x, y = new.train.latents.last[chosen], new.train.labels[chosen]
         vx = held.latents.last if held is not None else x[:0]
         vy = held.labels if held is not None else y[:0]
-        fits = [fit_head(x, y, vx, vy, len(new.classes), seed=seed, start=s) for s in (None, start)]
+        n_classes = len(new.classes)
+        starts = (None, lean(start, x, y, n_classes).start)
+        fits = [fit_head(x, y, vx, vy, n_classes, seed=seed, start=s) for s in starts]
         for key, asked in (("test", new.test), ("validation", new.validation)):
             result[key].append([_right(fitted.head, asked.latents.last, asked) for fitted in fits])
         result["epochs"].append([fitted.best_epoch for fitted in fits])
-        result["gain"].append(trial_of_start(x, y, len(new.classes), start).gain)
+        result["gain"].append(trial_of_start(x, y, n_classes, start).gain)
     return result
 
 

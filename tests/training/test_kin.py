@@ -51,7 +51,18 @@ def test_the_trial_takes_rows_of_the_same_classes_and_refuses_mixed_up_ones() ->
     assert trial.gain > START_GAIN
     assert trial.right > trial.right_alone
     assert trial.macs > 0
-    assert trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2))).gain < 0
+    mixed_up = trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
+    assert not mixed_up.passes
+    assert mixed_up.right <= mixed_up.right_closed < trial.right
+
+
+def test_one_shot_of_a_class_cannot_be_held_out() -> None:
+    """Nothing is tried, so nothing is taken."""
+    x, labels = sample(41, 3)
+    one = np.concatenate([np.flatnonzero(labels == 0)[:1], np.flatnonzero(labels > 0)])
+    trial = trial_of_start(x[one], labels[one], CLASSES, start(np.arange(CLASSES)))
+    assert not trial.passes
+    assert trial.macs == 0
 
 
 @pytest.mark.parametrize("p", [np.inf, 2.0])

@@ -14,6 +14,7 @@ from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
 from skillmesh.training.borrow import borrow
 from skillmesh.training.heads import FittedHead, HeadStart, fit_head
+from skillmesh.training.leaning import lean
 from skillmesh.training.relatives import Relatives
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 TRIAL_EPOCHS = 20
 """Epochs of the trial that decides between two starts of a head."""
-START_GAIN = 1.0
+START_GAIN = 0.5
 """Standard errors by which more held-out shots have to be named right; chosen on validation."""
 
 
@@ -92,16 +93,19 @@ def take_head(
     taken: Taken,
     seed: int,
 ) -> FittedHead:
-    """The trained head, started from old rows if a trial on held-out shots says so.
+    """The trained head, its start leaning on old rows if a trial on held-out shots says so.
 
     Without kin, or where the trial says no, exactly the head that learning alone gives.
     """
-    start, trial_macs = kin.start if kin is not None else None, 0
-    if start is not None:
-        trial = trial_of_start(train.latents.last, train.labels, n_classes, start)
-        start, trial_macs = (start if trial.passes else None), trial.macs
-    if start is not None and kin is not None:
-        taken.parents |= set(kin.head_parents)
+    start, reuse_macs = None, 0
+    if kin is not None and kin.start is not None:
+        shots = train.latents.last, train.labels, n_classes
+        trial = trial_of_start(*shots, kin.start)
+        reuse_macs = trial.macs
+        if trial.passes:
+            leaning = lean(kin.start, *shots)
+            start, reuse_macs = leaning.start, reuse_macs + leaning.macs
+            taken.parents |= set(kin.head_parents)
     fitted = fit_head(
         train.latents.last,
         train.labels,
@@ -111,37 +115,39 @@ def take_head(
         seed=seed,
         start=start,
     )
-    return dataclasses.replace(fitted, macs=fitted.macs + trial_macs)
+    return dataclasses.replace(fitted, macs=fitted.macs + reuse_macs)
 
 
 @dataclass(frozen=True)
 class StartTrial:
-    """What held-out shots say of old rows as a start.
+    """What held-out shots say of a start that leans on old rows.
 
     Attributes:
         gain: by how many standard errors more of them are named right.
         right: fraction of them named right.
         right_alone: the same from a random start.
+        right_closed: the same from a start in closed form that knows no old row.
         macs: multiply-accumulates that the trial cost.
     """
 
     gain: float
     right: float
     right_alone: float
+    right_closed: float
     macs: int
 
     @property
     def passes(self) -> bool:
-        """More right answers by a margin."""
-        return self.gain > START_GAIN
+        """More right answers by a margin, and not for the closed form alone."""
+        return self.gain > START_GAIN and self.right > self.right_closed
 
 
 def trial_of_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
 ) -> StartTrial:
-    """Train briefly on one half of the shots from both starts and compare on the other half.
+    """Train briefly on one half of the shots from each start and compare on the other half.
 
-    Both halves take their turn.
+    Both halves take their turn. A class with one shot cannot be held out: then nothing is tried.
 
     Args:
         latents: (N, D) float32 of the shots.
@@ -150,13 +156,17 @@ def trial_of_start(
         start: the old rows.
         seed: of the halves and of what is random in training.
     """
+    if np.bincount(labels, minlength=n_classes).min() < 2:
+        return StartTrial(0.0, 0.0, 0.0, 0.0, 0)
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     # Neighbours in this order are of one class: every other one keeps the classes balanced.
-    right, macs = np.zeros((2, len(labels))), 0
+    right, macs = np.zeros((3, len(labels))), 0
     for half in (0, 1):
         fit, held = order[half::2], order[1 - half :: 2]
-        for with_start in (0, 1):
+        leanings = [lean(old, latents[fit], labels[fit], n_classes) for old in (None, start)]
+        macs += sum(leaning.macs for leaning in leanings)
+        for row, begun in enumerate((None, *(leaning.start for leaning in leanings))):
             fitted = fit_head(
                 latents[fit],
                 labels[fit],
@@ -165,10 +175,11 @@ def trial_of_start(
                 n_classes,
                 seed=seed,
                 max_epochs=TRIAL_EPOCHS,
-                start=start if with_start else None,
+                start=begun,
             )
             answers = fitted.head.logits(latents[held]).argmax(axis=1)
-            right[with_start, held] = answers == labels[held]
+            right[row, held] = answers == labels[held]
             macs += fitted.macs + fitted.head.weight.size * len(held)
-    alone, started = right
-    return StartTrial(in_errors(started - alone), started.mean(), alone.mean(), macs)
+    alone, closed, leaning = right
+    gain = in_errors(leaning - alone)
+    return StartTrial(gain, leaning.mean(), alone.mean(), closed.mean(), macs)

@@ -13,9 +13,8 @@ from skillmesh.mapping.quantise import dequantise_rows, quantise_rows
 from skillmesh.mapping.scatter import class_means
 from skillmesh.training.loo_ridge import LooRidge
 from skillmesh.training.relatives import Group, Relatives
+from skillmesh.training.slope import prior_slope
 
-PRIOR_SLOPE = 0.3
-"""What the slope on old rows is drawn to; as much as leave-one-out says of it (validation)."""
 MEAN_SLOPE = 0.7
 """How far apart old class means are believed to lie in the new task."""
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
@@ -82,7 +81,7 @@ def make_offer(shots: Shots, groups: tuple[Group, ...]) -> Offer:
     target, slope = shots.one_hot, 0.0
     if groups:
         prior = shots.x @ rows.T  # (N, C)
-        slope = _slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
+        slope = prior_slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
         target = target - slope * prior
     weights = ridge.weights(target) @ shots.whitening + slope * rows
     share = ridge.share.numpy()
@@ -110,13 +109,6 @@ def _unit_spread(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Rows (K, D) scaled so that the scores of x have deviation 1; zero rows stay zero."""
     spread = (x @ rows.T).std(axis=0)
     return np.asarray(rows / np.where(spread > 1e-12, spread, np.inf)[:, None])
-
-
-def _slope(errors: np.ndarray, unseen: np.ndarray) -> float:
-    """How much of the prior to take: what leave-one-out says, half drawn to what is usual."""
-    power = float(np.vdot(unseen, unseen))
-    best = float(np.vdot(unseen, errors)) / power if power > 0 else 0.0
-    return max(0.0, 0.5 * (best + PRIOR_SLOPE))
 
 
 def _drawn_means(shots: Shots, groups: tuple[Group, ...]) -> np.ndarray:

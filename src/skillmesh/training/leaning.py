@@ -1,0 +1,73 @@
+"""The start of a trained head that leans on old rows (Sec. 7.2, 2), in closed form.
+
+A row copied as it is knows how its class differs from the other classes of the *old* task. So the
+old rows are a prior only: as much of them as the shots ask for, and ridge regression explains what
+they leave. Classes without an old row come out of the regression alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skillmesh.model.macs import MacCounter
+from skillmesh.training.heads import HeadStart
+from skillmesh.training.loo_ridge import LooRidge
+from skillmesh.training.slope import prior_slope
+
+SHARPNESS = 10.0
+"""What regressed scores, about 1 for the right class and else 0, are multiplied by to be logits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leaning:
+    """A start for all classes, and what it cost.
+
+    Attributes:
+        start: of the head.
+        macs: multiply-accumulates of the matrix products.
+    """
+
+    start: HeadStart
+    macs: int
+
+
+def lean(old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> Leaning:
+    """A start out of the shots and of old rows for some of the classes.
+
+    Args:
+        old: old rows; None for the closed form of the shots alone.
+        latents: (N, D) float32 of the shots.
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+    """
+    with MacCounter() as counter:
+        x = torch.from_numpy(latents.astype(np.float64))
+        ridge = LooRidge(x.numpy(), labels, n_classes)
+        target = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).double()
+        rows = torch.zeros(n_classes, x.shape[1], dtype=torch.float64)
+        if old is not None:
+            rows[torch.from_numpy(old.classes)] = _prior_rows(old, x, n_classes)
+        prior = x @ rows.T  # (N, C)
+        left_out = (ridge.left_out_errors(values.numpy()) for values in (target, prior))
+        slope = prior_slope(*left_out)
+        weight = torch.from_numpy(ridge.weights((target - slope * prior).numpy())) + slope * rows
+        bias = ridge.share @ target - weight @ (ridge.share @ x)
+    start = HeadStart(
+        np.arange(n_classes),
+        (SHARPNESS * weight).float().numpy(),
+        (SHARPNESS * bias).float().numpy(),
+    )
+    return Leaning(start, int(counter.macs))
+
+
+def _prior_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """(M, D) old rows as differences from their mean, their scores as spread as the targets'."""
+    differences = torch.from_numpy(old.weight.astype(np.float64))
+    differences = differences - differences.mean(0)
+    spread = (x @ differences.T).std(0, correction=0)
+    rate = 1 / n_classes
+    scale = (0.5 * rate * (1 - rate)) ** 0.5 / spread.where(spread > 1e-12, torch.inf)
+    return differences * scale[:, None]
