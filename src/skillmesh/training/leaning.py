@@ -70,4 +70,5 @@ def _prior_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor
     spread = (x @ differences.T).std(0, correction=0)
     rate = 1 / n_classes
     scale = (0.5 * rate * (1 - rate)) ** 0.5 / spread.where(spread > 1e-12, torch.inf)
-    return differences * scale[:, None]
+    scaled: torch.Tensor = differences * scale[:, None]
+    return scaled
