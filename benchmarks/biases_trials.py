@@ -23,7 +23,7 @@ from skillmesh.model.backbone import Backbone
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.training.bias_choice import accuracy
-from skillmesh.training.bias_learning import BiasTask, smaller, train_biases
+from skillmesh.training.bias_learning import BiasTask, costs_of_task, smaller, train_biases
 from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases
 from skillmesh.training.methods import fit_method
 from skillmesh.training.variants import BiasOptions
@@ -119,14 +119,7 @@ def try_it(task: BiasTask, trial: Trial) -> np.ndarray:
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, "all"))
     small = smaller(forward, bb) if trial.small else None
-    costs = TaskCosts(
-        task.backbone.macs_per_image,
-        bb.costs,
-        len(task.train_labels),
-        len(task.validation_labels),
-        task.before_macs,
-        None if small is None else small.costs,
-    )
+    costs = costs_of_task(task, bb, small)
     found = train_biases(task, trial.plan(costs), bb, small).head
     posteriors = log_softmax(found.head.logits(found.features))
     pools = (fuse(task.without, posteriors, weight) for weight in WEIGHTS)

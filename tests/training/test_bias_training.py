@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.model.biases import BeneficialBiases
+from skillmesh.model.biases import BeneficialBiases, PassCosts
 from skillmesh.model.head import Head
 from skillmesh.training.bias_latents import TapLatents
 from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_training import BiasTrainer, Stage, TrainedBiases, TrainingRows
+from skillmesh.training.bias_training import (
+    BiasTrainer,
+    Stage,
+    TrainedBiases,
+    TrainingRows,
+    costs_with_head,
+)
 from tests.model.nets import GREY, TinyNet
 from tests.training.bias_samples import (
     N_CLASSES,
@@ -23,7 +29,8 @@ from tests.training.bias_samples import (
     training_rows,
 )
 
-PATIENT = BiasPlan("all", images=400, patience=3, batch_size=16)
+PATIENT_EPOCHS = 3
+PATIENT = BiasPlan("all", images=400, patience=PATIENT_EPOCHS, batch_size=16)
 ANNEALED = BiasPlan("all", images=90, patience=None, batch_size=16)
 
 
@@ -41,6 +48,12 @@ def run(plan: BiasPlan, n: int = 40, which: str = "all", seed: int = 0) -> Train
     reads = TapLatents("last", backbone.reference, bb.device).smooth
     trainer = BiasTrainer(bb, reads, start_head(), plan, seed)
     return trainer.train(training_rows(bb, n), training_rows(bb, 12, seed=1))
+
+
+def full_costs(bb: BeneficialBiases) -> PassCosts:
+    """Of the network, the paper's latents and the head of these tests."""
+    reads = TapLatents("last", tiny_backbone().reference, bb.device).smooth
+    return costs_with_head(bb, reads, start_head())
 
 
 def by_hand(epochs: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,14 +109,28 @@ def test_the_number_of_lanes_changes_nothing() -> None:
 
 @pytest.mark.parametrize("which", ["all", "last:1"])
 def test_every_step_and_every_look_at_validation_images_is_counted(which: str) -> None:
-    """Forward and backward per image stepped over, forward per validation image."""
-    bb = biased(tiny_backbone(), which)
+    """Forward and backward per image stepped over, forward per validation image, head included."""
+    costs = full_costs(biased(tiny_backbone(), which))
     annealed, patient = run(ANNEALED, which=which), run(PATIENT, which=which)
-    step = bb.costs.forward + bb.costs.backward
+    step = costs.forward + costs.backward
     assert annealed.images == ANNEALED.images
     assert annealed.macs == ANNEALED.images * step
     epochs = patient.images // 40
-    assert patient.macs == patient.images * step + epochs * 12 * bb.costs.forward
+    assert patient.macs == patient.images * step + epochs * 12 * costs.forward
+
+
+@pytest.mark.parametrize(("features", "width"), [("last", 7), ("multi", 6)])
+def test_latents_and_head_are_part_of_what_a_step_costs(features: str, width: int) -> None:
+    """A product more than the network alone forwards, and one for each of its sides back."""
+    backbone = tiny_backbone()
+    bb, reference = biased(backbone), backbone.reference
+    reads = TapLatents(features, reference, bb.device).smooth
+    head = Head(np.ones((N_CLASSES, width), np.float32), np.zeros(N_CLASSES, np.float32))
+    found = costs_with_head(bb, reads, head)
+    projected = reference.projection.size if features == "multi" else 0
+    assert found.prefix == bb.costs.prefix
+    assert found.forward == bb.costs.forward + projected + head.weight.size
+    assert found.backward == bb.costs.backward + projected + 2 * head.weight.size
 
 
 def test_the_first_steps_are_made_on_smaller_images_and_counted_so() -> None:
@@ -121,17 +148,23 @@ def test_the_first_steps_are_made_on_smaller_images_and_counted_so() -> None:
     for name, first in (("small", stage), ("whole", None), ("same", Stage(bb, rows))):
         trainer = BiasTrainer(bb, reads, start_head(), plan)
         found[name] = trainer.train(rows, training_rows(bb, 12, seed=1), small=first)
-    step, less = (costs.forward + costs.backward for costs in (bb.costs, small.costs))
+    step, less = (costs.forward + costs.backward for costs in map(full_costs, (bb, small)))
     assert found["small"].macs == 32 * less + 16 * step < found["whole"].macs == 48 * step
     assert not np.allclose(found["small"].values, found["whole"].values)
     assert found["same"].values.tobytes() == found["whole"].values.tobytes()
 
 
 def test_patience_ends_training_and_the_best_epoch_is_kept() -> None:
-    """What is returned does not change when it would have gone on."""
-    short, long = run(PATIENT), run(dataclasses.replace(PATIENT, images=4000, patience=5))
-    assert short.images < PATIENT.images or long.images < 4000
-    assert short.images <= long.images
+    """What is returned is what training had at that epoch, however long it went on."""
+    long = run(dataclasses.replace(PATIENT, images=4000))
+    assert long.images < 4000, "it ended by itself"
+    best = long.images - PATIENT_EPOCHS * 40
+    stopped = run(dataclasses.replace(PATIENT, images=best))
+    assert stopped.images == best
+    assert long.values.tobytes() == stopped.values.tobytes()
+    assert long.head.weight.tobytes() == stopped.head.weight.tobytes()
+    last = run(dataclasses.replace(PATIENT, images=long.images, patience=None))
+    assert last.values.tobytes() != long.values.tobytes()
 
 
 def test_smooth_latents_are_nearly_exact_and_have_a_slope_everywhere() -> None:

@@ -94,13 +94,28 @@ class BeneficialBiases:
     @cached_property
     def costs(self) -> PassCosts:
         """Multiply-accumulates of one image, counted operation by operation."""
+        return self.costs_of(lambda taps: torch.cat([tap.flatten() for tap in taps]))
+
+    def costs_of(
+        self,
+        read: Callable[[Tensors], torch.Tensor],
+        parameters: Sequence[torch.Tensor] = (),
+    ) -> PassCosts:
+        """Likewise, with what is done with the taps; all passes are over one image.
+
+        Args:
+            read: what is computed of the taps, differentiable.
+            parameters: of it, which gradients are computed for too.
+        """
         image = torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8)
         values = torch.zeros(self.layout.total, device=self.device, requires_grad=True)
         found: list[Tensors] = []
         prefix = count_macs(lambda: found.append(self.prefix(image)))
-        forward = count_macs(lambda: found.append(self.suffix(found[0], values)))
-        loss = torch.stack([tap.sum() for tap in found[1]]).sum()
-        return PassCosts(prefix, forward, count_macs(lambda: torch.autograd.grad(loss, values)))
+        with torch.enable_grad():
+            forward = count_macs(lambda: found.append((read(self.suffix(found[0], values)),)))
+            loss, wanted = found[1][0].sum(), (values, *parameters)
+            backward = count_macs(lambda: torch.autograd.grad(loss, wanted))
+        return PassCosts(prefix, forward, backward)
 
     def taps(
         self, images: torch.Tensor, values: torch.Tensor | None, watch: Watch | None = None

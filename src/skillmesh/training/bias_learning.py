@@ -21,7 +21,7 @@ from skillmesh.model.bias_bytes import Kind, encode_biases
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.model.head import Head
-from skillmesh.model.head2toe import Head2Toe, choose_maps
+from skillmesh.model.head2toe import WIDTH, Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
 from skillmesh.model.lanes import Lanes
 from skillmesh.packet.bias_card import BiasCard
@@ -35,8 +35,9 @@ from skillmesh.training.bias_training import (
     Stage,
     TrainedBiases,
     TrainingRows,
+    costs_with_head,
 )
-from skillmesh.training.heads import fit_head
+from skillmesh.training.heads import fit_head, most_macs
 from skillmesh.training.task_images import decode_rows
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from skillmesh.data.images import ImageRef
     from skillmesh.model.backbone import Backbone
+    from skillmesh.model.biases import PassCosts
     from skillmesh.model.forward import ForwardPass
     from skillmesh.packet.bias_tensors import SkillBiases
     from skillmesh.training.bias_store import BiasStore
@@ -124,16 +126,8 @@ def learn_biases(
     forward = task.backbone.forward_pass
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, plan_layers(options)))
-    counts = len(task.train_labels), len(task.validation_labels)
     small = smaller(forward, bb) if options.layers == "auto" else None
-    sizes = TaskCosts(
-        task.backbone.macs_per_image,
-        bb.costs,
-        *counts,
-        task.before_macs,
-        None if small is None else small.costs,
-        refit_macs(counts[0], *task.start.weight.shape[::-1]),
-    )
+    sizes = costs_of_task(task, bb, small, head2toe=options.head2toe)
     plan = plan_biases(options, sizes)
 
     def train() -> Trained:
@@ -161,6 +155,33 @@ def learn_biases(
         passes=round(sizes.passes(macs), 4),
     )
     return LearnedBiases(card, chosen.biases)
+
+
+def costs_of_task(
+    task: BiasTask, bb: BeneficialBiases, small: BeneficialBiases | None, *, head2toe: bool = False
+) -> TaskCosts:
+    """What a budget for the biases of a task is counted in.
+
+    Args:
+        task: images, labels and what is known without biases.
+        bb: the network with biases.
+        small: the same for smaller images, or none.
+        head2toe: a head on single feature maps will be trained in the end.
+    """
+    reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
+    n_train, n_validation = len(task.train_labels), len(task.validation_labels)
+    n_classes, dim = task.start.weight.shape
+    return TaskCosts(
+        task.backbone.macs_per_image,
+        costs_with_head(bb, reads, task.start),
+        n_train,
+        n_validation,
+        task.before_macs,
+        None if small is None else costs_with_head(small, reads, task.start),
+        most_macs(n_train, n_validation, WIDTH + dim, n_classes)
+        if head2toe
+        else refit_macs(n_train, dim, n_classes),
+    )
 
 
 def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | None:
@@ -218,7 +239,7 @@ def train_biases(
             rows = TrainingRows(_keep(stack, small, task.images.train), task.train_labels)
             stage = Stage(small, rows)
         trained = trainer.train(train, validation, progress, small=stage)
-        finish = _Finish(task, bb, trained)
+        finish = _Finish(task, bb, trained, trainer.costs)
         candidate = (
             finish.head2toe(train, validation)
             if head2toe
@@ -238,11 +259,14 @@ def _keep(stack: ExitStack, bb: BeneficialBiases, images: Sequence[ImageRef]) ->
 class _Finish:
     """From trained biases to what a skill carries; counts what that costs."""
 
-    def __init__(self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases) -> None:
+    def __init__(
+        self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases, costs: PassCosts
+    ) -> None:
         values = torch.from_numpy(trained.values)
         self.task = task
         self.bb = bb
         self.trained = trained
+        self.costs = costs
         # As they will travel, so that heads are fitted to what others will see.
         encoded = encode_biases(values, bb.layout, bb.deviations, ENCODING)
         self.values = encoded.decode(bb.layout, bb.deviations)
@@ -256,12 +280,14 @@ class _Finish:
         head, spent = mean_head(self.trained.head, self.trained.seen, labels)
         self.macs += spent
         features = self._through(lambda kept: reads.exact(bb.suffix(kept, values)), validation)
+        self.macs += len(validation) * self.costs.forward
         return Candidate(head, features)
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
         """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
         toe = Head2Toe(self.bb, self.values, choose_maps(self.bb.layout, self.values))
         parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
+        self.macs += (len(train) + len(validation)) * self.bb.costs.forward
         labels = train.labels, validation.labels
         n_classes = len(self.trained.head.bias)
         fitted = fit_head(parts[0], labels[0], parts[1], labels[1], n_classes, seed=self.task.seed)
@@ -283,5 +309,4 @@ class _Finish:
         with ExitStack() as stack:
             on_cpu = self.bb.device.type == "cpu"
             pieces = list(stack.enter_context(Lanes()).run(jobs) if on_cpu else (j() for j in jobs))
-        self.macs += len(split) * self.bb.costs.forward
         return np.concatenate(pieces)

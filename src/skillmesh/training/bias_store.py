@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skillmesh.training.bias_learning import BiasTask
     from skillmesh.training.bias_plan import BiasPlan
 
-_VERSION = 2
+_VERSION = 3
 """Of what learning does with the same arguments."""
 
 
@@ -61,7 +61,8 @@ class BiasStore:
         settings = {"version": _VERSION, "seed": task.seed, "base": task.base}
         settings |= {"head2toe": head2toe, **asdict(plan)}
         digest.update(json.dumps(settings, sort_keys=True).encode())
-        for array in (task.start.weight, task.start.bias, task.train_labels):
+        labels = task.train_labels, task.validation_labels
+        for array in (task.start.weight, task.start.bias, *labels):
             digest.update(np.ascontiguousarray(array).tobytes())
         images = image_digests([*task.images.train, *task.images.validation])
         return split_key(f"{task.backbone.fingerprint}|{digest.hexdigest()}", images)

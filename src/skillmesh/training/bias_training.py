@@ -24,7 +24,7 @@ from skillmesh.training.adam import Adam
 from skillmesh.training.bias_refit import SeenLatents
 
 if TYPE_CHECKING:
-    from skillmesh.model.biases import BeneficialBiases
+    from skillmesh.model.biases import BeneficialBiases, PassCosts
     from skillmesh.training.bias_plan import BiasPlan
 
 Tensors = tuple[torch.Tensor, ...]
@@ -113,6 +113,18 @@ class _State:
         return _State(*(parameter.detach().clone() for parameter in self.parameters()))
 
 
+def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
+    """Multiply-accumulates of one image, latents and head included.
+
+    Args:
+        bb: the network with biases.
+        reads: taps -> latents of the head.
+        head: of the shape that will be trained.
+    """
+    weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
+    return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))
+
+
 class BiasTrainer:
     """Trains the biases of one task.
 
@@ -141,6 +153,8 @@ class BiasTrainer:
         self._deviations = bb.deviations.to(device)
         self._optimizers = [Adam(parameter) for parameter in self._state.parameters()]
         self._seen = SeenLatents()
+        self._count = partial(costs_with_head, reads=reads, head=head)
+        self.costs = self._count(bb)
         self.macs = 0
 
     def train(
@@ -160,12 +174,14 @@ class BiasTrainer:
             small: the training split seen smaller, where the plan begins so.
         """
         whole = Stage(self._bb, train)
+        costs = {whole: self.costs} | ({} if small is None else {small: self._count(small.bb)})
         best, best_score, waited, done = self._state.copy(), -1.0, 0, 0
         with ExitStack() as stack:
             lanes = stack.enter_context(Lanes()) if self._bb.device.type == "cpu" else None
             for rows, ends_epoch in self._batches(len(train)):
                 stage = whole if small is None or done >= self._plan.small_images else small
                 self._step(stage, rows, self._rate_share(done), lanes)
+                self.macs += len(rows) * (costs[stage].forward + costs[stage].backward)
                 done += len(rows)
                 if progress is not None:
                     progress(done, self._plan.images)
@@ -219,8 +235,6 @@ class BiasTrainer:
         for index, (optimizer, rate) in enumerate(zip(self._optimizers, rates, strict=True)):
             total = torch.stack([gradients[index] for gradients in found]).sum(0)
             optimizer.step(total / len(rows), share * rate)
-        costs = stage.bb.costs
-        self.macs += len(rows) * (costs.forward + costs.backward)
 
     def _gradients(self, bb: BeneficialBiases, kept: Tensors, labels: np.ndarray) -> Tensors:
         """Of the cross-entropy, summed over the images; and their latents (N, D)."""
@@ -246,7 +260,7 @@ class BiasTrainer:
 
         jobs = (partial(right, split.kept.rows(part), split.labels[part]) for part in pieces)
         counts = lanes.run(jobs) if lanes else (job() for job in jobs)
-        self.macs += len(split) * self._bb.costs.forward
+        self.macs += len(split) * self.costs.forward
         return sum(counts) / len(split)
 
     def _pieces(self, rows: np.ndarray, lanes: Lanes | None) -> list[np.ndarray]:

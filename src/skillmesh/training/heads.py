@@ -115,6 +115,11 @@ def fit_head(
     )
 
 
+def most_macs(n: int, n_validation: int, dim: int, n_classes: int) -> int:
+    """What `fit_head` counts at most, for so many images of each split, latents and classes."""
+    return MAX_EPOCHS * dim * n_classes * (2 * n + n_validation)
+
+
 def _with_ones(latents: np.ndarray) -> torch.Tensor:
     """(N, D + 1): the last column multiplies the bias, so weight and bias are one parameter."""
     rows = torch.from_numpy(np.ascontiguousarray(latents, dtype=np.float32))
