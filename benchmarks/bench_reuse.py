@@ -216,7 +216,7 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
     """Accuracy and best epoch of both starts over seeds, and what the trial says."""
     rows = list(shared.values())
     start = HeadStart(np.array(list(shared)), old.head.weight[rows], old.head.bias[rows])
-    result: Cell = {"test": [], "validation": [], "epochs": [], "gain": []}
+    result: Cell = {"test": [], "validation": [], "epochs": [], "gain": [], "beats_closed": []}
     held = new.validation if not shots else None
     for seed in range(seeds):
         chosen = new.shots(shots, seed)
@@ -229,7 +229,9 @@ def heads(new: Known, old: Known, shared: dict[int, int], shots: int, seeds: int
         for key, asked in (("test", new.test), ("validation", new.validation)):
             result[key].append([_right(fitted.head, asked.latents.last, asked) for fitted in fits])
         result["epochs"].append([fitted.best_epoch for fitted in fits])
-        result["gain"].append(trial_of_start(x, y, n_classes, start).gain)
+        trial = trial_of_start(x, y, n_classes, start)
+        result["gain"].append(trial.gain)
+        result["beats_closed"].append(bool(trial.right > trial.right_closed))
     return result
 
 

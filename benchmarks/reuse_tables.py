@@ -73,7 +73,8 @@ def moments_gain(cell: Cell) -> Gain:
 def head_gains(cell: Cell, split: str, gain: float) -> np.ndarray:
     """(seeds,) what the old rows win where the trial asks for so many standard errors."""
     answers, trials = np.array(cell[split]), np.array(cell["gain"])
-    return np.where(trials > gain, answers[:, 1] - answers[:, 0], 0.0)
+    taken = (trials > gain) & np.array(cell["beats_closed"])
+    return np.where(taken, answers[:, 1] - answers[:, 0], 0.0)
 
 
 def few(root: Path) -> Iterator[str]:
@@ -164,14 +165,19 @@ def heads(root: Path) -> Iterator[str]:
 
 
 def _choice(shots: str, found: dict[str, Cell], gain: float) -> list[str]:
-    taken = np.mean([np.mean(np.array(cell["gain"]) > gain) for cell in found.values()])
+    taken = np.mean(
+        [
+            np.mean((np.array(c["gain"]) > gain) & np.array(c["beats_closed"]))
+            for c in found.values()
+        ]
+    )
     on = {
         split: [Gain.of(list(head_gains(cell, split, gain))) for cell in found.values()]
         for split in ("validation", "test")
     }
     validation, test = (100 * 0.01 * np.mean([g.mean for g in on[split]]) for split in on)
     losing = " / ".join(str(sum(g.is_loss for g in on[split])) for split in on)
-    limit = "always" if np.isinf(gain) else f"{gain:g}"
+    limit = "no limit" if np.isinf(gain) else f"{gain:g}"
     return [shots, limit, f"{100 * taken:.0f} %", f"{validation:+.2f}", f"{test:+.2f}", losing]
 
 
