@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +38,40 @@ def test_a_word_is_no_symbol_and_a_lone_class_has_no_neighbours() -> None:
     """Symbols are single characters or short numbers behind what all neighbours share."""
     assert [label.symbol for label in read_labels(["road work", "road sign"])] == [None, None]
     assert read_labels(["plate 3"])[0].symbol is None
+
+
+@pytest.mark.parametrize("hostile", ["", "\U0001f600", "犬", "x" * 10_000, "stop", "3", "class 7"])
+@pytest.mark.parametrize(
+    "names", [["plate 3", "plate 8"], ["image a", "image b"], ["object 01", "object 02"], ["dog"]]
+)
+def test_a_name_of_another_form_changes_no_other(names: list[str], hostile: str) -> None:
+    """Once or several times: symbols stay symbols, and names that mean nothing stay none."""
+    for company in ([*names, hostile], [hostile, *names, hostile, f"{hostile}{hostile}"]):
+        labels = {label.raw: label for label in read_labels(company)}
+        assert [labels[name] for name in names] == list(read_labels(names))
+
+
+def test_several_signs_are_one_symbol() -> None:
+    """A route is told from the next by all of its numbers."""
+    labels = read_labels(["route 6 8", "route 6 9", "stop", "year 1984", "year 1985"])
+    assert [label.symbol for label in labels] == ["6 8", "6 9", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("दिन", "दान"), ("ปู", "ปี"), ("كَتَبَ", "كُتُب"), ("C++", "C#"), ("C", "C#"), ("A+", "A-")],
+)
+def test_different_names_of_any_script_stay_different(one: str, other: str) -> None:
+    """Vowels written as combining marks tell words apart, and so do the signs behind a letter."""
+    assert clean(one) != clean(other)
+    assert clean(one) == clean(unicodedata.normalize("NFD", one)) == clean(clean(one))
+
+
+def test_marks_without_a_letter_are_no_name() -> None:
+    """An emoji's variation selector is no word, and signs between words join none."""
+    assert clean("\u2764\ufe0f") == clean("\u0301") == clean("+ #") == ""
+    assert clean("3\ufe0f\u20e3") == "3"
+    assert clean("rock+roll") == clean("rock + roll") == "rock roll"
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skillmesh.errors import UsageError
-from skillmesh.reuse.equivalence import find_equivalent
+from skillmesh.reuse.equivalence import find_equivalent, look_at
 from skillmesh.reuse.matching import KnownTask, Match, match_classes
 from skillmesh.reuse.text import NameComparer
 from skillmesh.reuse.visual import compare, whitening
@@ -105,7 +105,7 @@ def test_an_unknown_way_is_a_sentence() -> None:
 def test_equivalence_is_symmetric_and_never_inside_one_task() -> None:
     """1 on the diagonal, 0 between classes of one task, equal in both directions."""
     tasks = [task(style(1), name="a"), task(style(2), name="b"), task(None, name="c")]
-    found = find_equivalent(tasks, NameComparer(), np.eye(DIM))
+    found = find_equivalent(tasks, NameComparer(), look_at(tasks, np.eye(DIM)))
     similarity = found.similarity
     np.testing.assert_array_equal(similarity, similarity.T)
     np.testing.assert_array_equal(similarity[:7, :7], np.eye(7))
@@ -122,3 +122,24 @@ def test_a_higher_threshold_never_adds_equivalent_classes() -> None:
     found = find_equivalent(tasks, NameComparer())
     assert (found.equivalent(0.9) >= found.equivalent(0.98)).all()
     assert found.equivalent(0.9).sum() == found.equivalent(0.98).sum() + 4
+
+
+def test_the_most_alike_of_equally_named_classes_comes_first() -> None:
+    """Whatever their ids: the first match is what a head starts from."""
+    near, far = task(style(1, noise=0.1), name="z-near"), task(style(3, noise=1.0), name="a-far")
+    found = match_classes(
+        SEVEN, [far, near], NameComparer(), means=style(2, noise=0.1), transform=np.eye(DIM)
+    )
+    for row in found:
+        assert [match.score for match in row] == [1.0, 1.0]
+        assert [match.task for match in row] == ["z-near", "a-far"]
+        cosines = [match.cosine for match in row]
+        assert cosines == sorted(cosines, key=lambda c: -(c or 0.0))
+
+
+def test_of_equal_names_the_equally_spelled_is_the_match() -> None:
+    """Two spellings in one task, one in the other: only the same spelling takes it."""
+    found = match(("t_shirt", "TShirt"), task(None, ("dog", "TShirt")), None)
+    assert [[m.class_name for m in row] for row in found] == [[], ["TShirt"]]
+    found = match(("TShirt",), task(None, ("t_shirt", "TShirt")), None)
+    assert [[m.class_name for m in row] for row in found] == [["TShirt"]]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from skillmesh.agent.knowledge import Knowledge, Source
 from skillmesh.agent.prediction import Alternative, Prediction
-from skillmesh.reuse.equivalence import look_alike
+from skillmesh.reuse.equivalence import confirmed
 from skillmesh.reuse.matching import NAME_ALONE, KnownTask
 from skillmesh.reuse.text import NameComparer
+from skillmesh.reuse.visual import compare
 
 
 class SameClasses:
@@ -63,12 +64,18 @@ def _same(
             continue
         names = knowledge.comparer.similarity([task.labels[label]], other.labels)[0]
         best = int(names.argmax())
-        if names[best] >= NAME_ALONE and _look_alike(task, other, knowledge):
+        if names[best] >= NAME_ALONE and _look_alike(task, label, other, best, knowledge):
             same.append(Alternative(other.task, other.classes[best], float(names[best])))
     return tuple(sorted(same, key=lambda s: (-s.probability, s.task)))
 
 
-def _look_alike(one: KnownTask, other: KnownTask, knowledge: Knowledge) -> bool:
+def _look_alike(
+    one: KnownTask, label: int, other: KnownTask, other_label: int, knowledge: Knowledge
+) -> bool:
+    """Whether looks confirm the names of two classes, or nobody can look at them."""
     transform = knowledge.transform()
+    if transform is None or one.means is None or other.means is None:
+        return True
     names = knowledge.comparer.similarity(one.labels, other.labels)
-    return transform is None or look_alike(names, one, other, transform)
+    sure = confirmed(names, compare(one.means, other.means, transform), NAME_ALONE)
+    return bool(sure[label, other_label] >= NAME_ALONE)

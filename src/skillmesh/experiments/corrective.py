@@ -15,11 +15,13 @@ import numpy as np
 
 from skillmesh.agent.knowledge import Knowledge
 from skillmesh.errors import UsageError
-from skillmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent
+from skillmesh.experiments.measure import second_passes
+from skillmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent, look_at
 from skillmesh.reuse.text import choose_encoder
 
 if TYPE_CHECKING:
     from skillmesh.agent import Agent
+    from skillmesh.data.images import ImageRef
     from skillmesh.training.embedding import LabelledLatents
 
 MAX_PAIRS = 200
@@ -46,7 +48,11 @@ class Answered:
 
 
 def correct(
-    agent: Agent, tests: Mapping[str, LabelledLatents], threshold: float, encoder: str
+    agent: Agent,
+    tests: Mapping[str, LabelledLatents],
+    threshold: float,
+    encoder: str,
+    images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> dict[str, Any]:
     """Count answers of another task whose class is the same thing.
 
@@ -55,40 +61,69 @@ def correct(
         tests: by task, latents and labels of the test images.
         threshold: similarity from which classes are the same, above 0 and up to 1.
         encoder: see `reuse.text.choose_encoder`.
+        images: by task, where these images are, for second passes; without them biases are not
+            used.
 
     Returns:
         Per task and on average the plain accuracy and the corrected ones: by names alone (the
-        paper's way) and by names that looks confirm; at the given threshold, at those of Fig. 11,
-        and by rank.
+        paper's way) and, where skills have class moments ("looks"), by names that looks confirm;
+        at the given threshold, at those of Fig. 11, and by rank.
 
     Raises:
         UsageError: a threshold that is none.
     """
-    if not 0 < threshold <= 1:
-        raise UsageError(f"expected a threshold above 0 and up to 1, got {threshold:g}")
+    check_threshold(threshold)
     knowledge = Knowledge(agent.sources(), choose_encoder(encoder))
-    known = knowledge.known()
-    ways = {
-        "names": find_equivalent(known, knowledge.comparer),
-        "names_and_looks": find_equivalent(known, knowledge.comparer, knowledge.transform()),
-    }
-    answered = _answer(agent, tests, ways["names"])
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
-    rows = [_row(way, t, e.equivalent(t), answered) for way, e in ways.items() for t in thresholds]
-    rows += [_row(way, "rank 1", e.nearest(1), answered) for way, e in ways.items()]
-    chosen = ways["names_and_looks"]
+    ways = _ways(knowledge, thresholds)
+    by_names = ways["names"][threshold]
+    answered = _answer(agent, tests, by_names, images)
+    rows = [
+        _row(way, t, equivalence.equivalent(t), answered)
+        for way, found in ways.items()
+        for t, equivalence in found.items()
+    ]
+    rows += [_row(way, "rank 1", e[threshold].nearest(1), answered) for way, e in ways.items()]
+    chosen = ways.get("names_and_looks", ways["names"])[threshold]
     return {
         "encoder": knowledge.comparer.name,
         "threshold": threshold,
+        "looks": "names_and_looks" in ways,
         "plain": [{"name": a.task, "right": a.right(_nothing(a))} for a in answered],
         "corrected": rows,
         "equivalent": _listed(chosen, threshold),
-        "n_equivalent": {way: len(e.pairs(threshold)) for way, e in ways.items()},
+        "n_equivalent": {way: len(e[threshold].pairs(threshold)) for way, e in ways.items()},
     }
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse a similarity that is none.
+
+    Raises:
+        UsageError: not above 0 and up to 1.
+    """
+    if not 0 < threshold <= 1:
+        raise UsageError(f"expected a threshold above 0 and up to 1, got {threshold:g}")
+
+
+def _ways(knowledge: Knowledge, thresholds: Sequence[float]) -> dict[str, dict[float, Equivalence]]:
+    """By way and threshold; without class moments nobody can look, and names are the only way."""
+    known, comparer, transform = knowledge.known(), knowledge.comparer, knowledge.transform()
+    by_names = find_equivalent(known, comparer)
+    ways = {"names": dict.fromkeys(thresholds, by_names)}
+    if transform is not None:
+        looks = look_at(known, transform)
+        ways["names_and_looks"] = {
+            t: find_equivalent(known, comparer, looks, t) for t in thresholds
+        }
+    return ways
+
+
 def _answer(
-    agent: Agent, tests: Mapping[str, LabelledLatents], order: Equivalence
+    agent: Agent,
+    tests: Mapping[str, LabelledLatents],
+    order: Equivalence,
+    images: Mapping[str, Sequence[ImageRef]] | None,
 ) -> list[Answered]:
     student = agent.sync()
     infos = {info.task: info for info in agent.skills() if info.usable}
@@ -96,7 +131,8 @@ def _answer(
     for name, test in tests.items():
         decisions = student.decide(test.latents)
         starts = np.array([order.column(skill_id, 0) for skill_id in decisions.skill_ids])
-        tasks, classes = decisions.answer()
+        given = second_passes(agent, decisions, images[name] if images else None)
+        tasks, classes = given(decisions.answer()[0]).answer()
         truth = order.column(infos[name].id, 0) + test.labels
         answered.append(Answered(name, truth, starts[tasks] + classes))
     return answered

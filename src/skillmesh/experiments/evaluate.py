@@ -162,8 +162,10 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "images_from_cache": embed.done - embed.computed,
         }
         if options.corrective is not None:
-            tests = {task.name: embed(task, task.test)[0] for task in tasks}
-            document["corrective"] = correct(agent, tests, options.corrective, options.encoder)
+            tests, refs = _embed_tests(tasks, embed)
+            document["corrective"] = correct(
+                agent, tests, options.corrective, options.encoder, refs
+            )
         return document
 
 
@@ -210,9 +212,16 @@ def _measure(
     agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
 ) -> list[TaskScore]:
     before_s = time.perf_counter()
-    found = {task.name: embed(task, task.test) for task in tasks}
-    tests = {name: latents for name, (latents, _) in found.items()}
-    images = {name: refs for name, (_, refs) in found.items()}
+    tests, images = _embed_tests(tasks, embed)
     scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
     clock.predict += time.perf_counter() - before_s
     return scores
+
+
+def _embed_tests(
+    tasks: Sequence[Task], embed: _Embedder
+) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
+    """By task, latents of the readable test images, and where these are."""
+    found = {task.name: embed(task, task.test) for task in tasks}
+    tests = {name: latents for name, (latents, _) in found.items()}
+    return tests, {name: images for name, (_, images) in found.items()}

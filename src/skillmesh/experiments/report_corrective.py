@@ -28,21 +28,21 @@ def corrective_section(
         if row["threshold"] == result["threshold"]
     }
     better = [name for name in plain if at["names"][name] > plain[name]]
-    shown = {"plain": plain, "names": at["names"], "names_and_looks": at["names_and_looks"]}
+    shown = {"plain": plain, **at}
     groups = [{"name": name, **{key: shown[key][name] for key in shown}} for name in better]
     rows = [[g["name"], *(f"{100 * g[key]:.1f} %" for key in shown)] for g in groups]
     pairs = [
         [": ".join(pair["one"]), ": ".join(pair["other"]), f"{pair['similarity']:.2f}"]
         for pair in result["equivalent"][:SHOWN_PAIRS]
     ]
-    n_pairs = result["n_equivalent"]["names_and_looks"]
-    header = ["task", "plain", "names", "names and looks"]
+    n_pairs = result["n_equivalent"]["names_and_looks" if result["looks"] else "names"]
+    looks = " and look alike" if result["looks"] else " (no looks: no skill has class moments)"
+    header = ["task", *(way.replace("_", " ") for way in shown)]
     return "".join(
         [
             "<h2>Classes that are the same thing</h2>",
             f"<p>{n_pairs} pairs of classes of different tasks have names of similarity "
-            f"{result['threshold']:g} or more (encoder {html.escape(result['encoder'])}) and look "
-            "alike. "
+            f"{result['threshold']:g} or more (encoder {html.escape(result['encoder'])}){looks}. "
             "An answer with such a class counts as right here, beside the plain figures above.</p>",
             table(header, rows) if rows else "<p>No answer changes.</p>",
             bars(groups, list(shown)) if groups else "",

@@ -3,6 +3,7 @@
 - `names`: class names cleaned, and those that mean nothing left out.
 - `text`, `minilm`, `clip_text`: class names as vectors behind one interface, or compared as words.
 - `visual`: classes compared by their means in the mapper's whitened space.
+- `confirming`: classes of like names that look alike too.
 - `matching`: text and vision together; `equivalence`: all classes of a bank among themselves.
 - `rows`: rows of old heads put together for a new task.
 

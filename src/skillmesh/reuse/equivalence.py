@@ -8,16 +8,19 @@ of one name stay two.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from skillmesh.reuse.matching import CONTRAST, KnownTask
+from skillmesh.reuse.confirming import confirm
+from skillmesh.reuse.matching import KnownTask
 from skillmesh.reuse.text import NameComparer
-from skillmesh.reuse.visual import compare
+from skillmesh.reuse.visual import Likeness, compare_directions, directions
 
 FIG_11_THRESHOLDS = (0.90, 0.95)
+Looks = Mapping[tuple[int, int], Likeness]
+"""(task, later task) -> how alike their classes look, for tasks with class means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,47 +84,62 @@ class Equivalence:
         ]
 
 
+def look_at(tasks: Sequence[KnownTask], transform: np.ndarray) -> Looks:
+    """Compare the looks of all classes of all tasks.
+
+    Args:
+        tasks: in canonical order.
+        transform: (D, D) from `visual.whitening`.
+    """
+    seen = [None if t.means is None else directions(t.means, transform) for t in tasks]
+    return {
+        (a, b): compare_directions(one, other)
+        for (a, one), (b, other) in itertools.combinations(enumerate(seen), 2)
+        if one is not None and other is not None
+    }
+
+
 def find_equivalent(
     tasks: Sequence[KnownTask],
     comparer: NameComparer,
-    transform: np.ndarray | None = None,
+    looks: Looks | None = None,
+    threshold: float = min(FIG_11_THRESHOLDS),
 ) -> Equivalence:
     """Compare all classes of all tasks.
 
     Args:
         tasks: in canonical order.
         comparer: compares names.
-        transform: (D, D) from `visual.whitening`, with which looks confirm names; None for names
-            alone, the paper's way.
+        looks: of `look_at`, which confirm names; None for names alone, the paper's way.
+        threshold: similarity of names from which looks are asked.
     """
     bounds = np.cumsum([0, *(len(task.classes) for task in tasks)])
     similarity = np.eye(int(bounds[-1]))
     labels = [task.labels for task in tasks]
-    for a, one in enumerate(tasks):
-        for b in range(a + 1, len(tasks)):
-            names = comparer.similarity(labels[a], labels[b])
-            if transform is not None and not look_alike(names, one, tasks[b], transform):
-                names = np.zeros_like(names)
-            rows, columns = slice(bounds[a], bounds[a + 1]), slice(bounds[b], bounds[b + 1])
-            similarity[rows, columns] = names
-            similarity[columns, rows] = names.T
+    for a, b in itertools.combinations(range(len(tasks)), 2):
+        names = comparer.similarity(labels[a], labels[b])
+        if looks is not None and (a, b) in looks:
+            names = confirmed(names, looks[a, b], threshold)
+        rows, columns = slice(bounds[a], bounds[a + 1]), slice(bounds[b], bounds[b + 1])
+        similarity[rows, columns] = names
+        similarity[columns, rows] = names.T
     return Equivalence(tuple(tasks), similarity)
 
 
-def look_alike(names: np.ndarray, one: KnownTask, other: KnownTask, transform: np.ndarray) -> bool:
-    """Whether the classes of like names of two tasks look alike, all of them together.
+def confirmed(names: np.ndarray, likeness: Likeness, threshold: float) -> np.ndarray:
+    """Similarities of names, 0 for those at the threshold or above that looks do not confirm.
 
     Args:
-        names: (C, C') similarity of their names.
-        one: C classes.
-        other: C' classes.
-        transform: (D, D) from `visual.whitening`.
-
-    Returns:
-        True as well where nothing speaks against it: no names alike, or no means to look at.
+        names: (C, C') similarities of two tasks.
+        likeness: of these tasks.
+        threshold: similarity from which a name counts.
     """
-    likely = names >= min(FIG_11_THRESHOLDS)
-    if one.means is None or other.means is None or not likely.any():
-        return True
-    contrast = compare(one.means, other.means, transform).contrast
-    return bool(contrast[likely].mean() >= CONTRAST)
+    likely = np.argwhere(names >= threshold)
+    sure = set(confirm([(int(i), int(j)) for i, j in likely], likeness))
+    if not sure and len(likely):
+        return np.zeros_like(names)  # no name of these two tasks is to be trusted
+    kept = np.array(names)
+    for i, j in likely:
+        if (i, j) not in sure:
+            kept[i, j] = 0.0
+    return kept

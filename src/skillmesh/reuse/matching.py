@@ -2,8 +2,8 @@
 
 A name alone cannot tell a hand sign "3" from a printed one, and looks alone cannot tell that a
 photograph and a sketch both show a dog. So names propose and looks confirm, all matched classes of
-a pair of tasks together: if they look no more alike than any two classes do, the names were
-homonyms. Where looks are beyond doubt, no name is needed.
+a pair of tasks together (`confirming`): if they look no more alike than any two classes do, the
+names were homonyms. Where looks are beyond doubt, no name is needed.
 
 The thresholds were chosen on training images of the tasks in docs/results/reuse.md: what stands
 there of matching is how well they fit these tasks, not how they fit others.
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from skillmesh.errors import UsageError
+from skillmesh.reuse.confirming import confirm
 from skillmesh.reuse.names import Label, read_labels
 from skillmesh.reuse.text import NameComparer
 from skillmesh.reuse.visual import Likeness, compare
@@ -28,10 +29,10 @@ NAME_ALONE = 0.90
 """Similarity of names that counts without a look (the paper's Fig. 11)."""
 NAME_CONFIRMED = 0.75
 """Similarity of names that counts if the classes look alike too."""
-CONTRAST = 0.95
-"""Mean contrast of the matched classes of two tasks from which they look alike."""
 LOOKS_ALONE = 0.40
 """Cosine of mutual nearest neighbours that counts without a name."""
+_SPELLED = 1e-9
+"""Breaks ties only: similarities that differ, differ by more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class Match:
         author: alias of who taught it.
         score: 0 to 1; similarity of the names, or of the looks where there is no name.
         by: "text", "vision" or "text+vision".
+        cosine: of their looks, -1 to 1; None where looks took no part.
     """
 
     skill_id: str
@@ -79,6 +81,7 @@ class Match:
     author: str
     score: float
     by: str
+    cosine: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The match as in `skillmesh match --json`."""
@@ -111,7 +114,8 @@ def match_classes(
         mode: "auto" for both, "text" for names alone, "vision" for looks alone.
 
     Returns:
-        For each class its matches, best first; at most one per old task and way.
+        For each class its matches, best first, of equal scores the most alike first; at most one
+        per old task.
 
     Raises:
         UsageError: an unknown mode.
@@ -122,29 +126,41 @@ def match_classes(
     found: list[list[Match]] = [[] for _ in classes]
     for task in known:
         likeness = None
-        if means is not None and transform is not None and task.means is not None:
+        if mode != "text" and not (means is None or transform is None or task.means is None):
             likeness = compare(means, task.means, transform)
         names = np.zeros((len(labels), len(task.classes)))
         if mode != "vision":
             names = comparer.similarity(labels, task.labels)
-        for i, j, score, by in pairs_of(names, likeness, mode):
+        spelled = np.array([[name == other for other in task.classes] for name in classes])
+        for i, j, score, by in pairs_of(names, likeness, mode, spelled):
+            cosine = None if likeness is None else float(likeness.cosine[i, j])
             match = Match(
-                task.skill_id, task.task, j, task.classes[j], task.author, float(score), by
+                task.skill_id, task.task, j, task.classes[j], task.author, float(score), by, cosine
             )
             found[i].append(match)
-    return tuple(tuple(sorted(row, key=lambda m: (-m.score, m.skill_id, m.label))) for row in found)
+    return tuple(tuple(sorted(row, key=_best_first)) for row in found)
+
+
+def _best_first(match: Match) -> tuple[float, float, str, int]:
+    cosine = -1.0 if match.cosine is None else match.cosine
+    return -match.score, -cosine, match.skill_id, match.label
 
 
 def pairs_of(
-    names: np.ndarray, likeness: Likeness | None, mode: str
+    names: np.ndarray, likeness: Likeness | None, mode: str, spelled: np.ndarray | None = None
 ) -> list[tuple[int, int, float, str]]:
-    """(new class, old class, score, by) for one old task; each new class at most once."""
+    """(new class, old class, score, by) for one old task; each new class at most once.
+
+    Args:
+        names: (A, B) similarities of names.
+        likeness: of the looks; None to go by names alone.
+        mode: one of `MODES`.
+        spelled: (A, B) bool, see `mutual_names`.
+    """
     if mode == "text" or likeness is None:
-        return [(i, j, names[i, j], "text") for i, j in mutual_names(names, NAME_ALONE)]
-    chosen: dict[int, tuple[int, int, float, str]] = {}
-    named = mutual_names(names, NAME_CONFIRMED)
-    if named and np.mean([likeness.contrast[i, j] for i, j in named]) >= CONTRAST:
-        chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in named}
+        return [(i, j, names[i, j], "text") for i, j in mutual_names(names, NAME_ALONE, spelled)]
+    named = confirm(mutual_names(names, NAME_CONFIRMED, spelled), likeness)
+    chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in named}
     taken = {j for _, j, _, _ in chosen.values()}
     for i, j in likeness.mutual():
         score = float(likeness.cosine[i, j])
@@ -153,19 +169,24 @@ def pairs_of(
     return [chosen[i] for i in sorted(chosen)]
 
 
-def mutual_names(names: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+def mutual_names(
+    names: np.ndarray, threshold: float, spelled: np.ndarray | None = None
+) -> list[tuple[int, int]]:
     """Pairs of classes each of which has no better name than the other's.
 
     Args:
         names: (A, B) similarities.
         threshold: least similarity.
+        spelled: (A, B) bool, names that are equal before they are cleaned: of equally similar
+            names these are better ("TShirt" is "TShirt" rather than "t_shirt").
 
     >>> mutual_names(np.array([[1.0, 0.0], [0.8, 0.0]]), 0.7)  # "bedroom", "living room"
     [(0, 0)]
     """
+    rank = names if spelled is None else names + _SPELLED * spelled
     pairs = []
-    for i, row in enumerate(names):
+    for i, row in enumerate(rank):
         j = int(row.argmax())
-        if row[j] >= threshold and row[j] >= names[:, j].max():
+        if names[i, j] >= threshold and row[j] >= rank[:, j].max():
             pairs.append((i, j))
     return pairs

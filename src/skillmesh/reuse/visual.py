@@ -60,14 +60,24 @@ def compare(one: np.ndarray, other: np.ndarray, transform: np.ndarray) -> Likene
         other: (B, D) class means of the other task.
         transform: (D, D) from `whitening`.
     """
-    cosine = _directions(one, transform) @ _directions(other, transform).T
+    return compare_directions(directions(one, transform), directions(other, transform))
+
+
+def compare_directions(one: np.ndarray, other: np.ndarray) -> Likeness:
+    """The same of (A, D) and (B, D) `directions` that were computed before."""
+    cosine = one @ other.T
     rows, columns = cosine.mean(axis=1, keepdims=True), cosine.mean(axis=0, keepdims=True)
     contrast = cosine - rows - columns + cosine.mean()
     return Likeness(cosine, contrast / max(float(contrast.std()), 1e-9))
 
 
-def _directions(means: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """(A, D) unit vectors from the task's centre; zero for a task of one class."""
+def directions(means: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """(A, D) unit vectors from the task's centre; zero for a task of one class.
+
+    Args:
+        means: (A, D) class means.
+        transform: (D, D) from `whitening`.
+    """
     whitened = (means - means.mean(axis=0)) @ transform.T
     lengths = np.linalg.norm(whitened, axis=1, keepdims=True)
     return np.asarray(whitened / np.where(lengths > 1e-12, lengths, np.inf))
