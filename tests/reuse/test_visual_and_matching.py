@@ -143,3 +143,13 @@ def test_of_equal_names_the_equally_spelled_is_the_match() -> None:
     assert [[m.class_name for m in row] for row in found] == [[], ["TShirt"]]
     found = match(("TShirt",), task(None, ("t_shirt", "TShirt")), None)
     assert [[m.class_name for m in row] for row in found] == [["TShirt"]]
+
+
+def test_looks_are_asked_of_the_names_at_the_threshold() -> None:
+    """Strangers with the signs of others: 0.97 does not count at 0.98, so nobody looks at it."""
+    digits, plates = (tuple(f"{kind} {i}" for i in range(7)) for kind in ("digit", "plate"))
+    tasks = [task(style(1), digits, "a"), task(RANDOM.normal(size=(7, DIM)), plates, "b")]
+    looks = look_at(tasks, np.eye(DIM))
+    low, high = (find_equivalent(tasks, NameComparer(), looks, t) for t in (0.9, 0.98))
+    assert len(low.pairs(0.9)) == 0
+    assert len(high.pairs(0.9)) == 7

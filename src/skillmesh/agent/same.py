@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from skillmesh.agent.knowledge import Knowledge, Source
-from skillmesh.agent.prediction import Alternative, Prediction
+from skillmesh.agent.prediction import Alternative, Answers, Prediction
 from skillmesh.reuse.equivalence import confirmed
 from skillmesh.reuse.matching import NAME_ALONE, KnownTask
 from skillmesh.reuse.text import NameComparer
@@ -16,12 +16,16 @@ from skillmesh.reuse.visual import compare
 class SameClasses:
     """Finds the classes of other tasks that are the same thing; what it found is kept.
 
-    Names propose, equal after cleaning; where both skills have class means, looks have to agree.
+    Names propose; where both skills have class means, looks have to agree.
+
+    Args:
+        comparer: compares names; without one they are equal after cleaning, or not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, comparer: NameComparer | None = None) -> None:
+        self._comparer = comparer or NameComparer()
         self._sources: tuple[str, ...] = ()
-        self._knowledge = Knowledge((), NameComparer())
+        self._knowledge = Knowledge((), self._comparer)
         self._known: dict[str, KnownTask] = {}
         self._found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
 
@@ -42,7 +46,7 @@ class SameClasses:
         ids = tuple(source.skill_id for source in sources)
         if ids != self._sources:
             self._sources = ids
-            self._knowledge = Knowledge(sources, NameComparer())
+            self._knowledge = Knowledge(sources, self._comparer)
             self._known = {task.skill_id: task for task in self._knowledge.known()}
             self._found = {}
 
@@ -52,6 +56,18 @@ class SameClasses:
             task = self._known[prediction.skill_id]
             self._found[key] = _same(task, prediction, self._known, self._knowledge)
         return self._found[key]
+
+
+def compare_again(answers: Answers, sources: Sequence[Source], comparer: NameComparer) -> Answers:
+    """The answers with "same as" by another way of comparing names than the agent's own.
+
+    Args:
+        answers: of an agent.
+        sources: the skills of the same agent.
+        comparer: compares names.
+    """
+    marked = SameClasses(comparer).mark(answers.predictions, sources)
+    return dataclasses.replace(answers, predictions=marked)
 
 
 def _same(

@@ -12,7 +12,6 @@ from skillmesh.cli.options import (
     BackboneOption,
     BiasOption,
     DeviceOption,
-    EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -56,7 +55,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    encoder: EncoderOption = "auto",
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            help="How class names are compared for it: auto, minilm (offline), clip, names.",
+            show_default="auto",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -120,6 +126,8 @@ def _show_corrective(result: Mapping[str, Any]) -> None:
         [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
         for row in result["corrected"]
     ]
+    if not result["looks"]:
+        say("names only, no looks: no skill has class moments")
     say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
 
 

@@ -41,6 +41,14 @@ def predict(
     alternatives: Annotated[
         int, typer.Option("--alternatives", "-k", min=0, max=50, help="Runners-up to show.")
     ] = 3,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            "--encoder",
+            help='How class names are compared for "same as": names (equal after cleaning), auto, '
+            "minilm (offline), clip.",
+        ),
+    ] = "names",
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -51,13 +59,18 @@ def predict(
     agent knows is marked unknown.
     """
     from skillmesh.agent import Agent
+    from skillmesh.agent.same import compare_again
+    from skillmesh.reuse.text import choose_encoder
 
+    comparer = choose_encoder(encoder)
     agent = Agent(home, backbone=backbone, mapper=method, device=device)
     for reason in agent.unusable_reasons():
         note(f"not used: {plain(reason)}")
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
     with progress_bar("predicting") as progress:
         answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
+    if encoder != "names":  # which is what the agent compares with by itself
+        answers = compare_again(answers, agent.sources(), comparer)
     for failure in answers.failed:
         note(f"skipped: {plain(failure)}")
     if json_output:

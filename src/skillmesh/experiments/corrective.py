@@ -17,7 +17,7 @@ from skillmesh.agent.knowledge import Knowledge
 from skillmesh.errors import UsageError
 from skillmesh.experiments.measure import second_passes
 from skillmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent, look_at
-from skillmesh.reuse.text import choose_encoder
+from skillmesh.reuse.text import NameComparer, choose_encoder
 
 if TYPE_CHECKING:
     from skillmesh.agent import Agent
@@ -51,7 +51,7 @@ def correct(
     agent: Agent,
     tests: Mapping[str, LabelledLatents],
     threshold: float,
-    encoder: str,
+    comparer: NameComparer,
     images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> dict[str, Any]:
     """Count answers of another task whose class is the same thing.
@@ -60,7 +60,7 @@ def correct(
         agent: knows one skill for each of the tasks, under the task's name.
         tests: by task, latents and labels of the test images.
         threshold: similarity from which classes are the same, above 0 and up to 1.
-        encoder: see `reuse.text.choose_encoder`.
+        comparer: compares class names.
         images: by task, where these images are, for second passes; without them biases are not
             used.
 
@@ -69,11 +69,8 @@ def correct(
         paper's way) and, where skills have class moments ("looks"), by names that looks confirm;
         at the given threshold, at those of Fig. 11, and by rank.
 
-    Raises:
-        UsageError: a threshold that is none.
     """
-    check_threshold(threshold)
-    knowledge = Knowledge(agent.sources(), choose_encoder(encoder))
+    knowledge = Knowledge(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
     ways = _ways(knowledge, thresholds)
     by_names = ways["names"][threshold]
@@ -86,7 +83,7 @@ def correct(
     rows += [_row(way, "rank 1", e[threshold].nearest(1), answered) for way, e in ways.items()]
     chosen = ways.get("names_and_looks", ways["names"])[threshold]
     return {
-        "encoder": knowledge.comparer.name,
+        "encoder": comparer.name,
         "threshold": threshold,
         "looks": "names_and_looks" in ways,
         "plain": [{"name": a.task, "right": a.right(_nothing(a))} for a in answered],
@@ -96,14 +93,27 @@ def correct(
     }
 
 
-def check_threshold(threshold: float) -> None:
-    """Refuse a similarity that is none.
+def choose_comparer(threshold: float | None, encoder: str | None) -> NameComparer | None:
+    """What compares names, or None where nothing is to be corrected; asked before any learning.
+
+    Args:
+        threshold: similarity from which classes are the same, or None.
+        encoder: see `reuse.text.choose_encoder`; None for "auto".
 
     Raises:
-        UsageError: not above 0 and up to 1.
+        UsageError: a threshold that is none, an unknown encoder, or one without a threshold.
+        MissingExtraError: the encoder that was asked for is not installed.
     """
+    if threshold is None:
+        if encoder is not None:
+            raise UsageError(
+                "expected --corrective with a threshold beside --encoder, got --encoder alone; "
+                "names of classes are compared for it only"
+            )
+        return None
     if not 0 < threshold <= 1:
         raise UsageError(f"expected a threshold above 0 and up to 1, got {threshold:g}")
+    return choose_encoder(encoder or "auto")
 
 
 def _ways(knowledge: Knowledge, thresholds: Sequence[float]) -> dict[str, dict[float, Equivalence]]:

@@ -15,7 +15,7 @@ from skillmesh.agent import Agent
 from skillmesh.data.latent_cache import LatentCache
 from skillmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from skillmesh.errors import DataError
-from skillmesh.experiments.corrective import correct
+from skillmesh.experiments.corrective import choose_comparer, correct
 from skillmesh.experiments.measure import TaskScore, mean_of, measure
 from skillmesh.training.bias_store import BiasStore
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
@@ -46,7 +46,7 @@ class EvaluateOptions:
         device: where the backbone runs.
         corrective: similarity from which classes of different tasks count as the same beside the
             plain figures (Sec. 7.1); None to leave that out.
-        encoder: how class names are compared then.
+        encoder: how class names are compared then; None for "auto".
     """
 
     tasks_dir: Path
@@ -59,7 +59,7 @@ class EvaluateOptions:
     home: Path | None = None
     device: str = "auto"
     corrective: float | None = None
-    encoder: str = "auto"
+    encoder: str | None = None
 
 
 @dataclass
@@ -114,8 +114,11 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
 
     Raises:
         DataError: a task cannot be read, or one has no test images.
+        UsageError: a threshold or encoder that is none; nothing was learned.
+        MissingExtraError: the encoder is not installed; nothing was learned.
     """
     started_s = time.perf_counter()
+    comparer = choose_comparer(options.corrective, options.encoder)
     paths = find_tasks(options.tasks_dir, options.only)
     tasks = [read_task(path, seed=options.seed) for path in paths]
     _check_tests(tasks)
@@ -161,11 +164,9 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }
-        if options.corrective is not None:
+        if options.corrective is not None and comparer is not None:
             tests, refs = _embed_tests(tasks, embed)
-            document["corrective"] = correct(
-                agent, tests, options.corrective, options.encoder, refs
-            )
+            document["corrective"] = correct(agent, tests, options.corrective, comparer, refs)
         return document
 
 

@@ -1,0 +1,64 @@
+"""What `predict` calls the same thing in another task, by each way of comparing names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skillmesh.agent import Agent
+from skillmesh.agent.same import compare_again
+from skillmesh.data.text_files import encoder_is_installed
+from skillmesh.reuse.text import NameComparer
+from tests.cli.test_commands import run, run_json
+from tests.conftest import write_task
+
+
+class Synonyms:
+    """Sentences about two wheels share a vector; every other has its own."""
+
+    name = "synonyms"
+
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """(N, 3) unit vectors."""
+        kinds = [("bike" in s or "bicycle" in s, "ball" in s, "tree" in s) for s in sentences]
+        return np.array(kinds, dtype=np.float32)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image of a bike; two tasks were learned that call it a bike and a bicycle."""
+    for name, first, seed in (("one", "bike", 0), ("two", "bicycle", 7)):
+        folder = write_task(tmp_path / name, "warm", seed=seed)
+        for old, new in zip(sorted(folder.iterdir()), (first, "ball", "tree"), strict=True):
+            old.rename(folder / new)
+        run("learn", str(folder.rename(folder.with_name(name))))
+    return tmp_path / "one" / "one" / "bike" / "00.png"
+
+
+def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
+    """Names differ after cleaning; vectors say that they are one."""
+    agent = Agent()
+    answers = agent.predict_many(image)
+    assert answers.predictions[0].same_as == ()
+    (found,) = compare_again(answers, agent.sources(), NameComparer(Synonyms())).predictions
+    assert {found.class_name, found.same_as[0].class_name} == {"bike", "bicycle"}
+    assert found.probability == answers.predictions[0].probability
+
+
+@pytest.mark.skipif(not encoder_is_installed(), reason="the text encoder is not installed")
+def test_predict_takes_an_encoder(image: Path) -> None:
+    """The same from the command line with the real encoder."""
+    (plain,) = run_json("predict", str(image))["predictions"]
+    assert "same_as" not in plain or plain["same_as"] == []
+    (found,) = run_json("predict", str(image), "--encoder", "minilm")["predictions"]
+    assert {found["class"], found["same_as"][0]["class"]} == {"bike", "bicycle"}
+
+
+def test_an_unknown_encoder_is_one_sentence(image: Path) -> None:
+    """It names what there is."""
+    document = json.loads(run("predict", str(image), "--encoder", "x", "--json", code=2).stdout)
+    assert "auto, minilm, clip, names" in document["message"]
