@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from skillmesh.model.backbone import Backbone, hash_weights
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import BiasLayout, biasable_layers, choose_layers
 from skillmesh.model.embedded import load_embedded
 from skillmesh.model.forward import ForwardPass, Preprocessing
+from skillmesh.model.reference import fit_reference
 from skillmesh.model.registry import assets
 from skillmesh.model.timm_net import TapNet, find_taps, import_timm
 from tests.model.nets import TinyNet, randomise
@@ -48,6 +51,24 @@ def forward_pass(name: str) -> tuple[nn.Module, ForwardPass]:
     """The network as it is, and ready to run."""
     net = raw_net(name)
     return net, ForwardPass(net, Preprocessing(SIZES[name], HALF, HALF), torch.device("cpu"))
+
+
+def timm_backbone(name: str) -> Backbone:
+    """A small timm network as a backbone whose multi-depth latents have 6 numbers."""
+    net = raw_net(name)
+    assert isinstance(net, TapNet)
+    with torch.no_grad():
+        taps = net(torch.zeros(1, 3, SIZES[name], SIZES[name]))
+    rng = np.random.default_rng(0)
+    return Backbone(
+        name=name,
+        architecture=name,
+        net=net,
+        tap_names=net.tap_names,
+        preprocessing=Preprocessing(SIZES[name], HALF, HALF),
+        reference=fit_reference([rng.random((40, tap.shape[1])) for tap in taps], 6),
+        weights_sha256=hash_weights(net.state_dict()),
+    )
 
 
 def layout_of(forward: ForwardPass, which: str) -> BiasLayout:
