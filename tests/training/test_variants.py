@@ -59,6 +59,25 @@ def test_what_makes_no_sense_is_said_before_anything_is_learned(
         find_variant(name).with_biases(layers, passes)
 
 
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        (float("-inf"), "raise --bb-passes"),
+        (0.5, "raise --bb-passes"),
+        (1.0, "raise --bb-passes"),
+        (1e6, "lower --bb-passes"),
+        (1e300, "lower --bb-passes"),
+        (float("inf"), "lower --bb-passes"),
+    ],
+)
+def test_a_budget_lies_above_the_pass_without_biases_and_has_a_bound(
+    passes: float, words: str
+) -> None:
+    """Every accepted one makes a plan; the others are refused before an image is read."""
+    with pytest.raises(UsageError, match=words):
+        find_variant("maha+bb").with_biases(None, passes)
+
+
 def test_a_misspelt_method_names_the_nearest() -> None:
     """A sentence that helps."""
     with pytest.raises(UsageError, match=r"did you mean 'maha\+bb'"):
