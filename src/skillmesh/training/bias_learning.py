@@ -285,7 +285,8 @@ class _Finish:
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
         """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
-        toe = Head2Toe(self.bb, self.values, choose_maps(self.bb.layout, self.values))
+        choice = choose_maps(self.bb.layout, self.values, self.bb.per_image)
+        toe = Head2Toe(self.bb, self.values, choice)
         parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
         self.macs += (len(train) + len(validation)) * self.bb.costs.forward
         labels = train.labels, validation.labels
