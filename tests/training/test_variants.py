@@ -27,6 +27,10 @@ def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:
         ("maha+bb", None, 5.0, "maha+bb", BiasOptions("auto", 5.0)),
         ("maha+bb", "none", None, "maha", None),
         ("maha", "none", None, "maha", None),
+        ("maha+bb-last", "all", None, "maha+bb", BiasOptions("all")),
+        ("maha+bb-last", "half", 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
+        ("maha+bb-last", None, 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
+        ("maha+bb-last", "none", None, "maha", None),
         ("bb-h2t", "all", None, "bb-h2t", BiasOptions("all", head2toe=True)),
     ],
 )

@@ -71,10 +71,15 @@ class Variant:
                 raise UsageError("expected --bb-passes together with --bb or a +bb method")
             check_passes(passes)
             biases = replace(biases, passes=passes)
-        name = self.name
-        if (biases is None) != (self.biases is None):
-            name = self.method if biases is None else f"{self.method}+bb"
-        return replace(self, name=name, biases=biases)
+        return replace(self, name=self._name_with(biases), biases=biases)
+
+    def _name_with(self, biases: BiasOptions | None) -> str:
+        """What the variant is called with other biases; `+bb-last` is one choice of layers."""
+        if biases is None:
+            return self.method
+        if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
+            return self.name
+        return f"{self.method}+bb"
 
 
 def _variants() -> dict[str, Variant]:
