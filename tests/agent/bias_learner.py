@@ -6,12 +6,16 @@ Arguments: home, task folder. Prints "training" after the first steps, then goes
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from skillmesh.agent import Agent
+from skillmesh.model.room import Room
+from skillmesh.training import bias_learning
 
 
 def main() -> None:
-    """Learn with the paper's plan, which takes long enough to be interrupted."""
+    """Learn with the paper's plan, which takes long enough to be interrupted; keep all on disk."""
+    setattr(bias_learning, "Room", partial(Room, ram_bytes=0))  # noqa: B010 - mypy: a class
     seen: list[int] = []
 
     def progress(done: int, total: int) -> None:

@@ -23,11 +23,13 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     Agent(home).learn(warm)
     before = Agent(home).digest()
     with start(["-m", "tests.agent.bias_learner", str(home), str(cold)]) as learner:
         assert learner.stdout is not None
         assert learner.stdout.readline() == "training\n"
+        assert _has_file_in(learner.pid, scratch), "nothing was kept on the disk"
         learner.send_signal(end)
         learner.communicate(timeout=60)
     assert learner.returncode != 0
@@ -37,4 +39,11 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     assert [skill.task for skill in agent.skills()] == ["warm"]
     assert not list(scratch.rglob("*")), "activations were left on the disk"
     assert agent.learn(cold).task == "cold"
-    tempfile.tempdir = None
+
+
+def _has_file_in(pid: int, folder: Path) -> bool:
+    """Whether a process has a file there open, named or not; taken for true off Linux."""
+    opened = Path(f"/proc/{pid}/fd")
+    if not opened.is_dir():
+        return True
+    return any(str(link.readlink()).startswith(str(folder)) for link in opened.iterdir())

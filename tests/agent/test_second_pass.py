@@ -13,12 +13,14 @@ from skillmesh.agent.second_pass import Refiner, SecondPass
 from skillmesh.agent.student import Decisions
 from skillmesh.mapping.fusion import log_softmax
 from skillmesh.model.backbone import Backbone
+from skillmesh.model.bias_folding import fold_biases
 from skillmesh.model.head import Head
 from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.packet.bias_tensors import SkillBiases
 from skillmesh.packet.skill import Skill
-from tests.model.nets import pictures, tiny_backbone
+from tests.model.bias_nets import TABLES, size_of, timm_backbone
+from tests.model.nets import needs_timm, pictures, tiny_backbone
 from tests.packet.samples import sample_card
 from tests.training.bias_samples import biased
 
@@ -123,11 +125,59 @@ def test_late_biases_keep_activations_and_cost_the_suffix_only(backbone: Backbon
     assert both.network.costs.prefix == 0
 
 
+def skill_of_any(backbone: Backbone, seed: int) -> Skill:
+    """Biases on all layers of a network, and a random head on its last latents."""
+    layout = biased(backbone).layout
+    generator = np.random.default_rng(seed)
+    values = generator.normal(0, 0.1, layout.total).astype(np.float32)
+    weight = generator.normal(size=(3, backbone.last_dim)).astype(np.float32)
+    card = BiasCard(
+        choice="all",
+        first_layer=0,
+        layers=len(layout.chosen),
+        floats=layout.total,
+        features="last",
+        weight=1.0,
+        accuracy_without=0.5,
+        accuracy_with=0.6,
+        cost_macs=1,
+        passes=1.0,
+    )
+    biases = SkillBiases.of(values, None, Head(weight, np.zeros(3, np.float32)))
+    return Skill(sample_card(biases=card), biases.tensors())
+
+
+@needs_timm
+@pytest.mark.parametrize("name", TABLES)
+def test_tasks_share_no_batch_where_a_network_cannot_mix_them(name: str) -> None:
+    """Tables of positions are the same for all images, so their biases are one task's."""
+    backbone = timm_backbone(name)
+    skills = {"a": skill_of_any(backbone, 1), "b": skill_of_any(backbone, 2)}
+    second, images = SecondPass(backbone, skills), pictures(4, size_of(name))
+    _, kept = second.first(images)
+    assert not second.network.mixes
+    opinions = second.opinions(
+        decisions(("a", "b")),
+        [(i, i % 2) for i in range(4)],
+        lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
+    )
+    assert [opinion.rows.tolist() for opinion in opinions] == [[0, 2], [1, 3]]
+    for skill, opinion in zip(skills.values(), opinions, strict=True):
+        biases = skill.biases()
+        assert biases is not None
+        values = torch.from_numpy(np.array(biases.values))
+        net = fold_biases(backbone.forward_pass.net, biased(backbone).layout, values)
+        with torch.no_grad():
+            last = [net(images[i : i + 1].float() / 127.5 - 1)[-1] for i in opinion.rows.tolist()]
+        expected = log_softmax(biases.head().logits(torch.cat(last).numpy()))
+        np.testing.assert_allclose(opinion.posteriors, expected, atol=1e-4)
+
+
 def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
     """Beside tasks whose biases begin earlier or later; a head of another width says nothing."""
     bb = biased(backbone, "last:1")
     values = torch.from_numpy(values_of("last:1", 5))
-    toe = Head2Toe(bb, values, choose_maps(bb.layout, values))
+    toe = Head2Toe(bb, values, choose_maps(bb.layout, values, bb.per_image))
     features = toe.features(pictures(N)).numpy()
     skills = {
         "a": skill_of("all", "last", 1),

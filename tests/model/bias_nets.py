@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from skillmesh.model.backbone import Backbone, hash_weights
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import BiasLayout, biasable_layers, choose_layers
 from skillmesh.model.embedded import load_embedded
 from skillmesh.model.forward import ForwardPass, Preprocessing
+from skillmesh.model.reference import fit_reference
 from skillmesh.model.registry import assets
 from skillmesh.model.timm_net import TapNet, find_taps, import_timm
 from tests.model.nets import TinyNet, randomise
@@ -26,10 +29,27 @@ SIZES = {
     "swin_tiny_patch4_window7_224": 32,
     "convnext_atto": 32,
 }
+TABLES = {"swinv2_tiny_window8_256": "cpb_mlp", "xcit_nano_12_p8_224": "token_projection"}
+"""Networks with layers that see positions and no image, and what their names have in common."""
+SIZES_OF_MORE = dict.fromkeys([*TABLES, "convnext_tiny"], 32)
+"""Networks for single tests: these, and one whose fully connected layers have (N, H, W, C)."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": {"img_size": 32, "depth": 3},
     "swin_tiny_patch4_window7_224": {"img_size": 32, "window_size": 2, "depths": (1, 1, 2, 1)},
+    "swinv2_tiny_window8_256": {
+        "img_size": 32,
+        "window_size": 2,
+        "depths": (1, 1, 2, 1),
+        "embed_dim": 24,
+    },
+    "xcit_nano_12_p8_224": {"depth": 2},
+    "convnext_tiny": {"depths": (1, 1, 1, 1), "dims": (16, 24, 32, 40)},
 }
+
+
+def size_of(name: str) -> int:
+    """Side of a network's images in pixels."""
+    return {**SIZES, **SIZES_OF_MORE}[name]
 
 
 def raw_net(name: str) -> nn.Module:
@@ -47,7 +67,25 @@ def raw_net(name: str) -> nn.Module:
 def forward_pass(name: str) -> tuple[nn.Module, ForwardPass]:
     """The network as it is, and ready to run."""
     net = raw_net(name)
-    return net, ForwardPass(net, Preprocessing(SIZES[name], HALF, HALF), torch.device("cpu"))
+    return net, ForwardPass(net, Preprocessing(size_of(name), HALF, HALF), torch.device("cpu"))
+
+
+def timm_backbone(name: str) -> Backbone:
+    """A small timm network as a backbone whose multi-depth latents have 6 numbers."""
+    net = raw_net(name)
+    assert isinstance(net, TapNet)
+    with torch.no_grad():
+        taps = net(torch.zeros(1, 3, size_of(name), size_of(name)))
+    rng = np.random.default_rng(0)
+    return Backbone(
+        name=name,
+        architecture=name,
+        net=net,
+        tap_names=net.tap_names,
+        preprocessing=Preprocessing(size_of(name), HALF, HALF),
+        reference=fit_reference([rng.random((40, tap.shape[1])) for tap in taps], 6),
+        weights_sha256=hash_weights(net.state_dict()),
+    )
 
 
 def layout_of(forward: ForwardPass, which: str) -> BiasLayout:

@@ -10,7 +10,7 @@ from skillmesh.errors import UsageError
 from skillmesh.model.biases import PassCosts
 from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
 from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
-from skillmesh.training.variants import BiasOptions
+from skillmesh.training.variants import MOST_PASSES, BiasOptions, find_variant
 
 MOBILE = PassCosts(prefix=0, forward=98, backward=94)
 HALF = PassCosts(prefix=50, forward=48, backward=47)
@@ -91,6 +91,15 @@ def test_the_papers_plan_is_the_papers() -> None:
     plan = plan_biases(BiasOptions("all"), TaskCosts(102, MOBILE, 612, 78, 103 * 690))
     assert (plan.images, plan.patience) == (MAX_EPOCHS * 612, PATIENCE) == (61_200, 10)
     assert (plan.batch_size, plan.head_rate) == (32, 1e-3)
+
+
+@pytest.mark.parametrize("layers", ["auto", "all"])
+def test_the_largest_budget_has_a_plan(layers: str) -> None:
+    """As many epochs as without a budget."""
+    variant = find_variant("maha+bb").with_biases(layers, MOST_PASSES / 2)
+    assert variant.biases is not None
+    task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
+    assert plan_biases(variant.biases, task).images == MAX_EPOCHS * 612
 
 
 def test_a_budget_that_pays_for_nothing_is_refused() -> None:

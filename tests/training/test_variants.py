@@ -27,6 +27,10 @@ def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:
         ("maha+bb", None, 5.0, "maha+bb", BiasOptions("auto", 5.0)),
         ("maha+bb", "none", None, "maha", None),
         ("maha", "none", None, "maha", None),
+        ("maha+bb-last", "all", None, "maha+bb", BiasOptions("all")),
+        ("maha+bb-last", "half", 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
+        ("maha+bb-last", None, 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
+        ("maha+bb-last", "none", None, "maha", None),
         ("bb-h2t", "all", None, "bb-h2t", BiasOptions("all", head2toe=True)),
     ],
 )
@@ -57,6 +61,25 @@ def test_what_makes_no_sense_is_said_before_anything_is_learned(
     """Unknown layers, budgets of nothing or for nothing, Head2Toe without biases."""
     with pytest.raises(UsageError, match="expected"):
         find_variant(name).with_biases(layers, passes)
+
+
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        (float("-inf"), "raise --bb-passes"),
+        (0.5, "raise --bb-passes"),
+        (1.0, "raise --bb-passes"),
+        (1e6, "lower --bb-passes"),
+        (1e300, "lower --bb-passes"),
+        (float("inf"), "lower --bb-passes"),
+    ],
+)
+def test_a_budget_lies_above_the_pass_without_biases_and_has_a_bound(
+    passes: float, words: str
+) -> None:
+    """Every accepted one makes a plan; the others are refused before an image is read."""
+    with pytest.raises(UsageError, match=words):
+        find_variant("maha+bb").with_biases(None, passes)
 
 
 def test_a_misspelt_method_names_the_nearest() -> None:

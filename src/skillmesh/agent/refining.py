@@ -57,5 +57,11 @@ def refine(decisions: Decisions, opinions: Iterable[SecondOpinion]) -> Decisions
 
 
 def tasks_in_question(decisions: Decisions) -> np.ndarray:
-    """(N,) position of the task whose biases an image deserves a second pass with."""
+    """(N,) position of the task whose biases an image deserves a second pass with.
+
+    One per image, which is what an answer costs at most. Where all classes of all tasks compete,
+    the refined answer may be a class of another task, whose classes then stand as the first pass
+    left them. A pass with that task's biases could move the answer once more, or back: how likely
+    the tasks are is not known any better for it.
+    """
     return decisions.answer()[0]

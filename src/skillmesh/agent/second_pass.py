@@ -114,7 +114,7 @@ class SecondPass:
         ids = decisions.skill_ids
         wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
         found: dict[int, list[tuple[int, np.ndarray]]] = {}
-        batches = list(_batches(wanted, lambda t: self._biased[ids[t]].features == "head2toe"))
+        batches = list(_batches(wanted, lambda t: self._is_alone(self._biased[ids[t]])))
         with ExitStack() as stack:
             lanes = stack.enter_context(Lanes()) if self._on_cpu else None
             jobs = (
@@ -134,6 +134,10 @@ class SecondPass:
             )
             for t, rows in found.items()
         ]
+
+    def _is_alone(self, skill: BiasedSkill) -> bool:
+        """Whether its images share no batch with those of other tasks."""
+        return skill.features == "head2toe" or not self.network.mixes
 
     def _run(self, ids: list[str], kept: Tensors) -> list[np.ndarray]:
         """Log posteriors of the classes of each image's own task."""
@@ -162,8 +166,8 @@ class SecondPass:
     def _toes(self, skill: BiasedSkill) -> Head2Toe:
         """Maps are chosen in the skill's own layout, as they were for the head that reads them."""
         wide = self.network.layout
-        own = choose_maps(skill.layout, skill.values)
         earlier = len(wide.chosen) - len(skill.layout.chosen)
+        own = choose_maps(skill.layout, skill.values, self.network.per_image[earlier:])
         choice = replace(own, channels=((),) * earlier + own.channels)
         return Head2Toe(self.network, skill.layout.within(wide, skill.values), choice)
 

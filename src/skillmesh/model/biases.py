@@ -92,6 +92,22 @@ class BeneficialBiases:
         return tuple(tensor.shape for tensor in self._plan.kept)
 
     @cached_property
+    def per_image(self) -> tuple[bool, ...]:
+        """Which biased layers give rows of each image; tables of positions have none.
+
+        Passes over two images and over three tell, as rows per image may be several (windows).
+        """
+        two, three = (self._rows_of(n) for n in (2, 3))
+        places = range(len(self.layout.chosen))
+        calls = [zip(two[place], three[place], strict=True) for place in places]
+        return tuple(all(3 * a == 2 * b for a, b in rows) for rows in calls)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of different tasks can share a batch, each with its own biases."""
+        return all(self.per_image)
+
+    @cached_property
     def costs(self) -> PassCosts:
         """Multiply-accumulates of one image, counted operation by operation."""
         return self.costs_of(lambda taps: torch.cat([tap.flatten() for tap in taps]))
@@ -170,6 +186,13 @@ class BeneficialBiases:
         with full_float32(self.device):
             taps, kept = self._runner().split.both(self._images(images))
         return tuple(tap.float() for tap in taps), kept
+
+    def _rows_of(self, n: int) -> dict[int, list[int]]:
+        """By place in the layout, the rows of each call's output for n images."""
+        found: dict[int, list[int]] = {}
+        images = torch.zeros(n, 3, self.size, self.size, dtype=torch.uint8)
+        self.taps(images, None, lambda place, out: found.setdefault(place, []).append(len(out)))
+        return found
 
     def _images(self, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -20,7 +20,8 @@ from skillmesh.model.suffix import Split
 from skillmesh.model.suffix_plan import SuffixPlan
 
 Watch = Callable[[int, torch.Tensor], None]
-"""Is told the place of a biased layer in the layout and its output, biases included."""
+"""Is told the place of a biased layer in the layout and its output, biases included; the channels
+lie along the output's axis 1, wherever the layer has them."""
 
 
 class BiasRunner:
@@ -61,10 +62,11 @@ def _after(
     place: int, bias: torch.Tensor | None, watch: Watch | None
 ) -> Callable[[nn.Module, object, torch.Tensor], torch.Tensor]:
     def after(module: nn.Module, _args: object, output: torch.Tensor) -> torch.Tensor:
+        axis = 1 if isinstance(module, nn.Conv2d) else -1
         if bias is not None:
-            output = add_bias(output, bias, axis=1 if isinstance(module, nn.Conv2d) else -1)
+            output = add_bias(output, bias, axis)
         if watch is not None:
-            watch(place, output)
+            watch(place, output.movedim(axis, 1) if output.ndim > 1 else output)
         return output
 
     return after

@@ -39,24 +39,32 @@ class MapChoice:
 
 
 def choose_maps(
-    layout: BiasLayout, values: torch.Tensor, fraction: float = FRACTION, width: int = WIDTH
+    layout: BiasLayout,
+    values: torch.Tensor,
+    per_image: Sequence[bool],
+    fraction: float = FRACTION,
+    width: int = WIDTH,
 ) -> MapChoice:
     """The maps with the largest biases by magnitude.
 
     Args:
         layout: the biased layers.
         values: (B,) biases in the paper's units; of equal ones the first counts as larger.
+        per_image: of `BeneficialBiases`, which layers' outputs have rows of each image; others
+            (tables of positions) say nothing about an image and are left out.
         fraction: share of all maps; at least one.
         width: numbers that they are pooled to, at most.
     """
     count = max(1, round(fraction * layout.total))
     order = torch.sort(values.detach().abs().cpu(), descending=True, stable=True).indices
-    largest = set(order[: min(count, width)].tolist())
+    slices = zip(layout.slices, per_image, strict=True)
+    usable = {index for part, fits in slices if fits for index in range(part.start, part.stop)}
+    largest = set([index for index in order.tolist() if index in usable][: min(count, width)])
     channels = tuple(
         tuple(index - part.start for index in range(part.start, part.stop) if index in largest)
         for part in layout.slices
     )
-    return MapChoice(channels, math.isqrt(width // len(largest)))
+    return MapChoice(channels, math.isqrt(width // max(1, len(largest))))
 
 
 class Head2Toe:
@@ -65,7 +73,7 @@ class Head2Toe:
     Args:
         bb: the network with biases.
         values: (B,) biases of one task.
-        choice: of `choose_maps` for the layout of `bb`.
+        choice: of `choose_maps` for the layout of `bb`, and for its `per_image`.
     """
 
     def __init__(self, bb: BeneficialBiases, values: torch.Tensor, choice: MapChoice) -> None:
@@ -97,10 +105,10 @@ class Head2Toe:
 
 
 def _pooled(output: torch.Tensor, chosen: Sequence[int], side: int, n: int) -> torch.Tensor:
-    """(N, maps * positions) float32 of a layer's output, (N, C, H, W) or with the channels last."""
-    if output.ndim == 4 and len(output) == n:
-        maps = output[:, list(chosen)].float()
+    """(N, maps * positions) float32 of a layer's output with its channels along axis 1."""
+    maps = output[:, list(chosen)].float()
+    if maps.ndim == 4 and len(maps) == n:
         size = (min(side, maps.shape[2]), min(side, maps.shape[3]))
         return torch.nn.functional.adaptive_avg_pool2d(maps, size).flatten(1)
-    # Fully connected: one position, or tokens (of windows: several rows per image).
-    return output[..., list(chosen)].float().reshape(n, -1, len(chosen)).mean(1)
+    # One position, or tokens, or windows: several rows per image.
+    return maps.reshape(n, len(maps) // n, len(chosen), -1).mean((1, 3))

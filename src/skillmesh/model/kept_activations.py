@@ -9,12 +9,10 @@ first layer, the images themselves are kept, as the bytes that they are.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from math import prod
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -22,11 +20,10 @@ import numpy as np
 import torch
 
 from skillmesh.model.biases import BeneficialBiases
+from skillmesh.model.room import Room
 
 Tensors = tuple[torch.Tensor, ...]
 Images = Callable[[np.ndarray], torch.Tensor]
-RAM_LIMIT_BYTES = 1 << 30
-DISK_LIMIT_BYTES = 8 << 30
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -39,36 +36,23 @@ class KeptActivations:
         bb: the network with biases.
         images: rows -> (n, 3, S, S) uint8; asked once per row, as far as rows can be kept.
         count: number of images.
-        ram_limit_bytes: most bytes in memory.
-        disk_limit_bytes: most bytes on the disk; never more than half of what is free.
-        folder: of the file; the system's for temporary files by default.
+        room: what of it is left is what this store may take.
 
     Attributes:
         macs: multiply-accumulates spent on prefixes so far, those computed again included.
     """
 
-    def __init__(
-        self,
-        bb: BeneficialBiases,
-        images: Images,
-        count: int,
-        *,
-        ram_limit_bytes: int = RAM_LIMIT_BYTES,
-        disk_limit_bytes: int = DISK_LIMIT_BYTES,
-        folder: Path | None = None,
-    ) -> None:
+    def __init__(self, bb: BeneficialBiases, images: Images, count: int, room: Room) -> None:
         self.macs = 0
         self._bb = bb
         self._images = images
         self._shapes = bb.kept_shapes if bb.splits else ((3, bb.size, bb.size),)
         self._dtype = np.dtype(np.float16 if bb.splits else np.uint8)
         self._open = ExitStack()
-        bytes_each = self.bytes_each
-        in_memory = min(count, ram_limit_bytes // bytes_each)
+        in_memory = room.take_ram(count, self.bytes_each)
         self._stores = [self._in_memory(in_memory)]
-        on_disk = min(count - in_memory, disk_limit_bytes // bytes_each)
-        if on_disk > 0:
-            self._stores.append(self._on_disk(on_disk, folder))
+        if on_disk := room.take_disk(count - in_memory, self.bytes_each):
+            self._stores.append(self._on_disk(on_disk, room))
         self._ends = np.cumsum([len(store[0]) for store in self._stores])
         self._there = np.zeros(int(self._ends[-1]), dtype=bool)
 
@@ -157,15 +141,12 @@ class KeptActivations:
         # The system gives pages as they are written: what is not needed costs nothing.
         return [np.zeros((count, *shape), self._dtype) for shape in self._shapes]
 
-    def _on_disk(self, count: int, folder: Path | None) -> list[np.ndarray]:
+    def _on_disk(self, count: int, room: Room) -> list[np.ndarray]:
         """Arrays in a file, or none where the disk has no room."""
-        directory = str(folder or tempfile.gettempdir())
-        count = min(count, shutil.disk_usage(directory).free // 2 // self.bytes_each)
-        file = self._open.enter_context(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115
+        file = self._open.enter_context(tempfile.TemporaryFile(dir=room.folder))  # noqa: SIM115
         arrays: list[np.ndarray] = []
         try:
-            if count:
-                _reserve(file, count * self.bytes_each)
+            _reserve(file, count * self.bytes_each)
         except OSError:
             count = 0
         offset = 0

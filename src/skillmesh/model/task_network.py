@@ -16,12 +16,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from skillmesh.errors import BackboneError
 from skillmesh.model.forward import own_modules
 from skillmesh.model.reference import project
 
 if TYPE_CHECKING:
     from skillmesh.model.backbone import Backbone
     from skillmesh.model.head import Head
+
+
+_EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What tracing a stranger's code ends in, torch's own errors among them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +96,27 @@ def export_program(network: TaskNetwork, size: int, extra: dict[str, str]) -> by
         network: of the task.
         size: S, side of its images in pixels.
         extra: texts that travel with it, by file name.
+
+    Raises:
+        BackboneError: torch cannot export a network of this kind.
     """
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    batch = torch.export.Dim("images", min=1, max=65_536)
-    program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},), strict=False)
+    program = _exported(network, size)
     target = io.BytesIO()
     torch.export.save(program, target, extra_files=dict(extra))
     return target.getvalue()
+
+
+def _exported(network: TaskNetwork, size: int) -> torch.export.ExportedProgram:
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    batch = torch.export.Dim("images", min=1, max=65_536)
+    try:
+        return torch.export.export(network, (example,), dynamic_shapes=({0: batch},), strict=False)
+    except _EXPORT_ERRORS as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise BackboneError(
+            f"expected a network that torch.export can write for any number of images, it says: "
+            f"{reason}; use another backbone for skills that are to be exported as a network"
+        ) from error
 
 
 def _own_tensors(network: nn.Module) -> None:
@@ -110,7 +129,9 @@ def _own_tensors(network: nn.Module) -> None:
 
 
 def _row_major(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().float().clone(memory_format=torch.contiguous_format)
+    # Whole numbers are indices (Swin's table of relative positions): they stay what they are.
+    whole = tensor.float() if tensor.is_floating_point() else tensor
+    return whole.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _linear(head: Head) -> nn.Linear:

@@ -24,6 +24,7 @@ from skillmesh.model.head import Head
 from skillmesh.model.head2toe import WIDTH, Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
 from skillmesh.model.lanes import Lanes
+from skillmesh.model.room import Room
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.training.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
 from skillmesh.training.bias_latents import TapLatents
@@ -230,13 +231,14 @@ def train_biases(
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
-        keep = partial(_keep, stack, bb)
+        room = Room()
+        keep = partial(_keep, stack, room, bb)
         train = TrainingRows(keep(task.images.train), task.train_labels)
         validation = TrainingRows(keep(task.images.validation), task.validation_labels)
         trainer = BiasTrainer(bb, reads.smooth, task.start, plan, task.seed)
         stage = None
         if small is not None:
-            rows = TrainingRows(_keep(stack, small, task.images.train), task.train_labels)
+            rows = TrainingRows(_keep(stack, room, small, task.images.train), task.train_labels)
             stage = Stage(small, rows)
         trained = trainer.train(train, validation, progress, small=stage)
         finish = _Finish(task, bb, trained, trainer.costs)
@@ -249,11 +251,13 @@ def train_biases(
     return Trained(trained.values, candidate, macs)
 
 
-def _keep(stack: ExitStack, bb: BeneficialBiases, images: Sequence[ImageRef]) -> KeptActivations:
+def _keep(
+    stack: ExitStack, room: Room, bb: BeneficialBiases, images: Sequence[ImageRef]
+) -> KeptActivations:
     def decode(rows: np.ndarray) -> torch.Tensor:
         return decode_rows(images, rows, bb.size)
 
-    return stack.enter_context(KeptActivations(bb, decode, len(images)))
+    return stack.enter_context(KeptActivations(bb, decode, len(images), room))
 
 
 class _Finish:
@@ -285,7 +289,8 @@ class _Finish:
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
         """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
-        toe = Head2Toe(self.bb, self.values, choose_maps(self.bb.layout, self.values))
+        choice = choose_maps(self.bb.layout, self.values, self.bb.per_image)
+        toe = Head2Toe(self.bb, self.values, choice)
         parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
         self.macs += (len(train) + len(validation)) * self.bb.costs.forward
         labels = train.labels, validation.labels

@@ -17,6 +17,8 @@ from skillmesh.mapping.mapper import METHODS
 BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
 DEFAULT_PASSES = 8.0
 """Forward passes over the training and validation images that `auto` may spend in all."""
+MOST_PASSES = 1e6
+"""Far beyond what anybody waits for; a budget of infinity has no number of steps."""
 _LAST = re.compile(r"last:[1-9][0-9]{0,5}")
 
 
@@ -55,8 +57,8 @@ class Variant:
         """The variant with another choice of layers or another budget, where they are given.
 
         Raises:
-            UsageError: no such choice, a budget of nothing, a budget without biases, or `none`
-                for Head2Toe, which is made of biases.
+            UsageError: no such choice, a budget that pays for nothing or has no bound, a budget
+                without biases, or `none` for Head2Toe, which is made of biases.
         """
         biases = self.biases
         if layers is not None:
@@ -67,13 +69,17 @@ class Variant:
         if passes is not None:
             if biases is None:
                 raise UsageError("expected --bb-passes together with --bb or a +bb method")
-            if not passes > 0:
-                raise UsageError(f"expected a number of forward passes above 0, got {passes:g}")
+            check_passes(passes)
             biases = replace(biases, passes=passes)
-        name = self.name
-        if (biases is None) != (self.biases is None):
-            name = self.method if biases is None else f"{self.method}+bb"
-        return replace(self, name=name, biases=biases)
+        return replace(self, name=self._name_with(biases), biases=biases)
+
+    def _name_with(self, biases: BiasOptions | None) -> str:
+        """What the variant is called with other biases; `+bb-last` is one choice of layers."""
+        if biases is None:
+            return self.method
+        if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
+            return self.name
+        return f"{self.method}+bb"
 
 
 def _variants() -> dict[str, Variant]:
@@ -125,3 +131,21 @@ def check_choice(layers: str) -> None:
     """
     if layers not in BIAS_CHOICES[:3] and layers != "none" and not _LAST.fullmatch(layers):
         raise UsageError(f"expected --bb {', '.join(BIAS_CHOICES)}, got {layers!r}")
+
+
+def check_passes(passes: float) -> None:
+    """Accept what `--bb-passes` may say, before anything is learned.
+
+    Raises:
+        UsageError: not more than the pass without biases costs, or no number to plan with.
+    """
+    if not passes > 1:
+        raise UsageError(
+            f"expected more forward passes than the one without biases, got {passes:g}; raise "
+            "--bb-passes"
+        )
+    if passes >= MOST_PASSES:
+        raise UsageError(
+            f"expected fewer than {MOST_PASSES:,.0f} forward passes, got {passes:g}; lower "
+            "--bb-passes"
+        )

@@ -14,10 +14,13 @@ from skillmesh.mapping.maha import SAMPLES_PER_CLASS
 from skillmesh.mapping.moments import RANK
 from skillmesh.mapping.scatter import OVERSAMPLE, POWER_STEPS
 from skillmesh.training.heads import MAX_EPOCHS
-from skillmesh.training.variants import DEFAULT_PASSES, VARIANTS, find_variant
+from skillmesh.training.variants import DEFAULT_PASSES, VARIANTS, BiasOptions, find_variant
 
 _PASSES_PER_STEP = 3
 """Forward, and backward for inputs and for weights."""
+_LATE_PASSES = 28.3
+"""Forward passes that `+bb-last` takes: it has no budget, and this is what ten tasks needed on
+average (docs/results/biases.md)."""
 _EM_PRODUCTS = 15
 """Products of all latents with all clusters that k-means and EM take, or so."""
 _CARD_BYTES = 2_000
@@ -80,9 +83,11 @@ def estimate_task(
         scatter = 0 if method == "ncm" else d * d
         sums = 4 * (task.classes * d + scatter // 2)
         return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
-    base = find_variant(method).method
+    variant = find_variant(method)
+    base = variant.method
     if kind is Kind.ADAPTED:
-        one_pass = round(one_pass * DEFAULT_PASSES)
+        late = variant.biases == BiasOptions("half")
+        one_pass = round(one_pass * (_LATE_PASSES if late else DEFAULT_PASSES))
     if base == "moments":
         return _moments(task, network, one_pass)
     head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim

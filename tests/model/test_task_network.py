@@ -1,0 +1,51 @@
+"""A task's network: what it makes of a backbone's tensors, and of code that cannot be exported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from skillmesh.errors import BackboneError
+from skillmesh.model.head import Head
+from skillmesh.model.task_network import TaskNetwork, Voice, export_program
+from tests.model.bias_nets import SIZES, timm_backbone
+from tests.model.nets import TinyNet, needs_timm, pictures, tiny_backbone
+
+SWIN = "swin_tiny_patch4_window7_224"
+
+
+class Undecided(TinyNet):
+    """Its way depends on what it sees."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Two taps, of the image or of its negative."""
+        return super().forward(x if float(x.sum()) > 0 else -x)
+
+
+def some_head(dim: int) -> Head:
+    """Three classes."""
+    weight = np.random.default_rng(0).normal(size=(3, dim)).astype(np.float32)
+    return Head(weight, np.zeros(3, np.float32))
+
+
+@needs_timm
+def test_tables_of_whole_numbers_stay_whole_numbers() -> None:
+    """Swin looks its biases up by position; the answers are the backbone's latents and the head."""
+    backbone = timm_backbone(SWIN)
+    head = some_head(backbone.last_dim)
+    images = pictures(3, SIZES[SWIN])
+    network = TaskNetwork(backbone, [Voice(backbone.forward_pass.net, "last", head)])
+    logits = torch.from_numpy(head.logits(backbone.embed(images).last))
+    with torch.no_grad():
+        found = network(images)
+    torch.testing.assert_close(found, torch.log_softmax(logits.float(), 1), atol=1e-4, rtol=0)
+
+
+def test_a_network_that_cannot_be_exported_is_one_sentence() -> None:
+    """Code that branches on values has no graph."""
+    backbone = tiny_backbone(net=Undecided())
+    voice = Voice(backbone.forward_pass.net, "last", some_head(backbone.last_dim))
+    with pytest.raises(BackboneError, match="use another backbone") as caught:
+        export_program(TaskNetwork(backbone, [voice]), backbone.size, {})
+    assert "\n" not in str(caught.value)
