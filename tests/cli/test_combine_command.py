@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,11 +50,43 @@ def test_one_tasks_class_can_be_asked_for(taught: Path) -> None:
     said = run("combine", "b", "red", "yellow", "--from", "warm").stdout
     assert "red: red in warm" in said
     assert "from 2 classes, without an image" in said
+    assert "names compared by" in said or "no text encoder" in said
     again = run_json("combine", "b", "yellow", "red", "--from", "warm", "--replace")
     assert [entry["class"] for entry in again["classes"]] == ["yellow", "red"]
-    # What b was before is not among its own parents, but a, which knows red, is a task like others.
-    parents = {p["task"] for p in run_json("combine", "c", "red", "blue")["classes"][0]["parents"]}
-    assert parents == {"warm", "a", "b"}
+
+
+def parents_of(document: dict[str, Any]) -> list[set[str]]:
+    """For each class the tasks that it comes from."""
+    return [{parent["task"] for parent in entry["parents"]} for entry in document["classes"]]
+
+
+def test_what_was_put_together_counts_only_where_it_is_named(taught: Path) -> None:
+    """Its means are those of other skills: beside them they would count twice."""
+    run("combine", "a", "red", "blue")
+    assert parents_of(run_json("combine", "b", "red", "blue")) == [{"warm"}, {"cold"}]
+    assert parents_of(run_json("combine", "c", "a:red", "blue")) == [{"a"}, {"cold"}]
+    named = run_json("combine", "d", "red", "blue", "--from", "a", "--from", "cold")
+    assert parents_of(named) == [{"a"}, {"a", "cold"}]
+    run("skills", "remove", "warm", "--yes")
+    assert parents_of(run_json("combine", "e", "red", "cyan")) == [{"a", "b", "c", "d"}, {"cold"}]
+
+
+def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
+    """A decomposed accent, as some file systems and keyboards give it, in all three places."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert run_json("combine", decomposed, "red", "blue")["task"] == composed
+    document = run_json("combine", "x", "red", "blue", "--from", decomposed)
+    assert parents_of(document) == [{composed}, {composed}]
+    document = run_json("combine", "y", f"{decomposed}:red", "blue")
+    assert parents_of(document) == [{composed}, {"cold"}]
+
+
+def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) -> None:
+    """Though its names are known, its means are not."""
+    run("learn", str(warm))
+    run("learn", str(cold), "--method", "maha")
+    document = json.loads(run("combine", "x", "red", "blue", "--json", code=2).stdout)
+    assert "got 'blue'" in document["message"]
 
 
 @pytest.mark.parametrize(

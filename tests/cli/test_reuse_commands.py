@@ -6,8 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from skillmesh.agent import Agent
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
 
@@ -19,13 +22,41 @@ def few(tmp_path: Path) -> Path:
     return folder.rename(folder.with_name("few"))
 
 
+EARTH = {
+    "amber": (200, 150, 60),
+    "brick": (190, 90, 60),
+    "clay": (180, 120, 90),
+    "dune": (200, 170, 120),
+    "ember": (210, 110, 40),
+    "flax": (220, 190, 110),
+}
+
+
+def write_earth(folder: Path, per_class: int, seed: int) -> Path:
+    """Six colours that lie so near each other, under so much noise, that a few shots need help."""
+    rng = np.random.default_rng(seed)
+    for label, colour in EARTH.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(per_class):
+            tint = np.array(colour) + rng.normal(0, 10, 3)
+            noise = rng.normal(0, 35, (6, 6, 3)).repeat(8, axis=0).repeat(8, axis=1)
+            pixels = (tint + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number:02}.png")
+    return folder
+
+
+def tear(image: Path) -> None:
+    """Leave the head of an image file: it looks like one until it is decoded."""
+    image.write_bytes(image.read_bytes()[:60])
+
+
 def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> None:
     """Before anything was learned nothing is; then names and looks find the three colours."""
     nothing = run_json("match", str(few), "--encoder", "names")
     assert [entry["matches"] for entry in nothing["classes"]] == [[], [], []]
     run("learn", str(warm))
     found = run_json("match", str(few), "--encoder", "names")
-    assert set(found) == {"schema", "encoder", "classes", "saves"}
+    assert set(found) == {"schema", "encoder", "classes", "saves", "skipped"}
     assert (found["schema"], found["encoder"]) == ("skillmesh.match/1", "names")
     for entry in found["classes"]:
         (match,) = entry["matches"]
@@ -34,7 +65,7 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
         assert (match["score"], match["by"]) == (1.0, "text+vision")
         assert match["author"]
     shown = run("match", str(few), "--encoder", "names", "--by", "text").stdout
-    assert "names only" in shown
+    assert "against 1 known tasks, by names only" in shown
     assert "no text encoder" in shown
     assert "red: red in warm, taught by" in shown
 
@@ -42,11 +73,20 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
 @pytest.mark.parametrize(("method", "taken"), [("moments", "classes"), ("maha", "rows")])
 def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, taken: str) -> None:
     """What is tried beforehand is what learning tries: both take old rows, or neither does."""
-    run("learn", str(warm), "--method", method, "--also", "moments")
-    saves = run_json("match", str(few), "--encoder", "names", "--method", method)["saves"]
+    run("learn", str(warm), "--method", method)
+    found = run_json("match", str(few), "--encoder", "names", "--method", method)
+    assert [len(entry["matches"]) for entry in found["classes"]] == [1, 1, 1]
+    saves = found["saves"]
     assert 0 < saves["right_alone"] <= saves["right_with"] <= 1
     arguments = ("--reuse", "auto", "--encoder", "names", "--method", method)
-    assert (saves["takes"] == taken) == (run_json("learn", str(few), *arguments)["reused"] > 0)
+    learned = run_json("learn", str(few), *arguments)
+    assert (saves["takes"] == taken) == (learned["reused"] > 0)
+    assert learned["reuse"] == {
+        "encoder": "names",
+        "tasks": 1,
+        "known": 3,
+        "takes": saves["takes"],
+    }
     assert run_json("match", str(few), "--by", "text", "--encoder", "names")["saves"] is None
 
 
@@ -55,25 +95,89 @@ def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path) -> None:
     run("learn", str(warm))
     said = run("match", str(few), "--encoder", "names").stdout
     assert "take nothing: right on held-out images are 100.0 % anyway" in said
-    assert "held-out" not in run("match", str(few), "--encoder", "names", "--by", "text").stdout
+    assert "3 of 3 classes are known\n" in said  # no start for anything, then
+    by_name = run("match", str(few), "--encoder", "names", "--by", "text").stdout
+    assert "held-out" not in by_name
+    assert "are known: they are a start" in by_name
 
 
-def test_learning_with_an_empty_bank_or_without_a_match_is_learning_alone(
-    warm: Path, cold: Path
-) -> None:
-    """The very same anchor: the digest of a bank that never heard of reuse."""
-    run("learn", str(warm), "--reuse", "auto", "--encoder", "names")
-    run("learn", str(cold), "--reuse", "auto", "--encoder", "names")
-    for name in ("warm", "cold"):
-        assert "parents" not in run_json("skills", "show", name)["card"]
-
-
-def test_what_was_reused_stands_on_the_card(warm: Path, few: Path) -> None:
-    """Parents are named if and only if the gate let them pass."""
+def test_match_by_looks_speaks_of_no_names(warm: Path, few: Path) -> None:
+    """Neither in words nor in JSON."""
     run("learn", str(warm))
-    learned = run_json("learn", str(few), "--reuse", "auto", "--encoder", "names")
-    card = run_json("skills", "show", "few")["card"]
-    assert len(card.get("parents", [])) == learned["reused"]
+    said = run("match", str(few), "--by", "vision").stdout
+    assert "against 1 known tasks, by looks\n" in said
+    assert "names" not in said
+    assert run_json("match", str(few), "--by", "vision")["encoder"] is None
+
+
+def test_match_says_why_there_are_no_looks(warm: Path, few: Path) -> None:
+    """A skill without class moments has names only."""
+    run("learn", str(warm), "--method", "maha")
+    said = run("match", str(few), "--encoder", "names").stdout
+    assert "by names only: no known task has class moments" in said
+    said = run("match", str(few), "--by", "vision").stdout
+    assert "nothing to match: no known task has class moments" in said
+
+
+def test_where_nothing_is_taken_the_skill_is_that_of_learning_alone(
+    warm: Path, cold: Path, few: Path, tmp_path: Path
+) -> None:
+    """An empty bank, no match, a match that the images do not ask for: the same tensors."""
+    alone = Agent(tmp_path / "alone")
+    for folder, known in ((warm, 0), (cold, 0), (few, 3)):
+        learned = run_json("learn", str(folder), "--reuse", "auto", "--encoder", "names")
+        assert (learned["reuse"]["known"], learned["reuse"]["takes"]) == (known, "nothing")
+        card = run_json("skills", "show", folder.name)["card"]
+        assert "parents" not in card
+        expected = alone.bank.load(alone.learn(folder).skill_id).skill
+        found = Agent().bank.load(learned["skill"]).skill
+        assert card["calibration"] == expected.card.calibration
+        assert found.tensors.keys() == expected.tensors.keys()
+        for name, tensor in expected.tensors.items():
+            np.testing.assert_array_equal(found.tensors[name], tensor)
+
+
+def test_old_classes_help_few_noisy_images_and_stand_on_the_card(tmp_path: Path) -> None:
+    """Match promises it, learning does it; each row's parent is the class of the same name."""
+    old = run_json("learn", str(write_earth(tmp_path / "earth", 30, seed=1)))
+    new = str(write_earth(tmp_path / "few", 5, seed=2))
+    saves = run_json("match", new, "--encoder", "names")["saves"]
+    assert saves["takes"] == "classes"
+    assert saves["right_with"] > saves["right_alone"]
+    learned = run_json("learn", new, "--reuse", "auto", "--encoder", "names")
+    assert learned["reuse"] == {"encoder": "names", "tasks": 1, "known": 6, "takes": "classes"}
+    parents = run_json("skills", "show", "few")["card"]["parents"]
+    assert parents["classes"] == parents["parent_classes"] == sorted(EARTH)
+    assert parents["skills"] == [old["skill"]] * learned["reused"] == [old["skill"]] * 6
+
+
+def test_learn_says_what_reuse_came_to(warm: Path, few: Path) -> None:
+    """One line in every case but without --reuse: what is known, what was taken, which encoder."""
+    assert "reuse:" not in run("learn", str(warm)).stdout
+    said = run("learn", str(few), "--reuse", "auto", "--encoder", "names").stdout
+    assert "reuse: 3 of 3 classes known in 1 tasks, took nothing" in said
+    assert "no text encoder" in said
+
+
+def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: Path) -> None:
+    """By match as by learn: with the exit codes and the sentence of learning."""
+    run("learn", str(warm), "--name", "old")
+    tear(warm / "red" / "00.png")
+    tear(warm / "red" / "01.png")
+    found = run_json("match", str(warm), "--encoder", "names", code=9)
+    assert found["skipped"] > 0
+    assert all(entry["matches"] for entry in found["classes"])
+    said = run("match", str(warm), "--encoder", "names", code=9)
+    assert "unreadable images skipped" in said.stdout
+    assert "red" in said.stderr
+    (warm / "torn").mkdir()
+    for number in range(3):
+        image = warm / "torn" / f"{number}.png"
+        image.write_bytes((warm / "orange" / f"{number:02}.png").read_bytes())
+        tear(image)
+    for arguments in (("match", str(warm)), ("learn", str(warm), "--reuse", "auto")):
+        document = json.loads(run(*arguments, "--encoder", "names", "--json", code=4).stdout)
+        assert "found none for 1 of 4" in document["message"]
 
 
 def test_an_answer_says_what_is_the_same_elsewhere(warm: Path, few: Path) -> None:
@@ -118,6 +222,7 @@ def test_nonsense_is_one_sentence(warm: Path) -> None:
         (("learn", str(warm), "--reuse", "smell"), "auto, text, vision"),
         (("match", str(warm), "--encoder", "word2vec"), "auto, minilm, clip, names"),
         (("match", str(warm), "--by", "none"), "expected"),
+        (("evaluate", str(warm.parent), "--corrective", "1.5"), "threshold above 0 and up to 1"),
     ):
         document = json.loads(run(*arguments, "--json", code=2).stdout)
         assert said in document["message"]

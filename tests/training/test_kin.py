@@ -11,11 +11,12 @@ from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.quantise import quantise_rows
 from skillmesh.model.backbone import Latents
-from skillmesh.packet.parent_card import Parent
+from skillmesh.packet.limits import DEFAULT_LIMITS
+from skillmesh.packet.parent_card import MAX_PARENTS, Parent
 from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import START_GAIN, Kin, trial_of_start
+from skillmesh.training.kin import START_GAIN, Kin, Taken, trial_of_start
 from skillmesh.training.methods import fit_method
 from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 
@@ -158,3 +159,33 @@ def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
     assert (refused.borrowed, refused.parents) == ("nothing", ())
     for name, tensor in alone.tensors().items():
         np.testing.assert_array_equal(refused.tensors()[name], tensor)
+
+
+def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
+    """As many as fit, in order, and a remark; as many as fit exactly need none."""
+    parents = [Parent("x", f"{number:064x}", "old") for number in range(MAX_PARENTS + 1)]
+    full, over = Taken(set(parents[:-1])), Taken(set(parents))
+    assert full.sorted_parents() == over.sorted_parents() == tuple(parents[:-1])
+    assert full.remarks() == ()
+    (remark,) = over.remarks()
+    assert "2048 of the 2049" in remark
+    assert len(remark) <= DEFAULT_LIMITS.warning
+    x, labels = sample(20, 3)
+    train = LabelledLatents(Latents(x, x), labels)
+    nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
+    kin = Kin(relatives(old_task()), moments_parents=tuple(parents))
+    assert fit_method("moments", train, nothing, CLASSES, kin=kin).warnings == (remark,)
+
+
+def test_a_heads_start_is_named_on_the_card_if_it_was_taken() -> None:
+    """Its gain and its parents, both or neither."""
+    x, labels = sample(41, 6)
+    train = LabelledLatents(Latents(x, x), labels)
+    nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
+    parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
+    for order, taken in ((np.arange(CLASSES), parents), (np.roll(np.arange(CLASSES), 2), ())):
+        kin = Kin(start=start(order), head_parents=parents)
+        fitted = fit_method("maha", train, nothing, CLASSES, kin=kin)
+        assert fitted.parents == taken
+        assert fitted.calibration.get("reuse_start_gain", 0.0) > 0 or not taken
+        assert ("reuse_start_gain" in fitted.calibration) == bool(taken)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from skillmesh.agent.asking import Taught, taught_by
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
-from skillmesh.agent.knowledge import Knowledge, Source, sources_of
-from skillmesh.agent.learned import LearnResult
-from skillmesh.agent.lessons import gather, now, predecessor
+from skillmesh.agent.knowledge import Knowledge, Source, apart_from, sources_of
+from skillmesh.agent.learned import LearnResult, Reuse
+from skillmesh.agent.lessons import earlier_ids, gather, now, predecessor
 from skillmesh.agent.looking import look, predictions
 from skillmesh.agent.prediction import Answers, Prediction
 from skillmesh.agent.same import SameClasses
@@ -27,6 +27,7 @@ from skillmesh.model.device import choose_device
 from skillmesh.model.registry import known_fingerprints, load_backbone
 from skillmesh.packet.signing import sign
 from skillmesh.sharing.admission import Admission
+from skillmesh.training.methods import count_images
 from skillmesh.training.teacher import Author, Lab, Lesson, teach
 from skillmesh.training.variants import check_method, find_variant
 
@@ -139,13 +140,17 @@ class Agent(Holder):
         variant = find_variant(method) if method else self.variant
         variant = variant.with_biases(bb, bb_passes)
         others = tuple(check_method(other) for other in also)
-        knowledge = Knowledge.of(self.sources, reuse, encoder)
         task = read_task(path, name=name, seed=seed)
         replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
+        knowledge = Knowledge.of(lambda: self.sources_for(task.name), reuse, encoder)
         if on_understood is not None:
             on_understood(task.summary())
         material = gather(self.backbone, task, progress)
-        kin = None if knowledge is None else knowledge.kin(task.name, task.classes, material.train)
+        count_images(material.train.labels, len(task.classes))
+        kin, report = None, None
+        if knowledge is not None:
+            report = knowledge.match(task.name, task.classes, material.train)
+            kin = knowledge.kin_of(report, material.train)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
@@ -161,7 +166,9 @@ class Agent(Holder):
         )
         lab = Lab(material.images, progress)
         entry, skill = self.save(lesson, material.train, material.validation, lab, kin)
-        return LearnResult.of(entry, skill, task, material.failed, time.perf_counter() - started_s)
+        reused = None if report is None else Reuse.of(report, skill.card)
+        wall_s = time.perf_counter() - started_s
+        return LearnResult.of(entry, skill, task, material.failed, wall_s, reused)
 
     def save(
         self,
@@ -177,9 +184,21 @@ class Agent(Holder):
         return self.bank.put(sign(skill, self.key)), skill
 
     def sources(self) -> tuple[Source, ...]:
-        """The usable skills in canonical order, with their names for people."""
-        student = self.sync()
-        return sources_of(student, taught_by(student, self.catalogue().infos()))
+        """The active skills of this backbone in canonical order, with their names for people.
+
+        Whatever anchors they carry: what a class is called and which row it has does not depend on
+        the mapper that answers here.
+        """
+        catalogue = self.catalogue()
+        infos = {info.id: info for info in catalogue.infos()}
+        return tuple(
+            Source(i, infos[i].display_name, infos[i].alias, self.bank.load(i).skill)
+            for i in catalogue.matchable_ids()
+        )
+
+    def sources_for(self, task: str) -> tuple[Source, ...]:
+        """Those that a task of a name may learn from: none that saw its images already."""
+        return apart_from(self.sources(), earlier_ids(self.bank, self.key.public_key, task))
 
     # Student
 

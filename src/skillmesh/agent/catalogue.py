@@ -88,6 +88,19 @@ class Catalogue:
         """Ids of the skills that take part in predictions, canonical order."""
         return sorted(entry.id for entry in self.entries if not self._reason(entry))
 
+    def matchable_ids(self) -> list[str]:
+        """Ids of the skills whose classes can be matched, whatever anchor they carry, sorted."""
+        return sorted(entry.id for entry in self.entries if not self._foreign(entry))
+
+    def unmatchable_reasons(self) -> list[str]:
+        """One sentence per active skill whose classes cannot be matched."""
+        names = self._display_names()
+        return [
+            f"{names[entry.id]}: {self._foreign(entry)}"
+            for entry in self.entries
+            if entry.id in self.active_ids and self._foreign(entry)
+        ]
+
     def find(self, selector: str) -> SkillInfo:
         """The skill of a task name, a display name or the beginning of an id.
 
@@ -125,14 +138,20 @@ class Catalogue:
         )
 
     def _reason(self, entry: BankEntry) -> str:
+        if reason := self._foreign(entry):
+            return reason
+        if self.method not in entry.anchors:
+            return f"carries no {self.method} anchor (it has {', '.join(entry.anchors)})"
+        return ""
+
+    def _foreign(self, entry: BankEntry) -> str:
+        """Why a skill is of no use to any mapper here; empty if it is."""
         if entry.id not in self.active_ids:
             return "replaced by a newer skill of its author"
         if entry.backbone_fingerprint != self.fingerprint:
             known = self.fingerprints.get(entry.backbone_fingerprint)
             made_with = f"backbone {known}" if known else "a backbone that is not here"
             return f"made with {made_with} ({entry.backbone_fingerprint[:12]})"
-        if self.method not in entry.anchors:
-            return f"carries no {self.method} anchor (it has {', '.join(entry.anchors)})"
         return ""
 
     def _display_names(self) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skillmesh.agent.knowledge import Knowledge, Source
+from skillmesh.agent.knowledge import WITHOUT_IMAGE, Knowledge, Source
 from skillmesh.agent.lessons import now, predecessor
 from skillmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from skillmesh.errors import UsageError
@@ -97,17 +98,18 @@ def combine_known(
             f"expected the method 'moments', got {agent.method!r}: only class moments can be put "
             "together without an image"
         )
-    check_name("task", name, as_file=True)
+    name = check_name("task", name, as_file=True)
+    tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
     replaced = predecessor(agent.bank, agent.key.public_key, name, replace=replace)
-    sources = [source for source in agent.sources() if source.skill_id != replaced]
+    sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]
     wanted = tuple(_Wanted.read(text, sources) for text in classes)
     _check_classes([one.name for one in wanted])
     chosen = Knowledge(_limited(sources, tasks), choose_encoder(encoder), "text")
-    rows = _look_up(name, wanted, chosen)
+    rows = _look_up(name, wanted, chosen, set(tasks))
     with MacCounter() as counter:
         anchor = combine_moments(_parts(rows, chosen.sources), len(wanted))
     images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
-    parents = {Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)}
+    taken = Taken({Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)})
     card = Card(
         task=name,
         classes=tuple(one.name for one in wanted),
@@ -127,8 +129,8 @@ def combine_known(
         privacy="statistics",
         version=__version__,
         replaces=replaced,
-        warnings=("put together without an image, from classes of other tasks",),
-        parents=Taken(parents).sorted_parents(),
+        warnings=(WITHOUT_IMAGE, *taken.remarks()),
+        parents=taken.sorted_parents(),
     )
     entry = agent.bank.put(sign(Skill.of(card, [anchor]), agent.key))
     return Combination(name, entry.id, chosen.comparer.name, card.classes, rows, entry.size_bytes)
@@ -144,7 +146,7 @@ class _Wanted:
     @classmethod
     def read(cls, text: str, sources: Sequence[Source]) -> _Wanted:
         """`TASK:CLASS` if there is such a task, for a class's own name may have a colon."""
-        task, colon, name = text.partition(":")
+        task, colon, name = unicodedata.normalize("NFC", text).partition(":")
         known = any(source.task == task for source in sources)
         return (
             cls(check_name("class", name), task)
@@ -168,16 +170,20 @@ def _limited(sources: Sequence[Source], tasks: Sequence[str]) -> list[Source]:
     for task in tasks:
         if task not in known:
             near = did_you_mean(task, known)
-            raise UsageError(f"expected a task that the bank knows, got '{shown(task)}'{near}")
+            raise UsageError(
+                f"expected a task that the bank has class moments of, got '{shown(task)}'{near}"
+            )
     return [source for source in sources if not tasks or source.task in tasks]
 
 
-def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge) -> Rows:
+def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge, named: set[str]) -> Rows:
     """For every class the old classes that it is put together from.
 
     The same name always counts, also one that means nothing to an encoder ("7"); another name
-    counts as in `match --by text`.
+    counts as in `match --by text`. What was itself put together counts only where its task was
+    named, or where nobody else knows the class: its means are those of other skills once more.
     """
+    twice = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
     report = chosen.match(name, [one.name for one in wanted], None)
     rows = []
     for one, alike in zip(wanted, report.matches, strict=True):
@@ -186,6 +192,8 @@ def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge) -> Rows:
         row = [match for match in found.values() if one.task in (None, match.task)]
         if not row:
             raise UsageError(_unknown(one, chosen.sources))
+        if one.task is None:
+            row = [match for match in row if match.skill_id not in twice] or row
         rows.append(tuple(sorted(row, key=lambda match: (-match.score, match.skill_id))))
     return tuple(rows)
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from skillmesh.training.savings import Saving
 
 
+WITHOUT_IMAGE = "put together without an image, from classes of other tasks"
+"""The remark on the card of a combination."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """A skill of the bank and how it is shown.
@@ -50,6 +54,29 @@ class Source:
         anchor = self.skill.anchor(MomentsAnchor.kind)
         return anchor if isinstance(anchor, MomentsAnchor) else None
 
+    @property
+    def without_image(self) -> bool:
+        """It was put together from other skills, which know all that it knows."""
+        return WITHOUT_IMAGE in self.skill.card.warnings
+
+
+def apart_from(sources: Sequence[Source], own: frozenset[str]) -> tuple[Source, ...]:
+    """The sources that never saw the images of some skills, neither in them nor in their parents.
+
+    Args:
+        sources: any.
+        own: ids of these skills.
+    """
+    saw, fresh = set(own), set(own)
+    while fresh:
+        fresh = {
+            source.skill_id
+            for source in sources
+            if any(parent.skill in fresh for parent in source.skill.card.parents)
+        } - saw
+        saw |= fresh
+    return tuple(source for source in sources if source.skill_id not in saw)
+
 
 def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[Source, ...]:
     """The skills of a student in canonical order, with their names for people.
@@ -70,21 +97,27 @@ class MatchReport:
 
     Attributes:
         task: name of the task.
-        encoder: how names were compared: an encoder's name, or "names".
+        encoder: how names were compared: an encoder's name, or "names"; None by looks alone.
         classes: names in label order.
         matches: for each class, best first.
         n_known: old tasks that were looked at.
         by_looks: class means of images took part.
+        mode: how classes were matched, out of `reuse.matching.MODES`.
         saving: what `learn --reuse` would take of it; None where no image was opened.
+        skipped: images that could not be read.
+        skipped_reasons: one sentence for each that was found while decoding.
     """
 
     task: str
-    encoder: str
+    encoder: str | None
     classes: tuple[str, ...]
     matches: tuple[tuple[Match, ...], ...]
     n_known: int
     by_looks: bool
+    mode: str
     saving: Saving | None = None
+    skipped: int = 0
+    skipped_reasons: tuple[str, ...] = ()
 
     @property
     def n_matched(self) -> int:
@@ -101,6 +134,7 @@ class MatchReport:
                 for name, row in zip(self.classes, self.matches, strict=True)
             ],
             "saves": None if self.saving is None else self.saving.to_json(),
+            "skipped": self.skipped,
         }
 
 
@@ -119,6 +153,11 @@ class Knowledge:
     mode: str = "auto"
     _covariance: np.ndarray | None = field(default=None, init=False)
     _transform: np.ndarray | None = field(default=None, init=False)
+
+    @property
+    def encoder(self) -> str | None:
+        """How names are compared; None where only looks count."""
+        return None if self.mode == "vision" else self.comparer.name
 
     @classmethod
     def of(
@@ -174,7 +213,7 @@ class Knowledge:
         Args:
             task: name of the new task.
             classes: names in label order.
-            train: latents of its shots; None to go by names alone.
+            train: latents of its shots, of every class some; None to go by names alone.
         """
         means = None
         if train is not None and self.mode != "text" and self.covariance() is not None:
@@ -185,21 +224,22 @@ class Knowledge:
             classes, known, self.comparer, means=means, transform=transform, mode=self.mode
         )
         return MatchReport(
-            task, self.comparer.name, tuple(classes), matches, len(known), means is not None
+            task=task,
+            encoder=self.encoder,
+            classes=tuple(classes),
+            matches=matches,
+            n_known=len(known),
+            by_looks=means is not None,
+            mode=self.mode,
         )
 
-    def kin(self, task: str, classes: Sequence[str], train: LabelledLatents) -> Kin:
+    def kin_of(self, report: MatchReport, train: LabelledLatents) -> Kin:
         """What the matched classes offer, for class moments and for a trained head.
 
         Args:
-            task: name of the new task.
-            classes: names in label order.
-            train: latents of its shots.
+            report: of `match`.
+            train: latents of the new task's shots.
         """
-        return self.kin_of(self.match(task, classes, train), train)
-
-    def kin_of(self, report: MatchReport, train: LabelledLatents) -> Kin:
-        """The same, of matches that were found already."""
         dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
         bank: list[TaskMoments] = []
         groups: list[Group] = []

@@ -6,10 +6,46 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skillmesh.agent.knowledge import MatchReport
     from skillmesh.bank.entry import BankEntry
     from skillmesh.data.tasks import Task
     from skillmesh.packet.bias_card import BiasCard
+    from skillmesh.packet.card import Card
     from skillmesh.packet.skill import Skill
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What learning looked for in the bank, and what it took.
+
+    Attributes:
+        encoder: how names were compared; None by looks alone.
+        tasks: old tasks that were looked at.
+        known: classes of the new task that the bank knows.
+        takes: "classes" (old rows and means, and the bank's metric), "covariance" (the metric),
+            "rows" (the start of a trained head) or "nothing".
+    """
+
+    encoder: str | None
+    tasks: int
+    known: int
+    takes: str
+
+    @classmethod
+    def of(cls, report: MatchReport, card: Card) -> Reuse:
+        """Of what was matched, and of the card of what was learned."""
+        return cls(report.encoder, report.n_known, report.n_matched, taken_by(card))
+
+
+def taken_by(card: Card) -> str:
+    """What a skill took of others, as `Reuse.takes`; of its own method's parts first."""
+    moments = "classes" if "reuse_slope" in card.calibration else "covariance"
+    found = {
+        "moments": moments if "reuse_gain" in card.calibration else "nothing",
+        "head": "rows" if "reuse_start_gain" in card.calibration else "nothing",
+    }
+    order = ("moments", "head") if card.method == "moments" else ("head", "moments")
+    return next((found[part] for part in order if found[part] != "nothing"), "nothing")
 
 
 @dataclass(frozen=True)
@@ -30,7 +66,8 @@ class LearnResult:
         cost_macs: multiply-accumulates, counted.
         wall_s: seconds from reading the folder to the end of the fsync.
         warnings: remarks on the card.
-        reused: old classes that rows were learned from.
+        reused: old classes that rows were learned from, as the card names them.
+        reuse: what was looked for in the bank and taken; None if nothing was looked for.
         biases: what beneficial biases gained and cost; None if none were learned.
     """
 
@@ -48,11 +85,18 @@ class LearnResult:
     wall_s: float
     warnings: tuple[str, ...]
     reused: int = 0
+    reuse: Reuse | None = None
     biases: BiasCard | None = None
 
     @classmethod
     def of(
-        cls, entry: BankEntry, skill: Skill, task: Task, failed: tuple[str, ...], wall_s: float
+        cls,
+        entry: BankEntry,
+        skill: Skill,
+        task: Task,
+        failed: tuple[str, ...],
+        wall_s: float,
+        reuse: Reuse | None = None,
     ) -> LearnResult:
         """Summarise a saved skill."""
         card = skill.card
@@ -71,6 +115,7 @@ class LearnResult:
             wall_s=round(wall_s, 3),
             warnings=card.warnings,
             reused=len(card.parents),
+            reuse=reuse,
             biases=card.biases,
         )
 

@@ -90,6 +90,14 @@ def predecessor(bank: Bank, author: str, task: str, *, replace: bool) -> str | N
     return mine[0].id if mine else None
 
 
+def earlier_ids(bank: Bank, author: str, task: str) -> frozenset[str]:
+    """Ids of all skills that an author made of a task, also of those that were replaced.
+
+    They saw the images that the task is learned from again: to it they are no others.
+    """
+    return frozenset(e.id for e in bank.entries() if e.author == author and e.task == task)
+
+
 def now() -> str:
     """The time as cards write it."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

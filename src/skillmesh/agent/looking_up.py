@@ -7,17 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from skillmesh.agent.knowledge import Knowledge, MatchReport
 from skillmesh.data.tasks import check_failed, read_task
 from skillmesh.errors import UsageError
 from skillmesh.training.embedding import embed_images, labelled
+from skillmesh.training.methods import count_images
 from skillmesh.training.savings import saving
 from skillmesh.training.variants import find_variant
 
 if TYPE_CHECKING:
     from skillmesh.agent.agent import Agent
+    from skillmesh.data.tasks import Task
+    from skillmesh.training.embedding import LabelledLatents
 
 Progress = Callable[[int, int], None]
 
@@ -47,23 +48,36 @@ def match_folder(
         progress: called with (images done, images in all).
 
     Raises:
-        DataError: the images or labels cannot be used.
+        DataError: the images or labels cannot be used, or a class has no readable image.
         UsageError: an unknown mode, encoder or method.
         MissingExtraError: the encoder that was asked for is not installed.
     """
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
-    knowledge = Knowledge.of(agent.sources, mode, encoder)
+    knowledge = Knowledge.of(lambda: agent.sources_for(task.name), mode, encoder)
     if knowledge is None:
         raise UsageError("expected a way to match, got none")
-    train = None
-    if mode != "text" and knowledge.covariance() is not None:
-        embedded = embed_images(agent.backbone, task.train.images, progress=progress)
-        check_failed(len(embedded.failed) + task.skipped, len(task.train.images), task.name)
-        train = labelled(task.train, embedded)
+    if mode == "text" or not knowledge.sources:
+        report = knowledge.match(task.name, task.classes, None)
+        return dataclasses.replace(report, skipped=task.skipped)
+    train, failed = _shots(agent, task, progress)
     report = knowledge.match(task.name, task.classes, train)
-    if train is None or len(np.unique(train.labels)) < len(task.classes):
-        return report  # without an image of every class nothing can be learned, nor tried
-    kin = knowledge.kin_of(report, train)
-    found = saving(method, train, len(task.classes), kin)
-    return dataclasses.replace(report, saving=found)
+    return dataclasses.replace(
+        report,
+        saving=saving(method, train, len(task.classes), knowledge.kin_of(report, train)),
+        skipped=task.skipped + len(failed),
+        skipped_reasons=failed,
+    )
+
+
+def _shots(
+    agent: Agent, task: Task, progress: Progress | None
+) -> tuple[LabelledLatents, tuple[str, ...]]:
+    """Latents of the training images, at least one per class; one sentence per unreadable one."""
+    images = task.train.images
+    embedded = embed_images(agent.backbone, images, progress=progress)
+    failed = tuple(f"{images[i]}: {reason}" for i, reason in embedded.failed)
+    check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name)
+    train = labelled(task.train, embedded)
+    count_images(train.labels, len(task.classes))
+    return train, failed

@@ -14,7 +14,7 @@ from skillmesh.cli.options import (
     HomeOption,
     JsonOption,
 )
-from skillmesh.cli.output import emit, plain, say, size
+from skillmesh.cli.output import describe_encoder, emit, plain, say, size
 
 if TYPE_CHECKING:
     from skillmesh.agent.combining import Combination
@@ -75,6 +75,7 @@ def _show(result: Combination) -> None:
     for name, row in zip(result.classes, result.parents, strict=True):
         old = (f"{plain(m.class_name)} in {plain(m.task)} ({plain(m.author)})" for m in row)
         say(f"  {plain(name)}: {', '.join(old)}")
+    say(describe_encoder(result.encoder))
     say(
         f"put {plain(result.task)} together from {sum(map(len, result.parents))} classes, without "
         f"an image; saved skill {result.skill_id[:12]} ({size(result.size_bytes)})"

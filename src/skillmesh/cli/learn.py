@@ -20,7 +20,9 @@ from skillmesh.cli.options import (
     SeedOption,
 )
 from skillmesh.cli.output import (
+    TAKES,
     describe_biases,
+    describe_encoder,
     emit,
     note,
     percent,
@@ -33,6 +35,7 @@ from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from skillmesh.agent import LearnResult
+    from skillmesh.agent.learned import Reuse
 
 
 def register(app: typer.Typer) -> None:
@@ -92,8 +95,8 @@ def learn(
     that this agent already learned is refused unless --replace is given.
 
     With --reuse, what other agents taught is borrowed where the images say that it helps; the card
-    names every old class that a row was learned from. Where it does not help, the skill is the one
-    without --reuse.
+    names every old class that a row was learned from. Where it does not help, anchor and head
+    are those without --reuse.
     """
     from skillmesh.agent import Agent
 
@@ -133,8 +136,19 @@ def _show(result: LearnResult) -> None:
         f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
         f"right on validation images: {percent(result.validation_accuracy)}"
     )
-    if result.reused:
-        say(f"learned from {result.reused} classes that the bank knew (skillmesh skills show)")
+    if result.reuse is not None:
+        say(_describe(result.reuse, len(result.classes), result.reused))
     if result.biases is not None:
         say(describe_biases(result.biases.to_json()))
     say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")
+
+
+def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:
+    """What reuse looked for and took, in one sentence."""
+    known = f"{reuse.known} of {n_classes} classes known in {reuse.tasks} tasks"
+    if reuse.takes == "nothing":
+        taken = "took nothing, the skill is that of learning alone"
+    else:
+        taken = f"took {TAKES[reuse.takes]}"
+    named = f", {n_parents} old classes named on the card" if n_parents else ""
+    return f"reuse: {known}, {taken}{named}; {describe_encoder(reuse.encoder)}"

@@ -17,17 +17,21 @@ from skillmesh.cli.options import (
     MethodOption,
     SeedOption,
 )
-from skillmesh.cli.output import emit, percent, plain, progress_bar, say
+from skillmesh.cli.output import (
+    TAKES,
+    describe_encoder,
+    emit,
+    note,
+    percent,
+    plain,
+    progress_bar,
+    say,
+)
+from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from skillmesh.agent.knowledge import MatchReport
     from skillmesh.training.savings import Saving
-
-_TAKES = {
-    "covariance": "how images vary, from the whole bank",
-    "classes": "the known classes and how images vary",
-    "rows": "the known classes' rows as a start",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -60,29 +64,35 @@ def match(
 
     Nothing is learned or saved. With --by text no image is opened. `skillmesh learn --reuse auto`
     then learns from the classes that are listed here; what that would bring with a --method is
-    tried on training images that are held out.
+    tried on training images that are held out. Skills of another backbone are not compared; which
+    anchors a skill carries does not matter.
     """
     from skillmesh.agent import Agent
     from skillmesh.agent.looking_up import match_folder
 
     agent = Agent(home, backbone=backbone, device=device)
+    for reason in agent.catalogue().unmatchable_reasons():
+        note(f"not used: {plain(reason)}")
     with progress_bar("looking") as progress:
         report = match_folder(
             agent, path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
         )
+    for failure in report.skipped_reasons:
+        note(f"skipped: {plain(failure)}")
     if json_output:
         emit(report.to_json())
     else:
         _show(report)
+    if report.skipped:
+        raise typer.Exit(EXIT_SKIPPED)
 
 
 def _show(report: MatchReport) -> None:
-    looks = "names and looks" if report.by_looks else "names only"
-    say(f"{plain(report.task)} against {report.n_known} known tasks, by {looks}")
-    if report.encoder == "names":
-        say("no text encoder: names are equal after cleaning, or they are not")
-    else:
-        say(f"names compared by {report.encoder}")
+    if report.skipped:
+        say(f"{report.skipped} unreadable images skipped")
+    say(f"{plain(report.task)} against {report.n_known} known tasks, {_way(report)}")
+    if report.encoder is not None:
+        say(describe_encoder(report.encoder))
     for name, matches in zip(report.classes, report.matches, strict=True):
         if not matches:
             say(f"  {plain(name)}: nothing known")
@@ -92,12 +102,23 @@ def _show(report: MatchReport) -> None:
                 f"taught by {plain(found.author)}, {found.score:.2f} by {found.by}"
             )
     if report.n_matched:
-        say(
-            f"{report.n_matched} of {len(report.classes)} classes are known: their rows and means "
-            "are a start for skillmesh learn --reuse auto"
-        )
+        start = ": they are a start for skillmesh learn --reuse auto"
+        if report.saving is not None and report.saving.takes == "nothing":
+            start = ""
+        say(f"{report.n_matched} of {len(report.classes)} classes are known{start}")
     if report.saving is not None:
         say(_describe(report.saving))
+
+
+def _way(report: MatchReport) -> str:
+    """By what classes were matched: what was asked for, or what could be had of it."""
+    if report.mode == "text":
+        return "by names only"
+    way = "by looks" if report.mode == "vision" else "by names and looks"
+    if report.by_looks or not report.n_known:
+        return way
+    less = "nothing to match" if report.mode == "vision" else "by names only"
+    return f"{less}: no known task has class moments to look at"
 
 
 def _describe(saving: Saving) -> str:
@@ -108,6 +129,6 @@ def _describe(saving: Saving) -> str:
     if saving.takes == "nothing":
         return f"learn --reuse would take nothing: right on held-out images are {alone} anyway"
     return (
-        f"learn --reuse would take {_TAKES[saving.takes]}: right on held-out images are {helped}, "
+        f"learn --reuse would take {TAKES[saving.takes]}: right on held-out images are {helped}, "
         f"{alone} when learning alone"
     )

@@ -34,6 +34,23 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+TAKES = {
+    "covariance": "how images vary, from the whole bank",
+    "classes": "the known classes and how images vary",
+    "rows": "the known classes' rows as a start",
+}
+"""What `learn --reuse` takes, in words."""
+
+
+def describe_encoder(encoder: str | None) -> str:
+    """How class names were compared, for a person; None: they were not."""
+    if encoder is None:
+        return "names were not compared"
+    if encoder == "names":
+        return "no text encoder: names are equal after cleaning, or they are not"
+    return f"names compared by {encoder}"
+
+
 def plain(text: str) -> str:
     """Foreign text without control or direction characters, safe to print on a terminal."""
     return "".join(c if unicodedata.category(c) not in {"Cc", "Cf"} else "?" for c in text)

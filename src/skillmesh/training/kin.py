@@ -63,6 +63,15 @@ class Taken:
         key = lambda parent: (parent.class_name, parent.skill, parent.parent_class)  # noqa: E731
         return tuple(sorted(self.parents, key=key)[:MAX_PARENTS])
 
+    def remarks(self) -> tuple[str, ...]:
+        """For the card, where it has no room for all parents."""
+        if len(self.parents) <= MAX_PARENTS:
+            return ()
+        return (
+            f"the card names {MAX_PARENTS} of the {len(self.parents)} old classes that rows were "
+            "learned from: it has no room for more",
+        )
+
 
 def take_moments(
     anchors: Mapping[str, TaskAnchor],
@@ -79,8 +88,9 @@ def take_moments(
         improved[MomentsAnchor.kind] = found.anchor
         taken.kind = found.kind
         if found.kind != "nothing" and found.trial is not None:
-            taken.notes |= {"reuse_gain": found.trial.gain, "reuse_slope": found.slope}
+            taken.notes["reuse_gain"] = found.trial.gain
         if found.kind == "classes":
+            taken.notes["reuse_slope"] = found.slope
             taken.parents |= set(kin.moments_parents)
     return improved
 
@@ -105,6 +115,7 @@ def take_head(
         if trial.passes:
             leaning = lean(kin.start, *shots)
             start, reuse_macs = leaning.start, reuse_macs + leaning.macs
+            taken.notes["reuse_start_gain"] = trial.gain
             taken.parents |= set(kin.head_parents)
     fitted = fit_head(
         train.latents.last,

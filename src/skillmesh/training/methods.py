@@ -93,12 +93,7 @@ def fit_method(
     Raises:
         DataError: a class without a readable training image.
     """
-    counts = np.bincount(train.labels, minlength=n_classes)
-    if (counts == 0).any():
-        raise DataError(
-            f"expected readable training images of every class, found none for "
-            f"{int((counts == 0).sum())} of {n_classes}; check the files"
-        )
+    count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
     anchors: dict[str, TaskAnchor] = {}
     macs = 0
@@ -120,6 +115,7 @@ def fit_method(
         head, accuracy = fitted.head, fitted.accuracy
         macs += fitted.macs
         warnings.extend(fitted.warnings)
+    warnings.extend(taken.remarks())
     if method == "moments" and len(validation):
         decided = log_within(Fitted(anchors, None, None), method, validation.latents)
         accuracy = float(np.mean(decided.argmax(1) == validation.labels))
@@ -130,6 +126,25 @@ def fit_method(
         calibration |= calibrate(anchor, latents)
     parents = taken.sorted_parents()
     return Fitted(anchors, head, accuracy, calibration, macs, tuple(warnings), parents, taken.kind)
+
+
+def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(C,) int64 number of images per class, at least one of each.
+
+    Args:
+        labels: (N,) int64 of the training images that could be read.
+        n_classes: C.
+
+    Raises:
+        DataError: a class without any.
+    """
+    counts = np.bincount(labels, minlength=n_classes)
+    if (counts == 0).any():
+        raise DataError(
+            f"expected readable training images of every class, found none for "
+            f"{int((counts == 0).sum())} of {n_classes}; check the files"
+        )
+    return counts
 
 
 def _fit_anchor(

@@ -1,0 +1,67 @@
+"""Which skills a new task is compared with: all of its backbone, none that saw its images."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from skillmesh.agent import Agent
+from skillmesh.agent.combining import combine_known
+from skillmesh.agent.learned import taken_by
+from skillmesh.agent.looking_up import match_folder
+from tests.packet.samples import sample_card
+
+
+def test_sources_do_not_depend_on_the_mapper_that_answers(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """Every active skill of the backbone, whatever anchor it carries."""
+    agent = Agent(tmp_path / "home")
+    ids = [agent.learn(warm, method="maha").skill_id, agent.learn(cold).skill_id]
+    for method in ("moments", "gmmc", "maha"):
+        sources = Agent(tmp_path / "home", mapper=method).sources()
+        assert [source.skill_id for source in sources] == sorted(ids)
+        assert {source.task for source in sources} == {"warm", "cold"}
+    other = dataclasses.replace(agent.catalogue(), fingerprint="0" * 64)
+    assert other.matchable_ids() == []
+    reasons = sorted(other.unmatchable_reasons())
+    assert [reason.partition(":")[0] for reason in reasons] == ["cold", "warm"]
+    assert all("made with backbone embedded" in reason for reason in reasons)
+    assert agent.catalogue().unmatchable_reasons() == []
+
+
+def test_a_task_that_is_learned_again_learns_from_no_skill_that_saw_its_images(
+    tmp_path: Path, warm: Path
+) -> None:
+    """Neither from its predecessors nor from what came of them; from other authors' it may."""
+    agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
+    agent.learn(warm)
+    combine_known(agent, "mix", ["red", "yellow"], encoder="names")
+    assert match_folder(agent, warm, mode="text", encoder="names").n_known == 0
+    for seed in (1, 2):  # at the second time, what mix came of is no longer active itself
+        again = agent.learn(warm, replace=True, seed=seed, reuse="auto", encoder="names")
+        assert again.reuse is not None
+        assert (again.reuse.tasks, again.reuse.known) == (0, 0)
+    alone = peer.bank.load(peer.learn(warm, seed=2).skill_id).skill
+    found = agent.bank.load(again.skill_id).skill
+    for name, tensor in alone.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], tensor)
+    agent.receive(peer.read(peer.skills()[0].id))
+    assert match_folder(agent, warm, mode="text", encoder="names").n_known == 1
+
+
+def test_what_was_taken_can_be_read_off_the_card() -> None:
+    """Of the method's own part first: rows of a head that stands beside moments come second."""
+    gain, slope, start = ({f"reuse_{name}": 1.0} for name in ("gain", "slope", "start_gain"))
+    for method, numbers, expected in (
+        ("moments", {}, "nothing"),
+        ("moments", gain, "covariance"),
+        ("moments", gain | slope, "classes"),
+        ("moments", gain | start, "covariance"),
+        ("moments", start, "rows"),
+        ("maha", gain | slope | start, "rows"),
+        ("maha", gain | slope, "classes"),
+    ):
+        assert taken_by(sample_card(method=method, calibration=numbers)) == expected
