@@ -17,8 +17,8 @@ from skillmesh.mapping.moments import (
     UNIT,
     MomentsAnchor,
     MomentsMapper,
-    fit_moments,
 )
+from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.ridge import fit_ridge
 from skillmesh.mapping.scatter import class_means, leading_directions
 from skillmesh.mapping.whitening import RIDGE, DenseWhitening
