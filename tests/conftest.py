@@ -36,6 +36,21 @@ def write_task(folder: Path, name: str, *, per_class: int = 12, seed: int = 0) -
     return folder / name
 
 
+def write_muddled_task(folder: Path, name: str) -> Path:
+    """The same classes with every validation image in a wrong one: much seems left to gain."""
+    source = write_task(folder / "sources", name)
+    classes = list(COLOURS[name])
+    for image in sorted(source.glob("*/*.png")):
+        label = classes.index(image.parent.name)
+        number = int(image.stem)
+        split = "train" if number < 8 else "val" if number < 11 else "test"
+        shown = classes[label - 1] if split == "val" else classes[label]
+        target = folder / "muddled" / name / split / shown
+        target.mkdir(parents=True, exist_ok=True)
+        image.rename(target / f"{label}-{image.name}")
+    return folder / "muddled" / name
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the home of the person who runs it."""

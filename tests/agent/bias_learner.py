@@ -1,11 +1,13 @@
 """Run as a program: learns a task with biases and says when their training is under way.
 
-Arguments: home, task folder. Prints "training" after the first steps, then goes on.
+Arguments: home, task folder. Prints "training" after the first steps, then waits there for a
+signal: how fast the machine is must not decide whether it still finds it training.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 
 from skillmesh.agent import Agent
@@ -24,6 +26,7 @@ def main() -> None:
         if total != seen[0] and done > 32:
             sys.stdout.write("training\n")
             sys.stdout.flush()
+            time.sleep(600)
 
     Agent(sys.argv[1]).learn(sys.argv[2], bb="last:2", progress=progress)
 

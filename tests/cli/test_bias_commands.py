@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import run, run_json
+from tests.conftest import write_muddled_task
 
 
 def test_learn_with_biases_says_what_they_gained_and_cost(warm: Path) -> None:
@@ -23,16 +24,9 @@ def test_learn_with_biases_says_what_they_gained_and_cost(warm: Path) -> None:
     assert "forward passes" in shown
 
 
-def test_a_budget_is_kept_by_what_was_really_spent(warm: Path, tmp_path: Path) -> None:
-    """Passes of all learning, the first one and validation included; no validation image fits."""
-    muddled = tmp_path / "muddled"
-    others = {"red": "yellow", "orange": "red", "yellow": "orange"}
-    for image in sorted(warm.glob("*/*.png")):
-        label = image.parent.name
-        held = int(image.stem) >= 10
-        target = muddled / ("val" if held else "train") / (others[label] if held else label)
-        target.mkdir(parents=True, exist_ok=True)
-        image.rename(target / image.name)
+def test_a_budget_is_kept_by_what_was_really_spent(tmp_path: Path) -> None:
+    """Passes of all learning, the first one and validation included."""
+    muddled = write_muddled_task(tmp_path, "warm")
     learned = run_json("learn", str(muddled), "--method", "maha+bb", "--bb-passes", "5")
     assert learned["biases"]["choice"] == "auto"
     assert 4 < learned["biases"]["passes"] + 1 <= 5.05

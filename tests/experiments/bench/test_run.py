@@ -31,6 +31,7 @@ from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.summary import identity
 from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from tests.conftest import write_muddled_task
 from tests.experiments.bench.conftest import TinyRun
 
 FIELDS = [
@@ -238,7 +239,8 @@ def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -
 def test_biases_are_learned_once_and_the_same_every_time(tiny: TinyRun, tmp_path: Path) -> None:
     """Two mappers share what was trained; a home without that trains it anew, to the same bytes."""
     (grid,) = tiny.config.grids
-    stream = dataclasses.replace(grid.stream, limit=1)
+    folder = write_muddled_task(tmp_path, "cold").parent
+    stream = dataclasses.replace(grid.stream, source=str(folder))
     grid = dataclasses.replace(grid, stream=stream, methods=("gmmc+bb", "maha+bb"))
     config = dataclasses.replace(tiny.config, grids=(grid,))
     home, run = resolve_home(tmp_path / "home"), tmp_path / "run"
