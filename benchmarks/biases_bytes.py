@@ -25,9 +25,9 @@ from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.training.bias_choice import Trained, accuracy
 from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_learning import BiasTask
 from skillmesh.training.bias_plan import BiasPlan
 from skillmesh.training.bias_store import BiasStore
+from skillmesh.training.bias_task import BiasTask
 from skillmesh.training.embedding import embed_cached, labelled
 from skillmesh.training.task_images import TaskImages, decode_rows
 from skillmesh.training.teacher import Author, Lab, Lesson, teach

@@ -23,8 +23,10 @@ from skillmesh.model.backbone import Backbone
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
 from skillmesh.training.bias_choice import accuracy
-from skillmesh.training.bias_learning import BiasTask, costs_of_task, smaller, train_biases
+from skillmesh.training.bias_costs import costs_of_task, smaller
+from skillmesh.training.bias_learning import train_biases
 from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases
+from skillmesh.training.bias_task import BiasTask
 from skillmesh.training.methods import fit_method
 from skillmesh.training.variants import BiasOptions
 from skillmesh.training.within import log_within, start_head

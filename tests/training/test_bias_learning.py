@@ -12,8 +12,9 @@ from skillmesh.data.tasks import read_task
 from skillmesh.mapping.ridge import RIDGE
 from skillmesh.model.head import Head
 from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_learning import BiasTask, train_biases
+from skillmesh.training.bias_learning import train_biases
 from skillmesh.training.bias_plan import BiasPlan
+from skillmesh.training.bias_task import BiasTask
 from skillmesh.training.bias_training import costs_with_head
 from skillmesh.training.task_images import TaskImages
 from skillmesh.training.within import ridge_head

@@ -20,76 +20,39 @@ from skillmesh.mapping.fusion import WEIGHTS
 from skillmesh.model.bias_bytes import Kind, encode_biases
 from skillmesh.model.biases import BeneficialBiases
 from skillmesh.model.biases_layout import biasable_layers, choose_layers
-from skillmesh.model.head import Head
-from skillmesh.model.head2toe import WIDTH, Head2Toe, choose_maps
+from skillmesh.model.head2toe import Head2Toe, choose_maps
 from skillmesh.model.kept_activations import KeptActivations
 from skillmesh.model.lanes import Lanes
 from skillmesh.model.room import Room
 from skillmesh.packet.bias_card import BiasCard
 from skillmesh.training.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
+from skillmesh.training.bias_costs import costs_of_task, smaller
 from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_plan import SMALL_SIDE, BiasPlan, TaskCosts, plan_biases, plan_layers
-from skillmesh.training.bias_refit import mean_head, refit_macs
+from skillmesh.training.bias_plan import BiasPlan, plan_biases, plan_layers
+from skillmesh.training.bias_refit import mean_head
 from skillmesh.training.bias_training import (
     PIECE,
     BiasTrainer,
     Stage,
     TrainedBiases,
     TrainingRows,
-    costs_with_head,
 )
-from skillmesh.training.heads import fit_head, most_macs
+from skillmesh.training.heads import fit_head
 from skillmesh.training.task_images import decode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from skillmesh.data.images import ImageRef
-    from skillmesh.model.backbone import Backbone
     from skillmesh.model.biases import PassCosts
-    from skillmesh.model.forward import ForwardPass
     from skillmesh.packet.bias_tensors import SkillBiases
     from skillmesh.training.bias_store import BiasStore
-    from skillmesh.training.task_images import TaskImages
+    from skillmesh.training.bias_task import BiasTask
     from skillmesh.training.variants import BiasOptions
 
     Progress = Callable[[int, int], None]
 
 ENCODING: Kind = "int8"
-SMALLEST_SIDE = 48
-"""Pixels below which smaller images are not worth a step."""
-
-
-@dataclass(frozen=True, eq=False)
-class BiasTask:
-    """What biases are learned from.
-
-    Attributes:
-        backbone: the frozen network.
-        method: of the skill.
-        images: of both splits.
-        train_labels: (N,) int64.
-        validation_labels: (V,) int64, V at least 1.
-        start: head on latents without biases that training begins with.
-        without: (V, C) log posteriors of the validation images without biases, given the task.
-        before_macs: multiply-accumulates that learning has spent already.
-        seed: of what is random.
-    """
-
-    backbone: Backbone
-    method: str
-    images: TaskImages
-    train_labels: np.ndarray
-    validation_labels: np.ndarray
-    start: Head
-    without: np.ndarray
-    before_macs: int
-    seed: int = 0
-
-    @property
-    def base(self) -> str:
-        """Latents that the head reads while biases are trained."""
-        return "multi" if self.method == "moments" else "last"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,55 +119,6 @@ def learn_biases(
         passes=round(sizes.passes(macs), 4),
     )
     return LearnedBiases(card, chosen.biases)
-
-
-def costs_of_task(
-    task: BiasTask, bb: BeneficialBiases, small: BeneficialBiases | None, *, head2toe: bool = False
-) -> TaskCosts:
-    """What a budget for the biases of a task is counted in.
-
-    Args:
-        task: images, labels and what is known without biases.
-        bb: the network with biases.
-        small: the same for smaller images, or none.
-        head2toe: a head on single feature maps will be trained in the end.
-    """
-    reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
-    n_train, n_validation = len(task.train_labels), len(task.validation_labels)
-    n_classes, dim = task.start.weight.shape
-    return TaskCosts(
-        task.backbone.macs_per_image,
-        costs_with_head(bb, reads, task.start),
-        n_train,
-        n_validation,
-        task.before_macs,
-        None if small is None else costs_with_head(small, reads, task.start),
-        most_macs(n_train, n_validation, WIDTH + dim, n_classes)
-        if head2toe
-        else refit_macs(n_train, dim, n_classes),
-    )
-
-
-def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | None:
-    """The same biases on smaller images, for the first part of training.
-
-    Args:
-        forward: of the backbone.
-        bb: on images of the backbone's own size.
-
-    Returns:
-        At `SMALL_SIDE`, in multiples of 8 px; None where that is too small to show anything, or
-        where the network takes images of one size only.
-    """
-    side = round(SMALL_SIDE * bb.size / 8) * 8
-    if not SMALLEST_SIDE <= side < bb.size:
-        return None
-    small = BeneficialBiases(forward, bb.layout, side)
-    try:
-        small.costs  # noqa: B018 - counting runs the network
-    except (RuntimeError, AssertionError):
-        return None  # Position embeddings of one size.
-    return small
 
 
 def train_biases(

@@ -15,8 +15,8 @@ from skillmesh.model.head import Head
 from skillmesh.training.bias_choice import Candidate, Trained
 
 if TYPE_CHECKING:
-    from skillmesh.training.bias_learning import BiasTask
     from skillmesh.training.bias_plan import BiasPlan
+    from skillmesh.training.bias_task import BiasTask
 
 _VERSION = 3
 """Of what learning does with the same arguments."""

@@ -174,7 +174,8 @@ def _learn_biases(
     if not len(validation):
         return None, ("no validation images to say whether biases help: none were learned",)
     # Only who learns biases pays for what these modules load.
-    from skillmesh.training.bias_learning import BiasTask, learn_biases
+    from skillmesh.training.bias_learning import learn_biases
+    from skillmesh.training.bias_task import BiasTask
 
     task = BiasTask(
         backbone=backbone,
