@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,39 @@ def test_the_dry_run_is_close_to_what_was_counted(tiny: TinyRun) -> None:
             assert guess["macs_student"] == pytest.approx(row["macs_student"], rel=0.5)
 
 
+def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
+    """A network without a limit is null: JSON has no infinity."""
+    file = tmp_path / "tasks.csv"
+    file.write_text("task,teacher_macs,skill_bytes\nx,1000000,10\n")
+    arguments = ("--tasks", file, "--agents", "1", "--alpha", "0")
+    code, out = _run("simulate", *arguments, "--json")
+    document = json.loads(out)
+    assert (code, document["bandwidth_bytes_per_s"]) == (0, None)
+    assert document["rows"][0]["speedup"] == 1.0
+
+
+@pytest.mark.parametrize("file", ["summary.json", "config.toml", "cells"])
+def test_a_damaged_run_is_one_sentence(tiny: TinyRun, tmp_path: Path, file: str) -> None:
+    """Whatever a page would be made from."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    path = run / file if file != "cells" else next((run / "cells").iterdir())
+    if file == "config.toml":
+        path.write_bytes(b"name = '\xff'")
+    else:
+        path.write_text(path.read_text("utf-8").replace('"seed', '"sede'), "utf-8")
+    result = CliRunner().invoke(app, ["bench", "report", str(run)])
+    assert result.exit_code == 8
+    assert result.stderr.startswith("error: expected")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_report_with_an_alpha_that_is_no_number_is_refused(tiny: TinyRun) -> None:
+    """A page of infinities helps nobody."""
+    for alpha in ("inf", "nan"):
+        assert _run("report", tiny.folder, "--alpha", alpha)[0] == 2
+
+
 def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
     """Tasks from a file, agents from the command line."""
     file = tmp_path / "tasks.csv"
@@ -85,6 +119,17 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
     assert "speed-up" in _run("simulate", "--tasks", file, "--agents", "2")[1]
 
 
+MISTAKEN = {
+    "alpha.toml": "alpha = nan\n[[grid]]\nmethods = ['moments']\n",
+    "grid.toml": "grid = [1]\n",
+    "limit.toml": "[[grid]]\nmethods = ['moments']\nlimit = 0\n",
+    "empty/summary.json": "{}",
+    "zero.csv": "task,teacher_macs,skill_bytes\nx,0,0\n",
+    "negative.csv": "task,teacher_macs,skill_bytes\nx,10,-5\n",
+    "huge.csv": f"task,teacher_macs,skill_bytes\nx,{10**400},5\n",
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -93,6 +138,16 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
         (("run", "paper-mini", "--seeds", "one"), 2),
         (("run", "paper-mini", "--agents", ","), 2),
         (("run", "skill-102", "--dry-run", "--speed", "0"), 2),
+        (("run", "paper-mini", "--seeds", "-1"), 2),
+        (("run", "paper-mini", "--agents", "0"), 2),
+        (("run", "alpha.toml"), 2),
+        (("run", "grid.toml"), 2),
+        (("run", "limit.toml"), 2),
+        (("report", "empty"), 8),
+        (("compare", "empty", "empty"), 8),
+        (("simulate", "--tasks", "zero.csv"), 4),
+        (("simulate", "--tasks", "negative.csv"), 4),
+        (("simulate", "--tasks", "huge.csv"), 4),
         (("run", "paper-small", "--tasks", "/nowhere"), 5),
         (("run", "no.toml"), 8),
         (("report", "/nowhere"), 8),
@@ -109,6 +164,9 @@ def test_mistakes_have_the_right_exit_code(
 ) -> None:
     """One sentence on stderr, a document with `--json`, nothing computed."""
     monkeypatch.chdir(tmp_path)
+    for name, text in MISTAKEN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
     result = CliRunner().invoke(app, ["bench", *arguments, "--json"])
     assert result.exit_code == code
     document = json.loads(result.stdout)

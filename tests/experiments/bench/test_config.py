@@ -88,6 +88,26 @@ def test_toml_of_a_run_survives_a_round_trip() -> None:
         ("[[grid]]\nmethods = ['moments']\nagents = [2]", "expected 1 among"),
         ("[[grid]]\nmethods = ['moments']\npacking = 'x'", "expected a packing"),
         ("[[grid]]\nmethods = []", "at least one method"),
+        (
+            "alpha = nan\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got nan",
+        ),
+        (
+            "alpha = -5\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got -5",
+        ),
+        (
+            "alpha = inf\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got inf",
+        ),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = 0", "expected 'limit' of at least 1, got 0"),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = -1", "expected 'limit' of at least 1, got -1"),
+        ("[[grid]]\nmethods = ['ncm']\nper_class = 0", "expected 'per_class' of at least 1, got 0"),
+        ("[[grid]]\nmethods = ['ncm']\norder = 'x'", "expected the order 'given' or 'shuffled'"),
+        ("[[grid]]\nmethods = ['ncm']\nseeds = [-1]", "expected seeds of at least 0"),
+        ("[[grid]]\nmethods = ['ncm']\nseeds = [2, 2]", "expected every seed once"),
+        ("[[grid]]\nmethods = ['ncm']\nagents = [0, 1]", "numbers of agents of at least 1"),
+        ("[[grid]]\nmethods = ['ncm']\nagents = [1, 1]", "expected every number of agents once"),
         ("schema = 'other/1'\n[[grid]]\nmethods = ['moments']", "schema"),
     ],
 )
@@ -131,6 +151,7 @@ def test_the_command_line_changes_every_grid() -> None:
         ("[[grid]]\nmethods = 'ncm'", "expected a list of texts for 'methods'"),
         ("[[grid]]\nmethods = ['ncm']\nseeds = ['a']", "a list of whole numbers for 'seeds'"),
         ("[[grid]]\nmethods = ['ncm']\noptions = 3", "expected a table for 'options'"),
+        ("grid = [1]", r"expected \[\[grid\]\] tables in 'x', got \[1\]"),
     ],
 )
 def test_a_value_of_another_type_is_one_sentence(line: str, message: str) -> None:

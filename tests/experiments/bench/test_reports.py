@@ -13,8 +13,9 @@ from skillmesh.experiments.bench.figures.curves import curve_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.style import save
 from skillmesh.experiments.bench.figures.tables import figure_9
-from skillmesh.experiments.bench.report import read_run, write_bench_report
+from skillmesh.experiments.bench.report import write_bench_report
 from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.task_files import read_task_file
 from tests.experiments.bench.conftest import TinyRun
 
@@ -25,7 +26,7 @@ def _silent(_text: str) -> None:
 
 def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
     """No cell is computed; with free bytes two agents gain more."""
-    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0)[2]["rows"]}
+    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0).summary["rows"]}
     for row in tiny.summary["rows"]:
         other = free[row["method"], row["agents"]]
         assert other["bytes"] == row["bytes"]
@@ -36,7 +37,7 @@ def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
 def test_costs_of_a_run_can_be_simulated(tiny: TinyRun) -> None:
     """The file that a run writes is one that the simulation reads."""
     (path,) = (tiny.folder / "costs").glob("moments-*.csv")
-    (result,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    (result,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
     assert read_task_file(path) == result.costs()
 
 
@@ -59,7 +60,7 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
     assert "Fig. 10" in page
     text = (run / "report.md").read_text("utf-8")
     assert all(f"figures/{name}.svg" in text for name in names)
-    (scene,) = scenes(read_run(run, alpha=5.0)[1])
+    (scene,) = scenes(read_run(run, alpha=5.0))
     drawing = next(d for d in curve_drawings(scene) if d.name == "fig06-mapper")
     for path in save(drawing, tmp_path):
         assert path.read_bytes() == (run / "figures" / path.name).read_bytes()
@@ -73,7 +74,7 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
     summary = run_bench(both, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
-    first, second = scenes(read_run(run)[1])
+    first, second = scenes(read_run(run))
     assert [len(scene.rows(summary["details"])) for scene in (first, second)] == [8, 8]
     for scene in (first, second):
         rows = scene.rows(summary["details"])

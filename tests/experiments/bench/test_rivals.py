@@ -14,9 +14,9 @@ from skillmesh.experiments.bench.engine import InProcess
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.tables import figure_9
 from skillmesh.experiments.bench.methods import FROZEN, TRAINED
-from skillmesh.experiments.bench.report import read_run
 from skillmesh.experiments.bench.rivals import pixel_task
 from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.stored import read_run
 from skillmesh.model.registry import load_backbone
 from tests.experiments.bench.conftest import TinyRun
 
@@ -48,7 +48,8 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert rows["joint", 2, True]["speedup"] < 1
     assert rows["fine-tune", 1, True]["mapper"] is None
     assert ("parallel-supsup", 1, False) not in rows
-    results = {r.cell.method: r for r in read_run(run)[1]}
+    found = read_run(run)
+    results = {r.cell.method: r for r in found.results}
     matrix = results["fine-tune"].matrix("oracle")
     assert matrix is not None
     assert not np.isnan(matrix[np.tril_indices(2)]).any()
@@ -56,7 +57,7 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert len(results["joint"].last("oracle") or []) == 2
     assert results["joint"].values["settings"]["epochs"] == 1
     # Tables and figures tell the task to those that train the whole network, and to nobody else.
-    (scene,) = scenes(list(results.values()))
+    (scene,) = scenes(found)
     told = {line[0]: line[3] for line in figure_9(scene.rows(summary["details"]))[1]}
     assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
     assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from skillmesh.experiments.bench.cell import load_json
+from skillmesh.experiments.bench.stored import read_summary
 
 SCHEMA = "skillmesh.bench-compare/1"
 _MEASURES = ("accuracy", "mapper", "macs_teacher", "bytes", "efficiency", "wall_s")
@@ -25,9 +25,9 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
         "only_second"}; `identical` leaves out what a clock said.
 
     Raises:
-        StorageError: a folder is no run.
+        StorageError: a folder is no run of this version.
     """
-    one, two = load_json(first / "summary.json"), load_json(second / "summary.json")
+    one, two = read_summary(first), read_summary(second)
     rows_one, rows_two = _by_key(one), _by_key(two)
     both = [key for key in rows_one if key in rows_two]
     return {

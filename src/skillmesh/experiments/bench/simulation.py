@@ -18,7 +18,7 @@ from skillmesh.experiments.bench.estimates import (
     estimate_task,
 )
 from skillmesh.experiments.bench.plan import manifest_sizes
-from skillmesh.experiments.bench.report import read_run
+from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.task_files import read_task_file
 from skillmesh.experiments.ledger import ALPHA, TaskCost
 from skillmesh.experiments.simulate import Network, Simulated, simulate
@@ -89,7 +89,8 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
         "schema": SCHEMA,
         "tasks": len(costs),
         "method": setting.method,
-        "bandwidth_bytes_per_s": network.bandwidth_bytes_per_s,
+        # Bytes that cost nothing need no time; JSON has no infinity.
+        "bandwidth_bytes_per_s": _finite(network.bandwidth_bytes_per_s),
         "latency_s": network.latency_s,
         "alpha": setting.alpha,
         "rows": rows,
@@ -107,7 +108,7 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
         UsageError: the run has no real agents.
         StorageError: it is no run.
     """
-    results = read_run(run)[1]
+    results = read_run(run).results
     found = [
         {"method": r.cell.method, "agents": r.cell.agents, **replay(r.timing["shared"])}
         for r in results
@@ -174,6 +175,10 @@ def _costs(setting: Setting) -> tuple[list[TaskCost], int]:
     classes = sum(size.classes for size in sizes)
     once = consolidation_macs(setting.method, classes, network)
     return [estimate_task(setting.method, size, network) for size in sizes], once
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _row(found: Simulated) -> dict[str, Any]:

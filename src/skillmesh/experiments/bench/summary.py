@@ -38,6 +38,11 @@ ROW = (
     "efficiency", "speedup", "wall_s", "seeds",
 )  # fmt: skip
 """Keys of a row; `details` has more."""
+DETAIL = (
+    *ROW, "stream", "tasks", "backbone", "packing", "accuracy_95", "final", "total", "forgetting",
+    "backward_transfer", "mapper_slope", "derived", "checks", "wall_clock",
+)  # fmt: skip
+"""Keys of a row of `details`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from skillmesh.experiments.ledger import TaskCost
 
 _SIZES = ("name", "classes", "train")
 _COSTS = ("task", "teacher_macs", "skill_bytes")
+_MOST = 10**21
+"""No task is larger; products of such numbers still fit a float."""
 
 
 def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
@@ -21,7 +23,8 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
     [,receive_macs,register_macs]`), as `costs/*.csv` of a run have them. Other columns are ignored.
 
     Raises:
-        DataError: unreadable, other columns, no row, or something that is no number.
+        DataError: unreadable, other columns, no row, something that is no whole number, or a task
+            that costs nothing to learn.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -50,14 +53,25 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
 def _cost(row: dict[str, str]) -> TaskCost:
     return TaskCost(
         row["task"],
-        int(row["teacher_macs"]),
-        int(row["skill_bytes"]),
-        int(row.get("receive_macs") or 0),
-        int(row.get("register_macs") or 0),
+        _number(row, "teacher_macs", 1),
+        _number(row, "skill_bytes", 0),
+        _number(row, "receive_macs", 0),
+        _number(row, "register_macs", 0),
     )
 
 
 def _size(row: dict[str, str]) -> TaskSize:
     return TaskSize(
-        row["name"], int(row["classes"]), int(row["train"]), int(row.get("validation") or 0)
+        row["name"],
+        _number(row, "classes", 1),
+        _number(row, "train", 1),
+        _number(row, "validation", 0),
     )
+
+
+def _number(row: dict[str, str], column: str, least: int) -> int:
+    """A number; a column that may be 0 may also be missing or empty."""
+    value = int(row.get(column) or 0) if least == 0 else int(row[column])
+    if not least <= value <= _MOST:
+        raise ValueError(f"{column} of at least {least}, got {value}")
+    return value

@@ -13,6 +13,7 @@ from skillmesh.data.tasks import Task, find_tasks, read_task, task_name
 from skillmesh.errors import DataError, UsageError
 
 BUILTIN = "builtin"
+ORDERS = ("given", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class StreamSpec:
         order: "given", or "shuffled" by the seed.
         root: where torchvision and hub keep their files; default a folder of the cache.
         per_class: images of a class and split that are kept of torchvision's and the hub's sets.
+
+    Raises:
+        UsageError: an unknown order, or a number below 1.
     """
 
     source: str = BUILTIN
@@ -35,6 +39,13 @@ class StreamSpec:
     order: str = "given"
     root: str | None = None
     per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise UsageError(f"expected the order 'given' or 'shuffled', got {self.order!r}")
+        for name, value in (("limit", self.limit), ("per_class", self.per_class)):
+            if value is not None and value < 1:
+                raise UsageError(f"expected {name!r} of at least 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         cache: folder for what is written or downloaded.
 
     Raises:
-        UsageError: an unknown source or order.
+        UsageError: a source of names without any.
         DataError: something is not there or cannot be used.
         MissingExtraError: a package is needed.
     """
@@ -85,8 +96,6 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         paths = _choose(paths, spec.only)
     if spec.order == "shuffled":
         paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
-    elif spec.order != "given":
-        raise UsageError(f"expected the order 'given' or 'shuffled', got {spec.order!r}")
     if spec.limit is not None:
         paths = paths[: spec.limit]
     return Stream(spec.source, tuple(paths), seed)

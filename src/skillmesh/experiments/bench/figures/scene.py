@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.bench.stored import Run
 from skillmesh.experiments.bench.summary import Result
 
 
@@ -71,10 +72,10 @@ def compared_told(method: str) -> bool:
     return check_bench_method(method) is Kind.TRAINED
 
 
-def scenes(results: Sequence[Result]) -> list[Scene]:
+def scenes(run: Run) -> list[Scene]:
     """Group results; one scene per stream and backbone, in the order of the run."""
     grouped: dict[tuple[object, ...], list[Result]] = {}
-    for result in results:
+    for result in run.results:
         cell = result.cell
         grouped.setdefault((cell.stream, cell.backbone), []).append(result)
     found = []
