@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from skillmesh.experiments.bench.engine import Answer, Processes, make_engine
 from skillmesh.experiments.bench.jobs import Job
 from skillmesh.experiments.bench.run import run_bench
 from tests.experiments.bench.conftest import TinyRun
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(
@@ -30,6 +34,25 @@ def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(
     assert "a worker ended at this job" in answer["message"]
     summary = run_bench(tiny.config, run, tiny.home, lambda: engine, log=lambda _: None)
     assert summary["identity"] == tiny.summary["identity"]
+
+
+def test_a_worker_ends_in_the_middle_of_a_job_when_its_parent_is_gone(
+    tiny: TinyRun, tmp_path: Path
+) -> None:
+    """Its standard input ends: that is all it sees of a SIGKILL. A job half-written is none."""
+    command = [sys.executable, "-m", "tests.experiments.bench.stuck_worker"]
+    command += [str(tmp_path), str(tiny.home.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe, text=True, cwd=ROOT) as worker:
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        worker.stdin.write('{"kind": "cell"}\n')
+        worker.stdin.flush()
+        assert worker.stderr.readline() == "began\n"
+        worker.stdin.write('{"kind": "ce')
+        worker.stdin.close()
+        assert worker.wait(60) == 1
+        assert worker.stderr.read() == ""
 
 
 def test_engines_have_names(tiny: TinyRun, tmp_path: Path) -> None:

@@ -44,6 +44,21 @@ def _no_engine() -> Engine:
     raise AssertionError("nothing should be computed")
 
 
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in found.stdout.split()]
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
+
+
 def _silent(_text: str) -> None:
     """Nobody reads it."""
 
@@ -143,15 +158,19 @@ def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_pat
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
-    """SIGKILL after the first cell; the second start, here, does the rest."""
+    """SIGKILL after the first cell; no worker is left; the second start, here, does the rest."""
     run = tmp_path / "run"
     command = [sys.executable, "-m", "skillmesh", "bench", "run", str(tiny.file)]
-    command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "1"]
+    command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         deadline_s = time.monotonic() + 100
         while not list(run.glob("cells/*.json")) and time.monotonic() < deadline_s:
             time.sleep(0.01)
+        workers = _children(process.pid)
         process.send_signal(signal.SIGKILL)
+    while any(map(_alive, workers)) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not any(map(_alive, workers))
     again = run_bench(tiny.config, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
     assert again["identity"] == tiny.summary["identity"]
     for cell in (tiny.folder / "cells").iterdir():
