@@ -54,7 +54,9 @@ def test_methods_of_skillmesh_come_from_one_place() -> None:
 
 def test_groups_stand_for_all_methods_of_a_kind() -> None:
     """In a file and on the command line; what is computed is written out."""
-    config = parse_config("[[grid]]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x")
+    config = parse_config(
+        "[[grid]]\nagents = [1, 2]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x"
+    )
     (grid,) = config.grids
     assert grid.methods == ("slda", *METHODS, "ncm", "ranpac")
     assert grid.real == METHODS
@@ -108,6 +110,13 @@ def test_toml_of_a_run_survives_a_round_trip() -> None:
         ("[[grid]]\nmethods = ['ncm']\nseeds = [2, 2]", "expected every seed once"),
         ("[[grid]]\nmethods = ['ncm']\nagents = [0, 1]", "numbers of agents of at least 1"),
         ("[[grid]]\nmethods = ['ncm']\nagents = [1, 1]", "expected every number of agents once"),
+        (
+            "[[grid]]\nmethods = ['ewc']\nagents = [1, 2]\nreal = ['ewc']",
+            "without biases in 'real'",
+        ),
+        ("[[grid]]\nmethods = ['maha+bb']\nagents = [1, 2]\nreal = ['maha+bb']", "'maha\\+bb'"),
+        ("[[grid]]\nmethods = ['maha']\nagents = [1, 2]\nreal = ['gmmc']", "methods of the grid"),
+        ("[[grid]]\nmethods = ['maha']\nreal = ['maha']", "agents above 1 in a grid with 'real'"),
         ("schema = 'other/1'\n[[grid]]\nmethods = ['moments']", "schema"),
     ],
 )
@@ -129,13 +138,19 @@ def test_the_command_line_changes_every_grid() -> None:
     """Methods are taken away, everything else is replaced; one agent stays."""
     stream = StreamSpec("a", limit=3)
     config = BenchConfig(
-        "x", (Grid(("moments", "ncm"), stream, real=("moments",)), Grid(("ewc",), stream))
+        "x",
+        (
+            Grid(("moments", "ncm"), stream, agents=(1, 2), real=("moments",)),
+            Grid(("ewc",), stream),
+        ),
     )
     changed = override(
         config, Overrides(source="b", methods=("ncm",), seeds=(4, 5), agents=(8,), backbone="c")
     )
     (grid,) = changed.grids
     assert (grid.methods, grid.real, grid.seeds, grid.agents) == (("ncm",), (), (4, 5), (1, 8))
+    assert override(config, Overrides(agents=(3,))).grids[0].real == ("moments",)
+    assert override(config, Overrides(agents=(1,))).grids[0].real == ()
     assert (grid.stream, grid.backbone) == (StreamSpec("b", limit=3), "c")
     with pytest.raises(UsageError, match="expected methods of 'x'"):
         override(config, Overrides(methods=("si",)))

@@ -35,8 +35,8 @@ class Grid:
         backbone: alias of the backbone that the methods work on.
         seeds: of everything random.
         agents: numbers of agents; 1 is always among them, because the others are compared with it.
-        real: methods of skillmesh that N real processes learn and teach each other; for the
-            others the rows of N agents follow from the costs.
+        real: task mappers without biases, out of `methods`, that N real processes learn and teach
+            each other; for the others the rows of N agents follow from the costs.
         packing: how tasks are given to agents.
         options: of the baselines.
     """
@@ -51,11 +51,12 @@ class Grid:
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for method in (*self.methods, *self.real):
+        for method in self.methods:
             check_bench_method(method)
         if not self.methods or not self.seeds:
             raise UsageError("expected at least one method and one seed in a grid, got none")
         self._check_numbers()
+        self._check_real()
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
@@ -71,6 +72,19 @@ class Grid:
         for what, values in (("number of agents", self.agents), ("seed", self.seeds)):
             if len(set(values)) < len(values):
                 raise UsageError(f"expected every {what} once, got {list(values)}")
+
+    def _check_real(self) -> None:
+        """Others would be rows that look measured and are not."""
+        for method in self.real:
+            if check_bench_method(method) is not Kind.OURS:
+                raise UsageError(
+                    f"expected task mappers without biases in 'real', got {method!r}: agents that "
+                    "run cannot learn so, or are not measured so"
+                )
+            if method not in self.methods:
+                raise UsageError(f"expected methods of the grid in 'real', got {method!r}")
+        if self.real and max(self.agents) == 1:
+            raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
         """What decides a cell of a method: options are those of the baselines, sorted by name."""
@@ -225,7 +239,7 @@ def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:
     return dataclasses.replace(
         grid,
         methods=methods,
-        real=tuple(method for method in grid.real if method in methods),
+        real=tuple(m for m in grid.real if m in methods) if max(agents) > 1 else (),
         stream=stream,
         backbone=changes.backbone or grid.backbone,
         seeds=changes.seeds or grid.seeds,
