@@ -197,16 +197,19 @@ def compare(
     same = "the same" if document["identical"] else "NOT the same"
     say(f"results, seconds left out: {same}")
     rows = [
-        [plain(row["method"]), str(row["agents"]), "yes" if row["oracle"] else "no",
+        [plain(row["stream"]), str(row["tasks"]), plain(row["method"]), str(row["agents"]),
+         "yes" if row["oracle"] else "no",
          *(percent(value) for value in row["accuracy"]),
          *(percent(value) for value in row["mapper"])]
         for row in document["rows"]
     ]  # fmt: skip
-    header = ["method", "agents", "told the task", "accuracy", "(second)", "mapper", "(second)"]
+    header = ["stream", "tasks", "method", "agents", "told the task", "accuracy", "(second)",
+              "mapper", "(second)"]  # fmt: skip
     say(table(header, rows))
     for key, where in (("only_first", "first"), ("only_second", "second")):
         for row in document[key]:
-            say(f"only in the {where}: {row['method']}, {row['agents']} agents")
+            what = f"{row['method']}, {row['agents']} agents, {row['tasks']} tasks"
+            say(f"only in the {where}: {plain(row['stream'])}, {what}")
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:

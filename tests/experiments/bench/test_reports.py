@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.engine import InProcess
 from skillmesh.experiments.bench.figures.curves import curve_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
@@ -17,6 +20,7 @@ from skillmesh.experiments.bench.report import write_bench_report
 from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.streams.stream import StreamSpec
 from tests.experiments.bench.conftest import TinyRun
 
 
@@ -97,3 +101,39 @@ def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Pa
     assert len(summary["cells"]) == 2
     assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
     assert summary["rows"][0]["accuracy"] != summary["rows"][1]["accuracy"]
+    # Everything that is read from the run keeps them apart too.
+    assert [row["options"]["rate"] for row in summary["details"]] == [1e-3, 1e-9]
+    first, second = scenes(read_run(run))
+    assert first.title != second.title
+    accuracies = [float(np.mean(scene.last("psp", "oracle"))) for scene in (first, second)]
+    assert accuracies == [row["accuracy"] for row in summary["rows"]]
+    compared = compare_runs(run, run)["rows"]
+    assert [row["accuracy"] for row in compared] == [[a, a] for a in accuracies]
+    records = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["cell"] for line in records} == set(summary["cells"])
+
+
+def test_folders_of_one_name_are_two_streams(tiny: TinyRun, tmp_path: Path) -> None:
+    """Rows, figures and comparison go by what is in a folder, not by its last name."""
+    (grid,) = tiny.config.grids
+    for place, name in (("a", "warm"), ("b", "cold")):
+        shutil.copytree(Path(grid.stream.source) / name, tmp_path / place / "tasks" / name)
+    grids = [
+        dataclasses.replace(grid, methods=("ncm",), agents=(1,), stream=StreamSpec(str(source)))
+        for source in (tmp_path / "a" / "tasks", tmp_path / "b" / "tasks")
+    ]
+    run = tmp_path / "run"
+    engine = InProcess(run, tiny.home)
+    config = dataclasses.replace(tiny.config, grids=tuple(grids))
+    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    details = [row for row in summary["details"] if not row["oracle"]]
+    assert [row["seeds"] for row in details] == [[0], [0]]
+    assert [row["cells"] for row in details] == [[cell] for cell in summary["cells"]]
+    assert [scene.tasks() for scene in scenes(read_run(run))] == [["warm"], ["cold"]]
+    assert len(compare_runs(run, run)["rows"]) == len(summary["details"])
+    # One stream, said in two ways, is one cell that stands in both grids' rows.
+    again = dataclasses.replace(grids[0], stream=StreamSpec(str(tmp_path / "a" / "tasks"), limit=9))
+    config = dataclasses.replace(config, grids=(grids[0], again))
+    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    assert len(summary["cells"]) == 1
+    assert [row["seeds"] for row in summary["details"]] == [[0]] * 4

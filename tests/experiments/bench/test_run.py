@@ -19,19 +19,21 @@ import pytest
 from skillmesh.agent import Agent
 from skillmesh.bank.home import resolve_home
 from skillmesh.errors import BackboneError, StorageError
+from skillmesh.experiments.baselines.registry import BASELINES
 from skillmesh.experiments.bench.by_agent import run_by_agent
 from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.engine import Engine, InProcess
 from skillmesh.experiments.bench.jobs import make_plan
 from skillmesh.experiments.bench.latents import task_latents
+from skillmesh.experiments.bench.options import OPTIONS
 from skillmesh.experiments.bench.records import COLUMNS
 from skillmesh.experiments.bench.run import run_bench
 from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.summary import identity
 from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
-from skillmesh.training import bias_choice
+from skillmesh.training import bias_choice, bias_store
 from tests.experiments.bench.conftest import TinyRun
 
 FIELDS = [
@@ -197,6 +199,28 @@ def test_another_seed_or_stream_is_another_cell(tiny: TinyRun) -> None:
     assert not keys(dataclasses.replace(grid, seeds=(1,))) & keys(grid)
     (moved / "warm" / "red" / "00.png").unlink()
     assert not keys(elsewhere) & keys(grid)
+
+
+def test_another_choice_in_the_code_is_another_cell(
+    tiny: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hyper-parameters that a baseline tries, and how biases are learned; nothing else changes."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=("moments", "ncm", "si", "maha+bb"), agents=(1,))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+
+    def keys() -> dict[str, str]:
+        return {cell.method: cell.key for cell in make_plan(config, tiny.home).cells}
+
+    before = keys()
+    info = dataclasses.replace(BASELINES["si"], grid={"strength": (1.0, 2.0)})
+    monkeypatch.setitem(BASELINES, "si", info)
+    assert {method for method, key in keys().items() if key != before[method]} == {"si"}
+    monkeypatch.setattr(bias_store, "VERSION", -1)
+    assert {m for m, key in keys().items() if key != before[m]} == {"si", "maha+bb"}
+    changed = keys()
+    monkeypatch.setitem(OPTIONS, "epochs", 50)
+    assert {method for method, key in keys().items() if key != changed[method]} == {"si"}
 
 
 def test_the_identity_does_not_see_seconds() -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 from skillmesh.bank.atomic import write_file
 from skillmesh.experiments.bench.summary import Result
+from skillmesh.experiments.streams.stream import source_name
 
 COLUMNS = (
     "method", "agents", "seed", "tasks_learned", "task", "accuracy", "oracle", "mapper", "final",
+    "stream", "backbone", "cell",
 )  # fmt: skip
 _MEASURES = ("accuracy", "oracle", "mapper", "final")
 
@@ -70,4 +72,7 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
                 "tasks_learned": learned,
                 "task": names[column],
                 **{m: known[m][row][column] if m in known else None for m in _MEASURES},
+                "stream": source_name(result.cell.stream.source),
+                "backbone": result.cell.backbone,
+                "cell": result.cell.name,
             }

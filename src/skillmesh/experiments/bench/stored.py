@@ -11,9 +11,10 @@ from skillmesh.bank.atomic import read_file
 from skillmesh.errors import StorageError, UsageError
 from skillmesh.experiments.bench.cell import CELL_SCHEMA, Cell, load_json
 from skillmesh.experiments.bench.config import BenchConfig, check_alpha, parse_config
+from skillmesh.experiments.bench.inputs import Inputs
 from skillmesh.experiments.bench.summary import DETAIL, ROW, SCHEMA, Result, summarise
 
-_LISTS = ("rows", "details", "cells", "failed")
+_LISTS = ("rows", "details", "inputs", "cells", "failed")
 _OF_A_CELL = ("tasks", "needs_oracle", "parallel")
 
 
@@ -23,11 +24,13 @@ class Run:
 
     Attributes:
         config: what was compared.
+        inputs: of its grids, one each.
         results: its cells.
         summary: the document of `summary.json`.
     """
 
     config: BenchConfig
+    inputs: tuple[Inputs, ...]
     results: tuple[Result, ...]
     summary: Mapping[str, Any]
 
@@ -48,10 +51,12 @@ def read_run(run: Path, *, alpha: float | None = None) -> Run:
         check_alpha(alpha)
     stored = read_summary(run)
     config = _read_config(run / "config.toml")
+    inputs = _read_inputs(run / "summary.json", stored, config)
     results = tuple(_read_result(run, name) for name in stored["cells"])
     if alpha is None:
-        return Run(config, results, stored)
-    return Run(config, results, summarise(config, results, stored["failed"], alpha=alpha))
+        return Run(config, inputs, results, stored)
+    summary = summarise(config, inputs, results, stored["failed"], alpha=alpha)
+    return Run(config, inputs, results, summary)
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -63,11 +68,15 @@ def read_summary(run: Path) -> dict[str, Any]:
     path = run / "summary.json"
     stored = load_json(path)
     if not _is_summary(stored):
-        raise StorageError(
-            f"expected a summary of schema {SCHEMA!r} in '{path}', got something else; remove the "
-            "file and start the run again"
-        )
+        raise _no_summary(path)
     return stored
+
+
+def _no_summary(path: Path) -> StorageError:
+    return StorageError(
+        f"expected a summary of schema {SCHEMA!r} as this version writes it in '{path}', got "
+        "something else; start the run in its folder again"
+    )
 
 
 def _is_summary(stored: Mapping[str, Any]) -> bool:
@@ -86,6 +95,18 @@ def _is_summary(stored: Mapping[str, Any]) -> bool:
         isinstance(row, dict) and set(keys) <= set(row) for table, keys in rows for row in table
     )
     return full and all(isinstance(name, str) for name in stored["cells"])
+
+
+def _read_inputs(path: Path, stored: Mapping[str, Any], config: BenchConfig) -> tuple[Inputs, ...]:
+    try:
+        found = tuple(Inputs.from_json(item) for item in stored["inputs"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_summary(path) from error
+    if len(found) != len(config.grids) or any(
+        set(item.digests) != set(grid.seeds) for item, grid in zip(found, config.grids, strict=True)
+    ):
+        raise _no_summary(path)
+    return found
 
 
 def _read_config(path: Path) -> BenchConfig:

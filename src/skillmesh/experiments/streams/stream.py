@@ -16,6 +16,10 @@ BUILTIN = "builtin"
 ORDERS = ("given", "shuffled")
 
 
+NAMED = ("torchvision", "hf", "skill-102")
+"""Sources that are written with a colon; everything else is the built-in one or a folder."""
+
+
 @dataclass(frozen=True)
 class StreamSpec:
     """Which tasks, and in which order.
@@ -78,6 +82,30 @@ class Stream:
         return tasks
 
 
+def source_kind(source: str) -> tuple[str, str]:
+    """What kind of source this is, and what comes after the colon.
+
+    Examples:
+        >>> source_kind("hf:someone/pets"), source_kind("builtin"), source_kind("hf")
+        (('hf', 'someone/pets'), ('builtin', ''), ('folder', 'hf'))
+    """
+    kind, colon, rest = source.partition(":")
+    if colon and kind in NAMED:
+        return kind, rest
+    return (BUILTIN, "") if source == BUILTIN else ("folder", source)
+
+
+def source_name(source: str) -> str:
+    """A source for people, without the path of a folder.
+
+    Examples:
+        >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
+        ('birds', 'skill-102')
+    """
+    kind, rest = source_kind(source)
+    return kind if kind != "folder" else Path(rest).expanduser().resolve().name or rest
+
+
 def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
     """Find or make the tasks of a stream.
 
@@ -120,9 +148,9 @@ def stream_digest(tasks: Sequence[Task]) -> str:
 
 
 def _find(spec: StreamSpec, seed: int, cache: Path) -> list[Path]:
-    kind, _, rest = spec.source.partition(":")
+    kind, rest = source_kind(spec.source)
     root = Path(spec.root).expanduser() if spec.root else cache / "downloads"
-    if spec.source == BUILTIN:
+    if kind == BUILTIN:
         from skillmesh.experiments.streams.builtin import write_builtin
 
         return write_builtin(cache, seed)
