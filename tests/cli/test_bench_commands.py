@@ -83,6 +83,10 @@ def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
     document = json.loads(out)
     assert (code, document["bandwidth_bytes_per_s"]) == (0, None)
     assert document["rows"][0]["speedup"] == 1.0
+    assert (document["method"], document["alpha"]) == (None, 0)
+    arguments = ("--tasks", file, "--bandwidth", "1e6")
+    assert json.loads(_run("simulate", *arguments, "--json")[1])["alpha"] is None
+    assert "1e+06 bytes per second" in _run("simulate", *arguments)[1]
 
 
 @pytest.mark.parametrize("file", ["summary.json", "config.toml", "cells"])
@@ -126,6 +130,7 @@ MISTAKEN = {
     "empty/summary.json": "{}",
     "zero.csv": "task,teacher_macs,skill_bytes\nx,0,0\n",
     "negative.csv": "task,teacher_macs,skill_bytes\nx,10,-5\n",
+    "costs.csv": "task,teacher_macs,skill_bytes\nx,10,5\n",
     "huge.csv": f"task,teacher_macs,skill_bytes\nx,{10**400},5\n",
 }
 
@@ -141,6 +146,11 @@ MISTAKEN = {
         (("run", "paper-mini", "--seeds", "-1"), 2),
         (("run", "paper-mini", "--agents", "0"), 2),
         (("run", "alpha.toml"), 2),
+        (("run", "paper-mini", "--engine", "bogus"), 2),
+        (("run", "paper-mini", "--speed", "1e12"), 2),
+        (("run", "paper-mini", "--dry-run", "--workers", "2"), 2),
+        (("run", "paper-mini", "--dry-run", "--out", "x"), 2),
+        (("run", "paper-mini", "--dry-run", "--engine", "local"), 2),
         (("run", "grid.toml"), 2),
         (("run", "limit.toml"), 2),
         (("report", "empty"), 8),
@@ -157,6 +167,12 @@ MISTAKEN = {
         (("simulate", "--agents", "inf"), 2),
         (("simulate", "--speed", "nan"), 2),
         (("simulate", "--tasks", "/nowhere.csv"), 4),
+        (("simulate", "--method", "ewc"), 2),
+        (("simulate", "--method", "nonsense"), 2),
+        (("simulate", "--tasks", "costs.csv", "--method", "moments"), 2),
+        (("simulate", "--bandwidth", "1e6", "--alpha", "5"), 2),
+        (("simulate", "--replay", "run", "--agents", "2"), 2),
+        (("simulate", "--replay", "run", "--speed", "-4"), 2),
     ],
 )
 def test_mistakes_have_the_right_exit_code(

@@ -9,6 +9,7 @@ import typer
 
 from skillmesh.cli.bench_simulate import register_simulate
 from skillmesh.cli.command import application, command
+from skillmesh.cli.given import refuse_options
 from skillmesh.cli.lists import integers, words
 from skillmesh.cli.options import BackboneOption, HomeOption, JsonOption
 from skillmesh.cli.output import emit, note, percent, plain, say, table
@@ -78,6 +79,7 @@ def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> No
 
 
 def run(
+    context: typer.Context,
     preset: Annotated[
         str, typer.Argument(help="Name of a preset, or a .toml file.", show_default=False)
     ],
@@ -126,7 +128,11 @@ def run(
     """
     from skillmesh.bank.home import resolve_home
     from skillmesh.experiments.bench.config import Overrides, load_config, override
+    from skillmesh.experiments.bench.engine import check_engine
 
+    ignored = ("engine", "workers", "out") if dry_run else ("speed",)
+    refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
+    check_engine(engine)
     several = (None if text is None else integers(text) for text in (seeds, agents))
     changes = Overrides(tasks, backbone, words(methods), *several)
     config = override(load_config(preset), changes)

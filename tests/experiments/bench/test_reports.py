@@ -16,10 +16,13 @@ from skillmesh.experiments.bench.figures.curves import curve_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.style import save
 from skillmesh.experiments.bench.figures.tables import figure_9
+from skillmesh.experiments.bench.records import write_records
 from skillmesh.experiments.bench.report import write_bench_report
 from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.simulation import Setting, run_simulation
 from skillmesh.experiments.bench.stored import read_run
-from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.bench.summary import account_of
+from skillmesh.experiments.bench.task_files import CountedTasks, read_task_file
 from skillmesh.experiments.streams.stream import StreamSpec
 from tests.experiments.bench.conftest import TinyRun
 
@@ -38,11 +41,21 @@ def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
             assert other["speedup"] > row["speedup"]
 
 
-def test_costs_of_a_run_can_be_simulated(tiny: TinyRun) -> None:
+def test_costs_of_a_run_can_be_simulated(tiny: TinyRun, tmp_path: Path) -> None:
     """The file that a run writes is one that the simulation reads."""
-    (path,) = (tiny.folder / "costs").glob("moments-*.csv")
     (result,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
-    assert read_task_file(path) == result.costs()
+    # Tasks as small as these need no factorisation.
+    values = {**result.values, "consolidation_macs": 12_345_678}
+    result = dataclasses.replace(result, values=values)
+    write_records(tmp_path, [result])
+    (path,) = (tmp_path / "costs").glob("moments-*.csv")
+    found = read_task_file(path)
+    assert isinstance(found, CountedTasks)
+    assert found.costs == result.costs()
+    assert found.consolidation_macs == 12_345_678
+    # With one agent a simulation has nothing to add to what was counted.
+    (row, *_) = run_simulation(Setting((1,), path, speeds=(1.0,)))["rows"]
+    assert row["makespan_s"] == pytest.approx(account_of(result, 1, "given", 0.0).total)
 
 
 def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) -> None:

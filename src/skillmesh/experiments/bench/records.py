@@ -45,7 +45,9 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 def _write_costs(path: Path, result: Result) -> None:
     """What `bench simulate --tasks` reads."""
-    costs = [cost.to_json() for cost in result.costs()]
+    costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
+    # It is paid once, not per task.
+    costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
     writer.writeheader()

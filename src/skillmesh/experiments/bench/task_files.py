@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 from skillmesh.data.names import shown
@@ -16,11 +17,25 @@ _MOST = 10**21
 """No task is larger; products of such numbers still fit a float."""
 
 
-def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
+@dataclass(frozen=True)
+class CountedTasks:
+    """What a run counted.
+
+    Attributes:
+        costs: one per task.
+        consolidation_macs: paid once by every agent that has all skills.
+    """
+
+    costs: list[TaskCost]
+    consolidation_macs: int = 0
+
+
+def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
     """Read a CSV file with a header.
 
     Either sizes (`name,classes,train[,validation]`) or costs (`task,teacher_macs,skill_bytes
-    [,receive_macs,register_macs]`), as `costs/*.csv` of a run have them. Other columns are ignored.
+    [,receive_macs,register_macs,consolidation_macs]`), as `costs/*.csv` of a run have them, whose
+    first line has all of the consolidation. Other columns are ignored.
 
     Raises:
         DataError: unreadable, other columns, no row, something that is no whole number, or a task
@@ -39,7 +54,8 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
         raise DataError(f"expected at least one task in '{shown(str(path))}', got none")
     try:
         if set(_COSTS) <= set(columns):
-            return [_cost(row) for row in rows]
+            once = sum(_number(row, "consolidation_macs", 0) for row in rows)
+            return CountedTasks([_cost(row) for row in rows], once)
         if set(_SIZES) <= set(columns):
             return [_size(row) for row in rows]
     except (ValueError, TypeError) as error:
