@@ -61,17 +61,52 @@ def test_a_dry_run_of_the_paper_needs_no_data() -> None:
     assert "backbone legacy_xception" in _run("run", "skill-102", "--dry-run")[1]
 
 
-def test_the_dry_run_is_close_to_what_was_counted(tiny: TinyRun) -> None:
-    """The estimate of a task's cost against the run's own counts, within a few per cent."""
-    arguments = [tiny.file, "--home", tiny.home.path, "--methods", "moments"]
+PLANNED = ("moments", "ncm", "ranpac", "ewc", "lwf", "er", "parallel-supsup", "joint")
+
+
+def test_the_dry_run_is_close_to_what_was_counted(tiny: TinyRun, tmp_path: Path) -> None:
+    """The estimate against the run's own counts, with other options than the usual ones."""
+    methods = json.dumps(PLANNED)
+    options = '{ epochs = 1, net = "small", choice_tasks = 1, size_px = 24 }'
+    file = tmp_path / "mine.toml"
+    source = tiny.config.grids[0].stream.source
+    file.write_text(
+        f"[[grid]]\nsource = '{source}'\nmethods = {methods}\nagents = [1, 2]\n"
+        f"options = {options}\n"
+    )
+    arguments = [file, "--home", tiny.home.path]
     (grid,) = json.loads(_run("run", *arguments, "--dry-run", "--json")[1])["grids"]
-    estimated = {row["agents"]: row for row in grid["rows"]}
-    for row in tiny.summary["rows"]:
-        if row["method"] == "moments" and not row["oracle"]:
-            guess = estimated[row["agents"]]
-            assert guess["macs_teacher"] == pytest.approx(row["macs_teacher"], rel=0.02)
-            assert guess["bytes"] == pytest.approx(row["bytes"], rel=0.05)
-            assert guess["macs_student"] == pytest.approx(row["macs_student"], rel=0.5)
+    estimated = {(row["method"], row["agents"]): row for row in grid["rows"]}
+    assert set(estimated) == {(method, agents) for method in PLANNED for agents in (1, 2)}
+    out = tmp_path / "run"
+    code, text = _run("run", *arguments, "--out", out, "--workers", "1", "--json")
+    assert code == 0
+    for row in json.loads(text)["details"]:
+        guess = estimated[row["method"], row["agents"]]
+        assert guess["macs_teacher"] == pytest.approx(row["macs_teacher"], rel=0.02), row["method"]
+        assert guess["bytes"] == pytest.approx(row["bytes"], rel=0.05), row["method"]
+        assert guess["macs_student"] == pytest.approx(row["macs_student"], rel=0.5), row["method"]
+        assert guess["speedup"] == pytest.approx(row["speedup"], rel=0.05), row["method"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "tasks", "classes"),
+    [
+        ("only = ['Stanford_Cars', 'MIT_Indoor_Scenes']", 2, 196 + 67),
+        ("limit = 7\norder = 'shuffled'", 7, None),
+        ("", 102, 5033),
+    ],
+)
+def test_a_plan_of_the_manifest_narrows_it_down_as_a_run_does(
+    tmp_path: Path, lines: str, tasks: int, classes: int | None
+) -> None:
+    """`only`, `order`, `limit`; a folder that is only named like it is a folder."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[[grid]]\nsource = 'skill-102:x'\nmethods = ['ncm']\n{lines}\n")
+    (grid,) = json.loads(_run("run", file, "--dry-run", "--json")[1])["grids"]
+    assert grid["tasks"] == tasks
+    assert classes is None or grid["classes"] == classes
+    assert _run("run", file, "--tasks", "skill-102-mine", "--dry-run")[0] == 4
 
 
 def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
@@ -84,7 +119,7 @@ def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
     assert (code, document["bandwidth_bytes_per_s"]) == (0, None)
     assert document["rows"][0]["speedup"] == 1.0
     assert (document["method"], document["alpha"]) == (None, 0)
-    arguments = ("--tasks", file, "--bandwidth", "1e6")
+    arguments = ("--tasks", file, "--agents", "1", "--bandwidth", "1e6")
     assert json.loads(_run("simulate", *arguments, "--json")[1])["alpha"] is None
     assert "1e+06 bytes per second" in _run("simulate", *arguments)[1]
 

@@ -248,12 +248,14 @@ def _show_plan(document: Mapping[str, Any]) -> None:
                 str(row["agents"]),
                 f"{row['macs_teacher']:.2e}",
                 f"{row['macs_student']:.2e}",
+                f"{row['macs_choice']:.2e}",
                 f"{row['bytes']:.2e}",
                 f"{row['efficiency']:.3f}",
                 f"{row['hours']:.2f}",
             ]
             for row in grid["rows"]
         ]
-        header = ["method", "agents", "teacher MAC", "student MAC", "bytes", "efficiency", "hours"]
+        header = ["method", "agents", "teacher MAC", "student MAC", "choice MAC", "bytes",
+                  "efficiency", "hours"]  # fmt: skip
         say(table(header, rows))
     say(f"hours at {document['speed']:.1e} multiply-accumulates per second and agent, one seed")

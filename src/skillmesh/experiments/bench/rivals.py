@@ -48,7 +48,7 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     result = run_trained(
         cell.method,
         stream,
-        _net(cell.method, str(options["net"])),
+        net_of(cell.method, str(options["net"])),
         epochs=int(options["epochs"]),
         batch_size=int(options["batch_size"]),
         rate=float(options["rate"]),
@@ -60,7 +60,7 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     if cell.method == "joint":
         # All images would have to be in one place.
         document["parallel"] = "gather"
-        document["gather_bytes"] = sum(_file_bytes(task) for task in tasks)
+        document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -95,6 +95,18 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
     return PixelTask(task.name, task.classes, *parts)
 
 
+def net_of(method: str, name: str) -> NetFactory:
+    """The network that a method starts from.
+
+    Args:
+        method: of the baselines.
+        name: as the option `net` has it.
+    """
+    if name == "paper":
+        name = "small" if method in _RANDOM_START else "embedded"
+    return small_net if name == "small" else embedded_net
+
+
 def latent_task(task: TaskLatents) -> LatentTask:
     """The paper's latents of a task."""
     parts = [
@@ -102,12 +114,6 @@ def latent_task(task: TaskLatents) -> LatentTask:
         for split in (task.train, task.validation, task.test)
     ]
     return LatentTask(task.name, task.classes, *parts)
-
-
-def _net(method: str, name: str) -> NetFactory:
-    if name == "paper":
-        name = "small" if method in _RANDOM_START else "embedded"
-    return small_net if name == "small" else embedded_net
 
 
 def _pixels(split: Split, size_px: int, name: str) -> PixelSplit:
@@ -170,7 +176,8 @@ def _task_rows(
     ]
 
 
-def _file_bytes(task: Task) -> int:
+def image_bytes(task: Task) -> int:
+    """Size of the files that are learned from, validation included."""
     return sum(
         ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
         for split in (task.train, task.validation)

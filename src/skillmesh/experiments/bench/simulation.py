@@ -11,14 +11,9 @@ from typing import Any
 from skillmesh.agent.node import WATCH_INTERVAL_S
 from skillmesh.errors import UsageError
 from skillmesh.experiments.arithmetic import LATENT, XCEPTION_MACS
-from skillmesh.experiments.bench.estimates import (
-    NetworkSize,
-    TaskSize,
-    consolidation_macs,
-    estimate_task,
-)
+from skillmesh.experiments.bench.estimates import NetworkSize, TaskSize
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
-from skillmesh.experiments.bench.plan import manifest_sizes
+from skillmesh.experiments.bench.plan import manifest_sizes, shared_costs
 from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.task_files import CountedTasks, read_task_file
 from skillmesh.experiments.ledger import ALPHA, TaskCost
@@ -186,9 +181,9 @@ def _tasks(setting: Setting) -> list[TaskSize] | CountedTasks:
 
 
 def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> CountedTasks:
-    network = NetworkSize(macs_per_image, LATENT, DEFAULT_DIM)
-    once = consolidation_macs(method, sum(size.classes for size in sizes), network)
-    return CountedTasks([estimate_task(method, size, network) for size in sizes], once)
+    return CountedTasks(
+        *shared_costs(method, sizes, NetworkSize(macs_per_image, LATENT, DEFAULT_DIM))
+    )
 
 
 def _network(setting: Setting) -> tuple[Network, float | None]:

@@ -120,13 +120,28 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         MissingExtraError: a package is needed.
     """
     paths = _find(spec, seed, cache)
-    if spec.only:
-        paths = _choose(paths, spec.only)
+    wanted = chosen([task_name(path) for path in paths], spec, seed)
+    return Stream(spec.source, tuple(paths[i] for i in wanted), seed)
+
+
+def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
+    """Positions of the tasks that a stream has, in the order of learning.
+
+    Args:
+        names: of all tasks of the source.
+        spec: which of them, and in which order.
+        seed: of the order, where it is shuffled.
+
+    Raises:
+        DataError: a task that is wanted is not there.
+    """
+    for name in spec.only:
+        if name not in names:
+            raise DataError(f"the stream has no task {name!r}; it has {', '.join(names)}"[:300])
+    wanted = [i for i, name in enumerate(names) if not spec.only or name in spec.only]
     if spec.order == "shuffled":
-        paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
-    if spec.limit is not None:
-        paths = paths[: spec.limit]
-    return Stream(spec.source, tuple(paths), seed)
+        wanted = [wanted[i] for i in np.random.default_rng(seed).permutation(len(wanted))]
+    return wanted[: spec.limit]
 
 
 def stream_digest(tasks: Sequence[Task]) -> str:
@@ -180,12 +195,3 @@ def _names(text: str) -> list[str]:
     if not names:
         raise UsageError("expected names of data sets after the colon, got none")
     return names
-
-
-def _choose(paths: list[Path], only: Sequence[str]) -> list[Path]:
-    """Those of the given names, in the stream's order."""
-    known = {task_name(path): path for path in paths}
-    for name in only:
-        if name not in known:
-            raise DataError(f"the stream has no task {name!r}; it has {', '.join(known)}"[:300])
-    return [path for name, path in known.items() if name in only]
