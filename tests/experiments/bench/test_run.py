@@ -33,6 +33,7 @@ from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.summary import identity
 from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from skillmesh.model.registry import load_backbone
 from skillmesh.training import bias_choice, bias_store
 from tests.experiments.bench.conftest import TinyRun
 
@@ -84,6 +85,10 @@ def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> No
         total = row["macs_teacher"] + 1000 * row["bytes"] + row["macs_student"]
         assert row["total"] == pytest.approx(total)
     details = document["details"]
+    own = {r.cell.method: r.values["mapper_macs_per_image"] for r in read_run(tiny.folder).results}
+    passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image
+    assert all(row["macs_test_per_image"] == passes + own[row["method"]] for row in details)
+    assert all(row["macs_choice"] == 0 for row in details)
     assert [{name: row[name] for name in FIELDS} for row in details] == rows
     alone, many = details[0], details[2]
     assert many["speedup"] == pytest.approx(alone["total"] / many["total"])
@@ -170,6 +175,7 @@ def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_p
             time.sleep(0.01)
         workers = _children(process.pid)
         process.send_signal(signal.SIGKILL)
+    deadline_s = time.monotonic() + 100
     while any(map(_alive, workers)) and time.monotonic() < deadline_s:
         time.sleep(0.01)
     assert not any(map(_alive, workers))

@@ -13,7 +13,7 @@ from skillmesh.data.tasks import check_failed
 from skillmesh.experiments.baselines.nets import NetFactory, embedded_net, small_net
 from skillmesh.experiments.baselines.registry import BASELINES, run_frozen, run_trained
 from skillmesh.experiments.baselines.stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from skillmesh.experiments.bench.options import with_defaults
+from skillmesh.experiments.bench.options import net_name, with_defaults
 from skillmesh.experiments.ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from skillmesh.experiments.bench.latents import TaskLatents
     from skillmesh.model.backbone import Backbone
 
-_RANDOM_START = ("psp", "supsup", "parallel-supsup")
 _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 
 Document = dict[str, Any]
@@ -57,6 +56,8 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     )
     passes = [0] * len(tasks)
     document, timing = _documents(result, passes)
+    answered = _answered(stream, once=BASELINES[cell.method].answers_once)
+    document["test_macs_per_image"] = round(result.costs.test_macs / answered)
     if cell.method == "joint":
         # All images would have to be in one place.
         document["parallel"] = "gather"
@@ -79,6 +80,8 @@ def run_frozen_rival(
     result = run_frozen(cell.method, stream, seed=cell.seed)
     images = [len(task.train) + len(task.validation) for task in latents]
     document, timing = _documents(result, [n * backbone.macs_per_image for n in images])
+    own = round(result.costs.test_macs / _answered(stream, once=False))
+    document["test_macs_per_image"] = backbone.macs_per_image + own
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in latents]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -102,9 +105,7 @@ def net_of(method: str, name: str) -> NetFactory:
         method: of the baselines.
         name: as the option `net` has it.
     """
-    if name == "paper":
-        name = "small" if method in _RANDOM_START else "embedded"
-    return small_net if name == "small" else embedded_net
+    return small_net if net_name(method, name) == "small" else embedded_net
 
 
 def latent_task(task: TaskLatents) -> LatentTask:
@@ -164,6 +165,12 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
         return None
     rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
     return rows if not math.isnan(matrix[0, 0]) else rows[-1:]
+
+
+def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
+    """How many answers were given, for validation and test images, in the whole run."""
+    counts = [len(task.validation) + len(task.test) for task in stream]
+    return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
 
 
 def _task_rows(

@@ -41,8 +41,8 @@ ROW = (
 """Keys of a row; `details` has more."""
 DETAIL = (
     *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
-    "final", "total", "forgetting", "backward_transfer", "mapper_slope", "derived", "checks",
-    "wall_clock",
+    "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
+    "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
 """Keys of a row of `details`."""
 
@@ -198,7 +198,7 @@ def _detail(
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
-    return row | _paid(accounts) | _over_time(alone, name)
+    return row | _paid(accounts) | _beside(alone) | _over_time(alone, name)
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:
@@ -207,6 +207,15 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
         "total": "total", "efficiency": "efficiency", "speedup": "speedup",
     }  # fmt: skip
     return {column: _average(accounts, name) for column, name in columns.items()}
+
+
+def _beside(alone: Sequence[Result]) -> dict[str, float]:
+    """Multiply-accumulates on nobody's account: choosing hyper-parameters, and answering."""
+    columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
+    return {
+        column: float(np.mean([r.values.get(name, 0) for r in alone]))
+        for column, name in columns.items()
+    }
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
