@@ -9,6 +9,7 @@ import typer
 
 from skillmesh.cli.bench_simulate import register_simulate
 from skillmesh.cli.command import application, command
+from skillmesh.cli.given import refuse_options
 from skillmesh.cli.lists import integers, words
 from skillmesh.cli.options import BackboneOption, HomeOption, JsonOption
 from skillmesh.cli.output import emit, note, percent, plain, say, table
@@ -78,6 +79,7 @@ def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> No
 
 
 def run(
+    context: typer.Context,
     preset: Annotated[
         str, typer.Argument(help="Name of a preset, or a .toml file.", show_default=False)
     ],
@@ -126,7 +128,11 @@ def run(
     """
     from skillmesh.bank.home import resolve_home
     from skillmesh.experiments.bench.config import Overrides, load_config, override
+    from skillmesh.experiments.bench.engine import check_engine
 
+    ignored = ("engine", "workers", "out") if dry_run else ("speed",)
+    refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
+    check_engine(engine)
     several = (None if text is None else integers(text) for text in (seeds, agents))
     changes = Overrides(tasks, backbone, words(methods), *several)
     config = override(load_config(preset), changes)
@@ -197,16 +203,19 @@ def compare(
     same = "the same" if document["identical"] else "NOT the same"
     say(f"results, seconds left out: {same}")
     rows = [
-        [plain(row["method"]), str(row["agents"]), "yes" if row["oracle"] else "no",
+        [plain(row["stream"]), str(row["tasks"]), plain(row["method"]), str(row["agents"]),
+         "yes" if row["oracle"] else "no",
          *(percent(value) for value in row["accuracy"]),
          *(percent(value) for value in row["mapper"])]
         for row in document["rows"]
     ]  # fmt: skip
-    header = ["method", "agents", "told the task", "accuracy", "(second)", "mapper", "(second)"]
+    header = ["stream", "tasks", "method", "agents", "told the task", "accuracy", "(second)",
+              "mapper", "(second)"]  # fmt: skip
     say(table(header, rows))
     for key, where in (("only_first", "first"), ("only_second", "second")):
         for row in document[key]:
-            say(f"only in the {where}: {row['method']}, {row['agents']} agents")
+            what = f"{row['method']}, {row['agents']} agents, {row['tasks']} tasks"
+            say(f"only in the {where}: {plain(row['stream'])}, {what}")
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -239,12 +248,14 @@ def _show_plan(document: Mapping[str, Any]) -> None:
                 str(row["agents"]),
                 f"{row['macs_teacher']:.2e}",
                 f"{row['macs_student']:.2e}",
+                f"{row['macs_choice']:.2e}",
                 f"{row['bytes']:.2e}",
                 f"{row['efficiency']:.3f}",
                 f"{row['hours']:.2f}",
             ]
             for row in grid["rows"]
         ]
-        header = ["method", "agents", "teacher MAC", "student MAC", "bytes", "efficiency", "hours"]
+        header = ["method", "agents", "teacher MAC", "student MAC", "choice MAC", "bytes",
+                  "efficiency", "hours"]  # fmt: skip
         say(table(header, rows))
     say(f"hours at {document['speed']:.1e} multiply-accumulates per second and agent, one seed")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from skillmesh.cli.command import command
+from skillmesh.cli.given import refuse_options
 from skillmesh.cli.lists import integers, numbers
 from skillmesh.cli.options import HomeOption, JsonOption
 from skillmesh.cli.output import emit, say, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_OF_A_SIMULATION = ("agents", "tasks", "method", "bandwidth", "latency", "alpha", "speed")
 
 
 def register_simulate(group: typer.Typer) -> None:
@@ -24,6 +31,7 @@ def register_simulate(group: typer.Typer) -> None:
 
 
 def simulate(
+    context: typer.Context,
     agents: Annotated[
         str, typer.Option("--agents", help="Numbers of agents, comma-separated.")
     ] = "1,2,10,26,51,102",
@@ -36,8 +44,14 @@ def simulate(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", "-m", help="Whose costs, where the file has sizes only.")
-    ] = "moments",
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Whose costs, where there are sizes only; no method that trains the whole network."
+            " Default: moments.",
+        ),
+    ] = None,
     bandwidth: Annotated[
         float | None,
         typer.Option("--bandwidth", help="Bytes per second of an interface. Default: by alpha."),
@@ -46,8 +60,12 @@ def simulate(
         float, typer.Option("--latency", help="Seconds from a finished skill to its first byte.")
     ] = 0.1,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Multiply-accumulates that a byte costs.")
-    ] = 1000.0,
+        float | None,
+        typer.Option(
+            "--alpha",
+            help="Multiply-accumulates that a byte costs, without --bandwidth. Default: 1000.",
+        ),
+    ] = None,
     speed: Annotated[
         str,
         typer.Option(
@@ -56,7 +74,7 @@ def simulate(
     ] = "1e12",
     replay: Annotated[
         Path | None,
-        typer.Option("--replay", help="Simulate the real agents of this run, and compare."),
+        typer.Option("--replay", help="Simulate the real agents of this run; no other option."),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -70,6 +88,7 @@ def simulate(
 
     _ = home  # nothing of an agent is needed
     if replay is not None:
+        refuse_options(context, _OF_A_SIMULATION, "with --replay")
         rows = replay_run(replay)
         if json_output:
             emit({"schema": "skillmesh.bench-replay/1", "rows": rows})
@@ -101,5 +120,12 @@ def simulate(
         ]
         for row in document["rows"]
     ]
-    say(f"{document['tasks']} tasks, {document['method']}, alpha {document['alpha']:g}")
+    what = document["method"] or "costs as they were counted"
+    say(f"{document['tasks']} tasks, {what}, {_network(document)}")
     say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
+
+
+def _network(document: Mapping[str, Any]) -> str:
+    if document["alpha"] is not None:
+        return f"alpha {document['alpha']:g}"
+    return f"{document['bandwidth_bytes_per_s']:g} bytes per second"

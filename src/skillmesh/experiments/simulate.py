@@ -68,8 +68,8 @@ class Simulated:
 
     @property
     def speedup(self) -> float:
-        """Over one agent."""
-        return self.alone_s / self.makespan_s
+        """Over one agent; 1 where there is nothing to do."""
+        return self.alone_s / self.makespan_s if self.makespan_s else 1.0
 
     @property
     def efficiency(self) -> float:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from skillmesh.training.bias_plan import BiasPlan
     from skillmesh.training.bias_task import BiasTask
 
-_VERSION = 3
-"""Of what learning does with the same arguments."""
+VERSION = 3
+"""Of what learning does with the same arguments; cells of the bench are named by it too."""
 
 
 class BiasStore:
@@ -58,7 +58,7 @@ class BiasStore:
     @staticmethod
     def _key(task: BiasTask, plan: BiasPlan, head2toe: bool) -> str:
         digest = hashlib.sha256()
-        settings = {"version": _VERSION, "seed": task.seed, "base": task.base}
+        settings = {"version": VERSION, "seed": task.seed, "base": task.base}
         settings |= {"head2toe": head2toe, **asdict(plan)}
         digest.update(json.dumps(settings, sort_keys=True).encode())
         labels = task.train_labels, task.validation_labels

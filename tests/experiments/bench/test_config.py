@@ -54,7 +54,9 @@ def test_methods_of_skillmesh_come_from_one_place() -> None:
 
 def test_groups_stand_for_all_methods_of_a_kind() -> None:
     """In a file and on the command line; what is computed is written out."""
-    config = parse_config("[[grid]]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x")
+    config = parse_config(
+        "[[grid]]\nagents = [1, 2]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x"
+    )
     (grid,) = config.grids
     assert grid.methods == ("slda", *METHODS, "ncm", "ranpac")
     assert grid.real == METHODS
@@ -88,6 +90,33 @@ def test_toml_of_a_run_survives_a_round_trip() -> None:
         ("[[grid]]\nmethods = ['moments']\nagents = [2]", "expected 1 among"),
         ("[[grid]]\nmethods = ['moments']\npacking = 'x'", "expected a packing"),
         ("[[grid]]\nmethods = []", "at least one method"),
+        (
+            "alpha = nan\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got nan",
+        ),
+        (
+            "alpha = -5\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got -5",
+        ),
+        (
+            "alpha = inf\n[[grid]]\nmethods = ['ncm']",
+            "a number of at least 0, got inf",
+        ),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = 0", "expected 'limit' of at least 1, got 0"),
+        ("[[grid]]\nmethods = ['ncm']\nlimit = -1", "expected 'limit' of at least 1, got -1"),
+        ("[[grid]]\nmethods = ['ncm']\nper_class = 0", "expected 'per_class' of at least 1, got 0"),
+        ("[[grid]]\nmethods = ['ncm']\norder = 'x'", "expected the order 'given' or 'shuffled'"),
+        ("[[grid]]\nmethods = ['ncm']\nseeds = [-1]", "expected seeds of at least 0"),
+        ("[[grid]]\nmethods = ['ncm']\nseeds = [2, 2]", "expected every seed once"),
+        ("[[grid]]\nmethods = ['ncm']\nagents = [0, 1]", "numbers of agents of at least 1"),
+        ("[[grid]]\nmethods = ['ncm']\nagents = [1, 1]", "expected every number of agents once"),
+        (
+            "[[grid]]\nmethods = ['ewc']\nagents = [1, 2]\nreal = ['ewc']",
+            "without biases in 'real'",
+        ),
+        ("[[grid]]\nmethods = ['maha+bb']\nagents = [1, 2]\nreal = ['maha+bb']", "'maha\\+bb'"),
+        ("[[grid]]\nmethods = ['maha']\nagents = [1, 2]\nreal = ['gmmc']", "methods of the grid"),
+        ("[[grid]]\nmethods = ['maha']\nreal = ['maha']", "agents above 1 in a grid with 'real'"),
         ("schema = 'other/1'\n[[grid]]\nmethods = ['moments']", "schema"),
     ],
 )
@@ -109,13 +138,19 @@ def test_the_command_line_changes_every_grid() -> None:
     """Methods are taken away, everything else is replaced; one agent stays."""
     stream = StreamSpec("a", limit=3)
     config = BenchConfig(
-        "x", (Grid(("moments", "ncm"), stream, real=("moments",)), Grid(("ewc",), stream))
+        "x",
+        (
+            Grid(("moments", "ncm"), stream, agents=(1, 2), real=("moments",)),
+            Grid(("ewc",), stream),
+        ),
     )
     changed = override(
         config, Overrides(source="b", methods=("ncm",), seeds=(4, 5), agents=(8,), backbone="c")
     )
     (grid,) = changed.grids
     assert (grid.methods, grid.real, grid.seeds, grid.agents) == (("ncm",), (), (4, 5), (1, 8))
+    assert override(config, Overrides(agents=(3,))).grids[0].real == ("moments",)
+    assert override(config, Overrides(agents=(1,))).grids[0].real == ()
     assert (grid.stream, grid.backbone) == (StreamSpec("b", limit=3), "c")
     with pytest.raises(UsageError, match="expected methods of 'x'"):
         override(config, Overrides(methods=("si",)))
@@ -131,6 +166,7 @@ def test_the_command_line_changes_every_grid() -> None:
         ("[[grid]]\nmethods = 'ncm'", "expected a list of texts for 'methods'"),
         ("[[grid]]\nmethods = ['ncm']\nseeds = ['a']", "a list of whole numbers for 'seeds'"),
         ("[[grid]]\nmethods = ['ncm']\noptions = 3", "expected a table for 'options'"),
+        ("grid = [1]", r"expected \[\[grid\]\] tables in 'x', got \[1\]"),
     ],
 )
 def test_a_value_of_another_type_is_one_sentence(line: str, message: str) -> None:

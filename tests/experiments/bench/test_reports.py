@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.engine import InProcess
 from skillmesh.experiments.bench.figures.curves import curve_drawings
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.style import save
 from skillmesh.experiments.bench.figures.tables import figure_9
-from skillmesh.experiments.bench.report import read_run, write_bench_report
+from skillmesh.experiments.bench.records import write_records
+from skillmesh.experiments.bench.report import write_bench_report
 from skillmesh.experiments.bench.run import run_bench
-from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.bench.simulation import Setting, run_simulation
+from skillmesh.experiments.bench.stored import read_run
+from skillmesh.experiments.bench.summary import account_of
+from skillmesh.experiments.bench.task_files import CountedTasks, read_task_file
+from skillmesh.experiments.streams.stream import StreamSpec
 from tests.experiments.bench.conftest import TinyRun
 
 
@@ -25,7 +33,7 @@ def _silent(_text: str) -> None:
 
 def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
     """No cell is computed; with free bytes two agents gain more."""
-    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0)[2]["rows"]}
+    free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0).summary["rows"]}
     for row in tiny.summary["rows"]:
         other = free[row["method"], row["agents"]]
         assert other["bytes"] == row["bytes"]
@@ -33,11 +41,21 @@ def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
             assert other["speedup"] > row["speedup"]
 
 
-def test_costs_of_a_run_can_be_simulated(tiny: TinyRun) -> None:
+def test_costs_of_a_run_can_be_simulated(tiny: TinyRun, tmp_path: Path) -> None:
     """The file that a run writes is one that the simulation reads."""
-    (path,) = (tiny.folder / "costs").glob("moments-*.csv")
-    (result,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
-    assert read_task_file(path) == result.costs()
+    (result,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
+    # Tasks as small as these need no factorisation.
+    values = {**result.values, "consolidation_macs": 12_345_678}
+    result = dataclasses.replace(result, values=values)
+    write_records(tmp_path, [result])
+    (path,) = (tmp_path / "costs").glob("moments-*.csv")
+    found = read_task_file(path)
+    assert isinstance(found, CountedTasks)
+    assert found.costs == result.costs()
+    assert found.consolidation_macs == 12_345_678
+    # With one agent a simulation has nothing to add to what was counted.
+    (row, *_) = run_simulation(Setting((1,), path, speeds=(1.0,)))["rows"]
+    assert row["makespan_s"] == pytest.approx(account_of(result, 1, "given", 0.0).total)
 
 
 def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) -> None:
@@ -59,7 +77,7 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
     assert "Fig. 10" in page
     text = (run / "report.md").read_text("utf-8")
     assert all(f"figures/{name}.svg" in text for name in names)
-    (scene,) = scenes(read_run(run, alpha=5.0)[1])
+    (scene,) = scenes(read_run(run, alpha=5.0))
     drawing = next(d for d in curve_drawings(scene) if d.name == "fig06-mapper")
     for path in save(drawing, tmp_path):
         assert path.read_bytes() == (run / "figures" / path.name).read_bytes()
@@ -73,7 +91,7 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
     summary = run_bench(both, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
-    first, second = scenes(read_run(run)[1])
+    first, second = scenes(read_run(run))
     assert [len(scene.rows(summary["details"])) for scene in (first, second)] == [8, 8]
     for scene in (first, second):
         rows = scene.rows(summary["details"])
@@ -96,3 +114,39 @@ def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Pa
     assert len(summary["cells"]) == 2
     assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
     assert summary["rows"][0]["accuracy"] != summary["rows"][1]["accuracy"]
+    # Everything that is read from the run keeps them apart too.
+    assert [row["options"]["rate"] for row in summary["details"]] == [1e-3, 1e-9]
+    first, second = scenes(read_run(run))
+    assert first.title != second.title
+    accuracies = [float(np.mean(scene.last("psp", "oracle"))) for scene in (first, second)]
+    assert accuracies == [row["accuracy"] for row in summary["rows"]]
+    compared = compare_runs(run, run)["rows"]
+    assert [row["accuracy"] for row in compared] == [[a, a] for a in accuracies]
+    records = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["cell"] for line in records} == set(summary["cells"])
+
+
+def test_folders_of_one_name_are_two_streams(tiny: TinyRun, tmp_path: Path) -> None:
+    """Rows, figures and comparison go by what is in a folder, not by its last name."""
+    (grid,) = tiny.config.grids
+    for place, name in (("a", "warm"), ("b", "cold")):
+        shutil.copytree(Path(grid.stream.source) / name, tmp_path / place / "tasks" / name)
+    grids = [
+        dataclasses.replace(grid, methods=("ncm",), agents=(1,), stream=StreamSpec(str(source)))
+        for source in (tmp_path / "a" / "tasks", tmp_path / "b" / "tasks")
+    ]
+    run = tmp_path / "run"
+    engine = InProcess(run, tiny.home)
+    config = dataclasses.replace(tiny.config, grids=tuple(grids))
+    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    details = [row for row in summary["details"] if not row["oracle"]]
+    assert [row["seeds"] for row in details] == [[0], [0]]
+    assert [row["cells"] for row in details] == [[cell] for cell in summary["cells"]]
+    assert [scene.tasks() for scene in scenes(read_run(run))] == [["warm"], ["cold"]]
+    assert len(compare_runs(run, run)["rows"]) == len(summary["details"])
+    # One stream, said in two ways, is one cell that stands in both grids' rows.
+    again = dataclasses.replace(grids[0], stream=StreamSpec(str(tmp_path / "a" / "tasks"), limit=9))
+    config = dataclasses.replace(config, grids=(grids[0], again))
+    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    assert len(summary["cells"]) == 1
+    assert [row["seeds"] for row in summary["details"]] == [[0]] * 4

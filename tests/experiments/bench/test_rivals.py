@@ -14,9 +14,11 @@ from skillmesh.experiments.bench.engine import InProcess
 from skillmesh.experiments.bench.figures.scene import scenes
 from skillmesh.experiments.bench.figures.tables import figure_9
 from skillmesh.experiments.bench.methods import FROZEN, TRAINED
-from skillmesh.experiments.bench.report import read_run
+from skillmesh.experiments.bench.report import figure_9_text
+from skillmesh.experiments.bench.rival_estimates import trunk_size
 from skillmesh.experiments.bench.rivals import pixel_task
 from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.stored import read_run
 from skillmesh.model.registry import load_backbone
 from tests.experiments.bench.conftest import TinyRun
 
@@ -48,7 +50,8 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert rows["joint", 2, True]["speedup"] < 1
     assert rows["fine-tune", 1, True]["mapper"] is None
     assert ("parallel-supsup", 1, False) not in rows
-    results = {r.cell.method: r for r in read_run(run)[1]}
+    found = read_run(run)
+    results = {r.cell.method: r for r in found.results}
     matrix = results["fine-tune"].matrix("oracle")
     assert matrix is not None
     assert not np.isnan(matrix[np.tril_indices(2)]).any()
@@ -56,12 +59,22 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert len(results["joint"].last("oracle") or []) == 2
     assert results["joint"].values["settings"]["epochs"] == 1
     # Tables and figures tell the task to those that train the whole network, and to nobody else.
-    (scene,) = scenes(list(results.values()))
-    told = {line[0]: line[3] for line in figure_9(scene.rows(summary["details"]))[1]}
+    (scene,) = scenes(found)
+    told = {line[0]: line[5] for line in figure_9(scene.rows(summary["details"]))[1]}
     assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
     assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
+    # An answer costs a pass of a method's network, and a product with heads: of one task after the
+    # first and of two after the second, whose images are twice as many; with masks, of the task's.
+    answers = {row["method"]: row["macs_test_per_image"] for row in summary["details"]}
+    own = trunk_size("fine-tune", "small", 32)
+    backbone = load_backbone(tiny.home.backbones, "embedded")
+    for method, classes in (("fine-tune", (3 + 2 * 6) / 3), ("parallel-supsup", 3), ("joint", 6)):
+        assert answers[method] == own.per_image.forward + own.dim * classes
+    assert answers["ncm"] == backbone.macs_per_image + backbone.last_dim * (3 + 2 * 6) / 3
+    text = figure_9_text(scene)
+    assert "the network 'small' on images of 32 px instead of embedded" in text
     # A frozen baseline pays for the backbone's pass over training and validation images.
-    passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image * 66
+    passes = backbone.macs_per_image * 66
     assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes
 
 

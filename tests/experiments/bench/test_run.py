@@ -19,18 +19,22 @@ import pytest
 from skillmesh.agent import Agent
 from skillmesh.bank.home import resolve_home
 from skillmesh.errors import BackboneError, StorageError
+from skillmesh.experiments.baselines.registry import BASELINES
 from skillmesh.experiments.bench.by_agent import run_by_agent
 from skillmesh.experiments.bench.compare import compare_runs
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.engine import Engine, InProcess
 from skillmesh.experiments.bench.jobs import make_plan
 from skillmesh.experiments.bench.latents import task_latents
+from skillmesh.experiments.bench.options import OPTIONS
 from skillmesh.experiments.bench.records import COLUMNS
-from skillmesh.experiments.bench.report import read_run
 from skillmesh.experiments.bench.run import run_bench
+from skillmesh.experiments.bench.stored import read_run
 from skillmesh.experiments.bench.summary import identity
 from skillmesh.experiments.bench.worker import Workshop
 from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from skillmesh.model.registry import load_backbone
+from skillmesh.training import bias_store
 from tests.conftest import write_muddled_task
 from tests.experiments.bench.conftest import TinyRun
 
@@ -42,6 +46,21 @@ FIELDS = [
 
 def _no_engine() -> Engine:
     raise AssertionError("nothing should be computed")
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in found.stdout.split()]
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
 
 
 def _silent(_text: str) -> None:
@@ -67,6 +86,10 @@ def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> No
         total = row["macs_teacher"] + 1000 * row["bytes"] + row["macs_student"]
         assert row["total"] == pytest.approx(total)
     details = document["details"]
+    own = {r.cell.method: r.values["mapper_macs_per_image"] for r in read_run(tiny.folder).results}
+    passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image
+    assert all(row["macs_test_per_image"] == passes + own[row["method"]] for row in details)
+    assert all(row["macs_choice"] == 0 for row in details)
     assert [{name: row[name] for name in FIELDS} for row in details] == rows
     alone, many = details[0], details[2]
     assert many["speedup"] == pytest.approx(alone["total"] / many["total"])
@@ -90,13 +113,13 @@ def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> 
 def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> None:
     """The way of methods with biases, taken by one without: equal last rows and bytes."""
     workshop = Workshop(tiny.folder, tiny.home)
-    (cell,) = [r.cell for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    (cell,) = [r.cell for r in read_run(tiny.folder).results if r.cell.method == "moments"]
     cell = dataclasses.replace(cell, stream=tiny.config.grids[0].stream)
     _, tasks = workshop.stream(cell.stream, cell.seed)
     backbone = workshop.backbone("embedded")
     latents = [task_latents(backbone, task, workshop.cache) for task in tasks]
     once, _ = run_by_agent(cell, latents, tiny.home)
-    (curve,) = [r for r in read_run(tiny.folder)[1] if r.cell.method == "moments"]
+    (curve,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
     for name in ("mapper", "accuracy", "final", "oracle"):
         assert once[name] == [curve.last(name)]
     assert once["tasks"] == curve.values["tasks"]
@@ -143,15 +166,20 @@ def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_pat
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
-    """SIGKILL after the first cell; the second start, here, does the rest."""
+    """SIGKILL after the first cell; no worker is left; the second start, here, does the rest."""
     run = tmp_path / "run"
     command = [sys.executable, "-m", "skillmesh", "bench", "run", str(tiny.file)]
-    command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "1"]
+    command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         deadline_s = time.monotonic() + 100
         while not list(run.glob("cells/*.json")) and time.monotonic() < deadline_s:
             time.sleep(0.01)
+        workers = _children(process.pid)
         process.send_signal(signal.SIGKILL)
+    deadline_s = time.monotonic() + 100
+    while any(map(_alive, workers)) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not any(map(_alive, workers))
     again = run_bench(tiny.config, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
     assert again["identity"] == tiny.summary["identity"]
     for cell in (tiny.folder / "cells").iterdir():
@@ -178,6 +206,28 @@ def test_another_seed_or_stream_is_another_cell(tiny: TinyRun) -> None:
     assert not keys(dataclasses.replace(grid, seeds=(1,))) & keys(grid)
     (moved / "warm" / "red" / "00.png").unlink()
     assert not keys(elsewhere) & keys(grid)
+
+
+def test_another_choice_in_the_code_is_another_cell(
+    tiny: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hyper-parameters that a baseline tries, and how biases are learned; nothing else changes."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=("moments", "ncm", "si", "maha+bb"), agents=(1,))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+
+    def keys() -> dict[str, str]:
+        return {cell.method: cell.key for cell in make_plan(config, tiny.home).cells}
+
+    before = keys()
+    info = dataclasses.replace(BASELINES["si"], grid={"strength": (1.0, 2.0)})
+    monkeypatch.setitem(BASELINES, "si", info)
+    assert {method for method, key in keys().items() if key != before[method]} == {"si"}
+    monkeypatch.setattr(bias_store, "VERSION", -1)
+    assert {m for m, key in keys().items() if key != before[m]} == {"si", "maha+bb"}
+    changed = keys()
+    monkeypatch.setitem(OPTIONS, "epochs", 50)
+    assert {method for method, key in keys().items() if key != changed[method]} == {"si"}
 
 
 def test_the_identity_does_not_see_seconds() -> None:

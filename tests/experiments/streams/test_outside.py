@@ -15,9 +15,16 @@ from PIL import Image
 
 from skillmesh.data.tasks import read_task
 from skillmesh.errors import DataError, UsageError
+from skillmesh.experiments.bench.cell import portable
 from skillmesh.experiments.streams.manifest import MAX_CLASSES, MAX_TEST, MAX_TRAIN, ManifestTask
 from skillmesh.experiments.streams.skill102 import cap, skill102_tasks
-from skillmesh.experiments.streams.stream import StreamSpec, open_stream, stream_digest
+from skillmesh.experiments.streams.stream import (
+    StreamSpec,
+    open_stream,
+    source_name,
+    stream_digest,
+)
+from tests.conftest import write_task
 
 needs_torchvision = pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is None, reason="needs torchvision"
@@ -178,3 +185,19 @@ def test_a_stream_that_changed_has_another_digest(tmp_path: Path, warm: Path) ->
     with_one_more = stream_digest([read_task(warm)])
     extra.write_bytes(_picture(1) + b"\0")
     assert len({before, with_one_more, stream_digest([read_task(warm)])}) == 3
+
+
+def test_a_folder_is_a_folder_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a colon makes another source of it; the folder that one stands in has its name."""
+    monkeypatch.chdir(tmp_path)
+    write_task(tmp_path / "hf", "warm")
+    write_task(tmp_path / "skill-102-mine", "cold")
+    for source, name in (("hf", "warm"), ("skill-102-mine", "cold")):
+        (task,) = open_stream(StreamSpec(source), 0, tmp_path / "cache").tasks()
+        assert (task.name, source_name(source)) == (name, source)
+    monkeypatch.chdir(tmp_path / "hf")
+    assert source_name(".") == portable(StreamSpec(".")).source == "hf"
+    assert portable(StreamSpec("hf:a/b", root="/x")) == StreamSpec("hf:a/b")
+    assert portable(StreamSpec("skill-102:/data/here")).source == "skill-102"

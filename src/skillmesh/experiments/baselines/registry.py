@@ -72,6 +72,8 @@ class BaselineInfo:
         kind: "trained" on pixels, or "frozen", on latents.
         oracle: it is told the task at test time; frozen baselines are measured both ways.
         parallel: agents can learn tasks on their own and exchange what they learned.
+        answers_once: every image is answered once, because nothing that is learned later changes
+            its answer; the others are asked after every task about all tasks so far.
         source: where it comes from.
         grid: values of each hyper-parameter that are tried; one value is a fixed one.
     """
@@ -80,17 +82,26 @@ class BaselineInfo:
     kind: Literal["trained", "frozen"]
     oracle: bool
     parallel: bool
+    answers_once: bool
     source: str
     grid: Grid
 
 
 BASELINES: dict[str, BaselineInfo] = {
     **{
-        name: BaselineInfo(name, "trained", True, kind.parallel, kind.source, kind.grid)
+        name: BaselineInfo(
+            name,
+            "trained",
+            True,
+            kind.parallel,
+            kind.isolated or kind.together,
+            kind.source,
+            kind.grid,
+        )
         for name, kind in _TRAINED.items()
     },
     **{
-        name: BaselineInfo(name, "frozen", False, True, kind.source, kind.grid)
+        name: BaselineInfo(name, "frozen", False, True, False, kind.source, kind.grid)
         for name, kind in _FROZEN.items()
     },
 }

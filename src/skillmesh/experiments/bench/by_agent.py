@@ -67,11 +67,13 @@ def run_by_agent(
         before_s = clock()
         scores = _ask(agent, tasks)
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
+    # A second one, with the biases of the task that was found, if any task has some.
+    passes = 1 if agent.second_pass() is None else 2
     result = _rows(agent.method, scores) | {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
-        **counted(agent.method, tasks[0].test.latents, agent.backbone, skills, costs),
+        **counted(agent.method, tasks[0].test.latents, agent.backbone, skills, costs, passes),
     }
     return result, timing
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from skillmesh.bank.atomic import read_file, write_file
 from skillmesh.errors import StorageError
-from skillmesh.experiments.streams.stream import StreamSpec
+from skillmesh.experiments.streams.stream import StreamSpec, source_kind, source_name
 
 CELL_SCHEMA = "skillmesh.bench-cell/1"
 TIMING_SCHEMA = "skillmesh.bench-timing/1"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same configuration gives other results: old cells are computed anew."""
 
 
@@ -40,6 +40,7 @@ class Cell:
         options: of a baseline, sorted by name.
         stream_digest: of names, classes, labels and sizes.
         fingerprint: of the backbone.
+        recipe: choices in the code that decide the result too (`bench.recipe`).
     """
 
     method: str
@@ -51,6 +52,7 @@ class Cell:
     options: tuple[tuple[str, str | int | float | bool], ...]
     stream_digest: str
     fingerprint: str
+    recipe: str
 
     def to_json(self) -> dict[str, Any]:
         """What the cell is computed from."""
@@ -114,12 +116,8 @@ def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[
 
 def portable(stream: StreamSpec) -> StreamSpec:
     """The stream without paths of this machine: results may be published, and moved."""
-    kind, colon, _ = stream.source.partition(":")
-    source = stream.source
-    if kind == "skill-102":
-        source = kind
-    elif not colon or kind not in ("torchvision", "hf"):
-        source = Path(source).name
+    kind, _ = source_kind(stream.source)
+    source = stream.source if kind in ("torchvision", "hf") else source_name(stream.source)
     return dataclasses.replace(stream, source=source, root=None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,6 +21,8 @@ from skillmesh.experiments.packing import PACKINGS
 from skillmesh.experiments.streams.stream import StreamSpec
 
 SCHEMA = "skillmesh.bench-config/1"
+_SEEDS_END = 2**63
+"""One past the largest seed: torch's generators take no more."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Grid:
         backbone: alias of the backbone that the methods work on.
         seeds: of everything random.
         agents: numbers of agents; 1 is always among them, because the others are compared with it.
-        real: methods of skillmesh that N real processes learn and teach each other; for the
-            others the rows of N agents follow from the costs.
+        real: task mappers without biases, out of `methods`, that N real processes learn and teach
+            each other; for the others the rows of N agents follow from the costs.
         packing: how tasks are given to agents.
         options: of the baselines.
     """
@@ -48,16 +51,40 @@ class Grid:
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for method in (*self.methods, *self.real):
+        for method in self.methods:
             check_bench_method(method)
         if not self.methods or not self.seeds:
             raise UsageError("expected at least one method and one seed in a grid, got none")
-        if 1 not in self.agents or min(self.agents) < 1:
-            raise UsageError(f"expected 1 among the numbers of agents, got {list(self.agents)}")
+        self._check_numbers()
+        self._check_real()
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
         with_defaults(self.options)
+
+    def _check_numbers(self) -> None:
+        if not self.agents or min(self.agents) < 1:
+            raise UsageError(f"expected numbers of agents of at least 1, got {list(self.agents)}")
+        if 1 not in self.agents:
+            raise UsageError(f"expected 1 among the numbers of agents, got {list(self.agents)}")
+        if not all(0 <= seed < _SEEDS_END for seed in self.seeds):
+            raise UsageError(f"expected seeds of at least 0, below 2^63, got {list(self.seeds)}")
+        for what, values in (("number of agents", self.agents), ("seed", self.seeds)):
+            if len(set(values)) < len(values):
+                raise UsageError(f"expected every {what} once, got {list(values)}")
+
+    def _check_real(self) -> None:
+        """Others would be rows that look measured and are not."""
+        for method in self.real:
+            if check_bench_method(method) is not Kind.OURS:
+                raise UsageError(
+                    f"expected task mappers without biases in 'real', got {method!r}: agents that "
+                    "run cannot learn so, or are not measured so"
+                )
+            if method not in self.methods:
+                raise UsageError(f"expected methods of the grid in 'real', got {method!r}")
+        if self.real and max(self.agents) == 1:
+            raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
         """What decides a cell of a method: options are those of the baselines, sorted by name."""
@@ -75,6 +102,9 @@ class BenchConfig:
         expected: what comes out, roughly.
         alpha: multiply-accumulates per byte in tables and figures.
         grids: what is compared.
+
+    Raises:
+        UsageError: an alpha that makes no sense.
     """
 
     name: str
@@ -82,6 +112,9 @@ class BenchConfig:
     about: str = ""
     expected: str = ""
     alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
 
     def to_toml(self) -> str:
         """The configuration as `parse_config` reads it."""
@@ -108,6 +141,16 @@ class Overrides:
     methods: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
     agents: tuple[int, ...] | None = None
+
+
+def check_alpha(alpha: float) -> None:
+    """Accept what a byte may cost in multiply-accumulates.
+
+    Raises:
+        UsageError: no number of at least 0.
+    """
+    if not 0 <= alpha < math.inf:
+        raise UsageError(f"expected an alpha that is a number of at least 0, got {alpha:g}")
 
 
 def preset_names() -> list[str]:
@@ -150,7 +193,9 @@ def parse_config(text: str, source: str) -> BenchConfig:
     if document.pop("schema", SCHEMA) != SCHEMA:
         raise UsageError(f"expected a configuration of schema {SCHEMA!r} in '{source}'")
     tables = document.pop("grid", [])
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"expected [[grid]] tables in '{source}', got {tables!r}")
+    if not tables:
         raise UsageError(f"expected at least one [[grid]] in '{source}', got none")
     known = [item.name for item in dataclasses.fields(BenchConfig) if item.name != "grids"]
     _check_keys(document, known, source)
@@ -194,7 +239,7 @@ def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:
     return dataclasses.replace(
         grid,
         methods=methods,
-        real=tuple(method for method in grid.real if method in methods),
+        real=tuple(m for m in grid.real if m in methods) if max(agents) > 1 else (),
         stream=stream,
         backbone=changes.backbone or grid.backbone,
         seeds=changes.seeds or grid.seeds,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skillmesh.bank.home import Home
+from skillmesh.data.names import did_you_mean
 from skillmesh.errors import UsageError
 from skillmesh.experiments.bench.jobs import Job
 from skillmesh.experiments.processes import child_environment, tail
@@ -174,6 +175,19 @@ class _Worker:
             self._process = None
 
 
+def check_engine(name: str) -> None:
+    """Accept the name of an engine; what it needs is looked at when there is a job for it.
+
+    Raises:
+        UsageError: an unknown engine.
+    """
+    if name not in ENGINES:
+        raise UsageError(
+            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
+            f"{did_you_mean(name, ENGINES)}"
+        )
+
+
 def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
     """The engine of a name.
 
@@ -190,10 +204,9 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1:
         raise UsageError(f"expected at least one worker, got {count}")
+    check_engine(name)
     if name == "ray":
         from skillmesh.experiments.bench.ray_engine import RayEngine
 
         return RayEngine(run, home, count)
-    if name != "local":
-        raise UsageError(f"expected an engine out of {', '.join(ENGINES)}, got {name!r}")
     return InProcess(run, home) if count == 1 else Processes(run, home, count)

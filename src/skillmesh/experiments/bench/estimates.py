@@ -37,12 +37,14 @@ class TaskSize:
         classes: C.
         train: training images.
         validation: validation images.
+        image_bytes: of the files of both.
     """
 
     name: str
     classes: int
     train: int
     validation: int
+    image_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,19 @@ class NetworkSize:
     dim: int
 
 
-def estimate_task(
-    method: str, task: TaskSize, network: NetworkSize, *, epochs: int = MAX_EPOCHS
-) -> TaskCost:
-    """Cost of learning and sharing one task.
+def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost:
+    """Cost of learning and sharing one task as a skill.
 
     Args:
-        method: any of the bench's.
+        method: of skillmesh; baselines stand in `rival_estimates`.
         task: its size.
         network: the backbone.
-        epochs: of methods that train the whole network.
 
     Raises:
         UsageError: an unknown method.
     """
     kind = check_bench_method(method)
     one_pass = (task.train + task.validation) * network.macs_per_image
-    if kind is Kind.TRAINED:
-        return TaskCost(task.name, epochs * _PASSES_PER_STEP * one_pass, 0)
-    if kind is Kind.FROZEN:
-        d = network.last_dim
-        scatter = 0 if method == "ncm" else d * d
-        sums = 4 * (task.classes * d + scatter // 2)
-        return TaskCost(task.name, one_pass + task.train * (d + scatter), sums, 0, 0)
     variant = find_variant(method)
     base = variant.method
     if kind is Kind.ADAPTED:

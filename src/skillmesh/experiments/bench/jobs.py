@@ -12,8 +12,10 @@ from skillmesh.data.names import did_you_mean
 from skillmesh.errors import BackboneError
 from skillmesh.experiments.bench.cell import Cell, cell_path
 from skillmesh.experiments.bench.config import BenchConfig, Grid
+from skillmesh.experiments.bench.inputs import Inputs
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
-from skillmesh.experiments.streams.stream import open_stream, stream_digest
+from skillmesh.experiments.bench.recipe import recipe_of
+from skillmesh.experiments.streams.stream import open_stream, source_name, stream_digest
 from skillmesh.model.registry import known_fingerprints
 
 Job = Mapping[str, Any]
@@ -26,10 +28,12 @@ class Plan:
 
     Attributes:
         cells: in the order of the grids.
+        inputs: one per grid.
         embeddings: jobs that fill the cache, one per task of each stream and backbone.
     """
 
     cells: tuple[Cell, ...]
+    inputs: tuple[Inputs, ...]
     embeddings: tuple[Job, ...]
 
     def cell_jobs(self, run: Path) -> list[Job]:
@@ -54,16 +58,20 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
         DataError: a stream cannot be used.
         BackboneError: an unknown backbone.
     """
-    cells: list[Cell] = []
+    cells: dict[str, Cell] = {}
+    inputs: list[Inputs] = []
     embeddings: dict[tuple[Any, ...], Job] = {}
     for grid in config.grids:
         fingerprint = _fingerprint(home, grid.backbone)
         kinds = {check_bench_method(method) for method in grid.methods}
+        digests: dict[int, str] = {}
         for seed in grid.seeds:
             stream = open_stream(grid.stream, seed, home.cache / "streams")
             tasks = stream.tasks()
-            digest = stream_digest(tasks)
-            cells += _cells(grid, seed, digest, fingerprint)
+            digest = digests[seed] = stream_digest(tasks)
+            for cell in _cells(grid, seed, digest, fingerprint):
+                # Two grids may ask for the same cell; the first one keeps its place.
+                cells.setdefault(cell.key, cell)
             if kinds != {Kind.TRAINED}:
                 for number, task in enumerate(tasks):
                     embeddings[digest, fingerprint, number] = {
@@ -75,8 +83,8 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
                         "task": task.name,
                         "record": record_name(digest, fingerprint, number),
                     }
-    # Two grids may ask for the same cell; the first one keeps its place.
-    return Plan(tuple(dict.fromkeys(cells)), tuple(embeddings.values()))
+        inputs.append(Inputs(source_name(grid.stream.source), fingerprint, digests))
+    return Plan(tuple(cells.values()), tuple(inputs), tuple(embeddings.values()))
 
 
 def record_name(digest: str, fingerprint: str, number: int) -> str:
@@ -99,6 +107,7 @@ def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
                 grid.options_of(method),
                 digest,
                 fingerprint,
+                recipe_of(method),
             )
             for agents in counts
         ]

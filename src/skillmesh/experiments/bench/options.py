@@ -23,6 +23,21 @@ NETS = ("paper", "embedded", "small")
 _LEAST: Mapping[str, int] = {"epochs": 1, "batch_size": 1, "size_px": 8, "choice_tasks": 1}
 
 
+RANDOM_START = ("psp", "supsup", "parallel-supsup")
+"""Methods that the paper starts at random weights."""
+
+
+def net_name(method: str, net: str) -> str:
+    """The network that a method starts from, where the option says "paper" too.
+
+    >>> net_name("psp", "paper"), net_name("ewc", "paper"), net_name("ewc", "small")
+    ('small', 'embedded', 'small')
+    """
+    if net != "paper":
+        return net
+    return "small" if method in RANDOM_START else "embedded"
+
+
 def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
     """The options of a run, those that were not given as they are otherwise.
 

@@ -114,6 +114,7 @@ def counted(
     backbone: Backbone,
     skills: Mapping[str, Skill],
     costs: Sequence[TaskCost],
+    passes: int = 1,
 ) -> dict[str, Any]:
     """What a cell says of the costs of skills, in multiply-accumulates and bytes.
 
@@ -123,12 +124,14 @@ def counted(
         backbone: that made the latents.
         skills: by id, in the order of learning.
         costs: of the tasks.
+        passes: of the backbone that an answer takes at most.
     """
     consolidation, per_image = student_macs(method, skills, latents)
     return {
         "costs": [cost.to_json() for cost in costs],
         "consolidation_macs": consolidation,
         "mapper_macs_per_image": per_image,
+        "test_macs_per_image": backbone.macs_per_image * passes + per_image,
         "backbone_macs_per_image": backbone.macs_per_image,
         "latent_dim": backbone.last_dim,
     }

@@ -17,16 +17,18 @@ from skillmesh.experiments.bench.estimates import (
     estimate_task,
 )
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
-from skillmesh.experiments.ledger import Account, account, chain_account
+from skillmesh.experiments.bench.rival_estimates import Planned, frozen_costs, plan_rival
+from skillmesh.experiments.bench.rivals import image_bytes
+from skillmesh.experiments.ledger import TaskCost, account
 from skillmesh.experiments.streams.manifest import ManifestTask, skill102
-from skillmesh.experiments.streams.stream import open_stream
+from skillmesh.experiments.streams.stream import chosen, open_stream, source_kind
 from skillmesh.model.reference import DEFAULT_DIM
 from skillmesh.model.registry import load_backbone
 
 SCHEMA = "skillmesh.bench-plan/1"
 _PAPERS_BACKBONE = "legacy_xception"
-_WEIGHTS = 4 * 22_900_000
-"""Bytes that a chain of agents hands on: the paper's network in float32."""
+_MANIFEST_IMAGE_BYTES = 310_000
+"""Of an image of SKILL-102, on average: 1.6 TB for 5.2 million of them."""
 
 
 def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
@@ -55,7 +57,32 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
 
 def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
     """Sizes of manifest tasks, their classes cut as they are learned."""
-    return [TaskSize(t.name, t.used_classes, t.train, t.validation) for t in tasks]
+    return [
+        TaskSize(
+            t.name,
+            t.used_classes,
+            t.train,
+            t.validation,
+            (t.train + t.validation) * _MANIFEST_IMAGE_BYTES,
+        )
+        for t in tasks
+    ]
+
+
+def shared_costs(
+    method: str, sizes: Sequence[TaskSize], network: NetworkSize
+) -> tuple[list[TaskCost], int]:
+    """Costs of tasks that agents learn apart, and what consolidation costs once.
+
+    Args:
+        method: of skillmesh, or a closed form on latents.
+        sizes: of the tasks.
+        network: the backbone.
+    """
+    if check_bench_method(method) is Kind.FROZEN:
+        return frozen_costs(method, sizes, network)
+    once = consolidation_macs(method, sum(size.classes for size in sizes), network)
+    return [estimate_task(method, size, network) for size in sizes], once
 
 
 def network_size(home: Home, backbone: str) -> NetworkSize:
@@ -84,7 +111,7 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
         "macs_per_image": network.macs_per_image,
         "seeds": list(grid.seeds),
         "rows": [
-            _row(method, agents, _account(method, agents, grid, sizes, network, alpha), speed)
+            _row(method, agents, _plan(method, agents, grid, sizes, network, alpha), speed)
             for method in grid.methods
             for agents in grid.agents
         ],
@@ -92,35 +119,46 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
 
 
 def _sizes(grid: Grid, home: Home) -> list[TaskSize]:
-    if grid.stream.source.startswith("skill-102"):
-        return manifest_sizes(skill102())[: grid.stream.limit]
-    tasks = open_stream(grid.stream, grid.seeds[0], home.cache / "streams").tasks()
-    return [TaskSize(t.name, len(t.classes), len(t.train), len(t.validation)) for t in tasks]
+    """Of the first seed; the manifest's tasks need not be there."""
+    spec, seed = grid.stream, grid.seeds[0]
+    if source_kind(spec.source)[0] == "skill-102":
+        tasks = skill102()
+        return manifest_sizes([tasks[i] for i in chosen([t.name for t in tasks], spec, seed)])
+    return [
+        TaskSize(t.name, len(t.classes), len(t.train), len(t.validation), image_bytes(t))
+        for t in open_stream(spec, seed, home.cache / "streams").tasks()
+    ]
 
 
-def _account(
+def _plan(
     method: str,
     agents: int,
     grid: Grid,
     sizes: Sequence[TaskSize],
     network: NetworkSize,
     alpha: float,
-) -> Account:
-    costs = [estimate_task(method, size, network) for size in sizes]
-    if check_bench_method(method) is Kind.TRAINED:
-        return chain_account(costs, agents, _WEIGHTS, alpha=alpha)
-    once = consolidation_macs(method, sum(size.classes for size in sizes), network)
-    return account(costs, agents, alpha=alpha, packing=grid.packing, consolidation_macs=once)
+) -> Planned:
+    if check_bench_method(method) in (Kind.FROZEN, Kind.TRAINED):
+        options = dict(grid.options_of(method))
+        return plan_rival(
+            method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
+        )
+    costs, once = shared_costs(method, sizes, network)
+    packing = grid.packing
+    paid = account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
+    return Planned(paid, 0)
 
 
-def _row(method: str, agents: int, found: Account, speed: float) -> dict[str, Any]:
+def _row(method: str, agents: int, plan: Planned, speed: float) -> dict[str, Any]:
+    found = plan.account
     return {
         "method": method,
         "agents": agents,
         "macs_teacher": found.teacher_macs,
         "macs_student": found.student_macs,
+        "macs_choice": plan.choice_macs,
         "bytes": found.bytes,
         "speedup": found.speedup,
         "efficiency": found.efficiency,
-        "hours": found.total / speed / 3600,
+        "hours": (found.total + plan.choice_macs) / speed / 3600,
     }

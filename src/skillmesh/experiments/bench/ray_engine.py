@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skillmesh.bank.home import Home
-from skillmesh.errors import MissingExtraError, UsageError
+from skillmesh.errors import MissingExtraError, NetworkError, UsageError
 from skillmesh.experiments.bench.engine import TRIES, Answer, Engine, OnDone
 from skillmesh.experiments.bench.jobs import Job
 
@@ -58,10 +58,21 @@ class RayEngine(Engine):
         self._run, self._home, self._workers = run.absolute(), home.path, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs with a pool of actors; a lost job becomes a failed one, not a lost run."""
+        """Do all jobs with a pool of actors; a lost job becomes a failed one, not a lost run.
+
+        Raises:
+            NetworkError: the cluster is not there.
+        """
         ray = self._ray
         if not ray.is_initialized():
-            ray.init(log_to_driver=False, include_dashboard=False)
+            try:
+                ray.init(log_to_driver=False, include_dashboard=False)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                address = os.environ.get("RAY_ADDRESS", "none, a new cluster on this machine")
+                raise NetworkError(
+                    f"expected a Ray cluster at RAY_ADDRESS ({address}), got: "
+                    f"{' '.join(str(error).split())[:300]}"
+                ) from error
         actors = [self._actor() for _ in range(min(self._workers, len(jobs)))]
         try:
             self._feed(actors, list(jobs), on_done)

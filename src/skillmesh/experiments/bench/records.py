@@ -11,9 +11,11 @@ from typing import Any
 
 from skillmesh.bank.atomic import write_file
 from skillmesh.experiments.bench.summary import Result
+from skillmesh.experiments.streams.stream import source_name
 
 COLUMNS = (
     "method", "agents", "seed", "tasks_learned", "task", "accuracy", "oracle", "mapper", "final",
+    "stream", "backbone", "cell",
 )  # fmt: skip
 _MEASURES = ("accuracy", "oracle", "mapper", "final")
 
@@ -43,7 +45,9 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 def _write_costs(path: Path, result: Result) -> None:
     """What `bench simulate --tasks` reads."""
-    costs = [cost.to_json() for cost in result.costs()]
+    costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
+    # It is paid once, not per task.
+    costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
     writer.writeheader()
@@ -70,4 +74,7 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
                 "tasks_learned": learned,
                 "task": names[column],
                 **{m: known[m][row][column] if m in known else None for m in _MEASURES},
+                "stream": source_name(result.cell.stream.source),
+                "backbone": result.cell.backbone,
+                "cell": result.cell.name,
             }

@@ -13,7 +13,7 @@ from skillmesh.data.tasks import check_failed
 from skillmesh.experiments.baselines.nets import NetFactory, embedded_net, small_net
 from skillmesh.experiments.baselines.registry import BASELINES, run_frozen, run_trained
 from skillmesh.experiments.baselines.stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from skillmesh.experiments.bench.options import with_defaults
+from skillmesh.experiments.bench.options import net_name, with_defaults
 from skillmesh.experiments.ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from skillmesh.experiments.bench.latents import TaskLatents
     from skillmesh.model.backbone import Backbone
 
-_RANDOM_START = ("psp", "supsup", "parallel-supsup")
 _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 
 Document = dict[str, Any]
@@ -48,7 +47,7 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     result = run_trained(
         cell.method,
         stream,
-        _net(cell.method, str(options["net"])),
+        net_of(cell.method, str(options["net"])),
         epochs=int(options["epochs"]),
         batch_size=int(options["batch_size"]),
         rate=float(options["rate"]),
@@ -57,10 +56,12 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     )
     passes = [0] * len(tasks)
     document, timing = _documents(result, passes)
+    answered = _answered(stream, once=BASELINES[cell.method].answers_once)
+    document["test_macs_per_image"] = round(result.costs.test_macs / answered)
     if cell.method == "joint":
         # All images would have to be in one place.
         document["parallel"] = "gather"
-        document["gather_bytes"] = sum(_file_bytes(task) for task in tasks)
+        document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -79,6 +80,8 @@ def run_frozen_rival(
     result = run_frozen(cell.method, stream, seed=cell.seed)
     images = [len(task.train) + len(task.validation) for task in latents]
     document, timing = _documents(result, [n * backbone.macs_per_image for n in images])
+    own = round(result.costs.test_macs / _answered(stream, once=False))
+    document["test_macs_per_image"] = backbone.macs_per_image + own
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in latents]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -95,6 +98,16 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
     return PixelTask(task.name, task.classes, *parts)
 
 
+def net_of(method: str, name: str) -> NetFactory:
+    """The network that a method starts from.
+
+    Args:
+        method: of the baselines.
+        name: as the option `net` has it.
+    """
+    return small_net if net_name(method, name) == "small" else embedded_net
+
+
 def latent_task(task: TaskLatents) -> LatentTask:
     """The paper's latents of a task."""
     parts = [
@@ -102,12 +115,6 @@ def latent_task(task: TaskLatents) -> LatentTask:
         for split in (task.train, task.validation, task.test)
     ]
     return LatentTask(task.name, task.classes, *parts)
-
-
-def _net(method: str, name: str) -> NetFactory:
-    if name == "paper":
-        name = "small" if method in _RANDOM_START else "embedded"
-    return small_net if name == "small" else embedded_net
 
 
 def _pixels(split: Split, size_px: int, name: str) -> PixelSplit:
@@ -160,6 +167,12 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
     return rows if not math.isnan(matrix[0, 0]) else rows[-1:]
 
 
+def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
+    """How many answers were given, for validation and test images, in the whole run."""
+    counts = [len(task.validation) + len(task.test) for task in stream]
+    return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
+
+
 def _task_rows(
     names: Sequence[str], sizes: Sequence[tuple[int, int, int, int]]
 ) -> list[dict[str, Any]]:
@@ -170,7 +183,8 @@ def _task_rows(
     ]
 
 
-def _file_bytes(task: Task) -> int:
+def image_bytes(task: Task) -> int:
+    """Size of the files that are learned from, validation included."""
     return sum(
         ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
         for split in (task.train, task.validation)

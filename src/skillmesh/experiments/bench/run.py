@@ -65,7 +65,7 @@ def _run(
     write_file(out / "config.toml", config.to_toml().encode())
     failed = _compute(plan, out, make_engine, log)
     results = load_results(out, plan.cells)
-    summary = summarise(config, results, failed)
+    summary = summarise(config, plan.inputs, results, failed)
     write_records(out, results)
     write_summary(out, summary)
     shutil.rmtree(out / "scratch", ignore_errors=True)

@@ -11,15 +11,11 @@ from typing import Any
 from skillmesh.agent.node import WATCH_INTERVAL_S
 from skillmesh.errors import UsageError
 from skillmesh.experiments.arithmetic import LATENT, XCEPTION_MACS
-from skillmesh.experiments.bench.estimates import (
-    NetworkSize,
-    TaskSize,
-    consolidation_macs,
-    estimate_task,
-)
-from skillmesh.experiments.bench.plan import manifest_sizes
-from skillmesh.experiments.bench.report import read_run
-from skillmesh.experiments.bench.task_files import read_task_file
+from skillmesh.experiments.bench.estimates import NetworkSize, TaskSize
+from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.bench.plan import manifest_sizes, shared_costs
+from skillmesh.experiments.bench.stored import read_run
+from skillmesh.experiments.bench.task_files import CountedTasks, read_task_file
 from skillmesh.experiments.ledger import ALPHA, TaskCost
 from skillmesh.experiments.simulate import Network, Simulated, simulate
 from skillmesh.experiments.splitting import simulate_packed
@@ -27,6 +23,7 @@ from skillmesh.experiments.streams.manifest import skill102
 from skillmesh.model.reference import DEFAULT_DIM
 
 SCHEMA = "skillmesh.bench-simulation/1"
+_METHOD = "moments"
 AGENTS = (1, 2, 10, 26, 51, 102)
 LOOPBACK_BYTES_PER_S = 200e6
 """Of skills between processes of one machine, checks and fsync included."""
@@ -41,20 +38,20 @@ class Setting:
     Attributes:
         agents: numbers of agents.
         tasks: CSV file; None for the 102 tasks.
-        method: whose costs are taken where the file has sizes only.
+        method: whose costs are taken where the file has sizes only; None for `moments`.
         bandwidth_bytes_per_s: of an interface; None for what alpha says.
         latency_s: from ready to the first byte.
-        alpha: multiply-accumulates per byte.
+        alpha: multiply-accumulates per byte, without a bandwidth; None for the paper's.
         speeds: multiply-accumulates per second, one for all or one per agent.
         macs_per_image: of the backbone.
     """
 
     agents: tuple[int, ...] = AGENTS
     tasks: Path | None = None
-    method: str = "moments"
+    method: str | None = None
     bandwidth_bytes_per_s: float | None = None
     latency_s: float = 0.1
-    alpha: float = ALPHA
+    alpha: float | None = None
     speeds: tuple[float, ...] = (1e12,)
     macs_per_image: int = XCEPTION_MACS
 
@@ -67,12 +64,11 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
         DataError: the file cannot be used.
     """
     _check(setting)
-    costs, once = _costs(setting)
-    network = (
-        Network.of_alpha(setting.speeds[0], setting.alpha, setting.latency_s)
-        if setting.bandwidth_bytes_per_s is None
-        else Network(setting.bandwidth_bytes_per_s, setting.latency_s)
-    )
+    found, method = _tasks(setting), None
+    if not isinstance(found, CountedTasks):
+        method = setting.method or _METHOD
+        found = _estimated(found, method, setting.macs_per_image)
+    network, alpha = _network(setting)
     rows = []
     for agents in setting.agents:
         for way, packing, split in (
@@ -80,18 +76,19 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
             ("whole, given order", "given", False),
             ("split", "longest-first", True),
         ):
-            found = simulate_packed(
-                costs, agents, network, setting.speeds, packing=packing, split=split,
-                consolidation_macs=once,
+            simulated = simulate_packed(
+                found.costs, agents, network, setting.speeds, packing=packing, split=split,
+                consolidation_macs=found.consolidation_macs,
             )  # fmt: skip
-            rows.append({"agents": agents, "tasks": way, **_row(found)})
+            rows.append({"agents": agents, "tasks": way, **_row(simulated)})
     return {
         "schema": SCHEMA,
-        "tasks": len(costs),
-        "method": setting.method,
-        "bandwidth_bytes_per_s": network.bandwidth_bytes_per_s,
+        "tasks": len(found.costs),
+        "method": method,
+        # Bytes that cost nothing need no time; JSON has no infinity.
+        "bandwidth_bytes_per_s": _finite(network.bandwidth_bytes_per_s),
         "latency_s": network.latency_s,
-        "alpha": setting.alpha,
+        "alpha": alpha,
         "rows": rows,
     }
 
@@ -107,7 +104,7 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
         UsageError: the run has no real agents.
         StorageError: it is no run.
     """
-    results = read_run(run)[1]
+    results = read_run(run).results
     found = [
         {"method": r.cell.method, "agents": r.cell.agents, **replay(r.timing["shared"])}
         for r in results
@@ -122,7 +119,7 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """Simulate one real run.
 
     A new skill is noticed by its author, and by whoever waits for it at the other end, at the next
-    look at the bank: two watch intervals at most.
+    look at the bank: half a watch interval each, on average.
 
     Args:
         shared: what `real.run_real` measured.
@@ -139,7 +136,7 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
         starts_s.append(max(0.0, saved_s - took_s))
     assignment.append(())  # the listener, who learns nothing
     starts_s.append(0.0)
-    network = Network(LOOPBACK_BYTES_PER_S, 2 * WATCH_INTERVAL_S)
+    network = Network(LOOPBACK_BYTES_PER_S, WATCH_INTERVAL_S)
     speeds = [_TICK] * len(assignment)
     found = simulate(costs, tuple(assignment), network, speeds, starts_s=starts_s)
     measured_s = float(shared["makespan_s"])
@@ -157,23 +154,48 @@ def _check(setting: Setting) -> None:
     positive = [*setting.speeds, *([] if bandwidth is None else [bandwidth])]
     if not all(0 < value < math.inf for value in positive):
         raise UsageError("expected speeds and a bandwidth that are numbers above 0")
-    if not all(0 <= value < math.inf for value in (setting.alpha, setting.latency_s)):
+    if bandwidth is not None and setting.alpha is not None:
+        raise UsageError("expected a bandwidth or an alpha, got both: each says what a byte costs")
+    if not all(0 <= value < math.inf for value in (setting.alpha or 0.0, setting.latency_s)):
         raise UsageError("expected an alpha and a latency that are numbers of at least 0")
+    if setting.method is not None and check_bench_method(setting.method) is Kind.TRAINED:
+        raise UsageError(
+            f"expected a method whose tasks can be learned apart, got {setting.method!r}, which "
+            "trains one network on all of them"
+        )
     if len(setting.speeds) > 1 and {len(setting.speeds)} != set(setting.agents):
         raise UsageError("several speeds need --agents with exactly their number")
 
 
-def _costs(setting: Setting) -> tuple[list[TaskCost], int]:
-    """Costs of the tasks, and what consolidation costs once."""
-    found = manifest_sizes(skill102()) if setting.tasks is None else read_task_file(setting.tasks)
-    costs = [item for item in found if isinstance(item, TaskCost)]
-    sizes = [item for item in found if isinstance(item, TaskSize)]
-    if costs:
-        return costs, 0
-    network = NetworkSize(setting.macs_per_image, LATENT, DEFAULT_DIM)
-    classes = sum(size.classes for size in sizes)
-    once = consolidation_macs(setting.method, classes, network)
-    return [estimate_task(setting.method, size, network) for size in sizes], once
+def _tasks(setting: Setting) -> list[TaskSize] | CountedTasks:
+    """Sizes, or costs that need no method."""
+    if setting.tasks is None:
+        return manifest_sizes(skill102())
+    found = read_task_file(setting.tasks)
+    if isinstance(found, CountedTasks) and setting.method is not None:
+        raise UsageError(
+            f"expected no method for a file of costs, which are those of one method already, got "
+            f"{setting.method!r}"
+        )
+    return found
+
+
+def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> CountedTasks:
+    return CountedTasks(
+        *shared_costs(method, sizes, NetworkSize(macs_per_image, LATENT, DEFAULT_DIM))
+    )
+
+
+def _network(setting: Setting) -> tuple[Network, float | None]:
+    """What connects the agents, and the alpha that it follows from."""
+    if setting.bandwidth_bytes_per_s is not None:
+        return Network(setting.bandwidth_bytes_per_s, setting.latency_s), None
+    alpha = ALPHA if setting.alpha is None else setting.alpha
+    return Network.of_alpha(setting.speeds[0], alpha, setting.latency_s), alpha
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _row(found: Simulated) -> dict[str, Any]:

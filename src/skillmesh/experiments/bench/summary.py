@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from skillmesh.experiments.bench.cell import Cell, cell_path, load_json, portable, timing_path
+from skillmesh.experiments.bench.cell import Cell, cell_path, load_json, timing_path
 from skillmesh.experiments.bench.config import BenchConfig, Grid
+from skillmesh.experiments.bench.inputs import Inputs
 from skillmesh.experiments.ledger import Account, TaskCost, account, chain_account, gather_account
 from skillmesh.experiments.metrics import (
     backward_transfer,
@@ -38,6 +39,12 @@ ROW = (
     "efficiency", "speedup", "wall_s", "seeds",
 )  # fmt: skip
 """Keys of a row; `details` has more."""
+DETAIL = (
+    *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
+    "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
+    "mapper_slope", "derived", "checks", "wall_clock",
+)  # fmt: skip
+"""Keys of a row of `details`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,7 @@ def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
 
 def summarise(
     config: BenchConfig,
+    inputs: Sequence[Inputs],
     results: Sequence[Result],
     failed: Sequence[Mapping[str, str]] = (),
     *,
@@ -96,23 +104,27 @@ def summarise(
 
     Args:
         config: what was to be compared.
+        inputs: of its grids, one each.
         results: of its cells.
         failed: {"cell", "message"} of those that could not be computed.
         alpha: multiply-accumulates per byte; default the configuration's.
     """
     chosen = config.alpha if alpha is None else alpha
     details: list[dict[str, Any]] = []
-    for grid in config.grids:
-        mine = [r for r in results if _belongs(r.cell, grid)]
+    for number, (grid, found) in enumerate(zip(config.grids, inputs, strict=True)):
+        mine = [r for r in results if found.belongs(r.cell, grid)]
+        place = {"grid": number, "stream": found.stream}
         for method in grid.methods:
             for agents in grid.agents:
-                details += _details(grid, method, agents, mine, chosen)
+                rows = _details(grid, method, agents, mine, chosen)
+                details += [row | place for row in rows]
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "name": config.name,
         "alpha": chosen,
         "rows": [{key: row[key] for key in ROW} for row in details],
         "details": details,
+        "inputs": [item.to_json() for item in inputs],
         "cells": [r.cell.name for r in results],
         "failed": [dict(item) for item in failed],
     }
@@ -133,17 +145,6 @@ def _unclocked(value: Any) -> Any:
     if isinstance(value, list):
         return [_unclocked(item) for item in value]
     return value
-
-
-def _belongs(cell: Cell, grid: Grid) -> bool:
-    return (
-        portable(cell.stream) == portable(grid.stream)
-        and cell.backbone == grid.backbone
-        and cell.seed in grid.seeds
-        and cell.method in grid.methods
-        and cell.options == grid.options_of(cell.method)
-        and cell.packing in ("", grid.packing)
-    )
 
 
 def _details(
@@ -186,18 +187,18 @@ def _detail(
         "accuracy_95": half,
         "mapper": float(np.mean(mappers)) if mappers and not oracle else None,
         "final": _optional_mean(scored, "final") if not oracle else None,
-        "stream": Path(grid.stream.source).name if ":" not in grid.stream.source
-        else grid.stream.source.partition(":")[0],
         "tasks": len(alone[0].values["tasks"]),
         "backbone": grid.backbone,
         "packing": grid.packing if agents > 1 else None,
+        "options": dict(grid.options_of(method)),
+        "cells": [r.cell.name for r in scored],
         "checks": [r.values["check"] for r in scored if "check" in r.values],
         "seeds": [r.cell.seed for r in scored],
         "wall_s": _wall(scored, agents),
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
-    return row | _paid(accounts) | _over_time(alone, name)
+    return row | _paid(accounts) | _beside(alone) | _over_time(alone, name)
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:
@@ -206,6 +207,15 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
         "total": "total", "efficiency": "efficiency", "speedup": "speedup",
     }  # fmt: skip
     return {column: _average(accounts, name) for column, name in columns.items()}
+
+
+def _beside(alone: Sequence[Result]) -> dict[str, float]:
+    """Multiply-accumulates on nobody's account: choosing hyper-parameters, and answering."""
+    columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
+    return {
+        column: float(np.mean([r.values.get(name, 0) for r in alone]))
+        for column, name in columns.items()
+    }
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 from skillmesh.data.names import shown
@@ -12,16 +13,33 @@ from skillmesh.experiments.ledger import TaskCost
 
 _SIZES = ("name", "classes", "train")
 _COSTS = ("task", "teacher_macs", "skill_bytes")
+_MOST = 10**21
+"""No task is larger; products of such numbers still fit a float."""
 
 
-def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
+@dataclass(frozen=True)
+class CountedTasks:
+    """What a run counted.
+
+    Attributes:
+        costs: one per task.
+        consolidation_macs: paid once by every agent that has all skills.
+    """
+
+    costs: list[TaskCost]
+    consolidation_macs: int = 0
+
+
+def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
     """Read a CSV file with a header.
 
     Either sizes (`name,classes,train[,validation]`) or costs (`task,teacher_macs,skill_bytes
-    [,receive_macs,register_macs]`), as `costs/*.csv` of a run have them. Other columns are ignored.
+    [,receive_macs,register_macs,consolidation_macs]`), as `costs/*.csv` of a run have them, whose
+    first line has all of the consolidation. Other columns are ignored.
 
     Raises:
-        DataError: unreadable, other columns, no row, or something that is no number.
+        DataError: unreadable, other columns, no row, something that is no whole number, or a task
+            that costs nothing to learn.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -36,7 +54,8 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
         raise DataError(f"expected at least one task in '{shown(str(path))}', got none")
     try:
         if set(_COSTS) <= set(columns):
-            return [_cost(row) for row in rows]
+            once = sum(_number(row, "consolidation_macs", 0) for row in rows)
+            return CountedTasks([_cost(row) for row in rows], once)
         if set(_SIZES) <= set(columns):
             return [_size(row) for row in rows]
     except (ValueError, TypeError) as error:
@@ -50,14 +69,25 @@ def read_task_file(path: Path) -> list[TaskSize] | list[TaskCost]:
 def _cost(row: dict[str, str]) -> TaskCost:
     return TaskCost(
         row["task"],
-        int(row["teacher_macs"]),
-        int(row["skill_bytes"]),
-        int(row.get("receive_macs") or 0),
-        int(row.get("register_macs") or 0),
+        _number(row, "teacher_macs", 1),
+        _number(row, "skill_bytes", 0),
+        _number(row, "receive_macs", 0),
+        _number(row, "register_macs", 0),
     )
 
 
 def _size(row: dict[str, str]) -> TaskSize:
     return TaskSize(
-        row["name"], int(row["classes"]), int(row["train"]), int(row.get("validation") or 0)
+        row["name"],
+        _number(row, "classes", 1),
+        _number(row, "train", 1),
+        _number(row, "validation", 0),
     )
+
+
+def _number(row: dict[str, str], column: str, least: int) -> int:
+    """A number; a column that may be 0 may also be missing or empty."""
+    value = int(row.get(column) or 0) if least == 0 else int(row[column])
+    if not least <= value <= _MOST:
+        raise ValueError(f"{column} of at least {least}, got {value}")
+    return value

@@ -1,19 +1,22 @@
 """Doing a job: `python -m skillmesh.experiments.bench.worker RUN HOME` reads jobs, one per line.
 
 Every worker computes with one thread: several workers share the cores, and results must not depend
-on how many there are. It ends when its standard input does, so none outlives its parent.
+on how many there are. It ends when its standard input does, in the middle of a job too, so none
+outlives its parent, however that went; agents that it started are tethered to it and end as well.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import queue
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
@@ -102,7 +105,8 @@ class Workshop:
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
-            workplace = self.run / "scratch" / cell.name
+            # Of this process alone: what a run that was killed left may still be on its way out.
+            workplace = self.run / "scratch" / f"{cell.name}-{os.getpid()}"
             return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
         if kind is Kind.ADAPTED:
             result, timing = run_by_agent(cell, latents, self.home)
@@ -137,13 +141,24 @@ def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
     return {"ok": True}
 
 
+def _read_jobs(lines: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
+    """Hand on every job; at the end of the input, which is the parent's end, end this process."""
+    for line in lines:
+        if line.endswith("\n"):  # else the parent was killed while it wrote
+            job: Job = json.loads(line)
+            jobs.put(job)
+    os._exit(1)  # the only end that a job cannot hold up
+
+
 def main() -> None:
     """Read jobs from standard input until it ends; answer each with a line."""
     workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
     answers = sys.stdout
     sys.stdout = sys.stderr  # what libraries print must not come between the answers
-    for line in sys.stdin:
-        job: Mapping[str, Any] = json.loads(line)
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    while True:
+        job = jobs.get()
         try:
             answer = attempt(workshop, job)
         except BaseException:

@@ -13,6 +13,11 @@ from skillmesh.data.tasks import Task, find_tasks, read_task, task_name
 from skillmesh.errors import DataError, UsageError
 
 BUILTIN = "builtin"
+ORDERS = ("given", "shuffled")
+
+
+NAMED = ("torchvision", "hf", "skill-102")
+"""Sources that are written with a colon; everything else is the built-in one or a folder."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class StreamSpec:
         order: "given", or "shuffled" by the seed.
         root: where torchvision and hub keep their files; default a folder of the cache.
         per_class: images of a class and split that are kept of torchvision's and the hub's sets.
+
+    Raises:
+        UsageError: an unknown order, or a number below 1.
     """
 
     source: str = BUILTIN
@@ -35,6 +43,13 @@ class StreamSpec:
     order: str = "given"
     root: str | None = None
     per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise UsageError(f"expected the order 'given' or 'shuffled', got {self.order!r}")
+        for name, value in (("limit", self.limit), ("per_class", self.per_class)):
+            if value is not None and value < 1:
+                raise UsageError(f"expected {name!r} of at least 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,30 @@ class Stream:
         return tasks
 
 
+def source_kind(source: str) -> tuple[str, str]:
+    """What kind of source this is, and what comes after the colon.
+
+    Examples:
+        >>> source_kind("hf:someone/pets"), source_kind("builtin"), source_kind("hf")
+        (('hf', 'someone/pets'), ('builtin', ''), ('folder', 'hf'))
+    """
+    kind, colon, rest = source.partition(":")
+    if colon and kind in NAMED:
+        return kind, rest
+    return (BUILTIN, "") if source == BUILTIN else ("folder", source)
+
+
+def source_name(source: str) -> str:
+    """A source for people, without the path of a folder.
+
+    Examples:
+        >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
+        ('birds', 'skill-102')
+    """
+    kind, rest = source_kind(source)
+    return kind if kind != "folder" else Path(rest).expanduser().resolve().name or rest
+
+
 def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
     """Find or make the tasks of a stream.
 
@@ -76,20 +115,33 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         cache: folder for what is written or downloaded.
 
     Raises:
-        UsageError: an unknown source or order.
+        UsageError: a source of names without any.
         DataError: something is not there or cannot be used.
         MissingExtraError: a package is needed.
     """
     paths = _find(spec, seed, cache)
-    if spec.only:
-        paths = _choose(paths, spec.only)
+    wanted = chosen([task_name(path) for path in paths], spec, seed)
+    return Stream(spec.source, tuple(paths[i] for i in wanted), seed)
+
+
+def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
+    """Positions of the tasks that a stream has, in the order of learning.
+
+    Args:
+        names: of all tasks of the source.
+        spec: which of them, and in which order.
+        seed: of the order, where it is shuffled.
+
+    Raises:
+        DataError: a task that is wanted is not there.
+    """
+    for name in spec.only:
+        if name not in names:
+            raise DataError(f"the stream has no task {name!r}; it has {', '.join(names)}"[:300])
+    wanted = [i for i, name in enumerate(names) if not spec.only or name in spec.only]
     if spec.order == "shuffled":
-        paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
-    elif spec.order != "given":
-        raise UsageError(f"expected the order 'given' or 'shuffled', got {spec.order!r}")
-    if spec.limit is not None:
-        paths = paths[: spec.limit]
-    return Stream(spec.source, tuple(paths), seed)
+        wanted = [wanted[i] for i in np.random.default_rng(seed).permutation(len(wanted))]
+    return wanted[: spec.limit]
 
 
 def stream_digest(tasks: Sequence[Task]) -> str:
@@ -111,9 +163,9 @@ def stream_digest(tasks: Sequence[Task]) -> str:
 
 
 def _find(spec: StreamSpec, seed: int, cache: Path) -> list[Path]:
-    kind, _, rest = spec.source.partition(":")
+    kind, rest = source_kind(spec.source)
     root = Path(spec.root).expanduser() if spec.root else cache / "downloads"
-    if spec.source == BUILTIN:
+    if kind == BUILTIN:
         from skillmesh.experiments.streams.builtin import write_builtin
 
         return write_builtin(cache, seed)
@@ -143,12 +195,3 @@ def _names(text: str) -> list[str]:
     if not names:
         raise UsageError("expected names of data sets after the colon, got none")
     return names
-
-
-def _choose(paths: list[Path], only: Sequence[str]) -> list[Path]:
-    """Those of the given names, in the stream's order."""
-    known = {task_name(path): path for path in paths}
-    for name in only:
-        if name not in known:
-            raise DataError(f"the stream has no task {name!r}; it has {', '.join(known)}"[:300])
-    return [path for name, path in known.items() if name in only]

@@ -1,4 +1,4 @@
-"""Results that may stand in one figure: those of one stream and one backbone."""
+"""Results that may stand in one figure: of one stream and one backbone, each method once."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from skillmesh.experiments.bench.config import Grid
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.bench.stored import Run
 from skillmesh.experiments.bench.summary import Result
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One stream and one backbone.
+    """One stream and one backbone, each method once.
 
     Attributes:
         stream: for people: where the tasks come from.
         backbone: alias.
+        options: of the baselines, as words.
+        grids: numbers of the grids whose results these are.
         alone: method -> cells of one agent, one per seed.
         real: method -> cells of N real agents.
     """
 
     stream: str
     backbone: str
+    options: tuple[str, ...]
+    grids: tuple[int, ...]
     alone: dict[str, list[Result]]
     real: dict[str, list[Result]]
 
     @property
     def title(self) -> str:
-        """Stream, number of tasks, backbone."""
-        return f"{self.stream}, {len(self.tasks())} tasks, backbone {self.backbone}"
+        """Stream, number of tasks, backbone, options."""
+        title = f"{self.stream}, {len(self.tasks())} tasks, backbone {self.backbone}"
+        return title + (f"; baselines: {', '.join(self.options)}" if self.options else "")
 
     def methods(self, *kinds: Kind) -> list[str]:
         """Methods of the kinds, in the order of the run; of all kinds by default."""
@@ -44,9 +51,8 @@ class Scene:
         return [str(task["name"]) for task in first.values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Those rows of a summary that are of this stream and backbone."""
-        mine = self.stream, len(self.tasks()), self.backbone
-        return [row for row in rows if (row["stream"], row["tasks"], row["backbone"]) == mine]
+        """Those rows of a summary's details that are of these grids."""
+        return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:
         """(T, T) accuracies averaged over seeds; None where there are none."""
@@ -71,25 +77,47 @@ def compared_told(method: str) -> bool:
     return check_bench_method(method) is Kind.TRAINED
 
 
-def scenes(results: Sequence[Result]) -> list[Scene]:
-    """Group results; one scene per stream and backbone, in the order of the run."""
-    grouped: dict[tuple[object, ...], list[Result]] = {}
-    for result in results:
-        cell = result.cell
-        grouped.setdefault((cell.stream, cell.backbone), []).append(result)
-    found = []
-    for members in grouped.values():
-        alone = [r for r in members if r.cell.agents == 1]
-        if alone:
-            found.append(
-                Scene(
-                    _short(alone[0].cell.stream.source),
-                    alone[0].cell.backbone,
-                    _by_method(alone),
-                    _by_method([r for r in members if r.cell.agents > 1]),
-                )
-            )
-    return found
+def scenes(run: Run) -> list[Scene]:
+    """Group results: grids of one stream and one backbone that have no method in common.
+
+    A method that is in two such grids differs between them in something (options, seeds, packing),
+    and would be two lines of one name; so the second grid gets figures of its own.
+    """
+    groups: list[list[int]] = []
+    for number, grid in enumerate(run.config.grids):
+        fitting = (
+            group for group in groups if all(_together(run.config.grids[n], grid) for n in group)
+        )
+        group = next(fitting, None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return [found for group in groups if (found := _scene(run, group)) is not None]
+
+
+def _together(one: Grid, other: Grid) -> bool:
+    same = (one.stream, one.backbone) == (other.stream, other.backbone)
+    return same and not set(one.methods) & set(other.methods)
+
+
+def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:
+    """One scene of some grids; None if nothing of them was computed."""
+    grids = [run.config.grids[number] for number in numbers]
+    pairs = [(run.inputs[number], run.config.grids[number]) for number in numbers]
+    members = [r for r in run.results if any(found.belongs(r.cell, grid) for found, grid in pairs)]
+    alone = [r for r in members if r.cell.agents == 1]
+    if not alone:
+        return None
+    options = dict.fromkeys(f"{k} {v}" for grid in grids for k, v in grid.options.items())
+    return Scene(
+        run.inputs[numbers[0]].stream,
+        grids[0].backbone,
+        tuple(options),
+        tuple(numbers),
+        _by_method(alone),
+        _by_method([r for r in members if r.cell.agents > 1]),
+    )
 
 
 def _by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -97,7 +125,3 @@ def _by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
     for result in results:
         found.setdefault(result.cell.method, []).append(result)
     return found
-
-
-def _short(source: str) -> str:
-    return source.rstrip("/").rsplit("/", 1)[-1] if ":" not in source else source.split(":")[0]

@@ -42,15 +42,18 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One agent: cost of learning everything, relative to the cheapest of ours, accuracy."""
+    """One agent: cost of learning everything, relative to the cheapest row, and of an answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
-    header = ["one agent", "training (MAC)", "relative", "told the task", "accuracy"]
+    header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
+              "told the task", "accuracy"]  # fmt: skip
     return header, [
         [
             str(row["method"]),
             f"{row['macs_teacher']:.3g}",
             f"{row['macs_teacher'] / reference:.3g}x",
+            f"{row['macs_choice']:.3g}" if row["macs_choice"] else "-",
+            f"{row['macs_test_per_image']:.3g}",
             "yes" if row["oracle"] else "no",
             _percent(row["accuracy"]),
         ]
