@@ -6,6 +6,7 @@ signal: how fast the machine is must not decide whether it still finds it traini
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from functools import partial
@@ -17,6 +18,8 @@ from skillmesh.training import bias_learning
 
 def main() -> None:
     """Learn with the paper's plan, which takes long enough to be interrupted; keep all on disk."""
+    # Shells start what they put in the background with this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     setattr(bias_learning, "Room", partial(Room, ram_bytes=0))  # noqa: B010 - mypy: a class
     seen: list[int] = []
 
