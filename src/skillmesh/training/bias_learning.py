@@ -1,9 +1,9 @@
 """Beneficial biases of one task: train, encode, choose what helps on validation images, or drop.
 
 The task mapper stays on the latents without biases. Within the task the decision uses the biased
-network: the paper's way a head trained together with the biases; with `moments` also a closed-form
-head on the biased multi-depth latents, and both decisions, without and with biases, are fused with
-a weight chosen on validation images. Biases that do not help there are not kept.
+network: a head that was trained together with the biases; with `moments` it reads the multi-depth
+latents, and both decisions, without and with biases, are fused with a weight chosen on validation
+images. Biases that do not help there are not kept, and `auto` trains none where nothing is to gain.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 from skillmesh.model.macs import MacCounter
 from skillmesh.training.heads import HeadStart
 from skillmesh.training.loo_ridge import LooRidge
-from skillmesh.training.slope import prior_slope
+from skillmesh.training.slope import slope_on
 
 SHARPNESS = 10.0
 """What regressed scores, about 1 for the right class and else 0, are multiplied by to be logits."""
@@ -47,13 +47,14 @@ def lean(old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_class
         x = torch.from_numpy(latents.astype(np.float64))
         ridge = LooRidge(x.numpy(), labels, n_classes)
         target = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).double()
-        rows = torch.zeros(n_classes, x.shape[1], dtype=torch.float64)
+        weight = torch.zeros(n_classes, x.shape[1], dtype=torch.float64)
+        left = target
         if old is not None:
-            rows[torch.from_numpy(old.classes)] = _prior_rows(old, x, n_classes)
-        prior = x @ rows.T  # (N, C)
-        left_out = (ridge.left_out_errors(values.numpy()) for values in (target, prior))
-        slope = prior_slope(*left_out)
-        weight = torch.from_numpy(ridge.weights((target - slope * prior).numpy())) + slope * rows
+            weight[torch.from_numpy(old.classes)] = _prior_rows(old, x, n_classes)
+            prior = x @ weight.T  # (N, C)
+            slope = slope_on(ridge, target.numpy(), prior.numpy())
+            weight, left = slope * weight, target - slope * prior
+        weight = weight + torch.from_numpy(ridge.weights(left.numpy()))
         bias = ridge.share @ target - weight @ (ridge.share @ x)
     start = HeadStart(
         np.arange(n_classes),
@@ -64,7 +65,7 @@ def lean(old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_class
 
 
 def _prior_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """(M, D) old rows as differences from their mean, their scores as spread as the targets'."""
+    """(M, D) old rows less their mean, scaled: their scores have half the targets' variance."""
     differences = torch.from_numpy(old.weight.astype(np.float64))
     differences = differences - differences.mean(0)
     spread = (x @ differences.T).std(0, correction=0)

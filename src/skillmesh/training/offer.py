@@ -13,7 +13,7 @@ from skillmesh.mapping.quantise import dequantise_rows, quantise_rows
 from skillmesh.mapping.scatter import class_means
 from skillmesh.training.loo_ridge import LooRidge
 from skillmesh.training.relatives import Group, Relatives
-from skillmesh.training.slope import prior_slope
+from skillmesh.training.slope import slope_on
 
 MEAN_SLOPE = 0.7
 """How far apart old class means are believed to lie in the new task."""
@@ -81,7 +81,7 @@ def make_offer(shots: Shots, groups: tuple[Group, ...]) -> Offer:
     target, slope = shots.one_hot, 0.0
     if groups:
         prior = shots.x @ rows.T  # (N, C)
-        slope = prior_slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
+        slope = slope_on(ridge, target, prior)
         target = target - slope * prior
     weights = ridge.weights(target) @ shots.whitening + slope * rows
     share = ridge.share.numpy()

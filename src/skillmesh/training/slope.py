@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from skillmesh.training.loo_ridge import LooRidge
 
 PRIOR_SLOPE = 0.3
 """What the slope on old rows is drawn to; as much as leave-one-out says of it (validation)."""
+
+
+def slope_on(ridge: LooRidge, target: np.ndarray, prior: np.ndarray) -> float:
+    """How much of a prior a regression of the shots takes.
+
+    Args:
+        ridge: of the shots.
+        target: (N, C) what is to be explained.
+        prior: (N, C) scores of the old rows.
+    """
+    return prior_slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
 
 
 def prior_slope(errors: np.ndarray, unseen: np.ndarray) -> float:
