@@ -14,12 +14,12 @@ from skillmesh.data.tasks import read_task
 from skillmesh.experiments.measure import measure
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.model.head import Head
-from skillmesh.packet.bias_card import BiasCard
 from skillmesh.packet.bias_tensors import SkillBiases
 from skillmesh.packet.signing import sign
 from skillmesh.packet.skill import Skill
 from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.within import linear_within
+from tests.packet.samples import sample_bias_card
 from tests.training.bias_samples import biased
 
 CLASSES = 3
@@ -32,18 +32,7 @@ def saying_the_next_class(plain: Skill, agent: Agent) -> Skill:
     head = linear_within(anchor)
     turned = Head(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1))
     layout = biased(agent.backbone, "last:1").layout
-    card = BiasCard(
-        choice="last:1",
-        first_layer=layout.first,
-        layers=1,
-        floats=layout.total,
-        features="multi",
-        weight=1.0,
-        accuracy_without=0.5,
-        accuracy_with=0.6,
-        cost_macs=1,
-        passes=1.0,
-    )
+    card = sample_bias_card(layout, choice="last:1", features="multi")
     biases = SkillBiases.of(np.zeros(layout.total, np.float32), None, turned).tensors()
     return Skill(dataclasses.replace(plain.card, biases=card), {**plain.tensors, **biases})
 

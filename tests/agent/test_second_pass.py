@@ -21,7 +21,7 @@ from skillmesh.packet.bias_tensors import SkillBiases
 from skillmesh.packet.skill import Skill
 from tests.model.bias_nets import TABLES, size_of, timm_backbone
 from tests.model.nets import needs_timm, pictures, tiny_backbone
-from tests.packet.samples import sample_card
+from tests.packet.samples import sample_bias_card, sample_card
 from tests.training.bias_samples import biased
 
 N = 40
@@ -131,18 +131,7 @@ def skill_of_any(backbone: Backbone, seed: int) -> Skill:
     generator = np.random.default_rng(seed)
     values = generator.normal(0, 0.1, layout.total).astype(np.float32)
     weight = generator.normal(size=(3, backbone.last_dim)).astype(np.float32)
-    card = BiasCard(
-        choice="all",
-        first_layer=0,
-        layers=len(layout.chosen),
-        floats=layout.total,
-        features="last",
-        weight=1.0,
-        accuracy_without=0.5,
-        accuracy_with=0.6,
-        cost_macs=1,
-        passes=1.0,
-    )
+    card = sample_bias_card(layout)
     biases = SkillBiases.of(values, None, Head(weight, np.zeros(3, np.float32)))
     return Skill(sample_card(biases=card), biases.tensors())
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skillmesh.model.biases_layout import BiasLayout
+from skillmesh.packet.bias_card import BiasCard
 from skillmesh.packet.card import Card
 from skillmesh.packet.signing import AgentKey, sign
 from skillmesh.packet.skill import Skill
@@ -42,6 +44,23 @@ def sample_card(n_classes: int = 3, **changes: Any) -> Card:
         privacy="statistics",
         version="0.1.0",
         calibration={"temperature": 1.5},
+    )
+    return dataclasses.replace(card, **changes)
+
+
+def sample_bias_card(layout: BiasLayout, **changes: Any) -> BiasCard:
+    """What a card says of biases on the layers of a layout, with some fields changed."""
+    card = BiasCard(
+        choice="all",
+        first_layer=layout.first,
+        layers=len(layout.chosen),
+        floats=layout.total,
+        features="last",
+        weight=1.0,
+        accuracy_without=0.5,
+        accuracy_with=0.6,
+        cost_macs=1,
+        passes=1.0,
     )
     return dataclasses.replace(card, **changes)
 
