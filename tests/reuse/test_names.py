@@ -74,6 +74,11 @@ def test_marks_without_a_letter_are_no_name() -> None:
     assert clean("rock+roll") == clean("rock + roll") == "rock roll"
 
 
+def test_folded_letters_are_parted_from_numbers_like_any_others() -> None:
+    """The German sharp s is two letters once it is folded."""
+    assert clean("\u00df0") == clean("ss0") == "ss 0"
+
+
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_any_text_is_cleaned_without_harm(names: list[str]) -> None:

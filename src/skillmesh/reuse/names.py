@@ -68,9 +68,9 @@ def clean(name: str) -> str:
     ('c++', 'c#', 'rock roll')
     """
     text = unicodedata.normalize("NFKC", name[:MAX_CHARACTERS])
-    text = _CAMEL.sub(" ", text)
-    text = _LETTER_NUMBER.sub(" ", text)
-    text = unicodedata.normalize("NFKC", _SIGN_INSIDE.sub(" ", _spaced(text)).casefold())
+    text = unicodedata.normalize("NFKC", _CAMEL.sub(" ", text).casefold())
+    text = _LETTER_NUMBER.sub(" ", text)  # of folded letters: one may have become two
+    text = _SIGN_INSIDE.sub(" ", _spaced(text))
     return " ".join(text.split())[:MAX_CHARACTERS].strip()
 
 
