@@ -8,7 +8,13 @@ import pytest
 
 from skillmesh.errors import UsageError
 from skillmesh.model.biases import PassCosts
-from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
+from skillmesh.training.bias_plan import (
+    AUTO_BATCH_SIZE,
+    AUTO_PARTS,
+    AUTO_STEPS,
+    TaskCosts,
+    plan_biases,
+)
 from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
 from skillmesh.training.variants import MOST_PASSES, BiasOptions, find_variant
 
@@ -64,12 +70,22 @@ def test_no_plan_costs_more_than_its_budget(
 
 
 def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
-    """And all of them on a task of usual size: one image more would be too much."""
+    """And all of them on a task of usual size: the next part of an epoch would be too much."""
     task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
     plan = plan_biases(BiasOptions("auto"), task)
     assert task.passes(spent(task, plan.images, 0)) <= 8
-    assert task.passes(spent(task, plan.images + 1, 0)) > 8
+    assert task.passes(spent(task, plan.images + 612 // AUTO_PARTS + AUTO_BATCH_SIZE, 0)) > 8
     assert plan.patience is None
+
+
+@pytest.mark.parametrize("train", [106, 612, 1_000])
+def test_what_a_mapper_costs_hardly_ever_changes_the_steps(train: int) -> None:
+    """A mixture's fit is half a per cent of a pass: two methods share one training."""
+    fits = [103 * 2 * train, 1.005 * 103 * 2 * train]
+    plans = {plan_biases(BiasOptions(), TaskCosts(102, MOBILE, train, train, int(f))) for f in fits}
+    assert len(plans) == 1
+    (plan,) = plans
+    assert plan.images % AUTO_BATCH_SIZE == 0
 
 
 def test_smaller_images_pay_for_more_steps() -> None:

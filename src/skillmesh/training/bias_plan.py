@@ -20,6 +20,9 @@ AUTO_HEAD_RATE = 7e-3
 (docs/biases.md)."""
 AUTO_STEPS = 8_000
 """Steps beyond which a large task learns nothing more: it then uses fewer passes."""
+AUTO_PARTS = 20
+"""Of an epoch: steps are afforded in such parts, so that the little by which one task mapper costs
+more to fit than another does not give its biases other steps, and experiments train them once."""
 SMALL_SIDE = 0.75
 """Side of the smaller images that `auto` begins with, as a share of the backbone's own."""
 SMALL_SHARE = 0.7
@@ -140,7 +143,7 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
             ends_with_train=options.head2toe,
             small_share=small_share,
         )
-        images = min(images, affordable)
+        images = min(images, _in_parts(affordable, task.train) if auto else affordable)
     if images < min(task.train, AUTO_BATCH_SIZE):
         raise UsageError(
             f"expected a larger budget than {passes:g} forward passes: nothing of it is left for "
@@ -159,3 +162,10 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
             refit=not options.head2toe,
         )
     return BiasPlan(plan_layers(options), images, PATIENCE)
+
+
+def _in_parts(images: int, train: int) -> int:
+    """As many parts of an epoch, each of whole steps, as the images fill; fewer as they are."""
+    steps = math.ceil(train / AUTO_PARTS / AUTO_BATCH_SIZE)
+    part = steps * AUTO_BATCH_SIZE
+    return images // part * part or images

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skillmesh.training.bias_plan import BiasPlan
     from skillmesh.training.bias_task import BiasTask
 
-VERSION = 3
+VERSION = 4
 """Of what learning does with the same arguments; cells of the bench are named by it too."""
 
 
