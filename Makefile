@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes of the test suite: of a file one runs all tests, so that what they share is made once.
+WORKERS ?= 2
 SOURCES := src tests training benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -26,7 +28,7 @@ demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (of
 	@$(BIN)/skillmesh demo
 
 test: setup lint  ## lint, types, layers and the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check $(SOURCES)
