@@ -52,10 +52,15 @@ def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
 @pytest.mark.skipif(not encoder_is_installed(), reason="the text encoder is not installed")
 def test_predict_takes_an_encoder(image: Path) -> None:
     """The same from the command line with the real encoder."""
-    (plain,) = run_json("predict", str(image))["predictions"]
-    assert "same_as" not in plain or plain["same_as"] == []
-    (found,) = run_json("predict", str(image), "--encoder", "minilm")["predictions"]
+    document = run_json("predict", str(image))
+    (plain,) = document["predictions"]
+    assert (document["encoder"], plain["same_as"]) == ("names", [])
+    document = run_json("predict", str(image), "--encoder", "minilm")
+    (found,) = document["predictions"]
     assert {found["class"], found["same_as"][0]["class"]} == {"bike", "bicycle"}
+    assert document["encoder"] == "all-minilm-l6-v2"
+    shown = run("predict", str(image), "--encoder", "minilm").stdout
+    assert "(names compared by all-minilm-l6-v2)" in shown
 
 
 def test_an_unknown_encoder_is_one_sentence(image: Path) -> None:

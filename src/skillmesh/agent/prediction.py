@@ -83,12 +83,14 @@ class Answers:
         failed: one sentence per image that could not be read.
         method: the task mapper that answered.
         backbone: alias of the backbone that answered.
+        encoder: how class names were compared for `same_as`: an encoder's name, or "names".
     """
 
     predictions: tuple[Prediction, ...]
     failed: tuple[str, ...]
     method: str
     backbone: str
+    encoder: str = "names"
 
     def to_json(self) -> dict[str, Any]:
         """The document of `skillmesh predict --json`."""
@@ -96,6 +98,7 @@ class Answers:
             "schema": "skillmesh.predict/1",
             "method": self.method,
             "backbone": self.backbone,
+            "encoder": self.encoder,
             "predictions": [p.to_json() for p in self.predictions],
             "skipped": list(self.failed),
         }

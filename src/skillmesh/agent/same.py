@@ -67,7 +67,7 @@ def compare_again(answers: Answers, sources: Sequence[Source], comparer: NameCom
         comparer: compares names.
     """
     marked = SameClasses(comparer).mark(answers.predictions, sources)
-    return dataclasses.replace(answers, predictions=marked)
+    return dataclasses.replace(answers, predictions=marked, encoder=comparer.name)
 
 
 def _same(

@@ -77,12 +77,13 @@ def predict(
         emit(answers.to_json())
     else:
         for prediction in answers.predictions:
-            _show(prediction)
+            _show(prediction, answers.encoder)
     if answers.failed:
         raise typer.Exit(EXIT_SKIPPED)
 
 
-def _show(prediction: Prediction) -> None:
+def _show(prediction: Prediction, encoder: str) -> None:
+    by = "" if encoder == "names" else f" (names compared by {encoder})"
     doubt = "unknown, nearest: " if prediction.unknown else ""
     say(
         f"{plain(prediction.image)}: {doubt}{plain(prediction.task)} / "
@@ -90,6 +91,6 @@ def _show(prediction: Prediction) -> None:
         f"(skill {prediction.skill_id[:12]} from {plain(prediction.alias)})"
     )
     for same in prediction.same_as:
-        say(f"    same as {plain(same.class_name)} in task {plain(same.task)}")
+        say(f"    same as {plain(same.class_name)} in task {plain(same.task)}{by}")
     for other in prediction.alternatives:
         say(f"    {plain(other.task)} / {plain(other.class_name)} {percent(other.probability)}")
