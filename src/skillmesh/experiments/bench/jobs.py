@@ -14,6 +14,7 @@ from skillmesh.experiments.bench.cell import Cell, cell_path
 from skillmesh.experiments.bench.config import BenchConfig, Grid
 from skillmesh.experiments.bench.inputs import Inputs
 from skillmesh.experiments.bench.methods import Kind, check_bench_method
+from skillmesh.experiments.bench.order import in_working_order
 from skillmesh.experiments.bench.recipe import recipe_of
 from skillmesh.experiments.streams.stream import open_stream, source_name, stream_digest
 from skillmesh.model.registry import known_fingerprints
@@ -38,7 +39,8 @@ class Plan:
 
     def cell_jobs(self, run: Path) -> list[Job]:
         """Jobs of the cells whose results are not there yet; real ones last and alone."""
-        missing = [cell for cell in self.cells if not cell_path(run, cell).exists()]
+        cells = in_working_order(self.cells)
+        missing = [cell for cell in cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents == 1]
 
     def real_jobs(self, run: Path) -> list[Job]:
