@@ -20,6 +20,9 @@ from skillmesh.training.kin import START_GAIN
 SHOTS = {"3": "3", "5": "5", "10": "10", "0": "all"}
 """Folders of cells and what they are called."""
 WORST = 8
+WAYS = ("random start", "moments alone", "in a bank", "with reuse")
+"""A trained head, class moments of an agent that knows nothing else, the same beside old tasks, and
+`learn --reuse auto`."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +114,16 @@ def few(root: Path) -> Iterator[str]:
 
 def table_1(root: Path) -> Iterator[str]:
     """Table 1's layout: the paper's head from a random start, class moments alone, and reuse."""
-    ways = ("random start", "moments alone", "in a bank", "with reuse")
-    rows = [["shots", "pairs", *ways, "reuse for random start", "reuse for in a bank"]]
-    single = [["new task, old task", "shots", *ways]]
+    rows = [["shots", "pairs", *WAYS, "reuse for random start", "reuse for in a bank"]]
+    single = [["new task, old task", "shots", *WAYS]]
     for folder, shown in SHOTS.items():
         found, nobody = cells(root / "few" / folder), cells(root / "nobody" / folder)
         values: dict[str, list[float]] = {}
         for name, cell in found.items():
             new = name.split("--")[0]
-            if cell["shared"] and new in nobody:
-                bank, ours = np.mean([np.mean(r, axis=1) for r in cell["right"]], axis=0)
-                alone = (np.mean(nobody[new][key]) for key in ("head", "moments"))
-                values[name] = [100 * float(value) for value in (*alone, bank, ours)]
+            ways = four_ways(cell, nobody.get(new)) if cell["shared"] else None
+            if ways is not None:
+                values[name] = ways
         for least, what in ((0.5, "half or more shared"), (0.0, "any class shared")):
             chosen = [row for name, row in values.items() if found[name]["shared"] >= least]
             if chosen:
@@ -204,18 +205,39 @@ def matching(root: Path) -> Iterator[str]:
     yield table(rows)
 
 
-def after(root: Path) -> Iterator[str]:
-    """Every task after several others; each task's gain."""
+def after(root: Path, part: str) -> Iterator[str]:
+    """Every task after several others; each task's four ways to learn it, and its gain."""
     for folder, shown in SHOTS.items():
-        gains = {name: moments_gain(cell) for name, cell in cells(root / folder).items()}
-        if gains:
-            rows = [[f"new task, {shown} shots", "gain"]]
-            rows += [[name, str(gain)] for name, gain in gains.items()]
-            mean = np.mean([gain.mean for gain in gains.values()])
-            losing = sum(gain.is_loss for gain in gains.values())
-            seeds = max(gain.n for gain in gains.values())
-            yield table([*rows, [f"mean; {losing} lose beyond the interval", f"{mean:+.1f}"]])
-            yield f"{seeds} seeds.\n"
+        found, nobody = cells(root / part / folder), cells(root / "nobody" / folder)
+        if not found:
+            continue
+        rows = [[f"new task, {shown} shots", *WAYS, "for random start", "for in a bank"]]
+        gains = {name: moments_gain(cell) for name, cell in found.items()}
+        ways = {name: four_ways(cell, nobody.get(name)) for name, cell in found.items()}
+        for name, gain in gains.items():
+            rows.append([name, *_row(ways[name]), str(gain)])
+        known = [values for values in ways.values() if values is not None]
+        total = np.mean(known, axis=0).tolist() if len(known) == len(ways) else None
+        losing = sum(gain.is_loss for gain in gains.values())
+        mean = f"{np.mean([gain.mean for gain in gains.values()]):+.1f}"
+        yield table([*rows, [f"mean; {losing} lose beyond the interval", *_row(total), mean]])
+        yield f"{max(gain.n for gain in gains.values())} seeds.\n"
+
+
+def four_ways(cell: Cell, nobody: Cell | None) -> list[float] | None:
+    """Per cent right in each of `WAYS`; None where not all answers were kept."""
+    if nobody is None or not all(cell["right"]):
+        return None
+    bank, ours = np.mean([np.mean(r, axis=1) for r in cell["right"]], axis=0)
+    alone = (np.mean(nobody[key]) for key in ("head", "moments"))
+    return [100 * float(value) for value in (*alone, bank, ours)]
+
+
+def _row(ways: Sequence[float] | None) -> list[str]:
+    """The four ways, and what reuse gains over a random start."""
+    if ways is None:
+        return [""] * 5
+    return [*(f"{value:.1f}" for value in ways), f"{ways[3] - ways[0]:+.1f}"]
 
 
 def main() -> None:
@@ -229,8 +251,8 @@ def main() -> None:
         ("Table 1", table_1(root)),
         ("Heads", heads(root)),
         ("Moments, ordered pairs", few(root)),
-        ("Moments, after all tasks that share classes", after(root / "kin")),
-        ("Moments, after all others", after(root / "bank")),
+        ("Moments, after all tasks that share classes", after(root, "kin")),
+        ("Moments, after all others", after(root, "bank")),
     ):
         print(f"## {title}\n", *lines, sep="\n")
 
