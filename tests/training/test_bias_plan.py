@@ -8,13 +8,7 @@ import pytest
 
 from skillmesh.errors import UsageError
 from skillmesh.model.biases import PassCosts
-from skillmesh.training.bias_plan import (
-    AUTO_BATCH_SIZE,
-    AUTO_PARTS,
-    AUTO_STEPS,
-    TaskCosts,
-    plan_biases,
-)
+from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
 from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
 from skillmesh.training.variants import MOST_PASSES, BiasOptions, find_variant
 
@@ -70,11 +64,11 @@ def test_no_plan_costs_more_than_its_budget(
 
 
 def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
-    """And all of them on a task of usual size: the next part of an epoch would be too much."""
+    """And all of them on a task of usual size: 4 steps, a twentieth of an epoch, were too much."""
     task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
     plan = plan_biases(BiasOptions("auto"), task)
     assert task.passes(spent(task, plan.images, 0)) <= 8
-    assert task.passes(spent(task, plan.images + 612 // AUTO_PARTS + AUTO_BATCH_SIZE, 0)) > 8
+    assert task.passes(spent(task, plan.images + 32, 0)) > 8
     assert plan.patience is None
 
 

@@ -9,7 +9,7 @@ import typer
 
 from skillmesh.cli.command import command
 from skillmesh.cli.options import BackboneOption, DeviceOption, HomeOption, JsonOption, MethodOption
-from skillmesh.cli.output import emit, note, percent, plain, progress_bar, say
+from skillmesh.cli.output import describe_encoder, emit, note, percent, plain, progress_bar, say
 from skillmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def predict(
 
 
 def _show(prediction: Prediction, encoder: str) -> None:
-    by = "" if encoder == "names" else f" (names compared by {encoder})"
+    by = "" if encoder == "names" else f" ({describe_encoder(encoder)})"
     doubt = "unknown, nearest: " if prediction.unknown else ""
     say(
         f"{plain(prediction.image)}: {doubt}{plain(prediction.task)} / "

@@ -42,4 +42,16 @@ class BiasTask:
     @property
     def base(self) -> str:
         """Latents that the head reads while biases are trained."""
-        return "multi" if self.method == "moments" else "last"
+        return base_of(self.method)
+
+
+def base_of(method: str) -> str:
+    """Latents that the head reads while the biases of a method are trained.
+
+    Args:
+        method: the task mapper.
+
+    Returns:
+        "multi", the multi-depth ones, or "last", those of the last layer as in the paper.
+    """
+    return "multi" if method == "moments" else "last"

@@ -1,4 +1,4 @@
-"""The order of work: who shares a training waits for it."""
+"""The order of work: who shares a training comes last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def names(found: list[Cell]) -> list[str]:
     return [cell.method for cell in found]
 
 
-def test_trainings_start_first_and_shared_ones_are_waited_for() -> None:
+def test_trainings_start_first_and_who_shares_one_comes_last() -> None:
     """`maha+bb` finds what `gmmc+bb` trained; other layers, heads and latents are other ones."""
     trains = ["gmmc+bb", "moments+bb", "maha+bb-last", "bb-h2t"]
     assert names(in_working_order(cells())) == [*trains, "moments", "ncm", "ewc", "maha+bb"]

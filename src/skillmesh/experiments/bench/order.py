@@ -1,4 +1,4 @@
-"""In which order the cells of a run are computed: nobody trains what another worker is training."""
+"""In which order the cells of a run are computed, so that biases are rarely trained twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skillmesh.experiments.bench.cell import Cell
+from skillmesh.training.bias_task import base_of
 from skillmesh.training.variants import VARIANTS
 
 
@@ -13,8 +14,9 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
     """Cells that train biases first, cells that find the same biases trained last.
 
     Training biases takes longer than all else, so it starts first. `gmmc` and `maha` train the
-    same head's biases (`training.bias_store` keeps them): the second one waits for the first, for
-    two workers that start both would train all of it twice.
+    same head's biases (`training.bias_store` keeps them), and two workers that start both at once
+    train all of it twice. So the second one comes last; where the first is not done by then, it
+    finds what is trained so far and goes on beside it.
 
     Args:
         cells: in any order; the order within each of the three groups stays.
@@ -36,5 +38,5 @@ def _training(cell: Cell) -> tuple[Any, ...] | None:
     variant = VARIANTS.get(cell.method)
     if variant is None or variant.biases is None:
         return None
-    multi_depth = variant.method == "moments"
-    return cell.stream_digest, cell.fingerprint, cell.seed, multi_depth, variant.biases
+    base = base_of(variant.method)
+    return cell.stream_digest, cell.fingerprint, cell.seed, base, variant.biases
