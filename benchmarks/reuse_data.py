@@ -25,6 +25,8 @@ from skillmesh.training.heads import fit_head
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 Cell = dict[str, Any]
+SHOTS = (3, 5, 10, 0)
+"""Images per class; 0 for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,26 @@ class Known:
         )
 
 
+Tasks = dict[str, Known]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        out: folder of the cells.
+        seeds: draws of the shots, or of what is random in training.
+        shots: images per class; 0 for all.
+        reuse: how classes are matched, as `learn --reuse` takes it.
+    """
+
+    out: Path
+    seeds: int = 20
+    shots: tuple[int, ...] = SHOTS
+    reuse: str = "auto"
+
+
 def load_tasks(tasks: Path, home: Path, backbone: str) -> dict[str, Known]:
     """Every task of a folder; latents through the home's cache."""
     agent = Agent(home, backbone=backbone)
@@ -103,6 +125,24 @@ def shared_classes(new: Known, old: Known, relation: dict[tuple[str, str], str])
         for j, other in enumerate(old.classes)
         if relation.get((f"{new.name}:{one}", f"{old.name}:{other}")) == "same"
     }
+
+
+def ordered_pairs(tasks: Tasks) -> list[tuple[str, str, float]]:
+    """(new task, old task, share of the new classes that the old one has), most classes first."""
+    relation = read_pairs()
+    found = []
+    for new in tasks.values():
+        for old in tasks.values():
+            if new is not old:
+                shared = len(shared_classes(new, old, relation))
+                found.append((-shared, new.name, old.name, shared / len(new.classes)))
+    found.sort(key=lambda row: row[0])
+    return [(new, old, share) for _, new, old, share in found]
+
+
+def accuracy(head: Head, asked: LabelledLatents) -> float:
+    """Of a head on the last layer's latents, 0 to 1."""
+    return float(np.mean(head.logits(asked.latents.last).argmax(1) == asked.labels))
 
 
 def cell(folder: Path, name: str, measure: Callable[[], Cell]) -> Cell:

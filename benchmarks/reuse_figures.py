@@ -1,9 +1,10 @@
-"""Fig. 13 (zero images) and Fig. 14 (two starts at three shots) from the cells of `bench_reuse`.
+"""Fig. 13 and Fig. 14 from the cells of `bench_reuse`.
 
     python -m benchmarks.reuse_figures CELLS FOLDER
 
-Writes fig13.svg and fig14.svg; a figure without cells is left out. Fig. 11 and 12 stand in the
-report of `skillmesh evaluate --corrective T --report FILE`.
+Writes fig13.svg (unions of two tasks by epoch), fig13-zero.svg (other styles, zero images) and
+fig14.svg (two starts at three shots); a figure without cells is left out. Fig. 11 and 12 stand in
+the report of `skillmesh evaluate --corrective T --report FILE`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.reuse_tables import cells, head_gains
-from skillmesh.training.kin import START_GAIN
+from benchmarks.reuse_cells import cells
+from benchmarks.reuse_head_tables import HALF, STARTS, two_starts, union_curves
 
 NORMS = {"p = 2": "p = 2", "p = inf": "p = infinity", "moments": "moments"}
 
@@ -29,17 +30,32 @@ def zero_images(root: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def two_starts(root: Path) -> dict[str, dict[str, float]]:
-    """New and old task -> start -> accuracy at three shots, old rows where the gate takes them."""
-    values = {}
-    for name, cell in cells(root / "heads" / "3").items():
-        alone = np.array(cell["test"])[:, 0]
-        ours = alone + head_gains(cell, "test", START_GAIN)
-        values[name.replace("--", " <- ")] = {
-            "random start": float(alone.mean()),
-            "ours": float(ours.mean()),
-        }
-    return values
+def starts(root: Path) -> dict[str, dict[str, float]]:
+    """New and old task -> start -> accuracy at three shots, old rows where the trial takes them."""
+    return {
+        name.replace("--", " <- "): dict(
+            zip(("random start", "ours"), two_starts(cell), strict=True)
+        )
+        for name, cell in cells(root / "heads" / "3").items()
+        if cell["shared"] >= HALF
+    }
+
+
+def draw_unions(root: Path, path: Path) -> None:
+    """Accuracy by epoch for every start of a head, and class moments as level lines."""
+    found = cells(root / "union")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for key, curve in union_curves(found).items():
+        axes.plot(100 * curve, label=STARTS[key])
+    for key, style in (("zero images", "--"), ("all images", ":")):
+        level = 100 * float(np.mean([cell["moments"][key] for cell in found.values()]))
+        axes.axhline(level, color="black", linestyle=style, label=f"class moments, {key}")
+    axes.set_xlabel("epochs")
+    axes.set_ylabel("right, per cent of test images")
+    axes.set_ylim(40, 100)
+    axes.legend(loc="lower right", fontsize="small", frameon=False)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def draw(values: Mapping[str, Mapping[str, float]], path: Path) -> None:
@@ -66,7 +82,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    figures = {"fig13": zero_images(options.cells), "fig14": two_starts(options.cells)}
+    if cells(options.cells / "union"):
+        draw_unions(options.cells, options.folder / "fig13.svg")
+    figures = {"fig13-zero": zero_images(options.cells), "fig14": starts(options.cells)}
     for name, values in figures.items():
         if values:
             draw(values, options.folder / f"{name}.svg")

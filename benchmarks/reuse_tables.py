@@ -6,63 +6,19 @@ python -m benchmarks.reuse_tables CELLS
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student_t
 
-from benchmarks.reuse_data import Cell, read_pairs
-from skillmesh.training.kin import START_GAIN
+from benchmarks.reuse_cells import SHOTS, Gain, cells, table
+from benchmarks.reuse_data import Cell
+from benchmarks.reuse_head_tables import combined, epochs, head_pairs, heads, norms, unions
 
-SHOTS = {"3": "3", "5": "5", "10": "10", "0": "all"}
-"""Folders of cells and what they are called."""
 WORST = 8
 WAYS = ("random start", "moments alone", "in a bank", "with reuse")
 """A trained head, class moments of an agent that knows nothing else, the same beside old tasks, and
 `learn --reuse auto`."""
-
-
-@dataclass(frozen=True)
-class Gain:
-    """Mean of differences in points, and half of its 95 % confidence interval."""
-
-    mean: float
-    half: float
-    n: int
-
-    @classmethod
-    def of(cls, differences: Sequence[float]) -> Gain:
-        """Of differences of accuracy, 0 to 1; one observation has no interval."""
-        values = 100 * np.asarray(differences, dtype=np.float64)
-        n = len(values)
-        if n < 2:
-            return cls(float(values.mean()), float("inf"), n)
-        half = float(student_t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
-        return cls(float(values.mean()), half, n)
-
-    @property
-    def is_loss(self) -> bool:
-        """The whole interval lies below zero."""
-        return self.mean + self.half < 0
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.1f} ± {self.half:.1f}"
-
-
-def cells(folder: Path) -> dict[str, Cell]:
-    """Name -> cell of one folder, in the order of names; empty if it is not there."""
-    return {
-        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))
-    }
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; the first row is the head."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
 def moments_gain(cell: Cell) -> Gain:
@@ -73,43 +29,40 @@ def moments_gain(cell: Cell) -> Gain:
     return Gain.of(list(np.subtract(right[0][1], right[0][0]))) if right[0] else Gain(0.0, 0.0, 1)
 
 
-def head_gains(cell: Cell, split: str, gain: float) -> np.ndarray:
-    """(seeds,) what the old rows win where the trial asks for so many standard errors."""
-    answers, trials = np.array(cell[split]), np.array(cell["gain"])
-    taken = (trials > gain) & np.array(cell["beats_closed"])
-    return np.where(taken, answers[:, 1] - answers[:, 0], 0.0)
-
-
 def few(root: Path) -> Iterator[str]:
-    """Moments: all ordered pairs; which lose, which win."""
-    relation = read_pairs()
-    related = {
-        (a.split(":")[0], b.split(":")[0]) for (a, b), kind in relation.items() if kind == "same"
-    }
-    rows = [["shots", "pairs", "seeds", "borrowed", "mean of sharing pairs", "beyond the interval"]]
+    """Moments: all ordered pairs by kind of matching; which lose, which win."""
+    head = ["--reuse", "shots", "pairs", "seeds", "borrowed", "mean of sharing pairs"]
+    rows = [[*head, "beyond the interval"]]
     worst = [["shots", "new task, old task", "gain"]]
     best: dict[str, dict[str, str]] = {}
-    for folder, shown in SHOTS.items():
-        found = cells(root / "few" / folder)
+    for reuse, folder, shown in _kinds_of_matching():
+        found = cells(root / folder)
         if not found:
             continue
         gains = {name: moments_gain(cell) for name, cell in found.items()}
         used = [n for n, cell in found.items() if any(kind != "nothing" for kind in cell["kinds"])]
-        sharing = [gain.mean for n, gain in gains.items() if tuple(n.split("--")) in related]
+        sharing = [gain.mean for name, gain in gains.items() if found[name]["shared"]]
         losing = [name for name, gain in gains.items() if gain.is_loss]
         seeds = str(max(len(cell["kinds"]) for cell in found.values()))
         mean = f"{np.mean(sharing):+.1f} ({len(sharing)} pairs)"
-        rows.append([shown, str(len(found)), seeds, str(len(used)), mean, str(len(losing))])
-        lowest = sorted(gains, key=lambda name: gains[name].mean)[:WORST]
-        worst += [[shown, n.replace("--", ", "), str(gains[n])] for n in lowest]
-        for name, gain in gains.items():
-            if tuple(name.split("--")) in related:
-                best.setdefault(name.replace("--", ", "), {})[shown] = str(gain)
+        rows.append([reuse, shown, str(len(found)), seeds, str(len(used)), mean, str(len(losing))])
+        if reuse == "auto":
+            lowest = sorted(gains, key=lambda name: gains[name].mean)[:WORST]
+            worst += [[shown, n.replace("--", ", "), str(gains[n])] for n in lowest]
+            for name, gain in gains.items():
+                if found[name]["shared"]:
+                    best.setdefault(name.replace("--", ", "), {})[shown] = str(gain)
     yield table(rows)
     yield table(worst)
     columns = [shown for folder, shown in SHOTS.items() if (root / "few" / folder).exists()]
     body = [[name, *(got.get(shown, "") for shown in columns)] for name, got in best.items()]
     yield table([["new task, old task", *columns], *body])
+
+
+def _kinds_of_matching() -> Iterator[tuple[str, str, str]]:
+    for reuse in ("auto", "text", "vision"):
+        for folder, shown in SHOTS.items():
+            yield reuse, f"few/{folder}" if reuse == "auto" else f"few-{reuse}/{folder}", shown
 
 
 def table_1(root: Path) -> Iterator[str]:
@@ -140,57 +93,6 @@ def table_1(root: Path) -> Iterator[str]:
     yield table(single)
 
 
-def heads(root: Path) -> Iterator[str]:
-    """The trained head from both starts, and the choice of the gate on validation images."""
-    shown: dict[str, dict[str, str]] = {}
-    choice = [
-        ["shots", "trial above", "taken", "gain on validation", "gain on test", "losing pairs"]
-    ]
-    means: dict[str, str] = {}
-    for folder, name in SHOTS.items():
-        found = cells(root / "heads" / folder)
-        if not found:
-            continue
-        starts = []
-        for pair, cell in found.items():
-            alone = np.array(cell["test"])[:, 0]
-            ours = alone + head_gains(cell, "test", START_GAIN)
-            starts.append((alone.mean(), ours.mean()))
-            text = f"{100 * alone.mean():.1f} -> {100 * ours.mean():.1f}"
-            shown.setdefault(pair.replace("--", ", "), {})[name] = text
-        means[name] = " -> ".join(f"{100 * value:.1f}" for value in np.mean(starts, axis=0))
-        choice += [_choice(name, found, gain) for gain in (-np.inf, 0.0, 0.5, 1.0, 1.5, 2.0)]
-    rows = [[pair, *(got.get(name, "") for name in means)] for pair, got in shown.items()]
-    yield table([["new task, old task", *means], *rows, ["mean", *means.values()]])
-    yield table(choice)
-
-
-def _choice(shots: str, found: dict[str, Cell], gain: float) -> list[str]:
-    taken = np.mean(
-        [
-            np.mean((np.array(c["gain"]) > gain) & np.array(c["beats_closed"]))
-            for c in found.values()
-        ]
-    )
-    on = {
-        split: [Gain.of(list(head_gains(cell, split, gain))) for cell in found.values()]
-        for split in ("validation", "test")
-    }
-    validation, test = (100 * 0.01 * np.mean([g.mean for g in on[split]]) for split in on)
-    losing = " / ".join(str(sum(g.is_loss for g in on[split])) for split in on)
-    limit = "no limit" if np.isinf(gain) else f"{gain:g}"
-    return [shots, limit, f"{100 * taken:.0f} %", f"{validation:+.2f}", f"{test:+.2f}", losing]
-
-
-def combined(root: Path) -> Iterator[str]:
-    """Fig. 13 at epoch 0: no image of the new task."""
-    rows = [["new task", "from", "p = 2", "p = infinity", "moments"]]
-    for name, cell in cells(root / "combine").items():
-        values = [f"{100 * cell[key]:.1f}" for key in ("p = 2", "p = inf", "moments")]
-        rows.append([name, ", ".join(cell["from"]), *values])
-    yield table(rows)
-
-
 def matching(root: Path) -> Iterator[str]:
     """Precision and recall against the hand-made list."""
     rows = [["by", "shots", "matches", "precision", "with similar ones", "recall"]]
@@ -209,6 +111,7 @@ def after(root: Path, part: str) -> Iterator[str]:
     """Every task after several others; each task's four ways to learn it, and its gain."""
     for folder, shown in SHOTS.items():
         found, nobody = cells(root / part / folder), cells(root / "nobody" / folder)
+        pairs = cells(root / "few" / folder)
         if not found:
             continue
         rows = [[f"new task, {shown} shots", *WAYS, "for random start", "for in a bank"]]
@@ -216,11 +119,17 @@ def after(root: Path, part: str) -> Iterator[str]:
         ways = {name: four_ways(cell, nobody.get(name)) for name, cell in found.items()}
         for name, gain in gains.items():
             rows.append([name, *_row(ways[name]), str(gain)])
-        known = [values for values in ways.values() if values is not None]
-        total = np.mean(known, axis=0).tolist() if len(known) == len(ways) else None
         losing = sum(gain.is_loss for gain in gains.values())
-        mean = f"{np.mean([gain.mean for gain in gains.values()]):+.1f}"
-        yield table([*rows, [f"mean; {losing} lose beyond the interval", *_row(total), mean]])
+        sharing = {pair.split("--")[0] for pair, cell in pairs.items() if cell["shared"]}
+        for what, names in (
+            (f"mean; {losing} lose beyond the interval", set(found)),
+            ("mean of those that share classes", set(found) & sharing),
+        ):
+            known = [row for name in names if (row := ways[name]) is not None]
+            total = np.mean(known, axis=0).tolist() if len(known) == len(names) > 0 else None
+            mean = f"{np.mean([gains[name].mean for name in names]):+.1f}" if names else ""
+            rows.append([f"{what} ({len(names)})", *_row(total), mean])
+        yield table(rows)
         yield f"{max(gain.n for gain in gains.values())} seeds.\n"
 
 
@@ -229,7 +138,8 @@ def four_ways(cell: Cell, nobody: Cell | None) -> list[float] | None:
     if nobody is None or not all(cell["right"]):
         return None
     bank, ours = np.mean([np.mean(r, axis=1) for r in cell["right"]], axis=0)
-    alone = (np.mean(nobody[key]) for key in ("head", "moments"))
+    seeds = len(cell["right"])
+    alone = (np.mean(nobody[key][:seeds]) for key in ("head", "moments"))
     return [100 * float(value) for value in (*alone, bank, ours)]
 
 
@@ -249,7 +159,11 @@ def main() -> None:
         ("Matching", matching(root)),
         ("Zero images", combined(root)),
         ("Table 1", table_1(root)),
-        ("Heads", heads(root)),
+        ("Fig. 13: unions of two tasks", unions(root)),
+        ("Heads trained under a norm", norms(root)),
+        ("Heads, ordered pairs", heads(root)),
+        ("Heads, pairs that share half or more", head_pairs(root)),
+        ("Heads, epochs", epochs(root)),
         ("Moments, ordered pairs", few(root)),
         ("Moments, after all tasks that share classes", after(root, "kin")),
         ("Moments, after all others", after(root, "bank")),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 
 from skillmesh.training import heads
 from skillmesh.training.adam import LEARNING_RATE
-from skillmesh.training.heads import BATCH_SIZE, PATIENCE, fit_head
+from skillmesh.training.heads import BATCH_SIZE, PATIENCE, HeadStart, fit_head, head_epochs, head_of
 from tests.mapping.latents import make_sample
 
 SAMPLE = make_sample(0, n_classes=4, per_class=30)
@@ -17,8 +19,13 @@ VALIDATION = (SAMPLE.latents[80:], SAMPLE.labels[80:])
 NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
 
 
-def reference_parameters(epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """torch.nn.Linear, torch.optim.Adam and autograd on the same start and order of batches."""
+def reference_parameters(
+    epochs: int, seed: int, norm: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """torch.nn.Linear, torch.optim.Adam and autograd on the same start and order of batches.
+
+    With a norm the forward pass divides the rows by it, as the paper writes it down.
+    """
     x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
     generator = torch.Generator().manual_seed(seed)
     start = heads._start(4, x.shape[1], generator)
@@ -30,9 +37,19 @@ def reference_parameters(epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray
     for _ in range(epochs):
         for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(layer(x[rows]), y[rows]).backward()
+            log_odds = x[rows] @ divided(layer.weight, norm).T + layer.bias
+            torch.nn.functional.cross_entropy(log_odds, y[rows]).backward()
             optimizer.step()
-    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    return divided(layer.weight, norm).detach().numpy(), layer.bias.detach().numpy()
+
+
+def divided(weight: torch.Tensor, norm: float | None) -> torch.Tensor:
+    """Each row by its norm; autograd finds the way back."""
+    if norm is None:
+        return weight
+    if norm == np.inf:
+        return weight / weight.abs().amax(1, keepdim=True)
+    return weight / (weight.abs() ** norm).sum(1, keepdim=True) ** (1 / norm)
 
 
 def test_training_equals_adam_with_automatic_differentiation() -> None:
@@ -42,6 +59,31 @@ def test_training_equals_adam_with_automatic_differentiation() -> None:
     assert fitted.best_epoch == 20
     np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
     np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", [2.0, 3.0, np.inf])
+def test_rows_are_trained_under_their_norm(norm: float) -> None:
+    """As automatic differentiation does it, and every row that comes out has length 1."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=5, norm=norm)
+    weight, bias = reference_parameters(fitted.best_epoch, seed=3, norm=norm)
+    np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
+    lengths = np.linalg.norm(fitted.head.weight, ord=norm, axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+
+
+def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
+    """Old rows stand unchanged before the first epoch; the third is that of three epochs."""
+    old = np.ones((1, 24), np.float32), np.full(1, 2, np.float32)
+    start = HeadStart(np.array([1]), *old)
+    epochs = head_epochs(*TRAIN, 4, seed=3, start=start)
+    loss, begun = next(epochs)
+    assert loss == np.inf
+    assert (begun[1].numpy() == np.append(*old)).all()
+    third = [rows.clone() for _, rows in islice(epochs, 3)][-1]
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=3, start=start)
+    assert fitted.best_epoch == 3
+    assert (head_of(third).weight == fitted.head.weight).all()
 
 
 def test_the_first_best_validation_epoch_is_kept() -> None:

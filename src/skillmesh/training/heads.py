@@ -7,13 +7,16 @@ backbone is not touched: latents are computed once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 
 from skillmesh.model.head import Head
 from skillmesh.training.adam import Adam
+from skillmesh.training.row_norm import RowNorm
 
 BATCH_SIZE = 32
 MAX_EPOCHS = 100
@@ -66,11 +69,9 @@ def fit_head(
     seed: int = 0,
     max_epochs: int = MAX_EPOCHS,
     start: HeadStart | None = None,
+    norm: float | None = None,
 ) -> FittedHead:
-    """Train the head of one task by softmax regression.
-
-    The gradient of the cross-entropy is written out: for a single linear layer that is two
-    products, and several times faster than automatic differentiation of small batches.
+    """Train the head of one task by softmax regression, and keep its best epoch.
 
     Args:
         latents: (N, D) float32 of the training images.
@@ -81,30 +82,25 @@ def fit_head(
         seed: of the start and of the order of batches.
         max_epochs: at most.
         start: rows that some classes start from; the others start as without it.
+        norm: p of the norm that divides every row while it is trained (see `head_epochs`).
     """
-    x = _with_ones(latents)
-    targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
     validation = _with_ones(validation_latents)
-    generator = torch.Generator().manual_seed(seed)
-    parameter = _start(n_classes, latents.shape[1], generator)
-    if start is not None:
-        rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
-        parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
-    optimizer = Adam(parameter)
-    best_score, best_epoch, best = -np.inf, 0, parameter.clone()
+    epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, norm=norm)
+    best_score, best_epoch, best = -np.inf, 0, next(epochs)[1].clone()
     epoch = 0
-    while epoch < max_epochs and epoch - best_epoch < PATIENCE:
-        epoch += 1
-        score = -_epoch(x, targets, optimizer, generator)
+    for epoch, (loss, rows) in enumerate(islice(epochs, max_epochs), 1):
+        score = -loss
         if len(validation_labels):
-            answers = (validation @ parameter.T).argmax(1).numpy()
+            answers = (validation @ rows.T).argmax(1).numpy()
             score = float(np.mean(answers == validation_labels))
         if score > best_score:
-            best_score, best_epoch, best = score, epoch, parameter.clone()
+            best_score, best_epoch, best = score, epoch, rows.clone()
+        if epoch - best_epoch >= PATIENCE:
+            break
     chosen_blindly = not len(validation_labels)
     product = latents.shape[1] * n_classes
     return FittedHead(
-        Head(best[:, :-1].contiguous().numpy(), best[:, -1].contiguous().numpy()),
+        head_of(best),
         epoch,
         best_epoch,
         None if chosen_blindly else best_score,
@@ -113,6 +109,52 @@ def fit_head(
         if chosen_blindly
         else (),
     )
+
+
+def head_epochs(
+    latents: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    start: HeadStart | None = None,
+    norm: float | None = None,
+) -> Iterator[tuple[float, torch.Tensor]]:
+    """Train a head for ever: what it is before the first epoch, then after each.
+
+    The gradient of the cross-entropy is written out: for a single linear layer that is two
+    products, and several times faster than automatic differentiation of small batches.
+
+    Args:
+        latents: (N, D) float32 of the training images.
+        labels: (N,) int64.
+        n_classes: C.
+        seed: of the start and of the order of batches.
+        start: rows that some classes start from; the others start as without it.
+        norm: p of the norm that divides every row of weights in the forward pass (paper, Sec. 7.2,
+            1), so that rows of different tasks can stand beside each other; None for a plain head.
+
+    Yields:
+        The mean cross-entropy of the epoch in nats (infinite before the first), and the (C, D + 1)
+        weights and biases, see `head_of`; without `norm` they change with the next epoch.
+    """
+    x = _with_ones(latents)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
+    generator = torch.Generator().manual_seed(seed)
+    parameter = _start(n_classes, latents.shape[1], generator)
+    if start is not None:
+        rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
+        parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
+    optimizer, divide = Adam(parameter), RowNorm(norm)
+    yield np.inf, divide(parameter)
+    while True:
+        loss = _epoch(x, targets, optimizer, divide, generator)
+        yield loss, divide(parameter)
+
+
+def head_of(rows: torch.Tensor) -> Head:
+    """A head out of (C, D + 1) weights and biases."""
+    return Head(rows[:, :-1].contiguous().numpy(), rows[:, -1].contiguous().numpy())
 
 
 def most_macs(n: int, n_validation: int, dim: int, n_classes: int) -> int:
@@ -133,15 +175,19 @@ def _start(n_classes: int, dim: int, generator: torch.Generator) -> torch.Tensor
 
 
 def _epoch(
-    x: torch.Tensor, targets: torch.Tensor, optimizer: Adam, generator: torch.Generator
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    optimizer: Adam,
+    divide: RowNorm,
+    generator: torch.Generator,
 ) -> float:
     """One pass in random order; the mean cross-entropy in nats."""
     order = torch.randperm(len(x), generator=generator)
     total = 0.0
     batches = torch.split(x[order], BATCH_SIZE), torch.split(targets[order], BATCH_SIZE)
     for images, truth in zip(*batches, strict=True):
-        log_odds = torch.log_softmax(images @ optimizer.parameter.T, 1)  # (B, C)
+        log_odds = torch.log_softmax(images @ divide(optimizer.parameter).T, 1)  # (B, C)
         total -= float(log_odds.flatten().dot(truth.flatten()))
         error = log_odds.exp_().sub_(truth).div_(len(images))
-        optimizer.step(error.T @ images)
+        optimizer.step(divide.gradient(optimizer.parameter, error.T @ images))
     return total / len(x)

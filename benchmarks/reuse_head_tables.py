@@ -1,0 +1,187 @@
+"""Tables of trained heads: Table 1 with its epochs, and Fig. 13."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.reuse_cells import SHOTS, Gain, cells, table
+from benchmarks.reuse_data import Cell
+from skillmesh.training.kin import START_GAIN
+
+HALF = 0.5
+"""Tables of single pairs show those whose old task has so much of the new one's classes."""
+WORST = 5
+LIMITS = (-np.inf, 0.0, START_GAIN, 1.0, 1.5, 2.0)
+STARTS = {
+    "random": "random",
+    "as they are": "rows as they are",
+    "p = 2, afterwards": "p = 2, divided afterwards",
+    "p = inf, afterwards": "p = infinity, divided afterwards",
+    "p = 2": "p = 2, the paper's",
+    "p = inf": "p = infinity, the paper's",
+    "leaning": "leaning on old rows (ours)",
+}
+"""Keys of a union's cell and what the starts are called."""
+SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
+
+
+def taken(cell: Cell, limit: float = START_GAIN) -> np.ndarray:
+    """(matched seeds,) bool: the trial takes the old rows where it asks for such a gain."""
+    pairs = zip(cell["gain"], cell["beats_closed"], strict=True)
+    return np.array([gain > limit and beats for gain, beats in pairs], dtype=bool)
+
+
+def head_gains(cell: Cell, split: str, limit: float = START_GAIN) -> np.ndarray:
+    """(seeds,) what old rows win over a random start; nothing where they are not taken."""
+    gains = np.zeros(len(cell["random"]))
+    for seed, ours, is_taken in zip(
+        cell["matched"], cell["old rows"], taken(cell, limit), strict=True
+    ):
+        if is_taken:
+            gains[seed] = ours[split] - cell["random"][seed][split]
+    return gains
+
+
+def two_starts(cell: Cell) -> tuple[float, float]:
+    """Mean accuracy on test images over seeds, from a random start and as `learn` does it."""
+    alone = float(np.mean([head["test"] for head in cell["random"]]))
+    return alone, alone + float(np.mean(head_gains(cell, "test")))
+
+
+def heads(root: Path) -> Iterator[str]:
+    """All ordered pairs by shots: how many lean on old rows, what it gains, which lose."""
+    head = ["shots", "pairs", "seeds", "old rows taken", "any class shared", "half or more shared"]
+    rows = [[*head, "beyond the interval"]]
+    worst = [["shots", "new task, old task", "gain"]]
+    for name, found in _by_shots(root):
+        gains = {pair: Gain.of(list(head_gains(cell, "test"))) for pair, cell in found.items()}
+        some = sum(taken(cell).any() for cell in found.values())
+        seeds = str(max(len(cell["random"]) for cell in found.values()))
+        means = [_mean_gain(found, gains, least) for least in (0.0, HALF)]
+        losing = sum(gain.is_loss for gain in gains.values())
+        rows.append([name, str(len(found)), seeds, str(some), *means, str(losing)])
+        lowest = sorted(gains, key=lambda pair: gains[pair].mean)[:WORST]
+        worst += [[name, pair.replace("--", ", "), str(gains[pair])] for pair in lowest]
+    yield table(rows)
+    yield table(worst)
+
+
+def _mean_gain(found: Mapping[str, Cell], gains: Mapping[str, Gain], least: float) -> str:
+    chosen = [
+        gains[pair].mean
+        for pair, cell in found.items()
+        if cell["shared"] >= least and cell["shared"] > 0
+    ]
+    return f"{np.mean(chosen):+.1f} ({len(chosen)} pairs)"
+
+
+def head_pairs(root: Path) -> Iterator[str]:
+    """Random start -> ours for each pair that shares enough; the choice of the trial's limit."""
+    shown: dict[str, dict[str, str]] = {}
+    choice = [
+        ["shots", "trial above", "taken", "gain on validation", "gain on test", "losing pairs"]
+    ]
+    means: dict[str, str] = {}
+    for name, found in _by_shots(root):
+        chosen = {pair: cell for pair, cell in found.items() if cell["shared"] >= HALF}
+        starts = {pair: two_starts(cell) for pair, cell in chosen.items()}
+        for pair, both in starts.items():
+            shown.setdefault(pair.replace("--", ", "), {})[name] = _arrow(both)
+        means[name] = _arrow(np.mean(list(starts.values()), axis=0))
+        choice += [_choice(name, chosen, limit) for limit in LIMITS]
+    rows = [[pair, *(got.get(name, "") for name in means)] for pair, got in shown.items()]
+    yield table([["new task, old task", *means], *rows, ["mean", *means.values()]])
+    yield table(choice)
+
+
+def _arrow(both: Sequence[float] | np.ndarray) -> str:
+    return " -> ".join(f"{100 * value:.1f}" for value in both)
+
+
+def _choice(shots: str, found: Mapping[str, Cell], limit: float) -> list[str]:
+    share = sum(taken(c, limit).sum() for c in found.values())
+    share /= sum(len(c["random"]) for c in found.values())
+    on = {
+        split: [Gain.of(list(head_gains(cell, split, limit))) for cell in found.values()]
+        for split in ("validation", "test")
+    }
+    gains = [f"{np.mean([gain.mean for gain in on[split]]):+.2f}" for split in on]
+    losing = " / ".join(str(sum(gain.is_loss for gain in on[split])) for split in on)
+    shown = "no limit" if np.isinf(limit) else f"{limit:g}"
+    return [shots, shown, f"{100 * share:.0f} %", *gains, losing]
+
+
+def epochs(root: Path) -> Iterator[str]:
+    """Epochs to best, on the mean curve over seeds and pairs that lean on old rows in any seed."""
+    head = ["shots", "pairs", "random: best", "after epochs", "ours: best", "after epochs"]
+    rows = [[*head, "ours as good as random's best after"]]
+    for name, found in _by_shots(root):
+        chosen = [c for c in found.values() if c["shared"] >= HALF and taken(c).any()]
+        if not chosen:
+            continue
+        random, ours = np.mean([_two_curves(cell) for cell in chosen], axis=0)
+        row = [name, str(len(chosen))]
+        for curve in (random, ours):
+            row += [f"{100 * curve.max():.1f}", str(int(curve.argmax()))]
+        rows.append([*row, str(int((ours >= random.max()).argmax()))])
+    yield table(rows)
+
+
+def _two_curves(cell: Cell) -> np.ndarray:
+    """(2, epochs + 1) mean accuracy over seeds, from a random start and as `learn` does it."""
+    random = np.array([head["curve"] for head in cell["random"]])
+    ours = random.copy()
+    for seed, head, is_taken in zip(cell["matched"], cell["old rows"], taken(cell), strict=True):
+        if is_taken:
+            ours[seed] = head["curve"]
+    return np.stack([random.mean(axis=0), ours.mean(axis=0)])
+
+
+def unions(root: Path) -> Iterator[str]:
+    """Fig. 13: accuracy by epoch, the mean of all unions of two tasks."""
+    found = cells(root / "union")
+    if not found:
+        return
+    rows = [["start", *(f"epoch {epoch}" for epoch in SHOWN_EPOCHS), "best", "at epoch"]]
+    for key, curve in union_curves(found).items():
+        values = [f"{100 * curve[epoch]:.1f}" for epoch in SHOWN_EPOCHS]
+        rows.append([STARTS[key], *values, f"{100 * curve.max():.1f}", str(int(curve.argmax()))])
+    yield table(rows)
+    moments = {
+        key: [c["moments"][key] for c in found.values()] for key in ("zero images", "all images")
+    }
+    said = ", ".join(f"{key} {100 * np.mean(values):.1f}" for key, values in moments.items())
+    yield f"{len(found)} unions. Class moments: {said}.\n"
+
+
+def union_curves(found: Mapping[str, Cell]) -> dict[str, np.ndarray]:
+    """Start -> (epochs + 1,) mean accuracy of all unions."""
+    return {key: np.mean([cell[key] for cell in found.values()], axis=0) for key in STARTS}
+
+
+def norms(root: Path) -> Iterator[str]:
+    """What training under a norm costs the old task itself."""
+    found = cells(root / "norms")
+    if found:
+        keys = {"plain": "plain", "p = 2": "p = 2", "p = inf": "p = infinity"}
+        means = [f"{100 * np.mean([cell[key] for cell in found.values()]):.1f}" for key in keys]
+        yield table([["tasks", *keys.values()], [str(len(found)), *means]])
+
+
+def combined(root: Path) -> Iterator[str]:
+    """Fig. 13 at epoch 0 where old tasks know the classes in other styles."""
+    rows = [["new task", "from", "p = 2", "p = infinity", "moments"]]
+    for name, cell in cells(root / "combine").items():
+        values = [f"{100 * cell[key]:.1f}" for key in ("p = 2", "p = inf", "moments")]
+        rows.append([name, ", ".join(cell["from"]), *values])
+    yield table(rows)
+
+
+def _by_shots(root: Path) -> Iterator[tuple[str, dict[str, Cell]]]:
+    for folder, name in SHOTS.items():
+        found = cells(root / "heads" / folder)
+        if found:
+            yield name, found
