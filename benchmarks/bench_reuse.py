@@ -31,6 +31,8 @@ PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "union": part_union,
     "matching": part_matching,
 }
+MATCHED = ("few", "kin", "bank", "heads")
+"""Parts in which an agent matches classes."""
 
 
 def main() -> None:
@@ -45,6 +47,8 @@ def main() -> None:
     parser.add_argument("--shots", type=int, nargs="*", default=SHOTS, help="0 for all images")
     parser.add_argument("--reuse", choices=["auto", "text", "vision"], default="auto")
     options = parser.parse_args()
+    if options.reuse != "auto" and options.part not in MATCHED:
+        parser.error(f"--reuse is for {', '.join(MATCHED)}: {options.part} matches no classes so")
     began_s = time.perf_counter()
     tasks = load_tasks(options.tasks, options.home, options.backbone)
     plan = Plan(options.out, options.seeds, tuple(options.shots), options.reuse)

@@ -6,7 +6,7 @@ as the paper does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations, islice
 
@@ -28,7 +28,7 @@ from skillmesh.model.head import Head
 from skillmesh.training.borrow import answers_inside
 from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.embedding import LabelledLatents
-from skillmesh.training.heads import HeadStart, fit_head, head_epochs, head_of
+from skillmesh.training.heads import HeadStart, head_epochs, head_of
 from skillmesh.training.leaning import lean
 from skillmesh.training.relatives import Relatives
 
@@ -37,25 +37,6 @@ EPOCHS = 30
 N_TASKS = 20
 """190 pairs of them, as in the paper."""
 NORMS = {"p = 2": 2.0, "p = inf": np.inf}
-
-
-class OldHeads:
-    """Heads of old tasks, plain and trained under a norm, each trained once."""
-
-    def __init__(self) -> None:
-        self._trained: dict[tuple[str, float], Head] = {}
-
-    def plain(self, task: Known) -> Head:
-        """As `learn` trains it."""
-        return task.head
-
-    def normed(self, task: Known, p: float) -> Head:
-        """With the restriction of Sec. 7.2: each row divided by its norm in the forward pass."""
-        if (task.name, p) not in self._trained:
-            x, y, held = task.train.latents.last, task.train.labels, task.validation
-            asked = held.latents.last, held.labels
-            self._trained[task.name, p] = fit_head(x, y, *asked, len(task.classes), norm=p).head
-        return self._trained[task.name, p]
 
 
 def part_combine(tasks: Tasks, plan: Plan) -> None:
@@ -90,11 +71,10 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
 
 def part_union(tasks: Tasks, plan: Plan) -> None:
     """All pairs of tasks that share no class, and what a norm costs a task itself."""
-    heads = OldHeads()
     for task in tasks.values():
-        cell(plan.out, f"norms/{task.name}", partial(norms, task, heads))
+        cell(plan.out, f"norms/{task.name}", partial(norms, task))
     for one, other in combinations(strangers(tasks), 2):
-        measure = partial(union, one, other, heads, plan.seeds)
+        measure = partial(union, one, other, plan.seeds)
         cell(plan.out, f"union/{one.name}--{other.name}", measure)
 
 
@@ -108,50 +88,52 @@ def strangers(tasks: Tasks, n: int = N_TASKS) -> list[Known]:
     return chosen[:n]
 
 
-def norms(task: Known, heads: OldHeads) -> Cell:
+def norms(task: Known) -> Cell:
     """Accuracy on test images of one task's head, plain and trained under a norm."""
-    found = {"plain": heads.plain(task)}
-    found |= {key: heads.normed(task, p) for key, p in NORMS.items()}
+    found = {"plain": task.head} | {key: task.normed_head(p) for key, p in NORMS.items()}
     return {key: accuracy(head, task.test) for key, head in found.items()}
 
 
-def union(one: Known, other: Known, heads: OldHeads, seeds: int) -> Cell:
+def union(one: Known, other: Known, seeds: int) -> Cell:
     """Accuracy by epoch, from 0 on, for every start; of class moments with and without images."""
     train = _joined(one, one.train, other.train)
     test = _joined(one, one.test, other.test)
-    n_classes = len(one.classes) + len(other.classes)
+    x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
     result: Cell = {"moments": _moments(one, other, train, test)}
-    for key, start in _starts(one, other, heads, train):
+    for key, start, norm in _starts(one, other, train):
         curves = []
         for seed in range(seeds):
-            epochs = head_epochs(
-                train.latents.last, train.labels, n_classes, seed=seed, start=start
-            )
+            epochs = head_epochs(x, y, n_classes, seed=seed, start=start, norm=norm)
             curves.append([accuracy(head_of(rows), test) for _, rows in islice(epochs, EPOCHS + 1)])
         result[key] = np.mean(curves, axis=0).tolist()
     return result
 
 
 def _starts(
-    one: Known, other: Known, heads: OldHeads, train: LabelledLatents
-) -> Iterator[tuple[str, HeadStart | None]]:
-    """What the head of the union starts from, by name."""
-    plain = [heads.plain(one), heads.plain(other)]
-    every = [range(len(one.classes)), range(len(other.classes))]
-    yield "random", None
-    joined = Head(*(np.concatenate([getattr(h, key) for h in plain]) for key in ("weight", "bias")))
-    yield "as they are", _start(joined)
+    one: Known, other: Known, train: LabelledLatents
+) -> Iterator[tuple[str, HeadStart | None, float | None]]:
+    """What the head of the union starts from, by name, and the norm under which it goes on.
+
+    The paper does not say whether the restriction is kept up when the union is trained: both ways.
+    """
+    x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
+    plain = [one.head, other.head]
+    yield "random", None, None
+    yield "closed form", lean(None, x, y, n_classes).start, None
+    yield "as they are", _beside(plain), None
+    yield "leaning", lean(_beside(plain), x, y, n_classes).start, None
+    every = [range(len(head.bias)) for head in plain]
     for key, p in NORMS.items():
-        yield f"{key}, afterwards", _start(combine_heads(plain, every, p))
-    for key, p in NORMS.items():
-        normed = [heads.normed(one, p), heads.normed(other, p)]
-        yield key, _start(combine_heads(normed, every, p))
-    latents, labels = train.latents.last, train.labels
-    yield "leaning", lean(_start(joined), latents, labels, len(joined.bias)).start
+        yield f"{key}, afterwards", _beside([combine_heads(plain, every, p)]), None
+        normed = _beside([one.normed_head(p), other.normed_head(p)])
+        yield key, normed, None
+        yield f"{key}, kept up", normed, p
 
 
-def _start(head: Head) -> HeadStart:
-    return HeadStart(np.arange(len(head.bias)), head.weight, head.bias)
+def _beside(heads: Sequence[Head]) -> HeadStart:
+    """All rows of some heads, one head after the other."""
+    weight, bias = (np.concatenate([getattr(h, key) for h in heads]) for key in ("weight", "bias"))
+    return HeadStart(np.arange(len(bias)), weight, bias)
 
 
 def _moments(

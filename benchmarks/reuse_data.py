@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Known:
     train: LabelledLatents
     validation: LabelledLatents
     test: LabelledLatents
+    _normed: dict[float, Head] = field(default_factory=dict, init=False)
 
     @cached_property
     def anchor(self) -> MomentsAnchor:
@@ -56,6 +57,14 @@ class Known:
         return fit_head(
             train.latents.last, train.labels, held.latents.last, held.labels, len(self.classes)
         ).head
+
+    def normed_head(self, p: float) -> Head:
+        """As `head`, each row divided by its p-norm in the forward pass (Sec. 7.2, 1)."""
+        if p not in self._normed:
+            x, y, held = self.train.latents.last, self.train.labels, self.validation
+            asked = held.latents.last, held.labels
+            self._normed[p] = fit_head(x, y, *asked, len(self.classes), norm=p).head
+        return self._normed[p]
 
     def shots(self, per_class: int, seed: int) -> np.ndarray:
         """Positions of so many training images of each class, drawn by a seed; 0 for all."""
@@ -87,6 +96,10 @@ class Plan:
     seeds: int = 20
     shots: tuple[int, ...] = SHOTS
     reuse: str = "auto"
+
+    def folder(self, part: str) -> str:
+        """Of a part that matches classes: each kind of matching has its own."""
+        return part if self.reuse == "auto" else f"{part}-{self.reuse}"
 
 
 def load_tasks(tasks: Path, home: Path, backbone: str) -> dict[str, Known]:

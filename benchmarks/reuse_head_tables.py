@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,15 @@ WORST = 5
 LIMITS = (-np.inf, 0.0, START_GAIN, 1.0, 1.5, 2.0)
 STARTS = {
     "random": "random",
+    "closed form": "closed form of the images alone",
     "as they are": "rows as they are",
     "p = 2, afterwards": "p = 2, divided afterwards",
     "p = inf, afterwards": "p = infinity, divided afterwards",
     "p = 2": "p = 2, the paper's",
+    "p = 2, kept up": "p = 2, the paper's, kept up",
     "p = inf": "p = infinity, the paper's",
-    "leaning": "leaning on old rows (ours)",
+    "p = inf, kept up": "p = infinity, the paper's, kept up",
+    "leaning": "closed form leaning on old rows (ours)",
 }
 """Keys of a union's cell and what the starts are called."""
 SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
@@ -45,10 +48,12 @@ def head_gains(cell: Cell, split: str, limit: float = START_GAIN) -> np.ndarray:
     return gains
 
 
-def two_starts(cell: Cell) -> tuple[float, float]:
-    """Mean accuracy on test images over seeds, from a random start and as `learn` does it."""
-    alone = float(np.mean([head["test"] for head in cell["random"]]))
-    return alone, alone + float(np.mean(head_gains(cell, "test")))
+def three_ways(cell: Cell) -> tuple[float, float, float]:
+    """Mean accuracy on test images over seeds: random start, closed form, and as `learn` does."""
+    random, closed = (
+        float(np.mean([head["test"] for head in cell[key]])) for key in ("random", "closed form")
+    )
+    return random, closed, random + float(np.mean(head_gains(cell, "test")))
 
 
 def heads(root: Path) -> Iterator[str]:
@@ -60,7 +65,7 @@ def heads(root: Path) -> Iterator[str]:
         gains = {pair: Gain.of(list(head_gains(cell, "test"))) for pair, cell in found.items()}
         some = sum(taken(cell).any() for cell in found.values())
         seeds = str(max(len(cell["random"]) for cell in found.values()))
-        means = [_mean_gain(found, gains, least) for least in (0.0, HALF)]
+        means = [_mean_gain(found, gains, least) for least in (np.finfo(float).tiny, HALF)]
         losing = sum(gain.is_loss for gain in gains.values())
         rows.append([name, str(len(found)), seeds, str(some), *means, str(losing)])
         lowest = sorted(gains, key=lambda pair: gains[pair].mean)[:WORST]
@@ -70,35 +75,34 @@ def heads(root: Path) -> Iterator[str]:
 
 
 def _mean_gain(found: Mapping[str, Cell], gains: Mapping[str, Gain], least: float) -> str:
-    chosen = [
-        gains[pair].mean
-        for pair, cell in found.items()
-        if cell["shared"] >= least and cell["shared"] > 0
-    ]
-    return f"{np.mean(chosen):+.1f} ({len(chosen)} pairs)"
+    chosen = [gains[pair].mean for pair, cell in found.items() if cell["shared"] >= least]
+    return f"{np.mean(chosen):+.1f} ({len(chosen)} pairs)" if chosen else "none"
 
 
 def head_pairs(root: Path) -> Iterator[str]:
     """Random start -> ours for each pair that shares enough; the choice of the trial's limit."""
     shown: dict[str, dict[str, str]] = {}
-    choice = [
-        ["shots", "trial above", "taken", "gain on validation", "gain on test", "losing pairs"]
-    ]
-    means: dict[str, str] = {}
+    means = [["shots", "random start", "closed form, no old rows", "ours"]]
+    head = ["shots", "trial above", "taken", "gain on validation", "gain on test", "losing pairs"]
+    choice = [head]
     for name, found in _by_shots(root):
         chosen = {pair: cell for pair, cell in found.items() if cell["shared"] >= HALF}
-        starts = {pair: two_starts(cell) for pair, cell in chosen.items()}
-        for pair, both in starts.items():
-            shown.setdefault(pair.replace("--", ", "), {})[name] = _arrow(both)
-        means[name] = _arrow(np.mean(list(starts.values()), axis=0))
-        choice += [_choice(name, chosen, limit) for limit in LIMITS]
-    rows = [[pair, *(got.get(name, "") for name in means)] for pair, got in shown.items()]
-    yield table([["new task, old task", *means], *rows, ["mean", *means.values()]])
+        ways = {pair: three_ways(cell) for pair, cell in chosen.items()}
+        for pair, (random, _, ours) in ways.items():
+            shown.setdefault(pair.replace("--", ", "), {})[name] = _arrow(random, ours)
+        if chosen:
+            mean = np.mean(list(ways.values()), axis=0)
+            means.append([name, *(f"{100 * value:.1f}" for value in mean)])
+            choice += [_choice(name, chosen, limit) for limit in LIMITS]
+    names = [row[0] for row in means[1:]]
+    rows = [[pair, *(got.get(name, "") for name in names)] for pair, got in shown.items()]
+    yield table(means)
+    yield table([["new task, old task", *names], *rows])
     yield table(choice)
 
 
-def _arrow(both: Sequence[float] | np.ndarray) -> str:
-    return " -> ".join(f"{100 * value:.1f}" for value in both)
+def _arrow(before: float, after: float) -> str:
+    return f"{100 * before:.1f} -> {100 * after:.1f}"
 
 
 def _choice(shots: str, found: Mapping[str, Cell], limit: float) -> list[str]:
@@ -126,8 +130,14 @@ def epochs(root: Path) -> Iterator[str]:
         row = [name, str(len(chosen))]
         for curve in (random, ours):
             row += [f"{100 * curve.max():.1f}", str(int(curve.argmax()))]
-        rows.append([*row, str(int((ours >= random.max()).argmax()))])
+        rows.append([*row, first_as_good(ours, random)])
     yield table(rows)
+
+
+def first_as_good(ours: np.ndarray, random: np.ndarray) -> str:
+    """The first epoch at which one curve reaches the best of the other."""
+    reached = np.flatnonzero(ours >= random.max())
+    return str(reached[0]) if len(reached) else "never"
 
 
 def _two_curves(cell: Cell) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -11,16 +11,24 @@ import numpy as np
 from benchmarks.reuse_data import Cell, Known, Plan, Tasks, accuracy, cell, ordered_pairs
 from benchmarks.reuse_matching import Pairs
 from skillmesh.mapping.scatter import class_means
-from skillmesh.training.heads import HeadStart, fit_head, head_epochs, head_of
+from skillmesh.training.heads import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
 from skillmesh.training.kin import trial_of_start
 from skillmesh.training.leaning import lean
 
-CURVE_EPOCHS = 30
+CURVE_SHARE = 0.5
+"""Curves are kept where the old task has so much of the new one's classes."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A head in figures: accuracies and curve are of 0 to 1, the curve begins before training."""
+    """A head in figures.
+
+    Attributes:
+        test: accuracy on test images, 0 to 1.
+        validation: accuracy on validation images, which few shots have not seen.
+        best_epoch: the epoch that was kept.
+        curve: accuracy on test images from before the first epoch on; empty if not asked for.
+    """
 
     test: float
     validation: float
@@ -29,54 +37,62 @@ class Trained:
 
 
 class Alone:
-    """Heads from a random start: the same whatever the old task is, so trained once."""
+    """Heads that know no old task, from a random start or in closed form: each trained once."""
 
     def __init__(self) -> None:
-        self._trained: dict[tuple[str, int, int], Trained] = {}
+        self._trained: dict[tuple[str, int, int, bool], Trained] = {}
 
-    def __call__(self, new: Known, shots: int, seed: int) -> Trained:
-        """By task, images per class and draw."""
-        key = new.name, shots, seed
+    def __call__(self, new: Known, shots: int, seed: int, *, closed: bool) -> Trained:
+        """By task, images per class, draw and start."""
+        key = new.name, shots, seed, closed
         if key not in self._trained:
-            self._trained[key] = trained(new, shots, seed, None)
+            start = closed_start(new, shots, seed, None) if closed else None
+            self._trained[key] = trained(new, shots, seed, start, MAX_EPOCHS)
         return self._trained[key]
 
 
 def part_heads(tasks: Tasks, plan: Plan) -> None:
     """All ordered pairs, matched as `learn --reuse` does it; those that share most come first."""
     pairs, alone = Pairs(tasks, plan.reuse), Alone()
-    folder = "heads" if plan.reuse == "auto" else f"heads-{plan.reuse}"
     for shots in plan.shots:
         for new, old, share in ordered_pairs(tasks):
             both = tasks[new], tasks[old]
             measure = partial(heads, pairs, alone, *both, share, shots, plan.seeds)
-            cell(plan.out, f"{folder}/{shots}/{new}--{old}", measure)
+            cell(plan.out, f"{plan.folder('heads')}/{shots}/{new}--{old}", measure)
 
 
 def heads(
     pairs: Pairs, alone: Alone, new: Known, old: Known, share: float, shots: int, seeds: int
 ) -> Cell:
-    """A random start over all seeds; over those in which a class matched also old rows.
+    """Starts that know nothing over all seeds; over those in which a class matched also old rows.
 
-    Where nothing matched both are the same head.
+    Where nothing matched there is only the random start.
     """
-    lists = "random", "matched", "old rows", "gain", "beats_closed"
+    epochs = MAX_EPOCHS if share >= CURVE_SHARE else 0
+    lists = "random", "closed form", "matched", "old rows", "gain", "beats_closed"
     result: Cell = {"shared": share} | {key: [] for key in lists}
     for seed in range(seeds):
-        result["random"].append(asdict(alone(new, shots, seed)))
-        start = matched_start(pairs, new, old, shots, seed)
-        if start is None:
+        for key in ("random", "closed form"):
+            found = alone(new, shots, seed, closed=key == "closed form")
+            result[key].append(asdict(found if epochs else replace(found, curve=[])))
+        old_rows = matched_rows(pairs, new, old, shots, seed)
+        if old_rows is None:
             continue
-        latents, labels = _shots(new, shots, seed)
-        trial = trial_of_start(latents, labels, len(new.classes), start)
+        trial = trial_of_start(*_shots(new, shots, seed), len(new.classes), old_rows)
+        start = closed_start(new, shots, seed, old_rows)
         result["matched"].append(seed)
-        result["old rows"].append(asdict(trained(new, shots, seed, start)))
+        result["old rows"].append(asdict(trained(new, shots, seed, start, epochs)))
         result["gain"].append(trial.gain)
         result["beats_closed"].append(bool(trial.right > trial.right_closed))
     return result
 
 
-def matched_start(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -> HeadStart | None:
+def closed_start(new: Known, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
+    """A ridge fit of the shots, with old rows as its prior or without."""
+    return lean(old_rows, *_shots(new, shots, seed), len(new.classes)).start
+
+
+def matched_rows(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -> HeadStart | None:
     """Old rows for the classes that matched, by names and by the looks of these shots."""
     rows = new.shots(shots, seed)
     means = class_means(new.train.latents.multi[rows], new.train.labels[rows], len(new.classes))
@@ -88,16 +104,20 @@ def matched_start(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -
     return HeadStart(np.array([i for i, _ in found]), weight, bias)
 
 
-def trained(new: Known, shots: int, seed: int, old: HeadStart | None) -> Trained:
-    """Of a random start, or of one that leans on old rows."""
+def trained(
+    new: Known, shots: int, seed: int, start: HeadStart | None, curve_epochs: int
+) -> Trained:
+    """A head from this start, from a random one where there is none."""
     (x, y), n_classes = _shots(new, shots, seed), len(new.classes)
     # As `learn` does it: images for validation come with all images, few shots have none.
     held = new.validation if not shots else None
     asked = (x[:0], y[:0]) if held is None else (held.latents.last, held.labels)
-    start = None if old is None else lean(old, x, y, n_classes).start
     fitted = fit_head(x, y, *asked, n_classes, seed=seed, start=start)
-    epochs = head_epochs(x, y, n_classes, seed=seed, start=start)
-    curve = [accuracy(head_of(rows), new.test) for _, rows in islice(epochs, CURVE_EPOCHS + 1)]
+    curve = []
+    if curve_epochs:
+        epochs = head_epochs(x, y, n_classes, seed=seed, start=start)
+        heads = (head_of(rows) for _, rows in islice(epochs, curve_epochs + 1))
+        curve = [accuracy(head, new.test) for head in heads]
     test, validation = (accuracy(fitted.head, split) for split in (new.test, new.validation))
     return Trained(test, validation, fitted.best_epoch, curve)
 

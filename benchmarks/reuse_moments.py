@@ -80,11 +80,10 @@ def group(
 def part_few(tasks: Tasks, plan: Plan) -> None:
     """All ordered pairs, those that share most come first; a folder per kind of matching."""
     pairs = Pairs(tasks, plan.reuse)
-    folder = "few" if plan.reuse == "auto" else f"few-{plan.reuse}"
     for shots in plan.shots:
         for new, old, share in ordered_pairs(tasks):
             measure = partial(few_of_pair, pairs, tasks[new], old, share, shots, plan.seeds)
-            cell(plan.out, f"{folder}/{shots}/{new}--{old}", measure)
+            cell(plan.out, f"{plan.folder('few')}/{shots}/{new}--{old}", measure)
 
 
 def few_of_pair(pairs: Pairs, new: Known, old: str, share: float, shots: int, seeds: int) -> Cell:
@@ -139,8 +138,8 @@ def part_bank(tasks: Tasks, plan: Plan) -> None:
         _after(tasks, new, olds, "bank", plan)
 
 
-def _after(tasks: Tasks, new: Known, olds: tuple[str, ...], folder: str, plan: Plan) -> None:
+def _after(tasks: Tasks, new: Known, olds: tuple[str, ...], part: str, plan: Plan) -> None:
     pairs = Pairs(tasks, plan.reuse)  # the transform of many tasks is of use for one new task only
     for shots in plan.shots:
         measure = partial(few_shot, pairs, new, olds, shots, plan.seeds)
-        cell(plan.out, f"{folder}/{shots}/{new.name}", measure)
+        cell(plan.out, f"{plan.folder(part)}/{shots}/{new.name}", measure)

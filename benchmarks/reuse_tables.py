@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.reuse_cells import SHOTS, Gain, cells, table
-from benchmarks.reuse_data import Cell
+from benchmarks.reuse_data import Cell, read_pairs
 from benchmarks.reuse_head_tables import combined, epochs, head_pairs, heads, norms, unions
 
 WORST = 8
@@ -109,9 +109,9 @@ def matching(root: Path) -> Iterator[str]:
 
 def after(root: Path, part: str) -> Iterator[str]:
     """Every task after several others; each task's four ways to learn it, and its gain."""
+    sharing = {one.split(":")[0] for (one, _), kind in read_pairs().items() if kind == "same"}
     for folder, shown in SHOTS.items():
         found, nobody = cells(root / part / folder), cells(root / "nobody" / folder)
-        pairs = cells(root / "few" / folder)
         if not found:
             continue
         rows = [[f"new task, {shown} shots", *WAYS, "for random start", "for in a bank"]]
@@ -120,7 +120,6 @@ def after(root: Path, part: str) -> Iterator[str]:
         for name, gain in gains.items():
             rows.append([name, *_row(ways[name]), str(gain)])
         losing = sum(gain.is_loss for gain in gains.values())
-        sharing = {pair.split("--")[0] for pair, cell in pairs.items() if cell["shared"]}
         for what, names in (
             (f"mean; {losing} lose beyond the interval", set(found)),
             ("mean of those that share classes", set(found) & sharing),

@@ -7,7 +7,7 @@ import pytest
 
 from skillmesh.errors import UsageError
 from skillmesh.reuse.equivalence import find_equivalent, look_at
-from skillmesh.reuse.matching import KnownTask, Match, match_classes
+from skillmesh.reuse.matching import KnownTask, Match, match_classes, pairs_of
 from skillmesh.reuse.text import NameComparer
 from skillmesh.reuse.visual import compare, whitening
 
@@ -94,6 +94,15 @@ def test_a_meaningless_name_changes_only_its_own_match() -> None:
     hostile = (*SEVEN[:6], "\U0001f600" * 9000)
     before, after = (match(names, task(style(1)), style(2)) for names in (SEVEN, hostile))
     assert after[:6] == before[:6]
+
+
+def test_by_looks_alone_names_are_not_read() -> None:
+    """Matching equal names gives what matching names that mean nothing gives, and no more."""
+    likeness = compare(style(1), style(2), np.eye(DIM))
+    found = pairs_of(np.eye(7), likeness, "vision")
+    assert found == pairs_of(np.zeros((7, 7)), likeness, "vision")
+    assert {by for *_, by in found} == {"vision"}
+    assert pairs_of(np.eye(7), None, "vision") == []
 
 
 def test_an_unknown_way_is_a_sentence() -> None:

@@ -11,6 +11,7 @@ import torch
 from skillmesh.training import heads
 from skillmesh.training.adam import LEARNING_RATE
 from skillmesh.training.heads import BATCH_SIZE, PATIENCE, HeadStart, fit_head, head_epochs, head_of
+from skillmesh.training.row_norm import RowNorm
 from tests.mapping.latents import make_sample
 
 SAMPLE = make_sample(0, n_classes=4, per_class=30)
@@ -72,6 +73,29 @@ def test_rows_are_trained_under_their_norm(norm: float) -> None:
     np.testing.assert_allclose(lengths, 1, rtol=1e-6)
 
 
+def test_a_norm_goes_with_validation_and_with_old_rows() -> None:
+    """The best epoch's rows are returned divided, and old rows of any length start as divided."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1, norm=2.0)
+    answers = fitted.head.logits(VALIDATION[0]).argmax(axis=1)
+    assert np.mean(answers == VALIDATION[1]) == pytest.approx(fitted.accuracy)
+    start = HeadStart(np.arange(4), 7 * fitted.head.weight, fitted.head.bias)
+    _, begun = next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
+    np.testing.assert_allclose(head_of(begun).weight, fitted.head.weight, rtol=1e-5)
+
+
+def test_a_norm_that_cannot_be_is_refused() -> None:
+    """p below 1 is none; a row of zeros has no direction; a high p does not lose small numbers."""
+    for p in (0.5, -1.0, np.nan):
+        with pytest.raises(ValueError, match="p of a norm"):
+            RowNorm(p)
+    start = HeadStart(np.array([2]), np.zeros((1, 24), np.float32), np.zeros(1, np.float32))
+    with pytest.raises(ValueError, match="one of the start is zero"):
+        next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
+    next(head_epochs(*TRAIN, 4, start=start))
+    small = torch.cat([torch.full((1, 1000), 1e-3), torch.zeros(1, 1)], 1)
+    torch.testing.assert_close(RowNorm(40.0)(small)[0, :-1], torch.full((1000,), 1000 ** (-1 / 40)))
+
+
 def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
     """Old rows stand unchanged before the first epoch; the third is that of three epochs."""
     old = np.ones((1, 24), np.float32), np.full(1, 2, np.float32)
@@ -80,7 +104,7 @@ def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
     loss, begun = next(epochs)
     assert loss == np.inf
     assert (begun[1].numpy() == np.append(*old)).all()
-    third = [rows.clone() for _, rows in islice(epochs, 3)][-1]
+    third = [rows for _, rows in islice(epochs, 3)][-1]
     fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=3, start=start)
     assert fitted.best_epoch == 3
     assert (head_of(third).weight == fitted.head.weight).all()

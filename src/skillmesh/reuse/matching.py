@@ -152,14 +152,17 @@ def pairs_of(
     """(new class, old class, score, by) for one old task; each new class at most once.
 
     Args:
-        names: (A, B) similarities of names.
+        names: (A, B) similarities of names; "vision" does not look at them.
         likeness: of the looks; None to go by names alone.
         mode: one of `MODES`.
         spelled: (A, B) bool, see `mutual_names`.
     """
-    if mode == "text" or likeness is None:
-        return [(i, j, names[i, j], "text") for i, j in mutual_names(names, NAME_ALONE, spelled)]
-    named = confirm(mutual_names(names, NAME_CONFIRMED, spelled), likeness)
+    by_names = mode != "vision"
+    if likeness is None or mode == "text":
+        alone = mutual_names(names, NAME_ALONE, spelled) if by_names else []
+        return [(i, j, names[i, j], "text") for i, j in alone]
+    candidates = mutual_names(names, NAME_CONFIRMED, spelled) if by_names else []
+    named = confirm(candidates, likeness)
     chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in named}
     taken = {j for _, j, _, _ in chosen.values()}
     for i, j in likeness.mutual():

@@ -86,7 +86,7 @@ def fit_head(
     """
     validation = _with_ones(validation_latents)
     epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, norm=norm)
-    best_score, best_epoch, best = -np.inf, 0, next(epochs)[1].clone()
+    best_score, best_epoch, best = -np.inf, 0, next(epochs)[1]
     epoch = 0
     for epoch, (loss, rows) in enumerate(islice(epochs, max_epochs), 1):
         score = -loss
@@ -94,7 +94,7 @@ def fit_head(
             answers = (validation @ rows.T).argmax(1).numpy()
             score = float(np.mean(answers == validation_labels))
         if score > best_score:
-            best_score, best_epoch, best = score, epoch, rows.clone()
+            best_score, best_epoch, best = score, epoch, rows
         if epoch - best_epoch >= PATIENCE:
             break
     chosen_blindly = not len(validation_labels)
@@ -136,7 +136,10 @@ def head_epochs(
 
     Yields:
         The mean cross-entropy of the epoch in nats (infinite before the first), and the (C, D + 1)
-        weights and biases, see `head_of`; without `norm` they change with the next epoch.
+        weights and biases, see `head_of`.
+
+    Raises:
+        ValueError: under a norm, a row of zeros in the start.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
@@ -146,10 +149,12 @@ def head_epochs(
         rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
         parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
     optimizer, divide = Adam(parameter), RowNorm(norm)
-    yield np.inf, divide(parameter)
+    if norm is not None and not parameter[:, :-1].any(dim=1).all():
+        raise ValueError("expected rows that a norm can divide, one of the start is zero")
+    loss = np.inf
     while True:
+        yield loss, divide(parameter).clone()
         loss = _epoch(x, targets, optimizer, divide, generator)
-        yield loss, divide(parameter)
 
 
 def head_of(rows: torch.Tensor) -> Head:

@@ -16,11 +16,16 @@ class RowNorm:
     Args:
         p: 1 or more, infinity too; None divides by nothing.
 
+    Raises:
+        ValueError: another p.
+
     >>> RowNorm(2.0)(torch.tensor([[3.0, -4.0, 7.0]])).tolist()
     [[0.6000000238418579, -0.800000011920929, 7.0]]
     """
 
     def __init__(self, p: float | None) -> None:
+        if p is not None and not p >= 1:
+            raise ValueError(f"expected the p of a norm, 1 or more, got {p}")
         self.p = p
 
     def __call__(self, parameter: torch.Tensor) -> torch.Tensor:
@@ -49,7 +54,10 @@ class RowNorm:
         return torch.cat([(gradient[:, :-1] - along * slope) / lengths, gradient[:, -1:]], 1)
 
     def _lengths(self, parameter: torch.Tensor) -> torch.Tensor:
-        lengths: torch.Tensor = torch.linalg.vector_norm(
-            parameter[:, :-1], ord=self.p, dim=1, keepdim=True
+        assert self.p is not None
+        weight = parameter[:, :-1]
+        largest = weight.abs().amax(1, keepdim=True)  # taken out first: small numbers to a high p
+        lengths: torch.Tensor = largest * torch.linalg.vector_norm(
+            weight / largest, ord=self.p, dim=1, keepdim=True
         )
         return lengths
