@@ -120,17 +120,17 @@ def _choice(shots: str, found: Mapping[str, Cell], limit: float) -> list[str]:
 
 def epochs(root: Path) -> Iterator[str]:
     """Epochs to best, on the mean curve over seeds and pairs that lean on old rows in any seed."""
-    head = ["shots", "pairs", "random: best", "after epochs", "ours: best", "after epochs"]
-    rows = [[*head, "ours as good as random's best after"]]
+    rows = [["shots", "pairs", "start", "best", "after epochs", "as good as random's best after"]]
     for name, found in _by_shots(root):
         chosen = [c for c in found.values() if c["shared"] >= HALF and taken(c).any()]
         if not chosen:
             continue
-        random, ours = np.mean([_two_curves(cell) for cell in chosen], axis=0)
-        row = [name, str(len(chosen))]
-        for curve in (random, ours):
-            row += [f"{100 * curve.max():.1f}", str(int(curve.argmax()))]
-        rows.append([*row, first_as_good(ours, random)])
+        curves = np.mean([_curves(cell) for cell in chosen], axis=0)
+        starts = ("random", "closed form, no old rows", "ours")
+        for start, curve in zip(starts, curves, strict=True):
+            best = f"{100 * curve.max():.1f}", str(int(curve.argmax()))
+            reached = first_as_good(curve, curves[0])
+            rows.append([name, str(len(chosen)), start, *best, reached])
     yield table(rows)
 
 
@@ -140,14 +140,16 @@ def first_as_good(ours: np.ndarray, random: np.ndarray) -> str:
     return str(reached[0]) if len(reached) else "never"
 
 
-def _two_curves(cell: Cell) -> np.ndarray:
-    """(2, epochs + 1) mean accuracy over seeds, from a random start and as `learn` does it."""
-    random = np.array([head["curve"] for head in cell["random"]])
+def _curves(cell: Cell) -> np.ndarray:
+    """(3, epochs + 1) mean accuracy over seeds: random start, closed form, and as `learn` does."""
+    random, closed = (
+        np.array([head["curve"] for head in cell[key]]) for key in ("random", "closed form")
+    )
     ours = random.copy()
     for seed, head, is_taken in zip(cell["matched"], cell["old rows"], taken(cell), strict=True):
         if is_taken:
             ours[seed] = head["curve"]
-    return np.stack([random.mean(axis=0), ours.mean(axis=0)])
+    return np.stack([curves.mean(axis=0) for curves in (random, closed, ours)])
 
 
 def unions(root: Path) -> Iterator[str]:

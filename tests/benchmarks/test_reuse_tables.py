@@ -14,7 +14,7 @@ from benchmarks.reuse_data import Cell
 from benchmarks.reuse_head_tables import epochs, first_as_good, head_gains, head_pairs, heads
 from benchmarks.reuse_tables import four_ways
 
-CURVES = [[0.1, 0.3, 0.4, 0.2], [0.1, 0.5, 0.6, 0.6]]
+CURVES = [[0.1, 0.3, 0.4, 0.2], [0.1, 0.5, 0.6, 0.6], [0.2, 0.3, 0.3, 0.3]]
 
 
 def head(test: float, curve: list[float]) -> Cell:
@@ -27,7 +27,7 @@ def pair(**changes: object) -> Cell:
     return {
         "shared": 1.0,
         "random": [head(0.4, CURVES[0])] * 3,
-        "closed form": [head(0.5, CURVES[0])] * 3,
+        "closed form": [head(0.5, CURVES[2])] * 3,
         "matched": [0, 2],
         "old rows": [head(0.1, CURVES[0]), head(0.7, CURVES[1])],
         "gain": [0.2, 1.4],
@@ -68,7 +68,9 @@ def test_tables_of_heads_say_what_the_cells_say(tmp_path: Path) -> None:
     assert "| 3 | 40.0 | 50.0 | 50.0 |" in means
     assert pairs.endswith("| new, old | 40.0 -> 50.0 |\n")
     (found,) = epochs(tmp_path)
-    assert "| 3 | 1 | 40.0 | 2 | 46.7 | 2 | 2 |" in found
+    assert "| 3 | 1 | random | 40.0 | 2 | 2 |" in found
+    assert "| 3 | 1 | closed form, no old rows | 30.0 | 1 | never |" in found
+    assert "| 3 | 1 | ours | 46.7 | 2 | 2 |" in found
 
 
 def test_a_curve_that_never_reaches_another_is_said_to_never_do() -> None:
