@@ -13,10 +13,11 @@ from skillmesh.mapping.quantise import quantise_rows
 from skillmesh.model.backbone import Latents
 from skillmesh.packet.limits import DEFAULT_LIMITS
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
+from skillmesh.training.borrow import MOST_SHOTS
 from skillmesh.training.combine import Part, combine_heads, combine_moments
 from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import START_GAIN, Kin, Taken, trial_of_start
+from skillmesh.training.kin import START_GAIN, Kin, StartTrial, Taken, trial_of_start
 from skillmesh.training.methods import fit_method
 from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 
@@ -64,6 +65,17 @@ def test_one_shot_of_a_class_cannot_be_held_out() -> None:
     trial = trial_of_start(x[one], labels[one], CLASSES, start(np.arange(CLASSES)))
     assert not trial.passes
     assert trial.macs == 0
+
+
+def test_many_images_need_nobody() -> None:
+    """Above the limit of class moments too nothing is tried, however well the rows fit."""
+    few, many = (
+        trial_of_start(*sample(41, n), CLASSES, start(np.arange(CLASSES)))
+        for n in (MOST_SHOTS, MOST_SHOTS + 1)
+    )
+    assert few.macs > 0
+    assert many == StartTrial(0.0, 0.0, 0.0, 0.0, 0)
+    assert not many.passes
 
 
 @pytest.mark.parametrize("p", [np.inf, 2.0])

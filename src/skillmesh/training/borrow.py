@@ -77,9 +77,8 @@ def borrow(
         n_classes: C.
         relatives: from the bank.
     """
-    counts = np.bincount(labels, minlength=n_classes)
     worth_it = bool(relatives.groups) or len(relatives.tasks) >= LEAST_TASKS
-    if n_classes < 2 or counts.min() < 2 or np.median(counts) > MOST_SHOTS or not worth_it:
+    if n_classes < 2 or not worth_it or not can_be_helped(labels, n_classes):
         return Borrowed(alone, "nothing")
     trials = held_out(latents, labels, n_classes, relatives)
     kind = _decision(trials, relatives)
@@ -88,6 +87,17 @@ def borrow(
     shots = Shots(latents, labels, n_classes, relatives)
     offer = make_offer(shots, relatives.groups if kind == "classes" else ())
     return Borrowed(rebuilt(alone, offer), kind, trials[kind], offer.slope)
+
+
+def can_be_helped(labels: np.ndarray, n_classes: int) -> bool:
+    """Whether shots are few enough to need anybody, and enough to hold some out.
+
+    Args:
+        labels: (N,) int64.
+        n_classes: C.
+    """
+    counts = np.bincount(labels, minlength=n_classes)
+    return bool(counts.min() >= 2 and np.median(counts) <= MOST_SHOTS)
 
 
 @dataclass(frozen=True)

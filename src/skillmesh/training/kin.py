@@ -12,7 +12,7 @@ import numpy as np
 from skillmesh.mapping.fusion import in_errors
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.packet.parent_card import MAX_PARENTS, Parent
-from skillmesh.training.borrow import borrow
+from skillmesh.training.borrow import borrow, can_be_helped
 from skillmesh.training.heads import FittedHead, HeadStart, fit_head
 from skillmesh.training.leaning import lean
 from skillmesh.training.relatives import Relatives
@@ -158,7 +158,9 @@ def trial_of_start(
 ) -> StartTrial:
     """Train briefly on one half of the shots from each start and compare on the other half.
 
-    Both halves take their turn. A class with one shot cannot be held out: then nothing is tried.
+    Both halves take their turn. Nothing is tried where a class has one shot, which cannot be held
+    out, nor with more than `borrow.MOST_SHOTS` images per class: there old rows won nothing, and a
+    trial of 20 epochs would cost more than learning.
 
     Args:
         latents: (N, D) float32 of the shots.
@@ -167,7 +169,7 @@ def trial_of_start(
         start: the old rows.
         seed: of the halves and of what is random in training.
     """
-    if np.bincount(labels, minlength=n_classes).min() < 2:
+    if not can_be_helped(labels, n_classes):
         return StartTrial(0.0, 0.0, 0.0, 0.0, 0)
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.training.borrow import borrow
+from skillmesh.training.borrow import borrow, can_be_helped
 from skillmesh.training.kin import trial_of_start
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def saving(method: str, train: LabelledLatents, n_classes: int, kin: Kin) -> Sav
             return Saving(found.kind)
         alone_right, taken = found.trial.right_alone, found.kind != "nothing"
         return Saving(found.kind, alone_right, found.trial.right if taken else alone_right)
-    if kin.start is None or np.bincount(train.labels, minlength=n_classes).min() < 2:
+    if kin.start is None or not can_be_helped(train.labels, n_classes):
         return Saving("nothing")
     trial = trial_of_start(train.latents.last, train.labels, n_classes, kin.start)
     if not trial.passes:
