@@ -4,8 +4,8 @@
 
 PART: few (all ordered pairs, moments), nobody (both kinds of learning without any old task), kin
 (all tasks that share classes), bank (all other tasks), heads (Table 1, all ordered pairs), combine
-(zero images), union (Fig. 13), matching. Everything was chosen on validation images; this reads
-test images.
+(zero images), union (Fig. 13), norms, matching. Everything was chosen on validation images; this
+reads test images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reuse_combine import part_combine, part_union
+from benchmarks.reuse_combine import part_combine, part_norms, part_union
 from benchmarks.reuse_data import SHOTS, Plan, Tasks, load_tasks
 from benchmarks.reuse_heads import part_heads
 from benchmarks.reuse_matching import part_matching
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "heads": part_heads,
     "combine": part_combine,
     "union": part_union,
+    "norms": part_norms,
     "matching": part_matching,
 }
 MATCHED = ("few", "kin", "bank", "heads")

@@ -69,10 +69,14 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
     return result
 
 
-def part_union(tasks: Tasks, plan: Plan) -> None:
-    """All pairs of tasks that share no class, and what a norm costs a task itself."""
+def part_norms(tasks: Tasks, plan: Plan) -> None:
+    """What training under a norm costs a task itself."""
     for task in tasks.values():
         cell(plan.out, f"norms/{task.name}", partial(norms, task))
+
+
+def part_union(tasks: Tasks, plan: Plan) -> None:
+    """All pairs of tasks that share no class."""
     for one, other in combinations(strangers(tasks), 2):
         measure = partial(union, one, other, plan.seeds)
         cell(plan.out, f"union/{one.name}--{other.name}", measure)
@@ -89,9 +93,17 @@ def strangers(tasks: Tasks, n: int = N_TASKS) -> list[Known]:
 
 
 def norms(task: Known) -> Cell:
-    """Accuracy on test images of one task's head, plain and trained under a norm."""
+    """Accuracy of one task's head, plain and under a norm, and what makes its logits large."""
     found = {"plain": task.head} | {key: task.normed_head(p) for key, p in NORMS.items()}
-    return {key: accuracy(head, task.test) for key, head in found.items()}
+    return {
+        "accuracy": {key: accuracy(head, task.test) for key, head in found.items()},
+        "row": {key: _length(head.weight) for key, head in found.items()},
+        "latent": _length(task.train.latents.last),
+    }
+
+
+def _length(rows: np.ndarray) -> float:
+    return float(np.linalg.norm(rows, axis=1).mean())
 
 
 def union(one: Known, other: Known, seeds: int) -> Cell:

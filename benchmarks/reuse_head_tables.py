@@ -175,12 +175,17 @@ def union_curves(found: Mapping[str, Cell]) -> dict[str, np.ndarray]:
 
 
 def norms(root: Path) -> Iterator[str]:
-    """What training under a norm costs the old task itself."""
-    found = cells(root / "norms")
-    if found:
-        keys = {"plain": "plain", "p = 2": "p = 2", "p = inf": "p = infinity"}
-        means = [f"{100 * np.mean([cell[key] for cell in found.values()]):.1f}" for key in keys]
-        yield table([["tasks", *keys.values()], [str(len(found)), *means]])
+    """What training under a norm costs the old task itself, and the lengths behind it."""
+    found = cells(root / "norms").values()
+    if not found:
+        return
+    rows = [["head", "right", "mean length of its rows"]]
+    for key, name in (("plain", "plain"), ("p = 2", "p = 2"), ("p = inf", "p = infinity")):
+        right, length = (np.mean([c[what][key] for c in found]) for what in ("accuracy", "row"))
+        rows.append([name, f"{100 * right:.1f}", f"{length:.2f}"])
+    yield table(rows)
+    latent = np.mean([cell["latent"] for cell in found])
+    yield f"{len(found)} tasks. Mean length of the latents: {latent:.1f}.\n"
 
 
 def combined(root: Path) -> Iterator[str]:
