@@ -69,6 +69,7 @@ def heads(root: Path) -> Iterator[str]:
         losing = sum(gain.is_loss for gain in gains.values())
         rows.append([name, str(len(found)), seeds, str(some), *means, str(losing)])
         lowest = sorted(gains, key=lambda pair: gains[pair].mean)[:WORST]
+        lowest = [pair for pair in lowest if gains[pair].mean < 0]
         worst += [[name, pair.replace("--", ", "), str(gains[pair])] for pair in lowest]
     yield table(rows)
     yield table(worst)

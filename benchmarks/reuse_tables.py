@@ -48,6 +48,7 @@ def few(root: Path) -> Iterator[str]:
         rows.append([reuse, shown, str(len(found)), seeds, str(len(used)), mean, str(len(losing))])
         if reuse == "auto":
             lowest = sorted(gains, key=lambda name: gains[name].mean)[:WORST]
+            lowest = [name for name in lowest if gains[name].mean < 0]
             worst += [[shown, n.replace("--", ", "), str(gains[n])] for n in lowest]
             for name, gain in gains.items():
                 if found[name]["shared"]:

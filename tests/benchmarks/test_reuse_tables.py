@@ -60,10 +60,12 @@ def test_tables_of_heads_say_what_the_cells_say(tmp_path: Path) -> None:
     folder = tmp_path / "heads" / "3"
     folder.mkdir(parents=True)
     (folder / "new--old.json").write_text(json.dumps(pair()))
-    (folder / "new--stranger.json").write_text(json.dumps(pair(shared=0.0)))
+    lost = [head(0.1, CURVES[0]), head(0.1, CURVES[1])]
+    stranger = pair(**{"shared": 0.0, "old rows": lost})
+    (folder / "new--stranger.json").write_text(json.dumps(stranger))
     every, worst = heads(tmp_path)
     assert "| 3 | 2 | 3 | 2 | +10.0 (1 pairs) | +10.0 (1 pairs) | 0 |" in every
-    assert "| 3 | new, stranger | +10.0 ± 43.0 |" in worst
+    assert worst.splitlines()[2:] == ["| 3 | new, stranger | -10.0 ± 43.0 |"]
     means, pairs, _ = head_pairs(tmp_path)
     assert "| 3 | 40.0 | 50.0 | 50.0 |" in means
     assert pairs.endswith("| new, old | 40.0 -> 50.0 |\n")
