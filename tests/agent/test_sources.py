@@ -52,6 +52,19 @@ def test_a_task_that_is_learned_again_learns_from_no_skill_that_saw_its_images(
     assert match_folder(agent, warm, mode="text", encoder="names").n_known == 1
 
 
+def test_what_was_put_together_is_no_second_witness(tmp_path: Path, warm: Path, cold: Path) -> None:
+    """Beside its parents it adds nothing; an agent that has only it learns from it."""
+    agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
+    agent.learn(warm)
+    mixed = [combine_known(agent, name, ["red", "yellow"], encoder="names") for name in "ab"]
+    assert len(agent.sources()) == 3
+    assert [source.task for source in agent.sources_for("new")] == ["warm"]
+    assert match_folder(agent, cold, mode="text", encoder="names").n_known == 1
+    for combination in mixed:
+        peer.receive(agent.read(combination.skill_id))
+    assert {source.task for source in peer.sources_for("new")} == {"a", "b"}
+
+
 def test_what_was_taken_can_be_read_off_the_card() -> None:
     """Of the method's own part first: rows of a head that stands beside moments come second."""
     gain, slope, start = ({f"reuse_{name}": 1.0} for name in ("gain", "slope", "start_gain"))

@@ -81,6 +81,19 @@ def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
     assert parents_of(document) == [{composed}, {"cold"}]
 
 
+def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path: Path) -> None:
+    """The sentence says how, and what it says works."""
+    peer, file = str(tmp_path / "peer"), str(tmp_path / "warm.skill")
+    run("learn", str(taught / "warm"), "--home", peer)
+    run("skills", "export", "warm", "--output", file, "--home", peer)
+    run("skills", "import", file)
+    document = json.loads(run("combine", "x", "warm:red", "blue", "--json", code=2).stdout)
+    assert "several authors taught 'warm'" in document["message"]
+    full = document["message"].split("write one of ")[1].split(", ")[0]
+    combined = run_json("combine", "x", f"{full}:red", "blue", "--encoder", "names")
+    assert len(combined["classes"][0]["parents"]) == 1
+
+
 def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) -> None:
     """Though its names are known, its means are not."""
     run("learn", str(warm))
@@ -97,7 +110,7 @@ def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) ->
         (("x", "red", "yelow"), "did you mean 'yellow'"),
         (("x", "red", "warm:blue"), "task 'warm' knows, got 'blue'"),
         (("x", "red", "blue", "--from", "wram"), "did you mean 'warm'"),
-        (("warm", "red", "blue"), "use --replace"),
+        (("warm", "red", "blue"), "use --replace or another name"),
         (("x", "red", "blue", "--encoder", "word2vec"), "auto, minilm, clip, names"),
     ],
 )

@@ -170,6 +170,12 @@ def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: 
     said = run("match", str(warm), "--encoder", "names", code=9)
     assert "unreadable images skipped" in said.stdout
     assert "red" in said.stderr
+    (warm / "red" / "02.png").write_text("this is no image")
+    named = run("match", str(warm), "--encoder", "names", "--by", "text", code=9).stderr
+    assert "02.png" in named
+    learned = run_json("learn", str(warm), "--name", "new", code=9)
+    assert learned["skipped"] == len(learned["skipped_reasons"]) == 3
+    assert any("02.png" in reason for reason in learned["skipped_reasons"])
     (warm / "torn").mkdir()
     for number in range(3):
         image = warm / "torn" / f"{number}.png"
@@ -221,7 +227,9 @@ def test_nonsense_is_one_sentence(warm: Path) -> None:
     for arguments, said in (
         (("learn", str(warm), "--reuse", "smell"), "auto, text, vision"),
         (("match", str(warm), "--encoder", "word2vec"), "auto, minilm, clip, names"),
-        (("match", str(warm), "--by", "none"), "expected"),
+        (("match", str(warm), "--by", "none"), "auto, text, vision, got 'none'"),
+        (("match", str(warm), "--by", "vision", "--encoder", "x"), "auto, minilm, clip, names"),
+        (("learn", str(warm), "--encoder", "x"), "auto, minilm, clip, names"),
         (("evaluate", str(warm.parent), "--corrective", "1.5"), "threshold above 0 and up to 1"),
     ):
         document = json.loads(run(*arguments, "--json", code=2).stdout)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from skillmesh.agent.asking import Taught, taught_by
 from skillmesh.agent.catalogue import Catalogue
 from skillmesh.agent.holder import Holder
-from skillmesh.agent.knowledge import Knowledge, Source, apart_from, sources_of
+from skillmesh.agent.knowledge import Knowledge, Source, apart_from, sources_of, without_copies
 from skillmesh.agent.learned import LearnResult, Reuse
 from skillmesh.agent.lessons import earlier_ids, gather, now, predecessor
 from skillmesh.agent.looking import look, predictions
@@ -197,8 +197,9 @@ class Agent(Holder):
         )
 
     def sources_for(self, task: str) -> tuple[Source, ...]:
-        """Those that a task of a name may learn from: none that saw its images already."""
-        return apart_from(self.sources(), earlier_ids(self.bank, self.key.public_key, task))
+        """Those that a task of a name may learn from: none that saw its images, none twice."""
+        own = earlier_ids(self.bank, self.key.public_key, task)
+        return without_copies(apart_from(self.sources(), own))
 
     # Student
 

@@ -100,7 +100,9 @@ def combine_known(
         )
     name = check_name("task", name, as_file=True)
     tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
-    replaced = predecessor(agent.bank, agent.key.public_key, name, replace=replace)
+    replaced = predecessor(
+        agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
+    )
     sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]
     wanted = tuple(_Wanted.read(text, sources) for text in classes)
     _check_classes([one.name for one in wanted])
@@ -207,6 +209,14 @@ def _of_this_name(name: str, sources: Sequence[Source]) -> Iterator[Match]:
 
 
 def _unknown(one: _Wanted, sources: Sequence[Source]) -> str:
+    if one.task is None and ":" in one.name:
+        task = one.name.partition(":")[0]
+        full = sorted({s.task for s in sources if s.task.partition("@")[0] == task})
+        if full:
+            return (
+                f"expected one task, but several authors taught '{shown(task)}'; write one of "
+                f"{', '.join(shown(name) for name in full)} before the colon"
+            )
     asked = [source for source in sources if one.task in (None, source.task)]
     names = {name for source in asked for name in source.skill.card.classes}
     where = "the bank" if one.task is None else f"task '{shown(one.task)}'"

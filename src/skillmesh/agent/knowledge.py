@@ -15,7 +15,7 @@ from skillmesh.mapping.quantise import dequantise_rows
 from skillmesh.mapping.scatter import class_means
 from skillmesh.packet.parent_card import Parent
 from skillmesh.reuse.matching import MODES, KnownTask, Match, match_classes
-from skillmesh.reuse.text import NameComparer, choose_encoder
+from skillmesh.reuse.text import NameComparer, check_encoder, choose_encoder
 from skillmesh.reuse.visual import whitening
 from skillmesh.training.heads import HeadStart
 from skillmesh.training.kin import Kin
@@ -78,6 +78,21 @@ def apart_from(sources: Sequence[Source], own: frozenset[str]) -> tuple[Source, 
     return tuple(source for source in sources if source.skill_id not in saw)
 
 
+def without_copies(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The sources less what was put together from others of them.
+
+    A combination knows nothing that its parents do not know: beside them it would be a second
+    witness of the same images, and a second covariance of the same tasks.
+    """
+    present = {source.skill_id for source in sources}
+    return tuple(
+        source
+        for source in sources
+        if not source.without_image
+        or any(parent.skill not in present for parent in source.skill.card.parents)
+    )
+
+
 def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[Source, ...]:
     """The skills of a student in canonical order, with their names for people.
 
@@ -105,7 +120,7 @@ class MatchReport:
         mode: how classes were matched, out of `reuse.matching.MODES`.
         saving: what `learn --reuse` would take of it; None where no image was opened.
         skipped: images that could not be read.
-        skipped_reasons: one sentence for each that was found while decoding.
+        skipped_reasons: one sentence for each.
     """
 
     task: str
@@ -173,6 +188,7 @@ class Knowledge:
         Raises:
             UsageError: an unknown mode or encoder.
         """
+        check_encoder(encoder)
         if mode == "none":
             return None
         if mode not in MODES:

@@ -59,7 +59,7 @@ class LearnResult:
         classes: names of the classes.
         n_images: training and validation images that were read.
         skipped: images that could not be read.
-        skipped_reasons: one sentence for each that was found while decoding.
+        skipped_reasons: one sentence for each.
         validation_accuracy: right class given the task, fraction of 1; None without images.
         privacy: what leaves this agent: "statistics" or single "samples" in latent space.
         size_bytes: size of the skill.
@@ -107,7 +107,7 @@ class LearnResult:
             classes=card.classes,
             n_images=sum(card.images_per_class) + card.validation_images,
             skipped=task.skipped + len(failed),
-            skipped_reasons=failed,
+            skipped_reasons=(*task.unreadable, *failed),
             validation_accuracy=card.validation_accuracy,
             privacy=card.privacy,
             size_bytes=entry.size_bytes,

@@ -69,7 +69,9 @@ def gather(backbone: Backbone, task: Task, progress: Progress | None = None) -> 
     )
 
 
-def predecessor(bank: Bank, author: str, task: str, *, replace: bool) -> str | None:
+def predecessor(
+    bank: Bank, author: str, task: str, *, replace: bool, else_use: str = "--name"
+) -> str | None:
     """Id of the author's own skill of a task, which a new one takes the place of.
 
     Args:
@@ -77,6 +79,7 @@ def predecessor(bank: Bank, author: str, task: str, *, replace: bool) -> str | N
         author: public key.
         task: its name.
         replace: whether it may be replaced.
+        else_use: what else a person can do, for the message.
 
     Raises:
         UsageError: there is one, and it may not.
@@ -85,7 +88,7 @@ def predecessor(bank: Bank, author: str, task: str, *, replace: bool) -> str | N
     if mine and not replace:
         raise UsageError(
             f"expected a task that this agent has not learned, but it learned {task!r} "
-            f"already (skill {mine[0].id[:12]}); use --replace or --name"
+            f"already (skill {mine[0].id[:12]}); use --replace or {else_use}"
         )
     return mine[0].id if mine else None
 

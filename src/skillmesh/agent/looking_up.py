@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from skillmesh.agent.knowledge import Knowledge, MatchReport
 from skillmesh.data.tasks import check_failed, read_task
-from skillmesh.errors import UsageError
+from skillmesh.reuse.matching import check_mode
 from skillmesh.training.embedding import embed_images, labelled
 from skillmesh.training.methods import count_images
 from skillmesh.training.savings import saving
@@ -54,19 +54,19 @@ def match_folder(
     """
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
+    check_mode(mode)
     knowledge = Knowledge.of(lambda: agent.sources_for(task.name), mode, encoder)
-    if knowledge is None:
-        raise UsageError("expected a way to match, got none")
+    assert knowledge is not None
     if mode == "text" or not knowledge.sources:
         report = knowledge.match(task.name, task.classes, None)
-        return dataclasses.replace(report, skipped=task.skipped)
+        return dataclasses.replace(report, skipped=task.skipped, skipped_reasons=task.unreadable)
     train, failed = _shots(agent, task, progress)
     report = knowledge.match(task.name, task.classes, train)
     return dataclasses.replace(
         report,
         saving=saving(method, train, len(task.classes), knowledge.kin_of(report, train)),
         skipped=task.skipped + len(failed),
-        skipped_reasons=failed,
+        skipped_reasons=(*task.unreadable, *failed),
     )
 
 

@@ -124,7 +124,10 @@ def _way(report: MatchReport) -> str:
 def _describe(saving: Saving) -> str:
     """What `learn --reuse` would bring, in one sentence."""
     if saving.right_alone is None or saving.right_with is None:
-        return "learn --reuse would take nothing: there is nothing to try, or images enough"
+        return (
+            "learn --reuse would take nothing and tries nothing: no class to learn from, a class "
+            "with one image, or more than 20 images per class"
+        )
     alone, helped = percent(saving.right_alone), percent(saving.right_with)
     if saving.takes == "nothing":
         return f"learn --reuse would take nothing: right on held-out images are {alone} anyway"

@@ -53,7 +53,7 @@ class Task:
         test: for measuring; may be empty.
         source: the path it was read from.
         split_seed: of the split that was made here; None if the source has all its splits.
-        skipped: images left out because their first bytes are no image.
+        unreadable: one sentence per image left out because its first bytes are no image.
         warnings: what a person should know, one sentence each.
     """
 
@@ -64,8 +64,13 @@ class Task:
     test: Split
     source: str
     split_seed: int | None
-    skipped: int
+    unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def skipped(self) -> int:
+        """Images left out."""
+        return len(self.unreadable)
 
     def summary(self) -> str:
         """What was understood: "10 classes, 910 / 110 / 110 images, 3 unreadable skipped"."""
@@ -109,7 +114,7 @@ def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Ta
         test=_part(parts["test"]),
         source=str(path),
         split_seed=seed if carved else None,
-        skipped=len(listing.unreadable),
+        unreadable=listing.unreadable,
         warnings=(*listing.warnings, *_warnings(listing, parts)),
     )
 

@@ -94,6 +94,16 @@ class Match:
         }
 
 
+def check_mode(mode: str) -> None:
+    """Refuse a way of matching that there is not.
+
+    Raises:
+        UsageError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise UsageError(f"expected matching by one of {', '.join(MODES)}, got {mode!r}")
+
+
 def match_classes(
     classes: Sequence[str],
     known: Sequence[KnownTask],
@@ -120,8 +130,7 @@ def match_classes(
     Raises:
         UsageError: an unknown mode.
     """
-    if mode not in MODES:
-        raise UsageError(f"expected matching by one of {', '.join(MODES)}, got {mode!r}")
+    check_mode(mode)
     labels = read_labels(classes)
     found: list[list[Match]] = [[] for _ in classes]
     for task in known:

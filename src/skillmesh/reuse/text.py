@@ -90,6 +90,16 @@ class NameComparer:
         return np.stack([self._vectors[sentence] for sentence in sentences])
 
 
+def check_encoder(wanted: str) -> None:
+    """Refuse an encoder that there is not, also where none is needed.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if wanted not in ENCODERS:
+        raise UsageError(f"expected an encoder out of {', '.join(ENCODERS)}, got {wanted!r}")
+
+
 def choose_encoder(wanted: str = "auto") -> NameComparer:
     """The way of comparing names that was asked for; "auto" takes what is installed.
 
@@ -99,8 +109,7 @@ def choose_encoder(wanted: str = "auto") -> NameComparer:
         StorageError: its files are damaged.
         ConfigError: CLIP's weights are not here.
     """
-    if wanted not in ENCODERS:
-        raise UsageError(f"expected an encoder out of {', '.join(ENCODERS)}, got {wanted!r}")
+    check_encoder(wanted)
     if wanted == "clip":
         from skillmesh.reuse.clip_text import ClipText
 
