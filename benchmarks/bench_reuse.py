@@ -20,6 +20,7 @@ from benchmarks.reuse_data import SHOTS, Plan, Tasks, load_tasks
 from benchmarks.reuse_heads import part_heads
 from benchmarks.reuse_matching import part_matching
 from benchmarks.reuse_moments import part_bank, part_few, part_kin, part_nobody
+from skillmesh.reuse.matching import MODES
 
 PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "few": part_few,
@@ -32,8 +33,6 @@ PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "norms": part_norms,
     "matching": part_matching,
 }
-MATCHED = ("few", "kin", "bank", "heads")
-"""Parts in which an agent matches classes."""
 
 
 def main() -> None:
@@ -46,10 +45,10 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenetv2_100")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--shots", type=int, nargs="*", default=SHOTS, help="0 for all images")
-    parser.add_argument("--reuse", choices=["auto", "text", "vision"], default="auto")
+    parser.add_argument("--reuse", choices=MODES, default="auto")
     options = parser.parse_args()
-    if options.reuse != "auto" and options.part not in MATCHED:
-        parser.error(f"--reuse is for {', '.join(MATCHED)}: {options.part} matches no classes so")
+    if options.reuse != "auto" and options.part != "few":
+        parser.error(f"--reuse is for few: {options.part} has one way of matching")
     began_s = time.perf_counter()
     tasks = load_tasks(options.tasks, options.home, options.backbone)
     plan = Plan(options.out, options.seeds, tuple(options.shots), options.reuse)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student_t
 
-from benchmarks.reuse_data import Cell
+from benchmarks.reuse_data import SHOTS, Cell
 
-SHOTS = {"3": "3", "5": "5", "10": "10", "0": "all"}
-"""Folders of cells and what they are called."""
+FOLDERS = {str(shots): str(shots) if shots else "all" for shots in SHOTS}
+"""Folders of cells by shots and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,16 @@ def cells(folder: Path) -> dict[str, Cell]:
     return {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))
     }
+
+
+def lowest(shots: str, gains: Mapping[str, Gain], n: int) -> list[list[str]]:
+    """Rows of a table: the pairs that lose most, n at most."""
+    worst = sorted(gains, key=lambda pair: gains[pair].mean)[:n]
+    return [
+        [shots, pair.replace("--", ", "), str(gains[pair])]
+        for pair in worst
+        if gains[pair].mean < 0
+    ]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

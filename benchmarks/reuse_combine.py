@@ -94,7 +94,7 @@ def strangers(tasks: Tasks, n: int = N_TASKS) -> list[Known]:
 
 def norms(task: Known) -> Cell:
     """Accuracy of one task's head, plain and under a norm, and what makes its logits large."""
-    found = {"plain": task.head} | {key: task.normed_head(p) for key, p in NORMS.items()}
+    found = {"plain": task.head} | {key: task.head_under(p) for key, p in NORMS.items()}
     return {
         "accuracy": {key: accuracy(head, task.test) for key, head in found.items()},
         "row": {key: _length(head.weight) for key, head in found.items()},
@@ -137,7 +137,7 @@ def _starts(
     every = [range(len(head.bias)) for head in plain]
     for key, p in NORMS.items():
         yield f"{key}, afterwards", _beside([combine_heads(plain, every, p)]), None
-        normed = _beside([one.normed_head(p), other.normed_head(p)])
+        normed = _beside([one.head_under(p), other.head_under(p)])
         yield key, normed, None
         yield f"{key}, kept up", normed, p
 

@@ -19,6 +19,8 @@ from skillmesh.data.tasks import find_tasks, read_task
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.mapping.moments_fit import fit_moments
 from skillmesh.mapping.quantise import dequantise_rows
+from skillmesh.mapping.scatter import class_means
+from skillmesh.model.backbone import Latents
 from skillmesh.model.head import Head
 from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
 from skillmesh.training.heads import fit_head
@@ -27,6 +29,8 @@ PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 Cell = dict[str, Any]
 SHOTS = (3, 5, 10, 0)
 """Images per class; 0 for all."""
+HALF = 0.5
+"""Pairs whose old task has so much of the new one's classes are looked at more closely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,7 @@ class Known:
     train: LabelledLatents
     validation: LabelledLatents
     test: LabelledLatents
-    _normed: dict[float, Head] = field(default_factory=dict, init=False)
+    _heads: dict[float | None, Head] = field(default_factory=dict, init=False)
 
     @cached_property
     def anchor(self) -> MomentsAnchor:
@@ -50,32 +54,42 @@ class Known:
         """(C, D) float64 head rows of these."""
         return dequantise_rows(self.anchor.head, self.anchor.head_scales)
 
-    @cached_property
+    @property
     def head(self) -> Head:
         """The head trained on the last layer's latents."""
-        train, held = self.train, self.validation
-        return fit_head(
-            train.latents.last, train.labels, held.latents.last, held.labels, len(self.classes)
-        ).head
+        return self.head_under(None)
 
-    def normed_head(self, p: float) -> Head:
-        """As `head`, each row divided by its p-norm in the forward pass (Sec. 7.2, 1)."""
-        if p not in self._normed:
+    def head_under(self, norm: float | None) -> Head:
+        """The same, each row divided by its p-norm in the forward pass (Sec. 7.2, 1)."""
+        if norm not in self._heads:
             x, y, held = self.train.latents.last, self.train.labels, self.validation
             asked = held.latents.last, held.labels
-            self._normed[p] = fit_head(x, y, *asked, len(self.classes), norm=p).head
-        return self._normed[p]
+            self._heads[norm] = fit_head(x, y, *asked, len(self.classes), norm=norm).head
+        return self._heads[norm]
 
-    def shots(self, per_class: int, seed: int) -> np.ndarray:
-        """Positions of so many training images of each class, drawn by a seed; 0 for all."""
+    def shots(self, per_class: int, seed: int) -> LabelledLatents:
+        """So many training images of each class, drawn by a seed; 0 for all."""
         labels = self.train.labels
         if not per_class:
-            return np.arange(len(labels))
+            return self.train
         random = np.random.default_rng(seed)
         rows = [np.flatnonzero(labels == label) for label in range(len(self.classes))]
-        return np.concatenate(
-            [random.choice(row, min(per_class, len(row)), replace=False) for row in rows]
+        return taken_from(
+            self.train,
+            np.concatenate(
+                [random.choice(row, min(per_class, len(row)), replace=False) for row in rows]
+            ),
         )
+
+    def means_of(self, shots: LabelledLatents) -> np.ndarray:
+        """(C, D) class means of some of its images, multi-depth."""
+        return class_means(shots.latents.multi, shots.labels, len(self.classes))
+
+
+def taken_from(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
+    """Some images of a split."""
+    latents = Latents(split.latents.last[rows], split.latents.multi[rows])
+    return LabelledLatents(latents, split.labels[rows])
 
 
 Tasks = dict[str, Known]
@@ -89,17 +103,13 @@ class Plan:
         out: folder of the cells.
         seeds: draws of the shots, or of what is random in training.
         shots: images per class; 0 for all.
-        reuse: how classes are matched, as `learn --reuse` takes it.
+        reuse: how `few` matches classes, as `learn --reuse` takes it.
     """
 
     out: Path
     seeds: int = 20
     shots: tuple[int, ...] = SHOTS
     reuse: str = "auto"
-
-    def folder(self, part: str) -> str:
-        """Of a part that matches classes: each kind of matching has its own."""
-        return part if self.reuse == "auto" else f"{part}-{self.reuse}"
 
 
 def load_tasks(tasks: Path, home: Path, backbone: str) -> dict[str, Known]:

@@ -17,7 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.reuse_cells import cells
-from benchmarks.reuse_head_tables import HALF, STARTS, three_ways, union_curves
+from benchmarks.reuse_data import HALF
+from benchmarks.reuse_head_tables import STARTS, three_ways, union_curves
 
 NORMS = {"p = 2": "p = 2", "p = inf": "p = infinity", "moments": "moments"}
 

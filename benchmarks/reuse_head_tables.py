@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reuse_cells import SHOTS, Gain, cells, table
-from benchmarks.reuse_data import Cell
+from benchmarks.reuse_cells import FOLDERS, Gain, cells, lowest, table
+from benchmarks.reuse_data import HALF, Cell
 from skillmesh.training.kin import START_GAIN
 
-HALF = 0.5
-"""Tables of single pairs show those whose old task has so much of the new one's classes."""
 WORST = 5
 LIMITS = (-np.inf, 0.0, START_GAIN, 1.0, 1.5, 2.0)
 STARTS = {
@@ -68,9 +66,7 @@ def heads(root: Path) -> Iterator[str]:
         means = [_mean_gain(found, gains, least) for least in (np.finfo(float).tiny, HALF)]
         losing = sum(gain.is_loss for gain in gains.values())
         rows.append([name, str(len(found)), seeds, str(some), *means, str(losing)])
-        lowest = sorted(gains, key=lambda pair: gains[pair].mean)[:WORST]
-        lowest = [pair for pair in lowest if gains[pair].mean < 0]
-        worst += [[name, pair.replace("--", ", "), str(gains[pair])] for pair in lowest]
+        worst += lowest(name, gains, WORST)
     yield table(rows)
     yield table(worst)
 
@@ -199,7 +195,7 @@ def combined(root: Path) -> Iterator[str]:
 
 
 def _by_shots(root: Path) -> Iterator[tuple[str, dict[str, Cell]]]:
-    for folder, name in SHOTS.items():
+    for folder, name in FOLDERS.items():
         found = cells(root / "heads" / folder)
         if found:
             yield name, found

@@ -8,15 +8,11 @@ from itertools import islice
 
 import numpy as np
 
-from benchmarks.reuse_data import Cell, Known, Plan, Tasks, accuracy, cell, ordered_pairs
+from benchmarks.reuse_data import HALF, Cell, Known, Plan, Tasks, accuracy, cell, ordered_pairs
 from benchmarks.reuse_matching import Pairs
-from skillmesh.mapping.scatter import class_means
 from skillmesh.training.heads import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
 from skillmesh.training.kin import trial_of_start
 from skillmesh.training.leaning import lean
-
-CURVE_SHARE = 0.5
-"""Curves are kept where the old task has so much of the new one's classes."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +22,12 @@ class Trained:
     Attributes:
         test: accuracy on test images, 0 to 1.
         validation: accuracy on validation images, which few shots have not seen.
-        best_epoch: the epoch that was kept.
-        curve: accuracy on test images from before the first epoch on; empty if not asked for.
+        curve: accuracy on test images from before the first epoch on; kept of pairs that share
+            half of the classes, else empty.
     """
 
     test: float
     validation: float
-    best_epoch: int
     curve: list[float]
 
 
@@ -52,13 +47,13 @@ class Alone:
 
 
 def part_heads(tasks: Tasks, plan: Plan) -> None:
-    """All ordered pairs, matched as `learn --reuse` does it; those that share most come first."""
-    pairs, alone = Pairs(tasks, plan.reuse), Alone()
+    """All ordered pairs, matched as `learn --reuse auto` does; those that share most come first."""
+    pairs, alone = Pairs(tasks), Alone()
     for shots in plan.shots:
         for new, old, share in ordered_pairs(tasks):
             both = tasks[new], tasks[old]
             measure = partial(heads, pairs, alone, *both, share, shots, plan.seeds)
-            cell(plan.out, f"{plan.folder('heads')}/{shots}/{new}--{old}", measure)
+            cell(plan.out, f"heads/{shots}/{new}--{old}", measure)
 
 
 def heads(
@@ -68,7 +63,7 @@ def heads(
 
     Where nothing matched there is only the random start.
     """
-    epochs = MAX_EPOCHS if share >= CURVE_SHARE else 0
+    epochs = MAX_EPOCHS if share >= HALF else 0
     lists = "random", "closed form", "matched", "old rows", "gain", "beats_closed"
     result: Cell = {"shared": share} | {key: [] for key in lists}
     for seed in range(seeds):
@@ -94,8 +89,7 @@ def closed_start(new: Known, shots: int, seed: int, old_rows: HeadStart | None) 
 
 def matched_rows(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -> HeadStart | None:
     """Old rows for the classes that matched, by names and by the looks of these shots."""
-    rows = new.shots(shots, seed)
-    means = class_means(new.train.latents.multi[rows], new.train.labels[rows], len(new.classes))
+    means = new.means_of(new.shots(shots, seed))
     found = pairs.found(new.name, old.name, means, pairs.transform((old.name,)))
     if not found:
         return None
@@ -119,9 +113,9 @@ def trained(
         heads = (head_of(rows) for _, rows in islice(epochs, curve_epochs + 1))
         curve = [accuracy(head, new.test) for head in heads]
     test, validation = (accuracy(fitted.head, split) for split in (new.test, new.validation))
-    return Trained(test, validation, fitted.best_epoch, curve)
+    return Trained(test, validation, curve)
 
 
 def _shots(new: Known, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rows = new.shots(shots, seed)
-    return new.train.latents.last[rows], new.train.labels[rows]
+    drawn = new.shots(shots, seed)
+    return drawn.latents.last, drawn.labels

@@ -9,7 +9,6 @@ import numpy as np
 from benchmarks.reuse_data import Cell, Known, Plan, Tasks, cell, read_pairs
 from skillmesh.mapping.moments import MomentsAnchor
 from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.mapping.scatter import class_means
 from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
 from skillmesh.reuse.names import read_labels
 from skillmesh.reuse.text import NameComparer, choose_encoder
@@ -30,9 +29,9 @@ class Pairs:
     def alone(self, new: Known, shots: int, seed: int) -> MomentsAnchor:
         """Moments of the shots by themselves; the same whatever the old tasks are."""
         if (new.name, shots, seed) not in self._alone:
-            rows = new.shots(shots, seed)
-            x, y = new.train.latents.multi[rows], new.train.labels[rows]
-            self._alone[new.name, shots, seed] = fit_moments(x, y, len(new.classes))
+            drawn = new.shots(shots, seed)
+            fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes))
+            self._alone[new.name, shots, seed] = fitted
         return self._alone[new.name, shots, seed]
 
     def names(self, new: str, old: str) -> np.ndarray:
@@ -80,8 +79,7 @@ def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]
         known = [KnownTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
-        rows = new.shots(shots, 0)
-        means = class_means(new.train.latents.multi[rows], new.train.labels[rows], len(new.classes))
+        means = new.means_of(new.shots(shots, 0))
         covariance = np.mean([o.anchor.integer_scatter() for o in others], axis=0) * 2.0**-40
         matches = match_classes(
             new.classes,

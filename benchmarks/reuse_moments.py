@@ -16,12 +16,10 @@ from benchmarks.reuse_data import (
     ordered_pairs,
     read_pairs,
     shared_classes,
+    taken_from,
 )
 from benchmarks.reuse_matching import Pairs
-from skillmesh.mapping.scatter import class_means
-from skillmesh.model.backbone import Latents
 from skillmesh.training.borrow import answers_inside, borrow
-from skillmesh.training.embedding import LabelledLatents
 from skillmesh.training.heads import fit_head
 from skillmesh.training.methods import fit_method
 from skillmesh.training.relatives import Group, Relatives
@@ -46,15 +44,14 @@ def few_shot(
     right: list[list[list[int]]] = []
     matched = 0
     for seed in range(seeds if shots else 1):
-        rows = new.shots(shots, seed)
-        x, y = new.train.latents.multi[rows], new.train.labels[rows]
+        drawn = new.shots(shots, seed)
         alone = pairs.alone(new, shots, seed)
-        means = class_means(x, y, len(new.classes))
+        means = new.means_of(drawn)
         transform = pairs.transform(olds)
         found = [group(pairs, new.name, old, means, transform) for old in olds]
         relatives = Relatives(moments, tuple(group for group in found if group is not None))
         matched += sum(group is not None for group in found)
-        borrowed = borrow(alone, x, y, len(new.classes), relatives)
+        borrowed = borrow(alone, drawn.latents.multi, drawn.labels, len(new.classes), relatives)
         kinds.append(borrowed.kind)
         if borrowed.kind == "nothing":
             assert borrowed.anchor is alone
@@ -80,10 +77,11 @@ def group(
 def part_few(tasks: Tasks, plan: Plan) -> None:
     """All ordered pairs, those that share most come first; a folder per kind of matching."""
     pairs = Pairs(tasks, plan.reuse)
+    folder = "few" if plan.reuse == "auto" else f"few-{plan.reuse}"
     for shots in plan.shots:
         for new, old, share in ordered_pairs(tasks):
             measure = partial(few_of_pair, pairs, tasks[new], old, share, shots, plan.seeds)
-            cell(plan.out, f"{plan.folder('few')}/{shots}/{new}--{old}", measure)
+            cell(plan.out, f"{folder}/{shots}/{new}--{old}", measure)
 
 
 def few_of_pair(pairs: Pairs, new: Known, old: str, share: float, shots: int, seeds: int) -> Cell:
@@ -104,7 +102,7 @@ def nobody(new: Known, shots: int, seeds: int) -> Cell:
     result: Cell = {"moments": [], "head": []}
     held = new.validation if not shots else None
     for seed in range(seeds if shots else 1):
-        train, asked = (_some(new.train, part) for part in (new.shots(shots, seed), slice(0)))
+        train, asked = new.shots(shots, seed), taken_from(new.train, slice(0))
         fitted = fit_method("moments", train, asked, len(new.classes))
         answers = log_within(fitted, "moments", new.test.latents).argmax(1)
         result["moments"].append(float(np.mean(answers == new.test.labels)))
@@ -114,11 +112,6 @@ def nobody(new: Known, shots: int, seeds: int) -> Cell:
         trained = fit_head(x, y, vx, vy, len(new.classes), seed=seed)
         result["head"].append(accuracy(trained.head, new.test))
     return result
-
-
-def _some(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
-    latents = Latents(split.latents.last[rows], split.latents.multi[rows])
-    return LabelledLatents(latents, split.labels[rows])
 
 
 def part_kin(tasks: Tasks, plan: Plan) -> None:
@@ -139,7 +132,7 @@ def part_bank(tasks: Tasks, plan: Plan) -> None:
 
 
 def _after(tasks: Tasks, new: Known, olds: tuple[str, ...], part: str, plan: Plan) -> None:
-    pairs = Pairs(tasks, plan.reuse)  # the transform of many tasks is of use for one new task only
+    pairs = Pairs(tasks)  # the transform of many tasks is of use for one new task only
     for shots in plan.shots:
         measure = partial(few_shot, pairs, new, olds, shots, plan.seeds)
-        cell(plan.out, f"{plan.folder(part)}/{shots}/{new.name}", measure)
+        cell(plan.out, f"{part}/{shots}/{new.name}", measure)

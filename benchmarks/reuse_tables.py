@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reuse_cells import SHOTS, Gain, cells, table
-from benchmarks.reuse_data import Cell, read_pairs
+from benchmarks.reuse_cells import FOLDERS, Gain, cells, lowest, table
+from benchmarks.reuse_data import HALF, Cell, read_pairs
 from benchmarks.reuse_head_tables import combined, epochs, head_pairs, heads, norms, unions
+from skillmesh.reuse.matching import MODES
 
 WORST = 8
 WAYS = ("random start", "moments alone", "in a bank", "with reuse")
@@ -47,22 +48,20 @@ def few(root: Path) -> Iterator[str]:
         mean = f"{np.mean(sharing):+.1f} ({len(sharing)} pairs)"
         rows.append([reuse, shown, str(len(found)), seeds, str(len(used)), mean, str(len(losing))])
         if reuse == "auto":
-            lowest = sorted(gains, key=lambda name: gains[name].mean)[:WORST]
-            lowest = [name for name in lowest if gains[name].mean < 0]
-            worst += [[shown, n.replace("--", ", "), str(gains[n])] for n in lowest]
+            worst += lowest(shown, gains, WORST)
             for name, gain in gains.items():
                 if found[name]["shared"]:
                     best.setdefault(name.replace("--", ", "), {})[shown] = str(gain)
     yield table(rows)
     yield table(worst)
-    columns = [shown for folder, shown in SHOTS.items() if (root / "few" / folder).exists()]
+    columns = [shown for folder, shown in FOLDERS.items() if (root / "few" / folder).exists()]
     body = [[name, *(got.get(shown, "") for shown in columns)] for name, got in best.items()]
     yield table([["new task, old task", *columns], *body])
 
 
 def _kinds_of_matching() -> Iterator[tuple[str, str, str]]:
-    for reuse in ("auto", "text", "vision"):
-        for folder, shown in SHOTS.items():
+    for reuse in MODES:
+        for folder, shown in FOLDERS.items():
             yield reuse, f"few/{folder}" if reuse == "auto" else f"few-{reuse}/{folder}", shown
 
 
@@ -70,7 +69,7 @@ def table_1(root: Path) -> Iterator[str]:
     """Table 1's layout: the paper's head from a random start, class moments alone, and reuse."""
     rows = [["shots", "pairs", *WAYS, "reuse for random start", "reuse for in a bank"]]
     single = [["new task, old task", "shots", *WAYS]]
-    for folder, shown in SHOTS.items():
+    for folder, shown in FOLDERS.items():
         found, nobody = cells(root / "few" / folder), cells(root / "nobody" / folder)
         values: dict[str, list[float]] = {}
         for name, cell in found.items():
@@ -78,7 +77,7 @@ def table_1(root: Path) -> Iterator[str]:
             ways = four_ways(cell, nobody.get(new)) if cell["shared"] else None
             if ways is not None:
                 values[name] = ways
-        for least, what in ((0.5, "half or more shared"), (0.0, "any class shared")):
+        for least, what in ((HALF, "half or more shared"), (0.0, "any class shared")):
             chosen = [row for name, row in values.items() if found[name]["shared"] >= least]
             if chosen:
                 means = np.mean(chosen, axis=0)
@@ -88,7 +87,7 @@ def table_1(root: Path) -> Iterator[str]:
         single += [
             [name.replace("--", ", "), shown, *(f"{value:.1f}" for value in row)]
             for name, row in values.items()
-            if found[name]["shared"] >= 0.5
+            if found[name]["shared"] >= HALF
         ]
     yield table(rows)
     yield table(single)
@@ -104,14 +103,14 @@ def matching(root: Path) -> Iterator[str]:
         total = max(len(kinds), 1)
         precise = [f"{100 * hits / total:.1f} %" for hits in (same, same + similar)]
         recall = f"{100 * same / cell['same_in_all']:.1f} %"
-        rows.append([mode, SHOTS[shots], str(len(kinds)), *precise, recall])
+        rows.append([mode, FOLDERS[shots], str(len(kinds)), *precise, recall])
     yield table(rows)
 
 
 def after(root: Path, part: str) -> Iterator[str]:
     """Every task after several others; each task's four ways to learn it, and its gain."""
     sharing = {one.split(":")[0] for (one, _), kind in read_pairs().items() if kind == "same"}
-    for folder, shown in SHOTS.items():
+    for folder, shown in FOLDERS.items():
         found, nobody = cells(root / part / folder), cells(root / "nobody" / folder)
         if not found:
             continue

@@ -211,7 +211,7 @@ def _of_this_name(name: str, sources: Sequence[Source]) -> Iterator[Match]:
 def _unknown(one: _Wanted, sources: Sequence[Source]) -> str:
     if one.task is None and ":" in one.name:
         task = one.name.partition(":")[0]
-        full = sorted({s.task for s in sources if s.task.partition("@")[0] == task})
+        full = sorted({s.task for s in sources if s.skill.card.task == task})
         if full:
             return (
                 f"expected one task, but several authors taught '{shown(task)}'; write one of "

@@ -166,16 +166,16 @@ def pairs_of(
         mode: one of `MODES`.
         spelled: (A, B) bool, see `mutual_names`.
     """
-    by_names = mode != "vision"
-    if likeness is None or mode == "text":
-        alone = mutual_names(names, NAME_ALONE, spelled) if by_names else []
-        return [(i, j, names[i, j], "text") for i, j in alone]
-    candidates = mutual_names(names, NAME_CONFIRMED, spelled) if by_names else []
-    named = confirm(candidates, likeness)
-    chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in named}
+    looks = None if mode == "text" else likeness
+    least = NAME_ALONE if looks is None else NAME_CONFIRMED
+    named = [] if mode == "vision" else mutual_names(names, least, spelled)
+    if looks is None:
+        return [(i, j, names[i, j], "text") for i, j in named]
+    confirmed = confirm(named, looks)
+    chosen = {i: (i, j, float(names[i, j]), "text+vision") for i, j in confirmed}
     taken = {j for _, j, _, _ in chosen.values()}
-    for i, j in likeness.mutual():
-        score = float(likeness.cosine[i, j])
+    for i, j in looks.mutual():
+        score = float(looks.cosine[i, j])
         if score >= LOOKS_ALONE and i not in chosen and j not in taken:
             chosen[i] = (i, j, score, "vision")
     return [chosen[i] for i in sorted(chosen)]
