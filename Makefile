@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (offline, about 3 minutes)
-	@$(BIN)/skillmesh demo
+	@$(BIN)/teachmesh demo
 
 test: setup lint  ## lint, types, layers and the whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -44,7 +44,7 @@ bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run
 
 docs: setup  ## regenerate docs/cli.md from the commands themselves
-	@$(BIN)/python -m skillmesh.cli.reference docs/cli.md
+	@$(BIN)/python -m teachmesh.cli.reference docs/cli.md
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache build dist

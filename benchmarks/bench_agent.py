@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from skillmesh.agent import Agent
-from skillmesh.data.loader import iterate_batches
-from skillmesh.data.procedural import procedural_images
-from skillmesh.data.questions import find_questions
-from skillmesh.model.backbone import Backbone
+from teachmesh.agent import Agent
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.procedural import procedural_images
+from teachmesh.data.questions import find_questions
+from teachmesh.model.backbone import Backbone
 
 CLASSES = 4
 LEARN_IMAGES = 320
@@ -28,7 +28,7 @@ BATCH_SIZE = 32
 
 def run() -> dict[str, float]:
     """Medians of ratios over several rounds, both sides of each ratio in the same round."""
-    with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
         write_images(folder / "asked", PREDICT_IMAGES, seed=2)

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from benchmarks.bench_agent import write_images
-from skillmesh.agent import Agent
-from skillmesh.data.questions import find_questions
-from skillmesh.training.embedding import embed_images
+from teachmesh.agent import Agent
+from teachmesh.data.questions import find_questions
+from teachmesh.training.embedding import embed_images
 
 IMAGES = 128
 ROUNDS = 5
@@ -24,7 +24,7 @@ def run(home: Path, names: list[str]) -> dict[str, float]:
     """Median images per second, decoding included, the backbones in turn within each round."""
     backbones = {name: Agent(home, backbone=name).backbone for name in names}
     found: dict[str, list[float]] = {name: [] for name in names}
-    with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:
         write_images(Path(folder), IMAGES, seed=3)
         asked = find_questions(folder)
         for _ in range(1 + ROUNDS):

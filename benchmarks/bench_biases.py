@@ -112,7 +112,7 @@ def measure(
     cell: Cell, folder: Path, names: Sequence[str], options: argparse.Namespace
 ) -> dict[str, Any]:
     """The line of one cell: what was measured, the document of `evaluate`, processor seconds."""
-    from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+    from teachmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 
     began_s = time.process_time()
     document = run_evaluate(
@@ -148,7 +148,7 @@ def _asked(wanted: str | None, value: str | None) -> bool:
 def _names(options: argparse.Namespace) -> Sequence[str]:
     if options.names != "every":
         return TEN if options.names is None else tuple(options.names.split(","))
-    from skillmesh.data.tasks import find_tasks, task_name
+    from teachmesh.data.tasks import find_tasks, task_name
 
     return [task_name(path) for path in find_tasks(options.tasks)]
 
@@ -158,7 +158,7 @@ def _smaller(options: argparse.Namespace, names: Sequence[str]) -> Path:
     limits = (options.train_images, options.validation_images)
     if limits == (None, None):
         return Path(options.tasks)
-    from skillmesh.data.tasks import find_tasks, read_task
+    from teachmesh.data.tasks import find_tasks, read_task
 
     folder = Path(options.out) / "tasks-{}-{}".format(*(limit or "all" for limit in limits))
     for path in find_tasks(options.tasks, names):

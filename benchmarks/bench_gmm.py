@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from skillmesh.mapping.gmm_em import fit_mixture
-from skillmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR
+from teachmesh.mapping.gmm_em import fit_mixture
+from teachmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR
 
 IMAGES = 10_000
 DIM = 1_024

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.bench_agent import BATCH_SIZE, PREDICT_IMAGES, decoded, ratio, write_images
-from skillmesh.data.loader import iterate_batches, read_batch
-from skillmesh.data.questions import Question, find_questions
-from skillmesh.model.backbone import Backbone
-from skillmesh.model.build import embedded_backbone
-from skillmesh.model.lanes import Lanes
-from skillmesh.training.embedding import BATCH_SIZE as LANE_BATCH_SIZE
-from skillmesh.training.embedding import embed_images
+from teachmesh.data.loader import iterate_batches, read_batch
+from teachmesh.data.questions import Question, find_questions
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.build import embedded_backbone
+from teachmesh.model.lanes import Lanes
+from teachmesh.training.embedding import BATCH_SIZE as LANE_BATCH_SIZE
+from teachmesh.training.embedding import embed_images
 
 ROUNDS = 7
 
@@ -25,7 +25,7 @@ ROUNDS = 7
 def run() -> dict[str, float]:
     """Medians of ratios over several rounds, each against the bare passes around it."""
     backbone = embedded_backbone("embedded")
-    with tempfile.TemporaryDirectory(prefix="skillmesh-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)
         asked = find_questions(name)
         images = decoded(backbone, Path(name))

@@ -20,7 +20,7 @@ from benchmarks.reuse_data import SHOTS, Plan, Tasks, load_tasks
 from benchmarks.reuse_heads import part_heads
 from benchmarks.reuse_matching import part_matching
 from benchmarks.reuse_moments import part_bank, part_few, part_kin, part_nobody
-from skillmesh.reuse.matching import MODES
+from teachmesh.reuse.matching import MODES
 
 PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "few": part_few,

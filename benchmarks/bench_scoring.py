@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skillmesh.mapping.mapper import MapperScores
-from skillmesh.mapping.methods import make_mapper
-from skillmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.mapper import MapperScores
+from teachmesh.mapping.methods import make_mapper
+from teachmesh.mapping.moments_fit import fit_moments
 
 Score = Callable[[np.ndarray], MapperScores]
 TASKS = 36

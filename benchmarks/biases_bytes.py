@@ -16,22 +16,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skillmesh.agent import Agent
-from skillmesh.data.latent_cache import LatentCache
-from skillmesh.data.tasks import find_tasks, read_task
-from skillmesh.mapping.fusion import log_loss, log_softmax
-from skillmesh.model.bias_bytes import Kind, encode_biases
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import biasable_layers, choose_layers
-from skillmesh.training.bias_choice import Trained, accuracy
-from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_store import BiasStore
-from skillmesh.training.bias_task import BiasTask
-from skillmesh.training.embedding import embed_cached, labelled
-from skillmesh.training.task_images import TaskImages, decode_rows
-from skillmesh.training.teacher import Author, Lab, Lesson, teach
-from skillmesh.training.variants import BiasOptions
+from teachmesh.agent import Agent
+from teachmesh.data.latent_cache import LatentCache
+from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.mapping.fusion import log_loss, log_softmax
+from teachmesh.model.bias_bytes import Kind, encode_biases
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import biasable_layers, choose_layers
+from teachmesh.training.bias_choice import Trained, accuracy
+from teachmesh.training.bias_latents import TapLatents
+from teachmesh.training.bias_plan import BiasPlan
+from teachmesh.training.bias_store import BiasStore
+from teachmesh.training.bias_task import BiasTask
+from teachmesh.training.embedding import embed_cached, labelled
+from teachmesh.training.task_images import TaskImages, decode_rows
+from teachmesh.training.teacher import Author, Lab, Lesson, teach
+from teachmesh.training.variants import BiasOptions
 
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
 BATCH_SIZE = 16

@@ -15,21 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
-from skillmesh.agent import Agent
-from skillmesh.agent.lessons import gather
-from skillmesh.data.tasks import find_tasks, read_task
-from skillmesh.mapping.fusion import WEIGHTS, fuse, log_softmax, tempered_log_loss
-from skillmesh.model.backbone import Backbone
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import biasable_layers, choose_layers
-from skillmesh.training.bias_choice import accuracy
-from skillmesh.training.bias_costs import costs_of_task, smaller
-from skillmesh.training.bias_learning import train_biases
-from skillmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases
-from skillmesh.training.bias_task import BiasTask
-from skillmesh.training.methods import fit_method
-from skillmesh.training.variants import BiasOptions
-from skillmesh.training.within import log_within, start_head
+from teachmesh.agent import Agent
+from teachmesh.agent.lessons import gather
+from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.mapping.fusion import WEIGHTS, fuse, log_softmax, tempered_log_loss
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import biasable_layers, choose_layers
+from teachmesh.training.bias_choice import accuracy
+from teachmesh.training.bias_costs import costs_of_task, smaller
+from teachmesh.training.bias_learning import train_biases
+from teachmesh.training.bias_plan import BiasPlan, TaskCosts, plan_biases
+from teachmesh.training.bias_task import BiasTask
+from teachmesh.training.methods import fit_method
+from teachmesh.training.variants import BiasOptions
+from teachmesh.training.within import log_within, start_head
 
 METHOD = "moments"
 

@@ -22,15 +22,15 @@ from benchmarks.reuse_data import (
     read_pairs,
     shared_classes,
 )
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.model.backbone import Latents
-from skillmesh.model.head import Head
-from skillmesh.training.borrow import answers_inside
-from skillmesh.training.combine import Part, combine_heads, combine_moments
-from skillmesh.training.embedding import LabelledLatents
-from skillmesh.training.heads import HeadStart, head_epochs, head_of
-from skillmesh.training.leaning import lean
-from skillmesh.training.relatives import Relatives
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.model.backbone import Latents
+from teachmesh.model.head import Head
+from teachmesh.training.borrow import answers_inside
+from teachmesh.training.combine import Part, combine_heads, combine_moments
+from teachmesh.training.embedding import LabelledLatents
+from teachmesh.training.heads import HeadStart, head_epochs, head_of
+from teachmesh.training.leaning import lean
+from teachmesh.training.relatives import Relatives
 
 EPOCHS = 30
 """The paper's curve from a random start is at its best after up to 30."""

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from skillmesh.agent import Agent
-from skillmesh.bank.atomic import write_file
-from skillmesh.data.latent_cache import LatentCache
-from skillmesh.data.tasks import find_tasks, read_task
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.mapping.quantise import dequantise_rows
-from skillmesh.mapping.scatter import class_means
-from skillmesh.model.backbone import Latents
-from skillmesh.model.head import Head
-from skillmesh.training.embedding import LabelledLatents, embed_cached, labelled
-from skillmesh.training.heads import fit_head
+from teachmesh.agent import Agent
+from teachmesh.bank.atomic import write_file
+from teachmesh.data.latent_cache import LatentCache
+from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.quantise import dequantise_rows
+from teachmesh.mapping.scatter import class_means
+from teachmesh.model.backbone import Latents
+from teachmesh.model.head import Head
+from teachmesh.training.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.training.heads import fit_head
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 Cell = dict[str, Any]

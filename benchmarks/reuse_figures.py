@@ -4,7 +4,7 @@
 
 Writes fig13.svg (unions of two tasks by epoch), fig13-zero.svg (other styles, zero images) and
 fig14.svg (two starts at three shots); a figure without cells is left out. Fig. 11 and 12 stand in
-the report of `skillmesh evaluate --corrective T --report FILE`.
+the report of `teachmesh evaluate --corrective T --report FILE`.
 """
 
 from __future__ import annotations

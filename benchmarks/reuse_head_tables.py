@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.reuse_cells import FOLDERS, Gain, cells, lowest, table
 from benchmarks.reuse_data import HALF, Cell
-from skillmesh.training.kin import START_GAIN
+from teachmesh.training.kin import START_GAIN
 
 WORST = 5
 LIMITS = (-np.inf, 0.0, START_GAIN, 1.0, 1.5, 2.0)

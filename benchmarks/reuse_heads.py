@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks.reuse_data import HALF, Cell, Known, Plan, Tasks, accuracy, cell, ordered_pairs
 from benchmarks.reuse_matching import Pairs
-from skillmesh.training.heads import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
-from skillmesh.training.kin import trial_of_start
-from skillmesh.training.leaning import lean
+from teachmesh.training.heads import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
+from teachmesh.training.kin import trial_of_start
+from teachmesh.training.leaning import lean
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 
 from benchmarks.reuse_data import Cell, Known, Plan, Tasks, cell, read_pairs
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.reuse.matching import KnownTask, match_classes, pairs_of
-from skillmesh.reuse.names import read_labels
-from skillmesh.reuse.text import NameComparer, choose_encoder
-from skillmesh.reuse.visual import compare, whitening
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.reuse.matching import KnownTask, match_classes, pairs_of
+from teachmesh.reuse.names import read_labels
+from teachmesh.reuse.text import NameComparer, choose_encoder
+from teachmesh.reuse.visual import compare, whitening
 
 
 class Pairs:

@@ -19,11 +19,11 @@ from benchmarks.reuse_data import (
     taken_from,
 )
 from benchmarks.reuse_matching import Pairs
-from skillmesh.training.borrow import answers_inside, borrow
-from skillmesh.training.heads import fit_head
-from skillmesh.training.methods import fit_method
-from skillmesh.training.relatives import Group, Relatives
-from skillmesh.training.within import log_within
+from teachmesh.training.borrow import answers_inside, borrow
+from teachmesh.training.heads import fit_head
+from teachmesh.training.methods import fit_method
+from teachmesh.training.relatives import Group, Relatives
+from teachmesh.training.within import log_within
 
 
 def few_shot(

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.reuse_cells import FOLDERS, Gain, cells, lowest, table
 from benchmarks.reuse_data import HALF, Cell, read_pairs
 from benchmarks.reuse_head_tables import combined, epochs, head_pairs, heads, norms, unions
-from skillmesh.reuse.matching import MODES
+from teachmesh.reuse.matching import MODES
 
 WORST = 8
 WAYS = ("random start", "moments alone", "in a bank", "with reuse")

@@ -41,7 +41,7 @@ def main() -> None:
         ratios |= run()
         print(f"{name}: {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
     if "--json" in sys.argv[1:]:
-        print(json.dumps({"schema": "skillmesh.speed/1", "ratios": ratios}))
+        print(json.dumps({"schema": "teachmesh.speed/1", "ratios": ratios}))
         return
     for name, ratio in ratios.items():
         sign, bound = BOUNDS.get(name, ("", 0.0))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.data.procedural import procedural_images
+from teachmesh.data.procedural import procedural_images
 
 COLOURS = {
     "warm": {"red": (220, 40, 30), "orange": (240, 140, 20), "yellow": (240, 220, 40)},
@@ -54,7 +54,7 @@ def write_muddled_task(folder: Path, name: str) -> Path:
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the home of the person who runs it."""
-    monkeypatch.setenv("SKILLMESH_HOME", str(tmp_path / "default-home"))
+    monkeypatch.setenv("TEACHMESH_HOME", str(tmp_path / "default-home"))
 
 
 @pytest.fixture

@@ -18,18 +18,18 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from skillmesh.model.backbone import Backbone, hash_weights
-from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
-from skillmesh.model.embedded import (
+from teachmesh.model.backbone import Backbone, hash_weights
+from teachmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
+from teachmesh.model.embedded import (
     CARD_FILE,
     WEIGHTS_FILE,
     EmbeddedNet,
     load_embedded,
     packed,
 )
-from skillmesh.model.forward import Preprocessing
-from skillmesh.model.macs import macs_per_image
-from skillmesh.model.reference import DEFAULT_DIM, Reference
+from teachmesh.model.forward import Preprocessing
+from teachmesh.model.macs import macs_per_image
+from teachmesh.model.reference import DEFAULT_DIM, Reference
 from training.loop import read_log, top1
 from training.mosaics import load_pictures
 from training.reference import fit_embedded_reference
@@ -40,12 +40,12 @@ SIZE = 96
 MEASURED_SIZES = (64, 80, SIZE)
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
-ARCHITECTURE = "skillmesh-embedded-2"
+ARCHITECTURE = "teachmesh-embedded-2"
 ABOUT = {
     "data": "Tiny-ImageNet: 200 ImageNet classes, 100,000 training images of 64 x 64 pixels",
     "data_licence": (
         "ImageNet's terms: the images are for non-commercial research and education; where that "
-        "does not fit, use another backbone: skillmesh backbone add NAME"
+        "does not fit, use another backbone: teachmesh backbone add NAME"
     ),
     "weights_licence": "Apache-2.0, as far as the data's terms allow",
     "bad_at": (
@@ -53,7 +53,7 @@ ABOUT = {
         "whatever is far from photographs of objects"
     ),
     "swap": (
-        "skillmesh backbone add NAME takes any timm network; skills of different backbones do not "
+        "teachmesh backbone add NAME takes any timm network; skills of different backbones do not "
         "mix"
     ),
 }
@@ -77,7 +77,7 @@ def packed_weights(run: Path) -> bytes:
         if key.startswith(prefix) and not key.endswith("num_batches_tracked")
     }
     return save(
-        packed(tensors), metadata={"skillmesh": json.dumps({"schema": "skillmesh.embedded/2"})}
+        packed(tensors), metadata={"teachmesh": json.dumps({"schema": "teachmesh.embedded/2"})}
     )
 
 

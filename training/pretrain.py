@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from skillmesh.model.embedded import WEIGHTS_FILE
+from teachmesh.model.embedded import WEIGHTS_FILE
 from training.export import packed_weights
 from training.loop import Run, read_log
 from training.mosaics import load_pictures

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skillmesh.model.embedded import EmbeddedNet
-from skillmesh.model.reference import Reference, fit_reference
+from teachmesh.model.embedded import EmbeddedNet
+from teachmesh.model.reference import Reference, fit_reference
 from training.augment import plain
 from training.mosaics import load_pictures
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skillmesh.model.embedded import LAST_WIDTH, EmbeddedNet
+from teachmesh.model.embedded import LAST_WIDTH, EmbeddedNet
 from training.recipe import Recipe
 from training.teacher import TEACHER_CLASSES
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from skillmesh.model.folding import fold_batch_norms
-from skillmesh.model.torchvision_shim import ensure_torchvision
+from teachmesh.model.folding import fold_batch_norms
+from teachmesh.model.torchvision_shim import ensure_torchvision
 from training.augment import plain
 from training.mosaics import Pictures
 

@@ -11,9 +11,9 @@ import sys
 import time
 from functools import partial
 
-from skillmesh.agent import Agent
-from skillmesh.model.room import Room
-from skillmesh.training import bias_learning
+from teachmesh.agent import Agent
+from teachmesh.model.room import Room
+from teachmesh.training import bias_learning
 
 
 def main() -> None:

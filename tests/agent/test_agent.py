@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.agent import Agent, Prediction
-from skillmesh.data.images import ImageRef
-from skillmesh.data.loader import read_batch
-from skillmesh.errors import DataError, SkillRefused, UsageError
-from skillmesh.mapping.mapper import METHODS
-from skillmesh.model.backbone import Latents
+from teachmesh.agent import Agent, Prediction
+from teachmesh.data.images import ImageRef
+from teachmesh.data.loader import read_batch
+from teachmesh.errors import DataError, SkillRefused, UsageError
+from teachmesh.mapping.mapper import METHODS
+from teachmesh.model.backbone import Latents
 from tests.conftest import write_task
 
 
@@ -193,7 +193,7 @@ def test_a_given_task_restricts_the_answer_to_its_classes(
 
 def test_an_agent_without_skills_says_what_to_do(tmp_path: Path, warm: Path) -> None:
     """Nothing learned yet is no crash and no guess."""
-    with pytest.raises(DataError, match="skillmesh learn"):
+    with pytest.raises(DataError, match="teachmesh learn"):
         Agent(tmp_path / "home").predict(warm)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skillmesh.agent import Agent
-from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
-from skillmesh.packet.codec import decode
+from teachmesh.agent import Agent
+from teachmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from teachmesh.packet.codec import decode
 from tests.conftest import write_task
 
 

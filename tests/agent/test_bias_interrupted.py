@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.agent import Agent
+from teachmesh.agent import Agent
 from tests.bank.processes import start
 
 

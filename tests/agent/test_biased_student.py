@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from skillmesh.agent.student import Student
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.packet.skill import Skill
+from teachmesh.agent.student import Student
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.packet.skill import Skill
 from tests.packet.test_bias_card import DROPPED, biased_skill
 
 

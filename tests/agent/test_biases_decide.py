@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.data.loader import iterate_batches
-from skillmesh.data.tasks import read_task
-from skillmesh.experiments.measure import measure
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.model.head import Head
-from skillmesh.packet.bias_tensors import SkillBiases
-from skillmesh.packet.signing import sign
-from skillmesh.packet.skill import Skill
-from skillmesh.training.embedding import LabelledLatents
-from skillmesh.training.within import linear_within
+from teachmesh.agent import Agent
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.tasks import read_task
+from teachmesh.experiments.measure import measure
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.model.head import Head
+from teachmesh.packet.bias_tensors import SkillBiases
+from teachmesh.packet.signing import sign
+from teachmesh.packet.skill import Skill
+from teachmesh.training.embedding import LabelledLatents
+from teachmesh.training.within import linear_within
 from tests.packet.samples import sample_bias_card
 from tests.training.bias_samples import biased
 

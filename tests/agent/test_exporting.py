@@ -1,4 +1,4 @@
-"""A skill as a network: a process that knows nothing of skillmesh answers as the agent does."""
+"""A skill as a network: a process that knows nothing of teachmesh answers as the agent does."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.agent import Agent
-from skillmesh.agent.exporting import export_network, network_of
-from skillmesh.data.loader import iterate_batches
-from skillmesh.data.tasks import read_task
-from skillmesh.errors import UsageError
-from skillmesh.mapping.fusion import fuse
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.model.backbone import Latents
-from skillmesh.model.task_network import export_program
-from skillmesh.packet.skill import Skill
-from skillmesh.training.methods import Fitted
-from skillmesh.training.within import linear_within, log_within
+from teachmesh.agent import Agent
+from teachmesh.agent.exporting import export_network, network_of
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import UsageError
+from teachmesh.mapping.fusion import fuse
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.model.backbone import Latents
+from teachmesh.model.task_network import export_program
+from teachmesh.packet.skill import Skill
+from teachmesh.training.methods import Fitted
+from teachmesh.training.within import linear_within, log_within
 from tests.agent.test_second_pass import WIDTHS, by_hand, skill_of
 from tests.cli.test_commands import run, run_json
 from tests.mapping.latents import make_anchor, make_sample
@@ -36,7 +36,7 @@ import numpy as np, torch
 extra = {"classes.json": ""}
 network = torch.export.load(sys.argv[1], extra_files=extra).module()
 images = torch.from_numpy(np.load(sys.argv[2]))
-assert "skillmesh" not in sys.modules
+assert "teachmesh" not in sys.modules
 parts = [network(images[:1]), network(images[1:])]
 np.save(sys.argv[3], torch.cat(parts).numpy())
 print(json.dumps(json.loads(extra["classes.json"])))

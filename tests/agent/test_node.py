@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.agent.fetching import fetch_reference
-from skillmesh.errors import NetworkError
-from skillmesh.experiments.processes import AgentProcess
-from skillmesh.model.reference import Reference
+from teachmesh.agent import Agent
+from teachmesh.agent.fetching import fetch_reference
+from teachmesh.errors import NetworkError
+from teachmesh.experiments.processes import AgentProcess
+from teachmesh.model.reference import Reference
 
 DEADLINE_S = 90.0
 

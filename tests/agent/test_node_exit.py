@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.agent.node import Node
-from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+from teachmesh.agent import Agent
+from teachmesh.agent.node import Node
+from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
 
 
 def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) -> None:

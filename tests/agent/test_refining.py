@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skillmesh.agent.refining import SecondOpinion, refine, tasks_in_question
-from skillmesh.agent.student import Decisions
-from skillmesh.mapping.fusion import fuse, log_softmax
+from teachmesh.agent.refining import SecondOpinion, refine, tasks_in_question
+from teachmesh.agent.student import Decisions
+from teachmesh.mapping.fusion import fuse, log_softmax
 
 SIZES = (2, 3, 4)
 N = 6

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from skillmesh.agent import Agent
-from skillmesh.agent.inventory import BankInventory
-from skillmesh.agent.node import Node
-from skillmesh.model.registry import add_timm, export_backbone, import_backbone
-from skillmesh.sharing.gossip import Gossip
-from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
+from teachmesh.agent import Agent
+from teachmesh.agent.inventory import BankInventory
+from teachmesh.agent.node import Node
+from teachmesh.model.registry import add_timm, export_backbone, import_backbone
+from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
 from tests.model.nets import needs_timm, random_timm
 
 DEADLINE_S = 20.0

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.agent.refining import refine
-from skillmesh.agent.second_pass import Refiner, SecondPass
-from skillmesh.agent.student import Decisions
-from skillmesh.mapping.fusion import log_softmax
-from skillmesh.model.backbone import Backbone
-from skillmesh.model.bias_folding import fold_biases
-from skillmesh.model.head import Head
-from skillmesh.model.head2toe import Head2Toe, choose_maps
-from skillmesh.packet.bias_card import BiasCard
-from skillmesh.packet.bias_tensors import SkillBiases
-from skillmesh.packet.skill import Skill
+from teachmesh.agent.refining import refine
+from teachmesh.agent.second_pass import Refiner, SecondPass
+from teachmesh.agent.student import Decisions
+from teachmesh.mapping.fusion import log_softmax
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.bias_folding import fold_biases
+from teachmesh.model.head import Head
+from teachmesh.model.head2toe import Head2Toe, choose_maps
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.bias_tensors import SkillBiases
+from teachmesh.packet.skill import Skill
 from tests.model.bias_nets import TABLES, size_of, timm_backbone
 from tests.model.nets import needs_timm, pictures, tiny_backbone
 from tests.packet.samples import sample_bias_card, sample_card

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from skillmesh.agent import Agent
-from skillmesh.agent.combining import combine_known
-from skillmesh.agent.learned import taken_by
-from skillmesh.agent.looking_up import match_folder
+from teachmesh.agent import Agent
+from teachmesh.agent.combining import combine_known
+from teachmesh.agent.learned import taken_by
+from teachmesh.agent.looking_up import match_folder
 from tests.packet.samples import sample_card
 
 

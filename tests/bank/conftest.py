@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.bank.store import Bank
+from teachmesh.bank.store import Bank
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from skillmesh.bank.atomic import FileOps
+from teachmesh.bank.atomic import FileOps
 
 
 class FailingOps(FileOps):

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from skillmesh.bank.store import Bank
+from teachmesh.bank.store import Bank
 from tests.packet.samples import sample_bytes
 
 

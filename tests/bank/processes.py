@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import skillmesh
+import teachmesh
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path(skillmesh.__file__).parents[1]
+SOURCE = Path(teachmesh.__file__).parents[1]
 
 
 def environment() -> dict[str, str]:

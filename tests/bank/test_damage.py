@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.bank.atomic import TEMP_PREFIX
-from skillmesh.bank.store import Bank
-from skillmesh.errors import StorageError
-from skillmesh.packet.codec import skill_id
+from teachmesh.bank.atomic import TEMP_PREFIX
+from teachmesh.bank.store import Bank
+from teachmesh.errors import StorageError
+from teachmesh.packet.codec import skill_id
 from tests.packet.samples import sample_bytes
 
 
@@ -221,11 +221,11 @@ def test_strange_files_among_the_skills_are_reported_and_left_alone(tmp_path: Pa
 
 
 def test_a_newer_index_is_not_touched(tmp_path: Path) -> None:
-    """An older skillmesh says so instead of guessing."""
+    """An older teachmesh says so instead of guessing."""
     fill(tmp_path / "bank")
     with sqlite3.connect(tmp_path / "bank" / "index.sqlite3") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    with pytest.raises(StorageError, match="newer skillmesh"):
+    with pytest.raises(StorageError, match="newer teachmesh"):
         Bank(tmp_path / "bank")

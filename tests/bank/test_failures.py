@@ -10,11 +10,11 @@ from shutil import copytree
 
 import pytest
 
-from skillmesh.bank.atomic import TEMP_PREFIX, write_file
-from skillmesh.bank.home import Config, Home
-from skillmesh.bank.store import Bank
-from skillmesh.errors import StorageError
-from skillmesh.packet.codec import skill_id
+from teachmesh.bank.atomic import TEMP_PREFIX, write_file
+from teachmesh.bank.home import Config, Home
+from teachmesh.bank.store import Bank
+from teachmesh.errors import StorageError
+from teachmesh.packet.codec import skill_id
 from tests.bank.failing import FailingOps, ShortWrites
 from tests.packet.samples import sample_bytes
 

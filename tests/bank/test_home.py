@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.bank.home import Config, Home, home_path, resolve_home
-from skillmesh.errors import ConfigError, StorageError
-from skillmesh.packet.signing import default_alias
+from teachmesh.bank.home import Config, Home, home_path, resolve_home
+from teachmesh.errors import ConfigError, StorageError
+from teachmesh.packet.signing import default_alias
 from tests.bank.processes import start
 from tests.packet.samples import ALICE
 
 LOAD_KEY = """
 import sys
 from pathlib import Path
-from skillmesh.bank.identity import load_or_create_key
+from teachmesh.bank.identity import load_or_create_key
 print("ready", flush=True)
 sys.stdin.readline()
 print(load_or_create_key(Path(sys.argv[1])).public_key)
@@ -26,12 +26,12 @@ print(load_or_create_key(Path(sys.argv[1])).public_key)
 
 
 def test_the_option_comes_before_the_variable_before_the_system(tmp_path: Path) -> None:
-    """--home, then SKILLMESH_HOME, then the folder for user data."""
-    variables = {"SKILLMESH_HOME": str(tmp_path / "variable")}
+    """--home, then TEACHMESH_HOME, then the folder for user data."""
+    variables = {"TEACHMESH_HOME": str(tmp_path / "variable")}
 
     assert home_path(tmp_path / "option", variables) == tmp_path / "option"
     assert home_path(None, variables) == tmp_path / "variable"
-    assert home_path("", {"SKILLMESH_HOME": ""}).name == "skillmesh"
+    assert home_path("", {"TEACHMESH_HOME": ""}).name == "teachmesh"
     assert home_path("~/agent", {}) == Path.home() / "agent"
     assert home_path("agent", {}).is_absolute()
 
@@ -131,7 +131,7 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
         ('{"zzz": 1}', "unknown setting 'zzz'"),
         ('{"method": 3}', "expected text"),
         ('{"method": null}', "expected text"),
-        ('{"schema": "skillmesh.config/9"}', "skillmesh.config/1"),
+        ('{"schema": "teachmesh.config/9"}', "teachmesh.config/1"),
         ('{"alias": "a\\u001b[31m"}', "alias"),
         ("[]", "JSON object"),
         ("{", "not JSON"),

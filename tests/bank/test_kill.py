@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.bank.atomic import TEMP_PREFIX
-from skillmesh.bank.store import Bank
-from skillmesh.packet.codec import skill_id
+from teachmesh.bank.atomic import TEMP_PREFIX
+from teachmesh.bank.store import Bank
+from teachmesh.packet.codec import skill_id
 from tests.bank.processes import start
 
 N_TRIALS = 20

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from skillmesh.bank.store import Bank, digest_of
-from skillmesh.errors import SkillRefused, StorageError
-from skillmesh.packet.codec import skill_id
+from teachmesh.bank.store import Bank, digest_of
+from teachmesh.errors import SkillRefused, StorageError
+from teachmesh.packet.codec import skill_id
 from tests.packet.samples import sample_bytes
 
 SKILLS = [sample_bytes(seed=seed) for seed in range(5)]

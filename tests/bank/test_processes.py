@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from skillmesh.bank.store import Bank
-from skillmesh.errors import StorageError
-from skillmesh.packet.codec import skill_id
+from teachmesh.bank.store import Bank
+from teachmesh.errors import StorageError
+from teachmesh.packet.codec import skill_id
 from tests.bank.processes import run, start
 from tests.packet.samples import ALICE, BOB, sample_bytes
 
 PUT_MANY = """
 import sys
 from pathlib import Path
-from skillmesh.bank.store import Bank
+from teachmesh.bank.store import Bank
 from tests.packet.samples import AgentKey, sample_bytes
 key = AgentKey(bytes.fromhex(sys.argv[2]))
 skills = [sample_bytes(key, seed=seed) for seed in range(20)]
@@ -121,7 +121,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
     with Bank(tmp_path / "bank") as agent:
         before = agent.version()
         result = run(
-            "import sys\nfrom pathlib import Path\nfrom skillmesh.bank.store import Bank\n"
+            "import sys\nfrom pathlib import Path\nfrom teachmesh.bank.store import Bank\n"
             "from tests.packet.samples import sample_bytes\n"
             "print(Bank(Path(sys.argv[1])).put(sample_bytes()).id)",
             str(tmp_path / "bank"),
@@ -159,8 +159,8 @@ def test_threads_share_one_bank(bank: Bank) -> None:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from skillmesh.bank.store import Bank
-from skillmesh.errors import StorageError
+from teachmesh.bank.store import Bank
+from teachmesh.errors import StorageError
 from tests.packet.samples import sample_bytes
 bank = Bank(Path(sys.argv[1]))
 size = int(sys.argv[2])
@@ -230,9 +230,9 @@ def test_a_full_disk_stops_saving_and_nothing_else(tiny_disk: Path) -> None:
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from skillmesh.bank.home import Home
-from skillmesh.bank.store import Bank
-from skillmesh.errors import StorageError
+from teachmesh.bank.home import Home
+from teachmesh.bank.store import Bank
+from teachmesh.errors import StorageError
 from tests.packet.samples import sample_bytes
 folder = Path(sys.argv[1])
 sample_bytes()

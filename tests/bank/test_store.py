@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.bank.entry import BankEntry
-from skillmesh.bank.store import Bank, digest_of
-from skillmesh.errors import SkillRefused, StorageError
-from skillmesh.packet.codec import encode, skill_id
-from skillmesh.packet.limits import Limits
+from teachmesh.bank.entry import BankEntry
+from teachmesh.bank.store import Bank, digest_of
+from teachmesh.errors import SkillRefused, StorageError
+from teachmesh.packet.codec import encode, skill_id
+from teachmesh.packet.limits import Limits
 from tests.packet.samples import ALICE, BOB, sample_bytes, sample_skill
 
 

@@ -1,4 +1,4 @@
-"""`skillmesh bench` as a person types it: documents, exit codes, one sentence per mistake."""
+"""`teachmesh bench` as a person types it: documents, exit codes, one sentence per mistake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from skillmesh.cli.main import app
+from teachmesh.cli.main import app
 from tests.experiments.bench.conftest import TinyRun, tiny
 
 __all__ = ["tiny"]  # the fixture is used below
@@ -24,7 +24,7 @@ def test_presets_are_listed_with_what_they_need() -> None:
     """The small one needs nothing; the others name the backbone that is missing."""
     code, out = _run("list", "--json")
     document = json.loads(out)
-    assert (code, document["schema"]) == (0, "skillmesh.bench-presets/1")
+    assert (code, document["schema"]) == (0, "teachmesh.bench-presets/1")
     missing = {p["name"]: p["missing_backbones"] for p in document["presets"]}
     assert missing == {
         "paper-mini": [],
@@ -52,7 +52,7 @@ def test_a_dry_run_of_the_paper_needs_no_data() -> None:
     code, out = _run("run", "skill-102", "--dry-run", "--speed", "1e12", "--json")
     assert code == 0
     document = json.loads(out)
-    assert document["schema"] == "skillmesh.bench-plan/1"
+    assert document["schema"] == "teachmesh.bench-plan/1"
     (grid,) = document["grids"]
     assert (grid["tasks"], grid["classes"], grid["images"]) == (102, 5033, 2284686)
     row = next(r for r in grid["rows"] if r["method"] == "moments" and r["agents"] == 1)
@@ -153,7 +153,7 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
     code, out = _run("simulate", "--tasks", file, "--agents", "1,2", "--json")
     assert code == 0
     document = json.loads(out)
-    assert document["schema"] == "skillmesh.bench-simulation/1"
+    assert document["schema"] == "teachmesh.bench-simulation/1"
     assert [row["agents"] for row in document["rows"]] == [1, 1, 1, 2, 2, 2]
     assert "speed-up" in _run("simulate", "--tasks", file, "--agents", "2")[1]
 
@@ -221,5 +221,5 @@ def test_mistakes_have_the_right_exit_code(
     result = CliRunner().invoke(app, ["bench", *arguments, "--json"])
     assert result.exit_code == code
     document = json.loads(result.stdout)
-    assert (document["schema"], document["exit_code"]) == ("skillmesh.error/1", code)
+    assert (document["schema"], document["exit_code"]) == ("teachmesh.error/1", code)
     assert result.stderr.startswith("error: expected") or "could not read" in result.stderr

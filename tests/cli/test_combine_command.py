@@ -1,4 +1,4 @@
-"""`skillmesh combine`: a task out of what the bank knows, without an image."""
+"""`teachmesh combine`: a task out of what the bank knows, without an image."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from skillmesh.cli.main import app
+from teachmesh.cli.main import app
 
 
 def run(*arguments: str, code: int = 0, stdin: bytes | None = None) -> Any:
@@ -24,7 +24,7 @@ def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict
     """Run a command with --json: stdout must be exactly one JSON document with a schema."""
     result = run(*arguments, "--json", code=code, stdin=stdin)
     document: dict[str, Any] = json.loads(result.stdout)
-    assert document["schema"].startswith("skillmesh.")
+    assert document["schema"].startswith("teachmesh.")
     return document
 
 
@@ -135,7 +135,7 @@ def test_other_mistakes_have_their_own_exit_codes(warm: Path, tmp_path: Path) ->
 def test_an_error_with_json_is_a_document_too(tmp_path: Path) -> None:
     """A program reads the same sentence that a person sees."""
     document = run_json("predict", str(tmp_path / "nothing.jpg"), code=4)
-    assert document["schema"] == "skillmesh.error/1"
+    assert document["schema"] == "teachmesh.error/1"
     assert document["exit_code"] == 4
 
 

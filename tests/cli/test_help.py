@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from skillmesh.cli.main import app
+from teachmesh.cli.main import app
 
 
 def _commands(
@@ -35,7 +35,7 @@ def test_every_help_shows_two_examples_of_that_command(path: tuple[str, ...]) ->
     """A person who asks for help sees at least two complete command lines."""
     result = CliRunner().invoke(app, [*path, "--help"])
     assert result.exit_code == 0
-    examples = re.findall(rf"skillmesh {' '.join(path)}\b", result.output)
+    examples = re.findall(rf"teachmesh {' '.join(path)}\b", result.output)
     assert len(examples) >= 2
 
 
@@ -57,10 +57,10 @@ def test_every_command_takes_home_and_json(path: tuple[str, ...]) -> None:
 
 
 def test_help_and_version_load_nothing_heavy() -> None:
-    """`skillmesh --help` imports no torch, numpy, network or cryptography."""
+    """`teachmesh --help` imports no torch, numpy, network or cryptography."""
     code = (
-        "import sys; sys.argv = ['skillmesh', '--version']\n"
-        "from skillmesh.cli.main import run\n"
+        "import sys; sys.argv = ['teachmesh', '--version']\n"
+        "from teachmesh.cli.main import run\n"
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'numpy', 'PIL', 'zenoh', 'cryptography', 'safetensors'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.agent import Agent
+from teachmesh.agent import Agent
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
 
@@ -57,7 +57,7 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
     run("learn", str(warm))
     found = run_json("match", str(few), "--encoder", "names")
     assert set(found) == {"schema", "encoder", "classes", "saves", "skipped"}
-    assert (found["schema"], found["encoder"]) == ("skillmesh.match/1", "names")
+    assert (found["schema"], found["encoder"]) == ("teachmesh.match/1", "names")
     for entry in found["classes"]:
         (match,) = entry["matches"]
         assert set(match) == {"task", "class", "author", "score", "by"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.agent.same import compare_again
-from skillmesh.data.text_files import encoder_is_installed
-from skillmesh.reuse.text import NameComparer
+from teachmesh.agent import Agent
+from teachmesh.agent.same import compare_again
+from teachmesh.data.text_files import encoder_is_installed
+from teachmesh.reuse.text import NameComparer
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
 

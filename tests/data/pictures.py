@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from skillmesh.data.images import convert_upright, decode_upright
-from skillmesh.data.pixels import squash
+from teachmesh.data.images import convert_upright, decode_upright
+from teachmesh.data.pixels import squash
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pictures import flat_tree, write_tar, write_zip
 
-from skillmesh.data.archives import list_members, read_tar_range
-from skillmesh.data.images import MAX_FILE_BYTES, ImageRef
-from skillmesh.data.tasks import read_task
-from skillmesh.errors import DataError
+from teachmesh.data.archives import list_members, read_tar_range
+from teachmesh.data.images import MAX_FILE_BYTES, ImageRef
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import DataError
 
 FILES = flat_tree(6)
 KINDS: dict[str, Callable[[Path], Path]] = {

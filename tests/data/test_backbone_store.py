@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
-from skillmesh.errors import BackboneError, StorageError
+from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
+from teachmesh.errors import BackboneError, StorageError
 
 STORED = StoredBackbone({"architecture": "net", "size": 96}, b"weights " * 100, b"reference")
 
@@ -115,7 +115,7 @@ def test_a_process_that_is_killed_while_saving_leaves_nothing_visible(tmp_path: 
     """SIGKILL after the first file; what lies there is swept up once it is old."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from skillmesh.data import backbone_store as s\n"
+        "from teachmesh.data import backbone_store as s\n"
         "write = s._write\n"
         "def dying(path, data): write(path, data); os.kill(os.getpid(), signal.SIGKILL)\n"
         "s._write = dying\n"
@@ -153,5 +153,5 @@ def test_a_carried_backbone_is_the_same(tmp_path: Path) -> None:
 )
 def test_what_was_not_exported_is_refused(data: bytes) -> None:
     """Cut off, padded, or another file."""
-    with pytest.raises(BackboneError, match="written by `skillmesh backbone export`, but"):
+    with pytest.raises(BackboneError, match="written by `teachmesh backbone export`, but"):
         unpack(data)

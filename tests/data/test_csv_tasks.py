@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pictures import flat_tree, split_tree, write_folder
 
-from skillmesh.data.tasks import read_task
-from skillmesh.errors import DataError
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import DataError
 
 TREE = flat_tree(5)
 ROWS = "\n".join(f"{name},{name.split('/')[0]}" for name in TREE)

@@ -14,8 +14,8 @@ import pytest
 from pictures import decode_image, encoded, png_chunk, smooth, with_exif
 from PIL import Image
 
-from skillmesh.data.images import MAX_PIXELS, ImageRef, decode_upright
-from skillmesh.errors import DataError
+from teachmesh.data.images import MAX_PIXELS, ImageRef, decode_upright
+from teachmesh.errors import DataError
 
 SIDE = 24
 
@@ -132,8 +132,8 @@ def test_even_a_full_sized_bomb_costs_little_memory() -> None:
     """A 169-megapixel PNG of 160 KB is refused by a process that may not use 400 MB more."""
     code = (
         "import resource, struct, zlib, sys\n"
-        "from skillmesh.data.images import decode_upright\n"
-        "from skillmesh.errors import DataError\n"
+        "from teachmesh.data.images import decode_upright\n"
+        "from teachmesh.errors import DataError\n"
         "p = struct.pack\n"
         "c = lambda k, b: p('>I', len(b)) + k + b + p('>I', zlib.crc32(k + b))\n"
         "n = 13000\n"

@@ -11,9 +11,9 @@ import pytest
 import torch
 from pictures import decode_image, encoded, smooth, write_folder, write_tar
 
-from skillmesh.data.archives import list_members
-from skillmesh.data.images import ImageRef
-from skillmesh.data.loader import BATCHES_AHEAD, iterate_batches
+from teachmesh.data.archives import list_members
+from teachmesh.data.images import ImageRef
+from teachmesh.data.loader import BATCHES_AHEAD, iterate_batches
 
 SIDE = 16
 
@@ -29,7 +29,7 @@ def references(tmp_path: Path, n: int, broken: tuple[int, ...] = ()) -> list[Ima
 
 def decoders() -> int:
     """Living decode threads."""
-    return sum(t.name.startswith("skillmesh-decode") for t in threading.enumerate())
+    return sum(t.name.startswith("teachmesh-decode") for t in threading.enumerate())
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

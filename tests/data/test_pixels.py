@@ -10,8 +10,8 @@ import pytest
 from pictures import decode_image, encoded, png_chunk, smooth, to_pixels, with_exif
 from PIL import Image, ImageOps
 
-from skillmesh.data.pixels import squash
-from skillmesh.errors import DataError
+from teachmesh.data.pixels import squash
+from teachmesh.errors import DataError
 
 SIDE = 24
 

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from skillmesh.data.procedural import procedural_images
-from skillmesh.errors import UsageError
+from teachmesh.data.procedural import procedural_images
+from teachmesh.errors import UsageError
 
 GOLDEN = "38ef103c320718e13d3bbbc54682b2f52de71f9182c6683e1c6bf1f7fc83d63f"
 IMAGES = procedural_images(120, 48)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillmesh.data.names import (
+from teachmesh.data.names import (
     NAME_LIMIT,
     check_name,
     clean_name,
@@ -18,7 +18,7 @@ from skillmesh.data.names import (
     is_visible,
     shown,
 )
-from skillmesh.errors import DataError
+from teachmesh.errors import DataError
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 

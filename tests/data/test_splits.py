@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillmesh.data.splits import carve, shares
+from teachmesh.data.splits import carve, shares
 
 KEYS = st.lists(
     st.tuples(st.sampled_from("abc"), st.text(max_size=5)), min_size=1, max_size=120, unique=True

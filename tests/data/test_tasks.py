@@ -18,8 +18,8 @@ from pictures import (
     write_zip,
 )
 
-from skillmesh.data.tasks import Task, check_failed, find_tasks, read_task, task_name
-from skillmesh.errors import DataError
+from teachmesh.data.tasks import Task, check_failed, find_tasks, read_task, task_name
+from teachmesh.errors import DataError
 
 TREE = flat_tree(20)
 SPLIT = split_tree({"train": 8, "val": 3, "test": 4})

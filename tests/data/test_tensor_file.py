@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hn
 from safetensors.numpy import load, save
 
-from skillmesh.data.tensor_file import read_tensors, write_tensors
+from teachmesh.data.tensor_file import read_tensors, write_tensors
 
 DOCUMENT = {"schema": "test/1", "note": "ä"}
 ARRAYS = hn.arrays(
@@ -46,7 +46,7 @@ def test_the_safetensors_library_reads_it_and_writes_the_same() -> None:
     data = write_tensors({"schema": "test/1"}, tensors)
     for name, array in load(data).items():
         np.testing.assert_array_equal(array, tensors[name])
-    assert save(tensors, metadata={"skillmesh": '{"schema":"test/1"}'}) == data
+    assert save(tensors, metadata={"teachmesh": '{"schema":"test/1"}'}) == data
 
 
 GOOD = write_tensors({"schema": "test/1"}, {"a": np.arange(4, dtype=np.uint8)})
@@ -60,7 +60,7 @@ def _with_header(header: object, body: bytes = b"\0\1\2\3") -> bytes:
 
 def _entry(**changes: object) -> bytes:
     entry: dict[str, object] = {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}
-    metadata = {"skillmesh": '{"schema":"test/1"}'}
+    metadata = {"teachmesh": '{"schema":"test/1"}'}
     return _with_header({"__metadata__": metadata, "a": {**entry, **changes}})
 
 
@@ -92,10 +92,10 @@ def test_the_helper_of_these_tests_writes_good_files() -> None:
         _entry(extra=1),
         _with_header([]),
         _with_header({"a": {}}),
-        _with_header({"__metadata__": {"skillmesh": "[" * 100_000}}),
-        _with_header({"__metadata__": {"skillmesh": "null"}}),
-        _with_header({"__metadata__": {"skillmesh": '{"schema":"test/2"}'}}, b""),
-        _with_header({"__metadata__": {"skillmesh": '{"schema": "test/1"}'}}, b""),
+        _with_header({"__metadata__": {"teachmesh": "[" * 100_000}}),
+        _with_header({"__metadata__": {"teachmesh": "null"}}),
+        _with_header({"__metadata__": {"teachmesh": '{"schema":"test/2"}'}}, b""),
+        _with_header({"__metadata__": {"teachmesh": '{"schema": "test/1"}'}}, b""),
         (100_000).to_bytes(8, "little") + b"[" * 100_000,
     ],
     ids=range(25),

@@ -46,13 +46,13 @@ def test_every_python_block_runs(workplace: Path, capsys: pytest.CaptureFixture[
 
 
 def test_every_shell_line_runs(workplace: Path) -> None:
-    """Each `skillmesh` line ends well; `up` is started, watched until it listens, and stopped."""
+    """Each `teachmesh` line ends well; `up` is started, watched until it listens, and stopped."""
     lines = [line for block in _blocks("sh") for line in block.splitlines()]
-    commands = [line.split("#")[0].strip() for line in lines if line.startswith("skillmesh ")]
+    commands = [line.split("#")[0].strip() for line in lines if line.startswith("teachmesh ")]
     assert len(commands) >= 6
     for line in commands:
         arguments = shlex.split(line)[1:]
-        command = [sys.executable, "-m", "skillmesh", *arguments]
+        command = [sys.executable, "-m", "teachmesh", *arguments]
         if arguments[0] == "up":
             _runs_until_stopped(command)
         else:

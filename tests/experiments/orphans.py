@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from skillmesh.experiments.processes import start_tethered
+from teachmesh.experiments.processes import start_tethered
 
 if __name__ == "__main__":
     with Path(sys.argv[1]).open("wb") as errors:

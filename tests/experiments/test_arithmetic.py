@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from skillmesh.experiments import arithmetic
-from skillmesh.experiments.streams.manifest import all_tasks, skill102
-from skillmesh.model.macs import count_macs
+from teachmesh.experiments import arithmetic
+from teachmesh.experiments.streams.manifest import all_tasks, skill102
+from teachmesh.model.macs import count_macs
 from tests.model.nets import needs_timm
 
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "arithmetic.md"
@@ -24,7 +24,7 @@ def test_the_page_shows_the_table_as_it_is_computed() -> None:
 @needs_timm
 def test_the_constants_of_xception_are_those_of_the_network() -> None:
     """Counted on a network without weights, on no device."""
-    from skillmesh.model.torchvision_shim import ensure_torchvision
+    from teachmesh.model.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
     import timm

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.agent.student import Decisions
-from skillmesh.errors import UsageError
-from skillmesh.experiments import corrective, measure
-from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
-from skillmesh.experiments.measure import Given
-from skillmesh.experiments.report_corrective import corrective_section
+from teachmesh.agent import Agent
+from teachmesh.agent.student import Decisions
+from teachmesh.errors import UsageError
+from teachmesh.experiments import corrective, measure
+from teachmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from teachmesh.experiments.measure import Given
+from teachmesh.experiments.report_corrective import corrective_section
 from tests.conftest import write_task
 
 

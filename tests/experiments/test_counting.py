@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skillmesh.experiments.bench.counting import count_student_macs
-from skillmesh.model.macs import count_macs
+from teachmesh.experiments.bench.counting import count_student_macs
+from teachmesh.model.macs import count_macs
 
 
 def test_a_network_counts_the_same_as_with_torchs_own_counter() -> None:
@@ -48,7 +48,7 @@ def test_what_a_student_factorises_is_counted() -> None:
 def test_counting_does_not_load_torchs_compiler() -> None:
     """It would cost every process that learns several seconds."""
     code = (
-        "import sys, torch; from skillmesh.model.macs import count_macs; "
+        "import sys, torch; from teachmesh.model.macs import count_macs; "
         "count_macs(lambda: torch.zeros(2, 2) @ torch.zeros(2, 2)); "
         "sys.exit('torch._dynamo' in sys.modules)"
     )

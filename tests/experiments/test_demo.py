@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.errors import DataError, UsageError
-from skillmesh.experiments.demo import DemoOptions, run_demo
-from skillmesh.experiments.report import write_report
+from teachmesh.errors import DataError, UsageError
+from teachmesh.experiments.demo import DemoOptions, run_demo
+from teachmesh.experiments.report import write_report
 
 pytest.importorskip("matplotlib")
 
@@ -23,7 +23,7 @@ def test_agents_end_equal_although_one_was_killed_and_one_was_late(
         tasks=warm.parent, agents=2, home=tmp_path / "home", report=tmp_path / "report.html"
     )
     document = run_demo(options, log=lambda text: None)
-    assert document["schema"] == "skillmesh.demo/1"
+    assert document["schema"] == "teachmesh.demo/1"
     assert document["digests_equal"] is True
     assert document["predictions_equal"] is True
     assert [agent["skills"] for agent in document["agents"]] == [2, 2, 2]
@@ -50,7 +50,7 @@ def test_foreign_names_are_text_in_the_report(tmp_path: Path) -> None:
     name = "<script>alert(1)</script> $x_{"
     score = {"mapper": 1.0, "oracle": 1.0, "final": 1.0, "direct": None, "skill_bytes": 10}
     document = {
-        "schema": "skillmesh.evaluate/1",
+        "schema": "teachmesh.evaluate/1",
         "method": "gmmc",
         "backbone": "embedded",
         "tasks": [{"name": name, "classes": 2, "test_images": 3, **score}],

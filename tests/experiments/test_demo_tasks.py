@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.data.tasks import read_task
-from skillmesh.experiments.demo_tasks import PER_CLASS, plan_crops, write_demo_tasks
+from teachmesh.data.tasks import read_task
+from teachmesh.experiments.demo_tasks import PER_CLASS, plan_crops, write_demo_tasks
 
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from skillmesh.experiments.ledger import TaskCost, account, chain_account
-from skillmesh.experiments.packing import in_given_order, longest_first, pack
+from teachmesh.experiments.ledger import TaskCost, account, chain_account
+from teachmesh.experiments.packing import in_given_order, longest_first, pack
 
 COSTS = [
     TaskCost("a", 900, 3, receive_macs=5, register_macs=10),

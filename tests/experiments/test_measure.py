@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from skillmesh.agent.student import Decisions
-from skillmesh.experiments.measure import mean_of, score_task
+from teachmesh.agent.student import Decisions
+from teachmesh.experiments.measure import mean_of, score_task
 
 N_IMAGES, SIZES = 60, (3, 2, 4)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.experiments.metrics import (
+from teachmesh.experiments.metrics import (
     backward_transfer,
     forgetting,
     forward_transfer,

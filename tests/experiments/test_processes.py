@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.errors import DataError, NetworkError, SkillmeshError
-from skillmesh.experiments import answering
-from skillmesh.experiments.demo import DemoOptions, run_demo
-from skillmesh.experiments.processes import AgentProcess, start_tethered
+from teachmesh.errors import DataError, NetworkError, TeachmeshError
+from teachmesh.experiments import answering
+from teachmesh.experiments.demo import DemoOptions, run_demo
+from teachmesh.experiments.processes import AgentProcess, start_tethered
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "alice").write_text("a file where a folder should be")
     agent = AgentProcess("alice", tmp_path / "alice")
     try:
-        with pytest.raises(SkillmeshError, match=r"alice ended before the start: .*alice"):
+        with pytest.raises(TeachmeshError, match=r"alice ended before the start: .*alice"):
             agent.wait_for(lambda _: False, "the start", time.monotonic() + 60)
     finally:
         agent.stop()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from skillmesh.errors import MissingExtraError, UsageError
-from skillmesh.experiments.report import write_report
+from teachmesh.errors import MissingExtraError, UsageError
+from teachmesh.experiments.report import write_report
 
 pytest.importorskip("matplotlib")
 
@@ -21,7 +21,7 @@ EVIL = "<script>alert('x')</script> $x^2$ \" & \u82b1"
 def demo_result() -> dict[str, Any]:
     """A small result of the demo with names that want to be markup and formulas."""
     return {
-        "schema": "skillmesh.demo/1",
+        "schema": "teachmesh.demo/1",
         "agents": [
             {
                 "id": "AAAA-BBBB",
@@ -53,7 +53,7 @@ def evaluation(direct: float | None) -> dict[str, Any]:
     """A small result of an evaluation."""
     scores = {"mapper": 0.9, "oracle": 0.8, "final": 0.7, "direct": direct, "skill_bytes": 1234}
     return {
-        "schema": "skillmesh.evaluate/1",
+        "schema": "teachmesh.evaluate/1",
         "method": "gmmc",
         "backbone": EVIL,
         "tasks": [{"name": EVIL, "classes": 3, "test_images": 5, **scores}],
@@ -114,8 +114,8 @@ def test_the_same_result_writes_the_same_page(tmp_path: Path) -> None:
 
 def test_another_document_is_refused(tmp_path: Path) -> None:
     """The sentence names the schema that came."""
-    with pytest.raises(UsageError, match=r"skillmesh\.status/1"):
-        write_report({"schema": "skillmesh.status/1"}, tmp_path / "a.html")
+    with pytest.raises(UsageError, match=r"teachmesh\.status/1"):
+        write_report({"schema": "teachmesh.status/1"}, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
 
 
@@ -124,7 +124,7 @@ def test_without_matplotlib_the_extra_is_named(
 ) -> None:
     """None in `sys.modules` is how Python marks a module that cannot be imported."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"skillmesh\[bench\]"):
+    with pytest.raises(MissingExtraError, match=r"teachmesh\[bench\]"):
         write_report(demo_result(), tmp_path / "a.html")
 
 

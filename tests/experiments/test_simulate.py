@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.errors import DataError, UsageError
-from skillmesh.experiments.bench.simulation import Setting, run_simulation
-from skillmesh.experiments.bench.task_files import read_task_file
-from skillmesh.experiments.ledger import TaskCost, account
-from skillmesh.experiments.simulate import Network, simulate
-from skillmesh.experiments.splitting import simulate_packed, split_tasks
+from teachmesh.errors import DataError, UsageError
+from teachmesh.experiments.bench.simulation import Setting, run_simulation
+from teachmesh.experiments.bench.task_files import read_task_file
+from teachmesh.experiments.ledger import TaskCost, account
+from teachmesh.experiments.simulate import Network, simulate
+from teachmesh.experiments.splitting import simulate_packed, split_tasks
 
 
 def test_two_agents_by_hand() -> None:

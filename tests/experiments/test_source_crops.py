@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.errors import DataError, MissingExtraError
-from skillmesh.experiments.demo_tasks import (
+from teachmesh.errors import DataError, MissingExtraError
+from teachmesh.experiments.demo_tasks import (
     MIN_DETAIL,
     PICTURES,
     SPLITS,
@@ -96,10 +96,10 @@ def test_a_picture_without_detail_is_an_error_not_an_empty_class() -> None:
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pip install "skillmesh[bench]"` brings it."""
+    """`pip install "teachmesh[bench]"` brings it."""
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "skimage" else real(name)
     )
-    with pytest.raises(MissingExtraError, match=r"scikit-image.*skillmesh\[bench\]"):
+    with pytest.raises(MissingExtraError, match=r"scikit-image.*teachmesh\[bench\]"):
         write_demo_tasks(tmp_path)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skillmesh.mapping.anchor import TaskAnchor
-from skillmesh.mapping.gmmc import fit_gmmc
-from skillmesh.mapping.maha import fit_maha
-from skillmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.anchor import TaskAnchor
+from teachmesh.mapping.gmmc import fit_gmmc
+from teachmesh.mapping.maha import fit_maha
+from teachmesh.mapping.moments_fit import fit_moments
 
 DIM = 24
 

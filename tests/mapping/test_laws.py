@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skillmesh.mapping.anchor import TaskAnchor
-from skillmesh.mapping.mapper import METHODS, MapperScores, TaskMapper
-from skillmesh.mapping.methods import ANCHORS, MAPPERS, make_mapper
-from skillmesh.mapping.typicality import calibrate
+from teachmesh.mapping.anchor import TaskAnchor
+from teachmesh.mapping.mapper import METHODS, MapperScores, TaskMapper
+from teachmesh.mapping.methods import ANCHORS, MAPPERS, make_mapper
+from teachmesh.mapping.typicality import calibrate
 from tests.mapping.latents import DIM, Sample, make_anchor, make_sample
 
 every_kind = pytest.mark.parametrize("kind", METHODS)

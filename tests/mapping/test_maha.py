@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.mapping.maha import RIDGE, SAMPLES_PER_CLASS, MahaAnchor, MahaMapper, fit_maha
+from teachmesh.mapping.maha import RIDGE, SAMPLES_PER_CLASS, MahaAnchor, MahaMapper, fit_maha
 from tests.mapping.latents import Sample, make_sample
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.mapping.discriminant import Discriminant
-from skillmesh.mapping.moments import (
+from teachmesh.mapping.discriminant import Discriminant
+from teachmesh.mapping.moments import (
     DENSITY_SHARE,
     HEAD_TEMPERATURE,
     MAX_TRACE,
@@ -18,10 +18,10 @@ from skillmesh.mapping.moments import (
     MomentsAnchor,
     MomentsMapper,
 )
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.mapping.ridge import fit_ridge
-from skillmesh.mapping.scatter import class_means, leading_directions
-from skillmesh.mapping.whitening import RIDGE, DenseWhitening
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.ridge import fit_ridge
+from teachmesh.mapping.scatter import class_means, leading_directions
+from teachmesh.mapping.whitening import RIDGE, DenseWhitening
 from tests.mapping.latents import DIM, Sample, make_sample
 
 

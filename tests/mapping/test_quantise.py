@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skillmesh.mapping.quantise import dequantise_rows, quantise_rows
+from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 
 
 def test_every_entry_is_within_half_a_level() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.mapping.whitening import DenseWhitening, LowRankWhitening, Whitening
+from teachmesh.mapping.whitening import DenseWhitening, LowRankWhitening, Whitening
 
 DIM = 40
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from skillmesh.model.backbone import Backbone, hash_weights
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import BiasLayout, biasable_layers, choose_layers
-from skillmesh.model.embedded import load_embedded
-from skillmesh.model.forward import ForwardPass, Preprocessing
-from skillmesh.model.reference import fit_reference
-from skillmesh.model.registry import assets
-from skillmesh.model.timm_net import TapNet, find_taps, import_timm
+from teachmesh.model.backbone import Backbone, hash_weights
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import BiasLayout, biasable_layers, choose_layers
+from teachmesh.model.embedded import load_embedded
+from teachmesh.model.forward import ForwardPass, Preprocessing
+from teachmesh.model.reference import fit_reference
+from teachmesh.model.registry import assets
+from teachmesh.model.timm_net import TapNet, find_taps, import_timm
 from tests.model.nets import TinyNet, randomise
 
 HALF = (0.5, 0.5, 0.5)

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from skillmesh.data.procedural import procedural_images
-from skillmesh.model.backbone import Backbone, Preprocessing, hash_weights
-from skillmesh.model.reference import Reference, fit_reference
-from skillmesh.model.timm_net import import_timm
+from teachmesh.data.procedural import procedural_images
+from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
+from teachmesh.model.reference import Reference, fit_reference
+from teachmesh.model.timm_net import import_timm
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
 SHARED_WEIGHTS = Path(__file__).parents[3] / "shared/weights/mobilenetv2_100.safetensors"

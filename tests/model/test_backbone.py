@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.backbone import Identity, Preprocessing, hash_weights
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import Identity, Preprocessing, hash_weights
 from tests.model.nets import GREY, TinyNet, pictures, tiny_backbone, tiny_reference
 
 UNEVEN = Preprocessing(32, (0.1, 0.4, 0.6), (0.2, 0.3, 0.5))
@@ -148,7 +148,7 @@ def test_equal_backbones_have_equal_fingerprints() -> None:
     assert tiny_backbone(name="another alias").fingerprint == tiny_backbone().fingerprint
     text = (
         '{"architecture":"a","preprocessing":{"mean":[0.5,0.5,0.5],"size":32,"std":[0.5,0.5,0.5]},'
-        '"reference_id":"d","schema":"skillmesh.backbone/1","taps":["c","last"],'
+        '"reference_id":"d","schema":"teachmesh.backbone/1","taps":["c","last"],'
         '"weights_sha256":"b"}'
     )
     identity = Identity("a", "b", GREY, ("c", "last"), "d")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.bias_bytes import EncodedBiases, encode_biases
-from skillmesh.model.biases_layout import BiasLayer, BiasLayout
+from teachmesh.errors import BackboneError
+from teachmesh.model.bias_bytes import EncodedBiases, encode_biases
+from teachmesh.model.biases_layout import BiasLayer, BiasLayout
 
 LAYOUT = BiasLayout((BiasLayer("a", 4, 30), BiasLayer("b", 6, 20), BiasLayer("c", 5, 10)), 1)
 GENERATOR = torch.Generator().manual_seed(0)

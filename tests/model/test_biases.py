@@ -7,11 +7,11 @@ import threading
 import pytest
 import torch
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.backbone import hash_weights
-from skillmesh.model.bias_folding import fold_biases
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_runner import add_bias
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import hash_weights
+from teachmesh.model.bias_folding import fold_biases
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_runner import add_bias
 from tests.model.bias_nets import SIZES, biased, by_hand, forward_pass, layout_of, some_values
 from tests.model.nets import needs_timm, pictures
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from skillmesh.errors import UsageError
-from skillmesh.model.biases_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
-from skillmesh.model.macs import macs_per_image
-from skillmesh.model.timm_net import TapNet, find_taps, import_timm
+from teachmesh.errors import UsageError
+from teachmesh.model.biases_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
+from teachmesh.model.macs import macs_per_image
+from teachmesh.model.timm_net import TapNet, find_taps, import_timm
 from tests.model.bias_nets import SIZES, forward_pass
 from tests.model.nets import TinyNet, needs_timm
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from skillmesh.errors import DeviceError
-from skillmesh.model.device import choose_device, choose_dtype, has_fast_bf16
+from teachmesh.errors import DeviceError
+from teachmesh.model.device import choose_device, choose_dtype, has_fast_bf16
 
 CPU = torch.device("cpu")
 

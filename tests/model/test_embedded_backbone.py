@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.backbone import Backbone, Preprocessing, hash_weights
-from skillmesh.model.build import assets, embedded_backbone, embedded_card
-from skillmesh.model.embedded import EmbeddedNet, load_embedded
-from skillmesh.model.procedural_reference import fit_procedural
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
+from teachmesh.model.build import assets, embedded_backbone, embedded_card
+from teachmesh.model.embedded import EmbeddedNet, load_embedded
+from teachmesh.model.procedural_reference import fit_procedural
 from tests.model.nets import pictures, randomise
 
 SIZE = 32
@@ -73,13 +73,13 @@ def test_files_that_do_not_belong_together_are_refused(
     tmp_path: Path, files: dict[str, Any]
 ) -> None:
     """A missing file, another card, or other weights: install again."""
-    with pytest.raises(BackboneError, match="install skillmesh again"):
+    with pytest.raises(BackboneError, match="install teachmesh again"):
         embedded_card(tmp_path)
     write(tmp_path, {**files, "card": {**files["card"], "size": SIZE + 1}})
     with pytest.raises(BackboneError, match="do not belong together"):
         embedded_backbone("embedded", folder=tmp_path)
     (write(tmp_path, files) / "embedded-reference.safetensors").unlink()
-    with pytest.raises(BackboneError, match="install skillmesh again"):
+    with pytest.raises(BackboneError, match="install teachmesh again"):
         embedded_backbone("embedded", folder=tmp_path)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skillmesh.model.backbone import hash_weights
-from skillmesh.model.folding import fold_batch_norms
+from teachmesh.model.backbone import hash_weights
+from teachmesh.model.folding import fold_batch_norms
 from tests.model.nets import TinyNet, pictures, randomise
 
 

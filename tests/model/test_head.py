@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.model.head import Head
+from teachmesh.model.head import Head
 
 
 def head() -> Head:

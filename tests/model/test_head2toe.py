@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from skillmesh.model.bias_folding import fold_biases
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
-from skillmesh.model.head2toe import Head2Toe, choose_maps
+from teachmesh.model.bias_folding import fold_biases
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
+from teachmesh.model.head2toe import Head2Toe, choose_maps
 from tests.model.bias_nets import TABLES, forward_pass, layout_of, size_of, some_values
 from tests.model.nets import GREY, TinyNet, needs_timm, pictures, tiny_backbone
 

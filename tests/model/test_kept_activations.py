@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import biasable_layers, choose_layers
-from skillmesh.model.kept_activations import KeptActivations
-from skillmesh.model.room import Room, scratch_folder
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import biasable_layers, choose_layers
+from teachmesh.model.kept_activations import KeptActivations
+from teachmesh.model.room import Room, scratch_folder
 from tests.model.nets import pictures, tiny_backbone
 
 N = 12
@@ -135,7 +135,7 @@ def test_files_go_where_the_environment_says(
     assert scratch_folder() == Room().folder == tmp_path
     for variable in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("skillmesh.model.room._FOR_LARGE_FILES", tmp_path / "large")
+    monkeypatch.setattr("teachmesh.model.room._FOR_LARGE_FILES", tmp_path / "large")
     assert scratch_folder() == Path(tempfile.gettempdir())
     (tmp_path / "large").mkdir()
     assert scratch_folder() == tmp_path / "large"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from skillmesh.model.build import embedded_backbone
-from skillmesh.model.lanes import Lanes
-from skillmesh.model.registry import add_timm
+from teachmesh.model.build import embedded_backbone
+from teachmesh.model.lanes import Lanes
+from teachmesh.model.registry import add_timm
 from tests.model.nets import needs_timm, random_timm
 
 if TYPE_CHECKING:
-    from skillmesh.model.backbone import Backbone
+    from teachmesh.model.backbone import Backbone
 
 
 def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_end() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from skillmesh.model.macs import count_macs, macs_per_image
-from skillmesh.model.timm_net import TapNet, find_taps, import_timm
+from teachmesh.model.macs import count_macs, macs_per_image
+from teachmesh.model.timm_net import TapNet, find_taps, import_timm
 from tests.model.nets import TinyNet, needs_timm
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.registry import add_timm
-from skillmesh.model.timm_net import create, import_timm
-from skillmesh.model.timm_weights import published_weights
+from teachmesh.errors import BackboneError
+from teachmesh.model.registry import add_timm
+from teachmesh.model.timm_net import create, import_timm
+from teachmesh.model.timm_weights import published_weights
 from tests.model.nets import needs_timm, random_timm
 
 pytestmark = needs_timm

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.forward import Preprocessing
-from skillmesh.model.recipe import Recipe, parse_options
+from teachmesh.errors import BackboneError
+from teachmesh.model.forward import Preprocessing
+from teachmesh.model.recipe import Recipe, parse_options
 from tests.model.nets import GREY
 
 RECIPE = Recipe("mobilenetv2_100", {"pad_type": "same", "drop_rate": 0.5}, GREY)
@@ -62,7 +62,7 @@ def test_preprocessing_that_makes_no_sense_is_refused(size: int, mean: Any, std:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": "skillmesh.recipe/2"},
+        {"schema": "teachmesh.recipe/2"},
         {"options": "none"},
         {"options": {"a": [1]}},
         {"mean": [0.5]},

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.numpy import load, save, save_file
 
-from skillmesh.data.tensor_file import write_tensors
-from skillmesh.errors import BackboneError
-from skillmesh.model.reference import SCHEMA, Reference, fit_reference
+from teachmesh.data.tensor_file import write_tensors
+from teachmesh.errors import BackboneError
+from teachmesh.model.reference import SCHEMA, Reference, fit_reference
 from tests.model.nets import tiny_reference
 
-GOLDEN = "dc89178854f68dc35821031c9de32d464f6b503d0c0c921d708e95db18d3f994"
+GOLDEN = "fecab86f82974cc4334f57b91f6ad0b77f4dac727ee1944c64534d49e4ec5c24"
 
 
 def plain_reference() -> Reference:
@@ -127,7 +127,7 @@ def test_taps_of_another_network_are_refused() -> None:
 
 
 def _file(
-    scale: np.ndarray, projection: np.ndarray, schema: str = "skillmesh.reference/1"
+    scale: np.ndarray, projection: np.ndarray, schema: str = "teachmesh.reference/1"
 ) -> bytes:
     return write_tensors({"schema": schema}, {"scale": scale, "projection": projection})
 
@@ -146,7 +146,7 @@ _GOOD = _file(_ONES, _EYE)
         _GOOD + b"\0",
         _GOOD[:40],
         (9999).to_bytes(8, "little") + _GOOD[8:],
-        _file(_ONES, _EYE, "skillmesh.reference/2"),
+        _file(_ONES, _EYE, "teachmesh.reference/2"),
         _file(np.full(3, np.float32("nan")), _EYE),
         _file(_ONES * 0, _EYE),
         _file(_ONES, np.full((3, 2), np.float16("inf"))),
@@ -156,7 +156,7 @@ _GOOD = _file(_ONES, _EYE)
         _file(_ONES, np.zeros((3, 4), np.float16)),
         _file(_ONES.astype(np.float16), _EYE),
         save({"scale": _ONES, "projection": _EYE}, metadata={"other": "key"}),
-        save({"scale": _ONES}, metadata={"skillmesh": '{"schema":"skillmesh.reference/1"}'}),
+        save({"scale": _ONES}, metadata={"teachmesh": '{"schema":"teachmesh.reference/1"}'}),
         (200_000).to_bytes(8, "little") + b"[" * 200_000,
         (2).to_bytes(8, "little") + b"[]",
     ],
@@ -171,7 +171,7 @@ def test_what_is_no_reference_is_refused_with_a_sentence(data: bytes) -> None:
 def test_the_same_numbers_in_another_order_of_bytes_are_refused(tmp_path: Path) -> None:
     """One content, one file: otherwise one reference could have many names."""
     path = tmp_path / "r"
-    metadata = {"skillmesh": json.dumps({"schema": "skillmesh.reference/1"})}  # with a space
+    metadata = {"teachmesh": json.dumps({"schema": "teachmesh.reference/1"})}  # with a space
     save_file({"scale": _ONES, "projection": _EYE}, str(path), metadata=metadata)
     with pytest.raises(BackboneError, match="canonical form"):
         Reference.from_bytes(path.read_bytes())

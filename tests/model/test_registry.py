@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from skillmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
-from skillmesh.errors import BackboneError
-from skillmesh.model.backbone import Backbone
-from skillmesh.model.build import assets
-from skillmesh.model.registry import (
+from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.build import assets
+from teachmesh.model.registry import (
     EMBEDDED,
     add_timm,
     backbone_names,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.head import Head
-from skillmesh.model.task_network import TaskNetwork, Voice, export_program
+from teachmesh.errors import BackboneError
+from teachmesh.model.head import Head
+from teachmesh.model.task_network import TaskNetwork, Voice, export_program
 from tests.model.bias_nets import SIZES, timm_backbone
 from tests.model.nets import TinyNet, needs_timm, pictures, tiny_backbone
 

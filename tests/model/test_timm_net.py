@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.folding import fold_batch_norms
-from skillmesh.model.forward import Preprocessing
-from skillmesh.model.timm_net import (
+from teachmesh.errors import BackboneError
+from teachmesh.model.folding import fold_batch_norms
+from teachmesh.model.forward import Preprocessing
+from teachmesh.model.timm_net import (
     TapNet,
     build_network,
     build_taps,
@@ -22,7 +22,7 @@ from skillmesh.model.timm_net import (
     find_taps,
     import_timm,
 )
-from skillmesh.model.timm_weights import fill, parse_weights, read_weights
+from teachmesh.model.timm_weights import fill, parse_weights, read_weights
 from tests.model.nets import needs_timm, pictures, random_timm, randomise
 
 pytestmark = needs_timm

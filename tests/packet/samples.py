@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from skillmesh.model.biases_layout import BiasLayout
-from skillmesh.packet.bias_card import BiasCard
-from skillmesh.packet.card import Card
-from skillmesh.packet.signing import AgentKey, sign
-from skillmesh.packet.skill import Skill
+from teachmesh.model.biases_layout import BiasLayout
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.card import Card
+from teachmesh.packet.signing import AgentKey, sign
+from teachmesh.packet.skill import Skill
 
 ALICE = AgentKey(bytes(range(32)))
 BOB = AgentKey(bytes(range(1, 33)))
@@ -120,11 +120,11 @@ def canonical(value: object) -> str:
 def file_with_card(changes: Mapping[str, Any], *, drop: tuple[str, ...] = ()) -> bytes:
     """A file whose only fault is in its card."""
     header, body = parse_file(sample_bytes())
-    metadata = json.loads(header["__metadata__"]["skillmesh"])
+    metadata = json.loads(header["__metadata__"]["teachmesh"])
     metadata["card"] |= changes
     for name in drop:
         del metadata["card"][name]
-    header["__metadata__"]["skillmesh"] = canonical(metadata)
+    header["__metadata__"]["teachmesh"] = canonical(metadata)
     return write_file(header, body)
 
 
@@ -136,4 +136,4 @@ def file_with_tensors(changes: Mapping[str, np.ndarray | None], **card: Any) -> 
     tensors: dict[str, Any] = {**sample_tensors(n_classes), **changes}
     metadata = {"card": sample_card(n_classes, **card).to_json(), "signature": ""}
     kept = {name: array for name, array in tensors.items() if array is not None}
-    return save(kept, {"skillmesh": canonical(metadata)})
+    return save(kept, {"teachmesh": canonical(metadata)})

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.codec import decode
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import decode
 from tests.packet.samples import (
     LATENT_SIZE,
     N_CLUSTERS,
@@ -61,12 +61,12 @@ def with_offsets(name: str, begin: int, end: int) -> bytes:
 
 def with_metadata(text: str) -> bytes:
     """The valid file with other metadata."""
-    return with_header(lambda header: header["__metadata__"].update(skillmesh=text))
+    return with_header(lambda header: header["__metadata__"].update(teachmesh=text))
 
 
 def metadata() -> dict[str, Any]:
     """The valid file's metadata as JSON values."""
-    parsed: dict[str, Any] = json.loads(parse_file(VALID)[0]["__metadata__"]["skillmesh"])
+    parsed: dict[str, Any] = json.loads(parse_file(VALID)[0]["__metadata__"]["teachmesh"])
     return parsed
 
 
@@ -184,7 +184,7 @@ FORMAT: dict[str, tuple[str, bytes]] = {
     "24 duplicate key in an entry": ("FORMAT", with_text('"dtype"', '"dtype":"F32","dtype"')),
     "24 duplicate key in the metadata": (
         "FORMAT",
-        with_text('{"skillmesh"', '{"skillmesh":"","skillmesh"'),
+        with_text('{"teachmesh"', '{"teachmesh":"","teachmesh"'),
     ),
     "24 duplicate key in the card": (
         "FORMAT",
@@ -198,7 +198,7 @@ FORMAT: dict[str, tuple[str, bytes]] = {
     "24 metadata is a list": ("FORMAT", with_header(lambda h: h.update(__metadata__=[]))),
     "24 metadata value is a number": (
         "FORMAT",
-        with_header(lambda header: header["__metadata__"].update(skillmesh=1)),
+        with_header(lambda header: header["__metadata__"].update(teachmesh=1)),
     ),
     "25 leading space": ("FORMAT", write_file(b" " + VALID[8:].split(b"\0")[0], b"")),
     "25 leading byte-order mark": ("FORMAT", with_text("{", "\ufeff{")),
@@ -389,14 +389,14 @@ MEANING: dict[str, tuple[str, bytes]] = {
             }
         ),
     ),
-    "56 schema version 99": ("VERSION", file_with_card({"schema": "skillmesh.skill/99"})),
+    "56 schema version 99": ("VERSION", file_with_card({"schema": "teachmesh.skill/99"})),
     "56 schema version 2 with new keys": (
         "VERSION",
-        file_with_card({"schema": "skillmesh.skill/2", "new": 1}, drop=("alias",)),
+        file_with_card({"schema": "teachmesh.skill/2", "new": 1}, drop=("alias",)),
     ),
     "56 another schema": ("SCHEMA", file_with_card({"schema": "other/1"})),
-    "56 schema version 0": ("SCHEMA", file_with_card({"schema": "skillmesh.skill/0"})),
-    "56 schema is a list": ("SCHEMA", file_with_card({"schema": ["skillmesh.skill/1"]})),
+    "56 schema version 0": ("SCHEMA", file_with_card({"schema": "teachmesh.skill/0"})),
+    "56 schema is a list": ("SCHEMA", file_with_card({"schema": ["teachmesh.skill/1"]})),
     "card is missing": ("SCHEMA", with_metadata(canonical({"signature": ""}))),
     "card lacks a key": ("SCHEMA", file_with_card({}, drop=("privacy",))),
     "text for a number": ("SCHEMA", file_with_card({"cost_s": "1.25"})),

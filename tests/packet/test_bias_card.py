@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skillmesh.errors import SkillRefused
-from skillmesh.model.head import Head
-from skillmesh.packet.bias_card import BiasCard
-from skillmesh.packet.bias_tensors import SkillBiases
-from skillmesh.packet.codec import decode, encode
-from skillmesh.packet.skill import Skill
+from teachmesh.errors import SkillRefused
+from teachmesh.model.head import Head
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.bias_tensors import SkillBiases
+from teachmesh.packet.codec import decode, encode
+from teachmesh.packet.skill import Skill
 from tests.packet.samples import (
     LATENT_SIZE,
     canonical,
@@ -83,7 +83,7 @@ def test_biases_that_were_dropped_leave_their_story_on_the_card_only() -> None:
 def test_a_skill_without_biases_is_spelled_as_before_there_were_any() -> None:
     """No key in the card: ids of old skills do not change (the golden skill says so too)."""
     header, _ = parse_file(encode(sample_skill()))
-    assert "biases" not in json.loads(header["__metadata__"]["skillmesh"])["card"]
+    assert "biases" not in json.loads(header["__metadata__"]["teachmesh"])["card"]
     assert sample_skill().biases() is None
 
 
@@ -171,9 +171,9 @@ def test_a_scale_that_is_not_positive_is_refused(name: str) -> None:
 def test_a_stranger_s_section_of_another_form_is_refused(section: object) -> None:
     """Exactly the known keys with exactly the known types."""
     header, body = parse_file(encode(biased_skill()))
-    metadata = json.loads(header["__metadata__"]["skillmesh"])
+    metadata = json.loads(header["__metadata__"]["teachmesh"])
     metadata["card"]["biases"] = section
-    header["__metadata__"]["skillmesh"] = canonical(metadata)
+    header["__metadata__"]["teachmesh"] = canonical(metadata)
     with pytest.raises(SkillRefused) as refusal:
         decode(write_file(header, body))
     assert refusal.value.reason == "SCHEMA"

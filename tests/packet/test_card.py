@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.card import Card
-from skillmesh.packet.card_rules import check_card
-from skillmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.card import Card
+from teachmesh.packet.card_rules import check_card
+from teachmesh.packet.limits import DEFAULT_LIMITS
 from tests.packet.samples import sample_card
 
 

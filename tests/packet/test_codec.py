@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.codec import decode, encode, skill_id
-from skillmesh.packet.header import DTYPES, write_header
-from skillmesh.packet.limits import Limits
-from skillmesh.packet.signing import sign, verify
-from skillmesh.packet.skill import Skill
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import decode, encode, skill_id
+from teachmesh.packet.header import DTYPES, write_header
+from teachmesh.packet.limits import Limits
+from teachmesh.packet.signing import sign, verify
+from teachmesh.packet.skill import Skill
 from tests.packet.samples import (
     ALICE,
     canonical,
@@ -31,7 +31,7 @@ from tests.packet.samples import (
 )
 
 GOLDEN = Path(__file__).parent / "golden_skill_v1.safetensors"
-GOLDEN_ID = "acc015ed35b9929daa1174e1d9b2acd4ed9662cd96704878bc9af0dca5532bba"
+GOLDEN_ID = "3c9a3b51cdd2bd0af68d8f12686c7b12316faf200f296ab6f617316ac6f5aa61"
 
 
 def test_the_golden_skill_is_written_byte_for_byte() -> None:
@@ -59,7 +59,7 @@ def test_the_first_bytes_are_those_of_the_specification() -> None:
     text = data[8 : 8 + length].decode()
 
     assert length % 8 == 0
-    assert text.startswith('{"__metadata__":{"skillmesh":"{\\"card\\":{\\"alias\\":\\"alice\\",')
+    assert text.startswith('{"__metadata__":{"teachmesh":"{\\"card\\":{\\"alias\\":\\"alice\\",')
     assert list(json.loads(text)) == [
         "__metadata__",
         "gmmc.means",
@@ -120,7 +120,7 @@ def test_the_header_of_every_dtype_is_the_librarys() -> None:
         f"{letter}{code[1:]}": np.zeros((3,), code) for letter in "zma" for code in DTYPES.values()
     }
     names = {np.dtype(code): name for name, code in DTYPES.items()}
-    theirs = safetensors.numpy.save(arrays, {"skillmesh": canonical({})})
+    theirs = safetensors.numpy.save(arrays, {"teachmesh": canonical({})})
     ours = write_header("{}", {name: (names[a.dtype], a.shape) for name, a in arrays.items()})
 
     assert theirs.startswith(ours)

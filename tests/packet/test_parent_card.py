@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.card import Card
-from skillmesh.packet.card_rules import check_card
-from skillmesh.packet.codec import decode
-from skillmesh.packet.limits import DEFAULT_LIMITS
-from skillmesh.packet.parent_card import MAX_PARENTS, Parent, parents_from_json
-from skillmesh.packet.signing import sign
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.card import Card
+from teachmesh.packet.card_rules import check_card
+from teachmesh.packet.codec import decode
+from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.parent_card import MAX_PARENTS, Parent, parents_from_json
+from teachmesh.packet.signing import sign
 from tests.packet.samples import ALICE, sample_card, sample_skill
 
 SKILL = "ab" * 32

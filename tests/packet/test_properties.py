@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from skillmesh.data.names import comparison_key
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.card import Card
-from skillmesh.packet.codec import decode, encode
-from skillmesh.packet.signing import sign, verify
-from skillmesh.packet.skill import Skill
+from teachmesh.data.names import comparison_key
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.card import Card
+from teachmesh.packet.codec import decode, encode
+from teachmesh.packet.signing import sign, verify
+from teachmesh.packet.skill import Skill
 from tests.packet.samples import (
     ALICE,
     canonical,
@@ -200,9 +200,9 @@ JSON = st.recursive(
 def test_any_json_in_any_field_of_the_card_is_refused_or_a_card(field: str, value: object) -> None:
     """A stranger's values never cause anything but SkillRefused."""
     header, body = parse_file(VALID)
-    metadata = json.loads(header["__metadata__"]["skillmesh"])
+    metadata = json.loads(header["__metadata__"]["teachmesh"])
     metadata["card"][field] = value
-    header["__metadata__"]["skillmesh"] = canonical(metadata)
+    header["__metadata__"]["teachmesh"] = canonical(metadata)
     try:
         data = write_file(header, body)
     except UnicodeEncodeError:
@@ -217,7 +217,7 @@ def test_any_json_in_any_field_of_the_card_is_refused_or_a_card(field: str, valu
 @MANY
 @given(
     st.sampled_from(["gmmc.means", "head.weight", "__metadata__", "gmmc.new"]),
-    st.sampled_from(["dtype", "shape", "data_offsets", "skillmesh", "new"]),
+    st.sampled_from(["dtype", "shape", "data_offsets", "teachmesh", "new"]),
     JSON,
 )
 def test_any_json_in_any_entry_of_the_header_is_refused(name: str, key: str, value: object) -> None:

@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.codec import decode, encode
-from skillmesh.packet.signing import (
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import decode, encode
+from teachmesh.packet.signing import (
     AgentKey,
     agent_id,
     default_alias,

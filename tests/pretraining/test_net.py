@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.embedded import (
+from teachmesh.errors import BackboneError
+from teachmesh.model.embedded import (
     LAST_WIDTH,
     STEPS,
     WEIGHTS_FILE,

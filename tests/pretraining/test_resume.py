@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from skillmesh.errors import BackboneError
-from skillmesh.model.build import EMBEDDED_REFERENCE_FILE, embedded_backbone
-from skillmesh.model.embedded import CARD_FILE, WEIGHTS_FILE
-from skillmesh.model.reference import Reference
+from teachmesh.errors import BackboneError
+from teachmesh.model.build import EMBEDDED_REFERENCE_FILE, embedded_backbone
+from teachmesh.model.embedded import CARD_FILE, WEIGHTS_FILE
+from teachmesh.model.reference import Reference
 from tests.pretraining.mosaics import write_mosaics
 from training.export import packed_weights, write_assets
 from training.loop import LOG_FILE

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from skillmesh.reuse.confirming import confirm
-from skillmesh.reuse.equivalence import confirmed
-from skillmesh.reuse.visual import compare
+from teachmesh.reuse.confirming import confirm
+from teachmesh.reuse.equivalence import confirmed
+from teachmesh.reuse.visual import compare
 
 DIM = 400
 """Whitened latents of a backbone have as many directions; in fewer, chance is alike to more."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillmesh.reuse.names import MAX_CHARACTERS, clean, read_labels
+from teachmesh.reuse.names import MAX_CHARACTERS, clean, read_labels
 
 
 @pytest.mark.parametrize("name", ["TShirt", "t_shirt", "T-Shirt", "  t  shirt "])

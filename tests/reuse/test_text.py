@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.data.text_files import encoder_is_installed, read_encoder_files
-from skillmesh.errors import MissingExtraError, StorageError, UsageError
-from skillmesh.reuse.names import read_labels
-from skillmesh.reuse.text import SAME_SYMBOL, NameComparer, choose_encoder
+from teachmesh.data.text_files import encoder_is_installed, read_encoder_files
+from teachmesh.errors import MissingExtraError, StorageError, UsageError
+from teachmesh.reuse.names import read_labels
+from teachmesh.reuse.text import SAME_SYMBOL, NameComparer, choose_encoder
 
 needs_encoder = pytest.mark.skipif(
     not encoder_is_installed(), reason="the text encoder's package is not installed"
@@ -61,7 +61,7 @@ def _comparer(encoder: str) -> NameComparer:
 @needs_encoder
 def test_the_encoder_gives_the_published_cosines() -> None:
     """Against figures of the package's own half-gigabyte stack, to three digits."""
-    from skillmesh.reuse.minilm import MiniLm
+    from teachmesh.reuse.minilm import MiniLm
 
     encoder = MiniLm()
     sentences = ["bike", "bicycle", "SUV", "van", "cat", "airplane", "kitchen", "cookroom"]
@@ -74,7 +74,7 @@ def test_the_encoder_gives_the_published_cosines() -> None:
 @needs_encoder
 def test_padding_does_not_change_a_sentence() -> None:
     """A short sentence beside a long one is encoded as alone."""
-    from skillmesh.reuse.minilm import MiniLm
+    from teachmesh.reuse.minilm import MiniLm
 
     encoder = MiniLm()
     alone = encoder.encode(["dog"])

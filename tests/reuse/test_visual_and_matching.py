@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.errors import UsageError
-from skillmesh.reuse.equivalence import find_equivalent, look_at
-from skillmesh.reuse.matching import KnownTask, Match, match_classes, pairs_of
-from skillmesh.reuse.text import NameComparer
-from skillmesh.reuse.visual import compare, whitening
+from teachmesh.errors import UsageError
+from teachmesh.reuse.equivalence import find_equivalent, look_at
+from teachmesh.reuse.matching import KnownTask, Match, match_classes, pairs_of
+from teachmesh.reuse.text import NameComparer
+from teachmesh.reuse.visual import compare, whitening
 
 DIM, SEVEN = 40, ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 RANDOM = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import json
 import sys
 import threading
 
-from skillmesh.sharing.gossip import Gossip
-from skillmesh.sharing.zenoh_transport import ZenohTransport
+from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
 from tests.sharing.meshes import id_of_agent, key_of
 

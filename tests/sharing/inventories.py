@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import Counter
 
-from skillmesh.errors import SkillRefused, StorageError
+from teachmesh.errors import SkillRefused, StorageError
 
 
 def id_of(data: bytes) -> str:

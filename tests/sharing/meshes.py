@@ -7,11 +7,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from skillmesh.packet.signing import AgentKey, agent_id
-from skillmesh.sharing.gossip import Gossip
-from skillmesh.sharing.memory_transport import Hub, InMemoryTransport
-from skillmesh.sharing.transport import Handler, Transport
-from skillmesh.sharing.zenoh_transport import ZenohTransport
+from teachmesh.packet.signing import AgentKey, agent_id
+from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
+from teachmesh.sharing.transport import Handler, Transport
+from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
 
 INTERVAL_S = 0.2
@@ -37,7 +37,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15.0
 
 def own_threads() -> list[str]:
     """Threads of sharing that are alive."""
-    return [t.name for t in threading.enumerate() if t.name.startswith("skillmesh")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("teachmesh")]
 
 
 class RepeatingTransport(Transport):

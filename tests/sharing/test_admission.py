@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.codec import SignedSkill, encode, skill_id
-from skillmesh.packet.limits import DEFAULT_LIMITS
-from skillmesh.sharing.admission import Admission
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import SignedSkill, encode, skill_id
+from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.sharing.admission import Admission
 from tests.packet.samples import ALICE, BOB, sample_bytes, sample_skill
 
 HERE = {"ab" * 32: "embedded"}
@@ -53,9 +53,9 @@ def test_a_foreign_backbone_is_refused_with_what_to_do() -> None:
     data = sample_bytes(backbone_fingerprint="0123456789abcdef" * 4)
     error = refusal(ADMISSION, skill_id(data), data)
     assert error.reason == "BACKBONE"
-    for part in ("0123456789ab", "ab" * 6, "embedded", "skillmesh backbone import"):
+    for part in ("0123456789ab", "ab" * 6, "embedded", "teachmesh backbone import"):
         assert part in str(error)
-    assert f"skillmesh backbone fetch {'cd' * 32} --join" in str(error)
+    assert f"teachmesh backbone fetch {'cd' * 32} --join" in str(error)
     assert "\n" not in str(error)
 
 

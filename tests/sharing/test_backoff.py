@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from skillmesh.sharing.backoff import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
-from skillmesh.sharing.transport import ALL_IDS
+from teachmesh.sharing.backoff import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
+from teachmesh.sharing.transport import ALL_IDS
 
 
 class Clock:

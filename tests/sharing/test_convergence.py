@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from skillmesh.sharing.gossip import Gossip
-from skillmesh.sharing.transport import MAX_BODY_BYTES
+from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.transport import MAX_BODY_BYTES
 from tests.sharing.inventories import BytesInventory, UnreadableInventory, id_of
 from tests.sharing.meshes import MemoryMesh, Mesh, id_of_agent, wait_until
 

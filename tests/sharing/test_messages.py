@@ -8,14 +8,14 @@ import random
 
 import pytest
 
-from skillmesh.packet.signing import AgentKey
-from skillmesh.sharing.messages import (
+from teachmesh.packet.signing import AgentKey
+from teachmesh.sharing.messages import (
     CONTEXT,
     Announcement,
     decode_announcement,
     encode_announcement,
 )
-from skillmesh.sharing.peers import PeerTable
+from teachmesh.sharing.peers import PeerTable
 from tests.packet.samples import ALICE, BOB
 
 SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, 3, 17)
@@ -81,7 +81,7 @@ def test_the_forger_of_these_tests_works() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": "skillmesh.announcement/2"},
+        {"schema": "teachmesh.announcement/2"},
         {"schema": None},
         {"more": 1},
         {"author": "zz" * 32},

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 import zenoh
 
-from skillmesh.errors import NetworkError
-from skillmesh.sharing.transport import is_address
-from skillmesh.sharing.zenoh_transport import ZenohTransport, parse_endpoint, with_free_port
+from teachmesh.errors import NetworkError
+from teachmesh.sharing.transport import is_address
+from teachmesh.sharing.zenoh_transport import ZenohTransport, parse_endpoint, with_free_port
 from tests.bank.processes import start
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import ZenohMesh, id_of_agent, wait_until
@@ -53,7 +53,7 @@ def stranger(victim: ZenohTransport, handler: Recorder) -> Iterator[zenoh.Sessio
     try:
 
         def is_linked() -> bool:
-            session.put("skillmesh/1/X/announce", b"hello")
+            session.put("teachmesh/1/X/announce", b"hello")
             return bool(handler.announcements)
 
         wait_until(is_linked, "the stranger is heard")
@@ -134,7 +134,7 @@ def test_no_address_can_hold_a_wildcard() -> None:
 
 def test_a_broadcast_over_the_limit_is_not_delivered() -> None:
     """2 KiB pass, one byte more does not; what comes after megabytes still arrives."""
-    handler, channel = Recorder(), "skillmesh/1/X/announce"
+    handler, channel = Recorder(), "teachmesh/1/X/announce"
     with started("alice", handler) as alice, stranger(alice, handler) as session:
         for size_bytes in (2048, 2049, 5_000_000, 17 << 20):
             session.put(channel, bytes(size_bytes))
@@ -155,17 +155,17 @@ def test_a_wildcard_question_is_not_answered(capfd: pytest.CaptureFixture[str]) 
         for selector in (
             "**",
             "*/**",
-            "skillmesh/**",
-            "skillmesh/1/**",
-            f"skillmesh/1/*/skill/{content}",
+            "teachmesh/**",
+            "teachmesh/1/**",
+            f"teachmesh/1/*/skill/{content}",
             f"**/skill/{content}",
-            f"skillmesh/1/{AGENT}/*/{content}",
-            f"skillmesh/1/{AGENT}/skill/*",
-            f"skillmesh/1/{AGENT}/skill/..",
+            f"teachmesh/1/{AGENT}/*/{content}",
+            f"teachmesh/1/{AGENT}/skill/*",
+            f"teachmesh/1/{AGENT}/skill/..",
         ):
             assert [r.ok for r in session.get(selector, timeout=5) if r.ok is not None] == []
         assert handler.requests == []
-        plain = session.get(f"skillmesh/1/{AGENT}/skill/{content}", timeout=5)
+        plain = session.get(f"teachmesh/1/{AGENT}/skill/{content}", timeout=5)
         assert [bytes(reply.ok.payload) for reply in plain if reply.ok] == [b"skill"]
     assert capfd.readouterr().err == ""
 
@@ -176,7 +176,7 @@ def test_a_stranger_that_answers_for_everybody_does_not_hide_the_right_answer() 
     lie = b"a lie"
     with started("alice", handler) as alice, stranger(alice, handler) as session:
         queryable = session.declare_queryable(
-            "skillmesh/1/**", lambda query: query.reply(query.key_expr, lie), complete=True
+            "teachmesh/1/**", lambda query: query.reply(query.key_expr, lie), complete=True
         )
         with started("bob", asker, *alice.endpoints()) as bob:
 

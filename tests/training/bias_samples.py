@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skillmesh.model.backbone import Backbone
-from skillmesh.model.biases import BeneficialBiases
-from skillmesh.model.biases_layout import biasable_layers, choose_layers
-from skillmesh.training.bias_training import TrainingRows
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.biases import BeneficialBiases
+from teachmesh.model.biases_layout import biasable_layers, choose_layers
+from teachmesh.training.bias_training import TrainingRows
 from tests.model.nets import pictures, tiny_backbone
 
 N_CLASSES = 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skillmesh.mapping.fusion import fuse, log_softmax
-from skillmesh.model.head import Head
-from skillmesh.training.bias_choice import (
+from teachmesh.mapping.fusion import fuse, log_softmax
+from teachmesh.model.head import Head
+from teachmesh.training.bias_choice import (
     FEWEST_WRONG,
     Candidate,
     accuracy,

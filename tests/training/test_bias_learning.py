@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.data.loader import iterate_batches
-from skillmesh.data.tasks import read_task
-from skillmesh.mapping.ridge import RIDGE
-from skillmesh.model.head import Head
-from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_learning import train_biases
-from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_task import BiasTask
-from skillmesh.training.bias_training import costs_with_head
-from skillmesh.training.task_images import TaskImages
-from skillmesh.training.within import ridge_head
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.tasks import read_task
+from teachmesh.mapping.ridge import RIDGE
+from teachmesh.model.head import Head
+from teachmesh.training.bias_latents import TapLatents
+from teachmesh.training.bias_learning import train_biases
+from teachmesh.training.bias_plan import BiasPlan
+from teachmesh.training.bias_task import BiasTask
+from teachmesh.training.bias_training import costs_with_head
+from teachmesh.training.task_images import TaskImages
+from teachmesh.training.within import ridge_head
 from tests.training.bias_samples import N_CLASSES, biased, tiny_backbone
 
 

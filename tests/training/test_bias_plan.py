@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from skillmesh.errors import UsageError
-from skillmesh.model.biases import PassCosts
-from skillmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
-from skillmesh.training.heads import MAX_EPOCHS, PATIENCE
-from skillmesh.training.variants import MOST_PASSES, BiasOptions, find_variant
+from teachmesh.errors import UsageError
+from teachmesh.model.biases import PassCosts
+from teachmesh.training.bias_plan import AUTO_BATCH_SIZE, AUTO_STEPS, TaskCosts, plan_biases
+from teachmesh.training.heads import MAX_EPOCHS, PATIENCE
+from teachmesh.training.variants import MOST_PASSES, BiasOptions, find_variant
 
 MOBILE = PassCosts(prefix=0, forward=98, backward=94)
 HALF = PassCosts(prefix=50, forward=48, backward=47)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.mapping.moments import HEAD_TEMPERATURE
-from skillmesh.mapping.ridge import RIDGE
-from skillmesh.model.head import Head
-from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_refit import CLOSED_SHARE, SeenLatents, mean_head, refit_macs
-from skillmesh.training.bias_training import BiasTrainer
+from teachmesh.mapping.moments import HEAD_TEMPERATURE
+from teachmesh.mapping.ridge import RIDGE
+from teachmesh.model.head import Head
+from teachmesh.training.bias_latents import TapLatents
+from teachmesh.training.bias_plan import BiasPlan
+from teachmesh.training.bias_refit import CLOSED_SHARE, SeenLatents, mean_head, refit_macs
+from teachmesh.training.bias_training import BiasTrainer
 from tests.training.bias_samples import N_CLASSES, biased, tiny_backbone, training_rows
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.model.biases import BeneficialBiases, PassCosts
-from skillmesh.model.head import Head
-from skillmesh.training.bias_latents import TapLatents
-from skillmesh.training.bias_plan import BiasPlan
-from skillmesh.training.bias_training import (
+from teachmesh.model.biases import BeneficialBiases, PassCosts
+from teachmesh.model.head import Head
+from teachmesh.training.bias_latents import TapLatents
+from teachmesh.training.bias_plan import BiasPlan
+from teachmesh.training.bias_training import (
     BiasTrainer,
     Stage,
     TrainedBiases,

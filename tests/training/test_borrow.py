@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.mapping.quantise import dequantise_rows
-from skillmesh.mapping.whitening import DenseWhitening
-from skillmesh.training.borrow import MOST_SHOTS, answers_inside, borrow
-from skillmesh.training.relatives import Group, Relatives, pooled
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.quantise import dequantise_rows
+from teachmesh.mapping.whitening import DenseWhitening
+from teachmesh.training.borrow import MOST_SHOTS, answers_inside, borrow
+from teachmesh.training.relatives import Group, Relatives, pooled
 
 DIM, CLASSES = 48, 6
 LOOKS = np.random.default_rng(5).normal(size=(CLASSES, DIM))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.data.images import ImageRef
-from skillmesh.data.questions import Question
-from skillmesh.data.tasks import Split
-from skillmesh.model.build import embedded_backbone
-from skillmesh.training.embedding import (
+from teachmesh.data.images import ImageRef
+from teachmesh.data.questions import Question
+from teachmesh.data.tasks import Split
+from teachmesh.model.build import embedded_backbone
+from teachmesh.training.embedding import (
     BATCH_SIZE,
     embed_images,
     embed_splits,

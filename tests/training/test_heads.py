@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from skillmesh.training import heads
-from skillmesh.training.adam import LEARNING_RATE
-from skillmesh.training.heads import BATCH_SIZE, PATIENCE, HeadStart, fit_head, head_epochs, head_of
-from skillmesh.training.row_norm import RowNorm
+from teachmesh.training import heads
+from teachmesh.training.adam import LEARNING_RATE
+from teachmesh.training.heads import BATCH_SIZE, PATIENCE, HeadStart, fit_head, head_epochs, head_of
+from teachmesh.training.row_norm import RowNorm
 from tests.mapping.latents import make_sample
 
 SAMPLE = make_sample(0, n_classes=4, per_class=30)

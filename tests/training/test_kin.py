@@ -7,18 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from skillmesh.mapping.moments import MomentsAnchor
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.mapping.quantise import quantise_rows
-from skillmesh.model.backbone import Latents
-from skillmesh.packet.limits import DEFAULT_LIMITS
-from skillmesh.packet.parent_card import MAX_PARENTS, Parent
-from skillmesh.training.borrow import MOST_SHOTS
-from skillmesh.training.combine import Part, combine_heads, combine_moments
-from skillmesh.training.embedding import LabelledLatents
-from skillmesh.training.heads import HeadStart, fit_head
-from skillmesh.training.kin import START_GAIN, Kin, StartTrial, Taken, trial_of_start
-from skillmesh.training.methods import fit_method
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.quantise import quantise_rows
+from teachmesh.model.backbone import Latents
+from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.parent_card import MAX_PARENTS, Parent
+from teachmesh.training.borrow import MOST_SHOTS
+from teachmesh.training.combine import Part, combine_heads, combine_moments
+from teachmesh.training.embedding import LabelledLatents
+from teachmesh.training.heads import HeadStart, fit_head
+from teachmesh.training.kin import START_GAIN, Kin, StartTrial, Taken, trial_of_start
+from teachmesh.training.methods import fit_method
 from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 
 OLD = sample(1, 100)

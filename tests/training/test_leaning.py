@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.mapping.ridge import RIDGE, fit_ridge
-from skillmesh.training.heads import HeadStart
-from skillmesh.training.leaning import SHARPNESS, lean
-from skillmesh.training.slope import PRIOR_SLOPE, prior_slope
+from teachmesh.mapping.ridge import RIDGE, fit_ridge
+from teachmesh.training.heads import HeadStart
+from teachmesh.training.leaning import SHARPNESS, lean
+from teachmesh.training.slope import PRIOR_SLOPE, prior_slope
 from tests.training.test_borrow import CLASSES, sample
 
 X, LABELS = sample(11, 4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.mapping.ridge import fit_ridge
-from skillmesh.training.loo_ridge import LooRidge
+from teachmesh.mapping.ridge import fit_ridge
+from teachmesh.training.loo_ridge import LooRidge
 from tests.mapping.latents import make_sample
 
 

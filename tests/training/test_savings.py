@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.mapping.moments_fit import fit_moments
-from skillmesh.model.backbone import Latents
-from skillmesh.training.borrow import borrow
-from skillmesh.training.embedding import LabelledLatents
-from skillmesh.training.kin import Kin
-from skillmesh.training.savings import Saving, saving
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.model.backbone import Latents
+from teachmesh.training.borrow import borrow
+from teachmesh.training.embedding import LabelledLatents
+from teachmesh.training.kin import Kin
+from teachmesh.training.savings import Saving, saving
 from tests.training.test_borrow import CLASSES, old_task, relatives, sample
 from tests.training.test_kin import start
 

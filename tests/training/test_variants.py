@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from skillmesh.errors import UsageError
-from skillmesh.mapping.mapper import METHODS
-from skillmesh.training.variants import VARIANTS, BiasOptions, find_variant
+from teachmesh.errors import UsageError
+from teachmesh.mapping.mapper import METHODS
+from teachmesh.training.variants import VARIANTS, BiasOptions, find_variant
 
 
 def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skillmesh.agent import Agent
-from skillmesh.agent.student import Student
-from skillmesh.data.images import decode_upright
-from skillmesh.data.pixels import squash
+from teachmesh.agent import Agent
+from teachmesh.agent.student import Student
+from teachmesh.data.images import decode_upright
+from teachmesh.data.pixels import squash
 
 
 def test_an_image_walks_from_its_bytes_to_task_class_and_teacher(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.errors import SkillRefused
-from skillmesh.packet.codec import decode, skill_id
-from skillmesh.packet.signing import AgentKey, sign, verify
+from teachmesh.agent import Agent
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import decode, skill_id
+from teachmesh.packet.signing import AgentKey, sign, verify
 
 
 def test_a_skill_walks_from_alices_images_to_bobs_answer(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skillmesh.experiments.baselines.baseline import Baseline
-from skillmesh.experiments.baselines.loop import Schedule, learn
-from skillmesh.experiments.baselines.multihead import MultiHead
-from skillmesh.experiments.baselines.nets import build_net
-from skillmesh.experiments.baselines.stream import (
+from teachmesh.experiments.baselines.baseline import Baseline
+from teachmesh.experiments.baselines.loop import Schedule, learn
+from teachmesh.experiments.baselines.multihead import MultiHead
+from teachmesh.experiments.baselines.nets import build_net
+from teachmesh.experiments.baselines.stream import (
     LatentSplit,
     LatentTask,
     PixelSplit,

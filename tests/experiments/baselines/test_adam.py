@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skillmesh.experiments.baselines.adam import Adam
+from teachmesh.experiments.baselines.adam import Adam
 
 
 def test_steps_are_those_of_torch() -> None:

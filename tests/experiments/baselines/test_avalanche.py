@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skillmesh.experiments.baselines.baseline import Baseline
-from skillmesh.experiments.baselines.ewc import diagonal_fisher
-from skillmesh.experiments.baselines.fine_tune import FineTune
-from skillmesh.experiments.baselines.loop import Schedule, learn
-from skillmesh.experiments.baselines.mas import Mas
-from skillmesh.experiments.baselines.multihead import MultiHead
-from skillmesh.experiments.baselines.quadratic import Quadratic
-from skillmesh.experiments.baselines.seeding import make_generator
-from skillmesh.experiments.baselines.stream import PixelTask
+from teachmesh.experiments.baselines.baseline import Baseline
+from teachmesh.experiments.baselines.ewc import diagonal_fisher
+from teachmesh.experiments.baselines.fine_tune import FineTune
+from teachmesh.experiments.baselines.loop import Schedule, learn
+from teachmesh.experiments.baselines.mas import Mas
+from teachmesh.experiments.baselines.multihead import MultiHead
+from teachmesh.experiments.baselines.quadratic import Quadratic
+from teachmesh.experiments.baselines.seeding import make_generator
+from teachmesh.experiments.baselines.stream import PixelTask
 from tests.experiments.baselines.samples import make_stream, multi_head
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Avalanche's own

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from skillmesh.errors import DataError, UsageError
-from skillmesh.experiments.baselines.choose import Trial, choose, narrow, points
-from skillmesh.experiments.baselines.registry import run_frozen, run_trained
-from skillmesh.experiments.baselines.stream import PixelSplit, PixelTask
+from teachmesh.errors import DataError, UsageError
+from teachmesh.experiments.baselines.choose import Trial, choose, narrow, points
+from teachmesh.experiments.baselines.registry import run_frozen, run_trained
+from teachmesh.experiments.baselines.stream import PixelSplit, PixelTask
 from tests.experiments.baselines.samples import make_latent_stream, make_stream, tiny_net
 
 GRID = {"a": (1.0, 2.0, 3.0), "b": (0.5,)}

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skillmesh.experiments.baselines.baseline import Baseline
-from skillmesh.experiments.baselines.costs import pass_cost
-from skillmesh.experiments.baselines.loop import Schedule, answer_all, learn
-from skillmesh.experiments.baselines.multihead import MultiHead
-from skillmesh.experiments.baselines.nets import build_net, small_net
-from skillmesh.experiments.baselines.registry import BASELINES, trained_baseline
-from skillmesh.model.macs import count_macs
+from teachmesh.experiments.baselines.baseline import Baseline
+from teachmesh.experiments.baselines.costs import pass_cost
+from teachmesh.experiments.baselines.loop import Schedule, answer_all, learn
+from teachmesh.experiments.baselines.multihead import MultiHead
+from teachmesh.experiments.baselines.nets import build_net, small_net
+from teachmesh.experiments.baselines.registry import BASELINES, trained_baseline
+from teachmesh.model.macs import count_macs
 from tests.experiments.baselines.samples import SIZE, TinyNet, make_stream
 
 ONCE = Schedule(epochs=1, batch_size=8, rate=0.01)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from skillmesh.experiments.baselines.er import ExperienceReplay
-from skillmesh.experiments.baselines.loop import Schedule
+from teachmesh.experiments.baselines.er import ExperienceReplay
+from teachmesh.experiments.baselines.loop import Schedule
 from tests.experiments.baselines.samples import (
     learn_all,
     make_stream,

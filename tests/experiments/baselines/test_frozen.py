@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from skillmesh.experiments.baselines.frozen import FrozenBaseline, run_latents
-from skillmesh.experiments.baselines.ncm import NearestClassMean
-from skillmesh.experiments.baselines.ranpac import RanPac
-from skillmesh.experiments.baselines.slda import StreamingLda
-from skillmesh.experiments.baselines.stream import LatentTask
+from teachmesh.experiments.baselines.frozen import FrozenBaseline, run_latents
+from teachmesh.experiments.baselines.ncm import NearestClassMean
+from teachmesh.experiments.baselines.ranpac import RanPac
+from teachmesh.experiments.baselines.slda import StreamingLda
+from teachmesh.experiments.baselines.stream import LatentTask
 from tests.experiments.baselines.samples import make_latent_stream
 
 STREAM = make_latent_stream()

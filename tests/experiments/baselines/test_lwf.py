@@ -7,9 +7,9 @@ import copy
 import torch
 from torch.nn import functional
 
-from skillmesh.experiments.baselines.fine_tune import FineTune
-from skillmesh.experiments.baselines.loop import learn
-from skillmesh.experiments.baselines.lwf import Lwf
+from teachmesh.experiments.baselines.fine_tune import FineTune
+from teachmesh.experiments.baselines.loop import learn
+from teachmesh.experiments.baselines.lwf import Lwf
 from tests.experiments.baselines.samples import (
     QUICK,
     learn_all,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skillmesh.experiments.baselines.ewc import Ewc, diagonal_fisher
-from skillmesh.experiments.baselines.fine_tune import FineTune
-from skillmesh.experiments.baselines.loop import Schedule, learn
-from skillmesh.experiments.baselines.multihead import MultiHead
-from skillmesh.experiments.baselines.nets import build_net, embedded_net, small_net
-from skillmesh.experiments.baselines.si import SynapticIntelligence
-from skillmesh.experiments.baselines.supsup import Supsup
-from skillmesh.model.build import embedded_backbone
+from teachmesh.experiments.baselines.ewc import Ewc, diagonal_fisher
+from teachmesh.experiments.baselines.fine_tune import FineTune
+from teachmesh.experiments.baselines.loop import Schedule, learn
+from teachmesh.experiments.baselines.multihead import MultiHead
+from teachmesh.experiments.baselines.nets import build_net, embedded_net, small_net
+from teachmesh.experiments.baselines.si import SynapticIntelligence
+from teachmesh.experiments.baselines.supsup import Supsup
+from teachmesh.model.build import embedded_backbone
 from tests.experiments.baselines.samples import make_stream, multi_head, random_images, weights
 
 

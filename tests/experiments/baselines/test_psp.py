@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from skillmesh.experiments.baselines.psp import Psp, Superposed
+from teachmesh.experiments.baselines.psp import Psp, Superposed
 from tests.experiments.baselines.samples import learn_all, make_stream, multi_head, weights
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from skillmesh.errors import BackboneError, DataError, UsageError
-from skillmesh.experiments.baselines.registry import BASELINES, run_frozen, run_trained
-from skillmesh.experiments.baselines.result import Answers, StreamResult
-from skillmesh.experiments.baselines.stream import PixelSplit, PixelTask
+from teachmesh.errors import BackboneError, DataError, UsageError
+from teachmesh.experiments.baselines.registry import BASELINES, run_frozen, run_trained
+from teachmesh.experiments.baselines.result import Answers, StreamResult
+from teachmesh.experiments.baselines.stream import PixelSplit, PixelTask
 from tests.experiments.baselines.samples import make_latent_stream, make_stream, tiny_net
 
 TRAINED = [name for name, info in BASELINES.items() if info.kind == "trained"]

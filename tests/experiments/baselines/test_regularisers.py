@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from skillmesh.experiments.baselines.ewc import Ewc, diagonal_fisher, own_labels
-from skillmesh.experiments.baselines.fine_tune import FineTune
-from skillmesh.experiments.baselines.loop import learn
-from skillmesh.experiments.baselines.mas import Mas, output_sensitivity
-from skillmesh.experiments.baselines.online_ewc import OnlineEwc
-from skillmesh.experiments.baselines.quadratic import Quadratic
-from skillmesh.experiments.baselines.si import SynapticIntelligence
+from teachmesh.experiments.baselines.ewc import Ewc, diagonal_fisher, own_labels
+from teachmesh.experiments.baselines.fine_tune import FineTune
+from teachmesh.experiments.baselines.loop import learn
+from teachmesh.experiments.baselines.mas import Mas, output_sensitivity
+from teachmesh.experiments.baselines.online_ewc import OnlineEwc
+from teachmesh.experiments.baselines.quadratic import Quadratic
+from teachmesh.experiments.baselines.si import SynapticIntelligence
 from tests.experiments.baselines.samples import (
     QUICK,
     learn_all,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skillmesh.errors import DataError
-from skillmesh.experiments.baselines.stream import (
+from teachmesh.errors import DataError
+from teachmesh.experiments.baselines.stream import (
     LatentSplit,
     LatentTask,
     PixelSplit,

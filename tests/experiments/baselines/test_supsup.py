@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from skillmesh.errors import DataError
-from skillmesh.experiments.baselines.loop import Schedule, answer_all, learn
-from skillmesh.experiments.baselines.multihead import MultiHead
-from skillmesh.experiments.baselines.nets import build_net
-from skillmesh.experiments.baselines.parallel_supsup import ParallelSupsup
-from skillmesh.experiments.baselines.stream import PixelTask
-from skillmesh.experiments.baselines.supsup import Supermask, Supsup
+from teachmesh.errors import DataError
+from teachmesh.experiments.baselines.loop import Schedule, answer_all, learn
+from teachmesh.experiments.baselines.multihead import MultiHead
+from teachmesh.experiments.baselines.nets import build_net
+from teachmesh.experiments.baselines.parallel_supsup import ParallelSupsup
+from teachmesh.experiments.baselines.stream import PixelTask
+from teachmesh.experiments.baselines.supsup import Supermask, Supsup
 from tests.experiments.baselines.samples import (
     QUICK,
     SIZE,

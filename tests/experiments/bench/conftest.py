@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from skillmesh.bank.home import Home, resolve_home
-from skillmesh.experiments.bench.config import BenchConfig, load_config
-from skillmesh.experiments.bench.engine import InProcess
-from skillmesh.experiments.bench.run import run_bench
+from teachmesh.bank.home import Home, resolve_home
+from teachmesh.experiments.bench.config import BenchConfig, load_config
+from teachmesh.experiments.bench.engine import InProcess
+from teachmesh.experiments.bench.run import run_bench
 from tests.conftest import write_task
 
 TINY = """

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from skillmesh.experiments.bench import worker
+from teachmesh.experiments.bench import worker
 
 
 def _stuck(*_: Any) -> dict[str, Any]:

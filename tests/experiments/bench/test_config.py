@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.errors import StorageError, UsageError
-from skillmesh.experiments.bench.config import (
+from teachmesh.errors import StorageError, UsageError
+from teachmesh.experiments.bench.config import (
     BenchConfig,
     Grid,
     Overrides,
@@ -16,11 +16,11 @@ from skillmesh.experiments.bench.config import (
     parse_config,
     preset_names,
 )
-from skillmesh.experiments.bench.methods import Kind, bench_methods
-from skillmesh.experiments.bench.toml_text import read_toml, write_toml
-from skillmesh.experiments.streams.stream import StreamSpec
-from skillmesh.mapping.mapper import METHODS
-from skillmesh.training.variants import VARIANTS
+from teachmesh.experiments.bench.methods import Kind, bench_methods
+from teachmesh.experiments.bench.toml_text import read_toml, write_toml
+from teachmesh.experiments.streams.stream import StreamSpec
+from teachmesh.mapping.mapper import METHODS
+from teachmesh.training.variants import VARIANTS
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -44,7 +44,7 @@ def test_the_presets_are_those_of_the_project() -> None:
     assert all(grid.stream.source == "builtin" for grid in mini.grids)
 
 
-def test_methods_of_skillmesh_come_from_one_place() -> None:
+def test_methods_of_teachmesh_come_from_one_place() -> None:
     """A new mapper can be compared as soon as it is in the list of mappers."""
     kinds = bench_methods()
     assert [name for name, kind in kinds.items() if kind is Kind.OURS] == list(METHODS)

@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from skillmesh.errors import NetworkError, UsageError
-from skillmesh.experiments.bench import engine as engine_module
-from skillmesh.experiments.bench.engine import Answer, Processes, make_engine
-from skillmesh.experiments.bench.jobs import Job
-from skillmesh.experiments.bench.ray_engine import GPU_SHARE_VARIABLE, gpu_share
-from skillmesh.experiments.bench.run import run_bench
+from teachmesh.errors import NetworkError, UsageError
+from teachmesh.experiments.bench import engine as engine_module
+from teachmesh.experiments.bench.engine import Answer, Processes, make_engine
+from teachmesh.experiments.bench.jobs import Job
+from teachmesh.experiments.bench.ray_engine import GPU_SHARE_VARIABLE, gpu_share
+from teachmesh.experiments.bench.run import run_bench
 from tests.experiments.bench.conftest import TinyRun
 
 ROOT = Path(__file__).parents[3]
@@ -96,7 +96,7 @@ def test_a_share_of_a_gpu_that_is_none_is_refused(
 ) -> None:
     """Before Ray is asked for."""
     monkeypatch.setenv(GPU_SHARE_VARIABLE, text)
-    with pytest.raises(UsageError, match="expected a share of a GPU in SKILLMESH_RAY_GPUS"):
+    with pytest.raises(UsageError, match="expected a share of a GPU in TEACHMESH_RAY_GPUS"):
         gpu_share()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from skillmesh.experiments.bench.estimates import NetworkSize, TaskSize, estimate_task
+from teachmesh.experiments.bench.estimates import NetworkSize, TaskSize, estimate_task
 
 
 @pytest.mark.parametrize("base", ["moments", "maha", "gmmc"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from skillmesh.cli.main import app
-from skillmesh.errors import UsageError
-from skillmesh.experiments.bench.options import OPTIONS, Scalar, with_defaults
+from teachmesh.cli.main import app
+from teachmesh.errors import UsageError
+from teachmesh.experiments.bench.options import OPTIONS, Scalar, with_defaults
 
 
 def test_what_is_not_given_is_as_it_is_otherwise() -> None:

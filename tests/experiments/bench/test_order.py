@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skillmesh.experiments.bench.cell import Cell
-from skillmesh.experiments.bench.order import in_working_order
-from skillmesh.experiments.streams.stream import StreamSpec
+from teachmesh.experiments.bench.cell import Cell
+from teachmesh.experiments.bench.order import in_working_order
+from teachmesh.experiments.streams.stream import StreamSpec
 
 METHODS = ("moments", "gmmc+bb", "ncm", "maha+bb", "moments+bb", "maha+bb-last", "bb-h2t", "ewc")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from skillmesh.agent.node import WATCH_INTERVAL_S
-from skillmesh.experiments.bench.engine import InProcess
-from skillmesh.experiments.bench.figures.costs import cost_drawings
-from skillmesh.experiments.bench.figures.scene import scenes
-from skillmesh.experiments.bench.figures.style import save
-from skillmesh.experiments.bench.run import run_bench
-from skillmesh.experiments.bench.simulation import replay_run
-from skillmesh.experiments.bench.stored import read_run
+from teachmesh.agent.node import WATCH_INTERVAL_S
+from teachmesh.experiments.bench.engine import InProcess
+from teachmesh.experiments.bench.figures.costs import cost_drawings
+from teachmesh.experiments.bench.figures.scene import scenes
+from teachmesh.experiments.bench.figures.style import save
+from teachmesh.experiments.bench.run import run_bench
+from teachmesh.experiments.bench.simulation import replay_run
+from teachmesh.experiments.bench.stored import read_run
 from tests.experiments.bench.conftest import TinyRun
 
 

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.experiments.bench.compare import compare_runs
-from skillmesh.experiments.bench.engine import InProcess
-from skillmesh.experiments.bench.figures.curves import curve_drawings
-from skillmesh.experiments.bench.figures.scene import scenes
-from skillmesh.experiments.bench.figures.style import save
-from skillmesh.experiments.bench.figures.tables import figure_9
-from skillmesh.experiments.bench.records import write_records
-from skillmesh.experiments.bench.report import write_bench_report
-from skillmesh.experiments.bench.run import run_bench
-from skillmesh.experiments.bench.simulation import Setting, run_simulation
-from skillmesh.experiments.bench.stored import read_run
-from skillmesh.experiments.bench.summary import account_of
-from skillmesh.experiments.bench.task_files import CountedTasks, read_task_file
-from skillmesh.experiments.streams.stream import StreamSpec
+from teachmesh.experiments.bench.compare import compare_runs
+from teachmesh.experiments.bench.engine import InProcess
+from teachmesh.experiments.bench.figures.curves import curve_drawings
+from teachmesh.experiments.bench.figures.scene import scenes
+from teachmesh.experiments.bench.figures.style import save
+from teachmesh.experiments.bench.figures.tables import figure_9
+from teachmesh.experiments.bench.records import write_records
+from teachmesh.experiments.bench.report import write_bench_report
+from teachmesh.experiments.bench.run import run_bench
+from teachmesh.experiments.bench.simulation import Setting, run_simulation
+from teachmesh.experiments.bench.stored import read_run
+from teachmesh.experiments.bench.summary import account_of
+from teachmesh.experiments.bench.task_files import CountedTasks, read_task_file
+from teachmesh.experiments.streams.stream import StreamSpec
 from tests.experiments.bench.conftest import TinyRun
 
 

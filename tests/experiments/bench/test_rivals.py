@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.data.tasks import find_tasks, read_task
-from skillmesh.experiments.baselines.registry import BASELINES
-from skillmesh.experiments.bench.engine import InProcess
-from skillmesh.experiments.bench.figures.scene import scenes
-from skillmesh.experiments.bench.figures.tables import figure_9
-from skillmesh.experiments.bench.methods import FROZEN, TRAINED
-from skillmesh.experiments.bench.report import figure_9_text
-from skillmesh.experiments.bench.rival_estimates import trunk_size
-from skillmesh.experiments.bench.rivals import pixel_task
-from skillmesh.experiments.bench.run import run_bench
-from skillmesh.experiments.bench.stored import read_run
-from skillmesh.model.registry import load_backbone
+from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.experiments.baselines.registry import BASELINES
+from teachmesh.experiments.bench.engine import InProcess
+from teachmesh.experiments.bench.figures.scene import scenes
+from teachmesh.experiments.bench.figures.tables import figure_9
+from teachmesh.experiments.bench.methods import FROZEN, TRAINED
+from teachmesh.experiments.bench.report import figure_9_text
+from teachmesh.experiments.bench.rival_estimates import trunk_size
+from teachmesh.experiments.bench.rivals import pixel_task
+from teachmesh.experiments.bench.run import run_bench
+from teachmesh.experiments.bench.stored import read_run
+from teachmesh.model.registry import load_backbone
 from tests.experiments.bench.conftest import TinyRun
 
 METHODS = ("ncm", "fine-tune", "parallel-supsup", "joint")

@@ -16,25 +16,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.agent import Agent
-from skillmesh.bank.home import resolve_home
-from skillmesh.errors import BackboneError, StorageError
-from skillmesh.experiments.baselines.registry import BASELINES
-from skillmesh.experiments.bench.by_agent import run_by_agent
-from skillmesh.experiments.bench.compare import compare_runs
-from skillmesh.experiments.bench.config import BenchConfig, Grid
-from skillmesh.experiments.bench.engine import Engine, InProcess
-from skillmesh.experiments.bench.jobs import make_plan
-from skillmesh.experiments.bench.latents import task_latents
-from skillmesh.experiments.bench.options import OPTIONS
-from skillmesh.experiments.bench.records import COLUMNS
-from skillmesh.experiments.bench.run import run_bench
-from skillmesh.experiments.bench.stored import read_run
-from skillmesh.experiments.bench.summary import identity
-from skillmesh.experiments.bench.worker import Workshop
-from skillmesh.experiments.evaluate import EvaluateOptions, run_evaluate
-from skillmesh.model.registry import load_backbone
-from skillmesh.training import bias_store
+from teachmesh.agent import Agent
+from teachmesh.bank.home import resolve_home
+from teachmesh.errors import BackboneError, StorageError
+from teachmesh.experiments.baselines.registry import BASELINES
+from teachmesh.experiments.bench.by_agent import run_by_agent
+from teachmesh.experiments.bench.compare import compare_runs
+from teachmesh.experiments.bench.config import BenchConfig, Grid
+from teachmesh.experiments.bench.engine import Engine, InProcess
+from teachmesh.experiments.bench.jobs import make_plan
+from teachmesh.experiments.bench.latents import task_latents
+from teachmesh.experiments.bench.options import OPTIONS
+from teachmesh.experiments.bench.records import COLUMNS
+from teachmesh.experiments.bench.run import run_bench
+from teachmesh.experiments.bench.stored import read_run
+from teachmesh.experiments.bench.summary import identity
+from teachmesh.experiments.bench.worker import Workshop
+from teachmesh.experiments.evaluate import EvaluateOptions, run_evaluate
+from teachmesh.model.registry import load_backbone
+from teachmesh.training import bias_store
 from tests.conftest import write_muddled_task
 from tests.experiments.bench.conftest import TinyRun
 
@@ -71,7 +71,7 @@ def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> No
     """As the issue asks, and as JSON."""
     document = json.loads((tiny.folder / "summary.json").read_text("utf-8"))
     assert document == tiny.summary
-    assert document["schema"] == "skillmesh.bench/1"
+    assert document["schema"] == "teachmesh.bench/1"
     rows = document["rows"]
     assert {(r["method"], r["agents"], r["oracle"]) for r in rows} == {
         (method, agents, oracle)
@@ -168,7 +168,7 @@ def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_pat
 def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
     """SIGKILL after the first cell; no worker is left; the second start, here, does the rest."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "skillmesh", "bench", "run", str(tiny.file)]
+    command = [sys.executable, "-m", "teachmesh", "bench", "run", str(tiny.file)]
     command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         deadline_s = time.monotonic() + 100
@@ -270,10 +270,10 @@ def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
 
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:
     """What the bench measures can be admitted by any agent."""
-    from skillmesh.data.latent_cache import LatentCache
-    from skillmesh.data.tasks import find_tasks, read_task
-    from skillmesh.experiments.bench.latents import task_latents
-    from skillmesh.experiments.bench.ours import make_skill
+    from teachmesh.data.latent_cache import LatentCache
+    from teachmesh.data.tasks import find_tasks, read_task
+    from teachmesh.experiments.bench.latents import task_latents
+    from teachmesh.experiments.bench.ours import make_skill
 
     agent = Agent(tmp_path / "home")
     path = find_tasks(tiny.config.grids[0].stream.source)[0]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skillmesh.data.tasks import read_task
-from skillmesh.errors import UsageError
-from skillmesh.experiments.demo_tasks import PER_CLASS, PICTURES
-from skillmesh.experiments.streams.builtin import ORDER
-from skillmesh.experiments.streams.drawn import DRAWN, write_drawn_task
-from skillmesh.experiments.streams.painters import SIDE
-from skillmesh.experiments.streams.stream import StreamSpec, open_stream
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import UsageError
+from teachmesh.experiments.demo_tasks import PER_CLASS, PICTURES
+from teachmesh.experiments.streams.builtin import ORDER
+from teachmesh.experiments.streams.drawn import DRAWN, write_drawn_task
+from teachmesh.experiments.streams.painters import SIDE
+from teachmesh.experiments.streams.stream import StreamSpec, open_stream
 
 
 def test_the_order_names_every_task_once() -> None:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skillmesh.data.tasks import read_task
-from skillmesh.errors import DataError, UsageError
-from skillmesh.experiments.bench.cell import portable
-from skillmesh.experiments.streams.manifest import MAX_CLASSES, MAX_TEST, MAX_TRAIN, ManifestTask
-from skillmesh.experiments.streams.skill102 import cap, skill102_tasks
-from skillmesh.experiments.streams.stream import (
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import DataError, UsageError
+from teachmesh.experiments.bench.cell import portable
+from teachmesh.experiments.streams.manifest import MAX_CLASSES, MAX_TEST, MAX_TRAIN, ManifestTask
+from teachmesh.experiments.streams.skill102 import cap, skill102_tasks
+from teachmesh.experiments.streams.stream import (
     StreamSpec,
     open_stream,
     source_name,

@@ -1,0 +1,175 @@
+"""What an agent says about the skills it holds: names, use, and why one is not used."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.data.names import closest
+from teachmesh.errors import DataError
+from teachmesh.packet.signing import agent_id
+
+if TYPE_CHECKING:
+    from teachmesh.bank.entry import BankEntry
+
+MIN_ID_PREFIX = 4
+
+
+@dataclass(frozen=True)
+class SkillInfo:
+    """One skill of the bank, for people.
+
+    Attributes:
+        id: SHA-256 of its bytes, 64 hex digits.
+        task: name that its author gave the task.
+        display_name: the task, with `@alias` where several authors use the name.
+        method: how it was learned.
+        anchors: the anchors inside.
+        n_classes: number of classes.
+        author: agent id of its author.
+        alias: the author's alias.
+        size_bytes: size of the file.
+        created: UTC time.
+        usable: it takes part in predictions.
+        reason: why not, one sentence; empty if it does.
+    """
+
+    id: str
+    task: str
+    display_name: str
+    method: str
+    anchors: tuple[str, ...]
+    n_classes: int
+    author: str
+    alias: str
+    size_bytes: int
+    created: str
+    usable: bool
+    reason: str
+
+    @property
+    def file_stem(self) -> str:
+        """A file name without separators or anything else a shell stumbles over."""
+        return re.sub(r"[^\w@.-]+", "_", self.display_name).strip("._") or self.id[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """The skill as a JSON object."""
+        return {**asdict(self), "anchors": list(self.anchors)}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The skills of a bank as seen by one backbone and one task mapper.
+
+    Attributes:
+        entries: every skill of the bank, canonical order.
+        active_ids: ids of those that no newer skill of the same author replaces.
+        fingerprints: fingerprint -> alias of the backbones that this agent has.
+        fingerprint: of the backbone in use.
+        method: the task mapper in use.
+    """
+
+    entries: Sequence[BankEntry]
+    active_ids: frozenset[str]
+    fingerprints: Mapping[str, str]
+    fingerprint: str
+    method: str
+
+    def infos(self) -> list[SkillInfo]:
+        """All skills, sorted by display name."""
+        names = self._display_names()
+        infos = [self._info(entry, names[entry.id]) for entry in self.entries]
+        return sorted(infos, key=lambda info: (info.display_name, info.id))
+
+    def usable_ids(self) -> list[str]:
+        """Ids of the skills that take part in predictions, canonical order."""
+        return sorted(entry.id for entry in self.entries if not self._reason(entry))
+
+    def matchable_ids(self) -> list[str]:
+        """Ids of the skills whose classes can be matched, whatever anchor they carry, sorted."""
+        return sorted(entry.id for entry in self.entries if not self._foreign(entry))
+
+    def unmatchable_reasons(self) -> list[str]:
+        """One sentence per active skill whose classes cannot be matched."""
+        names = self._display_names()
+        return [
+            f"{names[entry.id]}: {self._foreign(entry)}"
+            for entry in self.entries
+            if entry.id in self.active_ids and self._foreign(entry)
+        ]
+
+    def find(self, selector: str) -> SkillInfo:
+        """The skill of a task name, a display name or the beginning of an id.
+
+        Raises:
+            DataError: none or several fit; says which names come near.
+        """
+        infos = [info for info in self.infos() if info.id in self.active_ids] or self.infos()
+        found = [i for i in infos if selector in (i.display_name, i.task, i.id)]
+        if not found and len(selector) >= MIN_ID_PREFIX:
+            found = [i for i in self.infos() if i.id.startswith(selector.lower())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = ", ".join(f"{i.display_name} ({i.id[:12]})" for i in found)
+            raise DataError(f"expected one skill, {selector!r} fits {len(found)}: {choices}")
+        nearest = closest(selector, [info.display_name for info in infos])
+        hint = f"did you mean {nearest!r}?" if nearest else "see: teachmesh skills list"
+        raise DataError(f"expected a known task or skill id, got {selector!r}; {hint}")
+
+    def _info(self, entry: BankEntry, display_name: str) -> SkillInfo:
+        reason = self._reason(entry)
+        return SkillInfo(
+            id=entry.id,
+            task=entry.task,
+            display_name=display_name,
+            method=entry.method,
+            anchors=entry.anchors,
+            n_classes=entry.n_classes,
+            author=agent_id(entry.author),
+            alias=entry.alias,
+            size_bytes=entry.size_bytes,
+            created=entry.created,
+            usable=not reason,
+            reason=reason,
+        )
+
+    def _reason(self, entry: BankEntry) -> str:
+        if reason := self._foreign(entry):
+            return reason
+        if self.method not in entry.anchors:
+            return f"carries no {self.method} anchor (it has {', '.join(entry.anchors)})"
+        return ""
+
+    def _foreign(self, entry: BankEntry) -> str:
+        """Why a skill is of no use to any mapper here; empty if it is."""
+        if entry.id not in self.active_ids:
+            return "replaced by a newer skill of its author"
+        if entry.backbone_fingerprint != self.fingerprint:
+            known = self.fingerprints.get(entry.backbone_fingerprint)
+            made_with = f"backbone {known}" if known else "a backbone that is not here"
+            return f"made with {made_with} ({entry.backbone_fingerprint[:12]})"
+        return ""
+
+    def _display_names(self) -> dict[str, str]:
+        """What people read: `flowers`, or `flowers@alias` where several authors use the name.
+
+        Where these have one alias, their ids are added; what was replaced carries the skill's id.
+        """
+        active = [entry for entry in self.entries if entry.id in self.active_ids]
+        by_task = Counter(entry.task for entry in active)
+        by_alias = Counter((entry.task, entry.alias) for entry in active)
+        names = {}
+        for entry in self.entries:
+            name = entry.task
+            if by_task[entry.task] > 1:
+                name = f"{entry.task}@{entry.alias}"
+                if by_alias[entry.task, entry.alias] > 1:
+                    name = f"{name}-{agent_id(entry.author)[:9].lower()}"
+            if entry.id not in self.active_ids:
+                name = f"{name} (replaced, {entry.id[:8]})"
+            names[entry.id] = name
+        return names

@@ -1,0 +1,131 @@
+"""What `teachmesh doctor` looks at."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from teachmesh.agent.agent import Agent
+from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.model.device import choose_device, has_fast_bf16
+from teachmesh.sharing.zenoh_transport import with_free_port
+from teachmesh.version import __version__
+
+MIN_FREE_BYTES = 500_000_000
+EXTRAS = {"timm": "timm", "sklearn": "bench", "skimage": "bench", "matplotlib": "bench"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        ok: it is as it should be.
+        found: what was found.
+        remedy: what to do, where something is missing; also remarks on what is optional.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The check as a JSON object."""
+        return asdict(self)
+
+
+def run_checkup(home: Path | None) -> list[Check]:
+    """Look at everything an agent needs; nothing raises, failures are reported."""
+    checks = [_versions(), _device(), _number_type(), _extras()]
+    try:
+        agent = Agent(home)
+    except TeachmeshError as error:
+        return [*checks, Check("home", False, str(error), "choose another with --home")]
+    checks.append(_home(agent))
+    checks += [_guarded(name, look, agent) for name, look in _LOOKS.items()]
+    return [*checks, _network()]
+
+
+def _guarded(name: str, look: Callable[[Agent], Check], agent: Agent) -> Check:
+    try:
+        return look(agent)
+    except TeachmeshError as error:
+        return Check(name, False, str(error))
+
+
+def _versions() -> Check:
+    return Check(
+        "versions",
+        True,
+        f"teachmesh {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{sys.platform} {platform.machine()}",
+    )
+
+
+def _device() -> Check:
+    threads = torch.get_num_threads()
+    return Check("device", True, f"auto takes {choose_device('auto')}, {threads} threads")
+
+
+def _number_type() -> Check:
+    native = "is native" if has_fast_bf16() else "would be emulated, far slower than float32"
+    return Check("number type", True, f"float32; bf16 {native} on this CPU")
+
+
+def _extras() -> Check:
+    missing = {extra for name, extra in EXTRAS.items() if importlib.util.find_spec(name) is None}
+    if not missing:
+        return Check("extras", True, "timm and bench are installed")
+    wanted = ",".join(sorted(missing))
+    return Check("extras", True, f"optional: {wanted}", f'pip install "teachmesh[{wanted}]"')
+
+
+def _home(agent: Agent) -> Check:
+    free = shutil.disk_usage(agent.home.path).free
+    return Check(
+        "home",
+        free >= MIN_FREE_BYTES,
+        f"{agent.home.path}, agent {agent.id} ({agent.alias}), {free / 1e9:.1f} GB free",
+        "" if free >= MIN_FREE_BYTES else "make room on this disk or choose another --home",
+    )
+
+
+def _bank(agent: Agent) -> Check:
+    report = agent.bank.check()
+    found = f"{report.skills} skills, digest {agent.digest()[:12]}"
+    if report.is_clean:
+        return Check("bank", True, found)
+    remedy = "damaged skills are fetched from peers again by: teachmesh up"
+    return Check("bank", False, f"{found}; {report}", remedy)
+
+
+def _backbone(agent: Agent) -> Check:
+    backbone = agent.backbone
+    megamacs = backbone.macs_per_image / 1e6
+    return Check(
+        "backbone",
+        True,
+        f"{backbone.name}, {backbone.size} px, {megamacs:.0f} MMAC per image, "
+        f"fingerprint {backbone.fingerprint[:12]}",
+    )
+
+
+def _network() -> Check:
+    try:
+        endpoint = with_free_port("tcp/127.0.0.1:0")
+    except NetworkError as error:
+        return Check("network", False, str(error))
+    return Check("network", True, f"a port can be opened on loopback ({endpoint})")
+
+
+_LOOKS: dict[str, Callable[[Agent], Check]] = {"bank": _bank, "backbone": _backbone}

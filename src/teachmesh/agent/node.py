@@ -1,0 +1,211 @@
+"""An agent as a process: it watches its bank, learns, shares, and says what happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.agent.inventory import BankInventory
+from teachmesh.bank.running import RunningFile
+from teachmesh.errors import TeachmeshError
+from teachmesh.model.registry import known_fingerprints
+from teachmesh.sharing.gossip import Gossip
+
+if TYPE_CHECKING:
+    from teachmesh.agent.agent import Agent
+    from teachmesh.sharing.transport import Transport
+
+WATCH_INTERVAL_S = 0.25
+STATE_INTERVAL_S = 1.0
+
+
+class Node:
+    """One running agent.
+
+    Sharing has threads of its own: learning never waits for a peer, and a slow peer never waits
+    for learning.
+
+    Args:
+        agent: whose bank is shared.
+        transport: how peers are reached; started and closed by the node.
+        on_event: called with one dict per event, from several threads, one at a time. Its
+            "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
+            or `stats`.
+    """
+
+    def __init__(
+        self, agent: Agent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.agent = agent
+        self.transport = transport
+        self.gossip = Gossip(
+            BankInventory(agent),
+            transport,
+            agent.key,
+            alias=agent.alias,
+            on_refused=self._report_refused,
+        )
+        self._on_event = on_event
+        self._event_lock = threading.Lock()
+        self._running_file = RunningFile(agent.home.running)
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch")
+        self._seen: set[str] = set()
+        self._synced_state: tuple[object, ...] | None = None
+        self._backbones: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Node:
+        self._seen = set(self.agent.bank.ids())
+        self._backbones = self._known_backbones()
+        self.gossip.start()
+        self._emit(
+            "ready",
+            id=self.agent.id,
+            alias=self.agent.alias,
+            endpoint=next(iter(self.transport.endpoints()), None),
+            endpoints=list(self.transport.endpoints()),
+            skills=len(self._seen),
+        )
+        self._watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._watcher.join()
+        try:
+            self._emit("stats", **self._traffic())
+        finally:
+            # Whoever listened may be gone (a closed pipe); the threads of sharing must still end.
+            self.gossip.close()
+            self._running_file.remove()
+
+    def run(
+        self,
+        tasks: Sequence[Path],
+        stop: threading.Event,
+        *,
+        method: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Learn tasks one after another while sharing, then share until `stop` is set.
+
+        A task that cannot be learned is an `error` event; the agent goes on.
+
+        Args:
+            tasks: folders, archives or CSV files.
+            stop: set it from any thread to end.
+            method: how to learn; default the agent's.
+            seed: of splits and of what is random.
+        """
+        for path in tasks:
+            if stop.is_set():
+                break
+            self._learn(path, method, seed)
+        stop.wait()
+
+    def _learn(self, path: Path, method: str | None, seed: int) -> None:
+        try:
+            result = self.agent.learn(
+                path,
+                method=method,
+                seed=seed,
+                on_understood=lambda text: self._emit("understood", task=path.stem, summary=text),
+            )
+        except TeachmeshError as error:
+            self._emit("error", task=path.stem, message=str(error), exit_code=error.exit_code)
+            return
+        self._emit(
+            "saved",
+            task=result.task,
+            skill=result.skill_id,
+            size_bytes=result.size_bytes,
+            validation_accuracy=result.validation_accuracy,
+            wall_s=result.wall_s,
+        )
+
+    def _watch(self) -> None:
+        """Notice what this or another process saved, and what came from peers."""
+        version = None
+        next_state_s = 0.0
+        while not self._stopped.wait(WATCH_INTERVAL_S):
+            current = self.agent.bank.version()
+            if current != version:
+                version = current
+                self.gossip.notify()
+                self._report_new()
+            now_s = time.time()
+            if now_s >= next_state_s:
+                next_state_s = now_s + STATE_INTERVAL_S
+                self._retry_refused()
+                self._report_state(now_s)
+
+    def _retry_refused(self) -> None:
+        """Once a backbone was added here, ask again for the skills that lacked one."""
+        refused = [
+            skill_id for skill_id, reason in self.gossip.refused().items() if reason == "BACKBONE"
+        ]
+        if not refused:
+            return
+        known = self._known_backbones()
+        if known != self._backbones:
+            self._backbones = known
+            self.gossip.forget(refused)
+
+    def _known_backbones(self) -> frozenset[str]:
+        return frozenset(known_fingerprints(self.agent.home.backbones))
+
+    def _report_new(self) -> None:
+        for entry in self.agent.bank.entries():
+            if entry.id in self._seen:
+                continue
+            self._seen.add(entry.id)
+            if entry.author != self.agent.key.public_key:
+                self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+
+    def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
+        self._emit("refused", skill=skill_id, reason=reason, message=message)
+
+    def _report_state(self, now_s: float) -> None:
+        stats = self.gossip.stats()
+        peers = [
+            {
+                "alias": peer.alias,
+                "count": peer.count,
+                "digest": peer.digest,
+                "in_sync": peer.in_sync,
+                "last_seen_s": peer.last_seen_s,
+            }
+            for peer in stats.peers
+        ]
+        endpoints = list(self.transport.endpoints())
+        self._running_file.write({"endpoints": endpoints, "peers": peers}, now_s)
+        in_sync = [peer for peer in stats.peers if peer.in_sync]
+        digest, count = self.agent.bank.digest(), len(self.agent.bank.ids())
+        state = (digest, len(in_sync), len(peers))
+        if peers and len(in_sync) == len(peers) and state != self._synced_state:
+            self._emit("synced", count=count, digest=digest, peers=len(peers))
+        self._synced_state = state
+        self._emit("stats", **self._traffic())
+
+    def _traffic(self) -> dict[str, Any]:
+        stats = self.gossip.stats()
+        return {
+            "count": len(self.agent.bank.ids()),
+            "digest": self.agent.bank.digest(),
+            "bytes_sent": stats.bytes_sent,
+            "bytes_received": stats.bytes_received,
+            "refused": dict(stats.refused),
+        }
+
+    def _emit(self, event: str, **details: Any) -> None:
+        with self._event_lock:
+            self._on_event({"event": event, **details})

@@ -1,0 +1,93 @@
+"""What the bank says about the skills it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teachmesh.packet.codec import SignedSkill
+
+
+@dataclass(frozen=True)
+class BankEntry:
+    """One row of the index; everything in it can be read again from the skill's file.
+
+    Attributes:
+        id: SHA-256 of the file, 64 hex digits.
+        task: name of the task.
+        author: Ed25519 public key, 64 hex digits.
+        alias: the author's name for people.
+        method: how it was learned.
+        anchors: kinds of the anchors inside, sorted.
+        n_classes: number of classes C.
+        backbone_fingerprint: 64 hex digits.
+        size_bytes: size of the file.
+        created: UTC time "2026-11-23T11:00:00Z"; display only.
+        replaces: id of the skill that it takes the place of, or None.
+    """
+
+    id: str
+    task: str
+    author: str
+    alias: str
+    method: str
+    anchors: tuple[str, ...]
+    n_classes: int
+    backbone_fingerprint: str
+    size_bytes: int
+    created: str
+    replaces: str | None
+
+    @classmethod
+    def of(cls, signed: SignedSkill, size_bytes: int) -> BankEntry:
+        """Summarise a decoded skill."""
+        card = signed.skill.card
+        return cls(
+            id=signed.id,
+            task=card.task,
+            author=card.author,
+            alias=card.alias,
+            method=card.method,
+            anchors=card.anchors,
+            n_classes=len(card.classes),
+            backbone_fingerprint=card.backbone_fingerprint,
+            size_bytes=size_bytes,
+            created=card.created,
+            replaces=card.replaces,
+        )
+
+
+def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
+    """Leave out every skill that another one of the *same* author replaces.
+
+    Derived from the set alone, so the order of arrival makes no difference, and nobody can
+    supersede another author's skill.
+    """
+    superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
+    return [entry for entry in entries if (entry.author, entry.id) not in superseded]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `Bank.check` found; every tuple is sorted, and all are empty in a clean bank.
+
+    Attributes:
+        skills: number of skills that are listed and whole.
+        damaged: ids of listed files whose bytes are not what their name says.
+        missing: ids that are listed and have no file.
+        unlisted: names of files among the skills that the index does not list.
+        temporary: names of temporary files that a killed writer left.
+        removed_present: ids that were removed here and still have a file.
+    """
+
+    skills: int
+    damaged: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    temporary: tuple[str, ...] = ()
+    removed_present: tuple[str, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Say whether nothing needs repair."""
+        found = (self.damaged, self.missing, self.unlisted, self.temporary, self.removed_present)
+        return not any(found)

@@ -1,0 +1,119 @@
+"""The files of a bank: skills, damaged ones, and marks of what was removed here.
+
+    skills/<id>.safetensors    one file per skill, named by its SHA-256
+    damaged/<id>.safetensors   files that were not what their name says, kept for a look
+    removed/<id>               empty; this skill was removed here and is not fetched again
+
+File names are made of hexadecimal digits only; nothing that a stranger wrote is part of a path.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from teachmesh.bank.atomic import FileOps, sweep, write_atomic
+from teachmesh.errors import StorageError
+from teachmesh.packet.codec import skill_id
+
+_SUFFIX = ".safetensors"
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def check_id(text: str) -> str:
+    """Return an id that may become a file name.
+
+    Raises:
+        StorageError: it is not 64 lower-case hex digits.
+    """
+    if not _ID.fullmatch(text):
+        raise StorageError(f"expected a skill id of 64 hex digits, got {text[:80]!a}")
+    return text
+
+
+class SkillFolder:
+    """The folders and files of one bank; knows nothing about what is inside a skill.
+
+    All methods raise OSError as the system does; those that write expect the bank's lock.
+
+    Args:
+        root: the bank's folder.
+        ops: the operations by which the disk is changed.
+    """
+
+    def __init__(self, root: Path, ops: FileOps) -> None:
+        self.skills = root / "skills"
+        self.damaged = root / "damaged"
+        self.marks = root / "removed"
+        self._ops = ops
+
+    def create(self) -> None:
+        """Make the folders that are not there yet."""
+        for folder in (self.skills.parent, self.skills, self.damaged, self.marks):
+            if not folder.is_dir():
+                self._ops.make_folder(folder)
+                self._ops.sync_folder(folder.parent)
+
+    def ids(self) -> set[str]:
+        """List the skills that have a file, whole or not."""
+        names = self._names(self.skills)
+        stems = {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
+        return {stem for stem in stems if _ID.fullmatch(stem)}
+
+    def foreign_names(self) -> set[str]:
+        """List the files among the skills that are no skills, temporary ones included."""
+        return self._names(self.skills) - {self.path(skill).name for skill in self.ids()}
+
+    def removed(self) -> set[str]:
+        """List the ids that were removed here."""
+        return {name for name in self._names(self.marks) if _ID.fullmatch(name)}
+
+    def path(self, skill: str) -> Path:
+        """Give the path of a skill's file, whether it is there or not."""
+        return self.skills / f"{skill}{_SUFFIX}"
+
+    def read_whole(self, skill: str) -> bytes | None:
+        """Read a skill's file; None if there is none or its bytes do not hash to its name."""
+        try:
+            data = self.path(skill).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if skill_id(data) == skill else None
+
+    def write(self, skill: str, data: bytes) -> None:
+        """Store a skill's bytes; they are on the disk when this returns."""
+        write_atomic(self.path(skill), data, ops=self._ops)
+
+    def delete(self, skill: str) -> None:
+        """Remove a skill's file, which may be gone already."""
+        self._ops.remove(self.path(skill))
+        self._ops.sync_folder(self.skills)
+
+    def quarantine(self, skill: str) -> None:
+        """Move a skill's file, which may be gone already, to the damaged ones."""
+        source = self.path(skill)
+        if not source.exists():
+            return
+        self._ops.rename(source, self.damaged / source.name)
+        self._ops.sync_folder(self.damaged)
+        self._ops.sync_folder(self.skills)
+
+    def mark_removed(self, skill: str) -> None:
+        """Remember that a skill was removed here."""
+        write_atomic(self.marks / skill, b"", ops=self._ops)
+
+    def unmark_removed(self, skill: str) -> None:
+        """Forget that a skill was removed here."""
+        self._ops.remove(self.marks / skill)
+        self._ops.sync_folder(self.marks)
+
+    def sweep(self) -> None:
+        """Remove the temporary files of writers that were killed."""
+        for folder in (self.skills, self.marks):
+            sweep(folder, self._ops)
+
+    def _names(self, folder: Path) -> set[str]:
+        try:
+            return {path.name for path in folder.iterdir()}
+        except FileNotFoundError:
+            return set()

@@ -1,0 +1,182 @@
+"""The folder of an agent: where it is and what is in it.
+
+- `agent.key`: the Ed25519 key, 0600.
+- `config.json`: alias, default backbone, default method; written on request only.
+- `bank/`: the skills.
+- `backbones/`: side-loaded backbones.
+- `cache/`: latents; may be deleted at any time.
+- `running.json`: what the process that shares says about itself, while it runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
+from teachmesh.bank.identity import load_or_create_key
+from teachmesh.data.names import check_name, did_you_mean, shown
+from teachmesh.errors import ConfigError, DataError
+from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.signing import AgentKey, default_alias
+
+HOME_VARIABLE = "TEACHMESH_HOME"
+CONFIG_SCHEMA = "teachmesh.config/1"
+_CONFIG_BYTES = 64 * 1024
+
+
+def home_path(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """Decide which folder is the agent's home; nothing is created.
+
+    Args:
+        option: what `--home` said, or None.
+        environment: variables to look in; None for the process's own.
+
+    Returns:
+        The option, else TEACHMESH_HOME, else the folder that the system has for user data.
+    """
+    variables = os.environ if environment is None else environment
+    chosen = option or variables.get(HOME_VARIABLE)
+    if not chosen:
+        from platformdirs import user_data_dir
+
+        chosen = user_data_dir("teachmesh", appauthor=False)
+    return Path(chosen).expanduser().absolute()
+
+
+def resolve_home(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:
+    """Open the home that `home_path` decides on; makes what is missing.
+
+    Raises:
+        StorageError: the folders cannot be made.
+    """
+    return Home(home_path(option, environment))
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of an agent; every one can be overridden by an option.
+
+    Attributes:
+        alias: the author's name for people on new skills; None for one made from the key.
+        backbone: the backbone to use when none is named.
+        method: the method to learn with when none is named.
+    """
+
+    alias: str | None = None
+    backbone: str = "embedded"
+    method: str = "moments"
+
+    @classmethod
+    def from_json(cls, values: object) -> Config:
+        """Read parsed JSON.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one) or a value of another type.
+        """
+        if not isinstance(values, dict):
+            raise ConfigError("expected a JSON object with the agent's settings")
+        settings = {key: value for key, value in values.items() if key != "schema"}
+        schema = values.get("schema", CONFIG_SCHEMA)
+        if schema != CONFIG_SCHEMA:
+            raise ConfigError(f"expected settings of schema {CONFIG_SCHEMA!r}, got {schema!r}")
+        known = [item.name for item in dataclasses.fields(cls)]
+        for key, value in settings.items():
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise ConfigError(f"unknown setting '{shown(key)}'{hint}")
+            if not isinstance(value, str) and not (key == "alias" and value is None):
+                raise ConfigError(f"expected text for the setting {key!r}")
+        config = cls(**settings)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Check the alias, which goes on every card.
+
+        Raises:
+            ConfigError: it is no name.
+        """
+        if self.alias is None:
+            return
+        try:
+            check_name("alias", self.alias, DEFAULT_LIMITS.alias, as_file=True)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings as JSON values, the schema included."""
+        return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
+
+
+class Home:
+    """An agent's folder; opening it makes what is missing, for its owner only.
+
+    Args:
+        path: the folder, from `home_path`.
+        create: make the folders that are not there; False to look only.
+        ops: the operations by which the disk is changed.
+
+    Raises:
+        StorageError: the folders cannot be made.
+    """
+
+    def __init__(self, path: Path, create: bool = True, *, ops: FileOps = FILE_OPS) -> None:
+        self.path = Path(path)
+        self.bank = self.path / "bank"
+        self.backbones = self.path / "backbones"
+        self.cache = self.path / "cache"
+        self.key_file = self.path / "agent.key"
+        self.config_file = self.path / "config.json"
+        self.running = self.path / "running.json"
+        self._ops = ops
+        if create:
+            with storage_errors(f"could not make the agent's home {self.path}"):
+                for folder in (self.path, self.bank, self.backbones, self.cache):
+                    if not folder.is_dir():
+                        ops.make_folder(folder)
+
+    def load_key(self) -> AgentKey:
+        """Give the agent's key, made at the first call; errors as `load_or_create_key`."""
+        return load_or_create_key(self.key_file, self._ops)
+
+    def alias(self, key: AgentKey) -> str:
+        """Give the agent's name for people: the configured one, else one made from its key."""
+        return self.config.alias or default_alias(key.public_key)
+
+    @property
+    def config(self) -> Config:
+        """The settings as they are on the disk now; the defaults where there is no file.
+
+        Raises:
+            ConfigError: the file is not JSON, or holds an unknown setting.
+            StorageError: it cannot be read.
+        """
+        if not self.config_file.exists():
+            return Config()
+        reading = storage_errors(f"could not read {self.config_file}")
+        with reading, self.config_file.open("rb") as stream:
+            data = stream.read(_CONFIG_BYTES)
+        try:
+            return Config.from_json(json.loads(data))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.config_file} is not JSON; repair or remove it") from error
+        except ConfigError as error:
+            raise ConfigError(f"{self.config_file}: {error}") from error
+
+    def save_config(self, config: Config) -> None:
+        """Write the settings, all or nothing.
+
+        Raises:
+            ConfigError: the alias is no name.
+            StorageError: the file cannot be written.
+        """
+        config.check()
+        text = json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
+        with storage_errors(f"could not save {self.config_file}"):
+            write_atomic(self.config_file, text.encode(), ops=self._ops)

@@ -1,0 +1,230 @@
+"""The SQLite table over a bank's files: fast answers, nothing that the files do not know."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from teachmesh.bank.atomic import FileOps
+from teachmesh.bank.entry import BankEntry
+from teachmesh.errors import StorageError
+
+FORMAT = 1
+_BUSY_TIMEOUT_S = 5.0
+_COLUMNS = ", ".join(item.name for item in fields(BankEntry))
+_MARKS = ", ".join("?" for _ in fields(BankEntry))
+_ANCHORS = [item.name for item in fields(BankEntry)].index("anchors")
+_TABLES = (
+    """CREATE TABLE skills (
+        id TEXT PRIMARY KEY, task TEXT NOT NULL, author TEXT NOT NULL, alias TEXT NOT NULL,
+        method TEXT NOT NULL, anchors TEXT NOT NULL, n_classes INTEGER NOT NULL,
+        backbone_fingerprint TEXT NOT NULL, size_bytes INTEGER NOT NULL, created TEXT NOT NULL,
+        replaces TEXT) WITHOUT ROWID""",
+    "CREATE TABLE counter (changes INTEGER NOT NULL)",
+)
+
+
+class Index:
+    """One connection to the index, safe to use from several threads.
+
+    Write-ahead logging: several processes read while one writes; the writer holds the bank's
+    lock. Every commit is on the disk when it returns (synchronous FULL).
+
+    Args:
+        connection: an open connection in autocommit mode; closed with this object.
+        ops: the operations by which the disk is changed.
+        path: the database file, or None for one in memory.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, ops: FileOps, path: Path | None) -> None:
+        self._connection = connection
+        self._ops = ops
+        self._path = path
+        self._file = _identity(path)
+        self._lock = threading.RLock()
+        # Whoever forgets to close a bank must not meet a ResourceWarning at exit.
+        self.close = weakref.finalize(self, connection.close)
+
+    @classmethod
+    def open(cls, path: Path, ops: FileOps, *, mode: str = "rw") -> Index:
+        """Open the index file.
+
+        Args:
+            path: the database file.
+            ops: the operations by which the disk is changed.
+            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to make one
+                where there is none, with the bank's lock held.
+
+        Raises:
+            sqlite3.OperationalError: the system refused.
+            sqlite3.DatabaseError: the file is no database, a damaged one or an empty one.
+            StorageError: it was made by a newer teachmesh.
+        """
+        index = cls(_connect(f"{path.absolute().as_uri()}?mode={mode}"), ops, path)
+        try:
+            index._prepare(mode)
+        except (OSError, sqlite3.Error, StorageError):
+            index.close()
+            raise
+        index._file = _identity(path)
+        return index
+
+    @classmethod
+    def in_memory(cls, entries: Iterable[BankEntry], ops: FileOps) -> Index:
+        """Make an index of these entries that touches no disk."""
+        index = cls(_connect("file::memory:"), ops, None)
+        index._create()
+        index.update(add=entries)
+        return index
+
+    def _prepare(self, mode: str) -> None:
+        # Damage shows here, when the index can be derived again, and not in the middle of a write.
+        found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"database is malformed: {found}")
+        (written,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if written > FORMAT:
+            raise StorageError(f"{self._path} was made by a newer teachmesh; update to use it")
+        if written < FORMAT and mode != "rwc":
+            raise sqlite3.DatabaseError("the index is empty")
+        if mode == "ro":
+            return
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if written < FORMAT:
+            self._create()
+
+    def _create(self) -> None:
+        with self._transaction():
+            for table in _TABLES:
+                self._connection.execute(table)
+            # A random start: a poller sees a new database as a change, not as a coincidence.
+            start = secrets.randbits(48)
+            self._connection.execute("INSERT INTO counter VALUES (?)", (start,))
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def is_current(self) -> bool:
+        """Say whether the file at the path is still the one that is open."""
+        return _identity(self._path) == self._file
+
+    def changes(self) -> int:
+        """Give a number that differs after every commit of any process."""
+        with self._lock:
+            (changes,) = self._connection.execute("SELECT changes FROM counter").fetchone()
+        return int(changes)
+
+    def ids(self) -> list[str]:
+        """List the ids, sorted."""
+        with self._lock:
+            rows = self._connection.execute("SELECT id FROM skills ORDER BY id").fetchall()
+        return [row[0] for row in rows]
+
+    def entries(self) -> list[BankEntry]:
+        """List the entries, sorted by id."""
+        with self._lock:
+            query = f"SELECT {_COLUMNS} FROM skills ORDER BY id"
+            rows = self._connection.execute(query).fetchall()
+        return [_entry(row) for row in rows]
+
+    def find(self, skill: str) -> BankEntry | None:
+        """Give the entry of an id, or None if it is not listed."""
+        with self._lock:
+            query = f"SELECT {_COLUMNS} FROM skills WHERE id = ?"
+            row = self._connection.execute(query, (skill,)).fetchone()
+        return None if row is None else _entry(row)
+
+    def update(
+        self, add: Iterable[BankEntry] = (), drop: Iterable[str] = (), *, clear: bool = False
+    ) -> None:
+        """Add and drop entries in one transaction that is on the disk when this returns.
+
+        Args:
+            add: entries to insert or overwrite.
+            drop: ids to delete first; unknown ones are ignored.
+            clear: delete everything first.
+        """
+        with self._transaction():
+            if clear:
+                self._connection.execute("DELETE FROM skills")
+            self._connection.executemany(
+                "DELETE FROM skills WHERE id = ?", [(skill,) for skill in drop]
+            )
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO skills ({_COLUMNS}) VALUES ({_MARKS})",
+                [_row(entry) for entry in add],
+            )
+            self._connection.execute("UPDATE counter SET changes = changes + 1")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._ops.begin(self._connection)
+            try:
+                yield
+                self._ops.commit(self._connection)
+            except (OSError, sqlite3.Error):
+                # A full disk may have rolled back by itself; a second time is an error then.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def open_or_replace(path: Path, ops: FileOps) -> Index:
+    """Open the index to write; make a new one where there is none or a damaged one.
+
+    The caller holds the bank's lock and fills what is new from the files.
+    """
+    if not path.exists():
+        _discard(path, ops)
+    try:
+        return Index.open(path, ops, mode="rwc")
+    except sqlite3.OperationalError:
+        raise  # a full disk or a lock is no damage
+    except sqlite3.DatabaseError:
+        _discard(path, ops)
+        return Index.open(path, ops, mode="rwc")
+
+
+def _discard(path: Path, ops: FileOps) -> None:
+    # The write-ahead log goes first, or a kill in between would let it meet a new database.
+    for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
+        ops.remove(path.with_name(name))
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions are begun and committed by Index alone
+        check_same_thread=False,  # every use holds Index's lock
+    )
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _row(entry: BankEntry) -> tuple[object, ...]:
+    values = list(astuple(entry))
+    values[_ANCHORS] = json.dumps(entry.anchors)
+    return tuple(values)
+
+
+def _entry(row: tuple[object, ...]) -> BankEntry:
+    values = list(row)
+    values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
+    return BankEntry(*values)  # type: ignore[arg-type] # the table holds what `_row` wrote

@@ -1,0 +1,56 @@
+"""What a running agent tells other commands of the same home: a small file, rewritten often."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.atomic import storage_errors
+
+STALE_AFTER_S = 10.0
+
+
+class RunningFile:
+    """`running.json` of a home: present while `teachmesh up` runs there.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, state: dict[str, Any], now_s: float) -> None:
+        """Replace the state; **not** fsynced, for it is worthless after a crash.
+
+        Args:
+            state: JSON values.
+            now_s: seconds since the epoch.
+        """
+        document = {"pid": os.getpid(), "written_s": now_s, **state}
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        with storage_errors(f"writing {self.path}"):
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+            temporary.replace(self.path)
+
+    def read(self, now_s: float) -> dict[str, Any] | None:
+        """The state of the agent that runs in this home; None if none does.
+
+        A killed agent cannot remove its file: an old one counts as none.
+        """
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        written_s = document.get("written_s")
+        fresh = isinstance(written_s, int | float) and abs(now_s - written_s) < STALE_AFTER_S
+        return document if fresh else None
+
+    def remove(self) -> None:
+        """The agent stopped."""
+        with storage_errors(f"removing {self.path}"):
+            self.path.unlink(missing_ok=True)

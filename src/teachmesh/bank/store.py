@@ -1,0 +1,295 @@
+"""The bank: the skills that one agent holds, a set of files named by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
+from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
+from teachmesh.bank.folder import SkillFolder, check_id
+from teachmesh.bank.index import Index, open_or_replace
+from teachmesh.bank.repair import read_entries, tidy
+from teachmesh.errors import SkillRefused, StorageError
+from teachmesh.packet.codec import SignedSkill, decode
+from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
+from teachmesh.packet.signing import verify
+
+LOCK_TIMEOUT_S = 10.0
+_LOCK_POLL_S = 0.01
+
+
+class Bank:
+    """The skills of one agent, shared by all processes that open the same folder.
+
+    A skill is on the disk when `put` returns, and stays whole whatever happens then. Several
+    processes read at any time; one writes, the others wait. Opening a bank removes what killed
+    writers left and brings the index in line with the files. Safe to use from several threads.
+
+    Args:
+        folder: the bank's folder; made if it is not there.
+        read_only: never write, not even to tidy up; an index that cannot be opened is then
+            derived from the files, in memory.
+        lock_timeout_s: how long a writer waits for another one.
+        limits: what is refused for its size.
+        ops: the operations by which the disk is changed.
+
+    Raises:
+        StorageError: the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        read_only: bool = False,
+        *,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        limits: Limits = DEFAULT_LIMITS,
+        ops: FileOps = FILE_OPS,
+    ) -> None:
+        self.folder = Path(folder)
+        self.read_only = read_only
+        self._limits = limits
+        self._ops = ops
+        self._files = SkillFolder(self.folder, ops)
+        self._path = self.folder / "index.sqlite3"
+        self._lock_timeout_s = lock_timeout_s
+        self._lock = FileLock(self.folder / "write.lock", poll_interval=_LOCK_POLL_S, mode=0o600)
+        with storage_errors(f"could not open the bank {self.folder}"):
+            self._index = self._open_to_read() if read_only else self._open_to_write()
+
+    def get(self, skill: str) -> bytes:
+        """Read a skill's bytes and check that they hash to its id.
+
+        Raises:
+            StorageError: the bank does not hold it; or its file is damaged, which is then moved
+                aside so that a peer can deliver it again.
+        """
+        check_id(skill)
+        with storage_errors(f"could not read skill {skill[:12]}"):
+            if self._current().find(skill) is None:
+                raise StorageError(f"this bank holds no skill {skill[:12]}")
+            data = self._files.read_whole(skill)
+        if data is None and not self.read_only:
+            data = self._set_aside(skill)
+        if data is None:
+            raise StorageError(
+                f"skill {skill} is damaged on the disk and was taken out of the bank; "
+                "a peer that holds it will deliver it again"
+            )
+        return data
+
+    def load(self, skill: str) -> SignedSkill:
+        """Read and decode a skill; errors as `get`."""
+        return decode(self.get(skill), self._limits)
+
+    def entries(self) -> list[BankEntry]:
+        """List all skills, in the order of their ids."""
+        with storage_errors(f"could not read the bank {self.folder}"):
+            return self._current().entries()
+
+    def active(self) -> list[BankEntry]:
+        """List the skills that no other one of the same author replaces, in the order of ids."""
+        return without_superseded(self.entries())
+
+    def ids(self) -> list[str]:
+        """List the ids of all skills, sorted."""
+        with storage_errors(f"could not read the bank {self.folder}"):
+            return self._current().ids()
+
+    def removed_ids(self) -> list[str]:
+        """List the ids that were removed here and are not to be fetched again, sorted."""
+        with storage_errors(f"could not read the bank {self.folder}"):
+            return sorted(self._files.removed())
+
+    def digest(self) -> str:
+        """Give 64 hex digits that are equal exactly when two banks hold the same skills."""
+        return digest_of(self.ids())
+
+    def version(self) -> int:
+        """Give a number that differs after every change by any process; cheap enough to poll."""
+        with storage_errors(f"could not read the bank {self.folder}"):
+            return self._current().changes()
+
+    def put(self, data: bytes, *, restore: bool = True) -> BankEntry:
+        """Store a signed skill; it is on the disk when this returns. Twice is the same as once.
+
+        Args:
+            data: the skill's file as it travels.
+            restore: take back a skill that was removed here, as a person's import does; what
+                peers send passes False.
+
+        Raises:
+            SkillRefused: the bytes are no signed skill within the limits, or it was removed here
+                and `restore` is False (AUTHOR).
+            StorageError: nothing was stored; the disk is full, not writable, or another process
+                kept writing for too long.
+        """
+        signed = decode(data, self._limits)
+        verify(signed)
+        entry = BankEntry.of(signed, len(data))
+        with self._writing(f"could not save skill {entry.id[:12]}") as index:
+            if entry.id in self._files.removed():
+                if not restore:
+                    raise SkillRefused("AUTHOR", f"skill {entry.id[:12]} was removed here")
+                self._files.unmark_removed(entry.id)
+            listed = index.find(entry.id) is not None
+            if not listed or self._files.read_whole(entry.id) is None:
+                self._store(index, entry, data, listed)
+        return entry
+
+    def _store(self, index: Index, entry: BankEntry, data: bytes, listed: bool) -> None:
+        try:
+            self._files.write(entry.id, data)
+            index.update(add=[entry])
+        except (OSError, sqlite3.Error):
+            if not listed:
+                # Not acknowledged, so not there; if even this fails, the next opening decides.
+                with suppress(OSError):
+                    self._files.delete(entry.id)
+            raise
+
+    def remove(self, skill: str) -> None:
+        """Remove a skill from this bank for good; peers keep theirs and it is not fetched again.
+
+        Raises:
+            StorageError: the bank does not hold it, or it is still there because the disk failed.
+        """
+        check_id(skill)
+        with self._writing(f"could not remove skill {skill[:12]}") as index:
+            if index.find(skill) is None:
+                raise StorageError(f"this bank holds no skill {skill[:12]}")
+            try:
+                self._files.mark_removed(skill)
+                index.update(drop=[skill])
+            except (OSError, sqlite3.Error):
+                with suppress(OSError):
+                    self._files.unmark_removed(skill)
+                raise
+            # From here on it is removed; a file that stays is swept at the next opening.
+            with suppress(OSError):
+                self._files.delete(skill)
+
+    def rebuild(self) -> None:
+        """Derive the index from the files again; damaged files are moved aside.
+
+        Raises:
+            StorageError: the disk failed; the old index is still there or the next opening
+                derives it.
+        """
+        with self._writing(f"could not rebuild the bank {self.folder}") as index:
+            self._files.sweep()
+            present = self._files.ids() - self._files.removed()
+            index.update(add=read_entries(self._files, present, self._limits), clear=True)
+
+    def check(self) -> CheckReport:
+        """Hash every file and compare with the index; changes nothing.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        with storage_errors(f"could not check the bank {self.folder}"):
+            listed, present = set(self._current().ids()), self._files.ids()
+            removed = self._files.removed()
+            foreign = self._files.foreign_names()
+            damaged = {skill for skill in listed & present if self._files.read_whole(skill) is None}
+        temporary = {name for name in foreign if name.startswith(".")}
+        unlisted = {self._files.path(skill).name for skill in present - listed - removed}
+        return CheckReport(
+            skills=len(listed & present) - len(damaged),
+            damaged=tuple(sorted(damaged)),
+            missing=tuple(sorted(listed - present)),
+            unlisted=tuple(sorted(unlisted | (foreign - temporary))),
+            temporary=tuple(sorted(temporary)),
+            removed_present=tuple(sorted(removed & present)),
+        )
+
+    def close(self) -> None:
+        """Close the index; the bank cannot be used any more."""
+        self._index.close()
+
+    def __enter__(self) -> Bank:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_to_write(self) -> Index:
+        self._files.create()
+        try:
+            with self._lock.acquire(timeout=0):
+                return self._open_tidy()
+        except Timeout:
+            pass
+        # Another process is writing. What it has committed can be read already; it or the next
+        # one that opens the bank tidies up.
+        with suppress(sqlite3.Error):
+            return Index.open(self._path, self._ops)
+        with self._locked():
+            return self._open_tidy()
+
+    def _open_tidy(self) -> Index:
+        index = open_or_replace(self._path, self._ops)
+        tidy(index, self._files, self._limits)
+        return index
+
+    def _open_to_read(self) -> Index:
+        with suppress(sqlite3.Error):
+            return Index.open(self._path, self._ops, mode="ro")
+        present = self._files.ids() - self._files.removed()
+        entries = read_entries(self._files, present, self._limits, move_damaged=False)
+        return Index.in_memory(entries, self._ops)
+
+    def _current(self) -> Index:
+        """Give the index, opened again if somebody removed or replaced its file."""
+        if not self._index.is_current():
+            # The old one closes itself when no thread uses it any more.
+            self._index = self._open_to_read() if self.read_only else self._open_to_write()
+        return self._index
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._lock.acquire(timeout=self._lock_timeout_s)
+        except Timeout as error:
+            raise StorageError(
+                f"another process has been writing to {self.folder} for more than "
+                f"{self._lock_timeout_s:g} s; try again when it is done"
+            ) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[Index]:
+        if self.read_only:
+            raise StorageError(f"{doing}: the bank {self.folder} is open for reading only")
+        with storage_errors(doing), self._locked():
+            yield self._current()
+
+    def _set_aside(self, skill: str) -> bytes | None:
+        """Move a damaged file away; give its bytes if another process repaired it meanwhile."""
+        with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
+            data = self._files.read_whole(skill)
+            if data is None:
+                self._files.quarantine(skill)
+                index.update(drop=[skill])
+        return data
+
+
+def digest_of(ids: Iterable[str]) -> str:
+    """Hash a set of skill ids: SHA-256 over the sorted ids, each followed by a line feed."""
+    text = "".join(f"{skill}\n" for skill in sorted(ids))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

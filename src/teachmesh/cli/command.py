@@ -1,0 +1,82 @@
+"""How a command is declared: two examples in its help, one sentence per error, an exit code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from teachmesh.errors import EXIT_INTERRUPTED, TeachmeshError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def application(help_text: str) -> typer.Typer:
+    """Make a group of commands that shows its help when it is called without one."""
+    return typer.Typer(
+        help=help_text,
+        rich_markup_mode=None,  # plain help needs no rich import: it is there at once
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def command(
+    app: typer.Typer, name: str, *examples: str
+) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a function as the command `name` of `app`, with examples on top of its help.
+
+    Args:
+        app: the group that the command belongs to.
+        name: what the user types.
+        examples: at least two complete command lines.
+    """
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
+        shown = "\n".join(f"  {line}" for line in examples)
+        help_text = f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest}".strip()
+        guarded = _with_clear_errors(function)
+        app.command(name, help=help_text)(guarded)
+        return guarded
+
+    return register
+
+
+def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except TeachmeshError as error:
+            _show_error(error, as_json=bool(kwargs.get("json_output")))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("interrupted: nothing half-written was kept", file=sys.stderr)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader (`| head`) closed the pipe: nothing is wrong, and nobody reads a message.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+
+    return guarded
+
+
+def _show_error(error: TeachmeshError, *, as_json: bool) -> None:
+    message = " ".join(str(error).split())
+    print(f"error: {message}", file=sys.stderr)
+    if as_json:
+        document = {
+            "schema": "teachmesh.error/1",
+            "error": type(error).__name__,
+            "exit_code": error.exit_code,
+            "message": message,
+        }
+        print(json.dumps(document))

@@ -1,0 +1,213 @@
+"""Images inside tar and zip archives, read in place: nothing is ever extracted to a named file.
+
+A plain tar is scanned once; afterwards every member is one seek and one read. A compressed tar is
+unpacked once into an unlinked temporary file, because gzip streams cannot be entered in the
+middle; the system removes that file even if the process is killed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import tempfile
+import threading
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from stat import S_ISLNK
+from typing import Protocol
+
+from teachmesh.data.names import shown
+from teachmesh.errors import DataError
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ZIP_SUFFIXES = (".zip",)
+MAX_UNPACKED_BYTES = 16 << 30
+"""Most bytes that a compressed tar may unpack to."""
+
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,  # zipfile's way to say "encrypted" or "unknown compression"
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of an archive.
+
+    Attributes:
+        name: as stored, separated by "/".
+        is_folder: a folder entry; else a regular file.
+        size_bytes: unpacked size.
+        offset: where the bytes begin in the (unpacked) tar; None in a zip.
+    """
+
+    name: str
+    is_folder: bool
+    size_bytes: int
+    offset: int | None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the ending of the name is that of a supported archive."""
+    return path.name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
+
+
+def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
+    """All folders and regular files of an archive; links and devices are left out.
+
+    Raises:
+        DataError: not a readable archive, or a compressed tar larger than the limit.
+    """
+    try:
+        if path.name.lower().endswith(ZIP_SUFFIXES):
+            return _zip_members(path)
+        return _tar_members(path, max_unpacked_bytes)
+    except _BROKEN as error:
+        raise DataError(
+            f"expected a tar or zip archive at '{shown(str(path))}', got one that cannot be read "
+            f"({shown(str(error)) or type(error).__name__}); pack it again"
+        ) from error
+
+
+def read_tar_range(path: Path, offset: int, size_bytes: int) -> bytes:
+    """`size_bytes` bytes at `offset` of the (unpacked) tar; fewer if the file ends before."""
+    spool = _spool(*_identity(path), MAX_UNPACKED_BYTES)
+    if spool is not None:
+        return spool.read_range(offset, size_bytes)
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size_bytes)
+
+
+def read_zip_member(path: Path, name: str, size_bytes: int) -> bytes:
+    """The first `size_bytes` unpacked bytes of a zip member.
+
+    Raises:
+        DataError: damaged, encrypted or packed in an unknown way.
+    """
+    try:
+        with _zip(*_identity(path)).open(name) as file:
+            return file.read(size_bytes)
+    except _BROKEN as error:
+        raise DataError(
+            f"expected a readable member '{shown(name)}' in '{shown(str(path))}', got "
+            f"'{shown(str(error))}'; pack the archive again without a password"
+        ) from error
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Spool:
+    """A compressed tar, unpacked into an anonymous file that threads read by range."""
+
+    def __init__(self, source: _Readable, max_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __del__
+        left = max_bytes
+        while chunk := source.read(1 << 20):
+            left -= len(chunk)
+            if left < 0:
+                raise DataError(
+                    f"expected an archive that unpacks to at most {max_bytes >> 20} MiB, got a "
+                    "larger one; unpack it and learn from the folder"
+                )
+            self._file.write(chunk)
+
+    def read_range(self, offset: int, size_bytes: int) -> bytes:
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(size_bytes)
+
+    def members(self) -> list[Member]:
+        with self._lock:
+            self._file.seek(0)
+            with tarfile.open(fileobj=self._file, mode="r:") as tar:
+                return _scan(tar)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    """Path and state of a file: a replaced archive is opened anew."""
+    state = path.stat()
+    return str(path), state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=8)
+def _zip(path: str, _mtime_ns: int, _size_bytes: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=4)
+def _spool(path: str, _mtime_ns: int, _size_bytes: int, max_bytes: int) -> _Spool | None:
+    """The unpacked tar, or None if it is not compressed."""
+    with Path(path).open("rb") as file:
+        magic = file.read(6)
+    if magic.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as stream:
+            return _Spool(stream, max_bytes)
+    if magic.startswith(b"BZh"):
+        with bz2.open(path) as stream:
+            return _Spool(stream, max_bytes)
+    if magic == b"\xfd7zXZ\0":
+        with lzma.open(path) as stream:
+            return _Spool(stream, max_bytes)
+    return None
+
+
+def _tar_members(path: Path, max_unpacked_bytes: int) -> list[Member]:
+    spool = _spool(*_identity(path), max_unpacked_bytes)
+    if spool is not None:
+        return spool.members()
+    with tarfile.open(path, mode="r:") as tar:
+        return _scan(tar)
+
+
+def _scan(tar: tarfile.TarFile) -> list[Member]:
+    """One pass over the headers; hard links, which tar makes of equal files, are resolved."""
+    members: list[Member] = []
+    files: dict[str, Member] = {}
+    for info in tar:
+        if info.isdir():
+            members.append(Member(info.name, True, 0, None))
+        elif info.isreg() and not info.issparse():
+            members.append(Member(info.name, False, info.size, info.offset_data))
+            files[info.name] = members[-1]
+        elif info.islnk() and info.linkname in files:
+            target = files[info.linkname]
+            members.append(Member(info.name, False, target.size_bytes, target.offset))
+    _check_end(tar)
+    return members
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Refuse a damaged header in the middle, which tarfile takes for the end of the archive."""
+    file = tar.fileobj
+    assert file is not None  # an open archive has its file
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
+
+
+def _zip_members(path: Path) -> list[Member]:
+    return [
+        Member(info.filename, info.is_dir(), info.file_size, None)
+        for info in _zip(*_identity(path)).infolist()
+        if not S_ISLNK(info.external_attr >> 16)
+    ]

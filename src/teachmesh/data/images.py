@@ -1,0 +1,267 @@
+"""Where an image is, and how its bytes become (3, S, S) uint8 pixels.
+
+Every image goes one way: header check (format, size cap) -> decode (JPEG at a reduced scale where
+that is enough) -> upright -> RGB -> the whole image resized to a square. Only the first frame of
+an animation is looked at. Nothing here warns: a file is decoded or refused with one sentence.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from errno import EINVAL
+from io import BytesIO
+from pathlib import Path
+from stat import S_ISREG
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from teachmesh.data.archives import read_tar_range, read_zip_member
+from teachmesh.data.headers import (
+    SNIFF_BYTES,
+    ImageFormat,
+    canvas,
+    describe,
+    exif_orientation,
+    sniff,
+    without_animation,
+)
+from teachmesh.data.names import shown
+from teachmesh.data.pixels import REDUCING_GAP, from_array, upright
+from teachmesh.errors import DataError
+
+MAX_PIXELS = 40_000_000
+"""Largest image that is decoded, read from its header: a decompression bomb stops here."""
+MAX_FILE_BYTES = 256 << 20
+"""Largest image file that is read into memory."""
+
+# What Pillow's readers raise on damaged files. `Warning`: a user who runs Python with -W error
+# gets the same refusal as everybody else.
+_PILLOW_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Where the bytes of one image are: a file, or a member of an archive.
+
+    Attributes:
+        path: the file or the archive.
+        member: name inside the archive; None for a file.
+        offset: where the member's bytes begin in an (unpacked) tar; None otherwise.
+        size_bytes: size of the member; None for a file.
+    """
+
+    path: Path
+    member: str | None = None
+    offset: int | None = None
+    size_bytes: int | None = None
+
+    def __str__(self) -> str:
+        where = shown(str(self.path), 200)
+        return where if self.member is None else f"{where}:{shown(self.member, 200)}"
+
+    def read(self) -> bytes:
+        """All bytes of the image.
+
+        Raises:
+            DataError: missing, unreadable, shorter than the archive says, or over
+                `MAX_FILE_BYTES`.
+        """
+        return self._read(MAX_FILE_BYTES)
+
+    def head(self) -> bytes:
+        """The first bytes, enough for `headers.sniff`.
+
+        Raises:
+            DataError: as `read`.
+        """
+        return self._read(SNIFF_BYTES)
+
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, as `decode_upright` makes them for squares of `size` pixels.
+
+        Raises:
+            DataError: as `read` and `decode_upright`.
+        """
+        return decode_upright(self.read(), size, source=self)
+
+    def _read(self, limit: int) -> bytes:
+        try:
+            size_bytes = _file_size(self.path) if self.size_bytes is None else self.size_bytes
+            if size_bytes > MAX_FILE_BYTES:
+                raise DataError(
+                    f"expected an image of at most {MAX_FILE_BYTES >> 20} MiB, got "
+                    f"{size_bytes >> 20} MiB in '{self}'; save it smaller"
+                )
+            wanted = min(limit, size_bytes)
+            data = self._read_first(wanted)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise DataError(
+                f"expected a readable image at '{self}', got '{reason}'; check the file"
+            ) from error
+        if len(data) < wanted:
+            raise DataError(
+                f"expected {wanted} bytes at '{self}', got {len(data)}; the file is damaged, "
+                "copy or pack it again"
+            )
+        return data
+
+    def _read_first(self, size_bytes: int) -> bytes:
+        if self.member is None:
+            with self.path.open("rb", buffering=0) as file:
+                return file.read(size_bytes)
+        if self.offset is None:
+            return read_zip_member(self.path, self.member, size_bytes)
+        return read_tar_range(self.path, self.offset, size_bytes)
+
+
+def _file_size(path: Path) -> int:
+    """Size of a regular file in bytes; to open a pipe or a device would block for ever."""
+    state = path.stat()
+    if not S_ISREG(state.st_mode):
+        raise OSError(EINVAL, "not a regular file")
+    return state.st_size
+
+
+def decode_upright(
+    data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Decode one image file, turned as its EXIF block says; `pixels.squash` does the rest.
+
+    Args:
+        data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
+        size: S, side in pixels that the image is going to have.
+        source: where the bytes came from (an `ImageRef`, a file name), for the error message.
+        max_pixels: width times height beyond which an image is refused.
+
+    Returns:
+        (H, W, C) uint8, C = 1 for grey; channels are RGB.
+
+    Raises:
+        DataError: not an image, not supported, damaged, cut off or over `max_pixels`.
+    """
+    try:
+        image = _open(data, max_pixels, source)
+        gap_size = round(REDUCING_GAP * size)
+        # Only JPEG has a draft mode; the others ignore the call.
+        image.draft(None, (gap_size, gap_size))
+        image.load()
+        # A PNG may carry its EXIF block behind the pixels, so this comes after load().
+        return upright(image, exif_orientation(image.info.get("exif")), size)
+    except _PILLOW_ERRORS as error:
+        reason = shown(str(error)) or type(error).__name__
+        raise DataError(
+            f"expected a complete image, got a damaged {sniff(data)} file{_at(source)} ({reason}); "
+            "save it again"
+        ) from error
+
+
+def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
+    """An image that is in memory already, by the same conversions as `decode_upright`.
+
+    Args:
+        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
+            uint16. Channels are RGB or RGBA.
+        size: S, side in pixels that the image is going to have.
+
+    Returns:
+        (H, W, C) uint8, C = 1 for grey.
+
+    Raises:
+        DataError: another type, shape or dtype, or an image that cannot be converted.
+    """
+    if isinstance(image, np.ndarray):
+        image = from_array(image)
+    elif not isinstance(image, Image.Image):
+        raise DataError(
+            f"expected a Pillow image or a numpy array, got {type(image).__name__}; "
+            "open it with PIL.Image.open first"
+        )
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(_too_large(image.size, MAX_PIXELS, ""))
+    try:
+        image.load()
+        # Only a file as it was opened still needs its EXIF rotation: Pillow hands `info` on to
+        # rotated copies, whose format is None.
+        turn = exif_orientation(image.info.get("exif")) if image.format is not None else 1
+        return upright(image, turn, size)
+    except _PILLOW_ERRORS as error:
+        raise DataError(
+            f"expected an image that converts to RGB, got mode '{image.mode}' "
+            f"({shown(str(error))}); convert it with image.convert('RGB')"
+        ) from error
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """A JPEG reader that leaves the EXIF block to `headers.exif_orientation`."""
+
+    def _read_dpi_from_exif(self) -> None:
+        """Do not: the resolution is not needed, and a damaged block would make Pillow warn."""
+
+
+_READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
+    "JPEG": _Jpeg,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+
+
+def _open(data: bytes, max_pixels: int, source: object) -> Image.Image:
+    """Read the header only."""
+    image_format = sniff(data)
+    if image_format is None:
+        raise DataError(
+            f"expected an image (JPEG, PNG, WebP, BMP or GIF), got {describe(data)}"
+            f"{_at(source)}; convert it to JPEG or PNG"
+        )
+    # The readers are called directly: Image.open would try other formats, and warn about large
+    # canvases before we can refuse them.
+    size = canvas(data, image_format)
+    if size is None or size[0] * size[1] <= max_pixels:
+        still = without_animation(data) if image_format == "PNG" else data
+        image: Image.Image = _READERS[image_format](BytesIO(still))
+        size = image.size
+        if size[0] * size[1] <= max_pixels:
+            return image
+    raise DataError(_too_large(size, max_pixels, source))
+
+
+def _too_large(size: tuple[int, int], max_pixels: int, source: object) -> str:
+    return (
+        f"expected an image of at most {max_pixels / 1e6:g} megapixels, got "
+        f"{size[0]} x {size[1]}{_at(source)}; save it smaller"
+    )
+
+
+def _at(source: object) -> str:
+    where = shown(str(source), 200)
+    return f" in '{where}'" if where else ""

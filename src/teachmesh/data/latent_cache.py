@@ -1,0 +1,153 @@
+"""Latents of whole splits on disk, so that experiments pass each image through a backbone once.
+
+An entry is named by what it depends on (backbone fingerprint, how pixels are made, image digests),
+so it is never out of date. The cache may be deleted at any time: a missing, damaged or half-written
+entry is a miss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from teachmesh.data.images import ImageRef
+from teachmesh.data.pixels import DECODING
+from teachmesh.errors import DataError, StorageError
+
+DEFAULT_LIMIT_BYTES = 4 << 30
+_STALE_AFTER_S = 3600.0
+_SUFFIX = ".safetensors"
+
+
+class LatentCache:
+    """Named sets of arrays on disk; the least recently used go when the folder grows too large.
+
+    Several processes may use one folder. Entries appear by rename, so a reader never sees half of
+    one; entries are **not** synced to the disk, because losing one costs a pass, not data.
+
+    Args:
+        folder: is made when the first entry is stored.
+        limit_bytes: most bytes of all entries together.
+    """
+
+    def __init__(self, folder: Path | str, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self._folder = Path(folder)
+        self._limit_bytes = limit_bytes
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays of an entry, or None if it is missing or damaged.
+
+        A damaged entry is removed.
+        """
+        path = self._path(key)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                intact = (file.metadata() or {}).get("checksum") == _checksum(arrays)
+            if intact:
+                os.utime(path)  # the time of use is what `prune` looks at
+                return arrays
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+            pass  # handled like a wrong checksum
+        path.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store the arrays of an entry, then prune. An entry over the limit is not stored.
+
+        Raises:
+            StorageError: the folder cannot be written or the disk is full; nothing is left behind.
+        """
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        data = save(whole, metadata={"checksum": _checksum(whole)})
+        if len(data) > self._limit_bytes:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write(self._path(key), data)
+            self.prune()
+        except OSError as error:
+            raise StorageError(
+                f"expected to write to the latent cache '{self._folder}', got "
+                f"'{error.strerror}'; free some space or choose another --home"
+            ) from error
+
+    def prune(self) -> None:
+        """Remove the least recently used entries over the limit, and what killed processes left."""
+        entries: list[tuple[float, int, Path]] = []
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            try:
+                state = path.stat()
+            except FileNotFoundError:  # another process pruned it
+                continue
+            entries.append((state.st_mtime, state.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries, key=lambda entry: (entry[0], entry[2].name)):
+            if total <= self._limit_bytes:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
+        for path in self._folder.glob("*.tmp"):
+            if time.time() - path.stat().st_mtime > _STALE_AFTER_S:
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        # Keys are hashes; anything else is hashed, so that no key can leave the folder.
+        name = key if re.fullmatch(r"[0-9a-f]{64}", key) else _sha256(key.encode())
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            Path(temporary).replace(path)
+        except BaseException:  # Ctrl-C too must leave no temporary file
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def split_key(fingerprint: str, digests: Sequence[str]) -> str:
+    """The name of the latents of these images under this backbone: 64 hex digits.
+
+    The order of the images counts, because it is the order of the rows.
+    """
+    return _sha256("\n".join((fingerprint, DECODING, *digests)).encode())
+
+
+def image_digests(images: Sequence[ImageRef], workers: int = 2) -> list[str]:
+    """SHA-256 of the bytes of every image, in hex; "unreadable" for those that cannot be read."""
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-digest") as pool:
+        return list(pool.map(_digest, images, chunksize=64))
+
+
+def _digest(image: ImageRef) -> str:
+    try:
+        return _sha256(image.read())
+    except DataError:
+        return "unreadable"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """Over names and bytes: a disk can lose the content of a file and keep its length."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}\0{arrays[name].shape}\0".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""Decoded batches, made by threads that run ahead so that the network never waits for an image.
+
+Pillow decodes outside Python's global lock, so a few threads fill the next batches while the
+network works on this one. The number of batches in flight is bounded; their order is that of the
+images, whatever the threads do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from teachmesh.data.pixels import squash
+from teachmesh.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+BATCHES_AHEAD = 3
+"""Batches that are being decoded or wait while the network works on one."""
+_IMAGES_PER_JOB = 8
+
+
+class Readable(Protocol):
+    """An image that can be read: a file (`ImageRef`), or whatever is asked about (`Question`)."""
+
+    def upright(self, size: int) -> np.ndarray:
+        """(H, W, C) uint8, C = 1 for grey; raises `DataError` where it cannot be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The images of one batch that could be read, and why the others could not.
+
+    Attributes:
+        indices: (n,) int64 positions of the images in the sequence, ascending.
+        images: (n, 3, S, S) torch.uint8, `channels_last` in memory.
+        failed: (position, reason) of every unreadable image of this batch.
+    """
+
+    indices: np.ndarray
+    images: torch.Tensor
+    failed: tuple[tuple[int, str], ...]
+
+
+@dataclass(eq=False)
+class _Pending:
+    """A batch under construction; its jobs write to disjoint rows."""
+
+    pixels: np.ndarray  # (n, S, S, 3) uint8
+    start: int
+    reasons: dict[int, str] = field(default_factory=dict)
+    jobs: list[Future[None]] = field(default_factory=list)
+
+    def decode(self, images: Sequence[Readable], rows: range, stop: threading.Event) -> None:
+        size = self.pixels.shape[1]
+        alike: defaultdict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
+        for row in rows:
+            if stop.is_set():
+                return
+            try:
+                pixels = images[self.start + row].upright(size)
+                alike[pixels.shape].append((row, pixels))
+            except DataError as error:
+                self.reasons[row] = str(error)
+        for group in alike.values():
+            places, stack = zip(*group, strict=True)
+            self.pixels[list(places)] = squash(np.stack(stack), size)
+
+    def finish(self) -> Batch:
+        """Wait for the jobs and leave the unreadable rows out."""
+        import torch
+
+        for job in self.jobs:
+            job.result()
+        pixels = self.pixels
+        rows = np.arange(len(pixels), dtype=np.int64)
+        if self.reasons:
+            rows = np.setdiff1d(rows, np.fromiter(self.reasons, dtype=np.int64))
+            pixels = pixels[rows]
+        failed = tuple((self.start + row, self.reasons[row]) for row in sorted(self.reasons))
+        # (n, S, S, 3) -> (n, 3, S, S) without moving a byte: what the network wants anyway.
+        return Batch(self.start + rows, torch.from_numpy(pixels).permute(0, 3, 1, 2), failed)
+
+
+def iterate_batches(
+    images: Sequence[Readable], size: int, *, batch_size: int = 64, workers: int = 2
+) -> Iterator[Batch]:
+    """Decode images in batches, ahead of the consumer.
+
+    Closing the iterator early (or an exception in the loop over it) stops the threads.
+
+    Args:
+        images: where the bytes are.
+        size: S, side of the decoded squares in pixels.
+        batch_size: images per batch, unreadable ones included.
+        workers: decoding threads.
+
+    Yields:
+        Batches in the order of `images`, the same on every run. Unreadable images are reported
+        in `Batch.failed`, **not** raised; `tasks.check_failed` decides whether they are too many.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-decode")
+    waiting: deque[_Pending] = deque()
+    pending = (
+        _submit(pool, images, range(start, min(start + batch_size, len(images))), size, stop)
+        for start in range(0, len(images), batch_size)
+    )
+    try:
+        waiting.extend(islice(pending, 1 + BATCHES_AHEAD))
+        while waiting:
+            batch = waiting.popleft().finish()
+            # The next batch is under way before this one is handed out.
+            waiting.extend(islice(pending, 1))
+            yield batch
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_batch(images: Sequence[Readable], positions: range, size: int) -> Batch:
+    """Decode one batch here and now, for callers that run several batches beside each other.
+
+    Args:
+        images: where the bytes are.
+        positions: which of them.
+        size: S, side of the decoded squares in pixels.
+    """
+    pixels = np.empty((len(positions), size, size, 3), dtype=np.uint8)
+    batch = _Pending(pixels, positions.start)
+    batch.decode(images, range(len(positions)), threading.Event())
+    return batch.finish()
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    images: Sequence[Readable],
+    positions: range,
+    size: int,
+    stop: threading.Event,
+) -> _Pending:
+    batch = _Pending(np.empty((len(positions), size, size, 3), dtype=np.uint8), positions.start)
+    for first in range(0, len(positions), _IMAGES_PER_JOB):
+        rows = range(first, min(first + _IMAGES_PER_JOB, len(positions)))
+        batch.jobs.append(pool.submit(batch.decode, images, rows, stop))
+    return batch

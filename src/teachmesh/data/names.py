@@ -1,0 +1,124 @@
+"""Names that are safe to show, store and compare, and the nearest known name to a misspelt one.
+
+Names come from folders, CSV files and other agents and end in terminals, JSON and web pages. A
+name is therefore Unicode NFC, holds no character that moves a cursor, hides or reorders text, and
+has a length limit. Emoji, CJK and every other visible script are welcome.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from teachmesh.errors import DataError
+
+NAME_LIMIT = 128
+"""Longest class or task name, in characters."""
+
+# Control, surrogate, private-use, line and paragraph separators; format characters (which include
+# the bidirectional overrides) are refused too, except the two joiners.
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cf", "Zl", "Zp"})
+# Zero-width (non-)joiner: Persian words and family emoji are not spelled without them.
+_JOINERS = frozenset("\u200c\u200d")
+_RESERVED_FILES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+
+def is_visible(character: str) -> bool:
+    """Whether one character may stand in a name."""
+    return character in _JOINERS or unicodedata.category(character) not in _REFUSED_CATEGORIES
+
+
+def shown(text: str, limit: int = 80) -> str:
+    r"""Make any text safe to print inside an error message: one line, no escape codes, short.
+
+    Examples:
+        >>> print(shown("cat" + chr(27) + "[31m"))
+        cat\x1b[31m
+    """
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(c if is_visible(c) else c.encode("unicode_escape").decode() for c in cut)
+
+
+def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool = False) -> str:
+    """Return `text` in Unicode NFC if it may be a name, else say why not.
+
+    A caller that needs the name to be in NFC already compares the result with its argument.
+
+    Args:
+        kind: what is named, for the message: "class", "task", "alias".
+        text: the name as it was found.
+        limit: most characters, counted in NFC.
+        as_file: the name may be used to build a file name or `name@alias`, so that separators,
+            a leading dot and names that Windows reserves are refused as well.
+
+    Returns:
+        The name in NFC.
+
+    Raises:
+        DataError: empty, too long, not printable, padded with spaces, or (as_file) not usable
+            in a file name.
+    """
+    # NFC never shrinks text to less than a quarter, so a huge name is refused before the work.
+    if len(text) > 4 * limit:
+        raise DataError(_message(kind, text, f"it has {len(text)} characters, {limit} may be used"))
+    name = unicodedata.normalize("NFC", text)
+    if not name.strip():
+        raise DataError(f"expected a {kind} name, got an empty one; give it a name")
+    if len(name) > limit:
+        raise DataError(_message(kind, text, f"it has {len(name)} characters, {limit} may be used"))
+    for character in name:
+        if not is_visible(character):
+            code = f"U+{ord(character):04X}"
+            raise DataError(_message(kind, text, f"it holds the unprintable character {code}"))
+    if name != name.strip():
+        raise DataError(_message(kind, text, "it begins or ends with a space"))
+    if as_file and name != _without_separators(name):
+        raise DataError(_message(kind, text, "it cannot be used in a file name or before '@'"))
+    return name
+
+
+def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
+    """Turn any text, such as the stem of a path, into a name that `check_name` accepts.
+
+    Returns:
+        The text in NFC without unprintable characters and separators, spaces collapsed, cut to
+        `limit`; "unnamed" if nothing is left.
+    """
+    normal = unicodedata.normalize("NFC", text[: 4 * limit])
+    kept = "".join(c if is_visible(c) else " " for c in normal)
+    name = _without_separators(" ".join(kept.split()))[:limit].strip(" .")
+    return name or "unnamed"
+
+
+def comparison_key(name: str) -> str:
+    """The form under which two names count as the same: NFC, case folded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The known word that is most like a misspelt one, or None if none is near.
+
+    Examples:
+        >>> closest("flwers", ["flowers", "digits"])
+        'flowers'
+    """
+    by_key = {comparison_key(known): known for known in sorted(words, reverse=True)}
+    near = difflib.get_close_matches(comparison_key(word), sorted(by_key), n=1, cutoff=0.6)
+    return by_key[near[0]] if near else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"`, or nothing if no known word is near."""
+    near = closest(word, words)
+    return f" (did you mean '{shown(near)}'?)" if near is not None else ""
+
+
+def _without_separators(name: str) -> str:
+    name = re.sub(r'[/\\@:*?"<>|]+', "_", name).lstrip(".").rstrip(". ")
+    return f"_{name}" if _RESERVED_FILES.fullmatch(name) else name
+
+
+def _message(kind: str, text: str, reason: str) -> str:
+    return f"expected a printable {kind} name, got '{shown(text, 60)}': {reason}; rename it"

@@ -1,0 +1,61 @@
+"""Seeded, stratified splits that depend on names only, never on the order of a listing.
+
+Inside each class the images are ordered by a hash of (seed, class, image name); the first ones go
+to test, the next to validation. So a folder, an archive and a CSV file of the same images split
+equally on every machine, and an image that is added later moves few others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+from teachmesh.data.listing import SplitName
+
+VALIDATION_SHARE = 0.1
+TEST_SHARE = 0.1
+
+
+def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> list[SplitName]:
+    """Choose the split of every image.
+
+    Args:
+        keys: (class name, image name) per image, all different.
+        seed: of the split.
+        with_test: carve a test part too (a tenth), not only validation (a tenth).
+
+    Returns:
+        One split per key, in the order of `keys`. Every class keeps at least one training image;
+        a class of two keeps both, one of three gives one to validation.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for position, (label, _) in enumerate(keys):
+        groups[label].append(position)
+    splits: list[SplitName] = ["train"] * len(keys)
+    for members in groups.values():
+        members.sort(key=lambda position: _rank(seed, *keys[position]))
+        n_validation, n_test = shares(len(members), with_test=with_test)
+        for position in members[:n_test]:
+            splits[position] = "test"
+        for position in members[n_test : n_test + n_validation]:
+            splits[position] = "validation"
+    return splits
+
+
+def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
+    """How many of a class's images go to validation and to test.
+
+    Examples:
+        >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]
+        [(0, 0), (0, 0), (1, 0), (1, 1), (1, 1), (10, 10)]
+    """
+    n_validation = max(1, round(n_images * VALIDATION_SHARE)) if n_images >= 3 else 0
+    n_test = max(1, round(n_images * TEST_SHARE)) if with_test and n_images >= 4 else 0
+    return n_validation, n_test
+
+
+def _rank(seed: int, label: str, name: str) -> bytes:
+    text = f"{seed}\0{label}\0{name}"
+    # File names that are no valid Unicode still have bytes.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

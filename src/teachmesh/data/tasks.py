@@ -1,0 +1,256 @@
+"""A path -> `Task`: named classes with train, validation and test images.
+
+`read_task` is the one door for everything a person learns from; whatever it returns holds at
+least two classes, each with a training image, and no image in two splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
+from teachmesh.data.classes import class_names, some, trained_classes
+from teachmesh.data.csv_listing import list_csv
+from teachmesh.data.images import ImageRef
+from teachmesh.data.listing import Item, Listing, SplitName, is_image_name, list_source
+from teachmesh.data.names import check_name, clean_name, did_you_mean, shown
+from teachmesh.data.splits import carve
+from teachmesh.errors import DataError
+
+MAX_FAILED_SHARE = 0.2
+"""More unreadable images than this share of a task stop the work."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a task.
+
+    Attributes:
+        images: N images, by class and name.
+        labels: (N,) int64 indices into `Task.classes`.
+    """
+
+    images: tuple[ImageRef, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A named set of classes with three parts that cannot be confused.
+
+    Attributes:
+        name: of the task.
+        classes: names in NFC, sorted; a label is a position in here.
+        train: the only images that anything is fitted to.
+        validation: for model choice and calibration; may be empty.
+        test: for measuring; may be empty.
+        source: the path it was read from.
+        split_seed: of the split that was made here; None if the source has all its splits.
+        unreadable: one sentence per image left out because its first bytes are no image.
+        warnings: what a person should know, one sentence each.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    source: str
+    split_seed: int | None
+    unreadable: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def skipped(self) -> int:
+        """Images left out."""
+        return len(self.unreadable)
+
+    def summary(self) -> str:
+        """What was understood: "10 classes, 910 / 110 / 110 images, 3 unreadable skipped"."""
+        parts = f"{len(self.train):,} / {len(self.validation):,} / {len(self.test):,}"
+        skipped = f", {self.skipped:,} unreadable skipped" if self.skipped else ""
+        return f"{len(self.classes):,} classes, {parts} images{skipped}"
+
+
+def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Task:
+    """Read a task from a folder, a tar or zip archive, or a CSV file.
+
+    Validation images that are missing are carved from the training images, never from the test
+    images. A source without any split is split 80 / 10 / 10. Images are **not** decoded here.
+
+    Args:
+        path: where the images are.
+        name: of the task; by default the cleaned name of the file or folder.
+        seed: of a split that has to be made.
+
+    Raises:
+        DataError: nothing there, fewer than two classes, class names that cannot be used or told
+            apart, classes without training images, or more than a fifth unreadable.
+    """
+    path = Path(path).expanduser()
+    listing = _list(path)
+    task = check_name("task", name, as_file=True) if name is not None else task_name(path)
+    total = len(listing.items) + len(listing.unreadable)
+    check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
+    labels = class_names(listing.items)
+    classes = trained_classes(listing.items, labels, path)
+    splits, carved = _assign(listing.items, labels, seed)
+    parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
+    index = {label: number for number, label in enumerate(classes)}
+    for item, split in zip(listing.items, splits, strict=True):
+        parts[split].append((index[labels[item.label]], item.image))
+    return Task(
+        name=task,
+        classes=classes,
+        train=_part(parts["train"]),
+        validation=_part(parts["validation"]),
+        test=_part(parts["test"]),
+        source=str(path),
+        split_seed=seed if carved else None,
+        unreadable=listing.unreadable,
+        warnings=(*listing.warnings, *_warnings(listing, parts)),
+    )
+
+
+def check_failed(failed_count: int, total: int, name: str, example: str = "") -> None:
+    """Stop if more than a fifth of a task's images cannot be read.
+
+    Args:
+        failed_count: unreadable images so far; add `Task.skipped` to those found while decoding.
+        total: readable and unreadable images together.
+        name: of the task, for the message.
+        example: why the first of them cannot be read.
+
+    Raises:
+        DataError: too many.
+    """
+    if failed_count > MAX_FAILED_SHARE * total:
+        because = f" ({example})" if example else ""
+        raise DataError(
+            f"expected at least {1 - MAX_FAILED_SHARE:.0%} readable images in '{shown(name)}', "
+            f"got {failed_count:,} unreadable ones of {total:,}{because}; repair or remove them"
+        )
+
+
+def task_name(path: Path) -> str:
+    """The name of a task after its file or folder, without the ending and cleaned."""
+    name = path.name or path.resolve().name
+    # ".tar.gz" before ".gz": the longest ending that fits.
+    for suffix in sorted((*TAR_SUFFIXES, *ZIP_SUFFIXES, ".csv"), key=len, reverse=True):
+        if name.lower().endswith(suffix) and not path.is_dir():
+            name = name[: -len(suffix)]
+            break
+    return clean_name(name)
+
+
+def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Path]:
+    """The tasks in a folder: sub-folders with class folders, and tar and zip archives.
+
+    Args:
+        folder: holds one task per entry; other entries are ignored.
+        only: names of the tasks that are wanted; all by default.
+
+    Returns:
+        Paths sorted by the tasks' names.
+
+    Raises:
+        DataError: no such folder, no task in it, two of one name, or an unknown name in `only`.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise _missing(folder, "a folder of tasks")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not _looks_like_task(path):
+            continue
+        if other := found.get(task_name(path)):
+            raise DataError(
+                f"expected tasks of different names in '{shown(str(folder))}', got "
+                f"'{shown(other.name)}' and '{shown(path.name)}'; rename one"
+            )
+        found[task_name(path)] = path
+    if not found:
+        raise DataError(
+            f"expected tasks (folders of class folders, .tar, .zip) in '{shown(str(folder))}', "
+            "got none; to learn one task use `teachmesh learn`"
+        )
+    for name in only or ():
+        if name not in found:
+            raise DataError(
+                f"expected a task in '{shown(str(folder))}', got '{shown(name)}'"
+                f"{did_you_mean(name, found)}; tasks there: {some(sorted(found))}"
+            )
+    return [found[name] for name in sorted(found) if not only or name in only]
+
+
+def _looks_like_task(path: Path) -> bool:
+    if not path.is_dir():
+        return is_archive(path)
+    return any(child.is_dir() and not child.name.startswith(".") for child in path.iterdir())
+
+
+def _list(path: Path) -> Listing:
+    try:
+        is_dir, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise DataError(
+            f"expected a usable path, got '{shown(str(path), 200)}' ({error.strerror}); check it"
+        ) from error
+    if is_dir or (is_file and is_archive(path)):
+        return list_source(path)
+    if is_file and path.suffix.lower() == ".csv":
+        return list_csv(path)
+    if not is_file:
+        raise _missing(path, "a folder, a .tar or .zip archive, or a .csv file")
+    kind = "one image" if is_image_name(path.name) else "another kind of file"
+    raise DataError(
+        f"expected a folder, a .tar or .zip archive, or a .csv file, got {kind}: "
+        f"'{shown(str(path), 200)}'; put the images of each class into a folder of its name"
+    )
+
+
+def _missing(path: Path, expected: str) -> DataError:
+    siblings = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
+    return DataError(
+        f"expected {expected} at '{shown(str(path), 200)}', got nothing there"
+        f"{did_you_mean(path.name, siblings)}; check the path"
+    )
+
+
+def _assign(
+    items: Sequence[Item], labels: dict[str, str], seed: int
+) -> tuple[list[SplitName], bool]:
+    """The split of every item, and whether any was carved here."""
+    given = {item.split for item in items}
+    if "validation" in given:
+        return [item.split or "train" for item in items], False
+    pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
+    keys = [(labels[items[n].label], items[n].name) for n in pool]
+    splits: list[SplitName] = [item.split or "train" for item in items]
+    for n, split in zip(pool, carve(keys, seed, with_test=None in given), strict=True):
+        splits[n] = split
+    return splits, True
+
+
+def _part(members: list[tuple[int, ImageRef]]) -> Split:
+    members = sorted(members, key=lambda member: member[0])  # stable: by class, then by name
+    labels = np.array([label for label, _ in members], dtype=np.int64)
+    return Split(tuple(image for _, image in members), labels)
+
+
+def _warnings(listing: Listing, parts: dict[SplitName, list[tuple[int, ImageRef]]]) -> list[str]:
+    warnings = []
+    if listing.empty_classes:
+        n = len(listing.empty_classes)
+        classes = "class" if n == 1 else "classes"
+        warnings.append(f"left out {n} {classes} without images: {some(listing.empty_classes)}")
+    if not parts["validation"]:
+        warnings.append("no validation images: too few images per class to set some aside")
+    return warnings

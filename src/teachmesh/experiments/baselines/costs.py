@@ -1,0 +1,121 @@
+"""Multiply-accumulates of training and answering, counted once per image and multiplied.
+
+Convolutions and matrix products cost in proportion to the number of images, so one counted pass of
+one image gives every batch's cost exactly, without slowing the training down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teachmesh.model.macs import count_macs
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """Multiply-accumulates of one image through a network.
+
+    Attributes:
+        forward: forward pass.
+        backward: gradients of all weights, and of all inputs but the image.
+    """
+
+    forward: int
+    backward: int
+
+
+def pass_cost(trunk: nn.Module, size: int) -> PassCost:
+    """Count one pass of one image.
+
+    Every product of the forward pass has two of the same size in the backward pass: one for the
+    weights, one for the inputs. Only layers that see the image itself need no second one. The
+    backward pass is not counted operation by operation, because torch 2.13 counts the weight
+    gradient of a grouped convolution once per group too often.
+
+    Args:
+        trunk: takes (N, 3, S, S) float images; its layers are convolutions and linear ones.
+        size: S.
+    """
+    image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)
+    at_the_image: list[tuple[nn.Module, Tensor]] = []
+
+    def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not inputs[0].requires_grad:
+            at_the_image.append((module, inputs[0].detach()))
+
+    layers = weight_layers(trunk).values()
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        trunk(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    with torch.no_grad():
+        forward = count_macs(lambda: trunk(image))
+        first = sum(count_macs(partial(layer, x)) for layer, x in at_the_image)
+    return PassCost(forward, 2 * forward - first)
+
+
+def weight_layers(trunk: nn.Module) -> dict[str, nn.Module]:
+    """Convolutions and linear layers by name, in the order of the network."""
+    return {
+        name: module
+        for name, module in trunk.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+class Costs:
+    """What one run has spent so far.
+
+    Args:
+        trunk: the network below the heads.
+        size: side of the images in pixels.
+        dim: D of its latents.
+
+    Attributes:
+        forward: multiply-accumulates of forward passes in learning.
+        backward: of backward passes.
+        test: of answering.
+    """
+
+    def __init__(self, trunk: nn.Module, size: int, dim: int) -> None:
+        self.per_image = pass_cost(trunk, size)
+        self.dim = dim
+        self.forward = self.backward = self.test = 0
+
+    @property
+    def learn(self) -> int:
+        """All of learning."""
+        return self.forward + self.backward
+
+    def training_pass(self, n: int, heads: Sequence[tuple[int, int]]) -> None:
+        """N images forward and backward, with heads given as (images, classes)."""
+        products = self.dim * sum(rows * classes for rows, classes in heads)
+        self.forward += n * self.per_image.forward + products
+        self.backward += n * self.per_image.backward + 2 * products
+
+    def sensitivity_pass(self, n: int, n_classes: int) -> None:
+        """As a training pass of N images, without the gradient of the head's weights."""
+        products = self.dim * n * n_classes
+        self.forward += n * self.per_image.forward + products
+        self.backward += n * self.per_image.backward + products
+
+    def forward_pass(self, n: int, heads: Sequence[tuple[int, int]] = ()) -> None:
+        """N images forward, in learning."""
+        products = self.dim * sum(rows * classes for rows, classes in heads)
+        self.forward += n * self.per_image.forward + products
+
+    def head_pass(self, heads: Sequence[tuple[int, int]]) -> None:
+        """Heads alone, forward, in learning: latents were there."""
+        self.forward += self.dim * sum(rows * classes for rows, classes in heads)
+
+    def test_pass(self, n: int, n_classes: int) -> None:
+        """N images answered, by heads of so many classes together."""
+        self.test += n * (self.per_image.forward + self.dim * n_classes)

@@ -1,0 +1,162 @@
+"""A stream of tasks as the baselines see it: pixels for the trained ones, latents for the frozen.
+
+Every split has a name of its own, and learning is handed `train` and `validation` only by the
+loops: `test` is read when answers are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from teachmesh.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class PixelSplit:
+    """Images and labels.
+
+    Attributes:
+        images: (N, 3, S, S) uint8 RGB.
+        labels: (N,) int64 class indices.
+
+    Raises:
+        DataError: other shapes or types.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = self.images.shape
+        if (
+            self.images.dtype != np.uint8
+            or len(shape) != 4
+            or shape[1] != 3
+            or shape[2] != shape[3]
+        ):
+            raise DataError(
+                f"expected (N, 3, S, S) uint8 images, got {shape} {self.images.dtype}; resize them "
+                "to squares"
+            )
+        _check_labels(self.labels, len(self.images))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSplit:
+    """Latents of a frozen backbone and labels.
+
+    Attributes:
+        latents: (N, D) float32.
+        labels: (N,) int64 class indices.
+
+    Raises:
+        DataError: other shapes or types.
+    """
+
+    latents: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.latents.dtype != np.float32 or self.latents.ndim != 2:
+            raise DataError(
+                f"expected (N, D) float32 latents, got {self.latents.shape} {self.latents.dtype}"
+            )
+        _check_labels(self.labels, len(self.latents))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+SplitT = TypeVar("SplitT", PixelSplit, LatentSplit)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTask(Generic[SplitT]):
+    """One task of a stream.
+
+    Attributes:
+        name: of the task.
+        classes: names of the C classes.
+        train: what is learned; every class occurs.
+        validation: what hyper-parameters are chosen by; may be empty.
+        test: what is measured.
+
+    Raises:
+        DataError: a class without a training image, or a label out of range.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: SplitT
+    validation: SplitT
+    test: SplitT
+
+    def __post_init__(self) -> None:
+        n_classes = len(self.classes)
+        for split in self.splits:
+            if len(split) and not (split.labels.min() >= 0 and split.labels.max() < n_classes):
+                raise DataError(f"expected labels of {self.name!r} below {n_classes}")
+        counts = np.bincount(self.train.labels, minlength=n_classes)
+        if n_classes < 1 or (counts == 0).any():
+            raise DataError(f"expected training images of every class of {self.name!r}")
+
+    @property
+    def splits(self) -> tuple[SplitT, SplitT, SplitT]:
+        """Train, validation, test."""
+        return self.train, self.validation, self.test
+
+
+class PixelTask(StreamTask[PixelSplit]):
+    """One task of a trained baseline.
+
+    Raises:
+        DataError: as of any task, or images of different sides.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len({split.images.shape[2] for split in self.splits}) > 1:
+            raise DataError(f"expected images of one size in every split of {self.name!r}")
+
+    @property
+    def size(self) -> int:
+        """S, side of the images in pixels."""
+        return int(self.train.images.shape[2])
+
+
+class LatentTask(StreamTask[LatentSplit]):
+    """One task of a frozen baseline."""
+
+
+def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
+    """Refuse a stream that no method could learn.
+
+    Raises:
+        DataError: no task, two of one name, or tasks of different shapes.
+    """
+    if not stream:
+        raise DataError("expected at least one task, got none")
+    names = [task.name for task in stream]
+    if len(set(names)) < len(names):
+        raise DataError("expected tasks of different names, got one twice")
+    shapes = {_shape(task) for task in stream}
+    if len(shapes) > 1:
+        raise DataError(f"expected one shape of images in all tasks, got {sorted(shapes)}")
+
+
+def _shape(task: PixelTask | LatentTask) -> tuple[int, ...]:
+    if isinstance(task, PixelTask):
+        return tuple(task.train.images.shape[1:])
+    return tuple(task.train.latents.shape[1:])
+
+
+def _check_labels(labels: np.ndarray, n: int) -> None:
+    if labels.dtype != np.int64 or labels.shape != (n,):
+        raise DataError(f"expected ({n},) int64 labels, got {labels.shape} {labels.dtype}")

@@ -1,0 +1,127 @@
+"""Parts of an HTML page that is readable offline: tables, and figures as SVG inside the page."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.errors import MissingExtraError, StorageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+td { white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
+figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+.yes { color: #1a8a5f; } .no { color: #c33; font-weight: bold; }
+"""
+
+_PAGE_COLOUR = "#010203"
+"""Stands in a figure for the colour of the page's text, which the reader's browser knows."""
+
+
+def write_page(body: str, path: Path) -> Path:
+    """Write a page around a body.
+
+    Args:
+        body: HTML whose foreign text is escaped.
+        path: where to; replaced if it is there.
+
+    Returns:
+        The path, absolute.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    page = (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>teachmesh</title><style>{STYLE}</style></head><body>{body}</body></html>"
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"could not write the report '{path}': {error.strerror}") from error
+    return path.absolute()
+
+
+def text(value: object) -> str:
+    """Foreign text, harmless inside HTML."""
+    return html.escape(str(value))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of text cells; the first column is to the left."""
+    head = "".join(f"<th>{text(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead>{body}</table></div>"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sides in inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "bench") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_text(name: str) -> str:
+    """Names are foreign: long ones are cut, and matplotlib would read dollar signs as formulas."""
+    short = name if len(name) <= 28 else name[:27] + "…"
+    return short.replace("$", r"\$")
+
+
+def image(figure: Figure, alternative: str) -> str:
+    """The figure as SVG inside the page, in the colours of the page.
+
+    Text stays text: it is drawn in the reader's fonts, whatever the script, and can be searched.
+    """
+    import matplotlib
+
+    stream = io.StringIO()
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alternative}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # Only the space that text takes is guessed with matplotlib's own font.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        _take_page_colours(figure)
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    drawn = stream.getvalue()
+    drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
+    # Inside HTML an SVG needs no name spaces; without them the page holds no address at all.
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
+    return f"<figure role='img' aria-label='{text(alternative)}'>{drawn}</figure>"
+
+
+def _take_page_colours(figure: Figure) -> None:
+    for axes in figure.axes:
+        axes.tick_params(colors=_PAGE_COLOUR)
+        axes.xaxis.label.set_color(_PAGE_COLOUR)
+        axes.yaxis.label.set_color(_PAGE_COLOUR)
+        axes.title.set_color(_PAGE_COLOUR)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(_PAGE_COLOUR)
+    for legend in figure.legends:
+        for entry in legend.get_texts():
+            entry.set_color(_PAGE_COLOUR)

@@ -1,0 +1,230 @@
+"""The frozen backbone: images (N, 3, S, S) -> latents, in one forward pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from teachmesh.model.forward import ForwardPass, Preprocessing
+from teachmesh.model.macs import macs_per_image
+from teachmesh.model.reference import Reference, project
+
+__all__ = ["Backbone", "Identity", "Latents", "Preprocessing", "hash_weights"]
+
+FINGERPRINT_SCHEMA = "teachmesh.backbone/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What the backbone gives for N images.
+
+    Attributes:
+        last: (N, D_last) float32, the paper's latent: the pooled last layer.
+        multi: (N, D) float32, multi-depth: last and inner layers, scaled, power-transformed,
+            projected by the backbone's reference.
+    """
+
+    last: np.ndarray
+    multi: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.last)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes two backbones the same: everything that latents depend on.
+
+    Attributes:
+        architecture: name and options of the network.
+        weights_sha256: hash of the weights that the network uses, as float32, tensor by tensor.
+        preprocessing: size, mean and deviation.
+        taps: names of the taps, in order.
+        reference_id: hash of the reference.
+    """
+
+    architecture: str
+    weights_sha256: str
+    preprocessing: Preprocessing
+    taps: tuple[str, ...]
+    reference_id: str
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits; equal fingerprints mean equal latents up to rounding."""
+        document = {"schema": FINGERPRINT_SCHEMA, **asdict(self)}
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Backbone:
+    """A frozen network with its preprocessing and reference.
+
+    Nothing that an agent does changes it: no gradient is ever computed, and the weights are those
+    of the fingerprint from loading to the end. It may be used from several threads.
+
+    Args:
+        name: alias in this home.
+        architecture: name and options of the network.
+        net: takes (N, 3, S, S) normalised float images and returns a tuple of pooled taps
+            (N, C_i), the paper's latent last. Batch norms are folded in a copy of it.
+        tap_names: one name per tap.
+        preprocessing: size, mean, deviation.
+        reference: scale and projection of the multi-depth latents.
+        weights_sha256: `hash_weights` of the network's state before folding.
+        device: where the network runs.
+        dtype: number type of the network; latents are float32 in any case.
+
+    Raises:
+        BackboneError: the reference belongs to another network.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        architecture: str,
+        net: nn.Module,
+        tap_names: Sequence[str],
+        preprocessing: Preprocessing,
+        reference: Reference,
+        weights_sha256: str,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.name = name
+        self.preprocessing = preprocessing
+        self.reference = reference
+        self.identity = Identity(
+            architecture, weights_sha256, preprocessing, tuple(tap_names), reference.id
+        )
+        self._forward = ForwardPass(net, preprocessing, device or torch.device("cpu"), dtype)
+        self._scale = torch.from_numpy(reference.scale).to(self.device)
+        self._projection = torch.from_numpy(reference.projection).to(self.device)
+        black = self.taps(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8))
+        reference.apply([tap.cpu() for tap in black])  # says so if it does not fit
+        self.last_dim = int(black[-1].shape[1])
+
+    @property
+    def architecture(self) -> str:
+        """Name and options of the network."""
+        return self.identity.architecture
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._forward.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of the network."""
+        return self._forward.dtype
+
+    @property
+    def forward_pass(self) -> ForwardPass:
+        """The network, ready to run; for passes with biases and for export."""
+        return self._forward
+
+    @property
+    def size(self) -> int:
+        """Side of the square input in pixels."""
+        return self.preprocessing.size
+
+    @property
+    def dim(self) -> int:
+        """D of the multi-depth latents."""
+        return self.reference.dim
+
+    @property
+    def reference_id(self) -> str:
+        """Hash of the reference's file."""
+        return self.identity.reference_id
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, preprocessing, taps and reference."""
+        return self.identity.fingerprint
+
+    @cached_property
+    def macs_per_image(self) -> int:
+        """Multiply-accumulates of one forward pass and projection of one image, counted."""
+        return macs_per_image(self._forward.net, self.size) + int(self.reference.projection.size)
+
+    @torch.inference_mode()
+    def embed(self, images: torch.Tensor) -> Latents:
+        """Latents of images, in one forward pass.
+
+        An image's latents depend on its batch no more than float rounding does: convolution and
+        matrix product may sum in another order for another number of images, which moves a latent
+        by about 1e-6 of its length. All N images are in memory at once: callers send batches.
+
+        Args:
+            images: (N, 3, S, S) uint8; N may be 0.
+
+        Raises:
+            BackboneError: another shape or type.
+        """
+        if len(images) == 0 and images.dtype == torch.uint8:
+            return Latents(
+                np.zeros((0, self.last_dim), np.float32), np.zeros((0, self.dim), np.float32)
+            )
+        taps = self.taps(images)
+        multi = project(taps, self._scale, self._projection)
+        return Latents(_numpy(taps[-1]), _numpy(multi))
+
+    def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Raw pooled taps, (N, C_i) float32 each, the paper's latent last.
+
+        Raises:
+            BackboneError: another shape or type than (N, 3, S, S) uint8.
+        """
+        return self._forward.taps(images)
+
+    def state_sha256(self) -> str:
+        """Hash of the weights as they are now in memory, folded; it never changes."""
+        return hash_weights(dict(self._forward.net.state_dict()))
+
+    def describe(self) -> dict[str, Any]:
+        """What `teachmesh backbone show` prints."""
+        return {
+            "name": self.name,
+            "architecture": self.identity.architecture,
+            "fingerprint": self.fingerprint,
+            "reference": self.reference_id,
+            "size_px": self.size,
+            "mean": list(self.preprocessing.mean),
+            "std": list(self.preprocessing.std),
+            "dim": self.dim,
+            "last_dim": self.last_dim,
+            "tap_channels": len(self.reference.scale),
+            "taps": list(self.identity.taps),
+            "macs_per_image": self.macs_per_image,
+            "weights_sha256": self.identity.weights_sha256,
+        }
+
+
+def hash_weights(state: dict[str, torch.Tensor]) -> str:
+    """Hash of named tensors: names, types, shapes and bytes, in the order of the names.
+
+    Batch norms' counters are left out: not every file has them, and no latent depends on them.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name.endswith("num_batches_tracked"):
+            continue
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.cpu().numpy())

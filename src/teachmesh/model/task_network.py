@@ -1,0 +1,141 @@
+"""One task's whole decision as a network: pixels in, log posteriors of its classes out.
+
+What a device needs that only ever sees one task: the frozen backbone with the task's beneficial
+biases folded in (Eq. 1 and 2 at no cost), the latents, and the head that decides. Exported with
+`torch.export` it runs where teachmesh is not installed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from teachmesh.errors import BackboneError
+from teachmesh.model.forward import own_modules
+from teachmesh.model.reference import project
+
+if TYPE_CHECKING:
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.model.head import Head
+
+
+_EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What tracing a stranger's code ends in, torch's own errors among them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """One pass and what it decides.
+
+    Attributes:
+        net: normalised images -> pooled taps, biases folded in.
+        features: what the head reads of the taps: "last" or "multi".
+        head: in the unit of log posteriors.
+        weight: of this decision in the log-linear pool.
+    """
+
+    net: nn.Module
+    features: str
+    head: Head
+    weight: float = 1.0
+
+
+class TaskNetwork(nn.Module):
+    """Images (N, 3, S, S) uint8 -> log posteriors (N, C) float32.
+
+    Args:
+        backbone: whose preprocessing and reference it is.
+        voices: one pass, or the passes without and with biases; weights sum to 1.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    scale: torch.Tensor
+    projection: torch.Tensor
+
+    def __init__(self, backbone: Backbone, voices: Sequence[Voice]) -> None:
+        super().__init__()
+        preprocessing = backbone.preprocessing
+        for name in ("mean", "std"):
+            values = 255 * np.array(getattr(preprocessing, name), dtype=np.float64)
+            self.register_buffer(
+                name, torch.tensor(values.reshape(1, 3, 1, 1), dtype=torch.float32)
+            )
+        self.register_buffer("scale", torch.tensor(backbone.reference.scale))
+        self.register_buffer("projection", torch.tensor(backbone.reference.projection))
+        self.nets = nn.ModuleList(own_modules(voice.net) for voice in voices)
+        self.heads = nn.ModuleList(_linear(voice.head) for voice in voices)
+        self._features = [voice.features for voice in voices]
+        self._weights = [voice.weight for voice in voices]
+        _own_tensors(self.eval())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Pool the decisions of all passes."""
+        x = images.float().contiguous(memory_format=torch.channels_last)
+        x = (x - self.mean) / self.std
+        parts = []
+        for net, head, features, weight in zip(
+            self.nets, self.heads, self._features, self._weights, strict=True
+        ):
+            taps = net(x)
+            read = taps[-1] if features == "last" else project(taps, self.scale, self.projection)
+            parts.append(weight * torch.log_softmax(head(read), 1))
+        return torch.log_softmax(torch.stack(parts).sum(0), 1)
+
+
+def export_program(network: TaskNetwork, size: int, extra: dict[str, str]) -> bytes:
+    """The network as a file of `torch.export`; any number of images per call.
+
+    Args:
+        network: of the task.
+        size: S, side of its images in pixels.
+        extra: texts that travel with it, by file name.
+
+    Raises:
+        BackboneError: torch cannot export a network of this kind.
+    """
+    program = _exported(network, size)
+    target = io.BytesIO()
+    torch.export.save(program, target, extra_files=dict(extra))
+    return target.getvalue()
+
+
+def _exported(network: TaskNetwork, size: int) -> torch.export.ExportedProgram:
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    batch = torch.export.Dim("images", min=1, max=65_536)
+    try:
+        return torch.export.export(network, (example,), dynamic_shapes=({0: batch},), strict=False)
+    except _EXPORT_ERRORS as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise BackboneError(
+            f"expected a network that torch.export can write for any number of images, it says: "
+            f"{reason}; use another backbone for skills that are to be exported as a network"
+        ) from error
+
+
+def _own_tensors(network: nn.Module) -> None:
+    """Each tensor whole and row-major, as export wants it, and shared with no other network."""
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(_row_major(parameter), requires_grad=False))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, _row_major(buffer))
+
+
+def _row_major(tensor: torch.Tensor) -> torch.Tensor:
+    # Whole numbers are indices (Swin's table of relative positions): they stay what they are.
+    whole = tensor.float() if tensor.is_floating_point() else tensor
+    return whole.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _linear(head: Head) -> nn.Linear:
+    layer = nn.Linear(head.weight.shape[1], len(head.bias))
+    layer.weight = nn.Parameter(torch.tensor(head.weight), requires_grad=False)
+    layer.bias = nn.Parameter(torch.tensor(head.bias), requires_grad=False)
+    return layer

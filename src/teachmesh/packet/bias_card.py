@@ -1,0 +1,101 @@
+"""What a card says about beneficial biases: which, what they gained, what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.limits import Limits
+
+FEATURES = ("last", "multi", "head2toe")
+"""What a head with biases reads: the paper's latents, multi-depth ones, or chosen maps (7.3)."""
+_CHOICE = re.compile(r"all|half|auto|last:[1-9][0-9]{0,5}")
+_MAX_MACS = 2**63 - 1
+_MAX_PASSES = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasCard:
+    """Biases that were learned with a skill, whether they were kept or not.
+
+    Attributes:
+        choice: what was asked for: "auto", "all", "half" or "last:N".
+        first_layer: index of the first biased layer in the order of the forward pass; all later
+            ones are biased too.
+        layers: number of biased layers.
+        floats: number of biases.
+        features: what the head with biases reads; one of `FEATURES`.
+        weight: share of the decision with biases in the whole one, log-linear; 0 says that biases
+            did not help on validation images and were dropped.
+        accuracy_without: on validation images, given the task, fraction of 1.
+        accuracy_with: the same with biases.
+        cost_macs: counted multiply-accumulates that the biases cost.
+        passes: the same as forward passes over the training and validation images.
+    """
+
+    choice: str
+    first_layer: int
+    layers: int
+    floats: int
+    features: str
+    weight: float
+    accuracy_without: float
+    accuracy_with: float
+    cost_macs: int
+    passes: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the skill carries the biases."""
+        return self.weight > 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The section of the card as JSON values; numbers have one spelling."""
+        values = dataclasses.asdict(self)
+        return {name: float(value) if name in _FLOATS else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: object) -> BiasCard:
+        """Build the section from parsed JSON of a stranger; types are checked, rules are not.
+
+        Raises:
+            SkillRefused: SCHEMA for anything but exactly the known keys with values of the known
+                types.
+        """
+        if not isinstance(values, dict) or set(values) != _NAMES:
+            raise SkillRefused("SCHEMA", f"expected the card's 'biases' to hold {sorted(_NAMES)}")
+        for name, value in values.items():
+            expected = float if name in _FLOATS else str if name in _TEXTS else int
+            if type(value) is not expected:
+                raise SkillRefused("SCHEMA", f"the card's 'biases.{name}' has the wrong type")
+        return cls(**values)
+
+
+_NAMES = {item.name for item in dataclasses.fields(BiasCard)}
+_FLOATS = {"weight", "accuracy_without", "accuracy_with", "passes"}
+_TEXTS = {"choice", "features"}
+
+
+def check_bias_card(card: BiasCard, limits: Limits) -> None:
+    """Accept a section whose every field keeps its rule.
+
+    Raises:
+        SkillRefused: VALUE for a number or text out of range, LIMIT for too many biases.
+    """
+    if not _CHOICE.fullmatch(card.choice) or card.features not in FEATURES:
+        raise SkillRefused("VALUE", "expected a known choice of biases in the card")
+    # Written so that NaN fails too.
+    if not all(0.0 <= x <= 1.0 for x in (card.weight, card.accuracy_with, card.accuracy_without)):
+        raise SkillRefused("VALUE", "expected weight and accuracies of biases from 0 to 1")
+    if not (0.0 <= card.passes <= _MAX_PASSES and math.isfinite(card.passes)):
+        raise SkillRefused("VALUE", "the cost of the biases is out of range")
+    if not 0 <= card.cost_macs <= _MAX_MACS or card.first_layer < 0:
+        raise SkillRefused("VALUE", "the cost or the layers of the biases are out of range")
+    if not 1 <= card.layers <= card.floats:
+        raise SkillRefused("VALUE", "expected at least one bias in each biased layer")
+    if card.floats > limits.biases or card.first_layer + card.layers > limits.biases:
+        raise SkillRefused("LIMIT", f"expected at most {limits.biases} biases")

@@ -1,0 +1,137 @@
+"""The tensors of beneficial biases in a skill: the biases, and the head that was learned with them.
+
+`biases.values` (B,) in F32, F16 or I8, with `biases.scales` (layers,) F32 for I8; `biased.weight`
+(C, D) I8 with `biased.scales` (C,) F32, and `biased.bias` (C,) F32. Which layers they belong to
+follows from the card and the backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from teachmesh.errors import SkillRefused
+from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
+from teachmesh.model.head import Head
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.limits import Limits
+
+VALUES = "biases.values"
+SCALES = "biases.scales"
+WEIGHT = "biased.weight"
+WEIGHT_SCALES = "biased.scales"
+BIAS = "biased.bias"
+_KINDS = {"F32": "fp32", "F16": "fp16", "I8": "int8"}
+
+Array = np.ndarray[Any, Any]
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, eq=False)
+class SkillBiases:
+    """Beneficial biases of one task as they travel.
+
+    Attributes:
+        values: (B,) float32, float16 or int8.
+        scales: (layers,) float32 with int8 values, else None.
+        weight: (C, D) int8, the head that reads the biased network.
+        weight_scales: (C,) float32, value of one level of each row.
+        bias: (C,) float32.
+    """
+
+    values: Array
+    scales: Array | None
+    weight: Array
+    weight_scales: Array
+    bias: Array
+
+    @classmethod
+    def of(cls, values: Array, scales: Array | None, head: Head) -> SkillBiases:
+        """Put encoded biases and a head, rounded to int8 here, together."""
+        weight, weight_scales = quantise_rows(head.weight)
+        return cls(values, scales, weight, weight_scales, head.bias.astype(np.float32))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Array]) -> SkillBiases | None:
+        """Take them out of a skill's tensors, or None if it has none."""
+        if VALUES not in tensors:
+            return None
+        parts = [tensors.get(n) for n in (VALUES, SCALES, WEIGHT, WEIGHT_SCALES, BIAS)]
+        return cls(*parts)  # type: ignore[arg-type]
+
+    @property
+    def kind(self) -> str:
+        """How the biases are encoded: "fp32", "fp16" or "int8"."""
+        return {np.dtype("f4"): "fp32", np.dtype("f2"): "fp16"}.get(self.values.dtype, "int8")
+
+    def head(self) -> Head:
+        """The head in float32."""
+        weight = dequantise_rows(self.weight, self.weight_scales).astype(np.float32)
+        return Head(weight, np.array(self.bias))
+
+    def tensors(self) -> dict[str, Array]:
+        """The arrays that travel, by name."""
+        found = {VALUES: self.values, WEIGHT: self.weight, BIAS: self.bias}
+        found[WEIGHT_SCALES] = self.weight_scales
+        return found if self.scales is None else {**found, SCALES: self.scales}
+
+
+def bias_tensor_names(card: BiasCard | None, shapes: Shapes) -> set[str]:
+    """Names of the tensors that a card with this section promises."""
+    if card is None or not card.kept:
+        return set()
+    names = {VALUES, WEIGHT, WEIGHT_SCALES, BIAS}
+    return names | {SCALES} if shapes.get(VALUES, ("", ()))[0] == "I8" else names
+
+
+def check_bias_shapes(
+    card: BiasCard,
+    shapes: Shapes,
+    n_classes: int,
+    latent_sizes: Mapping[str, int],
+    limits: Limits,
+) -> None:
+    """Accept tensors that fit the card; all of them are there.
+
+    Args:
+        card: a section whose biases were kept.
+        shapes: tensor name -> (dtype, shape).
+        n_classes: C.
+        latent_sizes: D of "last" and "multi" latents, where an anchor says it.
+        limits: bounds of the free sizes.
+
+    Raises:
+        SkillRefused: SCHEMA for another dtype or shape, LIMIT for a size above its bound.
+    """
+    dtype, shape = shapes[VALUES]
+    if dtype not in _KINDS or shape != (card.floats,):
+        raise SkillRefused("SCHEMA", f"expected {card.floats} biases in F32, F16 or I8")
+    if len(shapes[WEIGHT][1]) != 2:
+        raise SkillRefused("SCHEMA", f"expected {WEIGHT!r} of two dimensions")
+    size = shapes[WEIGHT][1][1]
+    expected = {
+        WEIGHT: ("I8", (n_classes, latent_sizes.get(card.features, size))),
+        WEIGHT_SCALES: ("F32", (n_classes,)),
+        BIAS: ("F32", (n_classes,)),
+    }
+    if SCALES in shapes:
+        expected[SCALES] = ("F32", (card.layers,))
+    for name, wanted in expected.items():
+        if shapes[name] != wanted:
+            raise SkillRefused("SCHEMA", f"expected {name!r} as {wanted}, got {shapes[name]}")
+    if size > limits.latent_size:
+        raise SkillRefused("LIMIT", f"expected D <= {limits.latent_size} in {WEIGHT!r}, got {size}")
+
+
+def check_bias_values(tensors: Mapping[str, Array]) -> None:
+    """Accept scales that are scales; finite floats were checked before.
+
+    Raises:
+        SkillRefused: VALUE.
+    """
+    for name in (SCALES, WEIGHT_SCALES):
+        if name in tensors and not bool((tensors[name] > 0).all()):
+            raise SkillRefused("VALUE", f"expected positive numbers in {name!r}")

@@ -1,0 +1,89 @@
+"""JSON with one spelling per value, and a parser that a stranger's text cannot hurt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from teachmesh.errors import SkillRefused
+
+# The longest integer is a 19-digit count and the longest shortest-repr float has 24
+# characters; more digits cost quadratic time in old Pythons.
+_NUMBER_CHARACTERS = 32
+
+
+def dump_canonical(value: object) -> str:
+    """Write sorted keys, no spaces, shortest floats, characters instead of escapes.
+
+    Raises:
+        SkillRefused: VALUE when a number is not finite.
+    """
+    try:
+        return json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+    except ValueError as error:
+        raise SkillRefused("VALUE", "expected finite numbers in the card") from error
+
+
+def parse_strict(text: str, what: str, *, brackets: int, quotes: int | None = None) -> Any:
+    """Parse JSON after bounding what the parser can be made to do.
+
+    Args:
+        text: the JSON text; its length was bounded by the caller.
+        what: what the text is, for messages ("header").
+        brackets: how many "{" and "[" may stand outside strings. It bounds the depth too, so
+            that the recursive parser cannot run out of stack.
+        quotes: how many quotation marks may stand in it, two per string; None for any number.
+
+    Returns:
+        The parsed value.
+
+    Raises:
+        SkillRefused: LIMIT for too much of anything; FORMAT for text that is not JSON, has a key
+            twice in one object, NaN, Infinity or an endless number.
+    """
+    # Pairs of backslashes go first, so that what is left of \" is an escaped quotation mark.
+    # An escape outside a string is no JSON; the parser below says so.
+    bare = text.replace("\\\\", "").replace('\\"', "")
+    if quotes is not None and bare.count('"') > quotes:
+        raise SkillRefused("LIMIT", f"the {what} holds more than {quotes // 2} strings")
+    outside = "".join(bare.split('"')[::2])
+    if outside.count("{") + outside.count("[") > brackets:
+        raise SkillRefused("LIMIT", f"the {what} holds more than {brackets} lists and objects")
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_object_without_duplicates,
+            parse_int=_bounded_int,
+            parse_float=_bounded_float,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise SkillRefused("FORMAT", f"the {what} is not JSON") from error
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise SkillRefused("FORMAT", "a JSON object holds one key twice")
+    return values
+
+
+def _bounded_int(digits: str) -> int:
+    _check_length(digits)
+    return int(digits)
+
+
+def _bounded_float(digits: str) -> float:
+    _check_length(digits)
+    return float(digits)
+
+
+def _check_length(digits: str) -> None:
+    if len(digits) > _NUMBER_CHARACTERS:
+        raise SkillRefused("LIMIT", f"a number has more than {_NUMBER_CHARACTERS} characters")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise SkillRefused("VALUE", f"expected a finite number, got {name}")

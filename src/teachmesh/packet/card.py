@@ -1,0 +1,174 @@
+"""The card of a skill: who taught what, with which backbone, how well and at what cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.parent_card import Parent, parents_from_json, parents_to_json
+
+SCHEMA = "teachmesh.skill/1"
+SCHEMA_PREFIX = "teachmesh.skill/"
+
+Privacy = Literal["statistics", "samples", "images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What travels with a skill besides its tensors; every field is public to all peers.
+
+    The fields are an allow-list: there is no place for host names, user names or paths, and
+    an unknown key in a received card is refused. The constructor takes any values; `encode`
+    and `decode` refuse a card that breaks the rules of `card_rules.check_card`.
+
+    Attributes:
+        schema: version of the format.
+        task: name of the task, 1 to 128 characters; display only, never an identity.
+        classes: names of the C classes in label order, unique under NFC and casefold.
+        images_per_class: C numbers of training images.
+        validation_images: number of validation images.
+        method: how it was learned: "moments", "gmmc" or "maha"; one of `anchors`.
+        anchors: kinds of the task anchors inside, sorted.
+        backbone_name: the teacher's name of the backbone; display only.
+        backbone_fingerprint: 64 hex digits over weights, preprocessing, taps and reference.
+        reference_id: 64 hex digits, hash of the reference of the multi-depth latents.
+        validation_accuracy: fraction of 1 given the task, or None without validation images.
+        cost_macs: counted multiply-accumulates of learning.
+        cost_s: wall time of learning in seconds.
+        author: Ed25519 public key, 64 hex digits.
+        alias: the author's name for people, at most 64 characters; display only.
+        created: UTC time "2026-11-23T11:00:00Z"; display only, never compared.
+        privacy: what left the teacher: "statistics", single "samples" in latent space, or
+            "images".
+        replaces: id of the same author's skill that this one takes the place of, or None.
+        warnings: sentences for the reader, at most 16.
+        calibration: named finite numbers, for example of the unknown-detection.
+        parents: the old classes that rows were learned from, sorted; where there are none, the
+            key is missing in the JSON.
+        biases: what beneficial biases gained and cost, or None if none were learned; only then the
+            key is missing in the JSON.
+        version: version of teachmesh that wrote it.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    images_per_class: tuple[int, ...]
+    validation_images: int
+    method: str
+    anchors: tuple[str, ...]
+    backbone_name: str
+    backbone_fingerprint: str
+    reference_id: str
+    validation_accuracy: float | None
+    cost_macs: int
+    cost_s: float
+    author: str
+    alias: str
+    created: str
+    privacy: Privacy
+    version: str
+    replaces: str | None = None
+    warnings: tuple[str, ...] = ()
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    parents: tuple[Parent, ...] = ()
+    biases: BiasCard | None = None
+    schema: str = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the card as JSON values; `from_json(card.to_json()) == card` for valid cards."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        for name in ("classes", "images_per_class", "anchors", "warnings"):
+            values[name] = list(values[name])
+        # One spelling per number: 12 and 12.0 must not give two files for one skill.
+        values["cost_s"] = float(self.cost_s)
+        if self.validation_accuracy is not None:
+            values["validation_accuracy"] = float(self.validation_accuracy)
+        values["calibration"] = {key: float(value) for key, value in self.calibration.items()}
+        del values["parents"], values["biases"]
+        if self.parents:
+            values["parents"] = parents_to_json(self.parents)
+        if self.biases is not None:
+            values["biases"] = self.biases.to_json()
+        return values
+
+    @classmethod
+    def from_json(cls, values: object) -> Card:
+        """Build a card from parsed JSON of a stranger; types are checked, rules are **not**.
+
+        Raises:
+            SkillRefused: VERSION for a newer schema; SCHEMA for anything but exactly the known
+                keys with values of the known types.
+        """
+        if not isinstance(values, dict):
+            raise SkillRefused("SCHEMA", "expected the card to be a JSON object")
+        check_schema(values.get("schema"))
+        names = {item.name for item in dataclasses.fields(cls)}
+        if unknown := sorted(str(key) for key in values.keys() - names):
+            raise SkillRefused("SCHEMA", f"unknown key {unknown[0][:64]!a} in the card")
+        if missing := sorted(names - values.keys() - {"parents", "biases"}):
+            raise SkillRefused("SCHEMA", f"the card lacks the key {missing[0]!r}")
+        if "parents" in values:
+            values = {**values, "parents": parents_from_json(values["parents"])}
+        if "biases" in values:
+            values = {**values, "biases": BiasCard.from_json(values["biases"])}
+        for name, value in values.items():
+            _check_type(name, value)
+        for name in ("classes", "images_per_class", "anchors", "warnings"):
+            values = {**values, name: tuple(values[name])}
+        return cls(**values)
+
+
+def check_schema(schema: object) -> None:
+    """Accept exactly the schema that this version writes.
+
+    Raises:
+        SkillRefused: VERSION when the number is higher than ours; SCHEMA for anything else.
+    """
+    if schema == SCHEMA:
+        return
+    number = schema[len(SCHEMA_PREFIX) :] if isinstance(schema, str) else ""
+    if isinstance(schema, str) and schema.startswith(SCHEMA_PREFIX) and _is_newer(number):
+        raise SkillRefused("VERSION", "made by a newer teachmesh; update to read it")
+    raise SkillRefused("SCHEMA", f"expected a card of schema {SCHEMA!r}")
+
+
+def _is_newer(number: str) -> bool:
+    return 0 < len(number) <= 9 and number.isascii() and number.isdigit() and int(number) > 1
+
+
+_LIST_ITEMS: dict[str, type] = {
+    "classes": str,
+    "images_per_class": int,
+    "anchors": str,
+    "warnings": str,
+}
+_INTEGERS = ("validation_images", "cost_macs")
+_NUMBERS = ("cost_s", "validation_accuracy")
+_OPTIONAL = ("validation_accuracy", "replaces")
+
+
+def _check_type(name: str, value: object) -> None:
+    """Compare with `type(...) is`: True is no int here, and 1 is no float."""
+    if value is None and name in _OPTIONAL:
+        return
+    if name in _LIST_ITEMS:
+        item_type = _LIST_ITEMS[name]
+        good = type(value) is list and all(type(item) is item_type for item in value)
+    elif name == "calibration":
+        good = type(value) is dict and all(type(item) is float for item in value.values())
+    elif name == "parents":
+        good = type(value) is tuple
+    elif name == "biases":
+        good = isinstance(value, BiasCard)
+    elif name in _INTEGERS:
+        good = type(value) is int
+    elif name in _NUMBERS:
+        good = type(value) is float
+    else:
+        good = type(value) is str
+    if not good:
+        raise SkillRefused("SCHEMA", f"the card's {name!r} has the wrong type")

@@ -1,0 +1,144 @@
+"""A skill as bytes and back; the specification is `docs/skill_format.md`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.canonical import dump_canonical, parse_strict
+from teachmesh.packet.card import Card, check_schema
+from teachmesh.packet.card_rules import check_card
+from teachmesh.packet.header import (
+    DTYPES,
+    RawHeader,
+    TensorEntry,
+    check_entries,
+    file_order,
+    read_header,
+    write_header,
+)
+from teachmesh.packet.layout import check_layout, check_values
+from teachmesh.packet.limits import DEFAULT_LIMITS, HARD_FILE_BYTES, Limits
+from teachmesh.packet.skill import Skill
+
+_SIGNATURE = re.compile(r"([0-9a-f]{128})?")
+_DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
+# The metadata, the card, its four lists, calibration, biases, parents and their three lists; two to
+# spare for the message of a newer version.
+_METADATA_BRACKETS = 14
+
+
+@dataclass(frozen=True)
+class SignedSkill:
+    """A decoded skill file; its signature is **not** verified yet (`signing.verify`).
+
+    Attributes:
+        skill: the card and the tensors.
+        signature: 128 hex digits, or "" for an unsigned skill.
+        id: SHA-256 of the file's bytes, 64 hex digits: the identity of the skill.
+    """
+
+    skill: Skill
+    signature: str
+    id: str
+
+
+def skill_id(data: bytes) -> str:
+    """Give the identity of a skill file: SHA-256 of its bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode(skill: Skill, signature: str = "") -> bytes:
+    """Write a skill as one safetensors file; the same skill gives the same bytes everywhere.
+
+    Law: `decode(encode(s)).skill == s` for every skill that is not refused.
+
+    Args:
+        skill: what to write.
+        signature: 128 hex digits from `signing.sign`, or "" for the bytes that are signed.
+
+    Raises:
+        SkillRefused: the skill breaks a rule that every receiver would refuse it for.
+    """
+    check_card(skill.card, DEFAULT_LIMITS)
+    check_layout(_shapes(skill), skill.card, DEFAULT_LIMITS)
+    check_values(skill.tensors, skill.card, DEFAULT_LIMITS)
+    data = _write(skill, signature)
+    if len(data) > HARD_FILE_BYTES:
+        raise SkillRefused("LIMIT", f"expected at most {HARD_FILE_BYTES} bytes, got {len(data)}")
+    return data
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
+    """Read a stranger's bytes: sizes first, then outline, card, layout, numbers, spelling.
+
+    Nothing is allocated from a number in the file before that number agrees with the size of
+    the file.
+
+    Args:
+        data: the whole file.
+        limits: what is refused for its size.
+
+    Raises:
+        SkillRefused: with the code of the first rule that the bytes break; no other exception.
+    """
+    header = read_header(data, limits)
+    card, signature = _read_metadata(header.metadata)
+    check_card(card, limits)
+    entries = check_entries(header, limits)
+    check_layout({entry.name: (entry.dtype, entry.shape) for entry in entries}, card, limits)
+    skill = Skill(card, {entry.name: _read_tensor(data, header, entry) for entry in entries})
+    check_values(skill.tensors, card, limits)
+    # One skill has one spelling: whatever the checks above let through ends here.
+    if _write(skill, signature) != data:
+        raise SkillRefused("FORMAT", "the bytes are not the canonical encoding of the skill")
+    return SignedSkill(skill, signature, skill_id(data))
+
+
+def _read_metadata(text: str) -> tuple[Card, str]:
+    metadata = parse_strict(text, "card", brackets=_METADATA_BRACKETS)
+    if not isinstance(metadata, dict):
+        raise SkillRefused("SCHEMA", "expected the metadata to be a JSON object")
+    card = metadata.get("card")
+    # The version goes before everything else: a newer format may differ in anything.
+    check_schema(card.get("schema") if isinstance(card, dict) else None)
+    if set(metadata) != {"card", "signature"}:
+        raise SkillRefused("SCHEMA", "expected exactly 'card' and 'signature' in the metadata")
+    signature = metadata["signature"]
+    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+        raise SkillRefused("SIGNATURE", "expected a signature of 128 hex digits")
+    if dump_canonical(metadata) != text:
+        raise SkillRefused("FORMAT", "the metadata is not canonical JSON")
+    return Card.from_json(card), signature
+
+
+def _read_tensor(
+    data: bytes, header: RawHeader, entry: TensorEntry
+) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    count = int(np.prod(entry.shape, dtype=np.int64))
+    start = header.body_start + entry.begin
+    values = np.frombuffer(data, DTYPES[entry.dtype], count, start)
+    return values.reshape(entry.shape)
+
+
+def _write(skill: Skill, signature: str) -> bytes:
+    metadata = dump_canonical({"card": skill.card.to_json(), "signature": signature})
+    shapes = _shapes(skill)
+    parts = [write_header(metadata, shapes)]
+    for name in file_order({name: dtype for name, (dtype, _) in shapes.items()}):
+        dtype = DTYPES[shapes[name][0]]
+        parts.append(skill.tensors[name].astype(dtype, copy=False).tobytes())
+    return b"".join(parts)
+
+
+def _shapes(skill: Skill) -> dict[str, tuple[str, tuple[int, ...]]]:
+    shapes = {}
+    for name, array in skill.tensors.items():
+        if array.dtype not in _DTYPE_NAMES:
+            raise SkillRefused("SCHEMA", f"tensor {name!r}: no dtype of the format: {array.dtype}")
+        shapes[name] = (_DTYPE_NAMES[array.dtype], array.shape)
+    return shapes

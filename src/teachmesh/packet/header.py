@@ -1,0 +1,184 @@
+"""The first bytes of a skill file: written in one way only, read with suspicion.
+
+safetensors: 8 bytes little-endian header length, a JSON header, the tensors' bytes. The library
+accepts duplicate tensor names, foreign keys, leading spaces and a million empty tensors, and the
+order of its bytes belongs to its version; so the few lines that skills need are ours, and a test
+compares them with the library in both directions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.canonical import parse_strict
+from teachmesh.packet.limits import HARD_FILE_BYTES, Limits
+
+METADATA_KEY = "teachmesh"
+LENGTH_BYTES = 8
+ALIGNMENT_BYTES = 8
+
+# Little-endian numpy types, in the order in which the file holds them: widest first keeps every
+# tensor aligned, and it is the order of the safetensors library.
+DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "F16": "<f2", "U16": "<u2", "I16": "<i2"}
+DTYPES |= {"I8": "|i1", "U8": "|u1"}
+_DTYPE_BYTES = {"F32": 4, "U32": 4, "I32": 4, "F16": 2, "U16": 2, "I16": 2, "I8": 1, "U8": 1}
+_DTYPE_RANK = {name: rank for rank, name in enumerate(DTYPES)}
+_MAX_RANK = 2
+_ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """What the header says about one tensor: bytes [begin, end) after the header."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """A header that is JSON of the right outline; its tensor entries are **not** checked yet.
+
+    Attributes:
+        metadata: the text of the one metadata key.
+        entries: tensor name -> whatever the file says about it, in the file's order.
+        body_start: where the tensors' bytes begin.
+        body_bytes: how many bytes there are.
+    """
+
+    metadata: str
+    entries: dict[str, Any]
+    body_start: int
+    body_bytes: int
+
+
+def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) -> bytes:
+    """Write length and header for tensors given as name -> (dtype, shape).
+
+    Returns:
+        The bytes before the first tensor; the tensors follow in the order of `file_order`.
+    """
+    header: dict[str, object] = {"__metadata__": {METADATA_KEY: metadata}}
+    begin = 0
+    for name in file_order({name: dtype for name, (dtype, _) in shapes.items()}):
+        dtype, shape = shapes[name]
+        end = begin + _size_bytes(dtype, shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text
+
+
+def file_order(dtypes: dict[str, str]) -> list[str]:
+    """Order tensor names as the file holds them: by dtype as in DTYPES, then by name."""
+    return sorted(dtypes, key=lambda name: (_DTYPE_RANK[dtypes[name]], name.encode()))
+
+
+def read_header(data: bytes, limits: Limits) -> RawHeader:
+    """Read the outline of a stranger's file; only slices of the header are allocated.
+
+    Raises:
+        SkillRefused: LIMIT when file or header are too large or hold too many parts; FORMAT
+            when it is no safetensors file with exactly one metadata key.
+    """
+    bound = min(limits.file_bytes, HARD_FILE_BYTES)
+    if len(data) > bound:
+        raise SkillRefused("LIMIT", f"expected at most {bound} bytes, got {len(data)}")
+    length = _header_length(data, limits)
+    body_start = LENGTH_BYTES + length
+    raw = data[LENGTH_BYTES:body_start]
+    if not raw.startswith(b"{"):
+        raise SkillRefused("FORMAT", "the header does not begin with a JSON object")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SkillRefused("FORMAT", "the header is not UTF-8") from error
+    # Per tensor: its object and two lists; its name, three keys and the dtype.
+    entries = parse_strict(
+        text, "header", brackets=3 * limits.tensors + 2, quotes=10 * limits.tensors + 6
+    )
+    metadata = _take_metadata(entries)
+    return RawHeader(metadata, entries, body_start, len(data) - body_start)
+
+
+def _header_length(data: bytes, limits: Limits) -> int:
+    if len(data) <= LENGTH_BYTES:
+        raise SkillRefused("FORMAT", f"expected a skill file, got {len(data)} bytes")
+    length = int.from_bytes(data[:LENGTH_BYTES], "little")
+    if length == 0 or length > len(data) - LENGTH_BYTES:
+        raise SkillRefused("FORMAT", "expected a skill file; the header is longer than the file")
+    if length > limits.header_bytes:
+        raise SkillRefused(
+            "LIMIT", f"expected a header of at most {limits.header_bytes} bytes, got {length}"
+        )
+    return length
+
+
+def _take_metadata(entries: dict[str, Any]) -> str:
+    metadata = entries.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or set(metadata) != {METADATA_KEY}:
+        raise SkillRefused("FORMAT", f"expected exactly one metadata key, {METADATA_KEY!r}")
+    text = metadata[METADATA_KEY]
+    if not isinstance(text, str):
+        raise SkillRefused("FORMAT", "expected the metadata to be text")
+    return text
+
+
+def check_entries(header: RawHeader, limits: Limits) -> tuple[TensorEntry, ...]:
+    """Check every tensor's entry: the tensors fill the body, one after the other, exactly.
+
+    Raises:
+        SkillRefused: LIMIT for too many tensors; FORMAT for an entry that is not exactly dtype,
+            shape and offsets, a hole, an overlap, missing or trailing bytes.
+    """
+    if len(header.entries) > limits.tensors:
+        raise SkillRefused("LIMIT", f"expected at most {limits.tensors} tensors")
+    checked = []
+    position = 0
+    for name, entry in header.entries.items():
+        tensor = _check_entry(name, entry)
+        if tensor.begin != position:
+            raise SkillRefused("FORMAT", f"hole or overlap before tensor {name[:64]!a}")
+        position = tensor.end
+        checked.append(tensor)
+    if position != header.body_bytes:
+        raise SkillRefused(
+            "FORMAT", f"expected {position} bytes of tensors, got {header.body_bytes}"
+        )
+    return tuple(checked)
+
+
+def _check_entry(name: str, entry: object) -> TensorEntry:
+    shown = f"{name[:64]!a}"
+    if not isinstance(entry, dict) or set(entry) != _ENTRY_KEYS:
+        raise SkillRefused("FORMAT", f"tensor {shown}: expected dtype, shape and data_offsets only")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise SkillRefused("FORMAT", f"tensor {shown}: expected a dtype of {', '.join(DTYPES)}")
+    if not _are_counts(shape) or not 1 <= len(shape) <= _MAX_RANK or 0 in shape:
+        raise SkillRefused("FORMAT", f"tensor {shown}: expected one or two positive dimensions")
+    if not _are_counts(offsets) or len(offsets) != _MAX_RANK:
+        raise SkillRefused("FORMAT", f"tensor {shown}: expected two offsets")
+    begin, end = offsets
+    # Python's integers do not overflow, so 2**62 x 8 is simply not the size of the bytes.
+    if end - begin != _size_bytes(dtype, tuple(shape)):
+        raise SkillRefused("FORMAT", f"tensor {shown}: shape and offsets disagree")
+    return TensorEntry(name, dtype, tuple(shape), begin, end)
+
+
+def _are_counts(values: object) -> bool:
+    return isinstance(values, list) and all(type(item) is int and item >= 0 for item in values)
+
+
+def _size_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    size = _DTYPE_BYTES[dtype]
+    for length in shape:
+        size *= length
+    return size

@@ -1,0 +1,149 @@
+"""Which tensors a skill holds, with which dtypes, shapes and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from teachmesh.errors import SkillRefused
+from teachmesh.mapping.anchor import TaskAnchor
+from teachmesh.mapping.gmmc import GmmcAnchor
+from teachmesh.mapping.maha import MahaAnchor
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.packet.bias_tensors import bias_tensor_names, check_bias_shapes, check_bias_values
+from teachmesh.packet.card import Card
+from teachmesh.packet.limits import Limits
+
+HEAD = "head"
+HEAD_WEIGHT = "head.weight"
+HEAD_BIAS = "head.bias"
+ANCHORS: dict[str, type[TaskAnchor]] = {
+    anchor.kind: anchor for anchor in (GmmcAnchor, MahaAnchor, MomentsAnchor)
+}
+_HEAD_DTYPES = ("F32", "F16")
+
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+Tensors = Mapping[str, np.ndarray[Any, Any]]
+
+
+def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
+    """Accept exactly the tensors that the card's anchors and biases need, and a head if there.
+
+    Args:
+        shapes: tensor name -> (dtype, shape), as the file says.
+        card: gives the number of classes and the kinds of anchors.
+        limits: bounds of the free sizes.
+
+    Raises:
+        SkillRefused: SCHEMA for an unknown kind of anchor, a tensor that is missing, unknown or
+            has another dtype or shape; LIMIT for a size above its bound.
+    """
+    names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
+    if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
+        names |= {HEAD_WEIGHT, HEAD_BIAS}
+    names |= bias_tensor_names(card.biases, shapes)
+    if unknown := sorted(shapes.keys() - names):
+        raise SkillRefused("SCHEMA", f"unknown tensor {unknown[0][:64]!a}")
+    if missing := sorted(names - shapes.keys()):
+        raise SkillRefused("SCHEMA", f"the tensor {missing[0]!r} is missing")
+    sizes = {kind: _check_anchor(kind, shapes, card, limits) for kind in card.anchors}
+    latent_sizes: dict[str, int] = {}
+    for kind in card.anchors:
+        if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
+            raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
+    if HEAD_WEIGHT in shapes:
+        # A head reads the paper's latents; only a skill without any such anchor has another one.
+        _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
+    if card.biases is not None and card.biases.kept:
+        check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
+
+
+def _anchor_class(kind: str) -> type[TaskAnchor]:
+    if kind not in ANCHORS:
+        raise SkillRefused("SCHEMA", f"unknown anchor {kind[:64]!a}")
+    return ANCHORS[kind]
+
+
+def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
+    """Bind the letters of the anchor's shapes to numbers; give the latent size D."""
+    bounds = {
+        "C": limits.classes,
+        "D": limits.latent_size,
+        "K": limits.clusters,
+        "M": limits.samples,
+        "R": limits.rank,
+        "S": limits.samples * len(card.classes),
+    }
+    bound_sizes = {"C": len(card.classes)}
+    for name, spec in ANCHORS[kind].tensor_specs.items():
+        dtype, shape = shapes[f"{kind}.{name}"]
+        if dtype != spec.dtype or len(shape) != len(spec.shape):
+            raise SkillRefused("SCHEMA", f"tensor '{kind}.{name}' has another dtype or rank")
+        for letter, size in zip(spec.shape, shape, strict=True):
+            expected = letter if isinstance(letter, int) else bound_sizes.setdefault(letter, size)
+            if size != expected:
+                raise SkillRefused(
+                    "SCHEMA", f"tensor '{kind}.{name}': expected {letter} = {expected}, got {size}"
+                )
+            if isinstance(letter, str) and size > bounds[letter]:
+                raise SkillRefused(
+                    "LIMIT", f"expected {letter} <= {bounds[letter]} in '{kind}.{name}', got {size}"
+                )
+    return bound_sizes["D"]
+
+
+def _check_head(shapes: Shapes, card: Card, latent_size: int) -> None:
+    n_classes = len(card.classes)
+    expected = {HEAD_WEIGHT: (n_classes, latent_size), HEAD_BIAS: (n_classes,)}
+    for name, shape in expected.items():
+        if shapes[name][0] not in _HEAD_DTYPES or shapes[name][1] != shape:
+            raise SkillRefused(
+                "SCHEMA", f"expected {name!r} of shape {shape} in F32 or F16, got {shapes[name]}"
+            )
+
+
+def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
+    """Accept numbers that no computation can choke on; the layout was checked before.
+
+    Raises:
+        SkillRefused: VALUE for NaN, infinity, a magnitude above the bound, or what the anchor
+            itself refuses (negative variances, weights that do not sum to one, ...).
+    """
+    for name, array in tensors.items():
+        if array.dtype.kind != "f":
+            continue
+        bound = min(limits.magnitude, float(np.finfo(array.dtype).max))
+        # NaN fails the comparison too, so one pass says it all.
+        if not bool(np.all(np.abs(array) <= bound)):
+            raise SkillRefused("VALUE", f"tensor {name!r}: expected finite values up to {bound:g}")
+    check_bias_values(tensors)
+    for kind in card.anchors:
+        _check_anchor_values(kind, tensors, card)
+
+
+def _check_anchor_values(kind: str, tensors: Tensors, card: Card) -> None:
+    try:
+        make_anchor(kind, tensors, len(card.classes))
+    except ValueError as error:
+        raise SkillRefused("VALUE", f"anchor {kind!r}: {error}") from error
+
+
+def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
+    """Build the anchor of a kind from a skill's tensors.
+
+    Raises:
+        ValueError: a value is out of the anchor's range.
+    """
+    return ANCHORS[kind].from_tensors(under_prefix(tensors, kind), n_classes)
+
+
+def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Give writable copies of the tensors under a prefix, without it ("gmmc.means" -> "means")."""
+    start = f"{prefix}."
+    return {
+        name[len(start) :]: array.copy()
+        for name, array in sorted(tensors.items())
+        if name.startswith(start)
+    }

@@ -1,0 +1,75 @@
+"""The checks that a received skill goes through before it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import SignedSkill, decode, skill_id
+from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
+from teachmesh.packet.signing import verify
+
+Check = Callable[[SignedSkill], None]
+"""A further check: raises SkillRefused. The place of trust policy and quarantine."""
+
+
+class Admission:
+    """Size, hash, format, signature, backbone, then whatever else was asked for.
+
+    Args:
+        fingerprints: gives fingerprint -> alias of the backbones that this agent has.
+        checks: further checks, in order.
+        limits: what is refused for its size.
+    """
+
+    def __init__(
+        self,
+        fingerprints: Callable[[], Mapping[str, str]],
+        checks: Sequence[Check] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._fingerprints = fingerprints
+        self._checks = tuple(checks)
+        self._limits = limits
+
+    def check(self, expected_id: str | None, data: bytes) -> SignedSkill:
+        """Check the bytes of a skill.
+
+        Args:
+            expected_id: the hash they were asked for by; None where a person brings a file.
+            data: what came.
+
+        Raises:
+            SkillRefused: with the reason of the first check that failed.
+        """
+        if len(data) > self._limits.file_bytes:
+            raise SkillRefused(
+                "LIMIT", f"expected at most {self._limits.file_bytes} bytes, got {len(data)}"
+            )
+        found = skill_id(data)
+        if expected_id is not None and found != expected_id:
+            raise SkillRefused(
+                "HASH", f"expected the skill {expected_id[:12]}, the bytes hash to {found[:12]}"
+            )
+        signed = decode(data, self._limits)
+        verify(signed)
+        self._check_backbone(signed)
+        for check in self._checks:
+            check(signed)
+        return signed
+
+    def _check_backbone(self, signed: SignedSkill) -> None:
+        card = signed.skill.card
+        known = self._fingerprints()
+        if card.backbone_fingerprint in known:
+            return
+        here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items())) or "none"
+        # The reference in full, because that is what `fetch` is asked for.
+        raise SkillRefused(
+            "BACKBONE",
+            f"the skill {card.task!r} was made with the backbone {card.backbone_name!r} "
+            f"({card.backbone_fingerprint[:12]}), this agent has {here}; get it from its author "
+            "with `teachmesh backbone export` and `teachmesh backbone import`, or only its "
+            f"reference from a running agent with `teachmesh backbone fetch {card.reference_id} "
+            "--join ENDPOINT`",
+        )

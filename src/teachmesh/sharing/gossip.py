@@ -1,0 +1,279 @@
+"""Who has what: a set of skills that ends equal everywhere.
+
+Every second an agent broadcasts a small signed digest of its bank, and at once when there is
+something new. Whoever holds another set asks that peer for its ids and pulls what it lacks, by
+hash, from any holder (`pulling`). That alone repairs every loss. All of it runs in threads of its
+own: neither learning nor the transport ever waits for a peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from teachmesh.errors import StorageError
+from teachmesh.packet.signing import AgentKey
+from teachmesh.sharing.counters import Counters
+from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
+from teachmesh.sharing.peers import PeerTable
+from teachmesh.sharing.pulling import BODY_TIMEOUT_S, Inventory, Puller
+from teachmesh.sharing.transport import MAX_BODY_BYTES, Transport
+
+ANNOUNCE_INTERVAL_S = 1.0
+ANNOUNCE_PAUSE_S = 0.1
+CLOSE_TIMEOUT_S = 2.5
+
+
+@dataclass(frozen=True)
+class PeerState:
+    """What is known of a peer.
+
+    Attributes:
+        agent_id: its short id.
+        alias: its name for people.
+        count: number of skills it announced.
+        digest: of its bank.
+        in_sync: its digest is ours.
+        last_seen_s: seconds since its last announcement.
+    """
+
+    agent_id: str
+    alias: str
+    count: int
+    digest: str
+    in_sync: bool
+    last_seen_s: float
+
+
+@dataclass(frozen=True)
+class GossipStats:
+    """Counters of one run.
+
+    Attributes:
+        bytes_sent: payload bytes of announcements (each once), lists of ids and bodies.
+        bytes_received: the same of what came.
+        received: skills that were admitted.
+        refused: bodies that were refused, by reason.
+        dropped: broadcasts that were garbage, forged, or of another version.
+        peers: those heard of lately.
+    """
+
+    bytes_sent: int
+    bytes_received: int
+    received: int
+    refused: dict[str, int]
+    dropped: int
+    peers: tuple[PeerState, ...]
+
+
+class Gossip:
+    """Keeps one bank equal to those of all peers.
+
+    Args:
+        inventory: the bank.
+        transport: how peers are reached; started and closed by this object.
+        key: signs the announcements; gives the agent's id, which the transport must have too.
+        alias: name for people.
+        on_refused: called with (id, reason, message) when a skill is refused, from any thread.
+        interval_s: between announcements.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        transport: Transport,
+        key: AgentKey,
+        *,
+        alias: str,
+        on_refused: Callable[[str, str, str], None] | None = None,
+        interval_s: float = ANNOUNCE_INTERVAL_S,
+    ) -> None:
+        self._inventory = inventory
+        self._transport = transport
+        self._key = key
+        self._author = key.public_key
+        self._alias = alias
+        self._interval_s = interval_s
+        self._sequence = 0
+        self._peers = PeerTable()
+        self._counters = Counters()
+        self._stopping = threading.Event()
+        self._announce_now = threading.Event()
+        self._plan_now = threading.Event()
+        self._puller = Puller(
+            inventory,
+            transport,
+            self._peers,
+            self._counters,
+            wake=self._plan_now.set,
+            on_refused=on_refused,
+        )
+        self._threads = (
+            threading.Thread(target=self._announce_loop, name="teachmesh-announce", daemon=True),
+            threading.Thread(target=self._plan_loop, name="teachmesh-plan", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Open the transport and begin.
+
+        Raises:
+            NetworkError: the endpoint cannot be used.
+        """
+        self._transport.start(self)
+        for thread in self._threads:
+            thread.start()
+
+    def notify(self) -> None:
+        """The bank has something new: announce it soon. Returns at once."""
+        self._announce_now.set()
+
+    def refused(self) -> dict[str, str]:
+        """The ids that were refused and are not pulled again, and why."""
+        return self._puller.refused()
+
+    def forget(self, skill_ids: Collection[str] | None = None) -> None:
+        """Pull refused skills again, after a backbone was imported for example. Returns at once.
+
+        Args:
+            skill_ids: which; default all.
+        """
+        self._puller.forget(skill_ids)
+
+    def close(self) -> None:
+        """Stop within three seconds, whatever the peers do; may be called twice."""
+        if self._stopping.is_set():
+            return
+        deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
+        self._stopping.set()
+        self._announce_now.set()
+        self._plan_now.set()
+        self._transport.close()
+        self._puller.close(deadline_s)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def stats(self) -> GossipStats:
+        """Counters and peers as they are now.
+
+        Raises:
+            StorageError: the inventory cannot be read.
+        """
+        digest = self._inventory.digest()
+        now_s = time.monotonic()
+        peers = tuple(
+            PeerState(
+                agent_id,
+                peer.announcement.alias,
+                peer.announcement.count,
+                peer.announcement.digest,
+                peer.announcement.digest == digest,
+                round(now_s - peer.seen_s, 3),
+            )
+            for agent_id, peer in self._peers.current().items()
+        )
+        totals = self._counters.totals()
+        return GossipStats(
+            totals.sent, totals.received, totals.admitted, totals.refused, totals.dropped, peers
+        )
+
+    def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
+        """Ask the peers for content by its hash; None if nobody gives it in time.
+
+        Args:
+            sha256: 64 hex digits.
+            timeout_s: for all peers together.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        agents = list(self._peers.current())
+        for index, agent_id in enumerate(agents):
+            # A frozen peer takes its share of the time only.
+            share_s = (deadline_s - time.monotonic()) / (len(agents) - index)
+            data = self._transport.request(agent_id, "blob", sha256, max(0.0, share_s))
+            if data is None:
+                continue
+            self._counters.count_received(len(data))
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return data
+        return None
+
+    def on_announcement(self, data: bytes) -> None:
+        """Note what a peer says; called by the transport, so pulling is another thread's work."""
+        announcement = decode_announcement(data)
+        if announcement is not None and announcement.author == self._author:
+            # Some transports deliver an agent's own broadcasts: these did not travel.
+            return
+        self._counters.count_received(len(data))
+        if announcement is None:
+            self._counters.count_dropped()
+            return
+        if self._peers.note(announcement):
+            # A newcomer learns of us without waiting for the next second.
+            self._announce_now.set()
+        self._plan_now.set()
+
+    def on_request(self, kind: str, key: str) -> bytes | None:
+        """Serve a skill, the list of ids, or a blob; called by the transport."""
+        try:
+            body = self._body(kind, key)
+        except StorageError:
+            # The peer asks another holder, or again.
+            return None
+        if body is None or len(body) > MAX_BODY_BYTES:
+            return None
+        self._counters.count_sent(len(body))
+        return body
+
+    def _body(self, kind: str, key: str) -> bytes | None:
+        if kind == "ids":
+            return b"".join(map(bytes.fromhex, sorted(self._inventory.ids())))
+        if kind == "skill":
+            return self._inventory.read(key) if key in self._inventory.ids() else None
+        return self._inventory.blob(key)
+
+    def _announce_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._announce_now.clear()
+            # A bank that cannot be read now is announced when it can be again.
+            with contextlib.suppress(StorageError):
+                self._announce()
+            # Many news in a row become few announcements: each makes every peer ask for ids.
+            self._stopping.wait(min(ANNOUNCE_PAUSE_S, self._interval_s))
+            self._announce_now.wait(self._interval_s)
+
+    def _announce(self) -> None:
+        # From the clock, so that it grows over restarts and a replay is told from news.
+        self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
+        announcement = Announcement(
+            self._author,
+            self._alias,
+            self._inventory.digest(),
+            len(self._inventory.ids()),
+            self._sequence,
+        )
+        data = encode_announcement(announcement, self._key)
+        self._transport.announce(data)
+        self._counters.count_sent(len(data))
+        self._plan_now.set()
+
+    def _plan_loop(self) -> None:
+        admitted = 0
+        while not self._stopping.is_set():
+            self._plan_now.wait(self._interval_s)
+            self._plan_now.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self._puller.plan()
+            except StorageError:
+                # Tried again in a second.
+                continue
+            now_admitted = self._counters.totals().admitted
+            if now_admitted != admitted:
+                # Others may reach us and not the author: say at once what we can serve now.
+                admitted = now_admitted
+                self._announce_now.set()

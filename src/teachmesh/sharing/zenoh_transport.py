@@ -1,0 +1,214 @@
+"""Peers over Eclipse Zenoh, in peer mode, without a router.
+
+Facts of Zenoh that this file is built around: a peer does not relay for others; blocking congestion
+control stalls everybody for seconds when one peer is frozen (so broadcasts are dropped instead, and
+gossip repairs the loss); a session may hang when it is closed (so closing runs in a thread that is
+not waited for longer than three seconds).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Sequence
+
+import zenoh
+
+from teachmesh.errors import NetworkError
+from teachmesh.sharing.transport import (
+    ALL_IDS,
+    MAX_ANNOUNCEMENT_BYTES,
+    MAX_BODY_BYTES,
+    Handler,
+    Transport,
+    is_address,
+)
+
+PREFIX = "teachmesh/1"
+CLOSE_TIMEOUT_S = 2.5
+_ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
+_OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
+
+
+class ZenohTransport(Transport):
+    """A Zenoh session in peer mode.
+
+    Args:
+        agent_id: id of this agent.
+        listen: endpoints like `tcp/0.0.0.0:7447`; port 0 takes a free one.
+        join: endpoints of any agents of the mesh; retried for ever.
+
+    Raises:
+        NetworkError: an endpoint that is none.
+    """
+
+    def __init__(
+        self, agent_id: str, *, listen: Sequence[str] = (), join: Sequence[str] = ()
+    ) -> None:
+        self._agent_id = agent_id
+        self._listen = tuple(with_free_port(parse_endpoint(endpoint)) for endpoint in listen)
+        self._join = tuple(parse_endpoint(endpoint) for endpoint in join)
+        self._session: zenoh.Session | None = None
+        self._declared: list[object] = []
+
+    def start(self, handler: Handler) -> None:
+        """Open the session.
+
+        Raises:
+            NetworkError: the endpoint is in use or not of this machine.
+        """
+        try:
+            self._session = zenoh.open(self._config())
+        except zenoh.ZError as error:
+            raise NetworkError(
+                f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
+                "choose another port with --listen"
+            ) from error
+        self._declared = [
+            self._session.declare_subscriber(
+                f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
+            ),
+            self._session.declare_queryable(
+                f"{PREFIX}/{self._agent_id}/*/*", lambda query: self._answer(query, handler)
+            ),
+        ]
+
+    def announce(self, data: bytes) -> None:
+        """Broadcast; dropped rather than waiting for a slow peer."""
+        session = self._session
+        if session is None or len(data) > MAX_ANNOUNCEMENT_BYTES:
+            return
+        # A put fails only when the session is being closed.
+        with contextlib.suppress(zenoh.ZError):
+            session.put(
+                f"{PREFIX}/{self._agent_id}/announce",
+                data,
+                congestion_control=zenoh.CongestionControl.DROP,
+            )
+
+    def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
+        """Ask one peer; the first good reply counts.
+
+        Without access control any peer may answer for another, so all replies are looked at as they
+        come until the hash of one is right. If none is, the caller gets one that is wrong.
+        """
+        session = self._session
+        if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
+            return None
+        found: bytes | None = None
+        # An error: the session closes, or the peer is gone, so there is no further answer.
+        with contextlib.suppress(zenoh.ZError):
+            for reply in session.get(
+                f"{PREFIX}/{agent_id}/{kind}/{key}",
+                timeout=timeout_s,
+                target=zenoh.QueryTarget.ALL,
+                consolidation=zenoh.ConsolidationMode.NONE,
+            ):
+                if reply.ok is None or len(reply.ok.payload) > MAX_BODY_BYTES:
+                    continue
+                found = bytes(reply.ok.payload)
+                if key == ALL_IDS or hashlib.sha256(found).hexdigest() == key:
+                    break
+        return found
+
+    def endpoints(self) -> tuple[str, ...]:
+        """The endpoints that this agent listens on, free ports filled in."""
+        return self._listen
+
+    def close(self) -> None:
+        """Close the session, waiting less than three seconds."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        self._declared = []
+        closer = threading.Thread(target=session.close, name="teachmesh-zenoh-close", daemon=True)
+        closer.start()
+        closer.join(CLOSE_TIMEOUT_S)
+
+    def _answer(self, query: zenoh.Query, handler: Handler) -> None:
+        # A stranger's wildcard meets our key too; only a plain address is answered.
+        text, own = str(query.key_expr), f"{PREFIX}/{self._agent_id}/"
+        kind, _, key = text[len(own) :].partition("/")
+        if not text.startswith(own) or not is_address(self._agent_id, kind, key):
+            return
+        body = handler.on_request(kind, key)
+        if body is not None:
+            # A reply fails only when the session is being closed.
+            with contextlib.suppress(zenoh.ZError):
+                query.reply(query.key_expr, body)
+
+    def _config(self) -> zenoh.Config:
+        config: zenoh.Config = zenoh.Config()
+        settings: dict[str, object] = {
+            "mode": "peer",
+            "scouting/multicast/enabled": False,
+            "scouting/gossip/enabled": True,
+            "transport/shared_memory/enabled": False,
+            "transport/link/rx/max_message_size": MAX_BODY_BYTES + (64 << 10),
+            "listen/endpoints": list(self._listen),
+            "connect/endpoints": list(self._join),
+            "connect/timeout_ms": -1,
+            "connect/exit_on_failure": False,
+            # The default grows from one second to four: long, for a peer that starts a bit later.
+            "connect/retry": {
+                "period_init_ms": 250,
+                "period_max_ms": 2000,
+                "period_increase_factor": 2,
+            },
+            "listen/timeout_ms": 0,
+            "listen/exit_on_failure": True,
+        }
+        for key, value in settings.items():
+            config.insert_json5(key, json.dumps(value))
+        return config
+
+
+def _deliver(sample: zenoh.Sample, handler: Handler) -> None:
+    if len(sample.payload) <= MAX_ANNOUNCEMENT_BYTES:
+        handler.on_announcement(bytes(sample.payload))
+
+
+def parse_endpoint(text: str) -> str:
+    """An endpoint as Zenoh writes it.
+
+    Raises:
+        NetworkError: it is none.
+
+    Examples:
+        >>> parse_endpoint("192.168.1.20:7447")
+        'tcp/192.168.1.20:7447'
+    """
+    found = _ENDPOINT.fullmatch(text.strip())
+    if found is None or int(found[3]) > 65_535:
+        raise NetworkError(f"expected an endpoint like tcp/192.168.1.20:7447, got {text[:100]!r}")
+    return f"{found[1] or 'tcp'}/{found[2]}:{found[3]}"
+
+
+def with_free_port(endpoint: str) -> str:
+    """The endpoint with a free port instead of port 0, so that it can be told to others."""
+    protocol, _, address = endpoint.partition("/")
+    host, _, port = address.rpartition(":")
+    if port != "0":
+        return endpoint
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    kind = socket.SOCK_DGRAM if protocol == "quic" else socket.SOCK_STREAM
+    try:
+        with socket.socket(family, kind) as probe:
+            probe.bind((host.strip("[]"), 0))
+            free = probe.getsockname()[1]
+    except OSError as error:
+        raise NetworkError(
+            f"expected an address of this machine in {endpoint!r} ({error.strerror})"
+        ) from error
+    return f"{protocol}/{host}:{free}"
+
+
+def _short(error: BaseException) -> str:
+    """The operating system's reason; Zenoh's text names the source files it went through."""
+    text = " ".join(str(error).split())
+    found = _OS_REASON.search(text)
+    return found[1] if found else text.partition(" at /")[0][:120]

@@ -1,0 +1,189 @@
+"""Images to latents in one backbone pass, decoding beside the network.
+
+On a processor every lane decodes and computes its own batches; an accelerator gets batches that
+threads have decoded ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teachmesh.data.images import ImageRef
+from teachmesh.data.latent_cache import image_digests, split_key
+from teachmesh.data.loader import Batch, iterate_batches, read_batch
+from teachmesh.model.backbone import Latents
+from teachmesh.model.lanes import Lanes
+
+if TYPE_CHECKING:
+    from teachmesh.data.latent_cache import LatentCache
+    from teachmesh.data.loader import Readable
+    from teachmesh.data.tasks import Split
+    from teachmesh.model.backbone import Backbone
+
+Progress = Callable[[int, int], None]
+BATCH_SIZE = 16
+"""Images per forward pass. Small, because every lane holds a batch and the last one is waited for;
+fixed, because rounding depends on it: latents are the same on any number of cores."""
+_ACCELERATOR_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Latents of a sequence of images.
+
+    Attributes:
+        latents: of the images that could be read, in their order.
+        kept: (N,) int64 positions of these images in the sequence.
+        failed: (position, reason) of the images that could not be read.
+        from_cache: nothing was computed.
+    """
+
+    latents: Latents
+    kept: np.ndarray
+    failed: tuple[tuple[int, str], ...]
+    from_cache: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledLatents:
+    """Latents of one split with their labels: all that learning sees of it.
+
+    Attributes:
+        latents: of N images.
+        labels: (N,) int64 class indices.
+    """
+
+    latents: Latents
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def embed_images(
+    backbone: Backbone,
+    images: Sequence[Readable],
+    *,
+    progress: Progress | None = None,
+    batch_size: int | None = None,
+) -> Embedded:
+    """Run images through the backbone, once each.
+
+    An image has the same latents, to the bit, whether it lies in a file or in memory.
+
+    Args:
+        backbone: the frozen network.
+        images: files, or whatever is asked about.
+        progress: called with (images done, images in all).
+        batch_size: images per forward pass; None takes what suits the device.
+
+    Returns:
+        Latents of the readable images; unreadable ones are listed, not raised.
+    """
+    last: list[np.ndarray] = []
+    multi: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
+    failed: list[tuple[int, str]] = []
+    done = 0
+    for batch, latents in _passes(backbone, images, batch_size):
+        failed.extend(batch.failed)
+        if len(batch.indices):
+            last.append(latents.last)
+            multi.append(latents.multi)
+            kept.append(batch.indices)
+        done += len(batch.indices) + len(batch.failed)
+        if progress is not None:
+            progress(done, len(images))
+    return Embedded(
+        Latents(_stack(last, backbone.last_dim), _stack(multi, backbone.dim)),
+        np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
+        tuple(failed),
+    )
+
+
+def _passes(
+    backbone: Backbone, images: Sequence[Readable], batch_size: int | None
+) -> Iterator[tuple[Batch, Latents]]:
+    """Batches in the order of the images, with their latents."""
+    size = backbone.preprocessing.size
+    if backbone.device.type != "cpu":
+        step = batch_size or _ACCELERATOR_BATCH_SIZE
+        for batch in iterate_batches(images, size, batch_size=step):
+            yield batch, backbone.embed(batch.images)
+        return
+    step = batch_size or BATCH_SIZE
+    with Lanes() as lanes:
+
+        def run(positions: range) -> tuple[Batch, Latents]:
+            batch = read_batch(images, positions, size)
+            return batch, backbone.embed(batch.images)
+
+        yield from lanes.run(
+            partial(run, range(start, min(start + step, len(images))))
+            for start in range(0, len(images), step)
+        )
+
+
+def embed_splits(
+    backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
+) -> list[Embedded]:
+    """`embed_images` of several splits in one go: no lane waits at the end of each.
+
+    Args:
+        backbone: the frozen network.
+        splits: whose images.
+        progress: called with (images done, images in all).
+
+    Returns:
+        One result per split, positions counted within it.
+    """
+    whole = embed_images(
+        backbone, [image for split in splits for image in split.images], progress=progress
+    )
+    parts: list[Embedded] = []
+    start = 0
+    for split in splits:
+        stop = start + len(split.images)
+        rows = slice(*np.searchsorted(whole.kept, [start, stop]))
+        latents = Latents(whole.latents.last[rows], whole.latents.multi[rows])
+        failed = tuple((i - start, why) for i, why in whole.failed if start <= i < stop)
+        parts.append(Embedded(latents, whole.kept[rows] - start, failed))
+        start = stop
+    return parts
+
+
+def embed_cached(
+    backbone: Backbone,
+    images: Sequence[ImageRef],
+    cache: LatentCache,
+    *,
+    progress: Progress | None = None,
+) -> Embedded:
+    """`embed_images`, through a cache on disk keyed by backbone and image contents.
+
+    For experiments, which embed the same images again and again; an agent that learns keeps no
+    latents of single images.
+    """
+    key = split_key(backbone.fingerprint, image_digests(images))
+    stored = cache.get(key)
+    if stored is not None and len(stored["kept"]) == len(images):
+        latents = Latents(stored["last"], stored["multi"])
+        return Embedded(latents, stored["kept"], (), from_cache=True)
+    embedded = embed_images(backbone, images, progress=progress)
+    latents = embedded.latents
+    cache.put(key, {"last": latents.last, "multi": latents.multi, "kept": embedded.kept})
+    return embedded
+
+
+def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
+    """Join latents with the labels of the images that could be read."""
+    return LabelledLatents(embedded.latents, split.labels[embedded.kept])
+
+
+def _stack(parts: list[np.ndarray], dim: int) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros((0, dim), dtype=np.float32)
