@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pretraining.mosaics import load_pictures
 from tests.pretraining.mosaics import write_mosaics
-from training.mosaics import load_pictures
 
 
 def test_tiles_are_read_row_by_row(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pretraining.student_net import last_latent
 from teachmesh.errors import BackboneError
 from teachmesh.model.embedded import (
     LAST_WIDTH,
@@ -13,7 +14,6 @@ from teachmesh.model.embedded import (
     load_embedded,
     packed,
 )
-from training.student import last_latent
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.augment import augmented, plain
-from training.recipe import Recipe
+from pretraining.augment import augmented, plain
+from pretraining.pretraining_recipe import Recipe
 
 
 def test_sizes_follow_the_schedule() -> None:

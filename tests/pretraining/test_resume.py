@@ -10,15 +10,15 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from pretraining.distillation_loop import LOG_FILE
+from pretraining.export_weights import packed_weights, write_assets
+from pretraining.pretrain import main
+from pretraining.training_state import EARLIER_FILE, FILE, RECIPE_FILE, averaged_weights, load_state
 from teachmesh.errors import BackboneError
 from teachmesh.model.build import EMBEDDED_REFERENCE_FILE, embedded_backbone
 from teachmesh.model.embedded import CARD_FILE, WEIGHTS_FILE
 from teachmesh.model.reference import Reference
 from tests.pretraining.mosaics import write_mosaics
-from training.export import packed_weights, write_assets
-from training.loop import LOG_FILE
-from training.pretrain import main
-from training.state import EARLIER_FILE, FILE, RECIPE_FILE, averaged_weights, load_state
 
 STEPS = 18
 OPTIONS = (
@@ -120,7 +120,7 @@ def _contents(folder: Path, *names: str) -> list[bytes]:
 
 def _kill_after_the_first_save(arguments: list[str], run: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "training.pretrain", *arguments]
+    command = [sys.executable, "-m", "pretraining.pretrain", *arguments]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline_s = time.monotonic() + 60
         while not (run / FILE).exists():

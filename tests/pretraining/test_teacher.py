@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from training import teacher
-from training.mosaics import Pictures
+from pretraining import teacher_nets as teacher
+from pretraining.mosaics import Pictures
 
 
 class _Means(nn.Module):

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from pretraining.augment import plain
+from pretraining.mosaics import Pictures
 from teachmesh.model.folding import fold_batch_norms
 from teachmesh.model.torchvision_shim import ensure_torchvision
-from training.augment import plain
-from training.mosaics import Pictures
 
 TEACHER_CLASSES = 1000
 _CHUNK = 1000

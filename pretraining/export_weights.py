@@ -1,6 +1,6 @@
 """Write a run's weights, reference and card into the package.
 
-    python -m training.export RUN --data ../shared/pretrain
+    python -m pretraining.export_weights RUN --data ../shared/pretrain
 
 May be called while the run goes on: the averaged weights of its last saved state are taken.
 """
@@ -18,6 +18,11 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from pretraining.distillation_loop import read_log, top1
+from pretraining.make_reference import fit_embedded_reference
+from pretraining.mosaics import load_pictures
+from pretraining.student_net import Student
+from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
 from teachmesh.model.backbone import Backbone, hash_weights
 from teachmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
 from teachmesh.model.embedded import (
@@ -30,11 +35,6 @@ from teachmesh.model.embedded import (
 from teachmesh.model.forward import Preprocessing
 from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import DEFAULT_DIM, Reference
-from training.loop import read_log, top1
-from training.mosaics import load_pictures
-from training.reference import fit_embedded_reference
-from training.state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
-from training.student import Student
 
 SIZE = 96
 MEASURED_SIZES = (64, 80, SIZE)
@@ -88,7 +88,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     using the old ones.
 
     Args:
-        run: folder of `training.pretrain`.
+        run: folder of `pretraining.pretrain`.
         data: the pretraining images, for the reference.
         folder: where to.
         dim: D of the multi-depth latents.

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.augment import augmented, plain
-from training.mosaics import Pictures
-from training.parts import Parts
-from training.recipe import Recipe
-from training.state import load_state, save_state, write_atomically
-from training.student import Student, loss_of, optimizer_of
+from pretraining.augment import augmented, plain
+from pretraining.mosaics import Pictures
+from pretraining.parts import Parts
+from pretraining.pretraining_recipe import Recipe
+from pretraining.student_net import Student, loss_of, optimizer_of
+from pretraining.training_state import load_state, save_state, write_atomically
 
 LOG_FILE = "log.jsonl"
 VALIDATION_SIZE = 64
@@ -35,7 +35,7 @@ class Run:
         folder: where state and log go.
         save_every_steps: besides the end of every epoch.
         workers: threads that compute the parts of a batch; no number depends on it.
-        start: weights to begin with (`training.state.averaged_weights`); None draws them.
+        start: weights to begin with (`training_state.averaged_weights`); None draws them.
     """
 
     def __init__(

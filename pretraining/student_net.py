@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretraining.pretraining_recipe import Recipe
+from pretraining.teacher_nets import TEACHER_CLASSES
 from teachmesh.model.embedded import LAST_WIDTH, EmbeddedNet
-from training.recipe import Recipe
-from training.teacher import TEACHER_CLASSES
 
 
 class Student(nn.Module):

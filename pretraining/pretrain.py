@@ -1,4 +1,4 @@
-"""Train the embedded backbone: `python -m training.pretrain --data DIR --out RUN`.
+"""Train the embedded backbone: `python -m pretraining.pretrain --data DIR --out RUN`.
 
 Kill it at any moment and start it again with the same options: the same weights come out.
 """
@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
+from pretraining.distillation_loop import Run, read_log
+from pretraining.export_weights import packed_weights
+from pretraining.mosaics import load_pictures
+from pretraining.plot import plot_log
+from pretraining.pretraining_recipe import Recipe
+from pretraining.teacher_nets import load_logits
+from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, averaged_weights, write_atomically
 from teachmesh.model.embedded import WEIGHTS_FILE
-from training.export import packed_weights
-from training.loop import Run, read_log
-from training.mosaics import load_pictures
-from training.plot import plot_log
-from training.recipe import Recipe
-from training.state import EARLIER_FILE, RECIPE_FILE, averaged_weights, write_atomically
-from training.teacher import load_logits
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weights = packed_weights(options.out)
     write_atomically(options.out / WEIGHTS_FILE, lambda file: file.write(weights))
     plot_log(run.log, options.out / "log.png")
-    print(f"done; ship it with: python -m training.export {options.out} --data {options.data}")
+    print(
+        f"done; ship it with: python -m pretraining.export_weights {options.out} --data {options.data}"
+    )
 
 
 def _history(run: Path) -> list[dict[str, Any]]:

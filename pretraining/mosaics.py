@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.state import write_atomically
+from pretraining.training_state import write_atomically
 
 TILE = 64
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pretraining.augment import plain
+from pretraining.mosaics import load_pictures
 from teachmesh.model.embedded import EmbeddedNet
 from teachmesh.model.reference import Reference, fit_reference
-from training.augment import plain
-from training.mosaics import load_pictures
 
 IMAGES_PER_CLASS = 10
 _TRAINING_IMAGES_PER_CLASS = 500
