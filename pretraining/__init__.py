@@ -10,5 +10,5 @@
 - `plot`: a run's log as a picture.
 - `pretrain`: `python -m pretraining.pretrain --data ../shared/pretrain --out RUN`.
 - `make_reference`: scale and projection of the multi-depth latents.
-- `export_weights`: `python -m pretraining.export_weights RUN --data ../shared/pretrain`: into the package.
+- `export_weights`: weights, reference and card of a run, written into the package.
 """

@@ -54,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weights = packed_weights(options.out)
     write_atomically(options.out / WEIGHTS_FILE, lambda file: file.write(weights))
     plot_log(run.log, options.out / "log.png")
-    print(
-        f"done; ship it with: python -m pretraining.export_weights {options.out} --data {options.data}"
-    )
+    ship = f"python -m pretraining.export_weights {options.out} --data {options.data}"
+    print(f"done; ship it with: {ship}")
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
