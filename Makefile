@@ -41,7 +41,7 @@ format: setup  ## rewrite the sources in the project's style
 	@$(BIN)/ruff format $(SOURCES)
 
 bench: setup  ## speed as ratios measured side by side in one run
-	@$(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.run_benchmarks
 
 docs: setup  ## regenerate docs/cli.md from the commands themselves
 	@$(BIN)/python -m teachmesh.cli.reference docs/cli.md

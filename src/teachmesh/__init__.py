@@ -17,7 +17,7 @@ The code in the order of use:
 - `teachmesh.training`: one task -> one skill.
 - `teachmesh.sharing`: skills between peers, pulled by hash.
 - `teachmesh.agent`: teacher and student in one.
-- `teachmesh.experiments`: evaluation and the demo.
+- `teachmesh_lab`: evaluation and the demo.
 - `teachmesh.cli`: the `teachmesh` command.
 
 Importing this package loads neither torch nor numpy; the names below load what they need when

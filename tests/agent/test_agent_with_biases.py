@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.experiments.evaluate import EvaluateOptions, run_evaluate
 from teachmesh.packet.codec import decode
+from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from tests.conftest import write_task
 
 

@@ -11,7 +11,6 @@ import pytest
 from teachmesh.agent import Agent
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
-from teachmesh.experiments.measure import measure
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
@@ -19,6 +18,7 @@ from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
 from teachmesh.training.embedding import LabelledLatents
 from teachmesh.training.within import linear_within
+from teachmesh_lab.evaluation.measure import measure
 from tests.packet.samples import sample_bias_card
 from tests.training.bias_samples import biased
 

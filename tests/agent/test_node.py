@@ -12,8 +12,8 @@ import pytest
 from teachmesh.agent import Agent
 from teachmesh.agent.fetching import fetch_reference
 from teachmesh.errors import NetworkError
-from teachmesh.experiments.processes import AgentProcess
 from teachmesh.model.reference import Reference
+from teachmesh_lab.demo.agent_processes import AgentProcess
 
 DEADLINE_S = 90.0
 

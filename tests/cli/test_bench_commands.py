@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
-from tests.experiments.bench.conftest import TinyRun, tiny
+from tests.lab.bench.conftest import TinyRun, tiny
 
 __all__ = ["tiny"]  # the fixture is used below
 

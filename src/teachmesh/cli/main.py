@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 from teachmesh.cli import (
     backbone,
-    bench,
     combine,
-    demo,
     doctor,
-    evaluate,
     learn,
     match,
     predict,
@@ -22,6 +21,9 @@ from teachmesh.cli import (
 )
 from teachmesh.cli.command import application
 from teachmesh.version import __version__
+
+COMMANDS_GROUP = "teachmesh.commands"
+"""Entry points: functions `register(app: typer.Typer)` that add commands (see `cli.command`)."""
 
 app = application(
     "Lifelong-learning agents that teach each other.\n\n\b\n"
@@ -48,11 +50,22 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (
-    *(learn, match, combine, predict, evaluate, skills, backbone),
-    *(up, status, demo, bench, doctor),
-):
+for _module in (learn, match, combine, predict, skills, backbone, up, status, doctor):
     _module.register(app)
+
+
+def _add_commands_of_other_packages() -> None:
+    """Call each entry point of `COMMANDS_GROUP` with the application, sorted by name."""
+    for point in sorted(entry_points(group=COMMANDS_GROUP), key=lambda point: point.name):
+        try:
+            register = point.load()
+        except ImportError as error:
+            print(f"remark: the command {point.name!r} is left out: {error}", file=sys.stderr)
+            continue
+        register(app)
+
+
+_add_commands_of_other_packages()
 
 
 def run() -> None:

@@ -1,0 +1,252 @@
+"""All baselines by name, and the two ways to run one over a stream.
+
+Trained baselines are handed pixels and train a whole network, one head per task; they are told the
+task at test time, as in the paper (Sec. 6). Frozen ones are handed latents of a backbone and answer
+with and without that oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import UsageError
+from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
+from teachmesh_lab.baselines.baseline_nets import NetFactory, build_net, small_net
+from teachmesh_lab.baselines.choose_hyperparameters import CHOICE_TASKS, Trial, choose, narrow
+from teachmesh_lab.baselines.er import ExperienceReplay
+from teachmesh_lab.baselines.ewc import Ewc
+from teachmesh_lab.baselines.fine_tune import FineTune
+from teachmesh_lab.baselines.frozen import FrozenBaseline, run_latents
+from teachmesh_lab.baselines.image_stream import LatentTask, PixelTask, check_stream
+from teachmesh_lab.baselines.joint import Joint
+from teachmesh_lab.baselines.lwf import Lwf
+from teachmesh_lab.baselines.mas import Mas
+from teachmesh_lab.baselines.multihead import MultiHead
+from teachmesh_lab.baselines.ncm import NearestClassMean
+from teachmesh_lab.baselines.online_ewc import OnlineEwc
+from teachmesh_lab.baselines.parallel_supsup import ParallelSupsup
+from teachmesh_lab.baselines.psp import Psp
+from teachmesh_lab.baselines.ranpac import RanPac
+from teachmesh_lab.baselines.si import SynapticIntelligence
+from teachmesh_lab.baselines.slda import StreamingLda
+from teachmesh_lab.baselines.stream_result import Choice, StreamResult
+from teachmesh_lab.baselines.supsup import Supsup
+from teachmesh_lab.baselines.training_loop import (
+    AfterTask,
+    Progress,
+    Schedule,
+    Trace,
+    run_stream,
+)
+
+_Kind = TypeVar("_Kind")
+_TRAINED: dict[str, type[Baseline]] = {
+    "fine-tune": FineTune,
+    "joint": Joint,
+    "ewc": Ewc,
+    "online-ewc": OnlineEwc,
+    "si": SynapticIntelligence,
+    "mas": Mas,
+    "lwf": Lwf,
+    "er": ExperienceReplay,
+    "psp": Psp,
+    "supsup": Supsup,
+    "parallel-supsup": ParallelSupsup,
+}
+_FROZEN: dict[str, type[FrozenBaseline]] = {
+    "ncm": NearestClassMean,
+    "slda": StreamingLda,
+    "ranpac": RanPac,
+}
+
+
+@dataclass(frozen=True)
+class BaselineInfo:
+    """What a baseline is.
+
+    Attributes:
+        name: on the command line and in results.
+        kind: "trained" on pixels, or "frozen", on latents.
+        oracle: it is told the task at test time; frozen baselines are measured both ways.
+        parallel: agents can learn tasks on their own and exchange what they learned.
+        answers_once: every image is answered once, because nothing that is learned later changes
+            its answer; the others are asked after every task about all tasks so far.
+        source: where it comes from.
+        grid: values of each hyper-parameter that are tried; one value is a fixed one.
+    """
+
+    name: str
+    kind: Literal["trained", "frozen"]
+    oracle: bool
+    parallel: bool
+    answers_once: bool
+    source: str
+    grid: Grid
+
+
+BASELINES: dict[str, BaselineInfo] = {
+    **{
+        name: BaselineInfo(
+            name,
+            "trained",
+            True,
+            kind.parallel,
+            kind.isolated or kind.together,
+            kind.source,
+            kind.grid,
+        )
+        for name, kind in _TRAINED.items()
+    },
+    **{
+        name: BaselineInfo(name, "frozen", False, True, False, kind.source, kind.grid)
+        for name, kind in _FROZEN.items()
+    },
+}
+
+
+def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> Baseline:
+    """A fresh trained baseline, for a loop of one's own.
+
+    Args:
+        name: of the baseline.
+        net: without heads; the baseline changes it.
+        hyper: a value for every key of its grid.
+        seed: of everything random.
+
+    Raises:
+        UsageError: an unknown baseline.
+    """
+    return _find(_TRAINED, name)(net, hyper, seed)
+
+
+def run_trained(
+    name: str,
+    stream: Sequence[PixelTask],
+    net_factory: NetFactory = small_net,
+    *,
+    epochs: int = 10,
+    batch_size: int = 32,
+    rate: float = 1e-3,
+    hyper: Mapping[str, float] | None = None,
+    seed: int = 0,
+    choice_tasks: int = CHOICE_TASKS,
+    progress: Progress | None = None,
+    after_task: AfterTask | None = None,
+) -> StreamResult:
+    """Run a trained baseline over a stream of tasks.
+
+    Two calls with the same arguments give the same answers, bit for bit, on one machine's CPU with
+    one number of threads.
+
+    Args:
+        name: of the baseline.
+        stream: the tasks; images of one size.
+        net_factory: seed -> network, images (N, 3, S, S) in [0, 1] -> latents (N, D).
+        epochs: passes over each task's images.
+        batch_size: images per step.
+        rate: learning rate of Adam.
+        hyper: hyper-parameters that are given; the others are chosen.
+        seed: of everything random.
+        choice_tasks: how many first tasks choose hyper-parameters.
+        progress: called with (tasks done, tasks in all) of the run itself.
+        after_task: called with a task's position and all answers after it.
+
+    Raises:
+        UsageError: an unknown baseline or hyper-parameter, or a setting that makes no sense.
+        DataError: a stream that cannot be learned, or nothing to choose hyper-parameters by.
+        BackboneError: a network that does not give (N, D) latents.
+    """
+    kind = _find(_TRAINED, name)
+    check_stream(stream)
+    schedule = Schedule(epochs, batch_size, rate)
+
+    def fresh(candidate: Hyper) -> Baseline:
+        net = MultiHead(build_net(net_factory, seed), stream[0].size, seed)
+        return trained_baseline(name, net, candidate, seed=seed)
+
+    first = stream[: max(1, choice_tasks)]
+    choice = choose(
+        narrow(kind.grid, hyper or {}, name),
+        lambda candidate: _trial(run_stream(fresh(candidate), first, schedule), "oracle"),
+        len(first),
+    )
+    baseline = fresh(choice.hyper)
+    trace = run_stream(baseline, stream, schedule, progress=progress, after_task=after_task)
+    settings = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "size": stream[0].size}
+    return _result(name, stream, seed, trace, choice, settings)
+
+
+def run_frozen(
+    name: str,
+    stream: Sequence[LatentTask],
+    *,
+    hyper: Mapping[str, float] | None = None,
+    seed: int = 0,
+    choice_tasks: int = CHOICE_TASKS,
+    progress: Progress | None = None,
+    after_task: AfterTask | None = None,
+) -> StreamResult:
+    """Run a frozen baseline over a stream of latents; costs begin at the latents.
+
+    Args:
+        name: of the baseline.
+        stream: the tasks; latents of one backbone.
+        hyper: hyper-parameters that are given; the others are chosen.
+        seed: of what is random.
+        choice_tasks: how many first tasks choose hyper-parameters.
+        progress: called with (tasks done, tasks in all) of the run itself.
+        after_task: called with a task's position and all answers after it.
+
+    Raises:
+        UsageError: an unknown baseline or hyper-parameter.
+        DataError: a stream that cannot be learned, or nothing to choose hyper-parameters by.
+    """
+    kind = _find(_FROZEN, name)
+    check_stream(stream)
+    dim = int(stream[0].train.latents.shape[1])
+    first = stream[: max(1, choice_tasks)]
+    choice = choose(
+        narrow(kind.grid, hyper or {}, name),
+        lambda candidate: _trial(run_latents(kind(dim, candidate, seed), first), "free"),
+        len(first),
+    )
+    baseline = kind(dim, choice.hyper, seed)
+    trace = run_latents(baseline, stream, progress=progress, after_task=after_task)
+    return _result(name, stream, seed, trace, choice, {})
+
+
+def _trial(trace: Trace, accuracy: Literal["oracle", "free"]) -> Trial:
+    return Trial(trace.validation.last_mean(accuracy), trace.costs.total_macs)
+
+
+def _result(
+    name: str,
+    stream: Sequence[PixelTask] | Sequence[LatentTask],
+    seed: int,
+    trace: Trace,
+    choice: Choice,
+    settings: Mapping[str, float],
+) -> StreamResult:
+    return StreamResult(
+        name=name,
+        tasks=tuple(task.name for task in stream),
+        seed=seed,
+        test=trace.test,
+        validation=trace.validation,
+        costs=trace.costs,
+        choice=choice,
+        settings=settings,
+        answers=trace.answers,
+    )
+
+
+def _find(known: Mapping[str, type[_Kind]], name: str) -> type[_Kind]:
+    if name not in known:
+        raise UsageError(
+            f"expected a baseline out of {', '.join(known)}, got {name!r}"
+            f"{did_you_mean(name, list(known))}"
+        )
+    return known[name]

@@ -1,0 +1,97 @@
+"""Hyper-parameters chosen on validation images, over a small stated grid.
+
+Every candidate learns the first tasks of the stream from scratch; the best mean validation accuracy
+after the last of them wins, the first of several equally good ones. Later tasks have no say: a
+lifelong learner has not seen them when it must choose. Test images have none either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from teachmesh.errors import DataError, UsageError
+from teachmesh_lab.baselines.baseline import Grid, Hyper
+from teachmesh_lab.baselines.stream_result import Choice
+
+CHOICE_TASKS = 3
+"""How many first tasks of the stream choose."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a candidate did.
+
+    Attributes:
+        accuracy: mean over tasks on validation images; NaN without any.
+        macs: multiply-accumulates of learning and answering.
+    """
+
+    accuracy: float
+    macs: int
+
+
+def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choice:
+    """Try every point of a grid.
+
+    Args:
+        grid: values of each hyper-parameter.
+        attempt: learns the first `n_tasks` tasks with a candidate.
+        n_tasks: how many.
+
+    Raises:
+        DataError: no validation image.
+
+    Examples:
+        >>> found = choose({"x": (1.0, 2.0)}, lambda hyper: Trial(hyper["x"] / 2, 10), 1)
+        >>> found.hyper, found.macs
+        ({'x': 2.0}, 20)
+    """
+    candidates = points(grid)
+    if len(candidates) == 1:
+        return Choice(candidates[0])
+    started_s = time.perf_counter()
+    trials = [attempt(candidate) for candidate in candidates]
+    if any(math.isnan(trial.accuracy) for trial in trials):
+        raise DataError(
+            f"expected validation images in the first {n_tasks} tasks to choose hyper-parameters "
+            "by, found none; add some, or give the hyper-parameters"
+        )
+    best = max(range(len(trials)), key=lambda i: trials[i].accuracy)  # the first of equals
+    return Choice(
+        candidates[best],
+        tuple((c, trial.accuracy) for c, trial in zip(candidates, trials, strict=True)),
+        n_tasks,
+        sum(trial.macs for trial in trials),
+        time.perf_counter() - started_s,
+    )
+
+
+def points(grid: Grid) -> list[dict[str, float]]:
+    """All combinations.
+
+    Examples:
+        >>> points({"a": (1.0, 2.0), "b": (3.0,)})
+        [{'a': 1.0, 'b': 3.0}, {'a': 2.0, 'b': 3.0}]
+        >>> points({})
+        [{}]
+    """
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def narrow(grid: Grid, given: Mapping[str, float], name: str) -> dict[str, tuple[float, ...]]:
+    """The grid with some hyper-parameters fixed to given values.
+
+    Raises:
+        UsageError: the baseline has no such hyper-parameter.
+    """
+    unknown = sorted(set(given) - set(grid))
+    if unknown:
+        raise UsageError(
+            f"expected hyper-parameters of {name!r} out of {', '.join(grid) or 'none'}, got "
+            f"{unknown[0]!r}"
+        )
+    return {key: (float(given[key]),) if key in given else values for key, values in grid.items()}

@@ -1,0 +1,105 @@
+"""`ewc`: Elastic Weight Consolidation.
+
+Weights that the likelihood of old tasks depends on are pulled back to where they were: the loss of
+a new task B gets sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, one term per old task A ([1], Eq. 3). F
+is the diagonal of the Fisher information: the mean over images of the squared gradient of
+log p(y | image), with y drawn from the network's own answer p. (With the true label it is the
+*empirical* Fisher matrix, which vanishes as the task is learned perfectly.)
+
+References:
+    [1] Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper, parameter_array
+from teachmesh_lab.baselines.multihead import MultiHead, head_rows
+from teachmesh_lab.baselines.quadratic import Quadratic
+from teachmesh_lab.baselines.seeding import make_generator
+from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
+
+
+@final
+class Ewc(Baseline):
+    """One quadratic term per old task.
+
+    `strength` is lambda; at most `images` of a task's training images measure F.
+    """
+
+    source: ClassVar[str] = "Kirkpatrick et al., PNAS 2017, Eq. 3"
+    grid: ClassVar[Grid] = {"strength": (100.0, 1000.0, 10000.0), "images": (256.0,)}
+
+    def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
+        super().__init__(net, hyper, seed)
+        self.penalty = Quadratic(self.trunk_parameters())
+
+    def before_step(self) -> None:
+        """Pull towards the old tasks' weights."""
+        self.penalty.pull(self.hyper["strength"])
+
+    def end(self, index: int) -> None:
+        """Measure what this task depends on."""
+        self.penalty.add_centred_here(fisher_of_task(self, index))
+        super().end(index)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights, importances and centres."""
+        return super().state() | penalty_state(self.penalty, with_centre=True)
+
+
+def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
+    """Diagonal Fisher information of the task that was just learned, on some of its images."""
+    net, data = baseline.net, baseline.data[index]
+    generator = make_generator(baseline.seed, "fisher", index)
+    images = data.images[some_rows(len(data), baseline.hyper["images"], generator)]
+    return diagonal_fisher(net, index, images, own_labels(net, index, images, generator))
+
+
+def own_labels(net: MultiHead, index: int, images: Tensor, generator: torch.Generator) -> Tensor:
+    """(N,) labels drawn from the network's own answers."""
+    with torch.no_grad():
+        chances = torch.cat(
+            [net.logits(net.latents(part), index).softmax(1) for part in torch.split(images, 64)]
+        )
+    net.costs.forward_pass(len(images), head_rows(net, len(images), [index]))
+    return torch.multinomial(chances.cpu(), 1, generator=generator)[:, 0]
+
+
+def diagonal_fisher(net: MultiHead, index: int, images: Tensor, labels: Tensor) -> list[Tensor]:
+    """Mean over images of the squared gradient of log p(label | image).
+
+    Args:
+        net: the network.
+        index: of the task.
+        images: (N, 3, S, S) uint8.
+        labels: (N,) int64; drawn from p for the Fisher information, the true ones for the
+            empirical one.
+
+    Returns:
+        One tensor per parameter of the trunk, of its shape.
+    """
+    return mean_sensitivity(net, index, images, labels, _log_likelihood, torch.square)
+
+
+def penalty_state(penalty: Quadratic, *, with_centre: bool) -> dict[str, np.ndarray]:
+    """What of a penalty would travel; the centre is in the weights where it is the last task's."""
+    parts = {"importance": penalty.importance}
+    if with_centre:
+        parts["centre"] = penalty.centre
+    return {
+        f"{part}.{number}": parameter_array(tensor)
+        for part, tensors in parts.items()
+        for number, tensor in enumerate(tensors)
+    }
+
+
+def _log_likelihood(logits: Tensor, label: Tensor) -> Tensor:
+    # A sum over classes: indexing by a tensor has no batching rule for gradients.
+    chosen = torch.arange(len(logits), device=logits.device) == label
+    return (logits.log_softmax(0) * chosen).sum()

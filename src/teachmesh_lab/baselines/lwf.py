@@ -1,0 +1,81 @@
+"""`lwf`: Learning without Forgetting.
+
+Before a new task is learned, the old network answers for the new task's images with all of its old
+heads. These answers are kept, and while the network learns the new task, its old heads must go on
+giving them: the loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2
+([1], Eq. 1-4 and Fig. 3; with several old tasks their losses are summed). Old heads are trained
+along. The separate warm-up of the new head of [1] is left out.
+
+References:
+    [1] Li and Hoiem, Learning without forgetting, TPAMI 2017.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
+from teachmesh_lab.baselines.image_stream import PixelTask
+from teachmesh_lab.baselines.multihead import MultiHead, head_rows
+
+
+@final
+class Lwf(Baseline):
+    """Distillation from the network before the task. `strength` is lambda, `temperature` T."""
+
+    source: ClassVar[str] = "Li and Hoiem, TPAMI 2017, Eq. 1-4"
+    grid: ClassVar[Grid] = {"strength": (1.0, 3.0, 10.0), "temperature": (2.0,)}
+
+    def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
+        super().__init__(net, hyper, seed)
+        self.old_tasks: list[int] = []
+        self.old_heads: dict[int, nn.Linear] = {}
+        self.old_latents = torch.zeros(0, net.dim)
+
+    def begin(self, index: int, task: PixelTask) -> None:
+        """Record what the old network says about the new images."""
+        super().begin(index, task)
+        self.old_heads = {old: copy.deepcopy(self.net.head(old)) for old in self.old_tasks}
+        # Latents and the old heads rather than logits: the same numbers in less memory, because
+        # the heads of many tasks have more classes together than a latent has dimensions.
+        images = self.data[index].images
+        if self.old_tasks:
+            with torch.no_grad():
+                self.old_latents = torch.cat([self.net.latents(p) for p in torch.split(images, 64)])
+            self.net.costs.forward_pass(len(images))
+
+    def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
+        """Trunk, new head and old heads."""
+        return super().parameters([*self.old_tasks, *indices])
+
+    def old_logits(self, old: int, rows: Tensor) -> Tensor:
+        """(B, C) answers of the old network's head for some of the new images."""
+        with torch.no_grad():
+            return self.old_heads[old](self.old_latents[rows])  # type: ignore[no-any-return]
+
+    def loss(self, index: int, rows: Tensor) -> Tensor:
+        """Cross-entropy on the new task, and on the old network's answers."""
+        data, net = self.data[index], self.net
+        latents = net.latents(data.images[rows])
+        net.costs.training_pass(len(rows), head_rows(net, len(rows), [*self.old_tasks, index]))
+        net.costs.head_pass(head_rows(net, len(rows), self.old_tasks))
+        loss = net.cross_entropy(latents, index, data.labels[rows])
+        temperature = self.hyper["temperature"]
+        for old in self.old_tasks:
+            targets = (self.old_logits(old, rows) / temperature).softmax(1)
+            answers = net.logits(latents, old) / temperature
+            kept = functional.cross_entropy(answers, targets, reduction="sum")
+            loss = loss + self.hyper["strength"] * kept
+        return loss / len(rows)
+
+    def end(self, index: int) -> None:
+        """The network is an old one from now on."""
+        self.old_tasks.append(index)
+        self.old_heads, self.old_latents = {}, torch.zeros(0, self.net.dim)
+        super().end(index)

@@ -1,0 +1,73 @@
+"""`mas`: Memory Aware Synapses.
+
+A weight matters as much as the squared length of the output depends on it: Omega_k is the mean over
+images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks; no label is
+needed. The next tasks' loss gets lambda sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). The output is
+that of the head just trained.
+
+References:
+    [1] Aljundi et al., Memory aware synapses: learning what (not) to forget, ECCV 2018.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
+from teachmesh_lab.baselines.ewc import penalty_state
+from teachmesh_lab.baselines.multihead import MultiHead
+from teachmesh_lab.baselines.quadratic import Quadratic
+from teachmesh_lab.baselines.seeding import make_generator
+from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
+
+
+@final
+class Mas(Baseline):
+    """Sensitivity of the output. `strength` is lambda; at most `images` of a task measure it."""
+
+    source: ClassVar[str] = "Aljundi et al., ECCV 2018, Eq. 3-4"
+    grid: ClassVar[Grid] = {"strength": (0.1, 1.0, 10.0), "images": (256.0,)}
+
+    def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
+        super().__init__(net, hyper, seed)
+        self.penalty = Quadratic(self.trunk_parameters())
+
+    def before_step(self) -> None:
+        """Pull towards the last task's weights."""
+        self.penalty.pull(2 * self.hyper["strength"])
+
+    def end(self, index: int) -> None:
+        """Measure what this task's output depends on."""
+        data = self.data[index]
+        generator = make_generator(self.seed, "mas", index)
+        rows = some_rows(len(data), self.hyper["images"], generator)
+        fresh = output_sensitivity(self.net, index, data.images[rows])
+        self.penalty.importance = [
+            old + new for old, new in zip(self.penalty.importance, fresh, strict=True)
+        ]
+        self.penalty.recentre()
+        super().end(index)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights and importances."""
+        return super().state() | penalty_state(self.penalty, with_centre=False)
+
+
+def output_sensitivity(net: MultiHead, index: int, images: Tensor) -> list[Tensor]:
+    """Mean over images of the absolute gradient of the output's squared length.
+
+    Args:
+        net: the network.
+        index: of the task whose head gives the output.
+        images: (N, 3, S, S) uint8.
+    """
+    labels = torch.zeros(len(images), dtype=torch.int64)  # not read
+    return mean_sensitivity(net, index, images, labels, _squared_length, torch.abs)
+
+
+def _squared_length(logits: Tensor, _: Tensor) -> Tensor:
+    return logits.square().sum()

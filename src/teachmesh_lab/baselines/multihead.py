@@ -1,0 +1,91 @@
+"""A network with one linear head per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from teachmesh.errors import BackboneError
+from teachmesh_lab.baselines.seeding import make_generator
+from teachmesh_lab.baselines.training_costs import Costs
+
+
+class MultiHead(nn.Module):
+    """A trunk, images -> latents (N, D), and linear heads D -> C, one per task.
+
+    Args:
+        trunk: takes (N, 3, S, S) float images in [0, 1]; of several outputs the last counts. It is
+            put into evaluation mode for good (see `nets`).
+        size: S.
+        seed: of the heads.
+
+    Attributes:
+        costs: what passes cost, as the baselines note them.
+
+    Raises:
+        BackboneError: the trunk does not give (N, D) latents.
+    """
+
+    def __init__(self, trunk: nn.Module, size: int, seed: int) -> None:
+        super().__init__()
+        self.trunk = trunk.eval()
+        self.heads = nn.ModuleDict()
+        self.seed = seed
+        with torch.no_grad():
+            shape = self.latents(torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape
+        if len(shape) != 2:
+            raise BackboneError(f"expected a network that gives (N, D) latents, got {tuple(shape)}")
+        self.dim = int(shape[1])
+        self.costs = Costs(trunk, size, self.dim)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return next(self.trunk.parameters()).device
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) float32 in [0, 1] on the network's device, of uint8 images."""
+        return images.to(self.device).float() / 255
+
+    def latents(self, images: Tensor) -> Tensor:
+        """(N, D) of (N, 3, S, S) uint8 images."""
+        found = self.trunk(self.prepare(images))
+        return cast(Tensor, found[-1] if isinstance(found, tuple | list) else found)
+
+    def add_head(self, index: int, n_classes: int) -> nn.Linear:
+        """A new head with its own random start, the same whatever was learned before."""
+        generator = make_generator(self.seed, "head", index)
+        bound = self.dim**-0.5  # as torch.nn.Linear
+        values = torch.rand(n_classes, self.dim + 1, generator=generator) * (2 * bound) - bound
+        head = nn.Linear(self.dim, n_classes, device="meta").to_empty(device=self.device)
+        with torch.no_grad():
+            head.weight.copy_(values[:, :-1])
+            head.bias.copy_(values[:, -1])
+        self.heads[str(index)] = head
+        return head
+
+    def head(self, index: int) -> nn.Linear:
+        """The head of a task."""
+        return cast(nn.Linear, self.heads[str(index)])
+
+    def classes(self, index: int) -> int:
+        """C of a task."""
+        return self.head(index).out_features
+
+    def logits(self, latents: Tensor, index: int) -> Tensor:
+        """(N, C) scores of one task's classes."""
+        return cast(Tensor, self.head(index)(latents))
+
+    def cross_entropy(self, latents: Tensor, index: int, labels: Tensor) -> Tensor:
+        """Summed over the N images, in nats."""
+        labels = labels.to(self.device)
+        return functional.cross_entropy(self.logits(latents, index), labels, reduction="sum")
+
+
+def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:
+    """The same N images through several heads, as `Costs` wants it."""
+    return [(n, net.classes(index)) for index in indices]

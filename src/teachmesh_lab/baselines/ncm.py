@@ -1,0 +1,58 @@
+"""`ncm`: nearest class mean, by the cosine.
+
+A class is the mean of its latents; an image gets the class whose mean has the largest cosine with
+its latent ([1] with the distance of [2], there called SimpleCIL). No hyper-parameter.
+
+References:
+    [1] Mensink et al., Distance-based image classification, TPAMI 2013.
+    [2] Zhou et al., Revisiting class-incremental learning with pre-trained models, IJCV 2024.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+
+from teachmesh.mapping.scatter import class_means
+from teachmesh_lab.baselines.baseline import Hyper
+from teachmesh_lab.baselines.frozen import FrozenBaseline
+
+
+@final
+class NearestClassMean(FrozenBaseline):
+    """Class means, and nothing else. No order of arrival changes a bit."""
+
+    source: ClassVar[str] = "Mensink et al. 2013; SimpleCIL, Zhou et al., IJCV 2024"
+
+    def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
+        super().__init__(dim, hyper, seed)
+        self.means: dict[int, np.ndarray] = {}
+        self._directions = torch.zeros(0, dim, dtype=torch.float64)
+
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
+        self.means[index] = class_means(latents, labels, self.widths[index]).astype(np.float32)
+
+    def consolidate(self) -> int:
+        """Normalise all means."""
+        rows = np.concatenate([self.means[index] for index in self.order])
+        self._directions = _unit(torch.from_numpy(rows))
+        return 0
+
+    def scores(self, latents: np.ndarray) -> np.ndarray:
+        """Cosines."""
+        return np.asarray((_unit(torch.from_numpy(latents)) @ self._directions.T).numpy())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The means."""
+        return {f"means.{index}": means for index, means in self.means.items()}
+
+    def task_bytes(self, index: int) -> int:
+        """The means of the task, float32."""
+        return int(self.means[index].nbytes)
+
+
+def _unit(rows: torch.Tensor) -> torch.Tensor:
+    """(N, D) float64 rows of length 1; a row of zeros stays."""
+    return torch.nn.functional.normalize(rows.double(), dim=1, eps=1e-12)

@@ -1,0 +1,85 @@
+"""How much single images' outputs depend on each weight: squared or absolute gradients, averaged.
+
+Gradients are per image, as EWC and MAS define them. Squaring the gradient of a batch's mean, as
+some implementations do, measures something else, and less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from teachmesh_lab.baselines.multihead import MultiHead
+
+CHUNK = 16
+"""Images whose gradients are in memory at once: as many copies of the trunk's weights."""
+Output = Callable[[Tensor, Tensor], Tensor]
+"""Logits (C,) and label () of one image -> a number."""
+
+
+def mean_sensitivity(
+    net: MultiHead,
+    index: int,
+    images: Tensor,
+    labels: Tensor,
+    output: Output,
+    measure: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """Mean over images of a measure of the gradient of each image's output.
+
+    Args:
+        net: the network.
+        index: the task whose head is asked.
+        images: (N, 3, S, S) uint8.
+        labels: (N,) int64, handed to `output`.
+        output: what is differentiated, such as a log-likelihood.
+        measure: of a gradient, element by element: square or absolute value.
+
+    Returns:
+        One tensor per parameter of the trunk, of its shape.
+    """
+    weights = {name: p.detach() for name, p in net.trunk.named_parameters()}
+    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    for rows in torch.split(torch.arange(len(labels)), CHUNK):
+        gradients = _gradients(net, index, images[rows], labels[rows].to(net.device), output)
+        for total, gradient in zip(totals.values(), gradients, strict=True):
+            total += measure(gradient).sum(0)
+    net.costs.sensitivity_pass(len(labels), net.classes(index))
+    return [total / len(labels) for total in totals.values()]
+
+
+def _gradients(
+    net: MultiHead, index: int, images: Tensor, labels: Tensor, output: Output
+) -> list[Tensor]:
+    """(N, *shape) gradient of each image's output, for every parameter of the trunk.
+
+    Every image gets its own copy of the weights, so that one ordinary backward pass keeps the
+    gradients apart. (`torch.func.grad` would import torch's compiler: seconds per process.)
+    """
+    head = net.head(index)
+    head_weight, head_bias = head.weight.detach(), head.bias.detach()
+
+    def of_one(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        found = functional_call(net.trunk, parameters, (image[None],))
+        latents = found[-1] if isinstance(found, tuple | list) else found  # (1, D)
+        return output(functional.linear(latents, head_weight, head_bias)[0], label)
+
+    copies = {
+        name: p.detach().expand(len(images), *p.shape).clone().requires_grad_()
+        for name, p in net.trunk.named_parameters()
+    }
+    outputs = vmap(of_one)(copies, net.prepare(images), labels)  # (N,)
+    found = torch.autograd.grad(outputs.sum(), list(copies.values()), allow_unused=True)
+    return [
+        torch.zeros_like(copy) if gradient is None else gradient
+        for gradient, copy in zip(found, copies.values(), strict=True)
+    ]
+
+
+def some_rows(n: int, most: float, generator: torch.Generator) -> Tensor:
+    """At most so many of n rows, drawn at random, in order."""
+    return torch.randperm(n, generator=generator)[: int(most)].sort().values

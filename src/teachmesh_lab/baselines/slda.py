@@ -1,0 +1,77 @@
+"""`slda`: streaming linear discriminant analysis.
+
+Class means mu_c and one covariance S within all classes; with L = [(1 - e) S + e s I]^-1 a class
+scores x L mu_c - mu_c L mu_c / 2 ([1], Eq. 2-4). s, the mean variance, makes the shrinkage e mean
+the same for latents of any scale. S is the exact pooled scatter, divided by the number of images:
+what the update of [1], image by image with means that still move, approximates. It is a sum over
+tasks, so the order of arrival changes no more than rounding.
+
+References:
+    [1] Hayes and Kanan, Lifelong machine learning with deep streaming linear discriminant
+        analysis, CVPR workshops 2020.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+
+from teachmesh.mapping.scatter import class_means
+from teachmesh_lab.baselines.baseline import Grid, Hyper
+from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
+
+_BYTES = 4  # numbers travel as float32
+
+
+@final
+class StreamingLda(FrozenBaseline):
+    """Means and one tied covariance. `shrinkage` is e."""
+
+    source: ClassVar[str] = "Hayes and Kanan, CVPR workshops 2020, Eq. 2-4"
+    grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
+
+    def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
+        super().__init__(dim, hyper, seed)
+        self.means: dict[int, np.ndarray] = {}
+        self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
+        self.images = 0
+        self._weights = torch.zeros(0, dim, dtype=torch.float64)
+        self._biases = torch.zeros(0, dtype=torch.float64)
+
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
+        means = class_means(latents, labels, self.widths[index])
+        residuals = torch.from_numpy(latents - means[labels])
+        self.scatter += residuals.T @ residuals
+        self.images += len(labels)
+        self.means[index] = means
+
+    def consolidate(self) -> int:
+        """Factorise the covariance and solve for every class."""
+        means = torch.from_numpy(np.concatenate([self.means[index] for index in self.order]))
+        covariance = self.scatter / self.images
+        shrinkage = self.hyper["shrinkage"]
+        # The tiny term keeps constant latents, which have no variance at all, solvable.
+        ridge = shrinkage * covariance.diagonal().mean() + 1e-12
+        covariance = (1 - shrinkage) * covariance
+        covariance.diagonal().add_(ridge)
+        self._weights = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance)).T
+        self._biases = -0.5 * (self._weights * means).sum(1)
+        return factor_macs(self.dim) + len(means) * self.dim**2
+
+    def scores(self, latents: np.ndarray) -> np.ndarray:
+        """Log densities up to what all classes have in common."""
+        x = torch.from_numpy(latents).double()
+        return np.asarray((x @ self._weights.T + self._biases).numpy())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Means, and one triangle of the scatter, float32."""
+        rows, columns = np.triu_indices(self.dim)
+        triangle = self.scatter.numpy()[rows, columns].astype(np.float32)
+        means = {f"means.{index}": m.astype(np.float32) for index, m in self.means.items()}
+        return {**means, "scatter": triangle}
+
+    def task_bytes(self, index: int) -> int:
+        """The task's means and a triangle of its scatter."""
+        return _BYTES * (self.widths[index] * self.dim + self.dim * (self.dim + 1) // 2)

@@ -1,0 +1,265 @@
+"""The one training loop: tasks arrive, are learned, and everything learned so far is answered.
+
+Adam, a fresh one for every task; a fixed number of epochs; no augmentation and no schedule, as in
+the authors' code (Adam 1e-3, batches of 32). Validation images choose hyper-parameters (`choose`)
+and nothing else here; test images are answered and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from teachmesh.errors import UsageError
+from teachmesh_lab.baselines.baseline import Baseline
+from teachmesh_lab.baselines.baseline_adam import Adam
+from teachmesh_lab.baselines.image_stream import LatentTask, PixelSplit, PixelTask
+from teachmesh_lab.baselines.seeding import make_generator
+from teachmesh_lab.baselines.stream_result import (
+    Accuracy,
+    Answers,
+    StreamCosts,
+    TaskAnswers,
+    size_by_part,
+)
+
+AfterTask = Callable[[int, Answers], None]
+Progress = Callable[[int, int], None]
+_ANSWER_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    Attributes:
+        epochs: passes over a task's images.
+        batch_size: images per step.
+        rate: learning rate of Adam.
+
+    Raises:
+        UsageError: a number that makes no sense.
+    """
+
+    epochs: int
+    batch_size: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or not self.rate > 0:
+            raise UsageError(
+                f"expected at least 1 epoch, 1 image per batch and a rate above 0, got "
+                f"{self.epochs}, {self.batch_size} and {self.rate}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run over a stream left.
+
+    Attributes:
+        test: accuracy matrices.
+        validation: the same.
+        answers: after the last task.
+        costs: what it cost.
+    """
+
+    test: Accuracy
+    validation: Accuracy
+    answers: Answers
+    costs: StreamCosts
+
+
+def run_stream(
+    baseline: Baseline,
+    stream: Sequence[PixelTask],
+    schedule: Schedule,
+    *,
+    progress: Progress | None = None,
+    after_task: AfterTask | None = None,
+) -> Trace:
+    """Learn all tasks in order and answer for all that were learned after each.
+
+    Args:
+        baseline: a fresh one.
+        stream: the tasks.
+        schedule: how long and how fast.
+        progress: called with (tasks done, tasks in all).
+        after_task: called with a task's position and all answers after it; for a baseline that
+            learns all tasks together once, with the last position.
+    """
+    n_tasks, costs = len(stream), baseline.net.costs
+    test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
+    forward, backward, learn_s = [0] * n_tasks, [0] * n_tasks, [0.0] * n_tasks
+    test_s = 0.0
+    answers: Answers | None = None
+    for group in _groups(baseline, n_tasks):
+        before, started_s = (costs.forward, costs.backward), time.perf_counter()
+        _learn_group(baseline, stream, group, schedule)
+        last = group[-1]
+        # What is learned together is paid together: on the last task's account.
+        forward[last], backward[last] = costs.forward - before[0], costs.backward - before[1]
+        learn_s[last] = time.perf_counter() - started_s
+        started_s = time.perf_counter()
+        answers = answer_all(baseline, stream, last, answers)
+        test_s += time.perf_counter() - started_s
+        enter(answers, stream, test, validation)
+        if after_task is not None:
+            after_task(last, answers)
+        if progress is not None:
+            progress(last + 1, n_tasks)
+    assert answers is not None
+    spent = StreamCosts(
+        forward_macs=tuple(forward),
+        backward_macs=tuple(backward),
+        consolidate_macs=0,
+        test_macs=costs.test,
+        learn_s=tuple(learn_s),
+        test_s=test_s,
+        hand_over_bytes=size_by_part(baseline.state()),
+        task_bytes=_task_bytes(baseline, n_tasks),
+    )
+    return Trace(test, validation, answers, spent)
+
+
+def enter(
+    answers: Answers,
+    stream: Sequence[PixelTask] | Sequence[LatentTask],
+    test: Accuracy,
+    validation: Accuracy,
+) -> None:
+    """Enter the answers after a task into the matrices of both splits."""
+    last = answers.after
+    for index in range(last + 1):
+        test.score(last, index, answers.test[index], stream[index].test.labels)
+        known = stream[index].validation.labels
+        validation.score(last, index, answers.validation[index], known)
+
+
+def _task_bytes(baseline: Baseline, n_tasks: int) -> tuple[int, ...] | None:
+    sizes = [baseline.task_bytes(index) for index in range(n_tasks)]
+    known = tuple(size for size in sizes if size is not None)
+    return known if len(known) == n_tasks else None
+
+
+def _groups(baseline: Baseline, n_tasks: int) -> list[list[int]]:
+    if baseline.together:
+        return [list(range(n_tasks))]
+    return [[index] for index in range(n_tasks)]
+
+
+def _learn_group(
+    baseline: Baseline, stream: Sequence[PixelTask], group: Sequence[int], schedule: Schedule
+) -> None:
+    for index in group:
+        baseline.begin(index, stream[index])
+    learn(baseline, group, schedule)
+    for index in group:
+        baseline.end(index)
+
+
+def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> None:
+    """Train on the tasks that have begun.
+
+    Args:
+        baseline: holds their images.
+        indices: of the tasks; batches hold images of one task each.
+        schedule: how long and how fast.
+    """
+    generator = make_generator(baseline.seed, "order", indices[0])
+    optimizer = Adam(baseline.parameters(indices), schedule.rate * baseline.rate_factor)
+    sizes = {index: len(baseline.data[index]) for index in indices}
+    for _ in range(schedule.epochs):
+        for index, rows in _batches(sizes, schedule.batch_size, generator):
+            optimizer.zero_grad()
+            baseline.loss(index, rows).backward()  # type: ignore[no-untyped-call]
+            baseline.before_step()
+            optimizer.step()
+            baseline.after_step()
+
+
+def _batches(
+    sizes: dict[int, int], batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[int, Tensor]]:
+    """(task, rows) of one epoch: every image once, in random order."""
+    batches = [
+        (index, rows)
+        for index, size in sizes.items()
+        for rows in torch.split(torch.randperm(size, generator=generator), batch_size)
+    ]
+    if len(sizes) == 1:
+        yield from batches
+        return
+    for position in torch.randperm(len(batches), generator=generator).tolist():
+        yield batches[position]
+
+
+@torch.no_grad()
+def answer_all(
+    baseline: Baseline, stream: Sequence[PixelTask], last: int, former: Answers | None = None
+) -> Answers:
+    """Answer for the test and validation images of tasks 0 to `last`.
+
+    Args:
+        baseline: has learned them.
+        stream: the tasks.
+        last: position of the last learned one.
+        former: answers after the task before; reused where they cannot have changed.
+    """
+    start = len(former.test) if former is not None and baseline.isolated else 0
+    test = list(former.test[:start]) if former is not None else []
+    validation = list(former.validation[:start]) if former is not None else []
+    for index in range(start, last + 1):
+        test.append(_answer(baseline, stream[index].test, index, last))
+        validation.append(_answer(baseline, stream[index].validation, index, last))
+    return Answers(last, tuple(test), tuple(validation))
+
+
+def _answer(baseline: Baseline, split: PixelSplit, index: int, last: int) -> TaskAnswers:
+    net = baseline.net
+    baseline.select(index)
+    heads = list(range(last + 1)) if baseline.shares_trunk else [index]
+    widths = [net.classes(head) for head in heads]
+    net.costs.test_pass(len(split), sum(widths))
+    scores = [
+        torch.cat([net.logits(latents, head) for head in heads], 1).cpu()
+        for part in torch.split(torch.from_numpy(split.images), _ANSWER_BATCH)
+        if len(part)
+        for latents in [net.latents(part)]
+    ]
+    joined = torch.cat(scores) if scores else torch.zeros(0, sum(widths))
+    return decide(joined.numpy(), heads, widths, index, can_be_free=baseline.shares_trunk)
+
+
+def decide(
+    scores: np.ndarray,
+    tasks: Sequence[int],
+    widths: Sequence[int],
+    index: int,
+    *,
+    can_be_free: bool = True,
+) -> TaskAnswers:
+    """Answers from scores of the classes of several tasks, side by side.
+
+    Args:
+        scores: (N, sum of widths).
+        tasks: their positions in the stream.
+        widths: number of classes of each.
+        index: the task that the oracle tells.
+        can_be_free: scores of different tasks can be compared.
+    """
+    starts = np.cumsum([0, *widths])
+    place = list(tasks).index(index)
+    own = scores[:, starts[place] : starts[place + 1]]
+    oracle = own.argmax(1).astype(np.int64)
+    if not can_be_free:
+        return TaskAnswers(oracle, None)
+    best = scores.argmax(1)
+    owner = np.searchsorted(starts, best, side="right") - 1
+    found = np.stack([np.asarray(tasks)[owner], best - starts[owner]], axis=1)
+    return TaskAnswers(oracle, found.astype(np.int64))

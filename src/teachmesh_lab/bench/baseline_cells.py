@@ -1,0 +1,192 @@
+"""Baselines as cells: images or latents go in, matrices and costs come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.tasks import check_failed
+from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, small_net
+from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
+from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
+from teachmesh_lab.bench.training_options import net_name, with_defaults
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
+
+if TYPE_CHECKING:
+    from teachmesh.data.tasks import Split, Task
+    from teachmesh.model.backbone import Backbone
+    from teachmesh_lab.baselines.stream_result import StreamResult
+    from teachmesh_lab.bench.cell import Cell
+    from teachmesh_lab.bench.stream_latents import TaskLatents
+
+_MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
+
+Document = dict[str, Any]
+
+
+def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
+    """Train a whole network on one task after another.
+
+    Args:
+        cell: method, seed, options.
+        tasks: of the stream.
+
+    Returns:
+        What the configuration decides, and what a clock said.
+
+    Raises:
+        UsageError: an unknown option.
+        DataError: images that cannot be read.
+    """
+    options = with_defaults(dict(cell.options))
+    stream = [pixel_task(task, int(options["size_px"])) for task in tasks]
+    result = run_trained(
+        cell.method,
+        stream,
+        net_of(cell.method, str(options["net"])),
+        epochs=int(options["epochs"]),
+        batch_size=int(options["batch_size"]),
+        rate=float(options["rate"]),
+        seed=cell.seed,
+        choice_tasks=int(options["choice_tasks"]),
+    )
+    passes = [0] * len(tasks)
+    document, timing = _documents(result, passes)
+    answered = _answered(stream, once=BASELINES[cell.method].answers_once)
+    document["test_macs_per_image"] = round(result.costs.test_macs / answered)
+    if cell.method == "joint":
+        # All images would have to be in one place.
+        document["parallel"] = "gather"
+        document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
+    sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
+    return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
+
+
+def run_frozen_rival(
+    cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
+) -> tuple[Document, Document]:
+    """A closed form on the paper's latents; the backbone's passes are on its account too.
+
+    Args:
+        cell: method, seed.
+        latents: of the tasks.
+        backbone: that made them.
+    """
+    stream = [latent_task(task) for task in latents]
+    result = run_frozen(cell.method, stream, seed=cell.seed)
+    images = [len(task.train) + len(task.validation) for task in latents]
+    document, timing = _documents(result, [n * backbone.macs_per_image for n in images])
+    own = round(result.costs.test_macs / _answered(stream, once=False))
+    document["test_macs_per_image"] = backbone.macs_per_image + own
+    sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in latents]
+    return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
+
+
+def pixel_task(task: Task, size_px: int) -> PixelTask:
+    """Decode all images of a task to squares; unreadable ones are left out.
+
+    Raises:
+        DataError: more than a fifth cannot be read.
+    """
+    parts = [
+        _pixels(split, size_px, task.name) for split in (task.train, task.validation, task.test)
+    ]
+    return PixelTask(task.name, task.classes, *parts)
+
+
+def net_of(method: str, name: str) -> NetFactory:
+    """The network that a method starts from.
+
+    Args:
+        method: of the baselines.
+        name: as the option `net` has it.
+    """
+    return small_net if net_name(method, name) == "small" else embedded_net
+
+
+def latent_task(task: TaskLatents) -> LatentTask:
+    """The paper's latents of a task."""
+    parts = [
+        LatentSplit(split.latents.last, split.labels)
+        for split in (task.train, task.validation, task.test)
+    ]
+    return LatentTask(task.name, task.classes, *parts)
+
+
+def _pixels(split: Split, size_px: int, name: str) -> PixelSplit:
+    images = np.zeros((0, 3, size_px, size_px), dtype=np.uint8)
+    parts, kept, failed = [images], [np.zeros(0, dtype=np.int64)], 0
+    for batch in iterate_batches(split.images, size_px, batch_size=64):
+        parts.append(np.ascontiguousarray(batch.images.numpy()))
+        kept.append(batch.indices)
+        failed += len(batch.failed)
+    check_failed(failed, len(split.images), name)
+    return PixelSplit(np.concatenate(parts), split.labels[np.concatenate(kept)])
+
+
+def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, Document]:
+    info = BASELINES[result.name]
+    costs = result.costs
+    sizes = costs.task_bytes or (0,) * len(result.tasks)
+    task_costs = [
+        TaskCost(name, spent + macs, size)
+        for name, spent, macs, size in zip(
+            result.tasks, passes, costs.learn_macs, sizes, strict=True
+        )
+    ]
+    document: Document = {
+        "needs_oracle": info.oracle,
+        "parallel": "skills" if costs.task_bytes is not None else "chain",
+        "costs": [cost.to_json() for cost in task_costs],
+        "consolidation_macs": costs.consolidate_macs,
+        "hand_over_bytes": costs.total_bytes,
+        "hyper": dict(result.choice.hyper),
+        "tried": [[dict(hyper), accuracy] for hyper, accuracy in result.choice.tried],
+        "choice_macs": result.choice.macs,
+        "settings": dict(result.settings),
+    }
+    for theirs, ours in _MEASURES.items():
+        document[ours] = _rows(getattr(result.test, theirs))
+    timing = {
+        "learn_s": list(costs.learn_s),
+        "measure_s": costs.test_s,
+        "choice_s": result.choice.wall_s,
+    }
+    return document, timing
+
+
+def _rows(matrix: np.ndarray) -> list[list[float]] | None:
+    """The lower triangle; the last row alone where only that was measured; None if nothing was."""
+    if math.isnan(matrix[-1, 0]):
+        return None
+    rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
+    return rows if not math.isnan(matrix[0, 0]) else rows[-1:]
+
+
+def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
+    """How many answers were given, for validation and test images, in the whole run."""
+    counts = [len(task.validation) + len(task.test) for task in stream]
+    return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
+
+
+def _task_rows(
+    names: Sequence[str], sizes: Sequence[tuple[int, int, int, int]]
+) -> list[dict[str, Any]]:
+    keys = ("classes", "train", "validation", "test")
+    return [
+        {"name": name, **dict(zip(keys, size, strict=True))}
+        for name, size in zip(names, sizes, strict=True)
+    ]
+
+
+def image_bytes(task: Task) -> int:
+    """Size of the files that are learned from, validation included."""
+    return sum(
+        ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
+        for split in (task.train, task.validation)
+        for ref in split.images
+    )

@@ -1,0 +1,219 @@
+"""What baselines would cost, from sizes alone: for plans before any run.
+
+Passes and what travels are those that a run counts (`teachmesh_lab.baselines`), as far as sizes
+decide them; answers are left out, as in the accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from teachmesh_lab.baselines.baseline_nets import build_net
+from teachmesh_lab.baselines.baseline_registry import BASELINES
+from teachmesh_lab.baselines.choose_hyperparameters import points
+from teachmesh_lab.baselines.frozen import factor_macs
+from teachmesh_lab.baselines.training_costs import PassCost, pass_cost, weight_layers
+from teachmesh_lab.bench.baseline_cells import net_of
+from teachmesh_lab.bench.training_options import Scalar, with_defaults
+from teachmesh_lab.evaluation.cost_ledger import (
+    Account,
+    TaskCost,
+    account,
+    chain_account,
+    gather_account,
+)
+from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
+
+_FLOAT = 4
+_ON_TOP: Mapping[str, int] = {"ewc": 2, "online-ewc": 1, "mas": 1, "si": 1}
+"""Numbers per weight of the trunk that a regulariser hands on beside the weights."""
+
+
+@dataclass(frozen=True)
+class TrunkSize:
+    """What is known of a network that is trained.
+
+    Attributes:
+        per_image: of one image of the size that it is trained on.
+        size_px: side of the images.
+        dim: D of its latents.
+        numbers: parameters.
+        weights: those of layers that can be masked.
+    """
+
+    per_image: PassCost
+    size_px: int
+    dim: int
+    numbers: int
+    weights: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a method would cost on some tasks.
+
+    Attributes:
+        account: of N agents.
+        choice_macs: of choosing hyper-parameters on the first tasks, once.
+    """
+
+    account: Account
+    choice_macs: int
+
+
+def plan_rival(
+    method: str,
+    tasks: Sequence[TaskSize],
+    agents: int,
+    network: NetworkSize,
+    options: Mapping[str, Scalar],
+    *,
+    alpha: float,
+    packing: str,
+) -> Planned:
+    """Plan a baseline.
+
+    Args:
+        method: its name.
+        tasks: in the order of learning.
+        agents: N.
+        network: the backbone, for methods on its latents.
+        options: of the grid.
+        alpha: multiply-accumulates per byte.
+        packing: how tasks are given to agents, where they can be divided.
+    """
+    info = BASELINES[method]
+    chosen = with_defaults(dict(options))
+    first = int(chosen["choice_tasks"])
+    if info.kind == "frozen":
+        costs, once = frozen_costs(method, tasks, network)
+        paid = account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
+        fits = [
+            cost.teacher_macs - _images(task) * network.macs_per_image
+            for cost, task in zip(costs, tasks, strict=True)
+        ]
+        return Planned(paid, _tries(method) * sum(fits[:first]))
+    trunk = trunk_size(method, str(chosen["net"]), int(chosen["size_px"]))
+    costs = trained_costs(method, tasks, trunk, int(chosen["epochs"]))
+    choice = _tries(method) * sum(cost.teacher_macs for cost in costs[:first])
+    if info.parallel:
+        return Planned(account(costs, agents, alpha=alpha, packing=packing), choice)
+    hand_over = hand_over_bytes(method, tasks, trunk)
+    if method == "joint":
+        images = sum(task.image_bytes for task in tasks)
+        return Planned(gather_account(costs, agents, images, hand_over, alpha=alpha), choice)
+    return Planned(chain_account(costs, agents, hand_over, alpha=alpha), choice)
+
+
+def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
+    """Size of the network that a method starts from.
+
+    Args:
+        method: its name.
+        net: as the options have it.
+        size_px: side of the images.
+    """
+    trunk = build_net(net_of(method, net), 0).eval()
+    with torch.no_grad():
+        latents = trunk(torch.zeros(1, 3, size_px, size_px))
+    return TrunkSize(
+        pass_cost(trunk, size_px),
+        size_px,
+        int(latents.shape[1]),
+        sum(parameter.numel() for parameter in trunk.parameters()),
+        sum(layer.get_parameter("weight").numel() for layer in weight_layers(trunk).values()),
+    )
+
+
+def trained_costs(
+    method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
+) -> list[TaskCost]:
+    """Cost of learning each task, and what travels for it if it can be learned apart."""
+    found: list[TaskCost] = []
+    before: list[TaskSize] = []
+    for task in tasks:
+        macs = epochs * task.train * _step(trunk, task.classes)
+        macs += _beside(method, task, before, trunk, epochs)
+        size = _mask_bytes(task, trunk) if BASELINES[method].parallel else 0
+        found.append(TaskCost(task.name, macs, size))
+        before.append(task)
+    return found
+
+
+def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) -> int:
+    """What the next agent of a chain receives after the last task."""
+    if "supsup" in method:
+        return sum(_mask_bytes(task, trunk) for task in tasks)
+    heads = sum(task.classes * (trunk.dim + 1) for task in tasks)
+    size = _FLOAT * (trunk.numbers * (1 + _ON_TOP.get(method, 0)) + heads)
+    if method == "er":
+        kept = sum(_kept(task) for task in tasks)
+        size += kept * (3 * trunk.size_px**2 + 8)  # pixels, and a label of eight bytes
+    return size
+
+
+def frozen_costs(
+    method: str, tasks: Sequence[TaskSize], network: NetworkSize
+) -> tuple[list[TaskCost], int]:
+    """Cost of each task with the backbone's passes, and what consolidation costs once."""
+    dim, lift, square = network.last_dim, 0, 0
+    if method == "ranpac":
+        dim = int(BASELINES[method].grid["projections"][0])
+        lift = network.last_dim * dim
+    if method != "ncm":
+        square = dim * dim
+    costs = [
+        TaskCost(
+            task.name,
+            _images(task) * network.macs_per_image + task.train * (lift + square),
+            _FLOAT * (task.classes * dim + (square + dim) // 2 * (square > 0)),
+        )
+        for task in tasks
+    ]
+    classes = sum(task.classes for task in tasks)
+    return costs, factor_macs(dim) + classes * square if square else 0
+
+
+def _step(trunk: TrunkSize, classes: int) -> int:
+    """One image forward and backward, its task's head among it."""
+    return trunk.per_image.forward + trunk.per_image.backward + 3 * trunk.dim * classes
+
+
+def _beside(
+    method: str, task: TaskSize, before: Sequence[TaskSize], trunk: TrunkSize, epochs: int
+) -> int:
+    """What a method does beside plain training."""
+    old = sum(item.classes for item in before)
+    if method in ("ewc", "online-ewc", "mas"):
+        images = min(int(BASELINES[method].grid["images"][0]), task.train)
+        labels = 0 if method == "mas" else trunk.per_image.forward + trunk.dim * task.classes
+        return images * (_step(trunk, task.classes) - trunk.dim * task.classes + labels)
+    if method == "lwf" and before:
+        return task.train * (trunk.per_image.forward + epochs * 4 * trunk.dim * old)
+    if method == "er" and before:
+        # Every batch is joined by as many old images, whose heads are as wide as those on average.
+        width = round(old / len(before))
+        return epochs * task.train * _step(trunk, width)
+    return 0
+
+
+def _tries(method: str) -> int:
+    """Candidates; a single one is not tried."""
+    count = len(points(BASELINES[method].grid))
+    return count if count > 1 else 0
+
+
+def _images(task: TaskSize) -> int:
+    return task.train + task.validation
+
+
+def _kept(task: TaskSize) -> int:
+    per_class = int(BASELINES["er"].grid["images_per_class"][0])
+    return min(task.train, per_class * task.classes)
+
+
+def _mask_bytes(task: TaskSize, trunk: TrunkSize) -> int:
+    return -(-(trunk.weights + trunk.dim * task.classes) // 8)

@@ -1,0 +1,96 @@
+"""Methods whose answers need the images again (beneficial biases), measured as `evaluate` does.
+
+An agent with a bank of its own receives the skills of all tasks and is asked once, in the end: a
+curve would cost a second pass of the backbone for every image after every task. So these cells have
+one row. Trained biases are kept in the home's cache, where another method's cell finds them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.agent import Agent
+from teachmesh.data.latent_cache import LatentCache
+from teachmesh.training.bias_store import BiasStore
+from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes
+from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.measure import TaskScore, measure
+
+if TYPE_CHECKING:
+    from teachmesh.bank.home import Home
+    from teachmesh.packet.skill import Skill
+    from teachmesh_lab.bench.cell import Cell
+    from teachmesh_lab.bench.stream_latents import TaskLatents
+
+
+def run_by_agent(
+    cell: Cell, tasks: Sequence[TaskLatents], home: Home
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Learn all tasks, give the skills to one agent, then ask it about all test images.
+
+    Args:
+        cell: method, seed, backbone.
+        tasks: of the stream, in its order.
+        home: whose backbones and caches are used; its bank is not touched.
+
+    Returns:
+        What the configuration decides, and what a clock said.
+
+    Raises:
+        DataError: an image that cannot be read any more.
+    """
+    clock = time.perf_counter
+    store = BiasStore(LatentCache(home.cache / "biases"))
+    costs: list[TaskCost] = []
+    skills: dict[str, Skill] = {}
+    learn_s: list[float] = []
+    student_s = 0.0
+    with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:
+        agent = Agent(
+            home.path, backbone=cell.backbone, mapper=cell.method, bank=Path(folder) / "bank"
+        )
+        for task in tasks:
+            before_s = clock()
+            skill, data = make_skill(cell.method, task, agent.backbone, cell.seed, store)
+            learn_s.append(clock() - before_s)
+            before_s = clock()
+            skills[agent.receive(data).id] = skill
+            register = count_student_macs(agent.sync)
+            student_s += clock() - before_s
+            numbers = sum(array.size for array in skill.tensors.values())
+            costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
+        before_s = clock()
+        scores = _ask(agent, tasks)
+        timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
+    # A second one, with the biases of the task that was found, if any task has some.
+    passes = 1 if agent.second_pass() is None else 2
+    result = _rows(agent.method, scores) | {
+        "tasks": [task_sizes(task) for task in tasks],
+        "needs_oracle": False,
+        "parallel": "skills",
+        **counted(agent.method, tasks[0].test.latents, agent.backbone, skills, costs, passes),
+    }
+    return result, timing
+
+
+def _ask(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
+    classes = {task.name: task.classes for task in tasks}
+    tests = {task.name: task.test for task in tasks}
+    return measure(agent, classes, tests, {task.name: task.images.test for task in tasks})
+
+
+def _rows(mapper: str, scores: Sequence[TaskScore]) -> dict[str, Any]:
+    """The last row of each matrix. `moments` answers with the best class of all tasks."""
+    direct = [score.direct for score in scores] if mapper == "moments" else None
+    final = [score.final for score in scores]
+    return {
+        "mapper": [[score.mapper for score in scores]],
+        "accuracy": [direct or final],
+        "final": [final],
+        "oracle": [[score.oracle for score in scores]],
+    }

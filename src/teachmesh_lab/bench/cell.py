@@ -1,0 +1,145 @@
+"""One cell of a grid: what it is computed from, and the two files that it leaves.
+
+`cells/<name>.json` holds what the configuration decides: two runs of one configuration write the
+same bytes. `timings/<name>.json` holds what a clock or a real network said. Both appear by rename,
+the timing first, so a cell whose file is there is complete; a timing that is there is never
+replaced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.atomic import read_file, write_file
+from teachmesh.errors import StorageError
+from teachmesh_lab.streams.task_stream import StreamSpec, source_kind, source_name
+
+CELL_SCHEMA = "teachmesh.bench-cell/1"
+TIMING_SCHEMA = "teachmesh.bench-timing/1"
+VERSION = 2
+"""Raised whenever the same configuration gives other results: old cells are computed anew."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one stream with one seed and a number of agents.
+
+    Attributes:
+        method: name.
+        stream: the tasks.
+        seed: of everything random.
+        agents: 1, or N real processes.
+        backbone: alias of the backbone.
+        packing: how tasks are given to agents.
+        options: of a baseline, sorted by name.
+        stream_digest: of names, classes, labels and sizes.
+        fingerprint: of the backbone.
+        recipe: choices in the code that decide the result too (`bench.recipe`).
+    """
+
+    method: str
+    stream: StreamSpec
+    seed: int
+    agents: int
+    backbone: str
+    packing: str
+    options: tuple[tuple[str, str | int | float | bool], ...]
+    stream_digest: str
+    fingerprint: str
+    recipe: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What the cell is computed from."""
+        return asdict(self) | {"options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cell:
+        """Read what `to_json` wrote."""
+        stream = dict(values["stream"])
+        stream["only"] = tuple(stream["only"])
+        options = tuple(sorted(dict(values["options"]).items()))
+        return cls(**{**values, "stream": StreamSpec(**stream), "options": options})
+
+    @property
+    def key(self) -> str:
+        """16 hex digits of the hash of everything that decides the result.
+
+        Where tasks and backbone lie does not: their digests do.
+        """
+        values = self.to_json() | {"version": VERSION}
+        for local in ("stream", "backbone"):
+            del values[local]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Name of its files, without ending."""
+        return f"{self.method}-{self.agents}-seed{self.seed}-{self.key}"
+
+
+def cell_path(run: Path, cell: Cell) -> Path:
+    """Where a cell's result goes."""
+    return run / "cells" / f"{cell.name}.json"
+
+
+def timing_path(run: Path, cell: Cell) -> Path:
+    """Where a cell's measurements go."""
+    return run / "timings" / f"{cell.name}.json"
+
+
+def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
+    """Write both files of a cell; on the disk when this returns.
+
+    Args:
+        run: folder of the run.
+        cell: which.
+        result: what the configuration decides.
+        timing: what was measured; dropped if an earlier measurement is there, so that a cell that
+            is computed again changes nothing.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    if not timing_path(run, cell).exists():
+        _write(timing_path(run, cell), {"schema": TIMING_SCHEMA, "key": cell.key, **timing})
+    portable_cell = dataclasses.replace(cell, stream=portable(cell.stream))
+    document = {"schema": CELL_SCHEMA, "key": cell.key, "cell": portable_cell.to_json(), **result}
+    _write(cell_path(run, cell), document)
+
+
+def portable(stream: StreamSpec) -> StreamSpec:
+    """The stream without paths of this machine: results may be published, and moved."""
+    kind, _ = source_kind(stream.source)
+    source = stream.source if kind in ("torchvision", "hf") else source_name(stream.source)
+    return dataclasses.replace(stream, source=source, root=None)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Read a file that a run wrote.
+
+    Raises:
+        StorageError: missing or damaged.
+    """
+    try:
+        values = json.loads(read_file(path))
+    except ValueError as error:
+        raise StorageError(f"expected JSON in '{path}'; remove the file and run again") from error
+    if not isinstance(values, dict):
+        raise StorageError(f"expected a JSON object in '{path}'; remove the file and run again")
+    return values
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {path.parent}: {error.strerror}") from error
+    write_file(path, text.encode())

@@ -1,0 +1,164 @@
+"""`bench run --dry-run`: what a run would cost; the manifest's tasks need not be there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from teachmesh.bank.home import Home
+from teachmesh.errors import BackboneError, UsageError
+from teachmesh.model.reference import DEFAULT_DIM
+from teachmesh.model.registry import load_backbone
+from teachmesh_lab.bench.baseline_cells import image_bytes
+from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_rival
+from teachmesh_lab.bench.grid_config import BenchConfig, Grid
+from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
+from teachmesh_lab.evaluation.cost_ledger import TaskCost, account
+from teachmesh_lab.simulation.task_estimates import (
+    NetworkSize,
+    TaskSize,
+    consolidation_macs,
+    estimate_task,
+)
+from teachmesh_lab.streams.manifest import ManifestTask, skill102
+from teachmesh_lab.streams.task_stream import chosen, open_stream, source_kind
+from teachmesh_lab.studies.paper_arithmetic import LATENT, XCEPTION_MACS
+
+SCHEMA = "teachmesh.bench-plan/1"
+_PAPERS_BACKBONE = "legacy_xception"
+_MANIFEST_IMAGE_BYTES = 310_000
+"""Of an image of SKILL-102, on average: 1.6 TB for 5.2 million of them."""
+
+
+def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
+    """Plan of a run: multiply-accumulates, bytes and hours, per method and number of agents.
+
+    Args:
+        config: what would be compared.
+        home: backbones; the paper's needs not be there.
+        speed: multiply-accumulates per second of one agent.
+
+    Raises:
+        DataError: a stream that is not the manifest's cannot be opened.
+        BackboneError: an unknown backbone.
+        UsageError: a speed that makes no sense.
+    """
+    if not 0 < speed < math.inf:
+        raise UsageError(f"expected a speed above 0 multiply-accumulates per second, got {speed:g}")
+    return {
+        "schema": SCHEMA,
+        "name": config.name,
+        "speed": speed,
+        "alpha": config.alpha,
+        "grids": [_grid(grid, home, speed, config.alpha) for grid in config.grids],
+    }
+
+
+def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
+    """Sizes of manifest tasks, their classes cut as they are learned."""
+    return [
+        TaskSize(
+            t.name,
+            t.used_classes,
+            t.train,
+            t.validation,
+            (t.train + t.validation) * _MANIFEST_IMAGE_BYTES,
+        )
+        for t in tasks
+    ]
+
+
+def shared_costs(
+    method: str, sizes: Sequence[TaskSize], network: NetworkSize
+) -> tuple[list[TaskCost], int]:
+    """Costs of tasks that agents learn apart, and what consolidation costs once.
+
+    Args:
+        method: of teachmesh, or a closed form on latents.
+        sizes: of the tasks.
+        network: the backbone.
+    """
+    if check_bench_method(method) is Kind.FROZEN:
+        return frozen_costs(method, sizes, network)
+    once = consolidation_macs(method, sum(size.classes for size in sizes), network)
+    return [estimate_task(method, size, network) for size in sizes], once
+
+
+def network_size(home: Home, backbone: str) -> NetworkSize:
+    """Size of a backbone of the home, or of the paper's.
+
+    Raises:
+        BackboneError: neither.
+    """
+    try:
+        found = load_backbone(home.backbones, backbone)
+    except BackboneError:
+        if not backbone.startswith(_PAPERS_BACKBONE):
+            raise
+        return NetworkSize(XCEPTION_MACS, LATENT, DEFAULT_DIM)
+    return NetworkSize(found.macs_per_image, found.last_dim, found.dim)
+
+
+def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
+    sizes = _sizes(grid, home)
+    network = network_size(home, grid.backbone)
+    return {
+        "tasks": len(sizes),
+        "classes": sum(task.classes for task in sizes),
+        "images": sum(task.train + task.validation for task in sizes),
+        "backbone": grid.backbone,
+        "macs_per_image": network.macs_per_image,
+        "seeds": list(grid.seeds),
+        "rows": [
+            _row(method, agents, _plan(method, agents, grid, sizes, network, alpha), speed)
+            for method in grid.methods
+            for agents in grid.agents
+        ],
+    }
+
+
+def _sizes(grid: Grid, home: Home) -> list[TaskSize]:
+    """Of the first seed; the manifest's tasks need not be there."""
+    spec, seed = grid.stream, grid.seeds[0]
+    if source_kind(spec.source)[0] == "skill-102":
+        tasks = skill102()
+        return manifest_sizes([tasks[i] for i in chosen([t.name for t in tasks], spec, seed)])
+    return [
+        TaskSize(t.name, len(t.classes), len(t.train), len(t.validation), image_bytes(t))
+        for t in open_stream(spec, seed, home.cache / "streams").tasks()
+    ]
+
+
+def _plan(
+    method: str,
+    agents: int,
+    grid: Grid,
+    sizes: Sequence[TaskSize],
+    network: NetworkSize,
+    alpha: float,
+) -> Planned:
+    if check_bench_method(method) in (Kind.FROZEN, Kind.TRAINED):
+        options = dict(grid.options_of(method))
+        return plan_rival(
+            method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
+        )
+    costs, once = shared_costs(method, sizes, network)
+    packing = grid.packing
+    paid = account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
+    return Planned(paid, 0)
+
+
+def _row(method: str, agents: int, plan: Planned, speed: float) -> dict[str, Any]:
+    found = plan.account
+    return {
+        "method": method,
+        "agents": agents,
+        "macs_teacher": found.teacher_macs,
+        "macs_student": found.student_macs,
+        "macs_choice": plan.choice_macs,
+        "bytes": found.bytes,
+        "speedup": found.speedup,
+        "efficiency": found.efficiency,
+        "hours": (found.total + plan.choice_macs) / speed / 3600,
+    }

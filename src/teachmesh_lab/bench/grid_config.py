@@ -1,0 +1,310 @@
+"""What a run compares: presets of the package and TOML files of a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.atomic import read_file
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import UsageError
+from teachmesh_lab.bench.method_kinds import Kind, check_bench_method, expand_methods
+from teachmesh_lab.bench.toml_text import read_toml, write_toml
+from teachmesh_lab.bench.training_options import Scalar, with_defaults
+from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL
+from teachmesh_lab.simulation.task_packing import PACKINGS
+from teachmesh_lab.streams.task_stream import StreamSpec
+
+SCHEMA = "teachmesh.bench-config/1"
+_SEEDS_END = 2**63
+"""One past the largest seed: torch's generators take no more."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every method, with every seed and every number of agents, on one stream.
+
+    Attributes:
+        methods: names out of `bench.methods`; in a file also its groups.
+        stream: the tasks.
+        backbone: alias of the backbone that the methods work on.
+        seeds: of everything random.
+        agents: numbers of agents; 1 is always among them, because the others are compared with it.
+        real: task mappers without biases, out of `methods`, that N real processes learn and teach
+            each other; for the others the rows of N agents follow from the costs.
+        packing: how tasks are given to agents.
+        options: of the baselines.
+    """
+
+    methods: tuple[str, ...]
+    stream: StreamSpec = field(default_factory=StreamSpec)
+    backbone: str = "embedded"
+    seeds: tuple[int, ...] = (0,)
+    agents: tuple[int, ...] = (1,)
+    real: tuple[str, ...] = ()
+    packing: str = "longest-first"
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            check_bench_method(method)
+        if not self.methods or not self.seeds:
+            raise UsageError("expected at least one method and one seed in a grid, got none")
+        self._check_numbers()
+        self._check_real()
+        if self.packing not in (*PACKINGS, EQUAL):
+            known = ", ".join((*PACKINGS, EQUAL))
+            raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
+        with_defaults(self.options)
+
+    def _check_numbers(self) -> None:
+        if not self.agents or min(self.agents) < 1:
+            raise UsageError(f"expected numbers of agents of at least 1, got {list(self.agents)}")
+        if 1 not in self.agents:
+            raise UsageError(f"expected 1 among the numbers of agents, got {list(self.agents)}")
+        if not all(0 <= seed < _SEEDS_END for seed in self.seeds):
+            raise UsageError(f"expected seeds of at least 0, below 2^63, got {list(self.seeds)}")
+        for what, values in (("number of agents", self.agents), ("seed", self.seeds)):
+            if len(set(values)) < len(values):
+                raise UsageError(f"expected every {what} once, got {list(values)}")
+
+    def _check_real(self) -> None:
+        """Others would be rows that look measured and are not."""
+        for method in self.real:
+            if check_bench_method(method) is not Kind.OURS:
+                raise UsageError(
+                    f"expected task mappers without biases in 'real', got {method!r}: agents that "
+                    "run cannot learn so, or are not measured so"
+                )
+            if method not in self.methods:
+                raise UsageError(f"expected methods of the grid in 'real', got {method!r}")
+        if self.real and max(self.agents) == 1:
+            raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
+
+    def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
+        """What decides a cell of a method: options are those of the baselines, sorted by name."""
+        ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
+        return () if ours else tuple(sorted(self.options.items()))
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """A run.
+
+    Attributes:
+        name: of the preset or file.
+        about: what it compares, what it needs, how long it takes.
+        expected: what comes out, roughly.
+        alpha: multiply-accumulates per byte in tables and figures.
+        grids: what is compared.
+
+    Raises:
+        UsageError: an alpha that makes no sense.
+    """
+
+    name: str
+    grids: tuple[Grid, ...]
+    about: str = ""
+    expected: str = ""
+    alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+
+    def to_toml(self) -> str:
+        """The configuration as `parse_config` reads it."""
+        document: dict[str, Any] = {"schema": SCHEMA}
+        document |= {key: getattr(self, key) for key in ("name", "about", "expected", "alpha")}
+        document["grid"] = [_grid_table(grid) for grid in self.grids]
+        return write_toml(document)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line changes in every grid; None leaves it.
+
+    Attributes:
+        source: where the tasks come from.
+        backbone: alias.
+        methods: only these (or groups), of those that are in the grids.
+        seeds: instead of the grids'.
+        agents: instead of the grids'.
+    """
+
+    source: str | None = None
+    backbone: str | None = None
+    methods: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    agents: tuple[int, ...] | None = None
+
+
+def check_alpha(alpha: float) -> None:
+    """Accept what a byte may cost in multiply-accumulates.
+
+    Raises:
+        UsageError: no number of at least 0.
+    """
+    if not 0 <= alpha < math.inf:
+        raise UsageError(f"expected an alpha that is a number of at least 0, got {alpha:g}")
+
+
+def preset_names() -> list[str]:
+    """Presets of the package."""
+    folder = resources.files("teachmesh_lab.bench") / "presets"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load_config(name_or_path: str) -> BenchConfig:
+    """Read a preset, or a file if the name ends in `.toml`.
+
+    Raises:
+        UsageError: an unknown preset, no TOML, an unknown key or a value that makes no sense.
+        StorageError: the file cannot be read.
+    """
+    if name_or_path.endswith(".toml"):
+        text = read_file(Path(name_or_path)).decode("utf-8", "replace")
+        return parse_config(text, name_or_path)
+    names = preset_names()
+    if name_or_path not in names:
+        raise UsageError(
+            f"expected a preset out of {', '.join(names)} or a .toml file, got "
+            f"{name_or_path!r}{did_you_mean(name_or_path, names)}"
+        )
+    folder = resources.files("teachmesh_lab.bench") / "presets"
+    return parse_config((folder / f"{name_or_path}.toml").read_text("utf-8"), name_or_path)
+
+
+def parse_config(text: str, source: str) -> BenchConfig:
+    """Read a configuration.
+
+    Args:
+        text: TOML.
+        source: name for messages, and of the run if the text gives none.
+
+    Raises:
+        UsageError: as `load_config`.
+    """
+    document = read_toml(text, source)
+    if document.pop("schema", SCHEMA) != SCHEMA:
+        raise UsageError(f"expected a configuration of schema {SCHEMA!r} in '{source}'")
+    tables = document.pop("grid", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"expected [[grid]] tables in '{source}', got {tables!r}")
+    if not tables:
+        raise UsageError(f"expected at least one [[grid]] in '{source}', got none")
+    known = [item.name for item in dataclasses.fields(BenchConfig) if item.name != "grids"]
+    _check_keys(document, known, source)
+    _check_values(document, source)
+    document.setdefault("name", Path(source).stem)
+    document["alpha"] = float(document.get("alpha", ALPHA))
+    return BenchConfig(grids=tuple(_grid(table, source) for table in tables), **document)
+
+
+def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
+    """Apply what the command line changes.
+
+    Raises:
+        UsageError: a method that is in no grid, or numbers that make no sense.
+    """
+    asked = changes.methods
+    if asked is not None:
+        changes = dataclasses.replace(changes, methods=expand_methods(asked))
+    grids = [_override_grid(grid, changes) for grid in config.grids]
+    kept = tuple(grid for grid in grids if grid is not None)
+    unknown = set(changes.methods or ()) - {method for grid in kept for method in grid.methods}
+    if unknown or not kept:
+        every = sorted({method for grid in config.grids for method in grid.methods})
+        raise UsageError(
+            f"expected methods of '{config.name}' ({', '.join(every)}), got "
+            f"{', '.join(sorted(unknown) or asked or ())}"
+        )
+    return dataclasses.replace(config, grids=kept)
+
+
+def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:
+    methods = grid.methods
+    if changes.methods is not None:
+        methods = tuple(method for method in methods if method in changes.methods)
+    if not methods:
+        return None
+    stream = grid.stream
+    if changes.source is not None:
+        stream = dataclasses.replace(stream, source=changes.source)
+    agents = grid.agents if changes.agents is None else tuple(sorted({1, *changes.agents}))
+    return dataclasses.replace(
+        grid,
+        methods=methods,
+        real=tuple(m for m in grid.real if m in methods) if max(agents) > 1 else (),
+        stream=stream,
+        backbone=changes.backbone or grid.backbone,
+        seeds=changes.seeds or grid.seeds,
+        agents=agents,
+    )
+
+
+_WORD, _WORDS = (str, "a text"), (str, "a list of texts")
+_COUNT, _COUNTS = (int, "a whole number"), (int, "a list of whole numbers")
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "name": _WORD,
+    "about": _WORD,
+    "expected": _WORD,
+    "alpha": ((int, float), "a number"),
+    "source": _WORD,
+    "only": _WORDS,
+    "limit": _COUNT,
+    "order": _WORD,
+    "root": _WORD,
+    "per_class": _COUNT,
+    "methods": _WORDS,
+    "backbone": _WORD,
+    "seeds": _COUNTS,
+    "agents": _COUNTS,
+    "real": _WORDS,
+    "packing": _WORD,
+    "options": (dict, "a table"),
+}
+"""Key of a file -> what its value (or each of them) is, and how to say so."""
+_STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
+_GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
+
+
+def _grid(table: Mapping[str, Any], source: str) -> Grid:
+    _check_keys(table, (*_STREAM_KEYS, *_GRID_KEYS), source)
+    _check_values(table, source)
+    values: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
+    }
+    stream = StreamSpec(**{key: values.pop(key) for key in _STREAM_KEYS if key in values})
+    if "methods" not in values:
+        raise UsageError(f"expected methods in every [[grid]] of '{source}'")
+    for key in ("methods", "real"):
+        values[key] = expand_methods(values.get(key, ()))
+    return Grid(stream=stream, **values)
+
+
+def _grid_table(grid: Grid) -> dict[str, Any]:
+    stream = {key: getattr(grid.stream, key) for key in _STREAM_KEYS}
+    own = {key: getattr(grid, key) for key in _GRID_KEYS}
+    return {k: v for k, v in (stream | own).items() if v is not None and v not in ((), {})}
+
+
+def _check_values(table: Mapping[str, Any], source: str) -> None:
+    """Refuse a value of another type than its key has."""
+    for key, value in table.items():
+        kind, what = _TYPES[key]
+        inside = value if isinstance(value, list) else [value]
+        fits = isinstance(value, list) == what.startswith("a list")
+        # To Python a bool is a number.
+        if not fits or not all(isinstance(v, kind) and not isinstance(v, bool) for v in inside):
+            raise UsageError(f"expected {what} for {key!r} in '{source}', got {value!r}")
+
+
+def _check_keys(table: Mapping[str, Any], known: Sequence[str], source: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UsageError(f"unknown key {key!r} in '{source}'{did_you_mean(key, known)}")

@@ -1,0 +1,212 @@
+"""Who does the jobs: this process, or worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.home import Home
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import UsageError
+from teachmesh_lab.bench.jobs import Job
+from teachmesh_lab.demo.agent_processes import child_environment, tail
+
+Answer = dict[str, Any]
+OnDone = Callable[[Job, Answer], None]
+ENGINES = ("local", "ray")
+TRIES = 2
+"""How often a job is given to a worker that dies."""
+
+
+class Engine(ABC):
+    """Does jobs that do not depend on each other, in any order."""
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        """Do all jobs.
+
+        Args:
+            jobs: of one phase.
+            on_done: called after each, one at a time, with {"ok": True} or {"ok": False,
+                "message", "exit_code"}.
+        """
+
+
+class InProcess(Engine):
+    """One job after another, here."""
+
+    def __init__(self, run: Path, home: Home) -> None:
+        self._run, self._home = run, home
+        self._workshop: Any = None
+
+    def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        """Do all jobs in this process."""
+        # Imported late: a run whose cells are all there needs no torch.
+        from teachmesh_lab.bench.worker import Workshop, attempt
+
+        if self._workshop is None:
+            self._workshop = Workshop(self._run, self._home)
+        for job in jobs:
+            on_done(job, attempt(self._workshop, job))
+
+
+class Processes(Engine):
+    """Worker processes; one that dies is replaced and its job tried again.
+
+    Args:
+        run: folder of the run; the workers' messages go to `worker-<n>.log` in it.
+        home: backbones and caches.
+        workers: how many.
+    """
+
+    def __init__(self, run: Path, home: Home, workers: int) -> None:
+        self._run, self._home, self._workers = run, home, workers
+
+    def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        """Do all jobs; returns when the last is done and no worker is left."""
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+        done: queue.SimpleQueue[tuple[Job, Answer]] = queue.SimpleQueue()
+        count = min(self._workers, len(jobs))
+        workers = [_Worker(self._run, self._home, number) for number in range(count)]
+        threads = [
+            threading.Thread(target=worker.serve, args=(waiting, done), daemon=True)
+            for worker in workers
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in jobs:
+                on_done(*done.get())
+        finally:
+            for worker in workers:
+                worker.stop()
+            for thread in threads:
+                thread.join()
+
+
+class _Worker:
+    """One child process and the thread that feeds it."""
+
+    def __init__(self, run: Path, home: Home, number: int) -> None:
+        self._arguments = [str(run), str(home.path)]
+        self._log = run / f"worker-{number}.log"
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def serve(
+        self, waiting: queue.SimpleQueue[Job], done: queue.SimpleQueue[tuple[Job, Answer]]
+    ) -> None:
+        """Take jobs until there is none or the engine stops."""
+        while not self._stopped:
+            try:
+                job = waiting.get_nowait()
+            except queue.Empty:
+                break
+            done.put((job, self._try(job)))
+        self._close()
+
+    def _try(self, job: Job) -> Answer:
+        for _ in range(TRIES):
+            answer = self._ask(job)
+            if answer is not None:
+                return answer
+            if self._stopped:
+                break
+        return {
+            "ok": False,
+            "message": f"a worker ended at this job: {tail(self._log)}",
+            "exit_code": 1,
+        }
+
+    def stop(self) -> None:
+        """End the child, from another thread than the one that feeds it."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _ask(self, job: Job) -> Answer | None:
+        """The worker's answer; None if it died."""
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:  # the pipe of a worker that is gone
+            line = ""
+        if line:
+            answer: Answer = json.loads(line)
+            return answer
+        self._close()
+        return None
+
+    def _start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "teachmesh_lab.bench.worker", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=child_environment(),
+            )
+
+    def _close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process = None
+
+
+def check_engine(name: str) -> None:
+    """Accept the name of an engine; what it needs is looked at when there is a job for it.
+
+    Raises:
+        UsageError: an unknown engine.
+    """
+    if name not in ENGINES:
+        raise UsageError(
+            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
+            f"{did_you_mean(name, ENGINES)}"
+        )
+
+
+def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
+    """The engine of a name.
+
+    Args:
+        name: "local" or "ray".
+        run: folder of the run.
+        home: backbones and caches.
+        workers: how many; default one per core.
+
+    Raises:
+        UsageError: an unknown engine or no worker.
+        MissingExtraError: Ray is not installed.
+    """
+    count = workers if workers is not None else os.cpu_count() or 1
+    if count < 1:
+        raise UsageError(f"expected at least one worker, got {count}")
+    check_engine(name)
+    if name == "ray":
+        from teachmesh_lab.bench.ray_engine import RayEngine
+
+        return RayEngine(run, home, count)
+    return InProcess(run, home) if count == 1 else Processes(run, home, count)

@@ -1,0 +1,256 @@
+"""Methods of teachmesh, one agent: tasks are learned in turn, and everything is asked each time.
+
+Skills are made by the teacher and consolidated by the student that agents use; no bank and no
+network is between them, so that a curve over 36 tasks takes seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.agent.student import Decisions, Student
+from teachmesh.mapping.maha import SAMPLES_PER_CLASS
+from teachmesh.model.backbone import Latents
+from teachmesh.packet.codec import skill_id
+from teachmesh.packet.signing import AgentKey, sign
+from teachmesh.packet.skill import Skill
+from teachmesh.training.task_images import TaskImages
+from teachmesh.training.teacher import Author, Lab, Lesson, teach
+from teachmesh.training.variants import find_variant
+from teachmesh_lab.bench.stream_latents import TaskLatents
+from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
+
+if TYPE_CHECKING:
+    from teachmesh.data.tasks import Task
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.training.bias_store import BiasStore
+
+_KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
+_CREATED = "2000-01-01T00:00:00Z"  # runs of one configuration make the same skills
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Accuracies after every task; entry (i, j) as in `metrics`, NaN above the diagonal.
+
+    Attributes:
+        mapper: (T, T) right task.
+        accuracy: (T, T) right class of all classes of all tasks, as the agent answers.
+        final: (T, T) the same by mapper and then the task's own decision, the paper's way.
+        oracle: (T, T) right class, task given.
+        confusion: (T, T) counts after the last task: task of the image, task answered.
+    """
+
+    mapper: np.ndarray
+    accuracy: np.ndarray
+    final: np.ndarray
+    oracle: np.ndarray
+    confusion: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Lower triangles, row by row."""
+        names = ("mapper", "accuracy", "final", "oracle")
+        rows = {name: triangle(getattr(self, name)) for name in names}
+        return {**rows, "confusion": self.confusion.astype(int).tolist()}
+
+
+def run_ours(
+    method: str, tasks: Sequence[TaskLatents], backbone: Backbone, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Learn all tasks with one agent and measure after each.
+
+    Args:
+        method: of `training.methods`.
+        tasks: in the order of learning.
+        backbone: that made the latents.
+        seed: of what is random in learning.
+
+    Returns:
+        What the configuration decides, and what a clock said.
+    """
+    clock = time.perf_counter
+    student = Student(method)
+    skills: dict[str, Skill] = {}
+    ids: list[str] = []
+    costs: list[TaskCost] = []
+    learn_s: list[float] = []
+    student_s = measure_s = 0.0
+    curves = _empty_curves(len(tasks))
+    for position, task in enumerate(tasks):
+        before_s = clock()
+        skill, data = make_skill(method, task, backbone, seed)
+        learn_s.append(clock() - before_s)
+        ids.append(skill_id(data))
+        skills[ids[-1]] = skill
+        before_s = clock()
+        register = count_student_macs(lambda: student.sync(ids, skills.__getitem__))
+        student_s += clock() - before_s
+        numbers = sum(array.size for array in skill.tensors.values())
+        costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
+        before_s = clock()
+        _measure(curves, position, student, ids, tasks)
+        measure_s += clock() - before_s
+    result = {
+        "tasks": [task_sizes(task) for task in tasks],
+        "needs_oracle": False,
+        "parallel": "skills",
+        **curves.to_json(),
+        **counted(method, tasks[0].test.latents, backbone, skills, costs),
+    }
+    return result, {"learn_s": learn_s, "student_s": student_s, "measure_s": measure_s}
+
+
+def counted(
+    method: str,
+    latents: Latents,
+    backbone: Backbone,
+    skills: Mapping[str, Skill],
+    costs: Sequence[TaskCost],
+    passes: int = 1,
+) -> dict[str, Any]:
+    """What a cell says of the costs of skills, in multiply-accumulates and bytes.
+
+    Args:
+        method: the task mapper.
+        latents: of at least one image, for a question.
+        backbone: that made the latents.
+        skills: by id, in the order of learning.
+        costs: of the tasks.
+        passes: of the backbone that an answer takes at most.
+    """
+    consolidation, per_image = student_macs(method, skills, latents)
+    return {
+        "costs": [cost.to_json() for cost in costs],
+        "consolidation_macs": consolidation,
+        "mapper_macs_per_image": per_image,
+        "test_macs_per_image": backbone.macs_per_image * passes + per_image,
+        "backbone_macs_per_image": backbone.macs_per_image,
+        "latent_dim": backbone.last_dim,
+    }
+
+
+def make_skill(
+    method: str,
+    task: TaskLatents,
+    backbone: Backbone,
+    seed: int,
+    store: BiasStore | None = None,
+) -> tuple[Skill, bytes]:
+    """The skill of a task, the same bytes every time: no clock is on its card.
+
+    Args:
+        method: a variant; its task mapper, and the biases that it learns.
+        task: latents, and where the images are.
+        backbone: that made the latents.
+        seed: of what is random in learning.
+        store: biases that were trained before.
+    """
+    variant = find_variant(method)
+    lesson = Lesson(
+        task=task.name,
+        classes=task.classes,
+        method=variant.method,
+        biases=variant.biases,
+        seed=seed,
+        created=_CREATED,
+        started_s=time.perf_counter(),
+        cost_macs=backbone.macs_per_image * (len(task.train) + len(task.validation)),
+    )
+    author = Author(_KEY.public_key, "bench")
+    lab = Lab(TaskImages(task.images.train, task.images.validation), store=store)
+    skill = teach(lesson, task.train, task.validation, backbone, author, lab)
+    skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
+    return skill, sign(skill, _KEY)
+
+
+def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
+    """Size of the first images of every class, as files: what travels with MAHA in the paper."""
+    total = 0
+    for label in range(len(task.classes)):
+        for row in np.flatnonzero(task.train.labels == label)[:per_class]:
+            image = task.train.images[row]
+            size = image.path.stat().st_size if image.size_bytes is None else image.size_bytes
+            total += size
+    return total
+
+
+def triangle(matrix: np.ndarray) -> list[list[float]]:
+    """The lower triangle of a (T, T) matrix, row by row."""
+    return [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
+
+
+def _measure(
+    curves: Curves,
+    position: int,
+    student: Student,
+    ids: Sequence[str],
+    tasks: Sequence[TaskLatents],
+) -> None:
+    """Ask about the test images of all tasks so far, in one batch."""
+    asked = tasks[: position + 1]
+    decisions = student.decide(_joined([task.test.latents for task in asked]))
+    columns = {skill: column for column, skill in enumerate(decisions.skill_ids)}
+    task_of_column = np.empty(len(ids), dtype=np.int64)
+    for number, skill in enumerate(ids):
+        task_of_column[columns[skill]] = number
+    final_task, final_class = decisions.final()
+    answer_task, answer_class = decisions.answer()
+    start = 0
+    for j, task in enumerate(asked):
+        labels = task.test.labels
+        rows = slice(start, start + len(labels))
+        column = columns[ids[j]]
+        in_final = final_task[rows] == column
+        in_answer = answer_task[rows] == column
+        curves.mapper[position, j] = np.mean(in_final)
+        curves.final[position, j] = np.mean(in_final & (final_class[rows] == labels))
+        curves.accuracy[position, j] = np.mean(in_answer & (answer_class[rows] == labels))
+        right = decisions.within[column][rows].argmax(axis=1) == labels
+        curves.oracle[position, j] = np.mean(right)
+        if len(asked) == len(tasks):
+            answered = task_of_column[answer_task[rows]]
+            curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
+        start = rows.stop
+
+
+def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
+    """Consolidation of all skills, and one question about one image, counted."""
+    student = Student(method)
+    student.sync(list(skills), skills.__getitem__)
+    one = Latents(latents.last[:1], latents.multi[:1])
+    answers: list[Decisions] = []
+    first = count_student_macs(lambda: answers.append(student.decide(one)))
+    later = count_student_macs(lambda: answers.append(student.decide(one)))
+    return first - later, later
+
+
+def _joined(parts: Sequence[Latents]) -> Latents:
+    return Latents(
+        np.concatenate([part.last for part in parts]),
+        np.concatenate([part.multi for part in parts]),
+    )
+
+
+def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
+    """What results say of a task."""
+    return {
+        "name": task.name,
+        "classes": len(task.classes),
+        "train": len(task.train),
+        "validation": len(task.validation),
+        "test": len(task.test),
+    }
+
+
+def _empty_curves(n: int) -> Curves:
+    unknown = np.full((n, n), np.nan)
+    copies = (unknown.copy(), unknown.copy(), unknown.copy(), unknown.copy())
+    return Curves(*copies, np.zeros((n, n)))

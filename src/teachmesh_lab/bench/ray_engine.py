@@ -1,0 +1,121 @@
+"""Jobs on a Ray cluster: one actor per worker, restarted and asked again when it dies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.home import Home
+from teachmesh.errors import MissingExtraError, NetworkError, UsageError
+from teachmesh_lab.bench.job_engine import TRIES, Answer, Engine, OnDone
+from teachmesh_lab.bench.jobs import Job
+
+GPU_SHARE_VARIABLE = "TEACHMESH_RAY_GPUS"
+"""How much of a GPU an actor asks for, such as 0.25; none by default."""
+
+
+def gpu_share() -> float:
+    """What the environment says that an actor asks for.
+
+    Raises:
+        UsageError: no number of at least 0.
+    """
+    text = os.environ.get(GPU_SHARE_VARIABLE, "0")
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < float("inf"):
+        raise UsageError(f"expected a share of a GPU in {GPU_SHARE_VARIABLE}, got {text!r}")
+    return share
+
+
+class RayEngine(Engine):
+    """Actors on the cluster that `ray.init` finds (RAY_ADDRESS), or on this machine.
+
+    The run's folder and the home must lie on a disk that all nodes see.
+
+    Args:
+        run: folder of the run.
+        home: backbones and caches.
+        workers: number of actors.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        UsageError: the environment asks for a share of a GPU that is no number.
+    """
+
+    def __init__(self, run: Path, home: Home, workers: int) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        gpu_share()
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError("ray", "ray") from error
+        self._ray = ray
+        self._run, self._home, self._workers = run.absolute(), home.path, workers
+
+    def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        """Do all jobs with a pool of actors; a lost job becomes a failed one, not a lost run.
+
+        Raises:
+            NetworkError: the cluster is not there.
+        """
+        ray = self._ray
+        if not ray.is_initialized():
+            try:
+                ray.init(log_to_driver=False, include_dashboard=False)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                address = os.environ.get("RAY_ADDRESS", "none, a new cluster on this machine")
+                raise NetworkError(
+                    f"expected a Ray cluster at RAY_ADDRESS ({address}), got: "
+                    f"{' '.join(str(error).split())[:300]}"
+                ) from error
+        actors = [self._actor() for _ in range(min(self._workers, len(jobs)))]
+        try:
+            self._feed(actors, list(jobs), on_done)
+        finally:
+            for actor in actors:
+                ray.kill(actor)
+
+    def _actor(self) -> Any:
+        kind = self._ray.remote(
+            num_cpus=1, num_gpus=gpu_share(), max_restarts=TRIES - 1, max_task_retries=TRIES - 1
+        )(_Actor)
+        return kind.remote(str(self._run), str(self._home))
+
+    def _feed(self, actors: Sequence[Any], waiting: list[Job], on_done: OnDone) -> None:
+        ray = self._ray
+        running: dict[Any, tuple[Any, Job]] = {}
+        idle = list(actors)
+        while waiting or running:
+            while idle and waiting:
+                actor, job = idle.pop(), waiting.pop(0)
+                running[actor.do.remote(dict(job))] = actor, job
+            (reference,), _ = ray.wait(list(running), num_returns=1)
+            actor, job = running.pop(reference)
+            try:
+                answer: Answer = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                message = " ".join(str(error).split())[:500]
+                answer = {"ok": False, "message": message, "exit_code": 1}
+            idle.append(actor)
+            on_done(job, answer)
+
+
+class _Actor:
+    """A workshop on some node."""
+
+    def __init__(self, run: str, home: str) -> None:
+        from teachmesh.bank.home import resolve_home
+        from teachmesh_lab.bench.worker import Workshop
+
+        self._workshop = Workshop(Path(run), resolve_home(home))
+
+    def do(self, job: Mapping[str, Any]) -> Answer:
+        """Do one job."""
+        from teachmesh_lab.bench.worker import attempt
+
+        return attempt(self._workshop, job)

@@ -1,0 +1,270 @@
+"""N agents for real: processes with homes of their own that teach each other over the network.
+
+One more agent learns nothing: it is the address where the others meet, and everything it knows in
+the end was taught. For comparison one agent, a process too, learns all tasks alone. What the agents
+answer is read from their homes, after all processes have ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.agent import Agent
+from teachmesh.bank.home import Home, resolve_home
+from teachmesh.errors import TeachmeshError
+from teachmesh_lab.demo.agent_processes import AgentProcess
+from teachmesh_lab.demo.run_demo import NAMES
+from teachmesh_lab.simulation.task_packing import PACKINGS, pack
+
+if TYPE_CHECKING:
+    from teachmesh.data.tasks import Task
+    from teachmesh_lab.bench.cell import Cell
+    from teachmesh_lab.bench.stream_latents import TaskLatents
+
+START_DEADLINE_S = 180.0
+LEARN_DEADLINE_S = 4 * 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one home answers for all test images, in the order of the stream.
+
+    Attributes:
+        digest: of its bank.
+        skills: how many it holds.
+        mapped: (N,) task that the mapper chose.
+        final: (N,) class that this task's own decision chose.
+        task: (N,) task that the agent answers with.
+        label: (N,) class that it answers with.
+        given: (N,) class when the task is given.
+    """
+
+    digest: str
+    skills: int
+    mapped: np.ndarray
+    final: np.ndarray
+    task: np.ndarray
+    label: np.ndarray
+    given: np.ndarray
+
+    def differences(self, other: Answers) -> int:
+        """How many images are answered otherwise."""
+        return int(np.sum((self.task != other.task) | (self.label != other.label)))
+
+
+@dataclass
+class Traffic:
+    """What happened while agents ran, in seconds since the first learner was ready.
+
+    Attributes:
+        makespan_s: until every agent knew every task.
+        startup_s: from the first process to the first ready learner.
+        learned: per agent, (task, second at which it was saved, seconds of learning it).
+        bytes_sent: by all agents, announcements included.
+        skill_bytes: size of each task's skill.
+    """
+
+    makespan_s: float = 0.0
+    startup_s: float = 0.0
+    learned: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
+    bytes_sent: int = 0
+    skill_bytes: dict[str, int] = field(default_factory=dict)
+
+
+def run_real(
+    cell: Cell,
+    tasks: Sequence[Task],
+    paths: Sequence[Path],
+    latents: Sequence[TaskLatents],
+    home: Home,
+    workplace: Path,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Let N agents learn, share and end; then let one learn all alone; compare their answers.
+
+    Args:
+        cell: method, number of agents, seed, backbone, packing.
+        tasks: of the stream.
+        paths: of the tasks, as agents read them.
+        latents: whose test part is asked about.
+        home: where a side-loaded backbone is taken from.
+        workplace: folder for the agents' homes; removed at the end.
+
+    Returns:
+        What the configuration decides, and what was measured.
+
+    Raises:
+        TeachmeshError: an agent ended, failed to learn, or something did not come in time.
+    """
+    shutil.rmtree(workplace, ignore_errors=True)
+    workplace.mkdir(parents=True)
+    try:
+        mesh = _Mesh(cell, home, workplace)
+        images = [float(len(task.train) + len(task.validation)) for task in tasks]
+        packing = cell.packing if cell.packing in PACKINGS else PACKINGS[0]
+        assignment = pack(packing, images, cell.agents)
+        shared = mesh.run([[paths[i] for i in mine] for mine in assignment], len(paths))
+        alone = mesh.run_alone(paths)
+        found = [_ask(place, cell, latents) for place in mesh.homes]
+        reference = _ask(workplace / "alone", cell, latents)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    result = _scores(found[0], latents) | {
+        "tasks": [{"name": task.name} for task in latents],
+        "needs_oracle": False,
+        "parallel": "skills",
+        "check": {
+            "agents": len(found),
+            "skills": [answers.skills for answers in found],
+            "digests_equal": len({answers.digest for answers in found}) == 1,
+            "answers_differ": [found[0].differences(other) for other in found[1:]],
+            "answers_differ_from_one_agent": found[0].differences(reference),
+            "test_images": len(found[0].task),
+        },
+        "assignment": [[tasks[i].name for i in mine] for mine in assignment],
+    }
+    return result, {"shared": _traffic_json(shared), "alone": _traffic_json(alone)}
+
+
+class _Mesh:
+    """The processes of one cell."""
+
+    def __init__(self, cell: Cell, home: Home, workplace: Path) -> None:
+        self.cell, self.home, self.workplace = cell, home, workplace
+        self.homes: list[Path] = []
+
+    def run(self, shares: Sequence[Sequence[Path]], n_tasks: int) -> Traffic:
+        """All agents at once, until each knows every task."""
+        agents: list[AgentProcess] = []
+        started_s = time.monotonic()
+        try:
+            listener = self._start("listener", (), ())
+            agents.append(listener)
+            endpoint = str(_ready(listener)["endpoint"])
+            agents += [
+                self._start(NAMES[i % len(NAMES)] + str(i), mine, (endpoint,))
+                for i, mine in enumerate(shares)
+            ]
+            first_s = min(float(_ready(agent)["seen_s"]) for agent in agents[1:])
+            return self._collect(agents, n_tasks, started_s, first_s)
+        finally:
+            for agent in agents:
+                agent.stop()
+            self.homes = [agent.home for agent in agents]
+
+    def run_alone(self, paths: Sequence[Path]) -> Traffic:
+        """One agent learns everything."""
+        started_s = time.monotonic()
+        agent = self._start("alone", paths, ())
+        try:
+            return self._collect([agent], len(paths), started_s, float(_ready(agent)["seen_s"]))
+        finally:
+            agent.stop()
+
+    def _start(self, name: str, learn: Sequence[Path], join: Sequence[str]) -> AgentProcess:
+        place = resolve_home(self.workplace / name)
+        stored = self.home.backbones / self.cell.backbone
+        if stored.is_dir():
+            shutil.copytree(stored, place.backbones / self.cell.backbone)
+        return AgentProcess(
+            name,
+            place.path,
+            join=join,
+            learn=learn,
+            backbone=self.cell.backbone,
+            method=self.cell.method,
+            seed=self.cell.seed,
+        )
+
+    def _collect(
+        self, agents: Sequence[AgentProcess], n_tasks: int, started_s: float, first_s: float
+    ) -> Traffic:
+        deadline_s = time.monotonic() + LEARN_DEADLINE_S
+        traffic = Traffic(startup_s=first_s - started_s)
+        for agent in agents:
+            known: set[str] = set()
+            while len(known) < n_tasks:
+                event = _news(agent, known, deadline_s)
+                if event["event"] == "error":
+                    raise TeachmeshError(f"{agent.name} could not learn: {event['message']}")
+                known.add(event["skill"])
+                since_s = float(event["seen_s"]) - first_s
+                traffic.makespan_s = max(traffic.makespan_s, since_s)
+                if event["event"] == "saved":
+                    mine = traffic.learned.setdefault(agent.name, [])
+                    mine.append((event["task"], since_s, float(event["wall_s"])))
+                    traffic.skill_bytes[event["task"]] = int(event["size_bytes"])
+        for agent in agents:
+            agent.stop()
+            traffic.bytes_sent += int((agent.last("stats") or {"bytes_sent": 0})["bytes_sent"])
+        return traffic
+
+
+def _news(agent: AgentProcess, known: set[str], deadline_s: float) -> dict[str, Any]:
+    """The first event about a skill that is not known, or an error."""
+
+    def wanted(event: dict[str, Any]) -> bool:
+        if event["event"] == "error":
+            return True
+        return event["event"] in ("saved", "received") and event["skill"] not in known
+
+    return agent.wait_for(wanted, "all skills", deadline_s)
+
+
+def _ready(agent: AgentProcess) -> dict[str, Any]:
+    deadline_s = time.monotonic() + START_DEADLINE_S
+    return agent.wait_for(lambda e: e["event"] == "ready", "the start", deadline_s)
+
+
+def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> Answers:
+    """Answers of the home of an agent whose process has ended."""
+    agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
+    student = agent.sync()
+    names = [task.name for task in latents]
+    parts: list[tuple[np.ndarray, ...]] = []
+    for task in latents:
+        decisions = student.decide(task.test.latents)
+        # Position in the stream of every column; one past the end for a task that is not there.
+        cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
+        position = np.array([names.index(n) if n in names else len(names) for n in cards])
+        mapped, final = decisions.final()
+        chosen, label = decisions.answer()
+        given = decisions.class_given(cards.index(task.name))
+        parts.append((position[mapped], final, position[chosen], label, given))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Answers(agent.digest(), len(agent.bank.ids()), *columns)
+
+
+def _scores(answers: Answers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
+    """The last row of each matrix: after everything was learned and shared."""
+    rows: dict[str, list[float]] = {"mapper": [], "accuracy": [], "final": [], "oracle": []}
+    start = 0
+    for number, task in enumerate(latents):
+        labels = task.test.labels
+        part = slice(start, start + len(labels))
+        mapped, chosen = answers.mapped[part] == number, answers.task[part] == number
+        rows["mapper"].append(float(np.mean(mapped)))
+        rows["final"].append(float(np.mean(mapped & (answers.final[part] == labels))))
+        rows["accuracy"].append(float(np.mean(chosen & (answers.label[part] == labels))))
+        rows["oracle"].append(float(np.mean(answers.given[part] == labels)))
+        start = part.stop
+    return {name: [row] for name, row in rows.items()}
+
+
+def _traffic_json(traffic: Traffic) -> dict[str, Any]:
+    return {
+        "makespan_s": round(traffic.makespan_s, 3),
+        "startup_s": round(traffic.startup_s, 3),
+        "learned": {
+            name: [[task, round(at, 3), round(took, 3)] for task, at, took in mine]
+            for name, mine in traffic.learned.items()
+        },
+        "bytes_sent": traffic.bytes_sent,
+        "skill_bytes": traffic.skill_bytes,
+    }

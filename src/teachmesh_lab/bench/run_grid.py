@@ -1,0 +1,135 @@
+"""A whole run: plan, compute what is missing, summarise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from teachmesh.bank.atomic import write_file
+from teachmesh.bank.home import Home
+from teachmesh.errors import StorageError
+from teachmesh_lab.bench.environment import environment
+from teachmesh_lab.bench.grid_config import BenchConfig
+from teachmesh_lab.bench.job_engine import Answer, Engine
+from teachmesh_lab.bench.jobs import Job, Plan, make_plan
+from teachmesh_lab.bench.metric_records import write_records
+from teachmesh_lab.bench.summary import load_results, summarise
+
+Log = Callable[[str], None]
+
+
+def run_bench(
+    config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], *, log: Log
+) -> dict[str, Any]:
+    """Compute the cells that are missing and write what follows from all of them.
+
+    Kill it at any moment and start it again: cells that are there are not computed again.
+
+    Args:
+        config: what to compare.
+        out: folder of the run.
+        home: backbones and caches.
+        make_engine: who does the jobs; called only if there is one.
+        log: called with one sentence per step.
+
+    Returns:
+        The document of `summary.json`.
+
+    Raises:
+        DataError: a stream cannot be used.
+        StorageError: the folder cannot be used, or another process runs in it.
+    """
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {out}: {error.strerror}") from error
+    lock = FileLock(out / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return _run(config, out, home, make_engine, log)
+    except Timeout as error:
+        raise StorageError(
+            f"another process runs in '{out}'; wait for it or choose --out"
+        ) from error
+
+
+def _run(
+    config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], log: Log
+) -> dict[str, Any]:
+    plan = make_plan(config, home)
+    write_file(out / "config.toml", config.to_toml().encode())
+    failed = _compute(plan, out, make_engine, log)
+    results = load_results(out, plan.cells)
+    summary = summarise(config, plan.inputs, results, failed)
+    write_records(out, results)
+    write_summary(out, summary)
+    shutil.rmtree(out / "scratch", ignore_errors=True)
+    return summary
+
+
+def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`."""
+    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(out / "summary.json", text.encode())
+
+
+def _compute(
+    plan: Plan, out: Path, make_engine: Callable[[], Engine], log: Log
+) -> list[dict[str, str]]:
+    """Do what is missing; gives what could not be done."""
+    missing = plan.cell_jobs(out) + plan.real_jobs(out)
+    if not missing:
+        log(f"all {len(plan.cells)} cells are there")
+        return []
+    env = json.dumps(environment(), indent=1) + "\n"
+    write_file(out / "env.json", env.encode())
+    log(f"{len(missing)} of {len(plan.cells)} cells to compute")
+    engine = make_engine()
+    failures: list[dict[str, str]] = []
+
+    def phase(title: str, jobs: Sequence[Job]) -> None:
+        count = 0
+
+        def done(job: Job, answer: Answer) -> None:
+            nonlocal count
+            count += 1
+            label = _label(job)
+            if answer["ok"]:
+                log(f"{title} {count}/{len(jobs)}: {label}")
+                return
+            log(f"{title} {count}/{len(jobs)}: {label} failed: {answer['message']}")
+            if job["kind"] == "cell":
+                failures.append({"cell": label, "message": str(answer["message"])})
+
+        if jobs:
+            engine.run(jobs, done)
+
+    phase("latents", _needed(plan, missing, out))
+    phase("cell", plan.cell_jobs(out))
+    for job in plan.real_jobs(out):  # one at a time: they start processes of their own
+        phase("agents", [job])
+    return sorted(failures, key=lambda item: item["cell"])
+
+
+def _needed(plan: Plan, missing: Sequence[Job], out: Path) -> list[Job]:
+    """Embeddings of the streams and backbones of missing cells."""
+    wanted = {
+        f"{job['cell']['stream_digest'][:12]}-{job['cell']['fingerprint'][:12]}" for job in missing
+    }
+    return [
+        job
+        for job in plan.embeddings
+        if Path(job["record"]).parent.name in wanted and not (out / job["record"]).exists()
+    ]
+
+
+def _label(job: Job) -> str:
+    if job["kind"] == "embed":
+        return f"{job['task']} ({job['backbone']}, seed {job['seed']})"
+    cell = job["cell"]
+    return f"{cell['method']}, {cell['agents']} agents, seed {cell['seed']}"

@@ -1,0 +1,127 @@
+"""Every image of a stream through the backbone once, with the seconds that it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from teachmesh.bank.atomic import write_file
+from teachmesh.data.tasks import check_failed
+from teachmesh.training.embedding import embed_cached, embed_images, labelled
+from teachmesh.training.task_images import readable
+from teachmesh_lab.bench.cell import load_json
+
+if TYPE_CHECKING:
+    from teachmesh.data.images import ImageRef
+    from teachmesh.data.latent_cache import LatentCache
+    from teachmesh.data.tasks import Split, Task
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.training.embedding import Embedded, LabelledLatents
+
+_SAMPLE = 64
+"""Images that are timed where the latents of a task came from the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartImages:
+    """Where the images of a task are, row by row as their latents: readable ones only.
+
+    Attributes:
+        train: of the training part.
+        validation: of the validation part.
+        test: of the test part.
+    """
+
+    train: Sequence[ImageRef]
+    validation: Sequence[ImageRef]
+    test: Sequence[ImageRef]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskLatents:
+    """Latents and labels of the three parts of a task, which cannot be confused.
+
+    Attributes:
+        name: of the task.
+        classes: names, in the order of the labels.
+        train: what is fitted to.
+        validation: what chooses and calibrates.
+        test: what measures.
+        images: for learning and answers that run the network again.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: LabelledLatents
+    validation: LabelledLatents
+    test: LabelledLatents
+    images: PartImages
+
+
+def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLatents:
+    """Latents of all images of a task, from the cache where they are.
+
+    Raises:
+        DataError: more than a fifth of the images cannot be read.
+    """
+    splits = _splits(task)
+    found = [_split(backbone, task, split, cache) for split in splits]
+    pairs = list(zip(splits, found, strict=True))
+    train, validation, test = (labelled(split, embedded) for split, embedded in pairs)
+    images = PartImages(*(readable(split.images, embedded) for split, embedded in pairs))
+    return TaskLatents(task.name, task.classes, train, validation, test, images)
+
+
+def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
+    """Fill the cache for a task, and write down what learning needs of it in seconds.
+
+    Args:
+        backbone: the frozen network.
+        task: whose images pass it.
+        cache: where latents are kept.
+        record: file for the seconds; nothing is measured if it is there.
+    """
+    started_s = time.perf_counter()
+    parts = (task.train, task.validation)
+    from_cache = [_split(backbone, task, split, cache).from_cache for split in parts]
+    spent_s = time.perf_counter() - started_s
+    _split(backbone, task, task.test, cache)
+    if record.exists():
+        return
+    images = len(task.train) + len(task.validation)
+    if any(from_cache):
+        spent_s = images * _seconds_per_image(backbone, task)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    text = f'{{"task_images": {images}, "embed_s": {spent_s:.4f}, "timed_images": '
+    text += f"{min(images, _SAMPLE) if any(from_cache) else images}}}\n"
+    write_file(record, text.encode())
+
+
+def embedding_seconds(records: Sequence[Path]) -> list[float]:
+    """Seconds of the backbone pass over training and validation images, per task.
+
+    Raises:
+        StorageError: a record is missing or damaged.
+    """
+    return [float(load_json(record)["embed_s"]) for record in records]
+
+
+def _splits(task: Task) -> tuple[Split, Split, Split]:
+    return task.train, task.validation, task.test
+
+
+def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> Embedded:
+    embedded = embed_cached(backbone, split.images, cache)
+    check_failed(len(embedded.failed), len(split.images), task.name)
+    return embedded
+
+
+def _seconds_per_image(backbone: Backbone, task: Task) -> float:
+    images = task.train.images[:_SAMPLE]
+    embed_images(backbone, images)  # the first pass of a process is slower
+    before_s = time.perf_counter()
+    embed_images(backbone, images)
+    return (time.perf_counter() - before_s) / len(images)

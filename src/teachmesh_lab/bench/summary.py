@@ -1,0 +1,306 @@
+"""Cells -> rows: one row per method, number of agents, and with or without a task oracle.
+
+`rows` has the columns of the comparison; `details` has the same rows in the same order, with the
+rest beside them: stream, backbone, forgetting, whether a row was derived.
+
+Nothing in here looks at a clock. `wall_s`, `wall_clock` and whatever else was measured in seconds
+come from files that were written once; `identity` is the hash of everything else, so two runs of
+one configuration have the same identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from teachmesh_lab.bench.cell import Cell, cell_path, load_json, timing_path
+from teachmesh_lab.bench.grid_config import BenchConfig, Grid
+from teachmesh_lab.bench.grid_inputs import Inputs
+from teachmesh_lab.evaluation.cost_ledger import (
+    Account,
+    TaskCost,
+    account,
+    chain_account,
+    gather_account,
+)
+from teachmesh_lab.evaluation.metrics import (
+    backward_transfer,
+    forgetting,
+    learned_mean,
+    mean_and_half_width,
+    regression_line,
+)
+
+SCHEMA = "teachmesh.bench/1"
+CLOCKED = ("wall_s", "wall_clock")
+"""Keys that are measured; everything else is decided by the configuration."""
+ROW = (
+    "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
+    "efficiency", "speedup", "wall_s", "seeds",
+)  # fmt: skip
+"""Keys of a row; `details` has more."""
+DETAIL = (
+    *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
+    "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
+    "mapper_slope", "derived", "checks", "wall_clock",
+)  # fmt: skip
+"""Keys of a row of `details`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A computed cell.
+
+    Attributes:
+        cell: what was computed.
+        values: what the configuration decides.
+        timing: what was measured.
+    """
+
+    cell: Cell
+    values: Mapping[str, Any]
+    timing: Mapping[str, Any]
+
+    def costs(self) -> list[TaskCost]:
+        """What each task cost."""
+        return [TaskCost(**cost) for cost in self.values["costs"]]
+
+    def matrix(self, name: str) -> np.ndarray | None:
+        """(T, T) accuracies of a name, NaN above the diagonal; None where there are none."""
+        rows = self.values.get(name)
+        if rows is None or len(rows) != len(rows[-1]):
+            return None
+        filled = [[*row, *[float("nan")] * (len(rows) - len(row))] for row in rows]
+        return np.array(filled, dtype=np.float64)
+
+    def last(self, name: str) -> list[float] | None:
+        """Accuracies of all tasks in the end."""
+        rows = self.values.get(name)
+        return None if rows is None else [float(value) for value in rows[-1]]
+
+
+def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
+    """The cells that are there.
+
+    Raises:
+        StorageError: a file is damaged.
+    """
+    return [
+        Result(cell, load_json(cell_path(run, cell)), load_json(timing_path(run, cell)))
+        for cell in cells
+        if cell_path(run, cell).exists()
+    ]
+
+
+def summarise(
+    config: BenchConfig,
+    inputs: Sequence[Inputs],
+    results: Sequence[Result],
+    failed: Sequence[Mapping[str, str]] = (),
+    *,
+    alpha: float | None = None,
+) -> dict[str, Any]:
+    """The document of `summary.json`.
+
+    Args:
+        config: what was to be compared.
+        inputs: of its grids, one each.
+        results: of its cells.
+        failed: {"cell", "message"} of those that could not be computed.
+        alpha: multiply-accumulates per byte; default the configuration's.
+    """
+    chosen = config.alpha if alpha is None else alpha
+    details: list[dict[str, Any]] = []
+    for number, (grid, found) in enumerate(zip(config.grids, inputs, strict=True)):
+        mine = [r for r in results if found.belongs(r.cell, grid)]
+        place = {"grid": number, "stream": found.stream}
+        for method in grid.methods:
+            for agents in grid.agents:
+                rows = _details(grid, method, agents, mine, chosen)
+                details += [row | place for row in rows]
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": config.name,
+        "alpha": chosen,
+        "rows": [{key: row[key] for key in ROW} for row in details],
+        "details": details,
+        "inputs": [item.to_json() for item in inputs],
+        "cells": [r.cell.name for r in results],
+        "failed": [dict(item) for item in failed],
+    }
+    document["identity"] = identity(document)
+    return document
+
+
+def identity(document: Mapping[str, Any]) -> str:
+    """Hash of a document without what a clock said."""
+    text = json.dumps(_unclocked(document), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unclocked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        dropped = (*CLOCKED, "identity")
+        return {key: _unclocked(item) for key, item in value.items() if key not in dropped}
+    if isinstance(value, list):
+        return [_unclocked(item) for item in value]
+    return value
+
+
+def _details(
+    grid: Grid, method: str, agents: int, results: Sequence[Result], alpha: float
+) -> list[dict[str, Any]]:
+    """With and without oracle, as the method allows, over all seeds."""
+    alone = [r for r in results if r.cell.method == method and r.cell.agents == 1]
+    real = [r for r in results if r.cell.method == method and r.cell.agents == agents]
+    if not alone:
+        return []
+    measured = real if agents > 1 and real else alone
+    found = []
+    for oracle in (False, True):
+        name = "oracle" if oracle else "accuracy"
+        scored = [r for r in measured if r.last(name) is not None]
+        if scored:
+            row = _detail(grid, method, agents, oracle, scored, alone, alpha)
+            row["derived"] = agents > 1 and not real
+            found.append(row)
+    return found
+
+
+def _detail(
+    grid: Grid,
+    method: str,
+    agents: int,
+    oracle: bool,
+    scored: Sequence[Result],
+    alone: Sequence[Result],
+    alpha: float,
+) -> dict[str, Any]:
+    name = "oracle" if oracle else "accuracy"
+    accuracy, half = mean_and_half_width([_mean(r, name) for r in scored])
+    mappers = [_mean(r, "mapper") for r in scored if r.last("mapper") is not None]
+    row = {
+        "method": method,
+        "agents": agents,
+        "oracle": oracle,
+        "accuracy": accuracy,
+        "accuracy_95": half,
+        "mapper": float(np.mean(mappers)) if mappers and not oracle else None,
+        "final": _optional_mean(scored, "final") if not oracle else None,
+        "tasks": len(alone[0].values["tasks"]),
+        "backbone": grid.backbone,
+        "packing": grid.packing if agents > 1 else None,
+        "options": dict(grid.options_of(method)),
+        "cells": [r.cell.name for r in scored],
+        "checks": [r.values["check"] for r in scored if "check" in r.values],
+        "seeds": [r.cell.seed for r in scored],
+        "wall_s": _wall(scored, agents),
+        "wall_clock": _wall_clock(scored),
+    }  # fmt: skip
+    accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
+    return row | _paid(accounts) | _beside(alone) | _over_time(alone, name)
+
+
+def _paid(accounts: Sequence[Account]) -> dict[str, float]:
+    columns = {
+        "macs_teacher": "teacher_macs", "macs_student": "student_macs", "bytes": "bytes",
+        "total": "total", "efficiency": "efficiency", "speedup": "speedup",
+    }  # fmt: skip
+    return {column: _average(accounts, name) for column, name in columns.items()}
+
+
+def _beside(alone: Sequence[Result]) -> dict[str, float]:
+    """Multiply-accumulates on nobody's account: choosing hyper-parameters, and answering."""
+    columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
+    return {
+        column: float(np.mean([r.values.get(name, 0) for r in alone]))
+        for column, name in columns.items()
+    }
+
+
+def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
+    """What needs the answers after every task, not only the last ones."""
+    matrices = [m for r in alone if (m := r.matrix(name)) is not None]
+    mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
+    slopes = [regression_line(learned_mean(m)).slope for m in mappers]
+    return {
+        "forgetting": _optional([forgetting(m) for m in matrices]),
+        "backward_transfer": _optional([backward_transfer(m) for m in matrices]),
+        "mapper_slope": float(np.mean(slopes)) if slopes else None,
+    }
+
+
+def account_of(result: Result, agents: int, packing: str, alpha: float) -> Account:
+    """What N agents would pay for what one agent's cell counted."""
+    if result.values["parallel"] == "skills":
+        return account(
+            result.costs(),
+            agents,
+            alpha=alpha,
+            packing=packing,
+            consolidation_macs=int(result.values.get("consolidation_macs", 0)),
+        )
+    hand_over = float(result.values.get("hand_over_bytes", 0))
+    if result.values["parallel"] == "gather":
+        gathered = float(result.values["gather_bytes"])
+        return gather_account(result.costs(), agents, gathered, hand_over, alpha=alpha)
+    return chain_account(result.costs(), agents, hand_over, alpha=alpha)
+
+
+def _mean(result: Result, name: str) -> float:
+    values = result.last(name)
+    assert values is not None
+    return float(np.mean(values))
+
+
+def _optional_mean(results: Sequence[Result], name: str) -> float | None:
+    values = [_mean(r, name) for r in results if r.last(name) is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _optional(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _average(accounts: Sequence[Account], name: str) -> float:
+    return float(np.mean([getattr(item, name) for item in accounts]))
+
+
+def _wall(results: Sequence[Result], agents: int) -> float | None:
+    """Seconds of learning, the backbone pass included; of N agents, until all know everything."""
+    if agents > 1:
+        known = [r.timing["shared"]["makespan_s"] for r in results if "shared" in r.timing]
+        return round(float(np.mean(known)), 3) if known else None
+    seconds = [
+        sum(r.timing.get("embed_s", [])) + sum(r.timing["learn_s"]) + r.timing.get("student_s", 0.0)
+        for r in results
+    ]
+    return round(float(np.mean(seconds)), 3)
+
+
+def _wall_clock(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """What real processes needed, per seed."""
+    found = []
+    for r in results:
+        if "shared" not in r.timing:
+            continue
+        shared, alone = r.timing["shared"], r.timing["alone"]
+        speedup = alone["makespan_s"] / max(shared["makespan_s"], 1e-9)
+        found.append(
+            {
+                "seed": r.cell.seed,
+                "makespan_s": shared["makespan_s"],
+                "alone_s": alone["makespan_s"],
+                "speedup": round(speedup, 4),
+                "startup_s": shared["startup_s"],
+                "bytes_sent": shared["bytes_sent"],
+            }
+        )
+    return found

@@ -1,0 +1,172 @@
+"""Doing a job: `python -m teachmesh_lab.bench.worker RUN HOME` reads jobs, one per line.
+
+Every worker computes with one thread: several workers share the cores, and results must not depend
+on how many there are. It ends when its standard input does, in the middle of a job too, so none
+outlives its parent, however that went; agents that it started are tethered to it and end as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import torch
+
+from teachmesh.bank.home import Home, resolve_home
+from teachmesh.data.latent_cache import LatentCache
+from teachmesh.errors import TeachmeshError
+from teachmesh.model.registry import load_backbone
+from teachmesh_lab.bench.biased_cells import run_by_agent
+from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
+from teachmesh_lab.bench.jobs import Job, record_name
+from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
+from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes
+from teachmesh_lab.bench.real_agents import run_real
+from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
+from teachmesh_lab.streams.task_stream import Stream, StreamSpec, open_stream
+
+if TYPE_CHECKING:
+    from teachmesh.data.tasks import Task
+    from teachmesh.model.backbone import Backbone
+
+
+class Workshop:
+    """What jobs of one run share: backbones, streams and latents, loaded when first needed.
+
+    Args:
+        run: folder of the run.
+        home: backbones and caches.
+    """
+
+    def __init__(self, run: Path, home: Home) -> None:
+        self.run, self.home = run, home
+        self._backbones: dict[str, Backbone] = {}
+        self._streams: dict[tuple[StreamSpec, int], tuple[Stream, list[Task]]] = {}
+
+    @cached_property
+    def cache(self) -> LatentCache:
+        """Latents on the disk, shared with `evaluate`."""
+        return LatentCache(self.home.cache / "latents")
+
+    def backbone(self, name: str) -> Backbone:
+        """A backbone by its alias."""
+        if name not in self._backbones:
+            self._backbones[name] = load_backbone(self.home.backbones, name)
+        return self._backbones[name]
+
+    def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
+        """A stream and its tasks."""
+        if (spec, seed) not in self._streams:
+            stream = open_stream(spec, seed, self.home.cache / "streams")
+            self._streams[spec, seed] = stream, stream.tasks()
+        return self._streams[spec, seed]
+
+    def do(self, job: Job) -> None:
+        """Do one job; its files are on the disk when this returns.
+
+        Raises:
+            TeachmeshError: it cannot be done.
+        """
+        torch.set_num_threads(1)
+        if job["kind"] == "embed":
+            self._embed(job)
+        else:
+            self._compute(Cell.from_json(job["cell"]))
+
+    def _embed(self, job: Job) -> None:
+        spec = StreamSpec(**{**job["stream"], "only": tuple(job["stream"]["only"])})
+        _, tasks = self.stream(spec, job["seed"])
+        record = self.run / job["record"]
+        embed_task(self.backbone(job["backbone"]), tasks[job["number"]], self.cache, record)
+
+    def _compute(self, cell: Cell) -> None:
+        if cell_path(self.run, cell).exists():
+            return
+        started_s = time.perf_counter()
+        result, timing = self._result(cell)
+        timing["wall_s"] = time.perf_counter() - started_s
+        save_cell(self.run, cell, result, timing)
+
+    def _result(self, cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
+        stream, tasks = self.stream(cell.stream, cell.seed)
+        kind = check_bench_method(cell.method)
+        if kind is Kind.TRAINED:
+            from teachmesh_lab.bench.baseline_cells import run_trained_rival
+
+            return run_trained_rival(cell, tasks)
+        backbone = self.backbone(cell.backbone)
+        latents = [task_latents(backbone, task, self.cache) for task in tasks]
+        if cell.agents > 1:
+            # Of this process alone: what a run that was killed left may still be on its way out.
+            workplace = self.run / "scratch" / f"{cell.name}-{os.getpid()}"
+            return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
+        if kind is Kind.ADAPTED:
+            result, timing = run_by_agent(cell, latents, self.home)
+        elif kind is Kind.OURS:
+            result, timing = run_ours(cell.method, latents, backbone, cell.seed)
+            result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
+        else:
+            from teachmesh_lab.bench.baseline_cells import run_frozen_rival
+
+            result, timing = run_frozen_rival(cell, latents, backbone)
+        timing["embed_s"] = self._embed_seconds(cell, len(tasks))
+        return result, timing
+
+    def _embed_seconds(self, cell: Cell, n_tasks: int) -> list[float]:
+        return embedding_seconds(
+            [
+                self.run / record_name(cell.stream_digest, cell.fingerprint, number)
+                for number in range(n_tasks)
+            ]
+        )
+
+
+def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
+    """Do a job and say how it went, as JSON values.
+
+    An error that is ours is an answer like any other: the run goes on with the other jobs.
+    """
+    try:
+        workshop.do(job)
+    except TeachmeshError as error:
+        return {"ok": False, "message": str(error), "exit_code": error.exit_code}
+    return {"ok": True}
+
+
+def _read_jobs(lines: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
+    """Hand on every job; at the end of the input, which is the parent's end, end this process."""
+    for line in lines:
+        if line.endswith("\n"):  # else the parent was killed while it wrote
+            job: Job = json.loads(line)
+            jobs.put(job)
+    os._exit(1)  # the only end that a job cannot hold up
+
+
+def main() -> None:
+    """Read jobs from standard input until it ends; answer each with a line."""
+    workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what libraries print must not come between the answers
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
+    while True:
+        job = jobs.get()
+        try:
+            answer = attempt(workshop, job)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

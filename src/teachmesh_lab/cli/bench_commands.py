@@ -1,0 +1,261 @@
+"""`teachmesh bench`: methods compared on a stream of tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from teachmesh.cli.command import application, command
+from teachmesh.cli.given import refuse_options
+from teachmesh.cli.lists import integers, words
+from teachmesh.cli.options import BackboneOption, HomeOption, JsonOption
+from teachmesh.cli.output import emit, note, percent, plain, say, table
+from teachmesh.errors import EXIT_SKIPPED
+from teachmesh_lab.cli.simulate_command import register_simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the application."""
+    group = application(
+        "Compare methods on a stream of tasks: ours, the paper's, baselines; one agent and many."
+    )
+    app.add_typer(group, name="bench")
+    command(group, "list", "teachmesh bench list", "teachmesh bench list --json")(list_presets)
+    command(
+        group,
+        "run",
+        "teachmesh bench run paper-mini --out mini",
+        "teachmesh bench run paper-small --tasks my-tasks/ --out small --workers 2 --json",
+    )(run)
+    command(
+        group, "report", "teachmesh bench report mini", "teachmesh bench report mini --alpha 100"
+    )(report)
+    command(
+        group,
+        "compare",
+        "teachmesh bench compare mini mini-again",
+        "teachmesh bench compare mini other --json",
+    )(compare)
+    register_simulate(group)
+
+
+def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """List the presets: what they compare, how long they take, what to expect.
+
+    The home decides which backbones are there; a preset that needs another one says so.
+    """
+    from teachmesh.bank.home import Home, home_path
+    from teachmesh.model.registry import backbone_names
+    from teachmesh_lab.bench.grid_config import load_config, preset_names
+
+    known = set(backbone_names(Home(home_path(home), create=False).backbones))
+    presets = [load_config(name) for name in preset_names()]
+    documents = [
+        {
+            "name": preset.name,
+            "about": " ".join(preset.about.split()),
+            "expected": " ".join(preset.expected.split()),
+            "methods": list(dict.fromkeys(m for grid in preset.grids for m in grid.methods)),
+            "missing_backbones": sorted({grid.backbone for grid in preset.grids} - known),
+        }
+        for preset in presets
+    ]
+    if json_output:
+        emit({"schema": "teachmesh.bench-presets/1", "presets": documents})
+        return
+    for document in documents:
+        say(f"{document['name']}: {document['about']}")
+        say(f"  expect: {document['expected']}")
+        say(f"  methods: {', '.join(document['methods'])}")
+        if document["missing_backbones"]:
+            say(f"  needs the backbone {', '.join(document['missing_backbones'])}")
+
+
+def run(
+    context: typer.Context,
+    preset: Annotated[
+        str, typer.Argument(help="Name of a preset, or a .toml file.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the run. Default: bench-<name> here."),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            help="Other tasks: a folder, builtin, torchvision:A,B, hf:user/name, skill-102:FOLDER.",
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Only these of the preset, comma-separated.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Seeds, comma-separated: 0,1,2.")
+    ] = None,
+    agents: Annotated[
+        str | None, typer.Option("--agents", help="Numbers of agents, comma-separated: 1,4.")
+    ] = None,
+    backbone: BackboneOption = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, or ray (extra: ray; RAY_ADDRESS for a cluster).")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes, one thread each. Default: one per core."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost, compute nothing.")
+    ] = False,
+    speed: Annotated[
+        float, typer.Option("--speed", help="Multiply-accumulates per second, for --dry-run.")
+    ] = 1e11,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Compute every cell of a grid (method, stream, seed, agents) that is not there yet.
+
+    One file per cell: kill it at any moment and start it again, only what is missing is computed.
+    Results are decided by the configuration; what a clock said is kept apart, so two runs of one
+    configuration agree in everything but seconds.
+    """
+    from teachmesh.bank.home import resolve_home
+    from teachmesh_lab.bench.grid_config import Overrides, load_config, override
+    from teachmesh_lab.bench.job_engine import check_engine
+
+    ignored = ("engine", "workers", "out") if dry_run else ("speed",)
+    refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
+    check_engine(engine)
+    several = (None if text is None else integers(text) for text in (seeds, agents))
+    changes = Overrides(tasks, backbone, words(methods), *several)
+    config = override(load_config(preset), changes)
+    opened = resolve_home(home)
+    if dry_run:
+        from teachmesh_lab.bench.dry_run import estimate
+
+        document = estimate(config, opened, speed)
+        emit(document) if json_output else _show_plan(document)
+        return
+    from teachmesh_lab.bench.job_engine import make_engine
+    from teachmesh_lab.bench.run_grid import run_bench
+
+    folder = (out or Path(f"bench-{config.name}")).absolute()
+    document = run_bench(
+        config, folder, opened, lambda: make_engine(engine, folder, opened, workers), log=note
+    )
+    if json_output:
+        emit(document)
+    else:
+        _show(document["rows"])
+        say(f"results: {plain(str(folder))}; pages: teachmesh bench report {plain(str(folder))}")
+    if document["failed"]:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def report(
+    run_folder: RunArgument,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", min=0, help="Multiply-accumulates per byte. Default: the run's."),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Draw the figures and write report.html and report.md, from results only.
+
+    Needs the extra bench. The home is not looked at: a run's folder may come from elsewhere.
+    """
+    from teachmesh_lab.bench.bench_report import write_bench_report
+
+    _ = home  # nothing of an agent is needed to read results
+    page = write_bench_report(run_folder, alpha=alpha)
+    if json_output:
+        figures = sorted(str(path) for path in (run_folder / "figures").glob("*.svg"))
+        emit({"schema": "teachmesh.bench-report/1", "report": str(page), "figures": figures})
+    else:
+        say(f"report: {plain(str(page))}")
+
+
+def compare(
+    first: RunArgument,
+    second: RunArgument,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say whether two runs have the same results, and show where they differ.
+
+    Seconds are shown and never compared. The home is not looked at.
+    """
+    from teachmesh_lab.bench.compare_runs import compare_runs
+
+    _ = home  # nothing of an agent is needed to read results
+    document = compare_runs(first, second)
+    if json_output:
+        emit(document)
+        return
+    same = "the same" if document["identical"] else "NOT the same"
+    say(f"results, seconds left out: {same}")
+    rows = [
+        [plain(row["stream"]), str(row["tasks"]), plain(row["method"]), str(row["agents"]),
+         "yes" if row["oracle"] else "no",
+         *(percent(value) for value in row["accuracy"]),
+         *(percent(value) for value in row["mapper"])]
+        for row in document["rows"]
+    ]  # fmt: skip
+    header = ["stream", "tasks", "method", "agents", "told the task", "accuracy", "(second)",
+              "mapper", "(second)"]  # fmt: skip
+    say(table(header, rows))
+    for key, where in (("only_first", "first"), ("only_second", "second")):
+        for row in document[key]:
+            what = f"{row['method']}, {row['agents']} agents, {row['tasks']} tasks"
+            say(f"only in the {where}: {plain(row['stream'])}, {what}")
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    header = ["method", "agents", "told the task", "accuracy", "mapper", "speed-up", "efficiency"]
+    shown = [
+        [
+            plain(row["method"]),
+            str(row["agents"]),
+            "yes" if row["oracle"] else "no",
+            percent(row["accuracy"]),
+            percent(row["mapper"]),
+            f"{row['speedup']:.2f}",
+            f"{row['efficiency']:.3f}",
+        ]
+        for row in rows
+    ]
+    say(table(header, shown))
+
+
+def _show_plan(document: Mapping[str, Any]) -> None:
+    for grid in document["grids"]:
+        say(
+            f"{grid['tasks']} tasks, {grid['classes']:,} classes, {grid['images']:,} images to "
+            f"learn from; backbone {plain(grid['backbone'])}, "
+            f"{grid['macs_per_image'] / 1e9:.3f} GMAC per image; seeds {len(grid['seeds'])}"
+        )
+        rows = [
+            [
+                row["method"],
+                str(row["agents"]),
+                f"{row['macs_teacher']:.2e}",
+                f"{row['macs_student']:.2e}",
+                f"{row['macs_choice']:.2e}",
+                f"{row['bytes']:.2e}",
+                f"{row['efficiency']:.3f}",
+                f"{row['hours']:.2f}",
+            ]
+            for row in grid["rows"]
+        ]
+        header = ["method", "agents", "teacher MAC", "student MAC", "choice MAC", "bytes",
+                  "efficiency", "hours"]  # fmt: skip
+        say(table(header, rows))
+    say(f"hours at {document['speed']:.1e} multiply-accumulates per second and agent, one seed")

@@ -1,0 +1,137 @@
+"""`teachmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.options import (
+    BackboneOption,
+    BiasOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    PassesOption,
+    SeedOption,
+)
+from teachmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "evaluate",
+        "teachmesh evaluate tasks/",
+        "teachmesh evaluate tasks/ --only flowers,birds --method maha --json",
+    )(evaluate)
+
+
+def evaluate(
+    tasks_dir: Annotated[Path, typer.Argument(help="Folder with one folder or archive per task.")],
+    only: Annotated[
+        str | None, typer.Option("--only", help="Comma-separated names of tasks.")
+    ] = None,
+    method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
+    backbone: BackboneOption = None,
+    seed: SeedOption = 0,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write an HTML report to this file.")
+    ] = None,
+    corrective: Annotated[
+        float | None,
+        typer.Option(
+            "--corrective",
+            help="Also count an answer right whose class is as similar as this (0.9, 0.95).",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            help="How class names are compared for it: auto, minilm (offline), clip, names.",
+            show_default="auto",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Learn every task of a folder, then answer for all their test images without an oracle.
+
+    The skills go to a bank of their own under the agent's home: the agent's own bank is never
+    touched. Interrupt it at any moment: the next run goes on where this one stopped.
+
+    mapper: right task. oracle: right class, given the task. final: mapper, then head (the
+    paper's way). direct: best of all classes of all tasks. Means are unweighted over tasks.
+    """
+    from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
+
+    names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
+    options = EvaluateOptions(
+        tasks_dir,
+        only=names,
+        method=method,
+        bb=bb,
+        bb_passes=bb_passes,
+        backbone=backbone,
+        seed=seed,
+        home=home,
+        device=device,
+        corrective=corrective,
+        encoder=encoder,
+    )
+    with progress_bar("evaluating") as progress:
+        document = run_evaluate(options, progress=progress)
+    if report is not None:
+        from teachmesh_lab.evaluation.evaluation_report import write_report
+
+        note(f"report: {write_report(document, report)}")
+    if json_output:
+        emit(document)
+    else:
+        _show(document)
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    say(f"method {document['method']}, backbone {plain(document['backbone'])}, no task oracle")
+    rows = [_row(entry["name"], entry) for entry in document["tasks"]]
+    rows.append(_row("mean", document["mean"]))
+    say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))
+    wall = document["wall_s"]
+    say(
+        f"seconds: latents {wall['latents']:.1f}, learn {wall['learn']:.1f}, "
+        f"predict {wall['predict']:.1f}; learning cost "
+        f"{document['cost']['learn_macs'] / 1e12:.2f} TMAC, "
+        f"{document['cost']['backbone_passes']:.2f} backbone passes"
+    )
+    if "corrective" in document:
+        _show_corrective(document["corrective"])
+
+
+def _show_corrective(result: Mapping[str, Any]) -> None:
+    plain_mean = sum(entry["right"] for entry in result["plain"]) / len(result["plain"])
+    say(f"answers without oracle: {percent(plain_mean)}; beside it, equivalent classes as right")
+    rows = [
+        [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
+        for row in result["corrected"]
+    ]
+    if not result["looks"]:
+        say("names only, no looks: no skill has class moments")
+    say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
+
+
+def _row(name: str, entry: Mapping[str, Any]) -> list[str]:
+    shares = [percent(entry[key]) for key in ("mapper", "oracle", "final", "direct")]
+    counts = [str(entry.get("classes", "")), str(entry.get("test_images", ""))]
+    return [plain(name), *counts, *shares, size(int(entry["skill_bytes"]))]

@@ -1,0 +1,131 @@
+"""`teachmesh bench simulate`: learning and sharing of many agents, event by event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.given import refuse_options
+from teachmesh.cli.lists import integers, numbers
+from teachmesh.cli.options import HomeOption, JsonOption
+from teachmesh.cli.output import emit, say, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_OF_A_SIMULATION = ("agents", "tasks", "method", "bandwidth", "latency", "alpha", "speed")
+
+
+def register_simulate(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    command(
+        group,
+        "simulate",
+        "teachmesh bench simulate --agents 1,10,102",
+        "teachmesh bench simulate --tasks tasks.csv --bandwidth 1e6 --latency 0.2 --json",
+    )(simulate)
+
+
+def simulate(
+    context: typer.Context,
+    agents: Annotated[
+        str, typer.Option("--agents", help="Numbers of agents, comma-separated.")
+    ] = "1,2,10,26,51,102",
+    tasks: Annotated[
+        Path | None,
+        typer.Option(
+            "--tasks",
+            help="CSV: name,classes,train[,validation] or task,teacher_macs,skill_bytes. Default: "
+            "the paper's 102 tasks.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Whose costs, where there are sizes only; no method that trains the whole network."
+            " Default: moments.",
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option("--bandwidth", help="Bytes per second of an interface. Default: by alpha."),
+    ] = None,
+    latency: Annotated[
+        float, typer.Option("--latency", help="Seconds from a finished skill to its first byte.")
+    ] = 0.1,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            "--alpha",
+            help="Multiply-accumulates that a byte costs, without --bandwidth. Default: 1000.",
+        ),
+    ] = None,
+    speed: Annotated[
+        str,
+        typer.Option(
+            "--speed", help="Multiply-accumulates per second; several, one per agent, with commas."
+        ),
+    ] = "1e12",
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Simulate the real agents of this run; no other option."),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Simulate N agents that learn and share: makespan, speed-up, efficiency.
+
+    Every number of agents is run with whole tasks per agent (the longest first, and in the given
+    order) and with large tasks split over agents. The home is not looked at.
+    """
+    from teachmesh_lab.simulation.simulate_grid import Setting, replay_run, run_simulation
+
+    _ = home  # nothing of an agent is needed
+    if replay is not None:
+        refuse_options(context, _OF_A_SIMULATION, "with --replay")
+        rows = replay_run(replay)
+        if json_output:
+            emit({"schema": "teachmesh.bench-replay/1", "rows": rows})
+            return
+        header = ["method", "agents", "measured s", "simulated s", "ratio"]
+        say(table(header, [[str(value) for value in row.values()] for row in rows]))
+        return
+    setting = Setting(
+        agents=integers(agents),
+        tasks=tasks,
+        method=method,
+        bandwidth_bytes_per_s=bandwidth,
+        latency_s=latency,
+        alpha=alpha,
+        speeds=numbers(speed),
+    )
+    document = run_simulation(setting)
+    if json_output:
+        emit(document)
+        return
+    rows_shown = [
+        [
+            row["tasks"],
+            str(row["agents"]),
+            f"{row['makespan_s'] / 3600:.3f}",
+            f"{row['speedup']:.2f}",
+            f"{row['efficiency']:.3f}",
+            size(int(row["bytes_received"])),
+        ]
+        for row in document["rows"]
+    ]
+    what = document["method"] or "costs as they were counted"
+    say(f"{document['tasks']} tasks, {what}, {_network(document)}")
+    say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
+
+
+def _network(document: Mapping[str, Any]) -> str:
+    if document["alpha"] is not None:
+        return f"alpha {document['alpha']:g}"
+    return f"{document['bandwidth_bytes_per_s']:g} bytes per second"

@@ -1,0 +1,194 @@
+"""The agents of the demo as child processes, which always end with their parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from teachmesh.errors import NetworkError, TeachmeshError
+
+_STOP_TIMEOUT_S = 15.0
+
+
+class AgentProcess:
+    """One `teachmesh up` with a home of its own.
+
+    Args:
+        name: for messages.
+        home: folder of the agent.
+        join: endpoints of other agents.
+        learn: tasks to learn, one after another.
+        backbone: alias, or None for the default.
+        method: how to learn, or None for the default.
+        seed: of splits and of what is random.
+
+    Every event carries `seen_s`, when it was read, of `time.monotonic()`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        *,
+        join: Sequence[str] = (),
+        learn: Sequence[Path] = (),
+        backbone: str | None = None,
+        method: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.name = name
+        self.home = home
+        arguments = ["up", "--json", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
+        arguments += [part for endpoint in join for part in ("--join", endpoint)]
+        arguments += [part for path in learn for part in ("--learn", str(path))]
+        arguments += ["--seed", str(seed)]
+        if backbone is not None:
+            arguments += ["--backbone", backbone]
+        if method is not None:
+            arguments += ["--method", method]
+        self._errors = (home.parent / f"{name}.log").open("wb")
+        try:
+            self._process = start_tethered(
+                "teachmesh", arguments, stdout=subprocess.PIPE, stderr=self._errors
+            )
+        except OSError:
+            self._errors.close()
+            raise
+        self.events: list[dict[str, Any]] = []
+        self._arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name=f"read-{name}", daemon=True)
+        self._reader.start()
+        self.killed = False
+
+    def wait_for(
+        self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
+    ) -> dict[str, Any]:
+        """Wait for an event, past ones included.
+
+        Args:
+            wanted: says whether an event is the one.
+            what: for the message of a time-out.
+            deadline_s: of `time.monotonic()`.
+
+        Raises:
+            TeachmeshError: the process ended.
+            NetworkError: the deadline passed.
+        """
+        seen = 0
+        while True:
+            for event in self.events[seen:]:
+                if wanted(event):
+                    return event
+            seen = len(self.events)
+            self._receive(what, deadline_s)
+
+    def last(self, kind: str) -> dict[str, Any] | None:
+        """The latest event of a kind that was read so far."""
+        self._drain()
+        found = [event for event in self.events if event["event"] == kind]
+        return found[-1] if found else None
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, nothing flushed."""
+        self.killed = True
+        self._process.kill()
+        self._finish()
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL if it does not end; may be called twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._finish()
+
+    def _finish(self) -> None:
+        close_tethered(self._process)
+        self._reader.join(_STOP_TIMEOUT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._errors.close()
+        self._drain()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                self._arrived.put({**json.loads(line), "seen_s": time.monotonic()})
+            except ValueError:
+                # A line that a kill cut off.
+                continue
+
+    def _drain(self) -> None:
+        while not self._arrived.empty():
+            self.events.append(self._arrived.get())
+
+    def _receive(self, what: str, deadline_s: float) -> None:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise NetworkError(f"{self.name}: expected {what} in time; see {self._errors.name}")
+        try:
+            self.events.append(self._arrived.get(timeout=min(left_s, 0.5)))
+        except queue.Empty:
+            if self._process.poll() is not None and self._arrived.empty():
+                tail = self.log_tail()
+                raise TeachmeshError(f"{self.name} ended before {what}: {tail}") from None
+
+    def log_tail(self) -> str:
+        """The last lines of what the process wrote to stderr."""
+        return tail(Path(self._errors.name))
+
+
+def tail(log: Path) -> str:
+    """The last lines of what a child wrote to stderr, as one line."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return " | ".join(text.strip().splitlines()[-5:]) or "no message"
+
+
+def start_tethered(
+    module: str, arguments: Sequence[str], *, stderr: IO[bytes], stdout: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module ...` as a child that ends when this process does.
+
+    Do **not** call `communicate` on it: that closes its standard input, which ends it.
+
+    Args:
+        module: the module to run.
+        arguments: its arguments.
+        stderr: where its messages go.
+        stdout: `subprocess.PIPE`, or None for this process' own.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "teachmesh_lab.demo.tethered", module, *arguments],
+        stdin=subprocess.PIPE,  # never written to: its end of file is the parent's end
+        stdout=stdout,
+        stderr=stderr,
+        env=child_environment(),
+    )
+
+
+def close_tethered(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a child that ends by itself or was told to, and let its tether go.
+
+    Returns:
+        Its exit code.
+    """
+    code = process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+    return code
+
+
+def child_environment() -> dict[str, str]:
+    """One thread per process: several share the cores, and waiting in turns would cost more."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,195 @@
+"""Every test image answered by one home: `python -m teachmesh_lab.demo.answer_process`.
+
+Run in a process of its own for every agent of the demo, so that nothing is shared but the files.
+`answer_homes` starts these processes, two at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from teachmesh.agent import Agent
+from teachmesh.data.tasks import Task, find_tasks, read_task
+from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.training.embedding import embed_images, labelled
+from teachmesh.training.task_images import readable
+from teachmesh_lab.demo.agent_processes import close_tethered, start_tethered, tail
+from teachmesh_lab.evaluation.measure import measure, second_passes
+
+DEADLINE_S = 3600.0
+PARALLEL = 2
+_MODULE = "teachmesh_lab.demo.answer_process"
+
+
+@dataclass(frozen=True, eq=False)
+class HomeAnswers:
+    """What one home answers for all test images, in the order of tasks and images.
+
+    Attributes:
+        tasks: names of the tasks.
+        mapper: (T,) fraction of right tasks.
+        oracle: (T,) right class, task given.
+        direct: (T,) right class of all classes of all tasks.
+        answers: (N, 3) int64: task of the image, task answered, class answered.
+        skills: how many lie in the home's bank.
+        digest: of the home's bank as it lies on the disk.
+    """
+
+    tasks: tuple[str, ...]
+    mapper: np.ndarray
+    oracle: np.ndarray
+    direct: np.ndarray
+    answers: np.ndarray
+    skills: int
+    digest: str
+
+
+def answer_home(
+    home: Path, tasks_dir: Path, backbone: str | None, seed: int, only: Sequence[str] | None = None
+) -> HomeAnswers:
+    """Answer for the test images of all tasks of a folder with what a home knows.
+
+    Args:
+        home: folder of the agent.
+        tasks_dir: folder of tasks.
+        backbone: alias, or None for the default.
+        seed: of splits.
+        only: names of tasks; all by default.
+    """
+    agent = Agent(home, backbone=backbone)
+    tasks = [read_task(path, seed=seed) for path in find_tasks(tasks_dir, only)]
+    tests = {}
+    images = {}
+    answers = []
+    for number, task in enumerate(tasks):
+        embedded = embed_images(agent.backbone, task.test.images)
+        test = tests[task.name] = labelled(task.test, embedded)
+        images[task.name] = readable(task.test.images, embedded)
+        decisions = agent.sync().decide(test.latents)
+        given = second_passes(agent, decisions, images[task.name])
+        chosen, classes = given(decisions.answer()[0]).answer()
+        numbers = np.array([_number(agent, skill_id, tasks) for skill_id in decisions.skill_ids])
+        answers.append(np.stack([np.full(len(test), number), numbers[chosen], classes], axis=1))
+    scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
+    return HomeAnswers(
+        tuple(score.name for score in scores),
+        np.array([score.mapper for score in scores]),
+        np.array([score.oracle for score in scores]),
+        np.array([score.final if score.direct is None else score.direct for score in scores]),
+        np.concatenate(answers).astype(np.int64),
+        len(agent.bank.ids()),
+        agent.digest(),
+    )
+
+
+def _number(agent: Agent, skill_id: str, tasks: Sequence[Task]) -> int:
+    """Position of a skill's task among the tasks; their count for a task that is not there."""
+    names = [task.name for task in tasks]
+    name = agent.sync().skill(skill_id).card.task
+    return names.index(name) if name in names else len(names)
+
+
+def load_answers(path: Path) -> HomeAnswers:
+    """Read what `main` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        return HomeAnswers(
+            tuple(str(name) for name in stored["tasks"]),
+            stored["mapper"],
+            stored["oracle"],
+            stored["direct"],
+            stored["answers"],
+            int(stored["skills"]),
+            str(stored["digest"]),
+        )
+
+
+def answer_homes(
+    homes: Sequence[Path],
+    tasks_dir: Path,
+    *,
+    backbone: str | None = None,
+    seed: int = 0,
+    deadline_s: float = DEADLINE_S,
+) -> list[HomeAnswers]:
+    """Answer with every home, each in a process of its own that sees only its files.
+
+    Args:
+        homes: folders of agents; `<home>.npz` and `<home>.answers.log` are written beside them.
+        tasks_dir: folder of tasks.
+        backbone: alias, or None for the default.
+        seed: of splits.
+        deadline_s: seconds for one home.
+
+    Raises:
+        TeachmeshError: a process failed; carries the last lines of its messages.
+        NetworkError: a process did not end in time.
+    """
+    options = ["--tasks", str(tasks_dir), "--seed", str(seed)]
+    options += ["--backbone", backbone] if backbone else []
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    try:
+        for home in homes:
+            if len(running) >= PARALLEL:
+                _finish(*running[0], deadline_s)
+                running.pop(0)
+            arguments = [*options, "--home", str(home), "--out", str(_beside(home, ".npz"))]
+            with _beside(home, ".answers.log").open("wb") as errors:
+                process = start_tethered(_MODULE, arguments, stderr=errors)
+            running.append((process, home))
+        while running:
+            _finish(*running[0], deadline_s)
+            running.pop(0)
+    finally:
+        # What is still in the list was not waited for to its end.
+        for process, _ in running:
+            process.kill()
+            close_tethered(process)
+    return [load_answers(_beside(home, ".npz")) for home in homes]
+
+
+def _finish(process: subprocess.Popen[bytes], home: Path, deadline_s: float) -> None:
+    try:
+        process.wait(deadline_s)
+    except subprocess.TimeoutExpired as error:
+        raise NetworkError(
+            f"expected the answers of {home.name} within {deadline_s:.0f} s, they did not come"
+        ) from error
+    if close_tethered(process) != 0 or not _beside(home, ".npz").exists():
+        log = tail(_beside(home, ".answers.log"))
+        raise TeachmeshError(f"{home.name} could not answer: {log}")
+
+
+def _beside(home: Path, ending: str) -> Path:
+    return home.parent / (home.name + ending)
+
+
+def main() -> None:
+    """Answer and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--tasks", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--backbone")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    found = answer_home(options.home, options.tasks, options.backbone, options.seed)
+    np.savez(
+        options.out,
+        tasks=np.array(found.tasks),
+        mapper=found.mapper,
+        oracle=found.oracle,
+        direct=found.direct,
+        answers=found.answers,
+        skills=found.skills,
+        digest=found.digest,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""`teachmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.agent import Agent
+from teachmesh.data.latent_cache import LatentCache
+from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
+from teachmesh.errors import DataError
+from teachmesh.training.bias_store import BiasStore
+from teachmesh.training.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.training.task_images import TaskImages, readable
+from teachmesh.training.teacher import Lab, Lesson
+from teachmesh_lab.evaluation.corrective import choose_comparer, correct
+from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
+
+if TYPE_CHECKING:
+    from teachmesh.data.images import ImageRef
+    from teachmesh.packet.card import Card
+    from teachmesh.training.variants import Variant
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate.
+
+    Attributes:
+        tasks_dir: folder with one folder or archive per task.
+        only: names of the tasks to take; all by default.
+        method: task mapper, or a variant (`maha+bb`); default the home's.
+        bb: layers of beneficial biases, as `teachmesh learn --bb`.
+        bb_passes: what learning may cost in all, in forward passes.
+        backbone: alias; default the home's.
+        seed: of splits and of what is random.
+        home: the agent's home: its backbones are used, its bank is not touched.
+        device: where the backbone runs.
+        corrective: similarity from which classes of different tasks count as the same beside the
+            plain figures (Sec. 7.1); None to leave that out.
+        encoder: how class names are compared then; None for "auto".
+    """
+
+    tasks_dir: Path
+    only: Sequence[str] | None = None
+    method: str | None = None
+    bb: str | None = None
+    bb_passes: float | None = None
+    backbone: str | None = None
+    seed: int = 0
+    home: Path | None = None
+    device: str = "auto"
+    corrective: float | None = None
+    encoder: str | None = None
+
+
+@dataclass
+class _Clock:
+    """Seconds spent on each part."""
+
+    latents: float = 0.0
+    learn: float = 0.0
+    predict: float = 0.0
+
+
+class _Embedder:
+    """Latents of splits through the cache, with progress over all of them."""
+
+    def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
+        self.agent = agent
+        self.cache = LatentCache(agent.home.cache / "latents")
+        self.biases = BiasStore(LatentCache(agent.home.cache / "biases"))
+        self.total = total
+        self.done = 0
+        self.computed = 0
+        self.progress = progress
+
+    def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
+        """Latents with labels, and the images that have them."""
+
+        def report(count: int, _of: int) -> None:
+            if self.progress is not None:
+                self.progress(self.done + count, self.total)
+
+        embedded = embed_cached(self.agent.backbone, split.images, self.cache, progress=report)
+        check_failed(len(embedded.failed), len(split.images), task.name)
+        if not embedded.from_cache:
+            self.computed += len(split.images)
+        self.done += len(split.images)
+        report(0, 0)
+        return labelled(split, embedded), readable(split.images, embedded)
+
+
+def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Learn every task, then answer for all test images of all tasks without an oracle.
+
+    Latents of single images are kept in the home's cache, so that an interrupted run goes on
+    where it stopped and another method needs no second backbone pass.
+
+    Args:
+        options: what to evaluate.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The document of schema `teachmesh.evaluate/1`.
+
+    Raises:
+        DataError: a task cannot be read, or one has no test images.
+        UsageError: a threshold or encoder that is none; nothing was learned.
+        MissingExtraError: the encoder is not installed; nothing was learned.
+    """
+    started_s = time.perf_counter()
+    comparer = choose_comparer(options.corrective, options.encoder)
+    paths = find_tasks(options.tasks_dir, options.only)
+    tasks = [read_task(path, seed=options.seed) for path in paths]
+    _check_tests(tasks)
+    with tempfile.TemporaryDirectory(prefix="teachmesh-evaluate-") as folder:
+        agent = Agent(
+            options.home,
+            backbone=options.backbone,
+            mapper=options.method,
+            device=options.device,
+            bank=Path(folder) / "bank",
+        )
+        variant = agent.variant.with_biases(options.bb, options.bb_passes)
+        total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
+        embed = _Embedder(agent, total, progress)
+        clock = _Clock()
+        cards = [_learn(agent, task, embed, clock, options.seed, variant) for task in tasks]
+        learn_macs = sum(card.cost_macs for card in cards)
+        scores = _measure(agent, tasks, embed, clock)
+        images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
+        document = {
+            "schema": "teachmesh.evaluate/1",
+            "method": variant.name,
+            "bb": None if variant.biases is None else asdict(variant.biases),
+            "backbone": agent.backbone.name,
+            "fingerprint": agent.backbone.fingerprint,
+            "seed": options.seed,
+            "tasks": [
+                {**score.to_json(), **_bias_json(card)}
+                for score, card in zip(scores, cards, strict=True)
+            ],
+            "mean": mean_of(scores),
+            "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
+            "cost": {
+                "learn_macs": int(learn_macs),
+                "backbone_passes": learn_macs / (agent.backbone.macs_per_image * images),
+            },
+            "wall_s": {
+                "latents": round(clock.latents, 3),
+                "learn": round(clock.learn, 3),
+                "predict": round(clock.predict, 3),
+                "total": round(time.perf_counter() - started_s, 3),
+            },
+            "images_embedded": embed.computed,
+            "images_from_cache": embed.done - embed.computed,
+        }
+        if options.corrective is not None and comparer is not None:
+            tests, refs = _embed_tests(tasks, embed)
+            document["corrective"] = correct(agent, tests, options.corrective, comparer, refs)
+        return document
+
+
+def _check_tests(tasks: Sequence[Task]) -> None:
+    without = [task.name for task in tasks if not task.test.images]
+    if without:
+        raise DataError(
+            f"expected test images in every task, found none in {', '.join(without[:3])}; "
+            "add a test folder, or leave train/ out and one is split off"
+        )
+
+
+def _bias_json(card: Card) -> dict[str, Any]:
+    return {} if card.biases is None else {"biases": card.biases.to_json()}
+
+
+def _learn(
+    agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int, variant: Variant
+) -> Card:
+    """Learn one task; its card."""
+    before_s = time.perf_counter()
+    train, train_images = embed(task, task.train)
+    validation, validation_images = embed(task, task.validation)
+    clock.latents += time.perf_counter() - before_s
+    before_s = time.perf_counter()
+    lesson = Lesson(
+        task=task.name,
+        classes=task.classes,
+        method=agent.method,
+        biases=variant.biases,
+        seed=seed,
+        created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
+        started_s=before_s,
+        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
+        warnings=task.warnings,
+    )
+    lab = Lab(TaskImages(train_images, validation_images), embed.progress, embed.biases)
+    _, skill = agent.save(lesson, train, validation, lab)
+    clock.learn += time.perf_counter() - before_s
+    return skill.card
+
+
+def _measure(
+    agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
+) -> list[TaskScore]:
+    before_s = time.perf_counter()
+    tests, images = _embed_tests(tasks, embed)
+    scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
+    clock.predict += time.perf_counter() - before_s
+    return scores
+
+
+def _embed_tests(
+    tasks: Sequence[Task], embed: _Embedder
+) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
+    """By task, latents of the readable test images, and where these are."""
+    found = {task.name: embed(task, task.test) for task in tasks}
+    tests = {name: latents for name, (latents, _) in found.items()}
+    return tests, {name: images for name, (_, images) in found.items()}

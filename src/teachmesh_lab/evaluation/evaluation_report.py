@@ -1,0 +1,168 @@
+"""One HTML page, readable offline, of a demo's or an evaluation's result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.errors import UsageError
+from teachmesh_lab.evaluation.corrective_report import corrective_section
+from teachmesh_lab.evaluation.html_page import image as _image
+from teachmesh_lab.evaluation.html_page import new_figure as _figure
+from teachmesh_lab.evaluation.html_page import plot_text as _plot_text
+from teachmesh_lab.evaluation.html_page import table as _table
+from teachmesh_lab.evaluation.html_page import text as _text
+from teachmesh_lab.evaluation.html_page import write_page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LABELS = {
+    "mapper": "mapper",
+    "oracle": "with oracle",
+    "final": "mapper, then head",
+    "direct": "without oracle",
+    "plain": "plain",
+    "names": "same name is right",
+    "names_and_looks": "same name and looks are right",
+}
+_COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
+_COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
+
+
+def write_report(result: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of a result.
+
+    Args:
+        result: a document of schema `teachmesh.demo/1` or `teachmesh.evaluate/1`.
+        path: where to; replaced if it is there.
+
+    Returns:
+        The path, absolute.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: another schema.
+        StorageError: it cannot be written.
+    """
+    schema = result.get("schema")
+    if schema == "teachmesh.demo/1":
+        body = _demo(result)
+    elif schema == "teachmesh.evaluate/1":
+        body = _evaluation(result)
+    else:
+        raise UsageError(f"expected a result of the demo or an evaluation, got schema {schema!r}")
+    return write_page(body, path)
+
+
+def _demo(result: Mapping[str, Any]) -> str:
+    tasks = result["tasks"]
+    rows = [[t["name"], t["author"], *(_percent(t[k]) for k in _DEMO_BARS)] for t in tasks]
+    agents = [
+        [a["alias"], a["id"], str(a["skills"]), a["digest"][:12], _fate(a)]
+        for a in result["agents"]
+    ]
+    alone = ""
+    if result["alone_s"] is not None:
+        ratio = result["alone_learning_s"] / max(result["busiest_learning_s"], 1e-9)
+        alone = (
+            f", the start of all processes included; one agent alone needs "
+            f"{result['alone_s']:.1f} s with its start. Learning only: "
+            f"{result['alone_learning_s']:.1f} s alone against "
+            f"{result['busiest_learning_s']:.1f} s of the busiest agent, {ratio:.2f} times as fast"
+        )
+    parts = [
+        "<h1>Agents that teach each other</h1>",
+        f"<p>{len(result['agents'])} agents, {len(tasks)} tasks, {result['test_images']} test "
+        f"images. All agents hold the same skills: {_verdict(result['digests_equal'])}. All give "
+        f"the same answers: {_verdict(result['predictions_equal'])}.</p>",
+        f"<p>Learned and shared in {result['learn_s']:.1f} s{alone}. "
+        f"{result['bytes_sent'] / 1e6:.2f} MB travelled.</p>",
+        "<h2>Tasks</h2>",
+        _table(["task", "learned by", "mapper", "with oracle", "without oracle"], rows),
+        _image(_bars(tasks, _DEMO_BARS), "accuracy per task"),
+        "<h2>Agents</h2>",
+        _table(["agent", "id", "skills", "digest", ""], agents),
+        "<h2>Which task was answered</h2>",
+        _image(_matrix(result["confusion"], [t["name"] for t in tasks]), "confusion of tasks"),
+    ]
+    return "".join(parts)
+
+
+def _evaluation(result: Mapping[str, Any]) -> str:
+    tasks = result["tasks"]
+    keys = [key for key in ("mapper", "oracle", "final", "direct") if tasks[0][key] is not None]
+    rows = [
+        [t["name"], str(t["classes"]), *(_percent(t[k]) for k in keys), f"{t['skill_bytes']:,}"]
+        for t in [*tasks, {**result["mean"], "name": "mean", "classes": ""}]
+    ]
+    parts = [
+        "<h1>Evaluation without a task oracle</h1>",
+        f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, "
+        f"{len(tasks)} tasks.</p>",
+        _table(["task", "classes", *keys, "bytes"], rows),
+        _image(_bars(tasks, keys), "accuracy per task"),
+    ]
+    if "corrective" in result:
+        parts.append(corrective_section(result["corrective"], _table, _corrected_bars))
+    return "".join(parts)
+
+
+def _corrected_bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    return _image(_bars(tasks, keys), "accuracy per task with equivalent classes as right")
+
+
+_DEMO_BARS = ("mapper", "oracle", "direct")
+
+
+def _fate(agent: Mapping[str, Any]) -> str:
+    return "killed" if agent["killed"] else "joined late" if agent["late"] else ""
+
+
+def _verdict(value: bool) -> str:
+    return f"<span class='{'yes' if value else 'no'}'>{'yes' if value else 'NO'}</span>"
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
+    """Grouped horizontal bars, one group per task."""
+    height = 0.8 / len(keys)
+    figure = _figure(7, 1.6 + 0.16 * len(tasks) * (1 + len(keys)))
+    axes = figure.subplots()
+    for index, key in enumerate(keys):
+        places = [row + (index - (len(keys) - 1) / 2) * height for row in range(len(tasks))]
+        values = [100 * task[key] for task in tasks]
+        axes.barh(places, values, height=height, label=_LABELS[key], color=_COLOURS[key])
+    axes.set_yticks(range(len(tasks)), [_plot_text(task["name"]) for task in tasks])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("right, per cent of test images")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(keys), frameon=False)
+    return figure
+
+
+def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
+    """Tasks of the images against tasks answered; shades are shares of a row."""
+    shown = [_plot_text(name) for name in names]
+    # Room for the names beside the cells: wide letters take 0.14 inches.
+    side = 1.5 + 0.38 * len(names) + 0.14 * max(len(name) for name in shown)
+    figure = _figure(side, side)
+    axes = figure.subplots()
+    totals = [max(sum(row), 1) for row in counts]
+    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, values in enumerate(counts):
+        for column, value in enumerate(values):
+            if value:
+                color = "white" if shares[row][column] > 0.5 else "black"
+                axes.text(column, row, str(value), ha="center", va="center", color=color)
+    axes.set_xticks(range(len(names)), shown, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), shown)
+    axes.set_xlabel("task answered")
+    axes.set_ylabel("task of the image")
+    return figure

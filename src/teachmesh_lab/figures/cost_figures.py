@@ -1,0 +1,133 @@
+"""What agents gain and what skills weigh: speed-up counted and measured, bytes and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teachmesh_lab.bench.summary import Result, account_of
+from teachmesh_lab.evaluation.cost_ledger import EQUAL
+from teachmesh_lab.figures.figure_scene import Scene, compared_told
+from teachmesh_lab.figures.figure_style import (
+    Drawing,
+    legend,
+    look,
+    plain_numbers,
+    plot,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WAYS = (
+    (EQUAL, "work divided by N (the paper's way)", ":"),
+    ("longest-first", "whole tasks, longest first", "-"),
+    ("given", "whole tasks, in the given order", "--"),
+)
+
+
+def cost_drawings(scene: Scene, alpha: float) -> list[Drawing]:
+    """All cost figures that the scene has results for."""
+    shared = [m for m, rs in scene.alone.items() if rs[0].values["parallel"] == "skills"]
+    found = []
+    if shared:
+        found += [_speedup(scene, shared, alpha), _bytes(scene, shared)]
+    if any("shared" in r.timing for results in scene.real.values() for r in results):
+        found.append(_wall_clock(scene))
+    return found
+
+
+def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
+    def draw() -> Figure:
+        figure, axes = plot()
+        method = methods[0]
+        cell = scene.alone[method][0]
+        counts = range(1, len(scene.tasks()) + 1)
+        for packing, label, line in _WAYS:
+            values = [account_of(cell, n, packing, alpha).speedup for n in counts]
+            colour = look(method)["color"]
+            axes.plot(counts, values, line, color=colour, label=f"{method}, {label}")
+        for other in methods[1:]:
+            values = [
+                account_of(scene.alone[other][0], n, "longest-first", alpha).speedup for n in counts
+            ]
+            axes.plot(counts, values, **(look(other) | {"marker": "", "linewidth": 0.9}))
+        axes.plot(counts, counts, color="#b0b0b0", linewidth=0.8, label="N")
+        axes.plot(counts, [n / 2 for n in counts], color="#b0b0b0", linewidth=0.8, linestyle=":",
+                  label="0.5 N, the paper's goal")  # fmt: skip
+        axes.set_xlabel("agents")
+        whole_numbers(axes)
+        axes.set_ylabel("times as fast as one agent")
+        legend(figure, 3)
+        return figure
+
+    return Drawing(
+        "speedup-counted",
+        f"Speed-up over agents, from counted costs (alpha = {alpha:g} MAC per byte)",
+        "Total of one agent divided by the total of the agent that is done last. The paper "
+        "divides the work by N; whole tasks cannot be divided, and the largest decides.",
+        draw,
+    )
+
+
+def _wall_clock(scene: Scene) -> Drawing:
+    def draw() -> Figure:
+        figure, axes = plot(5.5, 3.8)
+        most = 1
+        for method, results in scene.real.items():
+            points = sorted(_measured(r) for r in results if "shared" in r.timing)
+            most = max(most, *(n for n, _ in points))
+            style = look(method) | {"linestyle": "", "markersize": 7}
+            axes.plot([n for n, _ in points], [s for _, s in points], **style)
+        axes.plot([1, most], [1, most], color="#b0b0b0", linewidth=0.8, label="N")
+        axes.set_xlim(0.8, most + 0.2)
+        axes.set_ylim(0, most + 0.2)
+        axes.set_xlabel("agents, each a process")
+        axes.set_ylabel("times as fast, by the clock")
+        legend(figure)
+        return figure
+
+    return Drawing(
+        "speedup-measured",
+        "Speed-up by the clock: real processes over a real network",
+        "Seconds until one agent knew everything, divided by seconds until all N did; starting "
+        "Python is left out of both. All processes share one machine, so the speed-up cannot "
+        "exceed its cores (env.json). Not in the paper, which reports no wall-clock time.",
+        draw,
+    )
+
+
+def _measured(result: Result) -> tuple[int, float]:
+    shared, alone = result.timing["shared"], result.timing["alone"]
+    return result.cell.agents, alone["makespan_s"] / max(shared["makespan_s"], 1e-9)
+
+
+def _bytes(scene: Scene, methods: Sequence[str]) -> Drawing:
+    def draw() -> Figure:
+        figure, axes = plot(6, 4)
+        for method in methods:
+            size = np.mean([c.skill_bytes for r in scene.alone[method] for c in r.costs()])
+            told = compared_told(method)
+            values = scene.last(method, "oracle" if told else "accuracy")
+            assert values is not None
+            style = look(method) | {"linestyle": "", "markersize": 8}
+            if told:
+                style |= {"markerfacecolor": "none", "label": f"{method} (told the task)"}
+            axes.plot([size / 1e3], [100 * np.mean(values)], **style)
+        axes.set_xscale("log")
+        plain_numbers(axes)
+        axes.set_xlabel("kilobytes per task, as encoded")
+        axes.set_ylabel("right, mean over tasks, per cent")
+        legend(figure)
+        return figure
+
+    return Drawing(
+        "bytes-accuracy",
+        "Bytes that travel per task against accuracy",
+        "Up and to the left is better. The paper: 814 KB per task (GMMC), 66.6 MB (MAHA with raw "
+        "pixels). Not in the paper as a figure.",
+        draw,
+    )

@@ -1,0 +1,127 @@
+"""Results that may stand in one figure: of one stream and one backbone, each method once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from teachmesh_lab.bench.grid_config import Grid
+from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
+from teachmesh_lab.bench.run_folder import Run
+from teachmesh_lab.bench.summary import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One stream and one backbone, each method once.
+
+    Attributes:
+        stream: for people: where the tasks come from.
+        backbone: alias.
+        options: of the baselines, as words.
+        grids: numbers of the grids whose results these are.
+        alone: method -> cells of one agent, one per seed.
+        real: method -> cells of N real agents.
+    """
+
+    stream: str
+    backbone: str
+    options: tuple[str, ...]
+    grids: tuple[int, ...]
+    alone: dict[str, list[Result]]
+    real: dict[str, list[Result]]
+
+    @property
+    def title(self) -> str:
+        """Stream, number of tasks, backbone, options."""
+        title = f"{self.stream}, {len(self.tasks())} tasks, backbone {self.backbone}"
+        return title + (f"; baselines: {', '.join(self.options)}" if self.options else "")
+
+    def methods(self, *kinds: Kind) -> list[str]:
+        """Methods of the kinds, in the order of the run; of all kinds by default."""
+        wanted = kinds or tuple(Kind)
+        return [method for method in self.alone if check_bench_method(method) in wanted]
+
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in the order of the first cell."""
+        first = next(iter(self.alone.values()))[0]
+        return [str(task["name"]) for task in first.values["tasks"]]
+
+    def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those rows of a summary's details that are of these grids."""
+        return [row for row in rows if row["grid"] in self.grids]
+
+    def matrix(self, method: str, name: str) -> np.ndarray | None:
+        """(T, T) accuracies averaged over seeds; None where there are none."""
+        found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
+        return np.asarray(np.mean(found, axis=0)) if found else None
+
+    def compared(self, method: str) -> np.ndarray | None:
+        """(T, T) accuracies by which a method is compared with others (`compared_told`)."""
+        return self.matrix(method, "oracle" if compared_told(method) else "accuracy")
+
+    def last(self, method: str, name: str) -> np.ndarray | None:
+        """(T,) accuracies in the end, averaged over seeds."""
+        found = [v for r in self.alone.get(method, []) if (v := r.last(name)) is not None]
+        return np.asarray(np.mean(found, axis=0)) if found else None
+
+
+def compared_told(method: str) -> bool:
+    """Whether a method is told the task where methods are compared.
+
+    The paper grants its oracle to all that train the whole network, and to nobody else.
+    """
+    return check_bench_method(method) is Kind.TRAINED
+
+
+def scenes(run: Run) -> list[Scene]:
+    """Group results: grids of one stream and one backbone that have no method in common.
+
+    A method that is in two such grids differs between them in something (options, seeds, packing),
+    and would be two lines of one name; so the second grid gets figures of its own.
+    """
+    groups: list[list[int]] = []
+    for number, grid in enumerate(run.config.grids):
+        fitting = (
+            group for group in groups if all(_together(run.config.grids[n], grid) for n in group)
+        )
+        group = next(fitting, None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return [found for group in groups if (found := _scene(run, group)) is not None]
+
+
+def _together(one: Grid, other: Grid) -> bool:
+    same = (one.stream, one.backbone) == (other.stream, other.backbone)
+    return same and not set(one.methods) & set(other.methods)
+
+
+def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:
+    """One scene of some grids; None if nothing of them was computed."""
+    grids = [run.config.grids[number] for number in numbers]
+    pairs = [(run.inputs[number], run.config.grids[number]) for number in numbers]
+    members = [r for r in run.results if any(found.belongs(r.cell, grid) for found, grid in pairs)]
+    alone = [r for r in members if r.cell.agents == 1]
+    if not alone:
+        return None
+    options = dict.fromkeys(f"{k} {v}" for grid in grids for k, v in grid.options.items())
+    return Scene(
+        run.inputs[numbers[0]].stream,
+        grids[0].backbone,
+        tuple(options),
+        tuple(numbers),
+        _by_method(alone),
+        _by_method([r for r in members if r.cell.agents > 1]),
+    )
+
+
+def _by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.cell.method, []).append(result)
+    return found

@@ -1,0 +1,129 @@
+"""Fig. 2b, 9 and 10 as tables, and the summary of a run: header and rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from teachmesh_lab.bench.maha_samples import images_that_travel
+from teachmesh_lab.bench.summary import Result
+from teachmesh_lab.figures.figure_scene import Scene, compared_told
+from teachmesh_lab.figures.task_figures import difficulty
+
+Table = tuple[list[str], list[list[str]]]
+
+_PAPER_SETS = (
+    ("SKILL-102 (paper)", "102", "7,059", "5,162,149", "99.6 %"),
+    ("Visual Domain Decathlon (paper)", "10", "3,128", "1,659,142", "97.6 %"),
+    ("CIFAR-100 (paper)", "20", "100", "60,000", "27.5 %"),
+    ("F-CelebA (paper)", "10", "20", "1,180", "36.4 %"),
+    ("fine-grained 6 (paper)", "6", "1,943", "1,440,086", "49.5 %"),
+)
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows of a summary, of one stream and backbone."""
+    header = ["method", "agents", "told the task", "accuracy", "mapper", "forgetting", "speed-up",
+              "efficiency", "seconds"]  # fmt: skip
+    return header, [
+        [
+            str(row["method"]) + (" *" if row["derived"] else ""),
+            str(row["agents"]),
+            "yes" if row["oracle"] else "no",
+            _percent(row["accuracy"]) + _half(row["accuracy_95"]),
+            _percent(row["mapper"]),
+            _percent(row["forgetting"]),
+            _number(row["speedup"], ".2f"),
+            _number(row["efficiency"], ".3f"),
+            _number(row["wall_s"], ".1f"),
+        ]
+        for row in rows
+    ]
+
+
+def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One agent: cost of learning everything, relative to the cheapest row, and of an answer."""
+    alone = _one_each([row for row in rows if row["agents"] == 1])
+    reference = min((row["macs_teacher"] for row in alone), default=1.0)
+    header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
+              "told the task", "accuracy"]  # fmt: skip
+    return header, [
+        [
+            str(row["method"]),
+            f"{row['macs_teacher']:.3g}",
+            f"{row['macs_teacher'] / reference:.3g}x",
+            f"{row['macs_choice']:.3g}" if row["macs_choice"] else "-",
+            f"{row['macs_test_per_image']:.3g}",
+            "yes" if row["oracle"] else "no",
+            _percent(row["accuracy"]),
+        ]
+        for row in alone
+    ]
+
+
+def figure_10(
+    rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
+) -> Table:
+    """N agents: what the one that is done last pays, and what follows."""
+    chosen = _one_each([row for row in rows if row["agents"] == agents])
+    reference = min((row["total"] for row in chosen), default=1.0)
+    header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
+              "speed-up", "efficiency", "relative", "accuracy"]  # fmt: skip
+    return header, [
+        [
+            str(row["method"]) + (" *" if row["derived"] else ""),
+            f"{row['macs_teacher']:.3g}",
+            f"{row['bytes']:.3g}",
+            f"{row['macs_student']:.3g}",
+            f"{row['total']:.3g}",
+            f"{row['speedup']:.3f}",
+            f"{row['efficiency']:.4f}",
+            f"{row['total'] / reference:.3g}x",
+            _percent(row["accuracy"]),
+        ]
+        for row in [*chosen, *_with_images(chosen, agents, results, alpha)]
+    ]
+
+
+def _with_images(
+    rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
+) -> list[dict[str, Any]]:
+    """The rows of `maha`, as if images travelled."""
+    found = []
+    for row in rows:
+        cells = [r for r in results if r.cell.agents == 1 and r.cell.method == row["method"]]
+        if row["method"] == "maha" and cells:
+            paid = images_that_travel(cells[0], agents, row["packing"], alpha)
+            columns = {"macs_teacher": paid.teacher_macs, "macs_student": paid.student_macs}
+            names = ("bytes", "total", "speedup", "efficiency")
+            columns |= {name: getattr(paid, name) for name in names}
+            found.append({**row, **columns, "method": "maha, images travel", "derived": True})
+    return found
+
+
+def figure_2b(scene: Scene) -> Table:
+    """This stream beside what the paper prints of its own and of others."""
+    tasks = next(iter(scene.alone.values()))[0].values["tasks"]
+    images = sum(t["train"] + t["validation"] + t["test"] for t in tasks)
+    found = difficulty(scene)
+    gap = "-" if found is None else _percent(float(found[0].max() - found[0].min()))
+    header = ["data set", "tasks", "classes", "images", "largest gap of difficulty"]
+    own = [scene.stream, str(len(tasks)), f"{sum(t['classes'] for t in tasks):,}", f"{images:,}"]
+    return header, [[*own, gap], *[list(row) for row in _PAPER_SETS]]
+
+
+def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """One row per method: told the task as the paper has it."""
+    return [row for row in rows if row["oracle"] == compared_told(row["method"])]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _half(value: float | None) -> str:
+    return "" if value is None else f" ± {100 * value:.1f}"
+
+
+def _number(value: float | None, pattern: str) -> str:
+    return "-" if value is None else format(value, pattern)

@@ -1,0 +1,208 @@
+"""`bench simulate`: the 102 tasks (or others) with N agents, and real runs played again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teachmesh.agent.node import WATCH_INTERVAL_S
+from teachmesh.errors import UsageError
+from teachmesh.model.reference import DEFAULT_DIM
+from teachmesh_lab.bench.dry_run import manifest_sizes, shared_costs
+from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
+from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost
+from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
+from teachmesh_lab.simulation.simulated_tasks import CountedTasks, read_task_file
+from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
+from teachmesh_lab.simulation.task_splitting import simulate_packed
+from teachmesh_lab.streams.manifest import skill102
+from teachmesh_lab.studies.paper_arithmetic import LATENT, XCEPTION_MACS
+
+SCHEMA = "teachmesh.bench-simulation/1"
+_METHOD = "moments"
+AGENTS = (1, 2, 10, 26, 51, 102)
+LOOPBACK_BYTES_PER_S = 200e6
+"""Of skills between processes of one machine, checks and fsync included."""
+_TICK = 1e6
+"""Units of work per second when measured seconds are played again."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is simulated.
+
+    Attributes:
+        agents: numbers of agents.
+        tasks: CSV file; None for the 102 tasks.
+        method: whose costs are taken where the file has sizes only; None for `moments`.
+        bandwidth_bytes_per_s: of an interface; None for what alpha says.
+        latency_s: from ready to the first byte.
+        alpha: multiply-accumulates per byte, without a bandwidth; None for the paper's.
+        speeds: multiply-accumulates per second, one for all or one per agent.
+        macs_per_image: of the backbone.
+    """
+
+    agents: tuple[int, ...] = AGENTS
+    tasks: Path | None = None
+    method: str | None = None
+    bandwidth_bytes_per_s: float | None = None
+    latency_s: float = 0.1
+    alpha: float | None = None
+    speeds: tuple[float, ...] = (1e12,)
+    macs_per_image: int = XCEPTION_MACS
+
+
+def run_simulation(setting: Setting) -> dict[str, Any]:
+    """Simulate every number of agents, with whole tasks and with tasks that are split.
+
+    Raises:
+        UsageError: numbers that make no sense.
+        DataError: the file cannot be used.
+    """
+    _check(setting)
+    found, method = _tasks(setting), None
+    if not isinstance(found, CountedTasks):
+        method = setting.method or _METHOD
+        found = _estimated(found, method, setting.macs_per_image)
+    network, alpha = _network(setting)
+    rows = []
+    for agents in setting.agents:
+        for way, packing, split in (
+            ("whole", "longest-first", False),
+            ("whole, given order", "given", False),
+            ("split", "longest-first", True),
+        ):
+            simulated = simulate_packed(
+                found.costs, agents, network, setting.speeds, packing=packing, split=split,
+                consolidation_macs=found.consolidation_macs,
+            )  # fmt: skip
+            rows.append({"agents": agents, "tasks": way, **_row(simulated)})
+    return {
+        "schema": SCHEMA,
+        "tasks": len(found.costs),
+        "method": method,
+        # Bytes that cost nothing need no time; JSON has no infinity.
+        "bandwidth_bytes_per_s": _finite(network.bandwidth_bytes_per_s),
+        "latency_s": network.latency_s,
+        "alpha": alpha,
+        "rows": rows,
+    }
+
+
+def replay_run(run: Path) -> list[dict[str, Any]]:
+    """Simulate what the real agents of a run did, from the seconds that learning took them.
+
+    Returns:
+        Per cell of more than one agent: {"method", "agents", "measured_s", "simulated_s",
+        "ratio"}.
+
+    Raises:
+        UsageError: the run has no real agents.
+        StorageError: it is no run.
+    """
+    results = read_run(run).results
+    found = [
+        {"method": r.cell.method, "agents": r.cell.agents, **replay(r.timing["shared"])}
+        for r in results
+        if "shared" in r.timing
+    ]
+    if not found:
+        raise UsageError(f"expected a run with real agents, '{run}' has none")
+    return found
+
+
+def replay(shared: Mapping[str, Any]) -> dict[str, float]:
+    """Simulate one real run.
+
+    A new skill is noticed by its author, and by whoever waits for it at the other end, at the next
+    look at the bank: half a watch interval each, on average.
+
+    Args:
+        shared: what `real.run_real` measured.
+    """
+    costs: list[TaskCost] = []
+    assignment: list[tuple[int, ...]] = []
+    starts_s: list[float] = []
+    for mine in shared["learned"].values():
+        start = len(costs)
+        for task, _, took_s in mine:
+            costs.append(TaskCost(task, round(took_s * _TICK), int(shared["skill_bytes"][task])))
+        assignment.append(tuple(range(start, len(costs))))
+        _, saved_s, took_s = mine[0]
+        starts_s.append(max(0.0, saved_s - took_s))
+    assignment.append(())  # the listener, who learns nothing
+    starts_s.append(0.0)
+    network = Network(LOOPBACK_BYTES_PER_S, WATCH_INTERVAL_S)
+    speeds = [_TICK] * len(assignment)
+    found = simulate(costs, tuple(assignment), network, speeds, starts_s=starts_s)
+    measured_s = float(shared["makespan_s"])
+    return {
+        "measured_s": measured_s,
+        "simulated_s": round(found.makespan_s, 3),
+        "ratio": round(found.makespan_s / measured_s, 4),
+    }
+
+
+def _check(setting: Setting) -> None:
+    if not setting.agents or min(setting.agents) < 1:
+        raise UsageError(f"expected numbers of agents of at least 1, got {list(setting.agents)}")
+    bandwidth = setting.bandwidth_bytes_per_s
+    positive = [*setting.speeds, *([] if bandwidth is None else [bandwidth])]
+    if not all(0 < value < math.inf for value in positive):
+        raise UsageError("expected speeds and a bandwidth that are numbers above 0")
+    if bandwidth is not None and setting.alpha is not None:
+        raise UsageError("expected a bandwidth or an alpha, got both: each says what a byte costs")
+    if not all(0 <= value < math.inf for value in (setting.alpha or 0.0, setting.latency_s)):
+        raise UsageError("expected an alpha and a latency that are numbers of at least 0")
+    if setting.method is not None and check_bench_method(setting.method) is Kind.TRAINED:
+        raise UsageError(
+            f"expected a method whose tasks can be learned apart, got {setting.method!r}, which "
+            "trains one network on all of them"
+        )
+    if len(setting.speeds) > 1 and {len(setting.speeds)} != set(setting.agents):
+        raise UsageError("several speeds need --agents with exactly their number")
+
+
+def _tasks(setting: Setting) -> list[TaskSize] | CountedTasks:
+    """Sizes, or costs that need no method."""
+    if setting.tasks is None:
+        return manifest_sizes(skill102())
+    found = read_task_file(setting.tasks)
+    if isinstance(found, CountedTasks) and setting.method is not None:
+        raise UsageError(
+            f"expected no method for a file of costs, which are those of one method already, got "
+            f"{setting.method!r}"
+        )
+    return found
+
+
+def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> CountedTasks:
+    return CountedTasks(
+        *shared_costs(method, sizes, NetworkSize(macs_per_image, LATENT, DEFAULT_DIM))
+    )
+
+
+def _network(setting: Setting) -> tuple[Network, float | None]:
+    """What connects the agents, and the alpha that it follows from."""
+    if setting.bandwidth_bytes_per_s is not None:
+        return Network(setting.bandwidth_bytes_per_s, setting.latency_s), None
+    alpha = ALPHA if setting.alpha is None else setting.alpha
+    return Network.of_alpha(setting.speeds[0], alpha, setting.latency_s), alpha
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _row(found: Simulated) -> dict[str, Any]:
+    values: Sequence[tuple[str, float]] = (
+        ("makespan_s", found.makespan_s),
+        ("speedup", found.speedup),
+        ("efficiency", found.efficiency),
+        ("bytes_received", found.bytes_received),
+    )
+    return dict(values)

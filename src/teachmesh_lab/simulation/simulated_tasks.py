@@ -1,0 +1,93 @@
+"""Tasks of a simulation: the manifest, or a CSV file of sizes or of measured costs."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from teachmesh.data.names import shown
+from teachmesh.errors import DataError
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.simulation.task_estimates import TaskSize
+
+_SIZES = ("name", "classes", "train")
+_COSTS = ("task", "teacher_macs", "skill_bytes")
+_MOST = 10**21
+"""No task is larger; products of such numbers still fit a float."""
+
+
+@dataclass(frozen=True)
+class CountedTasks:
+    """What a run counted.
+
+    Attributes:
+        costs: one per task.
+        consolidation_macs: paid once by every agent that has all skills.
+    """
+
+    costs: list[TaskCost]
+    consolidation_macs: int = 0
+
+
+def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
+    """Read a CSV file with a header.
+
+    Either sizes (`name,classes,train[,validation]`) or costs (`task,teacher_macs,skill_bytes
+    [,receive_macs,register_macs,consolidation_macs]`), as `costs/*.csv` of a run have them, whose
+    first line has all of the consolidation. Other columns are ignored.
+
+    Raises:
+        DataError: unreadable, other columns, no row, something that is no whole number, or a task
+            that costs nothing to learn.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"expected a CSV file of tasks at '{shown(str(path))}' ({error})"
+        ) from error
+    if not rows:
+        raise DataError(f"expected at least one task in '{shown(str(path))}', got none")
+    try:
+        if set(_COSTS) <= set(columns):
+            once = sum(_number(row, "consolidation_macs", 0) for row in rows)
+            return CountedTasks([_cost(row) for row in rows], once)
+        if set(_SIZES) <= set(columns):
+            return [_size(row) for row in rows]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"expected whole numbers in '{shown(str(path))}': {error}") from error
+    raise DataError(
+        f"expected the columns {','.join(_SIZES)} or {','.join(_COSTS)} in '{shown(str(path))}', "
+        f"got {shown(','.join(columns))}"
+    )
+
+
+def _cost(row: dict[str, str]) -> TaskCost:
+    return TaskCost(
+        row["task"],
+        _number(row, "teacher_macs", 1),
+        _number(row, "skill_bytes", 0),
+        _number(row, "receive_macs", 0),
+        _number(row, "register_macs", 0),
+    )
+
+
+def _size(row: dict[str, str]) -> TaskSize:
+    return TaskSize(
+        row["name"],
+        _number(row, "classes", 1),
+        _number(row, "train", 1),
+        _number(row, "validation", 0),
+    )
+
+
+def _number(row: dict[str, str], column: str, least: int) -> int:
+    """A number; a column that may be 0 may also be missing or empty."""
+    value = int(row.get(column) or 0) if least == 0 else int(row[column])
+    if not least <= value <= _MOST:
+        raise ValueError(f"{column} of at least {least}, got {value}")
+    return value

@@ -1,0 +1,60 @@
+"""Tasks, or parts of tasks, given to simulated agents.
+
+Whole tasks cannot keep more agents busy than there are large tasks. `split_tasks` cuts them, so
+that several agents learn parts of one task: that needs statistics that add up, as the sums behind
+`moments` do, and every part travels as a skill of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
+from teachmesh_lab.simulation.task_packing import pack
+
+PIECES = 8
+"""Parts of a fair share: with fewer, agents wait for each other; with more, more bytes travel."""
+
+
+def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
+    """Cut tasks that are larger than an eighth of an agent's fair share into equal parts.
+
+    Every part travels whole: its statistics are as large as those of the task.
+    """
+    fair = sum(cost.teacher_macs for cost in costs) / n_agents
+    parts: list[TaskCost] = []
+    for cost in costs:
+        count = max(1, math.ceil(PIECES * cost.teacher_macs / fair)) if n_agents > 1 else 1
+        part = replace(cost, teacher_macs=round(cost.teacher_macs / count))
+        parts += [replace(part, task=f"{cost.task} {i + 1}/{count}") for i in range(count)]
+    return parts
+
+
+def simulate_packed(
+    costs: Sequence[TaskCost],
+    n_agents: int,
+    network: Network,
+    speeds: Sequence[float],
+    *,
+    packing: str = "longest-first",
+    split: bool = False,
+    consolidation_macs: int = 0,
+) -> Simulated:
+    """Give tasks (or parts of them) to agents, then run them.
+
+    Args:
+        costs: of the tasks.
+        n_agents: N.
+        network: what connects them.
+        speeds: multiply-accumulates per second, one for all or one per agent.
+        packing: "longest-first" or "given".
+        split: cut large tasks, so that several agents learn one.
+        consolidation_macs: paid by every agent when all skills are there.
+    """
+    rates = list(speeds) if len(speeds) == n_agents else [speeds[0]] * n_agents
+    pieces = split_tasks(costs, n_agents) if split else list(costs)
+    assignment = pack(packing, [cost.teacher_macs for cost in pieces], n_agents, rates)
+    return simulate(pieces, assignment, network, rates, consolidation_macs=consolidation_macs)

@@ -1,0 +1,197 @@
+"""A stream: tasks in the order in which they are learned, from wherever they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from teachmesh.data.tasks import Task, find_tasks, read_task, task_name
+from teachmesh.errors import DataError, UsageError
+
+BUILTIN = "builtin"
+ORDERS = ("given", "shuffled")
+
+
+NAMED = ("torchvision", "hf", "skill-102")
+"""Sources that are written with a colon; everything else is the built-in one or a folder."""
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """Which tasks, and in which order.
+
+    Attributes:
+        source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
+            "skill-102:ROOT" ("skill-102:hub" fetches it).
+        only: names of the tasks that are wanted; all by default.
+        limit: the first so many; all by default.
+        order: "given", or "shuffled" by the seed.
+        root: where torchvision and hub keep their files; default a folder of the cache.
+        per_class: images of a class and split that are kept of torchvision's and the hub's sets.
+
+    Raises:
+        UsageError: an unknown order, or a number below 1.
+    """
+
+    source: str = BUILTIN
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    order: str = "given"
+    root: str | None = None
+    per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise UsageError(f"expected the order 'given' or 'shuffled', got {self.order!r}")
+        for name, value in (("limit", self.limit), ("per_class", self.per_class)):
+            if value is not None and value < 1:
+                raise UsageError(f"expected {name!r} of at least 1, got {value}")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tasks to learn one after another.
+
+    Attributes:
+        name: for people: the source.
+        paths: one per task, in order; `read_task` reads each.
+        seed: of splits that have to be made.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    seed: int
+
+    def tasks(self) -> list[Task]:
+        """Read all tasks; images are not decoded.
+
+        Raises:
+            DataError: a task cannot be read, or one has no test images.
+        """
+        tasks = [read_task(path, seed=self.seed) for path in self.paths]
+        without = [task.name for task in tasks if not task.test.images]
+        if without:
+            raise DataError(
+                f"expected test images in every task, found none in {', '.join(without[:3])}; "
+                "add a test folder, or leave train/ out and one is split off"
+            )
+        return tasks
+
+
+def source_kind(source: str) -> tuple[str, str]:
+    """What kind of source this is, and what comes after the colon.
+
+    Examples:
+        >>> source_kind("hf:someone/pets"), source_kind("builtin"), source_kind("hf")
+        (('hf', 'someone/pets'), ('builtin', ''), ('folder', 'hf'))
+    """
+    kind, colon, rest = source.partition(":")
+    if colon and kind in NAMED:
+        return kind, rest
+    return (BUILTIN, "") if source == BUILTIN else ("folder", source)
+
+
+def source_name(source: str) -> str:
+    """A source for people, without the path of a folder.
+
+    Examples:
+        >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
+        ('birds', 'skill-102')
+    """
+    kind, rest = source_kind(source)
+    return kind if kind != "folder" else Path(rest).expanduser().resolve().name or rest
+
+
+def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
+    """Find or make the tasks of a stream.
+
+    Args:
+        spec: which.
+        seed: of drawings, splits and, where asked for, the order.
+        cache: folder for what is written or downloaded.
+
+    Raises:
+        UsageError: a source of names without any.
+        DataError: something is not there or cannot be used.
+        MissingExtraError: a package is needed.
+    """
+    paths = _find(spec, seed, cache)
+    wanted = chosen([task_name(path) for path in paths], spec, seed)
+    return Stream(spec.source, tuple(paths[i] for i in wanted), seed)
+
+
+def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
+    """Positions of the tasks that a stream has, in the order of learning.
+
+    Args:
+        names: of all tasks of the source.
+        spec: which of them, and in which order.
+        seed: of the order, where it is shuffled.
+
+    Raises:
+        DataError: a task that is wanted is not there.
+    """
+    for name in spec.only:
+        if name not in names:
+            raise DataError(f"the stream has no task {name!r}; it has {', '.join(names)}"[:300])
+    wanted = [i for i, name in enumerate(names) if not spec.only or name in spec.only]
+    if spec.order == "shuffled":
+        wanted = [wanted[i] for i in np.random.default_rng(seed).permutation(len(wanted))]
+    return wanted[: spec.limit]
+
+
+def stream_digest(tasks: Sequence[Task]) -> str:
+    """Hash of names, classes, labels and file sizes: a stream that changed is another one.
+
+    The images themselves are not read, so that a large stream costs a listing only.
+    """
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(f"{task.name}\0{task.split_seed}\0{task.classes!r}".encode())
+        for split in (task.train, task.validation, task.test):
+            sizes = [
+                ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
+                for ref in split.images
+            ]
+            digest.update(np.asarray(sizes, dtype="<i8").tobytes())
+            digest.update(split.labels.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _find(spec: StreamSpec, seed: int, cache: Path) -> list[Path]:
+    kind, rest = source_kind(spec.source)
+    root = Path(spec.root).expanduser() if spec.root else cache / "downloads"
+    if kind == BUILTIN:
+        from teachmesh_lab.streams.builtin_stream import write_builtin
+
+        return write_builtin(cache, seed)
+    if kind == "torchvision":
+        from teachmesh_lab.streams.vision_sets import vision_task
+
+        return [
+            vision_task(name, root, cache / "torchvision", per_class=spec.per_class)
+            for name in _names(rest)
+        ]
+    if kind == "hf":
+        from teachmesh_lab.streams.hub_stream import hub_task
+
+        return [
+            hub_task(repo, root, cache / "hub", per_class=spec.per_class) for repo in _names(rest)
+        ]
+    if kind == "skill-102":
+        from teachmesh_lab.streams.skill102 import fetch_hub_copy, skill102_tasks
+
+        folder = fetch_hub_copy(root) if rest == "hub" else Path(rest).expanduser()
+        return skill102_tasks(folder, cache)
+    return find_tasks(spec.source)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("expected names of data sets after the colon, got none")
+    return names

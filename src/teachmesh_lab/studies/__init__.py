@@ -1,0 +1,1 @@
+"""Studies of single mechanisms: the paper's arithmetic, beneficial biases, reuse."""

@@ -1,0 +1,300 @@
+"""The paper's arithmetic, done again: `python -m teachmesh_lab.studies.paper_arithmetic`.
+
+Every figure of Sec. 6 that can be derived from sizes is derived here from the manifest of the 102
+tasks and the size of the network, and stands beside what the paper prints.
+docs/results/arithmetic.md shows the table; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost, account
+from teachmesh_lab.streams.manifest import all_tasks, skill102
+
+XCEPTION_MACS = 8_355_355_496
+"""Convolutions of one 299 x 299 image through Xception, counted."""
+LATENT = 2048
+CLUSTERS = 25
+SAMPLES = 5
+IMAGE_BYTES = 299 * 299 * 3
+BIASES = 50_312
+"""Output channels of all convolutions of Xception, depthwise ones included."""
+PAPER_TRAIN = 2_041_225
+"""Training images as the paper prints them; the manifest has six fewer."""
+EPOCHS = 100
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One recomputed figure.
+
+    Attributes:
+        what: quantity and where the paper has it.
+        printed: as the paper prints it.
+        recomputed: from sizes.
+        how: the computation, or what follows.
+    """
+
+    what: str
+    printed: str
+    recomputed: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of Fig. 10 as printed: multiply-accumulates, bytes, efficiency."""
+
+    name: str
+    teacher: float
+    bytes: float
+    student: float
+    efficiency: str
+
+
+FIGURE_10 = (
+    Variant("GMMC", 1.69e14, 8.22e7, 0, "0.99999519"),
+    Variant("GMMC + BB", 1.53e16, 1.03e8, 0, "0.999999934"),
+    Variant("MAHA", 1.69e14, 6.72e9, 5.00e9, "0.996630551"),
+    Variant("MAHA + BB", 1.53e16, 6.74e9, 5.00e9, "0.999962712"),
+    Variant("parallel SUPSUP", 9.91e15, 3.03e8, 0, "0.999999697"),
+)
+
+
+def mean_classes() -> float:
+    """Classes per task: 49.34."""
+    tasks = skill102()
+    return sum(task.used_classes for task in tasks) / len(tasks)
+
+
+def head_bytes() -> float:
+    """Bytes of an average head: weights and bias in float32."""
+    return (LATENT + 1) * mean_classes() * _FLOAT
+
+
+def gmmc_bytes() -> float:
+    """Bytes of an average skill with clusters: head, means, variances, weights."""
+    return head_bytes() + CLUSTERS * (2 * LATENT + 1) * _FLOAT
+
+
+def maha_bytes() -> float:
+    """Bytes of an average skill whose five images per class travel as raw pixels."""
+    return head_bytes() + SAMPLES * mean_classes() * IMAGE_BYTES
+
+
+def head_training_macs() -> float:
+    """All heads: three products per image and epoch, at most 100 epochs."""
+    forward = sum(task.train * task.used_classes for task in skill102()) * LATENT
+    return 3.0 * EPOCHS * forward
+
+
+def shared_images() -> int:
+    """Images that travel with MAHA: five per class."""
+    return SAMPLES * sum(task.used_classes for task in skill102())
+
+
+def efficiency_of(variant: Variant) -> float:
+    """Efficiency of a row of Fig. 10 from the row's own columns, alpha = 1,000.
+
+    One agent would teach N times as much and receive nothing, so N cancels.
+    """
+    return variant.teacher / (variant.teacher + ALPHA * variant.bytes + variant.student)
+
+
+def makespan_efficiency(agents: int, packing: str) -> float:
+    """Efficiency of learning whole tasks, nothing else counted: images of the slowest agent."""
+    costs = [TaskCost(task.name, task.train, 0) for task in skill102()]
+    return account(costs, agents, packing=packing).efficiency
+
+
+def lines() -> list[Line]:
+    """Every recomputed figure, in the order of the paper."""
+    return [*_data(), *_learning(), *_figure_10(), *_students(), *_makespans(), *_bytes(), *_test()]
+
+
+def table() -> str:
+    """The figures as a Markdown table."""
+    rows = [
+        "| what | paper prints | recomputed | how, and what follows |",
+        "|---|---|---|---|",
+        *(f"| {x.what} | {x.printed} | {x.recomputed} | {x.how} |" for x in lines()),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _data() -> list[Line]:
+    tasks = skill102()
+    used = sum(t.used_classes for t in tasks)
+    published = sum(t.classes for t in tasks)
+    return [
+        Line(
+            "classes (Sec. 4)",
+            "5,033",
+            f"{used:,}",
+            f"{published:,} as published, which Fig. 2b prints; each task cut at 500",
+        ),
+        Line(
+            "training images",
+            f"{PAPER_TRAIN:,}",
+            f"{sum(t.train for t in tasks):,}",
+            f"{len(tasks)} tasks; the code learns {len(all_tasks())}",
+        ),
+        Line(
+            "validation, test images",
+            "243,464",
+            f"{sum(t.validation for t in tasks):,}, {sum(t.test for t in tasks):,}",
+            "the code chooses its epoch on the test images",
+        ),
+    ]
+
+
+def _learning() -> list[Line]:
+    one_pass = PAPER_TRAIN * XCEPTION_MACS
+    return [
+        Line(
+            "learning without BB (Fig. 9)",
+            "1.73e16",
+            f"{one_pass + head_training_macs():.2e}",
+            f"one forward pass {one_pass:.3e}, heads at most {head_training_macs():.1e}: latents "
+            "are computed once",
+        ),
+        Line(
+            "learning with BB (Fig. 9)",
+            "1.56e18",
+            f"{1.56e18 / one_pass:.1f} passes",
+            f"{1.56e18 / one_pass / 3:.1f} epochs at three passes each; the paper names no number",
+        ),
+    ]
+
+
+def _figure_10() -> list[Line]:
+    first = Line(
+        "teacher, no BB (Fig. 10)",
+        "1.69e14",
+        f"{1.73e16 / 102:.3e}",
+        f"1.73e16 / 102; the caption says 51 agents, which would be {1.73e16 / 51:.2e}",
+    )
+    return [
+        first,
+        *(
+            Line(
+                f"efficiency, {v.name} (Fig. 10)",
+                v.efficiency,
+                f"{efficiency_of(v):.7f}",
+                "from the row's own columns, alpha = 1,000",
+            )
+            for v in FIGURE_10
+        ),
+    ]
+
+
+def _students() -> list[Line]:
+    covariance = shared_images() * LATENT**2
+    images = shared_images() * XCEPTION_MACS
+    maha = FIGURE_10[2]
+    full = Variant("", maha.teacher, maha.bytes, covariance + LATENT**3 + images, "")
+    return [
+        Line(
+            "student, MAHA (Fig. 10)",
+            "5.00e9",
+            f"{covariance + LATENT**3:.2e}",
+            f"covariance of {shared_images():,} images {covariance:.2e}, inversion {LATENT**3:.1e}",
+        ),
+        Line(
+            "student, MAHA, images that travel",
+            "not counted",
+            f"{images:.2e}",
+            f"the shared images pass the backbone of every student: more than the teacher's "
+            f"{maha.teacher:.2e}; efficiency {efficiency_of(full):.3f}, below the paper's goal 0.5",
+        ),
+    ]
+
+
+def _makespans() -> list[Line]:
+    cases = ((102, "longest-first"), (51, "longest-first"), (51, "given"), (26, "longest-first"),
+             (10, "longest-first"))  # fmt: skip
+    result = []
+    for agents, packing in cases:
+        efficiency = makespan_efficiency(agents, packing)
+        order = "longest first" if packing == "longest-first" else "in the given order"
+        result.append(
+            Line(
+                f"efficiency of {agents} agents with whole tasks",
+                "above 0.99",
+                f"{efficiency:.3f}",
+                f"speed-up {efficiency * agents:.1f}, {order}: the largest task alone bounds it",
+            )
+        )
+    return result
+
+
+def _bytes() -> list[Line]:
+    biased = gmmc_bytes() + BIASES * _FLOAT
+    return [
+        Line(
+            "bytes per task, GMMC (Sec. 6)",
+            "813 KB",
+            f"{gmmc_bytes() / 1e3:.1f} KB",
+            f"head {head_bytes() / 1e3:.1f}, clusters with weights; 101 of them "
+            f"{101 * gmmc_bytes():.3g}, as Fig. 10 prints",
+        ),
+        Line(
+            "bytes per task, GMMC + BB",
+            "883 KB",
+            f"{biased / 1e3:.0f} KB",
+            f"{BIASES:,} biases in the code, not 22,000; 101 of them {101 * biased:.3g}, as Fig. "
+            "10 prints, against its own text",
+        ),
+        Line(
+            "bytes per task, MAHA",
+            "1.74 MB",
+            f"{maha_bytes() / 1e6:.1f} MB",
+            f"raw pixels; 101 of them {101 * maha_bytes():.3g}, as Fig. 10 prints, against its "
+            "own text",
+        ),
+    ]
+
+
+def _test() -> list[Line]:
+    classes = sum(t.used_classes for t in skill102())
+    gmmc = 102 * CLUSTERS * 2 * LATENT
+    return [
+        Line(
+            "tasks at which GMMC's line is zero (Fig. 6)",
+            "800",
+            f"{0.952 / 0.0012:.0f}",
+            f"at 102 tasks the line gives {0.952 - 0.0012 * 102:.4f}, the text 0.8494: a straight "
+            "line through something that saturates",
+        ),
+        Line(
+            "mapper per test image, GMMC",
+            "not counted",
+            f"{gmmc / 1e6:.1f} MMAC",
+            "two products per cluster and dimension",
+        ),
+        Line(
+            "mapper per test image, MAHA",
+            "not counted",
+            f"{classes * LATENT / 1e6:.1f} MMAC",
+            f"in linear form; as Eq. 5 is written {classes * LATENT**2 / 1e9:.1f} GMAC, "
+            f"{classes * LATENT**2 / XCEPTION_MACS:.1f} passes",
+        ),
+        Line(
+            "second pass with BB per test image",
+            "not counted",
+            f"{XCEPTION_MACS / 1e9:.2f} GMAC",
+            "the mapper needs the pass without biases",
+        ),
+    ]
+
+
+def main() -> None:
+    """Write the table to standard output."""
+    sys.stdout.write(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Hyper-parameters: chosen on validation images of the first tasks, and by nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from teachmesh.errors import DataError, UsageError
+from teachmesh_lab.baselines.baseline_registry import run_frozen, run_trained
+from teachmesh_lab.baselines.choose_hyperparameters import Trial, choose, narrow, points
+from teachmesh_lab.baselines.image_stream import PixelSplit, PixelTask
+from tests.lab.baselines.samples import make_latent_stream, make_stream, tiny_net
+
+GRID = {"a": (1.0, 2.0, 3.0), "b": (0.5,)}
+
+
+def test_the_best_candidate_wins_and_of_equals_the_first() -> None:
+    """All candidates and their accuracies are written down."""
+    found = choose(GRID, lambda hyper: Trial(min(hyper["a"], 2.0) / 4, 5), 3)
+    assert found.hyper == {"a": 2.0, "b": 0.5}
+    assert [(hyper["a"], accuracy) for hyper, accuracy in found.tried] == [
+        (1.0, 0.25),
+        (2.0, 0.5),
+        (3.0, 0.5),
+    ]
+    assert (found.tasks, found.macs) == (3, 15)
+
+
+def test_what_is_given_is_not_tried() -> None:
+    """A grid of one point runs nothing."""
+    assert points(narrow(GRID, {"a": 7.0}, "x")) == [{"a": 7.0, "b": 0.5}]
+    found = choose(narrow(GRID, {"a": 7.0}, "x"), lambda _: pytest.fail("was run"), 3)
+    assert found.hyper == {"a": 7.0, "b": 0.5}
+    assert found.tried == ()
+    with pytest.raises(UsageError, match="expected hyper-parameters of 'x' out of a, b, got 'c'"):
+        narrow(GRID, {"c": 1.0}, "x")
+
+
+def test_later_tasks_and_test_images_have_no_say() -> None:
+    """Other images there, the same choice."""
+    stream = make_stream(3)
+
+    def black(split: PixelSplit) -> PixelSplit:
+        return PixelSplit(np.zeros_like(split.images), split.labels)
+
+    def run(tasks: list[PixelTask]) -> object:
+        return run_trained("si", tasks, tiny_net, epochs=1, choice_tasks=2).choice.tried
+
+    changed = [dataclasses.replace(task, test=black(task.test)) for task in stream]
+    changed[2] = dataclasses.replace(changed[2], validation=black(stream[2].validation))
+    assert run(changed) == run(stream)
+
+
+def test_without_validation_images_there_is_nothing_to_choose_by() -> None:
+    """Unless the hyper-parameters are given."""
+    stream = make_latent_stream(2)
+    empty = [
+        dataclasses.replace(
+            task,
+            validation=dataclasses.replace(
+                task.validation, latents=task.validation.latents[:0], labels=np.zeros(0, np.int64)
+            ),
+        )
+        for task in stream
+    ]
+    with pytest.raises(DataError, match="expected validation images in the first 2 tasks"):
+        run_frozen("slda", empty)
+    result = run_frozen("slda", empty, hyper={"shrinkage": 0.1})
+    assert result.hyper == {"shrinkage": 0.1}
+    assert np.isnan(result.validation.oracle).all()

@@ -1,0 +1,93 @@
+"""Experience replay: what the buffer holds, and what is learned from it."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from teachmesh_lab.baselines.er import ExperienceReplay
+from teachmesh_lab.baselines.training_loop import Schedule
+from tests.lab.baselines.samples import (
+    learn_all,
+    make_stream,
+    make_task,
+    multi_head,
+)
+
+ONE_EPOCH = Schedule(epochs=1, batch_size=8, rate=0.01)
+
+
+def make(quota: int = 3) -> ExperienceReplay:
+    """On a fresh network."""
+    return ExperienceReplay(multi_head(), {"images_per_class": float(quota)}, seed=0)
+
+
+def test_the_buffer_holds_exactly_its_quota_of_every_class() -> None:
+    """Of the task's own images, no image twice, with its own label."""
+    stream = make_stream(3)
+    baseline = make()
+    learn_all(baseline, stream, ONE_EPOCH)
+    assert list(baseline.buffer) == [0, 1, 2]
+    for task, kept in zip(stream, baseline.buffer.values(), strict=True):
+        assert torch.bincount(kept.labels).tolist() == [3] * len(task.classes)
+        places = [
+            [i for i, image in enumerate(task.train.images) if (image == one.numpy()).all()]
+            for one in kept.images
+        ]
+        assert all(len(place) == 1 for place in places)
+        rows = [place[0] for place in places]
+        assert len(set(rows)) == len(rows)
+        assert task.train.labels[rows].tolist() == kept.labels.tolist()
+
+
+def test_a_class_with_fewer_images_keeps_them_all() -> None:
+    """The quota is an upper bound."""
+    baseline = make(quota=100)
+    learn_all(baseline, [make_task(0, per_class=5)], ONE_EPOCH)
+    assert torch.bincount(baseline.buffer[0].labels).tolist() == [5, 5, 5]
+
+
+def test_every_replayed_image_is_judged_by_its_own_tasks_head() -> None:
+    """Oracle: the mean cross-entropy of the batch and of the drawn images, one by one."""
+    stream = make_stream(3)
+    baseline = make()
+    learn_all(baseline, stream[:2], ONE_EPOCH)
+    baseline.begin(2, stream[2])
+    rows = torch.tensor([0, 2, 4, 6, 8, 10])
+    state = baseline._generator.get_state()
+    loss = float(baseline.loss(2, rows).detach())
+    baseline._generator.set_state(state)
+    net, data = baseline.net, baseline.data[2]
+    replayed = baseline._replay(len(rows))
+    assert sum(len(labels) for _, _, labels in replayed) == len(rows)
+    losses = []
+    for task, images, labels in [(2, data.images[rows], data.labels[rows]), *replayed]:
+        for image, label in zip(images, labels, strict=True):
+            logits = net.logits(net.latents(image[None]), task)
+            losses.append(float(functional.cross_entropy(logits, label[None]).detach()))
+    assert len(losses) == 12
+    torch.testing.assert_close(loss, sum(losses) / 12)
+
+
+def test_replay_reaches_every_old_image() -> None:
+    """Drawn without favour: after many batches every image of the buffer was seen."""
+    baseline = make()
+    stream = make_stream(3)
+    learn_all(baseline, stream[:2], ONE_EPOCH)
+    baseline.begin(2, stream[2])
+    seen = {
+        (task, image.numpy().tobytes())
+        for _ in range(60)
+        for task, images, _ in baseline._replay(4)
+        for image in images
+    }
+    assert len(seen) == 3 * 3 + 2 * 3
+
+
+def test_the_buffer_travels() -> None:
+    """A second agent needs its images: one byte per value."""
+    baseline = make()
+    learn_all(baseline, make_stream(2), ONE_EPOCH)
+    state = baseline.state()
+    assert state["buffer.0.images"].nbytes == 3 * 3 * 3 * 8 * 8
+    assert state["buffer.1.images"].nbytes == 2 * 3 * 3 * 8 * 8

@@ -1,0 +1,175 @@
+"""All baselines through the two doors: bit for bit the same, and nobody sees what it must not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from teachmesh.errors import BackboneError, DataError, UsageError
+from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
+from teachmesh_lab.baselines.image_stream import PixelSplit, PixelTask
+from teachmesh_lab.baselines.stream_result import Answers, StreamResult
+from tests.lab.baselines.samples import make_latent_stream, make_stream, tiny_net
+
+TRAINED = [name for name, info in BASELINES.items() if info.kind == "trained"]
+FROZEN = [name for name, info in BASELINES.items() if info.kind == "frozen"]
+STREAM = make_stream(3)
+LATENTS = make_latent_stream()
+
+
+def run(name: str, stream: list[PixelTask] = STREAM, seed: int = 0) -> StreamResult:
+    """One epoch with the first value of each hyper-parameter."""
+    hyper = {key: values[0] for key, values in BASELINES[name].grid.items()}
+    return run_trained(
+        name, stream, tiny_net, epochs=1, batch_size=8, rate=0.01, hyper=hyper, seed=seed
+    )
+
+
+def answers_of(result: StreamResult) -> bytes:
+    """All test answers after the last task."""
+    return b"".join(task.oracle.tobytes() for task in result.answers.test)
+
+
+def document(result: StreamResult) -> str:
+    """Everything but seconds."""
+    found = result.to_json()
+    for part, key in (("costs", "learn_s"), ("costs", "test_s"), ("choice", "wall_s")):
+        del found[part][key]
+    return json.dumps(found, sort_keys=True, allow_nan=False)
+
+
+def test_the_issues_names_are_all_there() -> None:
+    """As on the command line and in results."""
+    regularisers = {"ewc", "online-ewc", "si", "mas", "lwf"}
+    others = {"er", "psp", "supsup", "parallel-supsup", "fine-tune", "joint"}
+    assert set(TRAINED) == regularisers | others
+    assert set(FROZEN) == {"ncm", "slda", "ranpac"}
+    assert all(info.source for info in BASELINES.values())
+    assert all(BASELINES[name].oracle for name in TRAINED)
+    assert {name for name, info in BASELINES.items() if info.parallel} == {
+        "parallel-supsup",
+        *FROZEN,
+    }
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(name: str) -> None:
+    """Bit for bit, in one process, whatever torch's global generator did in between."""
+    one = run(name)
+    torch.rand(3)
+    two = run(name)
+    assert document(one) == document(two)
+    assert answers_of(one) == answers_of(two)
+    assert answers_of(run(name, seed=1)) != answers_of(one)
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_two_runs_on_latents_are_identical(name: str) -> None:
+    """Bit for bit."""
+    hyper = {"projections": 30.0} if name == "ranpac" else {}
+    one, two = (run_frozen(name, LATENTS, hyper=hyper) for _ in range(2))
+    assert document(one) == document(two)
+    assert len(one.choice.tried) in (0, 3, 4)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_learning_sees_neither_test_nor_validation_images(name: str) -> None:
+    """With other pixels there, answers for untouched test images stay."""
+    noise = np.random.default_rng(0)
+
+    def other(split: PixelSplit) -> PixelSplit:
+        pixels = noise.integers(0, 256, split.images.shape).astype(np.uint8)
+        return PixelSplit(pixels, split.labels)
+
+    changed = [
+        dataclasses.replace(task, validation=other(task.validation), test=other(task.test))
+        for task in STREAM[:-1]
+    ]
+    one, two = run(name), run(name, [*changed, STREAM[-1]])
+    assert (one.answers.test[-1].oracle == two.answers.test[-1].oracle).all()
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "joint"])
+def test_later_tasks_change_nothing_of_the_first_rows(name: str) -> None:
+    """A stream cut short gives the same rows of the accuracy matrix."""
+    whole, short = run(name), run(name, STREAM[:2])
+    np.testing.assert_array_equal(whole.test.oracle[:2, :2], short.test.oracle)
+    np.testing.assert_array_equal(whole.validation.oracle[:2, :2], short.validation.oracle)
+    assert whole.costs.learn_macs[:2] == short.costs.learn_macs
+
+
+def test_matrices_are_lower_triangles_of_right_answers() -> None:
+    """Recomputed from the answers that `after_task` hands over."""
+    seen: list[Answers] = []
+    steps: list[tuple[int, int]] = []
+    result = run_trained(
+        "fine-tune",
+        STREAM,
+        tiny_net,
+        epochs=1,
+        after_task=lambda index, answers: seen.append(answers),
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert [answers.after for answers in seen] == [0, 1, 2]
+    for i, answers in enumerate(seen):
+        assert len(answers.test) == i + 1
+        assert np.isnan(result.test.oracle[i, i + 1 :]).all()
+        for j, found in enumerate(answers.test):
+            truth = STREAM[j].test.labels
+            assert result.test.oracle[i, j] == np.mean(found.oracle == truth)
+            assert found.free is not None
+            right = found.free == np.stack([np.full(len(truth), j), truth], axis=1)
+            assert result.test.free[i, j] == np.mean(right.all(axis=1))
+            assert result.test.mapper[i, j] == np.mean(right[:, 0])
+
+
+def test_joint_learns_once_and_forgets_nothing() -> None:
+    """Its matrix has a last row only, above that of fine-tuning."""
+    stream = make_stream(6)
+    joint, plain = (
+        run_trained(name, stream, tiny_net, epochs=8, batch_size=8, rate=0.02)
+        for name in ("joint", "fine-tune")
+    )
+    assert np.isnan(joint.test.oracle[:5]).all()
+    assert joint.test.last_mean("oracle") > plain.test.last_mean("oracle") + 0.05
+    assert joint.test.last_mean("oracle") > 0.9
+    assert sum(joint.costs.learn_macs) == sum(plain.costs.learn_macs)
+
+
+def test_methods_without_a_common_trunk_say_nothing_without_oracle() -> None:
+    """PSP and SUPSUP need to know the task to look at the image at all."""
+    for name in ("psp", "supsup", "parallel-supsup"):
+        result = run(name)
+        assert np.isnan(result.test.free).all()
+        assert result.answers.test[0].free is None
+
+
+def test_parallel_supsup_answers_as_supsup() -> None:
+    """Masks that went through their bytes are the same masks."""
+    one, two = run("supsup"), run("parallel-supsup")
+    assert answers_of(one) == answers_of(two)
+    assert one.costs.task_bytes is None
+    assert two.costs.task_bytes is not None
+    assert sum(two.costs.task_bytes) == two.costs.total_bytes == one.costs.total_bytes
+
+
+def test_bad_requests_are_refused_in_a_sentence() -> None:
+    """Names, settings, streams and networks."""
+    with pytest.raises(UsageError, match=r"got 'ewk' \(did you mean 'ewc'\?\)"):
+        run_trained("ewk", STREAM, tiny_net)
+    with pytest.raises(UsageError, match="expected a baseline out of ncm, slda, ranpac, got 'ewc'"):
+        run_frozen("ewc", LATENTS)
+    with pytest.raises(UsageError, match="expected at least 1 epoch"):
+        run_trained("fine-tune", STREAM, tiny_net, epochs=0)
+    with pytest.raises(DataError, match="expected at least one task"):
+        run_trained("fine-tune", [], tiny_net)
+    with pytest.raises(DataError, match="got one twice"):
+        run_trained("fine-tune", [STREAM[0], STREAM[0]], tiny_net)
+    with pytest.raises(BackboneError, match=r"expected a network that gives \(N, D\) latents"):
+        run_trained("fine-tune", STREAM, lambda _: nn.Conv2d(3, 4, 1))

@@ -1,0 +1,49 @@
+"""Options of baselines: what a person may write, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from teachmesh.cli.main import app
+from teachmesh.errors import UsageError
+from teachmesh_lab.bench.training_options import OPTIONS, Scalar, with_defaults
+
+
+def test_what_is_not_given_is_as_it_is_otherwise() -> None:
+    """Whole numbers do where a fraction is usual only if they lie in its range."""
+    assert with_defaults({}) == OPTIONS
+    assert with_defaults({"epochs": 1, "net": "small"}) == {**OPTIONS, "epochs": 1, "net": "small"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": "many"}, "expected option 'epochs' like 5, got 'many'"),
+        ({"epochs": 2.5}, "expected option 'epochs' like 5, got 2.5"),
+        ({"epochs": True}, "expected option 'epochs' like 5, got True"),
+        ({"epochs": 0}, "expected option 'epochs' of at least 1, got 0"),
+        ({"size_px": 4}, "expected option 'size_px' of at least 8, got 4"),
+        ({"rate": 1}, "expected option 'rate' between 0 and 1, got 1"),
+        ({"rate": float("nan")}, "expected option 'rate' between 0 and 1, got nan"),
+        ({"net": 1}, "expected option 'net' like 'paper', got 1"),
+        ({"net": "resnet"}, "out of paper, embedded, small, got 'resnet'"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(options: dict[str, Scalar], message: str) -> None:
+    """With the nearest known one, or with what would do."""
+    with pytest.raises(UsageError, match=message):
+        with_defaults(options)
+
+
+def test_a_wrong_option_in_a_file_stops_the_command(tmp_path: Path) -> None:
+    """Exit code 2 and no folder: not a table of cells that failed."""
+    file = tmp_path / "mine.toml"
+    file.write_text("[[grid]]\nmethods = ['si']\noptions = { epoch = 3 }\n")
+    result = CliRunner().invoke(app, ["bench", "run", str(file), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "did you mean 'epochs'" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,93 @@
+"""Baselines as cells: whole matrices, costs with the backbone's passes, rows for one and many."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.model.registry import load_backbone
+from teachmesh_lab.baselines.baseline_registry import BASELINES
+from teachmesh_lab.bench.baseline_cells import pixel_task
+from teachmesh_lab.bench.baseline_estimates import trunk_size
+from teachmesh_lab.bench.bench_report import figure_9_text
+from teachmesh_lab.bench.job_engine import InProcess
+from teachmesh_lab.bench.method_kinds import FROZEN, TRAINED
+from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.figures.figure_scene import scenes
+from teachmesh_lab.figures.figure_tables import figure_9
+from tests.lab.bench.conftest import TinyRun
+
+METHODS = ("ncm", "fine-tune", "parallel-supsup", "joint")
+QUICK = {"epochs": 1, "size_px": 32, "net": "small", "choice_tasks": 1}
+
+
+def test_the_names_are_those_of_the_baselines() -> None:
+    """The bench lists them without loading them; both lists agree."""
+    kinds = {name: info.kind for name, info in BASELINES.items()}
+    assert kinds == dict.fromkeys(FROZEN, "frozen") | dict.fromkeys(TRAINED, "trained")
+
+
+def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path: Path) -> None:
+    """What can be divided gains from agents; a chain and a joint learner pay for them."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=METHODS, agents=(1, 2), options=QUICK)
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    run = tmp_path / "run"
+    summary = run_bench(
+        config, run, tiny.home, lambda: InProcess(run, tiny.home), log=lambda _: None
+    )
+    assert summary["failed"] == []
+    rows = {(r["method"], r["agents"], r["oracle"]): r for r in summary["rows"]}
+    assert {key[:2] for key in rows} == {(method, n) for method in METHODS for n in (1, 2)}
+    assert rows["ncm", 2, False]["speedup"] > 1.5
+    assert rows["parallel-supsup", 2, True]["speedup"] > 1.5
+    assert rows["fine-tune", 2, True]["speedup"] < 1
+    assert rows["joint", 2, True]["speedup"] < 1
+    assert rows["fine-tune", 1, True]["mapper"] is None
+    assert ("parallel-supsup", 1, False) not in rows
+    found = read_run(run)
+    results = {r.cell.method: r for r in found.results}
+    matrix = results["fine-tune"].matrix("oracle")
+    assert matrix is not None
+    assert not np.isnan(matrix[np.tril_indices(2)]).any()
+    assert results["joint"].matrix("oracle") is None
+    assert len(results["joint"].last("oracle") or []) == 2
+    assert results["joint"].values["settings"]["epochs"] == 1
+    # Tables and figures tell the task to those that train the whole network, and to nobody else.
+    (scene,) = scenes(found)
+    told = {line[0]: line[5] for line in figure_9(scene.rows(summary["details"]))[1]}
+    assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
+    assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
+    # An answer costs a pass of a method's network, and a product with heads: of one task after the
+    # first and of two after the second, whose images are twice as many; with masks, of the task's.
+    answers = {row["method"]: row["macs_test_per_image"] for row in summary["details"]}
+    own = trunk_size("fine-tune", "small", 32)
+    backbone = load_backbone(tiny.home.backbones, "embedded")
+    for method, classes in (("fine-tune", (3 + 2 * 6) / 3), ("parallel-supsup", 3), ("joint", 6)):
+        assert answers[method] == own.per_image.forward + own.dim * classes
+    assert answers["ncm"] == backbone.macs_per_image + backbone.last_dim * (3 + 2 * 6) / 3
+    text = figure_9_text(scene)
+    assert "the network 'small' on images of 32 px instead of embedded" in text
+    # A frozen baseline pays for the backbone's pass over training and validation images.
+    passes = backbone.macs_per_image * 66
+    assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes
+
+
+def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:
+    """Squares of the size that was asked for, labels beside them."""
+    task = read_task(find_tasks(tiny.config.grids[0].stream.source)[0])
+    pixels = pixel_task(task, 24)
+    assert pixels.train.images.shape == (len(task.train), 3, 24, 24)
+    assert pixels.train.labels.tolist() == task.train.labels.tolist()
+    assert pixels.train.images.std() > 10
+
+
+@pytest.mark.parametrize("name", [*FROZEN, *TRAINED])
+def test_every_baseline_says_where_it_comes_from(name: str) -> None:
+    """A source for each, so that a table can name it."""
+    assert BASELINES[name].source

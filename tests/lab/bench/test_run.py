@@ -1,0 +1,307 @@
+"""A run: the document of the issue, identical twice, interrupted anywhere, read by reports."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from teachmesh.agent import Agent
+from teachmesh.bank.home import resolve_home
+from teachmesh.errors import BackboneError, StorageError
+from teachmesh.model.registry import load_backbone
+from teachmesh.training import bias_store
+from teachmesh_lab.baselines.baseline_registry import BASELINES
+from teachmesh_lab.bench.biased_cells import run_by_agent
+from teachmesh_lab.bench.compare_runs import compare_runs
+from teachmesh_lab.bench.grid_config import BenchConfig, Grid
+from teachmesh_lab.bench.job_engine import Engine, InProcess
+from teachmesh_lab.bench.jobs import make_plan
+from teachmesh_lab.bench.metric_records import COLUMNS
+from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.bench.stream_latents import task_latents
+from teachmesh_lab.bench.summary import identity
+from teachmesh_lab.bench.training_options import OPTIONS
+from teachmesh_lab.bench.worker import Workshop
+from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
+from tests.conftest import write_muddled_task
+from tests.lab.bench.conftest import TinyRun
+
+FIELDS = [
+    "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
+    "efficiency", "speedup", "wall_s", "seeds",
+]  # fmt: skip
+
+
+def _no_engine() -> Engine:
+    raise AssertionError("nothing should be computed")
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in found.stdout.split()]
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
+
+
+def _silent(_text: str) -> None:
+    """Nobody reads it."""
+
+
+def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> None:
+    """As the issue asks, and as JSON."""
+    document = json.loads((tiny.folder / "summary.json").read_text("utf-8"))
+    assert document == tiny.summary
+    assert document["schema"] == "teachmesh.bench/1"
+    rows = document["rows"]
+    assert {(r["method"], r["agents"], r["oracle"]) for r in rows} == {
+        (method, agents, oracle)
+        for method in ("moments", "gmmc")
+        for agents in (1, 2)
+        for oracle in (False, True)
+    }
+    assert [list(row) for row in rows] == [FIELDS] * len(rows)
+    for row in document["details"]:
+        assert row["efficiency"] == pytest.approx(row["speedup"] / row["agents"])
+        assert row["derived"] == (row["agents"] > 1)
+        total = row["macs_teacher"] + 1000 * row["bytes"] + row["macs_student"]
+        assert row["total"] == pytest.approx(total)
+    details = document["details"]
+    own = {r.cell.method: r.values["mapper_macs_per_image"] for r in read_run(tiny.folder).results}
+    passes = load_backbone(tiny.home.backbones, "embedded").macs_per_image
+    assert all(row["macs_test_per_image"] == passes + own[row["method"]] for row in details)
+    assert all(row["macs_choice"] == 0 for row in details)
+    assert [{name: row[name] for name in FIELDS} for row in details] == rows
+    alone, many = details[0], details[2]
+    assert many["speedup"] == pytest.approx(alone["total"] / many["total"])
+    assert alone["bytes"] == 0 < many["bytes"]
+
+
+def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> None:
+    """An agent with a bank on disk is the oracle of the student that has none."""
+    tasks = Path(tiny.config.grids[0].stream.source)
+    for method in ("moments", "gmmc"):
+        document = run_evaluate(EvaluateOptions(tasks, method=method, home=tiny.home.path))
+        row = next(r for r in tiny.summary["details"] if r["method"] == method and not r["oracle"])
+        told = next(r for r in tiny.summary["rows"] if r["method"] == method and r["oracle"])
+        mean = document["mean"]
+        assert row["mapper"] == pytest.approx(mean["mapper"])
+        assert row["final"] == pytest.approx(mean["final"])
+        assert told["accuracy"] == pytest.approx(mean["oracle"])
+        assert row["macs_teacher"] == document["cost"]["learn_macs"]
+
+
+def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> None:
+    """The way of methods with biases, taken by one without: equal last rows and bytes."""
+    workshop = Workshop(tiny.folder, tiny.home)
+    (cell,) = [r.cell for r in read_run(tiny.folder).results if r.cell.method == "moments"]
+    cell = dataclasses.replace(cell, stream=tiny.config.grids[0].stream)
+    _, tasks = workshop.stream(cell.stream, cell.seed)
+    backbone = workshop.backbone("embedded")
+    latents = [task_latents(backbone, task, workshop.cache) for task in tasks]
+    once, _ = run_by_agent(cell, latents, tiny.home)
+    (curve,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
+    for name in ("mapper", "accuracy", "final", "oracle"):
+        assert once[name] == [curve.last(name)]
+    assert once["tasks"] == curve.values["tasks"]
+    assert once["costs"] == curve.values["costs"]
+    assert once["consolidation_macs"] == curve.values["consolidation_macs"]
+
+
+def test_every_measured_accuracy_is_a_line(tiny: TinyRun) -> None:
+    """Two tasks: one question after the first, two after the second, for each method."""
+    lines = (tiny.folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(r["method"], r["tasks_learned"], r["task"]) for r in records] == [
+        (method, learned, task)
+        for method in ("moments", "gmmc")
+        for learned, task in ((1, "cold"), (2, "cold"), (2, "warm"))
+    ]
+    assert all(r["mapper"] == 1.0 for r in records if r["tasks_learned"] == 1)
+    with (tiny.folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(records)
+    assert tuple(rows[0]) == COLUMNS
+
+
+def test_a_second_start_computes_nothing_and_changes_nothing(tiny: TinyRun) -> None:
+    """Byte for byte."""
+    before = (tiny.folder / "summary.json").read_bytes()
+    run_bench(tiny.config, tiny.folder, tiny.home, _no_engine, log=_silent)
+    assert (tiny.folder / "summary.json").read_bytes() == before
+
+
+def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_path: Path) -> None:
+    """A cell that was lost comes back with the same bytes and the seconds of the first time."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    (lost,) = (run / "cells").glob("gmmc-*.json")
+    content, summary = lost.read_bytes(), (run / "summary.json").read_bytes()
+    lost.unlink()
+    log: list[str] = []
+    run_bench(tiny.config, run, tiny.home, lambda: InProcess(run, tiny.home), log=log.append)
+    assert [line for line in log if line.startswith("cell")] == ["cell 1/1: gmmc, 1 agents, seed 0"]
+    assert lost.read_bytes() == content
+    assert (run / "summary.json").read_bytes() == summary
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
+    """SIGKILL after the first cell; no worker is left; the second start, here, does the rest."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "teachmesh", "bench", "run", str(tiny.file)]
+    command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline_s = time.monotonic() + 100
+        while not list(run.glob("cells/*.json")) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        workers = _children(process.pid)
+        process.send_signal(signal.SIGKILL)
+    deadline_s = time.monotonic() + 100
+    while any(map(_alive, workers)) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not any(map(_alive, workers))
+    again = run_bench(tiny.config, run, tiny.home, lambda: InProcess(run, tiny.home), log=_silent)
+    assert again["identity"] == tiny.summary["identity"]
+    for cell in (tiny.folder / "cells").iterdir():
+        assert (run / "cells" / cell.name).read_bytes() == cell.read_bytes()
+    assert (run / "metrics.jsonl").read_bytes() == (tiny.folder / "metrics.jsonl").read_bytes()
+    document = compare_runs(tiny.folder, run)
+    assert document["identical"] is True
+    assert all(row["accuracy"][0] == row["accuracy"][1] for row in document["rows"])
+
+
+def test_another_seed_or_stream_is_another_cell(tiny: TinyRun) -> None:
+    """And where the files lie is not."""
+    (grid,) = tiny.config.grids
+
+    def keys(changed: Grid) -> set[str]:
+        config = dataclasses.replace(tiny.config, grids=(changed,))
+        return {cell.key for cell in make_plan(config, tiny.home).cells}
+
+    moved = tiny.folder.parent / "moved"
+    shutil.copytree(grid.stream.source, moved)
+    stream = dataclasses.replace(grid.stream, source=str(moved))
+    elsewhere = dataclasses.replace(grid, stream=stream)
+    assert keys(elsewhere) == keys(grid)
+    assert not keys(dataclasses.replace(grid, seeds=(1,))) & keys(grid)
+    (moved / "warm" / "red" / "00.png").unlink()
+    assert not keys(elsewhere) & keys(grid)
+
+
+def test_another_choice_in_the_code_is_another_cell(
+    tiny: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hyper-parameters that a baseline tries, and how biases are learned; nothing else changes."""
+    (grid,) = tiny.config.grids
+    grid = dataclasses.replace(grid, methods=("moments", "ncm", "si", "maha+bb"), agents=(1,))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+
+    def keys() -> dict[str, str]:
+        return {cell.method: cell.key for cell in make_plan(config, tiny.home).cells}
+
+    before = keys()
+    info = dataclasses.replace(BASELINES["si"], grid={"strength": (1.0, 2.0)})
+    monkeypatch.setitem(BASELINES, "si", info)
+    assert {method for method, key in keys().items() if key != before[method]} == {"si"}
+    monkeypatch.setattr(bias_store, "VERSION", -1)
+    assert {m for m, key in keys().items() if key != before[m]} == {"si", "maha+bb"}
+    changed = keys()
+    monkeypatch.setitem(OPTIONS, "epochs", 50)
+    assert {method for method, key in keys().items() if key != changed[method]} == {"si"}
+
+
+def test_the_identity_does_not_see_seconds() -> None:
+    """Nested ones neither; everything else it sees."""
+    document = {"rows": [{"accuracy": 0.5, "wall_s": 1.0, "wall_clock": [1]}], "identity": "x"}
+    same = {"rows": [{"accuracy": 0.5, "wall_s": 2.0, "wall_clock": []}]}
+    assert identity(document) == identity(same)
+    assert identity(document) != identity({"rows": [{"accuracy": 0.25}]})
+
+
+def test_a_cell_that_cannot_be_computed_does_not_stop_the_others(
+    tiny: TinyRun, tmp_path: Path
+) -> None:
+    """It is named in the summary with its reason; nothing of it is kept."""
+
+    class Broken(InProcess):
+        def run(self, jobs, on_done) -> None:  # type: ignore[no-untyped-def] # as its base class
+            for job in jobs:
+                if job["kind"] == "cell" and job["cell"]["method"] == "gmmc":
+                    on_done(job, {"ok": False, "message": "no luck", "exit_code": 4})
+                else:
+                    super().run([job], on_done)
+
+    run = tmp_path / "run"
+    summary = run_bench(tiny.config, run, tiny.home, lambda: Broken(run, tiny.home), log=_silent)
+    assert summary["failed"] == [{"cell": "gmmc, 1 agents, seed 0", "message": "no luck"}]
+    assert {row["method"] for row in summary["rows"]} == {"moments"}
+
+
+def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
+    tiny: TinyRun, tmp_path: Path
+) -> None:
+    """Before anything is computed."""
+    config = BenchConfig("x", (Grid(("moments",), tiny.config.grids[0].stream, "embeded"),))
+    with pytest.raises(BackboneError, match="did you mean 'embedded'"):
+        run_bench(config, tmp_path / "run", tiny.home, _no_engine, log=_silent)
+    with pytest.raises(StorageError, match="could not read"):
+        compare_runs(tiny.folder, tmp_path)
+
+
+def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:
+    """What the bench measures can be admitted by any agent."""
+    from teachmesh.data.latent_cache import LatentCache
+    from teachmesh.data.tasks import find_tasks, read_task
+    from teachmesh_lab.bench.own_cells import make_skill
+    from teachmesh_lab.bench.stream_latents import task_latents
+
+    agent = Agent(tmp_path / "home")
+    path = find_tasks(tiny.config.grids[0].stream.source)[0]
+    latents = task_latents(
+        agent.backbone, read_task(path), LatentCache(tiny.home.cache / "latents")
+    )
+    _, data = make_skill("moments", latents, agent.backbone, 0)
+    assert make_skill("moments", latents, agent.backbone, 0)[1] == data
+    assert agent.receive(data).task == "cold"
+    assert np.isfinite(latents.test.latents.multi).all()
+
+
+def test_biases_are_learned_once_and_the_same_every_time(tiny: TinyRun, tmp_path: Path) -> None:
+    """Two mappers share what was trained; a home without that trains it anew, to the same bytes."""
+    (grid,) = tiny.config.grids
+    folder = write_muddled_task(tmp_path, "cold").parent
+    stream = dataclasses.replace(grid.stream, source=str(folder))
+    grid = dataclasses.replace(grid, stream=stream, methods=("gmmc+bb", "maha+bb"))
+    config = dataclasses.replace(tiny.config, grids=(grid,))
+    home, run = resolve_home(tmp_path / "home"), tmp_path / "run"
+    summary = run_bench(config, run, home, lambda: InProcess(run, home), log=_silent)
+    assert summary["failed"] == []
+    assert {(r["method"], r["agents"]) for r in summary["rows"]} == {
+        (method, agents) for method in grid.methods for agents in (1, 2)
+    }
+    assert len(list((home.cache / "biases").iterdir())) == 1
+    first = {path.name: path.read_bytes() for path in (run / "cells").iterdir()}
+    shutil.rmtree(run / "cells")
+    shutil.rmtree(home.cache / "biases")
+    run_bench(config, run, home, lambda: InProcess(run, home), log=_silent)
+    assert {path.name: path.read_bytes() for path in (run / "cells").iterdir()} == first

@@ -1,0 +1,14 @@
+"""A parent to be killed: starts a tethered child, prints the child's id, and waits."""
+
+import sys
+import time
+from pathlib import Path
+
+from teachmesh_lab.demo.agent_processes import start_tethered
+
+if __name__ == "__main__":
+    with Path(sys.argv[1]).open("wb") as errors:
+        child = start_tethered("tests.lab.sleeper", [], stderr=errors)
+    sys.stdout.write(f"{child.pid}\n")
+    sys.stdout.flush()
+    time.sleep(60)

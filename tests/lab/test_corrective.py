@@ -1,0 +1,91 @@
+"""The corrective approach: it starts from the plain answers, and refuses nonsense at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from teachmesh.agent import Agent
+from teachmesh.agent.student import Decisions
+from teachmesh.errors import UsageError
+from teachmesh_lab.evaluation import corrective, measure
+from teachmesh_lab.evaluation.corrective_report import corrective_section
+from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
+from teachmesh_lab.evaluation.measure import Given
+from tests.conftest import write_task
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    """Two tasks of three colours."""
+    for name in ("warm", "cold"):
+        write_task(tmp_path / "tasks", name)
+    return tmp_path / "tasks"
+
+
+def _turned(_: Agent, decisions: Decisions, images: Any) -> Given:
+    """A second pass in which every class is taken for the next one, where there are images."""
+    if images is None:
+        return lambda _: decisions
+    return lambda _: dataclasses.replace(
+        decisions,
+        within=tuple(np.roll(scores, 1, axis=1) for scores in decisions.within),
+        direct=None if decisions.direct is None else np.roll(decisions.direct, 1, axis=1),
+    )
+
+
+@pytest.mark.parametrize(("method", "column"), [("moments", "direct"), ("maha", "final")])
+def test_plain_answers_are_those_of_the_second_pass(
+    tasks: Path, monkeypatch: pytest.MonkeyPatch, method: str, column: str
+) -> None:
+    """With biases the plain column equals the evaluation's own; here biases change everything."""
+    options = EvaluateOptions(tasks, method=method, corrective=0.9, encoder="names")
+    before = run_evaluate(options)
+    for module in (measure, corrective):
+        monkeypatch.setattr(module, "second_passes", _turned)
+    after = run_evaluate(options)
+    for document in (before, after):
+        plain = [entry["right"] for entry in document["corrective"]["plain"]]
+        assert plain == pytest.approx([task[column] for task in document["tasks"]])
+    assert after["mean"][column] < 0.5 < before["mean"][column]
+
+
+def test_without_class_moments_no_looks_are_claimed(tasks: Path) -> None:
+    """`maha` has none: one way, by names, and the document says so."""
+    options = EvaluateOptions(tasks, method="maha", corrective=0.9, encoder="names")
+    found = run_evaluate(options)["corrective"]
+    assert not found["looks"]
+    assert {row["by"] for row in found["corrected"]} == {"names"} == set(found["n_equivalent"])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "encoder", "said"),
+    [
+        (1.5, None, "above 0 and up to 1"),
+        (0.0, None, "above 0 and up to 1"),
+        (float("nan"), None, "above 0 and up to 1"),
+        (0.9, "word2vec", "auto, minilm, clip, names"),
+        (None, "names", "--corrective"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_read(
+    tmp_path: Path, threshold: float | None, encoder: str | None, said: str
+) -> None:
+    """The folder of tasks does not even exist."""
+    options = EvaluateOptions(tmp_path / "nowhere", corrective=threshold, encoder=encoder)
+    with pytest.raises(UsageError, match=said):
+        run_evaluate(options)
+
+
+def test_the_report_claims_looks_only_where_some_took_part(tasks: Path) -> None:
+    """A sentence and a column less."""
+    for method, looked in (("maha", False), ("moments", True)):
+        options = EvaluateOptions(tasks, method=method, corrective=0.9, encoder="names")
+        found = run_evaluate(options)["corrective"]
+        page = corrective_section(found, lambda header, _: " ".join(header), lambda *_: "")
+        assert ("and look alike" in page) == looked
+        assert ("no looks" in page) != looked

@@ -1,0 +1,55 @@
+"""Counting: against torch's own counter, against formulas, and without torch's compiler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from teachmesh.model.macs import count_macs
+from teachmesh_lab.bench.student_costs import count_student_macs
+
+
+def test_a_network_counts_the_same_as_with_torchs_own_counter() -> None:
+    """Convolutions with groups and stride, linear layers, a backward pass, inference mode."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.Flatten(),
+        nn.Linear(8 * 5 * 5, 7),
+    )  # fmt: skip
+    images = torch.zeros(4, 3, 16, 16)
+
+    def learn() -> None:
+        net(images).sum().backward()
+
+    def answer() -> None:
+        with torch.inference_mode():
+            net(images)
+
+    for work in (learn, answer):
+        with FlopCounterMode(display=False) as theirs:
+            work()
+        assert count_macs(work) == theirs.get_total_flops() // 2 > 0
+
+
+def test_what_a_student_factorises_is_counted() -> None:
+    """Cholesky D^3/6, a triangular inverse D^3/2 by substitution, a solution D^2 per column."""
+    matrix = torch.eye(30, dtype=torch.float64)
+    assert count_macs(lambda: torch.linalg.cholesky(matrix)) == 0
+    assert count_student_macs(lambda: torch.linalg.cholesky(matrix)) == 30**3 // 6
+    solve = torch.linalg.solve_triangular
+    assert count_student_macs(lambda: solve(matrix, matrix, upper=False)) == 30**3 // 2
+    columns = torch.zeros(30, 11, dtype=torch.float64)
+    assert count_student_macs(lambda: torch.cholesky_solve(columns, matrix)) == 30**2 * 11
+
+
+def test_counting_does_not_load_torchs_compiler() -> None:
+    """It would cost every process that learns several seconds."""
+    code = (
+        "import sys, torch; from teachmesh.model.macs import count_macs; "
+        "count_macs(lambda: torch.zeros(2, 2) @ torch.zeros(2, 2)); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

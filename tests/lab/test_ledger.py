@@ -1,0 +1,84 @@
+"""The ledger against sums written out, and packing against trying everything."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from teachmesh_lab.evaluation.cost_ledger import TaskCost, account, chain_account
+from teachmesh_lab.simulation.task_packing import in_given_order, longest_first, pack
+
+COSTS = [
+    TaskCost("a", 900, 3, receive_macs=5, register_macs=10),
+    TaskCost("b", 500, 2, receive_macs=7, register_macs=20),
+    TaskCost("c", 100, 1, receive_macs=11, register_macs=30),
+]
+
+
+def test_one_agent_pays_for_teaching_and_consolidation_only() -> None:
+    """No byte travels, nothing is decoded."""
+    one = account(COSTS, 1, consolidation_macs=1000)
+    assert (one.teacher_macs, one.bytes, one.student_macs) == (1500, 0, 60 + 1000)
+    assert (one.speedup, one.efficiency) == (1.0, 1.0)
+
+
+def test_the_last_agent_decides_and_the_columns_add_up() -> None:
+    """Two agents: {a} against {b, c}; alpha decides which of them is last."""
+    two = account(COSTS, 2, alpha=10, consolidation_macs=1000)
+    assert two.assignment == ((0,), (1, 2))
+    first = (900, 3, 7 + 11 + 60 + 1000)
+    second = (600, 3, 5 + 60 + 1000)
+    totals = [t + 10 * b + s for t, b, s in (first, second)]
+    assert two.total == max(totals) == totals[0]
+    assert (two.teacher_macs, two.bytes, two.student_macs) == first
+    assert two.speedup == pytest.approx((1500 + 60 + 1000) / two.total)
+    assert two.efficiency == pytest.approx(two.speedup / 2)
+
+
+@pytest.mark.parametrize("n_agents", [1, 2, 3, 7])
+def test_dividing_by_n_is_the_best_that_any_packing_can_reach(n_agents: int) -> None:
+    """The paper's way is a bound; more agents than tasks idle."""
+    equal = account(COSTS, n_agents, alpha=0, packing="equal")
+    for packing in ("longest-first", "given"):
+        assert account(COSTS, n_agents, alpha=0, packing=packing).speedup <= equal.speedup + 1e-12
+
+
+def test_a_faster_agent_takes_more() -> None:
+    """Speeds 1 and 3: the fast one learns a and b, and the slow one is not waited for."""
+    fast = account(COSTS, 2, alpha=0, speeds=[1.0, 3.0])
+    assert fast.assignment == ((2,), (0, 1))
+    assert fast.teacher_macs == pytest.approx(1400 / 3)
+    with pytest.raises(ValueError, match="speeds"):
+        account(COSTS, 2, speeds=[1.0])
+
+
+def test_longest_first_is_within_a_third_of_the_best_of_all_assignments() -> None:
+    """Graham's bound (4/3 - 1/3N), by trying all 3^8 assignments."""
+    costs = [9, 7, 6, 5, 5, 4, 2, 1]
+    best = min(
+        max(sum(c for c, a in zip(costs, choice, strict=True) if a == agent) for agent in range(3))
+        for choice in itertools.product(range(3), repeat=len(costs))
+    )
+    parts = longest_first(costs, 3)
+    assert sorted(task for part in parts for task in part) == list(range(len(costs)))
+    reached = max(sum(costs[task] for task in part) for part in parts)
+    assert best <= reached <= best * (4 / 3 - 1 / 9)
+
+
+def test_the_given_order_keeps_neighbours_together() -> None:
+    """Every task once, in order."""
+    assert in_given_order(7, 3) == ((0, 1, 2), (3, 4), (5, 6))
+    assert in_given_order(2, 3) == ((0,), (1,), ())
+    with pytest.raises(ValueError, match="packing"):
+        pack("random", [1.0], 1)
+    with pytest.raises(ValueError, match="agent"):
+        pack("given", [1.0], 0)
+
+
+def test_a_chain_of_agents_is_slower_than_one() -> None:
+    """What cannot be divided only pays for handing over."""
+    chain = chain_account(COSTS, 3, hand_over_bytes=100, alpha=2)
+    assert chain.total == 1500 + 2 * 200
+    assert chain.speedup == pytest.approx(1500 / 1900)
+    assert chain.efficiency == pytest.approx(chain.speedup / 3)

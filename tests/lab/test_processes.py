@@ -1,0 +1,93 @@
+"""Children of the demo: they fail with a sentence, and never outlive their parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from teachmesh.errors import DataError, NetworkError, TeachmeshError
+from teachmesh_lab.demo import answer_process as answering
+from teachmesh_lab.demo.agent_processes import AgentProcess, start_tethered
+from teachmesh_lab.demo.run_demo import DemoOptions, run_demo
+
+ROOT = Path(__file__).parents[2]
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL and ps are POSIX")
+def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """SIGKILL runs no `finally`; the closed pipe ends the child all the same."""
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.orphans", str(tmp_path / "log")],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert _alive(child)
+        parent.kill()
+    assert _within(20, lambda: not _alive(child))
+
+
+def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """The last lines of its messages are in the error, not on a screen far away."""
+    (tmp_path / "alice").write_text("a file where a folder should be")
+    agent = AgentProcess("alice", tmp_path / "alice")
+    try:
+        with pytest.raises(TeachmeshError, match=r"alice ended before the start: .*alice"):
+            agent.wait_for(lambda _: False, "the start", time.monotonic() + 60)
+    finally:
+        agent.stop()
+
+
+def test_an_answer_that_does_not_come_is_an_error_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child that was waited for is ended too, not only those behind it."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(module: str, arguments: list[str], **files: object) -> subprocess.Popen[bytes]:
+        started.append(start_tethered("tests.lab.sleeper", [], **files))  # type: ignore[arg-type]
+        return started[-1]
+
+    monkeypatch.setattr(answering, "start_tethered", start)
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(NetworkError, match=r"answers of alice within 0 s"):
+        answering.answer_homes([tmp_path / "alice", tmp_path / "bob"], tmp_path, deadline_s=0.2)
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_folder_with_something_in_it_is_not_used_for_homes(tmp_path: Path) -> None:
+    """What a person keeps there is left alone."""
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "mine").write_text("mine")
+    with pytest.raises(DataError, match="is not empty"):
+        run_demo(DemoOptions(keep=tmp_path / "keep"), log=lambda _: None)
+    assert (tmp_path / "keep" / "mine").read_text() == "mine"

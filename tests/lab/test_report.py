@@ -1,0 +1,141 @@
+"""The page of a result: one file, offline, and foreign names are text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teachmesh.errors import MissingExtraError, UsageError
+from teachmesh_lab.evaluation.evaluation_report import write_report
+
+pytest.importorskip("matplotlib")
+
+EVIL = "<script>alert('x')</script> $x^2$ \" & \u82b1"
+
+
+def demo_result() -> dict[str, Any]:
+    """A small result of the demo with names that want to be markup and formulas."""
+    return {
+        "schema": "teachmesh.demo/1",
+        "agents": [
+            {
+                "id": "AAAA-BBBB",
+                "alias": EVIL,
+                "skills": 2,
+                "digest": "ab" * 32,
+                "late": False,
+                "killed": True,
+            }
+        ],
+        "tasks": [
+            {"name": EVIL, "author": EVIL, "mapper": 1.0, "oracle": 0.5, "direct": 0.25},
+            {"name": "plain", "author": "bob", "mapper": 0.0, "oracle": 1.0, "direct": 0.0},
+        ],
+        "digests_equal": True,
+        "predictions_equal": False,
+        "test_images": 8,
+        "confusion": [[4, 0], [4, 0]],
+        "bytes_sent": 1_500_000,
+        "learn_s": 10.0,
+        "alone_s": 20.0,
+        "busiest_learning_s": 4.0,
+        "alone_learning_s": 12.0,
+        "wall_s": 60.0,
+    }
+
+
+def evaluation(direct: float | None) -> dict[str, Any]:
+    """A small result of an evaluation."""
+    scores = {"mapper": 0.9, "oracle": 0.8, "final": 0.7, "direct": direct, "skill_bytes": 1234}
+    return {
+        "schema": "teachmesh.evaluate/1",
+        "method": "gmmc",
+        "backbone": EVIL,
+        "tasks": [{"name": EVIL, "classes": 3, "test_images": 5, **scores}],
+        "mean": scores,
+    }
+
+
+class _Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [v or "" for k, v in attrs if k in {"src", "href", "xlink:href"}]
+
+
+@pytest.mark.parametrize("result", [demo_result(), evaluation(0.6), evaluation(None)])
+def test_the_page_needs_no_network_and_runs_nothing(result: dict[str, Any], tmp_path: Path) -> None:
+    """No script, no foreign file: what is linked lies in the page itself."""
+    page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    parsed = _Tags(page)
+    assert "script" not in parsed.tags
+    assert "http" not in page
+    assert all(link.startswith(("data:", "#")) for link in parsed.links)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", page)
+
+
+def test_names_from_peers_are_shown_and_not_read_as_markup(tmp_path: Path) -> None:
+    """A task called like a script is a row with that text, and plots survive dollar signs."""
+    page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_the_page_says_what_is_not_equal(tmp_path: Path) -> None:
+    """A failed promise is not hidden among the plots."""
+    page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("class='yes'") == 1
+    assert page.count("class='no'") == 1
+
+
+def test_a_method_without_direct_scores_has_no_column_for_them(tmp_path: Path) -> None:
+    """None is left out, not drawn as zero."""
+    without = write_report(evaluation(None), tmp_path / "a.html").read_text(encoding="utf-8")
+    with_it = write_report(evaluation(0.6), tmp_path / "b.html").read_text(encoding="utf-8")
+    assert "<th>direct</th>" not in without
+    assert "<th>direct</th>" in with_it
+
+
+def test_the_same_result_writes_the_same_page(tmp_path: Path) -> None:
+    """No date and no random name hides in a plot."""
+    one = write_report(demo_result(), tmp_path / "a.html").read_bytes()
+    assert write_report(demo_result(), tmp_path / "b.html").read_bytes() == one
+
+
+def test_another_document_is_refused(tmp_path: Path) -> None:
+    """The sentence names the schema that came."""
+    with pytest.raises(UsageError, match=r"teachmesh\.status/1"):
+        write_report({"schema": "teachmesh.status/1"}, tmp_path / "a.html")
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_without_matplotlib_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None in `sys.modules` is how Python marks a module that cannot be imported."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"teachmesh\[bench\]"):
+        write_report(demo_result(), tmp_path / "a.html")
+
+
+@pytest.mark.parametrize("n_tasks", [1, 2, 12])
+def test_plots_have_room_for_few_and_many_tasks_with_long_names(
+    n_tasks: int, tmp_path: Path
+) -> None:
+    """Warnings are errors here, so matplotlib must neither squeeze nor drop anything."""
+    result = demo_result()
+    scores = {"author": "bob", "mapper": 1.0, "oracle": 0.5, "direct": 0.25}
+    result["tasks"] = [{"name": f"{i} {'W' * 120}", **scores} for i in range(n_tasks)]
+    result["confusion"] = [[1] * n_tasks] * n_tasks
+    page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
