@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from teachmesh.agent import Agent
+from teachmesh.data.image_inputs import find_questions
 from teachmesh.data.loader import iterate_batches
-from teachmesh.data.procedural import procedural_images
-from teachmesh.data.questions import find_questions
+from teachmesh.data.procedural_images import procedural_images
 from teachmesh.model.backbone import Backbone
 
 CLASSES = 4

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.bench_agent import write_images
 from teachmesh.agent import Agent
-from teachmesh.data.questions import find_questions
-from teachmesh.training.embedding import embed_images
+from teachmesh.data.image_inputs import find_questions
+from teachmesh.model.embedding import embed_images
 
 IMAGES = 128
 ROUNDS = 5

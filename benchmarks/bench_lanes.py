@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.bench_agent import BATCH_SIZE, PREDICT_IMAGES, decoded, ratio, write_images
+from teachmesh.data.image_inputs import Question, find_questions
 from teachmesh.data.loader import iterate_batches, read_batch
-from teachmesh.data.questions import Question, find_questions
 from teachmesh.model.backbone import Backbone
-from teachmesh.model.build import embedded_backbone
+from teachmesh.model.build_backbone import embedded_backbone
+from teachmesh.model.embedding import BATCH_SIZE as LANE_BATCH_SIZE
+from teachmesh.model.embedding import embed_images
 from teachmesh.model.lanes import Lanes
-from teachmesh.training.embedding import BATCH_SIZE as LANE_BATCH_SIZE
-from teachmesh.training.embedding import embed_images
 
 ROUNDS = 7
 

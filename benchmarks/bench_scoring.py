@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from teachmesh.mapping.mapper import MapperScores
-from teachmesh.mapping.methods import make_mapper
+from teachmesh.mapping.mapper_kinds import make_mapper
 from teachmesh.mapping.moments_fit import fit_moments
 
 Score = Callable[[np.ndarray], MapperScores]

@@ -24,15 +24,15 @@ from pretraining.mosaics import load_pictures
 from pretraining.student_net import Student
 from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
 from teachmesh.model.backbone import Backbone, hash_weights
-from teachmesh.model.build import EMBEDDED_REFERENCE_FILE, assets
-from teachmesh.model.embedded import (
+from teachmesh.model.build_backbone import EMBEDDED_REFERENCE_FILE, assets
+from teachmesh.model.embedded_backbone import (
     CARD_FILE,
     WEIGHTS_FILE,
     EmbeddedNet,
     load_embedded,
     packed,
 )
-from teachmesh.model.forward import Preprocessing
+from teachmesh.model.forward_pass import Preprocessing
 from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import DEFAULT_DIM, Reference
 

@@ -9,7 +9,7 @@ import torch
 
 from pretraining.augment import plain
 from pretraining.mosaics import load_pictures
-from teachmesh.model.embedded import EmbeddedNet
+from teachmesh.model.embedded_backbone import EmbeddedNet
 from teachmesh.model.reference import Reference, fit_reference
 
 IMAGES_PER_CLASS = 10

@@ -21,7 +21,7 @@ from pretraining.plot import plot_log
 from pretraining.pretraining_recipe import Recipe
 from pretraining.teacher_nets import load_logits
 from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, averaged_weights, write_atomically
-from teachmesh.model.embedded import WEIGHTS_FILE
+from teachmesh.model.embedded_backbone import WEIGHTS_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from pretraining.pretraining_recipe import Recipe
 from pretraining.teacher_nets import TEACHER_CLASSES
-from teachmesh.model.embedded import LAST_WIDTH, EmbeddedNet
+from teachmesh.model.embedded_backbone import LAST_WIDTH, EmbeddedNet
 
 
 class Student(nn.Module):

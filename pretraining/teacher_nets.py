@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from pretraining.augment import plain
 from pretraining.mosaics import Pictures
-from teachmesh.model.folding import fold_batch_norms
+from teachmesh.model.batch_norm_folding import fold_batch_norms
 from teachmesh.model.torchvision_shim import ensure_torchvision
 
 TEACHER_CLASSES = 1000

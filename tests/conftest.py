@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from teachmesh.data.procedural import procedural_images
+from teachmesh.data.procedural_images import procedural_images
 
 COLOURS = {
     "warm": {"red": (220, 40, 30), "orange": (240, 140, 20), "yellow": (240, 220, 40)},

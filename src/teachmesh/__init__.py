@@ -14,7 +14,7 @@ The code in the order of use:
 - `teachmesh.mapping`: task anchors and the task mappers made of them.
 - `teachmesh.packet`: a skill as signed, deterministic bytes.
 - `teachmesh.bank`: the skills that one agent holds, on disk.
-- `teachmesh.training`: one task -> one skill.
+- `teachmesh.learning`: one task -> one skill.
 - `teachmesh.sharing`: skills between peers, pulled by hash.
 - `teachmesh.agent`: teacher and student in one.
 - `teachmesh_lab`: evaluation and the demo.

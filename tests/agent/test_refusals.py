@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.agent import Agent
-from teachmesh.agent.inventory import BankInventory
+from teachmesh.agent.bank_inventory import BankInventory
 from teachmesh.agent.node import Node
-from teachmesh.model.registry import add_timm, export_backbone, import_backbone
+from teachmesh.model.backbone_registry import add_timm, export_backbone, import_backbone
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
 from tests.model.nets import needs_timm, random_timm

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.combining import combine_known
-from teachmesh.agent.learned import taken_by
-from teachmesh.agent.looking_up import match_folder
+from teachmesh.agent.combine_classes import combine_known
+from teachmesh.agent.learn_result import taken_by
+from teachmesh.agent.match_task import match_folder
 from tests.packet.samples import sample_card
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.student import Decisions
 from teachmesh.errors import UsageError
+from teachmesh.mapping.decisions import Decisions
 from teachmesh_lab.evaluation import corrective, measure
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from teachmesh.agent.student import Decisions
+from teachmesh.mapping.decisions import Decisions
 from teachmesh_lab.evaluation.measure import mean_of, score_task
 
 N_IMAGES, SIZES = 60, (3, 2, 4)

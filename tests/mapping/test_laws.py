@@ -9,7 +9,7 @@ import pytest
 
 from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.mapper import METHODS, MapperScores, TaskMapper
-from teachmesh.mapping.methods import ANCHORS, MAPPERS, make_mapper
+from teachmesh.mapping.mapper_kinds import ANCHORS, MAPPERS, make_mapper
 from teachmesh.mapping.typicality import calibrate
 from tests.mapping.latents import DIM, Sample, make_anchor, make_sample
 

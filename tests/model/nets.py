@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from teachmesh.data.procedural import procedural_images
+from teachmesh.data.procedural_images import procedural_images
 from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
 from teachmesh.model.reference import Reference, fit_reference
 from teachmesh.model.timm_net import import_timm

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from teachmesh.model.build import embedded_backbone
+from teachmesh.model.backbone_registry import add_timm
+from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.lanes import Lanes
-from teachmesh.model.registry import add_timm
 from tests.model.nets import needs_timm, random_timm
 
 if TYPE_CHECKING:

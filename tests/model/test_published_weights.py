@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from teachmesh.errors import BackboneError
-from teachmesh.model.registry import add_timm
+from teachmesh.model.backbone_registry import add_timm
 from teachmesh.model.timm_net import create, import_timm
 from teachmesh.model.timm_weights import published_weights
 from tests.model.nets import needs_timm, random_timm

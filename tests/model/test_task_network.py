@@ -9,7 +9,7 @@ import torch
 from teachmesh.errors import BackboneError
 from teachmesh.model.head import Head
 from teachmesh.model.task_network import TaskNetwork, Voice, export_program
-from tests.model.bias_nets import SIZES, timm_backbone
+from tests.biases.bias_nets import SIZES, timm_backbone
 from tests.model.nets import TinyNet, needs_timm, pictures, tiny_backbone
 
 SWIN = "swin_tiny_patch4_window7_224"

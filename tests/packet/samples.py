@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from teachmesh.model.biases_layout import BiasLayout
+from teachmesh.biases.bias_layout import BiasLayout
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.card import Card
 from teachmesh.packet.signing import AgentKey, sign

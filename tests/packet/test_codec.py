@@ -15,10 +15,10 @@ import safetensors.numpy
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import decode, encode, skill_id
-from teachmesh.packet.header import DTYPES, write_header
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
+from teachmesh.packet.skill_header import DTYPES, write_header
 from tests.packet.samples import (
     ALICE,
     canonical,

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from pretraining.student_net import last_latent
 from teachmesh.errors import BackboneError
-from teachmesh.model.embedded import (
+from teachmesh.model.embedded_backbone import (
     LAST_WIDTH,
     STEPS,
     WEIGHTS_FILE,

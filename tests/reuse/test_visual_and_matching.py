@@ -8,8 +8,8 @@ import pytest
 from teachmesh.errors import UsageError
 from teachmesh.reuse.equivalence import find_equivalent, look_at
 from teachmesh.reuse.matching import KnownTask, Match, match_classes, pairs_of
-from teachmesh.reuse.text import NameComparer
-from teachmesh.reuse.visual import compare, whitening
+from teachmesh.reuse.text_encoders import NameComparer
+from teachmesh.reuse.visual_similarity import compare, whitening
 
 DIM, SEVEN = 40, ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 RANDOM = np.random.default_rng(0)

@@ -8,36 +8,36 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.agent.asking import Taught, taught_by
+from teachmesh.agent.answers import Taught, taught_by
+from teachmesh.agent.bank_view import Holder
 from teachmesh.agent.catalogue import Catalogue
-from teachmesh.agent.holder import Holder
-from teachmesh.agent.knowledge import Knowledge, Source, apart_from, sources_of, without_copies
-from teachmesh.agent.learned import LearnResult, Reuse
-from teachmesh.agent.lessons import earlier_ids, gather, now, predecessor
-from teachmesh.agent.looking import look, predictions
+from teachmesh.agent.first_pass import look, predictions
+from teachmesh.agent.learn_result import LearnResult, Reuse
 from teachmesh.agent.prediction import Answers, Prediction
-from teachmesh.agent.same import SameClasses
+from teachmesh.agent.same_classes import SameClasses, sources_of
 from teachmesh.agent.student import Student
+from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor
 from teachmesh.bank.home import resolve_home
 from teachmesh.bank.store import Bank
-from teachmesh.data.questions import Asked, find_questions
+from teachmesh.data.image_inputs import Asked, find_questions
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
+from teachmesh.learning.fit_method import count_images
+from teachmesh.learning.teacher import Author, Lab, Lesson, teach
+from teachmesh.learning.variants import check_method, find_variant
+from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.device import choose_device
-from teachmesh.model.registry import known_fingerprints, load_backbone
 from teachmesh.packet.signing import sign
+from teachmesh.reuse.source_skills import Knowledge, Source, apart_from, without_copies
 from teachmesh.sharing.admission import Admission
-from teachmesh.training.methods import count_images
-from teachmesh.training.teacher import Author, Lab, Lesson, teach
-from teachmesh.training.variants import check_method, find_variant
 
 if TYPE_CHECKING:
-    from teachmesh.agent.second_pass import SecondPass
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.biases.second_pass import SecondPass
     from teachmesh.model.backbone import Backbone
+    from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
-    from teachmesh.training.embedding import LabelledLatents
-    from teachmesh.training.kin import Kin
+    from teachmesh.reuse.transfer import Kin
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +49,7 @@ class Agent(Holder):
         home: folder of the agent; default `TEACHMESH_HOME`, else the user's data folder.
         backbone: alias of the backbone; default the home's, which is `embedded` at first.
         mapper: task mapper that answers (`moments`, `gmmc`, `maha`), or the variant to learn with
-            (`maha+bb`: `training.variants`), whose mapper answers; default the home's.
+            (`maha+bb`: `learning.variants`), whose mapper answers; default the home's.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; never another one silently.
         bank: folder of another bank than the home's, for experiments.
 
@@ -124,7 +124,7 @@ class Agent(Holder):
             seed: of the split, where the folder has none, and of what is random.
             reuse: how classes are matched with those of the bank ("auto", "text", "vision"), to
                 learn from them where the images say that it helps; "none" to learn alone.
-            encoder: how class names are compared, see `reuse.text.choose_encoder`.
+            encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
             progress: called with (images done, images in all).
             on_understood: called with one sentence about what was found, before learning.
 
@@ -239,7 +239,7 @@ class Agent(Holder):
         biased = self.sync().biased()
         if self._second is None and biased:
             # Only who needs it pays for what this loads.
-            from teachmesh.agent.second_pass import SecondPass
+            from teachmesh.biases.second_pass import SecondPass
 
             self._second = SecondPass(self.backbone, biased)
         return self._second

@@ -9,8 +9,8 @@ from typing import Any
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.model import registry
-from teachmesh.model.embedded import read_card
+from teachmesh.model import backbone_registry as registry
+from teachmesh.model.embedded_backbone import read_card
 
 Progress = Callable[[int, int], None]
 MAX_BACKBONE_BYTES = 4 << 30
@@ -30,7 +30,7 @@ def add_backbone(
     reference: Path | None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Add a timm network; arguments and errors as `model.registry.add_timm`.
+    """Add a timm network; arguments and errors as `model.backbone_registry.add_timm`.
 
     Returns:
         What was added, as `describe_backbone`.

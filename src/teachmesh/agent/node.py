@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.inventory import BankInventory
+from teachmesh.agent.bank_inventory import BankInventory
 from teachmesh.bank.running import RunningFile
 from teachmesh.errors import TeachmeshError
-from teachmesh.model.registry import known_fingerprints
+from teachmesh.model.backbone_registry import known_fingerprints
 from teachmesh.sharing.gossip import Gossip
 
 if TYPE_CHECKING:

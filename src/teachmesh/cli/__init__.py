@@ -2,7 +2,7 @@
 
 - `main`: the application, its commands, and what an error looks like.
 - `command`: how a command is declared (examples, errors, exit codes).
-- `options`: options that several commands share.
+- `shared_options`: options that several commands share.
 - `output`: one JSON document on stdout, bars and remarks on stderr.
 - one module per command or group: `learn`, `predict`, `evaluate`, `skills`, `backbone`, `up`,
   `status`, `demo`, `doctor`.

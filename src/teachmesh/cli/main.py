@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from teachmesh.cli import (
-    backbone,
-    combine,
-    doctor,
-    learn,
-    match,
-    predict,
-    skills,
-    status,
-    up,
+    backbone_commands,
+    combine_command,
+    doctor_command,
+    learn_command,
+    match_command,
+    predict_command,
+    skills_commands,
+    status_command,
+    up_command,
 )
 from teachmesh.cli.command import application
 from teachmesh.version import __version__
@@ -50,7 +50,10 @@ def _application(
     """Options that stand before a command."""
 
 
-for _module in (learn, match, combine, predict, skills, backbone, up, status, doctor):
+for _module in (
+    *(learn_command, match_command, combine_command, predict_command),
+    *(skills_commands, backbone_commands, up_command, status_command, doctor_command),
+):
     _module.register(app)
 
 

@@ -27,7 +27,7 @@ from PIL import (
 )
 
 from teachmesh.data.archives import read_tar_range, read_zip_member
-from teachmesh.data.headers import (
+from teachmesh.data.image_headers import (
     SNIFF_BYTES,
     ImageFormat,
     canvas,

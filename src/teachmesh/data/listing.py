@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from teachmesh.data.archives import is_archive, list_members
-from teachmesh.data.headers import describe, sniff
+from teachmesh.data.image_headers import describe, sniff
 from teachmesh.data.images import ImageRef
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError

@@ -2,7 +2,7 @@
 
 - `anchor`: `TaskAnchor`, what travels; `TensorSpec`, its shape on the wire.
 - `mapper`: `TaskMapper`, all anchors consolidated: latents -> score per task and class.
-- `methods`: method name -> anchor and mapper.
+- `mapper_kinds`: method name -> anchor and mapper.
 - `moments`: class moments of multi-depth latents, regularised discriminant analysis (default);
   `scatter` finds the moments, `ridge` the linear head beside them, `discriminant` scores with a
   `whitening`.

@@ -2,14 +2,14 @@
 
 The code in the order of use:
 
-- `registry`: the backbones of a home by alias; adding, loading, carrying them.
-- `build`: files -> `Backbone`: the embedded one of the package, those that a home stores.
-- `recipe`: how a side-loaded backbone is built again; checked, it may come from a stranger.
-- `embedded`: the network inside the package.
+- `backbone_registry`: the backbones of a home by alias; adding, loading, carrying them.
+- `build_backbone`: files -> `Backbone`: the embedded one, and those that a home stores.
+- `backbone_recipe`: how a side-loaded backbone is built again; checked, because strangers send it.
+- `embedded_backbone`: the network inside the package.
 - `timm_net`: any timm network as a backbone, its taps found by rule; `timm_weights`: its weights;
   `torchvision_shim`: makes timm importable where torchvision does not fit torch.
-- `folding`: batch norms folded into the convolutions before them.
-- `forward`: pixels -> pooled taps, in one fast pass.
+- `batch_norm_folding`: batch norms folded into the convolutions before them.
+- `forward_pass`: pixels -> pooled taps, in one fast pass.
 - `reference`: scale and projection of multi-depth latents, a file named by its hash;
   `procedural_reference`: fitted without data.
 - `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from teachmesh.model.forward import ForwardPass, Preprocessing
+from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import Reference, project
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from teachmesh.data.procedural import procedural_images
+from teachmesh.data.procedural_images import procedural_images
 from teachmesh.errors import BackboneError
-from teachmesh.model.forward import ForwardPass, Preprocessing
+from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 
 Progress = Callable[[int, int], None]

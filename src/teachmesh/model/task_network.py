@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from teachmesh.errors import BackboneError
-from teachmesh.model.forward import own_modules
+from teachmesh.model.forward_pass import own_modules
 from teachmesh.model.reference import project
 
 if TYPE_CHECKING:

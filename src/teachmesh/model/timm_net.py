@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError, MissingExtraError
-from teachmesh.model.forward import Preprocessing
-from teachmesh.model.recipe import Option
+from teachmesh.model.backbone_recipe import Option
+from teachmesh.model.forward_pass import Preprocessing
 from teachmesh.model.timm_weights import fill, published_weights
 from teachmesh.model.torchvision_shim import ensure_torchvision
 

@@ -12,7 +12,9 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.canonical import dump_canonical, parse_strict
 from teachmesh.packet.card import Card, check_schema
 from teachmesh.packet.card_rules import check_card
-from teachmesh.packet.header import (
+from teachmesh.packet.limits import DEFAULT_LIMITS, HARD_FILE_BYTES, Limits
+from teachmesh.packet.skill import Skill
+from teachmesh.packet.skill_header import (
     DTYPES,
     RawHeader,
     TensorEntry,
@@ -21,9 +23,7 @@ from teachmesh.packet.header import (
     read_header,
     write_header,
 )
-from teachmesh.packet.layout import check_layout, check_values
-from teachmesh.packet.limits import DEFAULT_LIMITS, HARD_FILE_BYTES, Limits
-from teachmesh.packet.skill import Skill
+from teachmesh.packet.tensor_layout import check_layout, check_values
 
 _SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 _DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}

@@ -13,7 +13,7 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.card import Card
-from teachmesh.packet.layout import (
+from teachmesh.packet.tensor_layout import (
     HEAD,
     HEAD_BIAS,
     HEAD_WEIGHT,

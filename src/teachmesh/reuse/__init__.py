@@ -1,11 +1,11 @@
 """What others know makes the next task cheaper (paper, Sec. 7.1, 7.2 and 8).
 
-- `names`: class names cleaned, and those that mean nothing left out.
-- `text`, `minilm`, `clip_text`: class names as vectors behind one interface, or compared as words.
-- `visual`: classes compared by their means in the mapper's whitened space.
-- `confirming`: classes of like names that look alike too.
+- `class_names`: class names cleaned, and those that mean nothing left out.
+- `text_encoders`, `minilm`, `clip_text`: class names as vectors, or compared as words.
+- `visual_similarity`: classes compared by their means in the mapper's whitened space.
+- `visual_confirmation`: classes of like names that look alike too.
 - `matching`: text and vision together; `equivalence`: all classes of a bank among themselves.
-- `rows`: rows of old heads put together for a new task.
+- `head_rows`: rows of old heads put together for a new task.
 
 Everything here is a pure function of its arguments; `training.reuse` learns with it.
 """

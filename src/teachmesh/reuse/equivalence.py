@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teachmesh.reuse.confirming import confirm
 from teachmesh.reuse.matching import KnownTask
-from teachmesh.reuse.text import NameComparer
-from teachmesh.reuse.visual import Likeness, compare_directions, directions
+from teachmesh.reuse.text_encoders import NameComparer
+from teachmesh.reuse.visual_confirmation import confirm
+from teachmesh.reuse.visual_similarity import Likeness, compare_directions, directions
 
 FIG_11_THRESHOLDS = (0.90, 0.95)
 Looks = Mapping[tuple[int, int], Likeness]

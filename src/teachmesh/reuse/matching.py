@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from teachmesh.errors import UsageError
-from teachmesh.reuse.confirming import confirm
-from teachmesh.reuse.names import Label, read_labels
-from teachmesh.reuse.text import NameComparer
-from teachmesh.reuse.visual import Likeness, compare
+from teachmesh.reuse.class_names import Label, read_labels
+from teachmesh.reuse.text_encoders import NameComparer
+from teachmesh.reuse.visual_confirmation import confirm
+from teachmesh.reuse.visual_similarity import Likeness, compare
 
 MODES = ("auto", "text", "vision")
 NAME_ALONE = 0.90

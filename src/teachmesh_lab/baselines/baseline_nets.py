@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from teachmesh.model.build import assets, embedded_card
-from teachmesh.model.embedded import load_embedded
+from teachmesh.model.build_backbone import assets, embedded_card
+from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 
 NetFactory = Callable[[int], nn.Module]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from teachmesh.training.bias_task import base_of
-from teachmesh.training.variants import VARIANTS
+from teachmesh.biases.bias_task import base_of
+from teachmesh.learning.variants import VARIANTS
 from teachmesh_lab.bench.cell import Cell
 
 
@@ -14,7 +14,7 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
     """Cells that train biases first, cells that find the same biases trained last.
 
     Training biases takes longer than all else, so it starts first. `gmmc` and `maha` train the
-    same head's biases (`training.bias_store` keeps them), and two workers that start both at once
+    same head's biases (`biases.bias_store` keeps them), and two workers that start both at once
     train all of it twice. So the second one comes last; where the first is not done by then, it
     finds what is trained so far and goes on beside it.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from teachmesh.training import bias_store
+from teachmesh.biases import bias_store
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.bench.training_options import OPTIONS

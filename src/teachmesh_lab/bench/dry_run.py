@@ -8,8 +8,8 @@ from typing import Any
 
 from teachmesh.bank.home import Home
 from teachmesh.errors import BackboneError, UsageError
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.reference import DEFAULT_DIM
-from teachmesh.model.registry import load_backbone
 from teachmesh_lab.bench.baseline_cells import image_bytes
 from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_rival
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid

@@ -10,7 +10,7 @@ from typing import Any
 from teachmesh.bank.home import Home
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError
-from teachmesh.model.registry import known_fingerprints
+from teachmesh.model.backbone_registry import known_fingerprints
 from teachmesh_lab.bench.cell import Cell, cell_path
 from teachmesh_lab.bench.cell_order import in_working_order
 from teachmesh_lab.bench.cell_recipe import recipe_of

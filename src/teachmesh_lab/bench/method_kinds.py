@@ -7,7 +7,7 @@ from enum import Enum
 
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
-from teachmesh.training.variants import VARIANTS
+from teachmesh.learning.variants import VARIANTS
 
 
 class Kind(Enum):

@@ -15,23 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.student import Decisions, Student
+from teachmesh.agent.student import Student
+from teachmesh.biases.task_images import TaskImages
+from teachmesh.learning.teacher import Author, Lab, Lesson, teach
+from teachmesh.learning.variants import find_variant
+from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone import Latents
 from teachmesh.packet.codec import skill_id
 from teachmesh.packet.signing import AgentKey, sign
 from teachmesh.packet.skill import Skill
-from teachmesh.training.task_images import TaskImages
-from teachmesh.training.teacher import Author, Lab, Lesson, teach
-from teachmesh.training.variants import find_variant
 from teachmesh_lab.bench.stream_latents import TaskLatents
 from teachmesh_lab.bench.student_costs import count_student_macs
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
+    from teachmesh.biases.bias_store import BiasStore
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
-    from teachmesh.training.bias_store import BiasStore
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
 _CREATED = "2000-01-01T00:00:00Z"  # runs of one configuration make the same skills
@@ -68,7 +69,7 @@ def run_ours(
     """Learn all tasks with one agent and measure after each.
 
     Args:
-        method: of `training.methods`.
+        method: of `learning.fit_method`.
         tasks: in the order of learning.
         backbone: that made the latents.
         seed: of what is random in learning.

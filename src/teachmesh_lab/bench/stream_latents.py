@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachmesh.bank.atomic import write_file
+from teachmesh.biases.task_images import readable
 from teachmesh.data.tasks import check_failed
-from teachmesh.training.embedding import embed_cached, embed_images, labelled
-from teachmesh.training.task_images import readable
+from teachmesh.model.embedding import embed_cached, embed_images, labelled
 from teachmesh_lab.bench.cell import load_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from teachmesh.data.latent_cache import LatentCache
     from teachmesh.data.tasks import Split, Task
     from teachmesh.model.backbone import Backbone
-    from teachmesh.training.embedding import Embedded, LabelledLatents
+    from teachmesh.model.embedding import Embedded, LabelledLatents
 
 _SAMPLE = 64
 """Images that are timed where the latents of a task came from the cache."""

@@ -23,7 +23,7 @@ import torch
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.errors import TeachmeshError
-from teachmesh.model.registry import load_backbone
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
 from teachmesh_lab.bench.jobs import Job, record_name

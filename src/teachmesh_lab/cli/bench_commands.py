@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import application, command
-from teachmesh.cli.given import refuse_options
-from teachmesh.cli.lists import integers, words
-from teachmesh.cli.options import BackboneOption, HomeOption, JsonOption
+from teachmesh.cli.explicit_options import refuse_options
+from teachmesh.cli.list_options import integers, words
 from teachmesh.cli.output import emit, note, percent, plain, say, table
+from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption
 from teachmesh.errors import EXIT_SKIPPED
 from teachmesh_lab.cli.simulate_command import register_simulate
 
@@ -52,7 +52,7 @@ def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> No
     The home decides which backbones are there; a preset that needs another one says so.
     """
     from teachmesh.bank.home import Home, home_path
-    from teachmesh.model.registry import backbone_names
+    from teachmesh.model.backbone_registry import backbone_names
     from teachmesh_lab.bench.grid_config import load_config, preset_names
 
     known = set(backbone_names(Home(home_path(home), create=False).backbones))

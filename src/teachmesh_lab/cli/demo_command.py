@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import command
-from teachmesh.cli.options import BackboneOption, HomeOption, JsonOption, SeedOption
 from teachmesh.cli.output import emit, note, percent, plain, say, size, table
+from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption, SeedOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

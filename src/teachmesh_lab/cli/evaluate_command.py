@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import command
-from teachmesh.cli.options import (
+from teachmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
+from teachmesh.cli.shared_options import (
     BackboneOption,
     BiasOption,
     DeviceOption,
@@ -18,7 +19,6 @@ from teachmesh.cli.options import (
     PassesOption,
     SeedOption,
 )
-from teachmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

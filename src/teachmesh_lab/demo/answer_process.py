@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
+from teachmesh.biases.task_images import readable
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import NetworkError, TeachmeshError
-from teachmesh.training.embedding import embed_images, labelled
-from teachmesh.training.task_images import readable
+from teachmesh.model.embedding import embed_images, labelled
 from teachmesh_lab.demo.agent_processes import close_tethered, start_tethered, tail
 from teachmesh_lab.evaluation.measure import measure, second_passes
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.knowledge import Knowledge
 from teachmesh.errors import UsageError
 from teachmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent, look_at
-from teachmesh.reuse.text import NameComparer, choose_encoder
+from teachmesh.reuse.source_skills import Knowledge
+from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
 from teachmesh_lab.evaluation.measure import second_passes
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
     from teachmesh.data.images import ImageRef
-    from teachmesh.training.embedding import LabelledLatents
+    from teachmesh.model.embedding import LabelledLatents
 
 MAX_PAIRS = 200
 """Equivalent classes that the document lists; it says how many there are."""
@@ -98,7 +98,7 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
 
     Args:
         threshold: similarity from which classes are the same, or None.
-        encoder: see `reuse.text.choose_encoder`; None for "auto".
+        encoder: see `reuse.text_encoders.choose_encoder`; None for "auto".
 
     Raises:
         UsageError: a threshold that is none, an unknown encoder, or one without a threshold.

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.agent import Agent
+from teachmesh.biases.bias_store import BiasStore
+from teachmesh.biases.task_images import TaskImages, readable
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
-from teachmesh.training.bias_store import BiasStore
-from teachmesh.training.embedding import LabelledLatents, embed_cached, labelled
-from teachmesh.training.task_images import TaskImages, readable
-from teachmesh.training.teacher import Lab, Lesson
+from teachmesh.learning.teacher import Lab, Lesson
+from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
 
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
+    from teachmesh.learning.variants import Variant
     from teachmesh.packet.card import Card
-    from teachmesh.training.variants import Variant
 
 Progress = Callable[[int, int], None]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from teachmesh.biases.task_images import decode_rows
 from teachmesh.errors import DataError
-from teachmesh.training.task_images import decode_rows
 
 if TYPE_CHECKING:
     import torch
 
     from teachmesh.agent import Agent
-    from teachmesh.agent.student import Decisions
     from teachmesh.data.images import ImageRef
-    from teachmesh.training.embedding import LabelledLatents
+    from teachmesh.mapping.decisions import Decisions
+    from teachmesh.model.embedding import LabelledLatents
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef]
     second = agent.second_pass()
     if second is None or images is None:
         return lambda _: decisions
-    from teachmesh.agent.second_pass import Refiner
+    from teachmesh.biases.second_pass import Refiner
 
     def kept(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
         return second.kept(decode_rows(images, rows, agent.backbone.size))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from teachmesh.biases.bias_options import DEFAULT_PASSES, BiasOptions
+from teachmesh.learning.variants import VARIANTS, find_variant
 from teachmesh.mapping.gmmc import N_CLUSTERS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.moments import RANK
 from teachmesh.mapping.scatter import OVERSAMPLE, POWER_STEPS
-from teachmesh.training.heads import MAX_EPOCHS
-from teachmesh.training.variants import DEFAULT_PASSES, VARIANTS, BiasOptions, find_variant
+from teachmesh.model.head_training import MAX_EPOCHS
 from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 

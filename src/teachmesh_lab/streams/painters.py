@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from teachmesh.data.procedural import procedural_images
+from teachmesh.data.procedural_images import procedural_images
 
 SIDE = 64
 _SCALE = 2  # drawn larger and reduced, so that edges are smooth

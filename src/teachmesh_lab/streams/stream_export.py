@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.data.headers import sniff
+from teachmesh.data.image_headers import sniff
 from teachmesh.data.names import clean_name
 from teachmesh.errors import DataError, StorageError
 

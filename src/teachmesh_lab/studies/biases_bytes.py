@@ -17,21 +17,21 @@ import numpy as np
 import torch
 
 from teachmesh.agent import Agent
+from teachmesh.biases.bias_choice import Trained, accuracy
+from teachmesh.biases.bias_encoding import Kind, encode_biases
+from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_layout import biasable_layers, choose_layers
+from teachmesh.biases.bias_options import BiasOptions
+from teachmesh.biases.bias_plan import BiasPlan
+from teachmesh.biases.bias_store import BiasStore
+from teachmesh.biases.bias_task import BiasTask
+from teachmesh.biases.biased_network import BeneficialBiases
+from teachmesh.biases.task_images import TaskImages, decode_rows
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.learning.teacher import Author, Lab, Lesson, teach
 from teachmesh.mapping.fusion import log_loss, log_softmax
-from teachmesh.model.bias_bytes import Kind, encode_biases
-from teachmesh.model.biases import BeneficialBiases
-from teachmesh.model.biases_layout import biasable_layers, choose_layers
-from teachmesh.training.bias_choice import Trained, accuracy
-from teachmesh.training.bias_latents import TapLatents
-from teachmesh.training.bias_plan import BiasPlan
-from teachmesh.training.bias_store import BiasStore
-from teachmesh.training.bias_task import BiasTask
-from teachmesh.training.embedding import embed_cached, labelled
-from teachmesh.training.task_images import TaskImages, decode_rows
-from teachmesh.training.teacher import Author, Lab, Lesson, teach
-from teachmesh.training.variants import BiasOptions
+from teachmesh.model.embedding import embed_cached, labelled
 
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
 BATCH_SIZE = 16

@@ -21,9 +21,9 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.scatter import class_means
 from teachmesh.model.backbone import Latents
+from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
 from teachmesh.model.head import Head
-from teachmesh.training.embedding import LabelledLatents, embed_cached, labelled
-from teachmesh.training.heads import fit_head
+from teachmesh.model.head_training import fit_head
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 Cell = dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from teachmesh.training.kin import START_GAIN
+from teachmesh.reuse.transfer import START_GAIN
 from teachmesh_lab.studies.reuse_cells import FOLDERS, Gain, cells, lowest, table
 from teachmesh_lab.studies.reuse_data import HALF, Cell
 

@@ -8,9 +8,9 @@ from itertools import islice
 
 import numpy as np
 
-from teachmesh.training.heads import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
-from teachmesh.training.kin import trial_of_start
-from teachmesh.training.leaning import lean
+from teachmesh.model.head_training import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
+from teachmesh.reuse.head_prior import lean
+from teachmesh.reuse.transfer import trial_of_start
 from teachmesh_lab.studies.reuse_data import (
     HALF,
     Cell,

@@ -8,10 +8,10 @@ import numpy as np
 
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.reuse.class_names import read_labels
 from teachmesh.reuse.matching import KnownTask, match_classes, pairs_of
-from teachmesh.reuse.names import read_labels
-from teachmesh.reuse.text import NameComparer, choose_encoder
-from teachmesh.reuse.visual import compare, whitening
+from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
+from teachmesh.reuse.visual_similarity import compare, whitening
 from teachmesh_lab.studies.reuse_data import Cell, Known, Plan, Tasks, cell, read_pairs
 
 

@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from teachmesh.training.borrow import answers_inside, borrow
-from teachmesh.training.heads import fit_head
-from teachmesh.training.methods import fit_method
-from teachmesh.training.relatives import Group, Relatives
-from teachmesh.training.within import log_within
+from teachmesh.learning.fit_method import fit_method
+from teachmesh.learning.own_decision import log_within
+from teachmesh.model.head_training import fit_head
+from teachmesh.reuse.bank_prior import Group, Relatives
+from teachmesh.reuse.moments_transfer import answers_inside, borrow
 from teachmesh_lab.studies.reuse_data import (
     Cell,
     Known,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from teachmesh.model.build import embedded_backbone
+from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh_lab.baselines.baseline_nets import build_net, embedded_net, small_net
 from teachmesh_lab.baselines.ewc import Ewc, diagonal_fisher
 from teachmesh_lab.baselines.fine_tune import FineTune

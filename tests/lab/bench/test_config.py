@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from teachmesh.errors import StorageError, UsageError
+from teachmesh.learning.variants import VARIANTS
 from teachmesh.mapping.mapper import METHODS
-from teachmesh.training.variants import VARIANTS
 from teachmesh_lab.bench.grid_config import (
     BenchConfig,
     Grid,

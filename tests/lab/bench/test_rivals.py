@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from teachmesh.data.tasks import find_tasks, read_task
-from teachmesh.model.registry import load_backbone
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import pixel_task
 from teachmesh_lab.bench.baseline_estimates import trunk_size

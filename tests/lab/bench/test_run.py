@@ -18,9 +18,9 @@ import pytest
 
 from teachmesh.agent import Agent
 from teachmesh.bank.home import resolve_home
+from teachmesh.biases import bias_store
 from teachmesh.errors import BackboneError, StorageError
-from teachmesh.model.registry import load_backbone
-from teachmesh.training import bias_store
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.compare_runs import compare_runs

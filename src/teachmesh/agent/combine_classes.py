@@ -1,0 +1,245 @@
+"""A task put together without an image, from classes of the bank: what `teachmesh combine` does."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.agent.task_latents import now, predecessor
+from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
+from teachmesh.errors import UsageError
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.model.macs import MacCounter
+from teachmesh.packet.card import Card
+from teachmesh.packet.parent_card import Parent
+from teachmesh.packet.signing import sign
+from teachmesh.packet.skill import Skill
+from teachmesh.reuse.combined_moments import Part, combine_moments
+from teachmesh.reuse.matching import Match
+from teachmesh.reuse.source_skills import WITHOUT_IMAGE, Knowledge, Source
+from teachmesh.reuse.text_encoders import choose_encoder
+from teachmesh.reuse.transfer import Taken
+from teachmesh.version import __version__
+
+if TYPE_CHECKING:
+    from teachmesh.agent.agent import Agent
+
+Rows = tuple[tuple[Match, ...], ...]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A skill that was put together and is on the disk.
+
+    Attributes:
+        task: name of the task.
+        skill_id: id of the skill.
+        encoder: how names were compared.
+        classes: names in label order.
+        parents: for each class the old classes that it is the mean of.
+        size_bytes: of the skill.
+    """
+
+    task: str
+    skill_id: str
+    encoder: str
+    classes: tuple[str, ...]
+    parents: Rows
+    size_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `teachmesh combine --json`."""
+        return {
+            "schema": "teachmesh.combine/1",
+            "task": self.task,
+            "skill": self.skill_id,
+            "encoder": self.encoder,
+            "size_bytes": self.size_bytes,
+            "classes": [
+                {"class": name, "parents": [{**m.to_json(), "skill": m.skill_id} for m in row]}
+                for name, row in zip(self.classes, self.parents, strict=True)
+            ],
+        }
+
+
+def combine_known(
+    agent: Agent,
+    name: str,
+    classes: Sequence[str],
+    *,
+    tasks: Sequence[str] = (),
+    encoder: str = "auto",
+    replace: bool = False,
+) -> Combination:
+    """Put a task together from classes that an agent's bank knows (Sec. 7.2, 1), and save it.
+
+    Args:
+        agent: whose bank it is; it signs the skill.
+        name: name of the new task.
+        classes: names of at least two classes; `TASK:CLASS` takes the class of one old task only.
+        tasks: old tasks to take classes from; default all.
+        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
+        replace: take the place of this agent's skill of the same name.
+
+    Raises:
+        UsageError: a class or task that the bank does not know, fewer than two classes, a class
+            twice, another method than `moments`, or already learned and not `replace`.
+        DataError: a name that cannot be used.
+        MissingExtraError: the encoder that was asked for is not installed.
+    """
+    started_s = time.perf_counter()
+    if agent.method != MomentsAnchor.kind:
+        raise UsageError(
+            f"expected the method 'moments', got {agent.method!r}: only class moments can be put "
+            "together without an image"
+        )
+    name = check_name("task", name, as_file=True)
+    tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
+    replaced = predecessor(
+        agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
+    )
+    sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]
+    wanted = tuple(_Wanted.read(text, sources) for text in classes)
+    _check_classes([one.name for one in wanted])
+    chosen = Knowledge(_limited(sources, tasks), choose_encoder(encoder), "text")
+    rows = _look_up(name, wanted, chosen, set(tasks))
+    with MacCounter() as counter:
+        anchor = combine_moments(_parts(rows, chosen.sources), len(wanted))
+    images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
+    taken = Taken({Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)})
+    card = Card(
+        task=name,
+        classes=tuple(one.name for one in wanted),
+        images_per_class=tuple(sum(images[m.skill_id][m.label] for m in row) for row in rows),
+        validation_images=0,
+        method=anchor.kind,
+        anchors=(anchor.kind,),
+        backbone_name=agent.backbone.name,
+        backbone_fingerprint=agent.backbone.fingerprint,
+        reference_id=agent.backbone.reference_id,
+        validation_accuracy=None,
+        cost_macs=int(counter.macs),
+        cost_s=round(time.perf_counter() - started_s, 3),
+        author=agent.key.public_key,
+        alias=agent.alias,
+        created=now(),
+        privacy="statistics",
+        version=__version__,
+        replaces=replaced,
+        warnings=(WITHOUT_IMAGE, *taken.remarks()),
+        parents=taken.sorted_parents(),
+    )
+    entry = agent.bank.put(sign(Skill.of(card, [anchor]), agent.key))
+    return Combination(name, entry.id, chosen.comparer.name, card.classes, rows, entry.size_bytes)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A class of the new task; `task`: where to take it from, None for wherever it is known."""
+
+    name: str
+    task: str | None = None
+
+    @classmethod
+    def read(cls, text: str, sources: Sequence[Source]) -> _Wanted:
+        """`TASK:CLASS` if there is such a task, for a class's own name may have a colon."""
+        task, colon, name = unicodedata.normalize("NFC", text).partition(":")
+        known = any(source.task == task for source in sources)
+        return (
+            cls(check_name("class", name), task)
+            if colon and known
+            else cls(check_name("class", text))
+        )
+
+
+def _check_classes(names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise UsageError(f"expected at least two classes, got {len(names)}; name more of them")
+    keys = [comparison_key(name) for name in names]
+    twice = next((name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1), None)
+    if twice is not None:
+        raise UsageError(f"expected every class once, got '{shown(twice)}' twice")
+
+
+def _limited(sources: Sequence[Source], tasks: Sequence[str]) -> list[Source]:
+    """Of these tasks, or of all."""
+    known = {source.task for source in sources}
+    for task in tasks:
+        if task not in known:
+            near = did_you_mean(task, known)
+            raise UsageError(
+                f"expected a task that the bank has class moments of, got '{shown(task)}'{near}"
+            )
+    return [source for source in sources if not tasks or source.task in tasks]
+
+
+def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge, named: set[str]) -> Rows:
+    """For every class the old classes that it is put together from.
+
+    The same name always counts, also one that means nothing to an encoder ("7"); another name
+    counts as in `match --by text`. What was itself put together counts only where its task was
+    named, or where nobody else knows the class: its means are those of other skills once more.
+    """
+    twice = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
+    report = chosen.match(name, [one.name for one in wanted], None)
+    rows = []
+    for one, alike in zip(wanted, report.matches, strict=True):
+        found = {match.skill_id: match for match in alike}
+        found |= {match.skill_id: match for match in _of_this_name(one.name, chosen.sources)}
+        row = [match for match in found.values() if one.task in (None, match.task)]
+        if not row:
+            raise UsageError(_unknown(one, chosen.sources))
+        if one.task is None:
+            row = [match for match in row if match.skill_id not in twice] or row
+        rows.append(tuple(sorted(row, key=lambda match: (-match.score, match.skill_id))))
+    return tuple(rows)
+
+
+def _of_this_name(name: str, sources: Sequence[Source]) -> Iterator[Match]:
+    key = comparison_key(name)
+    for source in sources:
+        for label, old in enumerate(source.skill.card.classes):
+            if comparison_key(old) == key:
+                yield Match(source.skill_id, source.task, label, old, source.alias, 1.0, "text")
+
+
+def _unknown(one: _Wanted, sources: Sequence[Source]) -> str:
+    if one.task is None and ":" in one.name:
+        task = one.name.partition(":")[0]
+        full = sorted({s.task for s in sources if s.skill.card.task == task})
+        if full:
+            return (
+                f"expected one task, but several authors taught '{shown(task)}'; write one of "
+                f"{', '.join(shown(name) for name in full)} before the colon"
+            )
+    asked = [source for source in sources if one.task in (None, source.task)]
+    names = {name for source in asked for name in source.skill.card.classes}
+    where = "the bank" if one.task is None else f"task '{shown(one.task)}'"
+    near = did_you_mean(one.name, names)
+    return (
+        f"expected a class that {where} knows, got '{shown(one.name)}'{near}; learn it from "
+        "images, or look at teachmesh skills show"
+    )
+
+
+def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Match]]:
+    return ((one, match) for one, row in zip(wanted, rows, strict=True) for match in row)
+
+
+def _parts(rows: Rows, sources: Sequence[Source]) -> list[Part]:
+    """What every old task gives, in canonical order."""
+    parts = []
+    for source in sources:
+        taken = [
+            (i, m.label) for i, row in enumerate(rows) for m in row if m.skill_id == source.skill_id
+        ]
+        moments = source.moments()
+        if taken and moments is not None:
+            new, old = zip(*taken, strict=True)
+            parts.append(Part(moments, old, np.array(new)))
+    return parts

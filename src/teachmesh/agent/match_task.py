@@ -1,0 +1,83 @@
+"""What the mesh knows of a folder's classes, before it is learned: what `teachmesh match` does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from teachmesh.data.tasks import check_failed, read_task
+from teachmesh.learning.fit_method import count_images
+from teachmesh.learning.variants import find_variant
+from teachmesh.model.embedding import embed_images, labelled
+from teachmesh.reuse.matching import check_mode
+from teachmesh.reuse.savings import saving
+from teachmesh.reuse.source_skills import Knowledge, MatchReport
+
+if TYPE_CHECKING:
+    from teachmesh.agent.agent import Agent
+    from teachmesh.data.tasks import Task
+    from teachmesh.model.embedding import LabelledLatents
+
+Progress = Callable[[int, int], None]
+
+
+def match_folder(
+    agent: Agent,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    mode: str = "auto",
+    encoder: str = "auto",
+    method: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> MatchReport:
+    """Say what an agent's bank knows of the classes of a task that it did not learn.
+
+    Args:
+        agent: whose bank it is; nothing is changed.
+        path: folder, archive or CSV of the task.
+        name: name of the task; default the folder's.
+        mode: "text" for names alone (no image is opened), "vision" for looks alone, "auto" for
+            both.
+        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
+        method: a variant, as of `learn`: what it would take is tried; default the agent's.
+        seed: of the split, where the folder has none.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: the images or labels cannot be used, or a class has no readable image.
+        UsageError: an unknown mode, encoder or method.
+        MissingExtraError: the encoder that was asked for is not installed.
+    """
+    method = agent.method if method is None else find_variant(method).method
+    task = read_task(path, name=name, seed=seed)
+    check_mode(mode)
+    knowledge = Knowledge.of(lambda: agent.sources_for(task.name), mode, encoder)
+    assert knowledge is not None
+    if mode == "text" or not knowledge.sources:
+        report = knowledge.match(task.name, task.classes, None)
+        return dataclasses.replace(report, skipped=task.skipped, skipped_reasons=task.unreadable)
+    train, failed = _shots(agent, task, progress)
+    report = knowledge.match(task.name, task.classes, train)
+    return dataclasses.replace(
+        report,
+        saving=saving(method, train, len(task.classes), knowledge.kin_of(report, train)),
+        skipped=task.skipped + len(failed),
+        skipped_reasons=(*task.unreadable, *failed),
+    )
+
+
+def _shots(
+    agent: Agent, task: Task, progress: Progress | None
+) -> tuple[LabelledLatents, tuple[str, ...]]:
+    """Latents of the training images, at least one per class; one sentence per unreadable one."""
+    images = task.train.images
+    embedded = embed_images(agent.backbone, images, progress=progress)
+    failed = tuple(f"{images[i]}: {reason}" for i, reason in embedded.failed)
+    check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name)
+    train = labelled(task.train, embedded)
+    count_images(train.labels, len(task.classes))
+    return train, failed

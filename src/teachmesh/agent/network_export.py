@@ -1,0 +1,106 @@
+"""One skill as a network that runs without teachmesh: `teachmesh skills export --network`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from teachmesh.bank.atomic import write_file
+from teachmesh.biases.bias_folding import fold_biases
+from teachmesh.biases.second_pass import SecondPass
+from teachmesh.data.names import shown
+from teachmesh.errors import DataError, UsageError
+from teachmesh.learning.own_decision import linear_within
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
+from teachmesh.model.task_network import TaskNetwork, Voice, export_program
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from teachmesh.agent.agent import Agent
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.packet.skill import Skill
+
+CLASSES_FILE = "classes.json"
+"""Names of the classes, in the order of the network's outputs, beside the network."""
+
+
+def export_network(agent: Agent, selector: str, path: Path) -> int:
+    """Write what one skill decides, given its task, as a program of `torch.export`.
+
+    Biases are folded into the network's own. With `moments` it is the decision of the skill alone:
+    in a bank, the covariance is shared with other tasks, and single images may be answered
+    otherwise.
+
+    Args:
+        agent: whose bank it is.
+        selector: task name, `task@alias` or the beginning of an id.
+        path: of the file.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        DataError: no such skill, or one that this backbone cannot use.
+        UsageError: a skill of Head2Toe, whose features are not a single layer's.
+        StorageError: it cannot be written.
+    """
+    info = agent.find(selector)
+    skill = agent.bank.load(info.id).skill
+    backbone = _backbone_of(agent, skill)
+    network = network_of(backbone, skill)
+    classes = json.dumps(list(skill.card.classes), ensure_ascii=False)
+    data = export_program(network, backbone.size, {CLASSES_FILE: classes})
+    write_file(path, data)
+    return len(data)
+
+
+def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
+    """The passes that decide: without biases, with them, or both as the card weighs them.
+
+    Args:
+        backbone: that the skill was made with.
+        skill: whose decision it is.
+
+    Raises:
+        UsageError: a skill of Head2Toe, whose features are not a single layer's.
+    """
+    net, key = backbone.forward_pass.net, "task"
+    biased = SecondPass(backbone, {key: skill}).biased(key)
+    if biased is None:
+        return TaskNetwork(backbone, [_without_biases(net, skill)])
+    if biased.features == "head2toe":
+        raise UsageError(
+            "expected biases whose head reads the latents, got bb-h2t, whose head reads single "
+            "feature maps; learn the task with +bb to export it as a network"
+        )
+    folded = fold_biases(net, biased.layout, biased.values)
+    voices = [Voice(folded, biased.features, biased.head, biased.weight)]
+    if biased.weight < 1:
+        voices.append(_without_biases(net, skill, 1 - biased.weight))
+    return TaskNetwork(backbone, voices)
+
+
+def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
+    """The backbone that the skill was made with, on the processor, whichever is in use."""
+    fingerprint = skill.card.backbone_fingerprint
+    name = known_fingerprints(agent.home.backbones).get(fingerprint)
+    if name is None:
+        raise DataError(
+            f"expected the backbone that '{shown(skill.card.task)}' was learned with "
+            f"({fingerprint[:12]}), it is not here; import it with teachmesh backbone import"
+        )
+    return load_backbone(agent.home.backbones, name, torch.device("cpu"))
+
+
+def _without_biases(net: nn.Module, skill: Skill, weight: float = 1.0) -> Voice:
+    anchor = skill.anchor(skill.card.method)
+    if isinstance(anchor, MomentsAnchor):
+        return Voice(net, anchor.latent, linear_within(anchor), weight)
+    head = skill.head()
+    assert head is not None  # skills of other methods are not admitted without one
+    return Voice(net, "last", head, weight)

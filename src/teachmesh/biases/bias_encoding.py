@@ -1,0 +1,86 @@
+"""Beneficial biases as they travel: float32, float16, or int8 with one scale per layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from teachmesh.biases.bias_layout import BiasLayout
+from teachmesh.errors import BackboneError
+
+Kind = Literal["fp32", "fp16", "int8"]
+LEVELS = 127
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedBiases:
+    """Biases of one task in few bytes.
+
+    Attributes:
+        kind: "fp32", "fp16" or "int8".
+        values: (B,) of that type. int8 counts levels of the layer's scale, in units of the
+            deviation of the batch norm that follows: those vary by orders of magnitude within a
+            layer, and a bias matters as much as it is a share of them.
+        scales: (layers,) float32 with int8, else None.
+    """
+
+    kind: str
+    values: np.ndarray[Any, Any]
+    scales: np.ndarray[Any, Any] | None
+
+    @property
+    def size_bytes(self) -> int:
+        """What travels."""
+        return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
+
+    def decode(self, layout: BiasLayout, deviations: torch.Tensor) -> torch.Tensor:
+        """(B,) float32 in the paper's units: what is added before the batch norm.
+
+        Args:
+            layout: the biased layers.
+            deviations: (B,) of `BeneficialBiases`.
+
+        Raises:
+            BackboneError: the numbers of biases or layers differ.
+        """
+        if self.values.shape != (layout.total,):
+            raise BackboneError(
+                f"expected {layout.total} biases, got {len(self.values)}; they belong to another "
+                "backbone or to other layers"
+            )
+        values = torch.from_numpy(self.values.astype(np.float32))
+        if self.scales is None:
+            return values
+        if self.scales.shape != (len(layout.chosen),):
+            raise BackboneError(f"expected {len(layout.chosen)} scales, got {len(self.scales)}")
+        scales = torch.from_numpy(np.array(self.scales, dtype=np.float32))
+        return values * scales.repeat_interleave(torch.tensor(layout.channels)) * deviations.cpu()
+
+
+def encode_biases(
+    values: torch.Tensor, layout: BiasLayout, deviations: torch.Tensor, kind: Kind
+) -> EncodedBiases:
+    """Round biases for travelling.
+
+    Args:
+        values: (B,) in the paper's units.
+        layout: the biased layers.
+        deviations: (B,) of `BeneficialBiases`.
+        kind: how.
+    """
+    values = values.detach().float().cpu()
+    if kind == "fp32":
+        return EncodedBiases(kind, values.numpy(), None)
+    if kind == "fp16":
+        return EncodedBiases(kind, values.clamp(-_LARGEST, _LARGEST).half().numpy(), None)
+    scaled = values / deviations.cpu()
+    peaks = torch.stack([scaled[part].abs().max() for part in layout.slices])
+    # A layer without any bias has a scale too: nought would divide by itself.
+    scales = (peaks / LEVELS).clamp(min=float(np.finfo(np.float32).tiny))
+    levels = scaled / scales.repeat_interleave(torch.tensor(layout.channels))
+    rounded = cast("np.ndarray[Any, Any]", levels.round().clamp(-LEVELS, LEVELS).numpy())
+    return EncodedBiases(kind, rounded.astype(np.int8), scales.numpy())

@@ -1,0 +1,268 @@
+"""Training beneficial biases and a head together (paper, Sec. 5), the network frozen.
+
+Adam with 1e-3 on the head and a rate of its own on the biases, batch norms with their frozen
+statistics, batches of 32. It starts from a head that was already fitted and from biases of zero,
+so from exactly what the task has without biases. A batch is cut into fixed pieces, each computed
+by one single-threaded lane and summed in order: the result is the same on any number of cores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from teachmesh.biases.bias_refit import SeenLatents
+from teachmesh.model.adam import Adam
+from teachmesh.model.head import Head
+from teachmesh.model.lanes import Lanes
+
+if TYPE_CHECKING:
+    from teachmesh.biases.bias_plan import BiasPlan
+    from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
+
+Tensors = tuple[torch.Tensor, ...]
+Reads = Callable[[Tensors], torch.Tensor]
+"""Taps -> the latents (N, D) that the head reads, differentiable."""
+Progress = Callable[[int, int], None]
+PIECE = 8
+"""Images of one lane's piece; half a batch where that is less, so that two lanes can share one."""
+WARM_UP = 0.2
+"""Share of an annealed training in which the rate rises."""
+FIRST_SHARE = 0.04
+"""Where it begins, as a share of the highest rate."""
+
+
+class KeptRows(Protocol):
+    """What `BeneficialBiases.suffix` needs of some images, by row; `KeptActivations` for one."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates that making them has cost so far."""
+
+    def rows(self, rows: np.ndarray) -> Tensors:
+        """One row per image asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """The images of one split as training sees them.
+
+    Attributes:
+        kept: what the suffix of the network needs of each.
+        labels: (N,) int64.
+    """
+
+    kept: KeptRows
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What steps are made on.
+
+    Attributes:
+        bb: the network with biases, for images of one size.
+        rows: these images.
+    """
+
+    bb: BeneficialBiases
+    rows: TrainingRows
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedBiases:
+    """What training found.
+
+    Attributes:
+        values: (B,) float32 biases in the paper's units.
+        head: trained together with them.
+        images: training images that were stepped over, repeats counted.
+        macs: multiply-accumulates of passes through the biased part of the network.
+        seen: latents of training images as the last steps saw them, where the plan refits.
+    """
+
+    values: np.ndarray
+    head: Head
+    images: int
+    macs: int
+    seen: SeenLatents
+
+
+@dataclass
+class _State:
+    """The parameters; `scaled` biases are in units of the following norm's deviation."""
+
+    scaled: torch.Tensor  # (B,)
+    weight: torch.Tensor  # (C, D)
+    bias: torch.Tensor  # (C,)
+
+    def parameters(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.scaled, self.weight, self.bias
+
+    def copy(self) -> _State:
+        return _State(*(parameter.detach().clone() for parameter in self.parameters()))
+
+
+def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
+    """Multiply-accumulates of one image, latents and head included.
+
+    Args:
+        bb: the network with biases.
+        reads: taps -> latents of the head.
+        head: of the shape that will be trained.
+    """
+    weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
+    return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))
+
+
+class BiasTrainer:
+    """Trains the biases of one task.
+
+    Args:
+        bb: the network with biases.
+        reads: taps -> latents of the head.
+        head: to start from.
+        plan: how.
+        seed: of the order of images.
+    """
+
+    def __init__(
+        self, bb: BeneficialBiases, reads: Reads, head: Head, plan: BiasPlan, seed: int = 0
+    ) -> None:
+        self._bb = bb
+        self._reads = reads
+        self._plan = plan
+        self._generator = torch.Generator().manual_seed(seed)
+        device = bb.device
+        parameters = (
+            torch.zeros(bb.layout.total),
+            torch.tensor(head.weight, dtype=torch.float32),
+            torch.tensor(head.bias, dtype=torch.float32),
+        )
+        self._state = _State(*(p.to(device).requires_grad_() for p in parameters))
+        self._deviations = bb.deviations.to(device)
+        self._optimizers = [Adam(parameter) for parameter in self._state.parameters()]
+        self._seen = SeenLatents()
+        self._count = partial(costs_with_head, reads=reads, head=head)
+        self.costs = self._count(bb)
+        self.macs = 0
+
+    def train(
+        self,
+        train: TrainingRows,
+        validation: TrainingRows,
+        progress: Progress | None = None,
+        *,
+        small: Stage | None = None,
+    ) -> TrainedBiases:
+        """Step over the planned images, or until patience ends.
+
+        Args:
+            train: of the training split.
+            validation: looked at after every epoch where the plan has patience.
+            progress: called with (images stepped over, images planned).
+            small: the training split seen smaller, where the plan begins so.
+        """
+        whole = Stage(self._bb, train)
+        costs = {whole: self.costs} | ({} if small is None else {small: self._count(small.bb)})
+        best, best_score, waited, done = self._state.copy(), -1.0, 0, 0
+        with ExitStack() as stack:
+            lanes = stack.enter_context(Lanes()) if self._bb.device.type == "cpu" else None
+            for rows, ends_epoch in self._batches(len(train)):
+                stage = whole if small is None or done >= self._plan.small_images else small
+                self._step(stage, rows, self._rate_share(done), lanes)
+                self.macs += len(rows) * (costs[stage].forward + costs[stage].backward)
+                done += len(rows)
+                if progress is not None:
+                    progress(done, self._plan.images)
+                if not ends_epoch or self._plan.patience is None:
+                    continue
+                score = self._accuracy(validation, lanes)
+                waited = 0 if score > best_score else waited + 1
+                if score > best_score:
+                    best, best_score = self._state.copy(), score
+                if waited >= self._plan.patience:
+                    break
+        chosen = self._state.copy() if best_score < 0 else best
+        return TrainedBiases(
+            (chosen.scaled * self._deviations).cpu().numpy(),
+            Head(chosen.weight.cpu().numpy(), chosen.bias.cpu().numpy()),
+            done,
+            self.macs,
+            self._seen,
+        )
+
+    def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
+        """Rows in random order, epoch after epoch, and whether they end one."""
+        left = self._plan.images
+        while left > 0:
+            order = torch.randperm(n, generator=self._generator).numpy()[:left]
+            for start in range(0, len(order), self._plan.batch_size):
+                rows = order[start : start + self._plan.batch_size]
+                yield rows, start + len(rows) == n
+            left -= len(order)
+
+    def _rate_share(self, done: int) -> float:
+        """Share of the highest rates: constant for patience, else up, and down like a cosine."""
+        if self._plan.patience is not None:
+            return 1.0
+        at = done / self._plan.images
+        if at < WARM_UP:
+            return FIRST_SHARE + (1 - FIRST_SHARE) * at / WARM_UP
+        return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
+
+    def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes | None) -> None:
+        """One step of Adam, at a share of the highest rates."""
+        pieces = self._pieces(rows, lanes)
+        kept, labels = stage.rows.kept, stage.rows.labels
+        jobs = (
+            partial(self._gradients, stage.bb, kept.rows(part), labels[part]) for part in pieces
+        )
+        found = list(lanes.run(jobs) if lanes else (job() for job in jobs))
+        if self._plan.refit and stage.bb is self._bb:
+            self._seen.keep(rows, torch.cat([latents for *_, latents in found]))
+        rates = (self._plan.bias_rate, self._plan.head_rate, self._plan.head_rate)
+        for index, (optimizer, rate) in enumerate(zip(self._optimizers, rates, strict=True)):
+            total = torch.stack([gradients[index] for gradients in found]).sum(0)
+            optimizer.step(total / len(rows), share * rate)
+
+    def _gradients(self, bb: BeneficialBiases, kept: Tensors, labels: np.ndarray) -> Tensors:
+        """Of the cross-entropy, summed over the images; and their latents (N, D)."""
+        state = self._state
+        with torch.enable_grad():
+            latents = self._reads(bb.suffix(kept, state.scaled * self._deviations))
+            target = torch.from_numpy(labels).to(latents.device)
+            logits = latents @ state.weight.T + state.bias
+            loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+            return *torch.autograd.grad(loss, state.parameters()), latents.detach()
+
+    def _accuracy(self, split: TrainingRows, lanes: Lanes | None) -> float:
+        """Share of right answers of head and biases as they are."""
+        state = self._state.copy()
+        values = state.scaled * self._deviations
+        pieces = self._pieces(np.arange(len(split)), lanes)
+
+        def right(kept: Tensors, labels: np.ndarray) -> int:
+            with torch.no_grad():
+                latents = self._reads(self._bb.suffix(kept, values))
+                answers = (latents @ state.weight.T + state.bias).argmax(1).cpu().numpy()
+            return int(np.sum(answers == labels))
+
+        jobs = (partial(right, split.kept.rows(part), split.labels[part]) for part in pieces)
+        counts = lanes.run(jobs) if lanes else (job() for job in jobs)
+        self.macs += len(split) * self.costs.forward
+        return sum(counts) / len(split)
+
+    def _pieces(self, rows: np.ndarray, lanes: Lanes | None) -> list[np.ndarray]:
+        step = min(PIECE, self._plan.batch_size // 2) if lanes else self._plan.batch_size
+        return [rows[start : start + step] for start in range(0, len(rows), step)]

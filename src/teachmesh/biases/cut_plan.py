@@ -1,0 +1,266 @@
+"""Where a network can be cut, and which activations have to cross the cut.
+
+The forward pass runs as its authors wrote it, under a watcher (a `TorchFunctionMode`) that sees
+every torch function it calls and numbers every tensor that depends on the images. What is made
+before the cut and read after it has to be kept. No tracer has to understand the network's code, so
+residual connections, taps and hooks need no rule of their own.
+
+Planning runs the network on two images and on three, which tells the sizes that grow with their
+number. (On tensors without data it would cost no arithmetic, but torch needs two seconds to load
+what they ask for.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from teachmesh.model.forward_pass import own_modules
+
+Key = tuple[int, int]
+"""A tensor by the number of the call that made it and its place in the result."""
+IMAGES: Key = (-1, 0)
+_MARK = "_teachmesh_key"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor that a call returned, without its data."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A tensor that a call was given and returned, as operations in place do."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A torch function that was called on what depends on the images.
+
+    Attributes:
+        function: what was called.
+        result: its result, `Made` or `Passed` in place of tensors.
+    """
+
+    function: Callable[..., Any]
+    result: Any
+
+
+@dataclass(frozen=True)
+class KeptTensor:
+    """A tensor that crosses the cut.
+
+    Attributes:
+        key: which.
+        parts: rows per image where the network splits images into parts (windows), else 1.
+        shape: of one image.
+        dtype: its number type.
+    """
+
+    key: Key
+    parts: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class SuffixPlan:
+    """A network cut at the input of one of its modules.
+
+    Attributes:
+        at: dotted name of the module.
+        size: side of the images in pixels.
+        kept: what crosses the cut.
+        two: calls before the cut with two images.
+        three: the same calls with three.
+    """
+
+    at: str
+    size: int
+    kept: tuple[KeptTensor, ...]
+    two: tuple[Call, ...]
+    three: tuple[Call, ...]
+
+
+class Watcher(TorchFunctionMode):
+    """Sees every torch function that a forward pass calls, and numbers what depends on the images.
+
+    Only calls that return tensors count, so that whoever asks a tensor for its shape (or a counter
+    of operations for its gradient) in between shifts no number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.reached = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return self.after(func, args, kwargs) if self.reached else self.before(func, args, kwargs)
+
+    def reach(self) -> None:
+        """The network comes to the cut."""
+        self.reached = True
+
+    def before(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A call before the cut."""
+        result = func(*args, **kwargs)
+        if any(key_of(tensor) for tensor in tensors((args, kwargs))):
+            self.number(result)
+        return result
+
+    def after(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A call after the cut."""
+        return func(*args, **kwargs)
+
+    def number(self, result: Any) -> None:
+        """Number the tensors of a result."""
+        made = list(tensors(result))
+        for place, tensor in enumerate(made):
+            mark(tensor, (self.calls, place))
+        self.calls += bool(made)
+
+
+class _Planner(Watcher):
+    """Notes the calls before the cut, and which of their results are read after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[Call] = []
+        self.made: dict[Key, Made] = {}
+        self.read: set[Key] = set()
+
+    def before(self, func: Any, args: Any, kwargs: Any) -> Any:
+        given = list(tensors((args, kwargs)))
+        depends = any(key_of(tensor) for tensor in given)
+        result = func(*args, **kwargs)
+        if depends and any(True for _ in tensors(result)):
+            self.noted.append(Call(func, swap(result, lambda tensor: _note(tensor, given))))
+            self.number(result)
+        return result
+
+    def after(self, func: Any, args: Any, kwargs: Any) -> Any:
+        keys = {key for tensor in tensors((args, kwargs)) if (key := key_of(tensor))}
+        result = func(*args, **kwargs)
+        if any(True for _ in tensors(result)):
+            self.read |= keys
+        return result
+
+    def number(self, result: Any) -> None:
+        super().number(result)
+        self.made |= {
+            key: shape_of(tensor) for tensor in tensors(result) if (key := key_of(tensor))
+        }
+
+
+def plan_suffix(net: nn.Module, at: str, size: int) -> SuffixPlan | None:
+    """Cut a network at the input of a module.
+
+    Args:
+        net: takes (N, 3, S, S) float images and returns a tuple of tensors. It is left as it is.
+        at: dotted name of a module that its forward pass calls.
+        size: S.
+
+    Returns:
+        The plan, or None where something crosses the cut that has no row per image.
+    """
+    own = own_modules(net)
+    two, three = (_watch(own, at, size, n) for n in (2, 3))
+    if two.read != three.read or len(two.noted) != len(three.noted):
+        return None
+    kept = [_per_image(key, two.made[key], three.made[key]) for key in sorted(two.read)]
+    whole = tuple(tensor for tensor in kept if tensor is not None)
+    if len(whole) < len(kept):
+        return None
+    return SuffixPlan(at, size, whole, tuple(two.noted), tuple(three.noted))
+
+
+def _watch(net: nn.Module, at: str, size: int, n: int) -> _Planner:
+    planner = _Planner()
+    weight = next(net.parameters())
+    images = torch.zeros(n, 3, size, size, device=weight.device, dtype=weight.dtype)
+    images = images.contiguous(memory_format=torch.channels_last)
+    planner.made[IMAGES] = shape_of(images)
+    with torch.no_grad():
+        outputs = run_watched(net, at, planner, images)
+    planner.read |= {key for tensor in tensors(outputs) if (key := key_of(tensor))}
+    return planner
+
+
+def run_watched(net: nn.Module, at: str, watcher: Watcher, images: torch.Tensor) -> Any:
+    """The network's outputs, computed under a watcher that is told of the cut."""
+    module = net.get_submodule(at)
+    hook = module.register_forward_pre_hook(lambda *_: watcher.reach(), prepend=True)
+    mark(images, IMAGES)
+    try:
+        with watcher:
+            return net(images)
+    finally:
+        hook.remove()
+
+
+def _per_image(key: Key, two: Made, three: Made) -> KeptTensor | None:
+    if not two.shape or two.shape[1:] != three.shape[1:] or two.dtype != three.dtype:
+        return None
+    parts, odd = divmod(two.shape[0], 2)
+    if odd or three.shape[0] != 3 * parts:
+        return None
+    shape = two.shape[1:] if parts == 1 else (parts, *two.shape[1:])
+    return KeptTensor(key, parts, shape, two.dtype)
+
+
+def key_of(tensor: torch.Tensor) -> Key | None:
+    """The number of a tensor, or None if it does not depend on the images."""
+    key: Key | None = tensor.__dict__.get(_MARK)
+    return key
+
+
+def mark(tensor: torch.Tensor, key: Key) -> None:
+    """Number a tensor. The number stands in the tensor itself, so nothing keeps it alive."""
+    tensor.__dict__[_MARK] = key
+
+
+def tensors(tree: Any) -> Iterator[torch.Tensor]:
+    """All tensors in nested tuples, lists and dictionaries."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for item in tree:
+            yield from tensors(item)
+    elif isinstance(tree, dict):
+        for item in tree.values():
+            yield from tensors(item)
+
+
+def swap(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
+    """The same nested tuples, lists and dictionaries with every tensor changed."""
+    if isinstance(tree, torch.Tensor):
+        return change(tree)
+    if isinstance(tree, tuple | list) and any(True for _ in tensors(tree)):
+        # torch's named tuples are made from one list, others (and lists) likewise.
+        return type(tree)([swap(item, change) for item in tree])
+    if isinstance(tree, dict):
+        return {name: swap(item, change) for name, item in tree.items()}
+    return tree
+
+
+def _note(tensor: torch.Tensor, given: list[torch.Tensor]) -> Made | Passed:
+    for position, other in enumerate(given):
+        if other is tensor:
+            return Passed(position)
+    return shape_of(tensor)
+
+
+def shape_of(tensor: torch.Tensor) -> Made:
+    """A tensor without its data."""
+    return Made(tuple(tensor.shape), tensor.dtype)

@@ -1,0 +1,114 @@
+"""Head2Toe on beneficial biases: a head that reads the feature maps with the largest biases.
+
+Head2Toe (Evci et al. 2022) lets a head read any layer, and searches for the layers that help. Where
+biases have been learned, their sizes say it at no further cost (paper, Sec. 7.3): the 1 % largest
+of all, the maps they belong to pooled to about 8,192 numbers, and the last layer's latent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from teachmesh.biases.bias_layout import BiasLayout
+from teachmesh.biases.biased_network import BeneficialBiases
+
+FRACTION = 0.01
+WIDTH = 8192
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """The feature maps that a head reads.
+
+    Attributes:
+        channels: of each biased layer, in the order of the layout, the chosen channels, ascending.
+        side: maps are averaged to at most this many rows and columns.
+    """
+
+    channels: tuple[tuple[int, ...], ...]
+    side: int
+
+    @property
+    def count(self) -> int:
+        """Number of maps."""
+        return sum(len(chosen) for chosen in self.channels)
+
+
+def choose_maps(
+    layout: BiasLayout,
+    values: torch.Tensor,
+    per_image: Sequence[bool],
+    fraction: float = FRACTION,
+    width: int = WIDTH,
+) -> MapChoice:
+    """The maps with the largest biases by magnitude.
+
+    Args:
+        layout: the biased layers.
+        values: (B,) biases in the paper's units; of equal ones the first counts as larger.
+        per_image: of `BeneficialBiases`, which layers' outputs have rows of each image; others
+            (tables of positions) say nothing about an image and are left out.
+        fraction: share of all maps; at least one.
+        width: numbers that they are pooled to, at most.
+    """
+    count = max(1, round(fraction * layout.total))
+    order = torch.sort(values.detach().abs().cpu(), descending=True, stable=True).indices
+    slices = zip(layout.slices, per_image, strict=True)
+    usable = {index for part, fits in slices if fits for index in range(part.start, part.stop)}
+    largest = set([index for index in order.tolist() if index in usable][: min(count, width)])
+    channels = tuple(
+        tuple(index - part.start for index in range(part.start, part.stop) if index in largest)
+        for part in layout.slices
+    )
+    return MapChoice(channels, math.isqrt(width // max(1, len(largest))))
+
+
+class Head2Toe:
+    """Features of a biased network for a head.
+
+    Args:
+        bb: the network with biases.
+        values: (B,) biases of one task.
+        choice: of `choose_maps` for the layout of `bb`, and for its `per_image`.
+    """
+
+    def __init__(self, bb: BeneficialBiases, values: torch.Tensor, choice: MapChoice) -> None:
+        self._bb = bb
+        self._values = values
+        self.choice = choice
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, D) float32: pooled maps, then the last layer's latent.
+
+        Args:
+            images: (N, 3, S, S) uint8.
+        """
+        return self.features_of_kept(self._bb.prefix(images))
+
+    def features_of_kept(self, kept: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The same from what `BeneficialBiases.prefix` gave."""
+        found: dict[int, torch.Tensor] = {}
+
+        def watch(place: int, output: torch.Tensor) -> None:
+            chosen = self.choice.channels[place]
+            if chosen:
+                pooled = _pooled(output, chosen, self.choice.side, len(kept[0]))
+                # A layer may be called more than once: every call counts.
+                found[place] = found[place] + pooled if place in found else pooled
+
+        taps = self._bb.suffix(kept, self._values, watch)
+        return torch.cat([*(found[place] for place in sorted(found)), taps[-1]], dim=1)
+
+
+def _pooled(output: torch.Tensor, chosen: Sequence[int], side: int, n: int) -> torch.Tensor:
+    """(N, maps * positions) float32 of a layer's output with its channels along axis 1."""
+    maps = output[:, list(chosen)].float()
+    if maps.ndim == 4 and len(maps) == n:
+        size = (min(side, maps.shape[2]), min(side, maps.shape[3]))
+        return torch.nn.functional.adaptive_avg_pool2d(maps, size).flatten(1)
+    # One position, or tokens, or windows: several rows per image.
+    return maps.reshape(n, len(maps) // n, len(chosen), -1).mean((1, 3))

@@ -1,0 +1,267 @@
+"""The second pass: images through the backbone with the biases of the task they were mapped to.
+
+Mapping needs no biases. Only images whose task's skill has biases are run again, from the first
+biased layer on; images of different tasks share a batch, each with its own biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from teachmesh.biases.bias_encoding import EncodedBiases
+from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_layout import BiasLayout, biasable_layers
+from teachmesh.biases.biased_network import BeneficialBiases
+from teachmesh.biases.head2toe import Head2Toe, choose_maps
+from teachmesh.biases.refine_decisions import SecondOpinion, refine
+from teachmesh.mapping.fusion import log_softmax
+from teachmesh.model.backbone import Latents
+from teachmesh.model.embedding import BATCH_SIZE
+from teachmesh.model.lanes import Lanes
+
+if TYPE_CHECKING:
+    from teachmesh.mapping.decisions import Decisions
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.model.head import Head
+    from teachmesh.packet.skill import Skill
+
+Tensors = tuple[torch.Tensor, ...]
+KeptRows = Callable[[np.ndarray], Tensors]
+"""Rows -> what the rest of the network needs of these images."""
+
+
+@dataclass(frozen=True, eq=False)
+class BiasedSkill:
+    """One skill's biases, ready to run.
+
+    Attributes:
+        layout: the biased layers.
+        values: (B,) biases in the paper's units.
+        head: trained on top of them.
+        features: what it reads: "last", "multi" or "head2toe".
+        weight: of its decision beside the one without biases.
+    """
+
+    layout: BiasLayout
+    values: torch.Tensor
+    head: Head
+    features: str
+    weight: float
+
+
+class SecondPass:
+    """Biased passes for the skills of a bank.
+
+    Args:
+        backbone: the frozen network.
+        skills: by id; biases that do not fit the network are left aside.
+    """
+
+    def __init__(self, backbone: Backbone, skills: Mapping[str, Skill]) -> None:
+        self._backbone = backbone
+        self._biased: dict[str, BiasedSkill] = {}
+        for skill_id, skill in skills.items():
+            if (found := self._read(skill)) is not None:
+                self._biased[skill_id] = found
+
+    @property
+    def skill_ids(self) -> frozenset[str]:
+        """Ids of the skills whose biases can be used."""
+        return frozenset(self._biased)
+
+    def biased(self, skill_id: str) -> BiasedSkill | None:
+        """The biases of a skill; None where it has none that can be used."""
+        return self._biased.get(skill_id)
+
+    @cached_property
+    def network(self) -> BeneficialBiases:
+        """The backbone, biased from the first layer on that any of the skills biases."""
+        layouts = [biased.layout for biased in self._biased.values()]
+        earliest = min(layouts, key=lambda layout: layout.first)
+        return BeneficialBiases(self._backbone.forward_pass, earliest)
+
+    def first(self, images: torch.Tensor) -> tuple[Latents, Tensors]:
+        """The first pass: latents without biases, and what a second pass needs.
+
+        Args:
+            images: (N, 3, S, S) uint8.
+        """
+        taps, kept = self.network.first_pass(images)
+        last, multi = (self._latents(kind).exact(taps) for kind in ("last", "multi"))
+        return Latents(_numpy(last), _numpy(multi)), kept
+
+    def kept(self, images: torch.Tensor) -> Tensors:
+        """What a second pass needs, for images whose latents are known."""
+        return self.network.prefix(images)
+
+    def opinions(
+        self, decisions: Decisions, pairs: Sequence[tuple[int, int]], kept: KeptRows
+    ) -> list[SecondOpinion]:
+        """What the biased network says about images, each with the biases of one task.
+
+        Args:
+            decisions: of the first pass.
+            pairs: (image, task) positions, none twice; of tasks without biases nothing is said.
+            kept: gives what `first` or `kept` gave for these images.
+        """
+        ids = decisions.skill_ids
+        wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
+        found: dict[int, list[tuple[int, np.ndarray]]] = {}
+        batches = list(_batches(wanted, lambda t: self._is_alone(self._biased[ids[t]])))
+        with ExitStack() as stack:
+            lanes = stack.enter_context(Lanes()) if self._on_cpu else None
+            jobs = (
+                partial(self._run, [ids[t] for t, _ in batch], _rows(kept, batch))
+                for batch in batches
+            )
+            results = lanes.run(jobs) if lanes else (job() for job in jobs)
+            for batch, posteriors in zip(batches, results, strict=True):
+                for (t, i), row in zip(batch, posteriors, strict=True):
+                    found.setdefault(t, []).append((i, row))
+        return [
+            SecondOpinion(
+                t,
+                np.array([i for i, _ in rows], dtype=np.int64),
+                np.stack([row for _, row in rows]),
+                self._biased[ids[t]].weight,
+            )
+            for t, rows in found.items()
+        ]
+
+    def _is_alone(self, skill: BiasedSkill) -> bool:
+        """Whether its images share no batch with those of other tasks."""
+        return skill.features == "head2toe" or not self.network.mixes
+
+    def _run(self, ids: list[str], kept: Tensors) -> list[np.ndarray]:
+        """Log posteriors of the classes of each image's own task."""
+        skills = [self._biased[skill_id] for skill_id in ids]
+        with torch.no_grad():
+            if skills[0].features == "head2toe":
+                features = {"head2toe": self._toes(skills[0]).features_of_kept(kept)}
+            else:
+                taps = self.network.suffix(kept, self._values(skills))
+                kinds = {skill.features for skill in skills}
+                features = {kind: self._latents(kind).exact(taps) for kind in kinds}
+        arrays = {kind: _numpy(values) for kind, values in features.items()}
+        return [
+            _posteriors(skill.head, arrays[skill.features][i : i + 1])
+            for i, skill in enumerate(skills)
+        ]
+
+    def _values(self, skills: Sequence[BiasedSkill]) -> torch.Tensor:
+        """Biases of one task, where it is one, else a row for each image."""
+        first = skills[0]
+        wide = self.network.layout
+        if all(skill is first for skill in skills):
+            return first.layout.within(wide, first.values)
+        return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
+
+    def _toes(self, skill: BiasedSkill) -> Head2Toe:
+        """Maps are chosen in the skill's own layout, as they were for the head that reads them."""
+        wide = self.network.layout
+        earlier = len(wide.chosen) - len(skill.layout.chosen)
+        own = choose_maps(skill.layout, skill.values, self.network.per_image[earlier:])
+        choice = replace(own, channels=((),) * earlier + own.channels)
+        return Head2Toe(self.network, skill.layout.within(wide, skill.values), choice)
+
+    def _latents(self, kind: str) -> TapLatents:
+        return TapLatents(kind, self._backbone.reference, self._backbone.device)
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self._backbone.device.type == "cpu"
+
+    @cached_property
+    def _layers(self) -> BiasLayout:
+        net = self._backbone.forward_pass.net
+        return BiasLayout(biasable_layers(net, self._backbone.size), 0)
+
+    @cached_property
+    def _deviations(self) -> torch.Tensor:
+        return BeneficialBiases(self._backbone.forward_pass, self._layers).deviations
+
+    def _read(self, skill: Skill) -> BiasedSkill | None:
+        """A skill's biases; None if they do not fit the network, whatever its card says."""
+        card, biases = skill.card.biases, skill.biases()
+        if card is None or biases is None or card.first_layer >= len(self._layers.layers):
+            return None
+        layout = BiasLayout(self._layers.layers, card.first_layer)
+        if (layout.total, len(layout.chosen)) != (card.floats, card.layers):
+            return None
+        widths = {"last": self._backbone.last_dim, "multi": self._backbone.dim}
+        head = biases.head()
+        if head.weight.shape[1] != widths.get(card.features, head.weight.shape[1]):
+            return None
+        encoded = EncodedBiases(biases.kind, biases.values, biases.scales)
+        values = encoded.decode(layout, self._deviations[-layout.total :])
+        return BiasedSkill(layout, values, head, card.features, card.weight)
+
+
+class Refiner:
+    """Decisions about N images, refined by second passes; none is run twice.
+
+    Args:
+        second: runs them.
+        decisions: of the first pass.
+        kept: gives what it needs of these images.
+    """
+
+    def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
+        self._second = second
+        self._decisions = decisions
+        self._kept = kept
+        self._known: dict[tuple[int, int], SecondOpinion] = {}
+
+    def given(self, tasks: np.ndarray) -> Decisions:
+        """Decisions with a second pass of every image with the biases of one task.
+
+        Args:
+            tasks: (N,) position of the task for each image.
+        """
+        pairs = [(i, int(t)) for i, t in enumerate(tasks)]
+        missing = [pair for pair in pairs if pair not in self._known]
+        for opinion in self._second.opinions(self._decisions, missing, self._kept):
+            for n, i in enumerate(opinion.rows):
+                row = slice(n, n + 1)
+                self._known[int(i), opinion.task] = SecondOpinion(
+                    opinion.task, opinion.rows[row], opinion.posteriors[row], opinion.weight
+                )
+        return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])
+
+
+def _batches(
+    wanted: Sequence[tuple[int, int]], alone: Callable[[int], bool]
+) -> Iterator[list[tuple[int, int]]]:
+    """Batches of (task, image) pairs sorted by task; some tasks share none."""
+    batch: list[tuple[int, int]] = []
+    for task, image in wanted:
+        other = bool(batch) and batch[-1][0] != task and (alone(task) or alone(batch[-1][0]))
+        if len(batch) == BATCH_SIZE or other:
+            yield batch
+            batch = []
+        batch.append((task, image))
+    if batch:
+        yield batch
+
+
+def _rows(kept: KeptRows, batch: Sequence[tuple[int, int]]) -> Tensors:
+    return kept(np.array([image for _, image in batch], dtype=np.int64))
+
+
+def _posteriors(head: Head, features: np.ndarray) -> np.ndarray:
+    """(C,) log posteriors; not numbers where a stranger's head is made for other features."""
+    if head.weight.shape[1] != features.shape[1]:
+        return np.full(len(head.bias), np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(log_softmax(head.logits(features))[0])
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return np.asarray(np.ascontiguousarray(tensor.cpu().numpy()))

@@ -1,0 +1,82 @@
+"""`teachmesh combine`: a new task out of classes that the mesh knows, without an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import describe_encoder, emit, plain, say, size
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DeviceOption,
+    EncoderOption,
+    HomeOption,
+    JsonOption,
+)
+
+if TYPE_CHECKING:
+    from teachmesh.agent.combine_classes import Combination
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "combine",
+        "teachmesh combine pets dog cat horse",
+        "teachmesh combine garage jaguar lada:niva --from cars --from lada --json",
+    )(combine)
+
+
+def combine(
+    name: Annotated[str, typer.Argument(help="Name of the new task.", show_default=False)],
+    classes: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more classes that the bank knows; TASK:CLASS to take one task's only.",
+            show_default=False,
+        ),
+    ],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="Take classes from this task; may be repeated. Default: all."),
+    ] = None,
+    encoder: EncoderOption = "auto",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the skill of this name.")
+    ] = False,
+    backbone: BackboneOption = None,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Put a task together from classes that the bank knows already; no image is needed.
+
+    Every class becomes the mean of all old classes of its name; the card names them. How well that
+    answers was not tested on any image: learn from a few with `teachmesh learn --reuse auto` where
+    there are some. Ask with `teachmesh predict --task NAME`: the old tasks go on answering too.
+    """
+    from teachmesh.agent import Agent
+    from teachmesh.agent.combine_classes import combine_known
+
+    agent = Agent(home, backbone=backbone, device=device)
+    result = combine_known(
+        agent, name, classes, tasks=tuple(tasks or ()), encoder=encoder, replace=replace
+    )
+    if json_output:
+        emit(result.to_json())
+    else:
+        _show(result)
+
+
+def _show(result: Combination) -> None:
+    for name, row in zip(result.classes, result.parents, strict=True):
+        old = (f"{plain(m.class_name)} in {plain(m.task)} ({plain(m.author)})" for m in row)
+        say(f"  {plain(name)}: {', '.join(old)}")
+    say(describe_encoder(result.encoder))
+    say(
+        f"put {plain(result.task)} together from {sum(map(len, result.parents))} classes, without "
+        f"an image; saved skill {result.skill_id[:12]} ({size(result.size_bytes)})"
+    )

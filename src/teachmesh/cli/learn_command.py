@@ -1,0 +1,154 @@
+"""`teachmesh learn`: one folder of images becomes one skill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import (
+    TAKES,
+    describe_biases,
+    describe_encoder,
+    emit,
+    note,
+    percent,
+    plain,
+    progress_bar,
+    say,
+    size,
+)
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    BiasOption,
+    DeviceOption,
+    EncoderOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    PassesOption,
+    SeedOption,
+)
+from teachmesh.errors import EXIT_SKIPPED
+
+if TYPE_CHECKING:
+    from teachmesh.agent import LearnResult
+    from teachmesh.agent.learn_result import Reuse
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "learn",
+        "teachmesh learn photos/screws",
+        "teachmesh learn birds.tar --name birds --method maha --json",
+        "teachmesh learn traffic_signs/ --bb auto --bb-passes 8",
+    )(learn)
+
+
+def learn(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="root/<class>/*, root/{train,val,test}/<class>/*, a .tar or .zip of it, a CSV.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the task.", show_default=False)
+    ] = None,
+    method: MethodOption = None,
+    bb: BiasOption = None,
+    bb_passes: PassesOption = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            help="Anchors of further methods to carry in the same skill.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: BackboneOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the skill of this name.")
+    ] = False,
+    reuse: Annotated[
+        str,
+        typer.Option(
+            "--reuse",
+            help="Learn from classes that the bank knows, by auto, text or vision; or none.",
+        ),
+    ] = "none",
+    encoder: EncoderOption = "auto",
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Learn one task from a folder of images and save it as a skill.
+
+    One backbone pass over the training and validation images; beneficial biases (--bb) cost a few
+    more, and are kept only if they help on validation images. Test images are never read. A task
+    that this agent already learned is refused unless --replace is given.
+
+    With --reuse, what other agents taught is borrowed where the images say that it helps; the card
+    names every old class that a row was learned from. Where it does not help, anchor and head
+    are those without --reuse.
+    """
+    from teachmesh.agent import Agent
+
+    agent = Agent(home, backbone=backbone, device=device)
+    with progress_bar("learning") as progress:
+        result = agent.learn(
+            path,
+            name=name,
+            method=method,
+            bb=bb,
+            bb_passes=bb_passes,
+            also=tuple(also or ()),
+            replace=replace,
+            seed=seed,
+            reuse=reuse,
+            encoder=encoder,
+            progress=progress,
+            on_understood=None if json_output else note,
+        )
+    if json_output:
+        emit(result.to_json())
+    else:
+        _show(result)
+    if result.skipped:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _show(result: LearnResult) -> None:
+    if result.skipped:
+        say(f"{result.skipped} unreadable images skipped:")
+        for line in result.skipped_reasons[:5]:
+            say(f"  {plain(line)}")
+    for warning in result.warnings:
+        say(f"warning: {plain(warning)}")
+    images_per_s = result.n_images / max(result.wall_s, 1e-9)
+    say(
+        f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
+        f"right on validation images: {percent(result.validation_accuracy)}"
+    )
+    if result.reuse is not None:
+        say(_describe(result.reuse, len(result.classes), result.reused))
+    if result.biases is not None:
+        say(describe_biases(result.biases.to_json()))
+    say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")
+
+
+def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:
+    """What reuse looked for and took, in one sentence."""
+    known = f"{reuse.known} of {n_classes} classes known in {reuse.tasks} tasks"
+    if reuse.takes == "nothing":
+        taken = "took nothing, the skill is that of learning alone"
+    else:
+        taken = f"took {TAKES[reuse.takes]}"
+    named = f", {n_parents} old classes named on the card" if n_parents else ""
+    return f"reuse: {known}, {taken}{named}; {describe_encoder(reuse.encoder)}"

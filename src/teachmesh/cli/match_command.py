@@ -1,0 +1,137 @@
+"""`teachmesh match`: what the mesh already knows of a folder's classes, before learning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import (
+    TAKES,
+    describe_encoder,
+    emit,
+    note,
+    percent,
+    plain,
+    progress_bar,
+    say,
+)
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DeviceOption,
+    EncoderOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    SeedOption,
+)
+from teachmesh.errors import EXIT_SKIPPED
+
+if TYPE_CHECKING:
+    from teachmesh.reuse.savings import Saving
+    from teachmesh.reuse.source_skills import MatchReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "match",
+        "teachmesh match photos/rooms",
+        "teachmesh match photos/rooms --by text --json",
+    )(match)
+
+
+def match(
+    path: Annotated[
+        Path, typer.Argument(help="Folder, archive or CSV of a task.", show_default=False)
+    ],
+    by: Annotated[
+        str,
+        typer.Option("--by", help="auto (names that looks confirm), text (names), vision (looks)."),
+    ] = "auto",
+    encoder: EncoderOption = "auto",
+    method: MethodOption = None,
+    backbone: BackboneOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say for every class what the bank already knows, who taught it and how sure that is.
+
+    Nothing is learned or saved. With --by text no image is opened. `teachmesh learn --reuse auto`
+    then learns from the classes that are listed here; what that would bring with a --method is
+    tried on training images that are held out. Skills of another backbone are not compared; which
+    anchors a skill carries does not matter.
+    """
+    from teachmesh.agent import Agent
+    from teachmesh.agent.match_task import match_folder
+
+    agent = Agent(home, backbone=backbone, device=device)
+    for reason in agent.catalogue().unmatchable_reasons():
+        note(f"not used: {plain(reason)}")
+    with progress_bar("looking") as progress:
+        report = match_folder(
+            agent, path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
+        )
+    for failure in report.skipped_reasons:
+        note(f"skipped: {plain(failure)}")
+    if json_output:
+        emit(report.to_json())
+    else:
+        _show(report)
+    if report.skipped:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _show(report: MatchReport) -> None:
+    if report.skipped:
+        say(f"{report.skipped} unreadable images skipped")
+    say(f"{plain(report.task)} against {report.n_known} known tasks, {_way(report)}")
+    if report.encoder is not None:
+        say(describe_encoder(report.encoder))
+    for name, matches in zip(report.classes, report.matches, strict=True):
+        if not matches:
+            say(f"  {plain(name)}: nothing known")
+        for found in matches:
+            say(
+                f"  {plain(name)}: {plain(found.class_name)} in {plain(found.task)}, "
+                f"taught by {plain(found.author)}, {found.score:.2f} by {found.by}"
+            )
+    if report.n_matched:
+        start = ": they are a start for teachmesh learn --reuse auto"
+        if report.saving is not None and report.saving.takes == "nothing":
+            start = ""
+        say(f"{report.n_matched} of {len(report.classes)} classes are known{start}")
+    if report.saving is not None:
+        say(_describe(report.saving))
+
+
+def _way(report: MatchReport) -> str:
+    """By what classes were matched: what was asked for, or what could be had of it."""
+    if report.mode == "text":
+        return "by names only"
+    way = "by looks" if report.mode == "vision" else "by names and looks"
+    if report.by_looks or not report.n_known:
+        return way
+    less = "nothing to match" if report.mode == "vision" else "by names only"
+    return f"{less}: no known task has class moments to look at"
+
+
+def _describe(saving: Saving) -> str:
+    """What `learn --reuse` would bring, in one sentence."""
+    if saving.right_alone is None or saving.right_with is None:
+        return (
+            "learn --reuse would take nothing and tries nothing: no class to learn from, a class "
+            "with one image, or more than 20 images per class"
+        )
+    alone, helped = percent(saving.right_alone), percent(saving.right_with)
+    if saving.takes == "nothing":
+        return f"learn --reuse would take nothing: right on held-out images are {alone} anyway"
+    return (
+        f"learn --reuse would take {TAKES[saving.takes]}: right on held-out images are {helped}, "
+        f"{alone} when learning alone"
+    )

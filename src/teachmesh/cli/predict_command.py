@@ -1,0 +1,102 @@
+"""`teachmesh predict`: any image of any task, nobody says which."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import describe_encoder, emit, note, percent, plain, progress_bar, say
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+)
+from teachmesh.errors import EXIT_SKIPPED
+
+if TYPE_CHECKING:
+    from teachmesh.agent import Prediction
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "predict",
+        "teachmesh predict part.jpg",
+        "teachmesh predict photos/ --json",
+        "cat part.jpg | teachmesh predict -",
+    )(predict)
+
+
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Image files, folders of images, or - for one image on stdin."),
+    ],
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="The task is known: choose among its classes only."),
+    ] = None,
+    method: MethodOption = None,
+    backbone: BackboneOption = None,
+    alternatives: Annotated[
+        int, typer.Option("--alternatives", "-k", min=0, max=50, help="Runners-up to show.")
+    ] = 3,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            "--encoder",
+            help='How class names are compared for "same as": names (equal after cleaning), auto, '
+            "minilm (offline), clip.",
+        ),
+    ] = "names",
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say what an image shows: task, class, probability, and who taught it.
+
+    All classes of all tasks are scored in one backbone pass. An image that is like nothing the
+    agent knows is marked unknown.
+    """
+    from teachmesh.agent import Agent
+    from teachmesh.agent.same_classes import compare_again
+    from teachmesh.reuse.text_encoders import choose_encoder
+
+    comparer = choose_encoder(encoder)
+    agent = Agent(home, backbone=backbone, mapper=method, device=device)
+    for reason in agent.unusable_reasons():
+        note(f"not used: {plain(reason)}")
+    asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
+    with progress_bar("predicting") as progress:
+        answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
+    if encoder != "names":  # which is what the agent compares with by itself
+        answers = compare_again(answers, agent.sources(), comparer)
+    for failure in answers.failed:
+        note(f"skipped: {plain(failure)}")
+    if json_output:
+        emit(answers.to_json())
+    else:
+        for prediction in answers.predictions:
+            _show(prediction, answers.encoder)
+    if answers.failed:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _show(prediction: Prediction, encoder: str) -> None:
+    by = "" if encoder == "names" else f" ({describe_encoder(encoder)})"
+    doubt = "unknown, nearest: " if prediction.unknown else ""
+    say(
+        f"{plain(prediction.image)}: {doubt}{plain(prediction.task)} / "
+        f"{plain(prediction.class_name)} {percent(prediction.probability)} "
+        f"(skill {prediction.skill_id[:12]} from {plain(prediction.alias)})"
+    )
+    for same in prediction.same_as:
+        say(f"    same as {plain(same.class_name)} in task {plain(same.task)}{by}")
+    for other in prediction.alternatives:
+        say(f"    {plain(other.task)} / {plain(other.class_name)} {percent(other.probability)}")

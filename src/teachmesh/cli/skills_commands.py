@@ -1,0 +1,207 @@
+"""`teachmesh skills`: what the bank holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from teachmesh.cli.command import application, command
+from teachmesh.cli.output import describe_biases, emit, plain, say, size, table
+from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from teachmesh.agent import Agent
+
+_SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
+SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the application."""
+    group = application("What this agent knows: list, show, remove, export and import skills.")
+    app.add_typer(group, name="skills")
+    command(group, "list", "teachmesh skills list", "teachmesh skills list --json")(list_skills)
+    command(group, "show", "teachmesh skills show screws", "teachmesh skills show 3f9a --json")(
+        show
+    )
+    command(
+        group, "remove", "teachmesh skills remove screws --yes", "teachmesh skills remove 3f9a"
+    )(remove)
+    command(
+        group,
+        "export",
+        "teachmesh skills export screws",
+        "teachmesh skills export screws --output /media/usb/screws.skill",
+        "teachmesh skills export screws --network screws.pt2",
+    )(export)
+    command(
+        group,
+        "import",
+        "teachmesh skills import /media/usb/screws.skill",
+        "teachmesh skills import *.skill --json",
+    )(import_skills)
+
+
+def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """List the skills of the bank, and why one is not used if so."""
+    from teachmesh.agent import Agent
+
+    agent = Agent(home)
+    skills = agent.skills()
+    if json_output:
+        documents = [skill.to_json() for skill in skills]
+        emit({"schema": "teachmesh.skills/1", "digest": agent.digest(), "skills": documents})
+        return
+    if not skills:
+        say("no skill yet; learn one with: teachmesh learn FOLDER")
+        return
+    header = ["task", "id", "classes", "method", "size", "from", "used"]
+    rows = [
+        [
+            plain(skill.display_name),
+            skill.id[:12],
+            str(skill.n_classes),
+            skill.method,
+            size(skill.size_bytes),
+            plain(skill.alias),
+            "yes" if skill.usable else plain(skill.reason),
+        ]
+        for skill in skills
+    ]
+    say(table(header, rows))
+
+
+def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """Show the card of one skill: what, who, how well, at what cost."""
+    from teachmesh.agent import Agent
+
+    agent = Agent(home)
+    info = agent.find(skill)
+    card = agent.card(info.id)
+    if json_output:
+        emit({"schema": "teachmesh.skill-card/1", "id": info.id, "card": card})
+        return
+    say(f"skill {info.id}")
+    for key, value in card.items():
+        if key == "parents":
+            _show_parents(value)
+        else:
+            shown = describe_biases(value) if key == "biases" else _readable(value)
+            say(f"  {key}: {shown}")
+
+
+def _show_parents(parents: Mapping[str, list[str]]) -> None:
+    rows = zip(parents["classes"], parents["skills"], parents["parent_classes"], strict=True)
+    for name, skill_id, parent in rows:
+        say(f"  {plain(name)} learned from: {plain(parent)} of skill {skill_id[:12]}")
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        shown = ", ".join(plain(str(item)) for item in value[:12])
+        return shown + (f", ... ({len(value)} in all)" if len(value) > 12 else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{plain(str(k))} {_readable(v)}" for k, v in value.items())
+    return plain(str(value))
+
+
+def remove(
+    skill: SkillArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Remove a skill from this agent only; peers keep theirs and it is not fetched again."""
+    from teachmesh.agent import Agent
+
+    agent = Agent(home)
+    info = agent.find(skill)
+    if not yes and not json_output:
+        typer.confirm(f"remove {plain(info.display_name)} ({info.id[:12]})?", abort=True, err=True)
+    agent.remove(info.id)
+    if json_output:
+        emit({"schema": "teachmesh.removed/1", "id": info.id, "task": info.display_name})
+    else:
+        say(f"removed {plain(info.display_name)} ({info.id[:12]}) from this agent")
+
+
+def export(
+    skill: SkillArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File. Default: TASK.skill.")
+    ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            "--network",
+            help="Write the task's whole network here instead, for machines without teachmesh.",
+            show_default=False,
+        ),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Write a skill to a file that any agent can import: the signed bytes, as they travel.
+
+    With --network, write what the skill decides as one program of torch.export instead: pixels
+    (N, 3, S, S) uint8 in, log posteriors of its classes out, its biases folded into the backbone.
+    `torch.export.load(FILE).module()` runs it; the classes' names lie inside, in classes.json.
+    """
+    from teachmesh.agent import Agent
+    from teachmesh.bank.atomic import write_file
+
+    agent = Agent(home)
+    if network is not None:
+        _export_network(agent, skill, network, output, json_output)
+        return
+    info = agent.find(skill)
+    target = output or Path(f"{info.file_stem}.skill")
+    data = agent.read(info.id)
+    write_file(target, data)
+    if json_output:
+        emit(_exported(info.id, target, len(data)))
+    else:
+        say(f"wrote {target} ({size(len(data))})")
+
+
+def _export_network(
+    agent: Agent, skill: str, network: Path, output: Path | None, json_output: bool
+) -> None:
+    from teachmesh.agent.network_export import export_network
+
+    if output is not None:
+        raise UsageError("expected --output for the skill or --network for its network, got both")
+    n_bytes = export_network(agent, skill, network)
+    if json_output:
+        emit(_exported(agent.find(skill).id, network, n_bytes))
+    else:
+        say(f"wrote {network} ({size(n_bytes)}); run it with torch.export.load")
+
+
+def _exported(skill_id: str, target: Path, size_bytes: int) -> Mapping[str, Any]:
+    document = {"id": skill_id, "file": str(target), "size_bytes": size_bytes}
+    return {"schema": "teachmesh.exported/1", **document}
+
+
+def import_skills(
+    files: Annotated[list[Path], typer.Argument(help="Files written by `skills export`.")],
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Check skills from files as if a peer had sent them, and admit them to the bank."""
+    from teachmesh.agent import Agent
+    from teachmesh.bank.atomic import read_file
+
+    agent = Agent(home)
+    saved = [agent.receive(read_file(path)) for path in files]
+    if json_output:
+        rows = [{"id": entry.id, "task": entry.task} for entry in saved]
+        emit({"schema": "teachmesh.imported/1", "skills": rows})
+        return
+    for entry in saved:
+        say(f"saved {plain(entry.task)} ({entry.id[:12]}) from {plain(entry.alias)}")

@@ -1,0 +1,104 @@
+"""`teachmesh up`: the agent as a process that shares what it knows."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import plain, size
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MethodOption,
+    SeedOption,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(
+        app,
+        "up",
+        "teachmesh up --listen tcp/0.0.0.0:7447",
+        "teachmesh up --join tcp/192.168.1.20:7447 --learn photos/screws",
+    )(up)
+
+
+def up(
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen", help="Endpoint to listen on. Default: tcp/127.0.0.1:0 (a free port)."
+        ),
+    ] = None,
+    join: Annotated[
+        list[str] | None, typer.Option("--join", help="Endpoint of any agent of the mesh.")
+    ] = None,
+    learn: Annotated[
+        list[Path] | None,
+        typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
+    ] = None,
+    method: MethodOption = None,
+    backbone: BackboneOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Run the agent: share its skills, collect those of all others, until Ctrl-C.
+
+    What another command saves in the same home is noticed within a second. With --json, one
+    JSON document per event and line is printed.
+    """
+    from teachmesh.agent import Agent
+    from teachmesh.agent.node import Node
+    from teachmesh.sharing.zenoh_transport import ZenohTransport
+
+    agent = Agent(home, backbone=backbone, device=device)
+    transport = ZenohTransport(
+        agent.id, listen=tuple(listen or ("tcp/127.0.0.1:0",)), join=tuple(join or ())
+    )
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    with Node(agent, transport, on_event=_print_json if json_output else _print_text) as node:
+        node.run(tuple(learn or ()), stop, method=method, seed=seed)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
+
+
+def _print_json(event: dict[str, Any]) -> None:
+    print(json.dumps({"schema": "teachmesh.event/1", **event}), flush=True)
+
+
+def _print_text(event: dict[str, Any]) -> None:
+    line = _TEXTS.get(event["event"], lambda _event: "")(event)
+    if line:
+        print(plain(line), flush=True)
+
+
+_TEXTS = {
+    "ready": lambda e: f"agent {e['alias']} listens on {', '.join(e['endpoints'])}",
+    "understood": lambda e: f"learning {e['task']}: {e['summary']}",
+    "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
+    "received": lambda e: f"received {e['task']} ({e['skill'][:12]}) from {e['alias']}",
+    "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
+    "error": lambda e: f"error: {e['message']}",
+    "synced": lambda e: (
+        f"{e['count']} skills, digest {e['digest'][:12]}, in sync with {e['peers']}"
+    ),
+}

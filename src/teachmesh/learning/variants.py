@@ -1,0 +1,99 @@
+"""Names of the ways to learn a task: a task mapper, with or without beneficial biases.
+
+`gmmc`, `maha` and `moments` learn without biases; `+bb` adds them within a budget of forward
+passes, `+bb-last` on the last half of the layers only (paper, Sec. 8); `bb-h2t` is the paper's
+Head2Toe on top of biases, behind its Mahalanobis mapper (Sec. 7.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from teachmesh.biases.bias_options import BiasOptions, check_choice, check_passes
+from teachmesh.data.names import closest
+from teachmesh.errors import UsageError
+from teachmesh.mapping.mapper import METHODS
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a task is learned.
+
+    Attributes:
+        name: as people write it.
+        method: the task mapper.
+        biases: None without biases.
+    """
+
+    name: str
+    method: str
+    biases: BiasOptions | None = None
+
+    def with_biases(self, layers: str | None, passes: float | None) -> Variant:
+        """The variant with another choice of layers or another budget, where they are given.
+
+        Raises:
+            UsageError: no such choice, a budget that pays for nothing or has no bound, a budget
+                without biases, or `none` for Head2Toe, which is made of biases.
+        """
+        biases = self.biases
+        if layers is not None:
+            check_choice(layers)
+            biases = None if layers == "none" else replace(biases or BiasOptions(), layers=layers)
+        if self.biases is not None and self.biases.head2toe and biases is None:
+            raise UsageError(f"expected biases on some layers with {self.name!r}, got --bb none")
+        if passes is not None:
+            if biases is None:
+                raise UsageError("expected --bb-passes together with --bb or a +bb method")
+            check_passes(passes)
+            biases = replace(biases, passes=passes)
+        return replace(self, name=self._name_with(biases), biases=biases)
+
+    def _name_with(self, biases: BiasOptions | None) -> str:
+        """What the variant is called with other biases; `+bb-last` is one choice of layers."""
+        if biases is None:
+            return self.method
+        if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
+            return self.name
+        return f"{self.method}+bb"
+
+
+def _variants() -> dict[str, Variant]:
+    found = [Variant(method, method) for method in METHODS]
+    found += [Variant(f"{m}+bb", m, BiasOptions()) for m in METHODS]
+    found += [Variant(f"{m}+bb-last", m, BiasOptions("half")) for m in METHODS]
+    found.append(Variant("bb-h2t", "maha", BiasOptions(head2toe=True)))
+    return {variant.name: variant for variant in found}
+
+
+VARIANTS = _variants()
+
+
+def find_variant(name: str) -> Variant:
+    """The variant of a name.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+
+    Examples:
+        >>> find_variant("maha+bb").method
+        'maha'
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    nearest = closest(name, VARIANTS)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    raise UsageError(f"expected a method out of {', '.join(VARIANTS)}, got {name!r}{hint}")
+
+
+def check_method(method: str) -> str:
+    """Return a known method.
+
+    Raises:
+        UsageError: unknown; names the nearest one.
+    """
+    if method in METHODS:
+        return method
+    nearest = closest(method, METHODS)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")

@@ -1,0 +1,232 @@
+"""The backbones of a home by alias: the embedded one is always there, others are added."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
+from teachmesh.data.names import did_you_mean, shown
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.backbone_recipe import Recipe, parse_options
+from teachmesh.model.build_backbone import (
+    EMBEDDED_REFERENCE_FILE,
+    assemble,
+    assets,
+    embedded_backbone,
+    embedded_card,
+)
+from teachmesh.model.forward_pass import Preprocessing
+from teachmesh.model.procedural_reference import IMAGES, Progress, fit_procedural
+from teachmesh.model.reference import DEFAULT_DIM
+from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
+from teachmesh.model.timm_weights import parse_weights, read_weights
+
+__all__ = [
+    "EMBEDDED",
+    "add_timm",
+    "assets",
+    "backbone_names",
+    "export_backbone",
+    "import_backbone",
+    "known_fingerprints",
+    "load_backbone",
+    "reference_bytes",
+    "remove_backbone",
+]
+EMBEDDED = "embedded"
+
+
+def load_backbone(
+    folder: Path,
+    name: str,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
+    """Load a backbone by its alias.
+
+    Args:
+        folder: the home's folder of backbones.
+        name: alias, `embedded` for the one in the package.
+        device: where it runs.
+        dtype: number type of the network.
+
+    Raises:
+        BackboneError: unknown (names the nearest), damaged, or not what its fingerprint says.
+    """
+    if name == EMBEDDED:
+        return embedded_backbone(EMBEDDED, device, dtype)
+    stored = BackboneStore(folder).load(_known(folder, name))
+    backbone = assemble(name, stored, device, dtype)
+    if backbone.fingerprint != stored.about.get("fingerprint"):
+        raise BackboneError(
+            f"the backbone {name!r} is damaged: its fingerprint is not the one that it was added "
+            "with; remove it and add it again"
+        )
+    return backbone
+
+
+def add_timm(
+    folder: Path,
+    name: str,
+    *,
+    alias: str | None = None,
+    weights: Path | None = None,
+    options: Mapping[str, str] | None = None,
+    size: int | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    dim: int | None = None,
+    reference: bytes | None = None,
+    reference_images: int = IMAGES,
+    progress: Progress | None = None,
+) -> Backbone:
+    """Add a timm network to a home, with weights from the hub or from a file.
+
+    Args:
+        folder: the home's folder of backbones.
+        name: timm's name.
+        alias: name in this home; default timm's.
+        weights: a safetensors file with timm's key names; None downloads them.
+        options: further arguments of the network.
+        size: side of the input; default the option `img_size`, else what timm says.
+        mean: per channel; default timm's.
+        std: per channel; default timm's.
+        dim: D of the multi-depth latents; default `DEFAULT_DIM`.
+        reference: reference file of a peer; None computes one from procedural images.
+        reference_images: how many procedural images; another number is another reference.
+        progress: called with (reference images done, in all).
+
+    Raises:
+        BackboneError: a name, option, weights or reference that does not fit; nothing is saved.
+        StorageError: it cannot be saved.
+    """
+    alias = alias or name
+    _check_new(folder, alias)
+    recipe = _recipe(name, parse_options(options or {}), size, mean, std)
+    if weights is not None:
+        data = read_weights(weights)
+    else:
+        data = save(download_state(name, recipe.options))
+    if reference is None:
+        net = build_taps(name, recipe.options, parse_weights(data))
+        fitted = fit_procedural(
+            net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
+        )
+        reference = fitted.to_bytes()
+    stored = StoredBackbone(recipe.to_json(), data, reference)
+    backbone = assemble(alias, stored)
+    stored.about["fingerprint"] = backbone.fingerprint
+    BackboneStore(folder).save(alias, stored)
+    return backbone
+
+
+def remove_backbone(folder: Path, name: str) -> None:
+    """Remove a side-loaded backbone.
+
+    Raises:
+        BackboneError: unknown, or the embedded one.
+        StorageError: it cannot be removed.
+    """
+    if name == EMBEDDED:
+        raise BackboneError("the embedded backbone is part of the package and cannot be removed")
+    BackboneStore(folder).remove(_known(folder, name))
+
+
+def export_backbone(folder: Path, name: str) -> bytes:
+    """A side-loaded backbone with its reference as one file.
+
+    Raises:
+        BackboneError: unknown, or the embedded one, which every agent has.
+    """
+    if name == EMBEDDED:
+        raise BackboneError("every agent has the embedded backbone; there is nothing to export")
+    return pack(BackboneStore(folder).load(_known(folder, name)))
+
+
+def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
+    """Take a backbone from a file; its fingerprint is computed anew and compared.
+
+    Raises:
+        BackboneError: not such a file, damaged, or the alias is taken.
+        StorageError: it cannot be saved.
+    """
+    stored = unpack(data)
+    name = alias or Recipe.from_json(stored.about).architecture
+    _check_new(folder, name)
+    backbone = assemble(name, stored)
+    expected = shown(str(stored.about.get("fingerprint")), 12)
+    if backbone.fingerprint != stored.about.get("fingerprint"):
+        raise BackboneError(
+            f"expected a backbone of fingerprint {expected}, the file's content has "
+            f"{backbone.fingerprint[:12]}; it is damaged, export it again"
+        )
+    BackboneStore(folder).save(name, stored)
+    return backbone
+
+
+def backbone_names(folder: Path) -> list[str]:
+    """Every alias of a home, the embedded one first."""
+    return [EMBEDDED, *BackboneStore(folder).names()]
+
+
+def known_fingerprints(folder: Path) -> dict[str, str]:
+    """Fingerprint -> alias of every backbone of a home; no weights are loaded."""
+    store = BackboneStore(folder)
+    found = ((_fingerprint(store, name), name) for name in store.names())
+    known = {fingerprint: name for fingerprint, name in found if fingerprint is not None}
+    return {**known, str(embedded_card()["fingerprint"]): EMBEDDED}
+
+
+def _fingerprint(store: BackboneStore, name: str) -> str | None:
+    """None for a damaged one: it is reported when it is used, and hides no other."""
+    try:
+        return str(store.about(name).get("fingerprint"))
+    except BackboneError:
+        return None
+
+
+def reference_bytes(folder: Path, sha256: str) -> bytes | None:
+    """The reference file of a hash, if one of the home's backbones has it."""
+    data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
+    if hashlib.sha256(data).hexdigest() == sha256:
+        return data
+    return BackboneStore(folder).reference_bytes(sha256)
+
+
+def _check_new(folder: Path, alias: str) -> None:
+    if alias == EMBEDDED:
+        raise BackboneError(
+            f"expected a new alias, {alias!r} is the package's own; choose another with --as"
+        )
+    BackboneStore(folder).check_new(alias)
+
+
+def _recipe(
+    name: str,
+    options: dict[str, str | int | float | bool | None],
+    size: int | None,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+) -> Recipe:
+    default = default_preprocessing(name)
+    image_size = options.get("img_size")
+    own_size = image_size if isinstance(image_size, int) else default.size
+    preprocessing = Preprocessing(size or own_size, mean or default.mean, std or default.std)
+    return Recipe(name, options, preprocessing)
+
+
+def _known(folder: Path, name: str) -> str:
+    names = backbone_names(folder)
+    if name in names:
+        return name
+    hint = did_you_mean(name, names) or f"; known are: {', '.join(names)}"
+    raise BackboneError(
+        f"expected a known backbone, got '{shown(name)}'{hint} (add one with "
+        "`teachmesh backbone add`)"
+    )

@@ -1,0 +1,128 @@
+"""Files to a `Backbone`: the embedded one of the package, and those that a home stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from teachmesh.data.backbone_store import StoredBackbone
+from teachmesh.errors import BackboneError
+from teachmesh.model.backbone import Backbone, hash_weights
+from teachmesh.model.backbone_recipe import Recipe
+from teachmesh.model.embedded_backbone import load_embedded, read_card
+from teachmesh.model.forward_pass import Preprocessing
+from teachmesh.model.reference import Reference
+from teachmesh.model.timm_net import build_taps
+from teachmesh.model.timm_weights import parse_weights
+
+EMBEDDED_REFERENCE_FILE = "embedded-reference.safetensors"
+
+
+def assemble(
+    name: str,
+    stored: StoredBackbone,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
+    """Build a stored backbone.
+
+    Args:
+        name: alias.
+        stored: its files.
+        device: where it runs; default the CPU.
+        dtype: number type of the network.
+
+    Raises:
+        BackboneError: a file is damaged, or they do not fit each other.
+    """
+    recipe = Recipe.from_json(stored.about)
+    net = build_taps(recipe.architecture, recipe.options, parse_weights(stored.weights))
+    reference = Reference.from_bytes(stored.reference)
+    return Backbone(
+        name=name,
+        architecture=recipe.title,
+        net=net,
+        tap_names=net.tap_names,
+        preprocessing=recipe.preprocessing,
+        reference=reference,
+        weights_sha256=hash_weights(net.state_dict()),
+        device=device,
+        dtype=dtype,
+    )
+
+
+def assets() -> Path:
+    """The folder of the embedded backbone's files inside the package."""
+    return Path(str(resources.files("teachmesh.model") / "assets"))
+
+
+def embedded_card(folder: Path | None = None) -> dict[str, Any]:
+    """The card of the embedded backbone.
+
+    Raises:
+        BackboneError: it is missing or damaged.
+    """
+    try:
+        return read_card(folder or assets())
+    except (OSError, ValueError) as error:
+        raise _incomplete() from error
+
+
+def embedded_backbone(
+    name: str,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    folder: Path | None = None,
+) -> Backbone:
+    """Build the backbone that the package ships.
+
+    Args:
+        name: alias.
+        device: where it runs; default the CPU.
+        dtype: number type of the network.
+        folder: of its files; default the package's.
+
+    Raises:
+        BackboneError: the files are missing, damaged, or do not belong together.
+    """
+    folder = folder or assets()
+    card = embedded_card(folder)
+    net = load_embedded(folder)
+    try:
+        reference = (folder / EMBEDDED_REFERENCE_FILE).read_bytes()
+    except OSError as error:
+        raise _incomplete() from error
+    backbone = Backbone(
+        name=name,
+        architecture=str(card["architecture"]),
+        net=net,
+        tap_names=net.tap_names,
+        preprocessing=_preprocessing(card),
+        reference=Reference.from_bytes(reference),
+        weights_sha256=hash_weights(net.state_dict()),
+        device=device,
+        dtype=dtype,
+    )
+    if backbone.fingerprint != card["fingerprint"]:
+        raise _incomplete()
+    return backbone
+
+
+def _preprocessing(card: Mapping[str, Any]) -> Preprocessing:
+    mean, std = card["mean"], card["std"]
+    return Preprocessing(
+        int(card["size"]),
+        (float(mean[0]), float(mean[1]), float(mean[2])),
+        (float(std[0]), float(std[1]), float(std[2])),
+    )
+
+
+def _incomplete() -> BackboneError:
+    return BackboneError(
+        "the embedded backbone's files are missing or do not belong together; install teachmesh "
+        "again"
+    )

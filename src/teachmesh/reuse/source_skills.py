@@ -1,0 +1,299 @@
+"""What a bank knows of the classes of a new task: matches, and what may be borrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from teachmesh.errors import UsageError
+from teachmesh.mapping.discriminant import TaskMoments
+from teachmesh.mapping.moments import UNIT, MomentsAnchor
+from teachmesh.mapping.quantise import dequantise_rows
+from teachmesh.mapping.scatter import class_means
+from teachmesh.model.head_training import HeadStart
+from teachmesh.packet.parent_card import Parent
+from teachmesh.reuse.bank_prior import Group, Relatives
+from teachmesh.reuse.matching import MODES, KnownTask, Match, match_classes
+from teachmesh.reuse.text_encoders import NameComparer, check_encoder, choose_encoder
+from teachmesh.reuse.transfer import Kin
+from teachmesh.reuse.visual_similarity import whitening
+
+if TYPE_CHECKING:
+    from teachmesh.model.embedding import LabelledLatents
+    from teachmesh.packet.skill import Skill
+    from teachmesh.reuse.savings import Saving
+
+
+WITHOUT_IMAGE = "put together without an image, from classes of other tasks"
+"""The remark on the card of a combination."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A skill of the bank and how it is shown.
+
+    Attributes:
+        skill_id: its id.
+        task: display name.
+        alias: of its author.
+        skill: the skill.
+    """
+
+    skill_id: str
+    task: str
+    alias: str
+    skill: Skill
+
+    def moments(self) -> MomentsAnchor | None:
+        """Its class moments, or None."""
+        anchor = self.skill.anchor(MomentsAnchor.kind)
+        return anchor if isinstance(anchor, MomentsAnchor) else None
+
+    @property
+    def without_image(self) -> bool:
+        """It was put together from other skills, which know all that it knows."""
+        return WITHOUT_IMAGE in self.skill.card.warnings
+
+
+def apart_from(sources: Sequence[Source], own: frozenset[str]) -> tuple[Source, ...]:
+    """The sources that never saw the images of some skills, neither in them nor in their parents.
+
+    Args:
+        sources: any.
+        own: ids of these skills.
+    """
+    saw, fresh = set(own), set(own)
+    while fresh:
+        fresh = {
+            source.skill_id
+            for source in sources
+            if any(parent.skill in fresh for parent in source.skill.card.parents)
+        } - saw
+        saw |= fresh
+    return tuple(source for source in sources if source.skill_id not in saw)
+
+
+def without_copies(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The sources less what was put together from others of them.
+
+    A combination knows nothing that its parents do not know: beside them it would be a second
+    witness of the same images, and a second covariance of the same tasks.
+    """
+    present = {source.skill_id for source in sources}
+    return tuple(
+        source
+        for source in sources
+        if not source.without_image
+        or any(parent.skill not in present for parent in source.skill.card.parents)
+    )
+
+
+@dataclass(frozen=True)
+class MatchReport:
+    """What is known of each class of a task that was not learned yet.
+
+    Attributes:
+        task: name of the task.
+        encoder: how names were compared: an encoder's name, or "names"; None by looks alone.
+        classes: names in label order.
+        matches: for each class, best first.
+        n_known: old tasks that were looked at.
+        by_looks: class means of images took part.
+        mode: how classes were matched, out of `reuse.matching.MODES`.
+        saving: what `learn --reuse` would take of it; None where no image was opened.
+        skipped: images that could not be read.
+        skipped_reasons: one sentence for each.
+    """
+
+    task: str
+    encoder: str | None
+    classes: tuple[str, ...]
+    matches: tuple[tuple[Match, ...], ...]
+    n_known: int
+    by_looks: bool
+    mode: str
+    saving: Saving | None = None
+    skipped: int = 0
+    skipped_reasons: tuple[str, ...] = ()
+
+    @property
+    def n_matched(self) -> int:
+        """Classes with a match."""
+        return sum(bool(row) for row in self.matches)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `teachmesh match --json`."""
+        return {
+            "schema": "teachmesh.match/1",
+            "encoder": self.encoder,
+            "classes": [
+                {"class": name, "matches": [match.to_json() for match in row]}
+                for name, row in zip(self.classes, self.matches, strict=True)
+            ],
+            "saves": None if self.saving is None else self.saving.to_json(),
+            "skipped": self.skipped,
+        }
+
+
+@dataclass(eq=False)
+class Knowledge:
+    """The usable skills of a bank, as a new task sees them.
+
+    Args:
+        sources: in canonical order.
+        comparer: compares names.
+        mode: how classes are matched, out of `reuse.matching.MODES`.
+    """
+
+    sources: Sequence[Source]
+    comparer: NameComparer
+    mode: str = "auto"
+    _covariance: np.ndarray | None = field(default=None, init=False)
+    _transform: np.ndarray | None = field(default=None, init=False)
+
+    @property
+    def encoder(self) -> str | None:
+        """How names are compared; None where only looks count."""
+        return None if self.mode == "vision" else self.comparer.name
+
+    @classmethod
+    def of(
+        cls, sources: Callable[[], Sequence[Source]], mode: str, encoder: str
+    ) -> Knowledge | None:
+        """The knowledge to match with in a mode; None for the mode "none".
+
+        Args:
+            sources: gives the skills; asked only if they are needed.
+            mode: one of `reuse.matching.MODES`, or "none".
+            encoder: see `reuse.text_encoders.choose_encoder`; not loaded where only looks count.
+
+        Raises:
+            UsageError: an unknown mode or encoder.
+        """
+        check_encoder(encoder)
+        if mode == "none":
+            return None
+        if mode not in MODES:
+            raise UsageError(f"expected to match by {', '.join(MODES)} or none, got {mode!r}")
+        return cls(sources(), choose_encoder("names" if mode == "vision" else encoder), mode)
+
+    def known(self) -> tuple[KnownTask, ...]:
+        """The old tasks with their class means."""
+        tasks = []
+        for source in self.sources:
+            moments = source.moments()
+            means = None if moments is None else moments.class_means()
+            classes = source.skill.card.classes
+            tasks.append(KnownTask(source.skill_id, source.task, source.alias, classes, means))
+        return tuple(tasks)
+
+    def covariance(self) -> np.ndarray | None:
+        """(D, D) float64 mean within-class covariance of the skills with moments; None if none."""
+        if self._covariance is None:
+            anchors = [moments for s in self.sources if (moments := s.moments()) is not None]
+            if anchors:
+                scatter = np.sum([anchor.integer_scatter() for anchor in anchors], axis=0)
+                self._covariance = scatter * (UNIT / len(anchors))
+        return self._covariance
+
+    def transform(self) -> np.ndarray | None:
+        """(D, D) float64 to the space where that covariance is the identity."""
+        covariance = self.covariance()
+        if self._transform is None and covariance is not None:
+            self._transform = whitening(covariance)
+        return self._transform
+
+    def match(
+        self, task: str, classes: Sequence[str], train: LabelledLatents | None
+    ) -> MatchReport:
+        """Look every class up.
+
+        Args:
+            task: name of the new task.
+            classes: names in label order.
+            train: latents of its shots, of every class some; None to go by names alone.
+        """
+        means = None
+        if train is not None and self.mode != "text" and self.covariance() is not None:
+            means = class_means(train.latents.multi, train.labels, len(classes))
+        transform = None if means is None else self.transform()
+        known = self.known()
+        matches = match_classes(
+            classes, known, self.comparer, means=means, transform=transform, mode=self.mode
+        )
+        return MatchReport(
+            task=task,
+            encoder=self.encoder,
+            classes=tuple(classes),
+            matches=matches,
+            n_known=len(known),
+            by_looks=means is not None,
+            mode=self.mode,
+        )
+
+    def kin_of(self, report: MatchReport, train: LabelledLatents) -> Kin:
+        """What the matched classes offer, for class moments and for a trained head.
+
+        Args:
+            report: of `match`.
+            train: latents of the new task's shots.
+        """
+        dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
+        bank: list[TaskMoments] = []
+        groups: list[Group] = []
+        parents: list[Parent] = []
+        for source in self.sources:
+            moments = source.moments()
+            if moments is None or moments.dim != dim:
+                continue
+            bank.append(moments.moments())
+            pairs = _pairs_with(report, source.skill_id)
+            if not pairs:
+                continue
+            new, old = np.array([i for i, _ in pairs]), [m.label for _, m in pairs]
+            rows = dequantise_rows(moments.head[old], moments.head_scales[old])
+            groups.append(Group(new, moments.class_means()[old], rows))
+            parents += [_parent(report, i, match) for i, match in pairs]
+        relatives = Relatives(tuple(bank), tuple(groups)) if bank else None
+        start, head_parents = self._head_start(report, last_dim)
+        return Kin(relatives, start, tuple(parents), head_parents)
+
+    def _head_start(
+        self, report: MatchReport, last_dim: int
+    ) -> tuple[HeadStart | None, tuple[Parent, ...]]:
+        """For each class the row of the best match whose skill has a head."""
+        skills = {source.skill_id: source.skill for source in self.sources}
+        heads = {skill_id: skill.head() for skill_id, skill in skills.items()}
+        chosen: list[tuple[int, Match]] = []
+        for i, row in enumerate(report.matches):
+            for match in row:
+                head = heads[match.skill_id]
+                if head is not None and head.weight.shape[1] == last_dim:
+                    chosen.append((i, match))
+                    break
+        if not chosen:
+            return None, ()
+        weights, biases = [], []
+        for _, match in chosen:
+            head = heads[match.skill_id]
+            assert head is not None
+            weights.append(head.weight[match.label])
+            biases.append(head.bias[match.label])
+        start = HeadStart(np.array([i for i, _ in chosen]), np.stack(weights), np.array(biases))
+        return start, tuple(_parent(report, i, match) for i, match in chosen)
+
+
+def _pairs_with(report: MatchReport, skill_id: str) -> list[tuple[int, Match]]:
+    return [
+        (i, match)
+        for i, row in enumerate(report.matches)
+        for match in row
+        if match.skill_id == skill_id
+    ]
+
+
+def _parent(report: MatchReport, label: int, match: Match) -> Parent:
+    return Parent(report.classes[label], match.skill_id, match.class_name)

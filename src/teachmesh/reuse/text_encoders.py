@@ -1,0 +1,129 @@
+"""How alike two class names are: one interface, three ways of knowing.
+
+- `minilm`: a sentence encoder that a package ships; offline (extra `text`).
+- `clip`: CLIP's text tower, as in the paper; its weights are fetched from a hub (extra `clip`).
+- `names`: no encoder; names are equal after cleaning, or they are not.
+
+Every result carries the name of the way it was found.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from teachmesh.data.text_files import DISTRIBUTION, encoder_is_installed
+from teachmesh.errors import MissingExtraError, UsageError
+from teachmesh.reuse.class_names import Label
+
+ENCODERS = ("auto", "minilm", "clip", "names")
+SAME_SYMBOL = 0.97
+"""Score of "digit 3" and "plate 3": the same sign, said to be of another kind."""
+
+
+class Encoder(Protocol):
+    """Sentences -> unit vectors.
+
+    Attributes:
+        name: goes into every result.
+    """
+
+    name: str
+
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """(N, E) float32 of length 1."""
+
+
+class NameComparer:
+    """Class names -> similarities between 0 and 1.
+
+    Args:
+        encoder: gives vectors; None to compare cleaned names only.
+    """
+
+    def __init__(self, encoder: Encoder | None = None) -> None:
+        self._encoder = encoder
+        self._vectors: dict[str, np.ndarray] = {}
+
+    @property
+    def name(self) -> str:
+        """Which encoder is used; "names" without one."""
+        return self._encoder.name if self._encoder is not None else "names"
+
+    def similarity(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
+        """(A, B) float64: 1 for equal names, 0 for names that mean nothing.
+
+        Symbols are equal or different, never similar; names that the encoder cannot read (another
+        script) are compared as words.
+        """
+        result = self._cosines(one, other)
+        for i, a in enumerate(one):
+            for j, b in enumerate(other):
+                if not a.words or not b.words:
+                    result[i, j] = 0.0
+                elif a.words == b.words:
+                    result[i, j] = 1.0
+                elif a.symbol is not None or b.symbol is not None:
+                    result[i, j] = SAME_SYMBOL if a.symbol == b.symbol else 0.0
+        return result
+
+    def _cosines(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
+        result = np.zeros((len(one), len(other)))
+        if self._encoder is None:
+            return result
+        rows = [i for i, label in enumerate(one) if _is_readable(label)]
+        columns = [j for j, label in enumerate(other) if _is_readable(label)]
+        if rows and columns:
+            a = self._encoded(self._encoder, [one[i].prompt for i in rows])
+            b = self._encoded(self._encoder, [other[j].prompt for j in columns])
+            result[np.ix_(rows, columns)] = np.clip(a @ b.T, 0.0, 1.0)
+        return result
+
+    def _encoded(self, encoder: Encoder, sentences: Sequence[str]) -> np.ndarray:
+        """(N, E) float64; every sentence is encoded once."""
+        fresh = sorted(set(sentences) - set(self._vectors))
+        if fresh:
+            self._vectors |= dict(zip(fresh, encoder.encode(fresh).astype(np.float64), strict=True))
+        return np.stack([self._vectors[sentence] for sentence in sentences])
+
+
+def check_encoder(wanted: str) -> None:
+    """Refuse an encoder that there is not, also where none is needed.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if wanted not in ENCODERS:
+        raise UsageError(f"expected an encoder out of {', '.join(ENCODERS)}, got {wanted!r}")
+
+
+def choose_encoder(wanted: str = "auto") -> NameComparer:
+    """The way of comparing names that was asked for; "auto" takes what is installed.
+
+    Raises:
+        UsageError: an unknown name.
+        MissingExtraError: the encoder that was asked for is not installed.
+        StorageError: its files are damaged.
+        ConfigError: CLIP's weights are not here.
+    """
+    check_encoder(wanted)
+    if wanted == "clip":
+        from teachmesh.reuse.clip_text import ClipText
+
+        return NameComparer(ClipText())
+    if wanted == "names" or (wanted == "auto" and not encoder_is_installed()):
+        return NameComparer()
+    if not encoder_is_installed():
+        raise MissingExtraError(DISTRIBUTION, "text")
+    from teachmesh.reuse.minilm import MiniLm
+
+    return NameComparer(MiniLm())
+
+
+def _is_readable(label: Label) -> bool:
+    """Only Latin letters: an English encoder maps every other script to much the same vector."""
+    letters = [c for c in label.words if c.isalpha()]
+    return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)

@@ -1,0 +1,131 @@
+"""A skill as a network: a process that knows nothing of teachmesh answers as the agent does."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from teachmesh.agent import Agent
+from teachmesh.agent.network_export import export_network, network_of
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.tasks import read_task
+from teachmesh.errors import UsageError
+from teachmesh.learning.fit_method import Fitted
+from teachmesh.learning.own_decision import linear_within, log_within
+from teachmesh.mapping.fusion import fuse
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.model.backbone import Latents
+from teachmesh.model.task_network import export_program
+from teachmesh.packet.skill import Skill
+from tests.biases.test_second_pass import WIDTHS, by_hand, skill_of
+from tests.cli.test_commands import run, run_json
+from tests.mapping.latents import make_anchor, make_sample
+from tests.model.nets import pictures, tiny_backbone
+
+STRANGER = """
+import json, sys
+import numpy as np, torch
+extra = {"classes.json": ""}
+network = torch.export.load(sys.argv[1], extra_files=extra).module()
+images = torch.from_numpy(np.load(sys.argv[2]))
+assert "teachmesh" not in sys.modules
+parts = [network(images[:1]), network(images[1:])]
+np.save(sys.argv[3], torch.cat(parts).numpy())
+print(json.dumps(json.loads(extra["classes.json"])))
+"""
+
+
+def test_a_stranger_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
+    """One image and five: classes and probabilities of `predict --task`, by a program alone."""
+    agent = Agent(tmp_path / "home")
+    agent.learn(warm)
+    before = agent.backbone.state_sha256()
+    file = tmp_path / "warm.pt2"
+    assert export_network(agent, "warm", file) == file.stat().st_size
+    assert agent.backbone.state_sha256() == before
+    images = read_task(warm).test.images[:6]
+    (batch,) = iterate_batches(images, agent.backbone.size, batch_size=6)
+    np.save(tmp_path / "images.npy", batch.images.numpy())
+    arguments = [str(file), str(tmp_path / "images.npy"), str(tmp_path / "answers.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    classes = json.loads(done.stdout)
+    answers = np.load(tmp_path / "answers.npy")
+    said = agent.predict([str(image) for image in images], task="warm")
+    for row, prediction in zip(answers, said, strict=True):
+        assert classes[int(row.argmax())] == prediction.class_name
+        assert np.exp(row.max()) == pytest.approx(prediction.probability, abs=2e-4)
+
+
+@pytest.mark.parametrize(("which", "features"), [("all", "multi"), ("last:1", "last")])
+def test_biases_are_folded_in_and_pooled_as_the_card_says(which: str, features: str) -> None:
+    """The file's answers are those of both passes, each by hand, in equal shares."""
+    backbone = tiny_backbone()
+    skill = with_moments(skill_of(which, features, 5), WIDTHS["multi"])
+    images = pictures(7)
+    anchor = skill.anchor("moments")
+    assert anchor is not None
+    fitted = Fitted({"moments": anchor}, None, None)
+    without = log_within(fitted, "moments", backbone.embed(images))
+    with_biases = np.stack([by_hand(backbone, skill, image) for image in images])
+    network = network_of(backbone, skill)
+    expected = fuse(without, with_biases, 0.5)
+    np.testing.assert_allclose(network(images).numpy(), expected, atol=1e-4)
+    program = torch.export.load(io.BytesIO(export_program(network, backbone.size, {}))).module()
+    np.testing.assert_allclose(program(images).numpy(), expected, atol=1e-4)
+    alone = network_of(backbone, whole_weight(skill))
+    assert len(alone.nets) == 1
+    np.testing.assert_allclose(alone(images).numpy(), with_biases, atol=1e-4)
+
+
+def with_moments(skill: Skill, dim: int) -> Skill:
+    """The same skill learned by moments."""
+    sample = make_sample(9, n_classes=3, per_class=20, dim=dim)
+    anchor = make_anchor("moments", sample)
+    tensors = {f"moments.{name}": array for name, array in anchor.tensors().items()}
+    card = dataclasses.replace(skill.card, anchors=("moments",), method="moments")
+    return Skill(card, {**skill.tensors, **tensors})
+
+
+def whole_weight(skill: Skill) -> Skill:
+    """The same skill, whose biased decision is the only one."""
+    assert skill.card.biases is not None
+    biases = dataclasses.replace(skill.card.biases, weight=1.0)
+    return Skill(dataclasses.replace(skill.card, biases=biases), skill.tensors)
+
+
+def test_feature_maps_are_not_exported() -> None:
+    """One sentence, and what to do instead."""
+    with pytest.raises(UsageError, match="bb-h2t"):
+        network_of(tiny_backbone(), skill_of("all", "head2toe", 1, width=12))
+
+
+def test_class_moments_decide_linearly_inside_their_task() -> None:
+    """The squares of an image are the same for all classes of a task: one head says it all."""
+    sample = make_sample(3, n_classes=4, per_class=30)
+    anchor = make_anchor("moments", sample)
+    assert isinstance(anchor, MomentsAnchor)
+    latents = Latents(sample.latents, sample.latents)
+    wanted = log_within(Fitted({"moments": anchor}, None, None), "moments", latents)
+    logits = torch.from_numpy(linear_within(anchor).logits(sample.latents).astype(np.float64))
+    np.testing.assert_allclose(torch.log_softmax(logits, 1).numpy(), wanted, atol=1e-5)
+
+
+def test_the_command_says_what_it_wrote(warm: Path, tmp_path: Path) -> None:
+    """And what it does not do."""
+    run("learn", str(warm))
+    file = tmp_path / "n.pt2"
+    document = run_json("skills", "export", "warm", "--network", str(file))
+    assert document["size_bytes"] == file.stat().st_size
+    both = ("skills", "export", "warm", "--network", str(file), "--output", "x", "--json")
+    assert "got both" in json.loads(run(*both, code=2).stdout)["message"]

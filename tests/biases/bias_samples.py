@@ -1,0 +1,52 @@
+"""Small tasks for the tests of biases: a network of two convolutions, pictures, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from teachmesh.biases.bias_layout import biasable_layers, choose_layers
+from teachmesh.biases.bias_training import TrainingRows
+from teachmesh.biases.biased_network import BeneficialBiases
+from teachmesh.model.backbone import Backbone
+from tests.model.nets import pictures, tiny_backbone
+
+N_CLASSES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """What the suffix of a network needs, computed at once."""
+
+    tensors: tuple[torch.Tensor, ...]
+    macs: int = 0
+
+    def rows(self, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """By row."""
+        return tuple(tensor[torch.from_numpy(rows)] for tensor in self.tensors)
+
+
+def biased(backbone: Backbone, which: str = "all") -> BeneficialBiases:
+    """The backbone with biases on some layers."""
+    layers = biasable_layers(backbone.forward_pass.net, backbone.size)
+    return BeneficialBiases(backbone.forward_pass, choose_layers(layers, which))
+
+
+def labelled_pictures(n: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
+    """Tinted pictures (n, 3, S, S) uint8 and their labels, three classes in turn."""
+    labels = np.arange(n) % N_CLASSES
+    tints = torch.tensor([[1.0, 0.6, 0.5], [0.6, 1.0, 0.5], [0.5, 0.6, 1.0]])
+    shade = torch.from_numpy(np.random.default_rng(seed).uniform(0.5, 1, n)).float()
+    images = pictures(n).float() * (tints[labels] * shade[:, None])[:, :, None, None]
+    return images.to(torch.uint8), labels.astype(np.int64)
+
+
+def training_rows(bb: BeneficialBiases, n: int, seed: int = 0) -> TrainingRows:
+    """The same as training sees them."""
+    images, labels = labelled_pictures(n, seed)
+    return TrainingRows(InMemory(bb.prefix(images)), labels)
+
+
+__all__ = ["N_CLASSES", "InMemory", "biased", "labelled_pictures", "tiny_backbone", "training_rows"]

@@ -1,0 +1,90 @@
+"""A second opinion changes the classes within its task, for its images, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from teachmesh.biases.refine_decisions import SecondOpinion, refine, tasks_in_question
+from teachmesh.mapping.decisions import Decisions
+from teachmesh.mapping.fusion import fuse, log_softmax
+
+SIZES = (2, 3, 4)
+N = 6
+
+
+def decisions(*, direct: bool = True, seed: int = 0) -> Decisions:
+    """Six images, three tasks of two, three and four classes."""
+    generator = np.random.default_rng(seed)
+    scores = [generator.normal(size=(N, size)) for size in SIZES]
+    return Decisions(
+        ("a", "b", "c"),
+        log_softmax(generator.normal(size=(N, 3))),
+        tuple(log_softmax(part) for part in scores),
+        log_softmax(np.hstack(scores)) if direct else None,
+        None,
+        direct,
+    )
+
+
+def opinion(task: int, rows: list[int], weight: float = 0.5) -> SecondOpinion:
+    """About some images."""
+    scores = np.random.default_rng(9).normal(size=(len(rows), SIZES[task]))
+    return SecondOpinion(task, np.array(rows), log_softmax(scores), weight)
+
+
+def test_only_the_rows_and_the_task_of_an_opinion_change() -> None:
+    """Everything else is bit-identical."""
+    before, said = decisions(), opinion(1, [0, 4])
+    after = refine(before, [said])
+    assert after.task is before.task
+    for task in (0, 2):
+        assert after.within[task].tobytes() == before.within[task].tobytes()
+    others = [1, 2, 3, 5]
+    assert after.within[1][others].tobytes() == before.within[1][others].tobytes()
+    expected = fuse(before.within[1][[0, 4]], said.posteriors, 0.5)
+    np.testing.assert_allclose(after.within[1][[0, 4]], expected)
+
+
+def test_how_likely_a_task_is_does_not_change() -> None:
+    """The mass of a task among all classes stays; all classes still sum to one."""
+    before = decisions()
+    after = refine(before, [opinion(0, [0, 1, 2]), opinion(2, [3, 5])])
+    assert before.direct is not None
+    assert after.direct is not None
+    ends = np.cumsum(SIZES)[:-1]
+    for old, new in zip(
+        np.split(before.direct, ends, 1), np.split(after.direct, ends, 1), strict=True
+    ):
+        np.testing.assert_allclose(np.exp(old).sum(1), np.exp(new).sum(1))
+    np.testing.assert_allclose(np.exp(after.direct).sum(1), 1)
+
+
+def test_an_opinion_of_full_weight_decides_within_its_task() -> None:
+    """The paper's way: the mapper first, then the biased network's head alone."""
+    before = decisions(direct=False)
+    tasks = tasks_in_question(before)
+    assert np.array_equal(tasks, before.mapped())
+    said = [opinion(t, np.flatnonzero(tasks == t).tolist(), 1.0) for t in set(tasks.tolist())]
+    found_tasks, found_classes = refine(before, said).final()
+    assert np.array_equal(found_tasks, tasks)
+    for one in said:
+        assert np.array_equal(found_classes[one.rows], one.posteriors.argmax(1))
+
+
+def test_opinions_that_are_no_numbers_change_nothing() -> None:
+    """A stranger's biases can make activations overflow."""
+    before = decisions()
+    said = opinion(1, [0, 1])
+    said.posteriors[0] = np.nan
+    after = refine(before, [said])
+    assert after.within[1][0].tobytes() == before.within[1][0].tobytes()
+    assert after.within[1][1].tobytes() != before.within[1][1].tobytes()
+    assert np.isfinite(after.joint()).all()
+
+
+def test_the_decisions_of_the_first_pass_are_left_as_they_are() -> None:
+    """They can be refined again, for other tasks."""
+    before = decisions()
+    copies = [part.copy() for part in before.within]
+    refine(before, [opinion(0, [0, 1]), opinion(2, [2])])
+    assert all(np.array_equal(a, b) for a, b in zip(before.within, copies, strict=True))

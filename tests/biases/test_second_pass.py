@@ -1,0 +1,231 @@
+"""Second passes: each image with its own task's biases, from the first biased layer on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from teachmesh.biases.bias_folding import fold_biases
+from teachmesh.biases.head2toe import Head2Toe, choose_maps
+from teachmesh.biases.refine_decisions import refine
+from teachmesh.biases.second_pass import Refiner, SecondPass
+from teachmesh.mapping.decisions import Decisions
+from teachmesh.mapping.fusion import log_softmax
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.head import Head
+from teachmesh.packet.bias_card import BiasCard
+from teachmesh.packet.bias_tensors import SkillBiases
+from teachmesh.packet.skill import Skill
+from tests.biases.bias_nets import TABLES, size_of, timm_backbone
+from tests.biases.bias_samples import biased
+from tests.model.nets import needs_timm, pictures, tiny_backbone
+from tests.packet.samples import sample_bias_card, sample_card
+
+N = 40
+WIDTHS = {"last": 7, "multi": 6}
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    """Two convolutions, 5 and 7 channels."""
+    return tiny_backbone()
+
+
+def values_of(which: str, seed: int) -> np.ndarray:
+    """Biases large enough to matter."""
+    size = {"all": 12, "last:1": 7}[which]
+    return np.random.default_rng(seed).normal(0, 0.5, size).astype(np.float32)
+
+
+def skill_of(which: str, features: str, seed: int, width: int | None = None) -> Skill:
+    """A skill with fp32 biases and a random head."""
+    generator = np.random.default_rng(seed + 100)
+    weight = generator.normal(size=(3, width or WIDTHS[features])).astype(np.float32)
+    values = values_of(which, seed)
+    biases = SkillBiases.of(values, None, Head(weight, np.zeros(3, np.float32)))
+    card = BiasCard(
+        choice=which,
+        first_layer=2 - (2 if which == "all" else 1),
+        layers=2 if which == "all" else 1,
+        floats=len(values),
+        features=features,
+        weight=0.5,
+        accuracy_without=0.5,
+        accuracy_with=0.6,
+        cost_macs=1,
+        passes=1.0,
+    )
+    return Skill(sample_card(biases=card), biases.tensors())
+
+
+def decisions(ids: tuple[str, ...]) -> Decisions:
+    """Even decisions of the first pass."""
+    even = np.full((N, 3), -np.log(3))
+    return Decisions(ids, np.zeros((N, len(ids))), (even,) * len(ids), None, None, False)
+
+
+def test_a_mixed_batch_equals_one_whole_pass_per_image(backbone: Backbone) -> None:
+    """All layers, one layer, last and multi-depth latents, and a task without biases."""
+    skills = {
+        "a": skill_of("all", "last", 1),
+        "b": skill_of("last:1", "multi", 2),
+        "c": skill_of("all", "multi", 3),
+    }
+    second = SecondPass(backbone, skills)
+    images = pictures(N)
+    _, kept = second.first(images)
+    ids = ("a", "b", "c", "d without biases")
+    tasks = np.random.default_rng(0).integers(0, 4, N)
+    opinions = second.opinions(
+        decisions(ids),
+        [(i, int(t)) for i, t in enumerate(tasks)],
+        lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
+    )
+    found = {(int(i), o.task): o.posteriors[n] for o in opinions for n, i in enumerate(o.rows)}
+    assert set(found) == {(i, t) for i, t in enumerate(tasks.tolist()) if t < 3}
+    for (i, t), posteriors in found.items():
+        np.testing.assert_allclose(
+            posteriors, by_hand(backbone, skills[ids[t]], images[i]), atol=1e-5
+        )
+
+
+def by_hand(backbone: Backbone, skill: Skill, image: torch.Tensor) -> np.ndarray:
+    """One image, one task, the whole network."""
+    card, biases = skill.card.biases, skill.biases()
+    assert card is not None
+    assert biases is not None
+    bb = biased(backbone, card.choice)
+    taps = bb.taps(image[None], torch.from_numpy(np.array(biases.values)))
+    latents = taps[-1] if card.features == "last" else backbone.reference.apply(taps)
+    return log_softmax(biases.head().logits(latents.numpy()))[0]
+
+
+def test_the_first_pass_gives_the_backbones_own_latents(backbone: Backbone) -> None:
+    """Mapping must not notice that activations are kept."""
+    second = SecondPass(backbone, {"b": skill_of("last:1", "multi", 2)})
+    latents, kept = second.first(pictures(5))
+    expected = backbone.embed(pictures(5))
+    np.testing.assert_allclose(latents.last, expected.last, atol=1e-6)
+    np.testing.assert_allclose(latents.multi, expected.multi, atol=1e-6)
+    for one, other in zip(kept, second.kept(pictures(5)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_late_biases_keep_activations_and_cost_the_suffix_only(backbone: Backbone) -> None:
+    """No image is kept where the first layer has no biases in any skill."""
+    late = SecondPass(backbone, {"b": skill_of("last:1", "multi", 2)})
+    assert late.network.splits
+    assert late.network.costs.prefix > 0
+    both = SecondPass(
+        backbone, {"b": skill_of("last:1", "multi", 2), "a": skill_of("all", "last", 1)}
+    )
+    assert both.network.costs.prefix == 0
+
+
+def skill_of_any(backbone: Backbone, seed: int) -> Skill:
+    """Biases on all layers of a network, and a random head on its last latents."""
+    layout = biased(backbone).layout
+    generator = np.random.default_rng(seed)
+    values = generator.normal(0, 0.1, layout.total).astype(np.float32)
+    weight = generator.normal(size=(3, backbone.last_dim)).astype(np.float32)
+    card = sample_bias_card(layout)
+    biases = SkillBiases.of(values, None, Head(weight, np.zeros(3, np.float32)))
+    return Skill(sample_card(biases=card), biases.tensors())
+
+
+@needs_timm
+@pytest.mark.parametrize("name", TABLES)
+def test_tasks_share_no_batch_where_a_network_cannot_mix_them(name: str) -> None:
+    """Tables of positions are the same for all images, so their biases are one task's."""
+    backbone = timm_backbone(name)
+    skills = {"a": skill_of_any(backbone, 1), "b": skill_of_any(backbone, 2)}
+    second, images = SecondPass(backbone, skills), pictures(4, size_of(name))
+    _, kept = second.first(images)
+    assert not second.network.mixes
+    opinions = second.opinions(
+        decisions(("a", "b")),
+        [(i, i % 2) for i in range(4)],
+        lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
+    )
+    assert [opinion.rows.tolist() for opinion in opinions] == [[0, 2], [1, 3]]
+    for skill, opinion in zip(skills.values(), opinions, strict=True):
+        biases = skill.biases()
+        assert biases is not None
+        values = torch.from_numpy(np.array(biases.values))
+        net = fold_biases(backbone.forward_pass.net, biased(backbone).layout, values)
+        with torch.no_grad():
+            last = [net(images[i : i + 1].float() / 127.5 - 1)[-1] for i in opinion.rows.tolist()]
+        expected = log_softmax(biases.head().logits(torch.cat(last).numpy()))
+        np.testing.assert_allclose(opinion.posteriors, expected, atol=1e-4)
+
+
+def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
+    """Beside tasks whose biases begin earlier or later; a head of another width says nothing."""
+    bb = biased(backbone, "last:1")
+    values = torch.from_numpy(values_of("last:1", 5))
+    toe = Head2Toe(bb, values, choose_maps(bb.layout, values, bb.per_image))
+    features = toe.features(pictures(N)).numpy()
+    skills = {
+        "a": skill_of("all", "last", 1),
+        "h": skill_of("last:1", "head2toe", 5, width=features.shape[1]),
+        "w": skill_of("last:1", "head2toe", 5, width=11),
+    }
+    second = SecondPass(backbone, skills)
+    _, kept = second.first(pictures(N))
+    pairs = [(i, i % 3) for i in range(N)]
+    first, toes, wrong = second.opinions(
+        decisions(("a", "h", "w")),
+        pairs,
+        lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
+    )
+    assert np.isfinite(first.posteriors).all()
+    biases = skills["h"].biases()
+    assert biases is not None
+    expected = log_softmax(biases.head().logits(features[toes.rows]))
+    np.testing.assert_allclose(toes.posteriors, expected, atol=1e-4)
+    assert np.isnan(wrong.posteriors).all()
+
+
+def test_biases_that_do_not_fit_the_network_are_left_aside(backbone: Backbone) -> None:
+    """A stranger's card may say anything: nothing stops, the first pass decides."""
+    good = skill_of("all", "last", 1)
+    card = good.card.biases
+    assert card is not None
+    misfits = {
+        "too late": {"first_layer": 7},
+        "other layers": {"layers": 1},
+        "other place": {"first_layer": 1},
+    }
+    skills = {
+        name: Skill(
+            dataclasses.replace(good.card, biases=dataclasses.replace(card, **changes)),  # type: ignore[arg-type]
+            good.tensors,
+        )
+        for name, changes in misfits.items()
+    }
+    skills["other width"] = skill_of("all", "last", 1, width=9)
+    assert SecondPass(backbone, skills).skill_ids == frozenset()
+
+
+def test_no_pass_is_run_twice(backbone: Backbone) -> None:
+    """Oracle, mapper and direct answers ask for the same passes most of the time."""
+    second = SecondPass(backbone, {"a": skill_of("all", "last", 1)})
+    asked: list[int] = []
+    images = pictures(N)
+
+    def kept(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        asked.extend(rows.tolist())
+        return second.kept(images[torch.from_numpy(rows)])
+
+    before = decisions(("a", "z"))
+    refiner = Refiner(second, before, kept)
+    some = np.where(np.arange(N) < 10, 0, 1)
+    first = refiner.given(some)
+    everything = refiner.given(np.zeros(N, dtype=np.int64))
+    assert sorted(asked) == list(range(N))
+    np.testing.assert_array_equal(first.within[0][:10], everything.within[0][:10])
+    assert first.within[0][10:].tobytes() == before.within[0][10:].tobytes()
+    assert refine(before, []).within[0].tobytes() == before.within[0].tobytes()

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from teachmesh.data.image_inputs import Question
+from teachmesh.data.images import ImageRef
+from teachmesh.data.tasks import Split
+from teachmesh.model.build_backbone import embedded_backbone
+from teachmesh.model.embedding import (
+    BATCH_SIZE,
+    embed_images,
+    embed_splits,
+)
+
+
+def pictures(folder: Path, count: int, broken: tuple[int, ...]) -> tuple[ImageRef, ...]:
+    """Small noisy files, some of them no images."""
+    rng = np.random.default_rng(0)
+    refs = []
+    for i in range(count):
+        path = folder / f"{i}.png"
+        Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path)
+        if i in broken:
+            path.write_bytes(b"text")
+        refs.append(ImageRef(path))
+    return tuple(refs)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 19])
+def test_splits_embedded_in_one_go_are_the_whole_cut_in_two(tmp_path: Path, cut: int) -> None:
+    """Positions are counted from each split's start; what failed is listed with its own split."""
+    images = pictures(tmp_path, BATCH_SIZE + 3, broken=(4, 17))
+    backbone = embedded_backbone("embedded")
+    splits = [
+        Split(part, np.zeros(len(part), dtype=np.int64)) for part in (images[:cut], images[cut:])
+    ]
+    counts: list[tuple[int, int]] = []
+    one, two = embed_splits(backbone, splits, progress=lambda *count: counts.append(count))
+    whole = embed_images(backbone, images)
+    assert np.array_equal(np.concatenate([one.kept, two.kept + cut]), whole.kept)
+    assert np.array_equal(
+        np.concatenate([one.latents.multi, two.latents.multi]), whole.latents.multi
+    )
+    assert [i for i, _ in one.failed] + [i + cut for i, _ in two.failed] == [4, 17]
+    assert len(one.latents) == len(one.kept)
+    assert counts[-1] == (len(images), len(images))
+
+
+def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -> None:
+    """To the bit: both go through the same lanes; what cannot be read is listed alike."""
+    files = pictures(tmp_path, BATCH_SIZE + 3, broken=(4,))
+    memory = [Question(str(ref), ref.read()) for ref in files]
+    memory[-1] = Question(str(files[-1]), np.asarray(Image.open(files[-1].path)))
+    backbone = embedded_backbone("embedded")
+    one = embed_images(backbone, [Question(str(ref), ref) for ref in files])
+    other = embed_images(backbone, memory)
+    assert one.failed == other.failed
+    assert np.array_equal(one.kept, other.kept)
+    assert np.array_equal(one.latents.multi, other.latents.multi)
+    assert np.array_equal(one.latents.last, other.latents.last)

@@ -1,0 +1,165 @@
+"""The head's written-out training against torch's optimizer and automatic differentiation."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from teachmesh.model import head_training as heads
+from teachmesh.model.adam import LEARNING_RATE
+from teachmesh.model.head_training import (
+    BATCH_SIZE,
+    PATIENCE,
+    HeadStart,
+    fit_head,
+    head_epochs,
+    head_of,
+)
+from teachmesh.model.row_norm import RowNorm
+from tests.mapping.latents import make_sample
+
+SAMPLE = make_sample(0, n_classes=4, per_class=30)
+TRAIN = (SAMPLE.latents[:80], SAMPLE.labels[:80])
+VALIDATION = (SAMPLE.latents[80:], SAMPLE.labels[80:])
+NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
+
+
+def reference_parameters(
+    epochs: int, seed: int, norm: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """torch.nn.Linear, torch.optim.Adam and autograd on the same start and order of batches.
+
+    With a norm the forward pass divides the rows by it, as the paper writes it down.
+    """
+    x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
+    generator = torch.Generator().manual_seed(seed)
+    start = heads._start(4, x.shape[1], generator)
+    layer = torch.nn.Linear(x.shape[1], 4)
+    with torch.no_grad():
+        layer.weight.copy_(start[:, :-1])
+        layer.bias.copy_(start[:, -1])
+    optimizer = torch.optim.Adam(layer.parameters(), lr=LEARNING_RATE)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
+            optimizer.zero_grad()
+            log_odds = x[rows] @ divided(layer.weight, norm).T + layer.bias
+            torch.nn.functional.cross_entropy(log_odds, y[rows]).backward()
+            optimizer.step()
+    return divided(layer.weight, norm).detach().numpy(), layer.bias.detach().numpy()
+
+
+def divided(weight: torch.Tensor, norm: float | None) -> torch.Tensor:
+    """Each row by its norm; autograd finds the way back."""
+    if norm is None:
+        return weight
+    if norm == np.inf:
+        return weight / weight.abs().amax(1, keepdim=True)
+    return weight / (weight.abs() ** norm).sum(1, keepdim=True) ** (1 / norm)
+
+
+def test_training_equals_adam_with_automatic_differentiation() -> None:
+    """The same weights after 20 epochs, up to rounding."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=20)
+    weight, bias = reference_parameters(fitted.best_epoch, seed=3)
+    assert fitted.best_epoch == 20
+    np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", [2.0, 3.0, np.inf])
+def test_rows_are_trained_under_their_norm(norm: float) -> None:
+    """As automatic differentiation does it, and every row that comes out has length 1."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=5, norm=norm)
+    weight, bias = reference_parameters(fitted.best_epoch, seed=3, norm=norm)
+    np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
+    lengths = np.linalg.norm(fitted.head.weight, ord=norm, axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+
+
+def test_a_norm_goes_with_validation_and_with_old_rows() -> None:
+    """The best epoch's rows are returned divided, and old rows of any length start as divided."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1, norm=2.0)
+    answers = fitted.head.logits(VALIDATION[0]).argmax(axis=1)
+    assert np.mean(answers == VALIDATION[1]) == pytest.approx(fitted.accuracy)
+    start = HeadStart(np.arange(4), 7 * fitted.head.weight, fitted.head.bias)
+    _, begun = next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
+    np.testing.assert_allclose(head_of(begun).weight, fitted.head.weight, rtol=1e-5)
+
+
+def test_a_norm_that_cannot_be_is_refused() -> None:
+    """p below 1 is none; a row of zeros has no direction; a high p does not lose small numbers."""
+    for p in (0.5, -1.0, np.nan):
+        with pytest.raises(ValueError, match="p of a norm"):
+            RowNorm(p)
+    start = HeadStart(np.array([2]), np.zeros((1, 24), np.float32), np.zeros(1, np.float32))
+    with pytest.raises(ValueError, match="one of the start is zero"):
+        next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
+    next(head_epochs(*TRAIN, 4, start=start))
+    small = torch.cat([torch.full((1, 1000), 1e-3), torch.zeros(1, 1)], 1)
+    torch.testing.assert_close(RowNorm(40.0)(small)[0, :-1], torch.full((1000,), 1000 ** (-1 / 40)))
+
+
+def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
+    """Old rows stand unchanged before the first epoch; the third is that of three epochs."""
+    old = np.ones((1, 24), np.float32), np.full(1, 2, np.float32)
+    start = HeadStart(np.array([1]), *old)
+    epochs = head_epochs(*TRAIN, 4, seed=3, start=start)
+    loss, begun = next(epochs)
+    assert loss == np.inf
+    assert (begun[1].numpy() == np.append(*old)).all()
+    third = [rows for _, rows in islice(epochs, 3)][-1]
+    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=3, start=start)
+    assert fitted.best_epoch == 3
+    assert (head_of(third).weight == fitted.head.weight).all()
+
+
+def test_the_first_best_validation_epoch_is_kept() -> None:
+    """Training stops 10 epochs after it, and what is returned are the weights of then."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1)
+    assert fitted.epochs == fitted.best_epoch + PATIENCE
+    accuracies = []
+    for epoch in range(1, fitted.epochs + 1):
+        weight, bias = reference_parameters(epoch, seed=1)
+        answers = (VALIDATION[0] @ weight.T + bias).argmax(axis=1)
+        accuracies.append(np.mean(answers == VALIDATION[1]))
+    assert fitted.best_epoch == 1 + int(np.argmax(accuracies))
+    assert fitted.accuracy == pytest.approx(max(accuracies))
+    answers = fitted.head.logits(VALIDATION[0]).argmax(axis=1)
+    assert np.mean(answers == VALIDATION[1]) == pytest.approx(fitted.accuracy)
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    """Learning is reproducible; the seed decides start and order."""
+    one, two = (fit_head(*TRAIN, *VALIDATION, 4, seed=5).head for _ in range(2))
+    other = fit_head(*TRAIN, *VALIDATION, 4, seed=6).head
+    assert one.weight.tobytes() == two.weight.tobytes()
+    assert one.bias.tobytes() == two.bias.tobytes()
+    assert one.weight.tobytes() != other.weight.tobytes()
+
+
+def test_without_validation_images_the_training_loss_decides_and_it_is_said() -> None:
+    """No accuracy is claimed, and the card can carry the remark."""
+    fitted = fit_head(*TRAIN, *NOTHING, 4, max_epochs=5)
+    assert fitted.accuracy is None
+    assert fitted.epochs == 5
+    assert "no validation images" in fitted.warnings[0]
+    assert fit_head(*TRAIN, *VALIDATION, 4, max_epochs=2).warnings == ()
+
+
+def test_training_never_exceeds_its_epochs_and_counts_its_products() -> None:
+    """Forward and gradient per training image, forward per validation image."""
+    fitted = fit_head(*TRAIN, *VALIDATION, 4, max_epochs=3)
+    assert fitted.epochs == 3
+    assert fitted.macs == 3 * 24 * 4 * (2 * 80 + 40)
+
+
+def test_the_arguments_are_left_alone() -> None:
+    """Latents are shared with the caller's cache."""
+    before = TRAIN[0].copy(), VALIDATION[0].copy()
+    fit_head(*TRAIN, *VALIDATION, 4, max_epochs=2)
+    assert (TRAIN[0] == before[0]).all()
+    assert (VALIDATION[0] == before[1]).all()

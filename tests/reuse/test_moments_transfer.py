@@ -1,0 +1,110 @@
+"""Class moments with the help of relatives: a gain where they are relatives, else nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.quantise import dequantise_rows
+from teachmesh.mapping.whitening import DenseWhitening
+from teachmesh.reuse.bank_prior import Group, Relatives, pooled
+from teachmesh.reuse.moments_transfer import MOST_SHOTS, answers_inside, borrow
+
+DIM, CLASSES = 48, 6
+LOOKS = np.random.default_rng(5).normal(size=(CLASSES, DIM))
+SPREAD = np.random.default_rng(6).uniform(0.3, 1.4, DIM)
+
+
+def sample(seed: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, D) latents and (N,) labels of the six classes in one style."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(CLASSES), per_class)
+    style = random.normal(size=DIM)
+    rows = style + LOOKS[labels] + SPREAD * 4.0 * random.normal(size=(len(labels), DIM))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float32), labels
+
+
+def old_task(seed: int = 1) -> MomentsAnchor:
+    """The classes in another style, learned from many images."""
+    return fit_moments(*sample(seed, 300), CLASSES, rank=8)
+
+
+def relatives(old: MomentsAnchor, order: np.ndarray | None = None) -> Relatives:
+    """All six classes matched, rightly or in a wrong order."""
+    chosen = np.arange(CLASSES) if order is None else order
+    rows = dequantise_rows(old.head, old.head_scales)
+    group = Group(np.arange(CLASSES), old.class_means()[chosen], rows[chosen])
+    return Relatives((old.moments(),), (group,))
+
+
+def test_three_shots_gain_from_the_same_classes_in_another_style() -> None:
+    """Averaged over draws the gain is large, and no draw loses much."""
+    kin, gains = relatives(old_task()), []
+    for seed in range(20, 26):
+        x, labels = sample(seed, 40)
+        rows = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])
+        alone = fit_moments(x[rows], labels[rows], CLASSES, rank=8)
+        found = borrow(alone, x[rows], labels[rows], CLASSES, kin)
+        others = np.setdiff1d(np.arange(len(x)), rows)
+        scores = answers_inside((alone, found.anchor), x[others], kin)
+        accuracy = [float(np.mean(s.argmax(1) == labels[others])) for s in scores]
+        gains.append(accuracy[1] - accuracy[0])
+    assert np.mean(gains) > 0.05
+    assert min(gains) > -0.05
+
+
+def test_where_the_gate_says_no_the_anchor_is_the_one_of_learning_alone() -> None:
+    """Classes matched in a wrong order do harm; the very same object comes back."""
+    x, labels = sample(30, 3)
+    alone = fit_moments(x, labels, CLASSES, rank=8)
+    wrong = relatives(old_task(), np.roll(np.arange(CLASSES), 2))
+    found = borrow(alone, x, labels, CLASSES, wrong)
+    assert found.kind == "nothing"
+    assert found.anchor is alone
+    assert found.trial is not None
+    assert found.trial.right_alone < 1
+
+
+@pytest.mark.parametrize("per_class", [1, MOST_SHOTS + 1])
+def test_one_shot_cannot_be_held_out_and_many_shots_need_nobody(per_class: int) -> None:
+    """Then nothing is tried at all."""
+    x, labels = sample(31, per_class)
+    alone = fit_moments(x, labels, CLASSES, rank=8)
+    found = borrow(alone, x, labels, CLASSES, relatives(old_task()))
+    assert (found.kind, found.trial) == ("nothing", None)
+    assert found.anchor is alone
+
+
+def test_a_single_stranger_is_not_asked() -> None:
+    """Without a matched class, one task's covariance is not worth borrowing."""
+    x, labels = sample(32, 3)
+    alone = fit_moments(x, labels, CLASSES, rank=8)
+    stranger = Relatives((old_task().moments(),))
+    assert borrow(alone, x, labels, CLASSES, stranger).anchor is alone
+
+
+def test_borrowing_gives_an_anchor_that_a_student_admits() -> None:
+    """Its tensors pass the checks that a stranger's do, and its scatter is its own."""
+    x, labels = sample(33, 3)
+    alone = fit_moments(x, labels, CLASSES, rank=8)
+    found = borrow(alone, x, labels, CLASSES, relatives(old_task()))
+    assert found.kind == "classes"
+    tensors = found.anchor.tensors()
+    MomentsAnchor.from_tensors(tensors, CLASSES)
+    for name in ("directions", "weights", "residual"):
+        assert tensors[name] is alone.tensors()[name]
+
+
+def test_pooled_whitening_needs_no_square_matrix_where_tasks_are_few() -> None:
+    """Inner products equal those of the dense covariance of the same tasks."""
+    tasks = [old_task(seed).moments() for seed in (1, 2)]
+    covariance = np.mean([t.roots.T @ t.roots + np.diag(t.residual) for t in tasks], axis=0)
+    ridge = (1e-3 + 0.1) * np.trace(covariance) / DIM + 1e-9
+    dense = DenseWhitening(covariance + ridge * np.eye(DIM))
+    rows = torch.from_numpy(LOOKS)
+    one, other = pooled(tasks, 0.1).apply(rows), dense.apply(rows)
+    np.testing.assert_allclose((one @ one.T).numpy(), (other @ other.T).numpy(), rtol=1e-6)
