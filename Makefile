@@ -44,7 +44,7 @@ bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks
 
 docs: setup  ## regenerate docs/cli.md from the commands themselves
-	@$(BIN)/python -m teachmesh.cli.cli_reference docs/cli.md
+	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache build dist

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from teachmesh.mapping.gmm_em import fit_mixture
+from teachmesh.mapping.gmm_fit import fit_mixture
 from teachmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR
 
 IMAGES = 10_000

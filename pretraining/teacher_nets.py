@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from pretraining.augment import plain
 from pretraining.mosaics import Pictures
-from teachmesh.model.batch_norm_folding import fold_batch_norms
-from teachmesh.model.torchvision_shim import ensure_torchvision
+from teachmesh.model.forward_pass import fold_batch_norms
+from teachmesh.model.timm_weights import ensure_torchvision
 
 TEACHER_CLASSES = 1000
 _CHUNK = 1000

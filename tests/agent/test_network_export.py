@@ -18,8 +18,7 @@ from teachmesh.agent.network_export import export_network, network_of
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
-from teachmesh.learning.fit_method import Fitted
-from teachmesh.learning.own_decision import linear_within, log_within
+from teachmesh.learning.fit_method import Fitted, linear_within, log_within
 from teachmesh.mapping.fusion import fuse
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.backbone import Latents

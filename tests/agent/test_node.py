@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.backbone_fetch import fetch_reference
+from teachmesh.agent.backbones import fetch_reference
 from teachmesh.errors import NetworkError
 from teachmesh.model.reference import Reference
 from teachmesh_lab.demo.agent_processes import AgentProcess

@@ -10,7 +10,7 @@ import pytest
 
 from teachmesh.agent import Agent
 from teachmesh.agent.node import Node
-from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
+from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 
 def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) -> None:

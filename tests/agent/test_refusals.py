@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.agent import Agent
-from teachmesh.agent.bank_inventory import BankInventory
-from teachmesh.agent.node import Node
+from teachmesh.agent.node import BankInventory, Node
 from teachmesh.model.backbone_registry import add_timm, export_backbone, import_backbone
 from teachmesh.sharing.gossip import Gossip
-from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
 from tests.model.nets import needs_timm, random_timm
+from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 DEADLINE_S = 20.0
 

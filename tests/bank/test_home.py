@@ -18,7 +18,7 @@ from tests.packet.samples import ALICE
 LOAD_KEY = """
 import sys
 from pathlib import Path
-from teachmesh.bank.identity import load_or_create_key
+from teachmesh.bank.home import load_or_create_key
 print("ready", flush=True)
 sys.stdin.readline()
 print(load_or_create_key(Path(sys.argv[1])).public_key)

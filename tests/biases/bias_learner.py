@@ -13,7 +13,7 @@ from functools import partial
 
 from teachmesh.agent import Agent
 from teachmesh.biases import bias_learning
-from teachmesh.biases.cache_budget import Room
+from teachmesh.biases.activation_cache import Room
 
 
 def main() -> None:

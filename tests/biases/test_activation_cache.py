@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.activation_cache import KeptActivations
+from teachmesh.biases.activation_cache import KeptActivations, Room, scratch_folder
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.biases.cache_budget import Room, scratch_folder
 from tests.model.nets import pictures, tiny_backbone
 
 N = 12
@@ -135,7 +134,7 @@ def test_files_go_where_the_environment_says(
     assert scratch_folder() == Room().folder == tmp_path
     for variable in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("teachmesh.biases.cache_budget._FOR_LARGE_FILES", tmp_path / "large")
+    monkeypatch.setattr("teachmesh.biases.activation_cache._FOR_LARGE_FILES", tmp_path / "large")
     assert scratch_folder() == Path(tempfile.gettempdir())
     (tmp_path / "large").mkdir()
     assert scratch_folder() == tmp_path / "large"

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_head import CLOSED_SHARE, SeenLatents, TapLatents, mean_head, refit_macs
 from teachmesh.biases.bias_plan import BiasPlan
-from teachmesh.biases.bias_refit import CLOSED_SHARE, SeenLatents, mean_head, refit_macs
 from teachmesh.biases.bias_training import BiasTrainer
 from teachmesh.mapping.moments import HEAD_TEMPERATURE
 from teachmesh.mapping.ridge import RIDGE

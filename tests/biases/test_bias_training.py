@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_training import (
     BiasTrainer,

@@ -7,8 +7,7 @@ import threading
 import pytest
 import torch
 
-from teachmesh.biases.bias_folding import fold_biases
-from teachmesh.biases.bias_hooks import add_bias
+from teachmesh.biases.apply_biases import add_bias, fold_biases
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import hash_weights

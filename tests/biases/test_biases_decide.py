@@ -11,7 +11,7 @@ import pytest
 from teachmesh.agent import Agent
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
-from teachmesh.learning.own_decision import linear_within
+from teachmesh.learning.fit_method import linear_within
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head import Head

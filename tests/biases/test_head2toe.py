@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from teachmesh.biases.bias_folding import fold_biases
+from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.bias_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.bias_folding import fold_biases
+from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
 from teachmesh.biases.refine_decisions import refine
 from teachmesh.biases.second_pass import Refiner, SecondPass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from teachmesh.cli.cli_reference import reference
+from teachmesh_lab.cli.cli_reference import reference
 
 CLI_PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 

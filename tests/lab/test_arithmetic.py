@@ -24,7 +24,7 @@ def test_the_page_shows_the_table_as_it_is_computed() -> None:
 @needs_timm
 def test_the_constants_of_xception_are_those_of_the_network() -> None:
     """Counted on a network without weights, on no device."""
-    from teachmesh.model.torchvision_shim import ensure_torchvision
+    from teachmesh.model.timm_weights import ensure_torchvision
 
     ensure_torchvision()
     import timm

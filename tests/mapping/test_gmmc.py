@@ -9,9 +9,8 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-from teachmesh.mapping.gmm_em import MixtureDensity, fit_mixture, with_squares
+from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, k_means, with_squares
 from teachmesh.mapping.gmmc import VARIANCE_FLOOR, GmmcAnchor, GmmcMapper, fit_gmmc
-from teachmesh.mapping.k_means import k_means
 from tests.mapping.latents import make_sample
 
 

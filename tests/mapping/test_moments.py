@@ -18,9 +18,8 @@ from teachmesh.mapping.moments import (
     MomentsAnchor,
     MomentsMapper,
 )
-from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.moments_fit import class_means, fit_moments, leading_directions
 from teachmesh.mapping.ridge import fit_ridge
-from teachmesh.mapping.scatter import class_means, leading_directions
 from teachmesh.mapping.whitening import RIDGE, DenseWhitening
 from tests.mapping.latents import DIM, Sample, make_sample
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from teachmesh.model.backbone import hash_weights
-from teachmesh.model.batch_norm_folding import fold_batch_norms
+from teachmesh.model.forward_pass import fold_batch_norms
 from tests.model.nets import TinyNet, pictures, randomise
 
 

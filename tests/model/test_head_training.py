@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from teachmesh.model import head_training as heads
-from teachmesh.model.adam import LEARNING_RATE
 from teachmesh.model.head_training import (
     BATCH_SIZE,
+    LEARNING_RATE,
     PATIENCE,
     HeadStart,
     fit_head,

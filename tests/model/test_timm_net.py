@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from teachmesh.errors import BackboneError
-from teachmesh.model.batch_norm_folding import fold_batch_norms
-from teachmesh.model.forward_pass import Preprocessing
+from teachmesh.model.forward_pass import Preprocessing, fold_batch_norms
 from teachmesh.model.timm_net import (
     TapNet,
     build_network,

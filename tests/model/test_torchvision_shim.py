@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from teachmesh.model.torchvision_shim import ensure_torchvision
+from teachmesh.model.timm_weights import ensure_torchvision
 from tests.model.nets import needs_timm
 
 
@@ -26,7 +26,7 @@ def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
     package = tmp_path / "torchvision"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('the disk is on fire')")
-    code = "from teachmesh.model.torchvision_shim import ensure_torchvision as e; e()"
+    code = "from teachmesh.model.timm_weights import ensure_torchvision as e; e()"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},

@@ -8,7 +8,7 @@ import pytest
 from teachmesh.mapping.ridge import RIDGE, fit_ridge
 from teachmesh.model.head_training import HeadStart
 from teachmesh.reuse.head_prior import SHARPNESS, lean
-from teachmesh.reuse.prior_weight import PRIOR_SLOPE, prior_slope
+from teachmesh.reuse.leave_one_out_ridge import PRIOR_SLOPE, prior_slope
 from tests.reuse.test_moments_transfer import CLASSES, sample
 
 X, LABELS = sample(11, 4)

@@ -10,7 +10,7 @@ from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.whitening import DenseWhitening
-from teachmesh.reuse.bank_prior import Group, Relatives, pooled
+from teachmesh.reuse.moments_prior import Group, Relatives, pooled
 from teachmesh.reuse.moments_transfer import MOST_SHOTS, answers_inside, borrow
 
 DIM, CLASSES = 48, 6

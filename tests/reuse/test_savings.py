@@ -9,8 +9,7 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.reuse.moments_transfer import borrow
-from teachmesh.reuse.savings import Saving, saving
-from teachmesh.reuse.transfer import Kin
+from teachmesh.reuse.transfer import Kin, Saving, saving
 from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
 from tests.reuse.test_transfer import start
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from teachmesh.reuse.equivalence import confirmed
-from teachmesh.reuse.visual_confirmation import confirm
-from teachmesh.reuse.visual_similarity import compare
+from teachmesh.reuse.visual_similarity import compare, confirm
 
 DIM = 400
 """Whitened latents of a backbone have as many directions; in fewer, chance is alike to more."""

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.sharing.gossip import Gossip
-from teachmesh.sharing.memory_transport import Hub, InMemoryTransport
 from teachmesh.sharing.transport import Handler, Transport
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
+from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 INTERVAL_S = 0.2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teachmesh.sharing.backoff import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
+from teachmesh.sharing.peers import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
 from teachmesh.sharing.transport import ALL_IDS
 
 

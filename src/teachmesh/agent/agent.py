@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.agent.answers import Taught, taught_by
 from teachmesh.agent.bank_view import Holder
 from teachmesh.agent.catalogue import Catalogue
 from teachmesh.agent.first_pass import look, predictions
 from teachmesh.agent.learn_result import LearnResult, Reuse
-from teachmesh.agent.prediction import Answers, Prediction
+from teachmesh.agent.prediction import Answers, Prediction, Taught, taught_by
 from teachmesh.agent.same_classes import SameClasses, sources_of
 from teachmesh.agent.student import Student
 from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor

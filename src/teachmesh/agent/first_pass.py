@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from teachmesh.agent.answers import Taught, answer_all, answer_within
+from teachmesh.agent.prediction import Taught, answer_all, answer_within
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
 from teachmesh.data.loader import read_batch
 from teachmesh.model.backbone import Latents

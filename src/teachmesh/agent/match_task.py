@@ -12,8 +12,8 @@ from teachmesh.learning.fit_method import count_images
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh.reuse.matching import check_mode
-from teachmesh.reuse.savings import saving
 from teachmesh.reuse.source_skills import Knowledge, MatchReport
+from teachmesh.reuse.transfer import saving
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent

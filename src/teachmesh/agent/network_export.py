@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from teachmesh.bank.atomic import write_file
-from teachmesh.biases.bias_folding import fold_biases
+from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.second_pass import SecondPass
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError, UsageError
-from teachmesh.learning.own_decision import linear_within
+from teachmesh.learning.fit_method import linear_within
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.task_network import TaskNetwork, Voice, export_program

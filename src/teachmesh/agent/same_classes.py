@@ -14,7 +14,7 @@ from teachmesh.reuse.text_encoders import NameComparer
 from teachmesh.reuse.visual_similarity import compare
 
 if TYPE_CHECKING:
-    from teachmesh.agent.answers import Taught
+    from teachmesh.agent.prediction import Taught
     from teachmesh.agent.student import Student
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from teachmesh.biases.task_images import TaskImages
+from teachmesh.biases.bias_task import TaskImages
 from teachmesh.data.tasks import check_failed
 from teachmesh.errors import UsageError
 from teachmesh.model.embedding import embed_splits, labelled

@@ -14,8 +14,7 @@ from filelock import FileLock, Timeout
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
 from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
 from teachmesh.bank.folder import SkillFolder, check_id
-from teachmesh.bank.index import Index, open_or_replace
-from teachmesh.bank.repair import read_entries, tidy
+from teachmesh.bank.index import Index, open_or_replace, read_entries, tidy
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import SignedSkill, decode
 from teachmesh.packet.limits import DEFAULT_LIMITS, Limits

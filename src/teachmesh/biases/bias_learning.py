@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from teachmesh.biases.activation_cache import KeptActivations
+from teachmesh.biases.activation_cache import KeptActivations, Room
 from teachmesh.biases.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
-from teachmesh.biases.bias_costs import costs_of_task, smaller
 from teachmesh.biases.bias_encoding import Kind, encode_biases
-from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_head import TapLatents, mean_head
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
-from teachmesh.biases.bias_plan import BiasPlan, plan_biases, plan_layers
-from teachmesh.biases.bias_refit import mean_head
+from teachmesh.biases.bias_plan import BiasPlan, costs_of_task, plan_biases, plan_layers, smaller
+from teachmesh.biases.bias_task import decode_rows
 from teachmesh.biases.bias_training import (
     PIECE,
     BiasTrainer,
@@ -32,9 +31,7 @@ from teachmesh.biases.bias_training import (
     TrainingRows,
 )
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.biases.cache_budget import Room
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
-from teachmesh.biases.task_images import decode_rows
 from teachmesh.mapping.fusion import WEIGHTS
 from teachmesh.model.head_training import fit_head
 from teachmesh.model.lanes import Lanes

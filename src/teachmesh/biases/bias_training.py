@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from teachmesh.biases.bias_refit import SeenLatents
-from teachmesh.model.adam import Adam
+from teachmesh.biases.bias_head import SeenLatents
 from teachmesh.model.head import Head
+from teachmesh.model.head_training import Adam
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:

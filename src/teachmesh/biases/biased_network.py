@@ -20,14 +20,19 @@ from functools import cached_property
 
 import torch
 
-from teachmesh.biases.bias_folding import biased_modules, check_total, gains, joined
-from teachmesh.biases.bias_hooks import BiasRunner, Watch
+from teachmesh.biases.apply_biases import (
+    BiasRunner,
+    Watch,
+    biased_modules,
+    check_total,
+    gains,
+    joined,
+)
 from teachmesh.biases.bias_layout import BiasLayout
 from teachmesh.biases.cut_plan import SuffixPlan, plan_suffix
 from teachmesh.biases.network_cut import Split
 from teachmesh.errors import BackboneError
-from teachmesh.model.batch_norm_folding import norm_deviation
-from teachmesh.model.forward_pass import ForwardPass, full_float32, own_modules
+from teachmesh.model.forward_pass import ForwardPass, full_float32, norm_deviation, own_modules
 from teachmesh.model.macs import count_macs
 
 Tensors = tuple[torch.Tensor, ...]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from teachmesh.biases.bias_encoding import EncodedBiases
-from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import BiasLayout, biasable_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps

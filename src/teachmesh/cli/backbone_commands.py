@@ -75,7 +75,7 @@ def fetch(
     Use the file with `backbone add NAME --reference FILE`: the backbone then has the fingerprint
     of the agents that use the same reference.
     """
-    from teachmesh.agent.backbone_fetch import fetch_reference
+    from teachmesh.agent.backbones import fetch_reference
 
     target = output or Path(f"{reference[:12]}.reference")
     size_bytes = fetch_reference(home, reference, join, target)

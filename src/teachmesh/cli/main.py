@@ -11,12 +11,11 @@ import typer
 from teachmesh.cli import (
     backbone_commands,
     combine_command,
-    doctor_command,
     learn_command,
     match_command,
     predict_command,
     skills_commands,
-    status_command,
+    status_commands,
     up_command,
 )
 from teachmesh.cli.command import application
@@ -52,7 +51,7 @@ def _application(
 
 for _module in (
     *(learn_command, match_command, combine_command, predict_command),
-    *(skills_commands, backbone_commands, up_command, status_command, doctor_command),
+    *(skills_commands, backbone_commands, up_command, status_commands),
 ):
     _module.register(app)
 

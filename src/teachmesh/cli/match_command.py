@@ -30,8 +30,8 @@ from teachmesh.cli.shared_options import (
 from teachmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
-    from teachmesh.reuse.savings import Saving
     from teachmesh.reuse.source_skills import MatchReport
+    from teachmesh.reuse.transfer import Saving
 
 
 def register(app: typer.Typer) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+from teachmesh.errors import UsageError
 
 HomeOption = Annotated[
     Path | None,
@@ -66,3 +69,78 @@ EncoderOption = Annotated[
         help="How class names are compared: auto, minilm (offline), clip (fetched once), names.",
     ),
 ]
+
+
+def options_given(context: typer.Context) -> dict[str, str]:
+    """Name of the parameter -> option as people write it, of those that were typed."""
+    found = {}
+    for parameter in context.command.params:
+        if parameter.name is None or parameter.param_type_name != "option":
+            continue
+        source = context.get_parameter_source(parameter.name)
+        # By name: newer versions of typer bring a click of their own, with an enum of its own.
+        if source is not None and source.name == "COMMANDLINE":
+            found[parameter.name] = parameter.opts[0]
+    return found
+
+
+def refuse_options(context: typer.Context, names: Collection[str], beside: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        context: of the command.
+        names: of the parameters that say nothing here.
+        beside: what makes them say nothing, for the message.
+
+    Raises:
+        UsageError: one of them was typed.
+    """
+    ignored = [text for name, text in options_given(context).items() if name in names]
+    if ignored:
+        raise UsageError(f"expected no {', '.join(ignored)} {beside}, where it would be ignored")
+
+
+_Value = TypeVar("_Value")
+
+
+def words(text: str | None) -> tuple[str, ...] | None:
+    """The words of an option; None where it is not given.
+
+    >>> words("moments, maha")
+    ('moments', 'maha')
+    """
+    return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """At least one whole number.
+
+    Raises:
+        UsageError: something else, or nothing.
+
+    >>> integers("1,10,102")
+    (1, 10, 102)
+    """
+    return _values(text, int, "whole numbers")
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """At least one number.
+
+    Raises:
+        UsageError: something else, or nothing.
+
+    >>> numbers("1e12, 5e11")
+    (1000000000000.0, 500000000000.0)
+    """
+    return _values(text, float, "numbers")
+
+
+def _values(text: str, kind: Callable[[str], _Value], what: str) -> tuple[_Value, ...]:
+    try:
+        found = tuple(kind(word) for word in words(text) or ())
+    except ValueError:
+        found = ()
+    if not found:
+        raise UsageError(f"expected {what} separated by commas, got {text!r}")
+    return found

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachmesh.learning.fit_method import Fitted, fit_method
-from teachmesh.learning.own_decision import log_within, start_head
+from teachmesh.learning.fit_method import Fitted, fit_method, log_within, start_head
 from teachmesh.packet.card import Card
 from teachmesh.packet.skill import Skill
 from teachmesh.version import __version__
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_learning import LearnedBiases
     from teachmesh.biases.bias_options import BiasOptions
     from teachmesh.biases.bias_store import BiasStore
-    from teachmesh.biases.task_images import TaskImages
+    from teachmesh.biases.bias_task import TaskImages
     from teachmesh.model.backbone import Backbone
     from teachmesh.model.embedding import LabelledLatents, Progress
     from teachmesh.reuse.transfer import Kin

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from teachmesh.mapping.anchor import TaskAnchor, TensorSpec, check_latents, check_tensors
-from teachmesh.mapping.gmm_em import MixtureDensity, fit_mixture, with_squares
+from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, with_squares
 from teachmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25

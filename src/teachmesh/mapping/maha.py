@@ -23,7 +23,7 @@ from teachmesh.mapping.anchor import (
     check_tensors,
 )
 from teachmesh.mapping.mapper import TaskMapper
-from teachmesh.mapping.scatter import class_means
+from teachmesh.mapping.moments_fit import class_means
 from teachmesh.mapping.typicality import nearest_mean_familiarity
 
 SAMPLES_PER_CLASS = 5

@@ -11,7 +11,7 @@ The code in the order of use:
 - `batch_norm_folding`: batch norms folded into the convolutions before them.
 - `forward_pass`: pixels -> pooled taps, in one fast pass.
 - `reference`: scale and projection of multi-depth latents, a file named by its hash;
-  `procedural_reference`: fitted without data.
+  `backbone_registry.fit_procedural` fits one without data.
 - `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.
 - `lanes`: several forward passes beside each other, one thread each.
 - `device`: which device, which number type.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
 from teachmesh.data.names import did_you_mean, shown
+from teachmesh.data.procedural_images import procedural_images
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_recipe import Recipe, parse_options
@@ -21,9 +24,8 @@ from teachmesh.model.build_backbone import (
     embedded_backbone,
     embedded_card,
 )
-from teachmesh.model.forward_pass import Preprocessing
-from teachmesh.model.procedural_reference import IMAGES, Progress, fit_procedural
-from teachmesh.model.reference import DEFAULT_DIM
+from teachmesh.model.forward_pass import ForwardPass, Preprocessing
+from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
 
@@ -40,6 +42,11 @@ __all__ = [
     "remove_backbone",
 ]
 EMBEDDED = "embedded"
+PROCEDURAL_IMAGES = 1024
+"""Images that a reference is fitted to, where nobody asks for another number."""
+_BATCH = 32
+
+Progress = Callable[[int, int], None]
 
 
 def load_backbone(
@@ -83,7 +90,7 @@ def add_timm(
     std: tuple[float, float, float] | None = None,
     dim: int | None = None,
     reference: bytes | None = None,
-    reference_images: int = IMAGES,
+    reference_images: int = PROCEDURAL_IMAGES,
     progress: Progress | None = None,
 ) -> Backbone:
     """Add a timm network to a home, with weights from the hub or from a file.
@@ -230,3 +237,39 @@ def _known(folder: Path, name: str) -> str:
         f"expected a known backbone, got '{shown(name)}'{hint} (add one with "
         "`teachmesh backbone add`)"
     )
+
+
+def fit_procedural(
+    net: nn.Module,
+    preprocessing: Preprocessing,
+    dim: int = DEFAULT_DIM,
+    progress: Progress | None = None,
+    images: int = PROCEDURAL_IMAGES,
+) -> Reference:
+    """Scale and projection of a network from seeded procedural images.
+
+    Batch b of 32 images is drawn with seed b, so that memory does not grow with their number.
+
+    Args:
+        net: as `Backbone` takes it.
+        preprocessing: size, mean, deviation.
+        dim: D; fewer if the taps have fewer channels.
+        progress: called with (images done, images in all).
+        images: how many.
+
+    Raises:
+        BackboneError: the network cannot take images of this size, or its activations are not
+            finite.
+    """
+    forward = ForwardPass(net, preprocessing, torch.device("cpu"))
+    parts = []
+    for seed, start in enumerate(range(0, images, _BATCH)):
+        count = min(_BATCH, images - start)
+        pixels = procedural_images(count, preprocessing.size, seed)
+        parts.append([tap.numpy() for tap in forward.taps(torch.from_numpy(pixels))])
+        if progress is not None:
+            progress(start + count, images)
+    try:
+        return fit_reference([np.concatenate(taps) for taps in zip(*parts, strict=True)], dim)
+    except ValueError as error:
+        raise BackboneError(f"no reference can be made for this network: {error}") from error

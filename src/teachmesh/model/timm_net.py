@@ -24,8 +24,7 @@ from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError, MissingExtraError
 from teachmesh.model.backbone_recipe import Option
 from teachmesh.model.forward_pass import Preprocessing
-from teachmesh.model.timm_weights import fill, published_weights
-from teachmesh.model.torchvision_shim import ensure_torchvision
+from teachmesh.model.timm_weights import ensure_torchvision, fill, published_weights
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError  # what torch's restricted loader raises; nothing is pickled
@@ -136,3 +138,42 @@ def published_weights(config: Any) -> dict[str, Any]:
             f"could not get the weights from the hub ({reason}); connect to the internet, or "
             "bring a file: --weights FILE.safetensors"
         ) from error
+
+
+_SYMPTOM = "operator torchvision::nms does not exist"
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+# The declaration lives as long as this object.
+_declared: list[Any] = []
+
+
+def ensure_torchvision() -> bool:
+    """Import torchvision, declaring its missing operators if that very error came.
+
+    Returns:
+        True if the shim was needed; on a matched pair nothing is done.
+
+    Raises:
+        ImportError: torchvision is not installed.
+        RuntimeError: it fails for another reason.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if _SYMPTOM not in str(error):
+            raise
+    else:
+        return False
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    import torch
+
+    make: Any = torch.library.Library  # torch ships no types for it
+    library = make("torchvision", "DEF")
+    for schema in _SCHEMAS:
+        library.define(schema)
+    _declared.append(library)
+    importlib.import_module("torchvision")
+    return True

@@ -22,7 +22,7 @@ _ID_GROUP = 4
 
 @dataclass(frozen=True)
 class AgentKey:
-    """An agent's Ed25519 key pair; the file that holds it is written by `bank.identity`.
+    """An agent's Ed25519 key pair; the file that holds it is written by `bank.home`.
 
     Law: `AgentKey.from_bytes(key.to_bytes()) == key`.
 

@@ -17,8 +17,8 @@ from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from teachmesh.model.head import Head
-from teachmesh.reuse.bank_prior import pooled
 from teachmesh.reuse.head_rows import combine_rows
+from teachmesh.reuse.moments_prior import pooled
 
 STYLE_RIDGE = 0.1
 """Weight of a style's own square, in images of it: what is not known of styles is zero."""

@@ -15,8 +15,7 @@ import numpy as np
 
 from teachmesh.reuse.matching import KnownTask
 from teachmesh.reuse.text_encoders import NameComparer
-from teachmesh.reuse.visual_confirmation import confirm
-from teachmesh.reuse.visual_similarity import Likeness, compare_directions, directions
+from teachmesh.reuse.visual_similarity import Likeness, compare_directions, confirm, directions
 
 FIG_11_THRESHOLDS = (0.90, 0.95)
 Looks = Mapping[tuple[int, int], Likeness]

@@ -14,8 +14,7 @@ import torch
 
 from teachmesh.model.head_training import HeadStart
 from teachmesh.model.macs import MacCounter
-from teachmesh.reuse.leave_one_out_ridge import LooRidge
-from teachmesh.reuse.prior_weight import slope_on
+from teachmesh.reuse.leave_one_out_ridge import LooRidge, slope_on
 
 SHARPNESS = 10.0
 """What regressed scores, about 1 for the right class and else 0, are multiplied by to be logits."""

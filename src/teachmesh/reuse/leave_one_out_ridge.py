@@ -66,3 +66,30 @@ class LooRidge:
     def _centred(self, targets: np.ndarray) -> torch.Tensor:
         values = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float64))
         return (values - self.share @ values) * self._roots
+
+
+PRIOR_SLOPE = 0.3
+"""What the slope on old rows is drawn to; as much as leave-one-out says of it (validation)."""
+
+
+def slope_on(ridge: LooRidge, target: np.ndarray, prior: np.ndarray) -> float:
+    """How much of a prior a regression of the shots takes.
+
+    Args:
+        ridge: of the shots.
+        target: (N, C) what is to be explained.
+        prior: (N, C) scores of the old rows.
+    """
+    return prior_slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
+
+
+def prior_slope(errors: np.ndarray, unseen: np.ndarray) -> float:
+    """How much of the prior to take: what leave-one-out says, half drawn to what is usual.
+
+    Args:
+        errors: (N, C) left-out errors of the targets.
+        unseen: (N, C) left-out errors of the prior's scores: what regression cannot know of them.
+    """
+    power = float(np.vdot(unseen, unseen))
+    best = float(np.vdot(unseen, errors)) / power if power > 0 else 0.0
+    return max(0.0, 0.5 * (best + PRIOR_SLOPE))

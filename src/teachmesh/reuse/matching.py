@@ -21,8 +21,7 @@ import numpy as np
 from teachmesh.errors import UsageError
 from teachmesh.reuse.class_names import Label, read_labels
 from teachmesh.reuse.text_encoders import NameComparer
-from teachmesh.reuse.visual_confirmation import confirm
-from teachmesh.reuse.visual_similarity import Likeness, compare
+from teachmesh.reuse.visual_similarity import Likeness, compare, confirm
 
 MODES = ("auto", "text", "vision")
 NAME_ALONE = 0.90

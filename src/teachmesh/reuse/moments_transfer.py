@@ -31,8 +31,15 @@ from teachmesh.mapping.moments import (
     MomentsAnchor,
 )
 from teachmesh.mapping.moments_fit import fit_moments
-from teachmesh.reuse.bank_prior import Group, Relatives, pooled
-from teachmesh.reuse.moments_prior import Shots, losses_of, make_offer, rebuilt
+from teachmesh.reuse.moments_prior import (
+    Group,
+    Relatives,
+    Shots,
+    losses_of,
+    make_offer,
+    pooled,
+    rebuilt,
+)
 
 MOST_SHOTS = 20
 """Images per class from which a task is left alone: its own say more than anybody's."""

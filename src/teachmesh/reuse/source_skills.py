@@ -11,12 +11,12 @@ import numpy as np
 from teachmesh.errors import UsageError
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments import UNIT, MomentsAnchor
+from teachmesh.mapping.moments_fit import class_means
 from teachmesh.mapping.quantise import dequantise_rows
-from teachmesh.mapping.scatter import class_means
 from teachmesh.model.head_training import HeadStart
 from teachmesh.packet.parent_card import Parent
-from teachmesh.reuse.bank_prior import Group, Relatives
 from teachmesh.reuse.matching import MODES, KnownTask, Match, match_classes
+from teachmesh.reuse.moments_prior import Group, Relatives
 from teachmesh.reuse.text_encoders import NameComparer, check_encoder, choose_encoder
 from teachmesh.reuse.transfer import Kin
 from teachmesh.reuse.visual_similarity import whitening
@@ -24,7 +24,7 @@ from teachmesh.reuse.visual_similarity import whitening
 if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
-    from teachmesh.reuse.savings import Saving
+    from teachmesh.reuse.transfer import Saving
 
 
 WITHOUT_IMAGE = "put together without an image, from classes of other tasks"

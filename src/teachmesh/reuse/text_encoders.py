@@ -9,14 +9,17 @@ Every result carries the name of the way it was found.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import unicodedata
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from teachmesh.data.text_files import DISTRIBUTION, encoder_is_installed
-from teachmesh.errors import MissingExtraError, UsageError
+from teachmesh.errors import ConfigError, MissingExtraError, UsageError
 from teachmesh.reuse.class_names import Label
 
 ENCODERS = ("auto", "minilm", "clip", "names")
@@ -111,7 +114,7 @@ def choose_encoder(wanted: str = "auto") -> NameComparer:
     """
     check_encoder(wanted)
     if wanted == "clip":
-        from teachmesh.reuse.clip_text import ClipText
+        from teachmesh.reuse.text_encoders import ClipText
 
         return NameComparer(ClipText())
     if wanted == "names" or (wanted == "auto" and not encoder_is_installed()):
@@ -127,3 +130,64 @@ def _is_readable(label: Label) -> bool:
     """Only Latin letters: an English encoder maps every other script to much the same vector."""
     letters = [c for c in label.words if c.isalpha()]
     return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)
+
+
+OPEN_CLIP = ("ViT-B-32", "openai")
+TRANSFORMERS = "openai/clip-vit-base-patch32"
+_BATCH = 64
+
+
+class ClipText:
+    """Sentences -> unit vectors (N, 512) in float32.
+
+    Raises:
+        MissingExtraError: neither open_clip nor transformers is installed.
+        ConfigError: the weights are not here and could not be fetched.
+    """
+
+    name = "clip-vit-b-32"
+
+    def __init__(self) -> None:
+        try:
+            if importlib.util.find_spec("transformers") is not None:
+                self._encode = _transformers()
+            elif importlib.util.find_spec("open_clip") is not None:
+                self._encode = _open_clip()
+            else:
+                raise MissingExtraError("transformers", "clip")
+        except (OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"could not load CLIP's text tower ({reason}); it is fetched from a hub once, "
+                "use --encoder minilm without a network"
+            ) from error
+
+    @torch.inference_mode()
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """(N, 512) float32 of length 1."""
+        parts = [
+            self._encode(list(sentences[start : start + _BATCH]))
+            for start in range(0, len(sentences), _BATCH)
+        ]
+        if not parts:
+            return np.zeros((0, 512), dtype=np.float32)
+        return np.asarray(torch.nn.functional.normalize(torch.cat(parts).float()).numpy())
+
+
+def _open_clip() -> Callable[[list[str]], torch.Tensor]:
+    open_clip: Any = importlib.import_module("open_clip")
+    model = open_clip.create_model(OPEN_CLIP[0], pretrained=OPEN_CLIP[1]).eval()
+    tokenizer = open_clip.get_tokenizer(OPEN_CLIP[0])
+    return lambda sentences: torch.as_tensor(model.encode_text(tokenizer(sentences)))
+
+
+def _transformers() -> Callable[[list[str]], torch.Tensor]:
+    package: Any = importlib.import_module("transformers")
+    model = package.CLIPTextModelWithProjection.from_pretrained(TRANSFORMERS).eval()
+    tokenizer = package.CLIPTokenizerFast.from_pretrained(TRANSFORMERS)
+
+    def encode(sentences: list[str]) -> torch.Tensor:
+        tokens = tokenizer(sentences, padding=True, truncation=True, return_tensors="pt")
+        return torch.as_tensor(model(**tokens).text_embeds)
+
+    return encode

@@ -16,9 +16,8 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from teachmesh.errors import SkillRefused, TeachmeshError
-from teachmesh.sharing.backoff import BackOff
 from teachmesh.sharing.counters import Counters
-from teachmesh.sharing.peers import Peer, PeerTable
+from teachmesh.sharing.peers import BackOff, Peer, PeerTable
 from teachmesh.sharing.transport import ALL_IDS, Transport
 
 IDS_TIMEOUT_S = 5.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.agent.student import Student
-from teachmesh.biases.task_images import TaskImages
+from teachmesh.biases.bias_task import TaskImages
 from teachmesh.learning.teacher import Author, Lab, Lesson, teach
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.decisions import Decisions

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachmesh.bank.atomic import write_file
-from teachmesh.biases.task_images import readable
+from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import check_failed
 from teachmesh.model.embedding import embed_cached, embed_images, labelled
 from teachmesh_lab.bench.cell import load_json

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import application, command
-from teachmesh.cli.explicit_options import refuse_options
-from teachmesh.cli.list_options import integers, words
 from teachmesh.cli.output import emit, note, percent, plain, say, table
-from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    HomeOption,
+    JsonOption,
+    integers,
+    refuse_options,
+    words,
+)
 from teachmesh.errors import EXIT_SKIPPED
 from teachmesh_lab.cli.simulate_command import register_simulate
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import command
-from teachmesh.cli.explicit_options import refuse_options
-from teachmesh.cli.list_options import integers, numbers
 from teachmesh.cli.output import emit, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import HomeOption, JsonOption, integers, numbers, refuse_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.biases.task_images import readable
+from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import NetworkError, TeachmeshError
 from teachmesh.model.embedding import embed_images, labelled

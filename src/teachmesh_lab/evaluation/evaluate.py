@@ -13,7 +13,7 @@ import numpy as np
 
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_store import BiasStore
-from teachmesh.biases.task_images import TaskImages, readable
+from teachmesh.biases.bias_task import TaskImages, readable
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError

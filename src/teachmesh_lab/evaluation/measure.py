@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.biases.task_images import decode_rows
+from teachmesh.biases.bias_task import decode_rows
 from teachmesh.errors import DataError
 
 if TYPE_CHECKING:

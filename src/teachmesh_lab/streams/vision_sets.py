@@ -77,7 +77,7 @@ def _open(kind: Any, name: str, **options: Any) -> Any:
 
 def _find(name: str) -> Any:
     try:
-        from teachmesh.model.torchvision_shim import ensure_torchvision
+        from teachmesh.model.timm_weights import ensure_torchvision
 
         ensure_torchvision()
         from torchvision import datasets

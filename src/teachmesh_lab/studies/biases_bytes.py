@@ -19,14 +19,13 @@ import torch
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_choice import Trained, accuracy
 from teachmesh.biases.bias_encoding import Kind, encode_biases
-from teachmesh.biases.bias_latents import TapLatents
+from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_store import BiasStore
-from teachmesh.biases.bias_task import BiasTask
+from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.biases.task_images import TaskImages, decode_rows
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.learning.teacher import Author, Lab, Lesson, teach

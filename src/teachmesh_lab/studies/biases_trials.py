@@ -18,16 +18,14 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.agent.task_latents import gather
 from teachmesh.biases.bias_choice import accuracy
-from teachmesh.biases.bias_costs import costs_of_task, smaller
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_learning import train_biases
 from teachmesh.biases.bias_options import BiasOptions
-from teachmesh.biases.bias_plan import BiasPlan, TaskCosts, plan_biases
+from teachmesh.biases.bias_plan import BiasPlan, TaskCosts, costs_of_task, plan_biases, smaller
 from teachmesh.biases.bias_task import BiasTask
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.tasks import find_tasks, read_task
-from teachmesh.learning.fit_method import fit_method
-from teachmesh.learning.own_decision import log_within, start_head
+from teachmesh.learning.fit_method import fit_method, log_within, start_head
 from teachmesh.mapping.fusion import WEIGHTS, fuse, log_softmax, tempered_log_loss
 from teachmesh.model.backbone import Backbone
 

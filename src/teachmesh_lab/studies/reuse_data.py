@@ -17,9 +17,8 @@ from teachmesh.bank.atomic import write_file
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.mapping.moments import MomentsAnchor
-from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.moments_fit import class_means, fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
-from teachmesh.mapping.scatter import class_means
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
 from teachmesh.model.head import Head

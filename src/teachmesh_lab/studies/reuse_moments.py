@@ -6,10 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from teachmesh.learning.fit_method import fit_method
-from teachmesh.learning.own_decision import log_within
+from teachmesh.learning.fit_method import fit_method, log_within
 from teachmesh.model.head_training import fit_head
-from teachmesh.reuse.bank_prior import Group, Relatives
+from teachmesh.reuse.moments_prior import Group, Relatives
 from teachmesh.reuse.moments_transfer import answers_inside, borrow
 from teachmesh_lab.studies.reuse_data import (
     Cell,

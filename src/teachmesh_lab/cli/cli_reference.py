@@ -1,4 +1,7 @@
-"""Write docs/cli.md from the commands themselves: `python -m teachmesh.cli.cli_reference FILE`."""
+"""Write docs/cli.md from the help of the commands.
+
+python -m teachmesh_lab.cli.cli_reference FILE
+"""
 
 from __future__ import annotations
 

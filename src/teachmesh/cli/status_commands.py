@@ -12,6 +12,7 @@ from teachmesh.cli.shared_options import HomeOption, JsonOption
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     command(app, "status", "teachmesh status", "teachmesh status --home ~/agent-b --json")(status)
+    command(app, "doctor", "teachmesh doctor", "teachmesh doctor --json")(doctor)
 
 
 def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
@@ -37,3 +38,20 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     for peer in running["peers"]:
         state = "in sync" if peer["in_sync"] else f"{peer['count']} skills"
         say(f"  peer {plain(peer['alias'])}: {state}, seen {peer['last_seen_s']:.0f} s ago")
+
+
+def doctor(home: HomeOption = None, json_output: JsonOption = False) -> None:
+    """Check Python, packages, devices, number types, home, bank, backbone and network."""
+    from teachmesh.agent.checkup import run_checkup
+
+    checks = run_checkup(home)
+    ok = all(check.ok for check in checks)
+    if json_output:
+        emit({"schema": "teachmesh.doctor/1", "ok": ok, "checks": [c.to_json() for c in checks]})
+    else:
+        for check in checks:
+            say(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {plain(check.found)}")
+            if check.remedy:
+                say(f"     {check.remedy}")
+    if not ok:
+        raise typer.Exit(3)
