@@ -13,14 +13,14 @@ from functools import partial
 
 from teachmesh.agent import Agent
 from teachmesh.biases import bias_learning
-from teachmesh.biases.activation_cache import Room
+from teachmesh.biases.activation_cache import CacheBudget
 
 
 def main() -> None:
     """Learn with the paper's plan, which takes long enough to be interrupted; keep all on disk."""
     # Shells start what they put in the background with this signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    setattr(bias_learning, "Room", partial(Room, ram_bytes=0))  # noqa: B010 - mypy: a class
+    setattr(bias_learning, "CacheBudget", partial(CacheBudget, ram_bytes=0))  # noqa: B010 - mypy: a class
     seen: list[int] = []
 
     def progress(done: int, total: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.activation_cache import KeptActivations, Room, scratch_folder
+from teachmesh.biases.activation_cache import CacheBudget, KeptActivations, scratch_folder
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from tests.model.nets import pictures, tiny_backbone
@@ -43,11 +43,11 @@ class Source:
         return IMAGES[torch.from_numpy(rows)]
 
 
-def room_for(bb: BeneficialBiases, in_memory: int, on_disk: int, folder: Path) -> Room:
-    """Room for so many images, and one byte."""
-    with KeptActivations(bb, Source(), 1, Room()) as kept:
+def room_for(bb: BeneficialBiases, in_memory: int, on_disk: int, folder: Path) -> CacheBudget:
+    """CacheBudget for so many images, and one byte."""
+    with KeptActivations(bb, Source(), 1, CacheBudget()) as kept:
         each = kept.bytes_each
-    return Room(in_memory * each + 1, on_disk * each + 1, folder)
+    return CacheBudget(in_memory * each + 1, on_disk * each + 1, folder)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_any_mixture_of_places_gives_the_same_activations(
 def test_images_are_kept_as_their_bytes_where_the_first_layer_has_biases() -> None:
     """Exactly, at one byte per number, at no multiply-accumulate."""
     bb, source = biased("all"), Source()
-    with KeptActivations(bb, source, N, Room()) as kept:
+    with KeptActivations(bb, source, N, CacheBudget()) as kept:
         assert kept.bytes_each == 3 * 32 * 32
         for _ in range(2):
             (found,) = kept.rows(np.array([4, 2]))
@@ -99,7 +99,7 @@ def test_the_file_has_no_name_and_is_gone_at_the_end(
 def test_the_rest_of_the_network_takes_what_was_kept(late: BeneficialBiases) -> None:
     """The suffix of kept rows is the whole pass, up to half precision."""
     values = torch.linspace(-0.5, 0.5, late.layout.total)
-    with KeptActivations(late, Source(), N, Room()) as kept:
+    with KeptActivations(late, Source(), N, CacheBudget()) as kept:
         found = late.suffix(kept.rows(np.arange(N)), values)
     for one, other in zip(found, late.taps(IMAGES, values), strict=True):
         torch.testing.assert_close(one, other, atol=5e-3, rtol=5e-3)
@@ -121,7 +121,7 @@ def test_stores_share_their_room(late: BeneficialBiases, tmp_path: Path) -> None
 def test_no_more_than_half_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the limit says, for all stores together."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1001))
-    room = Room(disk_bytes=1 << 60)
+    room = CacheBudget(disk_bytes=1 << 60)
     assert [room.take_disk(30, 10), room.take_disk(30, 10)] == [30, 20]
 
 
@@ -131,7 +131,7 @@ def test_files_go_where_the_environment_says(
     """Else to the folder for large ones, not to one that may lie in memory."""
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert scratch_folder() == Room().folder == tmp_path
+    assert scratch_folder() == CacheBudget().folder == tmp_path
     for variable in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("teachmesh.biases.activation_cache._FOR_LARGE_FILES", tmp_path / "large")

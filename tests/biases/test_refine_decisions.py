@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from teachmesh.biases.refine_decisions import SecondOpinion, refine, tasks_in_question
+from teachmesh.biases.refine_decisions import BiasedDecision, refine, tasks_in_question
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.fusion import fuse, log_softmax
 
@@ -26,10 +26,10 @@ def decisions(*, direct: bool = True, seed: int = 0) -> Decisions:
     )
 
 
-def opinion(task: int, rows: list[int], weight: float = 0.5) -> SecondOpinion:
+def opinion(task: int, rows: list[int], weight: float = 0.5) -> BiasedDecision:
     """About some images."""
     scores = np.random.default_rng(9).normal(size=(len(rows), SIZES[task]))
-    return SecondOpinion(task, np.array(rows), log_softmax(scores), weight)
+    return BiasedDecision(task, np.array(rows), log_softmax(scores), weight)
 
 
 def test_only_the_rows_and_the_task_of_an_opinion_change() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.same_classes import compare_again
+from teachmesh.agent.equivalent_answers import compare_again
 from teachmesh.data.text_files import encoder_is_installed
 from teachmesh.reuse.text_encoders import NameComparer
 from tests.cli.test_commands import run, run_json

@@ -10,7 +10,7 @@ from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.whitening import DenseWhitening
-from teachmesh.reuse.moments_prior import Group, Relatives, pooled
+from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses, pooled
 from teachmesh.reuse.moments_transfer import MOST_SHOTS, answers_inside, borrow
 
 DIM, CLASSES = 48, 6
@@ -33,24 +33,24 @@ def old_task(seed: int = 1) -> MomentsAnchor:
     return fit_moments(*sample(seed, 300), CLASSES, rank=8)
 
 
-def relatives(old: MomentsAnchor, order: np.ndarray | None = None) -> Relatives:
+def relatives(old: MomentsAnchor, order: np.ndarray | None = None) -> BankPrior:
     """All six classes matched, rightly or in a wrong order."""
     chosen = np.arange(CLASSES) if order is None else order
     rows = dequantise_rows(old.head, old.head_scales)
-    group = Group(np.arange(CLASSES), old.class_means()[chosen], rows[chosen])
-    return Relatives((old.moments(),), (group,))
+    group = MatchedClasses(np.arange(CLASSES), old.class_means()[chosen], rows[chosen])
+    return BankPrior((old.moments(),), (group,))
 
 
 def test_three_shots_gain_from_the_same_classes_in_another_style() -> None:
     """Averaged over draws the gain is large, and no draw loses much."""
-    kin, gains = relatives(old_task()), []
+    prior, gains = relatives(old_task()), []
     for seed in range(20, 26):
         x, labels = sample(seed, 40)
         rows = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])
         alone = fit_moments(x[rows], labels[rows], CLASSES, rank=8)
-        found = borrow(alone, x[rows], labels[rows], CLASSES, kin)
+        found = borrow(alone, x[rows], labels[rows], CLASSES, prior)
         others = np.setdiff1d(np.arange(len(x)), rows)
-        scores = answers_inside((alone, found.anchor), x[others], kin)
+        scores = answers_inside((alone, found.anchor), x[others], prior)
         accuracy = [float(np.mean(s.argmax(1) == labels[others])) for s in scores]
         gains.append(accuracy[1] - accuracy[0])
     assert np.mean(gains) > 0.05
@@ -83,7 +83,7 @@ def test_a_single_stranger_is_not_asked() -> None:
     """Without a matched class, one task's covariance is not worth borrowing."""
     x, labels = sample(32, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
-    stranger = Relatives((old_task().moments(),))
+    stranger = BankPrior((old_task().moments(),))
     assert borrow(alone, x, labels, CLASSES, stranger).anchor is alone
 
 

@@ -9,7 +9,7 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.reuse.moments_transfer import borrow
-from teachmesh.reuse.transfer import Kin, Saving, saving
+from teachmesh.reuse.transfer import Prior, Saving, saving
 from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
 from tests.reuse.test_transfer import start
 
@@ -23,11 +23,11 @@ def shots(seed: int, per_class: int) -> LabelledLatents:
 @pytest.mark.parametrize("order", [np.arange(CLASSES), np.roll(np.arange(CLASSES), 2)])
 def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
     """With a gain where classes match rightly; alone, and nothing gained, where they do not."""
-    train, kin = shots(33, 3), Kin(relatives(old_task(), order))
-    found = saving("moments", train, CLASSES, kin)
+    train, prior = shots(33, 3), Prior(relatives(old_task(), order))
+    found = saving("moments", train, CLASSES, prior)
     alone = fit_moments(train.latents.multi, train.labels, CLASSES)
-    assert kin.relatives is not None
-    learned = borrow(alone, train.latents.multi, train.labels, CLASSES, kin.relatives)
+    assert prior.relatives is not None
+    learned = borrow(alone, train.latents.multi, train.labels, CLASSES, prior.relatives)
     assert found.takes == learned.kind
     assert found.right_alone is not None
     assert found.right_with is not None
@@ -38,17 +38,17 @@ def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
 def test_trained_heads_take_rows_of_the_same_classes() -> None:
     """And leave mixed-up ones."""
     train = shots(41, 6)
-    found = saving("maha", train, CLASSES, Kin(start=start(np.arange(CLASSES))))
+    found = saving("maha", train, CLASSES, Prior(start=start(np.arange(CLASSES))))
     assert found.takes == "rows"
     assert saving(
-        "maha", train, CLASSES, Kin(start=start(np.roll(np.arange(CLASSES), 2)))
+        "maha", train, CLASSES, Prior(start=start(np.roll(np.arange(CLASSES), 2)))
     ) == Saving("nothing", found.right_alone, found.right_alone)
 
 
 def test_where_nothing_can_be_tried_nothing_is_promised() -> None:
     """No relatives, no rows, or one image per class."""
-    assert saving("moments", shots(1, 3), CLASSES, Kin()) == Saving("nothing")
-    assert saving("gmmc", shots(1, 3), CLASSES, Kin()) == Saving("nothing")
-    one = Kin(relatives(old_task()), start(np.arange(CLASSES)))
+    assert saving("moments", shots(1, 3), CLASSES, Prior()) == Saving("nothing")
+    assert saving("gmmc", shots(1, 3), CLASSES, Prior()) == Saving("nothing")
+    one = Prior(relatives(old_task()), start(np.arange(CLASSES)))
     for method in ("moments", "maha"):
         assert saving(method, shots(1, 1), CLASSES, one) == Saving("nothing")

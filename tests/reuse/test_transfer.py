@@ -18,7 +18,7 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
 from teachmesh.reuse.combined_moments import Part, combine_heads, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
-from teachmesh.reuse.transfer import START_GAIN, Kin, StartTrial, Taken, trial_of_start
+from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, trial_of_start
 from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
 
 OLD = sample(1, 100)
@@ -162,12 +162,12 @@ def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
     alone = fit_method("moments", train, nothing, CLASSES)
-    right = Kin(relatives(old_task()), moments_parents=parents)
-    taken = fit_method("moments", train, nothing, CLASSES, kin=right)
+    right = Prior(relatives(old_task()), moments_parents=parents)
+    taken = fit_method("moments", train, nothing, CLASSES, prior=right)
     assert (taken.borrowed, taken.parents) == ("classes", parents)
     assert taken.calibration["reuse_gain"] > 0
-    mixed = Kin(relatives(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
-    refused = fit_method("moments", train, nothing, CLASSES, kin=mixed)
+    mixed = Prior(relatives(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
+    refused = fit_method("moments", train, nothing, CLASSES, prior=mixed)
     assert (refused.borrowed, refused.parents) == ("nothing", ())
     for name, tensor in alone.tensors().items():
         np.testing.assert_array_equal(refused.tensors()[name], tensor)
@@ -176,7 +176,7 @@ def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
 def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
     """As many as fit, in order, and a remark; as many as fit exactly need none."""
     parents = [Parent("x", f"{number:064x}", "old") for number in range(MAX_PARENTS + 1)]
-    full, over = Taken(set(parents[:-1])), Taken(set(parents))
+    full, over = Transferred(set(parents[:-1])), Transferred(set(parents))
     assert full.sorted_parents() == over.sorted_parents() == tuple(parents[:-1])
     assert full.remarks() == ()
     (remark,) = over.remarks()
@@ -185,8 +185,8 @@ def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
     x, labels = sample(20, 3)
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
-    kin = Kin(relatives(old_task()), moments_parents=tuple(parents))
-    assert fit_method("moments", train, nothing, CLASSES, kin=kin).warnings == (remark,)
+    prior = Prior(relatives(old_task()), moments_parents=tuple(parents))
+    assert fit_method("moments", train, nothing, CLASSES, prior=prior).warnings == (remark,)
 
 
 def test_a_heads_start_is_named_on_the_card_if_it_was_taken() -> None:
@@ -196,8 +196,8 @@ def test_a_heads_start_is_named_on_the_card_if_it_was_taken() -> None:
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
     for order, taken in ((np.arange(CLASSES), parents), (np.roll(np.arange(CLASSES), 2), ())):
-        kin = Kin(start=start(order), head_parents=parents)
-        fitted = fit_method("maha", train, nothing, CLASSES, kin=kin)
+        prior = Prior(start=start(order), head_parents=parents)
+        fitted = fit_method("maha", train, nothing, CLASSES, prior=prior)
         assert fitted.parents == taken
         assert fitted.calibration.get("reuse_start_gain", 0.0) > 0 or not taken
         assert ("reuse_start_gain" in fitted.calibration) == bool(taken)

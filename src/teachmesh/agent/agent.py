@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.agent.bank_view import Holder
+from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.catalogue import Catalogue
+from teachmesh.agent.equivalent_answers import EquivalentAnswers, sources_of
 from teachmesh.agent.first_pass import look, predictions
 from teachmesh.agent.learn_result import LearnResult, Reuse
 from teachmesh.agent.prediction import Answers, Prediction, Taught, taught_by
-from teachmesh.agent.same_classes import SameClasses, sources_of
 from teachmesh.agent.student import Student
 from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor
 from teachmesh.bank.home import resolve_home
@@ -22,12 +22,12 @@ from teachmesh.data.image_inputs import Asked, find_questions
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.fit_method import count_images
-from teachmesh.learning.teacher import Author, Lab, Lesson, teach
+from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
 from teachmesh.learning.variants import check_method, find_variant
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.device import choose_device
 from teachmesh.packet.signing import sign
-from teachmesh.reuse.source_skills import Knowledge, Source, apart_from, without_copies
+from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
 from teachmesh.sharing.admission import Admission
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
-    from teachmesh.reuse.transfer import Kin
+    from teachmesh.reuse.transfer import Prior
 
 Progress = Callable[[int, int], None]
 
 
-class Agent(Holder):
+class Agent(BankView):
     """One agent: it learns tasks, receives skills, and answers for all of them.
 
     Args:
@@ -85,7 +85,7 @@ class Agent(Holder):
         self._second: SecondPass | None = None
         self._student = Student(self.method)
         self._student_version: int | None = None
-        self._same = SameClasses()
+        self._same = EquivalentAnswers()
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -141,15 +141,15 @@ class Agent(Holder):
         others = tuple(check_method(other) for other in also)
         task = read_task(path, name=name, seed=seed)
         replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
-        knowledge = Knowledge.of(lambda: self.sources_for(task.name), reuse, encoder)
+        knowledge = SourceSkills.of(lambda: self.sources_for(task.name), reuse, encoder)
         if on_understood is not None:
             on_understood(task.summary())
         material = gather(self.backbone, task, progress)
         count_images(material.train.labels, len(task.classes))
-        kin, report = None, None
+        prior, report = None, None
         if knowledge is not None:
             report = knowledge.match(task.name, task.classes, material.train)
-            kin = knowledge.kin_of(report, material.train)
+            prior = knowledge.prior_of(report, material.train)
         lesson = Lesson(
             task=task.name,
             classes=task.classes,
@@ -163,8 +163,8 @@ class Agent(Holder):
             cost_macs=self.backbone.macs_per_image * len(material),
             warnings=task.warnings,
         )
-        lab = Lab(material.images, progress)
-        entry, skill = self.save(lesson, material.train, material.validation, lab, kin)
+        lab = BiasInputs(material.images, progress)
+        entry, skill = self.save(lesson, material.train, material.validation, lab, prior)
         reused = None if report is None else Reuse.of(report, skill.card)
         wall_s = time.perf_counter() - started_s
         return LearnResult.of(entry, skill, task, material.failed, wall_s, reused)
@@ -174,15 +174,15 @@ class Agent(Holder):
         lesson: Lesson,
         train: LabelledLatents,
         validation: LabelledLatents,
-        lab: Lab | None = None,
-        kin: Kin | None = None,
+        lab: BiasInputs | None = None,
+        prior: Prior | None = None,
     ) -> tuple[BankEntry, Skill]:
         """Make, sign and save the skill of latents; on the disk when this returns."""
         author = Author(self.key.public_key, self.alias)
-        skill = teach(lesson, train, validation, self.backbone, author, lab, kin)
+        skill = teach(lesson, train, validation, self.backbone, author, lab, prior)
         return self.bank.put(sign(skill, self.key)), skill
 
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[SourceSkill, ...]:
         """The active skills of this backbone in canonical order, with their names for people.
 
         Whatever anchors they carry: what a class is called and which row it has does not depend on
@@ -191,11 +191,11 @@ class Agent(Holder):
         catalogue = self.catalogue()
         infos = {info.id: info for info in catalogue.infos()}
         return tuple(
-            Source(i, infos[i].display_name, infos[i].alias, self.bank.load(i).skill)
+            SourceSkill(i, infos[i].display_name, infos[i].alias, self.bank.load(i).skill)
             for i in catalogue.matchable_ids()
         )
 
-    def sources_for(self, task: str) -> tuple[Source, ...]:
+    def sources_for(self, task: str) -> tuple[SourceSkill, ...]:
         """Those that a task of a name may learn from: none that saw its images, none twice."""
         own = earlier_ids(self.bank, self.key.public_key, task)
         return without_copies(apart_from(self.sources(), own))

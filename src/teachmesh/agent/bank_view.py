@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from teachmesh.bank.store import Bank
 
 
-class Holder(ABC):
+class BankView(ABC):
     """A home with a key and a bank, seen with one backbone and one task mapper.
 
     Args:

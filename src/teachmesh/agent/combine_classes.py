@@ -21,9 +21,9 @@ from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
 from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.matching import Match
-from teachmesh.reuse.source_skills import WITHOUT_IMAGE, Knowledge, Source
+from teachmesh.reuse.source_skills import WITHOUT_IMAGE, SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import choose_encoder
-from teachmesh.reuse.transfer import Taken
+from teachmesh.reuse.transfer import Transferred
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ def combine_known(
     sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]
     wanted = tuple(_Wanted.read(text, sources) for text in classes)
     _check_classes([one.name for one in wanted])
-    chosen = Knowledge(_limited(sources, tasks), choose_encoder(encoder), "text")
+    chosen = SourceSkills(_limited(sources, tasks), choose_encoder(encoder), "text")
     rows = _look_up(name, wanted, chosen, set(tasks))
     with MacCounter() as counter:
         anchor = combine_moments(_parts(rows, chosen.sources), len(wanted))
     images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
-    taken = Taken({Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)})
+    taken = Transferred({Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)})
     card = Card(
         task=name,
         classes=tuple(one.name for one in wanted),
@@ -146,7 +146,7 @@ class _Wanted:
     task: str | None = None
 
     @classmethod
-    def read(cls, text: str, sources: Sequence[Source]) -> _Wanted:
+    def read(cls, text: str, sources: Sequence[SourceSkill]) -> _Wanted:
         """`TASK:CLASS` if there is such a task, for a class's own name may have a colon."""
         task, colon, name = unicodedata.normalize("NFC", text).partition(":")
         known = any(source.task == task for source in sources)
@@ -166,7 +166,7 @@ def _check_classes(names: Sequence[str]) -> None:
         raise UsageError(f"expected every class once, got '{shown(twice)}' twice")
 
 
-def _limited(sources: Sequence[Source], tasks: Sequence[str]) -> list[Source]:
+def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[SourceSkill]:
     """Of these tasks, or of all."""
     known = {source.task for source in sources}
     for task in tasks:
@@ -178,7 +178,7 @@ def _limited(sources: Sequence[Source], tasks: Sequence[str]) -> list[Source]:
     return [source for source in sources if not tasks or source.task in tasks]
 
 
-def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge, named: set[str]) -> Rows:
+def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: set[str]) -> Rows:
     """For every class the old classes that it is put together from.
 
     The same name always counts, also one that means nothing to an encoder ("7"); another name
@@ -200,7 +200,7 @@ def _look_up(name: str, wanted: Sequence[_Wanted], chosen: Knowledge, named: set
     return tuple(rows)
 
 
-def _of_this_name(name: str, sources: Sequence[Source]) -> Iterator[Match]:
+def _of_this_name(name: str, sources: Sequence[SourceSkill]) -> Iterator[Match]:
     key = comparison_key(name)
     for source in sources:
         for label, old in enumerate(source.skill.card.classes):
@@ -208,7 +208,7 @@ def _of_this_name(name: str, sources: Sequence[Source]) -> Iterator[Match]:
                 yield Match(source.skill_id, source.task, label, old, source.alias, 1.0, "text")
 
 
-def _unknown(one: _Wanted, sources: Sequence[Source]) -> str:
+def _unknown(one: _Wanted, sources: Sequence[SourceSkill]) -> str:
     if one.task is None and ":" in one.name:
         task = one.name.partition(":")[0]
         full = sorted({s.task for s in sources if s.skill.card.task == task})
@@ -231,7 +231,7 @@ def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Mat
     return ((one, match) for one, row in zip(wanted, rows, strict=True) for match in row)
 
 
-def _parts(rows: Rows, sources: Sequence[Source]) -> list[Part]:
+def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[Part]:
     """What every old task gives, in canonical order."""
     parts = []
     for source in sources:

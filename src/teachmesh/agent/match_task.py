@@ -12,7 +12,7 @@ from teachmesh.learning.fit_method import count_images
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh.reuse.matching import check_mode
-from teachmesh.reuse.source_skills import Knowledge, MatchReport
+from teachmesh.reuse.source_skills import MatchReport, SourceSkills
 from teachmesh.reuse.transfer import saving
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def match_folder(
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
     check_mode(mode)
-    knowledge = Knowledge.of(lambda: agent.sources_for(task.name), mode, encoder)
+    knowledge = SourceSkills.of(lambda: agent.sources_for(task.name), mode, encoder)
     assert knowledge is not None
     if mode == "text" or not knowledge.sources:
         report = knowledge.match(task.name, task.classes, None)
@@ -64,7 +64,7 @@ def match_folder(
     report = knowledge.match(task.name, task.classes, train)
     return dataclasses.replace(
         report,
-        saving=saving(method, train, len(task.classes), knowledge.kin_of(report, train)),
+        saving=saving(method, train, len(task.classes), knowledge.prior_of(report, train)),
         skipped=task.skipped + len(failed),
         skipped_reasons=(*task.unreadable, *failed),
     )

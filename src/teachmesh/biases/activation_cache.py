@@ -43,7 +43,7 @@ class KeptActivations:
         macs: multiply-accumulates spent on prefixes so far, those computed again included.
     """
 
-    def __init__(self, bb: BeneficialBiases, images: Images, count: int, room: Room) -> None:
+    def __init__(self, bb: BeneficialBiases, images: Images, count: int, room: CacheBudget) -> None:
         self.macs = 0
         self._bb = bb
         self._images = images
@@ -142,7 +142,7 @@ class KeptActivations:
         # The system gives pages as they are written: what is not needed costs nothing.
         return [np.zeros((count, *shape), self._dtype) for shape in self._shapes]
 
-    def _on_disk(self, count: int, room: Room) -> list[np.ndarray]:
+    def _on_disk(self, count: int, room: CacheBudget) -> list[np.ndarray]:
         """Arrays in a file, or none where the disk has no room."""
         file = self._open.enter_context(tempfile.TemporaryFile(dir=room.folder))  # noqa: SIM115
         arrays: list[np.ndarray] = []
@@ -174,7 +174,7 @@ _FOR_LARGE_FILES = Path("/var/tmp")
 _VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
 
-class Room:
+class CacheBudget:
     """Memory and disk that the stores of one training share; each takes what the earlier ones left.
 
     Args:

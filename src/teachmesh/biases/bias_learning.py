@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from teachmesh.biases.activation_cache import KeptActivations, Room
+from teachmesh.biases.activation_cache import CacheBudget, KeptActivations
 from teachmesh.biases.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
 from teachmesh.biases.bias_encoding import Kind, encode_biases
 from teachmesh.biases.bias_head import TapLatents, mean_head
@@ -142,7 +142,7 @@ def train_biases(
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
-        room = Room()
+        room = CacheBudget()
         keep = partial(_keep, stack, room, bb)
         train = TrainingRows(keep(task.images.train), task.train_labels)
         validation = TrainingRows(keep(task.images.validation), task.validation_labels)
@@ -163,7 +163,7 @@ def train_biases(
 
 
 def _keep(
-    stack: ExitStack, room: Room, bb: BeneficialBiases, images: Sequence[ImageRef]
+    stack: ExitStack, room: CacheBudget, bb: BeneficialBiases, images: Sequence[ImageRef]
 ) -> KeptActivations:
     def decode(rows: np.ndarray) -> torch.Tensor:
         return decode_rows(images, rows, bb.size)

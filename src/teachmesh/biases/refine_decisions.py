@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class SecondOpinion:
+class BiasedDecision:
     """What the biased network says about some images of one task.
 
     Attributes:
@@ -31,7 +31,7 @@ class SecondOpinion:
     weight: float
 
 
-def refine(decisions: Decisions, opinions: Iterable[SecondOpinion]) -> Decisions:
+def refine(decisions: Decisions, opinions: Iterable[BiasedDecision]) -> Decisions:
     """Decisions with the classes within tasks weighed anew; how likely the tasks are stays.
 
     Opinions with numbers that are not finite (a stranger's biases can do that) change nothing.

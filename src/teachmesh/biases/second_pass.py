@@ -20,7 +20,7 @@ from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import BiasLayout, biasable_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
-from teachmesh.biases.refine_decisions import SecondOpinion, refine
+from teachmesh.biases.refine_decisions import BiasedDecision, refine
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE
@@ -103,7 +103,7 @@ class SecondPass:
 
     def opinions(
         self, decisions: Decisions, pairs: Sequence[tuple[int, int]], kept: KeptRows
-    ) -> list[SecondOpinion]:
+    ) -> list[BiasedDecision]:
         """What the biased network says about images, each with the biases of one task.
 
         Args:
@@ -126,7 +126,7 @@ class SecondPass:
                 for (t, i), row in zip(batch, posteriors, strict=True):
                     found.setdefault(t, []).append((i, row))
         return [
-            SecondOpinion(
+            BiasedDecision(
                 t,
                 np.array([i for i, _ in rows], dtype=np.int64),
                 np.stack([row for _, row in rows]),
@@ -217,7 +217,7 @@ class Refiner:
         self._second = second
         self._decisions = decisions
         self._kept = kept
-        self._known: dict[tuple[int, int], SecondOpinion] = {}
+        self._known: dict[tuple[int, int], BiasedDecision] = {}
 
     def given(self, tasks: np.ndarray) -> Decisions:
         """Decisions with a second pass of every image with the biases of one task.
@@ -230,7 +230,7 @@ class Refiner:
         for opinion in self._second.opinions(self._decisions, missing, self._kept):
             for n, i in enumerate(opinion.rows):
                 row = slice(n, n + 1)
-                self._known[int(i), opinion.task] = SecondOpinion(
+                self._known[int(i), opinion.task] = BiasedDecision(
                     opinion.task, opinion.rows[row], opinion.posteriors[row], opinion.weight
                 )
         return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])

@@ -65,7 +65,7 @@ def predict(
     agent knows is marked unknown.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.same_classes import compare_again
+    from teachmesh.agent.equivalent_answers import compare_again
     from teachmesh.reuse.text_encoders import choose_encoder
 
     comparer = choose_encoder(encoder)

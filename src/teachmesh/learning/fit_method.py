@@ -24,7 +24,7 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.typicality import calibrate
 from teachmesh.model.head import Head
 from teachmesh.model.macs import MacCounter, count_macs
-from teachmesh.reuse.transfer import Kin, Taken, take_head, take_moments
+from teachmesh.reuse.transfer import Prior, Transferred, transfer_head, transfer_moments
 
 if TYPE_CHECKING:
     from teachmesh.mapping.anchor import TaskAnchor
@@ -82,7 +82,7 @@ def fit_method(
     *,
     also: Sequence[str] = (),
     seed: int = 0,
-    kin: Kin | None = None,
+    prior: Prior | None = None,
 ) -> Fitted:
     """Fit the anchors of a method (and of further ones) and the head it needs.
 
@@ -93,7 +93,7 @@ def fit_method(
         n_classes: C.
         also: further methods whose anchors the skill carries.
         seed: of what is random.
-        kin: what the bank offers; None to learn alone.
+        prior: what the bank offers; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
@@ -108,15 +108,15 @@ def fit_method(
         macs += spent
     if "gmmc" in kinds and len(train) < N_CLUSTERS:
         warnings.append(f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}")
-    taken = Taken()
-    if kin is not None:
+    taken = Transferred()
+    if prior is not None:
         with MacCounter() as counter:
-            anchors = take_moments(anchors, train, n_classes, kin, taken)
+            anchors = transfer_moments(anchors, train, n_classes, prior, taken)
         macs += int(counter.macs)
     head: Head | None = None
     accuracy: float | None = None
     if any(kind in WITH_HEAD for kind in kinds):
-        fitted = take_head(train, validation, n_classes, kin, taken, seed)
+        fitted = transfer_head(train, validation, n_classes, prior, taken, seed)
         head, accuracy = fitted.head, fitted.accuracy
         macs += fitted.macs
         warnings.extend(fitted.warnings)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_task import TaskImages
     from teachmesh.model.backbone import Backbone
     from teachmesh.model.embedding import LabelledLatents, Progress
-    from teachmesh.reuse.transfer import Kin
+    from teachmesh.reuse.transfer import Prior
 
 MIN_IMAGES_PER_MEAN = 10
 """Below this a class mean says much about single images (a privacy remark on the card)."""
@@ -72,7 +72,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Lab:
+class BiasInputs:
     """What learning beneficial biases needs beside latents.
 
     Attributes:
@@ -92,8 +92,8 @@ def teach(
     validation: LabelledLatents,
     backbone: Backbone,
     author: Author,
-    lab: Lab | None = None,
-    kin: Kin | None = None,
+    lab: BiasInputs | None = None,
+    prior: Prior | None = None,
 ) -> Skill:
     """Make the skill of one task from the latents of its training and validation images.
 
@@ -106,7 +106,7 @@ def teach(
         backbone: the network that made the latents; its fingerprint goes into the card.
         author: who will sign.
         lab: the images, where the lesson asks for biases.
-        kin: what the bank offers to this task; None to learn alone.
+        prior: what the bank offers to this task; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
@@ -115,7 +115,7 @@ def teach(
     n_classes = len(lesson.classes)
     counts = np.bincount(train.labels, minlength=n_classes)
     fitted = fit_method(
-        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, kin=kin
+        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, prior=prior
     )
     learned, remarks = _learn_biases(lesson, fitted, train, validation, backbone, lab)
     accuracy, bias_macs = fitted.validation_accuracy, 0
@@ -163,7 +163,7 @@ def _learn_biases(
     train: LabelledLatents,
     validation: LabelledLatents,
     backbone: Backbone,
-    lab: Lab | None,
+    lab: BiasInputs | None,
 ) -> tuple[LearnedBiases | None, tuple[str, ...]]:
     """Biases, if the lesson asks for them, and remarks for the card."""
     if lesson.biases is None:

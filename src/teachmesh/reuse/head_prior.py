@@ -21,7 +21,7 @@ SHARPNESS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Leaning:
+class HeadPrior:
     """A start for all classes, and what it cost.
 
     Attributes:
@@ -33,7 +33,9 @@ class Leaning:
     macs: int
 
 
-def lean(old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> Leaning:
+def lean(
+    old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int
+) -> HeadPrior:
     """A start out of the shots and of old rows for some of the classes.
 
     Args:
@@ -60,7 +62,7 @@ def lean(old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_class
         (SHARPNESS * weight).float().numpy(),
         (SHARPNESS * bias).float().numpy(),
     )
-    return Leaning(start, int(counter.macs))
+    return HeadPrior(start, int(counter.macs))
 
 
 def _prior_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:

@@ -27,7 +27,7 @@ from teachmesh.reuse.leave_one_out_ridge import LooRidge, slope_on
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class MatchedClasses:
     """Matched classes of one old task.
 
     Attributes:
@@ -42,7 +42,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Relatives:
+class BankPrior:
     """What a bank knows that may help a new task.
 
     Attributes:
@@ -51,7 +51,7 @@ class Relatives:
     """
 
     tasks: tuple[TaskMoments, ...]
-    groups: tuple[Group, ...] = ()
+    groups: tuple[MatchedClasses, ...] = ()
 
     @cached_property
     def whitening(self) -> np.ndarray:
@@ -86,7 +86,7 @@ SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
+class PriorFit:
     """A borrowed head and borrowed means."""
 
     weights: np.ndarray
@@ -102,7 +102,7 @@ class Shots:
     once and sums are taken there.
     """
 
-    def __init__(self, latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: Relatives):
+    def __init__(self, latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior):
         self.x = latents.astype(np.float64)
         self.labels = labels
         self.n_classes = n_classes
@@ -131,7 +131,7 @@ class Shots:
         return np.asarray(np.where(counts > 1, others, self.centres.mean(axis=0)))
 
 
-def make_offer(shots: Shots, groups: tuple[Group, ...]) -> Offer:
+def fit_with_prior(shots: Shots, groups: tuple[MatchedClasses, ...]) -> PriorFit:
     """Head and means of the shots with what the bank knows.
 
     Args:
@@ -148,10 +148,10 @@ def make_offer(shots: Shots, groups: tuple[Group, ...]) -> Offer:
     weights = ridge.weights(target) @ shots.whitening + slope * rows
     share = ridge.share.numpy()
     values = share @ shots.one_hot - weights @ (share @ shots.x)
-    return Offer(weights, values, _drawn_means(shots, groups), slope)
+    return PriorFit(weights, values, _drawn_means(shots, groups), slope)
 
 
-def _prior_rows(shots: Shots, groups: tuple[Group, ...]) -> np.ndarray:
+def _prior_rows(shots: Shots, groups: tuple[MatchedClasses, ...]) -> np.ndarray:
     """(C, D) rows of old heads and of old mean differences, in units of the one-hot targets."""
     total = np.zeros((shots.n_classes, shots.x.shape[1]))
     for part in ("rows", "means"):
@@ -173,7 +173,7 @@ def _unit_spread(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.where(spread > 1e-12, spread, np.inf)[:, None])
 
 
-def _drawn_means(shots: Shots, groups: tuple[Group, ...]) -> np.ndarray:
+def _drawn_means(shots: Shots, groups: tuple[MatchedClasses, ...]) -> np.ndarray:
     """(C, D) class means drawn to their prior by the pseudo-count that left-out shots prefer."""
     prior = _prior_means(shots.means, groups, [group.means for group in groups])
     whitened = _prior_means(shots.centres, groups, [shots.whitened(g.means) for g in groups])
@@ -195,7 +195,7 @@ def _drawn(means: np.ndarray, prior: np.ndarray, counts: np.ndarray, count: floa
 
 
 def _prior_means(
-    own: np.ndarray, groups: tuple[Group, ...], old_means: list[np.ndarray]
+    own: np.ndarray, groups: tuple[MatchedClasses, ...], old_means: list[np.ndarray]
 ) -> np.ndarray:
     """(C, D): old means moved to the new task, averaged over old tasks; else the task's centre."""
     sums = np.zeros_like(own)
@@ -212,7 +212,7 @@ def _prior_means(
     return sums
 
 
-def rebuilt(alone: MomentsAnchor, offer: Offer) -> MomentsAnchor:
+def rebuilt(alone: MomentsAnchor, offer: PriorFit) -> MomentsAnchor:
     """The anchor with borrowed head and means; its own scatter stays."""
     means, mean_scales = quantise_rows(offer.means)
     head, head_scales = quantise_rows(offer.weights)

@@ -32,11 +32,11 @@ from teachmesh.mapping.moments import (
 )
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.moments_prior import (
-    Group,
-    Relatives,
+    BankPrior,
+    MatchedClasses,
     Shots,
+    fit_with_prior,
     losses_of,
-    make_offer,
     pooled,
     rebuilt,
 )
@@ -73,7 +73,7 @@ def borrow(
     latents: np.ndarray,
     labels: np.ndarray,
     n_classes: int,
-    relatives: Relatives,
+    relatives: BankPrior,
 ) -> Borrowed:
     """Improve the moments of a task by what its relatives know, or leave them as they are.
 
@@ -92,7 +92,7 @@ def borrow(
     if kind == "nothing":
         return Borrowed(alone, kind, min(trials.values(), key=lambda trial: trial.loss))
     shots = Shots(latents, labels, n_classes, relatives)
-    offer = make_offer(shots, relatives.groups if kind == "classes" else ())
+    offer = fit_with_prior(shots, relatives.groups if kind == "classes" else ())
     return Borrowed(rebuilt(alone, offer), kind, trials[kind], offer.slope)
 
 
@@ -129,7 +129,7 @@ class Trial:
         return self.gain > GATE_GAIN and self.right >= self.right_alone
 
 
-def _decision(trials: dict[str, Trial], relatives: Relatives) -> str:
+def _decision(trials: dict[str, Trial], relatives: BankPrior) -> str:
     """Old rows have to beat the bare covariance too: else their classes were matched wrongly."""
     covariance, classes = trials["covariance"], trials.get("classes")
     if classes is not None and classes.passes and classes.loss < covariance.loss:
@@ -140,14 +140,14 @@ def _decision(trials: dict[str, Trial], relatives: Relatives) -> str:
 
 
 def held_out(
-    latents: np.ndarray, labels: np.ndarray, n_classes: int, relatives: Relatives
+    latents: np.ndarray, labels: np.ndarray, n_classes: int, relatives: BankPrior
 ) -> dict[str, Trial]:
     """Learn from a part of the shots, alone and in each way of borrowing; answer for the rest.
 
     Returns:
         "covariance", and "classes" where there are matches: against learning alone.
     """
-    ways: dict[str, tuple[Group, ...]] = {"covariance": ()}
+    ways: dict[str, tuple[MatchedClasses, ...]] = {"covariance": ()}
     if relatives.groups:
         ways["classes"] = relatives.groups
     folds = min(FOLDS, int(np.bincount(labels, minlength=n_classes).min()))
@@ -157,7 +157,10 @@ def held_out(
         out, kept = fold == held, fold != held
         alone = fit_moments(latents[kept], labels[kept], n_classes)
         shots = Shots(latents[kept], labels[kept], n_classes, relatives)
-        anchors = [alone, *(rebuilt(alone, make_offer(shots, groups)) for groups in ways.values())]
+        anchors = [
+            alone,
+            *(rebuilt(alone, fit_with_prior(shots, groups)) for groups in ways.values()),
+        ]
         scores[:, out] = answers_inside(anchors, latents[out], relatives)
     losses = [losses_of(answers, labels) for answers in scores]
     right = [float((answers.argmax(1) == labels).mean()) for answers in scores]
@@ -177,7 +180,7 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
 
 
 def answers_inside(
-    anchors: Sequence[MomentsAnchor], latents: np.ndarray, relatives: Relatives
+    anchors: Sequence[MomentsAnchor], latents: np.ndarray, relatives: BankPrior
 ) -> list[np.ndarray]:
     """(N, C) scores inside the task, as `MomentsMapper` gives them among the bank's tasks."""
     # Borrowing leaves a task's own scatter as it is, so one covariance serves all.

@@ -16,9 +16,9 @@ from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.head_training import HeadStart
 from teachmesh.packet.parent_card import Parent
 from teachmesh.reuse.matching import MODES, KnownTask, Match, match_classes
-from teachmesh.reuse.moments_prior import Group, Relatives
+from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses
 from teachmesh.reuse.text_encoders import NameComparer, check_encoder, choose_encoder
-from teachmesh.reuse.transfer import Kin
+from teachmesh.reuse.transfer import Prior
 from teachmesh.reuse.visual_similarity import whitening
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ WITHOUT_IMAGE = "put together without an image, from classes of other tasks"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SourceSkill:
     """A skill of the bank and how it is shown.
 
     Attributes:
@@ -58,7 +58,7 @@ class Source:
         return WITHOUT_IMAGE in self.skill.card.warnings
 
 
-def apart_from(sources: Sequence[Source], own: frozenset[str]) -> tuple[Source, ...]:
+def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
     """The sources that never saw the images of some skills, neither in them nor in their parents.
 
     Args:
@@ -76,7 +76,7 @@ def apart_from(sources: Sequence[Source], own: frozenset[str]) -> tuple[Source, 
     return tuple(source for source in sources if source.skill_id not in saw)
 
 
-def without_copies(sources: Sequence[Source]) -> tuple[Source, ...]:
+def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
     """The sources less what was put together from others of them.
 
     A combination knows nothing that its parents do not know: beside them it would be a second
@@ -139,7 +139,7 @@ class MatchReport:
 
 
 @dataclass(eq=False)
-class Knowledge:
+class SourceSkills:
     """The usable skills of a bank, as a new task sees them.
 
     Args:
@@ -148,7 +148,7 @@ class Knowledge:
         mode: how classes are matched, out of `reuse.matching.MODES`.
     """
 
-    sources: Sequence[Source]
+    sources: Sequence[SourceSkill]
     comparer: NameComparer
     mode: str = "auto"
     _covariance: np.ndarray | None = field(default=None, init=False)
@@ -161,8 +161,8 @@ class Knowledge:
 
     @classmethod
     def of(
-        cls, sources: Callable[[], Sequence[Source]], mode: str, encoder: str
-    ) -> Knowledge | None:
+        cls, sources: Callable[[], Sequence[SourceSkill]], mode: str, encoder: str
+    ) -> SourceSkills | None:
         """The knowledge to match with in a mode; None for the mode "none".
 
         Args:
@@ -234,7 +234,7 @@ class Knowledge:
             mode=self.mode,
         )
 
-    def kin_of(self, report: MatchReport, train: LabelledLatents) -> Kin:
+    def prior_of(self, report: MatchReport, train: LabelledLatents) -> Prior:
         """What the matched classes offer, for class moments and for a trained head.
 
         Args:
@@ -243,7 +243,7 @@ class Knowledge:
         """
         dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
         bank: list[TaskMoments] = []
-        groups: list[Group] = []
+        groups: list[MatchedClasses] = []
         parents: list[Parent] = []
         for source in self.sources:
             moments = source.moments()
@@ -255,11 +255,11 @@ class Knowledge:
                 continue
             new, old = np.array([i for i, _ in pairs]), [m.label for _, m in pairs]
             rows = dequantise_rows(moments.head[old], moments.head_scales[old])
-            groups.append(Group(new, moments.class_means()[old], rows))
+            groups.append(MatchedClasses(new, moments.class_means()[old], rows))
             parents += [_parent(report, i, match) for i, match in pairs]
-        relatives = Relatives(tuple(bank), tuple(groups)) if bank else None
+        relatives = BankPrior(tuple(bank), tuple(groups)) if bank else None
         start, head_parents = self._head_start(report, last_dim)
-        return Kin(relatives, start, tuple(parents), head_parents)
+        return Prior(relatives, start, tuple(parents), head_parents)
 
     def _head_start(
         self, report: MatchReport, last_dim: int

@@ -15,7 +15,7 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.head_training import FittedHead, HeadStart, fit_head
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
 from teachmesh.reuse.head_prior import lean
-from teachmesh.reuse.moments_prior import Relatives
+from teachmesh.reuse.moments_prior import BankPrior
 from teachmesh.reuse.moments_transfer import borrow, can_be_helped
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ START_GAIN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Kin:
+class Prior:
     """What the bank offers to a new task; whether it is taken is decided by the shots.
 
     Attributes:
@@ -40,14 +40,14 @@ class Kin:
         head_parents: the old classes behind `start`.
     """
 
-    relatives: Relatives | None = None
+    relatives: BankPrior | None = None
     start: HeadStart | None = None
     moments_parents: tuple[Parent, ...] = ()
     head_parents: tuple[Parent, ...] = ()
 
 
 @dataclass
-class Taken:
+class Transferred:
     """What was taken of what was offered.
 
     Attributes:
@@ -75,50 +75,50 @@ class Taken:
         )
 
 
-def take_moments(
+def transfer_moments(
     anchors: Mapping[str, TaskAnchor],
     train: LabelledLatents,
     n_classes: int,
-    kin: Kin,
-    taken: Taken,
+    prior: Prior,
+    taken: Transferred,
 ) -> dict[str, TaskAnchor]:
     """The anchors, with class moments improved by the relatives if the shots say so."""
     improved = dict(anchors)
     alone = improved.get(MomentsAnchor.kind)
-    if isinstance(alone, MomentsAnchor) and kin.relatives is not None:
-        found = borrow(alone, train.latents.multi, train.labels, n_classes, kin.relatives)
+    if isinstance(alone, MomentsAnchor) and prior.relatives is not None:
+        found = borrow(alone, train.latents.multi, train.labels, n_classes, prior.relatives)
         improved[MomentsAnchor.kind] = found.anchor
         taken.kind = found.kind
         if found.kind != "nothing" and found.trial is not None:
             taken.notes["reuse_gain"] = found.trial.gain
         if found.kind == "classes":
             taken.notes["reuse_slope"] = found.slope
-            taken.parents |= set(kin.moments_parents)
+            taken.parents |= set(prior.moments_parents)
     return improved
 
 
-def take_head(
+def transfer_head(
     train: LabelledLatents,
     validation: LabelledLatents,
     n_classes: int,
-    kin: Kin | None,
-    taken: Taken,
+    prior: Prior | None,
+    taken: Transferred,
     seed: int,
 ) -> FittedHead:
     """The trained head, its start leaning on old rows if a trial on held-out shots says so.
 
-    Without kin, or where the trial says no, exactly the head that learning alone gives.
+    Without prior, or where the trial says no, exactly the head that learning alone gives.
     """
     start, reuse_macs = None, 0
-    if kin is not None and kin.start is not None:
+    if prior is not None and prior.start is not None:
         shots = train.latents.last, train.labels, n_classes
-        trial = trial_of_start(*shots, kin.start)
+        trial = trial_of_start(*shots, prior.start)
         reuse_macs = trial.macs
         if trial.passes:
-            leaning = lean(kin.start, *shots)
+            leaning = lean(prior.start, *shots)
             start, reuse_macs = leaning.start, reuse_macs + leaning.macs
             taken.notes["reuse_start_gain"] = trial.gain
-            taken.parents |= set(kin.head_parents)
+            taken.parents |= set(prior.head_parents)
     fitted = fit_head(
         train.latents.last,
         train.labels,
@@ -221,28 +221,28 @@ class Saving:
         return {"takes": self.takes, "right_alone": self.right_alone, "right_with": self.right_with}
 
 
-def saving(method: str, train: LabelledLatents, n_classes: int, kin: Kin) -> Saving:
+def saving(method: str, train: LabelledLatents, n_classes: int, prior: Prior) -> Saving:
     """Try what learning would try; nothing is kept of it.
 
     Args:
         method: `moments`, `gmmc` or `maha`; the latter two reuse rows of trained heads only.
         train: latents and labels of the shots; every class occurs.
         n_classes: C.
-        kin: what the bank offers.
+        prior: what the bank offers.
     """
     if method == MomentsAnchor.kind:
-        if kin.relatives is None:
+        if prior.relatives is None:
             return Saving("nothing")
         latents, labels = train.latents.multi, train.labels
         alone = fit_moments(latents, labels, n_classes)
-        found = borrow(alone, latents, labels, n_classes, kin.relatives)
+        found = borrow(alone, latents, labels, n_classes, prior.relatives)
         if found.trial is None:
             return Saving(found.kind)
         alone_right, taken = found.trial.right_alone, found.kind != "nothing"
         return Saving(found.kind, alone_right, found.trial.right if taken else alone_right)
-    if kin.start is None or not can_be_helped(train.labels, n_classes):
+    if prior.start is None or not can_be_helped(train.labels, n_classes):
         return Saving("nothing")
-    trial = trial_of_start(train.latents.last, train.labels, n_classes, kin.start)
+    trial = trial_of_start(train.latents.last, train.labels, n_classes, prior.start)
     if not trial.passes:
         return Saving("nothing", trial.right_alone, trial.right_alone)
     return Saving("rows", trial.right_alone, trial.right)

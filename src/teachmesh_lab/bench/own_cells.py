@@ -17,7 +17,7 @@ import numpy as np
 
 from teachmesh.agent.student import Student
 from teachmesh.biases.bias_task import TaskImages
-from teachmesh.learning.teacher import Author, Lab, Lesson, teach
+from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
@@ -166,7 +166,7 @@ def make_skill(
         cost_macs=backbone.macs_per_image * (len(task.train) + len(task.validation)),
     )
     author = Author(_KEY.public_key, "bench")
-    lab = Lab(TaskImages(task.images.train, task.images.validation), store=store)
+    lab = BiasInputs(TaskImages(task.images.train, task.images.validation), store=store)
     skill = teach(lesson, task.train, task.validation, backbone, author, lab)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
     return skill, sign(skill, _KEY)

@@ -15,7 +15,7 @@ import numpy as np
 
 from teachmesh.errors import UsageError
 from teachmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent, look_at
-from teachmesh.reuse.source_skills import Knowledge
+from teachmesh.reuse.source_skills import SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
 from teachmesh_lab.evaluation.measure import second_passes
 
@@ -70,7 +70,7 @@ def correct(
         at the given threshold, at those of Fig. 11, and by rank.
 
     """
-    knowledge = Knowledge(agent.sources(), comparer)
+    knowledge = SourceSkills(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
     ways = _ways(knowledge, thresholds)
     by_names = ways["names"][threshold]
@@ -116,7 +116,9 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
     return choose_encoder(encoder or "auto")
 
 
-def _ways(knowledge: Knowledge, thresholds: Sequence[float]) -> dict[str, dict[float, Equivalence]]:
+def _ways(
+    knowledge: SourceSkills, thresholds: Sequence[float]
+) -> dict[str, dict[float, Equivalence]]:
     """By way and threshold; without class moments nobody can look, and names are the only way."""
     known, comparer, transform = knowledge.known(), knowledge.comparer, knowledge.transform()
     by_names = find_equivalent(known, comparer)

@@ -17,7 +17,7 @@ from teachmesh.biases.bias_task import TaskImages, readable
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
-from teachmesh.learning.teacher import Lab, Lesson
+from teachmesh.learning.teacher import BiasInputs, Lesson
 from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
@@ -203,7 +203,7 @@ def _learn(
         cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
         warnings=task.warnings,
     )
-    lab = Lab(TaskImages(train_images, validation_images), embed.progress, embed.biases)
+    lab = BiasInputs(TaskImages(train_images, validation_images), embed.progress, embed.biases)
     _, skill = agent.save(lesson, train, validation, lab)
     clock.learn += time.perf_counter() - before_s
     return skill.card

@@ -2,7 +2,7 @@
 
     python -m ...studies.bench_reuse PART --tasks ../shared/tasks --home HOME --out FOLDER
 
-PART: few (all ordered pairs, moments), nobody (both kinds of learning without any old task), kin
+PART: few (all ordered pairs, moments), nobody (both kinds of learning without any old task), prior
 (all tasks that share classes), bank (all other tasks), heads (Table 1, all ordered pairs), combine
 (zero images), union (Fig. 13), norms, matching. Everything was chosen on validation images; this
 reads test images.
@@ -25,7 +25,7 @@ from teachmesh_lab.studies.reuse_moments import part_bank, part_few, part_kin, p
 PARTS: dict[str, Callable[[Tasks, Plan], None]] = {
     "few": part_few,
     "nobody": part_nobody,
-    "kin": part_kin,
+    "prior": part_kin,
     "bank": part_bank,
     "heads": part_heads,
     "combine": part_combine,

@@ -28,7 +28,7 @@ from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
-from teachmesh.learning.teacher import Author, Lab, Lesson, teach
+from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
 from teachmesh.mapping.fusion import log_loss, log_softmax
 from teachmesh.model.embedding import embed_cached, labelled
 
@@ -69,7 +69,14 @@ def rows(path: Path, home: Path, backbone: str) -> list[str]:
         cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
         biases=BiasOptions("auto"),
     )
-    teach(lesson, train, validation, agent.backbone, Author("0" * 64, ""), Lab(images, store=store))
+    teach(
+        lesson,
+        train,
+        validation,
+        agent.backbone,
+        Author("0" * 64, ""),
+        BiasInputs(images, store=store),
+    )
     return _rows(agent, task.name, images, validation.labels, store.last)
 
 

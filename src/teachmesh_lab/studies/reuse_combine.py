@@ -19,7 +19,7 @@ from teachmesh.model.head import Head
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.combined_moments import Part, combine_heads, combine_moments
 from teachmesh.reuse.head_prior import lean
-from teachmesh.reuse.moments_prior import Relatives
+from teachmesh.reuse.moments_prior import BankPrior
 from teachmesh.reuse.moments_transfer import answers_inside
 from teachmesh_lab.studies.reuse_data import (
     Cell,
@@ -57,7 +57,7 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
     result: Cell = {"from": sorted(whole)}
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
-    relatives = Relatives(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
+    relatives = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
     (answers,) = answers_inside([anchor], latents.multi, relatives)  # as a student with this bank
     result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in (("inf", np.inf), ("2", 2.0)):
@@ -157,7 +157,7 @@ def _moments(
         Part(one.anchor, range(first), np.arange(first)),
         Part(other.anchor, range(n_classes - first), np.arange(first, n_classes)),
     ]
-    relatives = Relatives((one.anchor.moments(), other.anchor.moments()))
+    relatives = BankPrior((one.anchor.moments(), other.anchor.moments()))
     anchors = {
         "zero images": combine_moments(parts, n_classes),
         "all images": fit_moments(train.latents.multi, train.labels, n_classes),

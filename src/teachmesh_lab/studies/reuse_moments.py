@@ -8,7 +8,7 @@ import numpy as np
 
 from teachmesh.learning.fit_method import fit_method, log_within
 from teachmesh.model.head_training import fit_head
-from teachmesh.reuse.moments_prior import Group, Relatives
+from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses
 from teachmesh.reuse.moments_transfer import answers_inside, borrow
 from teachmesh_lab.studies.reuse_data import (
     Cell,
@@ -48,7 +48,7 @@ def few_shot(
         means = new.means_of(drawn)
         transform = pairs.transform(olds)
         found = [group(pairs, new.name, old, means, transform) for old in olds]
-        relatives = Relatives(moments, tuple(group for group in found if group is not None))
+        relatives = BankPrior(moments, tuple(group for group in found if group is not None))
         matched += sum(group is not None for group in found)
         borrowed = borrow(alone, drawn.latents.multi, drawn.labels, len(new.classes), relatives)
         kinds.append(borrowed.kind)
@@ -64,13 +64,15 @@ def few_shot(
 
 def group(
     pairs: Pairs, new: str, old: str, means: np.ndarray, transform: np.ndarray
-) -> Group | None:
+) -> MatchedClasses | None:
     """The matched classes of one old task; None where there are none."""
     found = pairs.found(new, old, means, transform)
     if not found:
         return None
     task, rows = pairs.tasks[old], [j for _, j in found]
-    return Group(np.array([i for i, _ in found]), task.anchor.class_means()[rows], task.rows[rows])
+    return MatchedClasses(
+        np.array([i for i, _ in found]), task.anchor.class_means()[rows], task.rows[rows]
+    )
 
 
 def part_few(tasks: Tasks, plan: Plan) -> None:
@@ -120,7 +122,7 @@ def part_kin(tasks: Tasks, plan: Plan) -> None:
         olds = tuple(o.name for o in tasks.values() if shared_classes(new, o, relation))
         olds = tuple(old for old in olds if old != new.name)
         if len(olds) > 1:
-            _after(tasks, new, olds, "kin", plan)
+            _after(tasks, new, olds, "prior", plan)
 
 
 def part_bank(tasks: Tasks, plan: Plan) -> None:

@@ -171,7 +171,7 @@ def main() -> None:
         ("Heads, pairs that share half or more", head_pairs(root)),
         ("Heads, epochs", epochs(root)),
         ("Moments, ordered pairs", few(root)),
-        ("Moments, after all tasks that share classes", after(root, "kin")),
+        ("Moments, after all tasks that share classes", after(root, "prior")),
         ("Moments, after all others", after(root, "bank")),
     ):
         print(f"## {title}\n", *lines, sep="\n")

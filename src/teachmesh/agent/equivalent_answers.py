@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from teachmesh.agent.prediction import Alternative, Answers, Prediction
 from teachmesh.reuse.equivalence import confirmed
 from teachmesh.reuse.matching import NAME_ALONE, KnownTask
-from teachmesh.reuse.source_skills import Knowledge, Source
+from teachmesh.reuse.source_skills import SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer
 from teachmesh.reuse.visual_similarity import compare
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from teachmesh.agent.student import Student
 
 
-class SameClasses:
+class EquivalentAnswers:
     """Finds the classes of other tasks that are the same thing; what it found is kept.
 
     Names propose; where both skills have class means, looks have to agree.
@@ -30,12 +30,12 @@ class SameClasses:
     def __init__(self, comparer: NameComparer | None = None) -> None:
         self._comparer = comparer or NameComparer()
         self._sources: tuple[str, ...] = ()
-        self._knowledge = Knowledge((), self._comparer)
+        self._knowledge = SourceSkills((), self._comparer)
         self._known: dict[str, KnownTask] = {}
         self._found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
 
     def mark(
-        self, predictions: Sequence[Prediction], sources: Sequence[Source]
+        self, predictions: Sequence[Prediction], sources: Sequence[SourceSkill]
     ) -> tuple[Prediction, ...]:
         """The predictions, each with the classes of other tasks that are the same thing.
 
@@ -46,12 +46,12 @@ class SameClasses:
         self._renew(sources)
         return tuple(dataclasses.replace(p, same_as=self._same_as(p)) for p in predictions)
 
-    def _renew(self, sources: Sequence[Source]) -> None:
+    def _renew(self, sources: Sequence[SourceSkill]) -> None:
         """Forget what was found if the skills are others now."""
         ids = tuple(source.skill_id for source in sources)
         if ids != self._sources:
             self._sources = ids
-            self._knowledge = Knowledge(sources, self._comparer)
+            self._knowledge = SourceSkills(sources, self._comparer)
             self._known = {task.skill_id: task for task in self._knowledge.known()}
             self._found = {}
 
@@ -63,7 +63,9 @@ class SameClasses:
         return self._found[key]
 
 
-def compare_again(answers: Answers, sources: Sequence[Source], comparer: NameComparer) -> Answers:
+def compare_again(
+    answers: Answers, sources: Sequence[SourceSkill], comparer: NameComparer
+) -> Answers:
     """The answers with "same as" by another way of comparing names than the agent's own.
 
     Args:
@@ -71,12 +73,12 @@ def compare_again(answers: Answers, sources: Sequence[Source], comparer: NameCom
         sources: the skills of the same agent.
         comparer: compares names.
     """
-    marked = SameClasses(comparer).mark(answers.predictions, sources)
+    marked = EquivalentAnswers(comparer).mark(answers.predictions, sources)
     return dataclasses.replace(answers, predictions=marked, encoder=comparer.name)
 
 
 def _same(
-    task: KnownTask, prediction: Prediction, known: dict[str, KnownTask], knowledge: Knowledge
+    task: KnownTask, prediction: Prediction, known: dict[str, KnownTask], knowledge: SourceSkills
 ) -> tuple[Alternative, ...]:
     label = task.classes.index(prediction.class_name)
     same = []
@@ -91,7 +93,7 @@ def _same(
 
 
 def _look_alike(
-    one: KnownTask, label: int, other: KnownTask, other_label: int, knowledge: Knowledge
+    one: KnownTask, label: int, other: KnownTask, other_label: int, knowledge: SourceSkills
 ) -> bool:
     """Whether looks confirm the names of two classes, or nobody can look at them."""
     transform = knowledge.transform()
@@ -102,7 +104,7 @@ def _look_alike(
     return bool(sure[label, other_label] >= NAME_ALONE)
 
 
-def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[Source, ...]:
+def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[SourceSkill, ...]:
     """The skills of a student in canonical order, with their names for people.
 
     Args:
@@ -110,6 +112,8 @@ def sources_of(student: Student, taught: Mapping[str, Taught]) -> tuple[Source, 
         taught: of `answers.taught_by`, for the same skills.
     """
     return tuple(
-        Source(skill_id, taught[skill_id].task, taught[skill_id].alias, student.skill(skill_id))
+        SourceSkill(
+            skill_id, taught[skill_id].task, taught[skill_id].alias, student.skill(skill_id)
+        )
         for skill_id in student.skill_ids
     )
