@@ -19,6 +19,7 @@ from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor
 from teachmesh.bank.home import resolve_home
 from teachmesh.bank.store import Bank
 from teachmesh.data.image_inputs import Asked, find_questions
+from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.fit_method import count_images
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
     from teachmesh.reuse.transfer import Prior
-
-Progress = Callable[[int, int], None]
 
 
 class Agent(BankView):

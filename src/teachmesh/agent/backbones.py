@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from teachmesh.agent.agent import Agent
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
+from teachmesh.data.loader import Progress
 from teachmesh.errors import NetworkError, UsageError
 from teachmesh.model import backbone_registry as registry
 from teachmesh.model.embedded_backbone import read_card
@@ -18,7 +19,6 @@ from teachmesh.model.reference import Reference
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 
-Progress = Callable[[int, int], None]
 MAX_BACKBONE_BYTES = 4 << 30
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +14,10 @@ import torch
 
 from teachmesh.agent.prediction import Taught, answer_all, answer_within
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
-from teachmesh.data.loader import read_batch
+from teachmesh.data.loader import Progress, read_batch
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
+from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
     from teachmesh.model.backbone import Backbone
 
-Progress = Callable[[int, int], None]
-Tensors = tuple[torch.Tensor, ...]
 KEPT_BYTES = 64 << 20
 """Activations that are kept between the passes at one time."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import check_failed, read_task
 from teachmesh.learning.fit_method import count_images
 from teachmesh.learning.variants import find_variant
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
     from teachmesh.data.tasks import Task
     from teachmesh.model.embedding import LabelledLatents
-
-Progress = Callable[[int, int], None]
 
 
 def match_folder(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from teachmesh.biases.bias_task import TaskImages
+from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import check_failed
 from teachmesh.errors import UsageError
 from teachmesh.model.embedding import embed_splits, labelled
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
     from teachmesh.model.embedding import LabelledLatents
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

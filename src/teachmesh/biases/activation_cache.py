@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from teachmesh.biases.biased_network import BeneficialBiases
+from teachmesh.model.forward_pass import Tensors
 
-Tensors = tuple[torch.Tensor, ...]
 Images = Callable[[np.ndarray], torch.Tensor]
 _LARGEST = float(np.finfo(np.float16).max)
 

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 
 from teachmesh.biases.bias_head import SeenLatents
+from teachmesh.data.loader import Progress
+from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.head import Head
 from teachmesh.model.head_training import Adam
 from teachmesh.model.lanes import Lanes
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_plan import BiasPlan
     from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
 
-Tensors = tuple[torch.Tensor, ...]
 Reads = Callable[[Tensors], torch.Tensor]
 """Taps -> the latents (N, D) that the head reads, differentiable."""
-Progress = Callable[[int, int], None]
 PIECE = 8
 """Images of one lane's piece; half a batch where that is less, so that two lanes can share one."""
 WARM_UP = 0.2

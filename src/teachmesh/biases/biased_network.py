@@ -32,10 +32,15 @@ from teachmesh.biases.bias_layout import BiasLayout
 from teachmesh.biases.cut_plan import SuffixPlan, plan_suffix
 from teachmesh.biases.network_cut import Split
 from teachmesh.errors import BackboneError
-from teachmesh.model.forward_pass import ForwardPass, full_float32, norm_deviation, own_modules
+from teachmesh.model.forward_pass import (
+    ForwardPass,
+    Tensors,
+    full_float32,
+    norm_deviation,
+    own_modules,
+)
 from teachmesh.model.macs import count_macs
 
-Tensors = tuple[torch.Tensor, ...]
 TOLERANCE = 1e-4
 
 

@@ -26,8 +26,7 @@ from teachmesh.biases.cut_plan import (
     swap,
     tensors,
 )
-
-Tensors = tuple[torch.Tensor, ...]
+from teachmesh.model.forward_pass import Tensors
 
 
 class _CutReached(Exception):

@@ -24,6 +24,7 @@ from teachmesh.biases.refine_decisions import BiasedDecision, refine
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE
+from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from teachmesh.model.head import Head
     from teachmesh.packet.skill import Skill
 
-Tensors = tuple[torch.Tensor, ...]
 KeptRows = Callable[[np.ndarray], Tensors]
 """Rows -> what the rest of the network needs of these images."""
 

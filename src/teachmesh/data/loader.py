@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +22,10 @@ from teachmesh.errors import DataError
 
 if TYPE_CHECKING:
     import torch
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
 
 BATCHES_AHEAD = 3
 """Batches that are being decoded or wait while the network works on one."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_options import BiasOptions
     from teachmesh.biases.bias_store import BiasStore
     from teachmesh.biases.bias_task import TaskImages
+    from teachmesh.data.loader import Progress
     from teachmesh.model.backbone import Backbone
-    from teachmesh.model.embedding import LabelledLatents, Progress
+    from teachmesh.model.embedding import LabelledLatents
     from teachmesh.reuse.transfer import Prior
 
 MIN_IMAGES_PER_MEAN = 10

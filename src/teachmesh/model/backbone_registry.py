@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
+from teachmesh.data.loader import Progress
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.data.procedural_images import procedural_images
 from teachmesh.errors import BackboneError
@@ -45,8 +46,6 @@ EMBEDDED = "embedded"
 PROCEDURAL_IMAGES = 1024
 """Images that a reference is fitted to, where nobody asks for another number."""
 _BATCH = 32
-
-Progress = Callable[[int, int], None]
 
 
 def load_backbone(

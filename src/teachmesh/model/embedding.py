@@ -6,7 +6,7 @@ threads have decoded ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import numpy as np
 
 from teachmesh.data.images import ImageRef
 from teachmesh.data.latent_cache import image_digests, split_key
-from teachmesh.data.loader import Batch, iterate_batches, read_batch
+from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
 from teachmesh.model.backbone import Latents
 from teachmesh.model.lanes import Lanes
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from teachmesh.data.tasks import Split
     from teachmesh.model.backbone import Backbone
 
-Progress = Callable[[int, int], None]
 BATCH_SIZE = 16
 """Images per forward pass. Small, because every lane holds a batch and the last one is waited for;
 fixed, because rounding depends on it: latents are the same on any number of cores."""

@@ -20,6 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from teachmesh.errors import BackboneError
 
+Tensors = tuple[torch.Tensor, ...]
+
 
 @dataclass(frozen=True)
 class Preprocessing:

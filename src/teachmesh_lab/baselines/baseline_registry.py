@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from teachmesh.data.loader import Progress
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
@@ -36,7 +37,6 @@ from teachmesh_lab.baselines.stream_result import Choice, StreamResult
 from teachmesh_lab.baselines.supsup import Supsup
 from teachmesh_lab.baselines.training_loop import (
     AfterTask,
-    Progress,
     Schedule,
     Trace,
     run_stream,

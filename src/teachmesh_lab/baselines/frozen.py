@@ -14,6 +14,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from teachmesh.data.loader import Progress
 from teachmesh.model.macs import count_macs
 from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask
@@ -24,7 +25,7 @@ from teachmesh_lab.baselines.stream_result import (
     TaskAnswers,
     size_by_part,
 )
-from teachmesh_lab.baselines.training_loop import AfterTask, Progress, Trace, decide, enter
+from teachmesh_lab.baselines.training_loop import AfterTask, Trace, decide, enter
 
 _T = TypeVar("_T")
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from teachmesh.data.loader import Progress
 from teachmesh.errors import UsageError
 from teachmesh_lab.baselines.baseline import Baseline
 from teachmesh_lab.baselines.baseline_adam import Adam
@@ -29,7 +30,6 @@ from teachmesh_lab.baselines.stream_result import (
 )
 
 AfterTask = Callable[[int, Answers], None]
-Progress = Callable[[int, int], None]
 _ANSWER_BATCH = 64
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from teachmesh.agent import Agent
 from teachmesh.biases.bias_store import BiasStore
 from teachmesh.biases.bias_task import TaskImages, readable
 from teachmesh.data.latent_cache import LatentCache
+from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.teacher import BiasInputs, Lesson
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
     from teachmesh.learning.variants import Variant
     from teachmesh.packet.card import Card
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
