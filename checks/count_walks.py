@@ -1,7 +1,7 @@
 """Count the files that one walk through the code touches, by executing it.
 
-    python -m checks.count_walks           # a second `predict`, a `learn`, a `receive`, a bench cell
-    python -m checks.count_walks --json
+    python -m checks.count_walks           # a second predict, a learn, a receive, a bench cell
+    python -m checks.count_walks --files   # with the files of each
 
 A file counts once one of its functions is called. A hop is a change of file between the first calls
 of two functions, in the order in which they are first called, worker threads included.
@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -67,10 +68,10 @@ def count(name: str, package: str, work: Callable[[], object]) -> Walk:
         work()
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
     path = [key[0] for key in called if not key[2].startswith("<")]
     files = tuple(dict.fromkeys(file.removeprefix(folder) for file in path))
-    hops = sum(one != other for one, other in zip(path, path[1:], strict=False))
+    hops = sum(one != other for one, other in pairwise(path))
     return Walk(name, len(files), len(path), hops, files)
 
 
