@@ -4,8 +4,8 @@
     python -m checks.same_results --runs OLD_RUN NEW_RUN --old-package NAME
 
 The first form learns the same images with both checkouts, each in its own virtual environment, and
-compares tensors and cards. The second form compares the cells of two runs of one grid. Only the name
-of the package, times and hashes that depend on the name (fingerprints, ids) may differ.
+compares tensors and cards. The second form compares the cells of two runs of one grid. Only the
+package's name, times and hashes that depend on the name (fingerprints, ids) may differ.
 """
 
 from __future__ import annotations
