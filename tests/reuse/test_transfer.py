@@ -16,7 +16,7 @@ from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head_training import HeadStart, fit_head
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
-from teachmesh.reuse.combined_moments import Part, combine_heads, combine_moments
+from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
 from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, trial_of_start
 from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
@@ -76,17 +76,6 @@ def test_many_images_need_nobody() -> None:
     assert few.macs > 0
     assert many == StartTrial(0.0, 0.0, 0.0, 0.0, 0)
     assert not many.passes
-
-
-@pytest.mark.parametrize("p", [np.inf, 2.0])
-def test_a_head_from_rows_of_two_heads_is_far_above_chance_without_an_image(p: float) -> None:
-    """Three classes of one old task, three of another style of them."""
-    other = fit_head(*sample(2, 100), *NOTHING, CLASSES, max_epochs=30).head
-    head = combine_heads([OLD_HEAD, other], [[0, 1, 2], [3, 4, 5]], p)
-    lengths = np.linalg.norm(head.weight, ord=p, axis=1)
-    np.testing.assert_allclose(lengths, 1.0, rtol=1e-6)
-    x, labels = sample(1, 40)
-    assert np.mean(head.logits(x).argmax(1) == labels) > 2 / CLASSES
 
 
 def test_moments_of_two_styles_know_a_third() -> None:

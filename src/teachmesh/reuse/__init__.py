@@ -5,7 +5,6 @@
 - `visual_similarity`: classes compared by their means in the mapper's whitened space.
 - `visual_confirmation`: classes of like names that look alike too.
 - `matching`: text and vision together; `equivalence`: all classes of a bank among themselves.
-- `head_rows`: rows of old heads put together for a new task.
 
 Everything here is a pure function of its arguments; `training.reuse` learns with it.
 """

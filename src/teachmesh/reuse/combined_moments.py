@@ -1,8 +1,7 @@
 """A new task whose classes are all known, put together without an image (Sec. 7.2, 1).
 
 From class moments: the old class means stand beside each other, the scatter is the mean of the old
-tasks', and the head is the linear discriminant of these means in that scatter. From trained heads:
-`reuse.head_rows.combine_rows`.
+tasks', and the head is the linear discriminant of these means in that scatter.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ import torch
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
-from teachmesh.model.head import Head
-from teachmesh.reuse.head_rows import combine_rows
 from teachmesh.reuse.moments_prior import pooled
 
 STYLE_RIDGE = 0.1
@@ -97,19 +94,3 @@ def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScor
     values = unit * (-0.5 * products.diagonal())
     values += 1 / n_classes - unit * float(scores.mean())
     return LinearScores(unit * (white @ matrix.T), centre, values)
-
-
-def combine_heads(
-    heads: Sequence[Head], labels: Sequence[Sequence[int]], p: float = np.inf
-) -> Head:
-    """A head out of rows of old heads, each divided by its p-norm; no image is needed.
-
-    Args:
-        heads: the old heads.
-        labels: of each the rows wanted.
-        p: of the norm: infinity (the paper's choice) or 2.
-    """
-    weights = [head.weight[list(rows)] for head, rows in zip(heads, labels, strict=True)]
-    biases = [head.bias[list(rows)] for head, rows in zip(heads, labels, strict=True)]
-    weight, bias = combine_rows(weights, biases, p)
-    return Head(weight.astype(np.float32), bias.astype(np.float32))

@@ -17,10 +17,11 @@ from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head import Head
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
-from teachmesh.reuse.combined_moments import Part, combine_heads, combine_moments
+from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.head_prior import lean
 from teachmesh.reuse.moments_prior import BankPrior
 from teachmesh.reuse.moments_transfer import answers_inside
+from teachmesh_lab.studies.head_rows import combine_heads
 from teachmesh_lab.studies.reuse_data import (
     Cell,
     Known,

@@ -1,0 +1,53 @@
+"""Combine rows of old heads into the head of a new task (paper, Sec. 7.2, 1).
+
+A head has one row of weights per class, and rows do not depend on each other. So one head can hold
+rows of different tasks if their lengths are comparable. The paper divides each row by its p-norm
+and finds infinity better than 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from teachmesh.model.head import Head
+
+
+def combine_heads(
+    heads: Sequence[Head], labels: Sequence[Sequence[int]], p: float = np.inf
+) -> Head:
+    """Build a head from rows of old heads, each divided by its p-norm, without an image.
+
+    Args:
+        heads: the old heads.
+        labels: for each head, the rows to use.
+        p: order of the norm: infinity (the paper's choice) or 2.
+    """
+    weights = [head.weight[list(rows)] for head, rows in zip(heads, labels, strict=True)]
+    biases = [head.bias[list(rows)] for head, rows in zip(heads, labels, strict=True)]
+    weight, bias = combine_rows(weights, biases, p)
+    return Head(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def combine_rows(
+    weights: list[np.ndarray], biases: list[np.ndarray], p: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Concatenate rows of several heads, each divided by its p-norm.
+
+    Args:
+        weights: (C_t, D) rows of each old head.
+        biases: (C_t,) biases of these rows; divided by the norm of their row.
+        p: order of the norm.
+
+    Returns:
+        (C, D) weights and (C,) biases, in the order given. Rows of zeros stay zero.
+
+    >>> rows, _ = combine_rows([np.array([[3.0, -4.0]])], [np.zeros(1)])
+    >>> rows.tolist()
+    [[0.75, -1.0]]
+    """
+    rows = np.concatenate(weights).astype(np.float64)
+    lengths = np.linalg.norm(rows, ord=p, axis=1)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    return rows / lengths[:, None], np.concatenate(biases) / lengths
