@@ -7,8 +7,8 @@ import pytest
 
 from teachmesh.mapping.ridge import RIDGE, fit_ridge
 from teachmesh.model.head_training import HeadStart
-from teachmesh.reuse.head_prior import SHARPNESS, lean
-from teachmesh.reuse.leave_one_out_ridge import PRIOR_SLOPE, prior_slope
+from teachmesh.reuse.head_prior import SHARPNESS, fit_start
+from teachmesh.reuse.leave_one_out_ridge import USUAL_PRIOR_WEIGHT, prior_weight
 from tests.reuse.test_moments_transfer import CLASSES, sample
 
 X, LABELS = sample(11, 4)
@@ -27,8 +27,8 @@ def test_rows_that_tell_nothing_apart_leave_ridge_regression(classes: list[int])
     old = old_rows(classes)
     old.weight[:] = old.weight[0]
     weight, centre, values = fit_ridge(X, LABELS, CLASSES)
-    found = lean(old, X, LABELS, CLASSES).start
-    np.testing.assert_array_equal(found.weight, lean(None, X, LABELS, CLASSES).start.weight)
+    found = fit_start(old, X, LABELS, CLASSES).start
+    np.testing.assert_array_equal(found.weight, fit_start(None, X, LABELS, CLASSES).start.weight)
     np.testing.assert_array_equal(found.classes, np.arange(CLASSES))
     np.testing.assert_allclose(found.weight, SHARPNESS * weight, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.bias, SHARPNESS * (values - weight @ centre), atol=1e-4)
@@ -45,10 +45,10 @@ def test_it_is_the_ridge_fit_of_what_a_share_of_the_old_rows_leaves() -> None:
     target, prior = np.eye(CLASSES)[LABELS], X.astype(np.float64) @ rows.T
     errors, unseen = (np.stack([_left_out(values, i) for i in range(len(X))])
                       for values in (target, prior))  # fmt: skip
-    slope = prior_slope(errors, unseen)
+    slope = prior_weight(errors, unseen)
     assert slope > 0
     offset, weights = _fit(target - slope * prior, np.arange(len(X)))
-    found = lean(old, X, LABELS, CLASSES)
+    found = fit_start(old, X, LABELS, CLASSES)
     expected = SHARPNESS * (weights + slope * rows)
     np.testing.assert_allclose(found.start.weight, expected, atol=2e-4)
     np.testing.assert_allclose(found.start.bias, SHARPNESS * offset, atol=2e-4)
@@ -60,7 +60,7 @@ def test_old_rows_of_the_right_classes_answer_better_than_the_shots_alone() -> N
     few, labels = sample(12, 2)
     weight, centre, values = fit_ridge(*sample(1, 100), CLASSES)
     rows = HeadStart(np.arange(CLASSES), weight.astype(np.float32), np.zeros(CLASSES, np.float32))
-    start = lean(rows, few, labels, CLASSES).start
+    start = fit_start(rows, few, labels, CLASSES).start
     asked, truth = sample(12, 60)
     alone, centre, values = fit_ridge(few, labels, CLASSES)
     right_alone = np.mean(((asked - centre) @ alone.T + values).argmax(1) == truth)
@@ -71,9 +71,9 @@ def test_old_rows_of_the_right_classes_answer_better_than_the_shots_alone() -> N
 def test_the_slope_is_half_what_leave_one_out_says_and_half_what_is_usual() -> None:
     """And never below zero; a prior that says nothing gives no slope of its own."""
     unseen = np.array([[1.0, -1.0]])
-    assert prior_slope(0.8 * unseen, unseen) == pytest.approx(0.5 * (0.8 + PRIOR_SLOPE))
-    assert prior_slope(-9 * unseen, unseen) == 0
-    assert prior_slope(unseen, 0 * unseen) == pytest.approx(0.5 * PRIOR_SLOPE)
+    assert prior_weight(0.8 * unseen, unseen) == pytest.approx(0.5 * (0.8 + USUAL_PRIOR_WEIGHT))
+    assert prior_weight(-9 * unseen, unseen) == 0
+    assert prior_weight(unseen, 0 * unseen) == pytest.approx(0.5 * USUAL_PRIOR_WEIGHT)
 
 
 def _fit(targets: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

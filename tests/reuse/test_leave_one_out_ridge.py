@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.ridge import fit_ridge
-from teachmesh.reuse.leave_one_out_ridge import LooRidge
+from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge
 from tests.mapping.latents import make_sample
 
 
@@ -16,7 +16,7 @@ def test_slopes_are_those_of_the_products_own_head(dim: int) -> None:
     sample = make_sample(1, n_classes=3, per_class=10, dim=dim)
     one_hot = np.eye(3)[sample.labels]
     expected, _, _ = fit_ridge(sample.latents, sample.labels, 3)
-    found = LooRidge(sample.latents.astype(np.float64), sample.labels, 3).weights(one_hot)
+    found = LeaveOneOutRidge(sample.latents.astype(np.float64), sample.labels, 3).weights(one_hot)
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -25,7 +25,7 @@ def test_left_out_errors_equal_fits_without_the_row(dim: int) -> None:
     """Against one weighted fit per row, the weights of the others and the penalty kept."""
     sample = make_sample(2, n_classes=3, per_class=6, dim=dim)
     x, one_hot = sample.latents.astype(np.float64), np.eye(3)[sample.labels]
-    ridge = LooRidge(x, sample.labels, 3)
+    ridge = LeaveOneOutRidge(x, sample.labels, 3)
     share, penalty = ridge.share.numpy(), ridge._penalty
     errors = ridge.left_out_errors(one_hot)
     for i in range(len(x)):

@@ -1,4 +1,4 @@
-"""Class moments with the help of relatives: a gain where they are relatives, else nothing."""
+"""Class moments with the help of bank_prior: a gain where they are bank_prior, else nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.whitening import DenseWhitening
 from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses, pooled
-from teachmesh.reuse.moments_transfer import MOST_SHOTS, answers_inside, borrow
+from teachmesh.reuse.moments_transfer import MOST_SHOTS, gate_moments, scores_within_task
 
 DIM, CLASSES = 48, 6
 LOOKS = np.random.default_rng(5).normal(size=(CLASSES, DIM))
@@ -33,7 +33,7 @@ def old_task(seed: int = 1) -> MomentsAnchor:
     return fit_moments(*sample(seed, 300), CLASSES, rank=8)
 
 
-def relatives(old: MomentsAnchor, order: np.ndarray | None = None) -> BankPrior:
+def bank_prior(old: MomentsAnchor, order: np.ndarray | None = None) -> BankPrior:
     """All six classes matched, rightly or in a wrong order."""
     chosen = np.arange(CLASSES) if order is None else order
     rows = dequantise_rows(old.head, old.head_scales)
@@ -43,14 +43,14 @@ def relatives(old: MomentsAnchor, order: np.ndarray | None = None) -> BankPrior:
 
 def test_three_shots_gain_from_the_same_classes_in_another_style() -> None:
     """Averaged over draws the gain is large, and no draw loses much."""
-    prior, gains = relatives(old_task()), []
+    prior, gains = bank_prior(old_task()), []
     for seed in range(20, 26):
         x, labels = sample(seed, 40)
         rows = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])
         alone = fit_moments(x[rows], labels[rows], CLASSES, rank=8)
-        found = borrow(alone, x[rows], labels[rows], CLASSES, prior)
+        found = gate_moments(alone, x[rows], labels[rows], CLASSES, prior)
         others = np.setdiff1d(np.arange(len(x)), rows)
-        scores = answers_inside((alone, found.anchor), x[others], prior)
+        scores = scores_within_task((alone, found.anchor), x[others], prior)
         accuracy = [float(np.mean(s.argmax(1) == labels[others])) for s in scores]
         gains.append(accuracy[1] - accuracy[0])
     assert np.mean(gains) > 0.05
@@ -61,8 +61,8 @@ def test_where_the_gate_says_no_the_anchor_is_the_one_of_learning_alone() -> Non
     """Classes matched in a wrong order do harm; the very same object comes back."""
     x, labels = sample(30, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
-    wrong = relatives(old_task(), np.roll(np.arange(CLASSES), 2))
-    found = borrow(alone, x, labels, CLASSES, wrong)
+    wrong = bank_prior(old_task(), np.roll(np.arange(CLASSES), 2))
+    found = gate_moments(alone, x, labels, CLASSES, wrong)
     assert found.kind == "nothing"
     assert found.anchor is alone
     assert found.trial is not None
@@ -74,7 +74,7 @@ def test_one_shot_cannot_be_held_out_and_many_shots_need_nobody(per_class: int) 
     """Then nothing is tried at all."""
     x, labels = sample(31, per_class)
     alone = fit_moments(x, labels, CLASSES, rank=8)
-    found = borrow(alone, x, labels, CLASSES, relatives(old_task()))
+    found = gate_moments(alone, x, labels, CLASSES, bank_prior(old_task()))
     assert (found.kind, found.trial) == ("nothing", None)
     assert found.anchor is alone
 
@@ -84,14 +84,14 @@ def test_a_single_stranger_is_not_asked() -> None:
     x, labels = sample(32, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
     stranger = BankPrior((old_task().moments(),))
-    assert borrow(alone, x, labels, CLASSES, stranger).anchor is alone
+    assert gate_moments(alone, x, labels, CLASSES, stranger).anchor is alone
 
 
 def test_borrowing_gives_an_anchor_that_a_student_admits() -> None:
     """Its tensors pass the checks that a stranger's do, and its scatter is its own."""
     x, labels = sample(33, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
-    found = borrow(alone, x, labels, CLASSES, relatives(old_task()))
+    found = gate_moments(alone, x, labels, CLASSES, bank_prior(old_task()))
     assert found.kind == "classes"
     tensors = found.anchor.tensors()
     MomentsAnchor.from_tensors(tensors, CLASSES)

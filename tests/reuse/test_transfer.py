@@ -18,8 +18,8 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
 from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
-from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, trial_of_start
-from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
+from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, try_start
+from tests.reuse.test_moments_transfer import CLASSES, bank_prior, old_task, sample
 
 OLD = sample(1, 100)
 NOTHING = (OLD[0][:0], OLD[1][:0])
@@ -48,12 +48,12 @@ def test_before_the_first_step_the_rows_are_the_old_ones() -> None:
 def test_the_trial_takes_rows_of_the_same_classes_and_refuses_mixed_up_ones() -> None:
     """Held-out shots tell them apart."""
     x, labels = sample(41, 6)
-    trial = trial_of_start(x, labels, CLASSES, start(np.arange(CLASSES)))
+    trial = try_start(x, labels, CLASSES, start(np.arange(CLASSES)))
     assert trial.passes
     assert trial.gain > START_GAIN
     assert trial.right > trial.right_alone
     assert trial.macs > 0
-    mixed_up = trial_of_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
+    mixed_up = try_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
     assert not mixed_up.passes
     assert mixed_up.right <= mixed_up.right_closed < trial.right
 
@@ -62,7 +62,7 @@ def test_one_shot_of_a_class_cannot_be_held_out() -> None:
     """Nothing is tried, so nothing is taken."""
     x, labels = sample(41, 3)
     one = np.concatenate([np.flatnonzero(labels == 0)[:1], np.flatnonzero(labels > 0)])
-    trial = trial_of_start(x[one], labels[one], CLASSES, start(np.arange(CLASSES)))
+    trial = try_start(x[one], labels[one], CLASSES, start(np.arange(CLASSES)))
     assert not trial.passes
     assert trial.macs == 0
 
@@ -70,7 +70,7 @@ def test_one_shot_of_a_class_cannot_be_held_out() -> None:
 def test_many_images_need_nobody() -> None:
     """Above the limit of class moments too nothing is tried, however well the rows fit."""
     few, many = (
-        trial_of_start(*sample(41, n), CLASSES, start(np.arange(CLASSES)))
+        try_start(*sample(41, n), CLASSES, start(np.arange(CLASSES)))
         for n in (MOST_SHOTS, MOST_SHOTS + 1)
     )
     assert few.macs > 0
@@ -145,17 +145,17 @@ def test_a_class_that_nobody_knows_is_named() -> None:
 
 
 def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
-    """Class moments with relatives of the same classes, and of the classes mixed up."""
+    """Class moments with bank_prior of the same classes, and of the classes mixed up."""
     x, labels = sample(20, 3)
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
     alone = fit_method("moments", train, nothing, CLASSES)
-    right = Prior(relatives(old_task()), moments_parents=parents)
+    right = Prior(bank_prior(old_task()), moments_parents=parents)
     taken = fit_method("moments", train, nothing, CLASSES, prior=right)
     assert (taken.borrowed, taken.parents) == ("classes", parents)
     assert taken.calibration["reuse_gain"] > 0
-    mixed = Prior(relatives(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
+    mixed = Prior(bank_prior(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
     refused = fit_method("moments", train, nothing, CLASSES, prior=mixed)
     assert (refused.borrowed, refused.parents) == ("nothing", ())
     for name, tensor in alone.tensors().items():
@@ -174,7 +174,7 @@ def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
     x, labels = sample(20, 3)
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
-    prior = Prior(relatives(old_task()), moments_parents=tuple(parents))
+    prior = Prior(bank_prior(old_task()), moments_parents=tuple(parents))
     assert fit_method("moments", train, nothing, CLASSES, prior=prior).warnings == (remark,)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from teachmesh.reuse.equivalence import confirmed
+from teachmesh.reuse.matching import confirmed
 from teachmesh.reuse.visual_similarity import compare, confirm
 
 DIM = 400

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from teachmesh.agent.prediction import Alternative, Answers, Prediction
-from teachmesh.reuse.equivalence import confirmed
-from teachmesh.reuse.matching import NAME_ALONE, KnownTask
+from teachmesh.reuse.matching import NAME_ALONE, SourceTask, confirmed
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer
 from teachmesh.reuse.visual_similarity import compare
@@ -31,7 +30,7 @@ class EquivalentAnswers:
         self._comparer = comparer or NameComparer()
         self._sources: tuple[str, ...] = ()
         self._knowledge = SourceSkills((), self._comparer)
-        self._known: dict[str, KnownTask] = {}
+        self._known: dict[str, SourceTask] = {}
         self._found: dict[tuple[str, str], tuple[Alternative, ...]] = {}
 
     def mark(
@@ -52,7 +51,7 @@ class EquivalentAnswers:
         if ids != self._sources:
             self._sources = ids
             self._knowledge = SourceSkills(sources, self._comparer)
-            self._known = {task.skill_id: task for task in self._knowledge.known()}
+            self._known = {task.skill_id: task for task in self._knowledge.source_tasks()}
             self._found = {}
 
     def _same_as(self, prediction: Prediction) -> tuple[Alternative, ...]:
@@ -78,7 +77,7 @@ def compare_again(
 
 
 def _same(
-    task: KnownTask, prediction: Prediction, known: dict[str, KnownTask], knowledge: SourceSkills
+    task: SourceTask, prediction: Prediction, known: dict[str, SourceTask], knowledge: SourceSkills
 ) -> tuple[Alternative, ...]:
     label = task.classes.index(prediction.class_name)
     same = []
@@ -93,7 +92,7 @@ def _same(
 
 
 def _look_alike(
-    one: KnownTask, label: int, other: KnownTask, other_label: int, knowledge: SourceSkills
+    one: SourceTask, label: int, other: SourceTask, other_label: int, knowledge: SourceSkills
 ) -> bool:
     """Whether looks confirm the names of two classes, or nobody can look at them."""
     transform = knowledge.transform()

@@ -13,7 +13,7 @@ from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh.reuse.matching import check_mode
 from teachmesh.reuse.source_skills import MatchReport, SourceSkills
-from teachmesh.reuse.transfer import saving
+from teachmesh.reuse.transfer import preview_transfer
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
@@ -62,7 +62,9 @@ def match_folder(
     report = knowledge.match(task.name, task.classes, train)
     return dataclasses.replace(
         report,
-        saving=saving(method, train, len(task.classes), knowledge.prior_of(report, train)),
+        preview=preview_transfer(
+            method, train, len(task.classes), knowledge.prior_of(report, train)
+        ),
         skipped=task.skipped + len(failed),
         skipped_reasons=(*task.unreadable, *failed),
     )

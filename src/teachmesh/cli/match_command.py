@@ -31,7 +31,7 @@ from teachmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from teachmesh.reuse.source_skills import MatchReport
-    from teachmesh.reuse.transfer import Saving
+    from teachmesh.reuse.transfer import TransferPreview
 
 
 def register(app: typer.Typer) -> None:
@@ -103,11 +103,11 @@ def _show(report: MatchReport) -> None:
             )
     if report.n_matched:
         start = ": they are a start for teachmesh learn --reuse auto"
-        if report.saving is not None and report.saving.takes == "nothing":
+        if report.preview is not None and report.preview.takes == "nothing":
             start = ""
         say(f"{report.n_matched} of {len(report.classes)} classes are known{start}")
-    if report.saving is not None:
-        say(_describe(report.saving))
+    if report.preview is not None:
+        say(_describe(report.preview))
 
 
 def _way(report: MatchReport) -> str:
@@ -121,17 +121,17 @@ def _way(report: MatchReport) -> str:
     return f"{less}: no known task has class moments to look at"
 
 
-def _describe(saving: Saving) -> str:
+def _describe(preview: TransferPreview) -> str:
     """What `learn --reuse` would bring, in one sentence."""
-    if saving.right_alone is None or saving.right_with is None:
+    if preview.right_alone is None or preview.right_with is None:
         return (
             "learn --reuse would take nothing and tries nothing: no class to learn from, a class "
             "with one image, or more than 20 images per class"
         )
-    alone, helped = percent(saving.right_alone), percent(saving.right_with)
-    if saving.takes == "nothing":
+    alone, helped = percent(preview.right_alone), percent(preview.right_with)
+    if preview.takes == "nothing":
         return f"learn --reuse would take nothing: right on held-out images are {alone} anyway"
     return (
-        f"learn --reuse would take {TAKES[saving.takes]}: right on held-out images are {helped}, "
+        f"learn --reuse would take {TAKES[preview.takes]}: right on held-out images are {helped}, "
         f"{alone} when learning alone"
     )

@@ -1,9 +1,9 @@
-"""Class names as people wrote them -> words that can be compared.
+"""Clean class names, so that they can be compared.
 
-`TShirt`, `t_shirt` and `t-shirt` are one name; "class 7", "0001" and an empty name are none. A
-name is judged among its like in its task: the "3" of "plate 3" is a symbol because there is a
-"plate 8" too, and the zero-padded "07" of "object 07" is an index. Names of another form have no
-say in it, so that a name that means nothing changes no other.
+`TShirt`, `t_shirt` and `t-shirt` are one name; "class 7", "0001" and an empty name mean nothing.
+A name is compared only with names of the same form in its task. The "3" of "plate 3" is a symbol
+because there is also a "plate 8"; the zero-padded "07" of "object 07" is an index. Names of another
+form have no influence, so a meaningless name changes no other name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 128
-"""More of a name is not read: nothing that names a class is longer."""
+"""Longer names are cut."""
 PROMPT = "a photo of a {}."
-"""What an encoder is asked (CLIP's own prompt, as the paper's Fig. 11 uses it)."""
+"""Input of a text encoder (CLIP's own prompt, which the paper uses in Fig. 11)."""
 
 _GENERIC = frozenset(
     (
@@ -34,7 +34,7 @@ _CODE = re.compile(r"n[0-9]{8}|(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}"
 _INDEX = re.compile(r"0[0-9]+")
 _SYMBOL = re.compile(r"[^\W_][+#]*|[0-9]{1,3}")
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
-"""Marks that choose how an emoji is drawn."""
+"""Code points that choose how an emoji is drawn."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Label:
     """One class name, cleaned.
 
     Attributes:
-        raw: as it was given.
+        raw: the name as given.
         words: lower-case words, joined by single spaces; empty for a name without letters or
-            digits, or one that means nothing.
-        symbol: what tells it from its like if that is single characters or short numbers ("3" of
-            "plate 3"): such names are equal or different, never similar.
+            digits and for a meaningless name.
+        symbol: the single characters or short numbers that distinguish it from names of the same
+            form ("3" of "plate 3"). Such names are equal or different, never similar.
     """
 
     raw: str
@@ -55,12 +55,12 @@ class Label:
 
     @property
     def prompt(self) -> str:
-        """The sentence that is encoded."""
+        """Sentence for the text encoder."""
         return PROMPT.format(self.words)
 
 
 def clean(name: str) -> str:
-    """The words of a name, lower case and joined by spaces; empty if there are none.
+    """Return the words of a name, lower case and joined by spaces; empty if there are none.
 
     >>> clean("TShirt"), clean("t_shirt"), clean("Sour-Cream"), clean("character02"), clean("!?")
     ('t shirt', 't shirt', 'sour cream', 'character 02', '')
@@ -69,16 +69,16 @@ def clean(name: str) -> str:
     """
     text = unicodedata.normalize("NFKC", name[:MAX_CHARACTERS])
     text = unicodedata.normalize("NFKC", _CAMEL.sub(" ", text).casefold())
-    text = _LETTER_NUMBER.sub(" ", text)  # of folded letters: one may have become two
+    text = _LETTER_NUMBER.sub(" ", text)  # after case folding: one letter may have become two
     text = _SIGN_INSIDE.sub(" ", _spaced(text))
     return " ".join(text.split())[:MAX_CHARACTERS].strip()
 
 
 def _spaced(text: str) -> str:
-    """Text with a space for every character that is no part of a word.
+    """Replace every character that is not part of a word by a space.
 
-    Vowels and tones of many scripts are combining marks: without them "day" and "gift" are one
-    word in Hindi. What follows a letter in "C++" and "C#" tells these apart.
+    Combining marks are kept: in many scripts they are vowels and tones, and without them "day" and
+    "gift" are one word in Hindi. Signs after a letter are kept to distinguish "C++" from "C#".
     """
     kept = [" "]
     for character in text:
@@ -98,7 +98,7 @@ def _is_mark(character: str) -> bool:
 
 
 def read_labels(classes: Sequence[str]) -> tuple[Label, ...]:
-    """Clean the class names of one task, each among its neighbours.
+    """Clean the class names of one task, each in the context of the others.
 
     Args:
         classes: C names in label order.
@@ -122,12 +122,12 @@ def read_labels(classes: Sequence[str]) -> tuple[Label, ...]:
 
 
 def _signs(words: str) -> tuple[str, ...]:
-    """The numbers and single characters among the words."""
+    """Return the numbers and single characters among the words."""
     return tuple(word for word in words.split() if _is_sign(word))
 
 
 def _form(words: str) -> tuple[str, ...]:
-    """The other words: what names of one kind have in common."""
+    """Return the other words, which names of one form have in common."""
     return tuple(word for word in words.split() if not _is_sign(word))
 
 
@@ -136,12 +136,12 @@ def _is_sign(word: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    """A word without marks: a syllable of one letter is one sign."""
+    """Remove combining marks, so that a syllable of one letter counts as one sign."""
     return "".join(character for character in word if not _is_mark(character))
 
 
 def _symbol(words: str) -> str | None:
-    """The signs of a name, or None if there are none or a number is too long to be one."""
+    """Return the signs of a name; None without signs or if one is too long for a symbol."""
     signs = _signs(words)
     return " ".join(signs) if signs and all(_SYMBOL.fullmatch(_bare(s)) for s in signs) else None
 
@@ -153,7 +153,7 @@ def _without_index(words: str) -> str:
 def _means_nothing(words: str, form: tuple[str, ...], without_index: Counter[str]) -> bool:
     parts = words.split()
     if all(part in _GENERIC or part.isdecimal() or _CODE.fullmatch(part) for part in parts):
-        return True  # also without any part
+        return True  # also if there are no parts
     if _signs(words) and any(part in _GENERIC for part in form):
         return True
     rest = _without_index(words)

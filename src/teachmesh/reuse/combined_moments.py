@@ -1,7 +1,7 @@
-"""A new task whose classes are all known, put together without an image (Sec. 7.2, 1).
+"""Combine old classes into a new task without an image (Sec. 7.2, 1).
 
-From class moments: the old class means stand beside each other, the scatter is the mean of the old
-tasks', and the head is the linear discriminant of these means in that scatter.
+The class means come from the old tasks, and the scatter is the mean of their scatters. The head is
+the linear discriminant of these means under this scatter.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import torch
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
-from teachmesh.reuse.moments_prior import pooled
+from teachmesh.reuse.moments_prior import pooled_whitening
 
 STYLE_RIDGE = 0.1
-"""Weight of a style's own square, in images of it: what is not known of styles is zero."""
+"""Ridge penalty of the styles of tasks: a style that cannot be estimated becomes zero."""
 RIDGE = 0.1
-"""What the pooled scatter gets on its diagonal, as a share of its mean."""
+"""Added to the diagonal of the pooled scatter, as a share of its mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Classes taken from one old task.
+    """Classes of one old task that become classes of the new task.
 
     Attributes:
         anchor: moments of the old task.
-        labels: the classes wanted, as positions in that task.
-        classes: (M,) int64, the classes of the new task that they become.
+        labels: positions of the M classes in the old task.
+        classes: (M,) int64 positions of these classes in the new task.
     """
 
     anchor: MomentsAnchor
@@ -39,16 +39,14 @@ class Part:
 
 
 def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
-    """Class moments of a new task from class means of old ones; no image is needed.
-
-    The head is the linear discriminant of the new means in the mean scatter of the old tasks.
+    """Combine class moments of a new task from old tasks, without an image.
 
     Args:
-        parts: together they hold every class.
+        parts: the old classes; together they cover every class of the new task.
         n_classes: C of the new task.
 
     Raises:
-        ValueError: a class that no part holds.
+        ValueError: no part covers a class.
     """
     missing = n_classes - len({int(label) for part in parts for label in part.classes})
     if missing:
@@ -61,11 +59,11 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
 
 
 def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -> np.ndarray:
-    """(C, D): what is left of old class means when each task's style is taken off.
+    """Return (C, D) class means without the styles of the old tasks.
 
-    An old mean is the class plus the style of its task, by least squares. Tasks that share classes
-    tell their styles apart; where none are shared a style cannot be known and counts as zero, for
-    the difference between two tasks is then all that tells their classes apart.
+    An old class mean is modelled as class plus style of its task, by least squares. Styles can be
+    estimated only for tasks that share classes. Otherwise they count as zero, because the
+    difference between two tasks then also separates their classes.
     """
     sums = np.zeros((len(parts) + n, parts[0].anchor.dim))
     normal = np.diag(np.r_[np.full(len(parts), STYLE_RIDGE), np.zeros(n)])
@@ -78,13 +76,15 @@ def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -
 
 
 def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScores:
-    """The linear discriminant of means (C, D) in the tasks' mean scatter.
+    """Return the linear discriminant of means (C, D) under the tasks' mean scatter.
 
-    In the unit of a head that was regressed on 0 and 1: at the means of the classes, the right
-    score is 1 above the others on average, and all scores have a mean of 1 / C.
+    It has the scale of a head that is regressed on 0 and 1. At the class means, the right score is
+    on average 1 above the others, and the mean of all scores is 1 / C.
     """
     (n_classes, dim), centre = means.shape, means.mean(axis=0)
-    matrix = pooled(tasks, RIDGE).apply(torch.eye(dim, dtype=torch.float64)).numpy()  # (D, D)
+    matrix = (
+        pooled_whitening(tasks, RIDGE).apply(torch.eye(dim, dtype=torch.float64)).numpy()
+    )  # (D, D)
     white = (means - centre) @ matrix  # (C, D)
     products = white @ white.T
     scores = products - 0.5 * products.diagonal()  # (class mean, class)

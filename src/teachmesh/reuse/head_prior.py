@@ -1,8 +1,8 @@
-"""The start of a trained head that leans on old rows (Sec. 7.2, 2), in closed form.
+"""Closed-form start of a trained head, with rows of old heads as a prior (Sec. 7.2, 2).
 
-A row copied as it is knows how its class differs from the other classes of the *old* task. So the
-old rows are a prior only: as much of them as the shots ask for, and ridge regression explains what
-they leave. Classes without an old row come out of the regression alone.
+A copied row separates its class from the other classes of the *old* task. So old rows are only a
+prior: their weight is fitted to the shots, and ridge regression explains the rest. The rows of
+classes without an old row come from the regression alone.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import torch
 
 from teachmesh.model.head_training import HeadStart
 from teachmesh.model.macs import MacCounter
-from teachmesh.reuse.leave_one_out_ridge import LooRidge, slope_on
+from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge, fit_prior_weight
 
 SHARPNESS = 10.0
-"""What regressed scores, about 1 for the right class and else 0, are multiplied by to be logits."""
+"""Factor from regressed scores (about 1 for the right class, otherwise about 0) to logits."""
 
 
 @dataclass(frozen=True, eq=False)
-class HeadPrior:
-    """A start for all classes, and what it cost.
+class FittedStart:
+    """A start for all classes of a head, and its cost.
 
     Attributes:
-        start: of the head.
+        start: weights and biases to start from.
         macs: multiply-accumulates of the matrix products.
     """
 
@@ -33,40 +33,40 @@ class HeadPrior:
     macs: int
 
 
-def lean(
+def fit_start(
     old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int
-) -> HeadPrior:
-    """A start out of the shots and of old rows for some of the classes.
+) -> FittedStart:
+    """Fit a start to the shots, with old rows for some of the classes as a prior.
 
     Args:
-        old: old rows; None for the closed form of the shots alone.
+        old: old rows; None to fit the shots alone.
         latents: (N, D) float32 of the shots.
         labels: (N,) int64; every class occurs.
         n_classes: C.
     """
     with MacCounter() as counter:
         x = torch.from_numpy(latents.astype(np.float64))
-        ridge = LooRidge(x.numpy(), labels, n_classes)
+        ridge = LeaveOneOutRidge(x.numpy(), labels, n_classes)
         target = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).double()
         weight = torch.zeros(n_classes, x.shape[1], dtype=torch.float64)
-        left = target
+        rest = target
         if old is not None:
-            weight[torch.from_numpy(old.classes)] = _prior_rows(old, x, n_classes)
+            weight[torch.from_numpy(old.classes)] = _scaled_rows(old, x, n_classes)
             prior = x @ weight.T  # (N, C)
-            slope = slope_on(ridge, target.numpy(), prior.numpy())
-            weight, left = slope * weight, target - slope * prior
-        weight = weight + torch.from_numpy(ridge.weights(left.numpy()))
+            share = fit_prior_weight(ridge, target.numpy(), prior.numpy())
+            weight, rest = share * weight, target - share * prior
+        weight = weight + torch.from_numpy(ridge.weights(rest.numpy()))
         bias = ridge.share @ target - weight @ (ridge.share @ x)
     start = HeadStart(
         np.arange(n_classes),
         (SHARPNESS * weight).float().numpy(),
         (SHARPNESS * bias).float().numpy(),
     )
-    return HeadPrior(start, int(counter.macs))
+    return FittedStart(start, int(counter.macs))
 
 
-def _prior_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """(M, D) old rows less their mean, scaled: their scores have half the targets' variance."""
+def _scaled_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """Return (M, D) centred old rows whose scores have half the variance of the targets."""
     differences = torch.from_numpy(old.weight.astype(np.float64))
     differences = differences - differences.mean(0)
     spread = (x @ differences.T).std(0, correction=0)

@@ -1,4 +1,4 @@
-"""Class-balanced ridge regression that also knows what it would have said of each image unseen."""
+"""Class-balanced ridge regression with leave-one-out errors, and the weight of a prior."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import torch
 
 from teachmesh.mapping.ridge import RIDGE
 
+USUAL_PRIOR_WEIGHT = 0.3
+"""The fitted weight of a prior is averaged with this one. Chosen on validation images."""
 
-class LooRidge:
+
+class LeaveOneOutRidge:
     """Ridge regression of N rows with an unpenalised offset, for any targets.
 
-    The rows left out are exact for the weights of the others as they are (allen's PRESS residual:
-    the residual divided by one minus the image's own influence), so leave-one-out costs one
+    Leave-one-out errors are exact while the weights of the other rows stay as they are (Allen's
+    PRESS residual: the residual divided by one minus the row's own leverage). They cost one
     factorisation instead of N.
 
     Args:
@@ -42,11 +45,11 @@ class LooRidge:
             left = self._penalty * self._inverse.diagonal()
         else:
             left = 1 - ((self._x @ self._inverse) * self._x).sum(1)
-        # The offset's own influence is the weight of the image.
+        # The leverage of the offset is the weight of the row.
         self._left = (left - self.share).clamp(min=1e-9)[:, None]
 
     def weights(self, targets: np.ndarray) -> np.ndarray:
-        """(K, D) float64 slopes of targets (N, K)."""
+        """Return (K, D) float64 regression weights for targets (N, K)."""
         centred = self._centred(targets)
         if self._dual:
             slopes = (self._inverse @ centred).T @ self._x
@@ -55,7 +58,7 @@ class LooRidge:
         return np.asarray(slopes.numpy())
 
     def left_out_errors(self, targets: np.ndarray) -> np.ndarray:
-        """(N, K) float64 target minus prediction of each row by a fit without it."""
+        """Return (N, K) float64 target minus prediction of each row by a fit without it."""
         centred = self._centred(targets)
         if self._dual:
             residuals = self._penalty * (self._inverse @ centred)
@@ -68,28 +71,25 @@ class LooRidge:
         return (values - self.share @ values) * self._roots
 
 
-PRIOR_SLOPE = 0.3
-"""What the slope on old rows is drawn to; as much as leave-one-out says of it (validation)."""
-
-
-def slope_on(ridge: LooRidge, target: np.ndarray, prior: np.ndarray) -> float:
-    """How much of a prior a regression of the shots takes.
+def fit_prior_weight(ridge: LeaveOneOutRidge, target: np.ndarray, prior: np.ndarray) -> float:
+    """Fit the weight of a prior in a regression.
 
     Args:
-        ridge: of the shots.
-        target: (N, C) what is to be explained.
-        prior: (N, C) scores of the old rows.
+        ridge: regression on the shots.
+        target: (N, C) targets of the regression.
+        prior: (N, C) scores of the old rows for the shots.
     """
-    return prior_slope(ridge.left_out_errors(target), ridge.left_out_errors(prior))
+    return prior_weight(ridge.left_out_errors(target), ridge.left_out_errors(prior))
 
 
-def prior_slope(errors: np.ndarray, unseen: np.ndarray) -> float:
-    """How much of the prior to take: what leave-one-out says, half drawn to what is usual.
+def prior_weight(target_errors: np.ndarray, prior_errors: np.ndarray) -> float:
+    """Return the weight of a prior: least squares, averaged with `USUAL_PRIOR_WEIGHT`.
 
     Args:
-        errors: (N, C) left-out errors of the targets.
-        unseen: (N, C) left-out errors of the prior's scores: what regression cannot know of them.
+        target_errors: (N, C) leave-one-out errors of the targets.
+        prior_errors: (N, C) leave-one-out errors of the prior's scores: the part of the prior that
+            the regression cannot find by itself.
     """
-    power = float(np.vdot(unseen, unseen))
-    best = float(np.vdot(unseen, errors)) / power if power > 0 else 0.0
-    return max(0.0, 0.5 * (best + PRIOR_SLOPE))
+    power = float(np.vdot(prior_errors, prior_errors))
+    best = float(np.vdot(prior_errors, target_errors)) / power if power > 0 else 0.0
+    return max(0.0, 0.5 * (best + USUAL_PRIOR_WEIGHT))

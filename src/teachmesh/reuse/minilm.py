@@ -1,7 +1,7 @@
-"""The sentence encoder all-MiniLM-L6-v2 in a few lines: a BERT of six layers, mean-pooled.
+"""The sentence encoder all-MiniLM-L6-v2: a BERT with six layers and mean pooling.
 
-The package that ships the weights wants half a gigabyte of other packages to run them; the
-forward pass below needs torch and the tokenizer only and gives the same cosines.
+The package that ships the weights depends on half a gigabyte of other packages. The forward pass
+below needs only torch and the tokenizer, and it gives the same cosines.
 
 References:
     Wang et al., MiniLM, NeurIPS 2020; Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
@@ -23,13 +23,13 @@ _EPSILON = 1e-12
 
 
 class MiniLm:
-    """Sentences -> unit vectors (N, 384) in float32.
+    """Encodes sentences as unit vectors.
 
     Args:
-        files: the published weights and tokenizer; default those of the installed package.
+        files: the published weights and tokenizer; by default those of the installed package.
 
     Raises:
-        StorageError: the files are missing or not the published ones.
+        StorageError: the files are missing or differ from the published files.
     """
 
     name = "all-minilm-l6-v2"
@@ -45,7 +45,7 @@ class MiniLm:
         self._tokenizer.enable_padding()
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """(N, 384) float32 of length 1."""
+        """Return (N, 384) float32 vectors of length 1."""
         parts = [
             self._batch(sentences[start : start + _BATCH])
             for start in range(0, len(sentences), _BATCH)

@@ -1,4 +1,8 @@
-"""What a bank knows that may help a new task: its covariances, and classes that match."""
+"""Prior for class moments: the covariance of a bank, and its classes that match the new task.
+
+`BankPrior` holds the prior, `Shots` the whitened images of the new task, and `fit_with_prior`
+combines both into a head and class means.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +27,24 @@ from teachmesh.mapping.whitening import (
     ridge_of,
 )
 from teachmesh.reuse import visual_similarity as visual
-from teachmesh.reuse.leave_one_out_ridge import LooRidge, slope_on
+from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge, fit_prior_weight
+
+MEAN_SLOPE = 0.7
+"""Expected ratio of distances between class means, new task to old task."""
+PSEUDO_COUNTS = (1.0, 3.0, 9.0)
+"""Candidate weights of the prior of a class mean, in images."""
+SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
+"""Candidate inverse temperatures of scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatchedClasses:
-    """Matched classes of one old task.
+    """Classes of one old task that match classes of the new task.
 
     Attributes:
         classes: (M,) int64 classes of the new task, each once.
-        means: (M, D) float64 means of their old counterparts.
-        rows: (M, D) float64 head rows of these.
+        means: (M, D) float64 class means of the matched old classes.
+        rows: (M, D) float64 head rows of the matched old classes.
     """
 
     classes: np.ndarray
@@ -43,26 +54,28 @@ class MatchedClasses:
 
 @dataclass(frozen=True, eq=False)
 class BankPrior:
-    """What a bank knows that may help a new task.
+    """Moments of a bank's tasks, and the classes that match the new task.
 
     Attributes:
         tasks: moments of the bank's tasks, in canonical order; at least one.
-        groups: one per old task with matched classes; may be empty.
+        matched: one entry per old task with matches; may be empty.
     """
 
     tasks: tuple[TaskMoments, ...]
-    groups: tuple[MatchedClasses, ...] = ()
+    matched: tuple[MatchedClasses, ...] = ()
 
     @cached_property
     def whitening(self) -> np.ndarray:
         """(D, D) float64 map to the space where the bank's covariance is the identity."""
         identity = torch.eye(self.tasks[0].means.shape[1], dtype=torch.float64)
-        ridge = visual.RIDGE - RIDGE  # the rest is what every whitening adds
-        return np.asarray(pooled(self.tasks, ridge).apply(identity).T.numpy())
+        ridge = visual.RIDGE - RIDGE  # `pooled_whitening` adds RIDGE itself
+        return np.asarray(pooled_whitening(self.tasks, ridge).apply(identity).T.numpy())
 
 
-def pooled(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
-    """Whitening by the mean covariance of tasks; without a (D, D) matrix where they are few.
+def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
+    """Return the whitening by the mean covariance of tasks.
+
+    For few tasks this needs no (D, D) matrix.
 
     Args:
         tasks: at least one.
@@ -77,29 +90,17 @@ def pooled(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
     return DenseWhitening(roots.T @ roots + np.diag(diagonal))
 
 
-MEAN_SLOPE = 0.7
-"""How far apart old class means are believed to lie in the new task."""
-PSEUDO_COUNTS = (1.0, 3.0, 9.0)
-"""Images that the prior of a mean may count for."""
-SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
-"""Inverse temperatures of scores."""
-
-
-@dataclass(frozen=True, eq=False)
-class PriorFit:
-    """A borrowed head and borrowed means."""
-
-    weights: np.ndarray
-    values: np.ndarray
-    means: np.ndarray
-    slope: float
-
-
 class Shots:
-    """The shots, whitened by the bank's covariance, and what all offers share.
+    """The shots of a new task, whitened by the bank's covariance.
 
-    Every mean in question is a weighted sum of shots and old means, so each of these is whitened
-    once and sums are taken there.
+    Every class mean considered here is a weighted sum of shots and old means. So each of these is
+    whitened once, and the sums are computed in the whitened space.
+
+    Args:
+        latents: (N, D) float32 multi-depth latents.
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+        bank: gives the covariance.
     """
 
     def __init__(self, latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior):
@@ -113,121 +114,150 @@ class Shots:
         self.counts = np.bincount(labels, minlength=n_classes)
         self.one_hot = np.eye(n_classes)[labels]
 
-    def densities(self, centres: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """(N, C) log densities of whitened means; `own` (N, D): each shot's class without it."""
-        squares = (centres * centres).sum(1) - 2 * self.z @ centres.T
-        rows = np.arange(len(self.labels))
-        squares[rows, self.labels] = (own * own).sum(1) - 2 * (own * self.z).sum(1)
-        return np.asarray(-0.5 * squares)
-
     def whitened(self, means: np.ndarray) -> np.ndarray:
-        """(K, D) old means in the whitened space."""
+        """Return (K, D) old means in the whitened space."""
         return np.asarray(means @ self.whitening.T)
 
+    def densities(self, centres: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+        """Return (N, C) log densities of the shots under whitened class means.
+
+        Args:
+            centres: (C, D) class means.
+            left_out: (N, D) for each shot the mean of its own class without it.
+        """
+        squares = (centres * centres).sum(1) - 2 * self.z @ centres.T
+        rows = np.arange(len(self.labels))
+        own_class = (left_out * left_out).sum(1) - 2 * (left_out * self.z).sum(1)
+        squares[rows, self.labels] = own_class
+        return np.asarray(-0.5 * squares)
+
     def left_out_centres(self) -> np.ndarray:
-        """(N, D) whitened mean of each shot's class without it; the task's where it is alone."""
+        """Return (N, D), for each shot the whitened mean of its class without it.
+
+        For the only shot of a class it is the mean of the task.
+        """
         counts = self.counts[self.labels][:, None]
         others = (self.centres[self.labels] * counts - self.z) / np.maximum(counts - 1, 1)
         return np.asarray(np.where(counts > 1, others, self.centres.mean(axis=0)))
 
 
-def fit_with_prior(shots: Shots, groups: tuple[MatchedClasses, ...]) -> PriorFit:
-    """Head and means of the shots with what the bank knows.
+@dataclass(frozen=True, eq=False)
+class PriorFit:
+    """Head and class means, fitted to the shots with a prior.
+
+    Attributes:
+        weights: (C, D) float64 head rows.
+        values: (C,) float64 head scores at the origin.
+        means: (C, D) float64 class means.
+        prior_weight: weight of the old rows in the head; 0 without matches.
+    """
+
+    weights: np.ndarray
+    values: np.ndarray
+    means: np.ndarray
+    prior_weight: float
+
+
+def fit_with_prior(shots: Shots, matched: tuple[MatchedClasses, ...]) -> PriorFit:
+    """Fit head and class means to the shots, with the bank as a prior.
 
     Args:
-        shots: of the new task.
-        groups: matched classes; without any, only the bank's covariance is borrowed.
+        shots: images of the new task.
+        matched: matched classes; without any, only the bank's covariance is used.
     """
-    ridge = LooRidge(shots.z, shots.labels, shots.n_classes)
-    rows = _prior_rows(shots, groups)
-    target, slope = shots.one_hot, 0.0
-    if groups:
+    ridge = LeaveOneOutRidge(shots.z, shots.labels, shots.n_classes)
+    rows = _prior_rows(shots, matched)
+    target, weight = shots.one_hot, 0.0
+    if matched:
         prior = shots.x @ rows.T  # (N, C)
-        slope = slope_on(ridge, target, prior)
-        target = target - slope * prior
-    weights = ridge.weights(target) @ shots.whitening + slope * rows
+        weight = fit_prior_weight(ridge, target, prior)
+        target = target - weight * prior
+    weights = ridge.weights(target) @ shots.whitening + weight * rows
     share = ridge.share.numpy()
     values = share @ shots.one_hot - weights @ (share @ shots.x)
-    return PriorFit(weights, values, _drawn_means(shots, groups), slope)
+    return PriorFit(weights, values, _shrunk_means(shots, matched), weight)
 
 
-def _prior_rows(shots: Shots, groups: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """(C, D) rows of old heads and of old mean differences, in units of the one-hot targets."""
+def _prior_rows(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
+    """Return (C, D) rows from old heads and old mean differences, in units of one-hot targets."""
     total = np.zeros((shots.n_classes, shots.x.shape[1]))
     for part in ("rows", "means"):
         rows = np.zeros_like(total)
-        for group in groups:
-            old = group.rows
+        for task in matched:
+            old = task.rows
             if part == "means":
-                differences = shots.whitened(group.means - group.means.mean(axis=0))
+                differences = shots.whitened(task.means - task.means.mean(axis=0))
                 old = differences @ shots.whitening
-            rows[group.classes] += _unit_spread(old, shots.x)
+            rows[task.classes] += _unit_spread(old, shots.x)
         total += _unit_spread(rows, shots.x)
     rate = 1 / shots.n_classes
     return np.asarray(total * (0.5 * (rate * (1 - rate)) ** 0.5))
 
 
 def _unit_spread(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Rows (K, D) scaled so that the scores of x have deviation 1; zero rows stay zero."""
+    """Scale rows (K, D) so that the scores of x have deviation 1; zero rows stay zero."""
     spread = (x @ rows.T).std(axis=0)
     return np.asarray(rows / np.where(spread > 1e-12, spread, np.inf)[:, None])
 
 
-def _drawn_means(shots: Shots, groups: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """(C, D) class means drawn to their prior by the pseudo-count that left-out shots prefer."""
-    prior = _prior_means(shots.means, groups, [group.means for group in groups])
-    whitened = _prior_means(shots.centres, groups, [shots.whitened(g.means) for g in groups])
+def _shrunk_means(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
+    """Return (C, D) class means, shrunk to the prior by the best pseudo-count on left-out shots."""
+    prior = _prior_means(shots.means, matched, [task.means for task in matched])
+    whitened = _prior_means(shots.centres, matched, [shots.whitened(t.means) for t in matched])
     left_out = shots.left_out_centres()
     losses = []
     for count in PSEUDO_COUNTS:
-        centres = _drawn(shots.centres, whitened, shots.counts, count)
+        centres = _shrink(shots.centres, whitened, shots.counts, count)
         own_counts = shots.counts[shots.labels] - 1
-        own = _drawn(left_out, whitened[shots.labels], own_counts, count)
+        own = _shrink(left_out, whitened[shots.labels], own_counts, count)
         densities = shots.densities(centres, own)
-        losses.append(float(losses_of(DENSITY_SHARE * densities, shots.labels).mean()))
+        losses.append(float(shot_losses(DENSITY_SHARE * densities, shots.labels).mean()))
     best = PSEUDO_COUNTS[int(np.argmin(losses))]
-    return _drawn(shots.means, prior, shots.counts, best)
+    return _shrink(shots.means, prior, shots.counts, best)
 
 
-def _drawn(means: np.ndarray, prior: np.ndarray, counts: np.ndarray, count: float) -> np.ndarray:
+def _shrink(means: np.ndarray, prior: np.ndarray, counts: np.ndarray, count: float) -> np.ndarray:
     own = (counts / (counts + count))[:, None]
     return np.asarray(own * means + (1 - own) * prior)
 
 
 def _prior_means(
-    own: np.ndarray, groups: tuple[MatchedClasses, ...], old_means: list[np.ndarray]
+    own: np.ndarray, matched: tuple[MatchedClasses, ...], old_means: list[np.ndarray]
 ) -> np.ndarray:
-    """(C, D): old means moved to the new task, averaged over old tasks; else the task's centre."""
+    """Return (C, D) old means moved to the new task and averaged over the old tasks.
+
+    Classes without an old mean get the centre of the new task.
+    """
     sums = np.zeros_like(own)
     counts = np.zeros(len(own))
-    for group, old in zip(groups, old_means, strict=True):
-        if len(group.classes) < 2:
-            continue  # one class alone says nothing about where it lies among others
-        sums[group.classes] += own[group.classes].mean(axis=0)
-        sums[group.classes] += MEAN_SLOPE * (old - old.mean(axis=0))
-        counts[group.classes] += 1
-    known = counts > 0
-    sums[known] /= counts[known, None]
-    sums[~known] = own.mean(axis=0)
+    for task, old in zip(matched, old_means, strict=True):
+        if len(task.classes) < 2:
+            continue  # a single class has no position relative to others
+        sums[task.classes] += own[task.classes].mean(axis=0)
+        sums[task.classes] += MEAN_SLOPE * (old - old.mean(axis=0))
+        counts[task.classes] += 1
+    has_prior = counts > 0
+    sums[has_prior] /= counts[has_prior, None]
+    sums[~has_prior] = own.mean(axis=0)
     return sums
 
 
-def rebuilt(alone: MomentsAnchor, offer: PriorFit) -> MomentsAnchor:
-    """The anchor with borrowed head and means; its own scatter stays."""
-    means, mean_scales = quantise_rows(offer.means)
-    head, head_scales = quantise_rows(offer.weights)
+def with_fit(alone: MomentsAnchor, fit: PriorFit) -> MomentsAnchor:
+    """Return the anchor with head and means of a fit; its scatter stays."""
+    means, mean_scales = quantise_rows(fit.means)
+    head, head_scales = quantise_rows(fit.weights)
     # As in `fit_moments`: the bias belongs to the rounded weights.
-    drift = (offer.weights - dequantise_rows(head, head_scales)) @ offer.means.mean(axis=0)
+    drift = (fit.weights - dequantise_rows(head, head_scales)) @ fit.means.mean(axis=0)
     return dataclasses.replace(
         alone,
         means=means,
         mean_scales=mean_scales,
         head=head,
         head_scales=head_scales,
-        head_bias=(offer.values + drift).astype(np.float32),
+        head_bias=(fit.values + drift).astype(np.float32),
     )
 
 
-def losses_of(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) nats at the temperature that suits the scores best: sure and wrong is not held twice."""
+def shot_losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return (N,) log losses in nats after temperature scaling, to discount overconfidence."""
     return tempered_losses(scores, labels, SHARPNESS)

@@ -1,17 +1,16 @@
-"""Class moments of a new task, helped by what a bank knows of its classes (Sec. 7.2.2).
+"""Class moments of a new task with a prior from the bank, behind a gate (Sec. 7.2.2).
 
-Three things are borrowed, each in closed form:
+The prior has three parts, each used in closed form:
 
-- the metric: the within-class covariance of the bank, which a few shots cannot estimate;
-- rows: the head rows and the mean differences of the matched old classes are a prior for the new
-  head's rows. Regression explains only what they leave;
-- means: class means are drawn toward the old ones (moved to where the new task lies), or where
-  nothing matches toward the task's own centre.
+- covariance: the bank's within-class covariance, because a few shots cannot estimate their own;
+- rows: the head rows and mean differences of the matched old classes are a prior for the rows of
+  the new head, and regression explains the rest;
+- means: class means are shrunk toward the old ones, moved to the new task. Without a match they
+  are shrunk toward the centre of the new task.
 
-How much of each is decided by leave-one-out on the shots. Whether anything is borrowed at all is
-decided by a gate: both ways of learning are tried on a part of the shots and answer for the rest,
-each shot once. Without a clear gain the result is the very anchor that learning alone gives. Test
-and validation images are no argument.
+Leave-one-out on the shots chooses the weight of each part. A gate decides whether to use the prior
+at all: cross-validation on the shots compares the moments with and without it. Without a clear
+gain, the result is exactly the anchor of the task alone. Validation and test images are not used.
 """
 
 from __future__ import annotations
@@ -36,86 +35,29 @@ from teachmesh.reuse.moments_prior import (
     MatchedClasses,
     Shots,
     fit_with_prior,
-    losses_of,
-    pooled,
-    rebuilt,
+    pooled_whitening,
+    shot_losses,
+    with_fit,
 )
 
 MOST_SHOTS = 20
-"""Images per class from which a task is left alone: its own say more than anybody's."""
+"""Median images per class above which no prior is tried: the images themselves suffice."""
 LEAST_TASKS = 5
-"""Tasks that make a covariance worth borrowing where no class matches."""
+"""Number of tasks from which their covariance is used without a matched class."""
 FOLDS = 3
 GATE_GAIN = 0.5
-"""Standard errors by which held-out shots have to be likelier with what is borrowed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Borrowed:
-    """What came of asking the relatives.
-
-    Attributes:
-        anchor: of the new task; the one of learning alone where nothing was borrowed.
-        kind: "nothing", "covariance", or "classes" where old rows are part of it.
-        trial: what held-out shots say of that kind; of the one with the least loss where nothing
-            was borrowed; None where none were asked.
-        slope: how much of the old rows went into the new ones.
-    """
-
-    anchor: MomentsAnchor
-    kind: str
-    trial: Trial | None = None
-    slope: float = 0.0
-
-
-def borrow(
-    alone: MomentsAnchor,
-    latents: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    relatives: BankPrior,
-) -> Borrowed:
-    """Improve the moments of a task by what its relatives know, or leave them as they are.
-
-    Args:
-        alone: the moments that the shots give by themselves.
-        latents: (N, D) float32 multi-depth latents of the shots.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        relatives: from the bank.
-    """
-    worth_it = bool(relatives.groups) or len(relatives.tasks) >= LEAST_TASKS
-    if n_classes < 2 or not worth_it or not can_be_helped(labels, n_classes):
-        return Borrowed(alone, "nothing")
-    trials = held_out(latents, labels, n_classes, relatives)
-    kind = _decision(trials, relatives)
-    if kind == "nothing":
-        return Borrowed(alone, kind, min(trials.values(), key=lambda trial: trial.loss))
-    shots = Shots(latents, labels, n_classes, relatives)
-    offer = fit_with_prior(shots, relatives.groups if kind == "classes" else ())
-    return Borrowed(rebuilt(alone, offer), kind, trials[kind], offer.slope)
-
-
-def can_be_helped(labels: np.ndarray, n_classes: int) -> bool:
-    """Whether shots are few enough to need anybody, and enough to hold some out.
-
-    Args:
-        labels: (N,) int64.
-        n_classes: C.
-    """
-    counts = np.bincount(labels, minlength=n_classes)
-    return bool(counts.min() >= 2 and np.median(counts) <= MOST_SHOTS)
+"""Standard errors by which a prior has to reduce the loss on held-out shots."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What held-out shots say of one way of learning, against learning alone.
+    """Held-out shots with a prior, compared with learning alone.
 
     Attributes:
         loss: nats per shot.
-        gain: by how many standard errors the shots are likelier.
-        right: fraction of them named right.
-        right_alone: the same of learning alone.
+        gain: reduction of the loss, in standard errors.
+        right: fraction of shots classified correctly.
+        right_alone: this fraction without a prior.
     """
 
     loss: float
@@ -125,53 +67,111 @@ class Trial:
 
     @property
     def passes(self) -> bool:
-        """Likelier by a margin, and no fewer right answers."""
+        """True if the loss is lower by a margin and the accuracy is not lower."""
         return self.gain > GATE_GAIN and self.right >= self.right_alone
 
 
-def _decision(trials: dict[str, Trial], relatives: BankPrior) -> str:
-    """Old rows have to beat the bare covariance too: else their classes were matched wrongly."""
+@dataclass(frozen=True, eq=False)
+class GatedMoments:
+    """Class moments after the gate.
+
+    Attributes:
+        anchor: moments of the new task; those of the task alone if nothing was transferred.
+        kind: transferred part: "nothing", "covariance", or "classes" for rows and means as well.
+        trial: trial of that kind. If nothing was transferred, the trial with the least loss; None
+            if nothing was tried.
+        prior_weight: weight of the old rows in the head.
+    """
+
+    anchor: MomentsAnchor
+    kind: str
+    trial: Trial | None = None
+    prior_weight: float = 0.0
+
+
+def gate_moments(
+    alone: MomentsAnchor,
+    latents: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    bank: BankPrior,
+) -> GatedMoments:
+    """Return moments with the bank's prior if held-out shots favour it, otherwise without.
+
+    Args:
+        alone: moments of the shots alone.
+        latents: (N, D) float32 multi-depth latents of the shots.
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+        bank: the prior.
+    """
+    enough = bool(bank.matched) or len(bank.tasks) >= LEAST_TASKS
+    if n_classes < 2 or not enough or not should_try_prior(labels, n_classes):
+        return GatedMoments(alone, "nothing")
+    trials = run_trials(latents, labels, n_classes, bank)
+    kind = _choose_kind(trials, bank)
+    if kind == "nothing":
+        return GatedMoments(alone, kind, min(trials.values(), key=lambda trial: trial.loss))
+    shots = Shots(latents, labels, n_classes, bank)
+    fit = fit_with_prior(shots, bank.matched if kind == "classes" else ())
+    return GatedMoments(with_fit(alone, fit), kind, trials[kind], fit.prior_weight)
+
+
+def should_try_prior(labels: np.ndarray, n_classes: int) -> bool:
+    """Return whether shots are few enough to need a prior, and enough to hold some out.
+
+    Args:
+        labels: (N,) int64.
+        n_classes: C.
+    """
+    counts = np.bincount(labels, minlength=n_classes)
+    return bool(counts.min() >= 2 and np.median(counts) <= MOST_SHOTS)
+
+
+def _choose_kind(trials: dict[str, Trial], bank: BankPrior) -> str:
+    """Return the kind that passes the gate.
+
+    Matched classes also have to beat the covariance alone: otherwise they were matched wrongly.
+    """
     covariance, classes = trials["covariance"], trials.get("classes")
     if classes is not None and classes.passes and classes.loss < covariance.loss:
         return "classes"
-    if covariance.passes and len(relatives.tasks) >= LEAST_TASKS:
+    if covariance.passes and len(bank.tasks) >= LEAST_TASKS:
         return "covariance"
     return "nothing"
 
 
-def held_out(
-    latents: np.ndarray, labels: np.ndarray, n_classes: int, relatives: BankPrior
+def run_trials(
+    latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior
 ) -> dict[str, Trial]:
-    """Learn from a part of the shots, alone and in each way of borrowing; answer for the rest.
+    """Cross-validate on the shots each kind of transfer against learning alone.
 
     Returns:
-        "covariance", and "classes" where there are matches: against learning alone.
+        A trial for "covariance", and one for "classes" if there are matches.
     """
-    ways: dict[str, tuple[MatchedClasses, ...]] = {"covariance": ()}
-    if relatives.groups:
-        ways["classes"] = relatives.groups
+    kinds: dict[str, tuple[MatchedClasses, ...]] = {"covariance": ()}
+    if bank.matched:
+        kinds["classes"] = bank.matched
     folds = min(FOLDS, int(np.bincount(labels, minlength=n_classes).min()))
     fold = _fold_of(labels, folds)
-    scores = np.zeros((1 + len(ways), len(labels), n_classes))
+    scores = np.zeros((1 + len(kinds), len(labels), n_classes))
     for held in range(folds):
         out, kept = fold == held, fold != held
         alone = fit_moments(latents[kept], labels[kept], n_classes)
-        shots = Shots(latents[kept], labels[kept], n_classes, relatives)
-        anchors = [
-            alone,
-            *(rebuilt(alone, fit_with_prior(shots, groups)) for groups in ways.values()),
-        ]
-        scores[:, out] = answers_inside(anchors, latents[out], relatives)
-    losses = [losses_of(answers, labels) for answers in scores]
+        shots = Shots(latents[kept], labels[kept], n_classes, bank)
+        fits = [fit_with_prior(shots, matched) for matched in kinds.values()]
+        anchors = [alone, *(with_fit(alone, fit) for fit in fits)]
+        scores[:, out] = scores_within_task(anchors, latents[out], bank)
+    losses = [shot_losses(answers, labels) for answers in scores]
     right = [float((answers.argmax(1) == labels).mean()) for answers in scores]
     return {
-        way: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i], right[0])
-        for i, way in enumerate(ways, start=1)
+        kind: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i], right[0])
+        for i, kind in enumerate(kinds, start=1)
     }
 
 
 def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
-    """(N,) fold of each shot; the shots of a class are dealt out in turn."""
+    """Return (N,) fold of each shot; every class is spread evenly over the folds."""
     fold = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -179,14 +179,20 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
     return fold
 
 
-def answers_inside(
-    anchors: Sequence[MomentsAnchor], latents: np.ndarray, relatives: BankPrior
+def scores_within_task(
+    anchors: Sequence[MomentsAnchor], latents: np.ndarray, bank: BankPrior
 ) -> list[np.ndarray]:
-    """(N, C) scores inside the task, as `MomentsMapper` gives them among the bank's tasks."""
-    # Borrowing leaves a task's own scatter as it is, so one covariance serves all.
-    whiten = pooled((*relatives.tasks, anchors[0].moments()), 0.0)
-    judge = Discriminant(whiten, [anchor.moments() for anchor in anchors], OWN_SHARE)
-    densities = judge.scores(torch.from_numpy(latents.astype(np.float64)))
+    """Return (N, C) scores within the task for each anchor, as `MomentsMapper` computes them.
+
+    Args:
+        anchors: moments of the new task that differ in head and means only.
+        latents: (N, D) float32.
+        bank: the other tasks of the mapper.
+    """
+    # A prior does not change the scatter of a task, so one covariance serves all anchors.
+    whiten = pooled_whitening((*bank.tasks, anchors[0].moments()), 0.0)
+    discriminant = Discriminant(whiten, [anchor.moments() for anchor in anchors], OWN_SHARE)
+    densities = discriminant.scores(torch.from_numpy(latents.astype(np.float64)))
     return [
         anchor.head_logits(latents) / HEAD_TEMPERATURE + DENSITY_SHARE * density.numpy()
         for anchor, density in zip(anchors, densities, strict=True)

@@ -1,4 +1,4 @@
-"""What a bank knows of the classes of a new task: matches, and what may be borrowed."""
+"""Source skills: the skills of a bank that a new task is matched with and may transfer from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teachmesh.mapping.moments_fit import class_means
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.head_training import HeadStart
 from teachmesh.packet.parent_card import Parent
-from teachmesh.reuse.matching import MODES, KnownTask, Match, match_classes
+from teachmesh.reuse.matching import MODES, Match, SourceTask, match_classes
 from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses
 from teachmesh.reuse.text_encoders import NameComparer, check_encoder, choose_encoder
 from teachmesh.reuse.transfer import Prior
@@ -24,21 +24,21 @@ from teachmesh.reuse.visual_similarity import whitening
 if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
-    from teachmesh.reuse.transfer import Saving
+    from teachmesh.reuse.transfer import TransferPreview
 
 
 WITHOUT_IMAGE = "put together without an image, from classes of other tasks"
-"""The remark on the card of a combination."""
+"""Remark on the card of a task that was combined from old classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class SourceSkill:
-    """A skill of the bank and how it is shown.
+    """A skill of the bank, with its names for display.
 
     Attributes:
-        skill_id: its id.
-        task: display name.
-        alias: of its author.
+        skill_id: id of the skill.
+        task: display name of its task.
+        alias: alias of its author.
         skill: the skill.
     """
 
@@ -48,39 +48,38 @@ class SourceSkill:
     skill: Skill
 
     def moments(self) -> MomentsAnchor | None:
-        """Its class moments, or None."""
+        """Return the class moments of the skill; None if it has none."""
         anchor = self.skill.anchor(MomentsAnchor.kind)
         return anchor if isinstance(anchor, MomentsAnchor) else None
 
     @property
     def without_image(self) -> bool:
-        """It was put together from other skills, which know all that it knows."""
+        """True if the skill was combined from other skills without an image."""
         return WITHOUT_IMAGE in self.skill.card.warnings
 
 
 def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
-    """The sources that never saw the images of some skills, neither in them nor in their parents.
+    """Return the sources without some skills and without skills derived from them.
 
     Args:
-        sources: any.
-        own: ids of these skills.
+        sources: skills to choose from.
+        own: ids of the skills to exclude.
     """
-    saw, fresh = set(own), set(own)
+    excluded, fresh = set(own), set(own)
     while fresh:
         fresh = {
             source.skill_id
             for source in sources
             if any(parent.skill in fresh for parent in source.skill.card.parents)
-        } - saw
-        saw |= fresh
-    return tuple(source for source in sources if source.skill_id not in saw)
+        } - excluded
+        excluded |= fresh
+    return tuple(source for source in sources if source.skill_id not in excluded)
 
 
 def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
-    """The sources less what was put together from others of them.
+    """Return the sources without combinations whose parents are all among the sources.
 
-    A combination knows nothing that its parents do not know: beside them it would be a second
-    witness of the same images, and a second covariance of the same tasks.
+    Such a combination adds nothing: it would count the images and covariances of its parents twice.
     """
     present = {source.skill_id for source in sources}
     return tuple(
@@ -93,19 +92,19 @@ def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
 
 @dataclass(frozen=True)
 class MatchReport:
-    """What is known of each class of a task that was not learned yet.
+    """The matches of a new task with the source skills.
 
     Attributes:
-        task: name of the task.
-        encoder: how names were compared: an encoder's name, or "names"; None by looks alone.
+        task: name of the new task.
+        encoder: name of the text encoder, or "names"; None if only looks were compared.
         classes: names in label order.
         matches: for each class, best first.
-        n_known: old tasks that were looked at.
-        by_looks: class means of images took part.
-        mode: how classes were matched, out of `reuse.matching.MODES`.
-        saving: what `learn --reuse` would take of it; None where no image was opened.
-        skipped: images that could not be read.
-        skipped_reasons: one sentence for each.
+        n_known: number of old tasks compared.
+        by_looks: True if class means of images were compared.
+        mode: how classes were matched, one of `reuse.matching.MODES`.
+        preview: parts that `learn --reuse` would transfer; None if no image was opened.
+        skipped: number of unreadable images.
+        skipped_reasons: one sentence for each of them.
     """
 
     task: str
@@ -115,17 +114,17 @@ class MatchReport:
     n_known: int
     by_looks: bool
     mode: str
-    saving: Saving | None = None
+    preview: TransferPreview | None = None
     skipped: int = 0
     skipped_reasons: tuple[str, ...] = ()
 
     @property
     def n_matched(self) -> int:
-        """Classes with a match."""
+        """Number of classes with a match."""
         return sum(bool(row) for row in self.matches)
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `teachmesh match --json`."""
+        """Return the document of `teachmesh match --json`."""
         return {
             "schema": "teachmesh.match/1",
             "encoder": self.encoder,
@@ -133,19 +132,19 @@ class MatchReport:
                 {"class": name, "matches": [match.to_json() for match in row]}
                 for name, row in zip(self.classes, self.matches, strict=True)
             ],
-            "saves": None if self.saving is None else self.saving.to_json(),
+            "saves": None if self.preview is None else self.preview.to_json(),
             "skipped": self.skipped,
         }
 
 
 @dataclass(eq=False)
 class SourceSkills:
-    """The usable skills of a bank, as a new task sees them.
+    """The skills of a bank that a new task can be matched with.
 
     Args:
-        sources: in canonical order.
+        sources: the skills, in canonical order.
         comparer: compares names.
-        mode: how classes are matched, out of `reuse.matching.MODES`.
+        mode: how classes are matched, one of `reuse.matching.MODES`.
     """
 
     sources: Sequence[SourceSkill]
@@ -156,22 +155,23 @@ class SourceSkills:
 
     @property
     def encoder(self) -> str | None:
-        """How names are compared; None where only looks count."""
+        """Name of the text encoder, or "names"; None if only looks are compared."""
         return None if self.mode == "vision" else self.comparer.name
 
     @classmethod
     def of(
         cls, sources: Callable[[], Sequence[SourceSkill]], mode: str, encoder: str
     ) -> SourceSkills | None:
-        """The knowledge to match with in a mode; None for the mode "none".
+        """Return the skills to match with in a mode; None for the mode "none".
 
         Args:
-            sources: gives the skills; asked only if they are needed.
+            sources: returns the skills; called only if they are needed.
             mode: one of `reuse.matching.MODES`, or "none".
-            encoder: see `reuse.text_encoders.choose_encoder`; not loaded where only looks count.
+            encoder: see `reuse.text_encoders.choose_encoder`; not loaded if only looks are
+                compared.
 
         Raises:
-            UsageError: an unknown mode or encoder.
+            UsageError: unknown mode or encoder.
         """
         check_encoder(encoder)
         if mode == "none":
@@ -180,18 +180,18 @@ class SourceSkills:
             raise UsageError(f"expected to match by {', '.join(MODES)} or none, got {mode!r}")
         return cls(sources(), choose_encoder("names" if mode == "vision" else encoder), mode)
 
-    def known(self) -> tuple[KnownTask, ...]:
-        """The old tasks with their class means."""
+    def source_tasks(self) -> tuple[SourceTask, ...]:
+        """Return the old tasks with their class means."""
         tasks = []
         for source in self.sources:
             moments = source.moments()
             means = None if moments is None else moments.class_means()
             classes = source.skill.card.classes
-            tasks.append(KnownTask(source.skill_id, source.task, source.alias, classes, means))
+            tasks.append(SourceTask(source.skill_id, source.task, source.alias, classes, means))
         return tuple(tasks)
 
     def covariance(self) -> np.ndarray | None:
-        """(D, D) float64 mean within-class covariance of the skills with moments; None if none."""
+        """Return (D, D) float64 mean within-class covariance; None if no skill has moments."""
         if self._covariance is None:
             anchors = [moments for s in self.sources if (moments := s.moments()) is not None]
             if anchors:
@@ -200,7 +200,7 @@ class SourceSkills:
         return self._covariance
 
     def transform(self) -> np.ndarray | None:
-        """(D, D) float64 to the space where that covariance is the identity."""
+        """Return (D, D) float64 map to the space where `covariance` is the identity."""
         covariance = self.covariance()
         if self._transform is None and covariance is not None:
             self._transform = whitening(covariance)
@@ -209,41 +209,41 @@ class SourceSkills:
     def match(
         self, task: str, classes: Sequence[str], train: LabelledLatents | None
     ) -> MatchReport:
-        """Look every class up.
+        """Match the classes of a new task with the source skills.
 
         Args:
             task: name of the new task.
             classes: names in label order.
-            train: latents of its shots, of every class some; None to go by names alone.
+            train: latents of its shots, at least one per class; None to match by names only.
         """
         means = None
         if train is not None and self.mode != "text" and self.covariance() is not None:
             means = class_means(train.latents.multi, train.labels, len(classes))
         transform = None if means is None else self.transform()
-        known = self.known()
+        tasks = self.source_tasks()
         matches = match_classes(
-            classes, known, self.comparer, means=means, transform=transform, mode=self.mode
+            classes, tasks, self.comparer, means=means, transform=transform, mode=self.mode
         )
         return MatchReport(
             task=task,
             encoder=self.encoder,
             classes=tuple(classes),
             matches=matches,
-            n_known=len(known),
+            n_known=len(tasks),
             by_looks=means is not None,
             mode=self.mode,
         )
 
     def prior_of(self, report: MatchReport, train: LabelledLatents) -> Prior:
-        """What the matched classes offer, for class moments and for a trained head.
+        """Collect the priors from the matched classes, for class moments and for a trained head.
 
         Args:
-            report: of `match`.
+            report: result of `match`.
             train: latents of the new task's shots.
         """
         dim, last_dim = train.latents.multi.shape[1], train.latents.last.shape[1]
         bank: list[TaskMoments] = []
-        groups: list[MatchedClasses] = []
+        matched: list[MatchedClasses] = []
         parents: list[Parent] = []
         for source in self.sources:
             moments = source.moments()
@@ -255,16 +255,16 @@ class SourceSkills:
                 continue
             new, old = np.array([i for i, _ in pairs]), [m.label for _, m in pairs]
             rows = dequantise_rows(moments.head[old], moments.head_scales[old])
-            groups.append(MatchedClasses(new, moments.class_means()[old], rows))
+            matched.append(MatchedClasses(new, moments.class_means()[old], rows))
             parents += [_parent(report, i, match) for i, match in pairs]
-        relatives = BankPrior(tuple(bank), tuple(groups)) if bank else None
+        bank_prior = BankPrior(tuple(bank), tuple(matched)) if bank else None
         start, head_parents = self._head_start(report, last_dim)
-        return Prior(relatives, start, tuple(parents), head_parents)
+        return Prior(bank_prior, start, tuple(parents), head_parents)
 
     def _head_start(
         self, report: MatchReport, last_dim: int
     ) -> tuple[HeadStart | None, tuple[Parent, ...]]:
-        """For each class the row of the best match whose skill has a head."""
+        """Return for each class the row of its best match whose skill has a head."""
         skills = {source.skill_id: source.skill for source in self.sources}
         heads = {skill_id: skill.head() for skill_id, skill in skills.items()}
         chosen: list[tuple[int, Match]] = []

@@ -1,10 +1,10 @@
-"""How alike two class names are: one interface, three ways of knowing.
+"""Similarity of class names, with or without a text encoder.
 
-- `minilm`: a sentence encoder that a package ships; offline (extra `text`).
-- `clip`: CLIP's text tower, as in the paper; its weights are fetched from a hub (extra `clip`).
-- `names`: no encoder; names are equal after cleaning, or they are not.
+- `minilm`: a sentence encoder in an installable package; works offline (extra `text`).
+- `clip`: CLIP's text tower, as in the paper; downloads its weights from a hub (extra `clip`).
+- `names`: no encoder; names are equal after cleaning, or different.
 
-Every result carries the name of the way it was found.
+Every result carries the name of the encoder, or "names".
 """
 
 from __future__ import annotations
@@ -24,27 +24,30 @@ from teachmesh.reuse.class_names import Label
 
 ENCODERS = ("auto", "minilm", "clip", "names")
 SAME_SYMBOL = 0.97
-"""Score of "digit 3" and "plate 3": the same sign, said to be of another kind."""
+"""Score of "digit 3" and "plate 3": the symbol is the same, the kind of thing differs."""
+OPEN_CLIP = ("ViT-B-32", "openai")
+TRANSFORMERS = "openai/clip-vit-base-patch32"
+_BATCH = 64
 
 
 class Encoder(Protocol):
-    """Sentences -> unit vectors.
+    """Encodes sentences as unit vectors.
 
     Attributes:
-        name: goes into every result.
+        name: name of the encoder, part of every result.
     """
 
     name: str
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """(N, E) float32 of length 1."""
+        """Return (N, E) float32 vectors of length 1."""
 
 
 class NameComparer:
-    """Class names -> similarities between 0 and 1.
+    """Computes similarities of class names, between 0 and 1.
 
     Args:
-        encoder: gives vectors; None to compare cleaned names only.
+        encoder: encodes names; None to compare cleaned names only.
     """
 
     def __init__(self, encoder: Encoder | None = None) -> None:
@@ -53,14 +56,14 @@ class NameComparer:
 
     @property
     def name(self) -> str:
-        """Which encoder is used; "names" without one."""
+        """Name of the encoder; "names" without one."""
         return self._encoder.name if self._encoder is not None else "names"
 
     def similarity(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
-        """(A, B) float64: 1 for equal names, 0 for names that mean nothing.
+        """Return (A, B) float64 similarities: 1 for equal names, 0 for meaningless names.
 
-        Symbols are equal or different, never similar; names that the encoder cannot read (another
-        script) are compared as words.
+        Symbols are equal or different, never similar. Names in a script that the encoder cannot
+        read are equal or different, too.
         """
         result = self._cosines(one, other)
         for i, a in enumerate(one):
@@ -86,36 +89,40 @@ class NameComparer:
         return result
 
     def _encoded(self, encoder: Encoder, sentences: Sequence[str]) -> np.ndarray:
-        """(N, E) float64; every sentence is encoded once."""
+        """Return (N, E) float64 vectors; every sentence is encoded once."""
         fresh = sorted(set(sentences) - set(self._vectors))
         if fresh:
             self._vectors |= dict(zip(fresh, encoder.encode(fresh).astype(np.float64), strict=True))
         return np.stack([self._vectors[sentence] for sentence in sentences])
 
 
+def _is_readable(label: Label) -> bool:
+    """Accept Latin letters only: English encoders give all other scripts nearly equal vectors."""
+    letters = [c for c in label.words if c.isalpha()]
+    return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)
+
+
 def check_encoder(wanted: str) -> None:
-    """Refuse an encoder that there is not, also where none is needed.
+    """Refuse an unknown encoder, even if no encoder is needed.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: unknown encoder.
     """
     if wanted not in ENCODERS:
         raise UsageError(f"expected an encoder out of {', '.join(ENCODERS)}, got {wanted!r}")
 
 
 def choose_encoder(wanted: str = "auto") -> NameComparer:
-    """The way of comparing names that was asked for; "auto" takes what is installed.
+    """Return a comparer with the wanted encoder; "auto" uses MiniLM if it is installed.
 
     Raises:
-        UsageError: an unknown name.
-        MissingExtraError: the encoder that was asked for is not installed.
+        UsageError: unknown encoder.
+        MissingExtraError: the wanted encoder is not installed.
         StorageError: its files are damaged.
-        ConfigError: CLIP's weights are not here.
+        ConfigError: CLIP's weights could not be loaded.
     """
     check_encoder(wanted)
     if wanted == "clip":
-        from teachmesh.reuse.text_encoders import ClipText
-
         return NameComparer(ClipText())
     if wanted == "names" or (wanted == "auto" and not encoder_is_installed()):
         return NameComparer()
@@ -126,23 +133,12 @@ def choose_encoder(wanted: str = "auto") -> NameComparer:
     return NameComparer(MiniLm())
 
 
-def _is_readable(label: Label) -> bool:
-    """Only Latin letters: an English encoder maps every other script to much the same vector."""
-    letters = [c for c in label.words if c.isalpha()]
-    return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)
-
-
-OPEN_CLIP = ("ViT-B-32", "openai")
-TRANSFORMERS = "openai/clip-vit-base-patch32"
-_BATCH = 64
-
-
 class ClipText:
-    """Sentences -> unit vectors (N, 512) in float32.
+    """CLIP's text tower: encodes sentences as unit vectors.
 
     Raises:
         MissingExtraError: neither open_clip nor transformers is installed.
-        ConfigError: the weights are not here and could not be fetched.
+        ConfigError: the weights are not on this machine and could not be downloaded.
     """
 
     name = "clip-vit-b-32"
@@ -164,7 +160,7 @@ class ClipText:
 
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """(N, 512) float32 of length 1."""
+        """Return (N, 512) float32 vectors of length 1."""
         parts = [
             self._encode(list(sentences[start : start + _BATCH]))
             for start in range(0, len(sentences), _BATCH)

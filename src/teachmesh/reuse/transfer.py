@@ -1,4 +1,8 @@
-"""What is borrowed from old tasks when a new one is learned, and the gate before it."""
+"""Transfer from matched old classes to a new task, for class moments and for trained heads.
+
+`transfer_moments` and `transfer_head` are called while a task is learned. Each uses the prior only
+if it helps on held-out shots. `preview_transfer` runs the same trials for `teachmesh match`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,9 @@ from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.head_training import FittedHead, HeadStart, fit_head
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
-from teachmesh.reuse.head_prior import lean
+from teachmesh.reuse.head_prior import fit_start
 from teachmesh.reuse.moments_prior import BankPrior
-from teachmesh.reuse.moments_transfer import borrow, can_be_helped
+from teachmesh.reuse.moments_transfer import gate_moments, should_try_prior
 
 if TYPE_CHECKING:
     from teachmesh.mapping.anchor import TaskAnchor
@@ -24,23 +28,25 @@ if TYPE_CHECKING:
 
 
 TRIAL_EPOCHS = 20
-"""Epochs of the trial that decides between two starts of a head."""
+"""Epochs of the trial that chooses the start of a head."""
 START_GAIN = 0.5
-"""Standard errors by which more held-out shots have to be named right; chosen on validation."""
+"""Standard errors by which old rows have to raise the accuracy on held-out shots.
+
+Chosen on validation images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """What the bank offers to a new task; whether it is taken is decided by the shots.
+    """Priors for a new task from the matched classes of a bank.
 
     Attributes:
-        relatives: for class moments; None where no skill has them.
-        start: for a trained head; None where no old head's row matches.
-        moments_parents: the old classes behind `relatives`.
-        head_parents: the old classes behind `start`.
+        bank: prior for class moments; None if no skill has moments.
+        start: old rows for a trained head; None if no class with a head row matches.
+        moments_parents: old classes whose moments are part of `bank`.
+        head_parents: old classes whose rows are part of `start`.
     """
 
-    relatives: BankPrior | None = None
+    bank: BankPrior | None = None
     start: HeadStart | None = None
     moments_parents: tuple[Parent, ...] = ()
     head_parents: tuple[Parent, ...] = ()
@@ -48,7 +54,7 @@ class Prior:
 
 @dataclass
 class Transferred:
-    """What was taken of what was offered.
+    """Record of a transfer.
 
     Attributes:
         parents: old classes whose rows are part of the result.
@@ -61,12 +67,12 @@ class Transferred:
     kind: str = "nothing"
 
     def sorted_parents(self) -> tuple[Parent, ...]:
-        """In the order of the card."""
+        """Return the parents in the order of the card, as many as fit."""
         key = lambda parent: (parent.class_name, parent.skill, parent.parent_class)  # noqa: E731
         return tuple(sorted(self.parents, key=key)[:MAX_PARENTS])
 
     def remarks(self) -> tuple[str, ...]:
-        """For the card, where it has no room for all parents."""
+        """Return a remark for the card if not all parents fit."""
         if len(self.parents) <= MAX_PARENTS:
             return ()
         return (
@@ -80,20 +86,28 @@ def transfer_moments(
     train: LabelledLatents,
     n_classes: int,
     prior: Prior,
-    taken: Transferred,
+    transferred: Transferred,
 ) -> dict[str, TaskAnchor]:
-    """The anchors, with class moments improved by the relatives if the shots say so."""
+    """Improve the class moments among the anchors if held-out shots favour the prior.
+
+    Args:
+        anchors: anchors of the task alone, by kind.
+        train: latents and labels of the shots.
+        n_classes: C.
+        prior: from the bank.
+        transferred: record to add to.
+    """
     improved = dict(anchors)
     alone = improved.get(MomentsAnchor.kind)
-    if isinstance(alone, MomentsAnchor) and prior.relatives is not None:
-        found = borrow(alone, train.latents.multi, train.labels, n_classes, prior.relatives)
+    if isinstance(alone, MomentsAnchor) and prior.bank is not None:
+        found = gate_moments(alone, train.latents.multi, train.labels, n_classes, prior.bank)
         improved[MomentsAnchor.kind] = found.anchor
-        taken.kind = found.kind
+        transferred.kind = found.kind
         if found.kind != "nothing" and found.trial is not None:
-            taken.notes["reuse_gain"] = found.trial.gain
+            transferred.notes["reuse_gain"] = found.trial.gain
         if found.kind == "classes":
-            taken.notes["reuse_slope"] = found.slope
-            taken.parents |= set(prior.moments_parents)
+            transferred.notes["reuse_slope"] = found.prior_weight
+            transferred.parents |= set(prior.moments_parents)
     return improved
 
 
@@ -102,23 +116,31 @@ def transfer_head(
     validation: LabelledLatents,
     n_classes: int,
     prior: Prior | None,
-    taken: Transferred,
+    transferred: Transferred,
     seed: int,
 ) -> FittedHead:
-    """The trained head, its start leaning on old rows if a trial on held-out shots says so.
+    """Train a head, starting from old rows if held-out shots favour them.
 
-    Without prior, or where the trial says no, exactly the head that learning alone gives.
+    Otherwise the head is exactly the one trained without a prior.
+
+    Args:
+        train: latents and labels of the shots.
+        validation: latents and labels for early stopping; may be empty.
+        n_classes: C.
+        prior: from the bank; None to learn alone.
+        transferred: record to add to.
+        seed: for the random start and the order of batches.
     """
     start, reuse_macs = None, 0
     if prior is not None and prior.start is not None:
         shots = train.latents.last, train.labels, n_classes
-        trial = trial_of_start(*shots, prior.start)
+        trial = try_start(*shots, prior.start)
         reuse_macs = trial.macs
         if trial.passes:
-            leaning = lean(prior.start, *shots)
-            start, reuse_macs = leaning.start, reuse_macs + leaning.macs
-            taken.notes["reuse_start_gain"] = trial.gain
-            taken.parents |= set(prior.head_parents)
+            fitted_start = fit_start(prior.start, *shots)
+            start, reuse_macs = fitted_start.start, reuse_macs + fitted_start.macs
+            transferred.notes["reuse_start_gain"] = trial.gain
+            transferred.parents |= set(prior.head_parents)
     fitted = fit_head(
         train.latents.last,
         train.labels,
@@ -133,14 +155,14 @@ def transfer_head(
 
 @dataclass(frozen=True)
 class StartTrial:
-    """What held-out shots say of a start that leans on old rows.
+    """Held-out shots with a head that starts from old rows, compared with other starts.
 
     Attributes:
-        gain: by how many standard errors more of them are named right.
-        right: fraction of them named right.
-        right_alone: the same from a random start.
-        right_closed: the same from a start in closed form that knows no old row.
-        macs: multiply-accumulates that the trial cost.
+        gain: increase of the accuracy over a random start, in standard errors.
+        right: fraction of shots classified correctly.
+        right_alone: this fraction with a random start.
+        right_closed: this fraction with a closed-form start without old rows.
+        macs: multiply-accumulates of the trial.
     """
 
     gain: float
@@ -151,38 +173,40 @@ class StartTrial:
 
     @property
     def passes(self) -> bool:
-        """More right answers by a margin, and not for the closed form alone."""
+        """True if the accuracy is higher by a margin, and not due to the closed form alone."""
         return self.gain > START_GAIN and self.right > self.right_closed
 
 
-def trial_of_start(
+def try_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
 ) -> StartTrial:
-    """Train briefly on one half of the shots from each start and compare on the other half.
+    """Train briefly from each start on one half of the shots, test on the other, and swap.
 
-    Both halves take their turn. Nothing is tried where a class has one shot, which cannot be held
-    out, nor with more than `borrow.MOST_SHOTS` images per class: there old rows won nothing, and a
-    trial of 20 epochs would cost more than learning.
+    Nothing is tried if a class has only one shot, because it cannot be held out. Nothing is tried
+    above `moments_transfer.MOST_SHOTS` images per class: there, old rows gained nothing, and the
+    trial would cost more than learning.
 
     Args:
         latents: (N, D) float32 of the shots.
         labels: (N,) int64; every class occurs.
         n_classes: C.
         start: the old rows.
-        seed: of the halves and of what is random in training.
+        seed: for the split into halves, the random start and the order of batches.
     """
-    if not can_be_helped(labels, n_classes):
+    if not should_try_prior(labels, n_classes):
         return StartTrial(0.0, 0.0, 0.0, 0.0, 0)
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    # Neighbours in this order are of one class: every other one keeps the classes balanced.
+    # Neighbours in this order belong to one class, so every second one gives balanced halves.
     right, macs = np.zeros((3, len(labels))), 0
     for half in (0, 1):
         fit, held = order[half::2], order[1 - half :: 2]
-        leanings = [lean(old, latents[fit], labels[fit], n_classes) for old in (None, start)]
-        macs += sum(leaning.macs for leaning in leanings)
-        for row, begun in enumerate((None, *(leaning.start for leaning in leanings))):
-            fitted = fit_head(
+        fitted_starts = [
+            fit_start(old, latents[fit], labels[fit], n_classes) for old in (None, start)
+        ]
+        macs += sum(fitted.macs for fitted in fitted_starts)
+        for row, begun in enumerate((None, *(fitted.start for fitted in fitted_starts))):
+            trained = fit_head(
                 latents[fit],
                 labels[fit],
                 latents[:0],
@@ -192,24 +216,24 @@ def trial_of_start(
                 max_epochs=TRIAL_EPOCHS,
                 start=begun,
             )
-            answers = fitted.head.logits(latents[held]).argmax(axis=1)
+            answers = trained.head.logits(latents[held]).argmax(axis=1)
             right[row, held] = answers == labels[held]
-            macs += fitted.macs + fitted.head.weight.size * len(held)
-    alone, closed, leaning = right
-    gain = in_errors(leaning - alone)
-    return StartTrial(gain, leaning.mean(), alone.mean(), closed.mean(), macs)
+            macs += trained.macs + trained.head.weight.size * len(held)
+    alone, closed, with_rows = right
+    gain = in_errors(with_rows - alone)
+    return StartTrial(gain, with_rows.mean(), alone.mean(), closed.mean(), macs)
 
 
 @dataclass(frozen=True)
-class Saving:
-    """What `learn --reuse` would take of what is known, and what held-out training images say.
+class TransferPreview:
+    """Parts that `learn --reuse` would transfer, and the accuracy on held-out training images.
 
     Attributes:
-        takes: "nothing"; "covariance" (the bank's metric); "classes" (it, and old rows and means);
-            "rows" (the start of a trained head).
-        right_alone: fraction of held-out images that learning alone names right; None where
-            there was nothing to try.
-        right_with: the same with what would be taken; no other where that is nothing.
+        takes: "nothing"; "covariance" (of the bank); "classes" (also old rows and means); "rows"
+            (the start of a trained head).
+        right_alone: fraction of held-out images classified correctly when learning alone; None if
+            nothing was tried.
+        right_with: this fraction with the transfer; equal to `right_alone` for "nothing".
     """
 
     takes: str
@@ -217,32 +241,39 @@ class Saving:
     right_with: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As `teachmesh match --json` gives it."""
+        """Return the preview as in `teachmesh match --json`."""
         return {"takes": self.takes, "right_alone": self.right_alone, "right_with": self.right_with}
 
 
-def saving(method: str, train: LabelledLatents, n_classes: int, prior: Prior) -> Saving:
-    """Try what learning would try; nothing is kept of it.
+def preview_transfer(
+    method: str, train: LabelledLatents, n_classes: int, prior: Prior
+) -> TransferPreview:
+    """Run the trials that learning would run, without keeping the result.
 
     Args:
         method: `moments`, `gmmc` or `maha`; the latter two reuse rows of trained heads only.
         train: latents and labels of the shots; every class occurs.
         n_classes: C.
-        prior: what the bank offers.
+        prior: from the bank.
     """
     if method == MomentsAnchor.kind:
-        if prior.relatives is None:
-            return Saving("nothing")
-        latents, labels = train.latents.multi, train.labels
-        alone = fit_moments(latents, labels, n_classes)
-        found = borrow(alone, latents, labels, n_classes, prior.relatives)
-        if found.trial is None:
-            return Saving(found.kind)
-        alone_right, taken = found.trial.right_alone, found.kind != "nothing"
-        return Saving(found.kind, alone_right, found.trial.right if taken else alone_right)
-    if prior.start is None or not can_be_helped(train.labels, n_classes):
-        return Saving("nothing")
-    trial = trial_of_start(train.latents.last, train.labels, n_classes, prior.start)
+        return _preview_moments(train, n_classes, prior)
+    if prior.start is None or not should_try_prior(train.labels, n_classes):
+        return TransferPreview("nothing")
+    trial = try_start(train.latents.last, train.labels, n_classes, prior.start)
     if not trial.passes:
-        return Saving("nothing", trial.right_alone, trial.right_alone)
-    return Saving("rows", trial.right_alone, trial.right)
+        return TransferPreview("nothing", trial.right_alone, trial.right_alone)
+    return TransferPreview("rows", trial.right_alone, trial.right)
+
+
+def _preview_moments(train: LabelledLatents, n_classes: int, prior: Prior) -> TransferPreview:
+    if prior.bank is None:
+        return TransferPreview("nothing")
+    latents, labels = train.latents.multi, train.labels
+    alone = fit_moments(latents, labels, n_classes)
+    found = gate_moments(alone, latents, labels, n_classes, prior.bank)
+    if found.trial is None:
+        return TransferPreview(found.kind)
+    right_alone = found.trial.right_alone
+    right_with = right_alone if found.kind == "nothing" else found.trial.right
+    return TransferPreview(found.kind, right_alone, right_with)

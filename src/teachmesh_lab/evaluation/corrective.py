@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.errors import UsageError
-from teachmesh.reuse.equivalence import FIG_11_THRESHOLDS, Equivalence, find_equivalent, look_at
 from teachmesh.reuse.source_skills import SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
+from teachmesh_lab.evaluation.equivalence import (
+    FIG_11_THRESHOLDS,
+    Equivalence,
+    compare_looks,
+    find_equivalent,
+)
 from teachmesh_lab.evaluation.measure import second_passes
 
 if TYPE_CHECKING:
@@ -120,11 +125,11 @@ def _ways(
     knowledge: SourceSkills, thresholds: Sequence[float]
 ) -> dict[str, dict[float, Equivalence]]:
     """By way and threshold; without class moments nobody can look, and names are the only way."""
-    known, comparer, transform = knowledge.known(), knowledge.comparer, knowledge.transform()
+    known, comparer, transform = knowledge.source_tasks(), knowledge.comparer, knowledge.transform()
     by_names = find_equivalent(known, comparer)
     ways = {"names": dict.fromkeys(thresholds, by_names)}
     if transform is not None:
-        looks = look_at(known, transform)
+        looks = compare_looks(known, transform)
         ways["names_and_looks"] = {
             t: find_equivalent(known, comparer, looks, t) for t in thresholds
         }

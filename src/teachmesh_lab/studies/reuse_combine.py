@@ -18,9 +18,9 @@ from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head import Head
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.combined_moments import Part, combine_moments
-from teachmesh.reuse.head_prior import lean
+from teachmesh.reuse.head_prior import fit_start
 from teachmesh.reuse.moments_prior import BankPrior
-from teachmesh.reuse.moments_transfer import answers_inside
+from teachmesh.reuse.moments_transfer import scores_within_task
 from teachmesh_lab.studies.head_rows import combine_heads
 from teachmesh_lab.studies.reuse_data import (
     Cell,
@@ -58,8 +58,8 @@ def combined(tasks: Tasks, new: Known, known: dict[str, dict[int, int]]) -> Cell
     result: Cell = {"from": sorted(whole)}
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
-    relatives = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
-    (answers,) = answers_inside([anchor], latents.multi, relatives)  # as a student with this bank
+    bank = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
+    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as a student with this bank
     result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in (("inf", np.inf), ("2", 2.0)):
         sums = np.zeros((len(labels), len(new.classes)))
@@ -132,9 +132,9 @@ def _starts(
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
     plain = [one.head, other.head]
     yield "random", None, None
-    yield "closed form", lean(None, x, y, n_classes).start, None
+    yield "closed form", fit_start(None, x, y, n_classes).start, None
     yield "as they are", _beside(plain), None
-    yield "leaning", lean(_beside(plain), x, y, n_classes).start, None
+    yield "leaning", fit_start(_beside(plain), x, y, n_classes).start, None
     every = [range(len(head.bias)) for head in plain]
     for key, p in NORMS.items():
         yield f"{key}, afterwards", _beside([combine_heads(plain, every, p)]), None
@@ -158,14 +158,14 @@ def _moments(
         Part(one.anchor, range(first), np.arange(first)),
         Part(other.anchor, range(n_classes - first), np.arange(first, n_classes)),
     ]
-    relatives = BankPrior((one.anchor.moments(), other.anchor.moments()))
+    bank = BankPrior((one.anchor.moments(), other.anchor.moments()))
     anchors = {
         "zero images": combine_moments(parts, n_classes),
         "all images": fit_moments(train.latents.multi, train.labels, n_classes),
     }
     result = {}
     for key, anchor in anchors.items():
-        (answers,) = answers_inside([anchor], test.latents.multi, relatives)
+        (answers,) = scores_within_task([anchor], test.latents.multi, bank)
         result[key] = float(np.mean(answers.argmax(1) == test.labels))
     return result
 

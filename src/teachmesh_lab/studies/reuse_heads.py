@@ -9,8 +9,8 @@ from itertools import islice
 import numpy as np
 
 from teachmesh.model.head_training import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
-from teachmesh.reuse.head_prior import lean
-from teachmesh.reuse.transfer import trial_of_start
+from teachmesh.reuse.head_prior import fit_start
+from teachmesh.reuse.transfer import try_start
 from teachmesh_lab.studies.reuse_data import (
     HALF,
     Cell,
@@ -82,7 +82,7 @@ def heads(
         old_rows = matched_rows(pairs, new, old, shots, seed)
         if old_rows is None:
             continue
-        trial = trial_of_start(*_shots(new, shots, seed), len(new.classes), old_rows)
+        trial = try_start(*_shots(new, shots, seed), len(new.classes), old_rows)
         start = closed_start(new, shots, seed, old_rows)
         result["matched"].append(seed)
         result["old rows"].append(asdict(trained(new, shots, seed, start, epochs)))
@@ -93,7 +93,7 @@ def heads(
 
 def closed_start(new: Known, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
     """A ridge fit of the shots, with old rows as its prior or without."""
-    return lean(old_rows, *_shots(new, shots, seed), len(new.classes)).start
+    return fit_start(old_rows, *_shots(new, shots, seed), len(new.classes)).start
 
 
 def matched_rows(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -> HeadStart | None:

@@ -9,7 +9,7 @@ import numpy as np
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.class_names import read_labels
-from teachmesh.reuse.matching import KnownTask, match_classes, pairs_of
+from teachmesh.reuse.matching import SourceTask, find_pairs, match_classes
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
 from teachmesh.reuse.visual_similarity import compare, whitening
 from teachmesh_lab.studies.reuse_data import Cell, Known, Plan, Tasks, cell, read_pairs
@@ -56,7 +56,7 @@ class Pairs:
     ) -> list[tuple[int, int]]:
         """(new class, old class), as `learn --reuse` finds them in one old task."""
         likeness = compare(means, self.tasks[old].anchor.class_means(), transform)
-        return [(i, j) for i, j, _, _ in pairs_of(self.names(new, old), likeness, self.reuse)]
+        return [(i, j) for i, j, _, _ in find_pairs(self.names(new, old), likeness, self.reuse)]
 
 
 def part_matching(tasks: Tasks, plan: Plan) -> None:
@@ -78,7 +78,7 @@ def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]
-        known = [KnownTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
+        known = [SourceTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
         means = new.means_of(new.shots(shots, 0))
         covariance = np.mean([o.anchor.integer_scatter() for o in others], axis=0) * 2.0**-40
         matches = match_classes(

@@ -9,7 +9,7 @@ import numpy as np
 from teachmesh.learning.fit_method import fit_method, log_within
 from teachmesh.model.head_training import fit_head
 from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses
-from teachmesh.reuse.moments_transfer import answers_inside, borrow
+from teachmesh.reuse.moments_transfer import gate_moments, scores_within_task
 from teachmesh_lab.studies.reuse_data import (
     Cell,
     Known,
@@ -48,16 +48,16 @@ def few_shot(
         means = new.means_of(drawn)
         transform = pairs.transform(olds)
         found = [group(pairs, new.name, old, means, transform) for old in olds]
-        relatives = BankPrior(moments, tuple(group for group in found if group is not None))
+        bank = BankPrior(moments, tuple(group for group in found if group is not None))
         matched += sum(group is not None for group in found)
-        borrowed = borrow(alone, drawn.latents.multi, drawn.labels, len(new.classes), relatives)
+        borrowed = gate_moments(alone, drawn.latents.multi, drawn.labels, len(new.classes), bank)
         kinds.append(borrowed.kind)
         if borrowed.kind == "nothing":
             assert borrowed.anchor is alone
         if borrowed.kind == "nothing" and not all_answers:
             right.append([])
             continue
-        answers = answers_inside((alone, borrowed.anchor), new.test.latents.multi, relatives)
+        answers = scores_within_task((alone, borrowed.anchor), new.test.latents.multi, bank)
         right.append([(a.argmax(1) == new.test.labels).astype(int).tolist() for a in answers])
     return {"kinds": kinds, "right": right, "matched": matched}
 

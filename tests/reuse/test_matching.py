@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from teachmesh.errors import UsageError
-from teachmesh.reuse.equivalence import find_equivalent, look_at
-from teachmesh.reuse.matching import KnownTask, Match, match_classes, pairs_of
+from teachmesh.reuse.matching import Match, SourceTask, find_pairs, match_classes
 from teachmesh.reuse.text_encoders import NameComparer
 from teachmesh.reuse.visual_similarity import compare, whitening
 
@@ -26,13 +25,13 @@ def style(seed: int, order: list[int] | None = None, noise: float = 0.4) -> np.n
 
 def task(
     means: np.ndarray | None, classes: tuple[str, ...] = SEVEN, name: str = "old"
-) -> KnownTask:
+) -> SourceTask:
     """An old task of a skill that ann taught."""
-    return KnownTask(f"{name}-id", name, "ann", classes, means)
+    return SourceTask(f"{name}-id", name, "ann", classes, means)
 
 
 def match(
-    classes: tuple[str, ...], known: KnownTask, means: np.ndarray | None, mode: str = "auto"
+    classes: tuple[str, ...], known: SourceTask, means: np.ndarray | None, mode: str = "auto"
 ) -> tuple[tuple[Match, ...], ...]:
     """The matches of a new task with one old one, names compared as words."""
     transform = None if means is None else np.eye(DIM)
@@ -99,38 +98,16 @@ def test_a_meaningless_name_changes_only_its_own_match() -> None:
 def test_by_looks_alone_names_are_not_read() -> None:
     """Matching equal names gives what matching names that mean nothing gives, and no more."""
     likeness = compare(style(1), style(2), np.eye(DIM))
-    found = pairs_of(np.eye(7), likeness, "vision")
-    assert found == pairs_of(np.zeros((7, 7)), likeness, "vision")
+    found = find_pairs(np.eye(7), likeness, "vision")
+    assert found == find_pairs(np.zeros((7, 7)), likeness, "vision")
     assert {by for *_, by in found} == {"vision"}
-    assert pairs_of(np.eye(7), None, "vision") == []
+    assert find_pairs(np.eye(7), None, "vision") == []
 
 
 def test_an_unknown_way_is_a_sentence() -> None:
     """It names what there is."""
     with pytest.raises(UsageError, match="auto, text, vision"):
         match(SEVEN, task(None), None, "smell")
-
-
-def test_equivalence_is_symmetric_and_never_inside_one_task() -> None:
-    """1 on the diagonal, 0 between classes of one task, equal in both directions."""
-    tasks = [task(style(1), name="a"), task(style(2), name="b"), task(None, name="c")]
-    found = find_equivalent(tasks, NameComparer(), look_at(tasks, np.eye(DIM)))
-    similarity = found.similarity
-    np.testing.assert_array_equal(similarity, similarity.T)
-    np.testing.assert_array_equal(similarity[:7, :7], np.eye(7))
-    assert len(found.pairs(0.9)) == 3 * 7
-    assert found.column("b-id", 2) == 9
-    assert [(t.task, label) for t, label, _ in found.same_as(9, 0.9)] == [("a", 2), ("c", 2)]
-    assert found.equivalent(0.9).sum() == found.nearest(1).sum() == 9 * 7
-
-
-def test_a_higher_threshold_never_adds_equivalent_classes() -> None:
-    """Monotone, as the paper's two thresholds are."""
-    tasks = [task(None, name="a"), task(None, ("plate 1", "plate 2"), "b")]
-    tasks.append(task(None, ("digit 1", "digit 2"), "c"))
-    found = find_equivalent(tasks, NameComparer())
-    assert (found.equivalent(0.9) >= found.equivalent(0.98)).all()
-    assert found.equivalent(0.9).sum() == found.equivalent(0.98).sum() + 4
 
 
 def test_the_most_alike_of_equally_named_classes_comes_first() -> None:
@@ -152,13 +129,3 @@ def test_of_equal_names_the_equally_spelled_is_the_match() -> None:
     assert [[m.class_name for m in row] for row in found] == [[], ["TShirt"]]
     found = match(("TShirt",), task(None, ("t_shirt", "TShirt")), None)
     assert [[m.class_name for m in row] for row in found] == [["TShirt"]]
-
-
-def test_looks_are_asked_of_the_names_at_the_threshold() -> None:
-    """Strangers with the signs of others: 0.97 does not count at 0.98, so nobody looks at it."""
-    digits, plates = (tuple(f"{kind} {i}" for i in range(7)) for kind in ("digit", "plate"))
-    tasks = [task(style(1), digits, "a"), task(RANDOM.normal(size=(7, DIM)), plates, "b")]
-    looks = look_at(tasks, np.eye(DIM))
-    low, high = (find_equivalent(tasks, NameComparer(), looks, t) for t in (0.9, 0.98))
-    assert len(low.pairs(0.9)) == 0
-    assert len(high.pairs(0.9)) == 7

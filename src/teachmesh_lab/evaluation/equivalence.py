@@ -1,8 +1,8 @@
-"""All classes of a bank among themselves: which are the same thing (paper, Sec. 7.1, Fig. 11).
+"""Equivalent classes among all tasks of a bank (paper, Sec. 7.1, Fig. 11).
 
-The paper takes the cosine of class names and a threshold "empirically chosen for now", 0.90 and
-0.95 in its Fig. 11. Where the bank has class means, looks have to agree here, so that two things
-of one name stay two.
+The paper compares class names by cosine with a threshold "empirically chosen for now", 0.90 and
+0.95 in its Fig. 11. Here, looks have to agree as well where the bank has class means, so that
+homonyms stay different.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teachmesh.reuse.matching import KnownTask
+from teachmesh.reuse.matching import SourceTask, confirmed
 from teachmesh.reuse.text_encoders import NameComparer
-from teachmesh.reuse.visual_similarity import Likeness, compare_directions, confirm, directions
+from teachmesh.reuse.visual_similarity import VisualSimilarity, compare_directions, directions
 
 FIG_11_THRESHOLDS = (0.90, 0.95)
-Looks = Mapping[tuple[int, int], Likeness]
-"""(task, later task) -> how alike their classes look, for tasks with class means."""
+Looks = Mapping[tuple[int, int], VisualSimilarity]
+"""(task, later task) -> visual similarity of their classes, for tasks with class means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +28,15 @@ class Equivalence:
 
     Attributes:
         tasks: the tasks, in canonical order.
-        similarity: (K, K) float64, K classes of all tasks one after another; symmetric, 1 on the
-            diagonal, 0 between classes of one task: a task's own classes are never the same.
+        similarity: (K, K) float64 for the K classes of all tasks, task after task. It is symmetric,
+            with 1 on the diagonal and 0 between different classes of one task.
     """
 
-    tasks: tuple[KnownTask, ...]
+    tasks: tuple[SourceTask, ...]
     similarity: np.ndarray
 
     def column(self, skill_id: str, label: int) -> int:
-        """Position of a class among all classes.
+        """Return the position of a class among all classes.
 
         Raises:
             KeyError: no such skill.
@@ -49,13 +49,13 @@ class Equivalence:
         raise KeyError(skill_id)
 
     def equivalent(self, threshold: float) -> np.ndarray:
-        """(K, K) bool, which classes count as the same at a threshold."""
+        """Return (K, K) bool, True for classes that are equivalent at a threshold."""
         return np.asarray(self.similarity >= threshold)
 
     def nearest(self, rank: int = 1) -> np.ndarray:
-        """(K, K) bool, classes that are among each other's `rank` most similar of a task.
+        """Return (K, K) bool, True for classes among each other's `rank` most similar of a task.
 
-        Needs no threshold: of each other task the most similar classes, mutually.
+        This needs no threshold.
         """
         chosen = np.eye(len(self.similarity), dtype=bool)
         bounds = np.cumsum([0, *(len(task.classes) for task in self.tasks)])
@@ -67,28 +67,18 @@ class Equivalence:
         return np.asarray(chosen & chosen.T)
 
     def pairs(self, threshold: float) -> list[tuple[int, int, float]]:
-        """(class, class, similarity) of different tasks at a threshold, the most similar first."""
+        """Return (class, class, similarity) of equivalent classes, the most similar first."""
         upper = np.triu(self.similarity, 1)
         found = [(int(i), int(j), float(upper[i, j])) for i, j in np.argwhere(upper >= threshold)]
         return sorted(found, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
-    def same_as(self, column: int, threshold: float) -> list[tuple[KnownTask, int, float]]:
-        """(task, label, similarity) of the classes that are the same as one, the surest first."""
-        owners = [(task, label) for task in self.tasks for label in range(len(task.classes))]
-        row = self.similarity[column]
-        return [
-            (*owners[j], float(row[j]))
-            for j in np.argsort(-row, kind="stable")
-            if j != column and row[j] >= threshold
-        ]
 
-
-def look_at(tasks: Sequence[KnownTask], transform: np.ndarray) -> Looks:
+def compare_looks(tasks: Sequence[SourceTask], transform: np.ndarray) -> Looks:
     """Compare the looks of all classes of all tasks.
 
     Args:
         tasks: in canonical order.
-        transform: (D, D) from `visual.whitening`.
+        transform: (D, D) from `visual_similarity.whitening`.
     """
     seen = [None if t.means is None else directions(t.means, transform) for t in tasks]
     return {
@@ -99,7 +89,7 @@ def look_at(tasks: Sequence[KnownTask], transform: np.ndarray) -> Looks:
 
 
 def find_equivalent(
-    tasks: Sequence[KnownTask],
+    tasks: Sequence[SourceTask],
     comparer: NameComparer,
     looks: Looks | None = None,
     threshold: float = min(FIG_11_THRESHOLDS),
@@ -109,8 +99,8 @@ def find_equivalent(
     Args:
         tasks: in canonical order.
         comparer: compares names.
-        looks: of `look_at`, which confirm names; None for names alone, the paper's way.
-        threshold: similarity of names from which looks are asked.
+        looks: result of `compare_looks`, to confirm names; None for names only, as in the paper.
+        threshold: similarity of names from which looks have to confirm them.
     """
     bounds = np.cumsum([0, *(len(task.classes) for task in tasks)])
     similarity = np.eye(int(bounds[-1]))
@@ -123,22 +113,3 @@ def find_equivalent(
         similarity[rows, columns] = names
         similarity[columns, rows] = names.T
     return Equivalence(tuple(tasks), similarity)
-
-
-def confirmed(names: np.ndarray, likeness: Likeness, threshold: float) -> np.ndarray:
-    """Similarities of names, 0 for those at the threshold or above that looks do not confirm.
-
-    Args:
-        names: (C, C') similarities of two tasks.
-        likeness: of these tasks.
-        threshold: similarity from which a name counts.
-    """
-    likely = np.argwhere(names >= threshold)
-    sure = set(confirm([(int(i), int(j)) for i, j in likely], likeness))
-    if not sure and len(likely):
-        return np.zeros_like(names)  # no name of these two tasks is to be trusted
-    kept = np.array(names)
-    for i, j in likely:
-        if (i, j) not in sure:
-            kept[i, j] = 0.0
-    return kept

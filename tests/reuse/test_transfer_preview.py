@@ -8,9 +8,9 @@ import pytest
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
-from teachmesh.reuse.moments_transfer import borrow
-from teachmesh.reuse.transfer import Prior, Saving, saving
-from tests.reuse.test_moments_transfer import CLASSES, old_task, relatives, sample
+from teachmesh.reuse.moments_transfer import gate_moments
+from teachmesh.reuse.transfer import Prior, TransferPreview, preview_transfer
+from tests.reuse.test_moments_transfer import CLASSES, bank_prior, old_task, sample
 from tests.reuse.test_transfer import start
 
 
@@ -23,11 +23,11 @@ def shots(seed: int, per_class: int) -> LabelledLatents:
 @pytest.mark.parametrize("order", [np.arange(CLASSES), np.roll(np.arange(CLASSES), 2)])
 def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
     """With a gain where classes match rightly; alone, and nothing gained, where they do not."""
-    train, prior = shots(33, 3), Prior(relatives(old_task(), order))
-    found = saving("moments", train, CLASSES, prior)
+    train, prior = shots(33, 3), Prior(bank_prior(old_task(), order))
+    found = preview_transfer("moments", train, CLASSES, prior)
     alone = fit_moments(train.latents.multi, train.labels, CLASSES)
-    assert prior.relatives is not None
-    learned = borrow(alone, train.latents.multi, train.labels, CLASSES, prior.relatives)
+    assert prior.bank_prior is not None
+    learned = gate_moments(alone, train.latents.multi, train.labels, CLASSES, prior.bank_prior)
     assert found.takes == learned.kind
     assert found.right_alone is not None
     assert found.right_with is not None
@@ -38,17 +38,17 @@ def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
 def test_trained_heads_take_rows_of_the_same_classes() -> None:
     """And leave mixed-up ones."""
     train = shots(41, 6)
-    found = saving("maha", train, CLASSES, Prior(start=start(np.arange(CLASSES))))
+    found = preview_transfer("maha", train, CLASSES, Prior(start=start(np.arange(CLASSES))))
     assert found.takes == "rows"
-    assert saving(
+    assert preview_transfer(
         "maha", train, CLASSES, Prior(start=start(np.roll(np.arange(CLASSES), 2)))
-    ) == Saving("nothing", found.right_alone, found.right_alone)
+    ) == TransferPreview("nothing", found.right_alone, found.right_alone)
 
 
 def test_where_nothing_can_be_tried_nothing_is_promised() -> None:
-    """No relatives, no rows, or one image per class."""
-    assert saving("moments", shots(1, 3), CLASSES, Prior()) == Saving("nothing")
-    assert saving("gmmc", shots(1, 3), CLASSES, Prior()) == Saving("nothing")
-    one = Prior(relatives(old_task()), start(np.arange(CLASSES)))
+    """No bank_prior, no rows, or one image per class."""
+    assert preview_transfer("moments", shots(1, 3), CLASSES, Prior()) == TransferPreview("nothing")
+    assert preview_transfer("gmmc", shots(1, 3), CLASSES, Prior()) == TransferPreview("nothing")
+    one = Prior(bank_prior(old_task()), start(np.arange(CLASSES)))
     for method in ("moments", "maha"):
-        assert saving(method, shots(1, 1), CLASSES, one) == Saving("nothing")
+        assert preview_transfer(method, shots(1, 1), CLASSES, one) == TransferPreview("nothing")
