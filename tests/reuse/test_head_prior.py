@@ -1,4 +1,4 @@
-"""A start that leans on old rows: what regression does of it, and what it does without them."""
+"""Closed-form starts of a head, with and without old rows as a prior."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DIM = X.shape[1]
 
 
 def old_rows(classes: list[int], seed: int = 3) -> HeadStart:
-    """Rows that mean nothing, for some classes."""
+    """Return random rows for some classes."""
     rows = np.random.default_rng(seed).normal(size=(len(classes), DIM)).astype(np.float32)
     return HeadStart(np.array(classes), rows, np.zeros(len(classes), dtype=np.float32))
 
 
 @pytest.mark.parametrize("classes", [[2], [2, 4]])
-def test_rows_that_tell_nothing_apart_leave_ridge_regression(classes: list[int]) -> None:
-    """One row has no other class to differ from; equal rows differ in nothing."""
+def test_rows_without_differences_leave_plain_ridge_regression(classes: list[int]) -> None:
+    """A single row, or equal rows, cannot separate classes."""
     old = old_rows(classes)
     old.weight[:] = old.weight[0]
     weight, centre, values = fit_ridge(X, LABELS, CLASSES)
@@ -34,8 +34,8 @@ def test_rows_that_tell_nothing_apart_leave_ridge_regression(classes: list[int])
     np.testing.assert_allclose(found.bias, SHARPNESS * (values - weight @ centre), atol=1e-4)
 
 
-def test_it_is_the_ridge_fit_of_what_a_share_of_the_old_rows_leaves() -> None:
-    """Written out: the slope by leaving each shot out in turn, then one fit of the rest."""
+def test_the_start_equals_an_explicit_ridge_fit_with_a_prior() -> None:
+    """The weight of the prior comes from fits that leave out one shot each."""
     old = old_rows([1, 3, 5])
     differences = old.weight.astype(np.float64) - old.weight.mean(axis=0, dtype=np.float64)
     spread = (X.astype(np.float64) @ differences.T).std(axis=0)
@@ -55,8 +55,8 @@ def test_it_is_the_ridge_fit_of_what_a_share_of_the_old_rows_leaves() -> None:
     assert found.macs > len(X) ** 2 * DIM  # the Gram matrix at least
 
 
-def test_old_rows_of_the_right_classes_answer_better_than_the_shots_alone() -> None:
-    """Two shots a class, and a head that was learned from a hundred."""
+def test_old_rows_of_matching_classes_raise_the_accuracy() -> None:
+    """The task has two shots per class; the old head was learned from a hundred."""
     few, labels = sample(12, 2)
     weight, centre, values = fit_ridge(*sample(1, 100), CLASSES)
     rows = HeadStart(np.arange(CLASSES), weight.astype(np.float32), np.zeros(CLASSES, np.float32))
@@ -68,8 +68,8 @@ def test_old_rows_of_the_right_classes_answer_better_than_the_shots_alone() -> N
     assert right > right_alone
 
 
-def test_the_slope_is_half_what_leave_one_out_says_and_half_what_is_usual() -> None:
-    """And never below zero; a prior that says nothing gives no slope of its own."""
+def test_the_prior_weight_is_averaged_with_the_usual_one() -> None:
+    """It is never negative; for a prior without information it is half the usual weight."""
     unseen = np.array([[1.0, -1.0]])
     assert prior_weight(0.8 * unseen, unseen) == pytest.approx(0.5 * (0.8 + USUAL_PRIOR_WEIGHT))
     assert prior_weight(-9 * unseen, unseen) == 0
@@ -77,7 +77,7 @@ def test_the_slope_is_half_what_leave_one_out_says_and_half_what_is_usual() -> N
 
 
 def _fit(targets: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and weights of least squares with the penalty that all shots give."""
+    """Return offset and weights of ridge regression, with the penalty of all shots."""
     counts = np.bincount(LABELS)
     share = 1 / (CLASSES * counts[LABELS])
     centre = share @ X.astype(np.float64)
@@ -90,6 +90,6 @@ def _fit(targets: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _left_out(targets: np.ndarray, i: int) -> np.ndarray:
-    """What a fit without one shot leaves of its targets."""
+    """Return the error of a fit without one shot on that shot."""
     offset, weights = _fit(targets, np.delete(np.arange(len(X)), i))
     return np.asarray(targets[i] - offset - weights @ X[i])

@@ -1,4 +1,4 @@
-"""Leave-one-out without leaving anything out."""
+"""Leave-one-out errors in closed form, compared with explicit fits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.mapping.latents import make_sample
 
 
 @pytest.mark.parametrize("dim", [8, 60], ids=["more rows than dimensions", "fewer"])
-def test_slopes_are_those_of_the_products_own_head(dim: int) -> None:
-    """The same regression, whichever Gram matrix is smaller."""
+def test_weights_equal_those_of_fit_ridge(dim: int) -> None:
+    """Both Gram matrices give the regression of `mapping.ridge`."""
     sample = make_sample(1, n_classes=3, per_class=10, dim=dim)
     one_hot = np.eye(3)[sample.labels]
     expected, _, _ = fit_ridge(sample.latents, sample.labels, 3)
@@ -22,7 +22,7 @@ def test_slopes_are_those_of_the_products_own_head(dim: int) -> None:
 
 @pytest.mark.parametrize("dim", [8, 60], ids=["more rows than dimensions", "fewer"])
 def test_left_out_errors_equal_fits_without_the_row(dim: int) -> None:
-    """Against one weighted fit per row, the weights of the others and the penalty kept."""
+    """Every row is left out in one explicit fit with unchanged weights and penalty."""
     sample = make_sample(2, n_classes=3, per_class=6, dim=dim)
     x, one_hot = sample.latents.astype(np.float64), np.eye(3)[sample.labels]
     ridge = LeaveOneOutRidge(x, sample.labels, 3)

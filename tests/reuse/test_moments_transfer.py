@@ -1,4 +1,4 @@
-"""Class moments with the help of bank_prior: a gain where they are bank_prior, else nothing."""
+"""Class moments with a bank prior: a gain if the classes match, otherwise no change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.whitening import DenseWhitening
-from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses, pooled
+from teachmesh.reuse.moments_prior import BankPrior, MatchedClasses, pooled_whitening
 from teachmesh.reuse.moments_transfer import MOST_SHOTS, gate_moments, scores_within_task
 
 DIM, CLASSES = 48, 6
@@ -19,7 +19,7 @@ SPREAD = np.random.default_rng(6).uniform(0.3, 1.4, DIM)
 
 
 def sample(seed: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) latents and (N,) labels of the six classes in one style."""
+    """Return (N, D) latents and (N,) labels of the six classes in a random style."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(CLASSES), per_class)
     style = random.normal(size=DIM)
@@ -29,20 +29,20 @@ def sample(seed: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def old_task(seed: int = 1) -> MomentsAnchor:
-    """The classes in another style, learned from many images."""
+    """Return moments of the six classes in another style, from many images."""
     return fit_moments(*sample(seed, 300), CLASSES, rank=8)
 
 
 def bank_prior(old: MomentsAnchor, order: np.ndarray | None = None) -> BankPrior:
-    """All six classes matched, rightly or in a wrong order."""
+    """Return a prior in which all six classes match, in the right or a wrong order."""
     chosen = np.arange(CLASSES) if order is None else order
     rows = dequantise_rows(old.head, old.head_scales)
-    group = MatchedClasses(np.arange(CLASSES), old.class_means()[chosen], rows[chosen])
-    return BankPrior((old.moments(),), (group,))
+    matched = MatchedClasses(np.arange(CLASSES), old.class_means()[chosen], rows[chosen])
+    return BankPrior((old.moments(),), (matched,))
 
 
-def test_three_shots_gain_from_the_same_classes_in_another_style() -> None:
-    """Averaged over draws the gain is large, and no draw loses much."""
+def test_three_shots_gain_from_their_classes_in_another_style() -> None:
+    """The mean gain over draws is large, and no draw loses much."""
     prior, gains = bank_prior(old_task()), []
     for seed in range(20, 26):
         x, labels = sample(seed, 40)
@@ -57,8 +57,8 @@ def test_three_shots_gain_from_the_same_classes_in_another_style() -> None:
     assert min(gains) > -0.05
 
 
-def test_where_the_gate_says_no_the_anchor_is_the_one_of_learning_alone() -> None:
-    """Classes matched in a wrong order do harm; the very same object comes back."""
+def test_a_closed_gate_returns_the_anchor_of_the_task_alone() -> None:
+    """Classes matched in a wrong order fail the gate, and the object itself is returned."""
     x, labels = sample(30, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
     wrong = bank_prior(old_task(), np.roll(np.arange(CLASSES), 2))
@@ -70,8 +70,8 @@ def test_where_the_gate_says_no_the_anchor_is_the_one_of_learning_alone() -> Non
 
 
 @pytest.mark.parametrize("per_class", [1, MOST_SHOTS + 1])
-def test_one_shot_cannot_be_held_out_and_many_shots_need_nobody(per_class: int) -> None:
-    """Then nothing is tried at all."""
+def test_nothing_is_tried_with_one_shot_or_many_shots(per_class: int) -> None:
+    """One shot cannot be held out, and many shots need no prior."""
     x, labels = sample(31, per_class)
     alone = fit_moments(x, labels, CLASSES, rank=8)
     found = gate_moments(alone, x, labels, CLASSES, bank_prior(old_task()))
@@ -79,16 +79,16 @@ def test_one_shot_cannot_be_held_out_and_many_shots_need_nobody(per_class: int) 
     assert found.anchor is alone
 
 
-def test_a_single_stranger_is_not_asked() -> None:
-    """Without a matched class, one task's covariance is not worth borrowing."""
+def test_a_single_task_without_a_match_is_not_used() -> None:
+    """The covariance of one task is no useful prior."""
     x, labels = sample(32, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
-    stranger = BankPrior((old_task().moments(),))
-    assert gate_moments(alone, x, labels, CLASSES, stranger).anchor is alone
+    unrelated = BankPrior((old_task().moments(),))
+    assert gate_moments(alone, x, labels, CLASSES, unrelated).anchor is alone
 
 
-def test_borrowing_gives_an_anchor_that_a_student_admits() -> None:
-    """Its tensors pass the checks that a stranger's do, and its scatter is its own."""
+def test_an_anchor_with_a_prior_is_admitted_by_a_student() -> None:
+    """Its tensors pass the checks for received skills, and its scatter is unchanged."""
     x, labels = sample(33, 3)
     alone = fit_moments(x, labels, CLASSES, rank=8)
     found = gate_moments(alone, x, labels, CLASSES, bank_prior(old_task()))
@@ -100,11 +100,11 @@ def test_borrowing_gives_an_anchor_that_a_student_admits() -> None:
 
 
 def test_pooled_whitening_needs_no_square_matrix_where_tasks_are_few() -> None:
-    """Inner products equal those of the dense covariance of the same tasks."""
+    """Inner products equal those of the dense covariance of these tasks."""
     tasks = [old_task(seed).moments() for seed in (1, 2)]
     covariance = np.mean([t.roots.T @ t.roots + np.diag(t.residual) for t in tasks], axis=0)
     ridge = (1e-3 + 0.1) * np.trace(covariance) / DIM + 1e-9
     dense = DenseWhitening(covariance + ridge * np.eye(DIM))
     rows = torch.from_numpy(LOOKS)
-    one, other = pooled(tasks, 0.1).apply(rows), dense.apply(rows)
+    one, other = pooled_whitening(tasks, 0.1).apply(rows), dense.apply(rows)
     np.testing.assert_allclose((one @ one.T).numpy(), (other @ other.T).numpy(), rtol=1e-6)

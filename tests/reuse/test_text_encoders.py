@@ -1,4 +1,4 @@
-"""Names compared: exactly, and by the encoder where it is installed."""
+"""Comparison of names: exact, and with the text encoder if it is installed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ needs_encoder = pytest.mark.skipif(
 HOSTILE = ["x" * 10_000, "\U0001f600", "", "犬", "собака", "../../etc"]
 
 
-def test_without_an_encoder_names_are_equal_or_not() -> None:
-    """And the way is named, so that nobody takes it for more."""
+def test_without_an_encoder_names_are_equal_or_different() -> None:
+    """The comparer is called "names", so results show that no encoder was used."""
     comparer = choose_encoder("names")
     one, other = read_labels(["T-Shirt", "bike"]), read_labels(["t_shirt", "bicycle"])
     assert comparer.similarity(one, other).tolist() == [[1.0, 0.0], [0.0, 0.0]]
@@ -27,7 +27,7 @@ def test_without_an_encoder_names_are_equal_or_not() -> None:
 
 
 def test_symbols_are_equal_or_different_never_similar() -> None:
-    """A 3 is no 8, whatever an encoder makes of two sentences that differ in one character."""
+    """A 3 never matches an 8, although an encoder gives both sentences similar vectors."""
     one, other = read_labels(["digit 3", "digit 8"]), read_labels(["plate 3", "plate 8"])
     expected = [[SAME_SYMBOL, 0.0], [0.0, SAME_SYMBOL]]
     assert choose_encoder("names").similarity(one, other).tolist() == expected
@@ -36,14 +36,14 @@ def test_symbols_are_equal_or_different_never_similar() -> None:
 @pytest.mark.parametrize("others", [["bike", "sour cream", "red dog"], ["plate 3", "plate 8"]])
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("encoder", ["names", pytest.param("minilm", marks=needs_encoder)])
-def test_a_hostile_name_changes_nothing_but_its_own_match(
+def test_a_hostile_name_changes_only_its_own_match(
     hostile: str, encoder: str, others: list[str]
 ) -> None:
-    """All other similarities are the same numbers with and without it."""
+    """All other similarities are equal with and without it."""
     comparer = _comparer(encoder)
-    known = read_labels(["bicycle", "dog", "kefir", "digit 3", "digit 8"])
-    without = comparer.similarity(read_labels(others), known)
-    with_it = comparer.similarity(read_labels([*others, hostile]), known)
+    old = read_labels(["bicycle", "dog", "kefir", "digit 3", "digit 8"])
+    without = comparer.similarity(read_labels(others), old)
+    with_it = comparer.similarity(read_labels([*others, hostile]), old)
     np.testing.assert_allclose(with_it[: len(others)], without, atol=1e-5)
     assert np.isfinite(with_it).all()
 
@@ -52,7 +52,7 @@ _SHARED: dict[str, NameComparer] = {}
 
 
 def _comparer(encoder: str) -> NameComparer:
-    """Loaded once: the weights are read and hashed."""
+    """Return a shared comparer, because loading reads and hashes the weights."""
     if encoder not in _SHARED:
         _SHARED[encoder] = choose_encoder(encoder)
     return _SHARED[encoder]
@@ -60,7 +60,7 @@ def _comparer(encoder: str) -> NameComparer:
 
 @needs_encoder
 def test_the_encoder_gives_the_published_cosines() -> None:
-    """Against figures of the package's own half-gigabyte stack, to three digits."""
+    """The expected figures come from the original package and have three digits."""
     from teachmesh.reuse.minilm import MiniLm
 
     encoder = MiniLm()
@@ -73,18 +73,18 @@ def test_the_encoder_gives_the_published_cosines() -> None:
 
 @needs_encoder
 def test_padding_does_not_change_a_sentence() -> None:
-    """A short sentence beside a long one is encoded as alone."""
+    """A short sentence gets the same vector alone and next to a long one."""
     from teachmesh.reuse.minilm import MiniLm
 
     encoder = MiniLm()
     alone = encoder.encode(["dog"])
-    beside = encoder.encode(["dog", "a rather long sentence about " + "words " * 30])
-    np.testing.assert_allclose(alone[0], beside[0], atol=1e-5)
+    padded = encoder.encode(["dog", "a rather long sentence about " + "words " * 30])
+    np.testing.assert_allclose(alone[0], padded[0], atol=1e-5)
 
 
 @needs_encoder
 def test_names_in_another_script_match_only_themselves() -> None:
-    """An English encoder gives every unknown character one vector: that is no likeness."""
+    """An English encoder gives all unknown characters one vector, so it is not used."""
     one = read_labels(["犬", "собака"])
     other = read_labels(["猫", "собака"])
     assert _comparer("minilm").similarity(one, other).tolist() == [[0.0, 0.0], [0.0, 1.0]]
@@ -99,14 +99,14 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
         read_encoder_files(tmp_path / "nowhere")
 
 
-def test_an_unknown_encoder_is_a_sentence() -> None:
-    """It names what there is."""
+def test_an_unknown_encoder_is_refused() -> None:
+    """The error lists the encoders."""
     with pytest.raises(UsageError, match="auto, minilm, clip, names"):
         choose_encoder("word2vec")
 
 
-def test_an_encoder_that_is_not_installed_says_what_to_install() -> None:
-    """CLIP's packages are no dependency."""
+def test_a_missing_encoder_names_the_package_to_install() -> None:
+    """CLIP's packages are optional."""
     import importlib.util
 
     if any(importlib.util.find_spec(name) for name in ("transformers", "open_clip")):

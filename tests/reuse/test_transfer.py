@@ -1,4 +1,4 @@
-"""Heads that start from old rows, behind a trial; heads put together without an image."""
+"""Heads that start from old rows, tasks combined without an image, and records of a transfer."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ OLD_HEAD = fit_head(*OLD, *NOTHING, CLASSES, max_epochs=30).head
 
 
 def start(order: np.ndarray) -> HeadStart:
-    """Every class starts from the row of the class that the order says."""
+    """Return a start with the old rows in the given order."""
     return HeadStart(np.arange(CLASSES), OLD_HEAD.weight[order], OLD_HEAD.bias[order])
 
 
-def test_before_the_first_step_the_rows_are_the_old_ones() -> None:
-    """And classes without a match start as they do alone."""
+def test_training_begins_with_the_old_rows() -> None:
+    """Classes without a match start as without a prior."""
     x, labels = sample(40, 3)
     some = HeadStart(np.array([4, 1]), OLD_HEAD.weight[:2], OLD_HEAD.bias[:2])
     alone = fit_head(x, labels, *NOTHING, CLASSES, seed=5, max_epochs=1).head
@@ -45,21 +45,21 @@ def test_before_the_first_step_the_rows_are_the_old_ones() -> None:
     )
 
 
-def test_the_trial_takes_rows_of_the_same_classes_and_refuses_mixed_up_ones() -> None:
-    """Held-out shots tell them apart."""
+def test_the_trial_accepts_matching_rows_and_refuses_permuted_ones() -> None:
+    """Held-out shots show the difference."""
     x, labels = sample(41, 6)
     trial = try_start(x, labels, CLASSES, start(np.arange(CLASSES)))
     assert trial.passes
     assert trial.gain > START_GAIN
     assert trial.right > trial.right_alone
     assert trial.macs > 0
-    mixed_up = try_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
-    assert not mixed_up.passes
-    assert mixed_up.right <= mixed_up.right_closed < trial.right
+    permuted = try_start(x, labels, CLASSES, start(np.roll(np.arange(CLASSES), 2)))
+    assert not permuted.passes
+    assert permuted.right <= permuted.right_closed < trial.right
 
 
-def test_one_shot_of_a_class_cannot_be_held_out() -> None:
-    """Nothing is tried, so nothing is taken."""
+def test_a_class_with_one_shot_prevents_the_trial() -> None:
+    """Its only shot cannot be held out."""
     x, labels = sample(41, 3)
     one = np.concatenate([np.flatnonzero(labels == 0)[:1], np.flatnonzero(labels > 0)])
     trial = try_start(x[one], labels[one], CLASSES, start(np.arange(CLASSES)))
@@ -67,8 +67,8 @@ def test_one_shot_of_a_class_cannot_be_held_out() -> None:
     assert trial.macs == 0
 
 
-def test_many_images_need_nobody() -> None:
-    """Above the limit of class moments too nothing is tried, however well the rows fit."""
+def test_many_images_prevent_the_trial() -> None:
+    """Above the limit nothing is tried, even if the rows fit well."""
     few, many = (
         try_start(*sample(41, n), CLASSES, start(np.arange(CLASSES)))
         for n in (MOST_SHOTS, MOST_SHOTS + 1)
@@ -78,8 +78,8 @@ def test_many_images_need_nobody() -> None:
     assert not many.passes
 
 
-def test_moments_of_two_styles_know_a_third() -> None:
-    """Class means from the centres of their tasks: the styles drop out."""
+def test_moments_of_two_styles_classify_a_third() -> None:
+    """The styles of the old tasks are removed."""
     anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
     parts = [Part(anchor, list(everything), everything) for anchor in anchors]
@@ -90,7 +90,7 @@ def test_moments_of_two_styles_know_a_third() -> None:
 
 
 def test_the_scatter_of_a_combination_is_the_mean_of_the_old_ones() -> None:
-    """Total variance to rounding, and as much of each direction as 32 directions can hold."""
+    """The total variance is equal up to rounding, and the entries up to the rank of 32."""
     anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
     combined = combine_moments([Part(a, list(everything), everything) for a in anchors], CLASSES)
@@ -101,8 +101,8 @@ def test_the_scatter_of_a_combination_is_the_mean_of_the_old_ones() -> None:
     MomentsAnchor.from_tensors(combined.tensors(), CLASSES)
 
 
-def test_a_combination_of_one_task_answers_as_the_task() -> None:
-    """The same means, and scores in the unit of a regressed head: 1 for the right class."""
+def test_a_combination_of_one_task_answers_like_this_task() -> None:
+    """It has the means of the task, and scores of about 1 for the right class."""
     old = old_task()
     everything = np.arange(CLASSES)
     combined = combine_moments([Part(old, list(everything), everything)], CLASSES)
@@ -116,8 +116,8 @@ def test_a_combination_of_one_task_answers_as_the_task() -> None:
     assert right[1] > right[0] - 0.05
 
 
-def test_classes_that_no_two_tasks_share_stay_where_they_are() -> None:
-    """What is style and what is class cannot be known: their means are the old ones."""
+def test_means_of_classes_that_no_tasks_share_stay() -> None:
+    """Style and class cannot be separated, so the old means are kept."""
     one, other = (fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2))
     parts = [Part(one, [0, 1, 2], np.arange(3)), Part(other, [3], np.array([3]))]
     means = combine_moments(parts, 4).class_means()
@@ -125,8 +125,8 @@ def test_classes_that_no_two_tasks_share_stay_where_they_are() -> None:
     np.testing.assert_allclose(means, expected, atol=0.01)
 
 
-def test_shared_classes_tell_styles_apart() -> None:
-    """A task that lacks a class, moved as a whole: the class lands where it is elsewhere."""
+def test_shared_classes_determine_the_styles() -> None:
+    """One task lacks a class and is shifted as a whole; the missing class shifts with it."""
     old = fit_moments(*OLD, CLASSES, rank=8)
     means = old.class_means()
     levels, scales = quantise_rows(means[:5] + 0.2 * SHIFT)
@@ -137,33 +137,35 @@ def test_shared_classes_tell_styles_apart() -> None:
     np.testing.assert_allclose(between, np.tile(0.1 * SHIFT, (CLASSES, 1)), atol=0.01)
 
 
-def test_a_class_that_nobody_knows_is_named() -> None:
-    """Zero images need all classes."""
+def test_a_class_in_no_part_is_refused() -> None:
+    """A task without images needs all its classes."""
     anchor = fit_moments(*OLD, CLASSES, rank=8)
     with pytest.raises(ValueError, match="1 are in none"):
         combine_moments([Part(anchor, [0, 1], np.array([0, 1]))], 3)
 
 
-def test_what_was_taken_is_named_and_what_was_not_leaves_no_trace() -> None:
-    """Class moments with bank_prior of the same classes, and of the classes mixed up."""
+def test_a_transfer_is_recorded_and_a_refused_one_leaves_no_trace() -> None:
+    """Class moments with matching classes, and with permuted ones."""
     x, labels = sample(20, 3)
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
     alone = fit_method("moments", train, nothing, CLASSES)
     right = Prior(bank_prior(old_task()), moments_parents=parents)
-    taken = fit_method("moments", train, nothing, CLASSES, prior=right)
-    assert (taken.borrowed, taken.parents) == ("classes", parents)
-    assert taken.calibration["reuse_gain"] > 0
-    mixed = Prior(bank_prior(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents)
-    refused = fit_method("moments", train, nothing, CLASSES, prior=mixed)
+    transferred = fit_method("moments", train, nothing, CLASSES, prior=right)
+    assert (transferred.borrowed, transferred.parents) == ("classes", parents)
+    assert transferred.calibration["reuse_gain"] > 0
+    permuted = Prior(
+        bank_prior(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents
+    )
+    refused = fit_method("moments", train, nothing, CLASSES, prior=permuted)
     assert (refused.borrowed, refused.parents) == ("nothing", ())
     for name, tensor in alone.tensors().items():
         np.testing.assert_array_equal(refused.tensors()[name], tensor)
 
 
-def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
-    """As many as fit, in order, and a remark; as many as fit exactly need none."""
+def test_a_card_without_space_for_all_parents_has_a_remark() -> None:
+    """The first parents in order are kept; if all fit, there is no remark."""
     parents = [Parent("x", f"{number:064x}", "old") for number in range(MAX_PARENTS + 1)]
     full, over = Transferred(set(parents[:-1])), Transferred(set(parents))
     assert full.sorted_parents() == over.sorted_parents() == tuple(parents[:-1])
@@ -178,15 +180,15 @@ def test_a_card_that_has_no_room_for_all_parents_says_so() -> None:
     assert fit_method("moments", train, nothing, CLASSES, prior=prior).warnings == (remark,)
 
 
-def test_a_heads_start_is_named_on_the_card_if_it_was_taken() -> None:
-    """Its gain and its parents, both or neither."""
+def test_a_transferred_start_is_recorded_on_the_card() -> None:
+    """Gain and parents are recorded for matching rows, and neither for permuted ones."""
     x, labels = sample(41, 6)
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
-    for order, taken in ((np.arange(CLASSES), parents), (np.roll(np.arange(CLASSES), 2), ())):
+    for order, expected in ((np.arange(CLASSES), parents), (np.roll(np.arange(CLASSES), 2), ())):
         prior = Prior(start=start(order), head_parents=parents)
         fitted = fit_method("maha", train, nothing, CLASSES, prior=prior)
-        assert fitted.parents == taken
-        assert fitted.calibration.get("reuse_start_gain", 0.0) > 0 or not taken
-        assert ("reuse_start_gain" in fitted.calibration) == bool(taken)
+        assert fitted.parents == expected
+        assert fitted.calibration.get("reuse_start_gain", 0.0) > 0 or not expected
+        assert ("reuse_start_gain" in fitted.calibration) == bool(expected)

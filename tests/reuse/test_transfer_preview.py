@@ -1,4 +1,4 @@
-"""What `match` promises is what learning does: the same trial, the same verdict."""
+"""The preview of `match` equals the result of learning."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.reuse.test_transfer import start
 
 
 def shots(seed: int, per_class: int) -> LabelledLatents:
-    """Images of the six classes, the same latents for mappers and heads."""
+    """Return shots of the six classes, with equal latents for mappers and heads."""
     x, labels = sample(seed, per_class)
     return LabelledLatents(Latents(x, x), labels)
 
 
 @pytest.mark.parametrize("order", [np.arange(CLASSES), np.roll(np.arange(CLASSES), 2)])
-def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
-    """With a gain where classes match rightly; alone, and nothing gained, where they do not."""
+def test_moments_transfer_only_through_the_gate(order: np.ndarray) -> None:
+    """Matching classes bring a gain; permuted ones change nothing."""
     train, prior = shots(33, 3), Prior(bank_prior(old_task(), order))
     found = preview_transfer("moments", train, CLASSES, prior)
     alone = fit_moments(train.latents.multi, train.labels, CLASSES)
-    assert prior.bank_prior is not None
-    learned = gate_moments(alone, train.latents.multi, train.labels, CLASSES, prior.bank_prior)
+    assert prior.bank is not None
+    learned = gate_moments(alone, train.latents.multi, train.labels, CLASSES, prior.bank)
     assert found.takes == learned.kind
     assert found.right_alone is not None
     assert found.right_with is not None
@@ -35,8 +35,8 @@ def test_moments_take_what_the_gate_lets_pass(order: np.ndarray) -> None:
     assert (found.takes == "classes") == (order[0] == 0)
 
 
-def test_trained_heads_take_rows_of_the_same_classes() -> None:
-    """And leave mixed-up ones."""
+def test_trained_heads_transfer_matching_rows_only() -> None:
+    """Permuted rows are refused."""
     train = shots(41, 6)
     found = preview_transfer("maha", train, CLASSES, Prior(start=start(np.arange(CLASSES))))
     assert found.takes == "rows"
@@ -45,8 +45,8 @@ def test_trained_heads_take_rows_of_the_same_classes() -> None:
     ) == TransferPreview("nothing", found.right_alone, found.right_alone)
 
 
-def test_where_nothing_can_be_tried_nothing_is_promised() -> None:
-    """No bank_prior, no rows, or one image per class."""
+def test_without_a_trial_the_preview_is_nothing() -> None:
+    """There is no prior, or only one image per class."""
     assert preview_transfer("moments", shots(1, 3), CLASSES, Prior()) == TransferPreview("nothing")
     assert preview_transfer("gmmc", shots(1, 3), CLASSES, Prior()) == TransferPreview("nothing")
     one = Prior(bank_prior(old_task()), start(np.arange(CLASSES)))

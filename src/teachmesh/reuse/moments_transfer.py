@@ -3,8 +3,8 @@
 The prior has three parts, each used in closed form:
 
 - covariance: the bank's within-class covariance, because a few shots cannot estimate their own;
-- rows: the head rows and mean differences of the matched old classes are a prior for the rows of
-  the new head, and regression explains the rest;
+- rows: head rows and mean differences of matched old classes are a prior for the new head rows,
+  and regression explains the rest;
 - means: class means are shrunk toward the old ones, moved to the new task. Without a match they
   are shrunk toward the centre of the new task.
 
