@@ -108,7 +108,7 @@ def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) ->
         (("x", "red"), "at least two classes"),
         (("x", "red", "Red"), "'red' twice"),
         (("x", "red", "yelow"), "did you mean 'yellow'"),
-        (("x", "red", "warm:blue"), "task 'warm' knows, got 'blue'"),
+        (("x", "red", "warm:blue"), "of task 'warm', got 'blue'"),
         (("x", "red", "blue", "--from", "wram"), "did you mean 'warm'"),
         (("warm", "red", "blue"), "use --replace or another name"),
         (("x", "red", "blue", "--encoder", "word2vec"), "auto, minilm, clip, names"),

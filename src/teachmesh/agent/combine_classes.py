@@ -1,4 +1,4 @@
-"""A task put together without an image, from classes of the bank: what `teachmesh combine` does."""
+"""Combine classes of the bank into a new task, without an image (`teachmesh combine`)."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Rows = tuple[tuple[Match, ...], ...]
 
 @dataclass(frozen=True)
 class Combination:
-    """A skill that was put together and is on the disk.
+    """A combined skill, saved in the bank.
 
     Attributes:
         task: name of the task.
         skill_id: id of the skill.
-        encoder: how names were compared.
+        encoder: name of the text encoder, or "names".
         classes: names in label order.
-        parents: for each class the old classes that it is the mean of.
-        size_bytes: of the skill.
+        parents: for each class, the old classes whose mean it is.
+        size_bytes: size of the skill.
     """
 
     task: str
@@ -53,7 +53,7 @@ class Combination:
     size_bytes: int
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `teachmesh combine --json`."""
+        """Return the document of `teachmesh combine --json`."""
         return {
             "schema": "teachmesh.combine/1",
             "task": self.task,
@@ -76,27 +76,27 @@ def combine_known(
     encoder: str = "auto",
     replace: bool = False,
 ) -> Combination:
-    """Put a task together from classes that an agent's bank knows (Sec. 7.2, 1), and save it.
+    """Combine classes of an agent's bank into a new task (Sec. 7.2, 1), and save the skill.
 
     Args:
-        agent: whose bank it is; it signs the skill.
+        agent: owner of the bank; signs the skill.
         name: name of the new task.
-        classes: names of at least two classes; `TASK:CLASS` takes the class of one old task only.
-        tasks: old tasks to take classes from; default all.
+        classes: names of at least two classes; `TASK:CLASS` uses the class of one old task only.
+        tasks: old tasks to use; default all.
         encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
-        replace: take the place of this agent's skill of the same name.
+        replace: replace this agent's skill of the same name.
 
     Raises:
-        UsageError: a class or task that the bank does not know, fewer than two classes, a class
-            twice, another method than `moments`, or already learned and not `replace`.
-        DataError: a name that cannot be used.
-        MissingExtraError: the encoder that was asked for is not installed.
+        UsageError: an unknown class or task, fewer than two classes, a class given twice, another
+            method than `moments`, or a task that exists and no `replace`.
+        DataError: an invalid name.
+        MissingExtraError: the wanted encoder is not installed.
     """
     started_s = time.perf_counter()
     if agent.method != MomentsAnchor.kind:
         raise UsageError(
-            f"expected the method 'moments', got {agent.method!r}: only class moments can be put "
-            "together without an image"
+            f"expected the method 'moments', got {agent.method!r}: only class moments can be "
+            "combined without an image"
         )
     name = check_name("task", name, as_file=True)
     tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
@@ -111,7 +111,9 @@ def combine_known(
     with MacCounter() as counter:
         anchor = combine_moments(_parts(rows, chosen.sources), len(wanted))
     images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
-    taken = Transferred({Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)})
+    transferred = Transferred(
+        {Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)}
+    )
     card = Card(
         task=name,
         classes=tuple(one.name for one in wanted),
@@ -131,8 +133,8 @@ def combine_known(
         privacy="statistics",
         version=__version__,
         replaces=replaced,
-        warnings=(WITHOUT_IMAGE, *taken.remarks()),
-        parents=taken.sorted_parents(),
+        warnings=(WITHOUT_IMAGE, *transferred.remarks()),
+        parents=transferred.sorted_parents(),
     )
     entry = agent.bank.put(sign(Skill.of(card, [anchor]), agent.key))
     return Combination(name, entry.id, chosen.comparer.name, card.classes, rows, entry.size_bytes)
@@ -140,19 +142,19 @@ def combine_known(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A class of the new task; `task`: where to take it from, None for wherever it is known."""
+    """A class of the new task, and the old task to use; None for any task."""
 
     name: str
     task: str | None = None
 
     @classmethod
     def read(cls, text: str, sources: Sequence[SourceSkill]) -> _Wanted:
-        """`TASK:CLASS` if there is such a task, for a class's own name may have a colon."""
+        """Read `TASK:CLASS` if there is such a task; otherwise the text is a class name."""
         task, colon, name = unicodedata.normalize("NFC", text).partition(":")
-        known = any(source.task == task for source in sources)
+        is_task = any(source.task == task for source in sources)
         return (
             cls(check_name("class", name), task)
-            if colon and known
+            if colon and is_task
             else cls(check_name("class", text))
         )
 
@@ -167,40 +169,41 @@ def _check_classes(names: Sequence[str]) -> None:
 
 
 def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[SourceSkill]:
-    """Of these tasks, or of all."""
+    """Return the sources of these tasks, or of all without tasks."""
     known = {source.task for source in sources}
     for task in tasks:
         if task not in known:
             near = did_you_mean(task, known)
             raise UsageError(
-                f"expected a task that the bank has class moments of, got '{shown(task)}'{near}"
+                f"expected a task with class moments in the bank, got '{shown(task)}'{near}"
             )
     return [source for source in sources if not tasks or source.task in tasks]
 
 
 def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: set[str]) -> Rows:
-    """For every class the old classes that it is put together from.
+    """Return for every class the old classes to combine.
 
-    The same name always counts, also one that means nothing to an encoder ("7"); another name
-    counts as in `match --by text`. What was itself put together counts only where its task was
-    named, or where nobody else knows the class: its means are those of other skills once more.
+    - An equal name always counts, even a meaningless one ("7").
+    - Another name counts as in `match --by text`.
+    - A task that was itself combined counts only if it is named, or if no other task has the class.
+      Otherwise the means of its parents would count twice.
     """
-    twice = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
+    combined = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
     report = chosen.match(name, [one.name for one in wanted], None)
     rows = []
-    for one, alike in zip(wanted, report.matches, strict=True):
-        found = {match.skill_id: match for match in alike}
-        found |= {match.skill_id: match for match in _of_this_name(one.name, chosen.sources)}
+    for one, matches in zip(wanted, report.matches, strict=True):
+        found = {match.skill_id: match for match in matches}
+        found |= {match.skill_id: match for match in _same_name(one.name, chosen.sources)}
         row = [match for match in found.values() if one.task in (None, match.task)]
         if not row:
             raise UsageError(_unknown(one, chosen.sources))
         if one.task is None:
-            row = [match for match in row if match.skill_id not in twice] or row
+            row = [match for match in row if match.skill_id not in combined] or row
         rows.append(tuple(sorted(row, key=lambda match: (-match.score, match.skill_id))))
     return tuple(rows)
 
 
-def _of_this_name(name: str, sources: Sequence[SourceSkill]) -> Iterator[Match]:
+def _same_name(name: str, sources: Sequence[SourceSkill]) -> Iterator[Match]:
     key = comparison_key(name)
     for source in sources:
         for label, old in enumerate(source.skill.card.classes):
@@ -217,13 +220,13 @@ def _unknown(one: _Wanted, sources: Sequence[SourceSkill]) -> str:
                 f"expected one task, but several authors taught '{shown(task)}'; write one of "
                 f"{', '.join(shown(name) for name in full)} before the colon"
             )
-    asked = [source for source in sources if one.task in (None, source.task)]
-    names = {name for source in asked for name in source.skill.card.classes}
+    searched = [source for source in sources if one.task in (None, source.task)]
+    names = {name for source in searched for name in source.skill.card.classes}
     where = "the bank" if one.task is None else f"task '{shown(one.task)}'"
     near = did_you_mean(one.name, names)
     return (
-        f"expected a class that {where} knows, got '{shown(one.name)}'{near}; learn it from "
-        "images, or look at teachmesh skills show"
+        f"expected a class of {where}, got '{shown(one.name)}'{near}; learn it from "
+        "images, or list the classes with teachmesh skills show"
     )
 
 
@@ -232,14 +235,14 @@ def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Mat
 
 
 def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[Part]:
-    """What every old task gives, in canonical order."""
+    """Return the classes to use from every old task, in canonical order."""
     parts = []
     for source in sources:
-        taken = [
+        pairs = [
             (i, m.label) for i, row in enumerate(rows) for m in row if m.skill_id == source.skill_id
         ]
         moments = source.moments()
-        if taken and moments is not None:
-            new, old = zip(*taken, strict=True)
+        if pairs and moments is not None:
+            new, old = zip(*pairs, strict=True)
             parts.append(Part(moments, old, np.array(new)))
     return parts

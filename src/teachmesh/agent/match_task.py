@@ -1,4 +1,4 @@
-"""What the mesh knows of a folder's classes, before it is learned: what `teachmesh match` does."""
+"""Match the classes of a folder with the bank, before it is learned (`teachmesh match`)."""
 
 from __future__ import annotations
 
@@ -32,38 +32,37 @@ def match_folder(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> MatchReport:
-    """Say what an agent's bank knows of the classes of a task that it did not learn.
+    """Match the classes of a task with an agent's bank, and preview a transfer.
 
     Args:
-        agent: whose bank it is; nothing is changed.
+        agent: owner of the bank; nothing is changed.
         path: folder, archive or CSV of the task.
-        name: name of the task; default the folder's.
-        mode: "text" for names alone (no image is opened), "vision" for looks alone, "auto" for
-            both.
+        name: name of the task; default the folder's name.
+        mode: "text" for names only (no image is opened), "vision" for looks only, "auto" for both.
         encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
-        method: a variant, as of `learn`: what it would take is tried; default the agent's.
-        seed: of the split, where the folder has none.
-        progress: called with (images done, images in all).
+        method: variant for the preview, as for `learn`; default the agent's.
+        seed: for the split, if the folder has none.
+        progress: called with (images done, images in total).
 
     Raises:
-        DataError: the images or labels cannot be used, or a class has no readable image.
-        UsageError: an unknown mode, encoder or method.
-        MissingExtraError: the encoder that was asked for is not installed.
+        DataError: unusable images or labels, or a class without a readable image.
+        UsageError: unknown mode, encoder or method.
+        MissingExtraError: the wanted encoder is not installed.
     """
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
     check_mode(mode)
-    knowledge = SourceSkills.of(lambda: agent.sources_for(task.name), mode, encoder)
-    assert knowledge is not None
-    if mode == "text" or not knowledge.sources:
-        report = knowledge.match(task.name, task.classes, None)
+    source_skills = SourceSkills.of(lambda: agent.sources_for(task.name), mode, encoder)
+    assert source_skills is not None
+    if mode == "text" or not source_skills.sources:
+        report = source_skills.match(task.name, task.classes, None)
         return dataclasses.replace(report, skipped=task.skipped, skipped_reasons=task.unreadable)
     train, failed = _shots(agent, task, progress)
-    report = knowledge.match(task.name, task.classes, train)
+    report = source_skills.match(task.name, task.classes, train)
     return dataclasses.replace(
         report,
         preview=preview_transfer(
-            method, train, len(task.classes), knowledge.prior_of(report, train)
+            method, train, len(task.classes), source_skills.prior_of(report, train)
         ),
         skipped=task.skipped + len(failed),
         skipped_reasons=(*task.unreadable, *failed),
@@ -73,7 +72,11 @@ def match_folder(
 def _shots(
     agent: Agent, task: Task, progress: Progress | None
 ) -> tuple[LabelledLatents, tuple[str, ...]]:
-    """Latents of the training images, at least one per class; one sentence per unreadable one."""
+    """Return latents of the training images, and one sentence for each unreadable image.
+
+    Raises:
+        DataError: a class without a readable image, or too many unreadable images.
+    """
     images = task.train.images
     embedded = embed_images(agent.backbone, images, progress=progress)
     failed = tuple(f"{images[i]}: {reason}" for i, reason in embedded.failed)
