@@ -1,15 +1,15 @@
-"""Task anchors, and the task mappers that are made of them. Pure functions of latents.
+"""Task anchors, and the task mappers built from them: pure functions of latents.
 
-- `anchor`: `TaskAnchor`, what travels; `TensorSpec`, its shape on the wire.
+- `anchor`: `TaskAnchor`, the summary of a task that travels; `TensorSpec`, its wire format.
 - `mapper`: `TaskMapper`, all anchors consolidated: latents -> score per task and class.
 - `mapper_kinds`: method name -> anchor and mapper.
-- `moments`: class moments of multi-depth latents, regularised discriminant analysis (default);
-  `scatter` finds the moments, `ridge` the linear head beside them, `discriminant` scores with a
+- `decisions`: scores of images under all tasks, and the answers they lead to.
+- `moments`: class moments of multi-depth latents, regularised discriminant analysis (default).
+  `moments_fit` fits them, `ridge` fits their linear head, and `discriminant` scores with a
   `whitening`.
-- `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_em` fits them, started
-  by `k_means`.
-- `maha`: class means and a tied covariance of all tasks (paper, Eq. 5).
-- `typicality`: whether an image looks like the images of a task at all ("unknown").
-- `fusion`: two decisions about the same images as one.
+- `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_fit` fits them.
+- `maha`: class means and a covariance shared by all tasks (paper, Eq. 5).
+- `typicality`: whether an image resembles the images of a task at all ("unknown").
+- `fusion`: combination and comparison of decisions about the same images.
 - `quantise`: int8 rows with one scale each.
 """

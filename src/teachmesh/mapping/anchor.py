@@ -16,12 +16,12 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor looks like on the wire.
+    """Type and shape of a tensor on the wire.
 
     Attributes:
-        dtype: as safetensors calls it: "F32", "F16", "I8", "U16", "U32".
-        shape: numbers, or letters that mean the same number everywhere in one anchor: C classes,
-            D latent size, K clusters, R directions, S samples.
+        dtype: name in safetensors: "F32", "F16", "I8", "U16" or "U32".
+        shape: numbers, or letters. A letter has one value throughout an anchor: C classes, D latent
+            size, K clusters, R directions, S samples.
     """
 
     dtype: str
@@ -29,7 +29,7 @@ class TensorSpec:
 
 
 class TaskAnchor(ABC):
-    """What one task looks like in latent space; frozen, made of named arrays.
+    """Summary of one task in latent space; an immutable set of named arrays.
 
     Law: `type(a).from_tensors(a.tensors(), a.n_classes).tensors()` holds the same bytes.
     """
@@ -41,29 +41,29 @@ class TaskAnchor(ABC):
     @property
     @abstractmethod
     def n_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
 
     @property
     @abstractmethod
     def dim(self) -> int:
-        """D."""
+        """Latent size, D."""
 
     @abstractmethod
     def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that travel, by name."""
+        """Return the arrays that travel, by name."""
 
     @abstractmethod
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """How much images resemble this task, judged by this anchor alone.
+        """Return how much images resemble this task, using this anchor alone.
 
-        Unlike a mapper's scores it does not change when other tasks arrive, so the teacher can
-        measure on validation images what is usual (`typicality.calibrate`).
+        Unlike a mapper's scores, it does not depend on other tasks. So the teacher can measure
+        typical values on validation images (`typicality.calibrate`).
 
         Args:
             latents: (N, D) float32.
 
         Returns:
-            (N,) float64, higher is more alike; the unit differs from anchor to anchor.
+            (N,) float64, higher is more similar; the unit depends on the kind of anchor.
         """
 
     @classmethod
@@ -71,10 +71,10 @@ class TaskAnchor(ABC):
     def from_tensors(
         cls: type[AnchorType], tensors: Mapping[str, np.ndarray], n_classes: int
     ) -> AnchorType:
-        """Build an anchor from a stranger's arrays.
+        """Build an anchor from received arrays.
 
         Raises:
-            ValueError: a name, type, shape or value that no honest teacher makes.
+            ValueError: a name, type, shape or value that no honest teacher produces.
         """
 
 
@@ -105,10 +105,10 @@ def check_tensors(
 
 
 def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
-    """Accept latents that can be computed with.
+    """Refuse latents that cannot be used.
 
     Raises:
-        ValueError: not a finite (N, D) array with at least one image, or another D.
+        ValueError: not a finite (N, D) array with at least one image, or a different D.
     """
     if latents.ndim != 2 or latents.size == 0:
         raise ValueError(f"expected latents (N, D) of at least one image, got {latents.shape}")
@@ -122,10 +122,11 @@ def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
 
 
 def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
-    """Accept labels of which every class has an image.
+    """Refuse labels that do not fit the images or leave a class empty.
 
     Raises:
-        ValueError: another number of labels than images, or a class that does not occur.
+        ValueError: the numbers of labels and images differ, a label is outside the classes, or a
+            class has no image.
     """
     if labels.shape != (n_images,):
         raise ValueError(f"expected {n_images} labels, one per image, got shape {labels.shape}")

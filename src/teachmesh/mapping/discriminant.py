@@ -1,8 +1,8 @@
 """Regularised discriminant analysis of many tasks at once, in whitened space.
 
-Where the tied covariance of all tasks is the identity, a task's covariance (1 - g) tied + g own is
-a I + g U diag(l) U^T with few columns U: distances and determinants of all classes of all tasks
-cost two matrix products (`notes` of the method: docs/paper_map.md).
+A task has the covariance (1 - g) tied + g own. Whitened by the tied covariance of all tasks, it is
+a I + g U diag(l) U^T, where U has few columns. So distances and determinants of all classes of all
+tasks cost two matrix products.
 
 References:
     Friedman, Regularized Discriminant Analysis, 1989.
@@ -21,12 +21,12 @@ from teachmesh.mapping.whitening import LowRankWhitening, Whitening, ridge_of
 
 @dataclass(frozen=True, eq=False)
 class TaskMoments:
-    """Class means and covariance of one task, as a teacher sent them.
+    """Class means and covariance of one task, as sent by its teacher.
 
     Attributes:
         means: (C, D) float64.
         roots: (R, D) float64; the low-rank part of the covariance is roots^T roots.
-        residual: (D,) float64, the rest of its diagonal.
+        residual: (D,) float64, the rest of the diagonal.
     """
 
     means: np.ndarray
@@ -36,12 +36,12 @@ class TaskMoments:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """One task in whitened space; its covariance there is base I + U diag(g l) U^T."""
+    """One task in whitened space, with the covariance base I + U diag(g l) U^T."""
 
     means: slice  # of the columns of all means
     basis: slice  # of the columns of all U
     centres: torch.Tensor  # (C, R) means along U
-    shrink: torch.Tensor  # (R,) how much less a deviation along U counts
+    shrink: torch.Tensor  # (R,) reduction of squared deviations along U
     base: float
     log_determinant: float
 
@@ -49,12 +49,12 @@ class _Task:
 class Discriminant:
     """Gaussian class scores of all classes of all tasks.
 
-    The residual of a task's own covariance is taken as isotropic in whitened space, with the same
-    trace; that is what keeps U small.
+    The residual of a task's own covariance is approximated as isotropic in whitened space, with an
+    equal trace. This keeps U small.
 
     Args:
-        whiten: by the tied covariance, the mean of all tasks'.
-        tasks: in canonical order.
+        whiten: whitening by the tied covariance, the mean over all tasks.
+        tasks: moments of the tasks, in canonical order.
         own_share: g, the share of a task's own covariance.
     """
 
@@ -86,7 +86,7 @@ class Discriminant:
         self._basis = torch.cat(bases, dim=1)  # (D, all R)
 
     def _own_directions(self, roots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Orthonormal (D, R) directions and (R,) variances of a low-rank covariance, whitened."""
+        """Return (D, R) orthonormal directions and (R,) variances of a whitened covariance."""
         rows = self._whiten.apply(roots)  # (R, D)
         values, vectors = torch.linalg.eigh(rows @ rows.T)
         kept = values > 1e-8
@@ -94,7 +94,9 @@ class Discriminant:
         return (rows.T @ vectors) / values.sqrt(), values
 
     def scores(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Log densities (N, C_t) per task in nats, up to one constant for all classes of all tasks.
+        """Return (N, C_t) log densities per task, in nats.
+
+        A constant common to all classes of all tasks is left out.
 
         Args:
             x: (N, D) float64.
@@ -114,6 +116,6 @@ class Discriminant:
 
 
 def whitening_of_one(task: TaskMoments) -> LowRankWhitening:
-    """Whitening by the covariance of a task alone, as its teacher sees it: no (D, D) matrix."""
+    """Return the whitening by the covariance of a single task, without a (D, D) matrix."""
     trace = float((task.roots**2).sum() + task.residual.sum())
     return LowRankWhitening(task.roots, task.residual + ridge_of(trace, len(task.residual)))

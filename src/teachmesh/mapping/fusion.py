@@ -1,4 +1,4 @@
-"""Two decisions about the same images, fused."""
+"""Combine and compare decisions about the same images."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 WEIGHTS = (0.25, 0.5, 0.75, 1.0)
-"""Shares of the second decision that are tried on validation images."""
+"""Candidate weights of the second decision; the best on validation images is used."""
 SHARPNESS = tuple(1 / t for t in np.geomspace(0.4, 5.0, 26))
-"""What scores are multiplied by, in search of the best."""
+"""Candidate inverse temperatures of scores."""
 
 
 def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
-    """Log-linear pool of two log posteriors.
+    """Return the log-linear pool of two log posteriors.
 
     Args:
         first: (N, C) log posteriors.
-        second: (N, C) likewise.
-        weight: share of the second one, 0 to 1.
+        second: (N, C) log posteriors.
+        weight: weight of the second one, 0 to 1.
 
     Returns:
         (N, C) float64 log posteriors, normalised.
@@ -33,7 +33,7 @@ def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log posterior of (N, K) scores, along the second axis.
+    """Return log posteriors from (N, K) scores, along the second axis.
 
     >>> log_softmax(np.zeros((1, 4))).round(4).tolist()
     [[-1.3863, -1.3863, -1.3863, -1.3863]]
@@ -43,23 +43,13 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of minus the log posterior of the true class, in nats.
-
-    Args:
-        posteriors: (N, C) log posteriors.
-        labels: (N,) int64.
-    """
-    return float(-posteriors[np.arange(len(labels)), labels].mean())
-
-
 def tempered_losses(
     scores: np.ndarray, labels: np.ndarray, sharpness: Sequence[float] = SHARPNESS
 ) -> np.ndarray:
-    """Minus the log posterior of the true class of each image, at the temperature of least mean.
+    """Return the log loss of each image, at the temperature with the least mean loss.
 
     Args:
-        scores: (N, C), log posteriors or any others that a softmax makes into such.
+        scores: (N, C) log posteriors or other logits.
         labels: (N,) int64.
         sharpness: inverse temperatures to try.
 
@@ -72,10 +62,10 @@ def tempered_losses(
 
 
 def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """`log_loss` at the best temperature: how well classes are told apart, however surely.
+    """Return the mean log loss in nats at the best temperature, so that overconfidence is ignored.
 
-    Training makes a head too sure of itself on images that it has seen; the plain log loss would
-    therefore give it too little weight in a pool.
+    Training makes a head overconfident. The plain log loss would therefore give it too little
+    weight in a pool.
 
     Args:
         posteriors: (N, C) log posteriors.
@@ -84,17 +74,18 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
     Examples:
         >>> right = log_softmax(np.array([[3.0, 0.0], [0.0, 3.0], [0.0, 3.0], [0.0, 3.0]]))
         >>> labels = np.array([0, 1, 1, 0])
-        >>> round(log_loss(right, labels), 2), round(tempered_log_loss(right, labels), 2)
+        >>> plain = tempered_losses(right, labels, (1.0,)).mean()
+        >>> round(float(plain), 2), round(tempered_log_loss(right, labels), 2)
         (0.8, 0.56)
     """
     return float(tempered_losses(posteriors, labels).mean())
 
 
 def in_errors(differences: np.ndarray) -> float:
-    """Mean of paired differences in standard errors; a single one says nothing.
+    """Return the mean of paired differences in standard errors; 0 for a single difference.
 
     Args:
-        differences: (N,), of the losses of two decisions about the same images for example.
+        differences: (N,), for example differences of two losses of the same images.
 
     Examples:
         >>> round(in_errors(np.array([1.0, 1.0, -1.0, 1.0])), 2)
@@ -102,6 +93,6 @@ def in_errors(differences: np.ndarray) -> float:
     """
     if len(differences) < 2:
         return 0.0
-    # One more pair of opposite observations: a unanimous handful is not certainty.
+    # Add a pair of opposite observations, so that a few unanimous ones are not certain.
     error = (float((differences**2).sum()) + 2 * float(np.abs(differences).max()) ** 2) ** 0.5
     return float(differences.sum()) / error if error > 0 else 0.0

@@ -1,7 +1,8 @@
-"""k-means as the start of a mixture: greedy k-means++ and Lloyd's algorithm.
+"""Gaussian mixtures: expectation-maximisation (EM), started by k-means.
 
-Centres are first sought among a sample of the rows, in a random projection, where distances hardly
-change and several starts cost little; the best of them is finished with all dimensions and rows.
+The k-means start uses greedy k-means++ and Lloyd's algorithm. It first searches centres in a sample
+of the rows and in a random projection. Distances hardly change there, and several starts cost
+little. The best start is then refined with all rows and dimensions.
 """
 
 from __future__ import annotations
@@ -12,24 +13,152 @@ import numpy as np
 import torch
 
 CANDIDATES = 16
-"""Tried for each new centre of a start; scikit-learn tries 2 + log K."""
+"""Candidates for each new centre of a start; scikit-learn uses 2 + log K."""
 LLOYD_STEPS = 50
 SAMPLE = 80
-"""Rows per cluster among which centres are sought."""
+"""Rows per cluster in the sample of the start."""
 PROJECTED_DIM = 128
 STARTS = 3
+LOG_2_PI = float(np.log(2 * np.pi))
+_EMPTY = 1e-6
+"""Number of images below which a cluster is dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A mixture of K diagonal Gaussians.
+
+    Attributes:
+        means: (K, D) float64.
+        variances: (K, D) float64.
+        weights: (K,) float64, sum 1.
+        log_likelihood: mean log density per row, in nats.
+        macs: multiply-accumulates of the matrix products of the fit.
+    """
+
+    means: torch.Tensor
+    variances: torch.Tensor
+    weights: torch.Tensor
+    log_likelihood: float
+    macs: int
+
+
+class MixtureDensity:
+    """Log densities of diagonal Gaussians, by one matrix product.
+
+    Args:
+        means: (K, D) float64.
+        variances: (K, D) float64, positive.
+        weights: (K,) float64; 0 for an empty cluster.
+        dtype: number type of the product.
+    """
+
+    def __init__(
+        self,
+        means: torch.Tensor,
+        variances: torch.Tensor,
+        weights: torch.Tensor,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        precisions = 1 / variances
+        factors = torch.cat([means * precisions, -0.5 * precisions], dim=1)
+        self._factors = factors.T.contiguous().to(dtype)  # (2 D, K)
+        log_volumes = torch.log(variances).sum(1) + means.shape[1] * LOG_2_PI
+        constants = (means * means * precisions).sum(1) + log_volumes
+        self._constants = (torch.log(weights) - 0.5 * constants).to(dtype)  # (K,)
+
+    def log_joint(self, x_and_squares: torch.Tensor) -> torch.Tensor:
+        """Return (N, K) log of phi_k N(x | mu_k, Sigma_k), in nats.
+
+        Args:
+            x_and_squares: (N, 2 D) from `with_squares`.
+        """
+        return torch.addmm(self._constants, x_and_squares, self._factors)
+
+
+def with_squares(x: torch.Tensor) -> torch.Tensor:
+    """Return (N, 2 D): the rows, followed by their squares."""
+    return torch.cat([x, x * x], dim=1)
+
+
+def fit_mixture(
+    data: np.ndarray,
+    n_clusters: int,
+    *,
+    seed: int = 0,
+    floor: float = 1e-6,
+    tolerance: float = 1e-3,
+    max_steps: int = 100,
+) -> Mixture:
+    """Fit a mixture by maximum likelihood.
+
+    Args:
+        data: (N, D) float32 or float64; as in scikit-learn, the fit uses this type.
+        n_clusters: K, at most N.
+        seed: for the start.
+        floor: added to every variance, like `reg_covar` in scikit-learn.
+        tolerance: EM stops when the mean log-likelihood increases by less, in nats.
+        max_steps: largest number of EM steps.
+    """
+    rows = torch.from_numpy(np.ascontiguousarray(data))
+    # Variances are differences of squares, so centred rows lose fewer digits.
+    centre = rows.mean(0)
+    both = torch.empty(len(rows), 2 * rows.shape[1], dtype=rows.dtype)  # (N, 2 D)
+    x, squares = both.chunk(2, dim=1)
+    torch.sub(rows, centre, out=x)
+    torch.mul(x, x, out=squares)
+    labels, macs = k_means(x, n_clusters, seed)
+    shares = torch.nn.functional.one_hot(labels, n_clusters).to(x.dtype)  # (N, K)
+    sums, counts = (shares.T @ both).double(), shares.sum(0).double()
+    macs += both.numel() * n_clusters
+    joint = torch.empty_like(shares)
+    stale = torch.arange(n_clusters)
+    previous = -np.inf
+    steps = 0
+    while True:
+        counts = torch.where(counts < _EMPTY, 0.0, counts)
+        means, variances = _maximise(sums, counts, floor)
+        weights = counts / len(x)
+        density = MixtureDensity(means[stale], variances[stale], weights[stale], x.dtype)
+        joint[:, stale] = density.log_joint(both)
+        macs += both.numel() * len(stale)
+        norms = torch.logsumexp(joint, dim=1)  # (N,)
+        likelihood = float(norms.double().mean())
+        if likelihood - previous < tolerance or steps == max_steps:
+            break
+        previous = likelihood
+        steps += 1
+        # With hundreds of dimensions, most rows belong to one cluster entirely and stay there. So
+        # only rows with changes are added to the sums, and only changed clusters are evaluated.
+        updated = torch.exp(joint - norms[:, None])
+        rows = (updated != shares).any(1).nonzero().flatten()
+        change = updated[rows] - shares[rows]
+        sums += (change.T @ both[rows]).double()
+        counts += change.sum(0).double()
+        macs += len(rows) * both.shape[1] * n_clusters
+        stale = (change != 0).any(0).nonzero().flatten()
+        shares = updated
+    return Mixture(means + centre, variances, weights, likelihood, macs)
+
+
+def _maximise(
+    sums: torch.Tensor, counts: torch.Tensor, floor: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return means and variances (K, D) from sums of rows and squares (K, 2 D)."""
+    first, second = (sums / counts.clamp(min=_EMPTY)[:, None]).chunk(2, dim=1)
+    return first, (second - first * first).clamp(min=0) + floor
 
 
 def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, int]:
-    """Group rows around centres.
+    """Cluster rows around centres.
 
     Args:
         x: (N, D) floats.
         n_clusters: K, at most N.
-        seed: of the start.
+        seed: for the start.
 
     Returns:
-        Labels (N,) int64, some clusters possibly empty, and the multiply-accumulates.
+        Labels (N,) int64 (clusters may be empty), and the number of multiply-accumulates.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(x), generator=generator)[: SAMPLE * n_clusters]
@@ -43,7 +172,7 @@ def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, 
 def _best_start(
     x: torch.Tensor, n_clusters: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, int]:
-    """Labels (N,) of the tightest of several starts in a projection; multiply-accumulates."""
+    """Return labels (N,) of the best of several starts, and the multiply-accumulates."""
     products = 0
     if x.shape[1] > 2 * PROJECTED_DIM:
         directions = torch.randn(x.shape[1], PROJECTED_DIM, generator=generator, dtype=x.dtype)
@@ -60,15 +189,39 @@ def _best_start(
     return best, products
 
 
-def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Labels (N,) and the number of inner products it took; `centres` is improved in place.
+def _greedy_start(x: torch.Tensor, n_clusters: int, generator: torch.Generator) -> torch.Tensor:
+    """Return K row indices by k-means++, with the best of several candidates for each centre."""
+    norms = (x * x).sum(1)  # (N,)
+    first = torch.randint(len(x), (1,), generator=generator)
+    chosen = [first]
+    closest = _squared_distances(x, norms, first)[0]  # (N,)
+    for _ in range(1, n_clusters):
+        # If all rows are equal, any row will do.
+        share = closest if float(closest.sum()) > 0 else torch.ones_like(closest)
+        candidates = torch.multinomial(share, CANDIDATES, replacement=True, generator=generator)
+        distances = _squared_distances(x, norms, candidates)
+        reduced = torch.minimum(distances, closest, out=distances)
+        best = int(reduced.sum(1).argmin())
+        chosen.append(candidates[best : best + 1])
+        closest = reduced[best]
+    return torch.cat(chosen)
 
-    A step looks again only at what changed in the last one: centres that moved, and the sums of
-    rows that changed sides.
+
+def _squared_distances(x: torch.Tensor, norms: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return (len(rows), N) squared distances from some of the rows, never negative."""
+    constant = norms[rows, None] + norms
+    return torch.addmm(constant, x[rows], x.T, alpha=-2).clamp_(min=0)
+
+
+def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Return labels (N,) and the number of inner products; `centres` is updated in place.
+
+    Each step recomputes only the changes of the previous step: moved centres, and sums of rows that
+    changed their cluster.
     """
     n, k = len(x), len(centres)
     norms = (x * x).sum(1)  # (N,)
-    distances = torch.empty(k, n, dtype=x.dtype)  # up to |x|^2
+    distances = torch.empty(k, n, dtype=x.dtype)  # squared, minus |x|^2
     moved = torch.arange(k)
     labels = torch.full((n,), -1)
     sums, counts = torch.zeros_like(centres), torch.zeros(k, dtype=x.dtype)
@@ -89,165 +242,12 @@ def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
         centres[moved] = sums[moved] / counts[moved, None].clamp(min=1)
         empty = (counts < 1).nonzero().flatten()
         if len(empty):
-            # Empty clusters take the rows that are worst off.
+            # Empty clusters restart at the rows farthest from their centres.
             centres[empty] = x[(closest + norms).topk(len(empty)).indices]
             moved = torch.unique(torch.cat([moved, empty]))
     return labels, products
 
 
 def _one_hot(labels: torch.Tensor, n_clusters: int, dtype: torch.dtype) -> torch.Tensor:
-    """(K, N) ones where a row belongs to a cluster; a column of zeros for the label -1."""
+    """Return (K, N), 1 if a row belongs to a cluster; a column of zeros for the label -1."""
     return (labels == torch.arange(n_clusters)[:, None]).to(dtype)
-
-
-def _greedy_start(x: torch.Tensor, n_clusters: int, generator: torch.Generator) -> torch.Tensor:
-    """Rows (K,): k-means++ that tries several candidates for each centre and keeps the best."""
-    norms = (x * x).sum(1)  # (N,)
-    first = torch.randint(len(x), (1,), generator=generator)
-    chosen = [first]
-    closest = _squared_distances(x, norms, first)[0]  # (N,)
-    for _ in range(1, n_clusters):
-        # If all rows are alike any one will do.
-        share = closest if float(closest.sum()) > 0 else torch.ones_like(closest)
-        candidates = torch.multinomial(share, CANDIDATES, replacement=True, generator=generator)
-        distances = _squared_distances(x, norms, candidates)
-        reduced = torch.minimum(distances, closest, out=distances)
-        best = int(reduced.sum(1).argmin())
-        chosen.append(candidates[best : best + 1])
-        closest = reduced[best]
-    return torch.cat(chosen)
-
-
-def _squared_distances(x: torch.Tensor, norms: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(len(rows), N) squared distances from some of the rows, never negative."""
-    constant = norms[rows, None] + norms
-    return torch.addmm(constant, x[rows], x.T, alpha=-2).clamp_(min=0)
-
-
-LOG_2_PI = float(np.log(2 * np.pi))
-_NOBODY = 1e-6  # images that belong to a cluster which is given up
-
-
-@dataclass(frozen=True, eq=False)
-class Mixture:
-    """A mixture of K diagonal Gaussians.
-
-    Attributes:
-        means: (K, D) float64.
-        variances: (K, D) float64.
-        weights: (K,) float64, sum 1.
-        log_likelihood: mean natural-log density per sample, in nats.
-        macs: multiply-accumulates of the matrix products of the fit.
-    """
-
-    means: torch.Tensor
-    variances: torch.Tensor
-    weights: torch.Tensor
-    log_likelihood: float
-    macs: int
-
-
-class MixtureDensity:
-    """Log densities of diagonal Gaussians, by one matrix product.
-
-    Args:
-        means: (K, D) float64.
-        variances: (K, D) float64, positive.
-        weights: (K,) float64; 0 is a cluster that nothing belongs to.
-        dtype: number type of the product.
-    """
-
-    def __init__(
-        self,
-        means: torch.Tensor,
-        variances: torch.Tensor,
-        weights: torch.Tensor,
-        dtype: torch.dtype = torch.float64,
-    ) -> None:
-        precisions = 1 / variances
-        factors = torch.cat([means * precisions, -0.5 * precisions], dim=1)
-        self._factors = factors.T.contiguous().to(dtype)  # (2 D, K)
-        log_volumes = torch.log(variances).sum(1) + means.shape[1] * LOG_2_PI
-        constants = (means * means * precisions).sum(1) + log_volumes
-        self._constants = (torch.log(weights) - 0.5 * constants).to(dtype)  # (K,)
-
-    def log_joint(self, x_and_squares: torch.Tensor) -> torch.Tensor:
-        """(N, K) log of phi_k N(x | mu_k, Sigma_k), in nats.
-
-        Args:
-            x_and_squares: (N, 2 D), from `with_squares`.
-        """
-        return torch.addmm(self._constants, x_and_squares, self._factors)
-
-
-def with_squares(x: torch.Tensor) -> torch.Tensor:
-    """(N, 2 D): rows beside their squares."""
-    return torch.cat([x, x * x], dim=1)
-
-
-def fit_mixture(
-    data: np.ndarray,
-    n_clusters: int,
-    *,
-    seed: int = 0,
-    floor: float = 1e-6,
-    tolerance: float = 1e-3,
-    max_steps: int = 100,
-) -> Mixture:
-    """Fit by maximum likelihood.
-
-    Args:
-        data: (N, D) float32 or float64; like scikit-learn's, the fit computes in the same type.
-        n_clusters: K, at most N.
-        seed: of the start.
-        floor: added to every variance, as scikit-learn's `reg_covar`.
-        tolerance: EM stops when the mean log-likelihood gains less, in nats.
-        max_steps: of EM.
-    """
-    rows = torch.from_numpy(np.ascontiguousarray(data))
-    # Variances are differences of squares: around the common mean they lose fewer digits.
-    centre = rows.mean(0)
-    both = torch.empty(len(rows), 2 * rows.shape[1], dtype=rows.dtype)  # (N, 2 D)
-    x, squares = both.chunk(2, dim=1)
-    torch.sub(rows, centre, out=x)
-    torch.mul(x, x, out=squares)
-    labels, macs = k_means(x, n_clusters, seed)
-    shares = torch.nn.functional.one_hot(labels, n_clusters).to(x.dtype)  # (N, K)
-    sums, counts = (shares.T @ both).double(), shares.sum(0).double()
-    macs += both.numel() * n_clusters
-    joint = torch.empty_like(shares)
-    stale = torch.arange(n_clusters)
-    previous = -np.inf
-    steps = 0
-    while True:
-        counts = torch.where(counts < _NOBODY, 0.0, counts)
-        means, variances = _maximise(sums, counts, floor)
-        weights = counts / len(x)
-        density = MixtureDensity(means[stale], variances[stale], weights[stale], x.dtype)
-        joint[:, stale] = density.log_joint(both)
-        macs += both.numel() * len(stale)
-        norms = torch.logsumexp(joint, dim=1)  # (N,)
-        likelihood = float(norms.double().mean())
-        if likelihood - previous < tolerance or steps == max_steps:
-            break
-        previous = likelihood
-        steps += 1
-        # In hundreds of dimensions most rows belong to one cluster entirely and stay there: only
-        # what changed is summed again, and only clusters that changed are evaluated again.
-        updated = torch.exp(joint - norms[:, None])
-        rows = (updated != shares).any(1).nonzero().flatten()
-        change = updated[rows] - shares[rows]
-        sums += (change.T @ both[rows]).double()
-        counts += change.sum(0).double()
-        macs += len(rows) * both.shape[1] * n_clusters
-        stale = (change != 0).any(0).nonzero().flatten()
-        shares = updated
-    return Mixture(means + centre, variances, weights, likelihood, macs)
-
-
-def _maximise(
-    sums: torch.Tensor, counts: torch.Tensor, floor: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Means and variances (K, D) of sums of rows and of their squares (K, 2 D)."""
-    first, second = (sums / counts.clamp(min=_NOBODY)[:, None]).chunk(2, dim=1)
-    return first, (second - first * first).clamp(min=0) + floor

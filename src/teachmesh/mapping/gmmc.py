@@ -1,9 +1,9 @@
 """Gaussian Mixture Model Classifier: clusters per task (paper, Eq. 3 and 4).
 
-Each teacher fits k = 25 diagonal Gaussians to all training latents of a task; a student gathers the
-clusters of all tasks and chooses the task of the cluster with the highest posterior. Across tasks
-the priors are the cluster weights alone, so tasks count equally whatever their size (the authors'
-code weights tasks by their number of images; the paper leaves it open).
+Each teacher fits k = 25 diagonal Gaussians to all training latents of a task. A student collects
+the clusters of all tasks and chooses the task of the cluster with the highest posterior. Priors
+are the cluster weights, so tasks count equally whatever their size. The authors' code weights tasks
+by their number of images; the paper does not specify this.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from teachmesh.mapping.mapper import TaskMapper
 N_CLUSTERS = 25
 """k of the paper's GMMC section."""
 VARIANCE_FLOOR = 1e-3
-"""Added to every variance, as scikit-learn's `reg_covar`. Without a floor the likelihood has no
-maximum: a channel that is constant in a cluster makes it infinite. The paper names none, and the
-result depends on it: on the validation images of 36 real tasks (300 to 2,000 images each, where
-the paper has 20,000) the right task is found for 67.0 % at 1e-6, which is scikit-learn's default
-(69.8 % with its own fit; seeds differ by 2 points), 78.9 % at 1e-4, 85.2 % at 1e-3, 91.4 % at
-1e-2."""
+"""Added to every variance, like `reg_covar` in scikit-learn.
+
+Without a floor, a channel that is constant in a cluster makes the likelihood infinite. The paper
+names no floor, but the result depends on it. On the validation images of 36 real tasks (300 to
+2,000 images each, 20,000 in the paper), the right task is found for 67.0 % at 1e-6, 78.9 % at 1e-4,
+85.2 % at 1e-3 and 91.4 % at 1e-2. The default of scikit-learn is 1e-6; its own fit gives 69.8 %,
+and seeds differ by 2 points."""
 MIN_VARIANCE = 1e-7
-"""Smallest variance that is accepted from others."""
+"""Smallest variance accepted in a received skill."""
 _WEIGHT_TOLERANCE = 1e-3
 
 
@@ -40,8 +41,8 @@ class GmmcAnchor(TaskAnchor):
     Attributes:
         means: (K, D) float32.
         variances: (K, D) float32, diagonals of the covariances.
-        weights: (K,) float32, sum 1: phi of Eq. 3.
-        classes: number of classes of the task; the clusters do not know them.
+        weights: (K,) float32 with sum 1, phi of Eq. 3.
+        classes: number of classes of the task; clusters are not assigned to classes.
     """
 
     kind: ClassVar[str] = "gmmc"
@@ -59,25 +60,25 @@ class GmmcAnchor(TaskAnchor):
 
     @property
     def n_classes(self) -> int:
-        """C of the task."""
+        """Number of classes, C."""
         return self.classes
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Latent size, D."""
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that travel, by name."""
+        """Return the arrays that travel, by name."""
         return {"means": self.means, "variances": self.variances, "weights": self.weights}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> GmmcAnchor:
-        """Build the anchor from a stranger's arrays.
+        """Build the anchor from received arrays.
 
         Raises:
-            ValueError: types, shapes, a variance that is not positive, or weights that are no
-                distribution: unnormalised weights would capture every image.
+            ValueError: wrong types or shapes, a variance below `MIN_VARIANCE`, or weights that do
+                not sum to 1, because unnormalised weights would capture every image.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         if (tensors["variances"] < MIN_VARIANCE).any():
@@ -88,7 +89,7 @@ class GmmcAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["variances"], weights, n_classes)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """(N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
+        """Return (N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
         x = torch.from_numpy(latents.astype(np.float64))
         return np.asarray(_density([self]).log_joint(with_squares(x)).amax(dim=1).numpy())
 
@@ -106,12 +107,12 @@ def fit_gmmc(
     Args:
         latents: (N, D) float32, the paper's latents.
         n_classes: C of the task.
-        n_clusters: k; fewer where there are fewer different images.
-        seed: of the start.
+        n_clusters: k; fewer for fewer distinct images.
+        seed: for the start.
         floor: added to every variance.
 
     Returns:
-        The anchor, and the multiply-accumulates of the fit.
+        The anchor, and the number of multiply-accumulates.
 
     Raises:
         ValueError: no latents, or numbers that are not finite.
@@ -130,7 +131,7 @@ def fit_gmmc(
 
 
 class GmmcMapper(TaskMapper[GmmcAnchor]):
-    """The clusters of all tasks: D_map of the paper."""
+    """The clusters of all tasks (D_map of the paper)."""
 
     kind: ClassVar[str] = "gmmc"
     latent: ClassVar[Literal["last", "multi"]] = "last"
@@ -139,17 +140,16 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         super().__init__(GmmcAnchor)
         self._clusters: MixtureDensity | None = None
 
-    def _added(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002 - gathered anew when needed
+    def _added(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002 - collected again when needed
         self._clusters = None
 
     def _removed(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002
         self._clusters = None
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, None]:
-        """Log of phi_m N(x | mu_m, Sigma_m) of the best cluster of every task.
+        """Return the log of phi_m N(x | mu_m, Sigma_m) of the best cluster of every task.
 
-        Eq. 4 divides by the sum over all clusters, which changes no comparison: the highest
-        posterior and the highest joint density are those of the same cluster.
+        Eq. 4 divides by the sum over all clusters. This changes no comparison, so it is left out.
         """
         anchors = self._in_order()
         if self._clusters is None:
@@ -160,7 +160,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
 
 
 def _density(anchors: list[GmmcAnchor]) -> MixtureDensity:
-    """The clusters of several tasks, side by side; every task's weights sum to exactly 1."""
+    """Join the clusters of several tasks, with weights that sum to exactly 1 per task."""
     weights = [anchor.weights / anchor.weights.sum(dtype=np.float64) for anchor in anchors]
     return MixtureDensity(
         torch.from_numpy(np.concatenate([a.means for a in anchors]).astype(np.float64)),

@@ -1,9 +1,9 @@
 """Mahalanobis task mapper: class means and one tied covariance (paper, Sec. 5 and Eq. 5).
 
-The teacher computes the mean of each class over all its training images and draws m = 5 of them
-per class; their *latents* travel (the paper sends the images, from which the student's identical
-backbone would compute the same latents; see docs/decisions/0001). The student computes the tied
-covariance from the samples of all tasks, and assigns an image to the task of the nearest class.
+The teacher computes class means over all training images and draws m = 5 images per class. The
+*latents* of these samples travel. The paper sends the images, but the student's identical backbone
+would compute equal latents (see docs/decisions/0001). The student computes the tied covariance from
+the samples of all tasks, and assigns an image to the task of the nearest class.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ from teachmesh.mapping.typicality import nearest_mean_familiarity
 SAMPLES_PER_CLASS = 5
 """m of the paper's Mahalanobis section."""
 RIDGE = 0.1
-"""Added to the covariance's diagonal, as a share of its mean: with fewer samples than dimensions it
-could not be inverted. The paper says nothing about it. Chosen on the validation images of 36 real
-tasks (task found for 94.6 % at 0.001, 95.2 % at 0.1, 95.1 % at 1)."""
+"""Added to the covariance's diagonal, as a share of its mean.
+
+With fewer samples than dimensions, the covariance could not be inverted otherwise. The paper does
+not mention a ridge. Chosen on the validation images of 36 real tasks: the right task is found for
+94.6 % at 0.001, 95.2 % at 0.1 and 95.1 % at 1."""
 LONGEST_RESIDUAL = 4.0
-"""Samples farther from their class mean than this many times what is usual are pulled in, so that
-no skill can bend the covariance of all tasks. Honest samples stay below 2."""
+"""Longest residual of a sample, as a multiple of the usual length; longer ones are shortened.
+
+So no skill can distort the tied covariance. Honest samples stay below 2."""
 _MAX_MAGNITUDE = 1e4
 
 
@@ -44,8 +47,8 @@ class MahaAnchor(TaskAnchor):
 
     Attributes:
         means: (C, D) float32, over all training images.
-        samples: (S, D) float32, up to m per class.
-        sample_classes: (S,) uint16, class of each sample.
+        samples: (S, D) float32 latents, up to m per class.
+        sample_classes: (S,) uint16 class of each sample.
     """
 
     kind: ClassVar[str] = "maha"
@@ -62,24 +65,24 @@ class MahaAnchor(TaskAnchor):
 
     @property
     def n_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
         return int(self.means.shape[0])
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Latent size, D."""
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that travel, by name."""
+        """Return the arrays that travel, by name."""
         return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MahaAnchor:
-        """Build the anchor from a stranger's arrays.
+        """Build the anchor from received arrays.
 
         Raises:
-            ValueError: types, shapes, huge numbers, or a sample of no class.
+            ValueError: wrong types or shapes, huge numbers, or a sample of an unknown class.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         largest = int(tensors["sample_classes"].max())
@@ -91,12 +94,12 @@ class MahaAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["samples"], tensors["sample_classes"])
 
     def residuals(self) -> np.ndarray:
-        """(S, D) float64 samples around their class means."""
+        """Return (S, D) float64 samples minus their class means."""
         means = self.means.astype(np.float64)
         return np.asarray(self.samples.astype(np.float64) - means[self.sample_classes])
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """(N,) minus the squared Euclidean distance to the nearest class mean."""
+        """Return (N,) minus the squared Euclidean distance to the nearest class mean."""
         return nearest_mean_familiarity(latents, self.means)
 
 
@@ -108,14 +111,14 @@ def fit_maha(
     samples_per_class: int = SAMPLES_PER_CLASS,
     seed: int = 0,
 ) -> MahaAnchor:
-    """Class means of all training latents, and a few samples per class.
+    """Compute class means of all training latents, and draw a few samples per class.
 
     Args:
         latents: (N, D) float32, the paper's latents.
         labels: (N,) int64; every class occurs.
         n_classes: C.
-        samples_per_class: m; fewer where a class has fewer images.
-        seed: of the draw.
+        samples_per_class: m; fewer for a class with fewer images.
+        seed: for the draw.
 
     Raises:
         ValueError: a class without an image.
@@ -137,10 +140,10 @@ def fit_maha(
 
 
 def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
-    """(D, D) float64 covariance of all samples around their class means, with a ridge.
+    """Return (D, D) float64 covariance of all samples around their class means, with a ridge.
 
-    The paper's sum over all samples of all tasks, except that a residual much longer than what is
-    usual for most tasks is shortened (`LONGEST_RESIDUAL`).
+    This is the paper's sum over all samples of all tasks, except that very long residuals are
+    shortened (`LONGEST_RESIDUAL`).
 
     Args:
         anchors: in canonical order, at least one.
@@ -148,7 +151,7 @@ def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
     residuals = [torch.from_numpy(anchor.residuals()) for anchor in anchors]
     lengths = [rows.norm(dim=1) for rows in residuals]
     usual = torch.stack([values.median() for values in lengths])  # (T,)
-    # A task with one image per class has no deviations to judge others by.
+    # Tasks with one image per class have zero residuals and are left out.
     usual = usual[usual > 0]
     limit = LONGEST_RESIDUAL * float(usual.median()) if len(usual) else 0.0
     scatter = torch.zeros(anchors[0].dim, anchors[0].dim, dtype=torch.float64)
@@ -162,7 +165,7 @@ def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
 
 
 class MahaMapper(TaskMapper[MahaAnchor]):
-    """All class means, and the tied covariance of all samples."""
+    """The class means of all tasks, and the tied covariance of all samples."""
 
     kind: ClassVar[str] = "maha"
     latent: ClassVar[Literal["last", "multi"]] = "last"
@@ -172,28 +175,28 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         # (D, all C) P mu, and (all C,) mu^T P mu / 2
         self._linear: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def _added(self, anchor: MahaAnchor) -> None:  # noqa: ARG002 - all is computed anew when needed
+    def _added(self, anchor: MahaAnchor) -> None:  # noqa: ARG002 - computed again when needed
         self._linear = None
 
     def _removed(self, anchor: MahaAnchor) -> None:  # noqa: ARG002
         self._linear = None
 
     def covariance(self) -> np.ndarray:
-        """(D, D) float64 tied covariance of all tasks.
+        """Return (D, D) float64 tied covariance of all tasks.
 
         Raises:
-            ValueError: no anchor yet.
+            ValueError: no anchor.
         """
         if not self._anchors:
             raise ValueError("expected at least one task anchor, got none; add one first")
         return tied_covariance(self._in_order())
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Eq. 5 in linear form; a task's score is that of its nearest class.
+        """Score classes by Eq. 5 in linear form, and tasks by their nearest class.
 
-        With P the inverse covariance, minus half the distance (x - mu)^T P (x - mu) is
-        x^T P mu - mu^T P mu / 2, up to x^T P x / 2, which is the same for all classes: one matrix
-        product instead of one product with P per class.
+        With the inverse covariance P, minus half the distance (x - mu)^T P (x - mu) equals
+        x^T P mu - mu^T P mu / 2 minus x^T P x / 2. The last term is equal for all classes and is
+        left out. So one matrix product replaces a product with P per class.
         """
         anchors = self._in_order()
         if self._linear is None:

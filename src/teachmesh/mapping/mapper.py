@@ -1,4 +1,4 @@
-"""The task mapper: all anchors that an agent holds, consolidated."""
+"""The task mapper: all anchors of an agent, consolidated."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class MapperScores:
 
     Attributes:
         keys: T keys in canonical (sorted) order.
-        task: (N, T) float64, natural-log scores, higher is likelier; comparable across tasks.
+        task: (N, T) float64 natural-log scores, comparable across tasks; higher is more probable.
         classes: T arrays (N, C_t) float64, comparable across all classes of all tasks; None
-            where the mapper knows tasks only.
-        typicality: (N, T) float64, 1 for an image as usual as the median of a task's own
-            validation images, below 0 for one more unusual than nearly all of them; 0 where the
-            task's skill is not calibrated; None where no skill is.
+            if the mapper scores tasks only.
+        typicality: (N, T) float64, 1 for an image as typical as the median of the task's validation
+            images, negative for one less typical than nearly all of them. 0 for a task without
+            calibration; None if no task has one.
     """
 
     keys: tuple[str, ...]
@@ -40,9 +40,9 @@ class MapperScores:
 
 
 class TaskMapper(ABC, Generic[AnchorT]):
-    """Anchors by key; latents -> score per task, and per class where it can.
+    """Anchors by key: latents -> score per task, and per class if possible.
 
-    Law: the same set of (key, anchor) gives bit-identical scores, whatever the order of `add` and
+    Law: equal sets of (key, anchor) give bit-identical scores, whatever the order of `add` and
     `remove` and however often an anchor is added.
     """
 
@@ -57,12 +57,12 @@ class TaskMapper(ABC, Generic[AnchorT]):
     def add(
         self, key: str, anchor: TaskAnchor, calibration: Mapping[str, float] | None = None
     ) -> None:
-        """Register an anchor; a key that is there already changes nothing.
+        """Register an anchor; a registered key changes nothing.
 
         Args:
-            key: names the anchor; the same key always comes with the same anchor.
-            anchor: what the teacher sent.
-            calibration: what `typicality.calibrate` measured there.
+            key: name of the anchor; a key always belongs to one anchor.
+            anchor: summary of the task.
+            calibration: result of `typicality.calibrate` for this task.
 
         Raises:
             ValueError: an anchor of another kind or latent size.
@@ -84,24 +84,24 @@ class TaskMapper(ABC, Generic[AnchorT]):
             self._added(anchor)
 
     def remove(self, key: str) -> None:
-        """Forget an anchor; a key that is not there changes nothing."""
+        """Remove an anchor; an unknown key changes nothing."""
         anchor = self._anchors.pop(key, None)
         if anchor is not None:
             del self._calibrations[key]
             self._removed(anchor)
 
     def keys(self) -> tuple[str, ...]:
-        """Registered keys in canonical (sorted) order."""
+        """Return the registered keys in canonical (sorted) order."""
         return tuple(sorted(self._anchors))
 
     def score(self, latents: np.ndarray) -> MapperScores:
         """Score latents under all tasks.
 
         Args:
-            latents: (N, D) float32, of the kind that `latent` says.
+            latents: (N, D) float32, of the kind named by `latent`.
 
         Raises:
-            ValueError: no anchor yet, another D, or numbers that are not finite.
+            ValueError: no anchor, a different D, or numbers that are not finite.
         """
         keys = self.keys()
         if not keys:
@@ -112,10 +112,10 @@ class TaskMapper(ABC, Generic[AnchorT]):
         return MapperScores(keys, task, classes, self._typicality(x))
 
     def prepare(self) -> None:
-        """Derive now what the first `score` after a change would have to derive."""
+        """Precompute values that the first `score` after a change needs."""
 
     def _in_order(self) -> list[AnchorT]:
-        """Anchors in canonical order."""
+        """Return the anchors in canonical order."""
         return [self._anchors[key] for key in self.keys()]
 
     def _typicality(self, latents: np.ndarray) -> np.ndarray | None:
@@ -128,12 +128,12 @@ class TaskMapper(ABC, Generic[AnchorT]):
 
     @abstractmethod
     def _added(self, anchor: AnchorT) -> None:
-        """An anchor was registered: what was derived from the set is out of date."""
+        """Update derived values after an anchor was registered."""
 
     @abstractmethod
     def _removed(self, anchor: AnchorT) -> None:
-        """An anchor was forgotten."""
+        """Update derived values after an anchor was removed."""
 
     @abstractmethod
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Task scores (N, T) and class scores of latents (N, D) float64, in canonical order."""
+        """Return task scores (N, T) and class scores of latents (N, D), in canonical order."""

@@ -20,9 +20,9 @@ MAPPERS: Mapping[str, type[MomentsMapper | GmmcMapper | MahaMapper]] = {
 
 
 def make_mapper(kind: str) -> TaskMapper[Any]:
-    """An empty mapper of a kind.
+    """Return an empty mapper of a kind.
 
     Raises:
-        KeyError: unknown.
+        KeyError: unknown kind.
     """
     return MAPPERS[kind]()

@@ -1,15 +1,19 @@
-"""Class moments: a whole task in a few kilobytes, in closed form (the default method).
+"""Class moments: a task in a few kilobytes, in closed form (the default method).
 
-The teacher sends, in the space of multi-depth latents, the class means (int8), the within-class
-scatter of its task as a few directions (int8) and a residual diagonal, and a linear head (int8).
-The student adds the scatters of all tasks, each with the same weight, into one tied covariance and
-scores every class of every task by regularised discriminant analysis, log-determinants included,
-so that a task with a wide covariance cannot capture the images of others. The discriminant finds
-the task; inside a task it and the head decide together. One backbone pass, no gradient step, no
-image travels.
+The teacher sends three things, computed from multi-depth latents:
 
-Exact merge: all contributions to the tied scatter are integers in a fixed unit, held in float64.
-Sums of integers below 2^53 are exact, so any order of arrival gives the same bits on any machine.
+- class means (int8);
+- the within-class scatter, as a few directions (int8) and a residual diagonal;
+- a linear head (int8).
+
+The student averages the scatters of all tasks into one tied covariance. It scores every class of
+every task by regularised discriminant analysis. Log-determinants are included, so that a task with
+a wide covariance cannot capture the images of others. The discriminant chooses the task; within a
+task, discriminant and head decide together. Learning needs one backbone pass and no gradient step,
+and no image travels.
+
+Exact merge: all contributions to the tied scatter are integers in a fixed unit, stored as float64.
+Sums of integers below 2^53 are exact, so every order of arrival gives equal bits on any machine.
 """
 
 from __future__ import annotations
@@ -34,22 +38,25 @@ from teachmesh.mapping.typicality import nearest_mean_familiarity
 from teachmesh.mapping.whitening import DenseWhitening, ridge_of
 
 RANK = 32
-"""Directions of a task's own scatter."""
+"""Number of directions of a task's own scatter."""
 OWN_SHARE = 0.15
-"""g: share of a task's own covariance."""
+"""g: weight of a task's own covariance."""
 HEAD_TEMPERATURE = 0.2
-"""What the head's scores are divided by: regression on 0 and 1 gives timid ones."""
+"""Divisor of the head's scores, because regression on 0 and 1 gives low confidence."""
 DENSITY_SHARE = 0.05
-"""What log densities are multiplied by: the dimensions of latents are not as independent as the
-Gaussian believes. With these two the validation images of 36 real tasks get probabilities that
-are right on average within 2 points."""
+"""Factor of log densities, because the dimensions of latents are not independent.
+
+With HEAD_TEMPERATURE and this factor, probabilities on the validation images of 36 real tasks match
+the accuracy within 2 points on average."""
 UNIT = 2.0**-40
-"""What one count of the integer scatter is worth. Latents have length 1 at most, so a skill adds at
-most 2^40 counts to an entry: 4,096 skills can be added exactly."""
+"""Value of one count of the integer scatter.
+
+Latents have length 1 at most, so a skill adds at most 2^40 counts to an entry, and 4,096 skills can
+be added exactly."""
 RESIDUAL_UNIT = 2.0**-16
-"""What 1.0 of the residual diagonal is worth: all of its values fit well into float16."""
+"""Value of 1.0 in the residual diagonal, chosen so that all values fit into float16."""
 MAX_TRACE = 1.0
-"""Largest total variance of a task: more would weigh on the covariance of all tasks."""
+"""Largest total variance of a task; more would distort the tied covariance."""
 _MAX_HEAD_SCALE = 1e3
 
 
@@ -63,7 +70,7 @@ class MomentsAnchor(TaskAnchor):
         directions: (R, D) int8, leading directions of the within-class scatter.
         weights: (R,) uint32, scatter along each direction: the task's covariance is
             UNIT * sum_r weights[r] directions[r] directions[r]^T, plus the residual.
-        residual: (D,) float16, what the directions leave of the diagonal, in RESIDUAL_UNIT.
+        residual: (D,) float16, the rest of the diagonal, in RESIDUAL_UNIT.
         head: (C, D) int8.
         head_scales: (C,) float32, value of one level of each row of the head.
         head_bias: (C,) float32.
@@ -93,25 +100,25 @@ class MomentsAnchor(TaskAnchor):
 
     @property
     def n_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
         return int(self.means.shape[0])
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Latent size, D."""
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The arrays that travel, by name."""
+        """Return the arrays that travel, by name."""
         return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MomentsAnchor:
-        """Build the anchor from a stranger's arrays.
+        """Build the anchor from received arrays.
 
         Raises:
-            ValueError: types or shapes, a scale or residual below zero, or a total variance that
-                latents of length 1 cannot have: it would move the covariance of all tasks.
+            ValueError: wrong types or shapes, a scale or residual below zero, or a total variance
+                above `MAX_TRACE`, which latents of length 1 cannot have.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         anchor = cls(**{name: tensors[name] for name in cls.tensor_specs})
@@ -128,7 +135,7 @@ class MomentsAnchor(TaskAnchor):
         return anchor
 
     def class_means(self) -> np.ndarray:
-        """(C, D) float64; not to be written to."""
+        """Return (C, D) float64 class means; do not modify them."""
         return self._class_means
 
     @cached_property
@@ -137,34 +144,33 @@ class MomentsAnchor(TaskAnchor):
 
     @cached_property
     def _head_weights(self) -> torch.Tensor:
-        """(C, D) float64; asked for with every batch of images."""
+        """(C, D) float64, cached because every batch of images needs it."""
         return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
-        """(N, C) float64 scores of the linear head, about 1 for the right class, else about 0."""
-        # torch's matrix product: numpy brings threads of its own, which wait by spinning.
+        """Return (N, C) float64 scores of the linear head, about 1 for the right class, else 0."""
+        # torch multiplies here because numpy would start threads that wait by spinning.
         logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ self._head_weights.T
         return np.asarray(logits.numpy() + self.head_bias)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """(N,) minus the squared distance to the nearest class mean."""
+        """Return (N,) minus the squared distance to the nearest class mean."""
         return nearest_mean_familiarity(latents, self.class_means())
 
     def moments(self) -> TaskMoments:
-        """Means and covariance as numbers."""
+        """Return means and covariance as float64 numbers."""
         roots = np.sqrt(self.weights * UNIT)[:, None] * self.directions  # (R, D)
         return TaskMoments(self.class_means(), roots, self._integer_residual() * UNIT)
 
     def trace(self) -> float:
-        """Total variance of the task within its classes."""
+        """Return the total within-class variance of the task."""
         squares = (self.directions.astype(np.float64) ** 2).sum(axis=1)  # (R,)
         return float(squares @ self.weights + self._integer_residual().sum()) * UNIT
 
     def integer_scatter(self) -> np.ndarray:
-        """(D, D) float64 covariance of the task in counts of UNIT; every entry is an integer.
+        """Return (D, D) float64 covariance in counts of UNIT; every entry is an integer.
 
-        Products of integers below 2^53 are exact in float64, whatever order a matrix product
-        sums them in.
+        Integers below 2^53 are exact in float64, whatever the order of summation.
         """
         directions = torch.from_numpy(self.directions.astype(np.float64))
         weighted = directions * torch.from_numpy(self.weights.astype(np.float64))[:, None]
@@ -173,23 +179,18 @@ class MomentsAnchor(TaskAnchor):
         return np.asarray(scatter.numpy())
 
     def _integer_residual(self) -> np.ndarray:
-        """(D,) float64 residual diagonal in counts of UNIT, whole numbers."""
+        """Return (D,) float64 residual diagonal in counts of UNIT, as whole numbers."""
         return np.asarray(np.rint(self.residual.astype(np.float64) * (RESIDUAL_UNIT / UNIT)))
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):
-    """The moments of all tasks; a task that arrives adds its scatter to the tied one.
-
-    Args:
-        own_share: g, the share of a task's own covariance.
-    """
+    """The moments of all tasks, with the sum of their scatters."""
 
     kind: ClassVar[str] = "moments"
     latent: ClassVar[Literal["last", "multi"]] = "multi"
 
-    def __init__(self, own_share: float = OWN_SHARE) -> None:
+    def __init__(self) -> None:
         super().__init__(MomentsAnchor)
-        self.own_share = own_share
         self._scatter: np.ndarray | None = None  # (D, D) integers in float64
         self._discriminant: Discriminant | None = None
 
@@ -204,20 +205,20 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         self._discriminant = None
 
     def tied_scatter(self) -> np.ndarray:
-        """(D, D) float64 sum of the tasks' covariances in counts of UNIT, all integers.
+        """Return (D, D) float64 sum of the tasks' covariances in counts of UNIT, all integers.
 
         Raises:
-            ValueError: no anchor yet.
+            ValueError: no anchor.
         """
         if self._scatter is None:
             raise ValueError("expected at least one task anchor, got none; add one first")
         return np.array(self._scatter)
 
     def tied_covariance(self) -> np.ndarray:
-        """(D, D) float64 mean of the tasks' covariances, with a small ridge.
+        """Return (D, D) float64 mean of the tasks' covariances, with a small ridge.
 
         Raises:
-            ValueError: no anchor yet.
+            ValueError: no anchor.
         """
         covariance = self.tied_scatter() * (UNIT / len(self._anchors))
         ridge = ridge_of(float(np.trace(covariance)), len(covariance))
@@ -237,11 +238,11 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
                 if len(moments) == 1
                 else DenseWhitening(self.tied_covariance())
             )
-            self._discriminant = Discriminant(whiten, moments, self.own_share)
+            self._discriminant = Discriminant(whiten, moments, OWN_SHARE)
         return self._discriminant
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Task: mean density of its classes. Class: head and density inside the task, together."""
+        """Score tasks by the mean density of their classes, and classes by density and head."""
         anchors = self._in_order()
         tasks: list[torch.Tensor] = []
         classes: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""First and second moments of one task's latents: class means, leading within-class directions."""
+"""Fit the class moments of one task: class means, within-class scatter and linear head."""
 
 from __future__ import annotations
 
@@ -13,66 +13,18 @@ from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
 
 OVERSAMPLE = 16
-"""Extra directions that the subspace iteration carries along and drops at the end."""
+"""Extra directions during the subspace iteration, dropped at the end."""
 POWER_STEPS = 3
 _SEED = 0
-
-
-def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(C, D) float64 means of the classes.
-
-    Args:
-        latents: (N, D).
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-    """
-    sums = torch.zeros(n_classes, latents.shape[1], dtype=torch.float64)
-    sums.index_add_(0, torch.from_numpy(labels), torch.from_numpy(latents.astype(np.float64)))
-    counts = np.bincount(labels, minlength=n_classes)
-    return np.asarray(sums.numpy() / counts[:, None])
-
-
-def leading_directions(residuals: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """The directions in which rows vary most, by randomised subspace iteration.
-
-    Twenty times faster than an eigendecomposition, and the small error in the last directions
-    only moves variance from them to the residual diagonal.
-
-    Args:
-        residuals: (N, D) float64, around their class means.
-        rank: R; fewer if N or D is smaller.
-
-    Returns:
-        (R, D) orthonormal rows and (R,) sums of squares along them, the largest first.
-
-    References:
-        Halko, Martinsson, Tropp, Finding structure with randomness, 2011, Algorithm 4.4.
-    """
-    rows = torch.from_numpy(residuals)
-    n, dim = rows.shape
-    rank = min(rank, n, dim)
-    width = min(rank + OVERSAMPLE, n, dim)
-    generator = torch.Generator().manual_seed(_SEED)
-    start = torch.randn(dim, width, generator=generator, dtype=torch.float64)
-    basis = torch.linalg.qr(rows @ start).Q  # (N, width)
-    for _ in range(POWER_STEPS):
-        basis = torch.linalg.qr(rows.T @ basis).Q  # (D, width)
-        basis = torch.linalg.qr(rows @ basis).Q  # (N, width)
-    _, values, directions = torch.linalg.svd(basis.T @ rows, full_matrices=False)
-    directions = directions[:rank]
-    # The sign of a singular vector is arbitrary: the largest entry is made positive.
-    largest = directions.abs().argmax(dim=1, keepdim=True)
-    signs = torch.where(directions.gather(1, largest) < 0, -1.0, 1.0)
-    return np.asarray((directions * signs).numpy()), np.asarray((values[:rank] ** 2).numpy())
-
-
-_TRACE_OF_A_TEACHER = 0.98  # leaves room for rounding
-_MAX_LENGTH = 1.01  # of latents; they are projections of vectors of length 1
+_LARGEST_TRACE = 0.98
+"""Leaves a margin for rounding below `moments.MAX_TRACE`."""
+_MAX_LENGTH = 1.01
+"""Largest length of latents, which are projections of vectors of length 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearScores:
-    """A linear head, given by its values at a point: `values + weights @ (x - centre)`.
+    """A linear head with the scores `values + weights @ (x - centre)`.
 
     Attributes:
         weights: (C, D) float64.
@@ -87,12 +39,12 @@ class LinearScores:
 
 @dataclass(frozen=True, eq=False)
 class Covariance:
-    """A covariance as `rows.T @ rows / degrees + diag(rest)`.
+    """The covariance `rows.T @ rows / degrees + diag(rest)`.
 
     Attributes:
         rows: (N, D) float64.
-        degrees: of freedom.
-        rest: (D,) float64, or one number for all.
+        degrees: degrees of freedom.
+        rest: (D,) float64, or one number for all dimensions.
     """
 
     rows: np.ndarray
@@ -103,13 +55,13 @@ class Covariance:
 def fit_moments(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, *, rank: int = RANK
 ) -> MomentsAnchor:
-    """Moments and head of one task, in closed form.
+    """Fit moments and head of one task, in closed form.
 
     Args:
         latents: (N, D) float32 multi-depth latents, of length 1 at most.
         labels: (N,) int64; every class occurs.
         n_classes: C.
-        rank: R, fewer where there are fewer images.
+        rank: R; smaller for fewer images.
 
     Raises:
         ValueError: a class without an image, or latents that are too long.
@@ -131,18 +83,18 @@ def fit_moments(
 def pack_moments(
     means: np.ndarray, within: Covariance, head: LinearScores, *, rank: int = RANK
 ) -> MomentsAnchor:
-    """Round class means (C, D), within-class covariance and head to what a skill carries.
+    """Round class means, within-class covariance and head to the format of a skill.
 
     Args:
         means: (C, D) float64.
-        within: of the whole task.
-        head: about 1 for the right class, else about 0.
-        rank: R, fewer where the covariance has fewer rows.
+        within: covariance of the whole task.
+        head: scores of about 1 for the right class, otherwise about 0.
+        rank: R; smaller if the covariance has fewer rows.
     """
     directions, weights, residual = _pack_covariance(within, rank)
     quantised_means, mean_scales = quantise_rows(means)
     quantised_head, head_scales = quantise_rows(head.weights)
-    # The bias belongs to the rounded weights, so that rounding does no harm at the centre.
+    # The bias is computed for the rounded weights, so that scores at the centre are exact.
     bias = head.values - dequantise_rows(quantised_head, head_scales) @ head.centre
     return MomentsAnchor(
         quantised_means,
@@ -157,11 +109,11 @@ def pack_moments(
 
 
 def _pack_covariance(within: Covariance, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions, weights and residual diagonal of a covariance."""
+    """Return directions, weights and residual diagonal of a covariance."""
     rows, degrees = within.rows, within.degrees
     diagonal = (rows * rows).sum(axis=0) / degrees + within.rest  # (D,)
-    # With hardly more images than classes the unbiased estimate can exceed any true variance.
-    shrink = min(1.0, _TRACE_OF_A_TEACHER / max(float(diagonal.sum()), 1e-12))
+    # With few more images than classes, the unbiased estimate can exceed any true variance.
+    shrink = min(1.0, _LARGEST_TRACE / max(float(diagonal.sum()), 1e-12))
     vectors, squares = leading_directions(rows, rank)
     directions, scales = quantise_rows(vectors)
     variances = shrink / degrees * squares * scales.astype(np.float64) ** 2
@@ -170,3 +122,51 @@ def _pack_covariance(within: Covariance, rank: int) -> tuple[np.ndarray, np.ndar
     residual = np.maximum(shrink * diagonal - explained, 0) / RESIDUAL_UNIT
     residual = np.minimum(residual, np.finfo(np.float16).max).astype(np.float16)
     return directions, weights, residual
+
+
+def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return (C, D) float64 class means.
+
+    Args:
+        latents: (N, D).
+        labels: (N,) int64; every class occurs.
+        n_classes: C.
+    """
+    sums = torch.zeros(n_classes, latents.shape[1], dtype=torch.float64)
+    sums.index_add_(0, torch.from_numpy(labels), torch.from_numpy(latents.astype(np.float64)))
+    counts = np.bincount(labels, minlength=n_classes)
+    return np.asarray(sums.numpy() / counts[:, None])
+
+
+def leading_directions(residuals: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the directions of largest variance, by randomised subspace iteration.
+
+    This is twenty times faster than an eigendecomposition. The small error in the last directions
+    only moves variance to the residual diagonal.
+
+    Args:
+        residuals: (N, D) float64 rows minus their class means.
+        rank: R; at most N and D.
+
+    Returns:
+        (R, D) orthonormal rows and (R,) sums of squares along them, in decreasing order.
+
+    References:
+        Halko, Martinsson, Tropp, Finding structure with randomness, 2011, Algorithm 4.4.
+    """
+    rows = torch.from_numpy(residuals)
+    n, dim = rows.shape
+    rank = min(rank, n, dim)
+    width = min(rank + OVERSAMPLE, n, dim)
+    generator = torch.Generator().manual_seed(_SEED)
+    start = torch.randn(dim, width, generator=generator, dtype=torch.float64)
+    basis = torch.linalg.qr(rows @ start).Q  # (N, width)
+    for _ in range(POWER_STEPS):
+        basis = torch.linalg.qr(rows.T @ basis).Q  # (D, width)
+        basis = torch.linalg.qr(rows @ basis).Q  # (N, width)
+    _, values, directions = torch.linalg.svd(basis.T @ rows, full_matrices=False)
+    directions = directions[:rank]
+    # The sign of a singular vector is arbitrary, so the largest entry is made positive.
+    largest = directions.abs().argmax(dim=1, keepdim=True)
+    signs = torch.where(directions.gather(1, largest) < 0, -1.0, 1.0)
+    return np.asarray((directions * signs).numpy()), np.asarray((values[:rank] ** 2).numpy())

@@ -1,4 +1,4 @@
-"""Rows as int8 with one scale each: a quarter of the bytes of float32."""
+"""Quantise rows to int8 with one scale each, a quarter of the size of float32."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def quantise_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows: (N, D) finite floats.
 
     Returns:
-        (N, D) int8 and (N,) float32 scales; `dequantise_rows` of both is within half a scale of
-        each entry.
+        (N, D) int8 and (N,) float32 scales. `dequantise_rows` restores each entry within half a
+        scale.
 
     Examples:
         >>> quantised, scales = quantise_rows(np.array([[1.27, -0.01, 0.0]]))
@@ -30,5 +30,5 @@ def quantise_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantise_rows(quantised: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """(N, D) float64 from int8 rows and their scales."""
+    """Return (N, D) float64 rows from int8 rows and their scales."""
     return quantised.astype(np.float64) * scales.astype(np.float64)[:, None]

@@ -1,9 +1,9 @@
-"""Does an image look like the images of a task at all?
+"""Typicality: whether an image resembles the images of a task at all.
 
-A first, simple answer: the teacher measures how familiar its own validation images are to its
-anchor and sends two quantiles on the card. An image less familiar than nearly all of them is
-"unknown". On 36 real tasks, familiarity by the distance to the nearest class mean told images of
-other tasks from own ones as well as Gaussian distances did (area under the ROC curve 0.86).
+The teacher measures the familiarity of its own validation images and sends two quantiles on the
+card. An image less familiar than nearly all of these images is "unknown". Familiarity is minus the
+distance to the nearest class mean. On 36 real tasks it separated images of other tasks as well as
+Gaussian distances did (area under the ROC curve 0.86).
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import torch
 from teachmesh.mapping.anchor import TaskAnchor
 
 MIN_IMAGES = 20
-"""Fewer validation images than this say nothing about a quantile of one in twenty."""
+"""Fewer validation images cannot estimate the 5 % quantile."""
 LOW_QUANTILE = 0.05
 """Share of a task's own images that may be called unknown."""
 
 
 def calibrate(anchor: TaskAnchor, latents: np.ndarray) -> dict[str, float]:
-    """Measure what is usual for a task, on images that the anchor was not made of.
+    """Measure the typical familiarity of a task, on images that were not used for the anchor.
 
     Args:
-        anchor: of the task.
+        anchor: anchor of the task.
         latents: (N, D) float32 of the task's validation images; N may be 0.
 
     Returns:
-        Numbers for the card, named after the anchor's kind; none if there are too few images.
+        Numbers for the card, named after the kind of anchor; empty for too few images.
     """
     if len(latents) < MIN_IMAGES:
         return {}
@@ -40,16 +40,16 @@ def calibrate(anchor: TaskAnchor, latents: np.ndarray) -> dict[str, float]:
 def typicality(
     anchor: TaskAnchor, latents: np.ndarray, calibration: Mapping[str, float]
 ) -> np.ndarray:
-    """Familiarity on the scale of the task's own validation images.
+    """Return familiarity on the scale of the task's validation images.
 
     Args:
-        anchor: of the task.
+        anchor: anchor of the task.
         latents: (N, D) float32.
-        calibration: what `calibrate` found; numbers of other kinds of anchors are ignored.
+        calibration: result of `calibrate`; numbers for other kinds of anchors are ignored.
 
     Returns:
         (N,) float64: 1 at the median of the validation images, 0 at the low quantile, negative
-        below it; 0 everywhere without calibration, so that nothing is called unknown.
+        below it. Without calibration it is 0, so that no image is called unknown.
     """
     low = calibration.get(f"{anchor.kind}_low")
     median = calibration.get(f"{anchor.kind}_median")
@@ -60,9 +60,9 @@ def typicality(
 
 
 def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """(N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
+    """Return (N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
     x, means = latents.astype(np.float64, copy=False), means.astype(np.float64, copy=False)
-    # torch's matrix product: numpy brings threads of its own, which wait by spinning.
+    # torch multiplies here because numpy would start threads that wait by spinning.
     products = (torch.from_numpy(x) @ torch.from_numpy(means).T).numpy()  # (N, C)
     squared = (
         np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("cd,cd->c", means, means) - 2 * products

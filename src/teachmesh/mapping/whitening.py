@@ -1,7 +1,7 @@
 """Linear maps to the space where a covariance is the identity.
 
-Distances there are Mahalanobis distances. Many maps do that for one covariance and differ by a
-rotation; nothing that is computed from inner products can tell them apart.
+Distances there are Mahalanobis distances. A covariance has many such maps, which differ by a
+rotation. The rotation does not matter for anything computed from inner products.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _NO_VARIANCE = 1e-12
 
 
 class Whitening(ABC):
-    """Rows (N, D) -> rows (N, D) whose inner products are those of the inverse covariance."""
+    """Maps rows (N, D) so that their inner products are those of the inverse covariance."""
 
     precisions: torch.Tensor
     """(D,) diagonal of the inverse covariance."""
 
     @abstractmethod
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
-        """Whitened rows (N, D) float64."""
+        """Return whitened rows (N, D) float64."""
 
 
 class DenseWhitening(Whitening):
-    """By the Cholesky factor of any covariance; D^3 operations once, N D^2 per use.
+    """Whitening by the Cholesky factor of a covariance: D^3 operations once, N D^2 per use.
 
     Args:
         covariance: (D, D) float64, positive definite.
@@ -42,15 +42,15 @@ class DenseWhitening(Whitening):
         self._matrix = inverse.T.contiguous()
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
-        """One product with a (D, D) matrix."""
+        """Multiply by a (D, D) matrix."""
         return torch.mm(rows, self._matrix)
 
 
 class LowRankWhitening(Whitening):
-    """Of roots^T roots + diag(diagonal); D R^2 operations once, N D R per use.
+    """Whitening by roots^T roots + diag(diagonal): D R^2 operations once, N D R per use.
 
     With V = diag^-1/2 roots^T = U diag(s) Q^T, the inverse covariance is
-    diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2, and this map is a root of it.
+    diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2, and this map is a square root of it.
 
     Args:
         roots: (R, D) float64, R < D.
@@ -69,14 +69,14 @@ class LowRankWhitening(Whitening):
         self.precisions = self._scales * self._scales * (1 - lost)
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
-        """Scale, then shorten what lies along R directions."""
+        """Scale the rows, then shrink them along R directions."""
         scaled = rows * self._scales
         return torch.sub(scaled, ((scaled @ self._directions) * self._cuts) @ self._directions.T)
 
 
 def ridge_of(trace: float, dim: int) -> float:
-    """What is added to the diagonal of a covariance (D, D) of this trace.
+    """Return the ridge for a covariance (D, D) with this trace.
 
-    The constant is for tasks without any variance: one image per class, or all alike.
+    The constant is for tasks without variance: one image per class, or identical images.
     """
     return RIDGE * trace / dim + 1e-9

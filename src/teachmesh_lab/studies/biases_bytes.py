@@ -29,7 +29,7 @@ from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
-from teachmesh.mapping.fusion import log_loss, log_softmax
+from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.embedding import embed_cached, labelled
 
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
@@ -100,7 +100,8 @@ def _rows(
         posteriors = log_softmax(trained.head.head.logits(np.concatenate(parts)))
         exact = posteriors if exact is None else exact
         other = float(np.mean(posteriors.argmax(1) != exact.argmax(1)))
-        figures = f"{log_loss(posteriors, labels):.4f} | {100 * accuracy(posteriors, labels):.1f}"
+        log_loss = float(-posteriors[np.arange(len(labels)), labels].mean())
+        figures = f"{log_loss:.4f} | {100 * accuracy(posteriors, labels):.1f}"
         found.append(
             f"| {name} | {kind} | {encoded.size_bytes:,} | {figures} | {100 * other:.1f} |"
         )
