@@ -1,4 +1,4 @@
-"""Small made-up tasks in latent space, and an anchor of each kind for them."""
+"""Small synthetic tasks in latent space, and an anchor of each kind for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIM = 24
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Latents of one task, of length 1, and their labels."""
+    """Latents of one task, with length 1, and their labels."""
 
     latents: np.ndarray
     labels: np.ndarray
@@ -24,7 +24,7 @@ class Sample:
 
 
 def make_sample(seed: int, *, n_classes: int = 3, per_class: int = 12, dim: int = DIM) -> Sample:
-    """Classes around random centres near a centre of the task; per_class images of each."""
+    """Draw `per_class` images of each class, around random centres near a task centre."""
     random = np.random.default_rng(seed)
     task = random.normal(size=dim)
     centres = task + 0.7 * random.normal(size=(n_classes, dim))
@@ -36,7 +36,7 @@ def make_sample(seed: int, *, n_classes: int = 3, per_class: int = 12, dim: int 
 
 
 def make_anchor(kind: str, sample: Sample) -> TaskAnchor:
-    """What a teacher makes of a sample."""
+    """Fit an anchor of a kind to a sample."""
     if kind == "gmmc":
         return fit_gmmc(sample.latents, sample.n_classes, n_clusters=4)[0]
     if kind == "maha":

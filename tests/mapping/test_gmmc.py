@@ -1,4 +1,4 @@
-"""GMMC against scikit-learn, and the attacks on it that were measured."""
+"""GMMC compared with scikit-learn, and attacks on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mapping.latents import make_sample
 
 
 def groups(n: int = 600, dim: int = 16, n_groups: int = 8, seed: int = 0) -> np.ndarray:
-    """(N, D) float32 of round groups."""
+    """Return (N, D) float32 rows in spherical groups."""
     random = np.random.default_rng(seed)
     centres = 2 * random.normal(size=(n_groups, dim))
     return (centres[random.integers(n_groups, size=n)] + random.normal(size=(n, dim))).astype(
@@ -24,7 +24,7 @@ def groups(n: int = 600, dim: int = 16, n_groups: int = 8, seed: int = 0) -> np.
 
 
 def scikit_mixture(anchor: GmmcAnchor) -> GaussianMixture:
-    """scikit-learn's model with an anchor's parameters."""
+    """Return a scikit-learn model with the parameters of an anchor."""
     mixture = GaussianMixture(len(anchor.weights), covariance_type="diag")
     mixture.means_ = anchor.means.astype(np.float64)
     mixture.covariances_ = anchor.variances.astype(np.float64)
@@ -35,7 +35,7 @@ def scikit_mixture(anchor: GmmcAnchor) -> GaussianMixture:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_likelihood_is_at_least_scikit_learns(seed: int) -> None:
-    """The fit is as good as the reference's on the same data, floor and tolerance."""
+    """The fit is as good as the reference with equal data, floor and tolerance."""
     data = groups(seed=seed)
     reference = GaussianMixture(8, covariance_type="diag", reg_covar=1e-4, random_state=seed)
     reference.fit(data)
@@ -44,7 +44,7 @@ def test_likelihood_is_at_least_scikit_learns(seed: int) -> None:
 
 
 def test_the_reported_likelihood_is_that_of_the_fitted_parameters() -> None:
-    """scikit-learn computes the same mean log density from the parameters."""
+    """scikit-learn computes an equal mean log density from the parameters."""
     data = groups().astype(np.float64)
     mixture = fit_mixture(data, 5, floor=1e-3)
     anchor = GmmcAnchor(
@@ -54,7 +54,7 @@ def test_the_reported_likelihood_is_that_of_the_fitted_parameters() -> None:
 
 
 def test_task_scores_are_the_best_clusters_of_scikit_learn() -> None:
-    """Eq. 4: the task of the highest posterior over the clusters of all tasks, not of the sum."""
+    """Eq. 4 uses the cluster with the highest posterior, not the sum over clusters."""
     samples = [make_sample(seed, per_class=20) for seed in range(3)]
     anchors = [fit_gmmc(sample.latents, 3, n_clusters=5)[0] for sample in samples]
     mapper = GmmcMapper()
@@ -70,7 +70,7 @@ def test_task_scores_are_the_best_clusters_of_scikit_learn() -> None:
 
 
 def test_every_task_has_the_same_prior_however_many_images_it_has() -> None:
-    """A task learned from twice the images, every one twice, scores the same."""
+    """Learning from every image twice gives equal scores."""
     sample = make_sample(0, per_class=20)
     twice = np.concatenate([sample.latents, sample.latents])
     mapper = GmmcMapper()
@@ -81,7 +81,7 @@ def test_every_task_has_the_same_prior_however_many_images_it_has() -> None:
 
 
 def test_the_anchor_has_k_clusters_or_one_per_image() -> None:
-    """k = 25 by default, in float32; fewer only with fewer images, or fewer different ones."""
+    """By default k = 25, in float32; fewer clusters only for fewer distinct images."""
     sample = make_sample(0, per_class=20)
     anchor, macs = fit_gmmc(sample.latents, 3)
     assert anchor.means.shape == anchor.variances.shape == (25, 24)
@@ -92,7 +92,7 @@ def test_the_anchor_has_k_clusters_or_one_per_image() -> None:
 
 
 def test_the_same_seed_gives_the_same_clusters() -> None:
-    """Learning is reproducible to the bit."""
+    """Learning is reproducible bit for bit."""
     latents = make_sample(0, per_class=30).latents
     one, two = (fit_gmmc(latents, 3, seed=4)[0].tensors() for _ in range(2))
     other = fit_gmmc(latents, 3, seed=5)[0].tensors()
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_clusters() -> None:
 
 
 def test_a_channel_without_variance_gets_the_floor() -> None:
-    """Maximum likelihood would be infinite there."""
+    """Without the floor, the likelihood would be infinite."""
     latents = make_sample(0, per_class=20).latents.copy()
     latents[:, 3] = 0.25
     anchor, _ = fit_gmmc(latents, 3, n_clusters=4)
@@ -122,14 +122,14 @@ def test_a_channel_without_variance_gets_the_floor() -> None:
 def test_values_that_would_capture_every_image_are_refused(
     change: dict[str, np.ndarray], message: str
 ) -> None:
-    """Unnormalised weights capture everything; a variance of zero is an infinite density."""
+    """Unnormalised weights capture everything, and zero variance gives infinite density."""
     anchor = fit_gmmc(make_sample(0).latents, 3, n_clusters=2)[0]
     with pytest.raises(ValueError, match=message):
         GmmcAnchor.from_tensors({**anchor.tensors(), **change}, 3)
 
 
 def test_weights_within_the_tolerance_count_as_one() -> None:
-    """A sum of 1.0009 is admitted, and gives no advantage over one of exactly 1."""
+    """A sum of 1.0009 is accepted and gives no advantage over exactly 1."""
     anchor = fit_gmmc(make_sample(0).latents, 3, n_clusters=4)[0]
     greedy = dataclasses.replace(anchor, weights=anchor.weights * np.float32(1.0009))
     mapper = GmmcMapper()
@@ -140,7 +140,7 @@ def test_weights_within_the_tolerance_count_as_one() -> None:
 
 
 def test_a_wide_cluster_captures_nothing() -> None:
-    """The log-determinant makes a Gaussian that covers everything unlikely everywhere."""
+    """The log-determinant gives a very wide Gaussian a low density everywhere."""
     sample = make_sample(0, per_class=30)
     anchor = fit_gmmc(sample.latents, 3, n_clusters=4)[0]
     wide = GmmcAnchor(
@@ -156,7 +156,7 @@ def test_a_wide_cluster_captures_nothing() -> None:
 
 
 def test_densities_equal_the_formula() -> None:
-    """The two matrix products are the textbook's diagonal Gaussian."""
+    """The two matrix products equal the textbook formula of a diagonal Gaussian."""
     random = np.random.default_rng(0)
     x, means = random.normal(size=(5, 3)), random.normal(size=(2, 3))
     variances, weights = random.uniform(0.1, 2, (2, 3)), np.array([0.25, 0.75])
@@ -171,7 +171,7 @@ def test_densities_equal_the_formula() -> None:
 
 
 def test_separate_groups_are_found_in_many_dimensions() -> None:
-    """The start searches in a projection of a sample; the groups it finds are the right ones."""
+    """The start searches in a projection of a sample and finds the true groups."""
     random = np.random.default_rng(0)
     centres = random.normal(size=(10, 400))
     labels = random.integers(10, size=1200)
@@ -182,8 +182,8 @@ def test_separate_groups_are_found_in_many_dimensions() -> None:
     assert macs > 0
 
 
-def test_steps_that_look_at_changes_only_equal_plain_ones() -> None:
-    """Summing and evaluating only what changed gives the maximum that plain EM steps keep."""
+def test_incremental_em_steps_equal_plain_ones() -> None:
+    """The fit is a fixed point of plain EM steps."""
     data = groups(n=200, dim=3, n_groups=6).astype(np.float64)
     mixture = fit_mixture(data, 4, floor=1e-3, tolerance=1e-12, max_steps=500)
     x = torch.from_numpy(data)

@@ -1,4 +1,4 @@
-"""The same laws for every anchor and every task mapper."""
+"""Laws that hold for every kind of anchor and task mapper."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUESTIONS = make_sample(99, n_classes=5, per_class=4).latents
 
 
 def anchors_of(kind: str) -> dict[str, TaskAnchor]:
-    """Anchors of four tasks with 2 to 5 classes."""
+    """Return anchors of four tasks with 2 to 5 classes."""
     return {
         key: make_anchor(kind, make_sample(seed, n_classes=2 + seed))
         for seed, key in enumerate(KEYS)
@@ -27,7 +27,7 @@ def anchors_of(kind: str) -> dict[str, TaskAnchor]:
 
 
 def filled(kind: str, anchors: dict[str, TaskAnchor]) -> TaskMapper[Any]:
-    """A mapper that knows them, added in the order of the dictionary."""
+    """Return a mapper with these anchors, added in the order of the dictionary."""
     mapper = make_mapper(kind)
     for key, anchor in anchors.items():
         mapper.add(key, anchor)
@@ -44,7 +44,7 @@ def assert_same_bits(one: MapperScores, other: MapperScores) -> None:
 
 
 def test_every_method_has_an_anchor_and_a_mapper_that_agree() -> None:
-    """The registries name the same methods, and both sides read the same kind of latents."""
+    """Both registries have all methods, and anchor and mapper use equal latents."""
     assert set(METHODS) == set(ANCHORS) == set(MAPPERS)
     for kind in METHODS:
         assert ANCHORS[kind].latent == MAPPERS[kind].latent
@@ -52,7 +52,7 @@ def test_every_method_has_an_anchor_and_a_mapper_that_agree() -> None:
 
 @every_kind
 def test_any_order_of_arrival_gives_the_same_bits(kind: str) -> None:
-    """Agents that hold the same skills are identical, whatever path the skills took."""
+    """Agents with equal skills are identical, whatever the order of arrival."""
     anchors = anchors_of(kind)
     expected = filled(kind, anchors).score(QUESTIONS)
     random = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def test_any_order_of_arrival_gives_the_same_bits(kind: str) -> None:
 
 @every_kind
 def test_duplicates_and_removed_anchors_leave_no_trace(kind: str) -> None:
-    """Adding twice, adding and removing, scoring in between: same bits as never having done so."""
+    """Scores are equal bit for bit after adding twice, or adding and removing."""
     anchors = anchors_of(kind)
     expected = filled(kind, anchors).score(QUESTIONS)
     mapper = make_mapper(kind)
@@ -82,7 +82,7 @@ def test_duplicates_and_removed_anchors_leave_no_trace(kind: str) -> None:
 
 @every_kind
 def test_other_keys_permute_columns_only(kind: str) -> None:
-    """A task's score does not depend on what the task is called."""
+    """A task's score does not depend on its key."""
     anchors = anchors_of(kind)
     names = dict(zip(KEYS, ("w", "z", "x", "y"), strict=True))
     expected = filled(kind, anchors).score(QUESTIONS)
@@ -99,7 +99,7 @@ def test_other_keys_permute_columns_only(kind: str) -> None:
 
 @every_kind
 def test_images_of_known_tasks_are_mapped_to_them(kind: str) -> None:
-    """With well-separated tasks nearly all training images find their own task."""
+    """For well-separated tasks, nearly all training images get their own task."""
     samples = {key: make_sample(seed) for seed, key in enumerate(KEYS)}
     mapper = filled(kind, {key: make_anchor(kind, sample) for key, sample in samples.items()})
     for key, sample in samples.items():
@@ -108,8 +108,8 @@ def test_images_of_known_tasks_are_mapped_to_them(kind: str) -> None:
 
 
 @every_kind
-def test_an_empty_mapper_says_so(kind: str) -> None:
-    """Nothing to choose from is an error, also after the last anchor was removed."""
+def test_an_empty_mapper_refuses_to_score(kind: str) -> None:
+    """This also holds after the last anchor was removed."""
     mapper = make_mapper(kind)
     with pytest.raises(ValueError, match="expected at least one task anchor"):
         mapper.score(QUESTIONS)
@@ -122,7 +122,7 @@ def test_an_empty_mapper_says_so(kind: str) -> None:
 
 @every_kind
 def test_latents_of_another_size_are_refused_with_a_remedy(kind: str) -> None:
-    """Expected, got and what to do are in the message; scores and anchors alike."""
+    """The message contains the expected size, the actual size and a remedy."""
     mapper = filled(kind, anchors_of(kind))
     with pytest.raises(ValueError, match=r"expected latents of size 24, got 7; .*embed"):
         mapper.score(np.ones((2, 7), np.float32))
@@ -135,7 +135,7 @@ def test_latents_of_another_size_are_refused_with_a_remedy(kind: str) -> None:
 
 @every_kind
 def test_latents_that_are_not_finite_are_refused(kind: str) -> None:
-    """No argmax is ever taken over NaN."""
+    """Otherwise the argmax would be taken over NaN."""
     mapper = filled(kind, anchors_of(kind))
     for value in (np.nan, np.inf):
         questions = QUESTIONS.copy()
@@ -148,15 +148,15 @@ def test_latents_that_are_not_finite_are_refused(kind: str) -> None:
 
 @every_kind
 def test_an_anchor_of_another_kind_is_refused(kind: str) -> None:
-    """A mapper takes its own kind only and names the right one."""
+    """The message names the right mapper."""
     other = METHODS[METHODS.index(kind) - 1]
     with pytest.raises(ValueError, match=f"expected a {kind} anchor, got a {other} one"):
         make_mapper(kind).add("a", make_anchor(other, make_sample(0)))
 
 
 @every_kind
-def test_tensors_make_the_same_anchor_again(kind: str) -> None:
-    """Anchors survive the wire byte for byte, and keep to their specification."""
+def test_an_anchor_can_be_restored_from_its_tensors(kind: str) -> None:
+    """The restored tensors are equal byte for byte and match their specification."""
     anchor = make_anchor(kind, make_sample(1))
     tensors = anchor.tensors()
     assert set(tensors) == set(anchor.tensor_specs)
@@ -183,7 +183,7 @@ def test_numbers_that_are_not_finite_are_refused_in_every_tensor(kind: str) -> N
 
 @every_kind
 def test_wrong_names_types_and_shapes_are_refused(kind: str) -> None:
-    """Each tensor must be there, of its type, of the shape that the others imply."""
+    """Every tensor needs its name, its type and a shape consistent with the others."""
     anchor = make_anchor(kind, make_sample(1))
     good = anchor.tensors()
     for name, array in good.items():
@@ -203,7 +203,7 @@ def test_wrong_names_types_and_shapes_are_refused(kind: str) -> None:
 @every_kind
 @pytest.mark.parametrize("case", ["constant", "one image per class", "one image", "dead channels"])
 def test_degenerate_tasks_give_finite_scores(kind: str, case: str) -> None:
-    """Tasks without any variance can be learned, shared, and asked about beside others."""
+    """Tasks without variance work alone and together with other tasks."""
     sample = make_sample(3)
     rows, labels, n_classes = sample.latents.copy(), sample.labels, 3
     if case == "constant":
@@ -216,8 +216,8 @@ def test_degenerate_tasks_give_finite_scores(kind: str, case: str) -> None:
         rows[:, ::2] = 0
     anchor = make_anchor(kind, Sample(rows, labels, n_classes))
     anchor = type(anchor).from_tensors(anchor.tensors(), n_classes)
-    alone, beside = make_mapper(kind), filled(kind, anchors_of(kind))
-    for mapper in (alone, beside):
+    alone, among_others = make_mapper(kind), filled(kind, anchors_of(kind))
+    for mapper in (alone, among_others):
         mapper.add("odd", anchor)
         scores = mapper.score(QUESTIONS)
         assert np.isfinite(scores.task).all()
@@ -226,7 +226,7 @@ def test_degenerate_tasks_give_finite_scores(kind: str, case: str) -> None:
 
 @every_kind
 def test_typicality_tells_own_images_from_foreign_ones(kind: str) -> None:
-    """About one own image in twenty is below zero, and nearly all images of somewhere else."""
+    """About 5 % of own images are below zero, and nearly all images of another task."""
     sample = make_sample(0, per_class=80)
     train, validation = slice(0, None, 2), slice(1, None, 2)
     own = Sample(sample.latents[train], sample.labels[train], sample.n_classes)
@@ -246,7 +246,7 @@ def test_typicality_tells_own_images_from_foreign_ones(kind: str) -> None:
 
 @every_kind
 def test_without_calibration_nothing_is_called_unknown(kind: str) -> None:
-    """Too few validation images give no numbers; beside calibrated skills such a task has zero."""
+    """A task with too few validation images has typicality 0 next to calibrated tasks."""
     sample = make_sample(0)
     anchor = make_anchor(kind, sample)
     assert calibrate(anchor, sample.latents[:5]) == {}

@@ -1,4 +1,4 @@
-"""MAHA against a plain Mahalanobis loop (Eq. 5), and the attack on its covariance."""
+"""MAHA compared with a plain Mahalanobis loop (Eq. 5), and an attack on its covariance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.mapping.latents import Sample, make_sample
 
 
 def anchor_of(sample: Sample, seed: int = 0) -> MahaAnchor:
-    """What a teacher makes of a sample."""
+    """Fit an anchor to a sample."""
     return fit_maha(sample.latents, sample.labels, sample.n_classes, seed=seed)
 
 
 def mapper_of(anchors: dict[str, MahaAnchor]) -> MahaMapper:
-    """A mapper that knows these anchors."""
+    """Return a mapper with these anchors."""
     mapper = MahaMapper()
     for key, anchor in anchors.items():
         mapper.add(key, anchor)
@@ -23,7 +23,7 @@ def mapper_of(anchors: dict[str, MahaAnchor]) -> MahaMapper:
 
 
 def plain_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
-    """The paper's formula, one outer product at a time."""
+    """Compute the paper's formula, one outer product at a time."""
     dim, total = anchors[0].dim, 0
     covariance = np.zeros((dim, dim))
     for anchor in anchors:
@@ -36,7 +36,7 @@ def plain_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
 
 
 def test_scores_equal_a_plain_mahalanobis_loop() -> None:
-    """Distances, one image and one class at a time, with an explicit inverse."""
+    """The loop computes one distance at a time, with an explicit inverse."""
     anchors = {f"t{seed}": anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(3)}
     mapper = mapper_of(anchors)
     precision = np.linalg.inv(plain_covariance(list(anchors.values())))
@@ -54,14 +54,14 @@ def test_scores_equal_a_plain_mahalanobis_loop() -> None:
 
 
 def test_covariance_is_the_papers_sum_over_all_samples() -> None:
-    """Every sample of every task weighs the same, around its own class mean."""
+    """All samples have equal weight and are centred at their class means."""
     anchors = {f"t{seed}": anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(3)}
     found = mapper_of(anchors).covariance()
     np.testing.assert_allclose(found, plain_covariance(list(anchors.values())), rtol=1e-9)
 
 
 def test_means_are_over_all_images_and_samples_are_m_of_them() -> None:
-    """The teacher sends means of everything and m = 5 latents per class, fewer if it has fewer."""
+    """A class has m = 5 samples, or fewer if it has fewer images."""
     sample = make_sample(0, n_classes=2, per_class=9)
     rows = np.r_[0:18:2, 1:7:2]  # 9 images of class 0, 3 of class 1
     latents, labels = sample.latents[rows], sample.labels[rows]
@@ -73,7 +73,7 @@ def test_means_are_over_all_images_and_samples_are_m_of_them() -> None:
 
 
 def test_the_draw_of_samples_follows_the_seed() -> None:
-    """Learning is reproducible to the bit, and another seed draws other images."""
+    """Learning is reproducible bit for bit, and another seed draws other images."""
     sample = make_sample(0)
     one, two, other = anchor_of(sample, 1), anchor_of(sample, 1), anchor_of(sample, 2)
     assert one.samples.tobytes() == two.samples.tobytes()
@@ -90,8 +90,8 @@ def test_fewer_samples_than_dimensions_still_give_distances() -> None:
     assert np.mean(scores.classes[0].argmax(axis=1) == sample.labels) > 0.9
 
 
-def test_one_skill_cannot_bend_the_covariance_of_the_others() -> None:
-    """Samples a hundred times too far away are pulled in; honest tasks keep their mapper."""
+def test_one_skill_cannot_distort_the_covariance_of_the_others() -> None:
+    """Very distant samples are shortened, and honest tasks keep their accuracy."""
     samples = {f"t{seed}": make_sample(seed, per_class=30) for seed in range(6)}
     honest = {key: anchor_of(sample) for key, sample in samples.items()}
     between = honest["t0"].means.mean(0) - honest["t1"].means.mean(0)
@@ -115,7 +115,7 @@ def test_one_skill_cannot_bend_the_covariance_of_the_others() -> None:
 
 
 def test_values_that_no_teacher_makes_are_refused() -> None:
-    """Samples of a class that is not there, and numbers far beyond any latent."""
+    """Samples of an unknown class and huge numbers are refused."""
     anchor = anchor_of(make_sample(0))
     for name, value in (("sample_classes", 3), ("means", 1e5), ("samples", -1e5)):
         broken = anchor.tensors()[name].copy()
@@ -128,6 +128,6 @@ def test_values_that_no_teacher_makes_are_refused() -> None:
     "labels", [np.array([0, 0, 2]), np.array([0, 1]), np.array([0, 1, 3]), np.array([-1, 1, 2])]
 )
 def test_labels_that_do_not_fit_are_refused(labels: np.ndarray) -> None:
-    """A class without images, too few labels, a label outside the classes."""
+    """A class has no image, or a label is missing or outside the classes."""
     with pytest.raises(ValueError, match="expected"):
         fit_maha(np.eye(3, dtype=np.float32), labels, 3)

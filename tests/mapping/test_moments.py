@@ -1,4 +1,4 @@
-"""Moments against plain Gaussians with explicit covariances, and the exact merge."""
+"""Class moments compared with plain Gaussians, and the exact merge."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from tests.mapping.latents import DIM, Sample, make_sample
 
 
 def anchor_of(sample: Sample, rank: int = 6) -> MomentsAnchor:
-    """What a teacher makes of a sample."""
+    """Fit an anchor to a sample."""
     return fit_moments(sample.latents, sample.labels, sample.n_classes, rank=rank)
 
 
 def own_covariance(anchor: MomentsAnchor) -> np.ndarray:
-    """(D, D) covariance that travels in an anchor."""
+    """Return the (D, D) covariance in an anchor."""
     moments = anchor.moments()
     return np.asarray(moments.roots.T @ moments.roots + np.diag(moments.residual))
 
 
 def log_softmax(values: np.ndarray) -> np.ndarray:
-    """Of one row."""
+    """Return the log softmax of one row."""
     return np.asarray(values - np.log(np.exp(values - values.max()).sum()) - values.max())
 
 
 def plain_log_density(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
-    """Multivariate normal, up to the constant (2 pi)^(-D/2)."""
+    """Return the log density of a multivariate normal, without the constant (2 pi)^(-D/2)."""
     residual = x - mean
     sign, log_determinant = np.linalg.slogdet(covariance)
     assert sign == 1
@@ -51,7 +51,7 @@ def plain_log_density(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -
 def plain_densities(
     x: np.ndarray, anchors: list[MomentsAnchor], tied: np.ndarray
 ) -> list[np.ndarray]:
-    """Log densities of all classes, each with its task's explicit covariance."""
+    """Return log densities of all classes, with explicit covariances of their tasks."""
     found = []
     for anchor in anchors:
         moments = anchor.moments()
@@ -64,7 +64,7 @@ def plain_densities(
 
 @pytest.mark.parametrize("n_tasks", [1, 3])
 def test_scores_equal_plain_gaussians_with_explicit_covariances(n_tasks: int) -> None:
-    """The two matrix products of whitened space compute the textbook's discriminant."""
+    """The two matrix products in whitened space compute the textbook discriminant."""
     anchors = [anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(n_tasks)]
     mapper = MomentsMapper()
     for number, anchor in enumerate(anchors):
@@ -89,7 +89,7 @@ def test_scores_equal_plain_gaussians_with_explicit_covariances(n_tasks: int) ->
 
 
 def test_class_scores_are_task_posterior_times_class_posterior() -> None:
-    """Summed over its classes, every task has the probability that the task scores give it."""
+    """The sum over the classes of a task equals the probability of the task."""
     mapper = MomentsMapper()
     for seed in range(3):
         mapper.add(f"t{seed}", anchor_of(make_sample(seed, n_classes=2 + seed)))
@@ -100,7 +100,7 @@ def test_class_scores_are_task_posterior_times_class_posterior() -> None:
 
 
 def test_any_order_of_adds_and_removes_gives_the_same_integers() -> None:
-    """The tied scatter is a sum of integers: exact, so neither order nor history shows."""
+    """The tied scatter is an exact sum of integers, so order and history do not matter."""
     anchors = {f"t{seed}": anchor_of(make_sample(seed, n_classes=2 + seed)) for seed in range(8)}
     expected = MomentsMapper()
     for key, anchor in anchors.items():
@@ -120,7 +120,7 @@ def test_any_order_of_adds_and_removes_gives_the_same_integers() -> None:
 
 
 def test_integer_scatter_equals_python_integers() -> None:
-    """Nothing is rounded: every entry is the sum that unbounded integers give."""
+    """No entry is rounded."""
     anchor = anchor_of(make_sample(0), rank=4)
     directions = anchor.directions.astype(object)
     weights = [int(weight) for weight in anchor.weights]
@@ -135,12 +135,12 @@ def test_integer_scatter_equals_python_integers() -> None:
 
 
 def test_thousands_of_skills_can_be_summed_exactly() -> None:
-    """The largest entry that one skill can add leaves room for 4,096 of them below 2^53."""
+    """4,096 times the largest entry of one skill is below 2^53."""
     assert 4096 * MAX_TRACE / UNIT <= 2**53
 
 
 def test_the_covariance_that_travels_is_the_tasks_own() -> None:
-    """With all directions kept, int8 costs a per cent or so; the diagonal is kept in any case."""
+    """With all directions, int8 costs about 1 %; the diagonal is kept at any rank."""
     sample = make_sample(0, per_class=40)
     means = class_means(sample.latents, sample.labels, 3)
     residuals = sample.latents - means[sample.labels]
@@ -152,7 +152,7 @@ def test_the_covariance_that_travels_is_the_tasks_own() -> None:
 
 
 def test_class_means_travel_within_half_a_level() -> None:
-    """One level of a row is its largest entry over 127."""
+    """One level of a row is its largest entry divided by 127."""
     sample = make_sample(0)
     exact = class_means(sample.latents, sample.labels, 3)
     for label in range(3):
@@ -164,7 +164,7 @@ def test_class_means_travel_within_half_a_level() -> None:
 
 
 def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
-    """The randomised iteration finds the same variances, along orthonormal directions."""
+    """The randomised iteration finds equal variances along orthonormal directions."""
     random = np.random.default_rng(0)
     for n, dim in ((30, 200), (400, 100)):
         rows = random.normal(size=(n, dim)) * np.geomspace(1, 0.01, dim)
@@ -177,7 +177,7 @@ def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
 
 @pytest.mark.parametrize(("n", "dim"), [(12, 30), (60, 10)], ids=["N < D", "N > D"])
 def test_the_head_solves_the_class_balanced_normal_equations(n: int, dim: int) -> None:
-    """Both ways of solving give the plain weighted ridge regression."""
+    """Both Gram matrices give the plain weighted ridge regression."""
     random = np.random.default_rng(0)
     x = random.normal(size=(n, dim)).astype(np.float32)
     y = np.r_[0, 1, 2, random.integers(3, size=n - 3)].astype(np.int64)
@@ -193,15 +193,15 @@ def test_the_head_solves_the_class_balanced_normal_equations(n: int, dim: int) -
 
 
 def test_rounding_the_head_changes_its_scores_little() -> None:
-    """int8 rows with one scale each: scores move by less than two per cent of a right answer."""
+    """With int8 rows, scores change by less than 2 % of the score of a right answer."""
     sample = make_sample(0, per_class=30)
     weights, centre, values = fit_ridge(sample.latents, sample.labels, 3)
     exact = values + (sample.latents - centre) @ weights.T
     assert np.abs(anchor_of(sample).head_logits(sample.latents) - exact).max() < 0.02
 
 
-def test_a_task_with_hardly_more_images_than_classes_is_admitted() -> None:
-    """Its unbiased variance may exceed what is possible; the teacher shortens it."""
+def test_a_task_with_few_more_images_than_classes_is_admitted() -> None:
+    """Its unbiased variance can be too large, so the teacher scales it down."""
     latents = np.zeros((4, 3), np.float32)
     latents[[0, 1], 0] = 1, -1
     latents[[2, 3], [1, 2]] = 1
@@ -210,7 +210,7 @@ def test_a_task_with_hardly_more_images_than_classes_is_admitted() -> None:
 
 
 def test_one_skill_moves_the_tied_covariance_by_at_most_one_share() -> None:
-    """A total variance above 1 is refused, so T skills bound each other to 1 / T."""
+    """A total variance above 1 is refused, so each of T skills has a share of at most 1 / T."""
     anchor = anchor_of(make_sample(0))
     greedy = dataclasses.replace(anchor, weights=anchor.weights * np.uint32(1000))
     with pytest.raises(ValueError, match="total variance of at most 1"):
@@ -238,7 +238,7 @@ def test_one_skill_moves_the_tied_covariance_by_at_most_one_share() -> None:
     ],
 )
 def test_values_that_no_teacher_makes_are_refused(name: str, value: float) -> None:
-    """Scales, levels and variances outside their ranges."""
+    """Scales, levels and variances outside their ranges are refused."""
     anchor = anchor_of(make_sample(0))
     broken = anchor.tensors()[name].copy()
     broken.flat[0] = value
@@ -247,21 +247,21 @@ def test_values_that_no_teacher_makes_are_refused(name: str, value: float) -> No
 
 
 def test_latents_longer_than_one_are_refused() -> None:
-    """They are no multi-depth latents; their integers would not fit."""
+    """They cannot be multi-depth latents, and their integers would not fit."""
     sample = make_sample(0)
     with pytest.raises(ValueError, match="length 1 at most, got 3; embed"):
         fit_moments(3 * sample.latents, sample.labels, 3)
 
 
 def test_a_wide_task_captures_nothing() -> None:
-    """The log-determinant keeps a task of large variance from winning everywhere."""
+    """The log-determinant prevents a task with large variance from winning everywhere."""
     sample = make_sample(0, per_class=30)
     anchor = anchor_of(sample)
-    room = int(0.9 * MAX_TRACE / anchor.trace())
+    factor = int(0.9 * MAX_TRACE / anchor.trace())
     wide = dataclasses.replace(
         anchor,
-        weights=anchor.weights * np.uint32(room),
-        residual=(anchor.residual * room).astype(np.float16),
+        weights=anchor.weights * np.uint32(factor),
+        residual=(anchor.residual * factor).astype(np.float16),
     )
     mapper = MomentsMapper()
     mapper.add("honest", anchor)
@@ -269,8 +269,8 @@ def test_a_wide_task_captures_nothing() -> None:
     assert np.mean(mapper.score(sample.latents).task.argmax(axis=1) == 0) > 0.95
 
 
-def test_the_discriminant_needs_no_task_with_own_directions() -> None:
-    """Tasks without scatter share the tied covariance: nearest mean in whitened space."""
+def test_the_discriminant_works_without_own_directions() -> None:
+    """For tasks without scatter, it chooses the nearest mean in whitened space."""
     anchor = anchor_of(Sample(np.eye(3, DIM, dtype=np.float32), np.arange(3), 3))
     tied = np.diag(np.linspace(0.5, 2, DIM))
     scores = Discriminant(DenseWhitening(tied), [anchor.moments()], OWN_SHARE).scores(

@@ -1,3 +1,5 @@
+"""Whitening by dense and low-rank covariances."""
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ DIM = 40
 
 
 def _parts(rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Roots (R, D), diagonal (D,) and the covariance that they make."""
+    """Return roots (R, D), a diagonal (D,) and their covariance."""
     rng = np.random.default_rng(0)
     roots, diagonal = rng.normal(size=(rank, DIM)), rng.uniform(0.01, 2, DIM)
     return roots, diagonal, roots.T @ roots + np.diag(diagonal)
@@ -17,7 +19,7 @@ def _parts(rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("rank", [0, 1, 7])
 @pytest.mark.parametrize("low_rank", [False, True])
 def test_inner_products_are_those_of_the_inverse_covariance(rank: int, low_rank: bool) -> None:
-    """Against numpy's inverse; so are the precisions, its diagonal."""
+    """The inverse comes from numpy; its diagonal equals the precisions."""
     roots, diagonal, covariance = _parts(rank)
     whiten: Whitening = (
         LowRankWhitening(roots, diagonal) if low_rank else DenseWhitening(covariance)
@@ -30,8 +32,8 @@ def test_inner_products_are_those_of_the_inverse_covariance(rank: int, low_rank:
     np.testing.assert_allclose(whiten.precisions.numpy(), precisions, rtol=1e-9)
 
 
-def test_roots_that_repeat_each_other_are_one_direction() -> None:
-    """A rank that is lower than the number of rows divides by no zero."""
+def test_repeated_roots_count_as_one_direction() -> None:
+    """A rank below the number of rows causes no division by zero."""
     roots, diagonal, _ = _parts(1)
     twice = np.concatenate([roots, roots])
     rows = torch.eye(DIM, dtype=torch.float64)
