@@ -38,8 +38,8 @@ class TaskMoments:
 class _Task:
     """One task in whitened space, with the covariance base I + U diag(g l) U^T."""
 
-    means: slice  # of the columns of all means
-    basis: slice  # of the columns of all U
+    means: slice  # columns in the matrix of all means
+    basis: slice  # columns in the matrix of all U
     centres: torch.Tensor  # (C, R) means along U
     shrink: torch.Tensor  # (R,) reduction of squared deviations along U
     base: float

@@ -17,7 +17,7 @@ OVERSAMPLE = 16
 POWER_STEPS = 3
 _SEED = 0
 _LARGEST_TRACE = 0.98
-"""Leaves a margin for rounding below `moments.MAX_TRACE`."""
+"""Largest total variance that a teacher sends: `moments.MAX_TRACE` minus a margin for rounding."""
 _MAX_LENGTH = 1.01
 """Largest length of latents, which are projections of vectors of length 1."""
 

@@ -1,9 +1,9 @@
 """Typicality: whether an image resembles the images of a task at all.
 
 The teacher measures the familiarity of its own validation images and sends two quantiles on the
-card. An image less familiar than nearly all of these images is "unknown". Familiarity is minus the
-distance to the nearest class mean. On 36 real tasks it separated images of other tasks as well as
-Gaussian distances did (area under the ROC curve 0.86).
+card. An image less familiar than nearly all of these images is "unknown". On 36 real tasks, the
+distance to the nearest class mean recognised images of other tasks as well as Gaussian distances
+did (area under the ROC curve 0.86).
 """
 
 from __future__ import annotations

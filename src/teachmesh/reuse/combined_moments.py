@@ -18,7 +18,9 @@ from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from teachmesh.reuse.moments_prior import pooled_whitening
 
 STYLE_RIDGE = 0.1
-"""Ridge penalty of the styles of tasks: a style that cannot be estimated becomes zero."""
+"""Ridge penalty of a task's style, if one class mean has weight 1.
+
+A style that cannot be estimated becomes zero."""
 RIDGE = 0.1
 """Added to the diagonal of the pooled scatter, as a share of its mean."""
 

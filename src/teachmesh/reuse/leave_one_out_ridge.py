@@ -14,8 +14,8 @@ USUAL_PRIOR_WEIGHT = 0.3
 class LeaveOneOutRidge:
     """Ridge regression of N rows with an unpenalised offset, for any targets.
 
-    Leave-one-out errors are exact while the weights of the other rows stay as they are (Allen's
-    PRESS residual: the residual divided by one minus the row's own leverage). They cost one
+    The leave-one-out errors are exact for unchanged weights of the other rows. They are Allen's
+    PRESS residuals: the residual divided by one minus the row's own leverage. So they cost one
     factorisation instead of N.
 
     Args:

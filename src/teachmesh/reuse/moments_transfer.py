@@ -8,7 +8,7 @@ The prior has three parts, each used in closed form:
 - means: class means are shrunk toward the old ones, moved to the new task. Without a match they
   are shrunk toward the centre of the new task.
 
-Leave-one-out on the shots chooses the weight of each part. A gate decides whether to use the prior
+Leave-one-out on the shots chooses the weights of rows and means. A gate decides whether to use the prior
 at all: cross-validation on the shots compares the moments with and without it. Without a clear
 gain, the result is exactly the anchor of the task alone. Validation and test images are not used.
 """
@@ -131,7 +131,7 @@ def should_try_prior(labels: np.ndarray, n_classes: int) -> bool:
 def _choose_kind(trials: dict[str, Trial], bank: BankPrior) -> str:
     """Return the kind that passes the gate.
 
-    Matched classes also have to beat the covariance alone: otherwise they were matched wrongly.
+    Matched classes also have to beat the covariance alone. If not, they are probably wrong matches.
     """
     covariance, classes = trials["covariance"], trials.get("classes")
     if classes is not None and classes.passes and classes.loss < covariance.loss:
@@ -144,7 +144,7 @@ def _choose_kind(trials: dict[str, Trial], bank: BankPrior) -> str:
 def run_trials(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior
 ) -> dict[str, Trial]:
-    """Cross-validate on the shots each kind of transfer against learning alone.
+    """Compare each kind of transfer with learning alone, by cross-validation on the shots.
 
     Returns:
         A trial for "covariance", and one for "classes" if there are matches.

@@ -59,7 +59,7 @@ class SourceSkill:
 
 
 def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
-    """Return the sources without some skills and without skills derived from them.
+    """Exclude some skills, and all skills derived from them, from the sources.
 
     Args:
         sources: skills to choose from.
@@ -77,7 +77,7 @@ def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[Sou
 
 
 def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
-    """Return the sources without combinations whose parents are all among the sources.
+    """Exclude combinations whose parents are all among the sources.
 
     Such a combination adds nothing: it would count the images and covariances of its parents twice.
     """

@@ -32,7 +32,7 @@ FEW_CLASSES = 4
 FEW_COSINE = 0.10
 """Smallest mean cosine for few classes.
 
-With two or three classes 5 % of homonyms pass it; by contrast alone half of them would."""
+With two or three classes, 5 % of homonyms pass; with the contrast alone, half of them would."""
 FEW_CONTRAST = 0.95
 """Smallest mean contrast for few classes."""
 _LEAST_SPREAD = 0.4
