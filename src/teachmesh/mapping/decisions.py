@@ -20,7 +20,7 @@ class Decisions:
         direct: (N, sum of C_t) float64, log posterior over all classes of all tasks, tasks in
             the order of `skill_ids`; None if the mapper scores tasks only.
         typicality: (N, T) float64, negative for an image that is untypical of a task.
-        answers_directly: True if `answer` uses `direct`; False if the mapper chooses the task first.
+        answers_directly: True if `answer` uses `direct`; False if the mapper chooses a task.
     """
 
     skill_ids: tuple[str, ...]

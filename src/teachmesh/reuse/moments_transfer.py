@@ -8,9 +8,10 @@ The prior has three parts, each used in closed form:
 - means: class means are shrunk toward the old ones, moved to the new task. Without a match they
   are shrunk toward the centre of the new task.
 
-Leave-one-out on the shots chooses the weights of rows and means. A gate decides whether to use the prior
-at all: cross-validation on the shots compares the moments with and without it. Without a clear
-gain, the result is exactly the anchor of the task alone. Validation and test images are not used.
+Leave-one-out on the shots chooses the weights of rows and means. A gate decides whether to use the
+prior at all: cross-validation on the shots compares the moments with and without it. Without a
+clear gain, the result is exactly the anchor of the task alone. Validation and test images are not
+used.
 """
 
 from __future__ import annotations
