@@ -1,8 +1,8 @@
-"""What a trained baseline is: hooks around one training loop (`loop`).
+"""Base class of the trained baselines: hooks around one training loop (`training_loop`).
 
-Every baseline trains the whole network, has one linear head per task, and is told at test time
-which task an image belongs to: the perfect task oracle that the paper grants its baselines
-(Sec. 6), and does not take for itself.
+Every baseline trains the whole network and has one linear head per task. At test time it is told
+which task an image belongs to. The paper grants this perfect task oracle to its baselines
+(Sec. 6), but does not use it for its own method.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Grid = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """The training images of a task, as long as it is being learned.
+    """The training images of a task, kept while the task is being learned.
 
     Attributes:
         images: (N, 3, S, S) uint8.
@@ -39,21 +39,22 @@ class TrainingSet:
 
 
 class Baseline:
-    """Sequential fine-tuning; everything else overrides a hook or two.
+    """Sequential fine-tuning. The other baselines override some of its hooks.
 
-    The order of calls: `begin` for each task of a group, then for every batch `loss`, backward
-    pass, `before_step`, step, `after_step`, and `end` for each task. Images of a task that has
-    ended are gone, unless a baseline keeps some.
+    Order of calls:
+
+    1. `begin` for each task of a group.
+    2. For every batch `loss`, backward pass, `before_step`, step and `after_step`.
+    3. `end` for each task. Its images are dropped, unless a baseline keeps some.
 
     Attributes:
-        source: who published it, and where.
-        grid: values of each hyper-parameter that are tried on validation images; where there is
-            one value, it is fixed.
-        shares_trunk: all heads read the same latents, so that the method can also answer without
-            oracle, by the largest logit of all heads.
-        isolated: what was learned of a task cannot change any more.
+        source: publication of the method.
+        grid: values of each hyper-parameter to try on validation images; a single value is fixed.
+        shares_trunk: all heads read the same latents, so the method can also answer without an
+            oracle, by the largest logit over all heads.
+        isolated: later tasks cannot change the answers for a finished task.
         together: all tasks are learned at once.
-        parallel: agents can learn tasks on their own and exchange what they learned.
+        parallel: agents can learn tasks independently and exchange the results.
         data: training images of the tasks that are being learned.
     """
 
@@ -70,57 +71,60 @@ class Baseline:
 
     @property
     def rate_factor(self) -> float:
-        """What the learning rate is multiplied by."""
+        """Factor on the learning rate."""
         return 1.0
 
     def trunk_parameters(self) -> list[nn.Parameter]:
-        """All weights below the heads, in the order of the network."""
+        """Return all weights below the heads, in the order of the network."""
         return list(self.net.trunk.parameters())
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
-        """What is trained while the tasks `indices` are learned."""
+        """Return the parameters to train while the tasks `indices` are learned."""
         heads = [p for index in indices for p in self.net.head(index).parameters()]
         return [*self.trunk_parameters(), *heads]
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """A task arrives: its images, and a head."""
+        """Start a task: keep its images and add a head."""
         self.data[index] = TrainingSet(
             torch.from_numpy(task.train.images), torch.from_numpy(task.train.labels)
         )
         self.net.add_head(index, len(task.classes))
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Mean loss in nats of one batch: rows of the images of task `index`."""
+        """Return the mean loss in nats of a batch, given as rows of the images of task `index`."""
         data = self.data[index]
         latents = self.net.latents(data.images[rows])
         self.net.costs.training_pass(len(rows), [(len(rows), self.net.classes(index))])
         return self.net.cross_entropy(latents, index, data.labels[rows]) / len(rows)
 
     def before_step(self) -> None:
-        """Gradients of the loss are there; penalties add theirs."""
+        """Add the gradients of penalties to those of the loss."""
 
     def after_step(self) -> None:
-        """Parameters have moved."""
+        """Called after the optimiser has moved the parameters."""
 
     def end(self, index: int) -> None:
-        """A task has been learned; its images go."""
+        """Finish a task and drop its images."""
         del self.data[index]
 
     def select(self, index: int) -> None:
-        """The oracle says that images of task `index` come next."""
+        """Prepare for images of task `index`, as told by the oracle."""
 
     def task_bytes(self, index: int) -> int | None:  # noqa: ARG002 - the hook's signature
-        """What every other agent receives for one task; None if tasks need one another."""
+        """Return the bytes that every other agent receives for one task.
+
+        None if the tasks cannot be learned independently.
+        """
         return None
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a second agent would need to answer and to learn on, by name.
+        """Return the arrays, by name, that a second agent needs to answer and to continue learning.
 
-        What follows from the seed or from the network that all agents begin with is not in it.
+        Values that follow from the seed or from the common initial network are left out.
         """
         return {name: parameter_array(p) for name, p in self.net.named_parameters()}
 
 
 def parameter_array(parameter: Tensor) -> np.ndarray:
-    """A parameter as it would travel."""
+    """Return a parameter as the array that would be sent."""
     return np.asarray(parameter.detach().cpu().numpy())

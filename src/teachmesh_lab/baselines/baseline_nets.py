@@ -1,9 +1,9 @@
 """Networks that the trained baselines start from: images (N, 3, S, S) in [0, 1] -> latents (N, D).
 
-Any module of this form will do; the last of several outputs is the latent. It is run in evaluation
-mode, in training too: batch norms keep the statistics that they came with, so that a network's
-parameters are all that a task can change, and all that a regulariser has to protect. `small_net`
-therefore has group norms, which need no statistics.
+Any module of this form works; if it has several outputs, the last one is the latent. It always runs
+in evaluation mode, even in training, so batch norms keep their initial statistics. Therefore a task
+can change only the network's parameters, and a regulariser has to protect nothing else. `small_net`
+uses group norms, which need no statistics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 
 NetFactory = Callable[[int], nn.Module]
-"""Seed -> network. It may draw from torch's global generator, which is seeded for it."""
+"""Seed -> network. It may draw from torch's global generator, which is seeded before the call."""
 
 WIDTHS = (24, 48, 96)
 """Channels of the three stages."""
@@ -29,7 +29,7 @@ _GROUPS = 8
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions with a residual around them (He et al. 2016, Fig. 2)."""
+    """Two 3x3 convolutions with a residual connection (He et al. 2016, Fig. 2)."""
 
     def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class SmallConvNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Latents (N, 96) of images (N, 3, S, S) in [0, 1], S at least 16."""
+        """Return latents (N, 96) of images (N, 3, S, S) in [0, 1], S at least 16."""
         x = functional.relu(self.stem_norm(self.stem(images * 2 - 1)))
         return cast(Tensor, self.blocks(x)).mean((2, 3))  # (N, C, H, W) -> (N, C)
 
 
 class EmbeddedTrunk(nn.Module):
-    """An unfrozen copy of the backbone that the package ships, its normalisation included."""
+    """An unfrozen copy of the embedded backbone, including its normalisation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,27 +86,27 @@ class EmbeddedTrunk(nn.Module):
         self.register_buffer("deviation", torch.tensor(card["std"]).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Latents (N, 1024) of images (N, 3, S, S) in [0, 1], S at least 32."""
+        """Return latents (N, 1024) of images (N, 3, S, S) in [0, 1], S at least 32."""
         mean, deviation = self.get_buffer("mean"), self.get_buffer("deviation")
         return cast("tuple[Tensor, ...]", self.net((images - mean) / deviation))[-1]
 
 
 def small_net(seed: int) -> nn.Module:
-    """The default: `SmallConvNet` with random weights."""
+    """Build the default network: `SmallConvNet` with random weights."""
     return build_net(lambda _: SmallConvNet(), seed)
 
 
 def embedded_net(seed: int) -> nn.Module:
-    """The embedded backbone, pretrained, for fine-tuning as a whole; the same for every seed.
+    """Build the pretrained embedded backbone for full fine-tuning; equal for every seed.
 
-    The paper starts its baselines from the pretrained backbone too, except PSP and SUPSUP, which
-    re-sign or mask weights and begin at random ones.
+    The paper also starts its baselines from the pretrained backbone. Its exceptions are PSP and
+    SUPSUP, which re-sign or mask weights and start from random ones.
     """
     return build_net(lambda _: EmbeddedTrunk(), seed)
 
 
 def build_net(factory: NetFactory, seed: int) -> nn.Module:
-    """Call a factory with torch's global generator seeded, and leave that generator as it was."""
+    """Call a factory with torch's global generator seeded, then restore that generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "net"))
         return factory(seed)

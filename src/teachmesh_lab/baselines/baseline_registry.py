@@ -1,7 +1,7 @@
 """All baselines by name, and the two ways to run one over a stream.
 
-Trained baselines are handed pixels and train a whole network, one head per task; they are told the
-task at test time, as in the paper (Sec. 6). Frozen ones are handed latents of a backbone and answer
+Trained baselines get pixels and train a whole network with one head per task. They are told the
+task at test time, as in the paper (Sec. 6). Frozen baselines get latents of a backbone and answer
 with and without that oracle.
 """
 
@@ -65,17 +65,17 @@ _FROZEN: dict[str, type[FrozenBaseline]] = {
 
 @dataclass(frozen=True)
 class BaselineInfo:
-    """What a baseline is.
+    """Properties of a baseline.
 
     Attributes:
-        name: on the command line and in results.
+        name: name on the command line and in results.
         kind: "trained" on pixels, or "frozen", on latents.
         oracle: it is told the task at test time; frozen baselines are measured both ways.
-        parallel: agents can learn tasks on their own and exchange what they learned.
-        answers_once: every image is answered once, because nothing that is learned later changes
-            its answer; the others are asked after every task about all tasks so far.
-        source: where it comes from.
-        grid: values of each hyper-parameter that are tried; one value is a fixed one.
+        parallel: agents can learn tasks independently and exchange the results.
+        answers_once: every image is answered once, because later tasks cannot change its answer.
+            The other baselines answer for all tasks so far after every task.
+        source: publication of the method.
+        grid: values of each hyper-parameter to try; a single value is fixed.
     """
 
     name: str
@@ -108,13 +108,13 @@ BASELINES: dict[str, BaselineInfo] = {
 
 
 def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> Baseline:
-    """A fresh trained baseline, for a loop of one's own.
+    """Make a fresh trained baseline, for a custom training loop.
 
     Args:
-        name: of the baseline.
-        net: without heads; the baseline changes it.
+        name: name of the baseline.
+        net: network without heads; the baseline changes it.
         hyper: a value for every key of its grid.
-        seed: of everything random.
+        seed: seed for all random numbers.
 
     Raises:
         UsageError: an unknown baseline.
@@ -138,25 +138,25 @@ def run_trained(
 ) -> StreamResult:
     """Run a trained baseline over a stream of tasks.
 
-    Two calls with the same arguments give the same answers, bit for bit, on one machine's CPU with
-    one number of threads.
+    Two calls with equal arguments give equal answers, bit for bit, on the CPU of one machine with
+    the same number of threads.
 
     Args:
-        name: of the baseline.
+        name: name of the baseline.
         stream: the tasks; images of one size.
         net_factory: seed -> network, images (N, 3, S, S) in [0, 1] -> latents (N, D).
         epochs: passes over each task's images.
         batch_size: images per step.
         rate: learning rate of Adam.
-        hyper: hyper-parameters that are given; the others are chosen.
-        seed: of everything random.
-        choice_tasks: how many first tasks choose hyper-parameters.
-        progress: called with (tasks done, tasks in all) of the run itself.
+        hyper: hyper-parameters to fix; the others are chosen.
+        seed: seed for all random numbers.
+        choice_tasks: number of first tasks on which hyper-parameters are chosen.
+        progress: called with (tasks done, tasks in total) of the run itself.
         after_task: called with a task's position and all answers after it.
 
     Raises:
-        UsageError: an unknown baseline or hyper-parameter, or a setting that makes no sense.
-        DataError: a stream that cannot be learned, or nothing to choose hyper-parameters by.
+        UsageError: an unknown baseline or hyper-parameter, or an invalid setting.
+        DataError: a stream that cannot be learned, or no images to choose hyper-parameters on.
         BackboneError: a network that does not give (N, D) latents.
     """
     kind = _find(_TRAINED, name)
@@ -189,20 +189,20 @@ def run_frozen(
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> StreamResult:
-    """Run a frozen baseline over a stream of latents; costs begin at the latents.
+    """Run a frozen baseline over a stream of latents. Costs of the backbone are not included.
 
     Args:
-        name: of the baseline.
+        name: name of the baseline.
         stream: the tasks; latents of one backbone.
-        hyper: hyper-parameters that are given; the others are chosen.
-        seed: of what is random.
-        choice_tasks: how many first tasks choose hyper-parameters.
-        progress: called with (tasks done, tasks in all) of the run itself.
+        hyper: hyper-parameters to fix; the others are chosen.
+        seed: seed for all random numbers.
+        choice_tasks: number of first tasks on which hyper-parameters are chosen.
+        progress: called with (tasks done, tasks in total) of the run itself.
         after_task: called with a task's position and all answers after it.
 
     Raises:
         UsageError: an unknown baseline or hyper-parameter.
-        DataError: a stream that cannot be learned, or nothing to choose hyper-parameters by.
+        DataError: a stream that cannot be learned, or no images to choose hyper-parameters on.
     """
     kind = _find(_FROZEN, name)
     check_stream(stream)

@@ -1,8 +1,8 @@
-"""Hyper-parameters chosen on validation images, over a small stated grid.
+"""Choice of hyper-parameters on validation images, over a small grid.
 
-Every candidate learns the first tasks of the stream from scratch; the best mean validation accuracy
-after the last of them wins, the first of several equally good ones. Later tasks have no say: a
-lifelong learner has not seen them when it must choose. Test images have none either.
+Every candidate learns the first tasks of the stream from scratch. The best mean validation accuracy
+after the last of them wins; ties go to the first candidate. Later tasks are not used, because a
+lifelong learner has not seen them when it must choose. Test images are not used either.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.stream_result import Choice
 
 CHOICE_TASKS = 3
-"""How many first tasks of the stream choose."""
+"""Number of first tasks of the stream on which hyper-parameters are chosen."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a candidate did.
+    """Result of one candidate.
 
     Attributes:
-        accuracy: mean over tasks on validation images; NaN without any.
+        accuracy: mean over tasks on validation images; NaN if there are none.
         macs: multiply-accumulates of learning and answering.
     """
 
@@ -35,15 +35,15 @@ class Trial:
 
 
 def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choice:
-    """Try every point of a grid.
+    """Try every point of a grid and choose the best.
 
     Args:
         grid: values of each hyper-parameter.
         attempt: learns the first `n_tasks` tasks with a candidate.
-        n_tasks: how many.
+        n_tasks: number of those tasks.
 
     Raises:
-        DataError: no validation image.
+        DataError: there are no validation images.
 
     Examples:
         >>> found = choose({"x": (1.0, 2.0)}, lambda hyper: Trial(hyper["x"] / 2, 10), 1)
@@ -60,7 +60,7 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
             f"expected validation images in the first {n_tasks} tasks to choose hyper-parameters "
             "by, found none; add some, or give the hyper-parameters"
         )
-    best = max(range(len(trials)), key=lambda i: trials[i].accuracy)  # the first of equals
+    best = max(range(len(trials)), key=lambda i: trials[i].accuracy)  # ties go to the first
     return Choice(
         candidates[best],
         tuple((c, trial.accuracy) for c, trial in zip(candidates, trials, strict=True)),
@@ -71,7 +71,7 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
 
 
 def points(grid: Grid) -> list[dict[str, float]]:
-    """All combinations.
+    """Return all combinations of the values of a grid.
 
     Examples:
         >>> points({"a": (1.0, 2.0), "b": (3.0,)})
@@ -83,7 +83,7 @@ def points(grid: Grid) -> list[dict[str, float]]:
 
 
 def narrow(grid: Grid, given: Mapping[str, float], name: str) -> dict[str, tuple[float, ...]]:
-    """The grid with some hyper-parameters fixed to given values.
+    """Return the grid with some hyper-parameters fixed to given values.
 
     Raises:
         UsageError: the baseline has no such hyper-parameter.

@@ -1,8 +1,8 @@
 """`er`: Experience Replay with 10 images per class.
 
-After each task some of its images stay in a buffer without bound, as in the paper (Sec. 6): 10 per
-class. While a new task is learned, every batch is joined by as many images of the buffer, drawn at
-random, each with its own task's head.
+After each task, 10 images per class are kept in a buffer of unlimited size, as in the paper
+(Sec. 6). While a new task is learned, an equal number of random images from the buffer is added to
+every batch. Each of these images uses the head of its own task.
 
 References:
     [1] Robins, Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 1995.
@@ -26,7 +26,7 @@ from teachmesh_lab.baselines.seeding import make_generator
 
 @final
 class ExperienceReplay(Baseline):
-    """Old images among the new ones. `images_per_class` of each stay, or all if there are fewer."""
+    """Replay of old images. At most `images_per_class` images of each class are kept."""
 
     source: ClassVar[str] = "Robins 1995; 10 images per class as in the paper, Sec. 6"
     grid: ClassVar[Grid] = {"images_per_class": (10.0,)}
@@ -38,7 +38,7 @@ class ExperienceReplay(Baseline):
         self._generator = make_generator(seed, "replay", 0)
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """List what the buffer holds."""
+        """Start a task and list the images in the buffer."""
         super().begin(index, task)
         self._generator = make_generator(self.seed, "replay", index)
         if self.buffer:
@@ -50,11 +50,11 @@ class ExperienceReplay(Baseline):
             )
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
-        """Trunk, new head and old heads."""
+        """Return the parameters of the trunk, the new head and the old heads."""
         return super().parameters([*self.buffer, *indices])
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Mean cross-entropy of new and replayed images, each with its task's head."""
+        """Return the mean cross-entropy of new and replayed images, each with its task's head."""
         data = self.data[index]
         parts = [(index, data.images[rows], data.labels[rows]), *self._replay(len(rows))]
         latents = self.net.latents(torch.cat([images for _, images, _ in parts]))
@@ -67,7 +67,7 @@ class ExperienceReplay(Baseline):
         return loss / len(latents)
 
     def end(self, index: int) -> None:
-        """Keep the quota of every class."""
+        """Finish a task and keep the quota of every class."""
         data = self.data[index]
         quota = int(self.hyper["images_per_class"])
         order = torch.randperm(len(data), generator=make_generator(self.seed, "buffer", index))
@@ -78,7 +78,7 @@ class ExperienceReplay(Baseline):
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights and the buffer."""
+        """Return the weights and the buffer."""
         kept = {
             f"buffer.{index}.{part}": np.asarray(tensor.numpy())
             for index, data in self.buffer.items()
@@ -87,7 +87,7 @@ class ExperienceReplay(Baseline):
         return super().state() | kept
 
     def _replay(self, n: int) -> list[tuple[int, Tensor, Tensor]]:
-        """(task, images, labels) of n images of the buffer, grouped by task."""
+        """Draw n images from the buffer: (task, images, labels), grouped by task."""
         drawn = torch.randperm(len(self._places), generator=self._generator)[:n]
         places = self._places[drawn]
         return [

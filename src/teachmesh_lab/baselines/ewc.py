@@ -1,10 +1,11 @@
 """`ewc`: Elastic Weight Consolidation.
 
-Weights that the likelihood of old tasks depends on are pulled back to where they were: the loss of
-a new task B gets sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, one term per old task A ([1], Eq. 3). F
-is the diagonal of the Fisher information: the mean over images of the squared gradient of
-log p(y | image), with y drawn from the network's own answer p. (With the true label it is the
-*empirical* Fisher matrix, which vanishes as the task is learned perfectly.)
+Weights that matter for the likelihood of old tasks are pulled back to their old values. The loss of
+a new task B gets sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, one term per old task A ([1], Eq. 3).
+
+F is the diagonal of the Fisher information: the mean over images of the squared gradient of
+log p(y | image). The label y is drawn from the network's own answer p. With the true label, F would
+be the *empirical* Fisher matrix, which vanishes when the task is learned perfectly.
 
 References:
     [1] Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017.
@@ -29,7 +30,7 @@ from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
 class Ewc(Baseline):
     """One quadratic term per old task.
 
-    `strength` is lambda; at most `images` of a task's training images measure F.
+    `strength` is lambda; F is measured on at most `images` training images of a task.
     """
 
     source: ClassVar[str] = "Kirkpatrick et al., PNAS 2017, Eq. 3"
@@ -40,21 +41,21 @@ class Ewc(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Pull towards the old tasks' weights."""
+        """Add the pull towards the weights of the old tasks."""
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:
-        """Measure what this task depends on."""
+        """Measure the importance of each weight for this task, then finish the task."""
         self.penalty.add_centred_here(fisher_of_task(self, index))
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights, importances and centres."""
+        """Return the weights, importances and centres."""
         return super().state() | penalty_state(self.penalty, with_centre=True)
 
 
 def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
-    """Diagonal Fisher information of the task that was just learned, on some of its images."""
+    """Return the diagonal Fisher information of the task just learned, on some of its images."""
     net, data = baseline.net, baseline.data[index]
     generator = make_generator(baseline.seed, "fisher", index)
     images = data.images[some_rows(len(data), baseline.hyper["images"], generator)]
@@ -62,7 +63,7 @@ def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
 
 
 def own_labels(net: MultiHead, index: int, images: Tensor, generator: torch.Generator) -> Tensor:
-    """(N,) labels drawn from the network's own answers."""
+    """Draw (N,) labels from the network's own answers."""
     with torch.no_grad():
         chances = torch.cat(
             [net.logits(net.latents(part), index).softmax(1) for part in torch.split(images, 64)]
@@ -72,13 +73,13 @@ def own_labels(net: MultiHead, index: int, images: Tensor, generator: torch.Gene
 
 
 def diagonal_fisher(net: MultiHead, index: int, images: Tensor, labels: Tensor) -> list[Tensor]:
-    """Mean over images of the squared gradient of log p(label | image).
+    """Return the mean over images of the squared gradient of log p(label | image).
 
     Args:
         net: the network.
-        index: of the task.
+        index: position of the task.
         images: (N, 3, S, S) uint8.
-        labels: (N,) int64; drawn from p for the Fisher information, the true ones for the
+        labels: (N,) int64; drawn from p for the Fisher information, or the true labels for the
             empirical one.
 
     Returns:
@@ -88,7 +89,10 @@ def diagonal_fisher(net: MultiHead, index: int, images: Tensor, labels: Tensor) 
 
 
 def penalty_state(penalty: Quadratic, *, with_centre: bool) -> dict[str, np.ndarray]:
-    """What of a penalty would travel; the centre is in the weights where it is the last task's."""
+    """Return the arrays of a penalty to send.
+
+    The centre is left out if it equals the weights after the last task.
+    """
     parts = {"importance": penalty.importance}
     if with_centre:
         parts["centre"] = penalty.centre

@@ -1,6 +1,6 @@
-"""`fine-tune`: every task is learned after the other, and nothing is done against forgetting.
+"""`fine-tune`: tasks are learned one after another, with no measure against forgetting.
 
-The lower bound: what a regulariser of strength 0 is.
+This is the lower bound. It equals a regulariser of strength 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frozen baselines: closed forms on the latents of a backbone that never changes.
 
-No gradient, one pass over the latents of each task, nothing forgotten. They answer without an
-oracle, out of all classes learned so far, and with one, out of the task's.
+They need no gradient and one pass over the latents of each task, and they forget nothing. Without
+an oracle they choose among all classes learned so far; with one, among the classes of the task.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _T = TypeVar("_T")
 
 
 class FrozenBaseline(ABC):
-    """Statistics of latents, and a linear classifier that follows from them.
+    """Statistics of latents, and a linear classifier derived from them.
 
     Attributes:
-        source: who published it, and where.
-        grid: values of each hyper-parameter that are tried on validation images.
-        widths: number of classes of each task learned, by its position in the stream.
+        source: publication of the method.
+        grid: values of each hyper-parameter to try on validation images.
+        widths: number of classes of each learned task, by its position in the stream.
     """
 
     source: ClassVar[str]
@@ -48,11 +48,11 @@ class FrozenBaseline(ABC):
 
     @property
     def order(self) -> list[int]:
-        """Positions of the tasks learned, ascending, whatever the order of arrival."""
+        """Positions of the learned tasks, ascending, independent of the order of arrival."""
         return sorted(self.widths)
 
     def learn(self, index: int, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
-        """Take in one task.
+        """Learn one task.
 
         Args:
             index: its position in the stream.
@@ -68,23 +68,23 @@ class FrozenBaseline(ABC):
 
     @abstractmethod
     def consolidate(self) -> int:
-        """Make the classifier of all tasks learned.
+        """Compute the classifier of all learned tasks.
 
         Returns:
-            Multiply-accumulates of factorisations, which torch's counter does not see.
+            Multiply-accumulates of factorisations, which torch does not count.
         """
 
     @abstractmethod
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """(N, all classes) float64, tasks in the order of `order`; after `consolidate`."""
+        """Return (N, all classes) float64 scores, in the order `order`, after `consolidate`."""
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
-        """What a second agent would need to answer and to learn on."""
+        """Return the arrays that a second agent needs to answer and to continue learning."""
 
     @abstractmethod
     def task_bytes(self, index: int) -> int:
-        """What every other agent receives for one task when agents learn in parallel."""
+        """Return the bytes that every other agent receives for one task in parallel learning."""
 
 
 def run_latents(
@@ -94,12 +94,12 @@ def run_latents(
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> Trace:
-    """Learn all tasks in order and answer for all that were learned after each.
+    """Learn all tasks in order; after each, answer for all tasks learned so far.
 
     Args:
-        baseline: a fresh one.
+        baseline: a fresh baseline.
         stream: the tasks.
-        progress: called with (tasks done, tasks in all).
+        progress: called with (tasks done, tasks in total).
         after_task: called with a task's position and all answers after it.
     """
     n_tasks = len(stream)
@@ -137,7 +137,7 @@ def run_latents(
 
 
 def factor_macs(dim: int) -> int:
-    """Multiply-accumulates of a Cholesky factorisation (D, D)."""
+    """Return the multiply-accumulates of a Cholesky factorisation (D, D)."""
     return dim**3 // 6
 
 

@@ -1,7 +1,6 @@
-"""A stream of tasks as the baselines see it: pixels for the trained ones, latents for the frozen.
+"""Tasks of a stream in memory: pixels for trained baselines, latents for frozen ones.
 
-Every split has a name of its own, and learning is handed `train` and `validation` only by the
-loops: `test` is read when answers are counted.
+The loops pass only `train` and `validation` to learning. They read `test` only to answer and score.
 """
 
 from __future__ import annotations
@@ -82,11 +81,11 @@ class StreamTask(Generic[SplitT]):
     """One task of a stream.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         classes: names of the C classes.
-        train: what is learned; every class occurs.
-        validation: what hyper-parameters are chosen by; may be empty.
-        test: what is measured.
+        train: images to learn from; every class occurs.
+        validation: images on which hyper-parameters are chosen; may be empty.
+        test: images for the final measurement.
 
     Raises:
         DataError: a class without a training image, or a label out of range.
@@ -109,7 +108,7 @@ class StreamTask(Generic[SplitT]):
 
     @property
     def splits(self) -> tuple[SplitT, SplitT, SplitT]:
-        """Train, validation, test."""
+        """The splits train, validation and test."""
         return self.train, self.validation, self.test
 
 
@@ -117,7 +116,7 @@ class PixelTask(StreamTask[PixelSplit]):
     """One task of a trained baseline.
 
     Raises:
-        DataError: as of any task, or images of different sides.
+        DataError: as for any task, or images of different sizes.
     """
 
     def __post_init__(self) -> None:
@@ -127,7 +126,7 @@ class PixelTask(StreamTask[PixelSplit]):
 
     @property
     def size(self) -> int:
-        """S, side of the images in pixels."""
+        """Side length S of the images in pixels."""
         return int(self.train.images.shape[2])
 
 
@@ -136,10 +135,10 @@ class LatentTask(StreamTask[LatentSplit]):
 
 
 def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
-    """Refuse a stream that no method could learn.
+    """Reject a stream that no method could learn.
 
     Raises:
-        DataError: no task, two of one name, or tasks of different shapes.
+        DataError: no task, two tasks of one name, or tasks of different shapes.
     """
     if not stream:
         raise DataError("expected at least one task, got none")

@@ -1,8 +1,8 @@
 """`joint`: all tasks are learned at once, from all images.
 
-The upper bound of training one network with one head per task (multi-task learning, paper Fig. 1a).
-It breaks the rule of lifelong learning, that past images are gone. Batches hold images of one task
-each and come in random order. It learns once, so only the last row of its accuracy matrix exists.
+This is the upper bound for one network with one head per task (multi-task learning, paper Fig. 1a).
+It breaks the rule of lifelong learning that past images are gone. Each batch holds images of one
+task, in random order. Because it learns once, only the last row of its accuracy matrix exists.
 
 References:
     Caruana, Multitask Learning, Machine Learning 28, 1997.

@@ -1,10 +1,10 @@
 """`lwf`: Learning without Forgetting.
 
-Before a new task is learned, the old network answers for the new task's images with all of its old
-heads. These answers are kept, and while the network learns the new task, its old heads must go on
-giving them: the loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2
-([1], Eq. 1-4 and Fig. 3; with several old tasks their losses are summed). Old heads are trained
-along. The separate warm-up of the new head of [1] is left out.
+Before a new task is learned, all old heads of the old network answer for the new task's images.
+While the network learns the new task, its old heads are trained to keep giving these answers. The
+loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1], Eq. 1-4 and
+Fig. 3). With several old tasks, their losses are summed. The old heads are trained too. The
+separate warm-up of the new head in [1] is left out.
 
 References:
     [1] Li and Hoiem, Learning without forgetting, TPAMI 2017.
@@ -39,11 +39,11 @@ class Lwf(Baseline):
         self.old_latents = torch.zeros(0, net.dim)
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Record what the old network says about the new images."""
+        """Start a task and record the old network's answers for its images."""
         super().begin(index, task)
         self.old_heads = {old: copy.deepcopy(self.net.head(old)) for old in self.old_tasks}
-        # Latents and the old heads rather than logits: the same numbers in less memory, because
-        # the heads of many tasks have more classes together than a latent has dimensions.
+        # Keep latents and old heads instead of logits. This needs less memory, because the heads of
+        # many tasks together have more classes than a latent has dimensions.
         images = self.data[index].images
         if self.old_tasks:
             with torch.no_grad():
@@ -51,16 +51,16 @@ class Lwf(Baseline):
             self.net.costs.forward_pass(len(images))
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
-        """Trunk, new head and old heads."""
+        """Return the parameters of the trunk, the new head and the old heads."""
         return super().parameters([*self.old_tasks, *indices])
 
     def old_logits(self, old: int, rows: Tensor) -> Tensor:
-        """(B, C) answers of the old network's head for some of the new images."""
+        """Return the (B, C) logits of one old head on the old latents of some of the new images."""
         with torch.no_grad():
             return self.old_heads[old](self.old_latents[rows])  # type: ignore[no-any-return]
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Cross-entropy on the new task, and on the old network's answers."""
+        """Return the cross-entropy with the new labels plus that with the old network's answers."""
         data, net = self.data[index], self.net
         latents = net.latents(data.images[rows])
         net.costs.training_pass(len(rows), head_rows(net, len(rows), [*self.old_tasks, index]))
@@ -75,7 +75,7 @@ class Lwf(Baseline):
         return loss / len(rows)
 
     def end(self, index: int) -> None:
-        """The network is an old one from now on."""
+        """Finish a task and add it to the old ones."""
         self.old_tasks.append(index)
         self.old_heads, self.old_latents = {}, torch.zeros(0, self.net.dim)
         super().end(index)

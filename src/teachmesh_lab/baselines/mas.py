@@ -1,9 +1,9 @@
 """`mas`: Memory Aware Synapses.
 
-A weight matters as much as the squared length of the output depends on it: Omega_k is the mean over
-images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks; no label is
-needed. The next tasks' loss gets lambda sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). The output is
-that of the head just trained.
+The importance of a weight is the sensitivity of the output's squared length to it. Omega_k is the
+mean over images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks; no label
+is needed. The loss of later tasks gets lambda sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). The output
+is that of the head just trained.
 
 References:
     [1] Aljundi et al., Memory aware synapses: learning what (not) to forget, ECCV 2018.
@@ -27,7 +27,10 @@ from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
 
 @final
 class Mas(Baseline):
-    """Sensitivity of the output. `strength` is lambda; at most `images` of a task measure it."""
+    """Penalty by output sensitivity.
+
+    `strength` is lambda; sensitivity is measured on at most `images` training images of a task.
+    """
 
     source: ClassVar[str] = "Aljundi et al., ECCV 2018, Eq. 3-4"
     grid: ClassVar[Grid] = {"strength": (0.1, 1.0, 10.0), "images": (256.0,)}
@@ -37,11 +40,11 @@ class Mas(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Pull towards the last task's weights."""
+        """Add the pull towards the weights after the last task."""
         self.penalty.pull(2 * self.hyper["strength"])
 
     def end(self, index: int) -> None:
-        """Measure what this task's output depends on."""
+        """Measure the sensitivity of this task's output, then finish the task."""
         data = self.data[index]
         generator = make_generator(self.seed, "mas", index)
         rows = some_rows(len(data), self.hyper["images"], generator)
@@ -53,16 +56,16 @@ class Mas(Baseline):
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights and importances."""
+        """Return the weights and importances."""
         return super().state() | penalty_state(self.penalty, with_centre=False)
 
 
 def output_sensitivity(net: MultiHead, index: int, images: Tensor) -> list[Tensor]:
-    """Mean over images of the absolute gradient of the output's squared length.
+    """Return the mean over images of the absolute gradient of the output's squared length.
 
     Args:
         net: the network.
-        index: of the task whose head gives the output.
+        index: position of the task whose head gives the output.
         images: (N, 3, S, S) uint8.
     """
     labels = torch.zeros(len(images), dtype=torch.int64)  # not read

@@ -18,13 +18,13 @@ class MultiHead(nn.Module):
     """A trunk, images -> latents (N, D), and linear heads D -> C, one per task.
 
     Args:
-        trunk: takes (N, 3, S, S) float images in [0, 1]; of several outputs the last counts. It is
-            put into evaluation mode for good (see `nets`).
+        trunk: takes (N, 3, S, S) float images in [0, 1]; if it has several outputs, the last is
+            used. It stays in evaluation mode (see `baseline_nets`).
         size: S.
-        seed: of the heads.
+        seed: seed for the initial weights of heads.
 
     Attributes:
-        costs: what passes cost, as the baselines note them.
+        costs: costs of all passes so far, recorded by the baselines.
 
     Raises:
         BackboneError: the trunk does not give (N, D) latents.
@@ -44,22 +44,22 @@ class MultiHead(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the network runs."""
+        """Device on which the network runs."""
         return next(self.trunk.parameters()).device
 
     def prepare(self, images: Tensor) -> Tensor:
-        """(N, 3, S, S) float32 in [0, 1] on the network's device, of uint8 images."""
+        """Convert uint8 images to (N, 3, S, S) float32 in [0, 1] on the network's device."""
         return images.to(self.device).float() / 255
 
     def latents(self, images: Tensor) -> Tensor:
-        """(N, D) of (N, 3, S, S) uint8 images."""
+        """Return latents (N, D) of (N, 3, S, S) uint8 images."""
         found = self.trunk(self.prepare(images))
         return cast(Tensor, found[-1] if isinstance(found, tuple | list) else found)
 
     def add_head(self, index: int, n_classes: int) -> nn.Linear:
-        """A new head with its own random start, the same whatever was learned before."""
+        """Add a head. Its random initial weights do not depend on the tasks learned before."""
         generator = make_generator(self.seed, "head", index)
-        bound = self.dim**-0.5  # as torch.nn.Linear
+        bound = self.dim**-0.5  # as in torch.nn.Linear
         values = torch.rand(n_classes, self.dim + 1, generator=generator) * (2 * bound) - bound
         head = nn.Linear(self.dim, n_classes, device="meta").to_empty(device=self.device)
         with torch.no_grad():
@@ -69,23 +69,23 @@ class MultiHead(nn.Module):
         return head
 
     def head(self, index: int) -> nn.Linear:
-        """The head of a task."""
+        """Return the head of a task."""
         return cast(nn.Linear, self.heads[str(index)])
 
     def classes(self, index: int) -> int:
-        """C of a task."""
+        """Return the number of classes C of a task."""
         return self.head(index).out_features
 
     def logits(self, latents: Tensor, index: int) -> Tensor:
-        """(N, C) scores of one task's classes."""
+        """Return (N, C) scores of one task's classes."""
         return cast(Tensor, self.head(index)(latents))
 
     def cross_entropy(self, latents: Tensor, index: int, labels: Tensor) -> Tensor:
-        """Summed over the N images, in nats."""
+        """Return the cross-entropy summed over the N images, in nats."""
         labels = labels.to(self.device)
         return functional.cross_entropy(self.logits(latents, index), labels, reduction="sum")
 
 
 def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:
-    """The same N images through several heads, as `Costs` wants it."""
+    """Return (images, classes) for N images through each of several heads, as `Costs` takes it."""
     return [(n, net.classes(index)) for index in indices]

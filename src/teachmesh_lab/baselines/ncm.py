@@ -1,7 +1,8 @@
-"""`ncm`: nearest class mean, by the cosine.
+"""`ncm`: nearest class mean by cosine similarity.
 
-A class is the mean of its latents; an image gets the class whose mean has the largest cosine with
-its latent ([1] with the distance of [2], there called SimpleCIL). No hyper-parameter.
+Each class is represented by the mean of its latents. An image gets the class whose mean has the
+largest cosine with its latent ([1] with the distance of [2], called SimpleCIL there). There are no
+hyper-parameters.
 
 References:
     [1] Mensink et al., Distance-based image classification, TPAMI 2013.
@@ -22,7 +23,7 @@ from teachmesh_lab.baselines.frozen import FrozenBaseline
 
 @final
 class NearestClassMean(FrozenBaseline):
-    """Class means, and nothing else. No order of arrival changes a bit."""
+    """Classifier by class means. The order of arrival changes no bit of the result."""
 
     source: ClassVar[str] = "Mensink et al. 2013; SimpleCIL, Zhou et al., IJCV 2024"
 
@@ -35,24 +36,24 @@ class NearestClassMean(FrozenBaseline):
         self.means[index] = class_means(latents, labels, self.widths[index]).astype(np.float32)
 
     def consolidate(self) -> int:
-        """Normalise all means."""
+        """Normalise the means of all classes."""
         rows = np.concatenate([self.means[index] for index in self.order])
         self._directions = _unit(torch.from_numpy(rows))
         return 0
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Cosines."""
+        """Return the cosines of latents and class means."""
         return np.asarray((_unit(torch.from_numpy(latents)) @ self._directions.T).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """The means."""
+        """Return the means of all classes."""
         return {f"means.{index}": means for index, means in self.means.items()}
 
     def task_bytes(self, index: int) -> int:
-        """The means of the task, float32."""
+        """Return the size of the task's means in float32."""
         return int(self.means[index].nbytes)
 
 
 def _unit(rows: torch.Tensor) -> torch.Tensor:
-    """(N, D) float64 rows of length 1; a row of zeros stays."""
+    """Normalise (N, D) rows to length 1, in float64; a row of zeros is unchanged."""
     return torch.nn.functional.normalize(rows.double(), dim=1, eps=1e-12)

@@ -1,7 +1,7 @@
 """`online-ewc`: EWC with one running importance instead of one term per task.
 
-After task t, F* becomes gamma F* + F_t, and the penalty lambda/2 sum_k F*_k (x_k - x*_k)^2 is
-centred at the weights of the last task ([1], Sec. 3 "online EWC"; [2]).
+After task t, F* becomes gamma F* + F_t. The penalty lambda/2 sum_k F*_k (x_k - x*_k)^2 is centred
+at the weights after the last task ([1], Sec. 3 "online EWC"; [2]).
 
 References:
     [1] Schwarz et al., Progress & Compress, ICML 2018.
@@ -22,9 +22,9 @@ from teachmesh_lab.baselines.quadratic import Quadratic
 
 @final
 class OnlineEwc(Baseline):
-    """One quadratic term around the last weights.
+    """One quadratic term around the weights after the last task.
 
-    `strength` is lambda, `decay` gamma; at most `images` of a task's training images measure F.
+    `strength` is lambda and `decay` is gamma; F is measured on at most `images` training images.
     """
 
     source: ClassVar[str] = "Schwarz et al., ICML 2018, online EWC"
@@ -39,11 +39,11 @@ class OnlineEwc(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Pull towards the last task's weights."""
+        """Add the pull towards the weights after the last task."""
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:
-        """Let old importances fade, add this task's."""
+        """Decay the old importances, add those of this task and finish the task."""
         fresh = fisher_of_task(self, index)
         self.penalty.importance = [
             self.hyper["decay"] * old + new
@@ -53,5 +53,5 @@ class OnlineEwc(Baseline):
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights and importances."""
+        """Return the weights and importances."""
         return super().state() | penalty_state(self.penalty, with_centre=False)

@@ -1,9 +1,9 @@
 """`parallel-supsup`: SUPSUP by many agents, which exchange their masks (paper, Sec. 6, Fig. 10).
 
-All agents have the same fixed weights, those of the seed. Each learns masks for its own tasks and
-sends them, one bit per weight, to all others. A mask depends on its task and its place in the
-stream only, so any number of agents ends with the same masks: accuracies are those of `supsup`, bit
-for bit. Here everything is answered with masks that went through their bytes.
+All agents derive the same fixed weights from the seed. Each learns masks for its own tasks and
+sends them to all others, one bit per weight. A mask depends only on its task and its position in
+the stream, so any number of agents ends with the same masks. The accuracies equal those of
+`supsup`, bit for bit. All answers here use masks that were encoded and decoded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from teachmesh_lab.baselines.supsup import Supsup
 
 @final
 class ParallelSupsup(Supsup):
-    """Masks that travel."""
+    """SUPSUP with masks that are sent between agents."""
 
     source: ClassVar[str] = "the paper, Sec. 6 and Fig. 10"
     parallel: ClassVar[bool] = True
 
     def end(self, index: int) -> None:
-        """Send the mask, and go on with what a receiver makes of it."""
+        """Encode the mask of the finished task and continue with the decoded one."""
         super().end(index)
         self.receive(index, self.net.classes(index), self.encode(index))
 
     def task_bytes(self, index: int) -> int:
-        """One bit per weight."""
+        """Return the bytes of the task's mask: one bit per weight."""
         return len(self.encode(index))

@@ -1,13 +1,13 @@
 """`psp`: Parameter Superposition with binary contexts.
 
-All tasks share one set of weights W. Task k sees W * c(k), with a context c(k) of random signs for
-every layer: one sign per input of the layer, and for convolutions one per input channel and
-position of the kernel ([1], Sec. 2.2 and 3). Random contexts are almost orthogonal, so what one
-task writes into W looks like small noise to the others. Contexts follow from the seed: they need
-not travel. Biases, norms and the trunk's other parameters are shared as they are; every task has a
-head of its own, outside the superposition.
+All tasks share one set of weights W. Task k uses W * c(k), with a context c(k) of random signs for
+every layer. There is one sign per input of a linear layer, and one per input channel and kernel
+position of a convolution ([1], Sec. 2.2 and 3). Random contexts are almost orthogonal, so the
+changes that one task makes to W are small noise for the others.
 
-A pretrained network does not survive random signs: begin at random weights, as the paper does.
+Contexts follow from the seed, so they need not be sent. Biases, norms and other parameters of the
+trunk are shared unchanged. Every task has its own head, outside the superposition. Random signs
+destroy a pretrained network, so start from random weights, as the paper does.
 
 References:
     [1] Cheung, Terekhov, Chen, Agrawal, Olshausen, Superposition of many models into one, 2019.
@@ -30,7 +30,7 @@ from teachmesh_lab.baselines.training_costs import weight_layers
 
 @final
 class Superposed(nn.Module):
-    """Multiplies a layer's weights (outputs, *inputs) by the context of the present task.
+    """Multiplies a layer's weights (outputs, *inputs) by the context of the current task.
 
     Attributes:
         context: (1, *inputs) of +1 and -1.
@@ -43,13 +43,13 @@ class Superposed(nn.Module):
         self.register_buffer("context", torch.ones_like(weight[:1]), persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weights as the present task sees them."""
+        """Return the weights that the current task uses."""
         return weight * self.context
 
 
 @final
 class Psp(Baseline):
-    """One network in which tasks lie over each other."""
+    """One network in which the weights of all tasks are superposed."""
 
     source: ClassVar[str] = "Cheung et al. 2019, binary contexts"
     shares_trunk: ClassVar[bool] = False
@@ -63,12 +63,12 @@ class Psp(Baseline):
             self.layers.append(superposed)
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Learn in the task's context."""
+        """Start a task and switch to its context."""
         super().begin(index, task)
         self.select(index)
 
     def select(self, index: int) -> None:
-        """Put every layer into the task's context."""
+        """Switch every layer to the task's context."""
         for number, layer in enumerate(self.layers):
             generator = make_generator(self.seed, "context", index, number)
             signs = torch.randint(0, 2, layer.context.shape, generator=generator) * 2 - 1

@@ -1,7 +1,7 @@
-"""Penalties on weights that move: importance times squared distance, summed over the trunk.
+"""Quadratic penalty on changes of weights: importance times squared distance.
 
-The gradient is added to that of the loss by hand, so that the loss's own gradient stays visible
-(SI needs it), and so that a strength of 0 changes no bit of the training.
+Its gradient is added separately to that of the loss. SI needs the gradient of the loss alone, and
+with a strength of 0 the training stays identical, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class Quadratic:
     """sum_k importance_k (x_k - centre_k)^2 for parameters x.
 
     Args:
-        parameters: of the trunk, in order; heads of old tasks get no gradient anyway.
+        parameters: parameters of the trunk, in order; heads of old tasks get no gradient anyway.
 
     Attributes:
-        importance: one tensor per parameter, of its shape; 0 at first.
-        centre: the same; the parameters' values at first.
+        importance: one tensor per parameter, of its shape; initially 0.
+        centre: one tensor per parameter, of its shape; initially the parameters' values.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -30,10 +30,10 @@ class Quadratic:
 
     @torch.no_grad()
     def add_centred_here(self, importance: Sequence[Tensor]) -> None:
-        """Add a term around the parameters' present values.
+        """Add a term around the parameters' current values.
 
-        A sum of parabolas is a parabola around the weighted mean of their centres, up to a
-        constant: T tasks need no more memory than one.
+        Up to a constant, a sum of parabolas is one parabola around the weighted mean of their
+        centres. Therefore T tasks need no more memory than one.
         """
         for i, (parameter, new) in enumerate(zip(self.parameters, importance, strict=True)):
             total = self.importance[i] + new
@@ -43,7 +43,7 @@ class Quadratic:
 
     @torch.no_grad()
     def recentre(self) -> None:
-        """Let the present values be the centre of the whole penalty."""
+        """Centre the whole penalty at the parameters' current values."""
         self.centre = [p.detach().clone() for p in self.parameters]
 
     @torch.no_grad()
@@ -52,5 +52,5 @@ class Quadratic:
         for parameter, importance, centre in zip(
             self.parameters, self.importance, self.centre, strict=True
         ):
-            if parameter.grad is not None:  # None: the network does not use it, so it never moves
+            if parameter.grad is not None:  # None if the network does not use the parameter
                 parameter.grad += strength * importance * (parameter - centre)

@@ -1,11 +1,15 @@
 """`ranpac`: ridge regression on a random projection.
 
-h = relu(x W) with M fixed random directions W lifts the latents; G = sum h h^T and Q = sum h y^T
-(y one-hot) are summed over all images of all tasks, and a class scores h (G + r g I)^-1 Q, with g
-the mean of G's diagonal ([1], Eq. 5-8). [1] has M = 10,000 (200 MB of G; here 2,000 by default) and
-chooses the ridge anew on each task, which makes it depend on the order; here it is chosen once,
-relative to g, so that order changes no more than rounding. W follows from the seed. Every image
-counts once, so a task with many images weighs more.
+Latents x are lifted by h = relu(x W), with M fixed random directions W that follow from the seed.
+G = sum h h^T and Q = sum h y^T (y one-hot) are summed over all images of all tasks. The scores of
+the classes are h (G + r g I)^-1 Q, with g the mean of G's diagonal ([1], Eq. 5-8). Every image
+counts once, so a task with many images has more weight.
+
+Differences from [1]:
+
+- M is 2,000 by default instead of 10,000, which needs 200 MB for G.
+- The ridge r is chosen once, relative to g, so that the order of tasks changes only the rounding.
+  In [1] it is chosen again on each task, so it depends on the order.
 
 References:
     [1] McDonnell et al., RanPAC: random projections and pre-trained models for continual learning,
@@ -23,12 +27,12 @@ from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
 from teachmesh_lab.baselines.seeding import make_generator
 
-_BYTES = 4  # numbers travel as float32
+_BYTES = 4  # numbers are sent as float32
 
 
 @final
 class RanPac(FrozenBaseline):
-    """Two sums in a lifted space. `projections` is M, `ridge` r."""
+    """Classifier by two sums in a lifted space. `projections` is M and `ridge` is r."""
 
     source: ClassVar[str] = "McDonnell et al., NeurIPS 2023, without its adaptation"
     grid: ClassVar[Grid] = {"ridge": (0.0001, 0.001, 0.01, 0.1), "projections": (2000.0,)}
@@ -43,7 +47,7 @@ class RanPac(FrozenBaseline):
         self._weights = torch.zeros(self.lifted_dim, 0, dtype=torch.float64)
 
     def lift(self, latents: np.ndarray) -> torch.Tensor:
-        """(N, M) float64, not negative."""
+        """Return the lifted latents: (N, M) float64, not negative."""
         return (torch.from_numpy(latents) @ self.projection).relu().double()
 
     def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
@@ -56,22 +60,22 @@ class RanPac(FrozenBaseline):
         """Factorise G and solve for every class."""
         sums = torch.cat([self.sums[index] for index in self.order])
         gram = self.gram.clone()
-        # The tiny term keeps latents of zeros solvable.
+        # The tiny term keeps the system solvable if all latents are zero.
         gram.diagonal().add_(self.hyper["ridge"] * gram.diagonal().mean() + 1e-12)
         self._weights = torch.cholesky_solve(sums.T, torch.linalg.cholesky(gram))
         return factor_macs(self.lifted_dim) + len(sums) * self.lifted_dim**2
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """About 1 for the right class, about 0 for the others."""
+        """Return scores: about 1 for the right class, about 0 for the others."""
         return np.asarray((self.lift(latents) @ self._weights).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """One triangle of G, and Q, float32."""
+        """Return one triangle of G, and Q, in float32."""
         rows, columns = np.triu_indices(self.lifted_dim)
         sums = {f"sums.{i}": s.numpy().astype(np.float32) for i, s in self.sums.items()}
         return {**sums, "gram": self.gram.numpy()[rows, columns].astype(np.float32)}
 
     def task_bytes(self, index: int) -> int:
-        """A triangle of the task's share of G, and its part of Q."""
+        """Return the size of one triangle of the task's share of G, and of its part of Q."""
         triangle = self.lifted_dim * (self.lifted_dim + 1) // 2
         return _BYTES * (triangle + self.widths[index] * self.lifted_dim)

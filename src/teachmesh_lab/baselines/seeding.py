@@ -1,7 +1,7 @@
 """Independent random numbers for every purpose, from one seed.
 
-A baseline that draws more numbers than another (for its buffer, its contexts) must not change the
-order of batches: so every purpose, and every task, has a generator of its own.
+If a baseline draws extra numbers, for example for its buffer, the order of batches must not change.
+Therefore every purpose and every task has its own generator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 
 def derive_seed(seed: int, purpose: str, *numbers: int) -> int:
-    """A seed for one purpose.
+    """Derive a seed for one purpose.
 
     Examples:
         >>> derive_seed(0, "order", 3) == derive_seed(0, "order", 3)
@@ -26,5 +26,5 @@ def derive_seed(seed: int, purpose: str, *numbers: int) -> int:
 
 
 def make_generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A generator of torch on the CPU, for one purpose."""
+    """Make a torch generator on the CPU for one purpose."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *numbers))

@@ -1,7 +1,7 @@
-"""How much single images' outputs depend on each weight: squared or absolute gradients, averaged.
+"""Sensitivity of single images' outputs to each weight: averaged squared or absolute gradients.
 
-Gradients are per image, as EWC and MAS define them. Squaring the gradient of a batch's mean, as
-some implementations do, measures something else, and less.
+Gradients are per image, as EWC and MAS define them. Some implementations square the gradient of a
+batch's mean instead, which is a different and smaller quantity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional
 from teachmesh_lab.baselines.multihead import MultiHead
 
 CHUNK = 16
-"""Images whose gradients are in memory at once: as many copies of the trunk's weights."""
+"""Images whose gradients are in memory at once; each needs a copy of the trunk's weights."""
 Output = Callable[[Tensor, Tensor], Tensor]
 """Logits (C,) and label () of one image -> a number."""
 
@@ -29,15 +29,15 @@ def mean_sensitivity(
     output: Output,
     measure: Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
-    """Mean over images of a measure of the gradient of each image's output.
+    """Apply a measure to the gradient of each image's output, and average over images.
 
     Args:
         net: the network.
-        index: the task whose head is asked.
+        index: position of the task whose head is used.
         images: (N, 3, S, S) uint8.
-        labels: (N,) int64, handed to `output`.
-        output: what is differentiated, such as a log-likelihood.
-        measure: of a gradient, element by element: square or absolute value.
+        labels: (N,) int64, passed to `output`.
+        output: function to differentiate, such as a log-likelihood.
+        measure: square or absolute value of a gradient, element by element.
 
     Returns:
         One tensor per parameter of the trunk, of its shape.
@@ -55,10 +55,10 @@ def mean_sensitivity(
 def _gradients(
     net: MultiHead, index: int, images: Tensor, labels: Tensor, output: Output
 ) -> list[Tensor]:
-    """(N, *shape) gradient of each image's output, for every parameter of the trunk.
+    """Return the (N, *shape) gradients of each image's output, for every parameter of the trunk.
 
     Every image gets its own copy of the weights, so that one ordinary backward pass keeps the
-    gradients apart. (`torch.func.grad` would import torch's compiler: seconds per process.)
+    gradients separate. `torch.func.grad` would import torch's compiler, which takes seconds.
     """
     head = net.head(index)
     head_weight, head_bias = head.weight.detach(), head.bias.detach()
@@ -81,5 +81,5 @@ def _gradients(
 
 
 def some_rows(n: int, most: float, generator: torch.Generator) -> Tensor:
-    """At most so many of n rows, drawn at random, in order."""
+    """Draw at most `most` of n rows at random; return them in ascending order."""
     return torch.randperm(n, generator=generator)[: int(most)].sort().values

@@ -1,10 +1,10 @@
 """`si`: Synaptic Intelligence.
 
-While a task is learned, every weight sums up how much its own steps lowered the loss:
-omega_k = -sum g_k dx_k, with g the gradient of the task's own loss ([1], Eq. 3). At the end
-Omega_k grows by omega_k / (D_k^2 + xi), where D_k is how far the weight moved in all ([1], Eq. 5),
-and the next tasks' loss gets c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). A weight whose steps
-raised the loss gets 0 rather than a penalty that pushes it away.
+While a task is learned, omega_k sums up how much the steps of weight k lowered the loss. It is
+omega_k = -sum g_k dx_k, with g the gradient of the task's own loss ([1], Eq. 3). At the end,
+Omega_k grows by omega_k / (D_k^2 + xi), where D_k is the total change of the weight ([1], Eq. 5).
+The loss of later tasks gets c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). If the steps of a weight
+raised the loss, it gets an importance of 0 instead of a penalty that pushes it away.
 
 References:
     [1] Zenke, Poole, Ganguli, Continual learning through synaptic intelligence, ICML 2017.
@@ -27,7 +27,7 @@ from teachmesh_lab.baselines.quadratic import Quadratic
 
 @final
 class SynapticIntelligence(Baseline):
-    """A path integral over training. `strength` is c, `damping` xi."""
+    """Penalty by a path integral over training. `strength` is c and `damping` is xi."""
 
     source: ClassVar[str] = "Zenke et al., ICML 2017, Eq. 3-5"
     grid: ClassVar[Grid] = {"strength": (10.0, 100.0, 1000.0), "damping": (0.001,)}
@@ -40,24 +40,24 @@ class SynapticIntelligence(Baseline):
         self._before: list[Tensor] = []
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a new path."""
+        """Start a task with an empty path."""
         super().begin(index, task)
         # The path starts where the last task ended, and that is the penalty's centre.
         self.path = [torch.zeros_like(p) for p in self.penalty.parameters]
 
     def before_step(self) -> None:
-        """Keep the loss's own gradient, then pull."""
+        """Save the gradient of the loss, then add the pull."""
         self._gradients, self._before = [], []
         for parameter in self.penalty.parameters:
             gradient = parameter.grad
-            # A weight that the network does not use has none, and never moves.
+            # A weight that the network does not use has no gradient and never moves.
             self._gradients.append(torch.zeros(()) if gradient is None else gradient.clone())
             self._before.append(parameter.detach().clone())
         self.penalty.pull(2 * self.hyper["strength"])
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Add what the step gained."""
+        """Add the gain of the step to the path."""
         for path, parameter, gradient, before in zip(
             self.path, self.penalty.parameters, self._gradients, self._before, strict=True
         ):
@@ -65,7 +65,7 @@ class SynapticIntelligence(Baseline):
 
     @torch.no_grad()
     def end(self, index: int) -> None:
-        """Turn the path into importance."""
+        """Convert the path to importance, then finish the task."""
         penalty = self.penalty
         for i, (path, parameter) in enumerate(zip(self.path, penalty.parameters, strict=True)):
             moved = (parameter - penalty.centre[i]).square() + self.hyper["damping"]
@@ -74,5 +74,5 @@ class SynapticIntelligence(Baseline):
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights and importances."""
+        """Return the weights and importances."""
         return super().state() | penalty_state(self.penalty, with_centre=False)

@@ -1,10 +1,12 @@
 """`slda`: streaming linear discriminant analysis.
 
-Class means mu_c and one covariance S within all classes; with L = [(1 - e) S + e s I]^-1 a class
-scores x L mu_c - mu_c L mu_c / 2 ([1], Eq. 2-4). s, the mean variance, makes the shrinkage e mean
-the same for latents of any scale. S is the exact pooled scatter, divided by the number of images:
-what the update of [1], image by image with means that still move, approximates. It is a sum over
-tasks, so the order of arrival changes no more than rounding.
+The classifier uses class means mu_c and one within-class covariance S for all classes. With
+L = [(1 - e) S + e s I]^-1, the score of a class is x L mu_c - mu_c L mu_c / 2 ([1], Eq. 2-4). The
+factor s is the mean variance, so that the shrinkage e does not depend on the scale of latents.
+
+S is the exact pooled scatter, divided by the number of images. [1] approximates it by updates image
+by image while the means still move. The scatter is a sum over tasks, so the order of arrival
+changes only the rounding.
 
 References:
     [1] Hayes and Kanan, Lifelong machine learning with deep streaming linear discriminant
@@ -22,12 +24,12 @@ from teachmesh.mapping.moments_fit import class_means
 from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
 
-_BYTES = 4  # numbers travel as float32
+_BYTES = 4  # numbers are sent as float32
 
 
 @final
 class StreamingLda(FrozenBaseline):
-    """Means and one tied covariance. `shrinkage` is e."""
+    """Classifier by class means and one shared covariance. `shrinkage` is e."""
 
     source: ClassVar[str] = "Hayes and Kanan, CVPR workshops 2020, Eq. 2-4"
     grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
@@ -52,7 +54,7 @@ class StreamingLda(FrozenBaseline):
         means = torch.from_numpy(np.concatenate([self.means[index] for index in self.order]))
         covariance = self.scatter / self.images
         shrinkage = self.hyper["shrinkage"]
-        # The tiny term keeps constant latents, which have no variance at all, solvable.
+        # The tiny term keeps the system solvable if latents are constant and have no variance.
         ridge = shrinkage * covariance.diagonal().mean() + 1e-12
         covariance = (1 - shrinkage) * covariance
         covariance.diagonal().add_(ridge)
@@ -61,17 +63,17 @@ class StreamingLda(FrozenBaseline):
         return factor_macs(self.dim) + len(means) * self.dim**2
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Log densities up to what all classes have in common."""
+        """Return log densities, up to a term that is equal for all classes."""
         x = torch.from_numpy(latents).double()
         return np.asarray((x @ self._weights.T + self._biases).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Means, and one triangle of the scatter, float32."""
+        """Return the means and one triangle of the scatter, in float32."""
         rows, columns = np.triu_indices(self.dim)
         triangle = self.scatter.numpy()[rows, columns].astype(np.float32)
         means = {f"means.{index}": m.astype(np.float32) for index, m in self.means.items()}
         return {**means, "scatter": triangle}
 
     def task_bytes(self, index: int) -> int:
-        """The task's means and a triangle of its scatter."""
+        """Return the size of the task's means and of one triangle of its scatter."""
         return _BYTES * (self.widths[index] * self.dim + self.dim * (self.dim + 1) // 2)

@@ -1,4 +1,4 @@
-"""What a run over a stream gives: answers, accuracy matrices, costs."""
+"""Results of a run over a stream: answers, accuracy matrices, costs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class TaskAnswers:
     """Answers for the N images of one split of one task.
 
     Attributes:
-        oracle: (N,) int64 class, the task being told.
-        free: (N, 2) int64 task and class without oracle, out of the tasks learned so far; None
-            where the method cannot answer so.
+        oracle: (N,) int64 class, given the task.
+        free: (N, 2) int64 task and class without an oracle, among the tasks learned so far; None
+            if the method cannot answer without an oracle.
     """
 
     oracle: np.ndarray
@@ -30,8 +30,8 @@ class Answers:
 
     Attributes:
         after: position of that task in the stream.
-        test: of tasks 0 to `after`.
-        validation: the same.
+        test: answers for the test images of tasks 0 to `after`.
+        validation: answers for their validation images.
     """
 
     after: int
@@ -41,14 +41,15 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """Accuracy matrices of one split: entry (i, j) of task j after tasks 0 to i were learned.
+    """Accuracy matrices of one split.
 
-    What was not measured is NaN: tasks that were not learned yet, and splits without an image.
+    Entry (i, j) is the accuracy on task j after tasks 0 to i were learned. It is NaN if task j was
+    not yet learned, or if the split has no image.
 
     Attributes:
-        oracle: (T, T) right class, the task being told.
-        free: (T, T) right task and class without oracle; all NaN if the method has no such answer.
-        mapper: (T, T) right task without oracle; the same.
+        oracle: (T, T) right class, given the task.
+        free: (T, T) right task and class without an oracle; all NaN if the method needs one.
+        mapper: (T, T) right task without an oracle; all NaN if the method needs one.
     """
 
     oracle: np.ndarray
@@ -57,11 +58,11 @@ class Accuracy:
 
     @classmethod
     def empty(cls, n_tasks: int) -> Accuracy:
-        """Nothing measured yet."""
+        """Make matrices of NaN."""
         return cls(*(np.full((n_tasks, n_tasks), math.nan) for _ in range(3)))
 
     def score(self, after: int, index: int, answers: TaskAnswers, labels: np.ndarray) -> None:
-        """Enter one task's answers."""
+        """Score the answers for one task and enter the accuracies."""
         if not len(labels):
             return
         self.oracle[after, index] = np.mean(answers.oracle == labels)
@@ -71,9 +72,12 @@ class Accuracy:
             self.free[after, index] = np.mean(right_task & (answers.free[:, 1] == labels))
 
     def last_mean(self, kind: str) -> float:
-        """Unweighted mean over tasks at the end, of "oracle", "free" or "mapper".
+        """Return the unweighted mean over tasks after the last task.
 
         Tasks without an image in this split are left out; NaN if nothing was measured.
+
+        Args:
+            kind: "oracle", "free" or "mapper".
         """
         row = getattr(self, kind)[-1]
         known = row[~np.isnan(row)]
@@ -82,14 +86,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Choice:
-    """How hyper-parameters were chosen.
+    """Chosen hyper-parameters, and how they were chosen.
 
     Attributes:
-        hyper: the chosen ones.
+        hyper: the chosen values.
         tried: every candidate with its mean validation accuracy; empty if there was no choice.
-        tasks: of how many first tasks of the stream.
+        tasks: number of first tasks of the stream that each trial learned.
         macs: multiply-accumulates of all trials.
-        wall_s: their seconds.
+        wall_s: wall seconds of all trials.
     """
 
     hyper: Mapping[str, float]
@@ -101,21 +105,21 @@ class Choice:
 
 @dataclass(frozen=True)
 class StreamCosts:
-    """What a run cost, without the choice of hyper-parameters. Multiply-accumulates are counted.
+    """Counted costs of a run, without the choice of hyper-parameters.
 
-    Frozen baselines' figures begin at the latents: the backbone's passes are the caller's.
+    The costs of frozen baselines do not include the passes of the backbone.
 
     Attributes:
-        forward_macs: (T,) of forward passes in learning each task.
-        backward_macs: (T,) of backward passes.
+        forward_macs: (T,) multiply-accumulates of forward passes in learning each task.
+        backward_macs: (T,) multiply-accumulates of backward passes.
         consolidate_macs: paid once by every agent that answers for all tasks (a factorisation).
-        test_macs: of all answers, validation included.
+        test_macs: multiply-accumulates of all answers, including validation images.
         learn_s: (T,) wall seconds of learning each task.
         test_s: wall seconds of answering.
-        hand_over_bytes: by part, what a second agent needs to answer for all tasks and to learn
-            on: the method's state after the last task.
-        task_bytes: (T,) what every other agent receives for each task, for methods whose tasks can
-            be learned in parallel; None for the others.
+        hand_over_bytes: by part, the state of the method after the last task. A second agent needs
+            it to answer for all tasks and to continue learning.
+        task_bytes: (T,) bytes that every other agent receives for each task; None for methods whose
+            tasks cannot be learned in parallel.
     """
 
     forward_macs: tuple[int, ...]
@@ -129,35 +133,35 @@ class StreamCosts:
 
     @property
     def learn_macs(self) -> tuple[int, ...]:
-        """(T,) forward and backward."""
+        """(T,) multiply-accumulates of forward and backward passes."""
         pairs = zip(self.forward_macs, self.backward_macs, strict=True)
         return tuple(forward + backward for forward, backward in pairs)
 
     @property
     def total_macs(self) -> int:
-        """Learning, consolidating and answering."""
+        """Multiply-accumulates of learning, consolidating and answering."""
         return sum(self.learn_macs) + self.consolidate_macs + self.test_macs
 
     @property
     def total_bytes(self) -> int:
-        """All of `hand_over_bytes`."""
+        """Sum of `hand_over_bytes`."""
         return sum(self.hand_over_bytes.values())
 
 
 @dataclass(frozen=True, eq=False)
 class StreamResult:
-    """A baseline's run over a stream.
+    """Result of a baseline's run over a stream.
 
     Attributes:
-        name: of the baseline.
+        name: name of the baseline.
         tasks: names of the T tasks, in order.
-        seed: of everything random.
+        seed: seed for all random numbers.
         test: accuracy on test images.
         validation: accuracy on validation images.
-        costs: what it cost.
+        costs: counted costs.
         choice: hyper-parameters and how they were chosen.
-        settings: what was given: epochs, batch size, rate; empty for frozen baselines.
-        answers: after the last task.
+        settings: epochs, batch size, rate and image size; empty for frozen baselines.
+        answers: answers after the last task.
     """
 
     name: str
@@ -176,9 +180,9 @@ class StreamResult:
         return self.choice.hyper
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values of everything but the answers; NaN becomes None.
+        """Return everything except the answers as JSON values; NaN becomes None.
 
-        All but the keys `learn_s`, `test_s` and `wall_s` is the same in every run of one seed.
+        Runs with the same seed differ only in the keys `learn_s`, `test_s` and `wall_s`.
         """
         costs = {key: _plain(value) for key, value in vars(self.costs).items()}
         return {
@@ -194,7 +198,7 @@ class StreamResult:
 
 
 def size_by_part(state: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Payload bytes of named arrays, summed by the first part of their names.
+    """Return the payload bytes of named arrays, summed by the first part of their names.
 
     Examples:
         >>> size_by_part({"heads.0": np.zeros(2, np.float32), "heads.1": np.zeros(3, np.float32)})
@@ -215,7 +219,7 @@ def _matrices(accuracy: Accuracy) -> dict[str, list[list[float | None]]]:
 
 
 def _plain(value: object) -> object:
-    """Tuples as lists, mappings as dicts."""
+    """Convert tuples to lists and mappings to dicts."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

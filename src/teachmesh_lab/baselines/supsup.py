@@ -1,12 +1,13 @@
 """`supsup`: Supermasks in Superposition.
 
-The weights are fixed and never learned. For every task a score per weight is trained, and the
-`keep` share of each layer's weights with the largest scores forms the task's subnetwork
-(edge-popup, [2]: the mask's gradient goes straight through to the scores). A task is one bit per
-weight; masks of different tasks do not touch each other, so nothing is forgotten. Heads are masks
-over fixed random weights too. Without an oracle [1] infers the task from the entropy of all tasks'
-answers, at T passes per image; the paper could not afford that and grants the oracle (Sec. 6), and
-so do we.
+The weights are fixed and never learned. For every task, a score per weight is trained. The share
+`keep` of each layer's weights with the largest scores forms the task's subnetwork (edge-popup, [2]:
+the mask's gradient goes straight through to the scores). A task needs one bit per weight. Masks of
+different tasks are independent, so nothing is forgotten. Heads are masks over fixed random weights
+too.
+
+Without an oracle, [1] infers the task from the entropy of all tasks' answers, with T passes per
+image. The paper found that too expensive and grants the oracle (Sec. 6); so do we.
 
 References:
     [1] Wortsman et al., Supermasks in superposition, NeurIPS 2020.
@@ -32,15 +33,15 @@ from teachmesh_lab.baselines.training_costs import weight_layers
 
 
 class Supermask(nn.Module):
-    """Multiplies a layer's fixed weights by a mask, given or made of scores.
+    """Multiplies a layer's fixed weights by a mask, either given or computed from scores.
 
     Args:
-        weight: of the layer.
-        keep: share of its weights that a mask keeps.
+        weight: weights of the layer.
+        keep: share of the weights that a mask keeps.
 
     Attributes:
-        scores: of the weight's shape.
-        mask: bool of that shape, or None while scores are trained.
+        scores: one score per weight.
+        mask: bool of the weights' shape, or None while scores are trained.
     """
 
     def __init__(self, weight: Tensor, keep: float) -> None:
@@ -51,14 +52,14 @@ class Supermask(nn.Module):
 
     @torch.no_grad()
     def restart(self, generator: torch.Generator) -> None:
-        """Draw fresh scores (uniform, as a layer's weights are in [2]) and train them."""
+        """Draw fresh scores to train, uniform like the weights of a layer in [2]."""
         bound = self.scores[0].numel() ** -0.5
         fresh = torch.rand(self.scores.shape, generator=generator) * 2 * bound - bound
         self.scores.copy_(fresh)
         self.mask = None
 
     def chosen(self) -> Tensor:
-        """Bool mask of the weights with the largest absolute scores."""
+        """Return the bool mask of the weights with the largest absolute scores."""
         sizes = self.scores.detach().abs()
         dropped = sizes.numel() - max(1, round(self.keep * sizes.numel()))
         if not dropped:
@@ -66,20 +67,23 @@ class Supermask(nn.Module):
         return sizes > sizes.flatten().kthvalue(dropped).values
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The masked weights."""
+        """Return the masked weights."""
         if self.mask is not None:
             return weight * self.mask
         sizes = self.scores.abs()
-        # The value is the mask exactly, the gradient that of the scores: straight through.
+        # Straight through: the value is exactly the mask, the gradient is that of the scores.
         return weight * (self.chosen() + (sizes - sizes.detach()))
 
 
 class Supsup(Baseline):
-    """A mask per task over weights that stay.
+    """A mask per task over fixed weights.
 
-    `keep` is the share of weights in a mask; `signed` 1 replaces the network's weights by their
-    signs times the layer's Kaiming deviation, as [2] recommends for random weights, and 0 masks
-    them as they are; `rate_factor` multiplies the learning rate of the scores.
+    Hyper-parameters:
+
+    - `keep`: share of weights in a mask.
+    - `signed`: 1 replaces the network's weights by their signs times the layer's Kaiming deviation,
+      as [2] recommends for random weights; 0 keeps the weights as they are.
+    - `rate_factor`: factor on the learning rate of the scores.
     """
 
     source: ClassVar[str] = "Wortsman et al., NeurIPS 2020; Ramanujan et al., CVPR 2020"
@@ -99,22 +103,22 @@ class Supsup(Baseline):
 
     @property
     def rate_factor(self) -> float:
-        """Scores are larger than weights are, and take larger steps."""
+        """Factor on the learning rate: scores are larger than weights and need larger steps."""
         return self.hyper["rate_factor"]
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
-        """The scores of the trunk and of the heads."""
+        """Return the scores of the trunk and of the heads."""
         return [layer.scores for index in indices for layer in self._stack(index)]
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Fresh scores for all layers and a head of fixed random signs."""
+        """Start a task with fresh scores for all layers and a head of fixed random signs."""
         super().begin(index, task)
         self._add_head(index)
         for number, layer in enumerate(self._stack(index)):
             layer.restart(make_generator(self.seed, "scores", index, number))
 
     def end(self, index: int) -> None:
-        """Keep the mask; the scores are not needed any more."""
+        """Finish a task and keep its mask; the scores are no longer needed."""
         self.masks[index] = [layer.chosen() for layer in self._stack(index)]
         super().end(index)
 
@@ -124,14 +128,14 @@ class Supsup(Baseline):
             layer.mask = mask
 
     def state(self) -> dict[str, np.ndarray]:
-        """One bit per weight and task."""
+        """Return the masks of all tasks: one bit per weight and task."""
         return {
             f"masks.{index}": np.frombuffer(self.encode(index), dtype=np.uint8)
             for index in self.masks
         }
 
     def encode(self, index: int) -> bytes:
-        """The mask of a task as it travels: the layers' bits one after the other, eight a byte."""
+        """Encode the mask of a task: the bits of all layers in order, eight per byte."""
         bits = torch.cat([mask.flatten() for mask in self.masks[index]])
         return np.packbits(bits.cpu().numpy()).tobytes()
 
@@ -139,12 +143,12 @@ class Supsup(Baseline):
         """Register the mask of a task that another agent learned.
 
         Args:
-            index: of the task in the stream; with the common seed it fixes the head's weights.
+            index: position of the task; with the common seed it determines the head's weights.
             n_classes: C of the task.
-            packet: from `encode` of an agent with the same network and seed.
+            packet: result of `encode` by an agent with the same network and seed.
 
         Raises:
-            DataError: not one bit per weight.
+            DataError: the packet does not have one bit per weight.
         """
         if index not in self.head_layers:
             self.net.add_head(index, n_classes)

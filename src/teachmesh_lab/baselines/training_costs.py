@@ -1,7 +1,7 @@
-"""Multiply-accumulates of training and answering, counted once per image and multiplied.
+"""Multiply-accumulates of training and answering, counted for one image and multiplied.
 
-Convolutions and matrix products cost in proportion to the number of images, so one counted pass of
-one image gives every batch's cost exactly, without slowing the training down.
+The cost of convolutions and matrix products is proportional to the number of images. Therefore one
+counted pass of one image gives the exact cost of every batch, without slowing down the training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class PassCost:
 
     Attributes:
         forward: forward pass.
-        backward: gradients of all weights, and of all inputs but the image.
+        backward: gradients of all weights, and of all inputs except the image.
     """
 
     forward: int
@@ -33,13 +33,13 @@ class PassCost:
 def pass_cost(trunk: nn.Module, size: int) -> PassCost:
     """Count one pass of one image.
 
-    Every product of the forward pass has two of the same size in the backward pass: one for the
-    weights, one for the inputs. Only layers that see the image itself need no second one. The
-    backward pass is not counted operation by operation, because torch 2.13 counts the weight
-    gradient of a grouped convolution once per group too often.
+    Every product of the forward pass has two products of equal size in the backward pass: one for
+    the weights, one for the inputs. Layers that read the image itself do not need the second one.
+    The backward pass is derived and not counted, because torch 2.13 multiplies the count for the
+    weight gradient of a grouped convolution by the number of groups.
 
     Args:
-        trunk: takes (N, 3, S, S) float images; its layers are convolutions and linear ones.
+        trunk: takes (N, 3, S, S) float images; has convolutions and linear layers only.
         size: S.
     """
     image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)
@@ -63,7 +63,7 @@ def pass_cost(trunk: nn.Module, size: int) -> PassCost:
 
 
 def weight_layers(trunk: nn.Module) -> dict[str, nn.Module]:
-    """Convolutions and linear layers by name, in the order of the network."""
+    """Return convolutions and linear layers by name, in the order of the network."""
     return {
         name: module
         for name, module in trunk.named_modules()
@@ -72,7 +72,7 @@ def weight_layers(trunk: nn.Module) -> dict[str, nn.Module]:
 
 
 class Costs:
-    """What one run has spent so far.
+    """Costs of one run so far.
 
     Args:
         trunk: the network below the heads.
@@ -81,8 +81,8 @@ class Costs:
 
     Attributes:
         forward: multiply-accumulates of forward passes in learning.
-        backward: of backward passes.
-        test: of answering.
+        backward: multiply-accumulates of backward passes.
+        test: multiply-accumulates of answering.
     """
 
     def __init__(self, trunk: nn.Module, size: int, dim: int) -> None:
@@ -92,30 +92,30 @@ class Costs:
 
     @property
     def learn(self) -> int:
-        """All of learning."""
+        """Multiply-accumulates of learning, forward and backward."""
         return self.forward + self.backward
 
     def training_pass(self, n: int, heads: Sequence[tuple[int, int]]) -> None:
-        """N images forward and backward, with heads given as (images, classes)."""
+        """Add N images forward and backward, with heads given as (images, classes)."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
         self.backward += n * self.per_image.backward + 2 * products
 
     def sensitivity_pass(self, n: int, n_classes: int) -> None:
-        """As a training pass of N images, without the gradient of the head's weights."""
+        """Add a training pass of N images without the gradient of the head's weights."""
         products = self.dim * n * n_classes
         self.forward += n * self.per_image.forward + products
         self.backward += n * self.per_image.backward + products
 
     def forward_pass(self, n: int, heads: Sequence[tuple[int, int]] = ()) -> None:
-        """N images forward, in learning."""
+        """Add N images forward, in learning."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
 
     def head_pass(self, heads: Sequence[tuple[int, int]]) -> None:
-        """Heads alone, forward, in learning: latents were there."""
+        """Add forward passes of heads alone, in learning, on latents that are already known."""
         self.forward += self.dim * sum(rows * classes for rows, classes in heads)
 
     def test_pass(self, n: int, n_classes: int) -> None:
-        """N images answered, by heads of so many classes together."""
+        """Add N answered images, with heads that have `n_classes` classes together."""
         self.test += n * (self.per_image.forward + self.dim * n_classes)

@@ -1,8 +1,8 @@
-"""The one training loop: tasks arrive, are learned, and everything learned so far is answered.
+"""The one training loop: learn each task, then answer for all tasks so far.
 
-Adam, a fresh one for every task; a fixed number of epochs; no augmentation and no schedule, as in
-the authors' code (Adam 1e-3, batches of 32). Validation images choose hyper-parameters (`choose`)
-and nothing else here; test images are answered and nothing else.
+Every task is trained with a fresh Adam for a fixed number of epochs, without augmentation or a
+schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images are used only to
+choose hyper-parameters (`choose_hyperparameters`), and test images only to measure answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ANSWER_BATCH = 64
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast.
+    """Settings of the training of one task.
 
     Attributes:
         epochs: passes over a task's images.
@@ -43,7 +43,7 @@ class Schedule:
         rate: learning rate of Adam.
 
     Raises:
-        UsageError: a number that makes no sense.
+        UsageError: a number is out of range.
     """
 
     epochs: int
@@ -60,13 +60,13 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a run over a stream left.
+    """Results of a run over a stream, before its name and settings are added.
 
     Attributes:
-        test: accuracy matrices.
-        validation: the same.
-        answers: after the last task.
-        costs: what it cost.
+        test: accuracy on test images.
+        validation: accuracy on validation images.
+        answers: answers after the last task.
+        costs: counted costs.
     """
 
     test: Accuracy
@@ -83,15 +83,15 @@ def run_stream(
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> Trace:
-    """Learn all tasks in order and answer for all that were learned after each.
+    """Learn all tasks in order; after each, answer for all tasks learned so far.
 
     Args:
-        baseline: a fresh one.
+        baseline: a fresh baseline.
         stream: the tasks.
-        schedule: how long and how fast.
-        progress: called with (tasks done, tasks in all).
-        after_task: called with a task's position and all answers after it; for a baseline that
-            learns all tasks together once, with the last position.
+        schedule: settings of the training.
+        progress: called with (tasks done, tasks in total).
+        after_task: called with a task's position and all answers after it. A baseline that learns
+            all tasks together calls it once, with the last position.
     """
     n_tasks, costs = len(stream), baseline.net.costs
     test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
@@ -102,7 +102,7 @@ def run_stream(
         before, started_s = (costs.forward, costs.backward), time.perf_counter()
         _learn_group(baseline, stream, group, schedule)
         last = group[-1]
-        # What is learned together is paid together: on the last task's account.
+        # Costs of tasks that are learned together are entered at the last of them.
         forward[last], backward[last] = costs.forward - before[0], costs.backward - before[1]
         learn_s[last] = time.perf_counter() - started_s
         started_s = time.perf_counter()
@@ -133,7 +133,7 @@ def enter(
     test: Accuracy,
     validation: Accuracy,
 ) -> None:
-    """Enter the answers after a task into the matrices of both splits."""
+    """Score the answers after a task in the matrices of both splits."""
     last = answers.after
     for index in range(last + 1):
         test.score(last, index, answers.test[index], stream[index].test.labels)
@@ -168,8 +168,8 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
 
     Args:
         baseline: holds their images.
-        indices: of the tasks; batches hold images of one task each.
-        schedule: how long and how fast.
+        indices: positions of the tasks; each batch holds images of one task.
+        schedule: settings of the training.
     """
     generator = make_generator(baseline.seed, "order", indices[0])
     optimizer = Adam(baseline.parameters(indices), schedule.rate * baseline.rate_factor)
@@ -186,7 +186,7 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
 def _batches(
     sizes: dict[int, int], batch_size: int, generator: torch.Generator
 ) -> Iterator[tuple[int, Tensor]]:
-    """(task, rows) of one epoch: every image once, in random order."""
+    """Yield the (task, rows) of one epoch: every image once, in random order."""
     batches = [
         (index, rows)
         for index, size in sizes.items()
@@ -206,10 +206,10 @@ def answer_all(
     """Answer for the test and validation images of tasks 0 to `last`.
 
     Args:
-        baseline: has learned them.
+        baseline: has learned these tasks.
         stream: the tasks.
-        last: position of the last learned one.
-        former: answers after the task before; reused where they cannot have changed.
+        last: position of the last learned task.
+        former: answers after the previous task; reused if they cannot have changed.
     """
     start = len(former.test) if former is not None and baseline.isolated else 0
     test = list(former.test[:start]) if former is not None else []
@@ -244,14 +244,14 @@ def decide(
     *,
     can_be_free: bool = True,
 ) -> TaskAnswers:
-    """Answers from scores of the classes of several tasks, side by side.
+    """Derive answers from scores of the classes of several tasks.
 
     Args:
         scores: (N, sum of widths).
-        tasks: their positions in the stream.
-        widths: number of classes of each.
-        index: the task that the oracle tells.
-        can_be_free: scores of different tasks can be compared.
+        tasks: positions of the tasks in the stream.
+        widths: number of classes of each task.
+        index: the right task, as told by the oracle.
+        can_be_free: scores of different tasks are comparable.
     """
     starts = np.cumsum([0, *widths])
     place = list(tasks).index(index)
