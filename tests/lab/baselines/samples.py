@@ -1,4 +1,4 @@
-"""Tiny tasks drawn by code and tiny networks, for tests of the baselines."""
+"""Tiny generated tasks and tiny networks, for tests of the baselines."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class TinyNet(nn.Module):
 
 
 def tiny_net(_: int) -> nn.Module:
-    """What `run_trained` takes as a factory."""
+    """Build a tiny network; a factory for `run_trained`."""
     return TinyNet()
 
 
 def multi_head(seed: int = 0) -> MultiHead:
-    """A fresh tiny network without heads."""
+    """Make a fresh tiny network without heads."""
     return MultiHead(build_net(tiny_net, seed), SIZE, seed)
 
 
 def make_task(number: int, *, n_classes: int = 3, per_class: int = 8) -> PixelTask:
-    """Classes are colours; every task has its own, under noise."""
+    """Make a task whose classes are noisy colours; every task has its own colours."""
     rng = np.random.default_rng([7, number])
     colours = rng.integers(0, 256, (n_classes, 3, 1, 1))
 
@@ -64,7 +64,7 @@ def make_task(number: int, *, n_classes: int = 3, per_class: int = 8) -> PixelTa
 
 
 def make_stream(n_tasks: int = 3) -> list[PixelTask]:
-    """Tasks of 3, 2, 3, 2, ... classes."""
+    """Make tasks of 3, 2, 3, 2, ... classes."""
     return [make_task(number, n_classes=3 - number % 2) for number in range(n_tasks)]
 
 
@@ -78,31 +78,31 @@ def learn_all(baseline: Baseline, stream: list[PixelTask], schedule: Schedule = 
 
 
 def weights(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of all parameters and buffers."""
+    """Copy all parameters and buffers."""
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
 
 
 def same_bits(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:
-    """The same names and the same bytes."""
+    """Return whether names and bytes are equal."""
     return one.keys() == two.keys() and all(
         one[name].numpy().tobytes() == two[name].numpy().tobytes() for name in one
     )
 
 
 def largest_change(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> float:
-    """Of any weight of the trunk."""
+    """Return the largest absolute change of any weight of the trunk."""
     names = [name for name in one if name.startswith("trunk.")]
     return max(float((one[name] - two[name]).abs().max()) for name in names)
 
 
 def random_images(n: int, seed: int = 0) -> Tensor:
-    """(n, 3, 8, 8) uint8."""
+    """Draw (n, 3, 8, 8) uint8 images."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
 
 
 def make_latent_stream(n_tasks: int = 3, dim: int = 12) -> list[LatentTask]:
-    """Correlated Gaussian classes, not negative like pooled activations; 3, 2, 3, ... classes."""
+    """Make tasks of 3, 2, 3, ... correlated Gaussian classes, clipped at 0 like activations."""
     rng = np.random.default_rng(11)
     mixing = rng.normal(0, 0.4, (dim, dim))
     tasks = []

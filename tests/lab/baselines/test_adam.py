@@ -1,4 +1,4 @@
-"""The written-out Adam against torch's."""
+"""Our Adam against torch's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 from teachmesh_lab.baselines.baseline_adam import Adam
 
 
-def test_steps_are_those_of_torch() -> None:
+def test_steps_equal_those_of_torch() -> None:
     """Twenty steps on two parameters, one of which lacks a gradient every other time."""
     generator = torch.Generator().manual_seed(0)
     start = [torch.randn(4, 3, generator=generator), torch.randn(5, generator=generator)]

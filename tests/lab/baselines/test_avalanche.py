@@ -1,9 +1,8 @@
-"""EWC and MAS against Avalanche's, step by step on one stream; skips without Avalanche.
+"""EWC and MAS against Avalanche's, step by step on one stream; skipped without Avalanche.
 
-Batches of one image, because Avalanche squares the gradient of a batch's mean, which is that of an
-image only then; its Fisher information takes the true labels, so ours does here. SI is not
-compared: Avalanche 0.6.0 keeps a view of the weights instead of a copy, so that on a processor
-every step of its path has length zero.
+Batches have one image, because Avalanche squares the gradient of a batch's mean. Its Fisher
+information uses the true labels, so ours does here too. SI is not compared: Avalanche 0.6.0 keeps a
+view of the weights instead of a copy, so on a CPU every step of its path has length zero.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from teachmesh_lab.baselines.seeding import make_generator
 from teachmesh_lab.baselines.training_loop import Schedule, learn
 from tests.lab.baselines.samples import make_stream, multi_head
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Avalanche's own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of Avalanche itself
 SINGLE = Schedule(epochs=1, batch_size=1, rate=0.003)
 STRENGTH = 20.0
 
@@ -49,7 +48,7 @@ class EmpiricalEwc(Baseline):
 
 
 class OneHeadAtATime(nn.Module):
-    """Our network as Avalanche calls it: the present task's head, images as floats."""
+    """Our network as Avalanche calls it: the current task's head, images as floats."""
 
     def __init__(self, net: MultiHead, stream: list[PixelTask]) -> None:
         super().__init__()
@@ -62,7 +61,7 @@ class OneHeadAtATime(nn.Module):
 
 
 def learn_with_avalanche(plugin: Any, stream: list[PixelTask]) -> MultiHead:
-    """Train our tiny network with Avalanche's loop, on the same images in the same order."""
+    """Train our tiny network with Avalanche's loop, on identical images in identical order."""
     from avalanche.benchmarks import benchmark_from_datasets
     from avalanche.benchmarks.utils import _make_taskaware_tensor_classification_dataset
     from avalanche.training.plugins import EvaluationPlugin
@@ -97,7 +96,7 @@ def learn_with_avalanche(plugin: Any, stream: list[PixelTask]) -> MultiHead:
 
 
 def learn_with_ours(baseline: Baseline, stream: list[PixelTask]) -> MultiHead:
-    """The same with our loop, heads present from the start."""
+    """Train with our loop, with all heads present from the start."""
     for index, task in enumerate(stream):
         baseline.begin(index, task)
         learn(baseline, [index], SINGLE)
@@ -106,14 +105,17 @@ def learn_with_ours(baseline: Baseline, stream: list[PixelTask]) -> MultiHead:
 
 
 def distance(one: MultiHead, two: MultiHead) -> float:
-    """Between all weights of the trunks."""
+    """Return the Euclidean distance between all weights of two trunks."""
     pairs = zip(one.trunk.parameters(), two.trunk.parameters(), strict=True)
     squares = [(a.detach() - b.detach()).square().sum() for a, b in pairs]
     return float(torch.stack(squares).sum().sqrt())
 
 
 def assert_same_path(ours: MultiHead, theirs: MultiHead, stream: list[PixelTask]) -> None:
-    """Apart by rounding, which Adam magnifies where gradients are tiny; fine-tuning is far off."""
+    """Check that paths differ only by rounding, far less than from fine-tuning.
+
+    Adam magnifies rounding where gradients are tiny.
+    """
     free = learn_with_ours(FineTune(multi_head(), {}, seed=0), stream)
     assert distance(ours, theirs) < 0.01 * distance(ours, multi_head())
     assert distance(ours, theirs) < 0.05 * distance(ours, free)
@@ -121,7 +123,7 @@ def assert_same_path(ours: MultiHead, theirs: MultiHead, stream: list[PixelTask]
 
 @pytest.fixture
 def plugins() -> Any:
-    """Avalanche's regularisers, if it is installed."""
+    """Return Avalanche's regularisers, if it is installed."""
     pytest.importorskip("avalanche")
     from avalanche.training import plugins as found
 
@@ -129,14 +131,14 @@ def plugins() -> Any:
 
 
 def test_ewc_follows_avalanches_path(plugins: Any) -> None:
-    """Two tasks, image by image: the same weights at the end."""
+    """Two tasks, image by image, end with equal weights."""
     stream = make_stream(2)
     theirs = learn_with_avalanche(plugins.EWCPlugin(ewc_lambda=STRENGTH), stream)
     assert_same_path(learn_with_ours(EmpiricalEwc(multi_head()), stream), theirs, stream)
 
 
 def test_mas_follows_avalanches_path(plugins: Any) -> None:
-    """Two tasks, image by image: the same weights at the end."""
+    """Two tasks, image by image, end with equal weights."""
     stream = make_stream(2)
     theirs = learn_with_avalanche(plugins.MASPlugin(lambda_reg=STRENGTH), stream)
     ours = Mas(multi_head(), {"strength": STRENGTH, "images": 1000.0}, seed=0)

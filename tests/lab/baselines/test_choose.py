@@ -1,4 +1,4 @@
-"""Hyper-parameters: chosen on validation images of the first tasks, and by nothing else."""
+"""Hyper-parameters are chosen on validation images of the first tasks only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.lab.baselines.samples import make_latent_stream, make_stream, tiny_ne
 GRID = {"a": (1.0, 2.0, 3.0), "b": (0.5,)}
 
 
-def test_the_best_candidate_wins_and_of_equals_the_first() -> None:
-    """All candidates and their accuracies are written down."""
+def test_the_best_candidate_wins_and_ties_go_to_the_first() -> None:
+    """The result lists all candidates and their accuracies."""
     found = choose(GRID, lambda hyper: Trial(min(hyper["a"], 2.0) / 4, 5), 3)
     assert found.hyper == {"a": 2.0, "b": 0.5}
     assert [(hyper["a"], accuracy) for hyper, accuracy in found.tried] == [
@@ -28,8 +28,8 @@ def test_the_best_candidate_wins_and_of_equals_the_first() -> None:
     assert (found.tasks, found.macs) == (3, 15)
 
 
-def test_what_is_given_is_not_tried() -> None:
-    """A grid of one point runs nothing."""
+def test_given_values_are_not_tried() -> None:
+    """A grid with a single point needs no trial."""
     assert points(narrow(GRID, {"a": 7.0}, "x")) == [{"a": 7.0, "b": 0.5}]
     found = choose(narrow(GRID, {"a": 7.0}, "x"), lambda _: pytest.fail("was run"), 3)
     assert found.hyper == {"a": 7.0, "b": 0.5}
@@ -38,8 +38,8 @@ def test_what_is_given_is_not_tried() -> None:
         narrow(GRID, {"c": 1.0}, "x")
 
 
-def test_later_tasks_and_test_images_have_no_say() -> None:
-    """Other images there, the same choice."""
+def test_later_tasks_and_test_images_do_not_influence_the_choice() -> None:
+    """The choice stays the same if these images are replaced."""
     stream = make_stream(3)
 
     def black(split: PixelSplit) -> PixelSplit:
@@ -53,8 +53,8 @@ def test_later_tasks_and_test_images_have_no_say() -> None:
     assert run(changed) == run(stream)
 
 
-def test_without_validation_images_there_is_nothing_to_choose_by() -> None:
-    """Unless the hyper-parameters are given."""
+def test_a_choice_needs_validation_images() -> None:
+    """Without them, the hyper-parameters must be given."""
     stream = make_latent_stream(2)
     empty = [
         dataclasses.replace(

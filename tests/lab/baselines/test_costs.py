@@ -1,4 +1,4 @@
-"""Counted once per image and multiplied, against counting everything while it runs."""
+"""Costs counted for one image and multiplied, against counting all operations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAINED = [name for name, info in BASELINES.items() if info.kind == "trained"]
 
 
 class Plain(nn.Module):
-    """Convolutions without groups, whose backward passes torch counts rightly."""
+    """Convolutions without groups, whose backward passes torch counts correctly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,18 +36,18 @@ class Plain(nn.Module):
 
 
 def make(name: str, factory: Callable[[], nn.Module] = Plain) -> Baseline:
-    """A fresh baseline with the first value of each hyper-parameter."""
+    """Make a fresh baseline with the first value of each hyper-parameter."""
     net = MultiHead(build_net(lambda _: factory(), 0), SIZE, 0)
     hyper = {key: values[0] for key, values in BASELINES[name].grid.items()}
     return trained_baseline(name, net, hyper, seed=0)
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_what_is_noted_is_what_is_computed(name: str) -> None:
+def test_recorded_costs_equal_counted_operations(name: str) -> None:
     """Oracle: every operation of learning three tasks and answering, counted as it runs.
 
-    Importances are left out: copies of weights turn layers into grouped ones, which torch counts
-    too often in backward passes.
+    Importances are left out, because copies of weights turn layers into grouped ones, whose
+    backward passes torch overcounts.
     """
     baseline, stream = make(name), make_stream(3)
     costs = baseline.net.costs
@@ -66,7 +66,7 @@ def test_what_is_noted_is_what_is_computed(name: str) -> None:
 
 
 def test_a_training_pass_is_counted_as_torch_does() -> None:
-    """Forward, gradients of weights, gradients of all inputs but the image's."""
+    """It has a forward pass, gradients of weights and gradients of all inputs except the image."""
     for factory in (Plain, lambda: small_net(0)):
         net = factory()
         cost = pass_cost(net, 32)
@@ -77,7 +77,7 @@ def test_a_training_pass_is_counted_as_torch_does() -> None:
 
 
 def test_grouped_convolutions_cost_three_forward_passes_to_train() -> None:
-    """By hand: torch's own count of their weights' gradients is too large by the groups."""
+    """By hand, because torch's count for their weight gradients is too large."""
     cost = pass_cost(TinyNet(), SIZE)
     first, second = 4 * 4 * 8 * 3 * 9, 4 * 4 * 16 * 4 * 9
     assert cost.forward == first + second
@@ -85,7 +85,7 @@ def test_grouped_convolutions_cost_three_forward_passes_to_train() -> None:
 
 
 def test_importances_cost_a_pass_of_their_images() -> None:
-    """As a training pass of so many images, less the head's own gradient; EWC asks for labels."""
+    """They cost a training pass without the head's gradient; EWC also draws labels."""
     stream = make_stream(1)
     for name, extra_forward in (("mas", 0), ("ewc", 1)):
         baseline = make(name)

@@ -1,4 +1,4 @@
-"""Experience replay: what the buffer holds, and what is learned from it."""
+"""Experience replay: content of the buffer, and learning from it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ONE_EPOCH = Schedule(epochs=1, batch_size=8, rate=0.01)
 
 
 def make(quota: int = 3) -> ExperienceReplay:
-    """On a fresh network."""
+    """Make a baseline on a fresh network."""
     return ExperienceReplay(multi_head(), {"images_per_class": float(quota)}, seed=0)
 
 
 def test_the_buffer_holds_exactly_its_quota_of_every_class() -> None:
-    """Of the task's own images, no image twice, with its own label."""
+    """It holds images of the task, without duplicates, each with its own label."""
     stream = make_stream(3)
     baseline = make()
     learn_all(baseline, stream, ONE_EPOCH)
@@ -41,13 +41,13 @@ def test_the_buffer_holds_exactly_its_quota_of_every_class() -> None:
 
 
 def test_a_class_with_fewer_images_keeps_them_all() -> None:
-    """The quota is an upper bound."""
+    """A class may have fewer images than the quota."""
     baseline = make(quota=100)
     learn_all(baseline, [make_task(0, per_class=5)], ONE_EPOCH)
     assert torch.bincount(baseline.buffer[0].labels).tolist() == [5, 5, 5]
 
 
-def test_every_replayed_image_is_judged_by_its_own_tasks_head() -> None:
+def test_every_replayed_image_uses_its_own_tasks_head() -> None:
     """Oracle: the mean cross-entropy of the batch and of the drawn images, one by one."""
     stream = make_stream(3)
     baseline = make()
@@ -70,7 +70,7 @@ def test_every_replayed_image_is_judged_by_its_own_tasks_head() -> None:
 
 
 def test_replay_reaches_every_old_image() -> None:
-    """Drawn without favour: after many batches every image of the buffer was seen."""
+    """Draws are uniform: after many batches, every image of the buffer was drawn."""
     baseline = make()
     stream = make_stream(3)
     learn_all(baseline, stream[:2], ONE_EPOCH)
@@ -84,8 +84,8 @@ def test_replay_reaches_every_old_image() -> None:
     assert len(seen) == 3 * 3 + 2 * 3
 
 
-def test_the_buffer_travels() -> None:
-    """A second agent needs its images: one byte per value."""
+def test_the_state_contains_the_buffer() -> None:
+    """A second agent needs its images, at one byte per value."""
     baseline = make()
     learn_all(baseline, make_stream(2), ONE_EPOCH)
     state = baseline.state()

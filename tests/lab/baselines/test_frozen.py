@@ -1,4 +1,4 @@
-"""NCM, SLDA and RanPAC against slow, obvious formulas; any order of arrival."""
+"""NCM, SLDA and RanPAC against slow, obvious formulas, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = list(HYPER)
 
 
 def learned(kind: type[FrozenBaseline], order: tuple[int, ...] = (0, 1, 2)) -> FrozenBaseline:
-    """Has learned the stream's tasks in some order."""
+    """Make a baseline that has learned the stream's tasks in some order."""
     baseline = kind(DIM, HYPER[kind], 0)
     for index in order:
         task = STREAM[index]
@@ -34,7 +34,7 @@ def learned(kind: type[FrozenBaseline], order: tuple[int, ...] = (0, 1, 2)) -> F
 
 
 def pooled(stream: list[LatentTask]) -> tuple[np.ndarray, np.ndarray]:
-    """All training latents, float64, with classes numbered through all tasks."""
+    """Return all training latents in float64, with classes numbered across all tasks."""
     starts = np.cumsum([0, *(len(task.classes) for task in stream)])
     latents = np.concatenate([task.train.latents for task in stream]).astype(np.float64)
     labels = [task.train.labels + start for task, start in zip(stream, starts, strict=False)]
@@ -44,7 +44,7 @@ def pooled(stream: list[LatentTask]) -> tuple[np.ndarray, np.ndarray]:
 QUESTIONS = np.concatenate([task.test.latents for task in STREAM])
 
 
-def test_ncm_takes_the_largest_cosine_with_a_class_mean() -> None:
+def test_ncm_scores_are_cosines_with_class_means() -> None:
     """Oracle: a loop over images and classes."""
     latents, labels = pooled(STREAM)
     means = [latents[labels == c].mean(axis=0) for c in range(8)]
@@ -69,7 +69,7 @@ def test_slda_is_the_discriminant_of_the_shrunk_pooled_covariance() -> None:
 
 
 def test_slda_answers_as_scikit_learns_discriminant_analysis() -> None:
-    """The same classifier, learned from all latents at once with equal priors."""
+    """Oracle: scikit-learn's classifier on all latents at once, with equal priors."""
     latents, labels = pooled(STREAM)
     priors = np.full(8, 1 / 8)
     theirs = LinearDiscriminantAnalysis(solver="lsqr", priors=priors).fit(latents, labels)
@@ -97,7 +97,7 @@ def test_ranpac_is_ridge_regression_on_rectified_random_projections() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_order_of_arrival_gives_the_same_classifier(kind: type[FrozenBaseline]) -> None:
-    """NCM bit for bit; sums over tasks up to rounding, with the same answers."""
+    """NCM is equal bit for bit; the others up to rounding, with equal answers."""
     one = learned(kind).scores(QUESTIONS)
     for order in ((2, 0, 1), (1, 2, 0)):
         two = learned(kind, order).scores(QUESTIONS)
@@ -111,7 +111,7 @@ def test_any_order_of_arrival_gives_the_same_classifier(kind: type[FrozenBaselin
 def test_answers_are_right_far_above_chance_and_better_with_the_oracle(
     kind: type[FrozenBaseline],
 ) -> None:
-    """Eight Gaussian classes; being told the task can only help the class."""
+    """There are eight Gaussian classes. A given task can only help to find the class."""
     trace = run_latents(kind(DIM, HYPER[kind], 0), STREAM)
     assert trace.test.last_mean("free") > 0.6
     assert trace.test.last_mean("oracle") >= trace.test.last_mean("free")
@@ -120,10 +120,10 @@ def test_answers_are_right_far_above_chance_and_better_with_the_oracle(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_rows_of_the_matrix_know_nothing_of_later_tasks(
+def test_the_first_rows_of_the_matrix_do_not_depend_on_later_tasks(
     kind: type[FrozenBaseline],
 ) -> None:
-    """A stream cut short gives the same rows."""
+    """A shorter stream gives equal rows."""
     whole = run_latents(kind(DIM, HYPER[kind], 0), STREAM)
     short = run_latents(kind(DIM, HYPER[kind], 0), STREAM[:2])
     for name in ("oracle", "free", "mapper"):
@@ -132,7 +132,7 @@ def test_the_first_rows_of_the_matrix_know_nothing_of_later_tasks(
 
 
 def test_products_and_factorisations_are_counted() -> None:
-    """By hand, from N images, D dimensions, M projections and C classes."""
+    """Expected counts by hand, from N images, D dimensions, M projections and C classes."""
     sizes = [len(task.train) for task in STREAM]
     asked = [
         sum(len(task.test) + len(task.validation) for task in STREAM[: last + 1])
@@ -152,8 +152,8 @@ def test_products_and_factorisations_are_counted() -> None:
     assert ranpac.test_macs == sum(n * (DIM * 40 + 40 * c) for n, c in each)
 
 
-def test_bytes_are_those_of_the_statistics_in_float32() -> None:
-    """Means; means and half a covariance; half a Gram matrix and the sums of classes."""
+def test_bytes_equal_the_size_of_the_statistics_in_float32() -> None:
+    """Means; means and half a covariance; half a Gram matrix and class sums."""
     found = {kind: run_latents(kind(DIM, HYPER[kind], 0), STREAM).costs for kind in KINDS}
     assert found[NearestClassMean].hand_over_bytes == {"means": 4 * 8 * DIM}
     assert found[NearestClassMean].task_bytes == (4 * 3 * DIM, 4 * 2 * DIM, 4 * 3 * DIM)
@@ -165,8 +165,8 @@ def test_bytes_are_those_of_the_statistics_in_float32() -> None:
     assert found[RanPac].task_bytes == tuple(half + 4 * c * 40 for c in (3, 2, 3))
 
 
-def test_latents_without_variance_are_no_error() -> None:
-    """All images alike: nothing can be told apart, and nothing breaks."""
+def test_latents_without_variance_are_not_an_error() -> None:
+    """Identical images cannot be classified, but scores stay finite."""
     for kind in KINDS:
         baseline = kind(DIM, HYPER[kind], 0)
         for index in range(2):

@@ -1,4 +1,4 @@
-"""Learning without Forgetting: what is distilled, and into what."""
+"""Learning without Forgetting: targets and effect of distillation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.lab.baselines.samples import (
 
 
 def make(strength: float = 1.0) -> Lwf:
-    """On a fresh network."""
+    """Make a baseline on a fresh network."""
     return Lwf(multi_head(), {"strength": strength, "temperature": 2.0}, seed=0)
 
 
 def test_old_logits_are_those_of_the_old_network() -> None:
-    """Before, while and after the network learns on, for every old head."""
+    """They stay equal while the network learns a new task, for every old head."""
     stream = make_stream(3)
     baseline = make()
     learn_all(baseline, stream[:2])
@@ -66,7 +66,7 @@ def test_the_loss_is_cross_entropy_plus_distillation_of_every_old_task() -> None
 
 
 def test_strength_zero_is_fine_tuning_of_the_trunk() -> None:
-    """Up to rounding: other terms are there, with a factor of 0."""
+    """They agree up to rounding, because the other terms have a factor of 0."""
     stream = make_stream()
     plain = learn_all(FineTune(multi_head(), {}, seed=0), stream)
     distilled = learn_all(make(strength=0.0), stream)
@@ -75,7 +75,7 @@ def test_strength_zero_is_fine_tuning_of_the_trunk() -> None:
 
 
 def test_distillation_keeps_old_answers() -> None:
-    """On the new task's images the old head stays nearer to its answers than without."""
+    """On the new task's images, distillation keeps the old head closer to its old answers."""
     stream = make_stream(2)
     distances = []
     for strength in (0.0, 10.0):
@@ -91,8 +91,8 @@ def test_distillation_keeps_old_answers() -> None:
     assert distances[1] < distances[0] / 2
 
 
-def test_nothing_of_the_images_stays() -> None:
-    """After a task its images and recorded answers are gone."""
+def test_no_image_is_kept() -> None:
+    """After a task, its images and recorded answers are gone."""
     baseline = make()
     learn_all(baseline, make_stream(2))
     assert baseline.data == {}

@@ -1,4 +1,4 @@
-"""Networks to begin with, heads on top."""
+"""Initial networks and the heads on top of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from teachmesh_lab.baselines.training_loop import Schedule, learn
 from tests.lab.baselines.samples import make_stream, multi_head, random_images, weights
 
 
-def test_the_default_network_is_small_and_follows_from_its_seed() -> None:
-    """Below 300,000 parameters; torch's global generator is left as it was."""
+def test_the_default_network_is_small_and_determined_by_its_seed() -> None:
+    """It has fewer than 300,000 parameters. The state of torch's global generator is restored."""
     before = torch.random.get_rng_state()
     one, two, other = small_net(0), small_net(0), small_net(1)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -30,7 +30,7 @@ def test_the_default_network_is_small_and_follows_from_its_seed() -> None:
 
 
 def test_the_embedded_trunk_gives_the_frozen_backbones_latents() -> None:
-    """Before it is trained; the frozen one folds its batch norms, hence rounding."""
+    """Before training they agree up to rounding; the frozen one folds its batch norms."""
     backbone = embedded_backbone("embedded")
     images = torch.randint(
         0, 256, (2, 3, backbone.size, backbone.size), dtype=torch.uint8,
@@ -44,7 +44,7 @@ def test_the_embedded_trunk_gives_the_frozen_backbones_latents() -> None:
 
 
 def test_the_embedded_trunk_is_trained_as_a_whole_and_its_statistics_stay() -> None:
-    """At 32 px: every weight gets a gradient, also per image, and masks fit on it."""
+    """At 32 px, every weight gets a gradient, also per image, and masks can be applied."""
     net = MultiHead(embedded_net(0), 32, 0)
     net.add_head(0, 2)
     before = weights(net)
@@ -62,8 +62,8 @@ def test_the_embedded_trunk_is_trained_as_a_whole_and_its_statistics_stay() -> N
     assert torch.isfinite(masked.net.latents(images)).all()
 
 
-def test_heads_do_not_depend_on_what_was_there_before() -> None:
-    """Task 3 gets its own start, whether or not tasks 0 to 2 came first."""
+def test_heads_do_not_depend_on_earlier_tasks() -> None:
+    """Task 3 gets the same initial weights, whether or not tasks 0 to 2 came first."""
     one, two = multi_head(), multi_head()
     for index in range(3):
         one.add_head(index, 2)
@@ -74,7 +74,7 @@ def test_heads_do_not_depend_on_what_was_there_before() -> None:
 
 
 class WithExtra(nn.Module):
-    """Gives two things, of which the last counts, and has a layer that does nothing."""
+    """Returns two outputs, of which the last is used, and has an unused layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class WithExtra(nn.Module):
 
 
 def test_weights_that_the_network_does_not_use_are_left_alone() -> None:
-    """A module may bring a classifier of its own that nothing reads."""
+    """A network may contain its own classifier, which is not used."""
     task = make_stream(1)[0]
     for kind, hyper in (
         (FineTune, {}),
@@ -106,7 +106,7 @@ def test_weights_that_the_network_does_not_use_are_left_alone() -> None:
 
 
 def test_images_are_scaled_to_one() -> None:
-    """What a trunk is handed."""
+    """A trunk gets float32 values from 0 to 1."""
     net = multi_head()
     prepared = net.prepare(random_images(4))
     assert prepared.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Parameter superposition: contexts, and what they keep apart."""
+"""Parameter superposition: contexts separate tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.lab.baselines.samples import learn_all, make_stream, multi_head, weig
 
 
 def hadamard(size: int) -> torch.Tensor:
-    """(size, size) of +1 and -1 with orthogonal rows; size is a power of two."""
+    """Return a (size, size) matrix of +1 and -1 with orthogonal rows; size is a power of two."""
     matrix = torch.ones(1, 1)
     while len(matrix) < size:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
@@ -19,7 +19,7 @@ def hadamard(size: int) -> torch.Tensor:
 
 
 def superposed_layer(size: int) -> tuple[nn.Linear, Superposed]:
-    """A linear layer of `size` inputs under a context."""
+    """Make a linear layer of `size` inputs with a context."""
     layer = nn.Linear(size, 3, bias=False)
     superposed = Superposed(layer.weight)
     parametrize.register_parametrization(layer, "weight", superposed)
@@ -27,10 +27,10 @@ def superposed_layer(size: int) -> tuple[nn.Linear, Superposed]:
 
 
 def test_orthogonal_contexts_recover_every_model() -> None:
-    """Sixteen maps stored in one matrix: each comes back exactly for what the contexts bind.
+    """Sixteen maps stored in one matrix are recovered exactly.
 
-    With orthogonal contexts the others' contribution is sum_i c_i(j) c_i(k) x_i^2-like and
-    vanishes where all inputs are equally large.
+    With orthogonal contexts, the contribution of another map is proportional to
+    sum_i c_i(j) c_i(k) x_i, which vanishes if all inputs are equal.
     """
     size = 16
     contexts = hadamard(size)
@@ -44,8 +44,8 @@ def test_orthogonal_contexts_recover_every_model() -> None:
             assert layer(torch.ones(1, size))[0].tolist() == value.tolist()
 
 
-def test_learning_in_one_context_leaves_an_orthogonal_one_alone() -> None:
-    """A gradient step for one task does not change what another, orthogonal one answers."""
+def test_learning_in_one_context_does_not_change_an_orthogonal_one() -> None:
+    """A gradient step for one task leaves the answers of orthogonal tasks unchanged."""
     contexts = hadamard(8)
     layer, superposed = superposed_layer(8)
     x = torch.full((1, 8), 0.5)
@@ -68,7 +68,7 @@ def test_learning_in_one_context_leaves_an_orthogonal_one_alone() -> None:
 
 
 def test_random_contexts_interfere_like_noise() -> None:
-    """The share of one task's step that reaches another is about 1 / sqrt(inputs)."""
+    """The share of one task's step that affects another is about 1 / sqrt(inputs)."""
     baseline = Psp(multi_head(), {}, seed=0)
     layer = baseline.layers[0]
     flat = []
@@ -85,7 +85,7 @@ def test_random_contexts_interfere_like_noise() -> None:
 
 
 def test_a_tasks_context_follows_from_the_seed() -> None:
-    """So it need not travel, and coming back to a task gives its own signs again."""
+    """It need not be sent, and selecting a task again restores its signs."""
     one, two = Psp(multi_head(), {}, seed=0), Psp(multi_head(), {}, seed=0)
     one.select(0)
     first = [layer.context.clone() for layer in one.layers]
@@ -100,7 +100,7 @@ def test_a_tasks_context_follows_from_the_seed() -> None:
 
 
 def test_all_tasks_share_one_set_of_weights() -> None:
-    """Learning moves it; the number of weights stays."""
+    """Learning changes the weights but not their number."""
     baseline = Psp(multi_head(), {}, seed=0)
     before = weights(baseline.net)
     sizes = [p.shape for p in baseline.trunk_parameters()]

@@ -1,4 +1,4 @@
-"""All baselines through the two doors: bit for bit the same, and nobody sees what it must not."""
+"""All baselines through `run_trained` and `run_frozen`: reproducible, and without leaks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATENTS = make_latent_stream()
 
 
 def run(name: str, stream: list[PixelTask] = STREAM, seed: int = 0) -> StreamResult:
-    """One epoch with the first value of each hyper-parameter."""
+    """Run one epoch with the first value of each hyper-parameter."""
     hyper = {key: values[0] for key, values in BASELINES[name].grid.items()}
     return run_trained(
         name, stream, tiny_net, epochs=1, batch_size=8, rate=0.01, hyper=hyper, seed=seed
@@ -31,20 +31,20 @@ def run(name: str, stream: list[PixelTask] = STREAM, seed: int = 0) -> StreamRes
 
 
 def answers_of(result: StreamResult) -> bytes:
-    """All test answers after the last task."""
+    """Return all test answers after the last task."""
     return b"".join(task.oracle.tobytes() for task in result.answers.test)
 
 
 def document(result: StreamResult) -> str:
-    """Everything but seconds."""
+    """Return the result as JSON without seconds."""
     found = result.to_json()
     for part, key in (("costs", "learn_s"), ("costs", "test_s"), ("choice", "wall_s")):
         del found[part][key]
     return json.dumps(found, sort_keys=True, allow_nan=False)
 
 
-def test_the_issues_names_are_all_there() -> None:
-    """As on the command line and in results."""
+def test_all_baselines_are_registered() -> None:
+    """Names are those of the command line and of results."""
     regularisers = {"ewc", "online-ewc", "si", "mas", "lwf"}
     others = {"er", "psp", "supsup", "parallel-supsup", "fine-tune", "joint"}
     assert set(TRAINED) == regularisers | others
@@ -58,8 +58,8 @@ def test_the_issues_names_are_all_there() -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(name: str) -> None:
-    """Bit for bit, in one process, whatever torch's global generator did in between."""
+def test_equal_seeds_give_identical_runs_and_other_seeds_differ(name: str) -> None:
+    """Runs are equal bit for bit, independent of torch's global generator."""
     one = run(name)
     torch.rand(3)
     two = run(name)
@@ -70,7 +70,7 @@ def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(name: str) 
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_two_runs_on_latents_are_identical(name: str) -> None:
-    """Bit for bit."""
+    """Runs on latents are equal bit for bit."""
     hyper = {"projections": 30.0} if name == "ranpac" else {}
     one, two = (run_frozen(name, LATENTS, hyper=hyper) for _ in range(2))
     assert document(one) == document(two)
@@ -79,7 +79,7 @@ def test_two_runs_on_latents_are_identical(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_learning_sees_neither_test_nor_validation_images(name: str) -> None:
-    """With other pixels there, answers for untouched test images stay."""
+    """If these pixels are replaced, answers for unchanged test images stay the same."""
     noise = np.random.default_rng(0)
 
     def other(split: PixelSplit) -> PixelSplit:
@@ -96,7 +96,7 @@ def test_learning_sees_neither_test_nor_validation_images(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in TRAINED if name != "joint"])
 def test_later_tasks_change_nothing_of_the_first_rows(name: str) -> None:
-    """A stream cut short gives the same rows of the accuracy matrix."""
+    """A shorter stream gives equal rows of the accuracy matrix."""
     whole, short = run(name), run(name, STREAM[:2])
     np.testing.assert_array_equal(whole.test.oracle[:2, :2], short.test.oracle)
     np.testing.assert_array_equal(whole.validation.oracle[:2, :2], short.validation.oracle)
@@ -104,7 +104,7 @@ def test_later_tasks_change_nothing_of_the_first_rows(name: str) -> None:
 
 
 def test_matrices_are_lower_triangles_of_right_answers() -> None:
-    """Recomputed from the answers that `after_task` hands over."""
+    """Oracle: recomputed from the answers passed to `after_task`."""
     seen: list[Answers] = []
     steps: list[tuple[int, int]] = []
     result = run_trained(
@@ -130,7 +130,7 @@ def test_matrices_are_lower_triangles_of_right_answers() -> None:
 
 
 def test_joint_learns_once_and_forgets_nothing() -> None:
-    """Its matrix has a last row only, above that of fine-tuning."""
+    """Its matrix has only a last row, and that is above the row of fine-tuning."""
     stream = make_stream(6)
     joint, plain = (
         run_trained(name, stream, tiny_net, epochs=8, batch_size=8, rate=0.02)
@@ -142,8 +142,8 @@ def test_joint_learns_once_and_forgets_nothing() -> None:
     assert sum(joint.costs.learn_macs) == sum(plain.costs.learn_macs)
 
 
-def test_methods_without_a_common_trunk_say_nothing_without_oracle() -> None:
-    """PSP and SUPSUP need to know the task to look at the image at all."""
+def test_methods_without_a_shared_trunk_need_the_oracle() -> None:
+    """PSP and SUPSUP need the task before they can process an image."""
     for name in ("psp", "supsup", "parallel-supsup"):
         result = run(name)
         assert np.isnan(result.test.free).all()
@@ -151,7 +151,7 @@ def test_methods_without_a_common_trunk_say_nothing_without_oracle() -> None:
 
 
 def test_parallel_supsup_answers_as_supsup() -> None:
-    """Masks that went through their bytes are the same masks."""
+    """Encoding and decoding does not change a mask."""
     one, two = run("supsup"), run("parallel-supsup")
     assert answers_of(one) == answers_of(two)
     assert one.costs.task_bytes is None
@@ -159,8 +159,8 @@ def test_parallel_supsup_answers_as_supsup() -> None:
     assert sum(two.costs.task_bytes) == two.costs.total_bytes == one.costs.total_bytes
 
 
-def test_bad_requests_are_refused_in_a_sentence() -> None:
-    """Names, settings, streams and networks."""
+def test_invalid_arguments_raise_clear_errors() -> None:
+    """Unknown names, invalid settings, streams and networks."""
     with pytest.raises(UsageError, match=r"got 'ewk' \(did you mean 'ewc'\?\)"):
         run_trained("ewk", STREAM, tiny_net)
     with pytest.raises(UsageError, match="expected a baseline out of ncm, slda, ranpac, got 'ewc'"):

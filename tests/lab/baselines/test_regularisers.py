@@ -1,4 +1,4 @@
-"""EWC, online EWC, SI, MAS against fine-tuning, torch's derivatives and written-out sums."""
+"""EWC, online EWC, SI and MAS against fine-tuning, torch's derivatives and explicit sums."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHERS = {"images": 10.0, "decay": 0.9, "damping": 0.001}
 
 
 def make(kind: type[Regulariser], strength: float) -> Regulariser:
-    """A fresh regulariser on a fresh network."""
+    """Make a fresh regulariser on a fresh network."""
     hyper = {"strength": strength, **{k: v for k, v in OTHERS.items() if k in kind.grid}}
     assert hyper.keys() == kind.grid.keys()
     return kind(multi_head(), hyper, seed=0)
@@ -38,15 +38,15 @@ def make(kind: type[Regulariser], strength: float) -> Regulariser:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_strength_zero_is_fine_tuning_bit_for_bit(kind: type[Regulariser]) -> None:
-    """Measuring importances draws random numbers and runs passes, and disturbs nothing."""
+    """Measuring importances must not disturb the random numbers of training."""
     plain = learn_all(FineTune(multi_head(), {}, seed=0), make_stream())
     regularised = learn_all(make(kind, 0.0), make_stream())
     assert same_bits(weights(plain.net), weights(regularised.net))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_strength_holds_the_important_weights(kind: type[Regulariser]) -> None:
-    """The first task is learned freely; the second moves what the first depends on less."""
+def test_strength_protects_the_important_weights(kind: type[Regulariser]) -> None:
+    """The second task changes weights that matter for the first task less."""
     stream = make_stream(2)
     moved = []
     for strength in (0.0, 10000.0 if "Ewc" in kind.__name__ else 10.0):
@@ -70,7 +70,7 @@ def test_the_pull_is_the_gradient_of_the_sum_over_old_tasks() -> None:
     terms: list[tuple[Tensor, Tensor]] = []
     for _ in range(3):
         importance = torch.rand(4, 3, generator=generator)
-        importance[0] = 0  # no task needs these
+        importance[0] = 0  # important for no task
         with torch.no_grad():
             parameter += torch.randn(4, 3, generator=generator)
         penalty.add_centred_here([importance])
@@ -119,7 +119,7 @@ def test_the_outputs_sensitivity_is_the_mean_absolute_gradient_of_single_images(
 
 
 def test_labels_of_the_fisher_information_follow_the_networks_own_answers() -> None:
-    """Law of large numbers: 4,000 draws for one image, within four standard deviations."""
+    """Shares of 4,000 draws for one image are within four standard deviations."""
     net = multi_head()
     net.add_head(0, 3)
     image = random_images(1)
@@ -131,8 +131,8 @@ def test_labels_of_the_fisher_information_follow_the_networks_own_answers() -> N
     assert (np.abs(shares - chances) < 4 * np.sqrt(chances * (1 - chances) / 4000)).all()
 
 
-def test_online_ewc_lets_old_importances_fade_and_moves_the_centre() -> None:
-    """After two tasks: decay times the first importance, plus the second."""
+def test_online_ewc_decays_old_importances_and_moves_the_centre() -> None:
+    """After two tasks, the importance is decay times the first plus the second."""
     stream = make_stream(2)
     baseline = make(OnlineEwc, 1.0)
     learn_all(baseline, stream[:1])
@@ -154,12 +154,12 @@ def test_online_ewc_lets_old_importances_fade_and_moves_the_centre() -> None:
         torch.testing.assert_close(both, 0.9 * old + second)
 
 
-def test_si_sums_up_what_each_weights_steps_gained() -> None:
-    """Oracle: the path integral of a loss that is known, a parabola, by two steps by hand."""
+def test_si_sums_up_the_gain_of_each_weights_steps() -> None:
+    """Oracle: path integral of a parabola over two steps, by hand."""
     baseline = make(SynapticIntelligence, 0.0)
     baseline.begin(0, make_stream(1)[0])
     start = [p.detach().clone() for p in baseline.penalty.parameters]
-    for factor in (0.5, 0.25):  # gradients x and x/2 ... of x^2 / 2
+    for factor in (0.5, 0.25):  # gradients x and x/2 of the loss x^2 / 2
         for parameter in baseline.penalty.parameters:
             parameter.grad = parameter.detach().clone()
         baseline.before_step()
@@ -176,8 +176,8 @@ def test_si_sums_up_what_each_weights_steps_gained() -> None:
     torch.testing.assert_close(baseline.penalty.importance, importance)
 
 
-def test_si_gives_no_importance_to_weights_whose_steps_did_harm() -> None:
-    """A penalty that pushes away from old tasks is never built."""
+def test_si_gives_no_importance_to_weights_whose_steps_raised_the_loss() -> None:
+    """A negative importance would push weights away from their old values."""
     baseline = make(SynapticIntelligence, 1.0)
     baseline.begin(0, make_stream(1)[0])
     for parameter in baseline.penalty.parameters:
@@ -191,8 +191,8 @@ def test_si_gives_no_importance_to_weights_whose_steps_did_harm() -> None:
     assert all((tensor == 0).all() for tensor in baseline.penalty.importance)
 
 
-def test_what_would_travel_is_weights_and_importances() -> None:
-    """The paper's example of handing EWC on: weights, and Fisher information of their size."""
+def test_the_state_is_weights_and_importances() -> None:
+    """As in the paper's example, EWC needs weights and Fisher information of their size."""
     stream = make_stream(2)
     sizes = {}
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Tasks that no baseline could learn are refused when they are made."""
+"""Tasks that no baseline could learn are rejected when they are created."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NO_LABELS = np.zeros(0, np.int64)
 
 
 def images(n: int, size: int = 8) -> np.ndarray:
-    """Black ones."""
+    """Make n black images."""
     return np.zeros((n, 3, size, size), np.uint8)
 
 
 def split(*labels: int, size: int = 8) -> PixelSplit:
-    """Black images with these labels."""
+    """Make a split of black images with these labels."""
     return PixelSplit(images(len(labels), size), np.array(labels, np.int64))
 
 
@@ -32,13 +32,13 @@ def split(*labels: int, size: int = 8) -> PixelSplit:
     [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 3, 8, 9), np.uint8), np.zeros((2, 3, 8, 8))],
 )
 def test_images_are_square_bytes(pixels: np.ndarray) -> None:
-    """Channels first."""
+    """The channel axis comes first."""
     with pytest.raises(DataError, match=r"expected \(N, 3, S, S\) uint8 images"):
         PixelSplit(pixels, np.zeros(2, np.int64))
 
 
 def test_labels_are_one_per_image() -> None:
-    """Whole numbers, int64."""
+    """Labels are int64."""
     with pytest.raises(DataError, match=r"expected \(2,\) int64 labels"):
         PixelSplit(images(2), np.zeros(3, np.int64))
     with pytest.raises(DataError, match=r"expected \(2,\) int64 labels"):
@@ -48,7 +48,7 @@ def test_labels_are_one_per_image() -> None:
 
 
 def test_every_class_has_training_images_and_every_label_a_class() -> None:
-    """Validation and test may be empty."""
+    """The validation and test splits may be empty."""
     PixelTask("fine", ("a", "b"), split(0, 1), split(), split())
     with pytest.raises(DataError, match="expected training images of every class of 'few'"):
         PixelTask("few", ("a", "b"), split(0, 0), split(), split())
@@ -58,8 +58,8 @@ def test_every_class_has_training_images_and_every_label_a_class() -> None:
         PixelTask("sizes", ("a",), split(0), split(), split(0, size=9))
 
 
-def test_tasks_of_a_stream_fit_each_other() -> None:
-    """Sides of images, dimensions of latents."""
+def test_tasks_of_a_stream_have_one_shape() -> None:
+    """Image sizes and latent dimensions must agree."""
     small = PixelTask("small", ("a",), split(0), split(), split())
     large = PixelTask("large", ("a",), split(0, size=9), split(size=9), split(size=9))
     with pytest.raises(DataError, match="expected one shape"):

@@ -1,4 +1,4 @@
-"""Supermasks: fixed weights, masks of bits, agents that exchange them."""
+"""Supermasks: fixed weights, bit masks, and agents that exchange masks."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ LONGER = Schedule(epochs=12, batch_size=8, rate=0.01)
 
 
 def fixed(net: nn.Module) -> dict[str, torch.Tensor]:
-    """Everything but the scores."""
+    """Copy all parameters and buffers except the scores."""
     return {name: tensor for name, tensor in weights(net).items() if "scores" not in name}
 
 
 def predictions(baseline: Supsup, stream: list[PixelTask], last: int) -> list[list[int]]:
-    """Answers for the test images of tasks 0 to `last`."""
+    """Return the answers for the test images of tasks 0 to `last`."""
     return [task.oracle.tolist() for task in answer_all(baseline, stream, last).test]
 
 
 def test_the_weights_never_change() -> None:
-    """Learning three tasks moves scores and nothing else, heads included."""
+    """Learning three tasks changes only scores, also in heads."""
     baseline = Supsup(multi_head(), HYPER, seed=0)
     stream = make_stream(3)
     before = fixed(baseline.net)
@@ -52,8 +52,8 @@ def test_the_weights_never_change() -> None:
     assert all(name.endswith("scores") for name in trained)
 
 
-def test_learning_on_changes_no_answer_of_an_old_task() -> None:
-    """Bit for bit: masks do not touch each other."""
+def test_later_tasks_change_no_answer_of_an_old_task() -> None:
+    """Masks of different tasks are independent."""
     stream = make_stream(3)
     baseline = Supsup(multi_head(), HYPER, seed=0)
     learn_all(baseline, stream[:1])
@@ -63,7 +63,7 @@ def test_learning_on_changes_no_answer_of_an_old_task() -> None:
 
 
 def test_a_mask_keeps_the_largest_scores_and_exactly_its_share() -> None:
-    """Oracle: sorting."""
+    """Oracle: sorted scores."""
     weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     for keep, kept in ((0.5, 15), (0.3, 9), (1.0, 30), (0.001, 1)):
         mask = Supermask(weight, keep)
@@ -75,7 +75,7 @@ def test_a_mask_keeps_the_largest_scores_and_exactly_its_share() -> None:
 
 
 def test_the_masks_gradient_goes_straight_to_the_scores() -> None:
-    """Value: weight times mask. Gradient of score s: weight times sign of s, kept or not."""
+    """The gradient of a score s is weight times sign of s, whether the weight is kept or not."""
     weight = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
     mask = Supermask(weight, 0.5)
     mask.restart(torch.Generator().manual_seed(1))
@@ -87,7 +87,7 @@ def test_the_masks_gradient_goes_straight_to_the_scores() -> None:
 
 
 def test_masks_over_random_signs_learn() -> None:
-    """Every task, far above chance, with weights that are only signs times one number."""
+    """All tasks are far above chance, although weights are only signs times a constant."""
     stream = make_stream(2)
     baseline = Supsup(MultiHead(build_net(lambda _: Wide(), 0), SIZE, 0), HYPER, seed=0)
     layer = baseline.net.trunk.get_parameter("first.parametrizations.weight.original")
@@ -99,7 +99,7 @@ def test_masks_over_random_signs_learn() -> None:
 
 
 class Wide(nn.Module):
-    """Wide enough for a random subnetwork to be of use."""
+    """Wide enough for a useful random subnetwork."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +111,8 @@ class Wide(nn.Module):
         return torch.relu(self.second(pooled))
 
 
-def test_unsigned_weights_are_the_networks_own() -> None:
-    """So a pretrained network can be masked as it is."""
+def test_unsigned_weights_are_unchanged() -> None:
+    """A pretrained network can be masked without changes."""
     net = multi_head()
     before = weights(net.trunk)
     Supsup(net, {**HYPER, "signed": 0.0}, seed=0)
@@ -121,8 +121,8 @@ def test_unsigned_weights_are_the_networks_own() -> None:
     assert (after[original] == before["first.weight"]).all()
 
 
-def test_a_second_agent_answers_alike_with_the_masks_alone() -> None:
-    """It has the seed's weights, receives bits in any order, and gives the teacher's answers."""
+def test_a_second_agent_needs_only_the_masks() -> None:
+    """It derives the weights from the seed and may receive masks in any order."""
     stream = make_stream(3)
     teacher = ParallelSupsup(multi_head(), HYPER, seed=0)
     learn_all(teacher, stream)
@@ -134,7 +134,7 @@ def test_a_second_agent_answers_alike_with_the_masks_alone() -> None:
 
 
 def test_parallel_agents_learn_the_masks_that_one_agent_would() -> None:
-    """A task's mask depends on the task and its place, not on what was learned before."""
+    """A mask depends on the task and its position, not on earlier tasks."""
     stream = make_stream(3)
     alone = Supsup(multi_head(), HYPER, seed=0)
     learn_all(alone, stream)
@@ -145,8 +145,8 @@ def test_parallel_agents_learn_the_masks_that_one_agent_would() -> None:
     assert agent.encode(2) == alone.encode(2)
 
 
-def test_a_mask_travels_as_one_bit_per_weight() -> None:
-    """Trunk and head: 216 + 576 weights and 16 per class, eight to a byte."""
+def test_a_mask_is_encoded_as_one_bit_per_weight() -> None:
+    """Trunk and head have 216 + 576 weights and 16 per class, at eight per byte."""
     stream = make_stream(2)
     baseline = ParallelSupsup(multi_head(), HYPER, seed=0)
     learn_all(baseline, stream)
@@ -158,7 +158,7 @@ def test_a_mask_travels_as_one_bit_per_weight() -> None:
 
 
 def test_a_mask_of_another_network_is_refused() -> None:
-    """The message names both sizes."""
+    """The message gives both sizes."""
     baseline = ParallelSupsup(multi_head(), HYPER, seed=0)
     with pytest.raises(DataError, match=r"expected a mask of 105 bytes, got 7"):
         baseline.receive(0, 3, bytes(7))
