@@ -1,7 +1,7 @@
 """The built-in stream: 21 small tasks without any download, for `paper-mini`.
 
-Nine tasks of real images that come inside ordinary packages (`demo.demo_tasks`) and
-twelve that are drawn (`drawn.py`), real and drawn ones in turn.
+Nine tasks of real images from installed packages (`demo.demo_tasks`) and twelve generated ones
+(`drawn_tasks`), in mixed order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from teachmesh_lab.demo.demo_tasks import write_demo_tasks
 from teachmesh_lab.streams.drawn_tasks import DRAWN, write_drawn_task
 
 VERSION = 1
-"""Part of the folder's name: other pictures are another stream."""
+"""Part of the folder's name; increase it when the images change."""
 
 ORDER = (
     "digits", "shapes_filled", "textures", "counting_discs", "photographs", "glyphs_straight",
@@ -26,11 +26,11 @@ ORDER = (
 
 
 def write_builtin(cache: Path, seed: int = 0) -> list[Path]:
-    """Write the stream once; later calls find it.
+    """Write the stream once; later calls reuse it.
 
     Args:
-        cache: folder that keeps streams.
-        seed: of crops, drawings and splits.
+        cache: folder for streams.
+        seed: seed for crops, drawings and splits.
 
     Returns:
         The folders of the tasks, in the order of learning.
@@ -57,11 +57,11 @@ def _write(cache: Path, target: Path, seed: int) -> None:
         write_demo_tasks(temporary, seed)
         for name in DRAWN:
             write_drawn_task(temporary, name, seed)
-        # The whole stream appears at once, so a process that was killed leaves no half of it.
+        # The rename is atomic, so a killed process leaves no incomplete stream.
         try:
             temporary.rename(target)
         except OSError:
-            if not target.is_dir():  # else another process wrote the same pictures
+            if not target.is_dir():  # otherwise another process wrote the same images
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,7 +1,8 @@
 """Twelve tasks drawn by code, of kinds that photographs do not have (paper, Sec. 4: five kinds).
 
-Counting, shapes, orientation, places, invented characters, patterns, roughness, hues: far from what
-a network that was trained on photographs knows, so that a domain gap is in every stream.
+Counting, shapes, orientation, places, invented characters, patterns, roughness and hues are far
+from the training images of a network pretrained on photographs. They add a domain gap to every
+stream.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from teachmesh_lab.streams.painters import (
 
 @dataclass(frozen=True)
 class DrawnTask:
-    """A task that is drawn.
+    """A generated task.
 
     Attributes:
         kind: "counting", "shapes", "orientation", "glyphs", "textures", "colour" or "place".
-        classes: names, in the order of the painter's numbers.
-        paint: draws one picture of a class.
+        classes: names of the classes; the painter gets their positions.
+        paint: draws one image of a class.
     """
 
     kind: str
@@ -80,13 +81,13 @@ DRAWN: Mapping[str, DrawnTask] = {
 def write_drawn_task(folder: Path, name: str, seed: int = 0) -> Path:
     """Draw one task: `<folder>/<name>/{train,val,test}/<class>/<n>.png`.
 
-    Every picture has random numbers of its own, drawn from (seed, task, class, split, number), so
-    that no picture depends on how many there are.
+    Every image has its own random generator, seeded with (seed, task, class, split, number), so no
+    image depends on the number of images.
 
     Args:
-        folder: where to.
+        folder: parent folder of the task.
         name: one of `DRAWN`.
-        seed: of everything random.
+        seed: seed for all random numbers.
     """
     task = DRAWN[name]
     for label, class_name in enumerate(task.classes):

@@ -1,7 +1,9 @@
 """Data sets of the Hugging Face hub as tasks: `hf:user/name` (extra `hub`).
 
-Two layouts are read, from a local copy or after a download: parquet shards named after their split
-with an image and a label column, as the hub writes them, and folders of image files.
+A data set is read from a local copy or downloaded first. Two layouts are supported:
+
+- parquet shards named after their split, with an image and a label column, as the hub writes them;
+- folders of image files.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _ROWS_PER_READ = 256
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold what, and the names of classes by number."""
+    """Names of the image and label columns, and class names by number."""
 
     image: str
     label: str
@@ -32,38 +34,38 @@ class _Columns:
 
 
 def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
-    """One data set of the hub as a task.
+    """Convert one data set of the hub to a task.
 
     Args:
         repo: "user/name".
-        root: folder with local copies, `<root>/<user>/<name>`; fetched into there if missing.
-        cache: where the task folder goes.
-        per_class: images of a class and split that are kept; parquet only.
+        root: folder with local copies, `<root>/<user>/<name>`; a missing copy is downloaded.
+        cache: parent folder of the task folder.
+        per_class: number of images to keep per class and split; parquet only.
 
     Returns:
-        A path that `read_task` reads.
+        A path for `read_task`.
 
     Raises:
         MissingExtraError: a package is not installed.
-        DataError: no such data set, or a layout without images and labels.
+        DataError: the data set does not exist or has no images and labels.
     """
     folder = root / repo
     if not folder.is_dir():
         download_repository(repo, folder)
     shards = _shards(folder)
     if not shards:
-        return folder  # image files in folders: a task already
+        return folder  # image files in folders already are a task
     columns = _columns(next(iter(shards.values()))[0], repo)
     splits = {split: _examples(paths, columns) for split, paths in shards.items()}
     return export_task(cache, repo.replace("/", "_"), splits, per_class=per_class)
 
 
 def download_repository(repo: str, folder: Path) -> None:
-    """Fetch a data set of the hub.
+    """Download a data set from the hub.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.
-        DataError: it cannot be reached.
+        DataError: the data set cannot be downloaded.
     """
     try:
         from huggingface_hub import snapshot_download
@@ -80,7 +82,7 @@ def download_repository(repo: str, folder: Path) -> None:
 
 
 def _shards(folder: Path) -> dict[str, list[Path]]:
-    """Split -> parquet files, sorted; empty if there are none."""
+    """Return split -> parquet files, sorted; empty if there are none."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
         match = _SHARD.search(path.relative_to(folder).as_posix())
@@ -98,7 +100,7 @@ def _parquet() -> Any:
 
 
 def _columns(shard: Path, repo: str) -> _Columns:
-    """Find the image and the label column; the hub writes features into the file's metadata."""
+    """Find the image and label columns by the features in the file's metadata, or by name."""
     schema = _parquet().read_schema(shard)
     stored = (schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(stored).get("info", {}).get("features", {})

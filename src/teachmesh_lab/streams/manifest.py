@@ -1,4 +1,4 @@
-"""The tasks of SKILL-102: names and sizes, as facts that come with the package (paper, Sec. 4)."""
+"""Names and sizes of the tasks of SKILL-102 (paper, Sec. 4), included in the package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import lru_cache
 from importlib import resources
 
 MAX_CLASSES = 500
-"""Classes of a task that are used; with it the 102 tasks have the paper's 5,033 classes."""
+"""Limit of classes per task; with it, the 102 tasks have 5,033 classes, as in the paper."""
 MAX_TRAIN = 54_000
 MAX_TEST = 6_000
-"""Images of validation and of test that are used."""
+"""Limit of validation images, and also of test images, per task."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class ManifestTask:
 
     Attributes:
         name: folder of the task.
-        classes: as published; `used_classes` are learned.
-        train: training images.
-        validation: validation images.
-        test: test images.
-        extra: not one of the 102 of the paper; its code learns it all the same.
+        classes: number of published classes; `used_classes` are learned.
+        train: number of training images.
+        validation: number of validation images.
+        test: number of test images.
+        extra: not one of the paper's 102 tasks, but learned by its code.
     """
 
     name: str
@@ -35,13 +35,13 @@ class ManifestTask:
 
     @property
     def used_classes(self) -> int:
-        """Classes that are learned, at most `MAX_CLASSES`."""
+        """Number of classes to learn, at most `MAX_CLASSES`."""
         return min(self.classes, MAX_CLASSES)
 
 
 @lru_cache(maxsize=1)
 def all_tasks() -> tuple[ManifestTask, ...]:
-    """The 102 tasks of the paper in its order, then the five extras of its code."""
+    """Return the 102 tasks of the paper in its order, then the five extras of its code."""
     text = (resources.files("teachmesh_lab.streams") / "skill102.tsv").read_text("utf-8")
     tasks = []
     for line in text.splitlines():
@@ -54,7 +54,7 @@ def all_tasks() -> tuple[ManifestTask, ...]:
 
 
 def skill102() -> tuple[ManifestTask, ...]:
-    """The 102 tasks of the paper, in its order.
+    """Return the 102 tasks of the paper, in its order.
 
     Examples:
         >>> tasks = skill102()

@@ -1,7 +1,7 @@
-"""Pictures of simple things, drawn from random numbers: one painter per kind of task.
+"""Painters of simple images, one per kind of task.
 
-A painter takes the number of a class and a generator and returns one picture. Place, size, colours,
-thickness and background are random; only what the class is about stays.
+A painter takes the number of a class and a generator and returns one image. Position, size,
+colours, thickness and background are random; only the property that defines the class is fixed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from PIL import Image, ImageDraw
 from teachmesh.data.procedural_images import procedural_images
 
 SIDE = 64
-_SCALE = 2  # drawn larger and reduced, so that edges are smooth
+_SCALE = 2  # images are drawn larger and reduced, so that edges are smooth
 _CANVAS = SIDE * _SCALE
 _LEAST_CONTRAST = 90
-"""Smallest difference of the grey levels of what is drawn and its background, of 255."""
+"""Smallest difference between the mean grey levels of figure and background, of 255."""
 
 Painter = Callable[[int, np.random.Generator], Image.Image]
 Point = tuple[float, float]
 
 
 def count_of(kind: str) -> Painter:
-    """Class n shows n + 1 discs or bars that do not touch."""
+    """Make a painter of n + 1 discs or bars that do not touch, for class n."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -42,7 +42,7 @@ def count_of(kind: str) -> Painter:
 
 
 def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
-    """A regular figure per class: n corners, 0 for a circle, -n for a star of n points."""
+    """Make a painter of regular figures: n corners, 0 for a circle, -n for a star of n points."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -63,11 +63,11 @@ def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
 
 
 def glyph_of(alphabet: int, *, curved: bool) -> Painter:
-    """Characters of an invented alphabet: strokes between the points of a 3 x 3 grid."""
+    """Make a painter of invented characters: strokes between the points of a 3 x 3 grid."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
-        # The strokes belong to the class, not to the picture: another generator draws them.
+        # All images of a class share their strokes, so a separate generator draws them.
         strokes = np.random.default_rng([alphabet, label]).integers(0, 3, (4, 2, 2))
         scale, slant = random.uniform(0.2, 0.3), random.uniform(-0.2, 0.2)
         centre = random.uniform(0.42, 0.58, 2)
@@ -88,13 +88,13 @@ def glyph_of(alphabet: int, *, curved: bool) -> Painter:
 
 
 def grating(label: int, random: np.random.Generator) -> Image.Image:
-    """Sine waves at 30 degrees times the class, of any frequency and phase."""
+    """Draw sine waves at 30 degrees times the class, with random frequency and phase."""
     angle = math.radians(30 * label + random.uniform(-5, 5))
     return _waves(angle, random.uniform(3, 9), random)
 
 
 def bar(label: int, random: np.random.Generator) -> Image.Image:
-    """One bar: lying, rising, standing or falling."""
+    """Draw one bar: lying, rising, standing or falling."""
     image, draw, colour = _canvas(random)
     x, y = random.uniform(0.35, 0.65, 2)
     angle = math.radians(45 * label + random.uniform(-8, 8))
@@ -103,7 +103,7 @@ def bar(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def pattern(label: int, random: np.random.Generator) -> Image.Image:
-    """Checks, dots, a grid, rings or zigzags."""
+    """Draw checks, dots, a grid, rings or zigzags."""
     rows, columns = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j] + random.uniform(0, 1, (2, 1, 1))
     period = random.uniform(0.12, 0.25)
     u, v = (columns % period) / period, (rows % period) / period
@@ -123,7 +123,7 @@ def pattern(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def roughness(label: int, random: np.random.Generator) -> Image.Image:
-    """Noise whose amplitude falls with frequency to the power 0, 0.75, 1.5 or 2.25."""
+    """Draw noise whose amplitude falls with frequency to the power 0, 0.75, 1.5 or 2.25."""
     noise = np.fft.rfft2(random.standard_normal((SIDE, SIDE)))
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :])
     frequency[0, 0] = 1.0
@@ -133,7 +133,7 @@ def roughness(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def hue(label: int, random: np.random.Generator) -> Image.Image:
-    """A textured scene in light of one of six hues."""
+    """Draw a textured scene in light of one of six hues."""
     texture = procedural_images(1, SIDE, seed=int(random.integers(1 << 30)))[0]
     grey = texture.mean(axis=0)[:, :, None] / 255  # (S, S, 1)
     angle = (label + random.uniform(-0.25, 0.25)) / 6 % 1.0
@@ -142,7 +142,7 @@ def hue(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def place(label: int, random: np.random.Generator) -> Image.Image:
-    """A disc in the middle or near one of the four corners."""
+    """Draw a disc in the middle or near one of the four corners."""
     image, draw, colour = _canvas(random)
     x, y = ((0.5, 0.5), (0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))[label]
     x, y = np.array([x, y]) + random.uniform(-0.06, 0.06, 2)
@@ -151,7 +151,7 @@ def place(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def _canvas(random: np.random.Generator) -> tuple[Image.Image, ImageDraw.ImageDraw, str]:
-    """An uneven background, and a colour that stands out from it."""
+    """Make an uneven background and choose a colour that contrasts with it."""
     while True:
         back, front = random.integers(0, 256, (2, 3))
         if abs(float(back.mean() - front.mean())) > _LEAST_CONTRAST:
@@ -173,7 +173,7 @@ def _image(pixels: np.ndarray) -> Image.Image:
 
 
 def _two_tone(share: np.ndarray, random: np.random.Generator) -> Image.Image:
-    """(S, S) values from 0 to 1 as a mixture of two colours."""
+    """Convert (S, S) values from 0 to 1 to a mixture of two colours."""
     dark, light = random.integers(0, 110, 3), random.integers(146, 256, 3)
     if random.random() < 0.5:
         dark, light = light, dark
@@ -189,7 +189,7 @@ def _waves(angle: float, cycles: float, random: np.random.Generator) -> Image.Im
 
 
 def _apart(count: int, random: np.random.Generator) -> list[Point]:
-    """Places with room around each: cells of a 3 x 3 grid, shaken."""
+    """Choose separate positions: cells of a 3 x 3 grid, slightly displaced."""
     cells = random.permutation(9)[:count]
     shake = random.uniform(-0.04, 0.04, (count, 2))
     return [
@@ -206,7 +206,7 @@ def _figure(n: int, x: float, y: float, radius: float, turn: float, *, star: boo
 
 
 def _bow(start: Point, middle: Point, end: Point) -> list[Point]:
-    """A quadratic curve as a line of 9 points."""
+    """Approximate a quadratic curve by 9 points."""
     points = []
     for t in np.linspace(0, 1, 9).tolist():
         a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t

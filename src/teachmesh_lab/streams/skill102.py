@@ -1,9 +1,10 @@
 """SKILL-102 on disk, in its authors' layout: `skill-102:ROOT` (paper, Sec. 4).
 
 `ROOT/0_collection/all_images.sqlite` lists every image in the table
-`images(dataset, file_hash, relative_path, class_id, set_id, problem)`; set 0, 1, 2 is training,
-validation, test; rows with a problem do not count; files lie at `ROOT/<dataset>/<relative_path>`.
-Images are not copied: every task becomes a CSV file that names them.
+`images(dataset, file_hash, relative_path, class_id, set_id, problem)`. Sets 0, 1 and 2 are
+training, validation and test. Rows with a problem are ignored. The path of a file is
+`ROOT/<dataset>/<relative_path>`. Images are not copied: every task becomes a CSV file that lists
+them.
 """
 
 from __future__ import annotations
@@ -41,19 +42,22 @@ Row = tuple[str, int, int]  # relative path, class, set
 def skill102_tasks(
     root: Path, cache: Path, tasks: Sequence[ManifestTask] | None = None
 ) -> list[Path]:
-    """The tasks that are there, in the paper's order, as CSV files.
+    """Write the available tasks as CSV files, in the paper's order.
 
-    The caps of the authors' loader apply: 500 classes per task, 54,000 training, 6,000 validation
-    and 6,000 test images, equally many per class. Which images is decided by a hash of their
-    names, not by a random shuffle, so it is the same on every machine.
+    The limits of the authors' loader apply: 500 classes, 54,000 training, 6,000 validation and
+    6,000 test images per task, with an equal number per class. A hash of the names selects the
+    images, so the selection is identical on every machine.
 
     Args:
-        root: what was unpacked; a folder inside it with `0_collection` is found too.
-        cache: where the CSV files go.
-        tasks: of the manifest; the 102 by default.
+        root: folder with `0_collection`, or its parent folder.
+        cache: folder for the CSV files.
+        tasks: tasks of the manifest; the 102 by default.
+
+    Returns:
+        The CSV files.
 
     Raises:
-        DataError: no index, another layout, or none of the tasks.
+        DataError: there is no index, it has another layout, or it lists none of the tasks.
     """
     root = _find_root(root)
     target = cache / f"skill-102-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
@@ -79,13 +83,13 @@ def skill102_tasks(
 
 
 def cap(rows: Iterable[Row]) -> list[Row]:
-    """Apply the caps to the rows of one task.
+    """Apply the limits to the rows of one task.
 
     Args:
         rows: (relative path, class, set).
 
     Returns:
-        Those that are used, by class and path.
+        The rows to use, sorted by set, class and path.
     """
     by_set: dict[int, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -103,11 +107,11 @@ def cap(rows: Iterable[Row]) -> list[Row]:
 
 
 def fetch_hub_copy(folder: Path) -> Path:
-    """Download the hub copy of SKILL-102 (about 1.6 TB) and give its folder.
+    """Download the hub copy of SKILL-102 (about 1.6 TB) and return its folder.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.
-        DataError: it cannot be reached.
+        DataError: the data set cannot be downloaded.
     """
     from teachmesh_lab.streams.hub_stream import download_repository
 
@@ -129,7 +133,7 @@ def _find_root(root: Path) -> Path:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        # Read only: the data set may lie on a disk that nobody may write to.
+        # Read-only, because the data set may be on a read-only disk.
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise StorageError(f"could not open '{path}': {error}") from error

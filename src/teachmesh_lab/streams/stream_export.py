@@ -1,4 +1,4 @@
-"""Images in memory -> the folder of a task, `<name>/<split>/<class>/<n>.png`."""
+"""Write images in memory to a task folder, `<name>/<split>/<class>/<n>.png`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Example:
 
     Attributes:
         label: name of its class.
-        image: a picture, or the bytes of an image file, which are kept as they are.
+        image: a PIL image, or the bytes of an image file, which are written unchanged.
     """
 
     label: str
@@ -39,20 +39,20 @@ def export_task(
     *,
     per_class: int | None = None,
 ) -> Path:
-    """Write a data set as a task folder, once; a later call finds it.
+    """Write a data set as a task folder once; later calls reuse it.
 
     Args:
-        folder: keeps such tasks.
-        name: of the task, cleaned.
-        splits: "train", "val", "test" -> examples; a single split "" has no folder of its own,
-            and is divided when the task is read.
-        per_class: images of a class and split that are kept, the first ones; all by default.
+        folder: folder for exported tasks.
+        name: name of the task; it is cleaned.
+        splits: "train", "val", "test" -> examples; a single split "" has no folder and is split
+            when the task is read.
+        per_class: number of first images to keep per class and split; all by default.
 
     Returns:
-        The task's folder.
+        The task folder.
 
     Raises:
-        DataError: no image at all, or bytes that are no image.
+        DataError: there is no image, or the bytes are not an image.
         StorageError: the folder cannot be written.
     """
     limit = "" if per_class is None else f"-{per_class}"
@@ -65,7 +65,7 @@ def export_task(
         try:
             _write_splits(temporary / "task", name, splits, per_class)
             target.parent.mkdir(exist_ok=True)
-            (temporary / "task").rename(target)  # all of it or nothing
+            (temporary / "task").rename(target)  # atomic: all or nothing
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A stream: tasks in the order in which they are learned, from wherever they come."""
+"""A stream: tasks from one source, in the order of learning."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ORDERS = ("given", "shuffled")
 
 
 NAMED = ("torchvision", "hf", "skill-102")
-"""Sources that are written with a colon; everything else is the built-in one or a folder."""
+"""Sources written with a colon; any other source is the built-in one or a folder."""
 
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """Which tasks, and in which order.
+    """Source, selection and order of tasks.
 
     Attributes:
         source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
-            "skill-102:ROOT" ("skill-102:hub" fetches it).
-        only: names of the tasks that are wanted; all by default.
-        limit: the first so many; all by default.
+            "skill-102:ROOT" ("skill-102:hub" downloads it).
+        only: names of the tasks to use; all by default.
+        limit: number of first tasks to use; all by default.
         order: "given", or "shuffled" by the seed.
-        root: where torchvision and hub keep their files; default a folder of the cache.
-        per_class: images of a class and split that are kept of torchvision's and the hub's sets.
+        root: folder for files of torchvision and the hub; by default a folder in the cache.
+        per_class: number of images to keep per class and split of torchvision's and the hub's sets.
 
     Raises:
         UsageError: an unknown order, or a number below 1.
@@ -57,9 +57,9 @@ class Stream:
     """Tasks to learn one after another.
 
     Attributes:
-        name: for people: the source.
-        paths: one per task, in order; `read_task` reads each.
-        seed: of splits that have to be made.
+        name: the source, for display.
+        paths: one path per task for `read_task`, in order.
+        seed: seed for missing splits.
     """
 
     name: str
@@ -67,10 +67,10 @@ class Stream:
     seed: int
 
     def tasks(self) -> list[Task]:
-        """Read all tasks; images are not decoded.
+        """Read all tasks without decoding images.
 
         Raises:
-            DataError: a task cannot be read, or one has no test images.
+            DataError: a task cannot be read or has no test images.
         """
         tasks = [read_task(path, seed=self.seed) for path in self.paths]
         without = [task.name for task in tasks if not task.test.images]
@@ -83,7 +83,7 @@ class Stream:
 
 
 def source_kind(source: str) -> tuple[str, str]:
-    """What kind of source this is, and what comes after the colon.
+    """Return the kind of a source and the text after the colon.
 
     Examples:
         >>> source_kind("hf:someone/pets"), source_kind("builtin"), source_kind("hf")
@@ -96,7 +96,7 @@ def source_kind(source: str) -> tuple[str, str]:
 
 
 def source_name(source: str) -> str:
-    """A source for people, without the path of a folder.
+    """Return a source for display, without the path of a folder.
 
     Examples:
         >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
@@ -107,17 +107,17 @@ def source_name(source: str) -> str:
 
 
 def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
-    """Find or make the tasks of a stream.
+    """Find or create the tasks of a stream.
 
     Args:
-        spec: which.
-        seed: of drawings, splits and, where asked for, the order.
-        cache: folder for what is written or downloaded.
+        spec: source, selection and order.
+        seed: seed for drawings, splits and a shuffled order.
+        cache: folder for written and downloaded files.
 
     Raises:
-        UsageError: a source of names without any.
-        DataError: something is not there or cannot be used.
-        MissingExtraError: a package is needed.
+        UsageError: a source needs names of data sets and has none.
+        DataError: a task or data set is missing or cannot be used.
+        MissingExtraError: a package is not installed.
     """
     paths = _find(spec, seed, cache)
     wanted = chosen([task_name(path) for path in paths], spec, seed)
@@ -125,15 +125,15 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
 
 
 def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
-    """Positions of the tasks that a stream has, in the order of learning.
+    """Return the positions of the selected tasks, in the order of learning.
 
     Args:
-        names: of all tasks of the source.
-        spec: which of them, and in which order.
-        seed: of the order, where it is shuffled.
+        names: names of all tasks of the source.
+        spec: selection and order.
+        seed: seed for a shuffled order.
 
     Raises:
-        DataError: a task that is wanted is not there.
+        DataError: a selected task does not exist.
     """
     for name in spec.only:
         if name not in names:
@@ -145,9 +145,9 @@ def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
 
 
 def stream_digest(tasks: Sequence[Task]) -> str:
-    """Hash of names, classes, labels and file sizes: a stream that changed is another one.
+    """Hash the names, classes, labels and file sizes of a stream, to detect changes.
 
-    The images themselves are not read, so that a large stream costs a listing only.
+    Images are not read, so that a large stream needs only a listing of its files.
     """
     digest = hashlib.sha256()
     for task in tasks:

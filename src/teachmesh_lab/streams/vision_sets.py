@@ -17,28 +17,28 @@ _SPLIT_WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "tes
 def vision_task(
     name: str, root: Path, cache: Path, *, download: bool = True, per_class: int | None = None
 ) -> Path:
-    """One data set of torchvision as a task folder.
+    """Convert one data set of torchvision to a task folder.
 
-    Sets with a `train` switch or a `split` keep their splits; others are divided when the task is
-    read. Validation images that a set does not have are carved from its training images.
+    Sets with a `train` or `split` parameter keep their splits; others are split when the task is
+    read. Missing validation images are taken from the training images.
 
     Args:
         name: class in `torchvision.datasets`.
-        root: where torchvision keeps or puts the files.
-        cache: where the task folder goes.
-        download: fetch what is not there, for sets that can.
-        per_class: images of a class and split that are kept.
+        root: folder for torchvision's files.
+        cache: parent folder of the task folder.
+        download: download missing files, if the set supports it.
+        per_class: number of images to keep per class and split.
 
     Raises:
         MissingExtraError: torchvision is not installed.
-        DataError: an unknown set, files that are not there, or labels that are no classes.
+        DataError: an unknown set, missing files, or labels that are not classes.
     """
     splits = {split: _examples(data) for split, data in _open_splits(name, root, download).items()}
     return export_task(cache, name, splits, per_class=per_class)
 
 
 def _open_splits(name: str, root: Path, download: bool) -> dict[str, Any]:
-    """Split -> data set; the key "" for a set that has no splits."""
+    """Return split -> data set; the key is "" for a set without splits."""
     kind = _find(name)
     parameters = inspect.signature(kind).parameters
     options: dict[str, Any] = {"root": str(root)}
@@ -57,7 +57,7 @@ def _open_splits(name: str, root: Path, download: bool) -> dict[str, Any]:
             try:
                 opened[split] = _open(kind, name, **options, split=word)
                 break
-            except ValueError:  # torchvision's answer to a split that the set does not have
+            except ValueError:  # raised by torchvision if the set has no such split
                 continue
     if "train" not in opened:
         raise DataError(f"expected a split 'train' in torchvision's {name}, found none")

@@ -1,4 +1,4 @@
-"""The built-in stream: enough tasks, seeded, every class in every split, no image twice."""
+"""The built-in stream: enough tasks, reproducible, complete splits, no duplicate images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from teachmesh_lab.streams.task_stream import StreamSpec, open_stream
 
 
 def test_the_order_names_every_task_once() -> None:
-    """At least twenty tasks, of real pictures and of drawn ones."""
+    """There are at least twenty tasks, of real and of drawn images."""
     assert len(ORDER) == len(set(ORDER)) >= 20
     assert set(ORDER) == {"digits", "faces", *PICTURES, *DRAWN}
     assert {"glyphs", "counting", "shapes", "orientation", "textures"} <= {
@@ -26,8 +26,8 @@ def test_the_order_names_every_task_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["counting_discs", "hues", "patterns"])
-def test_a_drawn_task_is_a_task_and_its_seed_decides_every_pixel(tmp_path: Path, name: str) -> None:
-    """Same seed, same bytes; another seed, other pictures; no picture in two places."""
+def test_a_drawn_task_is_determined_by_its_seed(tmp_path: Path, name: str) -> None:
+    """Equal seeds give equal bytes, other seeds other images, and no image occurs twice."""
     for folder, seed in (("one", 0), ("two", 0), ("three", 1)):
         write_drawn_task(tmp_path / folder, name, seed)
     task = read_task(tmp_path / "one" / name)
@@ -43,8 +43,8 @@ def test_a_drawn_task_is_a_task_and_its_seed_decides_every_pixel(tmp_path: Path,
     assert not set(contents) & {(tmp_path / "three" / file).read_bytes() for file in files}
 
 
-def test_every_painter_paints_every_class_in_one_size() -> None:
-    """And never a flat picture."""
+def test_every_painter_draws_every_class_in_one_size() -> None:
+    """No image is uniform."""
     for task in DRAWN.values():
         for label in range(len(task.classes)):
             for number in range(3):
@@ -54,7 +54,7 @@ def test_every_painter_paints_every_class_in_one_size() -> None:
 
 
 def test_discs_can_be_counted() -> None:
-    """Connected regions of the drawn colour, against the number that the class says."""
+    """The number of connected regions equals the number of the class."""
     measure = pytest.importorskip("skimage.measure")
     for label in range(5):
         pixels = np.asarray(
@@ -68,7 +68,7 @@ def test_discs_can_be_counted() -> None:
 
 
 def test_folders_limits_and_orders(tmp_path: Path, warm: Path, cold: Path) -> None:
-    """A folder is a stream; its tasks are chosen by name, cut, and shuffled by the seed."""
+    """Tasks of a folder are selected by name, limited in number, and shuffled by the seed."""
     assert warm.parent == cold.parent
     folder = str(warm.parent)
     names = [p.name for p in open_stream(StreamSpec(folder), 0, tmp_path).paths]

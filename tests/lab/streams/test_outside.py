@@ -1,4 +1,4 @@
-"""Streams from outside, on local files of the real layouts: torchvision, the hub, SKILL-102."""
+"""External streams, on local files in their real layouts: torchvision, the hub, SKILL-102."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _picture(value: int, kind: str = "png") -> bytes:
 
 
 def _write_idx(path: Path, array: np.ndarray) -> None:
-    """The file format of MNIST: type, axes, big-endian sizes, bytes."""
+    """Write the file format of MNIST: type, axes, big-endian sizes, bytes."""
     sizes = struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes())
 
 
 @needs_torchvision
-def test_torchvisions_mnist_is_read_from_its_own_files(tmp_path: Path) -> None:
-    """Training and test images stay apart; validation is carved from training."""
+def test_torchvisions_mnist_is_read_from_its_files(tmp_path: Path) -> None:
+    """Training and test images stay separate; validation images are taken from training."""
     raw = tmp_path / "root" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -65,8 +65,8 @@ def test_torchvisions_mnist_is_read_from_its_own_files(tmp_path: Path) -> None:
 
 
 @needs_torchvision
-def test_an_unknown_set_or_missing_files_are_one_sentence(tmp_path: Path) -> None:
-    """The nearest name is offered; nothing half-written is left."""
+def test_an_unknown_set_or_missing_files_raise_clear_errors(tmp_path: Path) -> None:
+    """The message for an unknown name suggests the closest one."""
     with pytest.raises(DataError, match="did you mean 'MNIST'"):
         open_stream(StreamSpec("torchvision:MNITS"), 0, tmp_path)
     with pytest.raises(DataError, match="put its files there"):
@@ -76,7 +76,7 @@ def test_an_unknown_set_or_missing_files_are_one_sentence(tmp_path: Path) -> Non
 
 
 def test_parquet_shards_of_the_hub_become_a_task(tmp_path: Path) -> None:
-    """Class names come from the metadata that the hub writes; image bytes are kept as they are."""
+    """Class names come from the hub's metadata; image bytes are unchanged."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     features = {
@@ -98,8 +98,8 @@ def test_parquet_shards_of_the_hub_become_a_task(tmp_path: Path) -> None:
     assert task.train.images[0].read() == _picture(0, "jpeg")
 
 
-def test_image_folders_of_the_hub_are_a_task_already(tmp_path: Path) -> None:
-    """Nothing is copied."""
+def test_image_folders_of_the_hub_are_used_in_place(tmp_path: Path) -> None:
+    """No image is copied."""
     for split in ("train", "test"):
         for label in ("cat", "dog"):
             folder = tmp_path / "root" / "someone" / "pets" / split / label
@@ -113,7 +113,7 @@ def test_image_folders_of_the_hub_are_a_task_already(tmp_path: Path) -> None:
 
 
 def _skill_tree(root: Path) -> None:
-    """A small tree of the authors' layout: two tasks, one row with a problem, one stranger."""
+    """Write a small tree in the authors' layout: two tasks, problem rows, an unknown data set."""
     index = root / "0_collection" / "all_images.sqlite"
     index.parent.mkdir(parents=True)
     rows: list[tuple[str, str, str, int, int, int]] = []
@@ -138,7 +138,7 @@ def _skill_tree(root: Path) -> None:
 
 
 def test_skill_102_is_read_in_the_papers_order_from_its_authors_layout(tmp_path: Path) -> None:
-    """Flowers are task 1; broken images and strangers are left out; splits are the authors'."""
+    """Flowers are task 1; broken images and unknown data sets are ignored; splits are kept."""
     _skill_tree(tmp_path / "unpacked" / "collection")
     for root in (tmp_path / "unpacked", tmp_path / "unpacked" / "collection"):
         stream = open_stream(StreamSpec(f"skill-102:{root}"), 0, tmp_path / "cache")
@@ -149,8 +149,8 @@ def test_skill_102_is_read_in_the_papers_order_from_its_authors_layout(tmp_path:
         assert scenes.train.images[0].read().startswith(b"\x89PNG")
 
 
-def test_the_caps_of_the_authors_loader_apply() -> None:
-    """600 classes become 500; 66,000 training images become 108 per class, 54,000 in all."""
+def test_the_limits_of_the_authors_loader_apply() -> None:
+    """600 classes become 500; 66,000 training images become 108 per class, 54,000 in total."""
     rows = [
         (f"{label}/{n}", label, split)
         for label in range(600)
@@ -164,8 +164,8 @@ def test_the_caps_of_the_authors_loader_apply() -> None:
     assert cap(reversed(rows)) == kept
 
 
-def test_missing_or_packed_data_is_one_sentence(tmp_path: Path) -> None:
-    """It says what to unpack, and names what was looked for."""
+def test_missing_or_packed_data_raises_a_clear_error(tmp_path: Path) -> None:
+    """The message names the missing index and the archive to unpack."""
     with pytest.raises(DataError, match=r"all_images\.sqlite"):
         skill102_tasks(tmp_path / "nothing", tmp_path)
     (tmp_path / "skill-dataset.zip").write_bytes(b"PK")
@@ -176,8 +176,8 @@ def test_missing_or_packed_data_is_one_sentence(tmp_path: Path) -> None:
         skill102_tasks(tmp_path, tmp_path, [ManifestTask("other", 2, 1, 1, 1, False)])
 
 
-def test_a_stream_that_changed_has_another_digest(tmp_path: Path, warm: Path) -> None:
-    """One image more, or one image of another size, is another stream."""
+def test_a_changed_stream_has_another_digest(tmp_path: Path, warm: Path) -> None:
+    """An additional image or another file size changes the digest."""
     before = stream_digest([read_task(warm)])
     assert before == stream_digest([read_task(warm)])
     extra = warm / "red" / "new.png"
@@ -187,10 +187,10 @@ def test_a_stream_that_changed_has_another_digest(tmp_path: Path, warm: Path) ->
     assert len({before, with_one_more, stream_digest([read_task(warm)])}) == 3
 
 
-def test_a_folder_is_a_folder_whatever_its_name(
+def test_a_folder_may_have_the_name_of_a_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a colon makes another source of it; the folder that one stands in has its name."""
+    """Only a colon makes it another source. The source "." is named after the current folder."""
     monkeypatch.chdir(tmp_path)
     write_task(tmp_path / "hf", "warm")
     write_task(tmp_path / "skill-102-mine", "cold")
