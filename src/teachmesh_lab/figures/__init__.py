@@ -1,6 +1,6 @@
-"""The paper's figures and ours, drawn from results only.
+"""Figures and tables of the paper and our own, drawn from results only.
 
-- `scene`: results that may stand in one figure; `style`: colours, lines, files.
-- `curves`: Fig. 4, 5, 6, 8; `tasks`: Fig. 2, 7 and the mapper's confusions.
-- `costs`: speed-up and bytes; `tables`: Fig. 2b, 9, 10.
+- `figure_scene`: results that can be shown in one figure. `figure_style`: colours, lines, files.
+- `learning_curves`: Fig. 4, 5, 6, 8. `task_figures`: Fig. 2a, 7 and the mapper's confusions.
+- `cost_figures`: speed-up and bytes. `figure_tables`: Fig. 2b, 9, 10.
 """

@@ -1,4 +1,4 @@
-"""What agents gain and what skills weigh: speed-up counted and measured, bytes and accuracy."""
+"""Figures of costs: counted and measured speed-up, bytes and accuracy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WAYS = (
 
 
 def cost_drawings(scene: Scene, alpha: float) -> list[Drawing]:
-    """All cost figures that the scene has results for."""
+    """Return all cost figures for which the scene has results."""
     shared = [m for m, rs in scene.alone.items() if rs[0].values["parallel"] == "skills"]
     found = []
     if shared:
@@ -67,8 +67,8 @@ def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
     return Drawing(
         "speedup-counted",
         f"Speed-up over agents, from counted costs (alpha = {alpha:g} MAC per byte)",
-        "Total of one agent divided by the total of the agent that is done last. The paper "
-        "divides the work by N; whole tasks cannot be divided, and the largest decides.",
+        "Total of one agent divided by the total of the agent that finishes last. The paper "
+        "divides the work by N. Whole tasks cannot be divided, so the largest task is the limit.",
         draw,
     )
 
@@ -93,8 +93,8 @@ def _wall_clock(scene: Scene) -> Drawing:
     return Drawing(
         "speedup-measured",
         "Speed-up by the clock: real processes over a real network",
-        "Seconds until one agent knew everything, divided by seconds until all N did; starting "
-        "Python is left out of both. All processes share one machine, so the speed-up cannot "
+        "Seconds until one agent had all skills, divided by seconds until all N had them, both "
+        "without the start of Python. All processes share one machine, so the speed-up cannot "
         "exceed its cores (env.json). Not in the paper, which reports no wall-clock time.",
         draw,
     )
@@ -126,7 +126,7 @@ def _bytes(scene: Scene, methods: Sequence[str]) -> Drawing:
 
     return Drawing(
         "bytes-accuracy",
-        "Bytes that travel per task against accuracy",
+        "Bytes sent per task against accuracy",
         "Up and to the left is better. The paper: 814 KB per task (GMMC), 66.6 MB (MAHA with raw "
         "pixels). Not in the paper as a figure.",
         draw,

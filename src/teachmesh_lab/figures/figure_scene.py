@@ -1,4 +1,4 @@
-"""Results that may stand in one figure: of one stream and one backbone, each method once."""
+"""Results that can be shown in one figure: one stream, one backbone, each method once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from teachmesh_lab.bench.summary import Result
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One stream and one backbone, each method once.
+    """Results of one stream and one backbone, each method once.
 
     Attributes:
-        stream: for people: where the tasks come from.
-        backbone: alias.
-        options: of the baselines, as words.
-        grids: numbers of the grids whose results these are.
+        stream: source of the tasks, for display.
+        backbone: alias of the backbone.
+        options: options of the baselines, as words.
+        grids: numbers of the grids in this scene.
         alone: method -> cells of one agent, one per seed.
         real: method -> cells of N real agents.
     """
@@ -36,52 +36,52 @@ class Scene:
 
     @property
     def title(self) -> str:
-        """Stream, number of tasks, backbone, options."""
+        """Title with stream, number of tasks, backbone and options."""
         title = f"{self.stream}, {len(self.tasks())} tasks, backbone {self.backbone}"
         return title + (f"; baselines: {', '.join(self.options)}" if self.options else "")
 
     def methods(self, *kinds: Kind) -> list[str]:
-        """Methods of the kinds, in the order of the run; of all kinds by default."""
+        """Return methods of the given kinds, in the order of the run; of all kinds by default."""
         wanted = kinds or tuple(Kind)
         return [method for method in self.alone if check_bench_method(method) in wanted]
 
     def tasks(self) -> list[str]:
-        """Names of the tasks, in the order of the first cell."""
+        """Return the names of the tasks, in the order of the first cell."""
         first = next(iter(self.alone.values()))[0]
         return [str(task["name"]) for task in first.values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Those rows of a summary's details that are of these grids."""
+        """Return the rows of a summary's details that belong to these grids."""
         return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:
-        """(T, T) accuracies averaged over seeds; None where there are none."""
+        """Return (T, T) accuracies averaged over seeds; None if there are none."""
         found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
         return np.asarray(np.mean(found, axis=0)) if found else None
 
     def compared(self, method: str) -> np.ndarray | None:
-        """(T, T) accuracies by which a method is compared with others (`compared_told`)."""
+        """Return the (T, T) accuracies used to compare methods (see `compared_told`)."""
         return self.matrix(method, "oracle" if compared_told(method) else "accuracy")
 
     def last(self, method: str, name: str) -> np.ndarray | None:
-        """(T,) accuracies in the end, averaged over seeds."""
+        """Return (T,) final accuracies, averaged over seeds; None if there are none."""
         found = [v for r in self.alone.get(method, []) if (v := r.last(name)) is not None]
         return np.asarray(np.mean(found, axis=0)) if found else None
 
 
 def compared_told(method: str) -> bool:
-    """Whether a method is told the task where methods are compared.
+    """Return whether a method is told the task when methods are compared.
 
-    The paper grants its oracle to all that train the whole network, and to nobody else.
+    The paper grants this oracle only to methods that train the whole network.
     """
     return check_bench_method(method) is Kind.TRAINED
 
 
 def scenes(run: Run) -> list[Scene]:
-    """Group results: grids of one stream and one backbone that have no method in common.
+    """Group the results of grids with equal stream and backbone and no common method.
 
-    A method that is in two such grids differs between them in something (options, seeds, packing),
-    and would be two lines of one name; so the second grid gets figures of its own.
+    A method in two such grids differs between them, for example in options, seeds or packing. Two
+    lines of one name would be ambiguous, so the second grid gets its own figures.
     """
     groups: list[list[int]] = []
     for number, grid in enumerate(run.config.grids):
@@ -102,7 +102,7 @@ def _together(one: Grid, other: Grid) -> bool:
 
 
 def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:
-    """One scene of some grids; None if nothing of them was computed."""
+    """Build one scene from some grids; None if they have no results."""
     grids = [run.config.grids[number] for number in numbers]
     pairs = [(run.inputs[number], run.config.grids[number]) for number in numbers]
     members = [r for r in run.results if any(found.belongs(r.cell, grid) for found, grid in pairs)]

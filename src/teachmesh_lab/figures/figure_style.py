@@ -1,4 +1,4 @@
-"""How figures look: colours that most people can tell apart, lines and marks besides colours."""
+"""Style of figures: colours that most people can tell apart, plus lines and markers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that can be drawn as often as it is needed.
+    """A figure that can be drawn repeatedly.
 
     Attributes:
-        name: of its files.
-        title: of its section.
-        caption: what the paper shows there, and what is different here.
-        draw: makes the figure.
+        name: name of its files.
+        title: title of its section.
+        caption: description, and differences from the paper's figure.
+        draw: creates the figure.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Drawing:
 
 
 def look(method: str) -> dict[str, Any]:
-    """Colour, line and mark of a method: the same in all figures."""
+    """Return colour, line and marker of a method, equal in all figures."""
     known = list(bench_methods())
     number = known.index(method) if method in known else len(known)
     return {
@@ -53,7 +53,7 @@ def look(method: str) -> dict[str, Any]:
 
 
 def plot(width: float = 7.0, height: float = 4.0) -> tuple[Figure, Axes]:
-    """One set of axes without a box."""
+    """Make a figure with one set of axes without a box."""
     figure = new_figure(width, height)
     axes = figure.subplots()
     bare(axes)
@@ -61,27 +61,27 @@ def plot(width: float = 7.0, height: float = 4.0) -> tuple[Figure, Axes]:
 
 
 def bare(axes: Axes) -> None:
-    """No lines above and at the right, a faint grid."""
+    """Hide the top and right lines and show a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
 def per_cent(axes: Axes, what: str) -> None:
-    """The y axis runs from 0 to 100 per cent."""
+    """Set the y axis to 0 to 100 per cent."""
     axes.set_ylim(0, 102)
     axes.set_ylabel(f"{what}, per cent")
 
 
 def whole_numbers(axes: Axes) -> None:
-    """No half tasks or agents on the x axis."""
+    """Show only whole numbers on the x axis."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def plain_numbers(axes: Axes) -> None:
-    """A logarithmic x axis with numbers instead of powers."""
+    """Label a logarithmic x axis with numbers instead of powers."""
     from matplotlib.ticker import ScalarFormatter
 
     axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -89,7 +89,7 @@ def plain_numbers(axes: Axes) -> None:
 
 
 def legend(figure: Figure, columns: int = 5) -> None:
-    """One legend above everything, each name once."""
+    """Add one legend above all axes, with each name once."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -106,7 +106,7 @@ def legend(figure: Figure, columns: int = 5) -> None:
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write a drawing as SVG and PNG; the same results give the same bytes.
+    """Write a drawing as SVG and PNG; equal results give equal bytes.
 
     Raises:
         StorageError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Fig. 2b, 9 and 10 as tables, and the summary of a run: header and rows of text."""
+"""Fig. 2b, 9 and 10 and the summary of a run as tables of text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAPER_SETS = (
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Rows of a summary, of one stream and backbone."""
+    """Make a table of a summary's rows for one stream and backbone."""
     header = ["method", "agents", "told the task", "accuracy", "mapper", "forgetting", "speed-up",
               "efficiency", "seconds"]  # fmt: skip
     return header, [
@@ -42,7 +42,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One agent: cost of learning everything, relative to the cheapest row, and of an answer."""
+    """Make the table of costs of one agent: learning all tasks, relative cost, one answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
     header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
@@ -64,7 +64,7 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
 def figure_10(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> Table:
-    """N agents: what the one that is done last pays, and what follows."""
+    """Make the table of N agents: costs of the agent that finishes last, and the speed-up."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
@@ -88,7 +88,7 @@ def figure_10(
 def _with_images(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
-    """The rows of `maha`, as if images travelled."""
+    """Return the rows of `maha` with costs as if images were sent."""
     found = []
     for row in rows:
         cells = [r for r in results if r.cell.agents == 1 and r.cell.method == row["method"]]
@@ -102,7 +102,7 @@ def _with_images(
 
 
 def figure_2b(scene: Scene) -> Table:
-    """This stream beside what the paper prints of its own and of others."""
+    """Compare this stream with the data sets in the paper's table."""
     tasks = next(iter(scene.alone.values()))[0].values["tasks"]
     images = sum(t["train"] + t["validation"] + t["test"] for t in tasks)
     found = difficulty(scene)
@@ -113,7 +113,7 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """One row per method: told the task as the paper has it."""
+    """Return one row per method, told the task or not as in the paper."""
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 

@@ -1,4 +1,4 @@
-"""Accuracy over the number of tasks learned: Fig. 4, 5, 6 and 8."""
+"""Accuracy over the number of learned tasks: Fig. 4, 5, 6 and 8."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NO_BIASES = (
-    " Variants with biases are not in it: they are asked in the end only, because every question "
-    "is a second pass of the backbone."
+    " Variants with biases are not shown: they answer only after the last task, because every "
+    "answer needs a second pass of the backbone."
 )
 _FIRST_TASKS = 10
 _FURTHER_TASKS = 20
 
 
 def curve_drawings(scene: Scene) -> list[Drawing]:
-    """All curves that the scene has results for."""
+    """Return all curves for which the scene has results."""
     ours = [m for m in scene.methods(Kind.OURS) if scene.compared(m) is not None]
-    rivals = [m for m in scene.methods(Kind.FROZEN, Kind.TRAINED) if scene.compared(m) is not None]
+    theirs = [m for m in scene.methods(Kind.FROZEN, Kind.TRAINED) if scene.compared(m) is not None]
     found = []
     if ours:
         found += [_first_task_ours(scene, ours), _mapper(scene, ours)]
-    if rivals:
-        found.append(_first_task_rivals(scene, [*_best(scene, ours), *rivals]))
-    if ours or rivals:
-        found += [_normalised(scene, [*ours, *rivals]), _absolute(scene, [*ours, *rivals])]
+    if theirs:
+        found.append(_first_task_baselines(scene, [*_best(scene, ours), *theirs]))
+    if ours or theirs:
+        found += [_normalised(scene, [*ours, *theirs]), _absolute(scene, [*ours, *theirs])]
     return found
 
 
 def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
-    """The one of highest mean accuracy in the end, or none."""
+    """Return the method with the highest mean accuracy after the last task, or no method."""
     means = {m: float(np.mean(a)) for m in methods if (a := scene.last(m, "accuracy")) is not None}
     return [max(means, key=lambda method: means[method])] if means else []
 
@@ -57,7 +57,7 @@ def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
 def _lines(
     axes: Axes, scene: Scene, methods: Sequence[str], curve_of: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    """One line per method, from the matrix that methods are compared by."""
+    """Draw one line per method, from the matrix used to compare methods."""
     for method in methods:
         matrix = scene.compared(method)
         assert matrix is not None
@@ -66,7 +66,7 @@ def _lines(
 
 
 def _over_tasks(axes: Axes, what: str) -> None:
-    """Axes: per cent of something over the number of tasks learned."""
+    """Label axes with per cent over the number of learned tasks."""
     per_cent(axes, what)
     axes.set_xlabel("tasks learned")
     whole_numbers(axes)
@@ -91,13 +91,13 @@ def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
         "fig04a-first-task-ours",
         "Fig. 4a: accuracy on task 1 while more tasks are learned, our methods",
         "No task oracle. Dotted: the mapper alone. The paper shows its four variants on 102 "
-        "flowers, all above 90 % of their start after 101 more tasks; what is lost is lost by the "
-        "mapper, because a head never changes." + _NO_BIASES,
+        "flowers, all above 90 % of their initial accuracy after 101 more tasks. Only the mapper "
+        "can lose accuracy, because a head never changes." + _NO_BIASES,
         draw,
     )
 
 
-def _first_task_rivals(scene: Scene, methods: Sequence[str]) -> Drawing:
+def _first_task_baselines(scene: Scene, methods: Sequence[str]) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(height=4.6)
         _lines(axes, scene, methods, task_curve)
@@ -109,8 +109,8 @@ def _first_task_rivals(scene: Scene, methods: Sequence[str]) -> Drawing:
         "fig04b-first-task-rivals",
         "Fig. 4b: accuracy on task 1, our best method and the baselines",
         "Methods that train the whole network are told the task (the paper's oracle); ncm, slda, "
-        "ranpac and ours are not. In the paper the regularisers are near zero ten tasks later and "
-        "SUPSUP stays where it began. The closed-form baselines are not in the paper.",
+        "ranpac and ours are not. In the paper, the regularisers are near zero after ten more "
+        "tasks and SUPSUP keeps its accuracy. The closed-form baselines are not in the paper.",
         draw,
     )
 
@@ -141,8 +141,9 @@ def _normalised(scene: Scene, methods: Sequence[str]) -> Drawing:
     return Drawing(
         "fig05-normalised",
         "Fig. 5: accuracy of the first ten tasks, divided by that just after learning",
-        "One line per task, up to twenty further tasks. As in the paper a line may rise above 100 "
-        "when later tasks help (ER does that). Tasks that were never right are left out."
+        "One line per task, up to twenty further tasks. As in the paper, a line may rise above 100 "
+        "if later tasks help, as with ER. Tasks with no right answer just after learning are left "
+        "out."
         + _NO_BIASES,
         draw,
     )
@@ -176,8 +177,8 @@ def _mapper(scene: Scene, methods: Sequence[str]) -> Drawing:
         "fig06-mapper",
         "Fig. 6: task mapper, mean over all tasks learned so far",
         f"Dashed: regression lines. {'; '.join(parts)}. The paper: 87.1 % (MAHA) and 84.9 % "
-        "(GMMC, y = -0.0012 x + 0.952, zero at 800) with 102 tasks. A zero is a straight line "
-        "through something that saturates: it understates how many tasks are possible."
+        "(GMMC, y = -0.0012 x + 0.952, zero at 800) with 102 tasks. The zero extrapolates a line "
+        "although the curve saturates, so it understates the possible number of tasks."
         + _NO_BIASES,
         draw,
     )
@@ -194,7 +195,7 @@ def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
     return Drawing(
         "fig08-absolute",
         "Fig. 8: mean accuracy over all tasks learned so far",
-        "Interference and the difficulty of the tasks together. Methods that train the whole "
+        "Shows interference and the difficulty of tasks together. Methods that train the whole "
         "network are told the task, as in the paper." + _NO_BIASES,
         draw,
     )

@@ -1,4 +1,4 @@
-"""One mark, bar or cell per task: Fig. 2a, 7, and which tasks the mapper takes for each other."""
+"""Figures with one mark, bar or cell per task: Fig. 2a, 7 and the mapper's confusions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def task_drawings(scene: Scene) -> list[Drawing]:
-    """All figures with tasks in them that the scene has results for."""
+    """Return all figures per task for which the scene has results."""
     found = []
     if difficulty(scene) is not None:
         found.append(_scatter(scene))
@@ -38,10 +38,10 @@ def task_drawings(scene: Scene) -> list[Drawing]:
 
 
 def difficulty(scene: Scene) -> tuple[np.ndarray, str] | None:
-    """(T,) error of each task, and whose error it is.
+    """Return the (T,) errors of all tasks, and the source of these errors.
 
-    The paper's is that of a network trained on the task alone for a fixed time; the nearest that
-    a run has is the network that is fine-tuned, just after each task.
+    The paper uses a network trained on each task alone for a fixed time. The closest result of a
+    run is the fine-tuned network, just after each task.
     """
     for method, name in (("fine-tune", "oracle"), ("supsup", "oracle")):
         matrix = scene.matrix(method, name)
@@ -118,8 +118,8 @@ def _bars(scene: Scene, methods: Sequence[str]) -> Drawing:
     return Drawing(
         "fig07-per-task",
         "Fig. 7: per task, the mapper alone (above) and the decision alone (below)",
-        "After all tasks. Methods with the same head have equal bars below. In the paper biases "
-        "raise the lower bars most where the images are far from photographs.",
+        "After all tasks. Methods with the same head have equal bars below. In the paper, biases "
+        "raise the lower bars most for images that are unlike photographs.",
         draw,
     )
 
@@ -149,7 +149,7 @@ def _confusion(scene: Scene, method: str) -> Drawing:
     worst = f"most: {tasks[row]} taken for {tasks[column]}, {100 * off[row, column]:.0f} %"
     return Drawing(
         f"confusion-{method}",
-        f"Which tasks are taken for each other: {method}",
+        f"Confusions between tasks: {method}",
         f"After all tasks, as the agent answers; {worst}. Not in the paper.",
         draw,
     )
