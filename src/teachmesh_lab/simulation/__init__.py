@@ -1,8 +1,8 @@
-"""`teachmesh bench simulate`: learning and sharing of N agents, event by event.
+"""`teachmesh bench simulate`: learning and sharing of N agents as discrete events.
 
 - `event_simulation`: the simulation.
 - `simulate_grid`: simulates the 102 tasks, or replays a real run.
 - `simulated_tasks`: sizes and costs of the simulated tasks.
 - `task_estimates`: costs of a task, estimated from its size.
-- `task_packing`, `task_splitting`: which agent learns which tasks, or parts of tasks.
+- `task_packing`, `task_splitting`: assignment of tasks, or of parts of tasks, to agents.
 """

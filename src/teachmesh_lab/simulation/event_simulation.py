@@ -1,9 +1,12 @@
-"""Learning and sharing of N agents, event by event: what the ledger adds up overlaps here.
+"""Discrete-event simulation of N agents that learn and share.
 
-Every agent learns its tasks one after another. A skill that is ready is announced; every other
-agent fetches it from whoever has it and is free to send. An agent sends one skill at a time and
-receives one at a time. What arrives is decoded and registered when the processor is free, between
-two tasks; when everything is there, it is consolidated. An agent is done when it knows every task.
+Unlike in the cost ledger, learning and sharing overlap:
+
+- Every agent learns its tasks one after another and announces each finished skill.
+- Every other agent fetches the skill from any agent that has it and is free to send.
+- An agent sends at most one skill at a time, and receives at most one.
+- Received skills are decoded and registered between two tasks, when the processor is free.
+- An agent with all skills consolidates them; then it is done.
 """
 
 from __future__ import annotations
@@ -20,43 +23,43 @@ from teachmesh_lab.simulation.task_packing import Assignment
 
 @dataclass(frozen=True)
 class Network:
-    """What connects agents.
+    """Network between agents.
 
     Attributes:
-        bandwidth_bytes_per_s: of each agent's interface, in either direction.
-        latency_s: from "ready" to the first byte: announcement, question, answer.
+        bandwidth_bytes_per_s: bandwidth of each agent's interface, per direction.
+        latency_s: time from "ready" to the first byte: announcement, request and response.
     """
 
     bandwidth_bytes_per_s: float
     latency_s: float = 0.0
 
     def seconds(self, size_bytes: int) -> float:
-        """Seconds that a skill keeps both interfaces busy."""
+        """Return the seconds for which a skill keeps both interfaces busy."""
         return size_bytes / self.bandwidth_bytes_per_s
 
     @classmethod
     def of_alpha(cls, speed: float, alpha: float = ALPHA, latency_s: float = 0.0) -> Network:
-        """A network on which a byte takes as long as `alpha` multiply-accumulates.
+        """Make a network on which a byte takes as long as `alpha` multiply-accumulates.
 
         Args:
             speed: multiply-accumulates per second.
             alpha: multiply-accumulates per byte.
-            latency_s: as above.
+            latency_s: time from "ready" to the first byte.
         """
         return cls(speed / alpha if alpha else math.inf, latency_s)
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """How it went.
+    """Result of a simulation.
 
     Attributes:
         agents: N.
-        makespan_s: until every agent knew every task.
-        alone_s: one agent of speed 1 with everything.
-        learning_s: of the agent that learns longest.
-        bytes_received: by the agent that receives most.
-        done_s: per agent, when it knew every task.
+        makespan_s: time until every agent had all skills.
+        alone_s: time that the first agent alone needs for all tasks.
+        learning_s: learning time of the agent that learns longest.
+        bytes_received: bytes received by the agent that receives most.
+        done_s: per agent, time when it had all skills.
     """
 
     agents: int
@@ -68,7 +71,7 @@ class Simulated:
 
     @property
     def speedup(self) -> float:
-        """Over one agent; 1 where there is nothing to do."""
+        """Speed-up over one agent; 1 if there is nothing to do."""
         return self.alone_s / self.makespan_s if self.makespan_s else 1.0
 
     @property
@@ -86,18 +89,18 @@ def simulate(
     consolidation_macs: int = 0,
     starts_s: Sequence[float] = (),
 ) -> Simulated:
-    """Run the agents.
+    """Simulate agents until all are done.
 
     Args:
-        costs: of the tasks (or parts of tasks).
+        costs: costs of the tasks (or parts of tasks).
         assignment: tasks of each agent, in the order of learning.
-        network: what connects them.
+        network: network between the agents.
         speeds: multiply-accumulates per second of each agent.
-        consolidation_macs: paid by every agent when all skills are there.
-        starts_s: when each agent begins; all at 0 by default.
+        consolidation_macs: paid by every agent once it has all skills.
+        starts_s: start time of each agent; 0 by default.
 
     Raises:
-        ValueError: a task that nobody or more than one agent learns, or other numbers of speeds.
+        ValueError: a task is not learned by exactly one agent, or the number of speeds is wrong.
 
     Examples:
         >>> costs = [TaskCost("a", 100, 10), TaskCost("b", 60, 10)]
@@ -125,7 +128,7 @@ def simulate(
 
 @dataclass
 class _Agent:
-    """One agent's state."""
+    """State of one agent."""
 
     number: int
     mine: tuple[int, ...]
@@ -134,7 +137,7 @@ class _Agent:
     arrived: deque[int] = field(default_factory=deque)  # skills to decode and register
     held: set[int] = field(default_factory=set)  # skills that it can send
     known: set[int] = field(default_factory=set)
-    wanted: deque[int] = field(default_factory=deque)  # announced, not fetched
+    wanted: deque[int] = field(default_factory=deque)  # skills announced but not fetched
     sending: bool = False
     receiving: bool = False
     busy: bool = False
@@ -143,7 +146,7 @@ class _Agent:
 
 
 class _World:
-    """All agents and the heap of what happens next."""
+    """All agents and the heap of future events."""
 
     def __init__(
         self,
@@ -158,15 +161,15 @@ class _World:
             _Agent(number, tuple(mine), speed, deque(mine))
             for number, (mine, speed) in enumerate(zip(assignment, speeds, strict=True))
         ]
-        self.holders: list[list[_Agent]] = [[] for _ in costs]
+        self.sources: list[list[_Agent]] = [[] for _ in costs]  # agents that can send each skill
         self.now_s = 0.0
-        # Agents that want something and receive nothing, the one that waits longest first.
+        # Agents that want a skill and receive none; the agent that waits longest comes first.
         self._hungry: dict[int, _Agent] = {}
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._count = 0
 
     def run(self, starts_s: Sequence[float]) -> None:
-        """Until nothing happens any more."""
+        """Process events until none is left."""
         for agent, start_s in zip(self.agents, starts_s, strict=True):
             agent.busy = True
             self._at(start_s, "ready", agent, -1)
@@ -175,13 +178,13 @@ class _World:
             getattr(self, f"_{kind}")(self.agents[number], task, other)
 
     def _at(self, delay_s: float, kind: str, agent: _Agent, task: int, other: int = -1) -> None:
-        # The counter keeps events of one moment in the order in which they were made.
+        # The counter keeps simultaneous events in the order of their creation.
         self._count += 1
         event = (self.now_s + delay_s, self._count, kind, agent.number, task, other)
         heapq.heappush(self._events, event)
 
     def _work(self, agent: _Agent) -> None:
-        """Use the processor, if it is free, for what is next."""
+        """Start the next work if the processor is free."""
         if agent.busy:
             return
         if agent.arrived:
@@ -215,47 +218,47 @@ class _World:
         self._fetch(agent)
 
     def _fetch(self, agent: _Agent) -> None:
-        """Receive the first wanted skill that somebody is free to send, or wait."""
+        """Receive the first wanted skill that another agent is free to send, or wait."""
         if agent.receiving:
             return
         for task in agent.wanted:
-            for holder in self.holders[task]:
-                if not holder.sending:
-                    self._send(holder, agent, task)
+            for source in self.sources[task]:
+                if not source.sending:
+                    self._send(source, agent, task)
                     return
         if agent.wanted:
             self._hungry[agent.number] = agent
 
-    def _offer(self, holder: _Agent) -> None:
-        """Send to whoever waits longest for something that this agent has."""
-        if holder.sending:
+    def _serve(self, source: _Agent) -> None:
+        """Send a skill to the agent that waits longest for one of this agent's skills."""
+        if source.sending:
             return
         for agent in self._hungry.values():
-            task = next((t for t in agent.wanted if t in holder.held), None)
+            task = next((t for t in agent.wanted if t in source.held), None)
             if task is not None:
-                self._send(holder, agent, task)
+                self._send(source, agent, task)
                 return
 
-    def _send(self, holder: _Agent, agent: _Agent, task: int) -> None:
+    def _send(self, source: _Agent, agent: _Agent, task: int) -> None:
         agent.wanted.remove(task)
         self._hungry.pop(agent.number, None)
-        agent.receiving = holder.sending = True
+        agent.receiving = source.sending = True
         seconds = self.network.seconds(self.costs[task].skill_bytes)
-        self._at(seconds, "received", agent, task, holder.number)
+        self._at(seconds, "received", agent, task, source.number)
 
     def _received(self, agent: _Agent, task: int, sender: int) -> None:
         agent.receiving = self.agents[sender].sending = False
-        # From now on it can be had from here too, before this agent has looked at it.
+        # From now on this agent can send the skill too, even before registering it.
         self._hold(agent, task)
         agent.arrived.append(task)
         self._work(agent)
-        self._offer(self.agents[sender])
-        self._offer(agent)
+        self._serve(self.agents[sender])
+        self._serve(agent)
         self._fetch(agent)
 
     def _hold(self, agent: _Agent, task: int) -> None:
         agent.held.add(task)
-        self.holders[task].append(agent)
+        self.sources[task].append(agent)
 
     def _registered(self, agent: _Agent, task: int, _: int) -> None:
         agent.busy = False
@@ -263,6 +266,6 @@ class _World:
         self._work(agent)
 
     def _ready(self, agent: _Agent, _: int, __: int) -> None:
-        """Begin, or end: nothing is left to do then."""
+        """Start working, or finish after consolidation."""
         agent.busy = False
         self._work(agent)

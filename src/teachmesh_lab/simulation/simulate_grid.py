@@ -1,4 +1,4 @@
-"""`bench simulate`: the 102 tasks (or others) with N agents, and real runs played again."""
+"""`bench simulate`: simulate the 102 tasks (or others) with N agents, or replay real runs."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ SCHEMA = "teachmesh.bench-simulation/1"
 _METHOD = "moments"
 AGENTS = (1, 2, 10, 26, 51, 102)
 LOOPBACK_BYTES_PER_S = 200e6
-"""Of skills between processes of one machine, checks and fsync included."""
+"""Rate of skills between processes of one machine, including checks and fsync."""
 _TICK = 1e6
-"""Units of work per second when measured seconds are played again."""
+"""Units of work per second in replays of measured seconds."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is simulated.
+    """Settings of a simulation.
 
     Attributes:
-        agents: numbers of agents.
+        agents: numbers of agents to simulate.
         tasks: CSV file; None for the 102 tasks.
-        method: whose costs are taken where the file has sizes only; None for `moments`.
-        bandwidth_bytes_per_s: of an interface; None for what alpha says.
-        latency_s: from ready to the first byte.
-        alpha: multiply-accumulates per byte, without a bandwidth; None for the paper's.
-        speeds: multiply-accumulates per second, one for all or one per agent.
-        macs_per_image: of the backbone.
+        method: method for estimates of costs, if only sizes are known; None for `moments`.
+        bandwidth_bytes_per_s: bandwidth of an interface; None to derive it from alpha.
+        latency_s: time from "ready" to the first byte.
+        alpha: multiply-accumulates per byte, if no bandwidth is given; None for the paper's value.
+        speeds: multiply-accumulates per second, one for all agents or one per agent.
+        macs_per_image: multiply-accumulates of the backbone.
     """
 
     agents: tuple[int, ...] = AGENTS
@@ -57,10 +57,13 @@ class Setting:
 
 
 def run_simulation(setting: Setting) -> dict[str, Any]:
-    """Simulate every number of agents, with whole tasks and with tasks that are split.
+    """Simulate every number of agents, with whole and with split tasks.
+
+    Returns:
+        The document of schema `teachmesh.bench-simulation/1`.
 
     Raises:
-        UsageError: numbers that make no sense.
+        UsageError: a number is out of range.
         DataError: the file cannot be used.
     """
     _check(setting)
@@ -85,7 +88,7 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
         "schema": SCHEMA,
         "tasks": len(found.costs),
         "method": method,
-        # Bytes that cost nothing need no time; JSON has no infinity.
+        # With alpha 0 the bandwidth is infinite, which JSON cannot express.
         "bandwidth_bytes_per_s": _finite(network.bandwidth_bytes_per_s),
         "latency_s": network.latency_s,
         "alpha": alpha,
@@ -94,7 +97,7 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
 
 
 def replay_run(run: Path) -> list[dict[str, Any]]:
-    """Simulate what the real agents of a run did, from the seconds that learning took them.
+    """Simulate the real agents of a run, based on their measured learning times.
 
     Returns:
         Per cell of more than one agent: {"method", "agents", "measured_s", "simulated_s",
@@ -102,7 +105,7 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: the run has no real agents.
-        StorageError: it is no run.
+        StorageError: the folder is not a run.
     """
     results = read_run(run).results
     found = [
@@ -118,11 +121,11 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
 def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """Simulate one real run.
 
-    A new skill is noticed by its author, and by whoever waits for it at the other end, at the next
-    look at the bank: half a watch interval each, on average.
+    Its author and the receiver each notice a new skill at their next check of the bank. On average
+    this takes half a watch interval each.
 
     Args:
-        shared: what `real.run_real` measured.
+        shared: measurements of `real_agents.run_real`.
     """
     costs: list[TaskCost] = []
     assignment: list[tuple[int, ...]] = []
@@ -134,7 +137,7 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
         assignment.append(tuple(range(start, len(costs))))
         _, saved_s, took_s = mine[0]
         starts_s.append(max(0.0, saved_s - took_s))
-    assignment.append(())  # the listener, who learns nothing
+    assignment.append(())  # the listener learns no task
     starts_s.append(0.0)
     network = Network(LOOPBACK_BYTES_PER_S, WATCH_INTERVAL_S)
     speeds = [_TICK] * len(assignment)
@@ -168,7 +171,7 @@ def _check(setting: Setting) -> None:
 
 
 def _tasks(setting: Setting) -> list[TaskSize] | CountedTasks:
-    """Sizes, or costs that need no method."""
+    """Return sizes, or counted costs, which need no method."""
     if setting.tasks is None:
         return manifest_sizes(skill102())
     found = read_task_file(setting.tasks)
@@ -187,7 +190,7 @@ def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> C
 
 
 def _network(setting: Setting) -> tuple[Network, float | None]:
-    """What connects the agents, and the alpha that it follows from."""
+    """Return the network, and the alpha from which it is derived."""
     if setting.bandwidth_bytes_per_s is not None:
         return Network(setting.bandwidth_bytes_per_s, setting.latency_s), None
     alpha = ALPHA if setting.alpha is None else setting.alpha

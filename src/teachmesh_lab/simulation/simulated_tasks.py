@@ -1,4 +1,4 @@
-"""Tasks of a simulation: the manifest, or a CSV file of sizes or of measured costs."""
+"""Tasks of a simulation from a CSV file of sizes or of counted costs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from teachmesh_lab.simulation.task_estimates import TaskSize
 _SIZES = ("name", "classes", "train")
 _COSTS = ("task", "teacher_macs", "skill_bytes")
 _MOST = 10**21
-"""No task is larger; products of such numbers still fit a float."""
+"""Largest accepted number; products of such numbers still fit into a float."""
 
 
 @dataclass(frozen=True)
 class CountedTasks:
-    """What a run counted.
+    """Costs counted by a run.
 
     Attributes:
-        costs: one per task.
+        costs: costs of each task.
         consolidation_macs: paid once by every agent that has all skills.
     """
 
@@ -33,13 +33,16 @@ class CountedTasks:
 def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
     """Read a CSV file with a header.
 
-    Either sizes (`name,classes,train[,validation]`) or costs (`task,teacher_macs,skill_bytes
-    [,receive_macs,register_macs,consolidation_macs]`), as `costs/*.csv` of a run have them, whose
-    first line has all of the consolidation. Other columns are ignored.
+    It contains one of the following; other columns are ignored:
+
+    - sizes: `name,classes,train[,validation]`
+    - costs, as in `costs/*.csv` of a run: `task,teacher_macs,skill_bytes
+      [,receive_macs,register_macs,consolidation_macs]`. The first line of such a file has all of
+      the consolidation.
 
     Raises:
-        DataError: unreadable, other columns, no row, something that is no whole number, or a task
-            that costs nothing to learn.
+        DataError: the file is unreadable, lacks columns or rows, or contains a value that is not
+            a whole number or is out of range.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -86,7 +89,7 @@ def _size(row: dict[str, str]) -> TaskSize:
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:
-    """A number; a column that may be 0 may also be missing or empty."""
+    """Read a number; a column that may be 0 may also be missing or empty."""
     value = int(row.get(column) or 0) if least == 0 else int(row[column])
     if not least <= value <= _MOST:
         raise ValueError(f"{column} of at least {least}, got {value}")

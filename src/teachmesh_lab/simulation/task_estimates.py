@@ -1,6 +1,7 @@
-"""What a task would cost, from its size alone: for plans and simulations before any run.
+"""Costs of a task estimated from its size, for plans and simulations before any run.
 
-Backbone passes and bytes are close; fits depend on when they stop, and are taken at their most.
+Estimates of backbone passes and bytes are close. The cost of a fit depends on early stopping, so
+its maximum is used.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 _PASSES_PER_STEP = 3
-"""Forward, and backward for inputs and for weights."""
+"""Forward pass, and backward passes for inputs and for weights."""
 _LATE_PASSES = 28.3
-"""Forward passes that `+bb-last` takes: it has no budget, and this is what ten tasks needed on
-average (docs/results/biases.md)."""
+"""Forward passes for `+bb-last`, which has no budget: the mean of ten tasks
+(docs/results/biases.md)."""
 _EM_PRODUCTS = 15
-"""Products of all latents with all clusters that k-means and EM take, or so."""
+"""Approximate number of products of all latents with all clusters in k-means and EM."""
 _CARD_BYTES = 2_000
 _CLASS_CARD_BYTES = 24
-"""Name and count of a class on the card."""
+"""Bytes for the name and count of a class on the card."""
 
 
 @dataclass(frozen=True)
 class TaskSize:
-    """What is known of a task before it is opened.
+    """Size of a task, known before its images are read.
 
     Attributes:
-        name: of the task.
-        classes: C.
-        train: training images.
-        validation: validation images.
-        image_bytes: of the files of both.
+        name: name of the task.
+        classes: number of classes C.
+        train: number of training images.
+        validation: number of validation images.
+        image_bytes: bytes of the files of both.
     """
 
     name: str
@@ -50,12 +51,12 @@ class TaskSize:
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """What is known of a backbone.
+    """Size of a backbone.
 
     Attributes:
-        macs_per_image: of one forward pass.
-        last_dim: of the paper's latent.
-        dim: of multi-depth latents.
+        macs_per_image: multiply-accumulates of one forward pass.
+        last_dim: dimension of the paper's latents.
+        dim: dimension of multi-depth latents.
     """
 
     macs_per_image: int
@@ -64,12 +65,12 @@ class NetworkSize:
 
 
 def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost:
-    """Cost of learning and sharing one task as a skill.
+    """Estimate the cost of learning and sharing one task as a skill.
 
     Args:
-        method: of teachmesh; baselines stand in `rival_estimates`.
-        task: its size.
-        network: the backbone.
+        method: a method of teachmesh; for baselines see `bench.baseline_estimates`.
+        task: size of the task.
+        network: size of the backbone.
 
     Raises:
         UsageError: an unknown method.
@@ -88,7 +89,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
 
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """What an agent pays once when all skills are there: the factorisation of a covariance."""
+    """Estimate the consolidation of all skills, paid once per agent: factorising a covariance."""
     variant = VARIANTS.get(method)
     base = None if variant is None else variant.method
     if base == "moments":

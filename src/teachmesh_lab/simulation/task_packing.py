@@ -1,4 +1,4 @@
-"""Which agent learns which tasks: longest first, or in the given order."""
+"""Assignment of tasks to agents: longest first, or in the given order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 PACKINGS = ("longest-first", "given")
-"""How whole tasks are given to agents."""
+"""Ways to assign whole tasks to agents."""
 
 Assignment = tuple[tuple[int, ...], ...]
 
@@ -15,15 +15,15 @@ Assignment = tuple[tuple[int, ...], ...]
 def longest_first(
     costs: Sequence[float], n_agents: int, speeds: Sequence[float] | None = None
 ) -> Assignment:
-    """Give each task, the longest first, to the agent that would be done with it first.
+    """Assign each task, the longest first, to the agent that would finish it first.
 
     Args:
-        costs: of the tasks, in any unit.
+        costs: costs of the tasks, in any unit.
         n_agents: N.
-        speeds: of the agents; all alike by default.
+        speeds: speeds of the agents; equal by default.
 
     Returns:
-        For every agent, the positions of its tasks, ascending.
+        The positions of each agent's tasks, ascending.
 
     Examples:
         >>> longest_first([5, 1, 4, 2], 2)
@@ -32,7 +32,7 @@ def longest_first(
     rates = np.asarray(speeds if speeds is not None else np.ones(n_agents), dtype=np.float64)
     loads = np.zeros(n_agents)
     tasks: list[list[int]] = [[] for _ in range(n_agents)]
-    # Ties go to the task and the agent that come first, so that the plan is the same everywhere.
+    # Ties go to the first task and the first agent, so that the plan is reproducible.
     for task in sorted(range(len(costs)), key=lambda t: (-costs[t], t)):
         ends = (loads + costs[task]) / rates
         agent = int(ends.argmin())
@@ -42,7 +42,7 @@ def longest_first(
 
 
 def in_given_order(n_tasks: int, n_agents: int) -> Assignment:
-    """Cut the stream into N runs of neighbours, as long as possible alike.
+    """Cut the stream into N consecutive parts of nearly equal length.
 
     Examples:
         >>> in_given_order(5, 2)
@@ -59,12 +59,12 @@ def pack(
 
     Args:
         packing: one of `PACKINGS`.
-        costs: of the tasks.
+        costs: costs of the tasks.
         n_agents: N.
-        speeds: of the agents; all alike by default.
+        speeds: speeds of the agents; equal by default.
 
     Raises:
-        ValueError: an unknown packing, or no agent.
+        ValueError: an unknown packing, or fewer than one agent.
     """
     if n_agents < 1:
         raise ValueError(f"expected at least one agent, got {n_agents}")

@@ -1,8 +1,8 @@
-"""Tasks, or parts of tasks, given to simulated agents.
+"""Assignment of tasks, or parts of tasks, to simulated agents.
 
-Whole tasks cannot keep more agents busy than there are large tasks. `split_tasks` cuts them, so
-that several agents learn parts of one task: that needs statistics that add up, as the sums behind
-`moments` do, and every part travels as a skill of its own.
+A few large tasks cannot keep many agents busy. `split_tasks` cuts large tasks, so that several
+agents learn parts of one task. This needs statistics that add up, like the sums of `moments`.
+Every part is sent as a separate skill.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from teachmesh_lab.simulation.event_simulation import Network, Simulated, simula
 from teachmesh_lab.simulation.task_packing import pack
 
 PIECES = 8
-"""Parts of a fair share: with fewer, agents wait for each other; with more, more bytes travel."""
+"""Parts per fair share. With fewer parts, agents wait longer; with more, more bytes are sent."""
 
 
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
-    """Cut tasks that are larger than an eighth of an agent's fair share into equal parts.
+    """Cut tasks larger than an eighth of an agent's fair share into equal parts.
 
-    Every part travels whole: its statistics are as large as those of the task.
+    Every part has the full size in bytes, because its statistics are as large as the task's.
     """
     fair = sum(cost.teacher_macs for cost in costs) / n_agents
     parts: list[TaskCost] = []
@@ -43,16 +43,16 @@ def simulate_packed(
     split: bool = False,
     consolidation_macs: int = 0,
 ) -> Simulated:
-    """Give tasks (or parts of them) to agents, then run them.
+    """Assign tasks (or parts of them) to agents and simulate the agents.
 
     Args:
-        costs: of the tasks.
+        costs: costs of the tasks.
         n_agents: N.
-        network: what connects them.
-        speeds: multiply-accumulates per second, one for all or one per agent.
+        network: network between the agents.
+        speeds: multiply-accumulates per second, one for all agents or one per agent.
         packing: "longest-first" or "given".
         split: cut large tasks, so that several agents learn one.
-        consolidation_macs: paid by every agent when all skills are there.
+        consolidation_macs: paid by every agent once it has all skills.
     """
     rates = list(speeds) if len(speeds) == n_agents else [speeds[0]] * n_agents
     pieces = split_tasks(costs, n_agents) if split else list(costs)
