@@ -1,4 +1,4 @@
-"""A parent to be killed: starts a tethered child, prints the child's id, and waits."""
+"""A parent to kill in a test: starts a tethered child, prints its process id and waits."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""A child that would go on for ever."""
+"""A child that would run forever."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The recomputed figures: constants are counted, the page shows the table, the notes are met."""
+"""The recomputed arithmetic of the paper: counted constants and the table in the docs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.model.nets import needs_timm
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "arithmetic.md"
 
 
-def test_the_page_shows_the_table_as_it_is_computed() -> None:
-    """Whoever changes the arithmetic pastes the table anew."""
+def test_the_page_shows_the_computed_table() -> None:
+    """After a change of the arithmetic, paste the new table into the page."""
     assert arithmetic.table() in PAGE.read_text("utf-8")
 
 
 @needs_timm
 def test_the_constants_of_xception_are_those_of_the_network() -> None:
-    """Counted on a network without weights, on no device."""
+    """They are counted on a network without weights, on the meta device."""
     from teachmesh.model.timm_weights import ensure_torchvision
 
     ensure_torchvision()
@@ -40,7 +40,7 @@ def test_the_constants_of_xception_are_those_of_the_network() -> None:
 
 
 def test_the_manifest_has_the_papers_sums() -> None:
-    """102 tasks, five extras, no name twice."""
+    """There are 102 tasks and five extras, with unique names."""
     tasks = skill102()
     assert (len(tasks), len(all_tasks())) == (102, 107)
     assert sum(task.used_classes for task in tasks) == 5_033
@@ -62,13 +62,13 @@ def test_the_manifest_has_the_papers_sums() -> None:
     ],
 )
 def test_whole_tasks_bound_the_speed_up(agents: int, packing: str, efficiency: float) -> None:
-    """Figures that were worked out independently from the same sizes."""
+    """Expected values were computed independently from the same sizes."""
     found = arithmetic.makespan_efficiency(agents, packing)
     assert found == pytest.approx(efficiency, abs=5e-4)
 
 
 def test_printed_bytes_are_reproduced_from_sizes() -> None:
-    """101 skills: 8.22e7 (GMMC), 1.03e8 (with BB), 6.72e9 (MAHA, raw pixels)."""
+    """101 skills have 8.22e7 (GMMC), 1.03e8 (with BB), 6.72e9 (MAHA, raw pixels) bytes."""
     biased = arithmetic.gmmc_bytes() + 4 * arithmetic.BIASES
     sizes = (arithmetic.gmmc_bytes(), biased, arithmetic.maha_bytes())
     for size, variant in zip(sizes, arithmetic.FIGURE_10, strict=False):
@@ -76,7 +76,7 @@ def test_printed_bytes_are_reproduced_from_sizes() -> None:
 
 
 def test_efficiencies_of_figure_10_do_not_follow_from_its_columns() -> None:
-    """MAHA misses the paper's 0.99, and the printed figures are too good in all rows."""
+    """The efficiency of MAHA is below the paper's 0.99, and all printed values are too high."""
     found = [arithmetic.efficiency_of(variant) for variant in arithmetic.FIGURE_10]
     expected = [0.99951, 0.9999933, 0.962, 0.99956, 0.99997]
     assert found == pytest.approx(expected, abs=4e-4)

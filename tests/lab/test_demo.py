@@ -1,4 +1,4 @@
-"""The demo, small: two agents learn, one is killed, a third joins late, all end equal."""
+"""A small demo: two agents learn, one is killed, a third joins late, and all end equal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 def test_agents_end_equal_although_one_was_killed_and_one_was_late(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """The document of the issue, from real processes over a real network."""
+    """The document comes from real processes on a real network."""
     assert warm.parent == cold.parent
     options = DemoOptions(
         tasks=warm.parent, agents=2, home=tmp_path / "home", report=tmp_path / "report.html"
@@ -38,15 +38,15 @@ def test_agents_end_equal_although_one_was_killed_and_one_was_late(
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_fewer_tasks_than_agents_is_one_sentence(tmp_path: Path, warm: Path) -> None:
-    """Nothing is started."""
+def test_fewer_tasks_than_agents_raise_a_clear_error(tmp_path: Path, warm: Path) -> None:
+    """No agent is started."""
     options = DemoOptions(tasks=warm.parent, agents=3, home=tmp_path / "home")
     with pytest.raises(DataError, match="at least one task per agent"):
         run_demo(options, log=lambda text: None)
 
 
-def test_foreign_names_are_text_in_the_report(tmp_path: Path) -> None:
-    """A task called like a script tag or a formula is shown, not run."""
+def test_names_are_escaped_in_the_report(tmp_path: Path) -> None:
+    """A task named like a script tag or a formula is shown as text."""
     name = "<script>alert(1)</script> $x_{"
     score = {"mapper": 1.0, "oracle": 1.0, "final": 1.0, "direct": None, "skill_bytes": 10}
     document = {

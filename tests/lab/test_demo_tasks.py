@@ -1,4 +1,4 @@
-"""The demo's tasks are real images, and no test pixel was ever seen in training."""
+"""The demo's tasks: complete, reproducible, and with separate splits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("sklearn")
 
 @pytest.mark.parametrize(("width", "height"), [(512, 512), (384, 191), (1000, 872), (451, 300)])
 def test_crops_of_different_splits_never_share_a_pixel(width: int, height: int) -> None:
-    """Painted into three masks, the splits do not overlap, and all crops lie in the picture."""
+    """Masks of the splits do not overlap, and all crops lie within the picture."""
     masks = {split: np.zeros((height, width), dtype=bool) for split in PER_CLASS}
     noise = np.random.default_rng(7).integers(256, size=(height, width), dtype=np.uint8)
     for crop in plan_crops(Image.fromarray(noise), seed=7):
@@ -32,7 +32,7 @@ def test_crops_of_different_splits_never_share_a_pixel(width: int, height: int) 
 
 
 def test_nine_tasks_are_written_and_can_be_read(tmp_path: Path) -> None:
-    """Every class has its images in every split; the same seed writes the same bytes."""
+    """Every class has images in every split; equal seeds write equal bytes."""
     folders = write_demo_tasks(tmp_path / "one")
     assert len(folders) == 9
     for folder in folders:
@@ -47,7 +47,7 @@ def test_nine_tasks_are_written_and_can_be_read(tmp_path: Path) -> None:
 
 
 def test_no_two_splits_hold_the_same_digit_or_face(tmp_path: Path) -> None:
-    """Images that are split as a whole appear in one split only."""
+    """Each image is in one split only."""
     write_demo_tasks(tmp_path)
     for task in ("digits", "faces"):
         seen: dict[bytes, str] = {}

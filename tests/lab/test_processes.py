@@ -1,4 +1,4 @@
-"""Children of the demo: they fail with a sentence, and never outlive their parent."""
+"""Child processes of the demo fail with a clear error and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    """Return whether a process runs; zombies do not count."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -42,7 +42,7 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and ps are POSIX")
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """SIGKILL runs no `finally`; the closed pipe ends the child all the same."""
+    """SIGKILL runs no `finally`, but the closed pipe still ends the child."""
     parent = subprocess.Popen(
         [sys.executable, "-m", "tests.lab.orphans", str(tmp_path / "log")],
         stdout=subprocess.PIPE,
@@ -56,8 +56,8 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert _within(20, lambda: not _alive(child))
 
 
-def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """The last lines of its messages are in the error, not on a screen far away."""
+def test_an_agent_that_cannot_start_reports_its_error(tmp_path: Path) -> None:
+    """The error contains the last lines of the agent's messages."""
     (tmp_path / "alice").write_text("a file where a folder should be")
     agent = AgentProcess("alice", tmp_path / "alice")
     try:
@@ -67,10 +67,10 @@ def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
         agent.stop()
 
 
-def test_an_answer_that_does_not_come_is_an_error_and_leaves_no_process(
+def test_a_missing_answer_is_an_error_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child that was waited for is ended too, not only those behind it."""
+    """All children are ended, including the one that was waited for."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(module: str, arguments: list[str], **files: object) -> subprocess.Popen[bytes]:
@@ -84,8 +84,8 @@ def test_an_answer_that_does_not_come_is_an_error_and_leaves_no_process(
     assert all(process.poll() is not None for process in started)
 
 
-def test_a_folder_with_something_in_it_is_not_used_for_homes(tmp_path: Path) -> None:
-    """What a person keeps there is left alone."""
+def test_a_folder_with_files_is_not_used_for_homes(tmp_path: Path) -> None:
+    """Files in the folder are not changed."""
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep" / "mine").write_text("mine")
     with pytest.raises(DataError, match="is not empty"):

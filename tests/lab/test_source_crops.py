@@ -1,4 +1,4 @@
-"""Where the demo's crops come from: proof, on the pictures themselves, that none was seen."""
+"""Sources of the demo's crops: no pixel of a test image is in a training image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from teachmesh_lab.demo.demo_tasks import (
     PICTURES,
     SPLITS,
     Crop,
+    _open,
+    _picture_seed,
     plan_crops,
-    source_crops,
     write_demo_tasks,
 )
 
@@ -29,8 +30,20 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The tasks of seed 0, written once."""
+    """Write the tasks of seed 0 once."""
     return write_demo_tasks(tmp_path_factory.mktemp("demo"), seed=0)
+
+
+def source_crops(seed: int) -> dict[tuple[str, str], list[Crop]]:
+    """Return (task, class) -> rectangles of the class's one picture.
+
+    The n-th rectangle of a split is the file `<task>/<split>/<class>/<n>.png`.
+    """
+    return {
+        (task, name): plan_crops(_open(task, name), _picture_seed(seed, number))
+        for task, classes in PICTURES.items()
+        for number, name in enumerate(classes)
+    }
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -49,20 +62,20 @@ def _overlap(one: Crop, other: Crop) -> bool:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_pixel_of_a_test_crop_lies_in_a_crop_of_another_split(seed: int) -> None:
-    """Every pair of rectangles of two splits of one picture is intersected."""
+    """Crops of one picture are compared pairwise across splits."""
     for crops in source_crops(seed).values():
         for one in crops:
             assert not any(_overlap(one, other) for other in crops if other.split != one.split)
 
 
-def test_a_picture_serves_one_class_only() -> None:
-    """Else rectangles of two classes could overlap, and the test above would not see it."""
+def test_a_picture_belongs_to_one_class_only() -> None:
+    """Otherwise the test above would miss overlaps between two classes."""
     files = [source for classes in PICTURES.values() for source in classes.values()]
     assert len(files) == len(set(files))
 
 
-def test_the_files_are_the_rectangles(folders: list[Path]) -> None:
-    """What `source_crops` proves is what lies on the disk: sizes agree, file by file."""
+def test_the_files_match_the_rectangles(folders: list[Path]) -> None:
+    """The size of every file equals the size of its rectangle in `source_crops`."""
     for (task, name), crops in source_crops(0).items():
         for split in SPLITS:
             sides = [crop.side for crop in crops if crop.split == split]
@@ -71,7 +84,7 @@ def test_the_files_are_the_rectangles(folders: list[Path]) -> None:
 
 
 def test_no_image_is_in_two_splits(folders: list[Path]) -> None:
-    """Crops of empty places can be equal though their rectangles are far apart."""
+    """Crops of areas without detail could be equal although their rectangles do not overlap."""
     for folder in folders:
         seen: dict[str, set[str]] = defaultdict(set)
         for file in folder.rglob("*.png"):
@@ -80,8 +93,8 @@ def test_no_image_is_in_two_splits(folders: list[Path]) -> None:
         assert all(len(splits) == 1 for splits in seen.values()), folder.name
 
 
-def test_every_crop_shows_something(folders: list[Path]) -> None:
-    """Grey levels of each crop of a photograph vary by more than the stated minimum."""
+def test_every_crop_has_detail(folders: list[Path]) -> None:
+    """The grey levels of each crop of a photograph vary by at least `MIN_DETAIL`."""
     for folder in folders:
         if folder.name in PICTURES:
             for file in folder.rglob("*.png"):
@@ -90,13 +103,13 @@ def test_every_crop_shows_something(folders: list[Path]) -> None:
 
 
 def test_a_picture_without_detail_is_an_error_not_an_empty_class() -> None:
-    """The sentence says what was expected and what came."""
+    """The message gives the expected and the actual number of blocks."""
     with pytest.raises(DataError, match="expected detail in 3 blocks of a picture, found it in 0"):
         plan_crops(Image.new("RGB", (256, 256), "navy"), 0)
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pip install "teachmesh[bench]"` brings it."""
+    """`pip install "teachmesh[bench]"` installs the package."""
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "skimage" else real(name)

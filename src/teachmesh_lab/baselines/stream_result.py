@@ -174,11 +174,6 @@ class StreamResult:
     answers: Answers
     settings: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def hyper(self) -> Mapping[str, float]:
-        """The hyper-parameters of this run."""
-        return self.choice.hyper
-
     def to_json(self) -> dict[str, Any]:
         """Return everything except the answers as JSON values; NaN becomes None.
 

@@ -90,11 +90,6 @@ class Costs:
         self.dim = dim
         self.forward = self.backward = self.test = 0
 
-    @property
-    def learn(self) -> int:
-        """Multiply-accumulates of learning, forward and backward."""
-        return self.forward + self.backward
-
     def training_pass(self, n: int, heads: Sequence[tuple[int, int]]) -> None:
         """Add N images forward and backward, with heads given as (images, classes)."""
         products = self.dim * sum(rows * classes for rows, classes in heads)

@@ -1,8 +1,8 @@
-"""`teachmesh demo`: agents as processes that learn, share, survive a kill and end equal.
+"""`teachmesh demo`: processes that learn, share, survive a kill and end with equal banks.
 
 - `run_demo`: the demo itself.
-- `demo_tasks`: small tasks of real images that come inside ordinary packages.
-- `agent_processes`: the agents as child processes.
-- `tethered`: runs a child that ends when its parent does.
-- `answer_process`: answers every test image with one home, for comparison.
+- `demo_tasks`: small tasks of real images from installed packages.
+- `agent_processes`: agents as child processes.
+- `tethered`: runs a child that ends when its parent ends.
+- `answer_process`: answers for all test images with one home, for comparison.
 """

@@ -1,4 +1,4 @@
-"""The agents of the demo as child processes, which always end with their parent."""
+"""Agents of the demo as child processes, which always end with their parent."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _STOP_TIMEOUT_S = 15.0
 
 
 class AgentProcess:
-    """One `teachmesh up` with a home of its own.
+    """One `teachmesh up` with its own home.
+
+    Every event has `seen_s`, the `time.monotonic()` when it was read.
 
     Args:
-        name: for messages.
+        name: name of the agent in messages.
         home: folder of the agent.
         join: endpoints of other agents.
         learn: tasks to learn, one after another.
         backbone: alias, or None for the default.
-        method: how to learn, or None for the default.
-        seed: of splits and of what is random.
-
-    Every event carries `seen_s`, when it was read, of `time.monotonic()`.
+        method: learning method, or None for the default.
+        seed: seed for splits and all random numbers.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class AgentProcess:
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
     ) -> dict[str, Any]:
-        """Wait for an event, past ones included.
+        """Wait for an event; past events count too.
 
         Args:
-            wanted: says whether an event is the one.
-            what: for the message of a time-out.
-            deadline_s: of `time.monotonic()`.
+            wanted: returns whether an event is the wanted one.
+            what: name of the event for the message of a timeout.
+            deadline_s: deadline by `time.monotonic()`.
 
         Raises:
             TeachmeshError: the process ended.
@@ -91,19 +91,19 @@ class AgentProcess:
             self._receive(what, deadline_s)
 
     def last(self, kind: str) -> dict[str, Any] | None:
-        """The latest event of a kind that was read so far."""
+        """Return the latest event of a kind read so far, or None."""
         self._drain()
         found = [event for event in self.events if event["event"] == kind]
         return found[-1] if found else None
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing flushed."""
+        """Send SIGKILL, so that the process cannot flush or say goodbye."""
         self.killed = True
         self._process.kill()
         self._finish()
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL if it does not end; may be called twice."""
+        """Send SIGTERM, then SIGKILL if the process does not end; may be called twice."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -126,7 +126,7 @@ class AgentProcess:
             try:
                 self._arrived.put({**json.loads(line), "seen_s": time.monotonic()})
             except ValueError:
-                # A line that a kill cut off.
+                # A kill may cut off the last line.
                 continue
 
     def _drain(self) -> None:
@@ -145,12 +145,12 @@ class AgentProcess:
                 raise TeachmeshError(f"{self.name} ended before {what}: {tail}") from None
 
     def log_tail(self) -> str:
-        """The last lines of what the process wrote to stderr."""
+        """Return the last lines that the process wrote to stderr."""
         return tail(Path(self._errors.name))
 
 
 def tail(log: Path) -> str:
-    """The last lines of what a child wrote to stderr, as one line."""
+    """Return the last lines that a child wrote to stderr, as one line."""
     text = log.read_text(encoding="utf-8", errors="replace")
     return " | ".join(text.strip().splitlines()[-5:]) or "no message"
 
@@ -158,19 +158,19 @@ def tail(log: Path) -> str:
 def start_tethered(
     module: str, arguments: Sequence[str], *, stderr: IO[bytes], stdout: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m module ...` as a child that ends when this process does.
+    """Start `python -m module ...` as a child that ends when this process ends.
 
-    Do **not** call `communicate` on it: that closes its standard input, which ends it.
+    Do **not** call `communicate` on it. That closes its standard input, which ends the child.
 
     Args:
         module: the module to run.
         arguments: its arguments.
-        stderr: where its messages go.
-        stdout: `subprocess.PIPE`, or None for this process' own.
+        stderr: file for its messages.
+        stdout: `subprocess.PIPE`, or None to inherit it from this process.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "teachmesh_lab.demo.tethered", module, *arguments],
-        stdin=subprocess.PIPE,  # never written to: its end of file is the parent's end
+        stdin=subprocess.PIPE,  # never written to; end of file means that the parent ended
         stdout=stdout,
         stderr=stderr,
         env=child_environment(),
@@ -178,7 +178,7 @@ def start_tethered(
 
 
 def close_tethered(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a child that ends by itself or was told to, and let its tether go.
+    """Wait for a child that is about to end, then close its standard input.
 
     Returns:
         Its exit code.
@@ -190,5 +190,5 @@ def close_tethered(process: subprocess.Popen[bytes]) -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """One thread per process: several share the cores, and waiting in turns would cost more."""
+    """Return the environment of a child, with one thread, because several share the cores."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,6 +1,6 @@
-"""Every test image answered by one home: `python -m teachmesh_lab.demo.answer_process`.
+"""Answer for all test images with one home: `python -m teachmesh_lab.demo.answer_process`.
 
-Run in a process of its own for every agent of the demo, so that nothing is shared but the files.
+Every agent of the demo gets its own process, so that agents share nothing except files.
 `answer_homes` starts these processes, two at a time.
 """
 
@@ -29,16 +29,16 @@ _MODULE = "teachmesh_lab.demo.answer_process"
 
 @dataclass(frozen=True, eq=False)
 class HomeAnswers:
-    """What one home answers for all test images, in the order of tasks and images.
+    """Answers of one home for all test images, in the order of tasks and images.
 
     Attributes:
         tasks: names of the tasks.
         mapper: (T,) fraction of right tasks.
-        oracle: (T,) right class, task given.
-        direct: (T,) right class of all classes of all tasks.
-        answers: (N, 3) int64: task of the image, task answered, class answered.
-        skills: how many lie in the home's bank.
-        digest: of the home's bank as it lies on the disk.
+        oracle: (T,) fraction of right classes, given the task.
+        direct: (T,) fraction of right classes among all classes of all tasks.
+        answers: (N, 3) int64: task of the image, answered task, answered class.
+        skills: number of skills in the home's bank.
+        digest: digest of the home's bank on disk.
     """
 
     tasks: tuple[str, ...]
@@ -50,20 +50,17 @@ class HomeAnswers:
     digest: str
 
 
-def answer_home(
-    home: Path, tasks_dir: Path, backbone: str | None, seed: int, only: Sequence[str] | None = None
-) -> HomeAnswers:
-    """Answer for the test images of all tasks of a folder with what a home knows.
+def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) -> HomeAnswers:
+    """Answer for the test images of all tasks in a folder with one home.
 
     Args:
         home: folder of the agent.
         tasks_dir: folder of tasks.
         backbone: alias, or None for the default.
-        seed: of splits.
-        only: names of tasks; all by default.
+        seed: seed for splits.
     """
     agent = Agent(home, backbone=backbone)
-    tasks = [read_task(path, seed=seed) for path in find_tasks(tasks_dir, only)]
+    tasks = [read_task(path, seed=seed) for path in find_tasks(tasks_dir)]
     tests = {}
     images = {}
     answers = []
@@ -89,14 +86,14 @@ def answer_home(
 
 
 def _number(agent: Agent, skill_id: str, tasks: Sequence[Task]) -> int:
-    """Position of a skill's task among the tasks; their count for a task that is not there."""
+    """Return the position of a skill's task in `tasks`, or their number if it is not there."""
     names = [task.name for task in tasks]
     name = agent.sync().skill(skill_id).card.task
     return names.index(name) if name in names else len(names)
 
 
 def load_answers(path: Path) -> HomeAnswers:
-    """Read what `main` wrote."""
+    """Read answers written by `main`."""
     with np.load(path, allow_pickle=False) as stored:
         return HomeAnswers(
             tuple(str(name) for name in stored["tasks"]),
@@ -117,17 +114,17 @@ def answer_homes(
     seed: int = 0,
     deadline_s: float = DEADLINE_S,
 ) -> list[HomeAnswers]:
-    """Answer with every home, each in a process of its own that sees only its files.
+    """Answer with every home, each in its own process.
 
     Args:
-        homes: folders of agents; `<home>.npz` and `<home>.answers.log` are written beside them.
+        homes: folders of agents; `<home>.npz` and `<home>.answers.log` are written next to them.
         tasks_dir: folder of tasks.
         backbone: alias, or None for the default.
-        seed: of splits.
+        seed: seed for splits.
         deadline_s: seconds for one home.
 
     Raises:
-        TeachmeshError: a process failed; carries the last lines of its messages.
+        TeachmeshError: a process failed; the message has the last lines of its log.
         NetworkError: a process did not end in time.
     """
     options = ["--tasks", str(tasks_dir), "--seed", str(seed)]
@@ -146,7 +143,7 @@ def answer_homes(
             _finish(*running[0], deadline_s)
             running.pop(0)
     finally:
-        # What is still in the list was not waited for to its end.
+        # Processes still in the list did not end.
         for process, _ in running:
             process.kill()
             close_tethered(process)
@@ -158,7 +155,7 @@ def _finish(process: subprocess.Popen[bytes], home: Path, deadline_s: float) -> 
         process.wait(deadline_s)
     except subprocess.TimeoutExpired as error:
         raise NetworkError(
-            f"expected the answers of {home.name} within {deadline_s:.0f} s, they did not come"
+            f"expected the answers of {home.name} within {deadline_s:.0f} s, got none"
         ) from error
     if close_tethered(process) != 0 or not _beside(home, ".npz").exists():
         log = tail(_beside(home, ".answers.log"))
@@ -170,7 +167,7 @@ def _beside(home: Path, ending: str) -> Path:
 
 
 def main() -> None:
-    """Answer and write the result."""
+    """Answer and write the result to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tasks", type=Path, required=True)

@@ -1,10 +1,9 @@
-"""Small tasks of real images that come inside ordinary packages: nothing is downloaded.
+"""Small tasks of real images from installed packages, without any download.
 
-Crops of photographs are taken from a grid of blocks; a block belongs to one split, and a crop lies
-within one block, so no pixel of a test image was ever seen in training (`source_crops` lists the
-rectangles, and a test intersects them). Blocks without detail (plain sky, the black around a
-retina) are left out: two such crops can be equal pixel by pixel, and they show nothing of their
-class. Handwritten digits and faces are split by image.
+Photographs are divided into a grid of blocks. Each block belongs to one split, and each crop lies
+within one block. Therefore no pixel of a test image is in a training image; a test compares all
+crops. Blocks without detail, such as plain sky or the black around a retina, are left out. Their
+crops can be equal and show nothing of their class. Handwritten digits and faces are split by image.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from teachmesh.errors import DataError, MissingExtraError, StorageError
 SPLITS = ("train", "val", "test")
 PER_CLASS = {"train": 24, "val": 8, "test": 12}
 MIN_BLOCK = 64
-"""Smallest side of a block in pixels, where the picture allows."""
+"""Smallest side of a block in pixels, if the picture is large enough."""
 MIN_DETAIL = 6.0
-"""Smallest standard deviation of a crop's grey levels, of 255: below it there is nothing to see."""
+"""Smallest standard deviation of a crop's grey levels, of 255; below it, no detail is visible."""
 DIGIT_SIDE = 64
 _DRAWS = 64
 
@@ -69,19 +68,19 @@ PICTURES: Mapping[str, Mapping[str, tuple[tuple[str, str], str]]] = {
 }
 """task -> class -> (package, folder in it), file.
 
-Not here: the horse (a silhouette: its crops are black or white), the cell (all but two blocks are
-empty), the colour wheel and the phantom (drawn, not photographed).
+Left out: the horse (a silhouette with black or white crops), the cell (all except two blocks are
+empty), the colour wheel and the phantom (not photographs).
 """
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of a picture.
+    """A square part of a picture.
 
     Attributes:
-        left: of the square, in pixels.
-        top: of the square, in pixels.
-        side: in pixels.
+        left: left edge in pixels.
+        top: top edge in pixels.
+        side: side length in pixels.
         split: "train", "val" or "test".
     """
 
@@ -97,9 +96,9 @@ def write_demo_tasks(
     """Write nine task folders, `<task>/{train,val,test}/<class>/<n>.png`.
 
     Args:
-        folder: where to; made if it is not there.
-        seed: of crops and splits.
-        progress: called with (tasks written, tasks in all).
+        folder: parent folder of the tasks; created if it does not exist.
+        seed: seed for crops and splits.
+        progress: called with (tasks written, tasks in total).
 
     Returns:
         The task folders, sorted by name.
@@ -127,14 +126,14 @@ def write_demo_tasks(
 
 
 def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
-    """Crops of one picture with something to see on them; each block belongs to one split.
+    """Choose crops with visible detail from one picture; each block belongs to one split.
 
     Args:
-        picture: of any size and mode.
-        seed: of the assignment of blocks and the places of crops.
+        picture: a picture of any size and mode.
+        seed: seed for the assignment of blocks and the positions of crops.
 
     Raises:
-        DataError: fewer than three blocks have detail, so that there is none for a split.
+        DataError: fewer than three blocks have detail, so a split would be empty.
     """
     random = np.random.default_rng(seed)
     grey = np.asarray(picture.convert("L"), dtype=np.float64)  # (H, W)
@@ -157,27 +156,8 @@ def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
     ]
 
 
-def source_crops(seed: int = 0) -> dict[tuple[str, str], list[Crop]]:
-    """Where every crop was taken: (task, class) -> rectangles of that class's one picture.
-
-    The n-th rectangle of a split is the file `<task>/<split>/<class>/<n>.png`.
-
-    Args:
-        seed: as given to `write_demo_tasks`.
-
-    Raises:
-        MissingExtraError: a package that brings pictures is not installed.
-    """
-    return {
-        (task, name): plan_crops(picture, _picture_seed(seed, number))
-        for task, classes in PICTURES.items()
-        for number, name in enumerate(classes)
-        for picture in [_open(task, name)]
-    }
-
-
 def _lively_blocks(grey: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """(left, top, width, height) of the blocks of a picture (H, W) that show something."""
+    """Return (left, top, width, height) of the blocks with detail of a picture (H, W)."""
     height, width = grey.shape
     columns = min(6, max(3, width // MIN_BLOCK))
     rows = min(6, max(3, height // MIN_BLOCK))
@@ -196,7 +176,7 @@ def _draw_crop(
     split: str,
     random: np.random.Generator,
 ) -> Crop:
-    """Draw until a crop shows something; after `_DRAWS` the liveliest one is taken."""
+    """Draw crops until one has detail; after `_DRAWS` draws, take the one with most detail."""
     best, best_detail = None, -1.0
     for _ in range(_DRAWS):
         left, top, width, height = blocks[int(random.integers(len(blocks)))]
@@ -251,7 +231,7 @@ def _write_digits(target: Path, seed: int) -> None:
 
 
 def _write_faces(target: Path, seed: int) -> None:
-    """Labeled Faces in the Wild, the subset inside scikit-image: 100 faces, 100 other crops."""
+    """Write 100 faces and 100 other crops of Labeled Faces in the Wild, from scikit-image."""
     path = _package_folder("skimage") / "data" / "lfw_subset.npy"
     images = (np.load(path, allow_pickle=False) * 255).astype(np.uint8)  # (200, 25, 25)
     random = np.random.default_rng(seed)
@@ -275,13 +255,13 @@ def _save(
 ) -> None:
     folder = target / split / name
     folder.mkdir(parents=True, exist_ok=True)
-    # Level 1 of 9: five times faster to write, and the folder is thrown away.
+    # Compression level 1 of 9 is five times faster, and the folder is temporary.
     picture.save(folder / f"{counters[split]:03}.png", compress_level=1)
     counters[split] += 1
 
 
 def _package_folder(package: str) -> Path:
-    """Where a package lies, without importing it."""
+    """Return the folder of a package without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         names = {"skimage": "scikit-image", "sklearn": "scikit-learn"}

@@ -1,4 +1,4 @@
-"""`teachmesh demo`: agents learn in parallel, share, lose one, take in a late one, end equal."""
+"""`teachmesh demo`: agents learn in parallel and share; one is killed, one joins late."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SHARE_DEADLINE_S = 120.0
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What to show.
+    """Options of the demo.
 
     Attributes:
-        tasks: folder of tasks; None writes small ones of real images.
-        agents: how many learn; one more joins late.
+        tasks: folder of tasks; None for small tasks of real images.
+        agents: number of agents that learn; one more joins late.
         backbone: alias in `home`; None for the default.
-        seed: of splits and of what is random.
-        report: where the HTML page goes; None for the home's cache.
-        keep: keep the agents' homes here.
-        home: where a side-loaded backbone is taken from, and the report put.
+        seed: seed for splits and all random numbers.
+        report: path of the HTML page; None for a file in `home`.
+        keep: empty folder in which to keep the agents' homes; None for a temporary folder.
+        home: home with a side-loaded backbone, which also gets the report.
     """
 
     tasks: Path | None = None
@@ -54,23 +54,23 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
-    """Run the whole story, with real processes over a real network on loopback.
+    """Run the demo with real processes on a real loopback network.
 
     Args:
-        options: what to show.
+        options: options of the demo.
         log: called with one sentence per step.
 
     Returns:
         The document of schema `teachmesh.demo/1`.
 
     Raises:
-        TeachmeshError: an agent ended, or something did not come in time.
+        TeachmeshError: an agent ended, or an event did not occur in time.
     """
     started_s = time.perf_counter()
     with _workspace(options.keep) as folder:
         tasks_dir = options.tasks or folder / "tasks"
         if options.tasks is None:
-            log("writing small tasks of real images that come inside ordinary packages")
+            log("writing small tasks of real images from installed packages")
             write_demo_tasks(tasks_dir, options.seed)
         paths = find_tasks(tasks_dir)
         if len(paths) < options.agents:
@@ -84,7 +84,7 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
             story.kill_one_and_let_one_join()
         finally:
             story.stop()
-        # With a person's own tasks the comparison would cost as much again.
+        # For the user's own tasks this comparison would double the time.
         alone_s = story.learn_alone() if options.tasks is None else None
         answers = story.answer(tasks_dir)
         document = story.document(answers, alone_s, time.perf_counter() - started_s)
@@ -106,7 +106,7 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
 
 
 class _Story:
-    """The agents of one demo and what happens to them."""
+    """Agents of one demo and the steps that they go through."""
 
     def __init__(self, options: DemoOptions, folder: Path, paths: Sequence[Path], log: Log) -> None:
         self.options, self.folder, self.paths, self.log = options, folder, paths, log
@@ -116,7 +116,7 @@ class _Story:
         self.alone_learning_s: float | None = None
 
     def learn_and_share(self) -> None:
-        """All agents learn their tasks at the same time and share them as they come."""
+        """Let all agents learn their tasks in parallel and share each skill when it is ready."""
         self.log(f"{self.options.agents} agents, {len(self.paths)} tasks: learning in parallel")
         before_s = time.perf_counter()
         join: list[str] = []
@@ -132,19 +132,19 @@ class _Story:
                 self._wait_saved(agent, task_name(path), deadline_s)
         self._wait_equal(self.agents, time.monotonic() + SHARE_DEADLINE_S)
         self.learn_s = time.perf_counter() - before_s
-        self.log(f"all {len(self.agents)} agents know all tasks after {self.learn_s:.1f} s")
+        self.log(f"all {len(self.agents)} agents have all skills after {self.learn_s:.1f} s")
 
     def kill_one_and_let_one_join(self) -> None:
-        """One author dies; a newcomer gets everything from the survivors."""
+        """Kill one author; a new agent gets all skills from the survivors."""
         victim, *survivors = self.agents
         self.log(f"killing {victim.name} with SIGKILL; another agent joins late")
         victim.kill()
         late = self._start(_name(len(self.agents)), join=[self._endpoint(survivors[0])])
         self._wait_equal([*survivors, late], time.monotonic() + SHARE_DEADLINE_S)
-        self.log(f"{late.name} has everything, {victim.name}'s skills included")
+        self.log(f"{late.name} has all skills, including those of {victim.name}")
 
     def learn_alone(self) -> float:
-        """Seconds that one agent needs for all tasks, as one process."""
+        """Return the seconds that one agent, as one process, needs for all tasks."""
         self.log("for comparison: one agent alone learns all tasks")
         before_s = time.perf_counter()
         alone = self._start("alone", learn=self.paths)
@@ -159,7 +159,7 @@ class _Story:
         return time.perf_counter() - before_s
 
     def answer(self, tasks_dir: Path) -> list[HomeAnswers]:
-        """Every agent, the killed one's home too, answers for every test image."""
+        """Answer for every test image with every home, including that of the killed agent."""
         self.log("every agent answers for every test image of every task")
         homes = [agent.home for agent in self.agents]
         return answer_homes(
@@ -167,14 +167,14 @@ class _Story:
         )
 
     def stop(self) -> None:
-        """End all agents that still run."""
+        """Stop all agents that are still running."""
         for agent in self.agents:
             agent.stop()
 
     def document(
         self, answers: Sequence[HomeAnswers], alone_s: float | None, wall_s: float
     ) -> dict[str, Any]:
-        """What happened, as JSON values."""
+        """Return the results as JSON values."""
         first = answers[0]
         equal = all(np.array_equal(first.answers, other.answers) for other in answers)
         return {
@@ -200,7 +200,7 @@ class _Story:
                 }
                 for i, name in enumerate(first.tasks)
             ],
-            # Of the homes as they lie on the disk, the killed agent's included.
+            # Digests of all homes on disk, including that of the killed agent.
             "digests_equal": len({found.digest for found in answers}) == 1,
             "predictions_equal": equal,
             "test_images": len(first.answers),
@@ -230,7 +230,7 @@ class _Story:
         return agent
 
     def _give_backbone(self, home: Path) -> None:
-        """Every agent has the same backbone at manufacturing time; here, a copy of the files."""
+        """Copy the backbone's files; all agents have the same backbone from the start."""
         opened = resolve_home(home)
         source = resolve_home(self.options.home).backbones
         name = self.options.backbone
@@ -255,7 +255,7 @@ class _Story:
             raise TeachmeshError(f"{agent.name} could not learn {task}: {event['message']}")
 
     def _wait_equal(self, agents: Sequence[AgentProcess], deadline_s: float) -> None:
-        """Until all agents hold all skills; whether they are equal is measured, not waited for."""
+        """Wait until all agents have all skills. Equality is measured later, not waited for."""
         for agent in agents:
             agent.wait_for(
                 lambda e: e["event"] == "stats" and e["count"] >= len(self.paths),
@@ -267,18 +267,18 @@ class _Story:
     def _state(agent: AgentProcess) -> dict[str, Any]:
         state = agent.last("stats")
         if state is None:
-            raise TeachmeshError(f"{agent.name} said nothing: {agent.log_tail()}")
+            raise TeachmeshError(f"{agent.name} sent no status: {agent.log_tail()}")
         return state
 
 
 def _learning_s(agent: AgentProcess) -> float:
-    """Seconds that an agent spent on its tasks, start-up left out: what the paper compares."""
+    """Return the seconds that an agent spent on its tasks, without start-up, as in the paper."""
     seconds = (float(e["wall_s"]) for e in agent.events if e["event"] == "saved")
     return round(sum(seconds), 2)
 
 
 def _confusion(answers: HomeAnswers) -> list[list[int]]:
-    """(T, T) counts: task of the image, task answered."""
+    """Return (T, T) counts: task of the image, answered task."""
     size = len(answers.tasks)
     counts = np.zeros((size, size), dtype=int)
     np.add.at(counts, (answers.answers[:, 0], answers.answers[:, 1]), 1)

@@ -1,8 +1,8 @@
-"""Run a module so that it ends with its parent: `python -m ...demo.tethered MODULE ...`.
+"""Run a module that ends with its parent: `python -m teachmesh_lab.demo.tethered MODULE ...`.
 
-A parent that is killed runs no `finally`, and its children would go on for ever. So the parent
-holds the other end of the child's standard input and never writes: end of file means that the
-parent is gone, however it went. No signal of one operating system is needed.
+A killed parent runs no `finally`, so its children would run forever. Therefore the parent holds
+the other end of the child's standard input and never writes to it. End of file means that the
+parent has ended, for any reason. This works without signals of a particular operating system.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _GRACE_S = 10.0
 
 
 def watch_parent(grace_s: float = _GRACE_S) -> None:
-    """End this process soon after its standard input was closed; returns at once.
+    """End this process soon after its standard input is closed. Returns immediately.
 
     Args:
-        grace_s: seconds between SIGTERM, which lets it save and say goodbye, and the hard end.
+        grace_s: seconds between SIGTERM, which allows a clean shutdown, and a forced exit.
     """
 
     def wait() -> None:
@@ -35,7 +35,7 @@ def watch_parent(grace_s: float = _GRACE_S) -> None:
 
 
 def main() -> None:
-    """Run the module that the first argument names with the others as its own."""
+    """Run the module named by the first argument with the remaining arguments."""
     watch_parent()
     module = sys.argv[1]
     del sys.argv[1]

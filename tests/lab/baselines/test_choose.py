@@ -68,5 +68,5 @@ def test_a_choice_needs_validation_images() -> None:
     with pytest.raises(DataError, match="expected validation images in the first 2 tasks"):
         run_frozen("slda", empty)
     result = run_frozen("slda", empty, hyper={"shrinkage": 0.1})
-    assert result.hyper == {"shrinkage": 0.1}
+    assert result.choice.hyper == {"shrinkage": 0.1}
     assert np.isnan(result.validation.oracle).all()

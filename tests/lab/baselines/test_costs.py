@@ -56,10 +56,10 @@ def test_recorded_costs_equal_counted_operations(name: str) -> None:
         learn(baseline, [index], ONCE)
 
     for index, task in enumerate(stream):
-        before = costs.learn
+        before = costs.forward + costs.backward
         begun = count_macs(lambda index=index, task=task: baseline.begin(index, task))  # type: ignore[misc]
         counted = begun + count_macs(lambda index=index: learn_one(index))  # type: ignore[misc]
-        assert costs.learn - before == counted
+        assert costs.forward + costs.backward - before == counted
         baseline.end(index)
     before = costs.test
     assert count_macs(lambda: answer_all(baseline, stream, 2)) == costs.test - before
