@@ -1,10 +1,10 @@
-"""The laboratory of teachmesh: everything that measures and compares; the product never imports it.
+"""The laboratory of teachmesh: measurements and comparisons. The product never imports it.
 
 - `evaluation`: `teachmesh evaluate`, accuracies, costs.
 - `demo`: `teachmesh demo`.
-- `bench`: `teachmesh bench`, grids of resumable cells; `figures`: its pictures.
-- `baselines`: the methods that ours are compared with; `streams`: tasks to learn one by one.
-- `simulation`: N agents, event by event.
-- `studies`: single mechanisms, measured in detail.
-- `cli`: the commands.
+- `bench`: `teachmesh bench`, grids of resumable cells. `figures`: figures and tables of a run.
+- `baselines`: methods to compare with. `streams`: tasks to learn one after another.
+- `simulation`: discrete-event simulation of N agents.
+- `studies`: detailed measurements of single mechanisms.
+- `cli`: the commands of the laboratory.
 """
