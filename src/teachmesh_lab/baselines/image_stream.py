@@ -23,7 +23,7 @@ class PixelSplit:
         labels: (N,) int64 class indices.
 
     Raises:
-        DataError: other shapes or types.
+        DataError: wrong shapes or types.
     """
 
     images: np.ndarray
@@ -56,7 +56,7 @@ class LatentSplit:
         labels: (N,) int64 class indices.
 
     Raises:
-        DataError: other shapes or types.
+        DataError: wrong shapes or types.
     """
 
     latents: np.ndarray

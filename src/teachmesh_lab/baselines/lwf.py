@@ -27,7 +27,7 @@ from teachmesh_lab.baselines.multihead import MultiHead, head_rows
 
 @final
 class Lwf(Baseline):
-    """Distillation from the network before the task. `strength` is lambda, `temperature` T."""
+    """Distillation from the old network. `strength` is lambda, `temperature` T."""
 
     source: ClassVar[str] = "Li and Hoiem, TPAMI 2017, Eq. 1-4"
     grid: ClassVar[Grid] = {"strength": (1.0, 3.0, 10.0), "temperature": (2.0,)}

@@ -54,7 +54,7 @@ def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None
         download_repository(repo, folder)
     shards = _shards(folder)
     if not shards:
-        return folder  # image files in folders already are a task
+        return folder  # image files in folders are already a task
     columns = _columns(next(iter(shards.values()))[0], repo)
     splits = {split: _examples(paths, columns) for split, paths in shards.items()}
     return export_task(cache, repo.replace("/", "_"), splits, per_class=per_class)
