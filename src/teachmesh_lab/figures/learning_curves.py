@@ -143,8 +143,7 @@ def _normalised(scene: Scene, methods: Sequence[str]) -> Drawing:
         "Fig. 5: accuracy of the first ten tasks, divided by that just after learning",
         "One line per task, up to twenty further tasks. As in the paper, a line may rise above 100 "
         "if later tasks help, as with ER. Tasks with no right answer just after learning are left "
-        "out."
-        + _NO_BIASES,
+        "out." + _NO_BIASES,
         draw,
     )
 
