@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from teachmesh.model.macs import count_macs
-from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.bench.own_cells import count_student_macs
 
 
 def test_a_network_counts_the_same_as_with_torchs_own_counter() -> None:

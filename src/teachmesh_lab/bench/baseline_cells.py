@@ -13,7 +13,7 @@ from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, small_net
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from teachmesh_lab.bench.training_options import net_name, with_defaults
+from teachmesh_lab.bench.bench_methods import net_name, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 Document = dict[str, Any]
 
 
-def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
+def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
     """Train a whole network on one task after another.
 
     Args:
@@ -66,7 +66,7 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
 
-def run_frozen_rival(
+def run_frozen_baseline(
     cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[Document, Document]:
     """A closed form on the paper's latents; the backbone's passes are on its account too.

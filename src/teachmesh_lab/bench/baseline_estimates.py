@@ -17,7 +17,7 @@ from teachmesh_lab.baselines.choose_hyperparameters import points
 from teachmesh_lab.baselines.frozen import factor_macs
 from teachmesh_lab.baselines.training_costs import PassCost, pass_cost, weight_layers
 from teachmesh_lab.bench.baseline_cells import net_of
-from teachmesh_lab.bench.training_options import Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import Scalar, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
     TaskCost,
@@ -64,7 +64,7 @@ class Planned:
     choice_macs: int
 
 
-def plan_rival(
+def plan_baseline(
     method: str,
     tasks: Sequence[TaskSize],
     agents: int,

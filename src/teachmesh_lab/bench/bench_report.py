@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.atomic import write_file
-from teachmesh_lab.bench.method_kinds import Kind
+from teachmesh_lab.bench.bench_methods import Kind, net_name, with_defaults
 from teachmesh_lab.bench.run_folder import Run, read_run
-from teachmesh_lab.bench.training_options import net_name, with_defaults
 from teachmesh_lab.evaluation import html_page as page
 from teachmesh_lab.figures.cost_figures import cost_drawings
 from teachmesh_lab.figures.figure_scene import Scene, scenes

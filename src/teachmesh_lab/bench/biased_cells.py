@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_store import BiasStore
 from teachmesh.data.latent_cache import LatentCache
-from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes
-from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.bench.own_cells import count_student_macs, counted, make_skill, task_sizes
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.measure import TaskScore, measure
 

@@ -11,14 +11,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError
+from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.streams.task_stream import StreamSpec, source_kind, source_name
+
+if TYPE_CHECKING:
+    from teachmesh_lab.bench.grid_config import Grid
 
 CELL_SCHEMA = "teachmesh.bench-cell/1"
 TIMING_SCHEMA = "teachmesh.bench-timing/1"
@@ -84,6 +90,75 @@ class Cell:
         return f"{self.method}-{self.agents}-seed{self.seed}-{self.key}"
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Of one grid.
+
+    Attributes:
+        stream: name of the stream, for people.
+        fingerprint: of the backbone.
+        digests: of the stream, by seed: splits and drawings depend on it.
+    """
+
+    stream: str
+    fingerprint: str
+    digests: Mapping[int, str]
+
+    def belongs(self, cell: Cell, grid: Grid) -> bool:
+        """Whether a cell is one of the grid."""
+        return (
+            cell.seed in grid.seeds
+            and cell.stream_digest == self.digests[cell.seed]
+            and cell.fingerprint == self.fingerprint
+            and cell.method in grid.methods
+            and cell.options == grid.options_of(cell.method)
+            and cell.packing in ("", grid.packing)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        digests = {str(seed): digest for seed, digest in self.digests.items()}
+        return {"stream": self.stream, "fingerprint": self.fingerprint, "digests": digests}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Inputs:
+        """Read what `to_json` wrote."""
+        digests = {int(seed): str(digest) for seed, digest in dict(values["digests"]).items()}
+        return cls(str(values["stream"]), str(values["fingerprint"]), digests)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A computed cell.
+
+    Attributes:
+        cell: what was computed.
+        values: what the configuration decides.
+        timing: what was measured.
+    """
+
+    cell: Cell
+    values: Mapping[str, Any]
+    timing: Mapping[str, Any]
+
+    def costs(self) -> list[TaskCost]:
+        """What each task cost."""
+        return [TaskCost(**cost) for cost in self.values["costs"]]
+
+    def matrix(self, name: str) -> np.ndarray | None:
+        """(T, T) accuracies of a name, NaN above the diagonal; None where there are none."""
+        rows = self.values.get(name)
+        if rows is None or len(rows) != len(rows[-1]):
+            return None
+        filled = [[*row, *[float("nan")] * (len(rows) - len(row))] for row in rows]
+        return np.array(filled, dtype=np.float64)
+
+    def last(self, name: str) -> list[float] | None:
+        """Accuracies of all tasks in the end."""
+        rows = self.values.get(name)
+        return None if rows is None else [float(value) for value in rows[-1]]
+
+
 def cell_path(run: Path, cell: Cell) -> Path:
     """Where a cell's result goes."""
     return run / "cells" / f"{cell.name}.json"
@@ -112,6 +187,19 @@ def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[
     portable_cell = dataclasses.replace(cell, stream=portable(cell.stream))
     document = {"schema": CELL_SCHEMA, "key": cell.key, "cell": portable_cell.to_json(), **result}
     _write(cell_path(run, cell), document)
+
+
+def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
+    """The cells that are there.
+
+    Raises:
+        StorageError: a file is damaged.
+    """
+    return [
+        Result(cell, load_json(cell_path(run, cell)), load_json(timing_path(run, cell)))
+        for cell in cells
+        if cell_path(run, cell).exists()
+    ]
 
 
 def portable(stream: StreamSpec) -> StreamSpec:

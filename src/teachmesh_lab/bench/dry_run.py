@@ -11,9 +11,9 @@ from teachmesh.errors import BackboneError, UsageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.reference import DEFAULT_DIM
 from teachmesh_lab.bench.baseline_cells import image_bytes
-from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_rival
+from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_baseline
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost, account
 from teachmesh_lab.simulation.task_estimates import (
     NetworkSize,
@@ -140,7 +140,7 @@ def _plan(
 ) -> Planned:
     if check_bench_method(method) in (Kind.FROZEN, Kind.TRAINED):
         options = dict(grid.options_of(method))
-        return plan_rival(
+        return plan_baseline(
             method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
         )
     costs, once = shared_costs(method, sizes, network)

@@ -13,9 +13,14 @@ from typing import Any
 from teachmesh.bank.atomic import read_file
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method, expand_methods
+from teachmesh_lab.bench.bench_methods import (
+    Kind,
+    Scalar,
+    check_bench_method,
+    expand_methods,
+    with_defaults,
+)
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
-from teachmesh_lab.bench.training_options import Scalar, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL
 from teachmesh_lab.simulation.task_packing import PACKINGS
 from teachmesh_lab.streams.task_stream import StreamSpec

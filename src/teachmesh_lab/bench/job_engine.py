@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -14,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.home import Home
-from teachmesh.data.names import did_you_mean
-from teachmesh.errors import UsageError
 from teachmesh_lab.bench.jobs import Job
 from teachmesh_lab.demo.agent_processes import child_environment, tail
 
 Answer = dict[str, Any]
 OnDone = Callable[[Job, Answer], None]
-ENGINES = ("local", "ray")
 TRIES = 2
 """How often a job is given to a worker that dies."""
 
@@ -173,40 +169,3 @@ class _Worker:
                 if stream is not None:
                     stream.close()
             self._process = None
-
-
-def check_engine(name: str) -> None:
-    """Accept the name of an engine; what it needs is looked at when there is a job for it.
-
-    Raises:
-        UsageError: an unknown engine.
-    """
-    if name not in ENGINES:
-        raise UsageError(
-            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
-            f"{did_you_mean(name, ENGINES)}"
-        )
-
-
-def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
-    """The engine of a name.
-
-    Args:
-        name: "local" or "ray".
-        run: folder of the run.
-        home: backbones and caches.
-        workers: how many; default one per core.
-
-    Raises:
-        UsageError: an unknown engine or no worker.
-        MissingExtraError: Ray is not installed.
-    """
-    count = workers if workers is not None else os.cpu_count() or 1
-    if count < 1:
-        raise UsageError(f"expected at least one worker, got {count}")
-    check_engine(name)
-    if name == "ray":
-        from teachmesh_lab.bench.ray_engine import RayEngine
-
-        return RayEngine(run, home, count)
-    return InProcess(run, home) if count == 1 else Processes(run, home, count)

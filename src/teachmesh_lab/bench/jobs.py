@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.home import Home
+from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError
+from teachmesh.learning.variants import VARIANTS
 from teachmesh.model.backbone_registry import known_fingerprints
-from teachmesh_lab.bench.cell import Cell, cell_path
-from teachmesh_lab.bench.cell_order import in_working_order
-from teachmesh_lab.bench.cell_recipe import recipe_of
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, recipe_of
+from teachmesh_lab.bench.cell import Cell, Inputs, cell_path
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.grid_inputs import Inputs
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.streams.task_stream import open_stream, source_name, stream_digest
 
 Job = Mapping[str, Any]
@@ -89,6 +88,29 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     return Plan(tuple(cells.values()), tuple(inputs), tuple(embeddings.values()))
 
 
+def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells that train biases first, cells that find the same biases trained last.
+
+    Training biases takes longer than all else, so it starts first. `gmmc` and `maha` train the
+    same head's biases (`biases.bias_store` keeps them), and two workers that start both at once
+    train all of it twice. So the second one comes last; where the first is not done by then, it
+    finds what is trained so far and goes on beside it.
+
+    Args:
+        cells: in any order; the order within each of the three groups stays.
+    """
+    seen: set[tuple[Any, ...]] = set()
+    groups: tuple[list[Cell], ...] = ([], [], [])
+    for cell in cells:
+        training = _training(cell)
+        if training is None:
+            groups[1].append(cell)
+        else:
+            groups[2 if training in seen else 0].append(cell)
+            seen.add(training)
+    return [cell for group in groups for cell in group]
+
+
 def record_name(digest: str, fingerprint: str, number: int) -> str:
     """File of the seconds that the backbone needs for one task, inside a run's folder."""
     return f"embedding/{digest[:12]}-{fingerprint[:12]}/{number:04}.json"
@@ -128,3 +150,12 @@ def _fingerprint(home: Home, backbone: str) -> str:
             f"{did_you_mean(backbone, by_name)}; add it with `teachmesh backbone add`"
         )
     return by_name[backbone]
+
+
+def _training(cell: Cell) -> tuple[Any, ...] | None:
+    """What two cells have in common that train the same biases; None without biases."""
+    variant = VARIANTS.get(cell.method)
+    if variant is None or variant.biases is None:
+        return None
+    base = base_of(variant.method)
+    return cell.stream_digest, cell.fingerprint, cell.seed, base, variant.biases

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from teachmesh.agent.student import Student
 from teachmesh.biases.bias_task import TaskImages
@@ -22,11 +23,11 @@ from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone import Latents
+from teachmesh.model.macs import Formula, count_macs
 from teachmesh.packet.codec import skill_id
 from teachmesh.packet.signing import AgentKey, sign
 from teachmesh.packet.skill import Skill
 from teachmesh_lab.bench.stream_latents import TaskLatents
-from teachmesh_lab.bench.student_costs import count_student_macs
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -172,6 +173,19 @@ def make_skill(
     return skill, sign(skill, _KEY)
 
 
+def count_student_macs(work: Callable[[], object]) -> int:
+    """Multiply-accumulates of products, convolutions and factorisations that a function runs.
+
+    Args:
+        work: called once; matrices (n, n) without a batch axis.
+
+    Examples:
+        >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
+        36000
+    """
+    return count_macs(work, _FORMULAS)
+
+
 def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
     """Size of the first images of every class, as files: what travels with MAHA in the paper."""
     total = 0
@@ -255,3 +269,30 @@ def _empty_curves(n: int) -> Curves:
     unknown = np.full((n, n), np.nan)
     copies = (unknown.copy(), unknown.copy(), unknown.copy(), unknown.copy())
     return Curves(*copies, np.zeros((n, n)))
+
+
+def _cholesky(matrix: torch.Tensor, **_: Any) -> int:
+    return 2 * (len(matrix) ** 3 // 6)
+
+
+def _cholesky_solve(right: torch.Tensor, factor: torch.Tensor, *_: Any, **__: Any) -> int:
+    # A forward and a backward substitution of D^2 / 2 each, per column.
+    return int(2 * len(factor) ** 2 * right.shape[1])
+
+
+def _triangular(factor: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
+    return int(len(factor) ** 2 * right.shape[1])
+
+
+def _eigen(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    # Reduction to tridiagonal form and back-transformation: the usual 9 n^3 operations.
+    return 9 * len(matrix) ** 3
+
+
+_ATEN = torch.ops.aten
+_FORMULAS: dict[Any, Formula] = {
+    _ATEN.linalg_cholesky_ex: _cholesky,
+    _ATEN.cholesky_solve: _cholesky_solve,
+    _ATEN.linalg_solve_triangular: _triangular,
+    _ATEN._linalg_eigh: _eigen,
+}

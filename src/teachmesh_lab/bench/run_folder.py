@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from teachmesh.bank.atomic import read_file
+from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError, UsageError
-from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, load_json
+from teachmesh.version import __version__
+from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, Inputs, Result, load_json
 from teachmesh_lab.bench.grid_config import BenchConfig, check_alpha, parse_config
-from teachmesh_lab.bench.grid_inputs import Inputs
-from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, Result, summarise
+from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, summarise
+from teachmesh_lab.streams.task_stream import source_name
 
 _LISTS = ("rows", "details", "inputs", "cells", "failed")
 _OF_A_CELL = ("tasks", "needs_oracle", "parallel")
+
+
+COLUMNS = (
+    "method", "agents", "seed", "tasks_learned", "task", "accuracy", "oracle", "mapper", "final",
+    "stream", "backbone", "cell",
+)  # fmt: skip
+_MEASURES = ("accuracy", "oracle", "mapper", "final")
+_PACKAGES = (
+    "torch", "numpy", "pillow", "safetensors", "eclipse-zenoh", "timm", "matplotlib", "ray",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +87,73 @@ def read_summary(run: Path) -> dict[str, Any]:
     if not _is_summary(stored):
         raise _no_summary(path)
     return stored
+
+
+def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`."""
+    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(out / "summary.json", text.encode())
+
+
+def write_records(out: Path, results: Sequence[Result]) -> None:
+    """Write one line per cell, number of learned tasks, and task asked about; costs beside it.
+
+    Args:
+        out: folder of the run.
+        results: in the order of the plan.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    lines = [record for result in results for record in records(result)]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_file(out / "metrics.jsonl", text.encode())
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_file(out / "metrics.csv", table.getvalue().encode())
+    for result in results:
+        if result.cell.agents == 1 and result.values["parallel"] == "skills":
+            _write_costs(out / "costs" / f"{result.cell.name}.csv", result)
+
+
+def records(result: Result) -> Iterator[dict[str, Any]]:
+    """The measured accuracies of one cell; None where there is none.
+
+    Matrices of a cell that was asked only in the end have one row.
+    """
+    names = [task["name"] for task in result.values["tasks"]]
+    known = {m: result.values[m] for m in _MEASURES if result.values.get(m) is not None}
+    rows = max(len(matrix) for matrix in known.values())
+    for row in range(rows):
+        learned = len(names) - rows + row + 1
+        for column in range(learned):
+            yield {
+                "method": result.cell.method,
+                "agents": result.cell.agents,
+                "seed": result.cell.seed,
+                "tasks_learned": learned,
+                "task": names[column],
+                **{m: known[m][row][column] if m in known else None for m in _MEASURES},
+                "stream": source_name(result.cell.stream.source),
+                "backbone": result.cell.backbone,
+                "cell": result.cell.name,
+            }
+
+
+def environment() -> dict[str, Any]:
+    """The document of `env.json`."""
+    return {
+        "schema": "teachmesh.bench-env/1",
+        "teachmesh": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+    }
 
 
 def _no_summary(path: Path) -> StorageError:
@@ -137,3 +221,34 @@ def _no_cell(path: Path) -> StorageError:
         f"expected a cell of schema {CELL_SCHEMA!r} in '{path}', got something else; remove the "
         "file and start the run again"
     )
+
+
+def _write_costs(path: Path, result: Result) -> None:
+    """What `bench simulate --tasks` reads."""
+    costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
+    # It is paid once, not per task.
+    costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(costs)
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, table.getvalue().encode())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's file
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

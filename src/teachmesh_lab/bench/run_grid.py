@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
-from teachmesh.errors import StorageError
-from teachmesh_lab.bench.environment import environment
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import StorageError, UsageError
+from teachmesh_lab.bench.cell import load_results
 from teachmesh_lab.bench.grid_config import BenchConfig
-from teachmesh_lab.bench.job_engine import Answer, Engine
+from teachmesh_lab.bench.job_engine import Answer, Engine, InProcess, Processes
 from teachmesh_lab.bench.jobs import Job, Plan, make_plan
-from teachmesh_lab.bench.metric_records import write_records
-from teachmesh_lab.bench.summary import load_results, summarise
+from teachmesh_lab.bench.run_folder import environment, write_records, write_summary
+from teachmesh_lab.bench.summary import summarise
 
+ENGINES = ("local", "ray")
 Log = Callable[[str], None]
 
 
@@ -58,6 +61,43 @@ def run_bench(
         ) from error
 
 
+def check_engine(name: str) -> None:
+    """Accept the name of an engine; what it needs is looked at when there is a job for it.
+
+    Raises:
+        UsageError: an unknown engine.
+    """
+    if name not in ENGINES:
+        raise UsageError(
+            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
+            f"{did_you_mean(name, ENGINES)}"
+        )
+
+
+def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
+    """The engine of a name.
+
+    Args:
+        name: "local" or "ray".
+        run: folder of the run.
+        home: backbones and caches.
+        workers: how many; default one per core.
+
+    Raises:
+        UsageError: an unknown engine or no worker.
+        MissingExtraError: Ray is not installed.
+    """
+    count = workers if workers is not None else os.cpu_count() or 1
+    if count < 1:
+        raise UsageError(f"expected at least one worker, got {count}")
+    check_engine(name)
+    if name == "ray":
+        from teachmesh_lab.bench.ray_engine import RayEngine
+
+        return RayEngine(run, home, count)
+    return InProcess(run, home) if count == 1 else Processes(run, home, count)
+
+
 def _run(
     config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], log: Log
 ) -> dict[str, Any]:
@@ -70,12 +110,6 @@ def _run(
     write_summary(out, summary)
     shutil.rmtree(out / "scratch", ignore_errors=True)
     return summary
-
-
-def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
-    """Write `summary.json`."""
-    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_file(out / "summary.json", text.encode())
 
 
 def _compute(

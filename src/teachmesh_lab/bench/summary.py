@@ -10,21 +10,19 @@ one configuration have the same identity.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from teachmesh_lab.bench.cell import Cell, cell_path, load_json, timing_path
+from teachmesh.mapping.maha import SAMPLES_PER_CLASS
+from teachmesh_lab.bench.cell import Inputs, Result
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.grid_inputs import Inputs
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
-    TaskCost,
     account,
     chain_account,
     gather_account,
@@ -40,6 +38,7 @@ from teachmesh_lab.evaluation.metrics import (
 SCHEMA = "teachmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
 """Keys that are measured; everything else is decided by the configuration."""
+_FLOAT_BYTES = 4
 ROW = (
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
@@ -51,51 +50,6 @@ DETAIL = (
     "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
 """Keys of a row of `details`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A computed cell.
-
-    Attributes:
-        cell: what was computed.
-        values: what the configuration decides.
-        timing: what was measured.
-    """
-
-    cell: Cell
-    values: Mapping[str, Any]
-    timing: Mapping[str, Any]
-
-    def costs(self) -> list[TaskCost]:
-        """What each task cost."""
-        return [TaskCost(**cost) for cost in self.values["costs"]]
-
-    def matrix(self, name: str) -> np.ndarray | None:
-        """(T, T) accuracies of a name, NaN above the diagonal; None where there are none."""
-        rows = self.values.get(name)
-        if rows is None or len(rows) != len(rows[-1]):
-            return None
-        filled = [[*row, *[float("nan")] * (len(rows) - len(row))] for row in rows]
-        return np.array(filled, dtype=np.float64)
-
-    def last(self, name: str) -> list[float] | None:
-        """Accuracies of all tasks in the end."""
-        rows = self.values.get(name)
-        return None if rows is None else [float(value) for value in rows[-1]]
-
-
-def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
-    """The cells that are there.
-
-    Raises:
-        StorageError: a file is damaged.
-    """
-    return [
-        Result(cell, load_json(cell_path(run, cell)), load_json(timing_path(run, cell)))
-        for cell in cells
-        if cell_path(run, cell).exists()
-    ]
 
 
 def summarise(
@@ -251,6 +205,35 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
         gathered = float(result.values["gather_bytes"])
         return gather_account(result.costs(), agents, gathered, hand_over, alpha=alpha)
     return chain_account(result.costs(), agents, hand_over, alpha=alpha)
+
+
+def images_that_travel(result: Result, agents: int, packing: str, alpha: float) -> Account:
+    """What N agents would pay for a cell of `maha` if images travelled.
+
+    Their bytes are those of the files as they are (the paper's Fig. 10 has raw pixels, which is
+    ten times as much or more), with the head beside them; every student passes the backbone over
+    all of them, which the paper does not count.
+
+    Args:
+        result: a cell of one agent.
+        agents: N.
+        packing: how tasks are given to agents.
+        alpha: multiply-accumulates per byte.
+    """
+    values = result.values
+    per_image, row = int(values["backbone_macs_per_image"]), int(values["latent_dim"]) + 1
+    costs = [
+        dataclasses.replace(
+            cost,
+            skill_bytes=image_bytes + _FLOAT_BYTES * row * size["classes"],
+            receive_macs=cost.receive_macs + SAMPLES_PER_CLASS * size["classes"] * per_image,
+        )
+        for cost, size, image_bytes in zip(
+            result.costs(), values["tasks"], values["sample_image_bytes"], strict=True
+        )
+    ]
+    once = int(values["consolidation_macs"])
+    return account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
 
 
 def _mean(result: Result, name: str) -> float:

@@ -24,10 +24,10 @@ from teachmesh.bank.home import Home, resolve_home
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.errors import TeachmeshError
 from teachmesh.model.backbone_registry import load_backbone
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
 from teachmesh_lab.bench.jobs import Job, record_name
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes
 from teachmesh_lab.bench.real_agents import run_real
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
@@ -99,9 +99,9 @@ class Workshop:
         stream, tasks = self.stream(cell.stream, cell.seed)
         kind = check_bench_method(cell.method)
         if kind is Kind.TRAINED:
-            from teachmesh_lab.bench.baseline_cells import run_trained_rival
+            from teachmesh_lab.bench.baseline_cells import run_trained_baseline
 
-            return run_trained_rival(cell, tasks)
+            return run_trained_baseline(cell, tasks)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
@@ -114,9 +114,9 @@ class Workshop:
             result, timing = run_ours(cell.method, latents, backbone, cell.seed)
             result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
         else:
-            from teachmesh_lab.bench.baseline_cells import run_frozen_rival
+            from teachmesh_lab.bench.baseline_cells import run_frozen_baseline
 
-            result, timing = run_frozen_rival(cell, latents, backbone)
+            result, timing = run_frozen_baseline(cell, latents, backbone)
         timing["embed_s"] = self._embed_seconds(cell, len(tasks))
         return result, timing
 

@@ -9,6 +9,7 @@ import pytest
 from teachmesh.errors import StorageError, UsageError
 from teachmesh.learning.variants import VARIANTS
 from teachmesh.mapping.mapper import METHODS
+from teachmesh_lab.bench.bench_methods import Kind, bench_methods
 from teachmesh_lab.bench.grid_config import (
     BenchConfig,
     Grid,
@@ -18,7 +19,6 @@ from teachmesh_lab.bench.grid_config import (
     parse_config,
     preset_names,
 )
-from teachmesh_lab.bench.method_kinds import Kind, bench_methods
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
 from teachmesh_lab.streams.task_stream import StreamSpec
 

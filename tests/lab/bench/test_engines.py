@@ -12,10 +12,10 @@ import pytest
 
 from teachmesh.errors import NetworkError, UsageError
 from teachmesh_lab.bench import job_engine as engine_module
-from teachmesh_lab.bench.job_engine import Answer, Processes, make_engine
+from teachmesh_lab.bench.job_engine import Answer, Processes
 from teachmesh_lab.bench.jobs import Job
 from teachmesh_lab.bench.ray_engine import GPU_SHARE_VARIABLE, gpu_share
-from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.bench.run_grid import make_engine, run_bench
 from tests.lab.bench.conftest import TinyRun
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
 from teachmesh.errors import UsageError
-from teachmesh_lab.bench.training_options import OPTIONS, Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import OPTIONS, Scalar, with_defaults
 
 
 def test_what_is_not_given_is_as_it_is_otherwise() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teachmesh_lab.bench.cell import Cell
-from teachmesh_lab.bench.cell_order import in_working_order
+from teachmesh_lab.bench.jobs import in_working_order
 from teachmesh_lab.streams.task_stream import StreamSpec
 
 METHODS = ("moments", "gmmc+bb", "ncm", "maha+bb", "moments+bb", "maha+bb-last", "bb-h2t", "ewc")

@@ -13,8 +13,7 @@ import pytest
 from teachmesh_lab.bench.bench_report import write_bench_report
 from teachmesh_lab.bench.compare_runs import compare_runs
 from teachmesh_lab.bench.job_engine import InProcess
-from teachmesh_lab.bench.metric_records import write_records
-from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_folder import read_run, write_records
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.summary import account_of
 from teachmesh_lab.figures.figure_scene import scenes

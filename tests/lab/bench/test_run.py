@@ -22,17 +22,16 @@ from teachmesh.biases import bias_store
 from teachmesh.errors import BackboneError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
+from teachmesh_lab.bench.bench_methods import OPTIONS
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.compare_runs import compare_runs
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.bench.job_engine import Engine, InProcess
 from teachmesh_lab.bench.jobs import make_plan
-from teachmesh_lab.bench.metric_records import COLUMNS
-from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_folder import COLUMNS, read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.stream_latents import task_latents
 from teachmesh_lab.bench.summary import identity
-from teachmesh_lab.bench.training_options import OPTIONS
 from teachmesh_lab.bench.worker import Workshop
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from tests.conftest import write_muddled_task

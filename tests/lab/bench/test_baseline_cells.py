@@ -13,9 +13,9 @@ from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import pixel_task
 from teachmesh_lab.bench.baseline_estimates import trunk_size
+from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED
 from teachmesh_lab.bench.bench_report import figure_9_text
 from teachmesh_lab.bench.job_engine import InProcess
-from teachmesh_lab.bench.method_kinds import FROZEN, TRAINED
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.figures.figure_scene import scenes
