@@ -15,7 +15,7 @@ from teachmesh.mapping.decisions import Decisions
 from teachmesh_lab.evaluation import corrective, measure
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
-from teachmesh_lab.evaluation.measure import Given
+from teachmesh_lab.evaluation.metrics import Given
 from tests.conftest import write_task
 
 

@@ -8,7 +8,6 @@ import pytest
 from teachmesh_lab.evaluation.metrics import (
     backward_transfer,
     forgetting,
-    forward_transfer,
     learned_mean,
     mean_and_half_width,
     normalised,
@@ -27,7 +26,6 @@ def test_a_hand_made_stream_gives_the_figures_of_the_definitions() -> None:
     assert task_curve(HAND, 1) == pytest.approx([0.6, 0.4])
     assert forgetting(HAND) == pytest.approx(((0.9 - 0.5) + (0.6 - 0.4)) / 2)
     assert backward_transfer(HAND) == pytest.approx(((0.5 - 0.8) + (0.4 - 0.6)) / 2)
-    assert forward_transfer(HAND, [0.5, 0.2, 0.1]) == pytest.approx(((0.1 - 0.2) + (0.3 - 0.1)) / 2)
 
 
 def test_normalised_accuracy_is_one_when_learned_and_nothing_before() -> None:
@@ -45,10 +43,6 @@ def test_what_needs_two_tasks_is_none_for_one() -> None:
     one = np.array([[0.5]])
     assert forgetting(one) is None
     assert backward_transfer(one) is None
-    assert forward_transfer(one, [0.1]) is None
-    unmeasured = HAND.copy()
-    unmeasured[0, 1] = NAN
-    assert forward_transfer(unmeasured, [0, 0, 0]) is None
 
 
 def test_the_regression_line_equals_polyfit() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_store import BiasStore
 from teachmesh.data.latent_cache import LatentCache
+from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.own_cells import count_student_macs, counted, make_skill, task_sizes
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.measure import TaskScore, measure
@@ -68,7 +69,7 @@ def run_by_agent(
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
     # A second one, with the biases of the task that was found, if any task has some.
     passes = 1 if agent.second_pass() is None else 2
-    result = _rows(agent.method, scores) | {
+    result = _rows(scores) | {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
@@ -83,13 +84,6 @@ def _ask(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
     return measure(agent, classes, tests, {task.name: task.images.test for task in tasks})
 
 
-def _rows(mapper: str, scores: Sequence[TaskScore]) -> dict[str, Any]:
-    """The last row of each matrix. `moments` answers with the best class of all tasks."""
-    direct = [score.direct for score in scores] if mapper == "moments" else None
-    final = [score.final for score in scores]
-    return {
-        "mapper": [[score.mapper for score in scores]],
-        "accuracy": [direct or final],
-        "final": [final],
-        "oracle": [[score.oracle for score in scores]],
-    }
+def _rows(scores: Sequence[TaskScore]) -> dict[str, Any]:
+    """Return the last row of each accuracy matrix."""
+    return {name: [[getattr(score, name) for score in scores]] for name in MEASURES}

@@ -27,8 +27,10 @@ from teachmesh.model.macs import Formula, count_macs
 from teachmesh.packet.codec import skill_id
 from teachmesh.packet.signing import AgentKey, sign
 from teachmesh.packet.skill import Skill
+from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.stream_latents import TaskLatents
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
     from teachmesh.biases.bias_store import BiasStore
@@ -59,9 +61,13 @@ class Curves:
 
     def to_json(self) -> dict[str, Any]:
         """Lower triangles, row by row."""
-        names = ("mapper", "accuracy", "final", "oracle")
-        rows = {name: triangle(getattr(self, name)) for name in names}
+        rows = {name: triangle(getattr(self, name)) for name in MEASURES}
         return {**rows, "confusion": self.confusion.astype(int).tolist()}
+
+    def enter(self, after: int, task: int, right: Accuracies) -> None:
+        """Set the entries of one task after another was learned."""
+        for name in MEASURES:
+            getattr(self, name)[after, task] = getattr(right, name)
 
 
 def run_ours(
@@ -209,31 +215,20 @@ def _measure(
     ids: Sequence[str],
     tasks: Sequence[TaskLatents],
 ) -> None:
-    """Ask about the test images of all tasks so far, in one batch."""
+    """Answer for the test images of all tasks so far, in one batch."""
     asked = tasks[: position + 1]
     decisions = student.decide(_joined([task.test.latents for task in asked]))
-    columns = {skill: column for column, skill in enumerate(decisions.skill_ids)}
-    task_of_column = np.empty(len(ids), dtype=np.int64)
-    for number, skill in enumerate(ids):
-        task_of_column[columns[skill]] = number
-    final_task, final_class = decisions.final()
-    answer_task, answer_class = decisions.answer()
-    start = 0
+    columns = [decisions.skill_ids.index(skill) for skill in ids]
+    task_of_column = np.argsort(columns)
+    sizes = [len(task.test) for task in asked]
+    answers = answer(decisions, np.repeat(columns, sizes))
+    ends = np.cumsum(sizes)
     for j, task in enumerate(asked):
-        labels = task.test.labels
-        rows = slice(start, start + len(labels))
-        column = columns[ids[j]]
-        in_final = final_task[rows] == column
-        in_answer = answer_task[rows] == column
-        curves.mapper[position, j] = np.mean(in_final)
-        curves.final[position, j] = np.mean(in_final & (final_class[rows] == labels))
-        curves.accuracy[position, j] = np.mean(in_answer & (answer_class[rows] == labels))
-        right = decisions.within[column][rows].argmax(axis=1) == labels
-        curves.oracle[position, j] = np.mean(right)
+        rows = slice(ends[j] - sizes[j], ends[j])
+        curves.enter(position, j, answers.score(columns[j], task.test.labels, rows))
         if len(asked) == len(tasks):
-            answered = task_of_column[answer_task[rows]]
+            answered = task_of_column[answers.task[rows]]
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
-        start = rows.stop
 
 
 def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:

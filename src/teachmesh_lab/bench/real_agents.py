@@ -19,8 +19,10 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import TeachmeshError
+from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.run_demo import NAMES
+from teachmesh_lab.evaluation.metrics import Answers, answer
 from teachmesh_lab.simulation.task_packing import PACKINGS, pack
 
 if TYPE_CHECKING:
@@ -33,30 +35,26 @@ LEARN_DEADLINE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What one home answers for all test images, in the order of the stream.
+class HomeAnswers:
+    """Answers of one home for all test images, task by task in the order of the stream.
 
     Attributes:
         digest: of its bank.
         skills: how many it holds.
-        mapped: (N,) task that the mapper chose.
-        final: (N,) class that this task's own decision chose.
-        task: (N,) task that the agent answers with.
-        label: (N,) class that it answers with.
-        given: (N,) class when the task is given.
+        parts: answers for each task's images; tasks are positions in the stream.
     """
 
     digest: str
     skills: int
-    mapped: np.ndarray
-    final: np.ndarray
-    task: np.ndarray
-    label: np.ndarray
-    given: np.ndarray
+    parts: tuple[Answers, ...]
 
-    def differences(self, other: Answers) -> int:
-        """How many images are answered otherwise."""
-        return int(np.sum((self.task != other.task) | (self.label != other.label)))
+    def differences(self, other: HomeAnswers) -> int:
+        """Count the images that another home answers differently."""
+        pairs = zip(self.parts, other.parts, strict=True)
+        return sum(
+            int(np.sum((mine.task != theirs.task) | (mine.label != theirs.label)))
+            for mine, theirs in pairs
+        )
 
 
 @dataclass
@@ -125,7 +123,7 @@ def run_real(
             "digests_equal": len({answers.digest for answers in found}) == 1,
             "answers_differ": [found[0].differences(other) for other in found[1:]],
             "answers_differ_from_one_agent": found[0].differences(reference),
-            "test_images": len(found[0].task),
+            "test_images": sum(len(task.test) for task in latents),
         },
         "assignment": [[tasks[i].name for i in mine] for mine in assignment],
     }
@@ -222,39 +220,29 @@ def _ready(agent: AgentProcess) -> dict[str, Any]:
     return agent.wait_for(lambda e: e["event"] == "ready", "the start", deadline_s)
 
 
-def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> Answers:
+def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
     """Answers of the home of an agent whose process has ended."""
     agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
     student = agent.sync()
     names = [task.name for task in latents]
-    parts: list[tuple[np.ndarray, ...]] = []
+    parts = []
     for task in latents:
         decisions = student.decide(task.test.latents)
-        # Position in the stream of every column; one past the end for a task that is not there.
+        # Position in the stream of every column; one past the end for a task that is not in it.
         cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
         position = np.array([names.index(n) if n in names else len(names) for n in cards])
-        mapped, final = decisions.final()
-        chosen, label = decisions.answer()
-        given = decisions.class_given(cards.index(task.name))
-        parts.append((position[mapped], final, position[chosen], label, given))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Answers(agent.digest(), len(agent.bank.ids()), *columns)
+        found = answer(decisions, np.full(len(task.test), cards.index(task.name)))
+        parts.append(found.renumbered(position))
+    return HomeAnswers(agent.digest(), len(agent.bank.ids()), tuple(parts))
 
 
-def _scores(answers: Answers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
+def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
     """The last row of each matrix: after everything was learned and shared."""
-    rows: dict[str, list[float]] = {"mapper": [], "accuracy": [], "final": [], "oracle": []}
-    start = 0
-    for number, task in enumerate(latents):
-        labels = task.test.labels
-        part = slice(start, start + len(labels))
-        mapped, chosen = answers.mapped[part] == number, answers.task[part] == number
-        rows["mapper"].append(float(np.mean(mapped)))
-        rows["final"].append(float(np.mean(mapped & (answers.final[part] == labels))))
-        rows["accuracy"].append(float(np.mean(chosen & (answers.label[part] == labels))))
-        rows["oracle"].append(float(np.mean(answers.given[part] == labels)))
-        start = part.stop
-    return {name: [row] for name, row in rows.items()}
+    right = [
+        part.score(number, task.test.labels)
+        for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))
+    ]
+    return {name: [[getattr(one, name) for one in right]] for name in MEASURES}
 
 
 def _traffic_json(traffic: Traffic) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from teachmesh.biases.bias_task import decode_rows
 from teachmesh.errors import DataError
+from teachmesh_lab.evaluation.metrics import Given, answer
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,8 @@ class TaskScore:
             mapper has no scores of classes.
         skill_bytes: size of the skill as it travels.
         unknown: share of these images (all of a known task) that were called unknown.
+        accuracy: right class without oracle, as the agent answers: `direct` or `final`. Not in the
+            document, which has both.
     """
 
     name: str
@@ -46,14 +49,11 @@ class TaskScore:
     direct: float | None
     skill_bytes: int
     unknown: float
+    accuracy: float
 
     def to_json(self) -> dict[str, Any]:
         """The task's object in the evaluation document."""
-        return asdict(self)
-
-
-Given = Callable[[np.ndarray], "Decisions"]
-"""(N,) tasks -> decisions with a second pass of each image with its task's biases."""
+        return {key: value for key, value in asdict(self).items() if key != "accuracy"}
 
 
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
@@ -119,39 +119,31 @@ def score_task(
 ) -> TaskScore:
     """Score the decisions about images of one task.
 
-    Every column takes its own second pass: the oracle's with the biases of the right task, the
-    others' with those of the task that they chose.
-
     Args:
         name: the task.
         task: its position among the skills.
-        decisions: about N images of this task, of the first pass.
+        decisions: about N images of this task, after the first pass.
         labels: (N,) int64 true classes.
         skill_bytes: size of its skill.
         given: runs second passes; None for skills without biases.
     """
-    refined = given or (lambda _: decisions)
-    final_task, final_class = refined(decisions.mapped()).final()
-    direct = None
-    if decisions.direct is not None:
-        best_task, best_class = refined(decisions.best()[0]).best()
-        direct = float(np.mean((best_task == task) & (best_class == labels)))
-    oracle = refined(np.full(len(labels), task)).class_given(task)
-    answered, _ = refined(decisions.answer()[0]).answer()
+    answers = answer(decisions, np.full(len(labels), task), given)
+    right = answers.score(task, labels)
     unknown = 0.0
     if decisions.typicality is not None:
-        chosen = decisions.typicality[np.arange(len(labels)), answered]
+        chosen = decisions.typicality[np.arange(len(labels)), answers.task]
         unknown = float(np.mean(chosen < 0))
     return TaskScore(
         name=name,
         classes=decisions.within[task].shape[1],
         test_images=len(labels),
-        mapper=float(np.mean(final_task == task)),
-        oracle=float(np.mean(oracle == labels)),
-        final=float(np.mean((final_task == task) & (final_class == labels))),
-        direct=direct,
+        mapper=right.mapper,
+        oracle=right.oracle,
+        final=right.final,
+        direct=right.direct,
         skill_bytes=skill_bytes,
         unknown=unknown,
+        accuracy=right.accuracy,
     )
 
 

@@ -1,19 +1,27 @@
-"""What a lifelong learner is judged by: pure functions of accuracy matrices (paper, Sec. 6).
+"""Right answers counted, and the figures of merit that follow from them (paper, Sec. 6).
 
-An accuracy matrix is (T, T) float: entry (i, j) is the accuracy on the test images of task j, as a
-fraction of 1, after tasks 0 to i were learned. What was not measured (mostly j > i) is NaN.
+Pure functions. An accuracy matrix is (T, T) float: entry (i, j) is the accuracy on the test images
+of task j, as a fraction of 1, after tasks 0 to i were learned. Entries that were not measured
+(mostly j > i) are NaN.
 
 References:
-    [1] Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017: backward, forward transfer.
+    [1] Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017: backward transfer.
     [2] Chaudhry et al., Riemannian Walk for Incremental Learning, ECCV 2018: forgetting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from teachmesh.mapping.decisions import Decisions
+
+Given = Callable[[np.ndarray], "Decisions"]
+"""(N,) tasks -> decisions after a second pass of each image with its task's biases."""
 
 # Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 from 30 on.
 _T_95 = (
@@ -21,6 +29,100 @@ _T_95 = (
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
     2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Shares of right answers on the test images of one task, fractions of 1.
+
+    Attributes:
+        mapper: right task, found by the task mapper.
+        oracle: right class when the task is given.
+        final: right task and class the paper's way: the mapper, then that task's own decision.
+        direct: right task and class, best of all classes of all tasks; None where the mapper has no
+            scores of classes.
+        accuracy: right task and class as the agent answers: `direct` or `final`.
+    """
+
+    mapper: float
+    oracle: float
+    final: float
+    direct: float | None
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers for N test images, in every way that is measured. Tasks are positions.
+
+    Attributes:
+        mapped: (N,) task that the mapper chooses.
+        final: (N,) class that the decision of the mapped task chooses.
+        oracle: (N,) class when the right task is given.
+        task: (N,) task that the agent answers with.
+        label: (N,) class that the agent answers with.
+        direct: (N, 2) task and class of the best of all class scores; None where there are none.
+    """
+
+    mapped: np.ndarray
+    final: np.ndarray
+    oracle: np.ndarray
+    task: np.ndarray
+    label: np.ndarray
+    direct: np.ndarray | None
+
+    def renumbered(self, positions: np.ndarray) -> Answers:
+        """Replace the position of every task by `positions` of it."""
+        direct = self.direct
+        if direct is not None:
+            direct = np.stack([positions[direct[:, 0]], direct[:, 1]], axis=1)
+        return replace(
+            self, mapped=positions[self.mapped], task=positions[self.task], direct=direct
+        )
+
+    def score(self, task: int, labels: np.ndarray, rows: slice = slice(None)) -> Accuracies:
+        """Count the right answers for the images of one task.
+
+        Args:
+            task: its position.
+            labels: (n,) true classes of these images.
+            rows: the images of the task; all by default.
+        """
+        mapped, answered = self.mapped[rows] == task, self.task[rows] == task
+        direct = None
+        if self.direct is not None:
+            right = (self.direct[rows, 0] == task) & (self.direct[rows, 1] == labels)
+            direct = float(np.mean(right))
+        return Accuracies(
+            mapper=float(np.mean(mapped)),
+            oracle=float(np.mean(self.oracle[rows] == labels)),
+            final=float(np.mean(mapped & (self.final[rows] == labels))),
+            direct=direct,
+            accuracy=float(np.mean(answered & (self.label[rows] == labels))),
+        )
+
+
+def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
+    """Answer in every way that is measured.
+
+    Each way takes its own second pass: the oracle's with the biases of the right task, the others
+    with those of the task that they chose.
+
+    Args:
+        decisions: about N images, after the first pass.
+        tasks: (N,) position of the right task of each image among the skills.
+        given: runs second passes; None for skills without biases.
+    """
+    refined = given or (lambda _: decisions)
+    mapped, final = refined(decisions.mapped()).final()
+    answered, label = refined(decisions.answer()[0]).answer()
+    told, oracle = refined(tasks), np.empty(len(tasks), dtype=np.int64)
+    for task in np.unique(tasks):
+        oracle[tasks == task] = told.class_given(task)[tasks == task]
+    direct = None
+    if decisions.direct is not None:
+        direct = np.stack(refined(decisions.best()[0]).best(), axis=1)
+    return Answers(mapped, final, oracle, answered, label, direct)
 
 
 @dataclass(frozen=True)
@@ -110,25 +212,6 @@ def backward_transfer(matrix: np.ndarray) -> float | None:
     if n < 2:
         return None
     return float(np.mean(matrix[n - 1, : n - 1] - np.diag(matrix)[: n - 1]))
-
-
-def forward_transfer(matrix: np.ndarray, untrained: Sequence[float]) -> float | None:
-    """Mean gain on a task before it is learned, over an untrained network [1].
-
-    Args:
-        matrix: (T, T) with the entries just above the diagonal measured.
-        untrained: (T,) accuracies of a network that learned nothing.
-
-    Returns:
-        The mean over all tasks but the first; None for a single task, or where those entries were
-        not measured: a system without any class of a task cannot answer for it.
-    """
-    _check(matrix)
-    n = len(matrix)
-    before = np.array([matrix[j - 1, j] for j in range(1, n)])
-    if n < 2 or np.isnan(before).any():
-        return None
-    return float(np.mean(before - np.asarray(untrained)[1:]))
 
 
 def regression_line(values: np.ndarray) -> Line:
