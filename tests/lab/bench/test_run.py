@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
 
+import teachmesh_lab
 from teachmesh.agent import Agent
 from teachmesh.bank.home import resolve_home
 from teachmesh.biases import bias_store
@@ -41,6 +43,9 @@ FIELDS = [
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
 ]  # fmt: skip
+
+
+LAB = str(Path(teachmesh_lab.__file__).parent)
 
 
 def _no_engine() -> Engine:
@@ -147,6 +152,26 @@ def test_a_second_start_computes_nothing_and_changes_nothing(tiny: TinyRun) -> N
     before = (tiny.folder / "summary.json").read_bytes()
     run_bench(tiny.config, tiny.folder, tiny.home, _no_engine, log=_silent)
     assert (tiny.folder / "summary.json").read_bytes() == before
+
+
+def test_a_cell_enters_at_most_16_files_of_the_laboratory(tiny: TinyRun, tmp_path: Path) -> None:
+    """A reader who follows one cell opens no more; imports do not count."""
+    grid = dataclasses.replace(tiny.config.grids[0], methods=("moments",), agents=(1,))
+    config, entered = dataclasses.replace(tiny.config, grids=(grid,)), set[str]()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_name != "<module>" and LAB in code.co_filename:
+            entered.add(code.co_filename)
+
+    former = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        engine = InProcess(tmp_path, tiny.home)
+        run_bench(config, tmp_path, tiny.home, lambda: engine, log=_silent)
+    finally:
+        sys.setprofile(former)
+    assert len(entered) <= 16, sorted(entered)
 
 
 def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_path: Path) -> None:
