@@ -16,10 +16,13 @@ class Adam:
 
     Args:
         parameter: changed in place by every step.
+        divide: divide by the correction of the squares, as torch does, instead of multiplying by
+            its inverse. The last bits differ: skills were made with the one, baselines with the
+            other, and both must stay byte for byte.
     """
 
-    def __init__(self, parameter: torch.Tensor) -> None:
-        self.parameter = parameter
+    def __init__(self, parameter: torch.Tensor, *, divide: bool = False) -> None:
+        self.parameter, self._divide = parameter, divide
         self.mean = torch.zeros_like(parameter)
         self.square = torch.zeros_like(parameter)
         self.steps = 0
@@ -37,5 +40,6 @@ class Adam:
         self.square.mul_(_BETA_2).addcmul_(gradient, gradient, value=1 - _BETA_2)
         correction_1 = 1 - _BETA_1**self.steps
         correction_2 = 1 - _BETA_2**self.steps
-        scale = self.square.sqrt().mul_(correction_2**-0.5).add_(_EPSILON)
-        self.parameter.addcdiv_(self.mean, scale, value=-rate / correction_1)
+        root = self.square.sqrt()
+        root = root.div_(correction_2**0.5) if self._divide else root.mul_(correction_2**-0.5)
+        self.parameter.addcdiv_(self.mean, root.add_(_EPSILON), value=-rate / correction_1)

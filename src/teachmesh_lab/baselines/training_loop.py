@@ -172,7 +172,7 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
         schedule: how long and how fast.
     """
     generator = make_generator(baseline.seed, "order", indices[0])
-    optimizers = [Adam(parameter) for parameter in baseline.parameters(indices)]
+    optimizers = [Adam(parameter, divide=True) for parameter in baseline.parameters(indices)]
     rate = schedule.rate * baseline.rate_factor
     sizes = {index: len(baseline.data[index]) for index in indices}
     for _ in range(schedule.epochs):
