@@ -1,4 +1,4 @@
-"""Methods that a run can compare: kind, training options, and choices written in the code."""
+"""Methods that a run can compare: their kinds, training options, and choices made in the code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from teachmesh.learning.variants import VARIANTS
 
 
 class Kind(Enum):
-    """How a method works, which decides how it is run."""
+    """How a method works; decides how the bench runs it."""
 
-    OURS = "ours"  # a skill per task, taught to others, from latents alone
-    ADAPTED = "adapted"  # ours with biases: answers need the images again
-    FROZEN = "frozen"  # a classifier on latents, in closed form
+    OURS = "ours"  # one skill per task, learned from latents alone, taught to others
+    ADAPTED = "adapted"  # the same with biases: answers need the images again
+    FROZEN = "frozen"  # a classifier on frozen latents, in closed form
     TRAINED = "trained"  # the whole network is trained, task after task
 
 
@@ -28,7 +28,7 @@ TRAINED = (
 
 
 def bench_methods() -> dict[str, Kind]:
-    """Name -> kind, ours first."""
+    """Return name -> kind of every method, teachmesh's own first."""
     kinds = {
         name: Kind.OURS if variant.biases is None else Kind.ADAPTED
         for name, variant in VARIANTS.items()
@@ -38,11 +38,11 @@ def bench_methods() -> dict[str, Kind]:
 
 
 GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "trained": Kind.TRAINED}
-"""Words for all methods of a kind: whatever is added later is among them by itself."""
+"""Words that stand for all methods of a kind, also for methods that are added later."""
 
 
 def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
-    """Names with groups written out, each once, in the order of the names.
+    """Replace groups by the names of their methods, each name once, in the given order.
 
     Examples:
         >>> expand_methods(["slda", "frozen"])
@@ -57,10 +57,10 @@ def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_bench_method(name: str) -> Kind:
-    """The kind of a method.
+    """Return the kind of a method.
 
     Raises:
-        UsageError: unknown; names the nearest one.
+        UsageError: unknown method; the message suggests the nearest name.
     """
     kinds = bench_methods()
     if name not in kinds:
@@ -80,21 +80,27 @@ OPTIONS: Mapping[str, int | float | str] = {
     "choice_tasks": 3,
     "net": "paper",
 }
-"""What a grid's `options` may say, and what holds otherwise. `net` is "embedded" (pretrained),
-"small" (random), or "paper": embedded for all but those that the paper starts at random."""
+"""Training options of baselines and their defaults.
+
+`net` is "embedded" (pretrained), "small" (random weights), or "paper": small for the methods that
+the paper starts from random weights, embedded for all others.
+"""
 NETS = ("paper", "embedded", "small")
 _LEAST: Mapping[str, int] = {"epochs": 1, "batch_size": 1, "size_px": 8, "choice_tasks": 1}
-
-
 RANDOM_START = ("psp", "supsup", "parallel-supsup")
-"""Methods that the paper starts at random weights."""
+"""Methods that the paper starts from random weights."""
 
 
 def net_name(method: str, net: str) -> str:
-    """The network that a method starts from, where the option says "paper" too.
+    """Return the network that a method starts from: "embedded" or "small".
 
-    >>> net_name("psp", "paper"), net_name("ewc", "paper"), net_name("ewc", "small")
-    ('small', 'embedded', 'small')
+    Args:
+        method: name of a baseline.
+        net: value of the option `net`.
+
+    Examples:
+        >>> net_name("psp", "paper"), net_name("ewc", "paper"), net_name("ewc", "small")
+        ('small', 'embedded', 'small')
     """
     if net != "paper":
         return net
@@ -102,13 +108,14 @@ def net_name(method: str, net: str) -> str:
 
 
 def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
-    """The options of a run, those that were not given as they are otherwise.
+    """Check training options and add the defaults of the missing ones.
 
     Raises:
-        UsageError: an unknown option, or a value of another type or outside its range.
+        UsageError: an unknown option, or a value of the wrong type or outside its range.
 
-    >>> with_defaults({"epochs": 2})["epochs"], with_defaults({})["rate"]
-    (2, 0.001)
+    Examples:
+        >>> with_defaults({"epochs": 2})["epochs"], with_defaults({})["rate"]
+        (2, 0.001)
     """
     for name, value in options.items():
         if name not in OPTIONS:
@@ -123,7 +130,7 @@ def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]
 def _check_option(name: str, value: Scalar) -> None:
     usual = OPTIONS[name]
     kind = (int, float) if isinstance(usual, float) else type(usual)
-    # To Python a bool is a number.
+    # In Python a bool is also an int.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UsageError(f"expected option {name!r} like {usual!r}, got {value!r}")
     if isinstance(value, str):
@@ -136,7 +143,11 @@ def _check_option(name: str, value: Scalar) -> None:
 
 
 def recipe_of(method: str) -> str:
-    """Hyper-parameters that a baseline tries and its usual options, or how biases are learned.
+    """Return the choices in the code that decide a method's results, as JSON text.
+
+    They are part of a cell's key, so that a cell is computed again after such a choice has changed.
+    Baselines: the hyper-parameters that are tried, and the default options. Methods with biases:
+    the version of bias learning.
 
     Raises:
         UsageError: an unknown method.
@@ -145,7 +156,7 @@ def recipe_of(method: str) -> str:
         >>> recipe_of("moments"), recipe_of("ncm")
         ('', '{"grid":{}}')
     """
-    # Imported here: figures and reports need no recipe, and these modules load torch.
+    # Imported here because these modules load torch, and figures and reports need no recipe.
     from teachmesh.biases import bias_store
     from teachmesh_lab.baselines.baseline_registry import BASELINES
 

@@ -1,9 +1,10 @@
-"""One cell of a grid: what it is computed from, and the two files that it leaves.
+"""One cell of a grid: its inputs, its result, and the two files that hold the result.
 
-`cells/<name>.json` holds what the configuration decides: two runs of one configuration write the
-same bytes. `timings/<name>.json` holds what a clock or a real network said. Both appear by rename,
-the timing first, so a cell whose file is there is complete; a timing that is there is never
-replaced.
+- `cells/<name>.json`: values decided by the configuration. Two runs of one configuration write the
+  same bytes.
+- `timings/<name>.json`: seconds and bytes that were measured. Never replaced once written.
+
+Both files appear by rename, the timing first. So a cell whose first file exists is complete.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 CELL_SCHEMA = "teachmesh.bench-cell/1"
 TIMING_SCHEMA = "teachmesh.bench-timing/1"
 MEASURES = ("mapper", "accuracy", "final", "oracle")
-"""Accuracy matrices of a cell of teachmesh's own methods, in the order of its file."""
+"""Accuracy matrices of teachmesh's own methods, in the order of a cell's file."""
 VERSION = 2
-"""Raised whenever the same configuration gives other results: old cells are computed anew."""
+"""Increased whenever the code gives other results for the same configuration.
+
+Cells of an older version are then computed again.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,16 @@ class Cell:
     """One method on one stream with one seed and a number of agents.
 
     Attributes:
-        method: name.
-        stream: the tasks.
-        seed: of everything random.
-        agents: 1, or N real processes.
+        method: name of the method.
+        stream: source and order of the tasks.
+        seed: seed of everything random.
+        agents: 1, or the number of real processes.
         backbone: alias of the backbone.
-        packing: how tasks are given to agents.
-        options: of a baseline, sorted by name.
-        stream_digest: of names, classes, labels and sizes.
-        fingerprint: of the backbone.
-        recipe: choices in the code that decide the result too (`bench.recipe`).
+        packing: how tasks are assigned to agents; empty for one agent.
+        options: training options of a baseline, sorted by name.
+        stream_digest: hash of task names, classes, labels and file sizes.
+        fingerprint: fingerprint of the backbone.
+        recipe: choices in the code that also decide the result (`bench_methods.recipe_of`).
     """
 
     method: str
@@ -63,12 +67,12 @@ class Cell:
     recipe: str
 
     def to_json(self) -> dict[str, Any]:
-        """What the cell is computed from."""
+        """Return everything that the cell is computed from, as JSON values."""
         return asdict(self) | {"options": dict(self.options)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cell:
-        """Read what `to_json` wrote."""
+        """Read the values that `to_json` returned."""
         stream = dict(values["stream"])
         stream["only"] = tuple(stream["only"])
         options = tuple(sorted(dict(values["options"]).items()))
@@ -78,7 +82,7 @@ class Cell:
     def key(self) -> str:
         """16 hex digits of the hash of everything that decides the result.
 
-        Where tasks and backbone lie does not: their digests do.
+        Tasks and backbone count by their digests, not by the folders that they are in.
         """
         values = self.to_json() | {"version": VERSION}
         for local in ("stream", "backbone"):
@@ -88,18 +92,21 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of its files, without ending."""
+        """Name of the cell's files, without extension."""
         return f"{self.method}-{self.agents}-seed{self.seed}-{self.key}"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Of one grid.
+    """Streams and backbone of one grid, identified by content.
+
+    A grid names a folder and an alias. Two folders may have the same name, and the images of a
+    folder may change. So results are matched with grids by the contents at the time of the run.
 
     Attributes:
         stream: name of the stream, for people.
-        fingerprint: of the backbone.
-        digests: of the stream, by seed: splits and drawings depend on it.
+        fingerprint: fingerprint of the backbone.
+        digests: seed -> digest of the stream; splits and drawn images depend on the seed.
     """
 
     stream: str
@@ -107,7 +114,7 @@ class Inputs:
     digests: Mapping[int, str]
 
     def belongs(self, cell: Cell, grid: Grid) -> bool:
-        """Whether a cell is one of the grid."""
+        """Return whether a cell is part of the grid."""
         return (
             cell.seed in grid.seeds
             and cell.stream_digest == self.digests[cell.seed]
@@ -118,13 +125,13 @@ class Inputs:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values that `from_json` reads."""
         digests = {str(seed): digest for seed, digest in self.digests.items()}
         return {"stream": self.stream, "fingerprint": self.fingerprint, "digests": digests}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Inputs:
-        """Read what `to_json` wrote."""
+        """Read the values that `to_json` returned."""
         digests = {int(seed): str(digest) for seed, digest in dict(values["digests"]).items()}
         return cls(str(values["stream"]), str(values["fingerprint"]), digests)
 
@@ -134,9 +141,9 @@ class Result:
     """A computed cell.
 
     Attributes:
-        cell: what was computed.
-        values: what the configuration decides.
-        timing: what was measured.
+        cell: inputs of the cell.
+        values: results that the configuration decides.
+        timing: results that were measured.
     """
 
     cell: Cell
@@ -144,11 +151,15 @@ class Result:
     timing: Mapping[str, Any]
 
     def costs(self) -> list[TaskCost]:
-        """What each task cost."""
+        """Return the cost of each task."""
         return [TaskCost(**cost) for cost in self.values["costs"]]
 
     def matrix(self, name: str) -> np.ndarray | None:
-        """(T, T) accuracies of a name, NaN above the diagonal; None where there are none."""
+        """Return (T, T) accuracies, NaN above the diagonal; None if they were not measured.
+
+        Args:
+            name: one of `MEASURES`.
+        """
         rows = self.values.get(name)
         if rows is None or len(rows) != len(rows[-1]):
             return None
@@ -156,33 +167,33 @@ class Result:
         return np.array(filled, dtype=np.float64)
 
     def last(self, name: str) -> list[float] | None:
-        """Accuracies of all tasks in the end."""
+        """Return the accuracies of all tasks after the last one was learned; None without any."""
         rows = self.values.get(name)
         return None if rows is None else [float(value) for value in rows[-1]]
 
 
 def cell_path(run: Path, cell: Cell) -> Path:
-    """Where a cell's result goes."""
+    """Return the path of a cell's result."""
     return run / "cells" / f"{cell.name}.json"
 
 
 def timing_path(run: Path, cell: Cell) -> Path:
-    """Where a cell's measurements go."""
+    """Return the path of a cell's measurements."""
     return run / "timings" / f"{cell.name}.json"
 
 
 def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
-    """Write both files of a cell; on the disk when this returns.
+    """Write both files of a cell; they are on the disk when this returns.
 
     Args:
         run: folder of the run.
-        cell: which.
-        result: what the configuration decides.
-        timing: what was measured; dropped if an earlier measurement is there, so that a cell that
-            is computed again changes nothing.
+        cell: inputs of the cell.
+        result: results that the configuration decides.
+        timing: results that were measured. Dropped if an earlier measurement exists, so that
+            computing a cell again changes nothing.
 
     Raises:
-        StorageError: they cannot be written.
+        StorageError: a file cannot be written.
     """
     if not timing_path(run, cell).exists():
         _write(timing_path(run, cell), {"schema": TIMING_SCHEMA, "key": cell.key, **timing})
@@ -192,7 +203,7 @@ def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[
 
 
 def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
-    """The cells that are there.
+    """Read those of some cells that have been computed.
 
     Raises:
         StorageError: a file is damaged.
@@ -205,14 +216,14 @@ def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
 
 
 def portable(stream: StreamSpec) -> StreamSpec:
-    """The stream without paths of this machine: results may be published, and moved."""
+    """Return the stream without paths of this machine, because results may be published."""
     kind, _ = source_kind(stream.source)
     source = stream.source if kind in ("torchvision", "hf") else source_name(stream.source)
     return dataclasses.replace(stream, source=source, root=None)
 
 
 def load_json(path: Path) -> dict[str, Any]:
-    """Read a file that a run wrote.
+    """Read a JSON file that a run wrote.
 
     Raises:
         StorageError: missing or damaged.

@@ -1,7 +1,7 @@
-"""Methods of teachmesh, one agent: tasks are learned in turn, and everything is asked each time.
+"""Cells of teachmesh's own methods with one agent, measured after every task.
 
-Skills are made by the teacher and consolidated by the student that agents use; no bank and no
-network is between them, so that a curve over 36 tasks takes seconds.
+Tasks are learned in turn by the teacher and consolidated by the student that agents use. There is
+no bank and no network between the two, so that a curve over 36 tasks takes seconds.
 """
 
 from __future__ import annotations
@@ -38,19 +38,20 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
-_CREATED = "2000-01-01T00:00:00Z"  # runs of one configuration make the same skills
+_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make the same skills
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Accuracies after every task; entry (i, j) as in `metrics`, NaN above the diagonal.
+    """Accuracy matrices of one cell, see `evaluation.metrics`; NaN above the diagonal.
 
     Attributes:
         mapper: (T, T) right task.
-        accuracy: (T, T) right class of all classes of all tasks, as the agent answers.
-        final: (T, T) the same by mapper and then the task's own decision, the paper's way.
-        oracle: (T, T) right class, task given.
-        confusion: (T, T) counts after the last task: task of the image, task answered.
+        accuracy: (T, T) right task and class, as the agent answers.
+        final: (T, T) right task and class by the mapper and then that task's own decision, the
+            paper's way.
+        oracle: (T, T) right class when the task is given.
+        confusion: (T, T) counts after the last task: task of the image, task of the answer.
     """
 
     mapper: np.ndarray
@@ -60,12 +61,12 @@ class Curves:
     confusion: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """Lower triangles, row by row."""
+        """Return the lower triangles, row by row, and the confusion."""
         rows = {name: triangle(getattr(self, name)) for name in MEASURES}
         return {**rows, "confusion": self.confusion.astype(int).tolist()}
 
     def enter(self, after: int, task: int, right: Accuracies) -> None:
-        """Set the entries of one task after another was learned."""
+        """Set the entries of one task, measured after task `after` was learned."""
         for name in MEASURES:
             getattr(self, name)[after, task] = getattr(right, name)
 
@@ -76,13 +77,13 @@ def run_ours(
     """Learn all tasks with one agent and measure after each.
 
     Args:
-        method: of `learning.fit_method`.
-        tasks: in the order of learning.
-        backbone: that made the latents.
-        seed: of what is random in learning.
+        method: task mapper.
+        tasks: tasks in the order of learning.
+        backbone: network that made the latents.
+        seed: seed of clusters, samples and batch order.
 
     Returns:
-        What the configuration decides, and what a clock said.
+        The results that the configuration decides, and the measured seconds.
     """
     clock = time.perf_counter
     student = Student(method)
@@ -124,15 +125,15 @@ def counted(
     costs: Sequence[TaskCost],
     passes: int = 1,
 ) -> dict[str, Any]:
-    """What a cell says of the costs of skills, in multiply-accumulates and bytes.
+    """Return the costs of skills in a cell's file, in multiply-accumulates and bytes.
 
     Args:
-        method: the task mapper.
-        latents: of at least one image, for a question.
-        backbone: that made the latents.
-        skills: by id, in the order of learning.
-        costs: of the tasks.
-        passes: of the backbone that an answer takes at most.
+        method: task mapper.
+        latents: latents of at least one image, to count one answer.
+        backbone: network that made the latents.
+        skills: id -> skill, in the order of learning.
+        costs: costs of the tasks.
+        passes: passes of the backbone that one answer takes at most.
     """
     consolidation, per_image = student_macs(method, skills, latents)
     return {
@@ -152,14 +153,14 @@ def make_skill(
     seed: int,
     store: BiasStore | None = None,
 ) -> tuple[Skill, bytes]:
-    """The skill of a task, the same bytes every time: no clock is on its card.
+    """Make the skill of a task. Its bytes are the same every time: the card has no seconds.
 
     Args:
-        method: a variant; its task mapper, and the biases that it learns.
-        task: latents, and where the images are.
-        backbone: that made the latents.
-        seed: of what is random in learning.
-        store: biases that were trained before.
+        method: variant: a task mapper, with or without biases.
+        task: latents and images of the task.
+        backbone: network that made the latents.
+        seed: seed of clusters, samples and batch order.
+        store: cache of trained biases.
     """
     variant = find_variant(method)
     lesson = Lesson(
@@ -180,10 +181,13 @@ def make_skill(
 
 
 def count_student_macs(work: Callable[[], object]) -> int:
-    """Multiply-accumulates of products, convolutions and factorisations that a function runs.
+    """Count the multiply-accumulates of products, convolutions and factorisations.
+
+    torch counts matrix products and convolutions only. Consolidating skills ends in a
+    factorisation, so these operations have a formula here.
 
     Args:
-        work: called once; matrices (n, n) without a batch axis.
+        work: function to count, called once; it factorises (n, n) matrices without a batch axis.
 
     Examples:
         >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
@@ -193,7 +197,7 @@ def count_student_macs(work: Callable[[], object]) -> int:
 
 
 def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
-    """Size of the first images of every class, as files: what travels with MAHA in the paper."""
+    """Return the file size of the first images of every class, which the paper's MAHA sends."""
     total = 0
     for label in range(len(task.classes)):
         for row in np.flatnonzero(task.train.labels == label)[:per_class]:
@@ -204,7 +208,7 @@ def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
 
 
 def triangle(matrix: np.ndarray) -> list[list[float]]:
-    """The lower triangle of a (T, T) matrix, row by row."""
+    """Return the lower triangle of a (T, T) matrix, row by row."""
     return [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
 
 
@@ -232,7 +236,7 @@ def _measure(
 
 
 def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
-    """Consolidation of all skills, and one question about one image, counted."""
+    """Count the multiply-accumulates of consolidating all skills, and of one answer."""
     student = Student(method)
     student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
@@ -250,7 +254,7 @@ def _joined(parts: Sequence[Latents]) -> Latents:
 
 
 def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
-    """What results say of a task."""
+    """Return name, number of classes and numbers of images of a task, as JSON values."""
     return {
         "name": task.name,
         "classes": len(task.classes),
@@ -271,7 +275,7 @@ def _cholesky(matrix: torch.Tensor, **_: Any) -> int:
 
 
 def _cholesky_solve(right: torch.Tensor, factor: torch.Tensor, *_: Any, **__: Any) -> int:
-    # A forward and a backward substitution of D^2 / 2 each, per column.
+    # One forward and one backward substitution, D^2 / 2 each, per column.
     return int(2 * len(factor) ** 2 * right.shape[1])
 
 
@@ -280,7 +284,7 @@ def _triangular(factor: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
 
 
 def _eigen(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
-    # Reduction to tridiagonal form and back-transformation: the usual 9 n^3 operations.
+    # Reduction to tridiagonal form and back-transformation: about 9 n^3 operations.
     return 9 * len(matrix) ** 3
 
 

@@ -1,8 +1,8 @@
-"""N agents for real: processes with homes of their own that teach each other over the network.
+"""Cells of N real agents: processes with homes of their own that teach each other by network.
 
-One more agent learns nothing: it is the address where the others meet, and everything it knows in
-the end was taught. For comparison one agent, a process too, learns all tasks alone. What the agents
-answer is read from their homes, after all processes have ended.
+One more agent, the listener, learns nothing. The others meet at its address, and all its skills
+were taught by them. For comparison another process learns all tasks alone. Answers are computed
+from the homes of the agents after all processes have ended.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LEARN_DEADLINE_S = 4 * 3600.0
 
 @dataclass(frozen=True, eq=False)
 class HomeAnswers:
-    """Answers of one home for all test images, task by task in the order of the stream.
+    """Answers of one home for all test images.
 
     Attributes:
-        digest: of its bank.
-        skills: how many it holds.
-        parts: answers for each task's images; tasks are positions in the stream.
+        digest: digest of its bank.
+        skills: number of skills in its bank.
+        parts: answers for the images of each task; tasks are positions in the stream.
     """
 
     digest: str
@@ -59,14 +59,14 @@ class HomeAnswers:
 
 @dataclass
 class Traffic:
-    """What happened while agents ran, in seconds since the first learner was ready.
+    """Measurements of running agents, in seconds since the first learner was ready.
 
     Attributes:
-        makespan_s: until every agent knew every task.
-        startup_s: from the first process to the first ready learner.
-        learned: per agent, (task, second at which it was saved, seconds of learning it).
-        bytes_sent: by all agents, announcements included.
-        skill_bytes: size of each task's skill.
+        makespan_s: time until every agent had every skill.
+        startup_s: time from the start of the first process to the first ready learner.
+        learned: agent -> (task, second at which it was saved, seconds of learning it).
+        bytes_sent: bytes sent by all agents, announcements included.
+        skill_bytes: task -> size of its skill.
     """
 
     makespan_s: float = 0.0
@@ -84,21 +84,21 @@ def run_real(
     home: Home,
     workplace: Path,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Let N agents learn, share and end; then let one learn all alone; compare their answers.
+    """Let N agents learn and share, let one agent learn everything alone, compare their answers.
 
     Args:
-        cell: method, number of agents, seed, backbone, packing.
-        tasks: of the stream.
-        paths: of the tasks, as agents read them.
-        latents: whose test part is asked about.
-        home: where a side-loaded backbone is taken from.
+        cell: method, number of agents, seed, backbone and packing.
+        tasks: tasks of the stream.
+        paths: folders or archives of the tasks, from which the agents learn.
+        latents: latents of the tasks; the test part is answered.
+        home: home from which a side-loaded backbone is copied.
         workplace: folder for the agents' homes; removed at the end.
 
     Returns:
-        What the configuration decides, and what was measured.
+        The results that the configuration decides, and the measurements.
 
     Raises:
-        TeachmeshError: an agent ended, failed to learn, or something did not come in time.
+        TeachmeshError: an agent ended, failed to learn, or exceeded a deadline.
     """
     shutil.rmtree(workplace, ignore_errors=True)
     workplace.mkdir(parents=True)
@@ -131,14 +131,14 @@ def run_real(
 
 
 class _Mesh:
-    """The processes of one cell."""
+    """The agent processes of one cell."""
 
     def __init__(self, cell: Cell, home: Home, workplace: Path) -> None:
         self.cell, self.home, self.workplace = cell, home, workplace
         self.homes: list[Path] = []
 
     def run(self, shares: Sequence[Sequence[Path]], n_tasks: int) -> Traffic:
-        """All agents at once, until each knows every task."""
+        """Run all agents at once until each has every skill."""
         agents: list[AgentProcess] = []
         started_s = time.monotonic()
         try:
@@ -157,7 +157,7 @@ class _Mesh:
             self.homes = [agent.home for agent in agents]
 
     def run_alone(self, paths: Sequence[Path]) -> Traffic:
-        """One agent learns everything."""
+        """Run one agent that learns everything."""
         started_s = time.monotonic()
         agent = self._start("alone", paths, ())
         try:
@@ -205,7 +205,7 @@ class _Mesh:
 
 
 def _news(agent: AgentProcess, known: set[str], deadline_s: float) -> dict[str, Any]:
-    """The first event about a skill that is not known, or an error."""
+    """Wait for the first event about a new skill, or for an error."""
 
     def wanted(event: dict[str, Any]) -> bool:
         if event["event"] == "error":
@@ -221,14 +221,14 @@ def _ready(agent: AgentProcess) -> dict[str, Any]:
 
 
 def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
-    """Answers of the home of an agent whose process has ended."""
+    """Compute the answers of a home whose process has ended."""
     agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
     student = agent.sync()
     names = [task.name for task in latents]
     parts = []
     for task in latents:
         decisions = student.decide(task.test.latents)
-        # Position in the stream of every column; one past the end for a task that is not in it.
+        # Position in the stream of each skill's task; one past the end if it is not in the stream.
         cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
         position = np.array([names.index(n) if n in names else len(names) for n in cards])
         found = answer(decisions, np.full(len(task.test), cards.index(task.name)))
@@ -237,7 +237,7 @@ def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers
 
 
 def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
-    """The last row of each matrix: after everything was learned and shared."""
+    """Return the last row of each accuracy matrix, when everything was learned and shared."""
     right = [
         part.score(number, task.test.labels)
         for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))

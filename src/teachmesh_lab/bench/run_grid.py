@@ -1,4 +1,4 @@
-"""A whole run: plan, compute what is missing, summarise."""
+"""A whole run: plan the cells, compute the missing ones, summarise."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Log = Callable[[str], None]
 def run_bench(
     config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], *, log: Log
 ) -> dict[str, Any]:
-    """Compute the cells that are missing and write what follows from all of them.
+    """Compute the missing cells, then write the summary and the other files of the run.
 
-    Kill it at any moment and start it again: cells that are there are not computed again.
+    A run may be killed at any moment and started again: finished cells are not computed again.
 
     Args:
-        config: what to compare.
+        config: the grids.
         out: folder of the run.
-        home: backbones and caches.
-        make_engine: who does the jobs; called only if there is one.
+        home: home whose backbones and caches are used.
+        make_engine: makes the engine that does the jobs; called only if there are jobs.
         log: called with one sentence per step.
 
     Returns:
@@ -62,7 +62,7 @@ def run_bench(
 
 
 def check_engine(name: str) -> None:
-    """Accept the name of an engine; what it needs is looked at when there is a job for it.
+    """Check the name of an engine. Its packages are checked only when there are jobs.
 
     Raises:
         UsageError: an unknown engine.
@@ -75,16 +75,16 @@ def check_engine(name: str) -> None:
 
 
 def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
-    """The engine of a name.
+    """Make the engine with a given name.
 
     Args:
         name: "local" or "ray".
         run: folder of the run.
-        home: backbones and caches.
-        workers: how many; default one per core.
+        home: home whose backbones and caches are used.
+        workers: number of workers; default one per core.
 
     Raises:
-        UsageError: an unknown engine or no worker.
+        UsageError: an unknown engine or fewer than one worker.
         MissingExtraError: Ray is not installed.
     """
     count = workers if workers is not None else os.cpu_count() or 1
@@ -115,7 +115,7 @@ def _run(
 def _compute(
     plan: Plan, out: Path, make_engine: Callable[[], Engine], log: Log
 ) -> list[dict[str, str]]:
-    """Do what is missing; gives what could not be done."""
+    """Compute the missing cells; return those that failed."""
     missing = plan.cell_jobs(out) + plan.real_jobs(out)
     if not missing:
         log(f"all {len(plan.cells)} cells are there")
@@ -145,13 +145,13 @@ def _compute(
 
     phase("latents", _needed(plan, missing, out))
     phase("cell", plan.cell_jobs(out))
-    for job in plan.real_jobs(out):  # one at a time: they start processes of their own
+    for job in plan.real_jobs(out):  # one at a time, because they are timed
         phase("agents", [job])
     return sorted(failures, key=lambda item: item["cell"])
 
 
 def _needed(plan: Plan, missing: Sequence[Job], out: Path) -> list[Job]:
-    """Embeddings of the streams and backbones of missing cells."""
+    """Return the embedding jobs that the missing cells depend on."""
     wanted = {
         f"{job['cell']['stream_digest'][:12]}-{job['cell']['fingerprint'][:12]}" for job in missing
     }
