@@ -1,4 +1,4 @@
-"""`bench report`: figures, `report.html` and `report.md` from a run's results, nothing computed."""
+"""`bench report`: figures, `report.html` and `report.md` from the files of a run."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Section:
     """A part of a report.
 
     Attributes:
-        title: its heading.
-        text: what to know.
+        title: heading.
+        text: explanation.
         table: header and rows, or None.
         drawing: a figure, or None.
     """
@@ -64,19 +64,19 @@ class Section:
 
 
 def write_bench_report(run: Path, *, alpha: float | None = None) -> Path:
-    """Draw everything that a run has results for, and write both reports.
+    """Draw all figures that a run has results for, and write both reports.
 
     Args:
         run: folder of the run.
-        alpha: multiply-accumulates per byte in tables and figures; default the run's. Another one
-            changes no file but the reports and figures.
+        alpha: multiply-accumulates per byte in tables and figures; default the run's. Another value
+            changes only the reports and figures.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        StorageError: the folder is no run, or cannot be written.
-        UsageError: an alpha that makes no sense.
+        StorageError: the folder is not a run, or cannot be written.
+        UsageError: alpha is not a finite number of at least 0.
         MissingExtraError: matplotlib is not installed.
     """
     found = read_run(run, alpha=alpha)
@@ -94,7 +94,7 @@ def _sections(run: Run) -> list[Section]:
     for number, scene in enumerate(scenes(run)):
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
-        # Costs of other tasks or of another backbone cannot be compared: a table per scene.
+        # One table per scene: costs of other tasks or backbones cannot be compared.
         found += _tables(scene, scene.rows(summary["details"]), summary["alpha"])
         found += _figures(scene, prefix, summary["alpha"])
     checks = [check for row in summary["details"] if not row["oracle"] for check in row["checks"]]
@@ -126,7 +126,7 @@ def _tables(scene: Scene, rows: Sequence[Mapping[str, Any]], alpha: float) -> li
 
 
 def figure_9_text(scene: Scene) -> str:
-    """What is in the table, and on which networks the baselines were trained."""
+    """Return the caption of Fig. 9, with the networks that the baselines were trained on."""
     networks: dict[str, None] = {}
     for method in scene.methods(Kind.TRAINED):
         for result in scene.alone[method]:

@@ -1,4 +1,7 @@
-"""What lies in a run's folder, read back and checked: a folder may come from anywhere."""
+"""Files of a run's folder, written and read back.
+
+Files are checked when they are read, because a folder may come from anywhere.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,12 @@ _PACKAGES = (
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run that was computed.
+    """A computed run.
 
     Attributes:
-        config: what was compared.
-        inputs: of its grids, one each.
-        results: its cells.
+        config: the grids.
+        inputs: streams and backbone of each grid.
+        results: the computed cells.
         summary: the document of `summary.json`.
     """
 
@@ -53,16 +56,16 @@ class Run:
 
 
 def read_run(run: Path, *, alpha: float | None = None) -> Run:
-    """Configuration, results and summary of a run, from its files alone.
+    """Read configuration, results and summary of a run from its files.
 
     Args:
-        run: its folder.
-        alpha: multiply-accumulates per byte; default the run's. With another one the summary is
-            made anew.
+        run: folder of the run.
+        alpha: multiply-accumulates per byte; default the run's. Another value gives a new summary,
+            which is not saved.
 
     Raises:
-        StorageError: it is no run, or a file of it is damaged.
-        UsageError: an alpha that makes no sense.
+        StorageError: the folder is not a run, or a file is damaged.
+        UsageError: alpha is not a finite number of at least 0.
     """
     if alpha is not None:
         check_alpha(alpha)
@@ -77,10 +80,10 @@ def read_run(run: Path, *, alpha: float | None = None) -> Run:
 
 
 def read_summary(run: Path) -> dict[str, Any]:
-    """The document of `summary.json`.
+    """Read `summary.json`.
 
     Raises:
-        StorageError: it is not there, or not one that this version wrote.
+        StorageError: the file is missing, or was not written by this version.
     """
     path = run / "summary.json"
     stored = load_json(path)
@@ -96,11 +99,13 @@ def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
 
 
 def write_records(out: Path, results: Sequence[Result]) -> None:
-    """Write one line per cell, number of learned tasks, and task asked about; costs beside it.
+    """Write `metrics.jsonl`, `metrics.csv`, and the costs of each task (`costs/<cell>.csv`).
+
+    Metrics have one line per cell, number of learned tasks, and measured task.
 
     Args:
         out: folder of the run.
-        results: in the order of the plan.
+        results: cells in the order of the plan.
 
     Raises:
         StorageError: a file cannot be written.
@@ -119,9 +124,9 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 
 def records(result: Result) -> Iterator[dict[str, Any]]:
-    """The measured accuracies of one cell; None where there is none.
+    """Yield the accuracies of one cell line by line; None for measures that it lacks.
 
-    Matrices of a cell that was asked only in the end have one row.
+    Matrices of a cell that was measured only after the last task have one row.
     """
     names = [task["name"] for task in result.values["tasks"]]
     known = {m: result.values[m] for m in _MEASURES if result.values.get(m) is not None}
@@ -143,7 +148,7 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
 
 
 def environment() -> dict[str, Any]:
-    """The document of `env.json`."""
+    """Return the document of `env.json`: machine and versions, nothing that names a person."""
     return {
         "schema": "teachmesh.bench-env/1",
         "teachmesh": __version__,
@@ -197,7 +202,7 @@ def _read_config(path: Path) -> BenchConfig:
     try:
         return parse_config(read_file(path).decode("utf-8"), str(path))
     except (UnicodeDecodeError, UsageError) as error:
-        # In a run's folder it is not a person's text with a mistake, but a file that was damaged.
+        # In a run's folder this is a damaged file, not a mistake in a person's configuration.
         raise StorageError(
             f"expected the configuration of a run in '{path}', got something else ({error})"
         ) from error
@@ -224,9 +229,9 @@ def _no_cell(path: Path) -> StorageError:
 
 
 def _write_costs(path: Path, result: Result) -> None:
-    """What `bench simulate --tasks` reads."""
+    """Write the table that `bench simulate --tasks` reads."""
     costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
-    # It is paid once, not per task.
+    # Paid once, not per task.
     costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")

@@ -1,11 +1,10 @@
-"""Cells -> rows: one row per method, number of agents, and with or without a task oracle.
+"""Cells -> rows: one row per method and number of agents, with and without a task oracle.
 
-`rows` has the columns of the comparison; `details` has the same rows in the same order, with the
-rest beside them: stream, backbone, forgetting, whether a row was derived.
+`rows` has the columns of the comparison. `details` has the same rows in the same order with more
+columns: stream, backbone, forgetting, whether the row was derived.
 
-Nothing in here looks at a clock. `wall_s`, `wall_clock` and whatever else was measured in seconds
-come from files that were written once; `identity` is the hash of everything else, so two runs of
-one configuration have the same identity.
+`wall_s` and `wall_clock` hold measured seconds, read from files that are written once. `identity`
+is the hash of everything else, so two runs of one configuration have the same identity.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ from teachmesh_lab.evaluation.metrics import (
 
 SCHEMA = "teachmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
-"""Keys that are measured; everything else is decided by the configuration."""
+"""Keys of measured values; all other values are decided by the configuration."""
 _FLOAT_BYTES = 4
 ROW = (
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
 )  # fmt: skip
-"""Keys of a row; `details` has more."""
+"""Keys of a row of `rows`."""
 DETAIL = (
     *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
     "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
@@ -60,13 +59,13 @@ def summarise(
     *,
     alpha: float | None = None,
 ) -> dict[str, Any]:
-    """The document of `summary.json`.
+    """Return the document of `summary.json`.
 
     Args:
-        config: what was to be compared.
-        inputs: of its grids, one each.
-        results: of its cells.
-        failed: {"cell", "message"} of those that could not be computed.
+        config: the grids.
+        inputs: streams and backbone of each grid.
+        results: the computed cells.
+        failed: {"cell", "message"} of each cell that failed.
         alpha: multiply-accumulates per byte; default the configuration's.
     """
     chosen = config.alpha if alpha is None else alpha
@@ -93,7 +92,7 @@ def summarise(
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """Hash of a document without what a clock said."""
+    """Return the hash of a document without its measured values."""
     text = json.dumps(_unclocked(document), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -110,7 +109,7 @@ def _unclocked(value: Any) -> Any:
 def _details(
     grid: Grid, method: str, agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
-    """With and without oracle, as the method allows, over all seeds."""
+    """Return the rows of a method over all seeds: without and with oracle, if it has both."""
     alone = [r for r in results if r.cell.method == method and r.cell.agents == 1]
     real = [r for r in results if r.cell.method == method and r.cell.agents == agents]
     if not alone:
@@ -170,7 +169,7 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
 
 
 def _beside(alone: Sequence[Result]) -> dict[str, float]:
-    """Multiply-accumulates on nobody's account: choosing hyper-parameters, and answering."""
+    """Average multiply-accumulates outside the accounts: choosing hyper-parameters, answering."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {
         column: float(np.mean([r.values.get(name, 0) for r in alone]))
@@ -179,7 +178,7 @@ def _beside(alone: Sequence[Result]) -> dict[str, float]:
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
-    """What needs the answers after every task, not only the last ones."""
+    """Return the metrics that need the accuracies after every task."""
     matrices = [m for r in alone if (m := r.matrix(name)) is not None]
     mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
     slopes = [regression_line(learned_mean(m)).slope for m in mappers]
@@ -191,7 +190,7 @@ def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
 
 
 def account_of(result: Result, agents: int, packing: str, alpha: float) -> Account:
-    """What N agents would pay for what one agent's cell counted."""
+    """Return the costs of N agents, derived from the counted costs of one agent's cell."""
     if result.values["parallel"] == "skills":
         return account(
             result.costs(),
@@ -208,16 +207,16 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
 
 
 def images_that_travel(result: Result, agents: int, packing: str, alpha: float) -> Account:
-    """What N agents would pay for a cell of `maha` if images travelled.
+    """Return the costs of N agents with `maha` as in the paper, where sample images travel.
 
-    Their bytes are those of the files as they are (the paper's Fig. 10 has raw pixels, which is
-    ten times as much or more), with the head beside them; every student passes the backbone over
-    all of them, which the paper does not count.
+    Skills then hold the first images of every class as files, and the head. The paper's Fig. 10
+    has raw pixels instead, which are at least ten times as large. Every student passes these images
+    through the backbone, which the paper does not count.
 
     Args:
-        result: a cell of one agent.
+        result: a cell of `maha` with one agent.
         agents: N.
-        packing: how tasks are given to agents.
+        packing: how tasks are assigned to agents.
         alpha: multiply-accumulates per byte.
     """
     values = result.values
@@ -257,7 +256,7 @@ def _average(accounts: Sequence[Account], name: str) -> float:
 
 
 def _wall(results: Sequence[Result], agents: int) -> float | None:
-    """Seconds of learning, the backbone pass included; of N agents, until all know everything."""
+    """Mean seconds of learning with the backbone pass; for N agents until all have all skills."""
     if agents > 1:
         known = [r.timing["shared"]["makespan_s"] for r in results if "shared" in r.timing]
         return round(float(np.mean(known)), 3) if known else None
@@ -269,7 +268,7 @@ def _wall(results: Sequence[Result], agents: int) -> float | None:
 
 
 def _wall_clock(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """What real processes needed, per seed."""
+    """Return the measurements of real processes, one entry per seed."""
     found = []
     for r in results:
         if "shared" not in r.timing:
