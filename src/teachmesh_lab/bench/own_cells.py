@@ -18,7 +18,8 @@ import torch
 
 from teachmesh.agent.student import Student
 from teachmesh.biases.bias_task import TaskImages
-from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
+from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
@@ -162,20 +163,10 @@ def make_skill(
         seed: seed of clusters, samples and batch order.
         store: cache of trained biases.
     """
-    variant = find_variant(method)
-    lesson = Lesson(
-        task=task.name,
-        classes=task.classes,
-        method=variant.method,
-        biases=variant.biases,
-        seed=seed,
-        created=_CREATED,
-        started_s=time.perf_counter(),
-        cost_macs=backbone.macs_per_image * (len(task.train) + len(task.validation)),
-    )
-    author = Author(_KEY.public_key, "bench")
-    lab = BiasInputs(TaskImages(task.images.train, task.images.validation), store=store)
-    skill = teach(lesson, task.train, task.validation, backbone, author, lab)
+    lesson = Lesson.of(task, find_variant(method), created=_CREATED, seed=seed)
+    images = TaskImages(task.images.train, task.images.validation)
+    latents = EmbeddedTask(task.train, task.validation, images)
+    skill = Teacher(backbone, Author(_KEY.public_key, "bench"), store).teach(lesson, latents)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
     return skill, sign(skill, _KEY)
 

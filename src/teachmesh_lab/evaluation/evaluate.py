@@ -18,8 +18,10 @@ from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
-from teachmesh.learning.teacher import BiasInputs, Lesson
+from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.teacher import Lesson
 from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
 
@@ -191,19 +193,18 @@ def _learn(
     validation, validation_images = embed(task, task.validation)
     clock.latents += time.perf_counter() - before_s
     before_s = time.perf_counter()
-    lesson = Lesson(
-        task=task.name,
-        classes=task.classes,
-        method=agent.method,
-        biases=variant.biases,
-        seed=seed,
+    lesson = Lesson.of(
+        task,
+        variant,
         created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
         started_s=before_s,
-        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
+        seed=seed,
         warnings=task.warnings,
     )
-    lab = BiasInputs(TaskImages(train_images, validation_images), embed.progress, embed.biases)
-    _, skill = agent.save(lesson, train, validation, lab)
+    images = TaskImages(train_images, validation_images)
+    teacher = agent.teacher(embed.biases)
+    skill = teacher.teach(lesson, EmbeddedTask(train, validation, images), progress=embed.progress)
+    agent.bank.put(sign(skill, agent.key))
     clock.learn += time.perf_counter() - before_s
     return skill.card
 
