@@ -25,24 +25,25 @@ from teachmesh_lab.figures.learning_curves import curve_drawings
 from teachmesh_lab.figures.task_figures import task_drawings
 
 _DERIVED = (
-    "* follows from the cell of one agent and the counted costs; rows without a star were learned "
-    "by real processes."
+    "* derived from the cell of one agent and the counted costs; rows without a star were measured "
+    "with real processes."
 )
 _FIGURE_9 = (
-    "Fig. 9: cost and accuracy of one agent. Multiply-accumulates of learning, counted, and "
-    "relative to the cheapest row; beside them those of choosing hyper-parameters, once, and of "
-    "one answer (with biases: of two passes)."
+    "Fig. 9: cost and accuracy of one agent. Multiply-accumulates of learning are counted, and "
+    "relative to the cheapest row. Choosing hyper-parameters (once) and one answer (with biases: "
+    "two passes) have columns of their own."
 )
 _FIGURE_9_TRAINED = (
     " Methods that train the whole network are told the task, as in the paper, which prints 1x (no "
-    "BB) to 263x (ER). There all methods have one network; here these train {networks} instead of "
-    "{backbone} on its own size, so the factors cannot be compared with the paper's."
+    "BB) to 263x (ER). The paper uses one network for all methods. Here these methods train "
+    "{networks} instead of {backbone} on its own size, so the factors cannot be compared with the "
+    "paper's."
 )
 _FIGURE_10 = (
-    "Fig. 10: cost of N agents, of the one that is done last; speed-up and efficiency follow from "
-    "these columns (in the paper they do not: docs/results/arithmetic.md). alpha = {alpha:g} MAC "
-    "per byte. Methods that cannot be divided are a chain: agents learn in turn and hand on all "
-    "weights and state."
+    "Fig. 10: costs of N agents, given for the agent that finishes last. Speed-up and efficiency "
+    "follow from these columns; in the paper they do not (docs/results/arithmetic.md). alpha = "
+    "{alpha:g} MAC per byte. Methods that cannot be divided are a chain: agents learn in turn and "
+    "hand over all weights and state."
 )
 
 

@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to evaluate.
+    """Options of an evaluation.
 
     Attributes:
         tasks_dir: folder with one folder or archive per task.
-        only: names of the tasks to take; all by default.
-        method: task mapper, or a variant (`maha+bb`); default the home's.
-        bb: layers of beneficial biases, as `teachmesh learn --bb`.
-        bb_passes: what learning may cost in all, in forward passes.
-        backbone: alias; default the home's.
-        seed: of splits and of what is random.
-        home: the agent's home: its backbones are used, its bank is not touched.
-        device: where the backbone runs.
-        corrective: similarity from which classes of different tasks count as the same beside the
-            plain figures (Sec. 7.1); None to leave that out.
-        encoder: how class names are compared then; None for "auto".
+        only: names of the tasks to use; default all.
+        method: task mapper or variant (`maha+bb`); default the home's.
+        bb: layers of beneficial biases, as in `teachmesh learn --bb`.
+        bb_passes: budget for learning a task, in forward passes over its images.
+        backbone: alias of the backbone; default the home's.
+        seed: seed for splits, clusters, samples and batch order.
+        home: home of the agent: its backbones are used, its bank is not touched.
+        device: device of the backbone.
+        corrective: similarity from which classes of different tasks are equivalent, for corrected
+            accuracies (Sec. 7.1); None for plain accuracies only.
+        encoder: encoder of class names for these; None for "auto".
     """
 
     tasks_dir: Path
@@ -65,7 +65,7 @@ class EvaluateOptions:
 
 @dataclass
 class _Clock:
-    """Seconds spent on each part."""
+    """Seconds spent on each part of an evaluation."""
 
     latents: float = 0.0
     learn: float = 0.0
@@ -73,7 +73,7 @@ class _Clock:
 
 
 class _Embedder:
-    """Latents of splits through the cache, with progress over all of them."""
+    """Computes latents of splits through the cache, and reports progress over all splits."""
 
     def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
         self.agent = agent
@@ -85,7 +85,7 @@ class _Embedder:
         self.progress = progress
 
     def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
-        """Latents with labels, and the images that have them."""
+        """Return latents with labels, and the readable images."""
 
         def report(count: int, _of: int) -> None:
             if self.progress is not None:
@@ -101,22 +101,22 @@ class _Embedder:
 
 
 def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Learn every task, then answer for all test images of all tasks without an oracle.
+    """Learn every task, then answer the test images of all tasks without a task oracle.
 
-    Latents of single images are kept in the home's cache, so that an interrupted run goes on
-    where it stopped and another method needs no second backbone pass.
+    Latents are kept in the home's cache. So an interrupted run continues where it stopped, and
+    another method needs no second backbone pass.
 
     Args:
-        options: what to evaluate.
+        options: tasks, method and settings.
         progress: called with (images done, images in all).
 
     Returns:
         The document of schema `teachmesh.evaluate/1`.
 
     Raises:
-        DataError: a task cannot be read, or one has no test images.
-        UsageError: a threshold or encoder that is none; nothing was learned.
-        MissingExtraError: the encoder is not installed; nothing was learned.
+        DataError: a task cannot be read or has no test images.
+        UsageError: an invalid threshold or encoder; raised before learning.
+        MissingExtraError: the encoder is not installed; raised before learning.
     """
     started_s = time.perf_counter()
     comparer = choose_comparer(options.corrective, options.encoder)
@@ -187,7 +187,7 @@ def _bias_json(card: Card) -> dict[str, Any]:
 def _learn(
     agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int, variant: Variant
 ) -> Card:
-    """Learn one task; its card."""
+    """Learn one task; return the card of its skill."""
     before_s = time.perf_counter()
     train, train_images = embed(task, task.train)
     validation, validation_images = embed(task, task.validation)
@@ -222,7 +222,7 @@ def _measure(
 def _embed_tests(
     tasks: Sequence[Task], embed: _Embedder
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
-    """By task, latents of the readable test images, and where these are."""
+    """Return task -> latents of the readable test images, and task -> these images."""
     found = {task.name: embed(task, task.test) for task in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}

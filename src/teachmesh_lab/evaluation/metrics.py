@@ -1,7 +1,7 @@
-"""Right answers counted, and the figures of merit that follow from them (paper, Sec. 6).
+"""Counts of right answers, and the metrics of lifelong learning (paper, Sec. 6).
 
-Pure functions. An accuracy matrix is (T, T) float: entry (i, j) is the accuracy on the test images
-of task j, as a fraction of 1, after tasks 0 to i were learned. Entries that were not measured
+All functions are pure. An accuracy matrix is (T, T) float. Entry (i, j) is the accuracy on the test
+images of task j after tasks 0 to i were learned, as a fraction of 1. Entries that were not measured
 (mostly j > i) are NaN.
 
 References:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
 
 Given = Callable[[np.ndarray], "Decisions"]
-"""(N,) tasks -> decisions after a second pass of each image with its task's biases."""
+"""(N,) tasks -> decisions after a second pass of each image with the biases of its task."""
 
 # Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 from 30 on.
 _T_95 = (
@@ -36,12 +36,12 @@ class Accuracies:
     """Shares of right answers on the test images of one task, fractions of 1.
 
     Attributes:
-        mapper: right task, found by the task mapper.
+        mapper: right task, chosen by the task mapper.
         oracle: right class when the task is given.
-        final: right task and class the paper's way: the mapper, then that task's own decision.
-        direct: right task and class, best of all classes of all tasks; None where the mapper has no
-            scores of classes.
-        accuracy: right task and class as the agent answers: `direct` or `final`.
+        final: right task and class, the paper's way: by the mapper and that task's own decision.
+        direct: right task and class, as the best of all classes of all tasks; None if the mapper
+            does not score classes.
+        accuracy: right task and class, as the agent answers: `direct` or `final`.
     """
 
     mapper: float
@@ -53,15 +53,15 @@ class Accuracies:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for N test images, in every way that is measured. Tasks are positions.
+    """Answers for N test images in each way that is measured. Tasks are given by position.
 
     Attributes:
         mapped: (N,) task that the mapper chooses.
-        final: (N,) class that the decision of the mapped task chooses.
+        final: (N,) class that the mapped task's own decision chooses.
         oracle: (N,) class when the right task is given.
-        task: (N,) task that the agent answers with.
-        label: (N,) class that the agent answers with.
-        direct: (N, 2) task and class of the best of all class scores; None where there are none.
+        task: (N,) task of the agent's answer.
+        label: (N,) class of the agent's answer.
+        direct: (N, 2) task and class with the best of all class scores; None without such scores.
     """
 
     mapped: np.ndarray
@@ -72,7 +72,7 @@ class Answers:
     direct: np.ndarray | None
 
     def renumbered(self, positions: np.ndarray) -> Answers:
-        """Replace the position of every task by `positions` of it."""
+        """Give task t the new position `positions[t]`."""
         direct = self.direct
         if direct is not None:
             direct = np.stack([positions[direct[:, 0]], direct[:, 1]], axis=1)
@@ -84,9 +84,9 @@ class Answers:
         """Count the right answers for the images of one task.
 
         Args:
-            task: its position.
-            labels: (n,) true classes of these images.
-            rows: the images of the task; all by default.
+            task: position of the task.
+            labels: (n,) true classes of its images.
+            rows: rows of its images; all by default.
         """
         mapped, answered = self.mapped[rows] == task, self.task[rows] == task
         direct = None
@@ -103,14 +103,14 @@ class Answers:
 
 
 def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
-    """Answer in every way that is measured.
+    """Answer N images in each way that is measured.
 
-    Each way takes its own second pass: the oracle's with the biases of the right task, the others
-    with those of the task that they chose.
+    Each way has its own second pass: the oracle's with the biases of the right task, the others
+    with the biases of the task that they chose.
 
     Args:
-        decisions: about N images, after the first pass.
-        tasks: (N,) position of the right task of each image among the skills.
+        decisions: decisions of the first pass.
+        tasks: (N,) position of each image's right task among the skills.
         given: runs second passes; None for skills without biases.
     """
     refined = given or (lambda _: decisions)
@@ -131,9 +131,9 @@ class Line:
 
     Attributes:
         slope: accuracy per task.
-        intercept: accuracy at no task.
-        zero: number of tasks at which the line meets zero; None if it does not fall. An
-            extrapolation of something that saturates: the true curve stays above it.
+        intercept: accuracy at zero tasks.
+        zero: number of tasks at which the line reaches zero; None if it does not fall. This
+            extrapolation is pessimistic, because the true curve flattens.
     """
 
     slope: float
@@ -142,7 +142,7 @@ class Line:
 
 
 def learned_mean(matrix: np.ndarray) -> np.ndarray:
-    """Mean over the tasks learned so far, after each task (Fig. 8; Fig. 6 for mapper accuracy).
+    """Average over the tasks learned so far, after each task (Fig. 8; Fig. 6 for the mapper).
 
     Args:
         matrix: (T, T) accuracies.
@@ -159,11 +159,11 @@ def learned_mean(matrix: np.ndarray) -> np.ndarray:
 
 
 def task_curve(matrix: np.ndarray, task: int = 0) -> np.ndarray:
-    """Accuracy on one task, from when it was learned to the end (Fig. 4 for task 0).
+    """Return the accuracy on one task, from learning it to the end (Fig. 4 for task 0).
 
     Args:
         matrix: (T, T) accuracies.
-        task: its position in the stream.
+        task: position of the task in the stream.
 
     Returns:
         (T - task,) accuracies.
@@ -173,11 +173,11 @@ def task_curve(matrix: np.ndarray, task: int = 0) -> np.ndarray:
 
 
 def normalised(matrix: np.ndarray) -> np.ndarray:
-    """Accuracy divided by that just after the task was learned (Fig. 5).
+    """Divide accuracies by the accuracy just after the task was learned (Fig. 5).
 
     Returns:
-        (T, T), 1 on the diagonal, NaN above it, and NaN in the columns of tasks that were never
-        answered rightly, for which the ratio says nothing.
+        (T, T) ratios: 1 on the diagonal, NaN above it. Columns of tasks with no right answer at
+        first are NaN, because their ratio is undefined.
     """
     _check(matrix)
     first = np.diag(matrix)
@@ -188,7 +188,7 @@ def normalised(matrix: np.ndarray) -> np.ndarray:
 
 
 def forgetting(matrix: np.ndarray) -> float | None:
-    """Mean drop from the best ever accuracy of a task to its last one [2].
+    """Average the drop from the best accuracy of a task to its last accuracy [2].
 
     Returns:
         The mean over all tasks but the last; None for a single task. Negative if tasks improved.
@@ -202,7 +202,7 @@ def forgetting(matrix: np.ndarray) -> float | None:
 
 
 def backward_transfer(matrix: np.ndarray) -> float | None:
-    """Mean change of a task's accuracy from just learned to the end [1].
+    """Average the change of a task's accuracy from just learned to the end [1].
 
     Returns:
         The mean over all tasks but the last; None for a single task.
@@ -215,7 +215,7 @@ def backward_transfer(matrix: np.ndarray) -> float | None:
 
 
 def regression_line(values: np.ndarray) -> Line:
-    """Least-squares line through (1, values[0]), (2, values[1]), ... (Fig. 6).
+    """Fit a least-squares line through (1, values[0]), (2, values[1]), ... (Fig. 6).
 
     Examples:
         >>> regression_line(np.array([0.9, 0.8, 0.7]))
@@ -233,7 +233,7 @@ def regression_line(values: np.ndarray) -> Line:
 
 
 def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean over seeds and half the width of its 95 % confidence interval (Student's t).
+    """Return the mean over seeds and the half width of its 95 % confidence interval (Student's t).
 
     Returns:
         The half width is None for a single value.
