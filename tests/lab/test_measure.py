@@ -54,7 +54,7 @@ def test_scores_equal_a_loop_over_images(task: int) -> None:
 
 
 def test_images_of_several_tasks_are_scored_as_each_task_alone() -> None:
-    """One batch of all tasks, its rows sorted by task; positions may be renumbered."""
+    """One batch with the images of three tasks, also with other positions of the tasks."""
     decisions, labels = _decisions(0, direct=True), np.zeros(N_IMAGES, dtype=np.int64)
     tasks = np.repeat([2, 0, 1], N_IMAGES // 3)
     answers = answer(decisions, tasks)
@@ -67,7 +67,7 @@ def test_images_of_several_tasks_are_scored_as_each_task_alone() -> None:
 
 
 def test_a_mapper_without_class_scores_has_no_direct_figure() -> None:
-    """None, not zero."""
+    """The direct accuracy is None, not zero."""
     labels = np.zeros(N_IMAGES, dtype=np.int64)
     score = score_task("x", 0, _decisions(0, direct=False), labels, 1)
     assert score.direct is None
@@ -76,7 +76,7 @@ def test_a_mapper_without_class_scores_has_no_direct_figure() -> None:
 
 
 def test_means_count_tasks_alike_however_many_images_they_have() -> None:
-    """Unweighted over tasks; one task without a direct figure leaves the mean without one."""
+    """Means are unweighted; one task without a direct accuracy makes its mean None."""
     labels = np.zeros(N_IMAGES, dtype=np.int64)
     score = score_task("x", 0, _decisions(0, direct=True), labels, 10)
     small = dataclasses.replace(score, test_images=1, mapper=1.0, direct=0.5, skill_bytes=30)
