@@ -122,7 +122,7 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     look at the bank: half a watch interval each, on average.
 
     Args:
-        shared: what `real.run_real` measured.
+        shared: measurements of `real_agents.run_real`.
     """
     costs: list[TaskCost] = []
     assignment: list[tuple[int, ...]] = []

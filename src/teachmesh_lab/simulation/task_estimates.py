@@ -67,7 +67,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
     """Cost of learning and sharing one task as a skill.
 
     Args:
-        method: of teachmesh; baselines stand in `rival_estimates`.
+        method: of teachmesh; for baselines see `bench.baseline_estimates`.
         task: its size.
         network: the backbone.
 
