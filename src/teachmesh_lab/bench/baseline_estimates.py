@@ -136,7 +136,7 @@ def trained_costs(
     before: list[TaskSize] = []
     for task in tasks:
         macs = epochs * task.train * _step(trunk, task.classes)
-        macs += _beside(method, task, before, trunk, epochs)
+        macs += _method_macs(method, task, before, trunk, epochs)
         size = _mask_bytes(task, trunk) if BASELINES[method].parallel else 0
         found.append(TaskCost(task.name, macs, size))
         before.append(task)
@@ -182,7 +182,7 @@ def _step(trunk: TrunkSize, classes: int) -> int:
     return trunk.per_image.forward + trunk.per_image.backward + 3 * trunk.dim * classes
 
 
-def _beside(
+def _method_macs(
     method: str, task: TaskSize, before: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> int:
     """Multiply-accumulates of a method on one task in addition to plain training."""

@@ -15,7 +15,7 @@ class Kind(Enum):
     """How a method works; decides how the bench runs it."""
 
     OURS = "ours"  # one skill per task, learned from latents alone, taught to others
-    ADAPTED = "adapted"  # the same with biases: answers need the images again
+    ADAPTED = "adapted"  # one skill per task, with biases: answers need the images again
     FROZEN = "frozen"  # a classifier on frozen latents, in closed form
     TRAINED = "trained"  # the whole network is trained, task after task
 

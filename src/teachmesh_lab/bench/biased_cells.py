@@ -65,7 +65,7 @@ def run_by_agent(
             numbers = sum(array.size for array in skill.tensors.values())
             costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
         before_s = clock()
-        scores = _ask(agent, tasks)
+        scores = _measure_agent(agent, tasks)
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
     # The second pass uses the biases of the mapped task.
     passes = 1 if agent.second_pass() is None else 2
@@ -78,7 +78,7 @@ def run_by_agent(
     return result, timing
 
 
-def _ask(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
+def _measure_agent(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
     classes = {task.name: task.classes for task in tasks}
     tests = {task.name: task.test for task in tasks}
     return measure(agent, classes, tests, {task.name: task.images.test for task in tasks})

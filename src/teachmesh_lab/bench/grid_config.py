@@ -217,9 +217,9 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
     Raises:
         UsageError: a method that no grid has, or invalid numbers.
     """
-    asked = changes.methods
-    if asked is not None:
-        changes = dataclasses.replace(changes, methods=expand_methods(asked))
+    wanted = changes.methods
+    if wanted is not None:
+        changes = dataclasses.replace(changes, methods=expand_methods(wanted))
     grids = [_override_grid(grid, changes) for grid in config.grids]
     kept = tuple(grid for grid in grids if grid is not None)
     unknown = set(changes.methods or ()) - {method for grid in kept for method in grid.methods}
@@ -227,7 +227,7 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
         every = sorted({method for grid in config.grids for method in grid.methods})
         raise UsageError(
             f"expected methods of '{config.name}' ({', '.join(every)}), got "
-            f"{', '.join(sorted(unknown) or asked or ())}"
+            f"{', '.join(sorted(unknown) or wanted or ())}"
         )
     return dataclasses.replace(config, grids=kept)
 

@@ -113,7 +113,7 @@ class _Worker:
 
     def _try(self, job: Job) -> Answer:
         for _ in range(TRIES):
-            answer = self._ask(job)
+            answer = self._send(job)
             if answer is not None:
                 return answer
             if self._stopped:
@@ -131,7 +131,7 @@ class _Worker:
         if process is not None:
             process.kill()
 
-    def _ask(self, job: Job) -> Answer | None:
+    def _send(self, job: Job) -> Answer | None:
         """Return the worker's answer; None if the worker died."""
         if self._process is None or self._process.poll() is not None:
             self._start()

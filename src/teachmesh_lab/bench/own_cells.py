@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
-_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make the same skills
+_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make equal skills
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,17 +211,17 @@ def _measure(
     tasks: Sequence[TaskLatents],
 ) -> None:
     """Answer for the test images of all tasks so far, in one batch."""
-    asked = tasks[: position + 1]
-    decisions = student.decide(_joined([task.test.latents for task in asked]))
+    learned = tasks[: position + 1]
+    decisions = student.decide(_joined([task.test.latents for task in learned]))
     columns = [decisions.skill_ids.index(skill) for skill in ids]
     task_of_column = np.argsort(columns)
-    sizes = [len(task.test) for task in asked]
+    sizes = [len(task.test) for task in learned]
     answers = answer(decisions, np.repeat(columns, sizes))
     ends = np.cumsum(sizes)
-    for j, task in enumerate(asked):
+    for j, task in enumerate(learned):
         rows = slice(ends[j] - sizes[j], ends[j])
         curves.enter(position, j, answers.score(columns[j], task.test.labels, rows))
-        if len(asked) == len(tasks):
+        if len(learned) == len(tasks):
             answered = task_of_column[answers.task[rows]]
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
 

@@ -109,8 +109,8 @@ def run_real(
         assignment = pack(packing, images, cell.agents)
         shared = mesh.run([[paths[i] for i in mine] for mine in assignment], len(paths))
         alone = mesh.run_alone(paths)
-        found = [_ask(place, cell, latents) for place in mesh.homes]
-        reference = _ask(workplace / "alone", cell, latents)
+        found = [_answer(place, cell, latents) for place in mesh.homes]
+        reference = _answer(workplace / "alone", cell, latents)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
     result = _scores(found[0], latents) | {
@@ -220,7 +220,7 @@ def _ready(agent: AgentProcess) -> dict[str, Any]:
     return agent.wait_for(lambda e: e["event"] == "ready", "the start", deadline_s)
 
 
-def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
+def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
     """Compute the answers of a home whose process has ended."""
     agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
     student = agent.sync()

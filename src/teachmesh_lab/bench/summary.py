@@ -157,7 +157,7 @@ def _detail(
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
-    return row | _paid(accounts) | _beside(alone) | _over_time(alone, name)
+    return row | _paid(accounts) | _outside_accounts(alone) | _over_time(alone, name)
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:
@@ -168,7 +168,7 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
     return {column: _average(accounts, name) for column, name in columns.items()}
 
 
-def _beside(alone: Sequence[Result]) -> dict[str, float]:
+def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
     """Average multiply-accumulates outside the accounts: choosing hyper-parameters, answering."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {

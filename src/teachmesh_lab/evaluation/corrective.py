@@ -47,9 +47,9 @@ class Answered:
     truth: np.ndarray
     answer: np.ndarray
 
-    def right(self, same: np.ndarray) -> float:
-        """Return the share of right answers if the class pairs in `same` (K, K) are equivalent."""
-        return float(np.mean((self.answer == self.truth) | same[self.truth, self.answer]))
+    def right(self, equivalent: np.ndarray) -> float:
+        """Return the share of right answers; (K, K) `equivalent` marks pairs that count as one."""
+        return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
 
 
 def correct(
@@ -73,9 +73,9 @@ def correct(
         alone (the paper's way) and, if skills have class moments, by names and looks. There is one
         row for the given threshold, for each threshold of Fig. 11, and for the nearest class.
     """
-    knowledge = SourceSkills(agent.sources(), comparer)
+    sources = SourceSkills(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
-    ways = _ways(knowledge, thresholds)
+    ways = _ways(sources, thresholds)
     by_names = ways["names"][threshold]
     answered = _answer(agent, tests, by_names, images)
     rows = [
@@ -120,10 +120,10 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
 
 
 def _ways(
-    knowledge: SourceSkills, thresholds: Sequence[float]
+    sources: SourceSkills, thresholds: Sequence[float]
 ) -> dict[str, dict[float, Equivalence]]:
     """Return way -> threshold -> equivalence; without class moments the only way is by names."""
-    known, comparer, transform = knowledge.source_tasks(), knowledge.comparer, knowledge.transform()
+    known, comparer, transform = sources.source_tasks(), sources.comparer, sources.transform()
     by_names = find_equivalent(known, comparer)
     ways = {"names": dict.fromkeys(thresholds, by_names)}
     if transform is not None:
@@ -159,9 +159,9 @@ def _nothing(answered: Answered) -> np.ndarray:
 
 
 def _row(
-    way: str, threshold: float | str, same: np.ndarray, answered: Sequence[Answered]
+    way: str, threshold: float | str, equivalent: np.ndarray, answered: Sequence[Answered]
 ) -> dict[str, Any]:
-    right = {a.task: a.right(same) for a in answered}
+    right = {a.task: a.right(equivalent) for a in answered}
     return {
         "by": way,
         "threshold": threshold,

@@ -46,6 +46,6 @@ def corrective_section(
             "An answer with such a class counts as right here; the accuracies above are plain.</p>",
             table(header, rows) if rows else "<p>No answer changes.</p>",
             bars(groups, list(shown)) if groups else "",
-            table(["class", "same as", "similarity"], pairs) if pairs else "",
+            table(["class", "equivalent to", "similarity"], pairs) if pairs else "",
         ]
     )

@@ -196,7 +196,7 @@ def _learn(
     lesson = Lesson.of(
         task,
         variant,
-        created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
+        created="2000-01-01T00:00:00Z",  # constant, so that two evaluations make equal skills
         started_s=before_s,
         seed=seed,
         warnings=task.warnings,

@@ -24,8 +24,8 @@ _LABELS = {
     "final": "mapper, then head",
     "direct": "without oracle",
     "plain": "plain",
-    "names": "same name is right",
-    "names_and_looks": "same name and looks are right",
+    "names": "equivalent by name is right",
+    "names_and_looks": "equivalent by name and looks is right",
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
 _COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}

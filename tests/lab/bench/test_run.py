@@ -257,8 +257,8 @@ def test_another_choice_in_the_code_is_another_cell(
 def test_the_identity_does_not_see_seconds() -> None:
     """Measured seconds do not change the identity, also in nested values; other values do."""
     document = {"rows": [{"accuracy": 0.5, "wall_s": 1.0, "wall_clock": [1]}], "identity": "x"}
-    same = {"rows": [{"accuracy": 0.5, "wall_s": 2.0, "wall_clock": []}]}
-    assert identity(document) == identity(same)
+    later = {"rows": [{"accuracy": 0.5, "wall_s": 2.0, "wall_clock": []}]}
+    assert identity(document) == identity(later)
     assert identity(document) != identity({"rows": [{"accuracy": 0.25}]})
 
 
