@@ -71,6 +71,10 @@ class _Clock:
     learn: float = 0.0
     predict: float = 0.0
 
+    def to_json(self) -> dict[str, float]:
+        """Return the seconds, rounded to milliseconds."""
+        return {part: round(seconds, 3) for part, seconds in vars(self).items()}
+
 
 class _Embedder:
     """Computes latents of splits through the cache, and reports progress over all splits."""
@@ -136,9 +140,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options.seed, variant) for task in tasks]
-        learn_macs = sum(card.cost_macs for card in cards)
         scores = _measure(agent, tasks, embed, clock)
-        images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
@@ -152,16 +154,8 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             ],
             "mean": mean_of(scores),
             "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
-            "cost": {
-                "learn_macs": int(learn_macs),
-                "backbone_passes": learn_macs / (agent.backbone.macs_per_image * images),
-            },
-            "wall_s": {
-                "latents": round(clock.latents, 3),
-                "learn": round(clock.learn, 3),
-                "predict": round(clock.predict, 3),
-                "total": round(time.perf_counter() - started_s, 3),
-            },
+            "cost": _cost(agent, tasks, cards),
+            "wall_s": {**clock.to_json(), "total": round(time.perf_counter() - started_s, 3)},
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }
@@ -178,6 +172,14 @@ def _check_tests(tasks: Sequence[Task]) -> None:
             f"expected test images in every task, found none in {', '.join(without[:3])}; "
             "add a test folder, or leave train/ out and one is split off"
         )
+
+
+def _cost(agent: Agent, tasks: Sequence[Task], cards: Sequence[Card]) -> dict[str, float]:
+    """Return the cost of learning, in multiply-accumulates and in passes over all images."""
+    learn_macs = sum(card.cost_macs for card in cards)
+    images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
+    passes = learn_macs / (agent.backbone.macs_per_image * images)
+    return {"learn_macs": int(learn_macs), "backbone_passes": passes}
 
 
 def _bias_json(card: Card) -> dict[str, Any]:
