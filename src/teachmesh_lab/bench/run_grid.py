@@ -118,7 +118,7 @@ def _compute(
     """Compute the missing cells; return those that failed."""
     missing = plan.cell_jobs(out) + plan.real_jobs(out)
     if not missing:
-        log(f"all {len(plan.cells)} cells are there")
+        log(f"all {len(plan.cells)} cells are computed already")
         return []
     env = json.dumps(environment(), indent=1) + "\n"
     write_file(out / "env.json", env.encode())

@@ -110,8 +110,8 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
     if threshold is None:
         if encoder is not None:
             raise UsageError(
-                "expected --corrective with a threshold beside --encoder, got --encoder alone; "
-                "names of classes are compared for it only"
+                "expected --corrective with a threshold, got --encoder alone; class names are "
+                "compared only for corrected accuracies"
             )
         return None
     if not 0 < threshold <= 1:
