@@ -219,7 +219,7 @@ def test_the_corrected_accuracy_stands_beside_the_plain_one(
     assert mean == pytest.approx(plain["mean"]["direct"])
     assert all(row["mean"] >= mean for row in corrective["corrected"])
     assert {row["by"] for row in corrective["corrected"]} == {"names", "names_and_looks"}
-    assert "Classes that are the same thing" in report.read_text("utf-8")
+    assert "Equivalent classes" in report.read_text("utf-8")
 
 
 def test_nonsense_is_one_sentence(warm: Path) -> None:

@@ -1,4 +1,4 @@
-"""The corrective approach: it starts from the plain answers, and refuses nonsense at once."""
+"""The corrective approach: plain answers, corrected answers, refusal of invalid options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from teachmesh.mapping.decisions import Decisions
 from teachmesh_lab.evaluation import corrective, measure
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
-from teachmesh_lab.evaluation.measure import Given
+from teachmesh_lab.evaluation.metrics import Given
 from tests.conftest import write_task
 
 
@@ -28,7 +28,7 @@ def tasks(tmp_path: Path) -> Path:
 
 
 def _turned(_: Agent, decisions: Decisions, images: Any) -> Given:
-    """A second pass in which every class is taken for the next one, where there are images."""
+    """Return a second pass that shifts every class by one if there are images."""
     if images is None:
         return lambda _: decisions
     return lambda _: dataclasses.replace(
@@ -42,7 +42,7 @@ def _turned(_: Agent, decisions: Decisions, images: Any) -> Given:
 def test_plain_answers_are_those_of_the_second_pass(
     tasks: Path, monkeypatch: pytest.MonkeyPatch, method: str, column: str
 ) -> None:
-    """With biases the plain column equals the evaluation's own; here biases change everything."""
+    """The plain accuracies equal the evaluation's own, also when a second pass changes them."""
     options = EvaluateOptions(tasks, method=method, corrective=0.9, encoder="names")
     before = run_evaluate(options)
     for module in (measure, corrective):
@@ -55,7 +55,7 @@ def test_plain_answers_are_those_of_the_second_pass(
 
 
 def test_without_class_moments_no_looks_are_claimed(tasks: Path) -> None:
-    """`maha` has none: one way, by names, and the document says so."""
+    """Skills of `maha` have no class moments, so classes are compared by names only."""
     options = EvaluateOptions(tasks, method="maha", corrective=0.9, encoder="names")
     found = run_evaluate(options)["corrective"]
     assert not found["looks"]
@@ -75,14 +75,14 @@ def test_without_class_moments_no_looks_are_claimed(tasks: Path) -> None:
 def test_nonsense_is_refused_before_anything_is_read(
     tmp_path: Path, threshold: float | None, encoder: str | None, said: str
 ) -> None:
-    """The folder of tasks does not even exist."""
+    """Options are checked first: here the folder of tasks does not exist."""
     options = EvaluateOptions(tmp_path / "nowhere", corrective=threshold, encoder=encoder)
     with pytest.raises(UsageError, match=said):
         run_evaluate(options)
 
 
 def test_the_report_claims_looks_only_where_some_took_part(tasks: Path) -> None:
-    """A sentence and a column less."""
+    """Without class moments the page has neither the sentence nor the column about looks."""
     for method, looked in (("maha", False), ("moments", True)):
         options = EvaluateOptions(tasks, method=method, corrective=0.9, encoder="names")
         found = run_evaluate(options)["corrective"]

@@ -1,4 +1,4 @@
-"""Counting: against torch's own counter, against formulas, and without torch's compiler."""
+"""Counted operations against torch's own counter and against formulas."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from teachmesh.model.macs import count_macs
-from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.bench.own_cells import count_student_macs
 
 
 def test_a_network_counts_the_same_as_with_torchs_own_counter() -> None:
-    """Convolutions with groups and stride, linear layers, a backward pass, inference mode."""
+    """Covers convolutions with groups and stride, linear layers, backward passes, inference."""
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.Flatten(),
         nn.Linear(8 * 5 * 5, 7),
@@ -35,7 +35,7 @@ def test_a_network_counts_the_same_as_with_torchs_own_counter() -> None:
 
 
 def test_what_a_student_factorises_is_counted() -> None:
-    """Cholesky D^3/6, a triangular inverse D^3/2 by substitution, a solution D^2 per column."""
+    """Cholesky costs D^3/6, a triangular inverse D^3/2, a solution D^2 per column."""
     matrix = torch.eye(30, dtype=torch.float64)
     assert count_macs(lambda: torch.linalg.cholesky(matrix)) == 0
     assert count_student_macs(lambda: torch.linalg.cholesky(matrix)) == 30**3 // 6
@@ -46,7 +46,7 @@ def test_what_a_student_factorises_is_counted() -> None:
 
 
 def test_counting_does_not_load_torchs_compiler() -> None:
-    """It would cost every process that learns several seconds."""
+    """Loading it would cost every learning process several seconds."""
     code = (
         "import sys, torch; from teachmesh.model.macs import count_macs; "
         "count_macs(lambda: torch.zeros(2, 2) @ torch.zeros(2, 2)); "

@@ -1,4 +1,4 @@
-"""The ledger against sums written out, and packing against trying everything."""
+"""Costs against sums written out, and packing against an exhaustive search."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COSTS = [
 
 
 def test_one_agent_pays_for_teaching_and_consolidation_only() -> None:
-    """No byte travels, nothing is decoded."""
+    """A single agent receives and decodes nothing."""
     one = account(COSTS, 1, consolidation_macs=1000)
     assert (one.teacher_macs, one.bytes, one.student_macs) == (1500, 0, 60 + 1000)
     assert (one.speedup, one.efficiency) == (1.0, 1.0)
 
 
 def test_the_last_agent_decides_and_the_columns_add_up() -> None:
-    """Two agents: {a} against {b, c}; alpha decides which of them is last."""
+    """Two agents with tasks {a} and {b, c}; the larger total decides."""
     two = account(COSTS, 2, alpha=10, consolidation_macs=1000)
     assert two.assignment == ((0,), (1, 2))
     first = (900, 3, 7 + 11 + 60 + 1000)
@@ -38,14 +38,14 @@ def test_the_last_agent_decides_and_the_columns_add_up() -> None:
 
 @pytest.mark.parametrize("n_agents", [1, 2, 3, 7])
 def test_dividing_by_n_is_the_best_that_any_packing_can_reach(n_agents: int) -> None:
-    """The paper's way is a bound; more agents than tasks idle."""
+    """Division by N is an upper bound of the speed-up, also with more agents than tasks."""
     equal = account(COSTS, n_agents, alpha=0, packing="equal")
     for packing in ("longest-first", "given"):
         assert account(COSTS, n_agents, alpha=0, packing=packing).speedup <= equal.speedup + 1e-12
 
 
 def test_a_faster_agent_takes_more() -> None:
-    """Speeds 1 and 3: the fast one learns a and b, and the slow one is not waited for."""
+    """With speeds 1 and 3 the fast agent learns a and b and finishes last."""
     fast = account(COSTS, 2, alpha=0, speeds=[1.0, 3.0])
     assert fast.assignment == ((2,), (0, 1))
     assert fast.teacher_macs == pytest.approx(1400 / 3)
@@ -54,7 +54,7 @@ def test_a_faster_agent_takes_more() -> None:
 
 
 def test_longest_first_is_within_a_third_of_the_best_of_all_assignments() -> None:
-    """Graham's bound (4/3 - 1/3N), by trying all 3^8 assignments."""
+    """Graham's bound (4/3 - 1/3N) holds against the best of all 3^8 assignments."""
     costs = [9, 7, 6, 5, 5, 4, 2, 1]
     best = min(
         max(sum(c for c, a in zip(costs, choice, strict=True) if a == agent) for agent in range(3))
@@ -67,7 +67,7 @@ def test_longest_first_is_within_a_third_of_the_best_of_all_assignments() -> Non
 
 
 def test_the_given_order_keeps_neighbours_together() -> None:
-    """Every task once, in order."""
+    """Every task is assigned once, in order."""
     assert in_given_order(7, 3) == ((0, 1, 2), (3, 4), (5, 6))
     assert in_given_order(2, 3) == ((0,), (1,), ())
     with pytest.raises(ValueError, match="packing"):
@@ -77,7 +77,7 @@ def test_the_given_order_keeps_neighbours_together() -> None:
 
 
 def test_a_chain_of_agents_is_slower_than_one() -> None:
-    """What cannot be divided only pays for handing over."""
+    """Methods that cannot be divided only pay for handing over."""
     chain = chain_account(COSTS, 3, hand_over_bytes=100, alpha=2)
     assert chain.total == 1500 + 2 * 200
     assert chain.speedup == pytest.approx(1500 / 1900)

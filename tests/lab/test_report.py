@@ -1,4 +1,4 @@
-"""The page of a result: one file, offline, and foreign names are text."""
+"""The page of a result: one offline file in which names from outside are escaped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVIL = "<script>alert('x')</script> $x^2$ \" & \u82b1"
 
 
 def demo_result() -> dict[str, Any]:
-    """A small result of the demo with names that want to be markup and formulas."""
+    """Return a small result of the demo with names that look like markup and formulas."""
     return {
         "schema": "teachmesh.demo/1",
         "agents": [
@@ -50,7 +50,7 @@ def demo_result() -> dict[str, Any]:
 
 
 def evaluation(direct: float | None) -> dict[str, Any]:
-    """A small result of an evaluation."""
+    """Return a small result of an evaluation."""
     scores = {"mapper": 0.9, "oracle": 0.8, "final": 0.7, "direct": direct, "skill_bytes": 1234}
     return {
         "schema": "teachmesh.evaluate/1",
@@ -75,7 +75,7 @@ class _Tags(HTMLParser):
 
 @pytest.mark.parametrize("result", [demo_result(), evaluation(0.6), evaluation(None)])
 def test_the_page_needs_no_network_and_runs_nothing(result: dict[str, Any], tmp_path: Path) -> None:
-    """No script, no foreign file: what is linked lies in the page itself."""
+    """The page has no script, and all its links point into the page itself."""
     page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
     parsed = _Tags(page)
     assert "script" not in parsed.tags
@@ -85,21 +85,21 @@ def test_the_page_needs_no_network_and_runs_nothing(result: dict[str, Any], tmp_
 
 
 def test_names_from_peers_are_shown_and_not_read_as_markup(tmp_path: Path) -> None:
-    """A task called like a script is a row with that text, and plots survive dollar signs."""
+    """A task named like a script is shown as text, and dollar signs do not break plots."""
     page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
 
 
 def test_the_page_says_what_is_not_equal(tmp_path: Path) -> None:
-    """A failed promise is not hidden among the plots."""
+    """A failed promise is marked on the page."""
     page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("class='yes'") == 1
     assert page.count("class='no'") == 1
 
 
 def test_a_method_without_direct_scores_has_no_column_for_them(tmp_path: Path) -> None:
-    """None is left out, not drawn as zero."""
+    """None is left out instead of being shown as zero."""
     without = write_report(evaluation(None), tmp_path / "a.html").read_text(encoding="utf-8")
     with_it = write_report(evaluation(0.6), tmp_path / "b.html").read_text(encoding="utf-8")
     assert "<th>direct</th>" not in without
@@ -107,13 +107,13 @@ def test_a_method_without_direct_scores_has_no_column_for_them(tmp_path: Path) -
 
 
 def test_the_same_result_writes_the_same_page(tmp_path: Path) -> None:
-    """No date and no random name hides in a plot."""
+    """Plots contain no date and no random name."""
     one = write_report(demo_result(), tmp_path / "a.html").read_bytes()
     assert write_report(demo_result(), tmp_path / "b.html").read_bytes() == one
 
 
 def test_another_document_is_refused(tmp_path: Path) -> None:
-    """The sentence names the schema that came."""
+    """The message has the schema of the document."""
     with pytest.raises(UsageError, match=r"teachmesh\.status/1"):
         write_report({"schema": "teachmesh.status/1"}, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
@@ -122,7 +122,7 @@ def test_another_document_is_refused(tmp_path: Path) -> None:
 def test_without_matplotlib_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None in `sys.modules` is how Python marks a module that cannot be imported."""
+    """None in `sys.modules` makes Python refuse the import."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"teachmesh\[bench\]"):
         write_report(demo_result(), tmp_path / "a.html")
@@ -132,7 +132,7 @@ def test_without_matplotlib_the_extra_is_named(
 def test_plots_have_room_for_few_and_many_tasks_with_long_names(
     n_tasks: int, tmp_path: Path
 ) -> None:
-    """Warnings are errors here, so matplotlib must neither squeeze nor drop anything."""
+    """Warnings are errors here, so matplotlib must find space for every label."""
     result = demo_result()
     scores = {"author": "bob", "mapper": 1.0, "oracle": 0.5, "direct": 0.25}
     result["tasks"] = [{"name": f"{i} {'W' * 120}", **scores} for i in range(n_tasks)]

@@ -15,15 +15,16 @@ from teachmesh.agent.first_pass import look, predictions
 from teachmesh.agent.learn_result import LearnResult, Reuse
 from teachmesh.agent.prediction import Answers, Prediction, Taught, taught_by
 from teachmesh.agent.student import Student
-from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor
+from teachmesh.agent.task_latents import earlier_ids, now, predecessor
 from teachmesh.bank.home import resolve_home
 from teachmesh.bank.store import Bank
-from teachmesh.data.image_inputs import Asked, find_questions
+from teachmesh.data.image_inputs import AskedImages, find_images
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
+from teachmesh.learning.embedded_task import embed_task
 from teachmesh.learning.fit_method import count_images
-from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
+from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import check_method, find_variant
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.device import choose_device
@@ -33,11 +34,9 @@ from teachmesh.sharing.admission import Admission
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.biases.bias_store import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.model.backbone import Backbone
-    from teachmesh.model.embedding import LabelledLatents
-    from teachmesh.packet.skill import Skill
-    from teachmesh.reuse.transfer import Prior
 
 
 class Agent(BankView):
@@ -143,43 +142,35 @@ class Agent(BankView):
         knowledge = SourceSkills.of(lambda: self.sources_for(task.name), reuse, encoder)
         if on_understood is not None:
             on_understood(task.summary())
-        material = gather(self.backbone, task, progress)
-        count_images(material.train.labels, len(task.classes))
+        latents = embed_task(self.backbone, task, progress)
+        count_images(latents.train.labels, len(task.classes))
         prior, report = None, None
         if knowledge is not None:
-            report = knowledge.match(task.name, task.classes, material.train)
-            prior = knowledge.prior_of(report, material.train)
-        lesson = Lesson(
-            task=task.name,
-            classes=task.classes,
-            method=variant.method,
-            biases=variant.biases,
+            report = knowledge.match(task.name, task.classes, latents.train)
+            prior = knowledge.prior_of(report, latents.train)
+        lesson = Lesson.of(
+            task,
+            variant,
+            created=now(),
+            started_s=started_s,
             also=others,
             seed=seed,
             replaces=replaced,
-            created=now(),
-            started_s=started_s,
-            cost_macs=self.backbone.macs_per_image * len(material),
             warnings=task.warnings,
         )
-        lab = BiasInputs(material.images, progress)
-        entry, skill = self.save(lesson, material.train, material.validation, lab, prior)
+        skill = self.teacher().teach(lesson, latents, prior, progress)
+        entry = self.bank.put(sign(skill, self.key))
         reused = None if report is None else Reuse.of(report, skill.card)
         wall_s = time.perf_counter() - started_s
-        return LearnResult.of(entry, skill, task, material.failed, wall_s, reused)
+        return LearnResult.of(entry, skill, task, latents.failed, wall_s, reused)
 
-    def save(
-        self,
-        lesson: Lesson,
-        train: LabelledLatents,
-        validation: LabelledLatents,
-        lab: BiasInputs | None = None,
-        prior: Prior | None = None,
-    ) -> tuple[BankEntry, Skill]:
-        """Make, sign and save the skill of latents; on the disk when this returns."""
-        author = Author(self.key.public_key, self.alias)
-        skill = teach(lesson, train, validation, self.backbone, author, lab, prior)
-        return self.bank.put(sign(skill, self.key)), skill
+    def teacher(self, bias_store: BiasStore | None = None) -> Teacher:
+        """Return the maker of this agent's skills.
+
+        Args:
+            bias_store: biases trained in earlier runs, for experiments.
+        """
+        return Teacher(self.backbone, Author(self.key.public_key, self.alias), bias_store)
 
     def sources(self) -> tuple[SourceSkill, ...]:
         """The active skills of this backbone in canonical order, with their names for people.
@@ -261,7 +252,11 @@ class Agent(BankView):
     # Answers
 
     def predict(
-        self, asked: Asked | Sequence[Asked], *, task: str | None = None, alternatives: int = 3
+        self,
+        asked: AskedImages | Sequence[AskedImages],
+        *,
+        task: str | None = None,
+        alternatives: int = 3,
     ) -> Prediction | list[Prediction]:
         """Say what images show, without being told which task they belong to.
 
@@ -285,7 +280,7 @@ class Agent(BankView):
 
     def predict_many(
         self,
-        asked: Asked | Sequence[Asked],
+        asked: AskedImages | Sequence[AskedImages],
         *,
         task: str | None = None,
         alternatives: int = 3,
@@ -296,7 +291,7 @@ class Agent(BankView):
         Raises:
             DataError: no image can be read, or no skill is known.
         """
-        questions = find_questions(asked)
+        questions = find_images(asked)
         student = self.sync()
         taught = taught_by(student, self.catalogue().infos())
         given = self._given(task, taught)

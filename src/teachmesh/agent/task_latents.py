@@ -2,69 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from teachmesh.biases.bias_task import TaskImages
-from teachmesh.data.loader import Progress
-from teachmesh.data.tasks import check_failed
 from teachmesh.errors import UsageError
-from teachmesh.model.embedding import embed_splits, labelled
 
 if TYPE_CHECKING:
     from teachmesh.bank.store import Bank
-    from teachmesh.data.tasks import Task
-    from teachmesh.model.backbone import Backbone
-    from teachmesh.model.embedding import LabelledLatents
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """A task's training and validation images after one backbone pass.
-
-    Attributes:
-        train: latents and labels.
-        validation: likewise; may be empty.
-        images: where the images of both are, row by row.
-        failed: one sentence per image that could not be read.
-    """
-
-    train: LabelledLatents
-    validation: LabelledLatents
-    images: TaskImages
-    failed: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.train) + len(self.validation)
-
-
-def gather(backbone: Backbone, task: Task, progress: Progress | None = None) -> Material:
-    """Training and validation images through the backbone; test images are not touched.
-
-    Args:
-        backbone: the frozen network.
-        task: whose images.
-        progress: called with (images done, images in all).
-
-    Raises:
-        DataError: too many images cannot be read.
-    """
-    splits = (task.train, task.validation)
-    total = sum(len(split.images) for split in splits)
-    train, validation = embed_splits(backbone, splits, progress=progress)
-    failed = tuple(
-        f"{split.images[i]}: {reason}"
-        for split, part in zip(splits, (train, validation), strict=True)
-        for i, reason in part.failed
-    )
-    check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
-    return Material(
-        labelled(task.train, train),
-        labelled(task.validation, validation),
-        TaskImages.of((task.train, train), (task.validation, validation)),
-        failed,
-    )
 
 
 def predecessor(

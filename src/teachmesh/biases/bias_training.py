@@ -20,9 +20,9 @@ import torch
 
 from teachmesh.biases.bias_head import SeenLatents
 from teachmesh.data.loader import Progress
+from teachmesh.model.adam import Adam
 from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.head import Head
-from teachmesh.model.head_training import Adam
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:

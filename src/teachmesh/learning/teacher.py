@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,19 +18,31 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_learning import LearnedBiases
     from teachmesh.biases.bias_options import BiasOptions
     from teachmesh.biases.bias_store import BiasStore
-    from teachmesh.biases.bias_task import TaskImages
     from teachmesh.data.loader import Progress
+    from teachmesh.learning.embedded_task import EmbeddedTask
+    from teachmesh.learning.variants import Variant
     from teachmesh.model.backbone import Backbone
-    from teachmesh.model.embedding import LabelledLatents
     from teachmesh.reuse.transfer import Prior
 
 MIN_IMAGES_PER_MEAN = 10
-"""Below this a class mean says much about single images (a privacy remark on the card)."""
+"""A class mean of fewer images reveals much about each of them (a privacy remark on the card)."""
+
+
+class NamedClasses(Protocol):
+    """A task with a name and classes, such as `data.tasks.Task`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the C classes, in label order."""
 
 
 @dataclass(frozen=True)
 class Author:
-    """Who signs the skill.
+    """The agent that signs the skill.
 
     Attributes:
         public_key: Ed25519 public key, 64 hex digits.
@@ -43,157 +55,203 @@ class Author:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned and how.
+    """Task to learn and how to learn it; built by `Lesson.of`.
 
     Attributes:
         task: name of the task.
-        classes: names of the C classes.
+        classes: names of the C classes, in label order.
         method: `moments`, `gmmc` or `maha`.
-        also: further methods whose anchors the skill carries.
-        seed: of what is random (clusters, samples, order of batches).
-        replaces: id of the skill whose place the new one takes.
-        created: UTC time, "2026-11-23T11:00:00Z".
-        cost_macs: multiply-accumulates spent before: the backbone pass.
+        biases: beneficial biases to learn and their budget; None for none.
+        created: UTC time for the card, "2026-11-23T11:00:00Z".
         started_s: `time.perf_counter()` when learning began.
-        biases: which beneficial biases to learn and what they may cost; None for none.
-        warnings: remarks that are already known, for the card.
+        also: further methods whose anchors the skill carries.
+        seed: seed for clusters, samples and batch order.
+        replaces: id of the skill that the new one replaces.
+        warnings: remarks for the card that were known before learning.
     """
 
     task: str
     classes: tuple[str, ...]
     method: str
+    biases: BiasOptions | None
     created: str
     started_s: float
     also: tuple[str, ...] = ()
     seed: int = 0
     replaces: str | None = None
-    cost_macs: int = 0
-    biases: BiasOptions | None = None
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        task: NamedClasses,
+        variant: Variant,
+        *,
+        created: str,
+        started_s: float | None = None,
+        also: Sequence[str] = (),
+        seed: int = 0,
+        replaces: str | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Lesson:
+        """Build the lesson of a task; arguments as the attributes.
 
-@dataclass(frozen=True)
-class BiasInputs:
-    """What learning beneficial biases needs beside latents.
+        Args:
+            task: source of the name and the classes.
+            variant: source of the method and the biases.
+            created: UTC time for the card.
+            started_s: `time.perf_counter()` when learning began; None for now.
+            also: further methods whose anchors the skill carries.
+            seed: seed for clusters, samples and batch order.
+            replaces: id of the skill that the new one replaces.
+            warnings: remarks for the card.
+        """
+        return cls(
+            task=task.name,
+            classes=task.classes,
+            method=variant.method,
+            biases=variant.biases,
+            created=created,
+            started_s=time.perf_counter() if started_s is None else started_s,
+            also=tuple(also),
+            seed=seed,
+            replaces=replaces,
+            warnings=tuple(warnings),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Makes skills with one backbone and for one author.
 
     Attributes:
-        images: of the task, row by row as their latents.
-        progress: called with (images stepped over, images planned).
-        store: trained biases of earlier runs, for experiments.
+        backbone: the frozen network; its fingerprint goes on every card.
+        author: the agent that will sign.
+        bias_store: biases trained in earlier runs, for experiments; None trains every time.
     """
 
-    images: TaskImages
-    progress: Progress | None = None
-    store: BiasStore | None = None
+    backbone: Backbone
+    author: Author
+    bias_store: BiasStore | None = None
+
+    def teach(
+        self,
+        lesson: Lesson,
+        latents: EmbeddedTask,
+        prior: Prior | None = None,
+        progress: Progress | None = None,
+    ) -> Skill:
+        """Make the skill of one task; validation images choose and calibrate.
+
+        Args:
+            lesson: the task and how to learn it.
+            latents: training and validation images after the backbone pass.
+            prior: prior from the bank's skills; None to learn alone.
+            progress: called with (images stepped over, images planned) while biases are trained.
+
+        Raises:
+            DataError: a class without a readable training image.
+            UsageError: an unknown method, or a budget too small for any biases.
+        """
+        fitted = fit_method(
+            lesson.method,
+            latents.train,
+            latents.validation,
+            len(lesson.classes),
+            also=lesson.also,
+            seed=lesson.seed,
+            prior=prior,
+        )
+        learned, remarks = self._learn_biases(lesson, latents, fitted, progress)
+        card = self._card(lesson, latents, fitted, learned, remarks)
+        tensors = fitted.tensors()
+        if learned is not None and learned.biases is not None:
+            tensors |= learned.biases.tensors()
+        return Skill(card, tensors)
+
+    def _learn_biases(
+        self,
+        lesson: Lesson,
+        latents: EmbeddedTask,
+        fitted: Fitted,
+        progress: Progress | None,
+    ) -> tuple[LearnedBiases | None, tuple[str, ...]]:
+        """Learn biases if the lesson includes them; also return remarks for the card."""
+        if lesson.biases is None:
+            return None, ()
+        if latents.images is None:
+            raise ValueError("expected the task's images to learn biases from, got latents only")
+        if not len(latents.validation):
+            return None, ("no validation images to say whether biases help: none were learned",)
+        # Imported here because these modules are slow to load and rarely needed.
+        from teachmesh.biases.bias_learning import learn_biases
+        from teachmesh.biases.bias_task import BiasTask
+
+        task = BiasTask(
+            backbone=self.backbone,
+            method=lesson.method,
+            images=latents.images,
+            train_labels=latents.train.labels,
+            validation_labels=latents.validation.labels,
+            start=start_head(fitted, lesson.method, latents.train),
+            without=log_within(fitted, lesson.method, latents.validation.latents),
+            before_macs=self._macs(latents) + fitted.cost_macs,
+            seed=lesson.seed,
+        )
+        learned = learn_biases(task, lesson.biases, store=self.bias_store, progress=progress)
+        return learned, _remarks(learned)
+
+    def _card(
+        self,
+        lesson: Lesson,
+        latents: EmbeddedTask,
+        fitted: Fitted,
+        learned: LearnedBiases | None,
+        remarks: tuple[str, ...],
+    ) -> Card:
+        """Write the card: names, cost, validation accuracy, warnings and parents."""
+        counts = np.bincount(latents.train.labels, minlength=len(lesson.classes))
+        accuracy, bias_macs = fitted.validation_accuracy, 0
+        if learned is not None:
+            bias_macs = learned.card.cost_macs
+            accuracy = learned.card.accuracy_with if learned.biases else accuracy
+        few_images = _warnings(lesson.classes, counts)
+        return Card(
+            task=lesson.task,
+            classes=lesson.classes,
+            images_per_class=tuple(int(count) for count in counts),
+            validation_images=len(latents.validation),
+            method=lesson.method,
+            anchors=tuple(sorted(fitted.anchors)),
+            backbone_name=self.backbone.name,
+            backbone_fingerprint=self.backbone.fingerprint,
+            reference_id=self.backbone.reference_id,
+            validation_accuracy=accuracy,
+            cost_macs=self._macs(latents) + fitted.cost_macs + bias_macs,
+            cost_s=round(time.perf_counter() - lesson.started_s, 3),
+            author=self.author.public_key,
+            alias=self.author.alias,
+            created=lesson.created,
+            privacy="samples" if "maha" in fitted.anchors else "statistics",
+            version=__version__,
+            replaces=lesson.replaces,
+            warnings=(*lesson.warnings, *few_images, *fitted.warnings, *remarks),
+            calibration=fitted.calibration,
+            parents=fitted.parents,
+            biases=None if learned is None else learned.card,
+        )
+
+    def _macs(self, latents: EmbeddedTask) -> int:
+        """Count the multiply-accumulates of the backbone pass."""
+        return self.backbone.macs_per_image * len(latents)
 
 
-def teach(
-    lesson: Lesson,
-    train: LabelledLatents,
-    validation: LabelledLatents,
-    backbone: Backbone,
-    author: Author,
-    lab: BiasInputs | None = None,
-    prior: Prior | None = None,
-) -> Skill:
-    """Make the skill of one task from the latents of its training and validation images.
-
-    Validation images choose and calibrate; test images are not an argument.
-
-    Args:
-        lesson: what and how.
-        train: latents and labels of the training images.
-        validation: the same of the validation images; may be empty.
-        backbone: the network that made the latents; its fingerprint goes into the card.
-        author: who will sign.
-        lab: the images, where the lesson asks for biases.
-        prior: what the bank offers to this task; None to learn alone.
-
-    Raises:
-        DataError: a class without a readable training image.
-        UsageError: an unknown method, or a budget that pays for no biases.
-    """
-    n_classes = len(lesson.classes)
-    counts = np.bincount(train.labels, minlength=n_classes)
-    fitted = fit_method(
-        lesson.method, train, validation, n_classes, also=lesson.also, seed=lesson.seed, prior=prior
-    )
-    learned, remarks = _learn_biases(lesson, fitted, train, validation, backbone, lab)
-    accuracy, bias_macs = fitted.validation_accuracy, 0
-    if learned is not None:
-        bias_macs = learned.card.cost_macs
-        accuracy = learned.card.accuracy_with if learned.biases else accuracy
-    card = Card(
-        task=lesson.task,
-        classes=lesson.classes,
-        images_per_class=tuple(int(count) for count in counts),
-        validation_images=len(validation),
-        method=lesson.method,
-        anchors=tuple(sorted(fitted.anchors)),
-        backbone_name=backbone.name,
-        backbone_fingerprint=backbone.fingerprint,
-        reference_id=backbone.reference_id,
-        validation_accuracy=accuracy,
-        cost_macs=lesson.cost_macs + fitted.cost_macs + bias_macs,
-        cost_s=round(time.perf_counter() - lesson.started_s, 3),
-        author=author.public_key,
-        alias=author.alias,
-        created=lesson.created,
-        privacy="samples" if "maha" in fitted.anchors else "statistics",
-        version=__version__,
-        replaces=lesson.replaces,
-        warnings=(
-            *lesson.warnings,
-            *_warnings(lesson.classes, counts),
-            *fitted.warnings,
-            *remarks,
-        ),
-        calibration=fitted.calibration,
-        parents=fitted.parents,
-        biases=None if learned is None else learned.card,
-    )
-    tensors = fitted.tensors()
-    if learned is not None and learned.biases is not None:
-        tensors |= learned.biases.tensors()
-    return Skill(card, tensors)
-
-
-def _learn_biases(
-    lesson: Lesson,
-    fitted: Fitted,
-    train: LabelledLatents,
-    validation: LabelledLatents,
-    backbone: Backbone,
-    lab: BiasInputs | None,
-) -> tuple[LearnedBiases | None, tuple[str, ...]]:
-    """Biases, if the lesson asks for them, and remarks for the card."""
-    if lesson.biases is None:
-        return None, ()
-    if lab is None:
-        raise ValueError("expected the task's images to learn biases from, got latents only")
-    if not len(validation):
-        return None, ("no validation images to say whether biases help: none were learned",)
-    # Only who learns biases pays for what these modules load.
-    from teachmesh.biases.bias_learning import learn_biases
-    from teachmesh.biases.bias_task import BiasTask
-
-    task = BiasTask(
-        backbone=backbone,
-        method=lesson.method,
-        images=lab.images,
-        train_labels=train.labels,
-        validation_labels=validation.labels,
-        start=start_head(fitted, lesson.method, train),
-        without=log_within(fitted, lesson.method, validation.latents),
-        before_macs=lesson.cost_macs + fitted.cost_macs,
-        seed=lesson.seed,
-    )
-    learned = learn_biases(task, lesson.biases, store=lab.store, progress=lab.progress)
+def _remarks(learned: LearnedBiases) -> tuple[str, ...]:
     if learned.card.cost_macs == 0:
-        return learned, ("no biases were learned: hardly a validation image is wrong without them",)
+        return ("no biases were learned: hardly a validation image is wrong without them",)
     if learned.biases is None:
-        return learned, ("biases were learned and dropped: no gain on validation images",)
-    return learned, ()
+        return ("biases were learned and dropped: no gain on validation images",)
+    return ()
 
 
 def _warnings(classes: Sequence[str], counts: np.ndarray) -> tuple[str, ...]:

@@ -16,5 +16,5 @@ The code in the order of use:
 - `lanes`: several forward passes beside each other, one thread each.
 - `device`: which device, which number type.
 - `macs`: multiply-accumulates, counted.
-- `head`: the linear head of one task.
+- `head`: the linear head of one task; `adam`: the optimizer of heads and biases.
 """

@@ -14,12 +14,14 @@ from itertools import islice
 import numpy as np
 import torch
 
+from teachmesh.model.adam import Adam
 from teachmesh.model.head import Head
 from teachmesh.model.row_norm import RowNorm
 
 BATCH_SIZE = 32
 MAX_EPOCHS = 100
 PATIENCE = 10
+LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,34 +195,6 @@ def _epoch(
         log_odds = torch.log_softmax(images @ divide(optimizer.parameter).T, 1)  # (B, C)
         total -= float(log_odds.flatten().dot(truth.flatten()))
         error = log_odds.exp_().sub_(truth).div_(len(images))
-        optimizer.step(divide.gradient(optimizer.parameter, error.T @ images))
+        gradient = divide.gradient(optimizer.parameter, error.T @ images)
+        optimizer.step(gradient, LEARNING_RATE)
     return total / len(x)
-
-
-LEARNING_RATE = 1e-3
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
-
-
-class Adam:
-    """Adam (Kingma and Ba 2015) on one tensor, as torch.optim.Adam with its defaults.
-
-    Args:
-        parameter: is changed in place.
-    """
-
-    def __init__(self, parameter: torch.Tensor) -> None:
-        self.parameter = parameter
-        self.mean = torch.zeros_like(parameter)
-        self.square = torch.zeros_like(parameter)
-        self.steps = 0
-
-    @torch.no_grad()
-    def step(self, gradient: torch.Tensor, rate: float = LEARNING_RATE) -> None:
-        """One step against the gradient."""
-        self.steps += 1
-        self.mean.lerp_(gradient, 1 - _BETA_1)
-        self.square.mul_(_BETA_2).addcmul_(gradient, gradient, value=1 - _BETA_2)
-        correction_1 = 1 - _BETA_1**self.steps
-        correction_2 = 1 - _BETA_2**self.steps
-        scale = self.square.sqrt().mul_(correction_2**-0.5).add_(_EPSILON)
-        self.parameter.addcdiv_(self.mean, scale, value=-rate / correction_1)

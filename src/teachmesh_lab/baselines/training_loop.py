@@ -17,8 +17,8 @@ from torch import Tensor
 
 from teachmesh.data.loader import Progress
 from teachmesh.errors import UsageError
+from teachmesh.model.adam import Adam
 from teachmesh_lab.baselines.baseline import Baseline
-from teachmesh_lab.baselines.baseline_adam import Adam
 from teachmesh_lab.baselines.image_stream import LatentTask, PixelSplit, PixelTask
 from teachmesh_lab.baselines.seeding import make_generator
 from teachmesh_lab.baselines.stream_result import (
@@ -172,14 +172,19 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
         schedule: settings of the training.
     """
     generator = make_generator(baseline.seed, "order", indices[0])
-    optimizer = Adam(baseline.parameters(indices), schedule.rate * baseline.rate_factor)
+    optimizers = [Adam(parameter, divide=True) for parameter in baseline.parameters(indices)]
+    rate = schedule.rate * baseline.rate_factor
     sizes = {index: len(baseline.data[index]) for index in indices}
     for _ in range(schedule.epochs):
         for index, rows in _batches(sizes, schedule.batch_size, generator):
-            optimizer.zero_grad()
+            for optimizer in optimizers:
+                optimizer.parameter.grad = None
             baseline.loss(index, rows).backward()  # type: ignore[no-untyped-call]
             baseline.before_step()
-            optimizer.step()
+            for optimizer in optimizers:
+                # Parameters that the loss did not reach, such as other tasks' heads, stay.
+                if optimizer.parameter.grad is not None:
+                    optimizer.step(optimizer.parameter.grad, rate)
             baseline.after_step()
 
 

@@ -1,4 +1,4 @@
-"""Baselines as cells: images or latents go in, matrices and costs come out."""
+"""Cells of baselines: images or latents in, accuracy matrices and costs out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, small_net
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from teachmesh_lab.bench.training_options import net_name, with_defaults
+from teachmesh_lab.bench.bench_methods import net_name, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -28,19 +28,19 @@ _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 Document = dict[str, Any]
 
 
-def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
+def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
     """Train a whole network on one task after another.
 
     Args:
-        cell: method, seed, options.
-        tasks: of the stream.
+        cell: method, seed and training options.
+        tasks: tasks of the stream.
 
     Returns:
-        What the configuration decides, and what a clock said.
+        The results that the configuration decides, and the measured seconds.
 
     Raises:
         UsageError: an unknown option.
-        DataError: images that cannot be read.
+        DataError: too many images cannot be read.
     """
     options = with_defaults(dict(cell.options))
     stream = [pixel_task(task, int(options["size_px"])) for task in tasks]
@@ -59,22 +59,25 @@ def run_trained_rival(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Docu
     answered = _answered(stream, once=BASELINES[cell.method].answers_once)
     document["test_macs_per_image"] = round(result.costs.test_macs / answered)
     if cell.method == "joint":
-        # All images would have to be in one place.
+        # Joint training needs all images in one place.
         document["parallel"] = "gather"
         document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
 
-def run_frozen_rival(
+def run_frozen_baseline(
     cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[Document, Document]:
-    """A closed form on the paper's latents; the backbone's passes are on its account too.
+    """Fit a classifier in closed form on the paper's latents; its costs include backbone passes.
 
     Args:
-        cell: method, seed.
-        latents: of the tasks.
-        backbone: that made them.
+        cell: method and seed.
+        latents: latents of the tasks.
+        backbone: network that made the latents.
+
+    Returns:
+        The results that the configuration decides, and the measured seconds.
     """
     stream = [latent_task(task) for task in latents]
     result = run_frozen(cell.method, stream, seed=cell.seed)
@@ -87,7 +90,7 @@ def run_frozen_rival(
 
 
 def pixel_task(task: Task, size_px: int) -> PixelTask:
-    """Decode all images of a task to squares; unreadable ones are left out.
+    """Decode all images of a task to squares, without those that cannot be read.
 
     Raises:
         DataError: more than a fifth cannot be read.
@@ -99,17 +102,17 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
 
 
 def net_of(method: str, name: str) -> NetFactory:
-    """The network that a method starts from.
+    """Return a factory of the network that a method starts from.
 
     Args:
-        method: of the baselines.
-        name: as the option `net` has it.
+        method: name of a baseline.
+        name: value of the option `net`.
     """
     return small_net if net_name(method, name) == "small" else embedded_net
 
 
 def latent_task(task: TaskLatents) -> LatentTask:
-    """The paper's latents of a task."""
+    """Return the paper's latents of a task: the pooled last layer."""
     parts = [
         LatentSplit(split.latents.last, split.labels)
         for split in (task.train, task.validation, task.test)
@@ -160,7 +163,7 @@ def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, D
 
 
 def _rows(matrix: np.ndarray) -> list[list[float]] | None:
-    """The lower triangle; the last row alone where only that was measured; None if nothing was."""
+    """Return the lower triangle; only the last row if no other was measured; None without any."""
     if math.isnan(matrix[-1, 0]):
         return None
     rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
@@ -168,7 +171,7 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
 
 
 def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
-    """How many answers were given, for validation and test images, in the whole run."""
+    """Return the number of answers for validation and test images in the whole run."""
     counts = [len(task.validation) + len(task.test) for task in stream]
     return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
 
@@ -184,7 +187,7 @@ def _task_rows(
 
 
 def image_bytes(task: Task) -> int:
-    """Size of the files that are learned from, validation included."""
+    """Return the size of a task's training and validation images, as files."""
     return sum(
         ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
         for split in (task.train, task.validation)

@@ -1,7 +1,7 @@
-"""What baselines would cost, from sizes alone: for plans before any run.
+"""Estimated costs of baselines, from the sizes of tasks alone.
 
-Passes and what travels are those that a run counts (`teachmesh_lab.baselines`), as far as sizes
-decide them; answers are left out, as in the accounts.
+Passes and bytes are estimated as a run counts them (`teachmesh_lab.baselines`), as far as sizes
+decide them. Answers are left out, as in the accounts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from teachmesh_lab.baselines.choose_hyperparameters import points
 from teachmesh_lab.baselines.frozen import factor_macs
 from teachmesh_lab.baselines.training_costs import PassCost, pass_cost, weight_layers
 from teachmesh_lab.bench.baseline_cells import net_of
-from teachmesh_lab.bench.training_options import Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import Scalar, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
     TaskCost,
@@ -29,19 +29,19 @@ from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
 
 _FLOAT = 4
 _ON_TOP: Mapping[str, int] = {"ewc": 2, "online-ewc": 1, "mas": 1, "si": 1}
-"""Numbers per weight of the trunk that a regulariser hands on beside the weights."""
+"""Numbers per weight of the trunk that a regulariser hands on in addition to the weights."""
 
 
 @dataclass(frozen=True)
 class TrunkSize:
-    """What is known of a network that is trained.
+    """Size of a network that is trained.
 
     Attributes:
-        per_image: of one image of the size that it is trained on.
-        size_px: side of the images.
-        dim: D of its latents.
-        numbers: parameters.
-        weights: those of layers that can be masked.
+        per_image: cost of one image of the size that the network is trained on.
+        size_px: side of the images in pixels.
+        dim: D, size of its latents.
+        numbers: number of parameters.
+        weights: number of weights in layers that can be masked.
     """
 
     per_image: PassCost
@@ -53,18 +53,18 @@ class TrunkSize:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a method would cost on some tasks.
+    """Estimated costs of a method.
 
     Attributes:
-        account: of N agents.
-        choice_macs: of choosing hyper-parameters on the first tasks, once.
+        account: costs of N agents.
+        choice_macs: multiply-accumulates of choosing hyper-parameters on the first tasks, once.
     """
 
     account: Account
     choice_macs: int
 
 
-def plan_rival(
+def plan_baseline(
     method: str,
     tasks: Sequence[TaskSize],
     agents: int,
@@ -74,16 +74,16 @@ def plan_rival(
     alpha: float,
     packing: str,
 ) -> Planned:
-    """Plan a baseline.
+    """Estimate the costs of a baseline.
 
     Args:
-        method: its name.
-        tasks: in the order of learning.
+        method: name of the baseline.
+        tasks: sizes of the tasks in the order of learning.
         agents: N.
-        network: the backbone, for methods on its latents.
-        options: of the grid.
+        network: size of the backbone, for methods that work on its latents.
+        options: training options of the grid.
         alpha: multiply-accumulates per byte.
-        packing: how tasks are given to agents, where they can be divided.
+        packing: how tasks are assigned to agents, for methods that can be divided.
     """
     info = BASELINES[method]
     chosen = with_defaults(dict(options))
@@ -109,12 +109,12 @@ def plan_rival(
 
 
 def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
-    """Size of the network that a method starts from.
+    """Measure the network that a method starts from.
 
     Args:
-        method: its name.
-        net: as the options have it.
-        size_px: side of the images.
+        method: name of the baseline.
+        net: value of the option `net`.
+        size_px: side of the images in pixels.
     """
     trunk = build_net(net_of(method, net), 0).eval()
     with torch.no_grad():
@@ -131,12 +131,12 @@ def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
 def trained_costs(
     method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> list[TaskCost]:
-    """Cost of learning each task, and what travels for it if it can be learned apart."""
+    """Estimate the cost of learning each task, and its bytes if it can be learned separately."""
     found: list[TaskCost] = []
     before: list[TaskSize] = []
     for task in tasks:
         macs = epochs * task.train * _step(trunk, task.classes)
-        macs += _beside(method, task, before, trunk, epochs)
+        macs += _method_macs(method, task, before, trunk, epochs)
         size = _mask_bytes(task, trunk) if BASELINES[method].parallel else 0
         found.append(TaskCost(task.name, macs, size))
         before.append(task)
@@ -144,7 +144,7 @@ def trained_costs(
 
 
 def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) -> int:
-    """What the next agent of a chain receives after the last task."""
+    """Return the bytes that the next agent of a chain receives after the last task."""
     if "supsup" in method:
         return sum(_mask_bytes(task, trunk) for task in tasks)
     heads = sum(task.classes * (trunk.dim + 1) for task in tasks)
@@ -158,7 +158,7 @@ def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) ->
 def frozen_costs(
     method: str, tasks: Sequence[TaskSize], network: NetworkSize
 ) -> tuple[list[TaskCost], int]:
-    """Cost of each task with the backbone's passes, and what consolidation costs once."""
+    """Estimate the cost of each task, backbone passes included, and of one consolidation."""
     dim, lift, square = network.last_dim, 0, 0
     if method == "ranpac":
         dim = int(BASELINES[method].grid["projections"][0])
@@ -178,14 +178,14 @@ def frozen_costs(
 
 
 def _step(trunk: TrunkSize, classes: int) -> int:
-    """One image forward and backward, its task's head among it."""
+    """Multiply-accumulates of one image forward and backward, including its task's head."""
     return trunk.per_image.forward + trunk.per_image.backward + 3 * trunk.dim * classes
 
 
-def _beside(
+def _method_macs(
     method: str, task: TaskSize, before: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> int:
-    """What a method does beside plain training."""
+    """Multiply-accumulates of a method on one task in addition to plain training."""
     old = sum(item.classes for item in before)
     if method in ("ewc", "online-ewc", "mas"):
         images = min(int(BASELINES[method].grid["images"][0]), task.train)
@@ -194,14 +194,14 @@ def _beside(
     if method == "lwf" and before:
         return task.train * (trunk.per_image.forward + epochs * 4 * trunk.dim * old)
     if method == "er" and before:
-        # Every batch is joined by as many old images, whose heads are as wide as those on average.
+        # Each batch gets as many old images; their heads are taken to be of average width.
         width = round(old / len(before))
         return epochs * task.train * _step(trunk, width)
     return 0
 
 
 def _tries(method: str) -> int:
-    """Candidates; a single one is not tried."""
+    """Number of trials of hyper-parameters; a single candidate needs none."""
     count = len(points(BASELINES[method].grid))
     return count if count > 1 else 0
 

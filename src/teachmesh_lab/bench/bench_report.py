@@ -1,4 +1,4 @@
-"""`bench report`: figures, `report.html` and `report.md` from a run's results, nothing computed."""
+"""`bench report`: figures, `report.html` and `report.md` from the files of a run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.atomic import write_file
-from teachmesh_lab.bench.method_kinds import Kind
+from teachmesh_lab.bench.bench_methods import Kind, net_name, with_defaults
 from teachmesh_lab.bench.run_folder import Run, read_run
-from teachmesh_lab.bench.training_options import net_name, with_defaults
 from teachmesh_lab.evaluation import html_page as page
 from teachmesh_lab.figures.cost_figures import cost_drawings
 from teachmesh_lab.figures.figure_scene import Scene, scenes
@@ -26,24 +25,25 @@ from teachmesh_lab.figures.learning_curves import curve_drawings
 from teachmesh_lab.figures.task_figures import task_drawings
 
 _DERIVED = (
-    "* follows from the cell of one agent and the counted costs; rows without a star were learned "
-    "by real processes."
+    "* derived from the cell of one agent and the counted costs; rows without a star were measured "
+    "with real processes."
 )
 _FIGURE_9 = (
-    "Fig. 9: cost and accuracy of one agent. Multiply-accumulates of learning, counted, and "
-    "relative to the cheapest row; beside them those of choosing hyper-parameters, once, and of "
-    "one answer (with biases: of two passes)."
+    "Fig. 9: cost and accuracy of one agent. Multiply-accumulates of learning are counted, and "
+    "relative to the cheapest row. Choosing hyper-parameters (once) and one answer (with biases: "
+    "two passes) have columns of their own."
 )
 _FIGURE_9_TRAINED = (
     " Methods that train the whole network are told the task, as in the paper, which prints 1x (no "
-    "BB) to 263x (ER). There all methods have one network; here these train {networks} instead of "
-    "{backbone} on its own size, so the factors cannot be compared with the paper's."
+    "BB) to 263x (ER). The paper uses one network for all methods. Here these methods train "
+    "{networks} instead of {backbone} on its own size, so the factors cannot be compared with the "
+    "paper's."
 )
 _FIGURE_10 = (
-    "Fig. 10: cost of N agents, of the one that is done last; speed-up and efficiency follow from "
-    "these columns (in the paper they do not: docs/results/arithmetic.md). alpha = {alpha:g} MAC "
-    "per byte. Methods that cannot be divided are a chain: agents learn in turn and hand on all "
-    "weights and state."
+    "Fig. 10: costs of N agents, given for the agent that finishes last. Speed-up and efficiency "
+    "follow from these columns; in the paper they do not (docs/results/arithmetic.md). alpha = "
+    "{alpha:g} MAC per byte. Methods that cannot be divided are a chain: agents learn in turn and "
+    "hand over all weights and state."
 )
 
 
@@ -52,8 +52,8 @@ class Section:
     """A part of a report.
 
     Attributes:
-        title: its heading.
-        text: what to know.
+        title: heading.
+        text: explanation.
         table: header and rows, or None.
         drawing: a figure, or None.
     """
@@ -65,19 +65,19 @@ class Section:
 
 
 def write_bench_report(run: Path, *, alpha: float | None = None) -> Path:
-    """Draw everything that a run has results for, and write both reports.
+    """Draw all figures that a run has results for, and write both reports.
 
     Args:
         run: folder of the run.
-        alpha: multiply-accumulates per byte in tables and figures; default the run's. Another one
-            changes no file but the reports and figures.
+        alpha: multiply-accumulates per byte in tables and figures; default the run's. Another value
+            changes only the reports and figures.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        StorageError: the folder is no run, or cannot be written.
-        UsageError: an alpha that makes no sense.
+        StorageError: the folder is not a run, or cannot be written.
+        UsageError: alpha is not a finite number of at least 0.
         MissingExtraError: matplotlib is not installed.
     """
     found = read_run(run, alpha=alpha)
@@ -95,7 +95,7 @@ def _sections(run: Run) -> list[Section]:
     for number, scene in enumerate(scenes(run)):
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
-        # Costs of other tasks or of another backbone cannot be compared: a table per scene.
+        # One table per scene: costs of other tasks or backbones cannot be compared.
         found += _tables(scene, scene.rows(summary["details"]), summary["alpha"])
         found += _figures(scene, prefix, summary["alpha"])
     checks = [check for row in summary["details"] if not row["oracle"] for check in row["checks"]]
@@ -127,7 +127,7 @@ def _tables(scene: Scene, rows: Sequence[Mapping[str, Any]], alpha: float) -> li
 
 
 def figure_9_text(scene: Scene) -> str:
-    """What is in the table, and on which networks the baselines were trained."""
+    """Return the caption of Fig. 9, with the networks that the baselines were trained on."""
     networks: dict[str, None] = {}
     for method in scene.methods(Kind.TRAINED):
         for result in scene.alone[method]:

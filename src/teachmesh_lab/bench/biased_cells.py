@@ -1,8 +1,8 @@
-"""Methods whose answers need the images again (beneficial biases), measured as `evaluate` does.
+"""Cells of methods with beneficial biases, measured as `evaluate` does.
 
-An agent with a bank of its own receives the skills of all tasks and is asked once, in the end: a
-curve would cost a second pass of the backbone for every image after every task. So these cells have
-one row. Trained biases are kept in the home's cache, where another method's cell finds them.
+An agent with a bank of its own receives the skills of all tasks and answers once, at the end. So
+these cells have one row: a curve would cost a second pass of every image after every task. Trained
+biases are kept in the home's cache, where the cells of other methods find them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_store import BiasStore
 from teachmesh.data.latent_cache import LatentCache
-from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes
-from teachmesh_lab.bench.student_costs import count_student_macs
+from teachmesh_lab.bench.cell import MEASURES
+from teachmesh_lab.bench.own_cells import count_student_macs, counted, make_skill, task_sizes
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.measure import TaskScore, measure
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 def run_by_agent(
     cell: Cell, tasks: Sequence[TaskLatents], home: Home
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Learn all tasks, give the skills to one agent, then ask it about all test images.
+    """Learn all tasks, give the skills to one agent, and measure its answers for all test images.
 
     Args:
-        cell: method, seed, backbone.
-        tasks: of the stream, in its order.
-        home: whose backbones and caches are used; its bank is not touched.
+        cell: method, seed and backbone.
+        tasks: tasks in the order of the stream.
+        home: home whose backbones and caches are used; its bank is not touched.
 
     Returns:
-        What the configuration decides, and what a clock said.
+        The results that the configuration decides, and the measured seconds.
 
     Raises:
-        DataError: an image that cannot be read any more.
+        DataError: an image can no longer be read.
     """
     clock = time.perf_counter
     store = BiasStore(LatentCache(home.cache / "biases"))
@@ -65,11 +65,11 @@ def run_by_agent(
             numbers = sum(array.size for array in skill.tensors.values())
             costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
         before_s = clock()
-        scores = _ask(agent, tasks)
+        scores = _measure_agent(agent, tasks)
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
-    # A second one, with the biases of the task that was found, if any task has some.
+    # The second pass uses the biases of the mapped task.
     passes = 1 if agent.second_pass() is None else 2
-    result = _rows(agent.method, scores) | {
+    result = _rows(scores) | {
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
@@ -78,19 +78,12 @@ def run_by_agent(
     return result, timing
 
 
-def _ask(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
+def _measure_agent(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore]:
     classes = {task.name: task.classes for task in tasks}
     tests = {task.name: task.test for task in tasks}
     return measure(agent, classes, tests, {task.name: task.images.test for task in tasks})
 
 
-def _rows(mapper: str, scores: Sequence[TaskScore]) -> dict[str, Any]:
-    """The last row of each matrix. `moments` answers with the best class of all tasks."""
-    direct = [score.direct for score in scores] if mapper == "moments" else None
-    final = [score.final for score in scores]
-    return {
-        "mapper": [[score.mapper for score in scores]],
-        "accuracy": [direct or final],
-        "final": [final],
-        "oracle": [[score.oracle for score in scores]],
-    }
+def _rows(scores: Sequence[TaskScore]) -> dict[str, Any]:
+    """Return the last row of each accuracy matrix."""
+    return {name: [[getattr(score, name) for score in scores]] for name in MEASURES}

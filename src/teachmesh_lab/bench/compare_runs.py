@@ -1,4 +1,4 @@
-"""`bench compare`: what two runs have in common, and where they differ."""
+"""`bench compare`: rows that two runs have in common, and rows of only one of them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _Rows = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
 def compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    """Match the rows of two summaries, in their order where several are named alike.
+    """Match the rows of two summaries; rows with equal names are matched in their order.
 
     Args:
         first: folder of a run.
-        second: folder of another.
+        second: folder of another run.
 
     Returns:
         {"schema", "identical", "rows": [{..., "accuracy": [first, second], ...}], "only_first",
-        "only_second"}; `identical` leaves out what a clock said.
+        "only_second"}; `identical` ignores measured seconds.
 
     Raises:
-        StorageError: a folder is no run of this version.
+        StorageError: a folder is not a run of this version.
     """
     one, two = read_summary(first), read_summary(second)
     rows_one, rows_two = _by_key(one), _by_key(two)
@@ -45,7 +45,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _by_key(summary: Mapping[str, Any]) -> _Rows:
-    """Rows by what they are of, and by how many rows before them are of the same."""
+    """Return rows by their names and by the number of earlier rows with equal names."""
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     seen: Counter[str] = Counter()
     for row in summary["details"]:

@@ -1,4 +1,4 @@
-"""`bench run --dry-run`: what a run would cost; the manifest's tasks need not be there."""
+"""`bench run --dry-run`: estimated costs of a run, without images for the 102 tasks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from teachmesh.errors import BackboneError, UsageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.reference import DEFAULT_DIM
 from teachmesh_lab.bench.baseline_cells import image_bytes
-from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_rival
+from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_baseline
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost, account
 from teachmesh_lab.simulation.task_estimates import (
     NetworkSize,
@@ -28,21 +28,21 @@ from teachmesh_lab.studies.paper_arithmetic import LATENT, XCEPTION_MACS
 SCHEMA = "teachmesh.bench-plan/1"
 _PAPERS_BACKBONE = "legacy_xception"
 _MANIFEST_IMAGE_BYTES = 310_000
-"""Of an image of SKILL-102, on average: 1.6 TB for 5.2 million of them."""
+"""Average size of an image of SKILL-102: 1.6 TB for 5.2 million images."""
 
 
 def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
-    """Plan of a run: multiply-accumulates, bytes and hours, per method and number of agents.
+    """Estimate multiply-accumulates, bytes and hours per method and number of agents.
 
     Args:
-        config: what would be compared.
-        home: backbones; the paper's needs not be there.
+        config: the grids.
+        home: home with the backbones; the paper's backbone may be missing.
         speed: multiply-accumulates per second of one agent.
 
     Raises:
-        DataError: a stream that is not the manifest's cannot be opened.
+        DataError: a stream cannot be opened; the 102 tasks of the manifest may be missing.
         BackboneError: an unknown backbone.
-        UsageError: a speed that makes no sense.
+        UsageError: the speed is not a finite number above 0.
     """
     if not 0 < speed < math.inf:
         raise UsageError(f"expected a speed above 0 multiply-accumulates per second, got {speed:g}")
@@ -56,7 +56,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
 
 
 def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
-    """Sizes of manifest tasks, their classes cut as they are learned."""
+    """Return the sizes of manifest tasks, limited to the classes that are learned."""
     return [
         TaskSize(
             t.name,
@@ -72,12 +72,12 @@ def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
 def shared_costs(
     method: str, sizes: Sequence[TaskSize], network: NetworkSize
 ) -> tuple[list[TaskCost], int]:
-    """Costs of tasks that agents learn apart, and what consolidation costs once.
+    """Estimate the costs of tasks that agents learn separately, and of one consolidation.
 
     Args:
-        method: of teachmesh, or a closed form on latents.
-        sizes: of the tasks.
-        network: the backbone.
+        method: method of teachmesh, or a closed form on latents.
+        sizes: sizes of the tasks.
+        network: size of the backbone.
     """
     if check_bench_method(method) is Kind.FROZEN:
         return frozen_costs(method, sizes, network)
@@ -86,10 +86,10 @@ def shared_costs(
 
 
 def network_size(home: Home, backbone: str) -> NetworkSize:
-    """Size of a backbone of the home, or of the paper's.
+    """Return the size of a backbone of the home, or of the paper's backbone.
 
     Raises:
-        BackboneError: neither.
+        BackboneError: an unknown backbone.
     """
     try:
         found = load_backbone(home.backbones, backbone)
@@ -119,7 +119,7 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
 
 
 def _sizes(grid: Grid, home: Home) -> list[TaskSize]:
-    """Of the first seed; the manifest's tasks need not be there."""
+    """Return the sizes of a grid's tasks, drawn or split with its first seed."""
     spec, seed = grid.stream, grid.seeds[0]
     if source_kind(spec.source)[0] == "skill-102":
         tasks = skill102()
@@ -140,7 +140,7 @@ def _plan(
 ) -> Planned:
     if check_bench_method(method) in (Kind.FROZEN, Kind.TRAINED):
         options = dict(grid.options_of(method))
-        return plan_rival(
+        return plan_baseline(
             method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
         )
     costs, once = shared_costs(method, sizes, network)

@@ -1,4 +1,4 @@
-"""What a run compares: presets of the package and TOML files of a person."""
+"""Configurations of runs: grids, read from presets and TOML files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from typing import Any
 from teachmesh.bank.atomic import read_file
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method, expand_methods
+from teachmesh_lab.bench.bench_methods import (
+    Kind,
+    Scalar,
+    bench_methods,
+    check_bench_method,
+    expand_methods,
+    with_defaults,
+)
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
-from teachmesh_lab.bench.training_options import Scalar, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL
 from teachmesh_lab.simulation.task_packing import PACKINGS
 from teachmesh_lab.streams.task_stream import StreamSpec
@@ -30,15 +36,15 @@ class Grid:
     """Every method, with every seed and every number of agents, on one stream.
 
     Attributes:
-        methods: names out of `bench.methods`; in a file also its groups.
-        stream: the tasks.
+        methods: names from `bench_methods`; in a file also its groups.
+        stream: source and order of the tasks.
         backbone: alias of the backbone that the methods work on.
-        seeds: of everything random.
+        seeds: seeds of everything random.
         agents: numbers of agents; 1 is always among them, because the others are compared with it.
-        real: task mappers without biases, out of `methods`, that N real processes learn and teach
-            each other; for the others the rows of N agents follow from the costs.
-        packing: how tasks are given to agents.
-        options: of the baselines.
+        real: task mappers without biases that N real processes use. For all other methods the rows
+            of N agents are derived from counted costs.
+        packing: how tasks are assigned to agents.
+        options: training options of the baselines.
     """
 
     methods: tuple[str, ...]
@@ -74,12 +80,12 @@ class Grid:
                 raise UsageError(f"expected every {what} once, got {list(values)}")
 
     def _check_real(self) -> None:
-        """Others would be rows that look measured and are not."""
+        """Refuse methods whose rows of N agents would look measured but would not be."""
         for method in self.real:
             if check_bench_method(method) is not Kind.OURS:
+                known = ", ".join(m for m, kind in bench_methods().items() if kind is Kind.OURS)
                 raise UsageError(
-                    f"expected task mappers without biases in 'real', got {method!r}: agents that "
-                    "run cannot learn so, or are not measured so"
+                    f"expected task mappers without biases in 'real' ({known}), got {method!r}"
                 )
             if method not in self.methods:
                 raise UsageError(f"expected methods of the grid in 'real', got {method!r}")
@@ -87,24 +93,24 @@ class Grid:
             raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
-        """What decides a cell of a method: options are those of the baselines, sorted by name."""
+        """Return the options that decide a method's cells, sorted by name; none for our own."""
         ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
         return () if ours else tuple(sorted(self.options.items()))
 
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """A run.
+    """Configuration of a run.
 
     Attributes:
-        name: of the preset or file.
-        about: what it compares, what it needs, how long it takes.
-        expected: what comes out, roughly.
+        name: name of the preset or file.
+        grids: the grids.
+        about: description: methods, requirements, duration.
+        expected: approximate results.
         alpha: multiply-accumulates per byte in tables and figures.
-        grids: what is compared.
 
     Raises:
-        UsageError: an alpha that makes no sense.
+        UsageError: alpha is not a finite number of at least 0.
     """
 
     name: str
@@ -117,7 +123,7 @@ class BenchConfig:
         check_alpha(self.alpha)
 
     def to_toml(self) -> str:
-        """The configuration as `parse_config` reads it."""
+        """Return the configuration as TOML that `parse_config` reads."""
         document: dict[str, Any] = {"schema": SCHEMA}
         document |= {key: getattr(self, key) for key in ("name", "about", "expected", "alpha")}
         document["grid"] = [_grid_table(grid) for grid in self.grids]
@@ -126,14 +132,14 @@ class BenchConfig:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line changes in every grid; None leaves it.
+    """Changes of every grid by the command line; None keeps the value of the grid.
 
     Attributes:
-        source: where the tasks come from.
-        backbone: alias.
-        methods: only these (or groups), of those that are in the grids.
-        seeds: instead of the grids'.
-        agents: instead of the grids'.
+        source: source of the tasks.
+        backbone: alias of the backbone.
+        methods: methods or groups to keep; the others are removed.
+        seeds: new seeds.
+        agents: new numbers of agents.
     """
 
     source: str | None = None
@@ -144,17 +150,17 @@ class Overrides:
 
 
 def check_alpha(alpha: float) -> None:
-    """Accept what a byte may cost in multiply-accumulates.
+    """Check the cost of a byte in multiply-accumulates.
 
     Raises:
-        UsageError: no number of at least 0.
+        UsageError: alpha is not a finite number of at least 0.
     """
     if not 0 <= alpha < math.inf:
         raise UsageError(f"expected an alpha that is a number of at least 0, got {alpha:g}")
 
 
 def preset_names() -> list[str]:
-    """Presets of the package."""
+    """Return the names of the package's presets, sorted."""
     folder = resources.files("teachmesh_lab.bench") / "presets"
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
 
@@ -163,7 +169,7 @@ def load_config(name_or_path: str) -> BenchConfig:
     """Read a preset, or a file if the name ends in `.toml`.
 
     Raises:
-        UsageError: an unknown preset, no TOML, an unknown key or a value that makes no sense.
+        UsageError: an unknown preset, invalid TOML, an unknown key or an invalid value.
         StorageError: the file cannot be read.
     """
     if name_or_path.endswith(".toml"):
@@ -184,10 +190,10 @@ def parse_config(text: str, source: str) -> BenchConfig:
 
     Args:
         text: TOML.
-        source: name for messages, and of the run if the text gives none.
+        source: name for messages, and for the run if the text has no name.
 
     Raises:
-        UsageError: as `load_config`.
+        UsageError: invalid TOML, an unknown key or an invalid value.
     """
     document = read_toml(text, source)
     if document.pop("schema", SCHEMA) != SCHEMA:
@@ -206,14 +212,14 @@ def parse_config(text: str, source: str) -> BenchConfig:
 
 
 def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
-    """Apply what the command line changes.
+    """Apply the changes of the command line to every grid.
 
     Raises:
-        UsageError: a method that is in no grid, or numbers that make no sense.
+        UsageError: a method that no grid has, or invalid numbers.
     """
-    asked = changes.methods
-    if asked is not None:
-        changes = dataclasses.replace(changes, methods=expand_methods(asked))
+    wanted = changes.methods
+    if wanted is not None:
+        changes = dataclasses.replace(changes, methods=expand_methods(wanted))
     grids = [_override_grid(grid, changes) for grid in config.grids]
     kept = tuple(grid for grid in grids if grid is not None)
     unknown = set(changes.methods or ()) - {method for grid in kept for method in grid.methods}
@@ -221,7 +227,7 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
         every = sorted({method for grid in config.grids for method in grid.methods})
         raise UsageError(
             f"expected methods of '{config.name}' ({', '.join(every)}), got "
-            f"{', '.join(sorted(unknown) or asked or ())}"
+            f"{', '.join(sorted(unknown) or wanted or ())}"
         )
     return dataclasses.replace(config, grids=kept)
 
@@ -268,7 +274,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "packing": _WORD,
     "options": (dict, "a table"),
 }
-"""Key of a file -> what its value (or each of them) is, and how to say so."""
+"""Key of a file -> type of its value or of each list item, and words for it."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
 _GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
 
@@ -294,12 +300,12 @@ def _grid_table(grid: Grid) -> dict[str, Any]:
 
 
 def _check_values(table: Mapping[str, Any], source: str) -> None:
-    """Refuse a value of another type than its key has."""
+    """Refuse a value whose type does not fit its key."""
     for key, value in table.items():
         kind, what = _TYPES[key]
         inside = value if isinstance(value, list) else [value]
         fits = isinstance(value, list) == what.startswith("a list")
-        # To Python a bool is a number.
+        # In Python a bool is also an int.
         if not fits or not all(isinstance(v, kind) and not isinstance(v, bool) for v in inside):
             raise UsageError(f"expected {what} for {key!r} in '{source}', got {value!r}")
 

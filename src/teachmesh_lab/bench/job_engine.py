@@ -1,9 +1,8 @@
-"""Who does the jobs: this process, or worker processes on this machine."""
+"""Engines that do jobs: this process, or worker processes on this machine."""
 
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -14,34 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.home import Home
-from teachmesh.data.names import did_you_mean
-from teachmesh.errors import UsageError
 from teachmesh_lab.bench.jobs import Job
 from teachmesh_lab.demo.agent_processes import child_environment, tail
 
 Answer = dict[str, Any]
 OnDone = Callable[[Job, Answer], None]
-ENGINES = ("local", "ray")
 TRIES = 2
-"""How often a job is given to a worker that dies."""
+"""How often a job is tried when its worker dies."""
 
 
 class Engine(ABC):
-    """Does jobs that do not depend on each other, in any order."""
+    """Does independent jobs in any order."""
 
     @abstractmethod
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         """Do all jobs.
 
         Args:
-            jobs: of one phase.
-            on_done: called after each, one at a time, with {"ok": True} or {"ok": False,
-                "message", "exit_code"}.
+            jobs: jobs of one phase.
+            on_done: called after each job, never twice at once, with {"ok": True} or
+                {"ok": False, "message", "exit_code"}.
         """
 
 
 class InProcess(Engine):
-    """One job after another, here."""
+    """Does one job after another in this process."""
 
     def __init__(self, run: Path, home: Home) -> None:
         self._run, self._home = run, home
@@ -49,7 +45,7 @@ class InProcess(Engine):
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         """Do all jobs in this process."""
-        # Imported late: a run whose cells are all there needs no torch.
+        # Imported here because a run without missing cells needs no torch.
         from teachmesh_lab.bench.worker import Workshop, attempt
 
         if self._workshop is None:
@@ -59,19 +55,19 @@ class InProcess(Engine):
 
 
 class Processes(Engine):
-    """Worker processes; one that dies is replaced and its job tried again.
+    """Worker processes; one that dies is replaced, and its job is tried again.
 
     Args:
-        run: folder of the run; the workers' messages go to `worker-<n>.log` in it.
-        home: backbones and caches.
-        workers: how many.
+        run: folder of the run; messages of the workers go to `worker-<n>.log` in it.
+        home: home whose backbones and caches are used.
+        workers: number of processes.
     """
 
     def __init__(self, run: Path, home: Home, workers: int) -> None:
         self._run, self._home, self._workers = run, home, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs; returns when the last is done and no worker is left."""
+        """Do all jobs; return after the last job is done and the last worker has ended."""
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
@@ -106,7 +102,7 @@ class _Worker:
     def serve(
         self, waiting: queue.SimpleQueue[Job], done: queue.SimpleQueue[tuple[Job, Answer]]
     ) -> None:
-        """Take jobs until there is none or the engine stops."""
+        """Do jobs until none is left or the engine stops."""
         while not self._stopped:
             try:
                 job = waiting.get_nowait()
@@ -117,7 +113,7 @@ class _Worker:
 
     def _try(self, job: Job) -> Answer:
         for _ in range(TRIES):
-            answer = self._ask(job)
+            answer = self._send(job)
             if answer is not None:
                 return answer
             if self._stopped:
@@ -129,14 +125,14 @@ class _Worker:
         }
 
     def stop(self) -> None:
-        """End the child, from another thread than the one that feeds it."""
+        """End the child; called from another thread than `serve`."""
         self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
 
-    def _ask(self, job: Job) -> Answer | None:
-        """The worker's answer; None if it died."""
+    def _send(self, job: Job) -> Answer | None:
+        """Return the worker's answer; None if the worker died."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         assert self._process is not None
@@ -146,7 +142,7 @@ class _Worker:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except OSError:  # the pipe of a worker that is gone
+        except OSError:  # broken pipe: the worker has ended
             line = ""
         if line:
             answer: Answer = json.loads(line)
@@ -173,40 +169,3 @@ class _Worker:
                 if stream is not None:
                     stream.close()
             self._process = None
-
-
-def check_engine(name: str) -> None:
-    """Accept the name of an engine; what it needs is looked at when there is a job for it.
-
-    Raises:
-        UsageError: an unknown engine.
-    """
-    if name not in ENGINES:
-        raise UsageError(
-            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
-            f"{did_you_mean(name, ENGINES)}"
-        )
-
-
-def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
-    """The engine of a name.
-
-    Args:
-        name: "local" or "ray".
-        run: folder of the run.
-        home: backbones and caches.
-        workers: how many; default one per core.
-
-    Raises:
-        UsageError: an unknown engine or no worker.
-        MissingExtraError: Ray is not installed.
-    """
-    count = workers if workers is not None else os.cpu_count() or 1
-    if count < 1:
-        raise UsageError(f"expected at least one worker, got {count}")
-    check_engine(name)
-    if name == "ray":
-        from teachmesh_lab.bench.ray_engine import RayEngine
-
-        return RayEngine(run, home, count)
-    return InProcess(run, home) if count == 1 else Processes(run, home, count)

@@ -1,4 +1,4 @@
-"""What a run has to do: jobs that do not depend on each other within a phase."""
+"""Jobs of a run. Within a phase no job depends on another."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.home import Home
+from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError
+from teachmesh.learning.variants import VARIANTS
 from teachmesh.model.backbone_registry import known_fingerprints
-from teachmesh_lab.bench.cell import Cell, cell_path
-from teachmesh_lab.bench.cell_order import in_working_order
-from teachmesh_lab.bench.cell_recipe import recipe_of
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, recipe_of
+from teachmesh_lab.bench.cell import Cell, Inputs, cell_path
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.grid_inputs import Inputs
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.streams.task_stream import open_stream, source_name, stream_digest
 
 Job = Mapping[str, Any]
-"""JSON values, so that any engine can hand it to any process."""
+"""JSON values, so that an engine can hand a job to any process."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,9 @@ class Plan:
     """Everything that one run computes.
 
     Attributes:
-        cells: in the order of the grids.
-        inputs: one per grid.
-        embeddings: jobs that fill the cache, one per task of each stream and backbone.
+        cells: cells in the order of the grids.
+        inputs: streams and backbone of each grid.
+        embeddings: jobs that fill the cache of latents, one per task of each stream and backbone.
     """
 
     cells: tuple[Cell, ...]
@@ -38,13 +37,16 @@ class Plan:
     embeddings: tuple[Job, ...]
 
     def cell_jobs(self, run: Path) -> list[Job]:
-        """Jobs of the cells whose results are not there yet; real ones last and alone."""
+        """Return jobs of the cells of one agent that have no result yet, in working order."""
         cells = in_working_order(self.cells)
         missing = [cell for cell in cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents == 1]
 
     def real_jobs(self, run: Path) -> list[Job]:
-        """Jobs that start processes of their own: one at a time, or clocks would say nothing."""
+        """Return jobs of the missing cells of several agents.
+
+        They start processes of their own and are timed, so they must run one at a time.
+        """
         missing = [cell for cell in self.cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents > 1]
 
@@ -53,8 +55,8 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     """Open all streams and list all cells.
 
     Args:
-        config: what to compare.
-        home: backbones and caches.
+        config: the grids.
+        home: home whose backbones and caches are used.
 
     Raises:
         DataError: a stream cannot be used.
@@ -72,7 +74,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
             tasks = stream.tasks()
             digest = digests[seed] = stream_digest(tasks)
             for cell in _cells(grid, seed, digest, fingerprint):
-                # Two grids may ask for the same cell; the first one keeps its place.
+                # Two grids may contain the same cell; it keeps its first place.
                 cells.setdefault(cell.key, cell)
             if kinds != {Kind.TRAINED}:
                 for number, task in enumerate(tasks):
@@ -89,8 +91,30 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     return Plan(tuple(cells.values()), tuple(inputs), tuple(embeddings.values()))
 
 
+def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Sort cells: those that train biases first, those that reuse trained biases last.
+
+    Training biases takes longest, so it starts first. `gmmc` and `maha` train the same biases,
+    which `biases.bias_store` keeps. Two workers that start both at once would train them twice.
+    Cells that can reuse a training run last, so that the training is usually finished by then.
+
+    Args:
+        cells: cells in any order; the order within each of the three groups stays.
+    """
+    seen: set[tuple[Any, ...]] = set()
+    groups: tuple[list[Cell], ...] = ([], [], [])
+    for cell in cells:
+        training = _training(cell)
+        if training is None:
+            groups[1].append(cell)
+        else:
+            groups[2 if training in seen else 0].append(cell)
+            seen.add(training)
+    return [cell for group in groups for cell in group]
+
+
 def record_name(digest: str, fingerprint: str, number: int) -> str:
-    """File of the seconds that the backbone needs for one task, inside a run's folder."""
+    """Return the file, inside a run's folder, for the seconds of embedding one task."""
     return f"embedding/{digest[:12]}-{fingerprint[:12]}/{number:04}.json"
 
 
@@ -128,3 +152,12 @@ def _fingerprint(home: Home, backbone: str) -> str:
             f"{did_you_mean(backbone, by_name)}; add it with `teachmesh backbone add`"
         )
     return by_name[backbone]
+
+
+def _training(cell: Cell) -> tuple[Any, ...] | None:
+    """Return a key that is equal for cells that train the same biases; None without biases."""
+    variant = VARIANTS.get(cell.method)
+    if variant is None or variant.biases is None:
+        return None
+    base = base_of(variant.method)
+    return cell.stream_digest, cell.fingerprint, cell.seed, base, variant.biases

@@ -1,7 +1,7 @@
-"""Methods of teachmesh, one agent: tasks are learned in turn, and everything is asked each time.
+"""Cells of teachmesh's own methods with one agent, measured after every task.
 
-Skills are made by the teacher and consolidated by the student that agents use; no bank and no
-network is between them, so that a curve over 36 tasks takes seconds.
+Tasks are learned in turn by the teacher and consolidated by the student that agents use. There is
+no bank and no network between the two, so that a curve over 36 tasks takes seconds.
 """
 
 from __future__ import annotations
@@ -9,25 +9,29 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from teachmesh.agent.student import Student
 from teachmesh.biases.bias_task import TaskImages
-from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
+from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone import Latents
+from teachmesh.model.macs import Formula, count_macs
 from teachmesh.packet.codec import skill_id
 from teachmesh.packet.signing import AgentKey, sign
 from teachmesh.packet.skill import Skill
+from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.stream_latents import TaskLatents
-from teachmesh_lab.bench.student_costs import count_student_macs
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
     from teachmesh.biases.bias_store import BiasStore
@@ -35,19 +39,20 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
-_CREATED = "2000-01-01T00:00:00Z"  # runs of one configuration make the same skills
+_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make equal skills
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Accuracies after every task; entry (i, j) as in `metrics`, NaN above the diagonal.
+    """Accuracy matrices of one cell, see `evaluation.metrics`; NaN above the diagonal.
 
     Attributes:
         mapper: (T, T) right task.
-        accuracy: (T, T) right class of all classes of all tasks, as the agent answers.
-        final: (T, T) the same by mapper and then the task's own decision, the paper's way.
-        oracle: (T, T) right class, task given.
-        confusion: (T, T) counts after the last task: task of the image, task answered.
+        accuracy: (T, T) right task and class, as the agent answers.
+        final: (T, T) right task and class by the mapper and then that task's own decision, the
+            paper's way.
+        oracle: (T, T) right class when the task is given.
+        confusion: (T, T) counts after the last task: task of the image, task of the answer.
     """
 
     mapper: np.ndarray
@@ -57,10 +62,14 @@ class Curves:
     confusion: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """Lower triangles, row by row."""
-        names = ("mapper", "accuracy", "final", "oracle")
-        rows = {name: triangle(getattr(self, name)) for name in names}
+        """Return the lower triangles, row by row, and the confusion."""
+        rows = {name: triangle(getattr(self, name)) for name in MEASURES}
         return {**rows, "confusion": self.confusion.astype(int).tolist()}
+
+    def enter(self, after: int, task: int, right: Accuracies) -> None:
+        """Set the entries of one task, measured after task `after` was learned."""
+        for name in MEASURES:
+            getattr(self, name)[after, task] = getattr(right, name)
 
 
 def run_ours(
@@ -69,13 +78,13 @@ def run_ours(
     """Learn all tasks with one agent and measure after each.
 
     Args:
-        method: of `learning.fit_method`.
-        tasks: in the order of learning.
-        backbone: that made the latents.
-        seed: of what is random in learning.
+        method: task mapper.
+        tasks: tasks in the order of learning.
+        backbone: network that made the latents.
+        seed: seed of clusters, samples and batch order.
 
     Returns:
-        What the configuration decides, and what a clock said.
+        The results that the configuration decides, and the measured seconds.
     """
     clock = time.perf_counter
     student = Student(method)
@@ -117,15 +126,15 @@ def counted(
     costs: Sequence[TaskCost],
     passes: int = 1,
 ) -> dict[str, Any]:
-    """What a cell says of the costs of skills, in multiply-accumulates and bytes.
+    """Return the costs of skills in a cell's file, in multiply-accumulates and bytes.
 
     Args:
-        method: the task mapper.
-        latents: of at least one image, for a question.
-        backbone: that made the latents.
-        skills: by id, in the order of learning.
-        costs: of the tasks.
-        passes: of the backbone that an answer takes at most.
+        method: task mapper.
+        latents: latents of at least one image, to count one answer.
+        backbone: network that made the latents.
+        skills: id -> skill, in the order of learning.
+        costs: costs of the tasks.
+        passes: passes of the backbone that one answer takes at most.
     """
     consolidation, per_image = student_macs(method, skills, latents)
     return {
@@ -145,35 +154,41 @@ def make_skill(
     seed: int,
     store: BiasStore | None = None,
 ) -> tuple[Skill, bytes]:
-    """The skill of a task, the same bytes every time: no clock is on its card.
+    """Make the skill of a task. Its bytes are the same every time: the card has no seconds.
 
     Args:
-        method: a variant; its task mapper, and the biases that it learns.
-        task: latents, and where the images are.
-        backbone: that made the latents.
-        seed: of what is random in learning.
-        store: biases that were trained before.
+        method: variant: a task mapper, with or without biases.
+        task: latents and images of the task.
+        backbone: network that made the latents.
+        seed: seed of clusters, samples and batch order.
+        store: cache of trained biases.
     """
-    variant = find_variant(method)
-    lesson = Lesson(
-        task=task.name,
-        classes=task.classes,
-        method=variant.method,
-        biases=variant.biases,
-        seed=seed,
-        created=_CREATED,
-        started_s=time.perf_counter(),
-        cost_macs=backbone.macs_per_image * (len(task.train) + len(task.validation)),
-    )
-    author = Author(_KEY.public_key, "bench")
-    lab = BiasInputs(TaskImages(task.images.train, task.images.validation), store=store)
-    skill = teach(lesson, task.train, task.validation, backbone, author, lab)
+    lesson = Lesson.of(task, find_variant(method), created=_CREATED, seed=seed)
+    images = TaskImages(task.images.train, task.images.validation)
+    latents = EmbeddedTask(task.train, task.validation, images)
+    skill = Teacher(backbone, Author(_KEY.public_key, "bench"), store).teach(lesson, latents)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
     return skill, sign(skill, _KEY)
 
 
+def count_student_macs(work: Callable[[], object]) -> int:
+    """Count the multiply-accumulates of products, convolutions and factorisations.
+
+    torch counts matrix products and convolutions only. Consolidating skills ends in a
+    factorisation, so these operations have a formula here.
+
+    Args:
+        work: function to count, called once; it factorises (n, n) matrices without a batch axis.
+
+    Examples:
+        >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
+        36000
+    """
+    return count_macs(work, _FORMULAS)
+
+
 def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
-    """Size of the first images of every class, as files: what travels with MAHA in the paper."""
+    """Return the file size of the first images of every class, which the paper's MAHA sends."""
     total = 0
     for label in range(len(task.classes)):
         for row in np.flatnonzero(task.train.labels == label)[:per_class]:
@@ -184,7 +199,7 @@ def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
 
 
 def triangle(matrix: np.ndarray) -> list[list[float]]:
-    """The lower triangle of a (T, T) matrix, row by row."""
+    """Return the lower triangle of a (T, T) matrix, row by row."""
     return [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
 
 
@@ -195,35 +210,24 @@ def _measure(
     ids: Sequence[str],
     tasks: Sequence[TaskLatents],
 ) -> None:
-    """Ask about the test images of all tasks so far, in one batch."""
-    asked = tasks[: position + 1]
-    decisions = student.decide(_joined([task.test.latents for task in asked]))
-    columns = {skill: column for column, skill in enumerate(decisions.skill_ids)}
-    task_of_column = np.empty(len(ids), dtype=np.int64)
-    for number, skill in enumerate(ids):
-        task_of_column[columns[skill]] = number
-    final_task, final_class = decisions.final()
-    answer_task, answer_class = decisions.answer()
-    start = 0
-    for j, task in enumerate(asked):
-        labels = task.test.labels
-        rows = slice(start, start + len(labels))
-        column = columns[ids[j]]
-        in_final = final_task[rows] == column
-        in_answer = answer_task[rows] == column
-        curves.mapper[position, j] = np.mean(in_final)
-        curves.final[position, j] = np.mean(in_final & (final_class[rows] == labels))
-        curves.accuracy[position, j] = np.mean(in_answer & (answer_class[rows] == labels))
-        right = decisions.within[column][rows].argmax(axis=1) == labels
-        curves.oracle[position, j] = np.mean(right)
-        if len(asked) == len(tasks):
-            answered = task_of_column[answer_task[rows]]
+    """Answer for the test images of all tasks so far, in one batch."""
+    learned = tasks[: position + 1]
+    decisions = student.decide(_joined([task.test.latents for task in learned]))
+    columns = [decisions.skill_ids.index(skill) for skill in ids]
+    task_of_column = np.argsort(columns)
+    sizes = [len(task.test) for task in learned]
+    answers = answer(decisions, np.repeat(columns, sizes))
+    ends = np.cumsum(sizes)
+    for j, task in enumerate(learned):
+        rows = slice(ends[j] - sizes[j], ends[j])
+        curves.enter(position, j, answers.score(columns[j], task.test.labels, rows))
+        if len(learned) == len(tasks):
+            answered = task_of_column[answers.task[rows]]
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
-        start = rows.stop
 
 
 def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
-    """Consolidation of all skills, and one question about one image, counted."""
+    """Count the multiply-accumulates of consolidating all skills, and of one answer."""
     student = Student(method)
     student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
@@ -241,7 +245,7 @@ def _joined(parts: Sequence[Latents]) -> Latents:
 
 
 def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
-    """What results say of a task."""
+    """Return name, number of classes and numbers of images of a task, as JSON values."""
     return {
         "name": task.name,
         "classes": len(task.classes),
@@ -255,3 +259,30 @@ def _empty_curves(n: int) -> Curves:
     unknown = np.full((n, n), np.nan)
     copies = (unknown.copy(), unknown.copy(), unknown.copy(), unknown.copy())
     return Curves(*copies, np.zeros((n, n)))
+
+
+def _cholesky(matrix: torch.Tensor, **_: Any) -> int:
+    return 2 * (len(matrix) ** 3 // 6)
+
+
+def _cholesky_solve(right: torch.Tensor, factor: torch.Tensor, *_: Any, **__: Any) -> int:
+    # One forward and one backward substitution, D^2 / 2 each, per column.
+    return int(2 * len(factor) ** 2 * right.shape[1])
+
+
+def _triangular(factor: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
+    return int(len(factor) ** 2 * right.shape[1])
+
+
+def _eigen(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    # Reduction to tridiagonal form and back-transformation: about 9 n^3 operations.
+    return 9 * len(matrix) ** 3
+
+
+_ATEN = torch.ops.aten
+_FORMULAS: dict[Any, Formula] = {
+    _ATEN.linalg_cholesky_ex: _cholesky,
+    _ATEN.cholesky_solve: _cholesky_solve,
+    _ATEN.linalg_solve_triangular: _triangular,
+    _ATEN._linalg_eigh: _eigen,
+}

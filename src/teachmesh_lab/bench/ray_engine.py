@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster: one actor per worker, restarted and asked again when it dies."""
+"""Engine for a Ray cluster: one actor per worker, restarted when it dies."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from teachmesh_lab.bench.job_engine import TRIES, Answer, Engine, OnDone
 from teachmesh_lab.bench.jobs import Job
 
 GPU_SHARE_VARIABLE = "TEACHMESH_RAY_GPUS"
-"""How much of a GPU an actor asks for, such as 0.25; none by default."""
+"""Environment variable for the share of a GPU that each actor reserves, such as 0.25; default 0."""
 
 
 def gpu_share() -> float:
-    """What the environment says that an actor asks for.
+    """Return the share of a GPU that each actor reserves, read from the environment.
 
     Raises:
-        UsageError: no number of at least 0.
+        UsageError: the value is not a number of at least 0.
     """
     text = os.environ.get(GPU_SHARE_VARIABLE, "0")
     try:
@@ -35,16 +35,16 @@ def gpu_share() -> float:
 class RayEngine(Engine):
     """Actors on the cluster that `ray.init` finds (RAY_ADDRESS), or on this machine.
 
-    The run's folder and the home must lie on a disk that all nodes see.
+    The run's folder and the home must be on a disk that all nodes share.
 
     Args:
         run: folder of the run.
-        home: backbones and caches.
+        home: home whose backbones and caches are used.
         workers: number of actors.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        UsageError: the environment asks for a share of a GPU that is no number.
+        UsageError: the share of a GPU in the environment is not a number of at least 0.
     """
 
     def __init__(self, run: Path, home: Home, workers: int) -> None:
@@ -58,10 +58,10 @@ class RayEngine(Engine):
         self._run, self._home, self._workers = run.absolute(), home.path, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs with a pool of actors; a lost job becomes a failed one, not a lost run.
+        """Do all jobs with a pool of actors; a lost job fails without ending the run.
 
         Raises:
-            NetworkError: the cluster is not there.
+            NetworkError: the cluster cannot be reached.
         """
         ray = self._ray
         if not ray.is_initialized():
@@ -106,7 +106,7 @@ class RayEngine(Engine):
 
 
 class _Actor:
-    """A workshop on some node."""
+    """A workshop on one node of the cluster."""
 
     def __init__(self, run: str, home: str) -> None:
         from teachmesh.bank.home import resolve_home

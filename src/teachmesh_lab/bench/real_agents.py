@@ -1,8 +1,8 @@
-"""N agents for real: processes with homes of their own that teach each other over the network.
+"""Cells of N real agents: processes with homes of their own that teach each other by network.
 
-One more agent learns nothing: it is the address where the others meet, and everything it knows in
-the end was taught. For comparison one agent, a process too, learns all tasks alone. What the agents
-answer is read from their homes, after all processes have ended.
+One more agent, the listener, learns nothing. The others meet at its address, and all its skills
+were taught by them. For comparison another process learns all tasks alone. Answers are computed
+from the homes of the agents after all processes have ended.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import TeachmeshError
+from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.run_demo import NAMES
+from teachmesh_lab.evaluation.metrics import Answers, answer
 from teachmesh_lab.simulation.task_packing import PACKINGS, pack
 
 if TYPE_CHECKING:
@@ -33,42 +35,38 @@ LEARN_DEADLINE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What one home answers for all test images, in the order of the stream.
+class HomeAnswers:
+    """Answers of one home for all test images.
 
     Attributes:
-        digest: of its bank.
-        skills: how many it holds.
-        mapped: (N,) task that the mapper chose.
-        final: (N,) class that this task's own decision chose.
-        task: (N,) task that the agent answers with.
-        label: (N,) class that it answers with.
-        given: (N,) class when the task is given.
+        digest: digest of its bank.
+        skills: number of skills in its bank.
+        parts: answers for the images of each task; tasks are positions in the stream.
     """
 
     digest: str
     skills: int
-    mapped: np.ndarray
-    final: np.ndarray
-    task: np.ndarray
-    label: np.ndarray
-    given: np.ndarray
+    parts: tuple[Answers, ...]
 
-    def differences(self, other: Answers) -> int:
-        """How many images are answered otherwise."""
-        return int(np.sum((self.task != other.task) | (self.label != other.label)))
+    def differences(self, other: HomeAnswers) -> int:
+        """Count the images that another home answers differently."""
+        pairs = zip(self.parts, other.parts, strict=True)
+        return sum(
+            int(np.sum((mine.task != theirs.task) | (mine.label != theirs.label)))
+            for mine, theirs in pairs
+        )
 
 
 @dataclass
 class Traffic:
-    """What happened while agents ran, in seconds since the first learner was ready.
+    """Measurements of running agents, in seconds since the first learner was ready.
 
     Attributes:
-        makespan_s: until every agent knew every task.
-        startup_s: from the first process to the first ready learner.
-        learned: per agent, (task, second at which it was saved, seconds of learning it).
-        bytes_sent: by all agents, announcements included.
-        skill_bytes: size of each task's skill.
+        makespan_s: time until every agent had every skill.
+        startup_s: time from the start of the first process to the first ready learner.
+        learned: agent -> (task, second at which it was saved, seconds of learning it).
+        bytes_sent: bytes sent by all agents, announcements included.
+        skill_bytes: task -> size of its skill.
     """
 
     makespan_s: float = 0.0
@@ -86,21 +84,21 @@ def run_real(
     home: Home,
     workplace: Path,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Let N agents learn, share and end; then let one learn all alone; compare their answers.
+    """Let N agents learn and share, let one agent learn everything alone, compare their answers.
 
     Args:
-        cell: method, number of agents, seed, backbone, packing.
-        tasks: of the stream.
-        paths: of the tasks, as agents read them.
-        latents: whose test part is asked about.
-        home: where a side-loaded backbone is taken from.
+        cell: method, number of agents, seed, backbone and packing.
+        tasks: tasks of the stream.
+        paths: folders or archives of the tasks, from which the agents learn.
+        latents: latents of the tasks; the test part is answered.
+        home: home from which a side-loaded backbone is copied.
         workplace: folder for the agents' homes; removed at the end.
 
     Returns:
-        What the configuration decides, and what was measured.
+        The results that the configuration decides, and the measurements.
 
     Raises:
-        TeachmeshError: an agent ended, failed to learn, or something did not come in time.
+        TeachmeshError: an agent ended, failed to learn, or exceeded a deadline.
     """
     shutil.rmtree(workplace, ignore_errors=True)
     workplace.mkdir(parents=True)
@@ -111,8 +109,8 @@ def run_real(
         assignment = pack(packing, images, cell.agents)
         shared = mesh.run([[paths[i] for i in mine] for mine in assignment], len(paths))
         alone = mesh.run_alone(paths)
-        found = [_ask(place, cell, latents) for place in mesh.homes]
-        reference = _ask(workplace / "alone", cell, latents)
+        found = [_answer(place, cell, latents) for place in mesh.homes]
+        reference = _answer(workplace / "alone", cell, latents)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
     result = _scores(found[0], latents) | {
@@ -125,7 +123,7 @@ def run_real(
             "digests_equal": len({answers.digest for answers in found}) == 1,
             "answers_differ": [found[0].differences(other) for other in found[1:]],
             "answers_differ_from_one_agent": found[0].differences(reference),
-            "test_images": len(found[0].task),
+            "test_images": sum(len(task.test) for task in latents),
         },
         "assignment": [[tasks[i].name for i in mine] for mine in assignment],
     }
@@ -133,14 +131,14 @@ def run_real(
 
 
 class _Mesh:
-    """The processes of one cell."""
+    """The agent processes of one cell."""
 
     def __init__(self, cell: Cell, home: Home, workplace: Path) -> None:
         self.cell, self.home, self.workplace = cell, home, workplace
         self.homes: list[Path] = []
 
     def run(self, shares: Sequence[Sequence[Path]], n_tasks: int) -> Traffic:
-        """All agents at once, until each knows every task."""
+        """Run all agents at once until each has every skill."""
         agents: list[AgentProcess] = []
         started_s = time.monotonic()
         try:
@@ -159,7 +157,7 @@ class _Mesh:
             self.homes = [agent.home for agent in agents]
 
     def run_alone(self, paths: Sequence[Path]) -> Traffic:
-        """One agent learns everything."""
+        """Run one agent that learns everything."""
         started_s = time.monotonic()
         agent = self._start("alone", paths, ())
         try:
@@ -207,7 +205,7 @@ class _Mesh:
 
 
 def _news(agent: AgentProcess, known: set[str], deadline_s: float) -> dict[str, Any]:
-    """The first event about a skill that is not known, or an error."""
+    """Wait for the first event about a new skill, or for an error."""
 
     def wanted(event: dict[str, Any]) -> bool:
         if event["event"] == "error":
@@ -222,39 +220,29 @@ def _ready(agent: AgentProcess) -> dict[str, Any]:
     return agent.wait_for(lambda e: e["event"] == "ready", "the start", deadline_s)
 
 
-def _ask(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> Answers:
-    """Answers of the home of an agent whose process has ended."""
+def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
+    """Compute the answers of a home whose process has ended."""
     agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
     student = agent.sync()
     names = [task.name for task in latents]
-    parts: list[tuple[np.ndarray, ...]] = []
+    parts = []
     for task in latents:
         decisions = student.decide(task.test.latents)
-        # Position in the stream of every column; one past the end for a task that is not there.
+        # Position in the stream of each skill's task; one past the end if it is not in the stream.
         cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
         position = np.array([names.index(n) if n in names else len(names) for n in cards])
-        mapped, final = decisions.final()
-        chosen, label = decisions.answer()
-        given = decisions.class_given(cards.index(task.name))
-        parts.append((position[mapped], final, position[chosen], label, given))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Answers(agent.digest(), len(agent.bank.ids()), *columns)
+        found = answer(decisions, np.full(len(task.test), cards.index(task.name)))
+        parts.append(found.renumbered(position))
+    return HomeAnswers(agent.digest(), len(agent.bank.ids()), tuple(parts))
 
 
-def _scores(answers: Answers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
-    """The last row of each matrix: after everything was learned and shared."""
-    rows: dict[str, list[float]] = {"mapper": [], "accuracy": [], "final": [], "oracle": []}
-    start = 0
-    for number, task in enumerate(latents):
-        labels = task.test.labels
-        part = slice(start, start + len(labels))
-        mapped, chosen = answers.mapped[part] == number, answers.task[part] == number
-        rows["mapper"].append(float(np.mean(mapped)))
-        rows["final"].append(float(np.mean(mapped & (answers.final[part] == labels))))
-        rows["accuracy"].append(float(np.mean(chosen & (answers.label[part] == labels))))
-        rows["oracle"].append(float(np.mean(answers.given[part] == labels)))
-        start = part.stop
-    return {name: [row] for name, row in rows.items()}
+def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
+    """Return the last row of each accuracy matrix, when everything was learned and shared."""
+    right = [
+        part.score(number, task.test.labels)
+        for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))
+    ]
+    return {name: [[getattr(one, name) for one in right]] for name in MEASURES}
 
 
 def _traffic_json(traffic: Traffic) -> dict[str, Any]:

@@ -1,31 +1,51 @@
-"""What lies in a run's folder, read back and checked: a folder may come from anywhere."""
+"""Files of a run's folder, written and read back.
+
+Files are checked when they are read, because a folder may come from anywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from teachmesh.bank.atomic import read_file
+from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError, UsageError
-from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, load_json
+from teachmesh.version import __version__
+from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, Inputs, Result, load_json
 from teachmesh_lab.bench.grid_config import BenchConfig, check_alpha, parse_config
-from teachmesh_lab.bench.grid_inputs import Inputs
-from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, Result, summarise
+from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, summarise
+from teachmesh_lab.streams.task_stream import source_name
 
 _LISTS = ("rows", "details", "inputs", "cells", "failed")
 _OF_A_CELL = ("tasks", "needs_oracle", "parallel")
 
 
+COLUMNS = (
+    "method", "agents", "seed", "tasks_learned", "task", "accuracy", "oracle", "mapper", "final",
+    "stream", "backbone", "cell",
+)  # fmt: skip
+_MEASURES = ("accuracy", "oracle", "mapper", "final")
+_PACKAGES = (
+    "torch", "numpy", "pillow", "safetensors", "eclipse-zenoh", "timm", "matplotlib", "ray",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run that was computed.
+    """A computed run.
 
     Attributes:
-        config: what was compared.
-        inputs: of its grids, one each.
-        results: its cells.
+        config: the grids.
+        inputs: streams and backbone of each grid.
+        results: the computed cells.
         summary: the document of `summary.json`.
     """
 
@@ -36,16 +56,16 @@ class Run:
 
 
 def read_run(run: Path, *, alpha: float | None = None) -> Run:
-    """Configuration, results and summary of a run, from its files alone.
+    """Read configuration, results and summary of a run from its files.
 
     Args:
-        run: its folder.
-        alpha: multiply-accumulates per byte; default the run's. With another one the summary is
-            made anew.
+        run: folder of the run.
+        alpha: multiply-accumulates per byte; default the run's. Another value gives a new summary,
+            which is not saved.
 
     Raises:
-        StorageError: it is no run, or a file of it is damaged.
-        UsageError: an alpha that makes no sense.
+        StorageError: the folder is not a run, or a file is damaged.
+        UsageError: alpha is not a finite number of at least 0.
     """
     if alpha is not None:
         check_alpha(alpha)
@@ -60,16 +80,85 @@ def read_run(run: Path, *, alpha: float | None = None) -> Run:
 
 
 def read_summary(run: Path) -> dict[str, Any]:
-    """The document of `summary.json`.
+    """Read `summary.json`.
 
     Raises:
-        StorageError: it is not there, or not one that this version wrote.
+        StorageError: the file is missing, or was not written by this version.
     """
     path = run / "summary.json"
     stored = load_json(path)
     if not _is_summary(stored):
         raise _no_summary(path)
     return stored
+
+
+def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`."""
+    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(out / "summary.json", text.encode())
+
+
+def write_records(out: Path, results: Sequence[Result]) -> None:
+    """Write `metrics.jsonl`, `metrics.csv`, and the costs of each task (`costs/<cell>.csv`).
+
+    Metrics have one line per cell, number of learned tasks, and measured task.
+
+    Args:
+        out: folder of the run.
+        results: cells in the order of the plan.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    lines = [record for result in results for record in records(result)]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_file(out / "metrics.jsonl", text.encode())
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_file(out / "metrics.csv", table.getvalue().encode())
+    for result in results:
+        if result.cell.agents == 1 and result.values["parallel"] == "skills":
+            _write_costs(out / "costs" / f"{result.cell.name}.csv", result)
+
+
+def records(result: Result) -> Iterator[dict[str, Any]]:
+    """Yield the accuracies of one cell line by line; None for measures that it lacks.
+
+    Matrices of a cell that was measured only after the last task have one row.
+    """
+    names = [task["name"] for task in result.values["tasks"]]
+    known = {m: result.values[m] for m in _MEASURES if result.values.get(m) is not None}
+    rows = max(len(matrix) for matrix in known.values())
+    for row in range(rows):
+        learned = len(names) - rows + row + 1
+        for column in range(learned):
+            yield {
+                "method": result.cell.method,
+                "agents": result.cell.agents,
+                "seed": result.cell.seed,
+                "tasks_learned": learned,
+                "task": names[column],
+                **{m: known[m][row][column] if m in known else None for m in _MEASURES},
+                "stream": source_name(result.cell.stream.source),
+                "backbone": result.cell.backbone,
+                "cell": result.cell.name,
+            }
+
+
+def environment() -> dict[str, Any]:
+    """Return the document of `env.json`: machine and versions, nothing that names a person."""
+    return {
+        "schema": "teachmesh.bench-env/1",
+        "teachmesh": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+    }
 
 
 def _no_summary(path: Path) -> StorageError:
@@ -113,7 +202,7 @@ def _read_config(path: Path) -> BenchConfig:
     try:
         return parse_config(read_file(path).decode("utf-8"), str(path))
     except (UnicodeDecodeError, UsageError) as error:
-        # In a run's folder it is not a person's text with a mistake, but a file that was damaged.
+        # In a run's folder this is a damaged file, not a mistake in a person's configuration.
         raise StorageError(
             f"expected the configuration of a run in '{path}', got something else ({error})"
         ) from error
@@ -137,3 +226,34 @@ def _no_cell(path: Path) -> StorageError:
         f"expected a cell of schema {CELL_SCHEMA!r} in '{path}', got something else; remove the "
         "file and start the run again"
     )
+
+
+def _write_costs(path: Path, result: Result) -> None:
+    """Write the table that `bench simulate --tasks` reads."""
+    costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
+    # Paid once, not per task.
+    costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(costs)
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, table.getvalue().encode())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's file
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

@@ -1,10 +1,11 @@
-"""A whole run: plan, compute what is missing, summarise."""
+"""A whole run: plan the cells, compute the missing ones, summarise."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,31 @@ from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
-from teachmesh.errors import StorageError
-from teachmesh_lab.bench.environment import environment
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import StorageError, UsageError
+from teachmesh_lab.bench.cell import load_results
 from teachmesh_lab.bench.grid_config import BenchConfig
-from teachmesh_lab.bench.job_engine import Answer, Engine
+from teachmesh_lab.bench.job_engine import Answer, Engine, InProcess, Processes
 from teachmesh_lab.bench.jobs import Job, Plan, make_plan
-from teachmesh_lab.bench.metric_records import write_records
-from teachmesh_lab.bench.summary import load_results, summarise
+from teachmesh_lab.bench.run_folder import environment, write_records, write_summary
+from teachmesh_lab.bench.summary import summarise
 
+ENGINES = ("local", "ray")
 Log = Callable[[str], None]
 
 
 def run_bench(
     config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], *, log: Log
 ) -> dict[str, Any]:
-    """Compute the cells that are missing and write what follows from all of them.
+    """Compute the missing cells, then write the summary and the other files of the run.
 
-    Kill it at any moment and start it again: cells that are there are not computed again.
+    A run may be killed at any moment and started again: finished cells are not computed again.
 
     Args:
-        config: what to compare.
+        config: the grids.
         out: folder of the run.
-        home: backbones and caches.
-        make_engine: who does the jobs; called only if there is one.
+        home: home whose backbones and caches are used.
+        make_engine: makes the engine that does the jobs; called only if there are jobs.
         log: called with one sentence per step.
 
     Returns:
@@ -58,6 +61,43 @@ def run_bench(
         ) from error
 
 
+def check_engine(name: str) -> None:
+    """Check the name of an engine. Its packages are checked only when there are jobs.
+
+    Raises:
+        UsageError: an unknown engine.
+    """
+    if name not in ENGINES:
+        raise UsageError(
+            f"expected an engine out of {', '.join(ENGINES)}, got {name!r}"
+            f"{did_you_mean(name, ENGINES)}"
+        )
+
+
+def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
+    """Make the engine with a given name.
+
+    Args:
+        name: "local" or "ray".
+        run: folder of the run.
+        home: home whose backbones and caches are used.
+        workers: number of workers; default one per core.
+
+    Raises:
+        UsageError: an unknown engine or fewer than one worker.
+        MissingExtraError: Ray is not installed.
+    """
+    count = workers if workers is not None else os.cpu_count() or 1
+    if count < 1:
+        raise UsageError(f"expected at least one worker, got {count}")
+    check_engine(name)
+    if name == "ray":
+        from teachmesh_lab.bench.ray_engine import RayEngine
+
+        return RayEngine(run, home, count)
+    return InProcess(run, home) if count == 1 else Processes(run, home, count)
+
+
 def _run(
     config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], log: Log
 ) -> dict[str, Any]:
@@ -72,19 +112,13 @@ def _run(
     return summary
 
 
-def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
-    """Write `summary.json`."""
-    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_file(out / "summary.json", text.encode())
-
-
 def _compute(
     plan: Plan, out: Path, make_engine: Callable[[], Engine], log: Log
 ) -> list[dict[str, str]]:
-    """Do what is missing; gives what could not be done."""
+    """Compute the missing cells; return those that failed."""
     missing = plan.cell_jobs(out) + plan.real_jobs(out)
     if not missing:
-        log(f"all {len(plan.cells)} cells are there")
+        log(f"all {len(plan.cells)} cells are computed already")
         return []
     env = json.dumps(environment(), indent=1) + "\n"
     write_file(out / "env.json", env.encode())
@@ -111,13 +145,13 @@ def _compute(
 
     phase("latents", _needed(plan, missing, out))
     phase("cell", plan.cell_jobs(out))
-    for job in plan.real_jobs(out):  # one at a time: they start processes of their own
+    for job in plan.real_jobs(out):  # one at a time, because they are timed
         phase("agents", [job])
     return sorted(failures, key=lambda item: item["cell"])
 
 
 def _needed(plan: Plan, missing: Sequence[Job], out: Path) -> list[Job]:
-    """Embeddings of the streams and backbones of missing cells."""
+    """Return the embedding jobs that the missing cells depend on."""
     wanted = {
         f"{job['cell']['stream_digest'][:12]}-{job['cell']['fingerprint'][:12]}" for job in missing
     }

@@ -1,4 +1,4 @@
-"""Every image of a stream through the backbone once, with the seconds that it took."""
+"""Latents of a stream: every image passes the backbone once, and the seconds are recorded."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import Embedded, LabelledLatents
 
 _SAMPLE = 64
-"""Images that are timed where the latents of a task came from the cache."""
+"""Number of images to time when the latents of a task came from the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class PartImages:
-    """Where the images of a task are, row by row as their latents: readable ones only.
+    """Readable images of a task, row by row as their latents.
 
     Attributes:
-        train: of the training part.
-        validation: of the validation part.
-        test: of the test part.
+        train: images of the training part.
+        validation: images of the validation part.
+        test: images of the test part.
     """
 
     train: Sequence[ImageRef]
@@ -42,15 +42,15 @@ class PartImages:
 
 @dataclass(frozen=True, eq=False)
 class TaskLatents:
-    """Latents and labels of the three parts of a task, which cannot be confused.
+    """Latents and labels of the three parts of a task.
 
     Attributes:
-        name: of the task.
-        classes: names, in the order of the labels.
-        train: what is fitted to.
-        validation: what chooses and calibrates.
-        test: what measures.
-        images: for learning and answers that run the network again.
+        name: name of the task.
+        classes: names of the classes in the order of the labels.
+        train: training part, for fitting.
+        validation: validation part, for choosing and calibrating.
+        test: test part, for measuring.
+        images: images for methods that run the network again.
     """
 
     name: str
@@ -62,7 +62,7 @@ class TaskLatents:
 
 
 def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLatents:
-    """Latents of all images of a task, from the cache where they are.
+    """Return the latents of all images of a task, from the cache if it has them.
 
     Raises:
         DataError: more than a fifth of the images cannot be read.
@@ -76,13 +76,13 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
 
 
 def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
-    """Fill the cache for a task, and write down what learning needs of it in seconds.
+    """Fill the cache for a task, and record the seconds for training and validation images.
 
     Args:
         backbone: the frozen network.
-        task: whose images pass it.
-        cache: where latents are kept.
-        record: file for the seconds; nothing is measured if it is there.
+        task: task whose images pass it.
+        cache: cache of latents.
+        record: file for the seconds; nothing is measured if it exists.
     """
     started_s = time.perf_counter()
     parts = (task.train, task.validation)
@@ -101,7 +101,7 @@ def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path)
 
 
 def embedding_seconds(records: Sequence[Path]) -> list[float]:
-    """Seconds of the backbone pass over training and validation images, per task.
+    """Return the seconds of the backbone pass over training and validation images, per task.
 
     Raises:
         StorageError: a record is missing or damaged.

@@ -1,30 +1,27 @@
-"""Cells -> rows: one row per method, number of agents, and with or without a task oracle.
+"""Cells -> rows: one row per method and number of agents, with and without a task oracle.
 
-`rows` has the columns of the comparison; `details` has the same rows in the same order, with the
-rest beside them: stream, backbone, forgetting, whether a row was derived.
+`rows` has the columns of the comparison. `details` has the same rows in the same order with more
+columns: stream, backbone, forgetting, whether the row was derived.
 
-Nothing in here looks at a clock. `wall_s`, `wall_clock` and whatever else was measured in seconds
-come from files that were written once; `identity` is the hash of everything else, so two runs of
-one configuration have the same identity.
+`wall_s` and `wall_clock` hold measured seconds, read from files that are written once. `identity`
+is the hash of everything else, so two runs of one configuration have the same identity.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from teachmesh_lab.bench.cell import Cell, cell_path, load_json, timing_path
+from teachmesh.mapping.maha import SAMPLES_PER_CLASS
+from teachmesh_lab.bench.cell import Inputs, Result
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
-from teachmesh_lab.bench.grid_inputs import Inputs
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
-    TaskCost,
     account,
     chain_account,
     gather_account,
@@ -39,63 +36,19 @@ from teachmesh_lab.evaluation.metrics import (
 
 SCHEMA = "teachmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
-"""Keys that are measured; everything else is decided by the configuration."""
+"""Keys of measured values; all other values are decided by the configuration."""
+_FLOAT_BYTES = 4
 ROW = (
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
 )  # fmt: skip
-"""Keys of a row; `details` has more."""
+"""Keys of a row of `rows`."""
 DETAIL = (
     *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
     "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
     "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
 """Keys of a row of `details`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A computed cell.
-
-    Attributes:
-        cell: what was computed.
-        values: what the configuration decides.
-        timing: what was measured.
-    """
-
-    cell: Cell
-    values: Mapping[str, Any]
-    timing: Mapping[str, Any]
-
-    def costs(self) -> list[TaskCost]:
-        """What each task cost."""
-        return [TaskCost(**cost) for cost in self.values["costs"]]
-
-    def matrix(self, name: str) -> np.ndarray | None:
-        """(T, T) accuracies of a name, NaN above the diagonal; None where there are none."""
-        rows = self.values.get(name)
-        if rows is None or len(rows) != len(rows[-1]):
-            return None
-        filled = [[*row, *[float("nan")] * (len(rows) - len(row))] for row in rows]
-        return np.array(filled, dtype=np.float64)
-
-    def last(self, name: str) -> list[float] | None:
-        """Accuracies of all tasks in the end."""
-        rows = self.values.get(name)
-        return None if rows is None else [float(value) for value in rows[-1]]
-
-
-def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
-    """The cells that are there.
-
-    Raises:
-        StorageError: a file is damaged.
-    """
-    return [
-        Result(cell, load_json(cell_path(run, cell)), load_json(timing_path(run, cell)))
-        for cell in cells
-        if cell_path(run, cell).exists()
-    ]
 
 
 def summarise(
@@ -106,13 +59,13 @@ def summarise(
     *,
     alpha: float | None = None,
 ) -> dict[str, Any]:
-    """The document of `summary.json`.
+    """Return the document of `summary.json`.
 
     Args:
-        config: what was to be compared.
-        inputs: of its grids, one each.
-        results: of its cells.
-        failed: {"cell", "message"} of those that could not be computed.
+        config: the grids.
+        inputs: streams and backbone of each grid.
+        results: the computed cells.
+        failed: {"cell", "message"} of each cell that failed.
         alpha: multiply-accumulates per byte; default the configuration's.
     """
     chosen = config.alpha if alpha is None else alpha
@@ -139,7 +92,7 @@ def summarise(
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """Hash of a document without what a clock said."""
+    """Return the hash of a document without its measured values."""
     text = json.dumps(_unclocked(document), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -156,7 +109,7 @@ def _unclocked(value: Any) -> Any:
 def _details(
     grid: Grid, method: str, agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
-    """With and without oracle, as the method allows, over all seeds."""
+    """Return the rows of a method over all seeds: without and with oracle, if it has both."""
     alone = [r for r in results if r.cell.method == method and r.cell.agents == 1]
     real = [r for r in results if r.cell.method == method and r.cell.agents == agents]
     if not alone:
@@ -204,7 +157,7 @@ def _detail(
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
-    return row | _paid(accounts) | _beside(alone) | _over_time(alone, name)
+    return row | _paid(accounts) | _outside_accounts(alone) | _over_time(alone, name)
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:
@@ -215,8 +168,8 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
     return {column: _average(accounts, name) for column, name in columns.items()}
 
 
-def _beside(alone: Sequence[Result]) -> dict[str, float]:
-    """Multiply-accumulates on nobody's account: choosing hyper-parameters, and answering."""
+def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
+    """Average multiply-accumulates outside the accounts: choosing hyper-parameters, answering."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {
         column: float(np.mean([r.values.get(name, 0) for r in alone]))
@@ -225,7 +178,7 @@ def _beside(alone: Sequence[Result]) -> dict[str, float]:
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
-    """What needs the answers after every task, not only the last ones."""
+    """Return the metrics that need the accuracies after every task."""
     matrices = [m for r in alone if (m := r.matrix(name)) is not None]
     mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
     slopes = [regression_line(learned_mean(m)).slope for m in mappers]
@@ -237,7 +190,7 @@ def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
 
 
 def account_of(result: Result, agents: int, packing: str, alpha: float) -> Account:
-    """What N agents would pay for what one agent's cell counted."""
+    """Return the costs of N agents, derived from the counted costs of one agent's cell."""
     if result.values["parallel"] == "skills":
         return account(
             result.costs(),
@@ -251,6 +204,35 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
         gathered = float(result.values["gather_bytes"])
         return gather_account(result.costs(), agents, gathered, hand_over, alpha=alpha)
     return chain_account(result.costs(), agents, hand_over, alpha=alpha)
+
+
+def images_that_travel(result: Result, agents: int, packing: str, alpha: float) -> Account:
+    """Return the costs of N agents with `maha` as in the paper, where sample images travel.
+
+    Skills then hold the first images of every class as files, and the head. The paper's Fig. 10
+    has raw pixels instead, which are at least ten times as large. Every student passes these images
+    through the backbone, which the paper does not count.
+
+    Args:
+        result: a cell of `maha` with one agent.
+        agents: N.
+        packing: how tasks are assigned to agents.
+        alpha: multiply-accumulates per byte.
+    """
+    values = result.values
+    per_image, row = int(values["backbone_macs_per_image"]), int(values["latent_dim"]) + 1
+    costs = [
+        dataclasses.replace(
+            cost,
+            skill_bytes=image_bytes + _FLOAT_BYTES * row * size["classes"],
+            receive_macs=cost.receive_macs + SAMPLES_PER_CLASS * size["classes"] * per_image,
+        )
+        for cost, size, image_bytes in zip(
+            result.costs(), values["tasks"], values["sample_image_bytes"], strict=True
+        )
+    ]
+    once = int(values["consolidation_macs"])
+    return account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
 
 
 def _mean(result: Result, name: str) -> float:
@@ -274,7 +256,7 @@ def _average(accounts: Sequence[Account], name: str) -> float:
 
 
 def _wall(results: Sequence[Result], agents: int) -> float | None:
-    """Seconds of learning, the backbone pass included; of N agents, until all know everything."""
+    """Mean seconds of learning with the backbone pass; for N agents until all have all skills."""
     if agents > 1:
         known = [r.timing["shared"]["makespan_s"] for r in results if "shared" in r.timing]
         return round(float(np.mean(known)), 3) if known else None
@@ -286,7 +268,7 @@ def _wall(results: Sequence[Result], agents: int) -> float | None:
 
 
 def _wall_clock(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """What real processes needed, per seed."""
+    """Return the measurements of real processes, one entry per seed."""
     found = []
     for r in results:
         if "shared" not in r.timing:

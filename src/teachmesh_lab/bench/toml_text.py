@@ -1,4 +1,4 @@
-"""TOML read with the standard library (from 3.11 on), written for the few kinds used here."""
+"""Read TOML, and write the few kinds of values that configurations have."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
     """Parse TOML.
 
     Args:
-        text: of the file.
-        source: its name, for the message.
+        text: content of a file.
+        source: name of the file, for the message.
 
     Raises:
-        UsageError: it is no TOML; says where.
+        UsageError: the text is not TOML; the message has the line.
     """
     try:
         document: dict[str, Any] = tomllib.loads(text)

@@ -1,8 +1,8 @@
-"""Doing a job: `python -m teachmesh_lab.bench.worker RUN HOME` reads jobs, one per line.
+"""A worker process: `python -m teachmesh_lab.bench.worker RUN HOME` reads one job per line.
 
-Every worker computes with one thread: several workers share the cores, and results must not depend
-on how many there are. It ends when its standard input does, in the middle of a job too, so none
-outlives its parent, however that went; agents that it started are tethered to it and end as well.
+Every worker computes with one thread, because several workers share the cores and results must not
+depend on the number of cores. A worker ends when its standard input ends, even in the middle of a
+job. So no worker outlives its parent. Agents that it started are tethered to it and end as well.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from teachmesh.bank.home import Home, resolve_home
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.errors import TeachmeshError
 from teachmesh.model.backbone_registry import load_backbone
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
 from teachmesh_lab.bench.jobs import Job, record_name
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes
 from teachmesh_lab.bench.real_agents import run_real
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 class Workshop:
-    """What jobs of one run share: backbones, streams and latents, loaded when first needed.
+    """Does jobs of one run; loads backbones, streams and latents when they are first needed.
 
     Args:
         run: folder of the run.
-        home: backbones and caches.
+        home: home whose backbones and caches are used.
     """
 
     def __init__(self, run: Path, home: Home) -> None:
@@ -53,17 +53,17 @@ class Workshop:
 
     @cached_property
     def cache(self) -> LatentCache:
-        """Latents on the disk, shared with `evaluate`."""
+        """Cache of latents on the disk, shared with `evaluate`."""
         return LatentCache(self.home.cache / "latents")
 
     def backbone(self, name: str) -> Backbone:
-        """A backbone by its alias."""
+        """Return a backbone by its alias."""
         if name not in self._backbones:
             self._backbones[name] = load_backbone(self.home.backbones, name)
         return self._backbones[name]
 
     def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
-        """A stream and its tasks."""
+        """Return a stream and its tasks."""
         if (spec, seed) not in self._streams:
             stream = open_stream(spec, seed, self.home.cache / "streams")
             self._streams[spec, seed] = stream, stream.tasks()
@@ -73,7 +73,7 @@ class Workshop:
         """Do one job; its files are on the disk when this returns.
 
         Raises:
-            TeachmeshError: it cannot be done.
+            TeachmeshError: the job failed.
         """
         torch.set_num_threads(1)
         if job["kind"] == "embed":
@@ -99,13 +99,13 @@ class Workshop:
         stream, tasks = self.stream(cell.stream, cell.seed)
         kind = check_bench_method(cell.method)
         if kind is Kind.TRAINED:
-            from teachmesh_lab.bench.baseline_cells import run_trained_rival
+            from teachmesh_lab.bench.baseline_cells import run_trained_baseline
 
-            return run_trained_rival(cell, tasks)
+            return run_trained_baseline(cell, tasks)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
-            # Of this process alone: what a run that was killed left may still be on its way out.
+            # One folder per process, because agents of a killed run may still be ending.
             workplace = self.run / "scratch" / f"{cell.name}-{os.getpid()}"
             return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
         if kind is Kind.ADAPTED:
@@ -114,9 +114,9 @@ class Workshop:
             result, timing = run_ours(cell.method, latents, backbone, cell.seed)
             result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
         else:
-            from teachmesh_lab.bench.baseline_cells import run_frozen_rival
+            from teachmesh_lab.bench.baseline_cells import run_frozen_baseline
 
-            result, timing = run_frozen_rival(cell, latents, backbone)
+            result, timing = run_frozen_baseline(cell, latents, backbone)
         timing["embed_s"] = self._embed_seconds(cell, len(tasks))
         return result, timing
 
@@ -130,9 +130,9 @@ class Workshop:
 
 
 def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
-    """Do a job and say how it went, as JSON values.
+    """Do a job and return its outcome as JSON values.
 
-    An error that is ours is an answer like any other: the run goes on with the other jobs.
+    Teachmesh's own errors are outcomes too, so that the run goes on with the other jobs.
     """
     try:
         workshop.do(job)
@@ -142,19 +142,19 @@ def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
 
 
 def _read_jobs(lines: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
-    """Hand on every job; at the end of the input, which is the parent's end, end this process."""
+    """Put every job into the queue; end this process at the end of the input."""
     for line in lines:
-        if line.endswith("\n"):  # else the parent was killed while it wrote
+        if line.endswith("\n"):  # otherwise the parent was killed while it wrote
             job: Job = json.loads(line)
             jobs.put(job)
-    os._exit(1)  # the only end that a job cannot hold up
+    os._exit(1)  # unlike sys.exit, this ends a process in the middle of a job
 
 
 def main() -> None:
     """Read jobs from standard input until it ends; answer each with a line."""
     workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
     answers = sys.stdout
-    sys.stdout = sys.stderr  # what libraries print must not come between the answers
+    sys.stdout = sys.stderr  # output of libraries must not mix with the answers
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(sys.stdin, jobs), daemon=True).start()
     while True:

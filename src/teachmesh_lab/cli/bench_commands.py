@@ -133,7 +133,7 @@ def run(
     """
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.bench.grid_config import Overrides, load_config, override
-    from teachmesh_lab.bench.job_engine import check_engine
+    from teachmesh_lab.bench.run_grid import check_engine, make_engine, run_bench
 
     ignored = ("engine", "workers", "out") if dry_run else ("speed",)
     refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
@@ -148,8 +148,6 @@ def run(
         document = estimate(config, opened, speed)
         emit(document) if json_output else _show_plan(document)
         return
-    from teachmesh_lab.bench.job_engine import make_engine
-    from teachmesh_lab.bench.run_grid import run_bench
 
     folder = (out or Path(f"bench-{config.name}")).absolute()
     document = run_bench(

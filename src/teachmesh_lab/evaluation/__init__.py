@@ -1,8 +1,8 @@
-"""`teachmesh evaluate` and the numbers that every measurement shares.
+"""`teachmesh evaluate`, and the accuracies and costs that all measurements share.
 
 - `evaluate`: learns every task of a folder, then measures without a task oracle.
-- `measure`: mapper, oracle, final and direct accuracy of an agent.
-- `metrics`: accuracy matrices, forgetting and transfer (Sec. 6).
+- `measure`: accuracies of an agent on the test images of its tasks.
+- `metrics`: counts right answers; accuracy matrices, forgetting and transfer (Sec. 6).
 - `cost_ledger`: multiply-accumulates and bytes of learning and sharing (Fig. 9, 10).
 - `corrective`: answers that name an equivalent class (Sec. 7.1).
 - `evaluation_report`, `corrective_report`, `html_page`: HTML pages, readable offline.

@@ -1,8 +1,8 @@
-"""The corrective approach (paper, Sec. 7.1, Fig. 12): an answer that names the same thing is right.
+"""The corrective approach (paper, Sec. 7.1, Fig. 12): answers with an equivalent class are right.
 
-An image of a "bike" of one task answered by "bicycle" of another is a failure of the mapper and no
-error for whoever asked. This counts such answers as right **beside** the plain accuracy, never
-instead of it: plain figures are what methods are compared by.
+If the mapper chooses the wrong task, a "bike" may be answered with "bicycle" of that task. For the
+user this is no error. The corrected accuracy counts such answers as right. It is reported in
+addition to the plain accuracy, by which methods are compared.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
 
 MAX_PAIRS = 200
-"""Equivalent classes that the document lists; it says how many there are."""
+"""Most pairs of equivalent classes that the document lists; it also has their number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What an agent answered to the test images of one task, as columns of all classes.
+    """Answers for the N test images of one task; classes of all tasks are numbered through.
 
     Attributes:
-        task: the task.
-        truth: (N,) column of the right class.
-        answer: (N,) column of the answer, nobody having named the task.
+        task: name of the task.
+        truth: (N,) number of the right class.
+        answer: (N,) number of the answered class, without a task oracle.
     """
 
     task: str
     truth: np.ndarray
     answer: np.ndarray
 
-    def right(self, same: np.ndarray) -> float:
-        """Share of answers that are right if classes marked in `same` (K, K) are one."""
-        return float(np.mean((self.answer == self.truth) | same[self.truth, self.answer]))
+    def right(self, equivalent: np.ndarray) -> float:
+        """Return the share of right answers; (K, K) `equivalent` marks pairs that count as one."""
+        return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
 
 
 def correct(
@@ -59,25 +59,23 @@ def correct(
     comparer: NameComparer,
     images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> dict[str, Any]:
-    """Count answers of another task whose class is the same thing.
+    """Count answers with an equivalent class of another task as right.
 
     Args:
-        agent: knows one skill for each of the tasks, under the task's name.
-        tests: by task, latents and labels of the test images.
-        threshold: similarity from which classes are the same, above 0 and up to 1.
+        agent: agent with one skill for each task, under the task's name.
+        tests: task -> latents and labels of the test images.
+        threshold: similarity from which classes are equivalent, above 0 and at most 1.
         comparer: compares class names.
-        images: by task, where these images are, for second passes; without them biases are not
-            used.
+        images: task -> the test images, for second passes; None does not use biases.
 
     Returns:
-        Per task and on average the plain accuracy and the corrected ones: by names alone (the
-        paper's way) and, where skills have class moments ("looks"), by names that looks confirm;
-        at the given threshold, at those of Fig. 11, and by rank.
-
+        Plain and corrected accuracies, per task and on average. Classes are compared by names
+        alone (the paper's way) and, if skills have class moments, by names and looks. There is one
+        row for the given threshold, for each threshold of Fig. 11, and for the nearest class.
     """
-    knowledge = SourceSkills(agent.sources(), comparer)
+    sources = SourceSkills(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
-    ways = _ways(knowledge, thresholds)
+    ways = _ways(sources, thresholds)
     by_names = ways["names"][threshold]
     answered = _answer(agent, tests, by_names, images)
     rows = [
@@ -99,21 +97,21 @@ def correct(
 
 
 def choose_comparer(threshold: float | None, encoder: str | None) -> NameComparer | None:
-    """What compares names, or None where nothing is to be corrected; asked before any learning.
+    """Return the comparer of class names; None without a threshold. Called before any learning.
 
     Args:
-        threshold: similarity from which classes are the same, or None.
+        threshold: similarity from which classes are equivalent, or None.
         encoder: see `reuse.text_encoders.choose_encoder`; None for "auto".
 
     Raises:
-        UsageError: a threshold that is none, an unknown encoder, or one without a threshold.
-        MissingExtraError: the encoder that was asked for is not installed.
+        UsageError: an invalid threshold, an unknown encoder, or an encoder without a threshold.
+        MissingExtraError: the encoder is not installed.
     """
     if threshold is None:
         if encoder is not None:
             raise UsageError(
-                "expected --corrective with a threshold beside --encoder, got --encoder alone; "
-                "names of classes are compared for it only"
+                "expected --corrective with a threshold, got --encoder alone; class names are "
+                "compared only for corrected accuracies"
             )
         return None
     if not 0 < threshold <= 1:
@@ -122,10 +120,10 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
 
 
 def _ways(
-    knowledge: SourceSkills, thresholds: Sequence[float]
+    sources: SourceSkills, thresholds: Sequence[float]
 ) -> dict[str, dict[float, Equivalence]]:
-    """By way and threshold; without class moments nobody can look, and names are the only way."""
-    known, comparer, transform = knowledge.source_tasks(), knowledge.comparer, knowledge.transform()
+    """Return way -> threshold -> equivalence; without class moments the only way is by names."""
+    known, comparer, transform = sources.source_tasks(), sources.comparer, sources.transform()
     by_names = find_equivalent(known, comparer)
     ways = {"names": dict.fromkeys(thresholds, by_names)}
     if transform is not None:
@@ -161,9 +159,9 @@ def _nothing(answered: Answered) -> np.ndarray:
 
 
 def _row(
-    way: str, threshold: float | str, same: np.ndarray, answered: Sequence[Answered]
+    way: str, threshold: float | str, equivalent: np.ndarray, answered: Sequence[Answered]
 ) -> dict[str, Any]:
-    right = {a.task: a.right(same) for a in answered}
+    right = {a.task: a.right(equivalent) for a in answered}
     return {
         "by": way,
         "threshold": threshold,

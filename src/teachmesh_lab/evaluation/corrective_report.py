@@ -1,4 +1,4 @@
-"""Fig. 11 and 12 of the paper for a report: classes that are the same, and what that corrects."""
+"""Fig. 11 and 12 of the paper for a report: equivalent classes, and corrected accuracies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def corrective_section(
     table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
     bars: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
 ) -> str:
-    """The part of an evaluation's page about equivalent classes.
+    """Return the part of an evaluation's page about equivalent classes.
 
     Args:
-        result: what `corrective.correct` gave.
-        table: makes the page's tables.
-        bars: draws accuracies (by key) of tasks.
+        result: document of `corrective.correct`.
+        table: makes a table of the page.
+        bars: draws accuracies of tasks, given their keys.
     """
     plain = {entry["name"]: entry["right"] for entry in result["plain"]}
     at = {
@@ -40,12 +40,12 @@ def corrective_section(
     header = ["task", *(way.replace("_", " ") for way in shown)]
     return "".join(
         [
-            "<h2>Classes that are the same thing</h2>",
+            "<h2>Equivalent classes</h2>",
             f"<p>{n_pairs} pairs of classes of different tasks have names of similarity "
             f"{result['threshold']:g} or more (encoder {html.escape(result['encoder'])}){looks}. "
-            "An answer with such a class counts as right here, beside the plain figures above.</p>",
+            "An answer with such a class counts as right here; the accuracies above are plain.</p>",
             table(header, rows) if rows else "<p>No answer changes.</p>",
             bars(groups, list(shown)) if groups else "",
-            table(["class", "same as", "similarity"], pairs) if pairs else "",
+            table(["class", "equivalent to", "similarity"], pairs) if pairs else "",
         ]
     )

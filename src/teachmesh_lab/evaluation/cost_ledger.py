@@ -1,10 +1,14 @@
-"""What learning and sharing cost, and what N agents gain (paper, Sec. 3, Fig. 9 and 10).
+"""Costs of learning and sharing, and the gain of N agents (paper, Sec. 3, Fig. 9 and 10).
 
-Multiply-accumulates are counted by operation, bytes are those of the encoded skills; alpha, what a
-byte costs in multiply-accumulates, is an argument and can be changed after a run. Speed-up and
-parallel efficiency follow from the columns of the same table. The paper's own table does not add up
-(docs/results/arithmetic.md); what it leaves out is in here: whole tasks cannot be divided by N, so
-the agent that is done last decides; and students pay for what they consolidate.
+Multiply-accumulates are counted by operation; bytes are those of encoded skills. Alpha, the cost of
+a byte in multiply-accumulates, is an argument and can be changed after a run. Speed-up and parallel
+efficiency follow from the columns of one table.
+
+The paper's own table does not add up (docs/results/arithmetic.md). These accounts include two
+things that it leaves out:
+
+- Whole tasks cannot be divided by N, so the slowest agent decides.
+- Students pay for consolidating skills.
 """
 
 from __future__ import annotations
@@ -18,23 +22,23 @@ import numpy as np
 from teachmesh_lab.simulation.task_packing import Assignment, pack
 
 ALPHA = 1000.0
-"""Multiply-accumulates that a byte costs in the paper."""
+"""Cost of a byte in the paper, in multiply-accumulates."""
 EQUAL = "equal"
-"""The paper's way: as if all work could be divided by N."""
+"""Packing of the paper: all work is divided by N."""
 
 
 @dataclass(frozen=True)
 class TaskCost:
-    """What one task costs.
+    """Costs of one task.
 
     Attributes:
-        task: its name.
-        teacher_macs: learning: backbone passes, fits, anchors.
-        skill_bytes: as encoded and signed, what every other agent receives.
-        receive_macs: paid by an agent that receives the skill: its numbers are decoded (one
-            multiplication each), and images that travel pass the backbone.
-        register_macs: paid by every agent that uses the skill, its own included: its share of
-            the mapper, such as its part of the covariance of all tasks.
+        task: name of the task.
+        teacher_macs: cost of learning: backbone passes, fits, anchors.
+        skill_bytes: size of the encoded and signed skill, which every other agent receives.
+        receive_macs: cost for an agent that receives the skill: one multiplication per decoded
+            number, and a backbone pass for images that travel.
+        register_macs: cost for every agent that uses the skill, including its author. It is the
+            task's share of the mapper, such as its part of the covariance of all tasks.
     """
 
     task: str
@@ -44,25 +48,25 @@ class TaskCost:
     register_macs: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; `TaskCost(**values)` reads them."""
+        """Return JSON values; `TaskCost(**values)` reads them."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Account:
-    """The columns of Fig. 10 for one number of agents, of the agent that is done last.
+    """Columns of Fig. 10 for one number of agents: the costs of the agent that finishes last.
 
     Law: `total == teacher_macs + alpha * bytes + student_macs`, and `speedup` is the total of one
-    agent divided by this one.
+    agent divided by this total.
 
     Attributes:
         agents: N.
         packing: how tasks were assigned.
-        teacher_macs: of its own tasks, divided by its speed.
-        bytes: received from all others, over one interface.
-        student_macs: to decode what it received and to consolidate everything.
-        total: in multiply-accumulates of an agent of speed 1.
-        speedup: over one agent that learns everything.
+        teacher_macs: cost of learning its own tasks, divided by its speed.
+        bytes: bytes received from all other agents, over one interface.
+        student_macs: cost of decoding the received skills and of consolidating all skills.
+        total: total cost in multiply-accumulates of an agent of speed 1.
+        speedup: total of one agent that learns everything, divided by `total`.
         efficiency: `speedup / agents`.
         assignment: tasks of each agent; empty when work is divided equally.
     """
@@ -87,22 +91,22 @@ def account(
     speeds: Sequence[float] | None = None,
     consolidation_macs: int = 0,
 ) -> Account:
-    """Cost of learning all tasks with N agents that share everything.
+    """Compute the costs of learning all tasks with N agents that share everything.
 
     Teaching, receiving and consolidating are added up as in the paper, although they overlap in
-    truth (`simulate` lets them).
+    reality (see `event_simulation.simulate`).
 
     Args:
-        costs: one per task, in the order of the stream.
-        n_agents: N; one agent pays for no byte.
+        costs: one cost per task, in the order of the stream.
+        n_agents: N; a single agent receives no bytes.
         alpha: multiply-accumulates per byte.
         packing: "longest-first", "given", or "equal" (the paper's division by N).
-        speeds: of the agents relative to the one that is compared with; all 1 by default.
-        consolidation_macs: paid by every agent when all skills are there, such as the
+        speeds: speeds of the agents, relative to the agent that is compared with; default 1.
+        consolidation_macs: cost for every agent after the last skill has arrived, such as the
             factorisation of a covariance.
 
     Raises:
-        ValueError: no task, no agent, another number of speeds, or an unknown packing.
+        ValueError: no task, no agent, a wrong number of speeds, or an unknown packing.
 
     Examples:
         >>> costs = [TaskCost("a", 600, 0), TaskCost("b", 400, 0)]
@@ -136,15 +140,15 @@ def account(
 def chain_account(
     costs: Sequence[TaskCost], n_agents: int, hand_over_bytes: float, *, alpha: float = ALPHA
 ) -> Account:
-    """Cost of a method that cannot be divided: agents learn in turn and hand everything on.
+    """Compute the costs of a method that cannot be divided: agents learn in turn.
 
-    The paper's argument for leaving its baselines out of Fig. 10: agent B cannot begin before it
-    has the weights (and the importances, the buffer, ...) of agent A.
+    The paper leaves its baselines out of Fig. 10 for this reason: agent B cannot begin before it
+    has the weights, importances or buffer of agent A.
 
     Args:
-        costs: one per task.
+        costs: one cost per task.
         n_agents: N; the network travels N - 1 times.
-        hand_over_bytes: of weights and state.
+        hand_over_bytes: size of weights and state.
         alpha: multiply-accumulates per byte.
     """
     teacher = float(_teacher(costs).sum())
@@ -162,13 +166,13 @@ def gather_account(
     *,
     alpha: float = ALPHA,
 ) -> Account:
-    """Cost of a method that needs all images in one place: one agent learns, the others wait.
+    """Compute the costs of a method that needs all images in one place: only one agent learns.
 
     Args:
-        costs: one per task.
-        n_agents: N; the images of all but one of them travel, then the network.
-        image_bytes: of all images that are learned from, as files.
-        network_bytes: of what was learned.
+        costs: one cost per task.
+        n_agents: N; the images of N - 1 agents travel, then the network.
+        image_bytes: size of all training and validation images, as files.
+        network_bytes: size of the trained network.
         alpha: multiply-accumulates per byte.
     """
     teacher = float(_teacher(costs).sum())
@@ -181,7 +185,7 @@ def gather_account(
 def _columns(
     costs: Sequence[TaskCost], mine: Sequence[int], speed: float, consolidation_macs: int
 ) -> tuple[float, float, float]:
-    """Teacher, bytes, student of one agent with its tasks."""
+    """Return the columns teacher, bytes and student of one agent with its tasks."""
     own = np.zeros(len(costs), dtype=bool)
     own[list(mine)] = True
     student = _receive(costs)[~own].sum() + _register(costs).sum() + consolidation_macs
@@ -192,7 +196,7 @@ def _columns(
 def _equal(
     costs: Sequence[TaskCost], n_agents: int, consolidation_macs: int
 ) -> tuple[float, float, float]:
-    """Every agent does one N-th and receives the rest."""
+    """Return the columns of agents that each learn one N-th and receive the rest."""
     foreign = 1 - 1 / n_agents
     student = foreign * _receive(costs).sum() + _register(costs).sum() + consolidation_macs
     teacher = _teacher(costs).sum() / n_agents

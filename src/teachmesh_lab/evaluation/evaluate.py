@@ -18,8 +18,10 @@ from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
-from teachmesh.learning.teacher import BiasInputs, Lesson
+from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.teacher import Lesson
 from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
 
@@ -31,21 +33,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to evaluate.
+    """Options of an evaluation.
 
     Attributes:
         tasks_dir: folder with one folder or archive per task.
-        only: names of the tasks to take; all by default.
-        method: task mapper, or a variant (`maha+bb`); default the home's.
-        bb: layers of beneficial biases, as `teachmesh learn --bb`.
-        bb_passes: what learning may cost in all, in forward passes.
-        backbone: alias; default the home's.
-        seed: of splits and of what is random.
-        home: the agent's home: its backbones are used, its bank is not touched.
-        device: where the backbone runs.
-        corrective: similarity from which classes of different tasks count as the same beside the
-            plain figures (Sec. 7.1); None to leave that out.
-        encoder: how class names are compared then; None for "auto".
+        only: names of the tasks to use; default all.
+        method: task mapper or variant (`maha+bb`); default the home's.
+        bb: layers of beneficial biases, as in `teachmesh learn --bb`.
+        bb_passes: budget for learning a task, in forward passes over its images.
+        backbone: alias of the backbone; default the home's.
+        seed: seed for splits, clusters, samples and batch order.
+        home: home of the agent: its backbones are used, its bank is not touched.
+        device: device of the backbone.
+        corrective: similarity from which classes of different tasks are equivalent, for corrected
+            accuracies (Sec. 7.1); None for plain accuracies only.
+        encoder: encoder of class names for these; None for "auto".
     """
 
     tasks_dir: Path
@@ -63,15 +65,19 @@ class EvaluateOptions:
 
 @dataclass
 class _Clock:
-    """Seconds spent on each part."""
+    """Seconds spent on each part of an evaluation."""
 
     latents: float = 0.0
     learn: float = 0.0
     predict: float = 0.0
 
+    def to_json(self) -> dict[str, float]:
+        """Return the seconds, rounded to milliseconds."""
+        return {part: round(seconds, 3) for part, seconds in vars(self).items()}
+
 
 class _Embedder:
-    """Latents of splits through the cache, with progress over all of them."""
+    """Computes latents of splits through the cache, and reports progress over all splits."""
 
     def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
         self.agent = agent
@@ -83,7 +89,7 @@ class _Embedder:
         self.progress = progress
 
     def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
-        """Latents with labels, and the images that have them."""
+        """Return latents with labels, and the readable images."""
 
         def report(count: int, _of: int) -> None:
             if self.progress is not None:
@@ -99,22 +105,22 @@ class _Embedder:
 
 
 def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Learn every task, then answer for all test images of all tasks without an oracle.
+    """Learn every task, then answer the test images of all tasks without a task oracle.
 
-    Latents of single images are kept in the home's cache, so that an interrupted run goes on
-    where it stopped and another method needs no second backbone pass.
+    Latents are kept in the home's cache. So an interrupted run continues where it stopped, and
+    another method needs no second backbone pass.
 
     Args:
-        options: what to evaluate.
+        options: tasks, method and settings.
         progress: called with (images done, images in all).
 
     Returns:
         The document of schema `teachmesh.evaluate/1`.
 
     Raises:
-        DataError: a task cannot be read, or one has no test images.
-        UsageError: a threshold or encoder that is none; nothing was learned.
-        MissingExtraError: the encoder is not installed; nothing was learned.
+        DataError: a task cannot be read or has no test images.
+        UsageError: an invalid threshold or encoder; raised before learning.
+        MissingExtraError: the encoder is not installed; raised before learning.
     """
     started_s = time.perf_counter()
     comparer = choose_comparer(options.corrective, options.encoder)
@@ -134,9 +140,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options.seed, variant) for task in tasks]
-        learn_macs = sum(card.cost_macs for card in cards)
         scores = _measure(agent, tasks, embed, clock)
-        images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
@@ -150,16 +154,8 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             ],
             "mean": mean_of(scores),
             "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
-            "cost": {
-                "learn_macs": int(learn_macs),
-                "backbone_passes": learn_macs / (agent.backbone.macs_per_image * images),
-            },
-            "wall_s": {
-                "latents": round(clock.latents, 3),
-                "learn": round(clock.learn, 3),
-                "predict": round(clock.predict, 3),
-                "total": round(time.perf_counter() - started_s, 3),
-            },
+            "cost": _cost(agent, tasks, cards),
+            "wall_s": {**clock.to_json(), "total": round(time.perf_counter() - started_s, 3)},
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }
@@ -178,6 +174,14 @@ def _check_tests(tasks: Sequence[Task]) -> None:
         )
 
 
+def _cost(agent: Agent, tasks: Sequence[Task], cards: Sequence[Card]) -> dict[str, float]:
+    """Return the cost of learning, in multiply-accumulates and in passes over all images."""
+    learn_macs = sum(card.cost_macs for card in cards)
+    images = sum(len(t.train.images) + len(t.validation.images) for t in tasks)
+    passes = learn_macs / (agent.backbone.macs_per_image * images)
+    return {"learn_macs": int(learn_macs), "backbone_passes": passes}
+
+
 def _bias_json(card: Card) -> dict[str, Any]:
     return {} if card.biases is None else {"biases": card.biases.to_json()}
 
@@ -185,25 +189,24 @@ def _bias_json(card: Card) -> dict[str, Any]:
 def _learn(
     agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int, variant: Variant
 ) -> Card:
-    """Learn one task; its card."""
+    """Learn one task; return the card of its skill."""
     before_s = time.perf_counter()
     train, train_images = embed(task, task.train)
     validation, validation_images = embed(task, task.validation)
     clock.latents += time.perf_counter() - before_s
     before_s = time.perf_counter()
-    lesson = Lesson(
-        task=task.name,
-        classes=task.classes,
-        method=agent.method,
-        biases=variant.biases,
-        seed=seed,
-        created="2000-01-01T00:00:00Z",  # evaluations of the same images give the same skills
+    lesson = Lesson.of(
+        task,
+        variant,
+        created="2000-01-01T00:00:00Z",  # constant, so that two evaluations make equal skills
         started_s=before_s,
-        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
+        seed=seed,
         warnings=task.warnings,
     )
-    lab = BiasInputs(TaskImages(train_images, validation_images), embed.progress, embed.biases)
-    _, skill = agent.save(lesson, train, validation, lab)
+    images = TaskImages(train_images, validation_images)
+    teacher = agent.teacher(embed.biases)
+    skill = teacher.teach(lesson, EmbeddedTask(train, validation, images), progress=embed.progress)
+    agent.bank.put(sign(skill, agent.key))
     clock.learn += time.perf_counter() - before_s
     return skill.card
 
@@ -221,7 +224,7 @@ def _measure(
 def _embed_tests(
     tasks: Sequence[Task], embed: _Embedder
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
-    """By task, latents of the readable test images, and where these are."""
+    """Return task -> latents of the readable test images, and task -> these images."""
     found = {task.name: embed(task, task.test) for task in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}

@@ -1,4 +1,4 @@
-"""One HTML page, readable offline, of a demo's or an evaluation's result."""
+"""HTML page for the result of a demo or an evaluation, readable offline."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LABELS = {
     "final": "mapper, then head",
     "direct": "without oracle",
     "plain": "plain",
-    "names": "same name is right",
-    "names_and_looks": "same name and looks are right",
+    "names": "equivalent by name is right",
+    "names_and_looks": "equivalent by name and looks is right",
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
 _COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
@@ -35,16 +35,16 @@ def write_report(result: Mapping[str, Any], path: Path) -> Path:
     """Write the page of a result.
 
     Args:
-        result: a document of schema `teachmesh.demo/1` or `teachmesh.evaluate/1`.
-        path: where to; replaced if it is there.
+        result: document of schema `teachmesh.demo/1` or `teachmesh.evaluate/1`.
+        path: file of the page; replaced if it exists.
 
     Returns:
-        The path, absolute.
+        The absolute path.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        UsageError: another schema.
-        StorageError: it cannot be written.
+        UsageError: the document has another schema.
+        StorageError: the page cannot be written.
     """
     schema = result.get("schema")
     if schema == "teachmesh.demo/1":
@@ -129,7 +129,7 @@ def _percent(fraction: float | None) -> str:
 
 
 def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
-    """Grouped horizontal bars, one group per task."""
+    """Draw grouped horizontal bars, one group per task."""
     height = 0.8 / len(keys)
     figure = _figure(7, 1.6 + 0.16 * len(tasks) * (1 + len(keys)))
     axes = figure.subplots()
@@ -147,9 +147,9 @@ def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
 
 
 def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Tasks of the images against tasks answered; shades are shares of a row."""
+    """Draw a confusion matrix: task of the image against task of the answer, shaded by row."""
     shown = [_plot_text(name) for name in names]
-    # Room for the names beside the cells: wide letters take 0.14 inches.
+    # Space for the names next to the cells: wide letters take 0.14 inches.
     side = 1.5 + 0.38 * len(names) + 0.14 * max(len(name) for name in shown)
     figure = _figure(side, side)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Parts of an HTML page that is readable offline: tables, and figures as SVG inside the page."""
+"""HTML pages that are readable offline: tables, and figures as embedded SVG."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 """
 
 _PAGE_COLOUR = "#010203"
-"""Stands in a figure for the colour of the page's text, which the reader's browser knows."""
+"""Placeholder in figures for the text colour of the page, which only the browser knows."""
 
 
 def write_page(body: str, path: Path) -> Path:
-    """Write a page around a body.
+    """Write a page with a given body.
 
     Args:
-        body: HTML whose foreign text is escaped.
-        path: where to; replaced if it is there.
+        body: HTML; text from outside must be escaped.
+        path: file of the page; replaced if it exists.
 
     Returns:
-        The path, absolute.
+        The absolute path.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the page cannot be written.
     """
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -60,12 +60,12 @@ def write_page(body: str, path: Path) -> Path:
 
 
 def text(value: object) -> str:
-    """Foreign text, harmless inside HTML."""
+    """Escape text from outside for use in HTML."""
     return html.escape(str(value))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of text cells; the first column is to the left."""
+    """Return a table of text cells; the first column is left-aligned."""
     head = "".join(f"<th>{text(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -74,7 +74,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, sides in inches.
+    """Return an empty figure; sides in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -87,28 +87,28 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plot_text(name: str) -> str:
-    """Names are foreign: long ones are cut, and matplotlib would read dollar signs as formulas."""
+    """Cut long names, and escape dollar signs, which matplotlib would read as formulas."""
     short = name if len(name) <= 28 else name[:27] + "…"
     return short.replace("$", r"\$")
 
 
 def image(figure: Figure, alternative: str) -> str:
-    """The figure as SVG inside the page, in the colours of the page.
+    """Return a figure as embedded SVG in the colours of the page.
 
-    Text stays text: it is drawn in the reader's fonts, whatever the script, and can be searched.
+    Text stays text, so that it is drawn in the reader's fonts and can be searched.
     """
     import matplotlib
 
     stream = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alternative}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # Only the space that text takes is guessed with matplotlib's own font.
+        # matplotlib's own font may lack glyphs, but it is only used to estimate text sizes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         _take_page_colours(figure)
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
-    # Inside HTML an SVG needs no name spaces; without them the page holds no address at all.
+    # Embedded SVG needs no name spaces; without them the page contains no address at all.
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
     return f"<figure role='img' aria-label='{text(alternative)}'>{drawn}</figure>"

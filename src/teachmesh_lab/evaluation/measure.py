@@ -1,8 +1,8 @@
-"""Right answers of an agent on test images: mapper, oracle, final, direct."""
+"""Accuracies of an agent on test images: mapper, oracle, final, direct."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from teachmesh.biases.bias_task import decode_rows
 from teachmesh.errors import DataError
+from teachmesh_lab.evaluation.metrics import Given, answer
 
 if TYPE_CHECKING:
     import torch
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Accuracy on the test images of one task, fractions of 1.
+    """Accuracies on the test images of one task, fractions of 1 (see `metrics.Accuracies`).
 
     Attributes:
-        name: the task.
+        name: name of the task.
         classes: number of classes.
         test_images: number of test images.
-        mapper: right task, found without being told.
+        mapper: right task, chosen by the task mapper.
         oracle: right class when the task is given.
-        final: right class without oracle, the paper's way: mapper, then that task's decision.
-        direct: right class without oracle, best of all classes of all tasks; None where the
-            mapper has no scores of classes.
-        skill_bytes: size of the skill as it travels.
-        unknown: share of these images (all of a known task) that were called unknown.
+        final: right task and class, the paper's way: by the mapper and that task's own decision.
+        direct: right task and class, as the best of all classes of all tasks; None if the mapper
+            does not score classes.
+        skill_bytes: size of the encoded and signed skill.
+        unknown: share of these images that were called unknown, although their task is known.
+        accuracy: right task and class, as the agent answers; not in the JSON document, which has
+            `direct` and `final`.
     """
 
     name: str
@@ -46,23 +49,22 @@ class TaskScore:
     direct: float | None
     skill_bytes: int
     unknown: float
+    accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """The task's object in the evaluation document."""
-        return asdict(self)
-
-
-Given = Callable[[np.ndarray], "Decisions"]
-"""(N,) tasks -> decisions with a second pass of each image with its task's biases."""
+        """Return the task's object in the evaluation document."""
+        return {key: value for key, value in asdict(self).items() if key != "accuracy"}
 
 
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
-    """Second passes of images whose latents were computed before.
+    """Return a function that runs second passes of images whose latents are known.
+
+    Without biases in the agent's skills, the function returns the decisions unchanged.
 
     Args:
-        agent: whose skills have biases, or none has.
-        decisions: about the images.
-        images: where they are; None runs no second pass.
+        agent: agent whose biases are used.
+        decisions: decisions of the first pass.
+        images: the images; None runs no second pass.
     """
     second = agent.second_pass()
     if second is None or images is None:
@@ -81,17 +83,16 @@ def measure(
     tests: Mapping[str, LabelledLatents],
     images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> list[TaskScore]:
-    """Answer for the test images of every task with everything the agent knows.
+    """Answer the test images of every task with all skills of an agent, and score the answers.
 
     Args:
-        agent: knows a skill for each of the tasks, under the task's name.
-        classes: by task, class names in label order.
-        tests: by task, latents and labels of the test images.
-        images: by task, where these images are, for second passes; without them biases are not
-            used.
+        agent: agent with a skill for each task, under the task's name.
+        classes: task -> class names in label order.
+        tests: task -> latents and labels of the test images.
+        images: task -> the test images, for second passes; None does not use biases.
 
     Raises:
-        DataError: the agent has no skill of a task, or one with other classes.
+        DataError: the agent has no skill for a task, or a skill with other classes.
     """
     infos = {info.task: info for info in agent.skills() if info.usable}
     scores = []
@@ -117,46 +118,38 @@ def score_task(
     skill_bytes: int,
     given: Given | None = None,
 ) -> TaskScore:
-    """Score the decisions about images of one task.
-
-    Every column takes its own second pass: the oracle's with the biases of the right task, the
-    others' with those of the task that they chose.
+    """Score the decisions about N images of one task.
 
     Args:
-        name: the task.
-        task: its position among the skills.
-        decisions: about N images of this task, of the first pass.
+        name: name of the task.
+        task: position of the task among the skills.
+        decisions: decisions of the first pass.
         labels: (N,) int64 true classes.
-        skill_bytes: size of its skill.
+        skill_bytes: size of the task's skill.
         given: runs second passes; None for skills without biases.
     """
-    refined = given or (lambda _: decisions)
-    final_task, final_class = refined(decisions.mapped()).final()
-    direct = None
-    if decisions.direct is not None:
-        best_task, best_class = refined(decisions.best()[0]).best()
-        direct = float(np.mean((best_task == task) & (best_class == labels)))
-    oracle = refined(np.full(len(labels), task)).class_given(task)
-    answered, _ = refined(decisions.answer()[0]).answer()
+    answers = answer(decisions, np.full(len(labels), task), given)
+    right = answers.score(task, labels)
     unknown = 0.0
     if decisions.typicality is not None:
-        chosen = decisions.typicality[np.arange(len(labels)), answered]
+        chosen = decisions.typicality[np.arange(len(labels)), answers.task]
         unknown = float(np.mean(chosen < 0))
     return TaskScore(
         name=name,
         classes=decisions.within[task].shape[1],
         test_images=len(labels),
-        mapper=float(np.mean(final_task == task)),
-        oracle=float(np.mean(oracle == labels)),
-        final=float(np.mean((final_task == task) & (final_class == labels))),
-        direct=direct,
+        mapper=right.mapper,
+        oracle=right.oracle,
+        final=right.final,
+        direct=right.direct,
         skill_bytes=skill_bytes,
         unknown=unknown,
+        accuracy=right.accuracy,
     )
 
 
 def mean_of(scores: Sequence[TaskScore]) -> dict[str, float | None]:
-    """Unweighted means over tasks; None where the method has no such figure."""
+    """Return unweighted means over tasks; `direct` is None if a task has no such accuracy."""
     means: dict[str, float | None] = {
         key: float(np.mean([getattr(score, key) for score in scores]))
         for key in ("mapper", "oracle", "final", "skill_bytes")

@@ -1,19 +1,27 @@
-"""What a lifelong learner is judged by: pure functions of accuracy matrices (paper, Sec. 6).
+"""Counts of right answers, and the metrics of lifelong learning (paper, Sec. 6).
 
-An accuracy matrix is (T, T) float: entry (i, j) is the accuracy on the test images of task j, as a
-fraction of 1, after tasks 0 to i were learned. What was not measured (mostly j > i) is NaN.
+All functions are pure. An accuracy matrix is (T, T) float. Entry (i, j) is the accuracy on the test
+images of task j after tasks 0 to i were learned, as a fraction of 1. Entries that were not measured
+(mostly j > i) are NaN.
 
 References:
-    [1] Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017: backward, forward transfer.
+    [1] Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017: backward transfer.
     [2] Chaudhry et al., Riemannian Walk for Incremental Learning, ECCV 2018: forgetting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from teachmesh.mapping.decisions import Decisions
+
+Given = Callable[[np.ndarray], "Decisions"]
+"""(N,) tasks -> decisions after a second pass of each image with the biases of its task."""
 
 # Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 from 30 on.
 _T_95 = (
@@ -24,14 +32,108 @@ _T_95 = (
 
 
 @dataclass(frozen=True)
+class Accuracies:
+    """Shares of right answers on the test images of one task, fractions of 1.
+
+    Attributes:
+        mapper: right task, chosen by the task mapper.
+        oracle: right class when the task is given.
+        final: right task and class, the paper's way: by the mapper and that task's own decision.
+        direct: right task and class, as the best of all classes of all tasks; None if the mapper
+            does not score classes.
+        accuracy: right task and class, as the agent answers: `direct` or `final`.
+    """
+
+    mapper: float
+    oracle: float
+    final: float
+    direct: float | None
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers for N test images in each way that is measured. Tasks are given by position.
+
+    Attributes:
+        mapped: (N,) task that the mapper chooses.
+        final: (N,) class that the mapped task's own decision chooses.
+        oracle: (N,) class when the right task is given.
+        task: (N,) task of the agent's answer.
+        label: (N,) class of the agent's answer.
+        direct: (N, 2) task and class with the best of all class scores; None without such scores.
+    """
+
+    mapped: np.ndarray
+    final: np.ndarray
+    oracle: np.ndarray
+    task: np.ndarray
+    label: np.ndarray
+    direct: np.ndarray | None
+
+    def renumbered(self, positions: np.ndarray) -> Answers:
+        """Give task t the new position `positions[t]`."""
+        direct = self.direct
+        if direct is not None:
+            direct = np.stack([positions[direct[:, 0]], direct[:, 1]], axis=1)
+        return replace(
+            self, mapped=positions[self.mapped], task=positions[self.task], direct=direct
+        )
+
+    def score(self, task: int, labels: np.ndarray, rows: slice = slice(None)) -> Accuracies:
+        """Count the right answers for the images of one task.
+
+        Args:
+            task: position of the task.
+            labels: (n,) true classes of its images.
+            rows: rows of its images; all by default.
+        """
+        mapped, answered = self.mapped[rows] == task, self.task[rows] == task
+        direct = None
+        if self.direct is not None:
+            right = (self.direct[rows, 0] == task) & (self.direct[rows, 1] == labels)
+            direct = float(np.mean(right))
+        return Accuracies(
+            mapper=float(np.mean(mapped)),
+            oracle=float(np.mean(self.oracle[rows] == labels)),
+            final=float(np.mean(mapped & (self.final[rows] == labels))),
+            direct=direct,
+            accuracy=float(np.mean(answered & (self.label[rows] == labels))),
+        )
+
+
+def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
+    """Answer N images in each way that is measured.
+
+    Each way has its own second pass: the oracle's with the biases of the right task, the others
+    with the biases of the task that they chose.
+
+    Args:
+        decisions: decisions of the first pass.
+        tasks: (N,) position of each image's right task among the skills.
+        given: runs second passes; None for skills without biases.
+    """
+    refined = given or (lambda _: decisions)
+    mapped, final = refined(decisions.mapped()).final()
+    answered, label = refined(decisions.answer()[0]).answer()
+    told, oracle = refined(tasks), np.empty(len(tasks), dtype=np.int64)
+    for task in np.unique(tasks):
+        oracle[tasks == task] = told.class_given(task)[tasks == task]
+    direct = None
+    if decisions.direct is not None:
+        direct = np.stack(refined(decisions.best()[0]).best(), axis=1)
+    return Answers(mapped, final, oracle, answered, label, direct)
+
+
+@dataclass(frozen=True)
 class Line:
     """A least-squares line through (number of tasks, accuracy), as in Fig. 6.
 
     Attributes:
         slope: accuracy per task.
-        intercept: accuracy at no task.
-        zero: number of tasks at which the line meets zero; None if it does not fall. An
-            extrapolation of something that saturates: the true curve stays above it.
+        intercept: accuracy at zero tasks.
+        zero: number of tasks at which the line reaches zero; None if it does not fall. This
+            extrapolation is pessimistic, because the true curve flattens.
     """
 
     slope: float
@@ -40,7 +142,7 @@ class Line:
 
 
 def learned_mean(matrix: np.ndarray) -> np.ndarray:
-    """Mean over the tasks learned so far, after each task (Fig. 8; Fig. 6 for mapper accuracy).
+    """Average over the tasks learned so far, after each task (Fig. 8; Fig. 6 for the mapper).
 
     Args:
         matrix: (T, T) accuracies.
@@ -57,11 +159,11 @@ def learned_mean(matrix: np.ndarray) -> np.ndarray:
 
 
 def task_curve(matrix: np.ndarray, task: int = 0) -> np.ndarray:
-    """Accuracy on one task, from when it was learned to the end (Fig. 4 for task 0).
+    """Return the accuracy on one task, from learning it to the end (Fig. 4 for task 0).
 
     Args:
         matrix: (T, T) accuracies.
-        task: its position in the stream.
+        task: position of the task in the stream.
 
     Returns:
         (T - task,) accuracies.
@@ -71,11 +173,11 @@ def task_curve(matrix: np.ndarray, task: int = 0) -> np.ndarray:
 
 
 def normalised(matrix: np.ndarray) -> np.ndarray:
-    """Accuracy divided by that just after the task was learned (Fig. 5).
+    """Divide accuracies by the accuracy just after the task was learned (Fig. 5).
 
     Returns:
-        (T, T), 1 on the diagonal, NaN above it, and NaN in the columns of tasks that were never
-        answered rightly, for which the ratio says nothing.
+        (T, T) ratios: 1 on the diagonal, NaN above it. Columns of tasks with no right answer at
+        first are NaN, because their ratio is undefined.
     """
     _check(matrix)
     first = np.diag(matrix)
@@ -86,7 +188,7 @@ def normalised(matrix: np.ndarray) -> np.ndarray:
 
 
 def forgetting(matrix: np.ndarray) -> float | None:
-    """Mean drop from the best ever accuracy of a task to its last one [2].
+    """Average the drop from the best accuracy of a task to its last accuracy [2].
 
     Returns:
         The mean over all tasks but the last; None for a single task. Negative if tasks improved.
@@ -100,7 +202,7 @@ def forgetting(matrix: np.ndarray) -> float | None:
 
 
 def backward_transfer(matrix: np.ndarray) -> float | None:
-    """Mean change of a task's accuracy from just learned to the end [1].
+    """Average the change of a task's accuracy from just learned to the end [1].
 
     Returns:
         The mean over all tasks but the last; None for a single task.
@@ -112,27 +214,8 @@ def backward_transfer(matrix: np.ndarray) -> float | None:
     return float(np.mean(matrix[n - 1, : n - 1] - np.diag(matrix)[: n - 1]))
 
 
-def forward_transfer(matrix: np.ndarray, untrained: Sequence[float]) -> float | None:
-    """Mean gain on a task before it is learned, over an untrained network [1].
-
-    Args:
-        matrix: (T, T) with the entries just above the diagonal measured.
-        untrained: (T,) accuracies of a network that learned nothing.
-
-    Returns:
-        The mean over all tasks but the first; None for a single task, or where those entries were
-        not measured: a system without any class of a task cannot answer for it.
-    """
-    _check(matrix)
-    n = len(matrix)
-    before = np.array([matrix[j - 1, j] for j in range(1, n)])
-    if n < 2 or np.isnan(before).any():
-        return None
-    return float(np.mean(before - np.asarray(untrained)[1:]))
-
-
 def regression_line(values: np.ndarray) -> Line:
-    """Least-squares line through (1, values[0]), (2, values[1]), ... (Fig. 6).
+    """Fit a least-squares line through (1, values[0]), (2, values[1]), ... (Fig. 6).
 
     Examples:
         >>> regression_line(np.array([0.9, 0.8, 0.7]))
@@ -150,7 +233,7 @@ def regression_line(values: np.ndarray) -> Line:
 
 
 def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean over seeds and half the width of its 95 % confidence interval (Student's t).
+    """Return the mean over seeds and the half width of its 95 % confidence interval (Student's t).
 
     Returns:
         The half width is None for a single value.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachmesh_lab.bench.summary import Result, account_of
+from teachmesh_lab.bench.cell import Result
+from teachmesh_lab.bench.summary import account_of
 from teachmesh_lab.evaluation.cost_ledger import EQUAL
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.figure_style import (

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
+from teachmesh_lab.bench.cell import Result
 from teachmesh_lab.bench.grid_config import Grid
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.bench.run_folder import Run
-from teachmesh_lab.bench.summary import Result
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.atomic import write_file
-from teachmesh_lab.bench.method_kinds import bench_methods
+from teachmesh_lab.bench.bench_methods import bench_methods
 from teachmesh_lab.evaluation.html_page import new_figure
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teachmesh_lab.bench.maha_samples import images_that_travel
-from teachmesh_lab.bench.summary import Result
+from teachmesh_lab.bench.cell import Result
+from teachmesh_lab.bench.summary import images_that_travel
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.task_figures import difficulty
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachmesh_lab.bench.method_kinds import Kind
+from teachmesh_lab.bench.bench_methods import Kind
 from teachmesh_lab.evaluation.html_page import plot_text
 from teachmesh_lab.figures.figure_scene import Scene
 from teachmesh_lab.figures.figure_style import (

@@ -11,8 +11,8 @@ from typing import Any
 from teachmesh.agent.node import WATCH_INTERVAL_S
 from teachmesh.errors import UsageError
 from teachmesh.model.reference import DEFAULT_DIM
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.dry_run import manifest_sizes, shared_costs
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate

@@ -15,7 +15,7 @@ from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.moments import RANK
 from teachmesh.mapping.moments_fit import OVERSAMPLE, POWER_STEPS
 from teachmesh.model.head_training import MAX_EPOCHS
-from teachmesh_lab.bench.method_kinds import Kind, check_bench_method
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 _PASSES_PER_STEP = 3

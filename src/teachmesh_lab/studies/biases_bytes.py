@@ -21,14 +21,15 @@ from teachmesh.biases.bias_choice import Trained, accuracy
 from teachmesh.biases.bias_encoding import Kind, encode_biases
 from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
-from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_store import BiasStore
 from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
-from teachmesh.learning.teacher import Author, BiasInputs, Lesson, teach
+from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.teacher import Author, Lesson, Teacher
+from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.embedding import embed_cached, labelled
 
@@ -60,23 +61,9 @@ def rows(path: Path, home: Path, backbone: str) -> list[str]:
     )
     images = TaskImages.of(*zip(splits, embedded, strict=True))
     store = _Remembering(LatentCache(agent.home.cache / "biases"))
-    lesson = Lesson(
-        task=task.name,
-        classes=task.classes,
-        method="moments",
-        created="2000-01-01T00:00:00Z",
-        started_s=0.0,
-        cost_macs=agent.backbone.macs_per_image * (len(train) + len(validation)),
-        biases=BiasOptions("auto"),
-    )
-    teach(
-        lesson,
-        train,
-        validation,
-        agent.backbone,
-        Author("0" * 64, ""),
-        BiasInputs(images, store=store),
-    )
+    lesson = Lesson.of(task, find_variant("moments+bb"), created="2000-01-01T00:00:00Z")
+    teacher = Teacher(agent.backbone, Author("0" * 64, ""), store)
+    teacher.teach(lesson, EmbeddedTask(train, validation, images))
     return _rows(agent, task.name, images, validation.labels, store.last)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.task_latents import gather
 from teachmesh.biases.bias_choice import accuracy
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_learning import train_biases
@@ -25,6 +24,7 @@ from teachmesh.biases.bias_plan import BiasPlan, TaskCosts, costs_of_task, plan_
 from teachmesh.biases.bias_task import BiasTask
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.learning.embedded_task import embed_task
 from teachmesh.learning.fit_method import fit_method, log_within, start_head
 from teachmesh.mapping.fusion import WEIGHTS, fuse, log_softmax, tempered_log_loss
 from teachmesh.model.backbone import Backbone
@@ -98,18 +98,19 @@ def main() -> None:
 def bias_task(backbone: Backbone, path: Path) -> BiasTask:
     """A task as learning its biases sees it, class moments being fitted."""
     task = read_task(path, seed=0)
-    material = gather(backbone, task, None)
-    train, validation = material.train, material.validation
+    latents = embed_task(backbone, task)
+    train, validation = latents.train, latents.validation
+    assert latents.images is not None
     fitted = fit_method(METHOD, train, validation, len(task.classes))
     return BiasTask(
         backbone=backbone,
         method=METHOD,
-        images=material.images,
+        images=latents.images,
         train_labels=train.labels,
         validation_labels=validation.labels,
         start=start_head(fitted, METHOD, train),
         without=log_within(fitted, METHOD, validation.latents),
-        before_macs=backbone.macs_per_image * len(material) + fitted.cost_macs,
+        before_macs=backbone.macs_per_image * len(latents) + fitted.cost_macs,
     )
 
 

@@ -29,12 +29,12 @@ class TinyRun:
     """A finished run.
 
     Attributes:
-        folder: of the run.
-        home: with the latents of the tasks in its cache.
-        config: what was compared.
-        file: the same as TOML.
-        summary: what `run_bench` gave.
-        log: its sentences.
+        folder: folder of the run.
+        home: home with the latents of the tasks in its cache.
+        config: configuration of the run.
+        file: the configuration as a TOML file.
+        summary: document returned by `run_bench`.
+        log: sentences logged by `run_bench`.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class TinyRun:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """Cells of one agent only: real agents have a test of their own."""
+    """Compute cells of one agent only; real agents have a test of their own."""
     place = tmp_path_factory.mktemp("bench")
     for name in ("warm", "cold"):
         write_task(place / "tasks", name)

@@ -1,4 +1,4 @@
-"""A worker whose job never ends: says on stderr that it began."""
+"""A worker whose job never ends; it writes "began" to stderr."""
 
 import sys
 import time

@@ -9,6 +9,7 @@ import pytest
 from teachmesh.errors import StorageError, UsageError
 from teachmesh.learning.variants import VARIANTS
 from teachmesh.mapping.mapper import METHODS
+from teachmesh_lab.bench.bench_methods import Kind, bench_methods
 from teachmesh_lab.bench.grid_config import (
     BenchConfig,
     Grid,
@@ -18,14 +19,13 @@ from teachmesh_lab.bench.grid_config import (
     parse_config,
     preset_names,
 )
-from teachmesh_lab.bench.method_kinds import Kind, bench_methods
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
 from teachmesh_lab.streams.task_stream import StreamSpec
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_reads_and_says_what_it_takes(name: str) -> None:
-    """And what is written from it reads as the same."""
+    """Each preset has a description, and survives a round trip through TOML."""
     config = load_config(name)
     assert config.name == name
     assert len(config.about) > 100
@@ -34,7 +34,7 @@ def test_every_preset_reads_and_says_what_it_takes(name: str) -> None:
 
 
 def test_the_presets_are_those_of_the_project() -> None:
-    """The small one has the paper's four variants, ours and every baseline; one agent and many."""
+    """`paper-mini` has the paper's four variants, ours, every baseline, and several agents."""
     assert preset_names() == ["paper-mini", "paper-small", "skill-102"]
     mini = load_config("paper-mini")
     without_biases = {name for name, kind in bench_methods().items() if kind is not Kind.ADAPTED}
@@ -53,7 +53,7 @@ def test_methods_of_teachmesh_come_from_one_place() -> None:
 
 
 def test_groups_stand_for_all_methods_of_a_kind() -> None:
-    """In a file and on the command line; what is computed is written out."""
+    """Groups work in a file and on the command line; grids hold the names of the methods."""
     config = parse_config(
         "[[grid]]\nagents = [1, 2]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x"
     )
@@ -121,13 +121,13 @@ def test_toml_of_a_run_survives_a_round_trip() -> None:
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_one_sentence(text: str, message: str) -> None:
-    """It says what was expected, and the nearest known word."""
+    """The message names the expected values and the nearest known word."""
     with pytest.raises(UsageError, match=message):
         parse_config(text, "mine.toml")
 
 
 def test_unknown_presets_and_missing_files(tmp_path: Path) -> None:
-    """The nearest preset is offered."""
+    """The message suggests the nearest preset."""
     with pytest.raises(UsageError, match="did you mean 'paper-mini'"):
         load_config("paper-mni")
     with pytest.raises(StorageError, match="could not read"):
@@ -135,7 +135,7 @@ def test_unknown_presets_and_missing_files(tmp_path: Path) -> None:
 
 
 def test_the_command_line_changes_every_grid() -> None:
-    """Methods are taken away, everything else is replaced; one agent stays."""
+    """Methods are only removed, other values are replaced, one agent is always kept."""
     stream = StreamSpec("a", limit=3)
     config = BenchConfig(
         "x",
@@ -170,7 +170,7 @@ def test_the_command_line_changes_every_grid() -> None:
     ],
 )
 def test_a_value_of_another_type_is_one_sentence(line: str, message: str) -> None:
-    """Whatever stands in a person's file."""
+    """Each key of a file has one type."""
     text = line if "grid" in line else line + "\n[[grid]]\nmethods = ['ncm']"
     with pytest.raises(UsageError, match=message):
         parse_config(text, "x")

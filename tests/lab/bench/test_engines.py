@@ -1,4 +1,4 @@
-"""Engines: a worker that dies is replaced, a job that kills is reported, Ray does the same jobs."""
+"""Engines: dead workers are replaced, jobs that kill workers are reported, Ray does equal work."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from teachmesh.errors import NetworkError, UsageError
 from teachmesh_lab.bench import job_engine as engine_module
-from teachmesh_lab.bench.job_engine import Answer, Processes, make_engine
+from teachmesh_lab.bench.job_engine import Answer, Processes
 from teachmesh_lab.bench.jobs import Job
 from teachmesh_lab.bench.ray_engine import GPU_SHARE_VARIABLE, gpu_share
-from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.bench.run_grid import make_engine, run_bench
 from tests.lab.bench.conftest import TinyRun
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(
     tiny: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job without a cell ends its worker: it is reported, and the rest is done by a new one."""
+    """A job without a cell ends its worker; a new worker does the other jobs."""
     monkeypatch.setattr(engine_module, "TRIES", 1)
     run = tmp_path / "run"
     run.mkdir()
@@ -41,7 +41,7 @@ def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(
 def test_a_worker_ends_in_the_middle_of_a_job_when_its_parent_is_gone(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
-    """Its standard input ends: that is all it sees of a SIGKILL. A job half-written is none."""
+    """A SIGKILL of the parent ends the worker's standard input; a half-written job is ignored."""
     command = [sys.executable, "-m", "tests.lab.bench.stuck_worker"]
     command += [str(tmp_path), str(tiny.home.path)]
     pipe = subprocess.PIPE
@@ -58,7 +58,7 @@ def test_a_worker_ends_in_the_middle_of_a_job_when_its_parent_is_gone(
 
 
 def test_engines_have_names(tiny: TinyRun, tmp_path: Path) -> None:
-    """Anything else is refused."""
+    """An unknown engine and zero workers are refused."""
     with pytest.raises(UsageError, match="local, ray"):
         make_engine("slurm", tmp_path, tiny.home, 1)
     with pytest.raises(UsageError, match="at least one worker"):
@@ -66,7 +66,7 @@ def test_engines_have_names(tiny: TinyRun, tmp_path: Path) -> None:
 
 
 def test_a_local_ray_computes_the_same_cells(tiny: TinyRun, tmp_path: Path) -> None:
-    """Actors on a cluster that the test starts."""
+    """The actors run on a cluster that the test starts."""
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -83,7 +83,7 @@ def test_a_local_ray_computes_the_same_cells(tiny: TinyRun, tmp_path: Path) -> N
 def test_the_share_of_a_gpu_is_what_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, text: str | None, share: float
 ) -> None:
-    """None by default."""
+    """The default is no GPU."""
     monkeypatch.delenv(GPU_SHARE_VARIABLE, raising=False)
     if text is not None:
         monkeypatch.setenv(GPU_SHARE_VARIABLE, text)
@@ -94,14 +94,14 @@ def test_the_share_of_a_gpu_is_what_the_environment_says(
 def test_a_share_of_a_gpu_that_is_none_is_refused(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    """Before Ray is asked for."""
+    """The share is checked before Ray is imported."""
     monkeypatch.setenv(GPU_SHARE_VARIABLE, text)
     with pytest.raises(UsageError, match="expected a share of a GPU in TEACHMESH_RAY_GPUS"):
         gpu_share()
 
 
 class _NoCluster(ModuleType):
-    """What the engine asks of Ray before there is a cluster, which is not there."""
+    """The part of Ray that the engine calls before it has a cluster; connecting fails."""
 
     def is_initialized(self) -> bool:
         return False
@@ -113,7 +113,7 @@ class _NoCluster(ModuleType):
 def test_a_cluster_that_is_not_there_is_one_sentence(
     tiny: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the address that was asked for."""
+    """The message contains the address."""
     monkeypatch.setitem(sys.modules, "ray", _NoCluster("ray"))
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     engine = make_engine("ray", tmp_path, tiny.home, 2)

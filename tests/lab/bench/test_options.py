@@ -1,4 +1,4 @@
-"""Options of baselines: what a person may write, and what is refused before anything runs."""
+"""Training options of baselines: allowed values, and refusals before a run starts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
 from teachmesh.errors import UsageError
-from teachmesh_lab.bench.training_options import OPTIONS, Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import OPTIONS, Scalar, with_defaults
 
 
 def test_what_is_not_given_is_as_it_is_otherwise() -> None:
-    """Whole numbers do where a fraction is usual only if they lie in its range."""
+    """Missing options get their defaults."""
     assert with_defaults({}) == OPTIONS
     assert with_defaults({"epochs": 1, "net": "small"}) == {**OPTIONS, "epochs": 1, "net": "small"}
 
@@ -34,13 +34,13 @@ def test_what_is_not_given_is_as_it_is_otherwise() -> None:
     ],
 )
 def test_a_wrong_option_is_one_sentence(options: dict[str, Scalar], message: str) -> None:
-    """With the nearest known one, or with what would do."""
+    """The message has the nearest known option, or the allowed values."""
     with pytest.raises(UsageError, match=message):
         with_defaults(options)
 
 
 def test_a_wrong_option_in_a_file_stops_the_command(tmp_path: Path) -> None:
-    """Exit code 2 and no folder: not a table of cells that failed."""
+    """The command ends with exit code 2 and makes no folder."""
     file = tmp_path / "mine.toml"
     file.write_text("[[grid]]\nmethods = ['si']\noptions = { epoch = 3 }\n")
     result = CliRunner().invoke(app, ["bench", "run", str(file), "--out", str(tmp_path / "out")])

@@ -1,16 +1,16 @@
-"""The order of work: who shares a training comes last."""
+"""The working order: cells that reuse trained biases come last."""
 
 from __future__ import annotations
 
 from teachmesh_lab.bench.cell import Cell
-from teachmesh_lab.bench.cell_order import in_working_order
+from teachmesh_lab.bench.jobs import in_working_order
 from teachmesh_lab.streams.task_stream import StreamSpec
 
 METHODS = ("moments", "gmmc+bb", "ncm", "maha+bb", "moments+bb", "maha+bb-last", "bb-h2t", "ewc")
 
 
 def cells(seed: int = 0, fingerprint: str = "f") -> list[Cell]:
-    """One per method."""
+    """Return one cell per method."""
     return [
         Cell(m, StreamSpec(), seed, 1, "embedded", "", (), "digest", fingerprint, "")
         for m in METHODS
@@ -18,18 +18,18 @@ def cells(seed: int = 0, fingerprint: str = "f") -> list[Cell]:
 
 
 def names(found: list[Cell]) -> list[str]:
-    """Their methods."""
+    """Return the methods of some cells."""
     return [cell.method for cell in found]
 
 
 def test_trainings_start_first_and_who_shares_one_comes_last() -> None:
-    """`maha+bb` finds what `gmmc+bb` trained; other layers, heads and latents are other ones."""
+    """`maha+bb` reuses the biases of `gmmc+bb`; other layers, heads or latents train their own."""
     trains = ["gmmc+bb", "moments+bb", "maha+bb-last", "bb-h2t"]
     assert names(in_working_order(cells())) == [*trains, "moments", "ncm", "ewc", "maha+bb"]
 
 
 def test_other_seeds_and_backbones_share_nothing() -> None:
-    """Each stream, backbone and seed has a training of its own; no cell is lost."""
+    """Each stream, backbone and seed trains its own biases; no cell is lost."""
     every = [*cells(), *cells(seed=1), *cells(fingerprint="g")]
     found = in_working_order(every)
     assert names(found).count("maha+bb") == 3

@@ -1,4 +1,4 @@
-"""Agents as processes: equal banks, equal answers, and a simulation of what they did."""
+"""Agents as processes: equal banks, equal answers, and a simulation of the run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from teachmesh_lab.simulation.simulate_grid import replay_run
 from tests.lab.bench.conftest import TinyRun
 
 
-@pytest.mark.timeout(300)  # four processes start, on however few cores
+@pytest.mark.timeout(300)  # starts four processes, possibly on one core
 def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
-    """Real processes over a real network; a third, which learns nothing, ends equal too."""
+    """Processes share over a network; a third agent, which learns nothing, ends equal too."""
     (grid,) = tiny.config.grids
     grid = dataclasses.replace(grid, methods=("moments",), real=("moments",))
     config = dataclasses.replace(tiny.config, grids=(grid,))
@@ -42,13 +42,13 @@ def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     assert two["wall_s"] > 0
     assert two["wall_clock"][0]["bytes_sent"] > two["bytes"]
     assert not (run / "scratch").exists()
-    # How near the simulated end comes to the real one is measured (docs/results/simulation.md), not
-    # tested. Whatever the machine: both end after the last skill was saved, and in the simulation
-    # all that follows is half of two intervals between looks at the bank, and a few kilobytes.
+    # The gap between simulated and real end depends on the machine and is not tested; for
+    # measurements see docs/results/simulation.md. On every machine both end after the last skill
+    # was saved. The simulation then adds half of two watch intervals and a few kilobytes.
     (replayed,) = replay_run(run)
     (shared,) = (r.timing["shared"] for r in read_run(run).results if "shared" in r.timing)
     saved_s = max(saved for mine in shared["learned"].values() for _, saved, _ in mine)
-    assert saved_s <= replayed["measured_s"] + 0.002  # each is rounded
+    assert saved_s <= replayed["measured_s"] + 0.002  # both are rounded
     assert saved_s - 0.002 <= replayed["simulated_s"] <= saved_s + WATCH_INTERVAL_S + 0.01
     pytest.importorskip("matplotlib")
     (scene,) = scenes(read_run(run))

@@ -1,4 +1,4 @@
-"""Rows, tables and pages: from a run's files alone, one stream and one grid at a time."""
+"""Rows, tables and pages, made from a run's files alone, separately for each stream and grid."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 from teachmesh_lab.bench.bench_report import write_bench_report
 from teachmesh_lab.bench.compare_runs import compare_runs
 from teachmesh_lab.bench.job_engine import InProcess
-from teachmesh_lab.bench.metric_records import write_records
-from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_folder import read_run, write_records
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.summary import account_of
 from teachmesh_lab.figures.figure_scene import scenes
@@ -28,11 +27,11 @@ from tests.lab.bench.conftest import TinyRun
 
 
 def _silent(_text: str) -> None:
-    """Nobody reads it."""
+    """Drop a log sentence."""
 
 
 def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
-    """No cell is computed; with free bytes two agents gain more."""
+    """Another alpha needs no new cells; two agents gain more if bytes cost nothing."""
     free = {(r["method"], r["agents"]): r for r in read_run(tiny.folder, alpha=0.0).summary["rows"]}
     for row in tiny.summary["rows"]:
         other = free[row["method"], row["agents"]]
@@ -42,7 +41,7 @@ def test_another_alpha_changes_costs_and_nothing_else(tiny: TinyRun) -> None:
 
 
 def test_costs_of_a_run_can_be_simulated(tiny: TinyRun, tmp_path: Path) -> None:
-    """The file that a run writes is one that the simulation reads."""
+    """The simulation reads the file of costs that a run writes."""
     (result,) = [r for r in read_run(tiny.folder).results if r.cell.method == "moments"]
     # Tasks as small as these need no factorisation.
     values = {**result.values, "consolidation_macs": 12_345_678}
@@ -53,13 +52,13 @@ def test_costs_of_a_run_can_be_simulated(tiny: TinyRun, tmp_path: Path) -> None:
     assert isinstance(found, CountedTasks)
     assert found.costs == result.costs()
     assert found.consolidation_macs == 12_345_678
-    # With one agent a simulation has nothing to add to what was counted.
+    # With one agent the simulated time equals the counted total.
     (row, *_) = run_simulation(Setting((1,), path, speeds=(1.0,)))["rows"]
     assert row["makespan_s"] == pytest.approx(account_of(result, 1, "given", 0.0).total)
 
 
 def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) -> None:
-    """One file without an address; the same results draw the same bytes."""
+    """The report is one file without a network address, and its figures are reproducible."""
     pytest.importorskip("matplotlib")
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
@@ -84,7 +83,7 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
 
 
 def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> None:
-    """A second grid over fewer tasks has tables of its own, relative to its own cheapest row."""
+    """A second grid over fewer tasks has its own tables, relative to its own cheapest row."""
     (grid,) = tiny.config.grids
     fewer = dataclasses.replace(grid, stream=dataclasses.replace(grid.stream, limit=1))
     both = dataclasses.replace(tiny.config, grids=(grid, fewer))
@@ -101,7 +100,7 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
 
 
 def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Path) -> None:
-    """One baseline on one stream, twice: two rows, each of its own cell."""
+    """A baseline with two learning rates gives two rows, one per cell."""
     (grid,) = tiny.config.grids
     quick = {"epochs": 1, "net": "small", "choice_tasks": 1}
     grids = tuple(
@@ -114,7 +113,7 @@ def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Pa
     assert len(summary["cells"]) == 2
     assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
     assert summary["rows"][0]["accuracy"] != summary["rows"][1]["accuracy"]
-    # Everything that is read from the run keeps them apart too.
+    # Figures, comparisons and metrics also keep them apart.
     assert [row["options"]["rate"] for row in summary["details"]] == [1e-3, 1e-9]
     first, second = scenes(read_run(run))
     assert first.title != second.title
@@ -127,7 +126,7 @@ def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Pa
 
 
 def test_folders_of_one_name_are_two_streams(tiny: TinyRun, tmp_path: Path) -> None:
-    """Rows, figures and comparison go by what is in a folder, not by its last name."""
+    """Streams are identified by the content of a folder, not by its name."""
     (grid,) = tiny.config.grids
     for place, name in (("a", "warm"), ("b", "cold")):
         shutil.copytree(Path(grid.stream.source) / name, tmp_path / place / "tasks" / name)
@@ -144,7 +143,7 @@ def test_folders_of_one_name_are_two_streams(tiny: TinyRun, tmp_path: Path) -> N
     assert [row["cells"] for row in details] == [[cell] for cell in summary["cells"]]
     assert [scene.tasks() for scene in scenes(read_run(run))] == [["warm"], ["cold"]]
     assert len(compare_runs(run, run)["rows"]) == len(summary["details"])
-    # One stream, said in two ways, is one cell that stands in both grids' rows.
+    # Two specifications of one stream share one cell, which is in the rows of both grids.
     again = dataclasses.replace(grids[0], stream=StreamSpec(str(tmp_path / "a" / "tasks"), limit=9))
     config = dataclasses.replace(config, grids=(grids[0], again))
     summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)

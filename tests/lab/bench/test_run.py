@@ -1,4 +1,4 @@
-"""A run: the document of the issue, identical twice, interrupted anywhere, read by reports."""
+"""A run: rows of its summary, equal results twice, interruptions, failures."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
 
+import teachmesh_lab
 from teachmesh.agent import Agent
 from teachmesh.bank.home import resolve_home
 from teachmesh.biases import bias_store
 from teachmesh.errors import BackboneError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
+from teachmesh_lab.bench.bench_methods import OPTIONS
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.compare_runs import compare_runs
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.bench.job_engine import Engine, InProcess
 from teachmesh_lab.bench.jobs import make_plan
-from teachmesh_lab.bench.metric_records import COLUMNS
-from teachmesh_lab.bench.run_folder import read_run
+from teachmesh_lab.bench.run_folder import COLUMNS, read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.stream_latents import task_latents
 from teachmesh_lab.bench.summary import identity
-from teachmesh_lab.bench.training_options import OPTIONS
 from teachmesh_lab.bench.worker import Workshop
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from tests.conftest import write_muddled_task
@@ -42,6 +43,9 @@ FIELDS = [
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
 ]  # fmt: skip
+
+
+LAB = str(Path(teachmesh_lab.__file__).parent)
 
 
 def _no_engine() -> Engine:
@@ -56,7 +60,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not yet waited for does not count."""
+    """Return whether a process runs; a zombie does not count."""
     found = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
@@ -64,11 +68,11 @@ def _alive(pid: int) -> bool:
 
 
 def _silent(_text: str) -> None:
-    """Nobody reads it."""
+    """Drop a log sentence."""
 
 
 def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> None:
-    """As the issue asks, and as JSON."""
+    """The JSON file equals the returned document."""
     document = json.loads((tiny.folder / "summary.json").read_text("utf-8"))
     assert document == tiny.summary
     assert document["schema"] == "teachmesh.bench/1"
@@ -97,7 +101,7 @@ def test_the_summary_has_a_row_per_method_agents_and_oracle(tiny: TinyRun) -> No
 
 
 def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> None:
-    """An agent with a bank on disk is the oracle of the student that has none."""
+    """The bench's student without a bank gives the figures of an agent with a bank on disk."""
     tasks = Path(tiny.config.grids[0].stream.source)
     for method in ("moments", "gmmc"):
         document = run_evaluate(EvaluateOptions(tasks, method=method, home=tiny.home.path))
@@ -111,7 +115,7 @@ def test_the_cell_equals_what_evaluate_says_of_the_same_tasks(tiny: TinyRun) -> 
 
 
 def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> None:
-    """The way of methods with biases, taken by one without: equal last rows and bytes."""
+    """A method without biases, measured like those with biases: equal last rows and costs."""
     workshop = Workshop(tiny.folder, tiny.home)
     (cell,) = [r.cell for r in read_run(tiny.folder).results if r.cell.method == "moments"]
     cell = dataclasses.replace(cell, stream=tiny.config.grids[0].stream)
@@ -128,7 +132,7 @@ def test_an_agent_that_is_asked_once_says_the_same_in_the_end(tiny: TinyRun) -> 
 
 
 def test_every_measured_accuracy_is_a_line(tiny: TinyRun) -> None:
-    """Two tasks: one question after the first, two after the second, for each method."""
+    """Two tasks give one line after the first and two lines after the second, per method."""
     lines = (tiny.folder / "metrics.jsonl").read_text("utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     assert [(r["method"], r["tasks_learned"], r["task"]) for r in records] == [
@@ -144,14 +148,34 @@ def test_every_measured_accuracy_is_a_line(tiny: TinyRun) -> None:
 
 
 def test_a_second_start_computes_nothing_and_changes_nothing(tiny: TinyRun) -> None:
-    """Byte for byte."""
+    """The summary stays byte for byte."""
     before = (tiny.folder / "summary.json").read_bytes()
     run_bench(tiny.config, tiny.folder, tiny.home, _no_engine, log=_silent)
     assert (tiny.folder / "summary.json").read_bytes() == before
 
 
+def test_a_cell_enters_at_most_16_files_of_the_laboratory(tiny: TinyRun, tmp_path: Path) -> None:
+    """A limit for readers who follow one cell through the code; imports do not count."""
+    grid = dataclasses.replace(tiny.config.grids[0], methods=("moments",), agents=(1,))
+    config, entered = dataclasses.replace(tiny.config, grids=(grid,)), set[str]()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_name != "<module>" and LAB in code.co_filename:
+            entered.add(code.co_filename)
+
+    former = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        engine = InProcess(tmp_path, tiny.home)
+        run_bench(config, tmp_path, tiny.home, lambda: engine, log=_silent)
+    finally:
+        sys.setprofile(former)
+    assert len(entered) <= 16, sorted(entered)
+
+
 def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_path: Path) -> None:
-    """A cell that was lost comes back with the same bytes and the seconds of the first time."""
+    """A lost cell is computed again to equal bytes, and its first measured seconds are kept."""
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
     (lost,) = (run / "cells").glob("gmmc-*.json")
@@ -166,7 +190,7 @@ def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_pat
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
-    """SIGKILL after the first cell; no worker is left; the second start, here, does the rest."""
+    """SIGKILL after the first cell leaves no worker; a second run computes the missing cells."""
     run = tmp_path / "run"
     command = [sys.executable, "-m", "teachmesh", "bench", "run", str(tiny.file)]
     command += ["--out", str(run), "--home", str(tiny.home.path), "--workers", "2"]
@@ -191,7 +215,7 @@ def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_p
 
 
 def test_another_seed_or_stream_is_another_cell(tiny: TinyRun) -> None:
-    """And where the files lie is not."""
+    """Moving the files does not change the cells."""
     (grid,) = tiny.config.grids
 
     def keys(changed: Grid) -> set[str]:
@@ -211,7 +235,7 @@ def test_another_seed_or_stream_is_another_cell(tiny: TinyRun) -> None:
 def test_another_choice_in_the_code_is_another_cell(
     tiny: TinyRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hyper-parameters that a baseline tries, and how biases are learned; nothing else changes."""
+    """Candidate hyper-parameters and the version of bias learning change only their own cells."""
     (grid,) = tiny.config.grids
     grid = dataclasses.replace(grid, methods=("moments", "ncm", "si", "maha+bb"), agents=(1,))
     config = dataclasses.replace(tiny.config, grids=(grid,))
@@ -231,17 +255,17 @@ def test_another_choice_in_the_code_is_another_cell(
 
 
 def test_the_identity_does_not_see_seconds() -> None:
-    """Nested ones neither; everything else it sees."""
+    """Measured seconds do not change the identity, also in nested values; other values do."""
     document = {"rows": [{"accuracy": 0.5, "wall_s": 1.0, "wall_clock": [1]}], "identity": "x"}
-    same = {"rows": [{"accuracy": 0.5, "wall_s": 2.0, "wall_clock": []}]}
-    assert identity(document) == identity(same)
+    later = {"rows": [{"accuracy": 0.5, "wall_s": 2.0, "wall_clock": []}]}
+    assert identity(document) == identity(later)
     assert identity(document) != identity({"rows": [{"accuracy": 0.25}]})
 
 
 def test_a_cell_that_cannot_be_computed_does_not_stop_the_others(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
-    """It is named in the summary with its reason; nothing of it is kept."""
+    """The summary names the failed cell and the reason, and has no row for it."""
 
     class Broken(InProcess):
         def run(self, jobs, on_done) -> None:  # type: ignore[no-untyped-def] # as its base class
@@ -260,7 +284,7 @@ def test_a_cell_that_cannot_be_computed_does_not_stop_the_others(
 def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
-    """Before anything is computed."""
+    """An unknown backbone and a folder without a run are refused."""
     config = BenchConfig("x", (Grid(("moments",), tiny.config.grids[0].stream, "embeded"),))
     with pytest.raises(BackboneError, match="did you mean 'embedded'"):
         run_bench(config, tmp_path / "run", tiny.home, _no_engine, log=_silent)
@@ -269,7 +293,7 @@ def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
 
 
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:
-    """What the bench measures can be admitted by any agent."""
+    """Any agent can admit the skills that the bench makes."""
     from teachmesh.data.latent_cache import LatentCache
     from teachmesh.data.tasks import find_tasks, read_task
     from teachmesh_lab.bench.own_cells import make_skill
@@ -287,7 +311,7 @@ def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -
 
 
 def test_biases_are_learned_once_and_the_same_every_time(tiny: TinyRun, tmp_path: Path) -> None:
-    """Two mappers share what was trained; a home without that trains it anew, to the same bytes."""
+    """Two mappers share trained biases; training them again gives equal cells."""
     (grid,) = tiny.config.grids
     folder = write_muddled_task(tmp_path, "cold").parent
     stream = dataclasses.replace(grid.stream, source=str(folder))

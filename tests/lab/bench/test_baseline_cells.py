@@ -1,4 +1,4 @@
-"""Baselines as cells: whole matrices, costs with the backbone's passes, rows for one and many."""
+"""Cells of baselines: matrices, costs with backbone passes, rows for one and several agents."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import pixel_task
 from teachmesh_lab.bench.baseline_estimates import trunk_size
+from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED
 from teachmesh_lab.bench.bench_report import figure_9_text
 from teachmesh_lab.bench.job_engine import InProcess
-from teachmesh_lab.bench.method_kinds import FROZEN, TRAINED
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.figures.figure_scene import scenes
@@ -27,13 +27,13 @@ QUICK = {"epochs": 1, "size_px": 32, "net": "small", "choice_tasks": 1}
 
 
 def test_the_names_are_those_of_the_baselines() -> None:
-    """The bench lists them without loading them; both lists agree."""
+    """The bench lists baselines without loading them; both lists must agree."""
     kinds = {name: info.kind for name, info in BASELINES.items()}
     assert kinds == dict.fromkeys(FROZEN, "frozen") | dict.fromkeys(TRAINED, "trained")
 
 
 def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path: Path) -> None:
-    """What can be divided gains from agents; a chain and a joint learner pay for them."""
+    """Divisible methods gain from more agents; a chain and joint training lose."""
     (grid,) = tiny.config.grids
     grid = dataclasses.replace(grid, methods=METHODS, agents=(1, 2), options=QUICK)
     config = dataclasses.replace(tiny.config, grids=(grid,))
@@ -58,13 +58,13 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert results["joint"].matrix("oracle") is None
     assert len(results["joint"].last("oracle") or []) == 2
     assert results["joint"].values["settings"]["epochs"] == 1
-    # Tables and figures tell the task to those that train the whole network, and to nobody else.
+    # In tables and figures only methods that train the whole network are told the task.
     (scene,) = scenes(found)
     told = {line[0]: line[5] for line in figure_9(scene.rows(summary["details"]))[1]}
     assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
     assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
-    # An answer costs a pass of a method's network, and a product with heads: of one task after the
-    # first and of two after the second, whose images are twice as many; with masks, of the task's.
+    # An answer costs a pass of the method's network and a product with heads: one head after the
+    # first task, two heads for twice as many images after the second; with masks always one head.
     answers = {row["method"]: row["macs_test_per_image"] for row in summary["details"]}
     own = trunk_size("fine-tune", "small", 32)
     backbone = load_backbone(tiny.home.backbones, "embedded")
@@ -79,7 +79,7 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
 
 
 def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:
-    """Squares of the size that was asked for, labels beside them."""
+    """Images have the given size, and labels keep their order."""
     task = read_task(find_tasks(tiny.config.grids[0].stream.source)[0])
     pixels = pixel_task(task, 24)
     assert pixels.train.images.shape == (len(task.train), 3, 24, 24)
@@ -89,5 +89,5 @@ def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:
 
 @pytest.mark.parametrize("name", [*FROZEN, *TRAINED])
 def test_every_baseline_says_where_it_comes_from(name: str) -> None:
-    """A source for each, so that a table can name it."""
+    """Each baseline has a source that tables can name."""
     assert BASELINES[name].source

@@ -1,0 +1,64 @@
+"""The training and validation images of one task after one backbone pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from teachmesh.biases.bias_task import TaskImages
+from teachmesh.data.tasks import check_failed
+from teachmesh.model.embedding import embed_splits, labelled
+
+if TYPE_CHECKING:
+    from teachmesh.data.loader import Progress
+    from teachmesh.data.tasks import Task
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.model.embedding import LabelledLatents
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedTask:
+    """Everything that learning reads of a task; test images are no part of it.
+
+    Attributes:
+        train: latents and labels of the training images.
+        validation: latents and labels of the validation images; may be empty.
+        images: the image files of both, row by row; None if no biases are to be learned.
+        failed: one sentence per unreadable image.
+    """
+
+    train: LabelledLatents
+    validation: LabelledLatents
+    images: TaskImages | None = None
+    failed: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.train) + len(self.validation)
+
+
+def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None) -> EmbeddedTask:
+    """Run the training and validation images of a task through the backbone.
+
+    Args:
+        backbone: the frozen network.
+        task: the task to learn.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: more than a fifth of the images cannot be read.
+    """
+    splits = (task.train, task.validation)
+    total = sum(len(split.images) for split in splits)
+    train, validation = embed_splits(backbone, splits, progress=progress)
+    failed = tuple(
+        f"{split.images[i]}: {reason}"
+        for split, part in zip(splits, (train, validation), strict=True)
+        for i, reason in part.failed
+    )
+    check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
+    return EmbeddedTask(
+        labelled(task.train, train),
+        labelled(task.validation, validation),
+        TaskImages.of((task.train, train), (task.validation, validation)),
+        failed,
+    )

@@ -1,0 +1,173 @@
+"""Methods that a run can compare: their kinds, training options, and choices made in the code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from teachmesh.data.names import did_you_mean
+from teachmesh.errors import UsageError
+from teachmesh.learning.variants import VARIANTS
+
+
+class Kind(Enum):
+    """How a method works; decides how the bench runs it."""
+
+    OURS = "ours"  # one skill per task, learned from latents alone, taught to others
+    ADAPTED = "adapted"  # one skill per task, with biases: answers need the images again
+    FROZEN = "frozen"  # a classifier on frozen latents, in closed form
+    TRAINED = "trained"  # the whole network is trained, task after task
+
+
+FROZEN = ("ncm", "slda", "ranpac")
+TRAINED = (
+    "fine-tune", "ewc", "online-ewc", "si", "mas", "lwf", "er", "psp", "supsup",
+    "parallel-supsup", "joint",
+)  # fmt: skip
+
+
+def bench_methods() -> dict[str, Kind]:
+    """Return name -> kind of every method, teachmesh's own first."""
+    kinds = {
+        name: Kind.OURS if variant.biases is None else Kind.ADAPTED
+        for name, variant in VARIANTS.items()
+    }
+    kinds |= dict.fromkeys(FROZEN, Kind.FROZEN)
+    return kinds | dict.fromkeys(TRAINED, Kind.TRAINED)
+
+
+GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "trained": Kind.TRAINED}
+"""Words that stand for all methods of a kind, also for methods that are added later."""
+
+
+def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
+    """Replace groups by the names of their methods, each name once, in the given order.
+
+    Examples:
+        >>> expand_methods(["slda", "frozen"])
+        ('slda', 'ncm', 'ranpac')
+    """
+    kinds = bench_methods()
+    found: list[str] = []
+    for name in names:
+        wanted = GROUPS.get(name)
+        found += [name] if wanted is None else [m for m, kind in kinds.items() if kind is wanted]
+    return tuple(dict.fromkeys(found))
+
+
+def check_bench_method(name: str) -> Kind:
+    """Return the kind of a method.
+
+    Raises:
+        UsageError: unknown method; the message suggests the nearest name.
+    """
+    kinds = bench_methods()
+    if name not in kinds:
+        raise UsageError(
+            f"expected a method out of {', '.join(kinds)}, got {name!r}{did_you_mean(name, kinds)}"
+        )
+    return kinds[name]
+
+
+Scalar = str | int | float | bool
+
+OPTIONS: Mapping[str, int | float | str] = {
+    "epochs": 5,
+    "batch_size": 32,
+    "rate": 1e-3,
+    "size_px": 32,
+    "choice_tasks": 3,
+    "net": "paper",
+}
+"""Training options of baselines and their defaults.
+
+`net` is "embedded" (pretrained), "small" (random weights), or "paper": small for the methods that
+the paper starts from random weights, embedded for all others.
+"""
+NETS = ("paper", "embedded", "small")
+_LEAST: Mapping[str, int] = {"epochs": 1, "batch_size": 1, "size_px": 8, "choice_tasks": 1}
+RANDOM_START = ("psp", "supsup", "parallel-supsup")
+"""Methods that the paper starts from random weights."""
+
+
+def net_name(method: str, net: str) -> str:
+    """Return the network that a method starts from: "embedded" or "small".
+
+    Args:
+        method: name of a baseline.
+        net: value of the option `net`.
+
+    Examples:
+        >>> net_name("psp", "paper"), net_name("ewc", "paper"), net_name("ewc", "small")
+        ('small', 'embedded', 'small')
+    """
+    if net != "paper":
+        return net
+    return "small" if method in RANDOM_START else "embedded"
+
+
+def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
+    """Check training options and add the defaults of the missing ones.
+
+    Raises:
+        UsageError: an unknown option, or a value of the wrong type or outside its range.
+
+    Examples:
+        >>> with_defaults({"epochs": 2})["epochs"], with_defaults({})["rate"]
+        (2, 0.001)
+    """
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise UsageError(
+                f"expected options of baselines out of {', '.join(OPTIONS)}, got {name!r}"
+                f"{did_you_mean(name, list(OPTIONS))}"
+            )
+        _check_option(name, value)
+    return {**OPTIONS, **options}
+
+
+def _check_option(name: str, value: Scalar) -> None:
+    usual = OPTIONS[name]
+    kind = (int, float) if isinstance(usual, float) else type(usual)
+    # In Python a bool is also an int.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UsageError(f"expected option {name!r} like {usual!r}, got {value!r}")
+    if isinstance(value, str):
+        if value not in NETS:
+            raise UsageError(f"expected option {name!r} out of {', '.join(NETS)}, got {value!r}")
+    elif name in _LEAST and value < _LEAST[name]:
+        raise UsageError(f"expected option {name!r} of at least {_LEAST[name]}, got {value!r}")
+    elif name not in _LEAST and not 0 < value < 1:
+        raise UsageError(f"expected option {name!r} between 0 and 1, got {value!r}")
+
+
+def recipe_of(method: str) -> str:
+    """Return the choices in the code that decide a method's results, as JSON text.
+
+    They are part of a cell's key, so that a cell is computed again after such a choice has changed.
+    Baselines: the hyper-parameters that are tried, and the default options. Methods with biases:
+    the version of bias learning.
+
+    Raises:
+        UsageError: an unknown method.
+
+    Examples:
+        >>> recipe_of("moments"), recipe_of("ncm")
+        ('', '{"grid":{}}')
+    """
+    # Imported here because these modules load torch, and figures and reports need no recipe.
+    from teachmesh.biases import bias_store
+    from teachmesh_lab.baselines.baseline_registry import BASELINES
+
+    kind = check_bench_method(method)
+    if kind is Kind.OURS:
+        return ""
+    if kind is Kind.ADAPTED:
+        return _recipe_text({"biases": bias_store.VERSION})
+    grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
+    return _recipe_text({"grid": grid} | ({"usual": dict(OPTIONS)} if kind is Kind.TRAINED else {}))
+
+
+def _recipe_text(values: dict[str, object]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
