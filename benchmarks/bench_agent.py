@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from teachmesh.agent import Agent
-from teachmesh.data.image_inputs import find_questions
+from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.procedural_images import procedural_images
 from teachmesh.model.backbone import Backbone
@@ -63,7 +63,7 @@ def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -
 
 def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
     """All images of a folder, (N, 3, S, S) uint8."""
-    batches = iterate_batches(find_questions(folder), backbone.size, batch_size=BATCH_SIZE)
+    batches = iterate_batches(find_images(folder), backbone.size, batch_size=BATCH_SIZE)
     return torch.cat([batch.images for batch in batches])
 
 

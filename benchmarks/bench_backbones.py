@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench_agent import write_images
 from teachmesh.agent import Agent
-from teachmesh.data.image_inputs import find_questions
+from teachmesh.data.image_inputs import find_images
 from teachmesh.model.embedding import embed_images
 
 IMAGES = 128
@@ -26,7 +26,7 @@ def run(home: Path, names: list[str]) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:
         write_images(Path(folder), IMAGES, seed=3)
-        asked = find_questions(folder)
+        asked = find_images(folder)
         for _ in range(1 + ROUNDS):
             for name, backbone in backbones.items():
                 started_s = time.perf_counter()

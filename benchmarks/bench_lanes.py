@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.bench_agent import BATCH_SIZE, PREDICT_IMAGES, decoded, ratio, write_images
-from teachmesh.data.image_inputs import Question, find_questions
+from teachmesh.data.image_inputs import ImageInput, find_images
 from teachmesh.data.loader import iterate_batches, read_batch
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.build_backbone import embedded_backbone
@@ -27,7 +27,7 @@ def run() -> dict[str, float]:
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)
-        asked = find_questions(name)
+        asked = find_images(name)
         images = decoded(backbone, Path(name))
         jobs: dict[str, Callable[[], object]] = {
             "network in lanes / bare pass": lambda: _in_lanes(
@@ -56,7 +56,7 @@ def _in_lanes(count: int, job: Callable[[range], object]) -> None:
             pass
 
 
-def _decoding_beside(backbone: Backbone, asked: list[Question]) -> None:
+def _decoding_beside(backbone: Backbone, asked: list[ImageInput]) -> None:
     """What accelerators get: threads decode ahead of one forward pass with all threads."""
     for batch in iterate_batches(asked, backbone.size, batch_size=BATCH_SIZE):
         backbone.embed(batch.images)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from teachmesh.data.image_inputs import Question
+from teachmesh.data.image_inputs import ImageInput
 from teachmesh.data.images import ImageRef
 from teachmesh.data.tasks import Split
 from teachmesh.model.build_backbone import embedded_backbone
@@ -51,10 +51,10 @@ def test_splits_embedded_in_one_go_are_the_whole_cut_in_two(tmp_path: Path, cut:
 def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -> None:
     """To the bit: both go through the same lanes; what cannot be read is listed alike."""
     files = pictures(tmp_path, BATCH_SIZE + 3, broken=(4,))
-    memory = [Question(str(ref), ref.read()) for ref in files]
-    memory[-1] = Question(str(files[-1]), np.asarray(Image.open(files[-1].path)))
+    memory = [ImageInput(str(ref), ref.read()) for ref in files]
+    memory[-1] = ImageInput(str(files[-1]), np.asarray(Image.open(files[-1].path)))
     backbone = embedded_backbone("embedded")
-    one = embed_images(backbone, [Question(str(ref), ref) for ref in files])
+    one = embed_images(backbone, [ImageInput(str(ref), ref) for ref in files])
     other = embed_images(backbone, memory)
     assert one.failed == other.failed
     assert np.array_equal(one.kept, other.kept)

@@ -18,7 +18,7 @@ from teachmesh.agent.student import Student
 from teachmesh.agent.task_latents import earlier_ids, gather, now, predecessor
 from teachmesh.bank.home import resolve_home
 from teachmesh.bank.store import Bank
-from teachmesh.data.image_inputs import Asked, find_questions
+from teachmesh.data.image_inputs import AskedImages, find_images
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
@@ -261,7 +261,11 @@ class Agent(BankView):
     # Answers
 
     def predict(
-        self, asked: Asked | Sequence[Asked], *, task: str | None = None, alternatives: int = 3
+        self,
+        asked: AskedImages | Sequence[AskedImages],
+        *,
+        task: str | None = None,
+        alternatives: int = 3,
     ) -> Prediction | list[Prediction]:
         """Say what images show, without being told which task they belong to.
 
@@ -285,7 +289,7 @@ class Agent(BankView):
 
     def predict_many(
         self,
-        asked: Asked | Sequence[Asked],
+        asked: AskedImages | Sequence[AskedImages],
         *,
         task: str | None = None,
         alternatives: int = 3,
@@ -296,7 +300,7 @@ class Agent(BankView):
         Raises:
             DataError: no image can be read, or no skill is known.
         """
-        questions = find_questions(asked)
+        questions = find_images(asked)
         student = self.sync()
         taught = taught_by(student, self.catalogue().infos())
         given = self._given(task, taught)

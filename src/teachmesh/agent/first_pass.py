@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from teachmesh.agent.prediction import Prediction
     from teachmesh.agent.student import Student
     from teachmesh.biases.second_pass import SecondPass
-    from teachmesh.data.image_inputs import Question
+    from teachmesh.data.image_inputs import ImageInput
     from teachmesh.mapping.decisions import Decisions
     from teachmesh.model.backbone import Backbone
 
@@ -52,7 +52,7 @@ def look(
     backbone: Backbone,
     student: Student,
     second: SecondPass | None,
-    questions: Sequence[Question],
+    questions: Sequence[ImageInput],
     *,
     given: str | None = None,
     progress: Progress | None = None,
@@ -94,7 +94,7 @@ def _portion(
     backbone: Backbone,
     student: Student,
     second: SecondPass,
-    questions: Sequence[Question],
+    questions: Sequence[ImageInput],
     given: str | None,
 ) -> Seen:
     parts = [questions[i : i + BATCH_SIZE] for i in range(0, len(questions), BATCH_SIZE)]
@@ -136,7 +136,7 @@ class _Passed:
     failed: tuple[str, ...]
 
 
-def _first_pass(size: int, second: SecondPass, questions: Sequence[Question]) -> _Passed:
+def _first_pass(size: int, second: SecondPass, questions: Sequence[ImageInput]) -> _Passed:
     batch = read_batch(questions, range(len(questions)), size)
     failed = tuple(f"{questions[i].name}: {reason}" for i, reason in batch.failed)
     if not len(batch.indices):

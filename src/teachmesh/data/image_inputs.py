@@ -1,4 +1,4 @@
-"""Images that somebody asks about: files, folders, bytes, or pictures in memory."""
+"""Images to predict: files, folders, bytes or pictures in memory."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from teachmesh.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-Asked = Union[str, Path, bytes, "Image.Image", np.ndarray]
-"""What may stand for images: a path to a file or folder, file contents, or an image in memory."""
+AskedImages = Union[str, Path, bytes, "Image.Image", np.ndarray]
+"""Images as a caller passes them: a path to a file or folder, file contents, or an image."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """One image that is asked about.
+class ImageInput:
+    """One image to predict.
 
     Attributes:
-        name: how answers call it.
-        source: where its bytes are, its bytes, or the image itself.
+        name: its name in answers: a path, or "image 1" for the first one without a path.
+        source: a reference to its file, its bytes, or the decoded image.
     """
 
     name: str
     source: ImageRef | bytes | Image.Image | np.ndarray
 
     def upright(self, size: int) -> np.ndarray:
-        """(H, W, C) uint8, C = 1 for grey, for squares of `size` pixels.
+        """Return the upright pixels for squares of `size` pixels: (H, W, C) uint8, C = 1 for grey.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the image cannot be read.
         """
         if isinstance(self.source, ImageRef):
             return self.source.upright(size)
@@ -48,24 +48,24 @@ class Question:
         return convert_upright(self.source, size)
 
 
-def find_questions(asked: Asked | Sequence[Asked]) -> list[Question]:
-    """List the images that are asked about; folders are walked in sorted order.
+def find_images(asked: AskedImages | Sequence[AskedImages]) -> list[ImageInput]:
+    """List the images to predict; folders are walked in sorted order.
 
     Raises:
-        DataError: a path that does not exist, or nothing to ask about.
+        DataError: a path does not exist, or no image was found.
     """
-    items = cast("list[Asked]", list(asked) if isinstance(asked, list | tuple) else [asked])
-    questions = [question for i, item in enumerate(items) for question in _questions(item, i)]
-    if not questions:
+    items = cast("list[AskedImages]", list(asked) if isinstance(asked, list | tuple) else [asked])
+    images = [image for i, item in enumerate(items) for image in _images_of(item, i)]
+    if not images:
         raise DataError("expected at least one image to predict, got none")
-    return questions
+    return images
 
 
-def _questions(item: Asked, position: int) -> list[Question]:
+def _images_of(item: AskedImages, position: int) -> list[ImageInput]:
     if isinstance(item, bytes):
-        return [Question(f"image {position + 1}", item)]
+        return [ImageInput(f"image {position + 1}", item)]
     if not isinstance(item, str | Path):
-        return [Question(f"image {position + 1}", item)]
+        return [ImageInput(f"image {position + 1}", item)]
     path = Path(item).expanduser()
     if path.is_dir():
         found = _images_below(path)
@@ -73,10 +73,10 @@ def _questions(item: Asked, position: int) -> list[Question]:
             raise DataError(
                 f"expected images (JPEG, PNG, WebP, BMP or GIF) in the folder '{path}', found none"
             )
-        return [Question(str(image), ImageRef(image)) for image in found]
+        return [ImageInput(str(image), ImageRef(image)) for image in found]
     if not path.exists():
         raise DataError(f"expected an image or a folder, found nothing at '{path}'{_hint(path)}")
-    return [Question(str(path), ImageRef(path))]
+    return [ImageInput(str(path), ImageRef(path))]
 
 
 def _images_below(folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ _IMAGES_PER_JOB = 8
 
 
 class Readable(Protocol):
-    """An image that can be read: a file (`ImageRef`), or whatever is asked about (`Question`)."""
+    """An image that can be read: a file (`ImageRef`), or an image to predict (`ImageInput`)."""
 
     def upright(self, size: int) -> np.ndarray:
         """(H, W, C) uint8, C = 1 for grey; raises `DataError` where it cannot be read."""
