@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from teachmesh.bank.store import Bank
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 
 def write_for_ever(folder: Path, skills: list[bytes], pipe: int) -> None:

@@ -11,7 +11,7 @@ from teachmesh.bank.atomic import TEMP_PREFIX
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 
 def file_of(bank: Bank, skill: str) -> Path:

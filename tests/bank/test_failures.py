@@ -16,7 +16,7 @@ from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.failing import FailingOps, ShortWrites
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 OLD, NEW = sample_bytes(), sample_bytes(seed=1)
 OLD_ID, NEW_ID = skill_id(OLD), skill_id(NEW)

@@ -13,7 +13,7 @@ from teachmesh.bank.home import Config, Home, home_path, resolve_home
 from teachmesh.errors import ConfigError, StorageError
 from teachmesh.packet.signing import default_alias
 from tests.bank.processes import start
-from tests.packet.samples import ALICE
+from tests.packet.sample_skills import ALICE
 
 LOAD_KEY = """
 import sys

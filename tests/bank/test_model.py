@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import skill_id
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 SKILLS = [sample_bytes(seed=seed) for seed in range(5)]
 ANY_SKILL = st.sampled_from(SKILLS)

@@ -14,7 +14,7 @@ from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import encode, skill_id
 from teachmesh.packet.limits import Limits
-from tests.packet.samples import ALICE, BOB, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
 
 
 def test_what_was_put_can_be_got(bank: Bank) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import decode
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     LATENT_SIZE,
     N_CLUSTERS,
     canonical,

@@ -15,7 +15,7 @@ from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.skill import Skill
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     LATENT_SIZE,
     canonical,
     parse_file,

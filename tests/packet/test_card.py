@@ -10,7 +10,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.card import Card
 from teachmesh.packet.card_rules import check_card
 from teachmesh.packet.limits import DEFAULT_LIMITS
-from tests.packet.samples import sample_card
+from tests.packet.sample_skills import sample_card
 
 
 def test_a_card_survives_its_json() -> None:

@@ -19,7 +19,7 @@ from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
 from teachmesh.packet.skill_header import DTYPES, write_header
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     ALICE,
     canonical,
     file_with_tensors,
@@ -235,7 +235,7 @@ def test_memory_stays_small_whatever_a_header_promises() -> None:
     """A promise of a terabyte allocates nothing."""
     header, body = parse_file(sample_bytes())
     header["gmmc.means"]["shape"] = [2**40, 2**20]
-    from tests.packet.samples import write_file
+    from tests.packet.sample_skills import write_file
 
     data = write_file(header, body)
     tracemalloc.start()

@@ -11,7 +11,7 @@ from teachmesh.packet.codec import decode
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent, parents_from_json
 from teachmesh.packet.signing import sign
-from tests.packet.samples import ALICE, sample_card, sample_skill
+from tests.packet.sample_skills import ALICE, sample_card, sample_skill
 
 SKILL = "ab" * 32
 CLASS = sample_card().classes[0]

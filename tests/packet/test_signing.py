@@ -18,7 +18,7 @@ from teachmesh.packet.signing import (
     sign,
     verify,
 )
-from tests.packet.samples import ALICE, BOB, MALLORY, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, MALLORY, sample_bytes, sample_skill
 
 
 def test_a_signed_skill_verifies() -> None:

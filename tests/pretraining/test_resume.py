@@ -18,7 +18,7 @@ from teachmesh.errors import BackboneError
 from teachmesh.model.build_backbone import EMBEDDED_REFERENCE_FILE, embedded_backbone
 from teachmesh.model.embedded_backbone import CARD_FILE, WEIGHTS_FILE
 from teachmesh.model.reference import Reference
-from tests.pretraining.mosaics import write_mosaics
+from tests.pretraining.sample_mosaics import write_mosaics
 
 STEPS = 18
 OPTIONS = (

@@ -10,7 +10,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import SignedSkill, encode, skill_id
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.sharing.admission import Admission
-from tests.packet.samples import ALICE, BOB, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
 
 HERE = {"ab" * 32: "embedded"}
 ADMISSION = Admission(lambda: HERE)

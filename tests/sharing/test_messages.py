@@ -16,7 +16,7 @@ from teachmesh.sharing.messages import (
     encode_announcement,
 )
 from teachmesh.sharing.peers import PeerTable
-from tests.packet.samples import ALICE, BOB
+from tests.packet.sample_skills import ALICE, BOB
 
 SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, 3, 17)
 

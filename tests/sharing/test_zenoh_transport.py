@@ -218,7 +218,7 @@ def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
 def test_a_skill_outlives_the_process_of_its_author() -> None:
     """Author killed without a word; a third agent gets the skill from the other process."""
     at_author, at_survivor = (with_free_port("tcp/127.0.0.1:0") for _ in range(2))
-    holder = ["-m", "tests.sharing.holder"]
+    holder = ["-m", "tests.sharing.sharing_process"]
     author = start([*holder, "author", at_author, "", "precious"])
     survivor = start([*holder, "survivor", at_survivor, at_author])
     mesh = ZenohMesh()
@@ -248,7 +248,7 @@ def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
     agent = mesh.agent("alice", alice)
     assert mesh._seed is not None
     address = next(iter(mesh._seed.endpoints()))
-    process = start(["-m", "tests.sharing.holder", "slow", "127.0.0.1:0", address])
+    process = start(["-m", "tests.sharing.sharing_process", "slow", "127.0.0.1:0", address])
     try:
         assert next_line(process) == {"count": 1}
         process.send_signal(signal.SIGSTOP)

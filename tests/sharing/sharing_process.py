@@ -1,6 +1,6 @@
 """A process that shares opaque bytes until its standard input ends.
 
-Usage: python -m tests.sharing.holder NAME LISTEN JOIN [ITEM ...]
+Usage: python -m tests.sharing.sharing_process NAME LISTEN JOIN [ITEM ...]
 """
 
 from __future__ import annotations

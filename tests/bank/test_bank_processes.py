@@ -17,13 +17,13 @@ from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.processes import run, start
-from tests.packet.samples import ALICE, BOB, sample_bytes
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes
 
 PUT_MANY = """
 import sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
-from tests.packet.samples import AgentKey, sample_bytes
+from tests.packet.sample_skills import AgentKey, sample_bytes
 key = AgentKey(bytes.fromhex(sys.argv[2]))
 skills = [sample_bytes(key, seed=seed) for seed in range(20)]
 print("ready", flush=True)
@@ -122,7 +122,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
         before = agent.version()
         result = run(
             "import sys\nfrom pathlib import Path\nfrom teachmesh.bank.store import Bank\n"
-            "from tests.packet.samples import sample_bytes\n"
+            "from tests.packet.sample_skills import sample_bytes\n"
             "print(Bank(Path(sys.argv[1])).put(sample_bytes()).id)",
             str(tmp_path / "bank"),
         )
@@ -161,7 +161,7 @@ import resource, sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 bank = Bank(Path(sys.argv[1]))
 size = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -233,7 +233,7 @@ from pathlib import Path
 from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 folder = Path(sys.argv[1])
 sample_bytes()
 os.setgid(65534)
