@@ -16,6 +16,7 @@ from filelock import FileLock
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
+from tests.bank.index_files import lose_index
 from tests.bank.processes import run, start
 from tests.packet.sample_skills import ALICE, BOB, sample_bytes
 
@@ -82,8 +83,7 @@ def test_a_new_bank_waits_for_the_process_that_makes_it(tmp_path: Path) -> None:
     """Without an index there is nothing to read yet."""
     with Bank(tmp_path / "bank"):
         pass
-    for path in (tmp_path / "bank").glob("index.sqlite3*"):
-        path.unlink()
+    lose_index(tmp_path / "bank")
     held = FileLock(tmp_path / "bank" / "write.lock")
     with held, pytest.raises(StorageError, match="another process"):
         Bank(tmp_path / "bank", lock_timeout_s=0.1)

@@ -11,6 +11,7 @@ from teachmesh.bank.atomic import TEMP_PREFIX
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
+from tests.bank.index_files import lose_index
 from tests.packet.sample_skills import sample_bytes
 
 
@@ -132,8 +133,7 @@ def test_an_index_that_vanishes_under_a_running_agent_is_noticed(tmp_path: Path)
     """It looks at the path, not at the open file that nobody else sees any more."""
     with Bank(tmp_path / "bank") as agent:
         entry = agent.put(sample_bytes())
-        for path in (tmp_path / "bank").glob("index.sqlite3*"):
-            path.unlink()
+        lose_index(tmp_path / "bank")
         before = agent.version()
 
         assert agent.ids() == [entry.id]
@@ -148,7 +148,7 @@ def test_rebuilding_gives_an_equal_index(bank: Bank) -> None:
     for seed in range(5):
         bank.put(sample_bytes(seed=seed))
     entries, digest = bank.entries(), bank.digest()
-    bank.rebuild()
+    lose_index(bank.folder)
 
     assert (bank.entries(), bank.digest()) == (entries, digest)
 
@@ -160,7 +160,7 @@ def test_rebuilding_forgets_wrong_rows_and_sets_damaged_files_aside(bank: Bank) 
     with sqlite3.connect(bank.folder / "index.sqlite3") as connection:
         connection.execute("UPDATE skills SET task = 'other'")
     connection.close()
-    bank.rebuild()
+    lose_index(bank.folder)
 
     assert bank.entries() == [good]
     assert (bank.folder / "damaged" / f"{bad.id}.safetensors").exists()

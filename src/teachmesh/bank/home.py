@@ -29,6 +29,9 @@ from teachmesh.packet.signing import AgentKey, default_alias
 HOME_VARIABLE = "TEACHMESH_HOME"
 CONFIG_SCHEMA = "teachmesh.config/1"
 _CONFIG_BYTES = 64 * 1024
+_LOCK_TIMEOUT_S = 10.0
+_OWNER_ONLY = 0o600
+_OTHERS = 0o077
 
 
 def home_path(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Path:
@@ -57,62 +60,6 @@ def resolve_home(option: str | Path | None, environment: Mapping[str, str] | Non
         StorageError: the folders cannot be made.
     """
     return Home(home_path(option, environment))
-
-
-@dataclass(frozen=True)
-class Config:
-    """The settings of an agent; every one can be overridden by an option.
-
-    Attributes:
-        alias: the author's name for people on new skills; None for one made from the key.
-        backbone: the backbone to use when none is named.
-        method: the method to learn with when none is named.
-    """
-
-    alias: str | None = None
-    backbone: str = "embedded"
-    method: str = "moments"
-
-    @classmethod
-    def from_json(cls, values: object) -> Config:
-        """Read parsed JSON.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one) or a value of another type.
-        """
-        if not isinstance(values, dict):
-            raise ConfigError("expected a JSON object with the agent's settings")
-        settings = {key: value for key, value in values.items() if key != "schema"}
-        schema = values.get("schema", CONFIG_SCHEMA)
-        if schema != CONFIG_SCHEMA:
-            raise ConfigError(f"expected settings of schema {CONFIG_SCHEMA!r}, got {schema!r}")
-        known = [item.name for item in dataclasses.fields(cls)]
-        for key, value in settings.items():
-            if key not in known:
-                hint = did_you_mean(key, known)
-                raise ConfigError(f"unknown setting '{shown(key)}'{hint}")
-            if not isinstance(value, str) and not (key == "alias" and value is None):
-                raise ConfigError(f"expected text for the setting {key!r}")
-        config = cls(**settings)
-        config.check()
-        return config
-
-    def check(self) -> None:
-        """Check the alias, which goes on every card.
-
-        Raises:
-            ConfigError: it is no name.
-        """
-        if self.alias is None:
-            return
-        try:
-            check_name("alias", self.alias, DEFAULT_LIMITS.alias, as_file=True)
-        except DataError as error:
-            raise ConfigError(str(error)) from error
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the settings as JSON values, the schema included."""
-        return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
 
 
 class Home:
@@ -183,9 +130,60 @@ class Home:
             write_atomic(self.config_file, text.encode(), ops=self._ops)
 
 
-_LOCK_TIMEOUT_S = 10.0
-_OWNER_ONLY = 0o600
-_OTHERS = 0o077
+@dataclass(frozen=True)
+class Config:
+    """The settings of an agent; every one can be overridden by an option.
+
+    Attributes:
+        alias: the author's name for people on new skills; None for one made from the key.
+        backbone: the backbone to use when none is named.
+        method: the method to learn with when none is named.
+    """
+
+    alias: str | None = None
+    backbone: str = "embedded"
+    method: str = "moments"
+
+    @classmethod
+    def from_json(cls, values: object) -> Config:
+        """Read parsed JSON.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one) or a value of another type.
+        """
+        if not isinstance(values, dict):
+            raise ConfigError("expected a JSON object with the agent's settings")
+        settings = {key: value for key, value in values.items() if key != "schema"}
+        schema = values.get("schema", CONFIG_SCHEMA)
+        if schema != CONFIG_SCHEMA:
+            raise ConfigError(f"expected settings of schema {CONFIG_SCHEMA!r}, got {schema!r}")
+        known = [item.name for item in dataclasses.fields(cls)]
+        for key, value in settings.items():
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise ConfigError(f"unknown setting '{shown(key)}'{hint}")
+            if not isinstance(value, str) and not (key == "alias" and value is None):
+                raise ConfigError(f"expected text for the setting {key!r}")
+        config = cls(**settings)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Check the alias, which goes on every card.
+
+        Raises:
+            ConfigError: it is no name.
+        """
+        if self.alias is None:
+            return
+        try:
+            check_name("alias", self.alias, DEFAULT_LIMITS.alias, as_file=True)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings as JSON values, the schema included."""
+        return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
 
 
 def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
@@ -204,7 +202,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
     """
     with storage_errors(f"could not use the agent's key {path}"):
         if not path.exists():
-            _create(path, ops)
+            _create_key(path, ops)
         if os.name == "posix" and path.stat().st_mode & _OTHERS:
             path.chmod(_OWNER_ONLY)
         data = path.read_bytes()
@@ -217,7 +215,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
         ) from error
 
 
-def _create(path: Path, ops: FileOps) -> None:
+def _create_key(path: Path, ops: FileOps) -> None:
     # A lock and a rename instead of a hard link: FAT sticks and some phones have no links.
     lock = FileLock(path.with_name(f"{path.name}.lock"), mode=_OWNER_ONLY, poll_interval=0.01)
     try:

@@ -144,19 +144,14 @@ class Index:
             row = self._connection.execute(query, (skill,)).fetchone()
         return None if row is None else _entry(row)
 
-    def update(
-        self, add: Iterable[BankEntry] = (), drop: Iterable[str] = (), *, clear: bool = False
-    ) -> None:
+    def update(self, add: Iterable[BankEntry] = (), drop: Iterable[str] = ()) -> None:
         """Add and drop entries in one transaction that is on the disk when this returns.
 
         Args:
             add: entries to insert or overwrite.
             drop: ids to delete first; unknown ones are ignored.
-            clear: delete everything first.
         """
         with self._transaction():
-            if clear:
-                self._connection.execute("DELETE FROM skills")
             self._connection.executemany(
                 "DELETE FROM skills WHERE id = ?", [(skill,) for skill in drop]
             )
@@ -200,38 +195,6 @@ def _discard(path: Path, ops: FileOps) -> None:
     # The write-ahead log goes first, or a kill in between would let it meet a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
-
-
-def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        uri,
-        uri=True,
-        timeout=_BUSY_TIMEOUT_S,
-        isolation_level=None,  # transactions are begun and committed by Index alone
-        check_same_thread=False,  # every use holds Index's lock
-    )
-
-
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    if path is None:
-        return None
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _row(entry: BankEntry) -> tuple[object, ...]:
-    values = list(astuple(entry))
-    values[_ANCHORS] = json.dumps(entry.anchors)
-    return tuple(values)
-
-
-def _entry(row: tuple[object, ...]) -> BankEntry:
-    values = list(row)
-    values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
-    return BankEntry(*values)  # type: ignore[arg-type] # the table holds what `_row` wrote
 
 
 def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
@@ -280,3 +243,35 @@ def read_entries(
             continue
         entries.append(BankEntry.of(signed, len(data)))
     return entries
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions are begun and committed by Index alone
+        check_same_thread=False,  # every use holds Index's lock
+    )
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _row(entry: BankEntry) -> tuple[object, ...]:
+    values = list(astuple(entry))
+    values[_ANCHORS] = json.dumps(entry.anchors)
+    return tuple(values)
+
+
+def _entry(row: tuple[object, ...]) -> BankEntry:
+    values = list(row)
+    values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
+    return BankEntry(*values)  # type: ignore[arg-type] # the table holds what `_row` wrote

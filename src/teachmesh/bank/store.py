@@ -175,18 +175,6 @@ class Bank:
             with suppress(OSError):
                 self._files.delete(skill)
 
-    def rebuild(self) -> None:
-        """Derive the index from the files again; damaged files are moved aside.
-
-        Raises:
-            StorageError: the disk failed; the old index is still there or the next opening
-                derives it.
-        """
-        with self._writing(f"could not rebuild the bank {self.folder}") as index:
-            self._files.sweep()
-            present = self._files.ids() - self._files.removed()
-            index.update(add=read_entries(self._files, present, self._limits), clear=True)
-
     def check(self) -> CheckReport:
         """Hash every file and compare with the index; changes nothing.
 

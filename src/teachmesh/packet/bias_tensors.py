@@ -28,6 +28,7 @@ _KINDS = {"F32": "fp32", "F16": "fp16", "I8": "int8"}
 
 Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Tensor name -> (dtype, shape), as the header of a skill lists them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,12 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.gmmc import GmmcAnchor
 from teachmesh.mapping.maha import MahaAnchor
 from teachmesh.mapping.moments import MomentsAnchor
-from teachmesh.packet.bias_tensors import bias_tensor_names, check_bias_shapes, check_bias_values
+from teachmesh.packet.bias_tensors import (
+    Shapes,
+    bias_tensor_names,
+    check_bias_shapes,
+    check_bias_values,
+)
 from teachmesh.packet.card import Card
 from teachmesh.packet.limits import Limits
 
@@ -24,7 +29,6 @@ ANCHORS: dict[str, type[TaskAnchor]] = {
 }
 _HEAD_DTYPES = ("F32", "F16")
 
-Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 

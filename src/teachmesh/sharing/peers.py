@@ -13,6 +13,12 @@ from teachmesh.sharing.transport import ALL_IDS
 
 PEER_TIMEOUT_S = 10.0
 MAX_PEERS = 256
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+# An honest peer fails now and then: a skill was removed there, or its disk was busy.
+PATIENCE = 3
+_ANY_PEER = ""
+_ANYTHING = ""
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,6 @@ class PeerTable:
         silent = [a for a, peer in self._peers.items() if now_s - peer.seen_s > self._timeout_s]
         for agent_id in silent:
             del self._peers[agent_id]
-
-
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-# An honest peer fails now and then: a skill was removed there, or its disk was busy.
-PATIENCE = 3
-_ANY_PEER = ""
-_ANYTHING = ""
 
 
 class BackOff:
