@@ -182,7 +182,7 @@ def test_small_classes_keep_their_training_images(tmp_path: Path) -> None:
         ({"cat/1.png": encoded(smooth(4, 4))}, r"got 1 \('cat'\)"),
         (flat_tree(5, ("cat",)), r"at least two classes .* got 1 \('cat'\)"),
         ({"1.png": encoded(smooth(4, 4))}, "got none.*folder of its name"),
-        (split_tree({"val": 2, "test": 2}), "expected a folder train/ beside test and val/"),
+        (split_tree({"val": 2, "test": 2}), "expected a folder train/ next to test and val/"),
         ({**SPLIT, "test/fox/1.png": SPLIT["test/cat/0.png"]}, "got none for 'fox'"),
         ({**split_tree({"train": 2}), "test/Cat/1.png": SPLIT["test/cat/0.png"]}, "'Cat', 'cat'"),
         (flat_tree(2, ("Cat", "cat")), "'Cat', 'cat'; give one class one name"),
