@@ -55,8 +55,8 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
     """Resize images of one shape to squares, by a bicubic filter with antialiasing.
 
-    torch's filter equals Pillow's up to two levels of 255, in a quarter of the time: its loops are
-    vectorised, and many images share one table of weights.
+    torch's filter equals Pillow's up to two levels of 255 and takes a quarter of the time. Its
+    loops are vectorised, and many images share one table of weights.
 
     Args:
         pixels: (N, H, W, C) uint8.
