@@ -133,7 +133,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
 
 
 def test_looking_for_changes_is_cheap(bank: Bank) -> None:
-    """A poll costs well under a millisecond, whatever the bank holds."""
+    """A poll takes well under a millisecond for any number of skills."""
     bank.put(sample_bytes())
     start_s = time.perf_counter()
     for _ in range(200):
@@ -176,7 +176,7 @@ except StorageError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 @pytest.mark.parametrize("size_bytes", [0, 1000])
 def test_a_file_that_cannot_grow_is_one_sentence(tmp_path: Path, size_bytes: int) -> None:
-    """The system's own limit, not ours: exit code 8, nothing half-written, old skills there."""
+    """At the system's limit: exit code 8, no half-written file, and old skills stay."""
     with Bank(tmp_path / "bank") as bank:
         entry = bank.put(sample_bytes())
     result = run(LIMITED, str(tmp_path / "bank"), str(size_bytes))
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_grow_is_one_sentence(tmp_path: Path, size_bytes: int
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 400 KB, where the system lets us make one."""
+    """Mount a disk of 400 KB, if the system allows it."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
@@ -203,7 +203,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_saving_and_nothing_else(tiny_disk: Path) -> None:
-    """Each further skill is one sentence; what is there is served; freed space is used at once."""
+    """Each further skill gives an error; stored ones are served; freed space is used at once."""
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
     skills = [sample_bytes(seed=seed) for seed in range(60)]

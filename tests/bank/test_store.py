@@ -19,7 +19,7 @@ from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
 
 
 def test_what_was_put_can_be_got(bank: Bank) -> None:
-    """The same bytes, listed with what the card says."""
+    """A skill is read back unchanged, and its entry agrees with the card."""
     data = sample_bytes()
     entry = bank.put(data)
 
@@ -103,7 +103,7 @@ def test_nobody_supersedes_another_authors_skill(bank: Bank) -> None:
 
 
 def test_a_successor_that_came_first_supersedes_all_the_same(bank: Bank) -> None:
-    """What is active depends on the set, not on the order."""
+    """The active skills depend on the set, not on the order."""
     old = sample_bytes()
     new = bank.put(sample_bytes(seed=1, replaces=skill_id(old)))
     bank.put(old)
@@ -132,7 +132,7 @@ def test_a_removed_skill_is_gone_and_remembered(tmp_path: Path) -> None:
 
 
 def test_removing_what_is_not_there_is_an_error(bank: Bank) -> None:
-    """And it leaves no mark, or the skill could never arrive."""
+    """A failed removal leaves no mark; otherwise the skill could never arrive."""
     with pytest.raises(StorageError, match="holds no skill"):
         bank.remove("ab" * 32)
     assert bank.removed_ids() == []
@@ -148,7 +148,7 @@ def test_only_hex_digits_become_part_of_a_path(bank: Bank, text: str) -> None:
 
 
 def test_only_signed_skills_are_stored(bank: Bank) -> None:
-    """The bank is the last gate: format, limits and signature."""
+    """The bank checks format, limits and signature again."""
     with pytest.raises(SkillRefused) as refusal:
         bank.put(encode(sample_skill()))
     assert refusal.value.reason == "SIGNATURE"
@@ -183,7 +183,7 @@ def test_the_version_changes_with_every_change_and_only_then(bank: Bank) -> None
 
 
 def test_another_bank_object_notices_at_once(tmp_path: Path) -> None:
-    """What one command saves, a running agent sees at its next look."""
+    """A running agent sees a skill that a command has saved, at its next read."""
     with Bank(tmp_path / "bank") as agent, Bank(tmp_path / "bank") as command:
         before = agent.version()
         entry = command.put(sample_bytes())
@@ -208,7 +208,7 @@ def test_nobody_else_can_read_the_bank(bank: Bank) -> None:
 
 
 def test_a_read_only_bank_reads_and_refuses_to_write(tmp_path: Path) -> None:
-    """It sees what others commit, and says in one sentence why it does not write."""
+    """A read-only bank sees commits of others, and refuses to write in one sentence."""
     with Bank(tmp_path / "bank") as writer:
         entry = writer.put(sample_bytes())
         with Bank(tmp_path / "bank", read_only=True) as reader:
@@ -238,7 +238,7 @@ def test_a_read_only_bank_works_without_an_index(tmp_path: Path) -> None:
 
 
 def test_a_read_only_bank_of_an_empty_folder_is_empty(tmp_path: Path) -> None:
-    """Looking creates nothing."""
+    """Reading creates no files."""
     with Bank(tmp_path / "bank", read_only=True) as reader:
         assert reader.ids() == []
     assert not (tmp_path / "bank").exists()

@@ -84,7 +84,7 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def write_csv(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write files beside a CSV file that names them, without a split column."""
+    """Write files and a CSV file that lists them, without a split column."""
     write_folder(path.parent, files)
     lines = ["path,label", *(f"{name},{name.split('/')[-2]}" for name in files)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -43,7 +43,7 @@ def test_the_golden_skill_is_written_byte_for_byte() -> None:
 
 
 def test_the_golden_skill_is_read_for_ever() -> None:
-    """What version 1 wrote, every later version reads."""
+    """Every later version reads files of version 1."""
     signed = decode(GOLDEN.read_bytes())
     verify(signed)
 
@@ -156,7 +156,7 @@ def test_a_skill_cannot_be_changed_through_its_arrays() -> None:
 
 
 def test_a_skill_gives_its_anchor_and_its_head() -> None:
-    """What was put in comes out; what is not there is None."""
+    """Anchors and heads come out unchanged; missing ones are None."""
     skill = sample_skill()
     anchor, head = skill.anchor("gmmc"), skill.head()
 

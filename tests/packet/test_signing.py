@@ -22,7 +22,7 @@ from tests.packet.sample_skills import ALICE, BOB, MALLORY, sample_bytes, sample
 
 
 def test_a_signed_skill_verifies() -> None:
-    """What the author signed, everybody can verify with the key on the card."""
+    """Everybody can verify a signed skill with the key on its card."""
     verify(decode(sample_bytes()))
 
 

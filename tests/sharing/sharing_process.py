@@ -16,10 +16,10 @@ from tests.sharing.meshes import id_of_agent, key_of
 
 
 class ReportingInventory(BytesInventory):
-    """Prints how many skills it holds whenever it admits one."""
+    """Prints its number of skills after each admission."""
 
     def admit(self, skill_id: str, data: bytes) -> None:
-        """Save it, and say so."""
+        """Save a skill and print the number of skills."""
         super().admit(skill_id, data)
         _say(count=len(self.ids()))
 
