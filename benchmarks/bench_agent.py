@@ -45,8 +45,10 @@ def run() -> dict[str, float]:
 def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
     # A flat folder is split 80/10/10, and test images are not embedded.
     backbone = agent.backbone
-    learned = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
-    learn = ratio(backbone, learned, lambda: agent.learn(folder / "task", name=f"round-{number}"))
+    training_images = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
+    learn = ratio(
+        backbone, training_images, lambda: agent.learn(folder / "task", name=f"round-{number}")
+    )
     agent.sync()  # New skills are consolidated once, not at every prediction.
     asked = decoded(backbone, folder / "asked")
     return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"))

@@ -42,7 +42,7 @@ def load_pictures(
         cache: folder for the decoded images, so that a restart does not decode them again.
 
     Raises:
-        FileNotFoundError: the folder lacks one of these.
+        FileNotFoundError: the folder lacks one of these files.
     """
     if cache is None:
         return _decode(data, split, fraction)

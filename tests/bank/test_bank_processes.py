@@ -104,15 +104,15 @@ def test_a_dead_writer_holds_no_lock(tmp_path: Path) -> None:
     lock = tmp_path / "bank" / "write.lock"
     with Bank(tmp_path / "bank"):
         pass
-    holder = start(["-c", HOLD, str(lock)])
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    locker = start(["-c", HOLD, str(lock)])
+    with locker:
+        assert locker.stdout is not None
+        assert locker.stdout.readline() == "held\n"
         with Bank(tmp_path / "bank", lock_timeout_s=0.05) as bank:
             with pytest.raises(StorageError):
                 bank.put(sample_bytes())
-            holder.kill()
-            holder.wait()
+            locker.kill()
+            locker.wait()
             assert bank.put(sample_bytes()).id == skill_id(sample_bytes())
 
 

@@ -109,7 +109,7 @@ def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
 
 
 def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
-    """The same of an image in memory."""
+    """(3, S, S) uint8 of one image in memory."""
     return _squashed(convert_upright(image, size), size)
 
 

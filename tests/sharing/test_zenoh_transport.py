@@ -218,9 +218,9 @@ def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
 def test_a_skill_outlives_the_process_of_its_author() -> None:
     """Author killed without a word; a third agent gets the skill from the other process."""
     at_author, at_survivor = (with_free_port("tcp/127.0.0.1:0") for _ in range(2))
-    holder = ["-m", "tests.sharing.sharing_process"]
-    author = start([*holder, "author", at_author, "", "precious"])
-    survivor = start([*holder, "survivor", at_survivor, at_author])
+    program = ["-m", "tests.sharing.sharing_process"]
+    author = start([*program, "author", at_author, "", "precious"])
+    survivor = start([*program, "survivor", at_survivor, at_author])
     mesh = ZenohMesh()
     try:
         assert next_line(survivor) == {"count": 1}
