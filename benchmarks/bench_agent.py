@@ -1,4 +1,4 @@
-"""What learning and predicting cost beyond the bare backbone pass over the same images."""
+"""Time of learning and predicting, relative to the bare backbone pass over the same images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PREDICT_IMAGES = 256
 SIDE = 128
 ROUNDS = 11
 BATCH_SIZE = 32
-"""Of the bare pass: what suits it best; a pass with all threads loses at every small batch."""
+"""Batch size of the bare pass, the fastest one; small batches slow down a pass with all threads."""
 
 
 def run() -> dict[str, float]:
-    """Medians of ratios over several rounds, both sides of each ratio in the same round."""
+    """Return median ratios over several rounds; each round measures both sides of a ratio."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
@@ -45,15 +45,20 @@ def run() -> dict[str, float]:
 def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
     # A flat folder is split 80/10/10, and test images are not embedded.
     backbone = agent.backbone
-    learned = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
-    learn = ratio(backbone, learned, lambda: agent.learn(folder / "task", name=f"round-{number}"))
-    agent.sync()  # What was learned is consolidated once, not with every question.
+    training_images = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
+    learn = ratio(
+        backbone, training_images, lambda: agent.learn(folder / "task", name=f"round-{number}")
+    )
+    agent.sync()  # New skills are consolidated once, not at every prediction.
     asked = decoded(backbone, folder / "asked")
     return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"))
 
 
 def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
-    """Time of a job over the mean of a bare pass before and one after: the host's speed drifts."""
+    """Return the time of a job over the mean time of two bare passes, one before and one after it.
+
+    The speed of the host drifts.
+    """
     before_s = bare_pass(backbone, images)
     started_s = time.perf_counter()
     job()
@@ -62,13 +67,13 @@ def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -
 
 
 def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
-    """All images of a folder, (N, 3, S, S) uint8."""
+    """Decode all images of a folder into (N, 3, S, S) uint8."""
     batches = iterate_batches(find_images(folder), backbone.size, batch_size=BATCH_SIZE)
     return torch.cat([batch.images for batch in batches])
 
 
 def bare_pass(backbone: Backbone, images: torch.Tensor) -> float:
-    """Seconds for images that are decoded already, with all threads."""
+    """Measure the seconds of a pass over decoded images, with all threads."""
     started_s = time.perf_counter()
     for start in range(0, len(images), BATCH_SIZE):
         backbone.embed(images[start : start + BATCH_SIZE])
@@ -76,7 +81,7 @@ def bare_pass(backbone: Backbone, images: torch.Tensor) -> float:
 
 
 def write_images(folder: Path, count: int, seed: int) -> None:
-    """Procedural JPEG files in folders named by class."""
+    """Write procedural JPEG files into folders named by class."""
     for index, pixels in enumerate(procedural_images(count, SIDE, seed)):
         target = folder / f"class {index % CLASSES}"
         target.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Images per second: `python -m benchmarks.bench_backbones HOME embedded mobilenetv2_100`.
+"""Measure images per second of several backbones, side by side in one run.
 
-The backbones of a home take turns in one run.
+python -m benchmarks.bench_backbones HOME embedded mobilenetv2_100
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROUNDS = 5
 
 
 def run(home: Path, names: list[str]) -> dict[str, float]:
-    """Median images per second, decoding included, the backbones in turn within each round."""
+    """Return median images per second, decoding included; each round measures every backbone."""
     backbones = {name: Agent(home, backbone=name).backbone for name in names}
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:

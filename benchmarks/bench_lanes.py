@@ -1,4 +1,4 @@
-"""Where the time beyond a bare backbone pass goes: lanes against one pass, and decoding."""
+"""Time of lanes and of decoding, each relative to a bare backbone pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def run() -> dict[str, float]:
-    """Medians of ratios over several rounds, each against the bare passes around it."""
+    """Return median ratios over several rounds, each against the bare passes around it."""
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)
@@ -57,7 +57,7 @@ def _in_lanes(count: int, job: Callable[[range], object]) -> None:
 
 
 def _decoding_beside(backbone: Backbone, asked: list[ImageInput]) -> None:
-    """What accelerators get: threads decode ahead of one forward pass with all threads."""
+    """Decode in threads ahead of one forward pass with all threads, as with an accelerator."""
     for batch in iterate_batches(asked, backbone.size, batch_size=BATCH_SIZE):
         backbone.embed(batch.images)
 

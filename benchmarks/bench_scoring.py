@@ -1,4 +1,4 @@
-"""Scoring images under 36 tasks: two matrix products per task, against one image at a time."""
+"""Time of scoring images under 36 tasks as one batch, against one image at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDS = 3
 
 
 def run() -> dict[str, float]:
-    """Median over rounds of the loop's time over that of the batch; scores are the same."""
+    """Return the median over rounds of the loop's time over the batch's; scores are equal."""
     random = np.random.default_rng(0)
     mapper = make_mapper("moments")
     labels = np.repeat(np.arange(CLASSES), IMAGES_PER_CLASS)

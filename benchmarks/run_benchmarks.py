@@ -1,7 +1,12 @@
-"""`make bench`: every benchmark, one line per ratio, with the bound that it should keep."""
+"""Run every speed benchmark and print one line per ratio, with its goal; `make bench` runs it.
+
+python -m benchmarks.run_benchmarks           # one line per ratio
+python -m benchmarks.run_benchmarks --json    # one JSON document
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import sys
@@ -30,7 +35,12 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Run all, print ratios; `--json` prints one document."""
+    """Run all benchmarks and print their ratios."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         file=sys.stderr,
@@ -40,7 +50,7 @@ def main() -> None:
         started_s = time.perf_counter()
         ratios |= run()
         print(f"{name}: {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
-    if "--json" in sys.argv[1:]:
+    if options.json:
         print(json.dumps({"schema": "teachmesh.speed/1", "ratios": ratios}))
         return
     for name, ratio in ratios.items():

@@ -12,12 +12,12 @@ MIN_SIDE = 0.7
 
 
 def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tensor:
-    """One crop with a random scale, aspect, place and flip per image.
+    """Crop each image once, with a random scale, aspect, place and flip.
 
     Args:
         pixels: (N, 64, 64, 3) uint8.
         size: side of the result in pixels.
-        generator: of all draws.
+        generator: generator of all draws.
 
     Returns:
         (N, 3, size, size) float32 in [-1, 1], channels last in memory.
@@ -39,7 +39,7 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
     )  # (N, 2, 3)
     images = _floats(pixels)
     if size < images.shape[2]:
-        # Sampling a half-size grid would skip pixels: average first.
+        # Averaged first, because sampling a half-size grid would skip pixels.
         images = functional.interpolate(images, size=(size, size), mode="area")
     grid = functional.affine_grid(theta, [n, 3, size, size], align_corners=False)
     crops = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
@@ -47,7 +47,7 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
 
 
 def plain(pixels: np.ndarray, size: int) -> Tensor:
-    """The whole images at another size, for validation; shapes as `augmented`."""
+    """Resize whole images for validation; shapes as `augmented`."""
     images = _floats(pixels)
     if size < images.shape[2]:
         images = functional.interpolate(images, size=(size, size), mode="area")

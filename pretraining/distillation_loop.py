@@ -1,4 +1,4 @@
-"""The training loop, exact under kills: every draw depends on (seed, epoch, step) only."""
+"""The training loop; every draw depends on (seed, epoch, step) only, so kills change nothing."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _VALIDATION_BATCH = 200
 
 
 class Run:
-    """One pretraining run, from the first step or from where it was killed.
+    """One pretraining run, from its first step or its last saved one.
 
     Args:
-        recipe: what to do.
+        recipe: settings of the run.
         train: training images.
         validation: validation images.
         logits: (N, 1000) float16 of the teacher, or None.
-        folder: where state and log go.
-        save_every_steps: besides the end of every epoch.
-        workers: threads that compute the parts of a batch; no number depends on it.
-        start: weights to begin with (`training_state.averaged_weights`); None draws them.
+        folder: folder for state and log.
+        save_every_steps: steps between saved states; the end of an epoch is saved too.
+        workers: threads that compute the parts of a batch; results do not depend on it.
+        start: initial weights (`training_state.averaged_weights`), or None for random ones.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Run:
         self.seconds = 0.0
         self.log: list[dict[str, Any]] = []
         self._resume()
-        # After the state is there: the replicas begin with its statistics.
+        # After the state is loaded, because the replicas start with its statistics.
         self.parts = Parts(self.student, recipe.parts, workers)
 
     def _resume(self) -> None:
@@ -83,7 +83,7 @@ class Run:
         return json.dumps(dataclasses.asdict(self.recipe), sort_keys=True)
 
     def save(self) -> None:
-        """Write the state: a later start goes on from here."""
+        """Write the state, so that a later start continues from here."""
         state = {
             "recipe": self._recipe(),
             "student": self.student.state_dict(),
@@ -94,7 +94,7 @@ class Run:
             "log": self.log,
         }
         save_state(self.folder, state)
-        # The log is derived from the state: a kill between the two loses and repeats no line.
+        # The log is derived from the state, so a kill between the two loses and repeats no line.
         text = "".join(json.dumps(line) + "\n" for line in self.log).encode()
         write_atomically(self.folder / LOG_FILE, lambda file: file.write(text))
 
@@ -117,9 +117,9 @@ class Run:
     def _train_step(self, epoch: int, index: int, total: int) -> None:
         recipe = self.recipe
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
-        # Sorted rows are read from the large arrays in one direction; the batch is the same set.
+        # Sorted, so that rows are read from the large arrays in one direction.
         rows = np.sort(order[index * recipe.batch_size : (index + 1) * recipe.batch_size])
-        # Parts take turns, or each would hold other classes than the next.
+        # Rows alternate between the parts; otherwise each part would have other classes.
         rows_of = [rows[part :: recipe.parts] for part in range(recipe.parts)]
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step, total)
@@ -144,7 +144,7 @@ class Run:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # A young average follows quickly, or the random start would stay in it for long.
+        # The first averages follow quickly, so that the random start fades early.
         decay = min(self.recipe.average_decay, (1 + self.step) / (10 + self.step))
         for kept, new in zip(
             self.average.state_dict().values(), self.student.state_dict().values(), strict=True
@@ -171,7 +171,7 @@ class Run:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """One entry per finished epoch of a run; none where none is finished."""
+    """Return one entry per finished epoch of a run."""
     path = run / LOG_FILE
     if not path.exists():
         return []
@@ -180,12 +180,12 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def top1(student: Student, pictures: Pictures, size: int) -> float:
-    """Share of the pictures whose label a student finds.
+    """Return the share of the pictures that a student classifies correctly.
 
     Args:
-        student: is put into evaluation mode.
+        student: the network; switched to evaluation mode.
         pictures: N images.
-        size: side of the images in pixels; larger than theirs enlarges them.
+        size: side in pixels to which the images are resized.
     """
     student.eval()
     right = 0
@@ -197,7 +197,7 @@ def top1(student: Student, pictures: Pictures, size: int) -> float:
 
 
 def seed_of(*numbers: int) -> int:
-    """One number per (seed, epoch, step, part), the same on every machine.
+    """Return one number per (seed, epoch, step, part), equal on every machine.
 
     Examples:
         >>> seed_of(0, 0, 0, 0) == seed_of(0, 0, 0, 0), seed_of(0, 0, 0, 1) == seed_of(0, 1, 0, 0)

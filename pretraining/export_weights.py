@@ -2,7 +2,7 @@
 
     python -m pretraining.export_weights RUN --data ../shared/pretrain
 
-May be called while the run goes on: the averaged weights of its last saved state are taken.
+The run may still be going on: the averaged weights of its last saved state are exported.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ ABOUT = {
 
 
 def packed_weights(run: Path) -> bytes:
-    """The averaged backbone of a run's last state as a file, convolutions in int8.
+    """Return the averaged backbone of a run's last state as a file, with convolutions in int8.
 
-    One metadata key only: with two, the library's bytes would vary.
+    The file has one metadata key, because with two the library's bytes vary.
 
     Raises:
-        SystemExit: the run has saved no state yet.
+        SystemExit: the run has no saved state yet.
     """
     state = load_state(run)
     if state is None:
@@ -84,13 +84,13 @@ def packed_weights(run: Path) -> bytes:
 def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) -> dict[str, Any]:
     """Write the three files that the package ships.
 
-    All is computed before the first file is replaced: they belong together, and others may be
-    using the old ones.
+    Everything is computed before the first file is replaced, because the files belong together
+    and the old ones may be in use.
 
     Args:
         run: folder of `pretraining.pretrain`.
         data: the pretraining images, for the reference.
-        folder: where to.
+        folder: folder to write to.
         dim: D of the multi-depth latents.
 
     Returns:
@@ -114,7 +114,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
 
 
 def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
-    """Accuracy of the weights as they are shipped, after int8, with the run's classifier.
+    """Measure the accuracy of the shipped int8 weights with the run's classifier.
 
     Args:
         net: the shipped backbone.
@@ -122,10 +122,10 @@ def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
         run: folder of the run.
 
     Returns:
-        Top-1 on the validation images by the side that they are resized to.
+        Top-1 accuracy on the validation images, by the size they are resized to.
     """
     state = load_state(run)
-    assert state is not None  # or there would be no weights
+    assert state is not None  # because there are weights
     student = Student(len(state["average"]["labels.bias"]))
     student.load_state_dict(state["average"])
     student.net = net
@@ -135,7 +135,7 @@ def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
 
 
 def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any]:
-    """The model card: what it is, how it was made, what it costs and what it is bad at."""
+    """Return the model card: architecture, training, cost and weaknesses of the backbone."""
     backbone = Backbone(
         name="embedded",
         architecture=ARCHITECTURE,
@@ -168,13 +168,13 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export and say what was written."""
+    """Export, and print the written files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--data", type=Path, required=True, help="folder of the mosaics")
     parser.add_argument("--to", type=Path, default=assets(), help="default: the package")
     parser.add_argument("--dim", type=int, default=DEFAULT_DIM, help="D of multi-depth latents")
-    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     card = write_assets(options.run, options.data, options.to, options.dim)

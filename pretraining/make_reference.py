@@ -1,4 +1,4 @@
-"""Scale and projection of the embedded backbone's multi-depth latents, from pretraining images."""
+"""Fit scale and projection of the embedded backbone's multi-depth latents."""
 
 from __future__ import annotations
 

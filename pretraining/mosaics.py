@@ -1,4 +1,4 @@
-"""The pretraining images: one mosaic of 64 x 64 tiles per class -> arrays in memory."""
+"""The pretraining images, read from one mosaic of 64 x 64 tiles per class into arrays."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def load_pictures(
     Args:
         data: folder with `classes.json`, `train/` and `val/`.
         split: "train" or "val".
-        fraction: share of each class to keep, the first tiles.
-        cache: folder that keeps the decoded images, so that a restart need not decode again.
+        fraction: share of each class to keep, from the first tiles.
+        cache: folder for the decoded images, so that a restart does not decode them again.
 
     Raises:
-        FileNotFoundError: the folder is not what was expected.
+        FileNotFoundError: the folder lacks one of these files.
     """
     if cache is None:
         return _decode(data, split, fraction)
     pixels, labels = (cache / f"{split}-{fraction:g}-{kind}.npy" for kind in ("pixels", "labels"))
     if not labels.exists():
         pictures = _decode(data, split, fraction)
-        # The labels come last: where they are, the pixels are complete.
+        # The labels are written last, so if they exist, the pixels are complete.
         write_atomically(pixels, lambda file: np.save(file, pictures.pixels))
         write_atomically(labels, lambda file: np.save(file, pictures.labels))
     return Pictures(np.load(pixels), np.load(labels))

@@ -1,9 +1,9 @@
-"""A training step in parts: the same numbers come out with one worker and with several.
+"""A training step in parts, whose result does not depend on the number of workers.
 
-A batch is cut into parts of fixed size. Each part runs forward and backward in a thread of its
-own, with batch statistics of its own; gradients are added in the order of the parts. So the
-number of threads changes the speed only, and no layer waits for a thread that the machine has
-given to somebody else.
+A batch is cut into parts of fixed size. Each part runs forward and backward in its own thread,
+with its own batch statistics. Gradients are added in the order of the parts. The number of
+threads therefore changes the speed only, and no layer waits for a thread that is paused by the
+system.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 
 class Parts:
-    """Replicas of a network that share its parameters and have batch statistics of their own.
+    """Replicas of a network that share its parameters but have their own batch statistics.
 
     Args:
-        net: the network that is trained; its gradients and statistics are written to.
+        net: the network to train; its gradients and statistics are changed.
         parts: number of parts of a batch.
-        workers: threads that compute them.
+        workers: number of threads.
     """
 
     def __init__(self, net: nn.Module, parts: int, workers: int) -> None:
@@ -55,7 +55,7 @@ class Parts:
         self, replica: nn.Module, loss_of_part: Callable[[nn.Module, int], Tensor], number: int
     ) -> tuple[float, tuple[Tensor, ...]]:
         loss = loss_of_part(replica, number)
-        # Without a teacher its classifier has no part in the loss: zeros.
+        # Without a teacher the loss does not depend on its classifier: gradients are zero.
         gradients = torch.autograd.grad(
             loss, self.parameters, allow_unused=True, materialize_grads=True
         )
@@ -63,7 +63,7 @@ class Parts:
 
     @torch.no_grad()
     def _average_statistics(self) -> None:
-        """All replicas go on from one state, which is what a saved state holds."""
+        """Give all replicas one common state, because a saved state has only one."""
         for kept, *parts in zip(
             self.net.buffers(), *(replica.buffers() for replica in self.replicas), strict=True
         ):

@@ -1,4 +1,4 @@
-"""A run's log as a picture."""
+"""A plot of a run's log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def plot_log(log: Sequence[dict[str, Any]], path: Path) -> None:
 
     Args:
         log: one entry per epoch.
-        path: of the PNG.
+        path: path of the PNG file.
     """
-    # Not needed by anything else here, and slow to import.
+    # Imported here because it is slow and rarely needed.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -1,6 +1,6 @@
 """Train the embedded backbone: `python -m pretraining.pretrain --data DIR --out RUN`.
 
-Kill it at any moment and start it again with the same options: the same weights come out.
+It may be killed at any moment: started again with the same options, it ends with equal weights.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from teachmesh.model.embedded_backbone import WEIGHTS_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the options, train, and say where the results are.
+    """Read the options, train, and print the next command.
 
     Args:
-        arguments: of the command line; None takes those of the process.
+        arguments: command line; None for that of the process.
     """
     options = _parser().parse_args(arguments)
     start, digest = averaged_weights(options.start) if options.start else (None, "")
     recipe = _recipe(options, digest)
-    # Parts of a batch run beside each other; within one, sums are rounded in one order.
+    # Parts of a batch run in parallel; within one, sums are rounded in a fixed order.
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     train = load_pictures(options.data, "train", recipe.fraction, options.out)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """Recipe and log of a run, after those that it went on from itself."""
+    """Return recipes and logs of the earlier runs and of this one."""
     path = run / EARLIER_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))
@@ -90,15 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the mosaics")
-    add("--out", type=Path, required=True, help="folder of the run; goes on if it holds one")
+    add("--out", type=Path, required=True, help="folder of the run; an interrupted run continues")
     add("--teacher", type=Path, help="MobileNetV2 weights to distil from")
     add("--teacher-size", type=int, default=112, help="side in pixels for the teacher")
     add("--schedule", type=_schedule, default=default.schedule, help="SIZExEPOCHS,SIZExEPOCHS,...")
     add("--batch-size", type=int, default=default.batch_size, help="images per step")
     add("--peak-rate", type=float, default=default.peak_rate, help="highest learning rate")
     add("--warmup", type=float, default=default.warmup, help="share of the steps until the peak")
-    add("--start", type=Path, help="run whose averaged weights this one begins with")
-    add("--seed", type=int, default=default.seed, help="of weights, order and augmentation")
+    add("--start", type=Path, help="run whose averaged weights are the start of this one")
+    add("--seed", type=int, default=default.seed, help="seed of weights, order and augmentation")
     add("--fraction", type=float, default=default.fraction, help="share of the images")
     add("--parts", type=int, default=default.parts, help="parts of a batch")
     add("--threads", type=int, default=2, help="parts computed at once; changes the speed only")

@@ -1,4 +1,4 @@
-"""What a pretraining run does, as one frozen value that is written beside its results."""
+"""Settings of a pretraining run, as one frozen value that is saved with its results."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Recipe:
         batch_size: images per step.
         peak_rate: highest learning rate of the cycle.
         warmup: share of all steps until the peak.
-        momentum: of Nesterov's SGD.
-        weight_decay: on convolution and linear weights only.
-        label_smoothing: of the cross-entropy on the labels.
-        average_decay: of the exponential moving average of the weights, per step.
-        distill_weight: of the divergence from the teacher; 0 trains without one.
-        temperature: at which student and teacher are compared.
-        seed: of weights, order and augmentation.
+        momentum: momentum of Nesterov's SGD.
+        weight_decay: weight decay of convolution and linear weights.
+        label_smoothing: label smoothing in the cross-entropy.
+        average_decay: decay per step of the exponential moving average of the weights.
+        distill_weight: weight of the divergence from the teacher; 0 without a teacher.
+        temperature: softmax temperature of student and teacher.
+        seed: seed of weights, order and augmentation.
         fraction: share of the images.
-        teacher_size: side in pixels at which the teacher sees the images; 0 without a teacher.
-        parts: parts of a batch, each with batch statistics of its own.
-        start: SHA-256 of the averaged weights of the run that this one goes on from; "" begins at
-            random.
+        teacher_size: side in pixels of the teacher's images; 0 without a teacher.
+        parts: number of parts of a batch, each with its own batch statistics.
+        start: SHA-256 of the averaged weights of the run that this one starts from; "" for random
+            weights.
     """
 
     schedule: tuple[tuple[int, int], ...] = ((32, 7), (48, 5), (64, 4))
@@ -57,7 +57,7 @@ class Recipe:
         return sum(count for _, count in self.schedule)
 
     def size_of(self, epoch: int) -> int:
-        """Side of the images in an epoch, in pixels."""
+        """Return the side of the images in an epoch, in pixels."""
         for size, count in self.schedule:
             if epoch < count:
                 return size
@@ -65,7 +65,7 @@ class Recipe:
         raise IndexError("the schedule has no such epoch")
 
     def rate(self, step: int, steps: int) -> float:
-        """Learning rate of a step: a linear rise, then half a cosine to zero."""
+        """Return the learning rate of a step: a linear rise, then half a cosine to zero."""
         position = step / steps
         if position < self.warmup:
             return self.peak_rate * (step + 1) / (self.warmup * steps + 1)

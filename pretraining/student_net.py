@@ -1,4 +1,4 @@
-"""The backbone with what it needs only while it is trained: two classifiers and the losses."""
+"""The backbone with two classifiers and the losses, for training only."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Student(nn.Module):
         self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the labels (N, C) and of the teacher's classes (N, 1000)."""
+        """Return logits of the labels (N, C) and of the teacher's classes (N, 1000)."""
         latents = last_latent(self.net, x)
         return self.labels(latents), self.teacher(latents)
 
 
 def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
-    """The last tap alone, `net(x)[-1]`.
+    """Return the last tap alone, `net(x)[-1]`.
 
-    Pooling the inner taps, which no loss sees, would cost a tenth of a training step.
+    Pooling the inner taps would cost a tenth of a training step, and no loss uses them.
 
     Args:
-        net: in any mode.
+        net: the network, in any mode.
         x: (N, 3, H, W) float32, normalised.
 
     Returns:
@@ -50,10 +50,10 @@ def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
 def loss_of(
     answers: tuple[Tensor, Tensor], labels: Tensor, soft: Tensor | None, recipe: Recipe
 ) -> Tensor:
-    """Cross-entropy of the labels, and divergence from the teacher where there is one.
+    """Return the cross-entropy of the labels plus the divergence from a teacher, if any.
 
     Args:
-        answers: of the student: (N, C) and (N, 1000) logits.
+        answers: (N, C) and (N, 1000) logits of the student.
         labels: (N,) int64.
         soft: (N, 1000) logits of the teacher, or None.
         recipe: weights of the terms.
@@ -66,12 +66,12 @@ def loss_of(
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of softened answers, times the temperature squared.
+    """Return the Kullback-Leibler divergence of softened logits, times the temperature squared.
 
     Args:
         student: (N, K) logits.
         teacher: (N, K) logits.
-        temperature: of both.
+        temperature: softmax temperature of both.
 
     Examples:
         >>> logits = torch.tensor([[1.0, 2.0, 4.0]])
@@ -85,7 +85,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.SGD:
-    """Nesterov's SGD without weight decay on biases and norms: decay would only rescale them."""
+    """Make Nesterov's SGD without weight decay on biases and norms, which it would only rescale."""
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [

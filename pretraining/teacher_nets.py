@@ -23,10 +23,10 @@ _BATCH = 50
 
 
 def load_logits(weights: Path, pictures: Pictures, run: Path, size: int) -> np.ndarray:
-    """The teacher's answers on the images as they are, without augmentation.
+    """Compute the teacher's logits on the images, without augmentation.
 
-    Computed once per teacher, size and number of images; an interrupted computation goes on at
-    the chunk where it stopped.
+    They are computed once per teacher, size and number of images. An interrupted computation
+    continues with its unfinished chunk.
 
     Args:
         weights: safetensors of timm's `mobilenetv2_100` with `pad_type="same"`.
@@ -49,7 +49,7 @@ def load_logits(weights: Path, pictures: Pictures, run: Path, size: int) -> np.n
     for start in range(done, len(pictures), _CHUNK):
         stop = min(start + _CHUNK, len(pictures))
         logits[start:stop] = _answers(net, pictures.pixels[start:stop], size)
-        # The counter may run behind the logits, never ahead of them.
+        # In this order, so that the counter is never ahead of the logits.
         logits.flush()
         _write(counter, str(stop))
         print(f"teacher: {stop} of {len(pictures)} images", flush=True)
@@ -68,7 +68,7 @@ def _answers(net: nn.Module, pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _teacher(weights: Path) -> nn.Module:
-    # timm is an extra, and only a run with a teacher needs it.
+    # Imported here because timm is an extra, for runs with a teacher.
     ensure_torchvision()
     import timm
 

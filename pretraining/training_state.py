@@ -1,4 +1,4 @@
-"""Everything a run needs to go on after a kill, in one file that is replaced atomically."""
+"""The state of a run, in one file that is replaced atomically, so that a run survives kills."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 FILE = "state.pt"
 RECIPE_FILE = "recipe.json"
 EARLIER_FILE = "earlier.json"
-"""Recipes and logs of the runs that a run goes on from, the first one first."""
+"""Recipes and logs of the earlier runs that a run starts from, in order."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file; a kill at any moment leaves the old one or the new one.
+    """Write a file; a kill at any moment leaves the old file or the new one.
 
     Args:
-        path: of the file.
+        path: path of the file.
         write: called once with the open temporary file.
     """
     temporary = path.with_name(f".{path.name}.tmp")
@@ -37,9 +37,9 @@ def save_state(run: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """The state of an interrupted run; None where none was saved.
+    """Load the state of an interrupted run, or return None if none was saved.
 
-    Tensors and plain values only (`weights_only`): nothing in the file is executed.
+    Only tensors and plain values are read (`weights_only`), and nothing in the file is executed.
     """
     path = run / FILE
     if not path.exists():
@@ -49,13 +49,13 @@ def load_state(run: Path) -> dict[str, Any] | None:
 
 
 def averaged_weights(run: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """The averaged weights of another run, classifiers included, to begin a second cycle with.
+    """Load the averaged weights of another run, with classifiers, as the start of a new cycle.
 
     Returns:
-        The weights and the SHA-256 of their names and bytes: a recipe says with it where it began.
+        The weights, and the SHA-256 of their names and bytes for the recipe of the new run.
 
     Raises:
-        SystemExit: the run has saved no state yet.
+        SystemExit: the run has no saved state yet.
     """
     state = load_state(run)
     if state is None:

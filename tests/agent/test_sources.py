@@ -11,7 +11,7 @@ from teachmesh.agent import Agent
 from teachmesh.agent.combine_classes import combine_known
 from teachmesh.agent.learn_result import taken_by
 from teachmesh.agent.match_task import match_folder
-from tests.packet.samples import sample_card
+from tests.packet.sample_skills import sample_card
 
 
 def test_sources_do_not_depend_on_the_mapper_that_answers(

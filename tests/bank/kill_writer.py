@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from teachmesh.bank.store import Bank
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 
 def write_for_ever(folder: Path, skills: list[bytes], pipe: int) -> None:
-    """Put one skill after the other; say so after each."""
+    """Put one skill after another, and report each one."""
     with Bank(folder) as bank:
         for count in range(10**6):
             entry = bank.put(skills[count % len(skills)])

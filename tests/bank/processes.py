@@ -14,7 +14,7 @@ SOURCE = Path(teachmesh.__file__).parents[1]
 
 
 def environment() -> dict[str, str]:
-    """The environment in which a child finds the package and the tests' helpers."""
+    """Return an environment in which a child can import the package and the tests."""
     paths = os.pathsep.join([str(SOURCE), str(ROOT)])
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 

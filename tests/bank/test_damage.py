@@ -1,4 +1,4 @@
-"""Bit rot, lost indexes and half-done work: found, set aside, derived again."""
+"""Damaged files, lost indexes and unfinished work are found and repaired."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from teachmesh.bank.atomic import TEMP_PREFIX
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
-from tests.packet.samples import sample_bytes
+from tests.bank.index_files import lose_index
+from tests.packet.sample_skills import sample_bytes
 
 
 def file_of(bank: Bank, skill: str) -> Path:
-    """Where the bank keeps a skill; part of the documented layout."""
+    """Return the path of a skill's file; part of the documented layout."""
     return bank.folder / "skills" / f"{skill}.safetensors"
 
 
 def damage(path: Path, kind: str) -> None:
-    """Do to a file what disks do."""
+    """Damage a file in one of the ways in which disks do."""
     data = bytearray(path.read_bytes())
     if kind == "first bit":
         data[0] ^= 1
@@ -41,7 +42,7 @@ def damage(path: Path, kind: str) -> None:
     "kind", ["first bit", "last bit", "middle byte", "truncated", "empty", "zeros"]
 )
 def test_a_damaged_file_is_set_aside_and_can_come_back(bank: Bank, kind: str) -> None:
-    """The error names the id; the entry goes, so that peers deliver it again; the rest stays."""
+    """The error names the id. The entry is dropped, so that peers deliver it again."""
     entry, other = bank.put(sample_bytes()), bank.put(sample_bytes(seed=1))
     damage(file_of(bank, entry.id), kind)
 
@@ -57,7 +58,7 @@ def test_a_damaged_file_is_set_aside_and_can_come_back(bank: Bank, kind: str) ->
 
 
 def test_a_flipped_bit_at_any_place_is_found(bank: Bank) -> None:
-    """A sample of positions over the whole file."""
+    """Positions all over the file."""
     entry = bank.put(sample_bytes())
     path = file_of(bank, entry.id)
     whole = path.read_bytes()
@@ -67,7 +68,7 @@ def test_a_flipped_bit_at_any_place_is_found(bank: Bank) -> None:
 
 
 def test_a_read_only_bank_says_damaged_and_moves_nothing(bank: Bank) -> None:
-    """It has no right to."""
+    """A read-only bank has no right to change files."""
     entry = bank.put(sample_bytes())
     damage(file_of(bank, entry.id), "zeros")
 
@@ -77,7 +78,7 @@ def test_a_read_only_bank_says_damaged_and_moves_nothing(bank: Bank) -> None:
 
 
 def test_a_file_that_vanished_is_forgotten(bank: Bank) -> None:
-    """Somebody removed it by hand: an error once, then it can be delivered again."""
+    """After a removal by hand there is one error, then the skill can be delivered again."""
     entry = bank.put(sample_bytes())
     file_of(bank, entry.id).unlink()
 
@@ -89,7 +90,7 @@ def test_a_file_that_vanished_is_forgotten(bank: Bank) -> None:
 
 
 def test_putting_again_repairs_a_damaged_file(bank: Bank) -> None:
-    """A peer's delivery heals even before anybody noticed."""
+    """A delivery by a peer repairs damage that nobody has noticed yet."""
     entry = bank.put(sample_bytes())
     damage(file_of(bank, entry.id), "truncated")
     bank.put(sample_bytes())
@@ -129,11 +130,10 @@ def test_a_lost_index_is_derived_from_the_files(tmp_path: Path, kind: str) -> No
 
 
 def test_an_index_that_vanishes_under_a_running_agent_is_noticed(tmp_path: Path) -> None:
-    """It looks at the path, not at the open file that nobody else sees any more."""
+    """The bank checks the path, because the open file is no longer in the folder."""
     with Bank(tmp_path / "bank") as agent:
         entry = agent.put(sample_bytes())
-        for path in (tmp_path / "bank").glob("index.sqlite3*"):
-            path.unlink()
+        lose_index(tmp_path / "bank")
         before = agent.version()
 
         assert agent.ids() == [entry.id]
@@ -144,30 +144,30 @@ def test_an_index_that_vanishes_under_a_running_agent_is_noticed(tmp_path: Path)
 
 
 def test_rebuilding_gives_an_equal_index(bank: Bank) -> None:
-    """The index holds nothing that the files do not know."""
+    """All content of the index is in the files too."""
     for seed in range(5):
         bank.put(sample_bytes(seed=seed))
     entries, digest = bank.entries(), bank.digest()
-    bank.rebuild()
+    lose_index(bank.folder)
 
     assert (bank.entries(), bank.digest()) == (entries, digest)
 
 
 def test_rebuilding_forgets_wrong_rows_and_sets_damaged_files_aside(bank: Bank) -> None:
-    """Whatever somebody did to the index, the files decide."""
+    """After any change of the index by hand, the files decide."""
     good, bad = bank.put(sample_bytes()), bank.put(sample_bytes(seed=1))
     damage(file_of(bank, bad.id), "zeros")
     with sqlite3.connect(bank.folder / "index.sqlite3") as connection:
         connection.execute("UPDATE skills SET task = 'other'")
     connection.close()
-    bank.rebuild()
+    lose_index(bank.folder)
 
     assert bank.entries() == [good]
     assert (bank.folder / "damaged" / f"{bad.id}.safetensors").exists()
 
 
 def test_opening_sweeps_temporary_files(tmp_path: Path) -> None:
-    """What killed writers left is gone before anybody reads."""
+    """Temporary files of killed writers are removed before the first read."""
     with Bank(tmp_path / "bank") as bank:
         entry = bank.put(sample_bytes())
     for folder in ("skills", "removed"):
@@ -221,7 +221,7 @@ def test_strange_files_among_the_skills_are_reported_and_left_alone(tmp_path: Pa
 
 
 def test_a_newer_index_is_not_touched(tmp_path: Path) -> None:
-    """An older teachmesh says so instead of guessing."""
+    """An older teachmesh refuses with a message."""
     fill(tmp_path / "bank")
     with sqlite3.connect(tmp_path / "bank" / "index.sqlite3") as connection:
         connection.execute("PRAGMA user_version = 99")

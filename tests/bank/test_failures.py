@@ -1,4 +1,4 @@
-"""Every operation on the disk fails once, in turn: nothing acknowledged is lost, nothing torn."""
+"""Each disk operation fails once, in turn; no acknowledged skill is lost and no file is torn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.failing import FailingOps, ShortWrites
-from tests.packet.samples import sample_bytes
+from tests.bank.index_files import lose_index
+from tests.packet.sample_skills import sample_bytes
 
 OLD, NEW = sample_bytes(), sample_bytes(seed=1)
 OLD_ID, NEW_ID = skill_id(OLD), skill_id(NEW)
@@ -35,7 +36,8 @@ def remove_old(bank: Bank) -> None:
 
 def rebuild(bank: Bank) -> None:
     """Derive the index again."""
-    bank.rebuild()
+    lose_index(bank.folder)
+    bank.ids()
 
 
 def restore_removed(bank: Bank) -> None:
@@ -52,7 +54,7 @@ def open_bank(folder: Path, ops: FailingOps) -> None:
 
 
 def refusal_of(act: Callable[[], None]) -> str | None:
-    """Do it; give the StorageError's message, or None when it succeeded."""
+    """Call a function; return the message of its StorageError, or None."""
     try:
         act()
     except StorageError as error:
@@ -71,7 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_invariants(folder: Path, done: set[str], undone: set[str]) -> None:
-    """After a restart the bank is as before the operation or as after it, and whole."""
+    """Check that after a restart the operation is done or undone, and the bank is clean."""
     with Bank(folder) as bank:
         assert set(bank.ids()) in (done, undone)
         assert bank.check().is_clean
@@ -79,7 +81,7 @@ def check_invariants(folder: Path, done: set[str], undone: set[str]) -> None:
         for skill in bank.ids():
             assert skill_id(bank.get(skill)) == skill
         before = bank.entries()
-        bank.rebuild()
+        lose_index(folder)
         assert bank.entries() == before
 
 
@@ -119,7 +121,7 @@ def test_the_nth_operation_fails(
 def test_a_damaged_file_is_met_on_a_failing_disk(
     for_ever: bool, prepared: Path, tmp_path: Path
 ) -> None:
-    """It is never served; it is set aside as soon as the disk allows it."""
+    """The file is never served, and is set aside as soon as the disk allows it."""
     for fail_at in range(1, 40):
         folder = copytree(prepared, tmp_path / str(fail_at))
         ops = FailingOps(for_ever=for_ever)
@@ -140,7 +142,7 @@ def test_a_damaged_file_is_met_on_a_failing_disk(
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
 def test_opening_fails_at_the_nth_operation(for_ever: bool, tmp_path: Path) -> None:
-    """The same for a new bank: an error, and the next opening works."""
+    """Opening a new bank gives an error, and the next opening works."""
     for fail_at in range(1, 40):
         ops = FailingOps(fail_at, for_ever=for_ever)
         folder = tmp_path / str(fail_at)
@@ -156,7 +158,7 @@ def test_opening_fails_at_the_nth_operation(for_ever: bool, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_sentence_says_what_to_do(code: int, tmp_path: Path) -> None:
-    """Which skill, which reason, which remedy; exit code 8."""
+    """The message names the skill, the reason and the remedy; exit code 8."""
     ops = FailingOps(code=code)
     with Bank(tmp_path / "bank", ops=ops) as bank:
         ops.fail_at = ops.count + 2
@@ -170,13 +172,13 @@ def test_the_sentence_says_what_to_do(code: int, tmp_path: Path) -> None:
 
 
 def test_short_writes_are_continued(tmp_path: Path) -> None:
-    """The system may take fewer bytes than it was given."""
+    """The system may write fewer bytes than requested."""
     with Bank(tmp_path / "bank", ops=ShortWrites()) as bank:
         assert bank.get(bank.put(NEW).id) == NEW
 
 
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
-    """A folder that does not exist is one sentence."""
+    """A missing folder gives a one-line error."""
     with pytest.raises(StorageError, match="could not write"):
         write_file(tmp_path / "nowhere" / "x.skill", NEW)
     write_file(tmp_path / "x.skill", NEW)
@@ -184,7 +186,7 @@ def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_home_survives_the_nth_failure(tmp_path: Path) -> None:
-    """Key and settings are there completely or not at all."""
+    """Key and settings are written as a whole or not at all."""
     for fail_at in range(1, 40):
         ops = FailingOps(fail_at)
         folder = tmp_path / str(fail_at)

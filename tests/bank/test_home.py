@@ -13,7 +13,7 @@ from teachmesh.bank.home import Config, Home, home_path, resolve_home
 from teachmesh.errors import ConfigError, StorageError
 from teachmesh.packet.signing import default_alias
 from tests.bank.processes import start
-from tests.packet.samples import ALICE
+from tests.packet.sample_skills import ALICE
 
 LOAD_KEY = """
 import sys
@@ -37,7 +37,7 @@ def test_the_option_comes_before_the_variable_before_the_system(tmp_path: Path) 
 
 
 def test_opening_a_home_makes_its_folders(tmp_path: Path) -> None:
-    """resolve_home opens; nothing but folders is made."""
+    """`resolve_home` makes folders only."""
     home = resolve_home(tmp_path / "a" / "b")
 
     assert sorted(path.name for path in home.path.iterdir()) == ["backbones", "bank", "cache"]
@@ -68,7 +68,7 @@ def test_a_key_that_others_could_read_is_closed(tmp_path: Path) -> None:
 
 
 def test_an_agent_keeps_its_key(tmp_path: Path) -> None:
-    """Made at the first call, the same at every later one."""
+    """The key is made at the first call and read at later ones."""
     home = Home(tmp_path / "home")
     key = home.load_key()
 
@@ -77,7 +77,7 @@ def test_an_agent_keeps_its_key(tmp_path: Path) -> None:
 
 
 def test_processes_that_race_get_one_key(tmp_path: Path) -> None:
-    """Three at once; one makes it, all have it."""
+    """Three processes start at once; one makes the key and all use it."""
     path = Home(tmp_path / "home").key_file
     racers = [start(["-c", LOAD_KEY, str(path)]) for _ in range(3)]
     for racer in racers:
@@ -94,7 +94,7 @@ def test_processes_that_race_get_one_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"junk", ALICE.to_bytes()[:-40]])
 def test_a_damaged_key_is_never_replaced(tmp_path: Path, data: bytes) -> None:
-    """A new key would be another agent; the sentence says what to do."""
+    """A new key would be another agent, so the error gives the remedy."""
     home = Home(tmp_path / "home")
     home.key_file.write_bytes(data)
 
@@ -113,7 +113,7 @@ def test_the_alias_comes_from_the_settings_or_the_key(tmp_path: Path) -> None:
 
 
 def test_settings_survive_their_file(tmp_path: Path) -> None:
-    """Defaults where there is no file; what was saved otherwise."""
+    """Settings are the defaults without a file, and the saved values with one."""
     home = Home(tmp_path / "home")
     config = Config(alias="Ωmega", backbone="mobilenetv2_100", method="maha")
 
@@ -153,7 +153,7 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path, text: str, expected: st
 
 
 def test_an_alias_that_is_no_name_is_not_saved(tmp_path: Path) -> None:
-    """It would be refused on every card."""
+    """Every card with such an alias would be refused."""
     home = Home(tmp_path / "home")
 
     with pytest.raises(ConfigError):

@@ -13,14 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import skill_id
-from tests.packet.samples import sample_bytes
+from tests.bank.index_files import lose_index
+from tests.packet.sample_skills import sample_bytes
 
 SKILLS = [sample_bytes(seed=seed) for seed in range(5)]
 ANY_SKILL = st.sampled_from(SKILLS)
 
 
 class BankMachine(RuleBasedStateMachine):
-    """Put, remove, deliver again, damage, reopen, rebuild."""
+    """Put, remove, deliver again, damage, reopen, lose the index."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,14 +76,13 @@ class BankMachine(RuleBasedStateMachine):
         self.bank = Bank(self.folder)
 
     @rule()
-    def rebuild(self) -> None:
-        self.bank.rebuild()
+    def lose_open_index(self) -> None:
+        lose_index(self.folder)
 
     @rule()
-    def lose_index(self) -> None:
+    def lose_closed_index(self) -> None:
         self.bank.close()
-        for path in self.folder.glob("index.sqlite3*"):
-            path.unlink()
+        lose_index(self.folder)
         self.bank = Bank(self.folder)
 
     @invariant()

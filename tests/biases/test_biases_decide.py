@@ -20,7 +20,7 @@ from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
 from teachmesh_lab.evaluation.measure import measure
 from tests.biases.bias_samples import biased
-from tests.packet.samples import sample_bias_card
+from tests.packet.sample_skills import sample_bias_card
 
 CLASSES = 3
 

@@ -22,7 +22,7 @@ from teachmesh.packet.skill import Skill
 from tests.biases.bias_nets import TABLES, size_of, timm_backbone
 from tests.biases.bias_samples import biased
 from tests.model.nets import needs_timm, pictures, tiny_backbone
-from tests.packet.samples import sample_bias_card, sample_card
+from tests.packet.sample_skills import sample_bias_card, sample_card
 
 N = 40
 WIDTHS = {"last": 7, "multi": 6}

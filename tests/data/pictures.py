@@ -84,7 +84,7 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def write_csv(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write files beside a CSV file that names them, without a split column."""
+    """Write files and a CSV file that lists them, without a split column."""
     write_folder(path.parent, files)
     lines = ["path,label", *(f"{name},{name.split('/')[-2]}" for name in files)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -109,7 +109,7 @@ def decode_image(data: bytes, size: int, *, source: object = "") -> np.ndarray:
 
 
 def to_pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
-    """The same of an image in memory."""
+    """(3, S, S) uint8 of one image in memory."""
     return _squashed(convert_upright(image, size), size)
 
 

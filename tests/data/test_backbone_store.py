@@ -20,7 +20,7 @@ STORED = StoredBackbone({"architecture": "net", "size": 96}, b"weights " * 100, 
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """Bytes as they came; the folder is made when it is needed."""
+    """Files are stored unchanged; the folder is made when needed."""
     store = BackboneStore(tmp_path / "home" / "backbones")
     assert store.names() == []
     store.save("beta", STORED)
@@ -35,7 +35,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_removed_backbone_is_gone(tmp_path: Path) -> None:
-    """And its alias is free again; nothing else lies in the folder."""
+    """The alias is free again, and nothing else is in the folder."""
     store = BackboneStore(tmp_path)
     store.save("net", STORED)
     store.remove("net")
@@ -47,7 +47,7 @@ def test_a_removed_backbone_is_gone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a\nb", "x" * 65, "con", "e\u0301"])
 def test_an_alias_that_cannot_name_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    """Nothing is written, in the folder or beside it."""
+    """Nothing is written, not even outside of the folder."""
     with pytest.raises(BackboneError, match="expected"):
         BackboneStore(tmp_path / "in").save(name, STORED)
     assert list(tmp_path.iterdir()) == []
@@ -63,7 +63,7 @@ def test_a_taken_alias_is_refused_and_its_backbone_kept(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_damaged_backbone_is_said(tmp_path: Path) -> None:
-    """Which one, which file, what to do."""
+    """The message names the backbone, the file and the remedy."""
     store = BackboneStore(tmp_path)
     with pytest.raises(BackboneError, match=r"'net' is incomplete .*weights.* remove it"):
         store.load("net")
@@ -79,7 +79,7 @@ def test_a_missing_or_damaged_backbone_is_said(tmp_path: Path) -> None:
 
 
 def test_a_reference_is_found_by_its_hash(tmp_path: Path) -> None:
-    """Another agent asks for it; a damaged neighbour does not hide it."""
+    """A reference is found by its hash, even next to a damaged backbone."""
     store = BackboneStore(tmp_path)
     store.save("broken", STORED)
     (tmp_path / "broken" / "reference.safetensors").unlink()
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_killed_while_saving_leaves_nothing_visible(tmp_path: Path) -> None:
-    """SIGKILL after the first file; what lies there is swept up once it is old."""
+    """After SIGKILL a partial folder stays hidden, and is removed once it is old."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from teachmesh.data import backbone_store as s\n"

@@ -15,7 +15,7 @@ ROWS = "\n".join(f"{name},{name.split('/')[0]}" for name in TREE)
 
 
 def csv_task(tmp_path: Path, text: str | bytes, files: dict[str, bytes] = TREE) -> Path:
-    """A CSV file in a folder beside its images."""
+    """A CSV file in the folder of its images."""
     write_folder(tmp_path, files)
     path = tmp_path / "pets.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -1,4 +1,4 @@
-"""Bombs, cut and damaged files, and what is no image at all: refused with one sentence."""
+"""Decompression bombs, damaged files and other data are refused with one sentence."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_truncated_file_is_refused(image_format: str) -> None:
     ],
 )
 def test_what_is_no_supported_image_is_named(data: bytes, what: str) -> None:
-    """The message says what came and to convert it, whatever the file is called."""
+    """The message names the real format and the remedy, for any file name."""
     with pytest.raises(DataError, match=f"got {what}.*convert it to JPEG or PNG"):
         decode_image(data, SIDE)
 
@@ -123,7 +123,7 @@ def test_missing_files_folders_and_pipes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_reference_shows_no_escape_codes() -> None:
-    """What is printed of a path is one harmless line."""
+    """A path is printed as one harmless line."""
     assert str(ImageRef(Path("a\x1b[2J\n.jpg"))) == "a\\x1b[2J\\n.jpg"
     assert str(ImageRef(Path("t.tar"), "cat/1.jpg", 512, 9)) == "t.tar:cat/1.jpg"
 

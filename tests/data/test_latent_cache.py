@@ -105,7 +105,7 @@ def test_an_entry_over_the_limit_is_not_stored(tmp_path: Path) -> None:
 
 
 def test_old_temporary_files_are_swept_and_young_ones_kept(tmp_path: Path) -> None:
-    """What a killed process left goes; what another process is writing stays."""
+    """Old temporary files are removed; recent ones stay."""
     for name, age_s in (("old.tmp", 7200), ("young.tmp", 0)):
         (tmp_path / name).write_bytes(b"x")
         if age_s:
@@ -115,7 +115,7 @@ def test_old_temporary_files_are_swept_and_young_ones_kept(tmp_path: Path) -> No
 
 
 def test_kill_nine_while_writing_leaves_whole_entries_only(tmp_path: Path) -> None:
-    """Whatever is visible after SIGKILL is readable and right."""
+    """All visible entries after SIGKILL are readable and right."""
     code = (
         "import sys, numpy as np\n"
         "from teachmesh.data.latent_cache import LatentCache, split_key\n"

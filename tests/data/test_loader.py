@@ -70,7 +70,7 @@ def test_unreadable_images_are_reported_with_position_and_reason(tmp_path: Path)
 
 
 def test_a_batch_without_a_readable_image_is_empty(tmp_path: Path) -> None:
-    """Nothing is raised, nothing is made up."""
+    """Nothing is raised and no image is invented."""
     images = [ImageRef(tmp_path / f"{n}.jpg") for n in range(3)]
     (batch,) = iterate_batches(images, SIDE)
     assert batch.images.shape == (0, 3, SIDE, SIDE)

@@ -73,7 +73,7 @@ def test_length_is_counted_after_composition() -> None:
     ["../../etc/passwd", "/tmp/x", "C:\\x", "\\\\host\\x", "CON", "nul.txt", ".x", "a.", "a@b"],
 )
 def test_file_names_hold_no_path_and_no_reserved_word(name: str) -> None:
-    """What names a file cannot leave its folder on any system, nor be mistaken for name@alias."""
+    """A name for a file cannot leave its folder on any system, and never looks like name@alias."""
     with pytest.raises(DataError):
         check_name("task", name, as_file=True)
 

@@ -1,4 +1,4 @@
-"""A path -> Task: layouts, names, splits and every way in which they can be wrong."""
+"""Reading tasks: layouts, names, splits, and errors in each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "tasks"
 
 
 def contents(task: Task) -> list[tuple[str, bytes, str]]:
-    """All that matters of a task: split, bytes and class of every image, in order."""
+    """Return split, bytes and class of every image, in order."""
     parts = {"train": task.train, "validation": task.validation, "test": task.test}
     return [
         (split, image.read(), task.classes[label])
@@ -182,7 +182,7 @@ def test_small_classes_keep_their_training_images(tmp_path: Path) -> None:
         ({"cat/1.png": encoded(smooth(4, 4))}, r"got 1 \('cat'\)"),
         (flat_tree(5, ("cat",)), r"at least two classes .* got 1 \('cat'\)"),
         ({"1.png": encoded(smooth(4, 4))}, "got none.*folder of its name"),
-        (split_tree({"val": 2, "test": 2}), "expected a folder train/ beside test and val/"),
+        (split_tree({"val": 2, "test": 2}), "expected a folder train/ next to test and val/"),
         ({**SPLIT, "test/fox/1.png": SPLIT["test/cat/0.png"]}, "got none for 'fox'"),
         ({**split_tree({"train": 2}), "test/Cat/1.png": SPLIT["test/cat/0.png"]}, "'Cat', 'cat'"),
         (flat_tree(2, ("Cat", "cat")), "'Cat', 'cat'; give one class one name"),
@@ -222,7 +222,7 @@ def test_a_missing_path_suggests_its_neighbour(tmp_path: Path) -> None:
     ("name", "what"), [("a.png", "one image"), ("a.txt", "another kind of file")]
 )
 def test_a_single_file_is_no_task(tmp_path: Path, name: str, what: str) -> None:
-    """The message says what came and what a task looks like."""
+    """The message describes the input and the layout of a task."""
     (tmp_path / name).write_bytes(encoded(smooth(4, 4)))
     with pytest.raises(DataError, match=f"got {what}"):
         read_task(tmp_path / name)
@@ -249,7 +249,7 @@ def test_symlink_loops_end_and_linked_classes_are_read(tmp_path: Path) -> None:
 
 
 def test_a_task_can_be_named_and_bad_names_are_refused(tmp_path: Path) -> None:
-    """--name takes the place of the folder's name; it must be usable as a file name."""
+    """`--name` replaces the folder's name; it must be usable as a file name."""
     root = write_folder(tmp_path / "pets", TREE)
     assert read_task(root, name="my pets").name == "my pets"
     with pytest.raises(DataError, match="expected a printable task name"):

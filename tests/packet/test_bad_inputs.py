@@ -1,8 +1,8 @@
-"""Every broken skill file that we could think of, each refused with its reason.
+"""Broken skill files of every kind, each refused with its reason.
 
 The numbers are those of the project's list of bad inputs: 1-29 format, 30-36 names, 37-40 values,
-41-56 meaning. What is decided elsewhere (41, 42, 46, 48, 52, 53: admission; 50: there are no
-tombstones from peers; 55: accepted by design) has its test there.
+41-56 meaning. Some are tested elsewhere (41, 42, 46, 48, 52, 53: admission; 50: there are no
+tombstones from peers; 55: accepted by design).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import decode
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     LATENT_SIZE,
     N_CLUSTERS,
     canonical,

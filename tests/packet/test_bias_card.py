@@ -15,7 +15,7 @@ from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.skill import Skill
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     LATENT_SIZE,
     canonical,
     parse_file,
@@ -60,7 +60,7 @@ def biased_skill(card: BiasCard = KEPT, kind: str = "int8", **tensors: Any) -> S
 
 @pytest.mark.parametrize("kind", ["int8", "fp16", "fp32"])
 def test_a_skill_with_biases_survives_its_bytes(kind: str) -> None:
-    """decode(encode(s)) == s, and the biases are what was put in."""
+    """decode(encode(s)) == s, and the biases are unchanged."""
     skill = biased_skill(kind=kind)
     found = decode(encode(skill)).skill
     assert found == skill
@@ -73,7 +73,7 @@ def test_a_skill_with_biases_survives_its_bytes(kind: str) -> None:
 
 
 def test_biases_that_were_dropped_leave_their_story_on_the_card_only() -> None:
-    """What was tried and what it would have given; no tensor."""
+    """The card has the choice and the accuracies, but there is no tensor."""
     found = decode(encode(biased_skill(DROPPED))).skill
     assert found.card.biases == DROPPED
     assert found.biases() is None
@@ -105,7 +105,7 @@ def test_a_skill_without_biases_is_spelled_as_before_there_were_any() -> None:
     ],
 )
 def test_a_card_with_impossible_biases_is_refused(changes: dict[str, Any], reason: str) -> None:
-    """Every field has its rule."""
+    """Each field breaks its rule."""
     with pytest.raises(SkillRefused) as refusal:
         encode(biased_skill(dataclasses.replace(KEPT, **changes)))
     assert refusal.value.reason == reason
@@ -131,14 +131,14 @@ def test_a_card_with_impossible_biases_is_refused(changes: dict[str, Any], reaso
     ids=str,
 )
 def test_tensors_that_do_not_fit_the_card_are_refused(changes: dict[str, Any]) -> None:
-    """Exactly those that the card promises; scales with int8 values and only with them."""
+    """Exactly the tensors that the card requires; scales with int8 values only."""
     with pytest.raises(SkillRefused) as refusal:
         encode(biased_skill(**changes))
     assert refusal.value.reason == "SCHEMA"
 
 
 def test_tensors_of_biases_without_a_card_that_promises_them_are_refused() -> None:
-    """Nothing travels that nobody declared."""
+    """Tensors that the card does not declare are refused."""
     tensors = {**sample_tensors(), **sample_biases().tensors()}
     for card in (sample_card(), sample_card(biases=DROPPED)):
         with pytest.raises(SkillRefused, match="unknown tensor"):
@@ -147,7 +147,7 @@ def test_tensors_of_biases_without_a_card_that_promises_them_are_refused() -> No
 
 @pytest.mark.parametrize("name", ["biases.scales", "biased.scales"])
 def test_a_scale_that_is_not_positive_is_refused(name: str) -> None:
-    """No honest teacher writes one."""
+    """Scales that no honest teacher writes are refused."""
     size = LAYERS if name == "biases.scales" else 3
     with pytest.raises(SkillRefused) as refusal:
         encode(biased_skill(**{name: np.zeros(size, np.float32)}))

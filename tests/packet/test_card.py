@@ -10,7 +10,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.card import Card
 from teachmesh.packet.card_rules import check_card
 from teachmesh.packet.limits import DEFAULT_LIMITS
-from tests.packet.samples import sample_card
+from tests.packet.sample_skills import sample_card
 
 
 def test_a_card_survives_its_json() -> None:
@@ -68,7 +68,7 @@ def test_a_warning_without_a_path_is_accepted(text: str) -> None:
     "name", ["café", "日本語", "🌷 tulip", "👩‍🔬", "Ωμέγα", "a'b\"c", "cat/dog", "<b>", "=1+1"]
 )
 def test_every_visible_script_may_name_a_class(name: str) -> None:
-    """Emoji, CJK, accents and punctuation are accepted; whoever shows them escapes them."""
+    """Emoji, CJK, accents and punctuation are accepted; the code that shows them escapes them."""
     check_card(sample_card(1, classes=(name,)), DEFAULT_LIMITS)
 
 

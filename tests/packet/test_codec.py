@@ -19,7 +19,7 @@ from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
 from teachmesh.packet.skill_header import DTYPES, write_header
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     ALICE,
     canonical,
     file_with_tensors,
@@ -43,7 +43,7 @@ def test_the_golden_skill_is_written_byte_for_byte() -> None:
 
 
 def test_the_golden_skill_is_read_for_ever() -> None:
-    """What version 1 wrote, every later version reads."""
+    """Every later version reads files of version 1."""
     signed = decode(GOLDEN.read_bytes())
     verify(signed)
 
@@ -156,7 +156,7 @@ def test_a_skill_cannot_be_changed_through_its_arrays() -> None:
 
 
 def test_a_skill_gives_its_anchor_and_its_head() -> None:
-    """What was put in comes out; what is not there is None."""
+    """Anchors and heads come out unchanged; missing ones are None."""
     skill = sample_skill()
     anchor, head = skill.anchor("gmmc"), skill.head()
 
@@ -235,7 +235,7 @@ def test_memory_stays_small_whatever_a_header_promises() -> None:
     """A promise of a terabyte allocates nothing."""
     header, body = parse_file(sample_bytes())
     header["gmmc.means"]["shape"] = [2**40, 2**20]
-    from tests.packet.samples import write_file
+    from tests.packet.sample_skills import write_file
 
     data = write_file(header, body)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Parents on the card: one spelling, nothing that a reader could not look up."""
+"""Parents on the card: one spelling, and all of them can be looked up."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from teachmesh.packet.codec import decode
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent, parents_from_json
 from teachmesh.packet.signing import sign
-from tests.packet.samples import ALICE, sample_card, sample_skill
+from tests.packet.sample_skills import ALICE, sample_card, sample_skill
 
 SKILL = "ab" * 32
 CLASS = sample_card().classes[0]
 
 
 def test_a_card_without_parents_has_no_such_key() -> None:
-    """Skills that were learned alone have the bytes that they always had."""
+    """Skills without parents have the bytes of earlier versions."""
     assert "parents" not in sample_card().to_json()
 
 
 def test_parents_survive_json() -> None:
-    """And pass the rules."""
+    """Good parents pass the rules."""
     card = sample_card(parents=(Parent(CLASS, SKILL, "bicycle"), Parent(CLASS, SKILL, "bike")))
     check_card(card, DEFAULT_LIMITS)
     assert Card.from_json(card.to_json()) == card

@@ -18,7 +18,7 @@ from teachmesh.packet.card import Card
 from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
-from tests.packet.samples import (
+from tests.packet.sample_skills import (
     ALICE,
     canonical,
     parse_file,

@@ -18,11 +18,11 @@ from teachmesh.packet.signing import (
     sign,
     verify,
 )
-from tests.packet.samples import ALICE, BOB, MALLORY, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, MALLORY, sample_bytes, sample_skill
 
 
 def test_a_signed_skill_verifies() -> None:
-    """What the author signed, everybody can verify with the key on the card."""
+    """Everybody can verify a signed skill with the key on its card."""
     verify(decode(sample_bytes()))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from pretraining.mosaics import load_pictures
-from tests.pretraining.mosaics import write_mosaics
+from tests.pretraining.sample_mosaics import write_mosaics
 
 
 def test_tiles_are_read_row_by_row(tmp_path: Path) -> None:

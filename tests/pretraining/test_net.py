@@ -18,7 +18,7 @@ from teachmesh.model.embedded_backbone import (
 
 @pytest.fixture(scope="module")
 def net() -> EmbeddedNet:
-    """With random weights."""
+    """A network with random weights."""
     torch.manual_seed(0)
     return EmbeddedNet().eval()
 

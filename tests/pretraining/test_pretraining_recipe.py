@@ -29,10 +29,10 @@ def test_the_same_draw_gives_the_same_crops() -> None:
     """Crops depend on the generator only, stay in range and keep the images apart."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
     one = augmented(pixels, 48, torch.Generator().manual_seed(1))
-    same = augmented(pixels, 48, torch.Generator().manual_seed(1))
+    repeated = augmented(pixels, 48, torch.Generator().manual_seed(1))
     other = augmented(pixels, 48, torch.Generator().manual_seed(2))
     assert one.shape == (4, 3, 48, 48)
-    assert torch.equal(one, same)
+    assert torch.equal(one, repeated)
     assert not torch.equal(one, other)
     assert float(one.abs().max()) <= 1.0 + 1e-5
 

@@ -18,7 +18,7 @@ from teachmesh.errors import BackboneError
 from teachmesh.model.build_backbone import EMBEDDED_REFERENCE_FILE, embedded_backbone
 from teachmesh.model.embedded_backbone import CARD_FILE, WEIGHTS_FILE
 from teachmesh.model.reference import Reference
-from tests.pretraining.mosaics import write_mosaics
+from tests.pretraining.sample_mosaics import write_mosaics
 
 STEPS = 18
 OPTIONS = (
@@ -29,7 +29,7 @@ ASSETS = (WEIGHTS_FILE, EMBEDDED_REFERENCE_FILE, CARD_FILE)
 
 
 class Finished(NamedTuple):
-    """Mosaics, and a run on them that nothing interrupted."""
+    """Mosaics, and an uninterrupted run on them."""
 
     data: Path
     run: Path
@@ -90,7 +90,7 @@ def test_a_second_cycle_begins_with_the_averaged_weights_of_the_first(
 
 
 def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: Path) -> None:
-    """Weights, reference and card belong together; a foreign reference beside them is noticed."""
+    """Weights, reference and card belong together; a foreign reference is noticed."""
     one, two = tmp_path / "one", tmp_path / "two"
     card = write_assets(finished.run, finished.data, one, dim=16)
     write_assets(finished.run, finished.data, two, dim=16)

@@ -10,7 +10,7 @@ from tests.sharing.meshes import MemoryMesh, Mesh, ZenohMesh, wait_until
 
 @pytest.fixture(params=[MemoryMesh, ZenohMesh], ids=["memory", "zenoh"])
 def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
-    """A network of each kind; nothing of it is left behind."""
+    """A network of each kind; all its threads end."""
     before = set(threading.enumerate())
     made: Mesh = request.param()
     yield made

@@ -10,7 +10,7 @@ from teachmesh.errors import SkillRefused, StorageError
 
 
 def id_of(data: bytes) -> str:
-    """SHA-256, as skills have it."""
+    """Return the SHA-256, as for skills."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -50,17 +50,17 @@ class BytesInventory:
         return hashlib.sha256("".join(sorted(self.ids())).encode()).hexdigest()
 
     def wants(self, skill_id: str) -> bool:
-        """Everything but what is unwanted."""
+        """Return whether the skill is not in the list of unwanted ones."""
         return skill_id not in self.unwanted
 
     def read(self, skill_id: str) -> bytes | None:
-        """What a peer gets that asks."""
+        """Return the bytes for a peer."""
         with self._lock:
             self.reads[skill_id] += 1
             return self._items.get(skill_id)
 
     def admit(self, skill_id: str, data: bytes) -> None:
-        """Save, refuse or fail as was set."""
+        """Save, refuse or fail, as configured."""
         if skill_id in self.refuse:
             raise SkillRefused("FORMAT", "refused on purpose")
         if self.full:
@@ -72,15 +72,15 @@ class BytesInventory:
         self.add(data)
 
     def blob(self, sha256: str) -> bytes | None:
-        """What was put in by hand."""
+        """Return a blob that was added by hand."""
         return self.blobs.get(sha256)
 
 
 class LyingInventory(BytesInventory):
-    """Serves other bytes than it was asked for."""
+    """Serves wrong bytes."""
 
     def read(self, skill_id: str) -> bytes | None:
-        """What a peer gets that asks."""
+        """Return the bytes for a peer."""
         super().read(skill_id)
         return b"not what you asked for"
 
@@ -94,7 +94,7 @@ class FrozenInventory(BytesInventory):
         self.released = threading.Event()
 
     def read(self, skill_id: str) -> bytes | None:
-        """What a peer gets that asks."""
+        """Return the bytes for a peer."""
         self.asked.set()
         self.released.wait(60)
         return super().read(skill_id)

@@ -1,4 +1,4 @@
-"""Networks for tests: the same laws hold over memory and over Zenoh."""
+"""Networks for tests, over memory and over Zenoh."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def own_threads() -> list[str]:
 
 
 class RepeatingTransport(Transport):
-    """Says everything many times over, as a network with duplicates does."""
+    """Sends every broadcast several times, like a network with duplicates."""
 
     def __init__(self, inner: Transport, times: int) -> None:
         self._inner = inner
@@ -78,7 +78,7 @@ class Mesh(ABC):
 
     @abstractmethod
     def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
-        """A transport that joins the first agent; those at the side reach nobody else."""
+        """Return a transport that joins the first agent only."""
 
     def transport(self, name: str) -> Transport:
         """A bare transport, for agents that follow no protocol."""
@@ -95,7 +95,7 @@ class Mesh(ABC):
         interval_s: float = INTERVAL_S,
         times: int = 1,
     ) -> Gossip:
-        """Start an agent in this network that says everything so many times."""
+        """Start an agent in this network that sends every broadcast so many times."""
         transport = self.make_transport(name, at_the_side=at_the_side)
         if times > 1:
             transport = RepeatingTransport(transport, times)

@@ -1,4 +1,4 @@
-"""What a received skill goes through before it is saved."""
+"""Checks of a received skill before it is saved."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import SignedSkill, encode, skill_id
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.sharing.admission import Admission
-from tests.packet.samples import ALICE, BOB, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
 
 HERE = {"ab" * 32: "embedded"}
 ADMISSION = Admission(lambda: HERE)
 
 
 def refusal(admission: Admission, expected_id: str | None, data: bytes) -> SkillRefused:
-    """The refusal that a check must end in."""
+    """Run a check that must fail, and return its refusal."""
     with pytest.raises(SkillRefused) as caught:
         admission.check(expected_id, data)
     return caught.value
 
 
 def test_a_good_skill_is_admitted() -> None:
-    """With the hash it was asked for, or without one for a file that a person brings."""
+    """A skill is accepted with the requested hash, and without one for an imported file."""
     data = sample_bytes()
     for expected in (skill_id(data), None):
         signed = ADMISSION.check(expected, data)
@@ -49,7 +49,7 @@ def test_a_wrong_signature_is_refused() -> None:
 
 
 def test_a_foreign_backbone_is_refused_with_what_to_do() -> None:
-    """The sentence names both fingerprints and the command that helps."""
+    """The message names both fingerprints and the right command."""
     data = sample_bytes(backbone_fingerprint="0123456789abcdef" * 4)
     error = refusal(ADMISSION, skill_id(data), data)
     assert error.reason == "BACKBONE"
@@ -60,7 +60,7 @@ def test_a_foreign_backbone_is_refused_with_what_to_do() -> None:
 
 
 def test_a_backbone_that_was_added_meanwhile_counts() -> None:
-    """The fingerprints are asked for at every check, not once."""
+    """The fingerprints are read at every check, not once."""
     known: dict[str, str] = {}
     admission = Admission(lambda: known)
     data = sample_bytes()
@@ -78,12 +78,12 @@ def test_size_is_checked_before_anything_else() -> None:
 
 
 def test_garbage_with_the_right_hash_is_refused() -> None:
-    """The hash says that it is what was asked for, not that it is a skill."""
+    """A right hash does not mean that the bytes are a skill."""
     assert refusal(ADMISSION, skill_id(b"garbage"), b"garbage").reason in ("FORMAT", "LIMIT")
 
 
 def test_further_checks_see_verified_skills_in_order() -> None:
-    """The place of trust policy: each check may refuse, the first one wins."""
+    """Further checks, for trust policy: the first refusal counts."""
     seen: list[str] = []
 
     def quarantine(signed: SignedSkill) -> None:

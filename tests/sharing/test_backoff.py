@@ -1,4 +1,4 @@
-"""Who fails is asked later, and later still; who mends is forgiven."""
+"""Waits after failures grow, and end when a peer works again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Clock:
 
 
 def waits_s(back_off: BackOff, clock: Clock, agent_id: str, what: str) -> float:
-    """How long a peer must not be asked, found by turning a copy of the clock; to 1/8 s."""
+    """Return the length of a wait, found by advancing the clock in steps of 1/8 s."""
     begin_s = clock.now_s
     while not back_off.may_ask(agent_id, what):
         clock.now_s += 0.125
@@ -37,7 +37,7 @@ def test_a_wait_doubles_with_every_failure_up_to_a_minute() -> None:
 
 
 def test_few_failures_concern_one_content_and_many_the_whole_peer() -> None:
-    """New inventions do not bring a liar new credit, and nobody else pays."""
+    """Invented ids do not reset the waits of a lying peer, and other peers are not affected."""
     clock = Clock()
     back_off = BackOff(clock)
     for index in range(PATIENCE):
@@ -50,7 +50,7 @@ def test_few_failures_concern_one_content_and_many_the_whole_peer() -> None:
 
 
 def test_a_good_skill_clears_a_peer_and_a_list_of_ids_does_not() -> None:
-    """Anybody can make up a list."""
+    """Any peer can invent a list."""
     back_off = BackOff(Clock())
     for _ in range(PATIENCE + 1):
         back_off.failed("peer", "x")
@@ -64,7 +64,7 @@ def test_a_good_skill_clears_a_peer_and_a_list_of_ids_does_not() -> None:
 
 
 def test_what_is_held_is_asked_of_nobody_until_it_is_released() -> None:
-    """The holders are not to blame when it cannot be saved here."""
+    """Peers are not blamed if a skill cannot be saved here."""
     clock = Clock()
     back_off = BackOff(clock)
     back_off.hold("x")
@@ -75,7 +75,7 @@ def test_what_is_held_is_asked_of_nobody_until_it_is_released() -> None:
 
 
 def test_a_peer_that_left_is_forgiven_and_what_is_long_over_is_dropped() -> None:
-    """Nothing grows for ever, and a peer that is there stays on record."""
+    """The tables do not grow forever, and peers that are present stay on record."""
     clock = Clock()
     back_off = BackOff(clock)
     for agent_id in ("left", "there"):

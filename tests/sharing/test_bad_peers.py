@@ -1,4 +1,4 @@
-"""Peers that lie, freeze, or talk nonsense cost nobody else anything."""
+"""Peers that lie, freeze or send garbage do not affect others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.sharing.test_messages import garbage
 
 
 def test_a_liar_is_counted_and_does_not_stop_convergence(mesh: Mesh) -> None:
-    """Wrong bytes are thrown away, and the skill comes from another holder."""
+    """Wrong bytes are dropped, and another peer delivers the skill."""
     items = [b"skill %d" % index for index in range(6)]
     bank, liar, author = BytesInventory(), LyingInventory(*items), BytesInventory(*items)
     agent = mesh.agent("bank", bank)
@@ -28,7 +28,7 @@ def test_a_liar_is_counted_and_does_not_stop_convergence(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize("lies", [True, False], ids=["other bytes", "no skill"])
 def test_a_peer_with_endless_bad_skills_is_asked_less_and_less(mesh: Mesh, lies: bool) -> None:
-    """It waits as a whole, not for each invention, whether hash or format is wrong."""
+    """The whole peer waits, not just one id, for a wrong hash or format."""
     inventions = [b"invention %d" % index for index in range(500)]
     bank, author = BytesInventory(), BytesInventory()
     bank.refuse = author.refuse = set(map(id_of, inventions))
@@ -102,7 +102,7 @@ def test_garbage_on_the_announcement_channel_is_ignored(mesh: Mesh) -> None:
 
 
 def test_a_refused_skill_is_pulled_once(mesh: Mesh) -> None:
-    """The bytes of an id never change, so neither does the answer; it is counted by reason."""
+    """The bytes of an id never change, so the refusal stays; it is counted by reason."""
     alice, bob = BytesInventory(b"bad", b"good"), BytesInventory()
     bob.refuse = {id_of(b"bad")}
     first = mesh.agent("alice", alice)
@@ -118,7 +118,7 @@ def test_a_refused_skill_is_pulled_once(mesh: Mesh) -> None:
 
 
 def test_a_refused_skill_is_pulled_again_after_it_was_forgotten(mesh: Mesh) -> None:
-    """The reason is remembered, so that whoever mends it, with a backbone say, can ask for it."""
+    """A skill may be good later, for example after an import of its backbone."""
     items = b"one", b"two"
     alice, bob = BytesInventory(*items), BytesInventory()
     bob.refuse = set(map(id_of, items))

@@ -1,4 +1,4 @@
-"""The set of skills ends equal everywhere: the same laws over memory and over Zenoh."""
+"""All agents end with equal sets of skills; the laws hold over memory and over Zenoh."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_two_agents_end_with_the_union_of_their_skills(mesh: Mesh) -> None:
 
 
 def test_four_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
-    """What is added while others are pulled is not lost; no skill is admitted twice."""
+    """Skills that are added during pulls are not lost, and no skill is admitted twice."""
     banks = [BytesInventory(name.encode()) for name in NAMES]
     agents = [mesh.agent(name, bank) for name, bank in zip(NAMES, banks, strict=True)]
     for index, (bank, agent) in enumerate(zip(banks * 3, agents * 3, strict=True)):
@@ -112,7 +112,7 @@ def test_a_late_joiner_gets_everything_from_a_survivor(mesh: Mesh) -> None:
 
 
 def test_a_skill_crosses_a_line_through_the_agent_in_the_middle(mesh: Mesh) -> None:
-    """Peers do not relay: the middle serves what it holds, and the ends never meet."""
+    """Peers do not relay: the middle agent serves its own skills, and the ends never connect."""
     middle, left, right = BytesInventory(), BytesInventory(b"left"), BytesInventory(b"right")
     mesh.agent("middle", middle)
     one = mesh.agent("left", left, at_the_side=True)
@@ -123,7 +123,7 @@ def test_a_skill_crosses_a_line_through_the_agent_in_the_middle(mesh: Mesh) -> N
 
 
 def test_a_notification_is_spread_long_before_the_next_second(mesh: Mesh) -> None:
-    """With a minute between announcements only `notify` can have carried the news."""
+    """With a minute between announcements only `notify` can have caused the pull."""
     alice, bob = BytesInventory(), BytesInventory()
     first = mesh.agent("alice", alice, interval_s=60)
     second = mesh.agent("bob", bob)
@@ -134,7 +134,7 @@ def test_a_notification_is_spread_long_before_the_next_second(mesh: Mesh) -> Non
 
 
 def test_a_removed_skill_is_not_fetched_again(mesh: Mesh) -> None:
-    """What the inventory does not want stays away, and the rest still comes."""
+    """Unwanted skills are not pulled, and the others are."""
     alice, bob = BytesInventory(b"removed", b"kept"), BytesInventory()
     bob.unwanted = {id_of(b"removed")}
     mesh.agent("alice", alice)
@@ -145,7 +145,7 @@ def test_a_removed_skill_is_not_fetched_again(mesh: Mesh) -> None:
 
 
 def test_a_full_disk_is_tried_again(mesh: Mesh) -> None:
-    """A skill that could not be saved is no refused skill."""
+    """A skill that could not be saved is not refused."""
     alice, bob = BytesInventory(b"one"), BytesInventory()
     bob.full = 1
     mesh.agent("alice", alice)
@@ -155,7 +155,7 @@ def test_a_full_disk_is_tried_again(mesh: Mesh) -> None:
 
 
 def test_sharing_survives_a_bank_that_cannot_be_read_for_a_while(mesh: Mesh) -> None:
-    """No thread dies of a locked database."""
+    """A locked database ends no thread."""
     alice, bob = UnreadableInventory(b"one"), BytesInventory()
     alice.broken.set()
     mesh.agent("alice", alice)
@@ -166,7 +166,7 @@ def test_sharing_survives_a_bank_that_cannot_be_read_for_a_while(mesh: Mesh) -> 
 
 
 def test_a_blob_is_fetched_by_its_hash_from_whoever_has_it(mesh: Mesh) -> None:
-    """References of backbones travel on demand; nobody having one is no error."""
+    """References of backbones travel on demand; a missing one is not an error."""
     alice, bob = BytesInventory(b"one"), BytesInventory()
     alice.blobs = {id_of(b"reference"): b"reference", id_of(b"x"): b"wrong bytes"}
     mesh.agent("alice", alice)
@@ -190,7 +190,7 @@ def test_notify_returns_at_once_while_the_bank_is_busy(mesh: Mesh) -> None:
 
 
 def test_the_largest_body_travels_and_a_larger_one_is_not_served(mesh: Mesh) -> None:
-    """16 MiB is the limit of a skill, of its transport, and of what an agent offers."""
+    """16 MiB is the limit of a skill, of its transport, and of the served content."""
     largest, larger = bytes(MAX_BODY_BYTES), bytes(MAX_BODY_BYTES + 1)
     alice, bob = BytesInventory(largest, larger), BytesInventory()
     first = mesh.agent("alice", alice)

@@ -1,4 +1,4 @@
-"""An announcement is exactly what its agent signed, or nothing."""
+"""An announcement is accepted only as its agent signed it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from teachmesh.sharing.messages import (
     encode_announcement,
 )
 from teachmesh.sharing.peers import PeerTable
-from tests.packet.samples import ALICE, BOB
+from tests.packet.sample_skills import ALICE, BOB
 
 SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, 3, 17)
 
 
 def canonical(values: object) -> bytes:
-    """Written again, on purpose."""
+    """An independent implementation."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -35,7 +35,7 @@ def forged(key: AgentKey = ALICE, **changes: object) -> bytes:
 
 
 def garbage() -> list[bytes]:
-    """What strangers send."""
+    """Bytes that strangers may send."""
     good = encode_announcement(SAID, ALICE)
     rng = random.Random(0)
     return [
@@ -74,7 +74,7 @@ def test_a_forged_signature_is_dropped() -> None:
 
 
 def test_the_forger_of_these_tests_works() -> None:
-    """Without a change the forgery is good, so that the tests below test what they say."""
+    """The unchanged announcement is valid, so that the tests below are meaningful."""
     assert decode_announcement(forged()) == SAID
 
 
@@ -102,12 +102,12 @@ def test_the_forger_of_these_tests_works() -> None:
     ids=str,
 )
 def test_a_value_out_of_bounds_is_dropped_whoever_signed_it(changes: dict[str, object]) -> None:
-    """A signature says who, not that it makes sense."""
+    """A valid signature does not make the content valid."""
     assert decode_announcement(forged(**changes)) is None
 
 
 def test_a_replayed_announcement_changes_nothing() -> None:
-    """An older one neither overwrites what is known nor keeps a silent peer alive."""
+    """An older announcement neither overwrites a newer one nor keeps a silent peer alive."""
     table = PeerTable()
     old = dataclasses.replace(SAID, sequence=16, digest="cd" * 32)
     assert table.note(SAID)

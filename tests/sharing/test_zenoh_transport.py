@@ -1,4 +1,4 @@
-"""What only a real network has: endpoints, ports, processes that die."""
+"""Endpoints, ports and processes of a real network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGENT = id_of_agent("alice")
 
 
 class Recorder:
-    """A handler that notes what arrives, and serves one content."""
+    """A handler that records calls and serves one content."""
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = content
@@ -36,14 +36,14 @@ class Recorder:
         self.announcements.append(data)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Note it; the content if it is asked for."""
+        """Record the request, and serve the content."""
         self.requests.append((kind, key))
         return self.content if self.content and key == id_of(self.content) else None
 
 
 @contextlib.contextmanager
 def stranger(victim: ZenohTransport, handler: Recorder) -> Iterator[zenoh.Session]:
-    """A session that keeps to no protocol, linked to a transport that was started."""
+    """A bare Zenoh session, connected to a started transport."""
     config = zenoh.Config()
     config.insert_json5("mode", '"peer"')
     config.insert_json5("scouting/multicast/enabled", "false")
@@ -90,13 +90,13 @@ def test_an_endpoint_is_written_as_zenoh_wants_it(text: str, endpoint: str) -> N
     "text", ["", "host", "host:", "host:99999", "udp/host:1", "tcp/ho st:1", "tcp/h:1#iface=x"]
 )
 def test_what_is_no_endpoint_is_refused_in_one_sentence(text: str) -> None:
-    """Before anything is opened."""
+    """The refusal comes before a session is opened."""
     with pytest.raises(NetworkError, match="expected an endpoint like"):
         ZenohTransport(AGENT, join=[text])
 
 
 def test_a_port_in_use_is_refused_in_one_sentence() -> None:
-    """With the endpoint, the reason and what to do."""
+    """The message names the endpoint, the reason and the remedy."""
     first = ZenohTransport(AGENT, listen=["127.0.0.1:0"])
     first.start(Recorder())
     try:
@@ -171,7 +171,7 @@ def test_a_wildcard_question_is_not_answered(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_a_stranger_that_answers_for_everybody_does_not_hide_the_right_answer() -> None:
-    """The reply whose hash is right counts, whoever was first; without one the lie is shown."""
+    """The reply with the right hash counts, in any order; otherwise a wrong one is returned."""
     handler, asker = Recorder(b"skill"), Recorder()
     lie = b"a lie"
     with started("alice", handler) as alice, stranger(alice, handler) as session:
@@ -205,7 +205,7 @@ def test_an_agent_starts_before_the_one_it_joins() -> None:
 
 
 def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
-    """What a process says next; its complaint if it ends instead."""
+    """Return the next line of a process, or fail with its errors if it ends."""
     assert process.stdout is not None
     assert process.stderr is not None
     line = process.stdout.readline()
@@ -218,9 +218,9 @@ def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
 def test_a_skill_outlives_the_process_of_its_author() -> None:
     """Author killed without a word; a third agent gets the skill from the other process."""
     at_author, at_survivor = (with_free_port("tcp/127.0.0.1:0") for _ in range(2))
-    holder = ["-m", "tests.sharing.holder"]
-    author = start([*holder, "author", at_author, "", "precious"])
-    survivor = start([*holder, "survivor", at_survivor, at_author])
+    program = ["-m", "tests.sharing.sharing_process"]
+    author = start([*program, "author", at_author, "", "precious"])
+    survivor = start([*program, "survivor", at_survivor, at_author])
     mesh = ZenohMesh()
     try:
         assert next_line(survivor) == {"count": 1}
@@ -248,7 +248,7 @@ def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
     agent = mesh.agent("alice", alice)
     assert mesh._seed is not None
     address = next(iter(mesh._seed.endpoints()))
-    process = start(["-m", "tests.sharing.holder", "slow", "127.0.0.1:0", address])
+    process = start(["-m", "tests.sharing.sharing_process", "slow", "127.0.0.1:0", address])
     try:
         assert next_line(process) == {"count": 1}
         process.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""All of a file or nothing of it: temporary file, fsync, rename, fsync of the folder."""
+"""Write a file as a whole or not at all: temporary file, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASONS = {
 class FileOps:
     """The operations by which teachmesh changes a disk, one method each.
 
-    Real ones; a test passes a subclass whose n-th operation fails.
+    Tests pass a subclass whose n-th operation fails.
     """
 
     def make_folder(self, path: Path) -> None:
@@ -35,12 +35,12 @@ class FileOps:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self, path: Path, mode: int) -> int:
-        """Create a new file for writing and give its descriptor; an existing one is an error."""
+        """Create a new file for writing and return its descriptor; an existing one is an error."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         return os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Write some of the data and say how many bytes."""
+        """Write some of the data and return the number of bytes written."""
         return os.write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
@@ -48,11 +48,11 @@ class FileOps:
         os.fsync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file another name, replacing what had it."""
+        """Rename a file; a file that has the new name is replaced."""
         source.replace(target)
 
     def remove(self, path: Path) -> None:
-        """Remove a file that may be gone already."""
+        """Remove a file; a missing one is no error."""
         path.unlink(missing_ok=True)
 
     def sync_folder(self, path: Path) -> None:
@@ -79,10 +79,10 @@ FILE_OPS = FileOps()
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn what the system says about a disk into one sentence for a person.
+    """Turn errors of the disk into one sentence for a person.
 
     Args:
-        doing: what was tried, with its subject ("could not save skill 3f9a").
+        doing: the failed action with its object ("could not save skill 3f9a").
 
     Raises:
         StorageError: the block raised OSError or sqlite3.Error.
@@ -99,13 +99,13 @@ def storage_errors(doing: str) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = FILE_OPS) -> None:
-    """Make `path` hold exactly `data`; when this returns it is on the disk.
+    """Make `path` hold exactly `data`; the data is on the disk when this returns.
 
-    Killed at any moment it leaves the old content or the new one, and perhaps a temporary file
-    beside it that `sweep` removes.
+    A kill at any moment leaves the old content or the new one. It may also leave a temporary
+    file in the same folder, which `sweep` removes.
 
     Raises:
-        OSError: from the first operation that failed; the temporary file is removed if it can.
+        OSError: from the first operation that failed; the temporary file is removed if possible.
     """
     temporary = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}")
     try:
@@ -133,7 +133,7 @@ def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
     """Remove the temporary files that killed writers left; the caller holds the write lock.
 
     Returns:
-        How many were removed.
+        Number of removed files.
     """
     stale = [path for path in folder.iterdir() if path.name.startswith(TEMP_PREFIX)]
     for path in stale:
@@ -142,7 +142,7 @@ def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file where a person asked for it: complete or not at all.
+    """Write a file to a path that a person chose, as a whole or not at all.
 
     Raises:
         StorageError: no permission, no space, no such folder.
@@ -155,7 +155,7 @@ def read_file(path: Path, limit_bytes: int = 128 * 1024 * 1024) -> bytes:
     """Read a file that a person named, up to a size.
 
     Raises:
-        StorageError: it cannot be read, or is larger than `limit_bytes`.
+        StorageError: the file cannot be read, or is larger than `limit_bytes`.
     """
     with storage_errors(f"could not read {path}"), path.open("rb") as stream:
         data = stream.read(limit_bytes + 1)

@@ -1,4 +1,4 @@
-"""What the bank says about the skills it holds."""
+"""Rows of a bank's index, and the result of a check."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from teachmesh.packet.codec import SignedSkill
 
 @dataclass(frozen=True)
 class BankEntry:
-    """One row of the index; everything in it can be read again from the skill's file.
+    """One row of the index; all of it can be read again from the skill's file.
 
     Attributes:
         id: SHA-256 of the file, 64 hex digits.
         task: name of the task.
         author: Ed25519 public key, 64 hex digits.
         alias: the author's name for people.
-        method: how it was learned.
+        method: name of the method it was learned with.
         anchors: kinds of the anchors inside, sorted.
         n_classes: number of classes C.
         backbone_fingerprint: 64 hex digits.
         size_bytes: size of the file.
         created: UTC time "2026-11-23T11:00:00Z"; display only.
-        replaces: id of the skill that it takes the place of, or None.
+        replaces: id of the skill that it replaces, or None.
     """
 
     id: str
@@ -59,8 +59,8 @@ class BankEntry:
 def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
     """Leave out every skill that another one of the *same* author replaces.
 
-    Derived from the set alone, so the order of arrival makes no difference, and nobody can
-    supersede another author's skill.
+    The result depends on the set alone, not on the order of arrival. Nobody can supersede
+    another author's skill.
     """
     superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
     return [entry for entry in entries if (entry.author, entry.id) not in superseded]
@@ -68,15 +68,15 @@ def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `Bank.check` found; every tuple is sorted, and all are empty in a clean bank.
+    """Result of `Bank.check`; every tuple is sorted, and all are empty in a clean bank.
 
     Attributes:
         skills: number of skills that are listed and whole.
-        damaged: ids of listed files whose bytes are not what their name says.
-        missing: ids that are listed and have no file.
+        damaged: ids of listed files whose bytes do not hash to their name.
+        missing: ids that are listed but have no file.
         unlisted: names of files among the skills that the index does not list.
         temporary: names of temporary files that a killed writer left.
-        removed_present: ids that were removed here and still have a file.
+        removed_present: ids that were removed here but still have a file.
     """
 
     skills: int
@@ -88,6 +88,6 @@ class CheckReport:
 
     @property
     def is_clean(self) -> bool:
-        """Say whether nothing needs repair."""
+        """Return whether nothing needs repair."""
         found = (self.damaged, self.missing, self.unlisted, self.temporary, self.removed_present)
         return not any(found)

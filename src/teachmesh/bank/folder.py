@@ -1,10 +1,10 @@
-"""The files of a bank: skills, damaged ones, and marks of what was removed here.
+"""The files of a bank: skills, damaged files, and marks of removed skills.
 
     skills/<id>.safetensors    one file per skill, named by its SHA-256
-    damaged/<id>.safetensors   files that were not what their name says, kept for a look
-    removed/<id>               empty; this skill was removed here and is not fetched again
+    damaged/<id>.safetensors   files that did not hash to their name, kept for inspection
+    removed/<id>               empty file; this skill was removed here and is not fetched again
 
-File names are made of hexadecimal digits only; nothing that a stranger wrote is part of a path.
+File names consist of hexadecimal digits only; no text from a stranger is part of a path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_id(text: str) -> str:
-    """Return an id that may become a file name.
+    """Return the text if it is an id, which is safe as a file name.
 
     Raises:
         StorageError: it is not 64 lower-case hex digits.
@@ -32,9 +32,10 @@ def check_id(text: str) -> str:
 
 
 class SkillFolder:
-    """The folders and files of one bank; knows nothing about what is inside a skill.
+    """The folders and files of one bank; it does not read the content of skills.
 
-    All methods raise OSError as the system does; those that write expect the bank's lock.
+    All methods raise OSError as the system does. The caller of a writing method holds the
+    bank's lock.
 
     Args:
         root: the bank's folder.
@@ -48,20 +49,20 @@ class SkillFolder:
         self._ops = ops
 
     def create(self) -> None:
-        """Make the folders that are not there yet."""
+        """Make the missing folders."""
         for folder in (self.skills.parent, self.skills, self.damaged, self.marks):
             if not folder.is_dir():
                 self._ops.make_folder(folder)
                 self._ops.sync_folder(folder.parent)
 
     def ids(self) -> set[str]:
-        """List the skills that have a file, whole or not."""
+        """List the ids that have a file, whole or damaged."""
         names = self._names(self.skills)
         stems = {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
         return {stem for stem in stems if _ID.fullmatch(stem)}
 
     def foreign_names(self) -> set[str]:
-        """List the files among the skills that are no skills, temporary ones included."""
+        """List other files in the folder of skills, temporary ones included."""
         return self._names(self.skills) - {self.path(skill).name for skill in self.ids()}
 
     def removed(self) -> set[str]:
@@ -69,7 +70,7 @@ class SkillFolder:
         return {name for name in self._names(self.marks) if _ID.fullmatch(name)}
 
     def path(self, skill: str) -> Path:
-        """Give the path of a skill's file, whether it is there or not."""
+        """Return the path of a skill's file, which may not exist."""
         return self.skills / f"{skill}{_SUFFIX}"
 
     def read_whole(self, skill: str) -> bytes | None:
@@ -85,12 +86,12 @@ class SkillFolder:
         write_atomic(self.path(skill), data, ops=self._ops)
 
     def delete(self, skill: str) -> None:
-        """Remove a skill's file, which may be gone already."""
+        """Remove a skill's file, if it exists."""
         self._ops.remove(self.path(skill))
         self._ops.sync_folder(self.skills)
 
     def quarantine(self, skill: str) -> None:
-        """Move a skill's file, which may be gone already, to the damaged ones."""
+        """Move a skill's file, if it exists, to the damaged ones."""
         source = self.path(skill)
         if not source.exists():
             return

@@ -1,11 +1,11 @@
-"""The folder of an agent: where it is and what is in it.
+"""The folder of an agent, its settings and its key.
 
 - `agent.key`: the Ed25519 key, 0600.
-- `config.json`: alias, default backbone, default method; written on request only.
+- `config.json`: alias, default backbone and default method; written on request only.
 - `bank/`: the skills.
 - `backbones/`: side-loaded backbones.
 - `cache/`: latents; may be deleted at any time.
-- `running.json`: what the process that shares says about itself, while it runs.
+- `running.json`: state of the process that shares, while it runs.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ from teachmesh.packet.signing import AgentKey, default_alias
 HOME_VARIABLE = "TEACHMESH_HOME"
 CONFIG_SCHEMA = "teachmesh.config/1"
 _CONFIG_BYTES = 64 * 1024
+_LOCK_TIMEOUT_S = 10.0
+_OWNER_ONLY = 0o600
+_OTHERS = 0o077
 
 
 def home_path(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Path:
-    """Decide which folder is the agent's home; nothing is created.
+    """Return the path of the agent's home; nothing is created.
 
     Args:
-        option: what `--home` said, or None.
-        environment: variables to look in; None for the process's own.
+        option: value of `--home`, or None.
+        environment: variables to use; None for the process's own.
 
     Returns:
-        The option, else TEACHMESH_HOME, else the folder that the system has for user data.
+        The option, else TEACHMESH_HOME, else the system's folder for user data.
     """
     variables = os.environ if environment is None else environment
     chosen = option or variables.get(HOME_VARIABLE)
@@ -51,7 +54,7 @@ def home_path(option: str | Path | None, environment: Mapping[str, str] | None =
 
 
 def resolve_home(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:
-    """Open the home that `home_path` decides on; makes what is missing.
+    """Open the home at the path of `home_path`; missing folders are made.
 
     Raises:
         StorageError: the folders cannot be made.
@@ -59,12 +62,80 @@ def resolve_home(option: str | Path | None, environment: Mapping[str, str] | Non
     return Home(home_path(option, environment))
 
 
+class Home:
+    """An agent's folder; missing folders are made, for its owner only.
+
+    Args:
+        path: the folder, from `home_path`.
+        create: whether to make the missing folders.
+        ops: the operations that change the disk.
+
+    Raises:
+        StorageError: the folders cannot be made.
+    """
+
+    def __init__(self, path: Path, create: bool = True, *, ops: FileOps = FILE_OPS) -> None:
+        self.path = Path(path)
+        self.bank = self.path / "bank"
+        self.backbones = self.path / "backbones"
+        self.cache = self.path / "cache"
+        self.key_file = self.path / "agent.key"
+        self.config_file = self.path / "config.json"
+        self.running = self.path / "running.json"
+        self._ops = ops
+        if create:
+            with storage_errors(f"could not make the agent's home {self.path}"):
+                for folder in (self.path, self.bank, self.backbones, self.cache):
+                    if not folder.is_dir():
+                        ops.make_folder(folder)
+
+    def load_key(self) -> AgentKey:
+        """Return the agent's key, made at the first call; raises as `load_or_create_key`."""
+        return load_or_create_key(self.key_file, self._ops)
+
+    def alias(self, key: AgentKey) -> str:
+        """Return the agent's name for people: the configured one, or one made from its key."""
+        return self.config.alias or default_alias(key.public_key)
+
+    @property
+    def config(self) -> Config:
+        """The settings on the disk now; the defaults if there is no file.
+
+        Raises:
+            ConfigError: the file is not JSON, or has an unknown setting.
+            StorageError: the file cannot be read.
+        """
+        if not self.config_file.exists():
+            return Config()
+        reading = storage_errors(f"could not read {self.config_file}")
+        with reading, self.config_file.open("rb") as stream:
+            data = stream.read(_CONFIG_BYTES)
+        try:
+            return Config.from_json(json.loads(data))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.config_file} is not JSON; repair or remove it") from error
+        except ConfigError as error:
+            raise ConfigError(f"{self.config_file}: {error}") from error
+
+    def save_config(self, config: Config) -> None:
+        """Write the settings as a whole or not at all.
+
+        Raises:
+            ConfigError: the alias is not a valid name.
+            StorageError: the file cannot be written.
+        """
+        config.check()
+        text = json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
+        with storage_errors(f"could not save {self.config_file}"):
+            write_atomic(self.config_file, text.encode(), ops=self._ops)
+
+
 @dataclass(frozen=True)
 class Config:
     """The settings of an agent; every one can be overridden by an option.
 
     Attributes:
-        alias: the author's name for people on new skills; None for one made from the key.
+        alias: the author's name for people, on new skills; None for one made from the key.
         backbone: the backbone to use when none is named.
         method: the method to learn with when none is named.
     """
@@ -101,7 +172,7 @@ class Config:
         """Check the alias, which goes on every card.
 
         Raises:
-            ConfigError: it is no name.
+            ConfigError: the alias is not a valid name.
         """
         if self.alias is None:
             return
@@ -111,100 +182,27 @@ class Config:
             raise ConfigError(str(error)) from error
 
     def to_json(self) -> dict[str, Any]:
-        """Give the settings as JSON values, the schema included."""
+        """Return the settings as JSON values, with the schema."""
         return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
 
 
-class Home:
-    """An agent's folder; opening it makes what is missing, for its owner only.
-
-    Args:
-        path: the folder, from `home_path`.
-        create: make the folders that are not there; False to look only.
-        ops: the operations by which the disk is changed.
-
-    Raises:
-        StorageError: the folders cannot be made.
-    """
-
-    def __init__(self, path: Path, create: bool = True, *, ops: FileOps = FILE_OPS) -> None:
-        self.path = Path(path)
-        self.bank = self.path / "bank"
-        self.backbones = self.path / "backbones"
-        self.cache = self.path / "cache"
-        self.key_file = self.path / "agent.key"
-        self.config_file = self.path / "config.json"
-        self.running = self.path / "running.json"
-        self._ops = ops
-        if create:
-            with storage_errors(f"could not make the agent's home {self.path}"):
-                for folder in (self.path, self.bank, self.backbones, self.cache):
-                    if not folder.is_dir():
-                        ops.make_folder(folder)
-
-    def load_key(self) -> AgentKey:
-        """Give the agent's key, made at the first call; errors as `load_or_create_key`."""
-        return load_or_create_key(self.key_file, self._ops)
-
-    def alias(self, key: AgentKey) -> str:
-        """Give the agent's name for people: the configured one, else one made from its key."""
-        return self.config.alias or default_alias(key.public_key)
-
-    @property
-    def config(self) -> Config:
-        """The settings as they are on the disk now; the defaults where there is no file.
-
-        Raises:
-            ConfigError: the file is not JSON, or holds an unknown setting.
-            StorageError: it cannot be read.
-        """
-        if not self.config_file.exists():
-            return Config()
-        reading = storage_errors(f"could not read {self.config_file}")
-        with reading, self.config_file.open("rb") as stream:
-            data = stream.read(_CONFIG_BYTES)
-        try:
-            return Config.from_json(json.loads(data))
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{self.config_file} is not JSON; repair or remove it") from error
-        except ConfigError as error:
-            raise ConfigError(f"{self.config_file}: {error}") from error
-
-    def save_config(self, config: Config) -> None:
-        """Write the settings, all or nothing.
-
-        Raises:
-            ConfigError: the alias is no name.
-            StorageError: the file cannot be written.
-        """
-        config.check()
-        text = json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
-        with storage_errors(f"could not save {self.config_file}"):
-            write_atomic(self.config_file, text.encode(), ops=self._ops)
-
-
-_LOCK_TIMEOUT_S = 10.0
-_OWNER_ONLY = 0o600
-_OTHERS = 0o077
-
-
 def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
-    """Read the agent's key, or make it if there is none; two processes get the same one.
+    """Read the agent's key, or make it if there is none; two processes get the same key.
 
-    The file appears complete, with permissions 0600 from its first moment. If others could read
-    it, their permission is taken away.
+    The file appears complete, with permissions 0600 from the start. If other users could read
+    it, their permission is removed.
 
     Args:
-        path: where the key is; its folder exists.
-        ops: the operations by which the disk is changed.
+        path: the key's file; its folder exists.
+        ops: the operations that change the disk.
 
     Raises:
-        StorageError: the file cannot be read or written, or holds something else. It is **never**
-            replaced: that would be another agent.
+        StorageError: the file cannot be read or written, or has other content. It is **never**
+            replaced, because a new key means a new agent.
     """
     with storage_errors(f"could not use the agent's key {path}"):
         if not path.exists():
-            _create(path, ops)
+            _create_key(path, ops)
         if os.name == "posix" and path.stat().st_mode & _OTHERS:
             path.chmod(_OWNER_ONLY)
         data = path.read_bytes()
@@ -217,7 +215,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
         ) from error
 
 
-def _create(path: Path, ops: FileOps) -> None:
+def _create_key(path: Path, ops: FileOps) -> None:
     # A lock and a rename instead of a hard link: FAT sticks and some phones have no links.
     lock = FileLock(path.with_name(f"{path.name}.lock"), mode=_OWNER_ONLY, poll_interval=0.01)
     try:

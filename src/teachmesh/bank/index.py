@@ -1,4 +1,7 @@
-"""The SQLite table over a bank's files: fast answers, nothing that the files do not know."""
+"""The SQLite table over a bank's files: fast look-ups of data that is in the files too.
+
+`tidy` brings the table in line with the files. A lost or damaged table is derived from them again.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,12 @@ _TABLES = (
 class Index:
     """One connection to the index, safe to use from several threads.
 
-    Write-ahead logging: several processes read while one writes; the writer holds the bank's
+    With write-ahead logging several processes read while one writes. The writer holds the bank's
     lock. Every commit is on the disk when it returns (synchronous FULL).
 
     Args:
         connection: an open connection in autocommit mode; closed with this object.
-        ops: the operations by which the disk is changed.
+        ops: the operations that change the disk.
         path: the database file, or None for one in memory.
     """
 
@@ -53,7 +56,7 @@ class Index:
         self._path = path
         self._file = _identity(path)
         self._lock = threading.RLock()
-        # Whoever forgets to close a bank must not meet a ResourceWarning at exit.
+        # A bank that nobody closed causes no ResourceWarning at exit.
         self.close = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -62,14 +65,14 @@ class Index:
 
         Args:
             path: the database file.
-            ops: the operations by which the disk is changed.
-            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to make one
-                where there is none, with the bank's lock held.
+            ops: the operations that change the disk.
+            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to make a
+                missing one too, with the bank's lock held.
 
         Raises:
             sqlite3.OperationalError: the system refused.
-            sqlite3.DatabaseError: the file is no database, a damaged one or an empty one.
-            StorageError: it was made by a newer teachmesh.
+            sqlite3.DatabaseError: the file is not a database, or is damaged or empty.
+            StorageError: the file was made by a newer teachmesh.
         """
         index = cls(_connect(f"{path.absolute().as_uri()}?mode={mode}"), ops, path)
         try:
@@ -82,14 +85,14 @@ class Index:
 
     @classmethod
     def in_memory(cls, entries: Iterable[BankEntry], ops: FileOps) -> Index:
-        """Make an index of these entries that touches no disk."""
+        """Make an index of these entries in memory."""
         index = cls(_connect("file::memory:"), ops, None)
         index._create()
         index.update(add=entries)
         return index
 
     def _prepare(self, mode: str) -> None:
-        # Damage shows here, when the index can be derived again, and not in the middle of a write.
+        # Finds damage now, while the index can be derived again, not in the middle of a write.
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")
@@ -115,11 +118,11 @@ class Index:
             self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def is_current(self) -> bool:
-        """Say whether the file at the path is still the one that is open."""
+        """Return whether the file at the path is still the open one."""
         return _identity(self._path) == self._file
 
     def changes(self) -> int:
-        """Give a number that differs after every commit of any process."""
+        """Return a number that differs after every commit of any process."""
         with self._lock:
             (changes,) = self._connection.execute("SELECT changes FROM counter").fetchone()
         return int(changes)
@@ -138,25 +141,20 @@ class Index:
         return [_entry(row) for row in rows]
 
     def find(self, skill: str) -> BankEntry | None:
-        """Give the entry of an id, or None if it is not listed."""
+        """Return the entry of an id, or None if it is not listed."""
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills WHERE id = ?"
             row = self._connection.execute(query, (skill,)).fetchone()
         return None if row is None else _entry(row)
 
-    def update(
-        self, add: Iterable[BankEntry] = (), drop: Iterable[str] = (), *, clear: bool = False
-    ) -> None:
-        """Add and drop entries in one transaction that is on the disk when this returns.
+    def update(self, add: Iterable[BankEntry] = (), drop: Iterable[str] = ()) -> None:
+        """Add and drop entries in one transaction; it is on the disk when this returns.
 
         Args:
             add: entries to insert or overwrite.
             drop: ids to delete first; unknown ones are ignored.
-            clear: delete everything first.
         """
         with self._transaction():
-            if clear:
-                self._connection.execute("DELETE FROM skills")
             self._connection.executemany(
                 "DELETE FROM skills WHERE id = ?", [(skill,) for skill in drop]
             )
@@ -174,16 +172,16 @@ class Index:
                 yield
                 self._ops.commit(self._connection)
             except (OSError, sqlite3.Error):
-                # A full disk may have rolled back by itself; a second time is an error then.
+                # SQLite may have rolled back already on a full disk; a second rollback is an error.
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
 
 
 def open_or_replace(path: Path, ops: FileOps) -> Index:
-    """Open the index to write; make a new one where there is none or a damaged one.
+    """Open the index to write; a missing or damaged one is replaced by an empty one.
 
-    The caller holds the bank's lock and fills what is new from the files.
+    The caller holds the bank's lock and adds the missing entries from the files.
     """
     if not path.exists():
         _discard(path, ops)
@@ -197,9 +195,58 @@ def open_or_replace(path: Path, ops: FileOps) -> Index:
 
 
 def _discard(path: Path, ops: FileOps) -> None:
-    # The write-ahead log goes first, or a kill in between would let it meet a new database.
+    # The write-ahead log goes first: after a kill in between, it must not meet a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
+
+
+def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
+    """Finish or undo the work of a killed process; costs two listings if there was none.
+
+    - Temporary files are removed, and so are the files of skills that were removed here.
+    - A file without an entry gets one: it was complete when it got its name.
+    - An entry without a file is dropped.
+    """
+    files.sweep()
+    removed, present, listed = files.removed(), files.ids(), set(index.ids())
+    for skill in removed & present:
+        files.delete(skill)
+    present -= removed
+    add = read_entries(files, present - listed, limits)
+    drop = listed - present
+    if add or drop:
+        index.update(add=add, drop=drop)
+
+
+def read_entries(
+    files: SkillFolder, ids: Iterable[str], limits: Limits, *, move_damaged: bool = True
+) -> list[BankEntry]:
+    """Read the entries of skills from their files, in the order of ids.
+
+    Args:
+        files: the folder of the bank.
+        ids: the skills to read.
+        limits: bounds of all sizes; larger skills are refused.
+        move_damaged: move files that do not hash to their names to the damaged ones.
+
+    Returns:
+        Entries of the files that are whole, signed and accepted. A whole file that is refused,
+        for example one of a newer teachmesh, stays in its place and is not listed.
+    """
+    entries = []
+    for skill in sorted(ids):
+        data = files.read_whole(skill)
+        if data is None:
+            if move_damaged:
+                files.quarantine(skill)
+            continue
+        try:
+            signed = decode(data, limits)
+            verify(signed)
+        except SkillRefused:
+            continue
+        entries.append(BankEntry.of(signed, len(data)))
+    return entries
 
 
 def _connect(uri: str) -> sqlite3.Connection:
@@ -207,7 +254,7 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri,
         uri=True,
         timeout=_BUSY_TIMEOUT_S,
-        isolation_level=None,  # transactions are begun and committed by Index alone
+        isolation_level=None,  # only Index begins and commits transactions
         check_same_thread=False,  # every use holds Index's lock
     )
 
@@ -231,52 +278,4 @@ def _row(entry: BankEntry) -> tuple[object, ...]:
 def _entry(row: tuple[object, ...]) -> BankEntry:
     values = list(row)
     values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
-    return BankEntry(*values)  # type: ignore[arg-type] # the table holds what `_row` wrote
-
-
-def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
-    """Finish or undo what a killed process began; costs two listings when nothing is amiss.
-
-    Temporary files go. A skill that was removed here loses its file. A file without an entry was
-    complete when it got its name, so it gets its entry; an entry without a file goes.
-    """
-    files.sweep()
-    removed, present, listed = files.removed(), files.ids(), set(index.ids())
-    for skill in removed & present:
-        files.delete(skill)
-    present -= removed
-    add = read_entries(files, present - listed, limits)
-    drop = listed - present
-    if add or drop:
-        index.update(add=add, drop=drop)
-
-
-def read_entries(
-    files: SkillFolder, ids: Iterable[str], limits: Limits, *, move_damaged: bool = True
-) -> list[BankEntry]:
-    """Read the entries of skills from their files, in the order of ids.
-
-    Args:
-        files: where they are.
-        ids: which ones.
-        limits: what is refused for its size.
-        move_damaged: move files that do not hash to their names to the damaged ones.
-
-    Returns:
-        Entries of the whole, signed and readable ones. A whole file that is refused, for example
-        one of a newer teachmesh, stays where it is and is not listed.
-    """
-    entries = []
-    for skill in sorted(ids):
-        data = files.read_whole(skill)
-        if data is None:
-            if move_damaged:
-                files.quarantine(skill)
-            continue
-        try:
-            signed = decode(data, limits)
-            verify(signed)
-        except SkillRefused:
-            continue
-        entries.append(BankEntry.of(signed, len(data)))
-    return entries
+    return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote these types

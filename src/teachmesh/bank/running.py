@@ -1,4 +1,4 @@
-"""What a running agent tells other commands of the same home: a small file, rewritten often."""
+"""State of a running agent for other commands: a small file in its home, rewritten often."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunningFile:
         self.path = path
 
     def write(self, state: dict[str, Any], now_s: float) -> None:
-        """Replace the state; **not** fsynced, for it is worthless after a crash.
+        """Replace the state; **not** fsynced, because it is worthless after a crash.
 
         Args:
             state: JSON values.
@@ -36,9 +36,9 @@ class RunningFile:
             temporary.replace(self.path)
 
     def read(self, now_s: float) -> dict[str, Any] | None:
-        """The state of the agent that runs in this home; None if none does.
+        """Return the state of the agent that runs in this home, or None if none runs.
 
-        A killed agent cannot remove its file: an old one counts as none.
+        A killed agent cannot remove its file, so an old file is ignored.
         """
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
@@ -51,6 +51,6 @@ class RunningFile:
         return document if fresh else None
 
     def remove(self) -> None:
-        """The agent stopped."""
+        """Remove the file when the agent stops."""
         with storage_errors(f"removing {self.path}"):
             self.path.unlink(missing_ok=True)

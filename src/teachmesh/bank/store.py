@@ -1,4 +1,4 @@
-"""The bank: the skills that one agent holds, a set of files named by their hash."""
+"""The bank: the skills that one agent holds, as files named by their hash."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ _LOCK_POLL_S = 0.01
 class Bank:
     """The skills of one agent, shared by all processes that open the same folder.
 
-    A skill is on the disk when `put` returns, and stays whole whatever happens then. Several
-    processes read at any time; one writes, the others wait. Opening a bank removes what killed
-    writers left and brings the index in line with the files. Safe to use from several threads.
+    A skill is on the disk when `put` returns, and no later crash damages it. Several processes
+    read at any time; one writes while other writers wait. Opening a bank removes temporary files
+    of killed writers and brings the index in line with the files. Safe to use from several
+    threads.
 
     Args:
-        folder: the bank's folder; made if it is not there.
-        read_only: never write, not even to tidy up; an index that cannot be opened is then
+        folder: the bank's folder; made if it is missing.
+        read_only: never write, not even to tidy up. An index that cannot be opened is then
             derived from the files, in memory.
         lock_timeout_s: how long a writer waits for another one.
-        limits: what is refused for its size.
-        ops: the operations by which the disk is changed.
+        limits: bounds of all sizes; larger skills are refused.
+        ops: the operations that change the disk.
 
     Raises:
         StorageError: the folder cannot be used.
@@ -67,8 +68,8 @@ class Bank:
         """Read a skill's bytes and check that they hash to its id.
 
         Raises:
-            StorageError: the bank does not hold it; or its file is damaged, which is then moved
-                aside so that a peer can deliver it again.
+            StorageError: the bank does not hold the skill; or its file is damaged. A damaged
+                file is moved aside so that a peer can deliver the skill again.
         """
         check_id(skill)
         with storage_errors(f"could not read skill {skill[:12]}"):
@@ -85,7 +86,7 @@ class Bank:
         return data
 
     def load(self, skill: str) -> SignedSkill:
-        """Read and decode a skill; errors as `get`."""
+        """Read and decode a skill; raises as `get`."""
         return decode(self.get(skill), self._limits)
 
     def entries(self) -> list[BankEntry]:
@@ -94,7 +95,7 @@ class Bank:
             return self._current().entries()
 
     def active(self) -> list[BankEntry]:
-        """List the skills that no other one of the same author replaces, in the order of ids."""
+        """List the skills that no other skill of the same author replaces, in the order of ids."""
         return without_superseded(self.entries())
 
     def ids(self) -> list[str]:
@@ -103,32 +104,32 @@ class Bank:
             return self._current().ids()
 
     def removed_ids(self) -> list[str]:
-        """List the ids that were removed here and are not to be fetched again, sorted."""
+        """List the ids that were removed here and must not be fetched again, sorted."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
 
     def digest(self) -> str:
-        """Give 64 hex digits that are equal exactly when two banks hold the same skills."""
+        """Return 64 hex digits, equal for two banks exactly if they hold the same skills."""
         return digest_of(self.ids())
 
     def version(self) -> int:
-        """Give a number that differs after every change by any process; cheap enough to poll."""
+        """Return a number that differs after every change by any process; cheap enough to poll."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().changes()
 
     def put(self, data: bytes, *, restore: bool = True) -> BankEntry:
-        """Store a signed skill; it is on the disk when this returns. Twice is the same as once.
+        """Store a signed skill; it is on the disk when this returns. A second call is harmless.
 
         Args:
             data: the skill's file as it travels.
-            restore: take back a skill that was removed here, as a person's import does; what
-                peers send passes False.
+            restore: store the skill even if it was removed here, as for a person's import; False
+                for skills from peers.
 
         Raises:
-            SkillRefused: the bytes are no signed skill within the limits, or it was removed here
-                and `restore` is False (AUTHOR).
-            StorageError: nothing was stored; the disk is full, not writable, or another process
-                kept writing for too long.
+            SkillRefused: the bytes are not a signed skill within the limits, or the skill was
+                removed here and `restore` is False (AUTHOR).
+            StorageError: nothing was stored, because the disk is full or not writable, or
+                another process kept writing for too long.
         """
         signed = decode(data, self._limits)
         verify(signed)
@@ -149,16 +150,17 @@ class Bank:
             index.update(add=[entry])
         except (OSError, sqlite3.Error):
             if not listed:
-                # Not acknowledged, so not there; if even this fails, the next opening decides.
+                # Not acknowledged, so it must go; if this fails too, the next opening decides.
                 with suppress(OSError):
                     self._files.delete(entry.id)
             raise
 
     def remove(self, skill: str) -> None:
-        """Remove a skill from this bank for good; peers keep theirs and it is not fetched again.
+        """Remove a skill from this bank for good; it is not fetched again. Peers keep theirs.
 
         Raises:
-            StorageError: the bank does not hold it, or it is still there because the disk failed.
+            StorageError: the bank does not hold the skill, or still holds it because the disk
+                failed.
         """
         check_id(skill)
         with self._writing(f"could not remove skill {skill[:12]}") as index:
@@ -171,24 +173,12 @@ class Bank:
                 with suppress(OSError):
                     self._files.unmark_removed(skill)
                 raise
-            # From here on it is removed; a file that stays is swept at the next opening.
+            # The skill is removed now; a file that remains is deleted at the next opening.
             with suppress(OSError):
                 self._files.delete(skill)
 
-    def rebuild(self) -> None:
-        """Derive the index from the files again; damaged files are moved aside.
-
-        Raises:
-            StorageError: the disk failed; the old index is still there or the next opening
-                derives it.
-        """
-        with self._writing(f"could not rebuild the bank {self.folder}") as index:
-            self._files.sweep()
-            present = self._files.ids() - self._files.removed()
-            index.update(add=read_entries(self._files, present, self._limits), clear=True)
-
     def check(self) -> CheckReport:
-        """Hash every file and compare with the index; changes nothing.
+        """Hash every file and compare with the index; nothing is changed.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -231,8 +221,8 @@ class Bank:
                 return self._open_tidy()
         except Timeout:
             pass
-        # Another process is writing. What it has committed can be read already; it or the next
-        # one that opens the bank tidies up.
+        # Another process is writing. Its commits can be read already; it tidies up, or the next
+        # process that opens the bank does.
         with suppress(sqlite3.Error):
             return Index.open(self._path, self._ops)
         with self._locked():
@@ -251,7 +241,7 @@ class Bank:
         return Index.in_memory(entries, self._ops)
 
     def _current(self) -> Index:
-        """Give the index, opened again if somebody removed or replaced its file."""
+        """Return the index, opened again if its file was removed or replaced."""
         if not self._index.is_current():
             # The old one closes itself when no thread uses it any more.
             self._index = self._open_to_read() if self.read_only else self._open_to_write()
@@ -279,7 +269,7 @@ class Bank:
             yield self._current()
 
     def _set_aside(self, skill: str) -> bytes | None:
-        """Move a damaged file away; give its bytes if another process repaired it meanwhile."""
+        """Move a damaged file away; return its bytes if another process repaired it meanwhile."""
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
             data = self._files.read_whole(skill)
             if data is None:

@@ -1,8 +1,8 @@
-"""Images inside tar and zip archives, read in place: nothing is ever extracted to a named file.
+"""Images in tar and zip archives, read in place; nothing is extracted to a named file.
 
-A plain tar is scanned once; afterwards every member is one seek and one read. A compressed tar is
-unpacked once into an unlinked temporary file, because gzip streams cannot be entered in the
-middle; the system removes that file even if the process is killed.
+A plain tar is scanned once; afterwards each member takes one seek and one read. A compressed tar
+is unpacked once into an unlinked temporary file, because gzip streams cannot be read from the
+middle. The system removes that file even if the process is killed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from teachmesh.errors import DataError
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ZIP_SUFFIXES = (".zip",)
 MAX_UNPACKED_BYTES = 16 << 30
-"""Most bytes that a compressed tar may unpack to."""
+"""Largest unpacked size of a compressed tar."""
 
 _BROKEN = (
     tarfile.TarError,
@@ -38,7 +38,7 @@ _BROKEN = (
     OSError,
     ValueError,
     KeyError,
-    RuntimeError,  # zipfile's way to say "encrypted" or "unknown compression"
+    RuntimeError,  # zipfile raises it for encryption and unknown compression
 )
 
 
@@ -48,9 +48,9 @@ class Member:
 
     Attributes:
         name: as stored, separated by "/".
-        is_folder: a folder entry; else a regular file.
+        is_folder: whether it is a folder; otherwise a regular file.
         size_bytes: unpacked size.
-        offset: where the bytes begin in the (unpacked) tar; None in a zip.
+        offset: position of the bytes in the (unpacked) tar; None in a zip.
     """
 
     name: str
@@ -60,15 +60,15 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the ending of the name is that of a supported archive."""
+    """Return whether the name ends like that of a supported archive."""
     return path.name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
 def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
-    """All folders and regular files of an archive; links and devices are left out.
+    """List the folders and regular files of an archive, without links and devices.
 
     Raises:
-        DataError: not a readable archive, or a compressed tar larger than the limit.
+        DataError: the archive is not readable, or a compressed tar is larger than the limit.
     """
     try:
         if path.name.lower().endswith(ZIP_SUFFIXES):
@@ -82,7 +82,7 @@ def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> li
 
 
 def read_tar_range(path: Path, offset: int, size_bytes: int) -> bytes:
-    """`size_bytes` bytes at `offset` of the (unpacked) tar; fewer if the file ends before."""
+    """Read `size_bytes` bytes at `offset` of the (unpacked) tar; fewer if the file ends earlier."""
     spool = _spool(*_identity(path), MAX_UNPACKED_BYTES)
     if spool is not None:
         return spool.read_range(offset, size_bytes)
@@ -92,10 +92,10 @@ def read_tar_range(path: Path, offset: int, size_bytes: int) -> bytes:
 
 
 def read_zip_member(path: Path, name: str, size_bytes: int) -> bytes:
-    """The first `size_bytes` unpacked bytes of a zip member.
+    """Read the first `size_bytes` unpacked bytes of a zip member.
 
     Raises:
-        DataError: damaged, encrypted or packed in an unknown way.
+        DataError: the member is damaged, encrypted or packed in an unknown way.
     """
     try:
         with _zip(*_identity(path)).open(name) as file:
@@ -144,7 +144,7 @@ class _Spool:
 
 
 def _identity(path: Path) -> tuple[str, int, int]:
-    """Path and state of a file: a replaced archive is opened anew."""
+    """Return path and state of a file, so that a replaced archive is opened again."""
     state = path.stat()
     return str(path), state.st_mtime_ns, state.st_size
 
@@ -156,7 +156,7 @@ def _zip(path: str, _mtime_ns: int, _size_bytes: int) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _spool(path: str, _mtime_ns: int, _size_bytes: int, max_bytes: int) -> _Spool | None:
-    """The unpacked tar, or None if it is not compressed."""
+    """Return the unpacked tar, or None if it is not compressed."""
     with Path(path).open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):
@@ -180,7 +180,7 @@ def _tar_members(path: Path, max_unpacked_bytes: int) -> list[Member]:
 
 
 def _scan(tar: tarfile.TarFile) -> list[Member]:
-    """One pass over the headers; hard links, which tar makes of equal files, are resolved."""
+    """Read all headers once; hard links, which tar writes for equal files, are resolved."""
     members: list[Member] = []
     files: dict[str, Member] = {}
     for info in tar:
@@ -197,7 +197,7 @@ def _scan(tar: tarfile.TarFile) -> list[Member]:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Refuse a damaged header in the middle, which tarfile takes for the end of the archive."""
+    """Refuse a damaged header in the middle; tarfile treats it as the end of the archive."""
     file = tar.fileobj
     assert file is not None  # an open archive has its file
     file.seek(tar.offset)

@@ -1,8 +1,8 @@
-"""The backbones of a home on disk: one folder each, and one file to carry one away.
+"""The backbones of a home on disk, one folder each, and their export to one file.
 
-<alias>/backbone.json           what it is
-<alias>/weights.safetensors     as they were given
-<alias>/reference.safetensors   scale and projection
+- `<alias>/backbone.json`: description.
+- `<alias>/weights.safetensors`: weights, as they were given.
+- `<alias>/reference.safetensors`: scale and projection.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ WEIGHTS_FILE = "weights.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 EXPORT_SCHEMA = "teachmesh.backbone-file/1"
 _ALIAS_LIMIT = 64
-# Folders that begin like this are being written or removed; nobody lists them.
+# Folders with this prefix are being written or removed, and are never listed.
 _UNFINISHED = ".unfinished-"
 _STALE_S = 24 * 3600
 
 
 @dataclass(frozen=True, eq=False)
 class StoredBackbone:
-    """A backbone as it lies on disk.
+    """The content of a backbone's files.
 
     Attributes:
         about: JSON values: architecture, options, preprocessing, fingerprint.
@@ -59,17 +59,17 @@ class BackboneStore:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Aliases, sorted."""
+        """Return the aliases, sorted."""
         if not self.folder.is_dir():
             return []
         folders = (path.name for path in self.folder.iterdir() if path.is_dir())
         return sorted(name for name in folders if not name.startswith("."))
 
     def about(self, name: str) -> dict[str, Any]:
-        """What a backbone is, without its weights.
+        """Read the description of a backbone, without its weights.
 
         Raises:
-            BackboneError: missing or damaged.
+            BackboneError: the backbone is missing or damaged.
         """
         try:
             about = json.loads(self._read(name, ABOUT_FILE))
@@ -80,20 +80,20 @@ class BackboneStore:
         return about
 
     def load(self, name: str) -> StoredBackbone:
-        """Everything about a backbone.
+        """Read all files of a backbone.
 
         Raises:
-            BackboneError: missing, damaged or incomplete.
+            BackboneError: the backbone is missing, damaged or incomplete.
         """
         weights, reference = self._read(name, WEIGHTS_FILE), self._read(name, REFERENCE_FILE)
         return StoredBackbone(self.about(name), weights, reference)
 
     def save(self, name: str, stored: StoredBackbone) -> None:
-        """Add a backbone, complete or not at all; it is on the disk when this returns.
+        """Add a backbone as a whole or not at all; it is on the disk when this returns.
 
         Raises:
             BackboneError: the alias is taken or cannot name a folder.
-            StorageError: it cannot be written.
+            StorageError: the files cannot be written.
         """
         self.check_new(name)
         try:
@@ -115,16 +115,16 @@ class BackboneStore:
             ) from error
 
     def remove(self, name: str) -> None:
-        """Forget a backbone.
+        """Remove a backbone.
 
         Raises:
-            BackboneError: there is none of this name.
+            BackboneError: there is no backbone of this name.
             StorageError: it cannot be removed.
         """
         if name not in self.names():
             raise BackboneError(f"there is no backbone {name!r} to remove")
         try:
-            # One rename makes it invisible; a process that dies in what follows leaves no half.
+            # One rename hides it, so a process that dies later leaves no half of a backbone.
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as temporary:
                 (self.folder / name).rename(Path(temporary) / "backbone")
                 _sync_folder(self.folder)
@@ -132,21 +132,21 @@ class BackboneStore:
             raise StorageError(f"could not remove {name!r}: {error.strerror}") from error
 
     def reference_bytes(self, sha256: str) -> bytes | None:
-        """The reference file of a hash, to hand it to a peer; None if it is not here."""
+        """Return the reference file with this hash, for a peer, or None if it is not here."""
         for name in self.names():
             try:
                 data = self._read(name, REFERENCE_FILE)
             except BackboneError:
-                continue  # a damaged neighbour is no reason not to serve this one
+                continue  # a damaged backbone must not hide the others
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
         return None
 
     def check_new(self, name: str) -> None:
-        """Check an alias before the work of adding begins.
+        """Check a new alias before any work is done.
 
         Raises:
-            BackboneError: it is taken or cannot name a folder.
+            BackboneError: the alias is taken or cannot name a folder.
         """
         try:
             normal = check_name("backbone alias", name, _ALIAS_LIMIT, as_file=True)
@@ -169,17 +169,16 @@ class BackboneStore:
             ) from error
 
     def _sweep(self) -> None:
-        """Remove what a killed process left long ago; what is young may still be in work."""
+        """Remove old folders of killed processes; a recent one may still be in use."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def pack(stored: StoredBackbone) -> bytes:
-    """One file to carry a backbone with its reference; equal backbones give equal bytes.
+    """Write a backbone with its reference as one file; equal backbones give equal bytes.
 
-    Both files travel as they are (one uint8 array each), so that no number is read or converted
-    on the way, whatever its type.
+    Both files travel unchanged, as one uint8 array each, so no number is converted on the way.
     """
     tensors = {
         "weights": np.frombuffer(stored.weights, dtype=np.uint8),
@@ -189,10 +188,10 @@ def pack(stored: StoredBackbone) -> bytes:
 
 
 def unpack(data: bytes) -> StoredBackbone:
-    """Read what `pack` wrote.
+    """Read a file of `pack`.
 
     Raises:
-        BackboneError: it is something else, or cut off.
+        BackboneError: the data is not such a file, or is cut off.
     """
     try:
         document, tensors = read_tensors(data, EXPORT_SCHEMA)
@@ -215,7 +214,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
-        return  # Windows cannot open folders, and needs no such call
+        return  # Windows cannot open folders and does not need this
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

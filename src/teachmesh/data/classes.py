@@ -1,4 +1,4 @@
-"""The classes of a task: names that can be shown and told apart, each with training images."""
+"""The classes of a task: printable, distinct names, each with training images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_CLASSES = 10_000
 
 
 def class_names(items: Sequence[Item]) -> dict[str, str]:
-    """Label as found -> class name in NFC.
+    """Map each label as found to its class name in NFC.
 
-    The same class written in two ways is an error rather than a guess: a merge could hide a
-    mistake, and the remedy is one rename.
+    Two spellings of one class are an error, because a merge could hide a mistake and a rename is
+    easy.
 
     Raises:
-        DataError: a name that cannot be shown, or two that a person would take for one.
+        DataError: a name cannot be shown, or two names look equal to a person.
     """
     names = {label: check_name("class", label) for label in sorted({i.label for i in items})}
     spellings: dict[str, set[str]] = defaultdict(set)
@@ -29,25 +29,25 @@ def class_names(items: Sequence[Item]) -> dict[str, str]:
     folders: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for item in items:
         folders[item.split, names[item.label]].add(item.label)
-    for same in (*spellings.values(), *folders.values()):
-        if len(same) > 1:
+    for group in (*spellings.values(), *folders.values()):
+        if len(group) > 1:
             raise DataError(
                 f"expected class names that differ in more than case or encoding, got "
-                f"{some(sorted(same))}; give one class one name in all splits"
+                f"{some(sorted(group))}; give one class one name in all splits"
             )
     return names
 
 
 def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -> tuple[str, ...]:
-    """Sorted names of the classes with training images; at least two, and no others.
+    """Return the sorted names of the classes with training images: at least two, and all classes.
 
     Args:
         items: all images of the task.
         labels: label as found -> class name, of every item.
-        path: of the task, for the messages.
+        path: path of the task, for the messages.
 
     Raises:
-        DataError: fewer than two classes, too many, or one that only validation or test knows.
+        DataError: there are fewer than two classes or too many, or a class without training images.
     """
     classes = sorted({labels[i.label] for i in items if i.split in (None, "train")})
     if len(classes) < 2:
@@ -71,6 +71,6 @@ def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The first names of a list, quoted, for a message."""
+    """Return the first names of a list, quoted, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(f"'{shown(name, 40)}'" for name in names[:most]) + more

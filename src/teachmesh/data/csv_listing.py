@@ -1,4 +1,4 @@
-"""A CSV file with the columns `path`, `label` and, if wanted, `split` -> labelled images."""
+"""Labelled images from a CSV file with the columns `path`, `label` and optionally `split`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _DELIMITERS = (",", ";", "\t")
 
 
 def list_csv(path: Path) -> Listing:
-    """List the images that a CSV file names.
+    """List the images in a CSV file.
 
-    The first line names the columns; further columns are ignored. Paths are relative to the
-    folder of the CSV file. Comma, semicolon and tab separate; quoting and a byte order mark are
-    understood.
+    The first line names the columns; other columns are ignored. Paths are relative to the folder
+    of the CSV file. Separators are comma, semicolon or tab. Quoting and a byte order mark are
+    supported.
 
     Raises:
-        DataError: not UTF-8, no CSV, a missing column or value, an unknown split, or one image
-            with two labels.
+        DataError: the file is not UTF-8 or not CSV, a column or value is missing, a split is
+            unknown, or an image has two labels.
     """
     rows = _rows(path)
     items: dict[str, Item] = {}
@@ -46,14 +46,14 @@ def list_csv(path: Path) -> Listing:
 
 def _item(path: Path, line: int, image: str, parts: Sequence[str], label: str, word: str) -> Item:
     split = _split(path, line, word)
-    # The same name that a folder listing gives the image, so that equal tasks split equally.
+    # The name equals that in a listing of folders, so that equal tasks are split equally.
     below_split = split is not None and len(parts) >= 3 and parts[0].casefold() in SPLIT_WORDS
     name = unicodedata.normalize("NFC", "/".join(parts[1:] if below_split else parts))
     return Item(split, label, name, ImageRef(path.parent / image))
 
 
 def _rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:
-    """(line number, (path, label, split)) of every line that is not blank."""
+    """Return (line number, (path, label, split)) of every line that is not blank."""
     try:
         # utf-8-sig drops the byte order mark that spreadsheets write.
         text = path.read_bytes().decode("utf-8-sig")

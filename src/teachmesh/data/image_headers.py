@@ -1,8 +1,8 @@
-"""What the first bytes of an image file say, read without decoding a pixel.
+"""Headers of image files, read without decoding a pixel.
 
 Pillow warns about some odd files (damaged EXIF, odd animation chunks, huge canvases) through the
-process-wide `warnings` module, which threads cannot silence safely. So these headers are read
-here, and Pillow is never led to the places where it would warn.
+process-wide `warnings` module, which threads cannot silence safely. Therefore these headers are
+read here, so that Pillow never reaches the code that warns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF"]
 
 SNIFF_BYTES = 64
-"""How many leading bytes `sniff` and `describe` look at."""
+"""Number of leading bytes that `sniff` and `describe` use."""
 
 _FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "PDF"),
@@ -32,7 +32,7 @@ _HEIF_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def sniff(data: bytes) -> ImageFormat | None:
-    """The supported format that the first bytes announce, whatever the file's ending says."""
+    """Return the supported format of the first bytes, or None; the file's ending does not count."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -47,7 +47,7 @@ def sniff(data: bytes) -> ImageFormat | None:
 
 
 def describe(data: bytes) -> str:
-    """What a file that is no supported image seems to be, in one or two words."""
+    """Describe a file that is not a supported image, in a few words."""
     if not data:
         return "an empty file"
     for magic, name in _FOREIGN_MAGIC:
@@ -64,11 +64,11 @@ def describe(data: bytes) -> str:
 
 
 def canvas(data: bytes, image_format: ImageFormat) -> tuple[int, int] | None:
-    """Width and height of the formats whose Pillow reader allocates before we could ask it.
+    """Read the width and height of formats whose Pillow reader allocates memory when opened.
 
     Returns:
         (width, height) in pixels for WebP (canvas) and GIF (screen and first frame together);
-        None for other formats and where the header is damaged.
+        None for other formats and for a damaged header.
     """
     try:
         if image_format == "WEBP":
@@ -95,7 +95,7 @@ def _webp_canvas(head: bytes) -> tuple[int, int] | None:
 
 
 def _gif_canvas(data: bytes) -> tuple[int, int]:
-    """Screen size, widened by the first frame if that sticks out (Pillow widens it too)."""
+    """Return the screen size, widened by a first frame that is larger, as Pillow does."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while data[at] == 0x21:
@@ -110,7 +110,7 @@ def _gif_canvas(data: bytes) -> tuple[int, int]:
 
 
 def without_animation(png: bytes) -> bytes:
-    """A PNG file without its animation chunks, so that only the still image is read."""
+    """Remove the animation chunks of a PNG file, so that only the still image is read."""
     if b"acTL" not in png:
         return png
     kept = [png[:8]]
@@ -125,10 +125,10 @@ def without_animation(png: bytes) -> bytes:
 
 
 def exif_orientation(exif: object) -> int:
-    """The EXIF orientation tag, 1 (upright) to 8; 1 if absent or damaged.
+    """Read the EXIF orientation tag, 1 (upright) to 8; 1 if absent or damaged.
 
     Args:
-        exif: what Pillow stores as `info["exif"]`: TIFF bytes, with or without the "Exif" mark.
+        exif: Pillow's `info["exif"]`: TIFF bytes, with or without the "Exif" mark.
     """
     if not isinstance(exif, bytes):
         return 1

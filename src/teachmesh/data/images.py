@@ -1,8 +1,9 @@
-"""Where an image is, and how its bytes become (3, S, S) uint8 pixels.
+"""References to images, and the conversion of their bytes to (3, S, S) uint8 pixels.
 
-Every image goes one way: header check (format, size cap) -> decode (JPEG at a reduced scale where
-that is enough) -> upright -> RGB -> the whole image resized to a square. Only the first frame of
-an animation is looked at. Nothing here warns: a file is decoded or refused with one sentence.
+All images pass through the same steps: header check (format, size limit) -> decode (JPEG at a
+reduced scale if that is enough) -> upright -> RGB -> the whole image resized to a square. Only the
+first frame of an animation counts. Nothing here warns: a file is decoded, or refused with one
+sentence.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ from teachmesh.data.pixels import REDUCING_GAP, from_array, upright
 from teachmesh.errors import DataError
 
 MAX_PIXELS = 40_000_000
-"""Largest image that is decoded, read from its header: a decompression bomb stops here."""
+"""Largest number of pixels, checked in the header to stop decompression bombs."""
 MAX_FILE_BYTES = 256 << 20
-"""Largest image file that is read into memory."""
+"""Largest size of an image file that is read into memory."""
 
-# What Pillow's readers raise on damaged files. `Warning`: a user who runs Python with -W error
-# gets the same refusal as everybody else.
+# Exceptions of Pillow's readers on damaged files. `Warning` is here for users who run Python with
+# -W error: they get the usual refusal.
 _PILLOW_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -68,12 +69,12 @@ _PILLOW_ERRORS = (
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Where the bytes of one image are: a file, or a member of an archive.
+    """Reference to the bytes of one image: a file, or a member of an archive.
 
     Attributes:
         path: the file or the archive.
         member: name inside the archive; None for a file.
-        offset: where the member's bytes begin in an (unpacked) tar; None otherwise.
+        offset: position of the member's bytes in an (unpacked) tar; None otherwise.
         size_bytes: size of the member; None for a file.
     """
 
@@ -87,16 +88,16 @@ class ImageRef:
         return where if self.member is None else f"{where}:{shown(self.member, 200)}"
 
     def read(self) -> bytes:
-        """All bytes of the image.
+        """Read all bytes of the image.
 
         Raises:
-            DataError: missing, unreadable, shorter than the archive says, or over
-                `MAX_FILE_BYTES`.
+            DataError: the file is missing, unreadable, over `MAX_FILE_BYTES`, or shorter than in
+                the archive's listing.
         """
         return self._read(MAX_FILE_BYTES)
 
     def head(self) -> bytes:
-        """The first bytes, enough for `headers.sniff`.
+        """Read the first bytes, enough for `image_headers.sniff`.
 
         Raises:
             DataError: as `read`.
@@ -104,7 +105,7 @@ class ImageRef:
         return self._read(SNIFF_BYTES)
 
     def upright(self, size: int) -> np.ndarray:
-        """(H, W, C) uint8, as `decode_upright` makes them for squares of `size` pixels.
+        """Decode to (H, W, C) uint8 for squares of `size` pixels, as `decode_upright`.
 
         Raises:
             DataError: as `read` and `decode_upright`.
@@ -143,7 +144,7 @@ class ImageRef:
 
 
 def _file_size(path: Path) -> int:
-    """Size of a regular file in bytes; to open a pipe or a device would block for ever."""
+    """Return the size of a regular file in bytes; opening a pipe or device would block forever."""
     state = path.stat()
     if not S_ISREG(state.st_mode):
         raise OSError(EINVAL, "not a regular file")
@@ -153,27 +154,27 @@ def _file_size(path: Path) -> int:
 def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Decode one image file, turned as its EXIF block says; `pixels.squash` does the rest.
+    """Decode one image file and turn it upright by its EXIF block; `pixels.squash` comes next.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
-        size: S, side in pixels that the image is going to have.
-        source: where the bytes came from (an `ImageRef`, a file name), for the error message.
-        max_pixels: width times height beyond which an image is refused.
+        size: S, final side of the image in pixels.
+        source: origin of the bytes (an `ImageRef`, a file name), for the error message.
+        max_pixels: largest width times height; larger images are refused.
 
     Returns:
         (H, W, C) uint8, C = 1 for grey; channels are RGB.
 
     Raises:
-        DataError: not an image, not supported, damaged, cut off or over `max_pixels`.
+        DataError: the data is not an image, not supported, damaged, cut off or over `max_pixels`.
     """
     try:
         image = _open(data, max_pixels, source)
         gap_size = round(REDUCING_GAP * size)
-        # Only JPEG has a draft mode; the others ignore the call.
+        # Only JPEG has a draft mode; other formats ignore the call.
         image.draft(None, (gap_size, gap_size))
         image.load()
-        # A PNG may carry its EXIF block behind the pixels, so this comes after load().
+        # A PNG may have its EXIF block after the pixels, so this comes after load().
         return upright(image, exif_orientation(image.info.get("exif")), size)
     except _PILLOW_ERRORS as error:
         reason = shown(str(error)) or type(error).__name__
@@ -184,18 +185,18 @@ def decode_upright(
 
 
 def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
-    """An image that is in memory already, by the same conversions as `decode_upright`.
+    """Convert an image in memory in the same way as `decode_upright`.
 
     Args:
         image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
             uint16. Channels are RGB or RGBA.
-        size: S, side in pixels that the image is going to have.
+        size: S, final side of the image in pixels.
 
     Returns:
         (H, W, C) uint8, C = 1 for grey.
 
     Raises:
-        DataError: another type, shape or dtype, or an image that cannot be converted.
+        DataError: the type, shape or dtype is wrong, or the image cannot be converted.
     """
     if isinstance(image, np.ndarray):
         image = from_array(image)
@@ -208,8 +209,8 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
         raise DataError(_too_large(image.size, MAX_PIXELS, ""))
     try:
         image.load()
-        # Only a file as it was opened still needs its EXIF rotation: Pillow hands `info` on to
-        # rotated copies, whose format is None.
+        # Only an image from a file still needs its EXIF rotation. Pillow passes `info` on to
+        # rotated copies, but their format is None.
         turn = exif_orientation(image.info.get("exif")) if image.format is not None else 1
         return upright(image, turn, size)
     except _PILLOW_ERRORS as error:
@@ -220,10 +221,10 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """A JPEG reader that leaves the EXIF block to `headers.exif_orientation`."""
+    """A JPEG reader that leaves the EXIF block to `image_headers.exif_orientation`."""
 
     def _read_dpi_from_exif(self) -> None:
-        """Do not: the resolution is not needed, and a damaged block would make Pillow warn."""
+        """Skip it: the resolution is not needed, and a damaged block would make Pillow warn."""
 
 
 _READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
@@ -243,8 +244,8 @@ def _open(data: bytes, max_pixels: int, source: object) -> Image.Image:
             f"expected an image (JPEG, PNG, WebP, BMP or GIF), got {describe(data)}"
             f"{_at(source)}; convert it to JPEG or PNG"
         )
-    # The readers are called directly: Image.open would try other formats, and warn about large
-    # canvases before we can refuse them.
+    # The readers are called directly, because Image.open would try other formats and warn about
+    # large canvases before they can be refused.
     size = canvas(data, image_format)
     if size is None or size[0] * size[1] <= max_pixels:
         still = without_animation(data) if image_format == "PNG" else data

@@ -1,8 +1,8 @@
 """Latents of whole splits on disk, so that experiments pass each image through a backbone once.
 
-An entry is named by what it depends on (backbone fingerprint, how pixels are made, image digests),
-so it is never out of date. The cache may be deleted at any time: a missing, damaged or half-written
-entry is a miss.
+The name of an entry is a hash of everything that it depends on: backbone fingerprint, version of
+the conversion to pixels, image digests. An entry is therefore never out of date. The cache may be
+deleted at any time: a missing, damaged or half-written entry is a miss.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _SUFFIX = ".safetensors"
 
 
 class LatentCache:
-    """Named sets of arrays on disk; the least recently used go when the folder grows too large.
+    """Named sets of arrays on disk; if the folder grows too large, the least recently used go.
 
     Several processes may use one folder. Entries appear by rename, so a reader never sees half of
-    one; entries are **not** synced to the disk, because losing one costs a pass, not data.
+    one. Entries are **not** synced to the disk, because a lost one costs a pass, not data.
 
     Args:
-        folder: is made when the first entry is stored.
-        limit_bytes: most bytes of all entries together.
+        folder: folder of the entries; made when the first one is stored.
+        limit_bytes: largest size of all entries together.
     """
 
     def __init__(self, folder: Path | str, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
@@ -45,7 +45,7 @@ class LatentCache:
         self._limit_bytes = limit_bytes
 
     def get(self, key: str) -> dict[str, np.ndarray] | None:
-        """The arrays of an entry, or None if it is missing or damaged.
+        """Return the arrays of an entry, or None if it is missing or damaged.
 
         A damaged entry is removed.
         """
@@ -55,7 +55,7 @@ class LatentCache:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 intact = (file.metadata() or {}).get("checksum") == _checksum(arrays)
             if intact:
-                os.utime(path)  # the time of use is what `prune` looks at
+                os.utime(path)  # `prune` sorts by the time of use
                 return arrays
         except FileNotFoundError:
             return None
@@ -68,7 +68,7 @@ class LatentCache:
         """Store the arrays of an entry, then prune. An entry over the limit is not stored.
 
         Raises:
-            StorageError: the folder cannot be written or the disk is full; nothing is left behind.
+            StorageError: the folder cannot be written or the disk is full; no temporary file stays.
         """
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         data = save(whole, metadata={"checksum": _checksum(whole)})
@@ -85,7 +85,7 @@ class LatentCache:
             ) from error
 
     def prune(self) -> None:
-        """Remove the least recently used entries over the limit, and what killed processes left."""
+        """Remove the least recently used entries over the limit, and files of killed processes."""
         entries: list[tuple[float, int, Path]] = []
         for path in self._folder.glob(f"*{_SUFFIX}"):
             try:
@@ -104,7 +104,7 @@ class LatentCache:
                 path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        # Keys are hashes; anything else is hashed, so that no key can leave the folder.
+        # Keys are hashes. Anything else is hashed, so that no key leads out of the folder.
         name = key if re.fullmatch(r"[0-9a-f]{64}", key) else _sha256(key.encode())
         return self._folder / f"{name}{_SUFFIX}"
 
@@ -120,7 +120,7 @@ class LatentCache:
 
 
 def split_key(fingerprint: str, digests: Sequence[str]) -> str:
-    """The name of the latents of these images under this backbone: 64 hex digits.
+    """Return the key of the latents of these images for this backbone: 64 hex digits.
 
     The order of the images counts, because it is the order of the rows.
     """
@@ -128,7 +128,7 @@ def split_key(fingerprint: str, digests: Sequence[str]) -> str:
 
 
 def image_digests(images: Sequence[ImageRef], workers: int = 2) -> list[str]:
-    """SHA-256 of the bytes of every image, in hex; "unreadable" for those that cannot be read."""
+    """Return the SHA-256 of each image's bytes in hex, or "unreadable"."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-digest") as pool:
         return list(pool.map(_digest, images, chunksize=64))
 
@@ -145,7 +145,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """Over names and bytes: a disk can lose the content of a file and keep its length."""
+    """Hash names and bytes, because a disk can lose the content of a file but keep its length."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name}\0{arrays[name].shape}\0".encode())

@@ -1,7 +1,7 @@
-"""Folders and archives -> one flat list of labelled images, whatever the layout.
+"""Flat lists of labelled images from folders and archives.
 
-Understood are `<class>/*` and `{train,val|validation,test}/<class>/*`, at the root or below one
-common folder. Hidden files are ignored. Folder links are followed, loops of them are not.
+Supported layouts are `<class>/*` and `{train,val|validation,test}/<class>/*`, at the root or below
+one common folder. Hidden files are ignored. Links to folders are followed, except in loops.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
 }
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
-# Pictures in formats that are not read. They count as unreadable instead of being overlooked,
-# because a person takes them for images of the class.
+# Images in formats that are not supported. They count as unreadable and are not ignored, because a
+# person expects them to be images of the class.
 _FOREIGN_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".svg", ".psd", ".eps", ".pdf", ".dng"}
 )
@@ -47,11 +47,11 @@ class Item:
     """One image with its label.
 
     Attributes:
-        split: as the source says; None where it does not say.
+        split: the split given by the source, or None.
         label: name of the class as it was found, unchecked.
-        name: what identifies the image inside the task, independent of the kind of source: its
-            path below the split folder or the root, in NFC.
-        image: where the bytes are.
+        name: identifier of the image in the task, equal for all kinds of source: its path below
+            the split folder or the root, in NFC.
+        image: reference to the bytes.
     """
 
     split: SplitName | None
@@ -67,8 +67,8 @@ class Listing:
     Attributes:
         items: labelled images, sorted by name.
         empty_classes: labels of class folders without a single readable image.
-        unreadable: sentences that say why, one per image that was left out.
-        warnings: what was ignored, one sentence each.
+        unreadable: reasons for the images that were left out, one sentence each.
+        warnings: notes on ignored files, one sentence each.
     """
 
     items: tuple[Item, ...]
@@ -89,7 +89,7 @@ def list_source(path: Path) -> Listing:
     """List a folder or an archive.
 
     Raises:
-        DataError: unreadable, or in a layout with no training images.
+        DataError: the source is unreadable, or its layout has no training images.
     """
     found = _archive(path) if is_archive(path) else _folder(path)
     images = {p: ref for p, ref in found.files.items() if is_image_name(p[-1])}
@@ -102,7 +102,7 @@ def list_source(path: Path) -> Listing:
     items, class_folders = arrange(images, folders)
     warnings.append(_ignored(len(images) - len(items), "outside of class folders"))
     kept, unreadable = keep_readable(items)
-    # A class without images in validation or test only is not empty.
+    # A class counts as empty only if it has no training images.
     trained = {item.label for item in kept if item.split in (None, "train")}
     labels = class_folders | {item.label for item in items}
     return Listing(
@@ -111,15 +111,15 @@ def list_source(path: Path) -> Listing:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a person would take a file of this name for an image."""
+    """Return whether a file name looks like that of an image, supported or not."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - the name may be no valid Path
     return suffix in IMAGE_SUFFIXES or suffix in _FOREIGN_SUFFIXES
 
 
 def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Sort by name and leave out what does not begin like an image.
+    """Sort by name, and leave out files whose first bytes are not those of an image.
 
-    Only the first bytes are read: damage further inside shows when the image is decoded.
+    Only the first bytes are read. Damage further inside shows when the image is decoded.
     """
     kept: list[Item] = []
     unreadable: list[str] = []
@@ -139,7 +139,7 @@ def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, .
 def _archive(path: Path) -> _Found:
     found = _Found()
     for member in list_members(path):
-        # Absolute names and backslashes occur; nothing is extracted, so they do no harm.
+        # Absolute names and backslashes occur. They are harmless, because nothing is extracted.
         parts = tuple(p for p in member.name.replace("\\", "/").split("/") if p not in ("", "."))
         if not parts or ".." in parts or any(map(_is_hidden, parts)):
             continue
@@ -169,7 +169,7 @@ def _walk(folder: Path, parts: Parts, above: frozenset[tuple[int, int]], found: 
             if entry.is_dir():
                 found.folders.add(below)
                 _walk(folder / entry.name, below, above | {here}, found)
-            # A dangling link counts as a file, hence as an unreadable image.
+            # A dangling link counts as a file, and therefore as an unreadable image.
             elif entry.is_file() or entry.is_symlink():
                 found.files[below] = ImageRef(folder / entry.name)
     except OSError as error:
@@ -184,7 +184,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
-    """How many leading folders hold everything and are neither a split nor the only class."""
+    """Count the leading folders that contain everything but are not a split or the only class."""
     depth = 0
     paths = list(images)
     while paths and all(len(parts) >= depth + 3 for parts in paths):
@@ -196,7 +196,7 @@ def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
 
 
 def _has_splits(images: Iterable[Parts], path: Path) -> bool:
-    """Whether the top folders are train, validation and test, and not classes."""
+    """Return whether the top folders are train, validation and test instead of classes."""
     tops = {parts[0] for parts in images if len(parts) >= 3}
     splits = [SPLIT_WORDS[top.casefold()] for top in sorted(tops) if top.casefold() in SPLIT_WORDS]
     if len(splits) != len(set(splits)):
@@ -208,7 +208,7 @@ def _has_splits(images: Iterable[Parts], path: Path) -> bool:
         return True
     if splits and len(splits) == len(tops):
         raise DataError(
-            f"expected a folder train/ beside {' and '.join(sorted(tops))}/ in "
+            f"expected a folder train/ next to {' and '.join(sorted(tops))}/ in "
             f"'{shown(str(path), 200)}', got none; add training images"
         )
     return False

@@ -1,8 +1,8 @@
 """Decoded batches, made by threads that run ahead so that the network never waits for an image.
 
 Pillow decodes outside Python's global lock, so a few threads fill the next batches while the
-network works on this one. The number of batches in flight is bounded; their order is that of the
-images, whatever the threads do.
+network works on the current one. The number of batches in flight is bounded. Their order is
+always that of the images.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
-
-
 BATCHES_AHEAD = 3
-"""Batches that are being decoded or wait while the network works on one."""
+"""Batches in decoding or waiting, while the network works on one."""
 _IMAGES_PER_JOB = 8
 
 
@@ -36,12 +34,12 @@ class Readable(Protocol):
     """An image that can be read: a file (`ImageRef`), or an image to predict (`ImageInput`)."""
 
     def upright(self, size: int) -> np.ndarray:
-        """(H, W, C) uint8, C = 1 for grey; raises `DataError` where it cannot be read."""
+        """Return (H, W, C) uint8, C = 1 for grey; raise `DataError` if it cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The images of one batch that could be read, and why the others could not.
+    """The readable images of one batch, and the reasons for the others.
 
     Attributes:
         indices: (n,) int64 positions of the images in the sequence, ascending.
@@ -79,7 +77,7 @@ class _Pending:
             self.pixels[list(places)] = squash(np.stack(stack), size)
 
     def finish(self) -> Batch:
-        """Wait for the jobs and leave the unreadable rows out."""
+        """Wait for the jobs, and leave out the unreadable rows."""
         import torch
 
         for job in self.jobs:
@@ -90,7 +88,7 @@ class _Pending:
             rows = np.setdiff1d(rows, np.fromiter(self.reasons, dtype=np.int64))
             pixels = pixels[rows]
         failed = tuple((self.start + row, self.reasons[row]) for row in sorted(self.reasons))
-        # (n, S, S, 3) -> (n, 3, S, S) without moving a byte: what the network wants anyway.
+        # (n, S, S, 3) -> (n, 3, S, S) without moving a byte; the network uses channels last too.
         return Batch(self.start + rows, torch.from_numpy(pixels).permute(0, 3, 1, 2), failed)
 
 
@@ -102,14 +100,14 @@ def iterate_batches(
     Closing the iterator early (or an exception in the loop over it) stops the threads.
 
     Args:
-        images: where the bytes are.
+        images: the images to decode.
         size: S, side of the decoded squares in pixels.
         batch_size: images per batch, unreadable ones included.
-        workers: decoding threads.
+        workers: number of decoding threads.
 
     Yields:
-        Batches in the order of `images`, the same on every run. Unreadable images are reported
-        in `Batch.failed`, **not** raised; `tasks.check_failed` decides whether they are too many.
+        Batches in the order of `images`, equal on every run. Unreadable images are listed in
+        `Batch.failed`, **not** raised; `tasks.check_failed` decides whether they are too many.
     """
     stop = threading.Event()
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-decode")
@@ -122,7 +120,7 @@ def iterate_batches(
         waiting.extend(islice(pending, 1 + BATCHES_AHEAD))
         while waiting:
             batch = waiting.popleft().finish()
-            # The next batch is under way before this one is handed out.
+            # Starts the next batch before this one is yielded.
             waiting.extend(islice(pending, 1))
             yield batch
     finally:
@@ -131,11 +129,11 @@ def iterate_batches(
 
 
 def read_batch(images: Sequence[Readable], positions: range, size: int) -> Batch:
-    """Decode one batch here and now, for callers that run several batches beside each other.
+    """Decode one batch in the calling thread, for callers that run several batches in parallel.
 
     Args:
-        images: where the bytes are.
-        positions: which of them.
+        images: the images.
+        positions: positions of the images to decode.
         size: S, side of the decoded squares in pixels.
     """
     pixels = np.empty((len(positions), size, size, 3), dtype=np.uint8)

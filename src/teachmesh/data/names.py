@@ -1,8 +1,8 @@
-"""Names that are safe to show, store and compare, and the nearest known name to a misspelt one.
+"""Names that are safe to show, store and compare, and suggestions for misspelt names.
 
-Names come from folders, CSV files and other agents and end in terminals, JSON and web pages. A
-name is therefore Unicode NFC, holds no character that moves a cursor, hides or reorders text, and
-has a length limit. Emoji, CJK and every other visible script are welcome.
+Names come from folders, CSV files and other agents, and end in terminals, JSON and web pages. A
+name is therefore Unicode NFC and has a length limit. Characters that move a cursor, hide text or
+reorder it are refused. Emoji, CJK and all other visible scripts are allowed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ NAME_LIMIT = 128
 # Control, surrogate, private-use, line and paragraph separators; format characters (which include
 # the bidirectional overrides) are refused too, except the two joiners.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cf", "Zl", "Zp"})
-# Zero-width (non-)joiner: Persian words and family emoji are not spelled without them.
+# Zero-width (non-)joiner: Persian words and family emoji need them.
 _JOINERS = frozenset("\u200c\u200d")
 _RESERVED_FILES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 def is_visible(character: str) -> bool:
-    """Whether one character may stand in a name."""
+    """Return whether one character is allowed in a name."""
     return character in _JOINERS or unicodedata.category(character) not in _REFUSED_CATEGORIES
 
 
 def shown(text: str, limit: int = 80) -> str:
-    r"""Make any text safe to print inside an error message: one line, no escape codes, short.
+    r"""Make any text safe for an error message: one short line without escape codes.
 
     Examples:
         >>> print(shown("cat" + chr(27) + "[31m"))
@@ -42,25 +42,25 @@ def shown(text: str, limit: int = 80) -> str:
 
 
 def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool = False) -> str:
-    """Return `text` in Unicode NFC if it may be a name, else say why not.
+    """Check that a text may be a name, and return it in Unicode NFC.
 
-    A caller that needs the name to be in NFC already compares the result with its argument.
+    A caller that accepts only NFC compares the result with its argument.
 
     Args:
-        kind: what is named, for the message: "class", "task", "alias".
+        kind: kind of the name, for the message: "class", "task", "alias".
         text: the name as it was found.
-        limit: most characters, counted in NFC.
-        as_file: the name may be used to build a file name or `name@alias`, so that separators,
-            a leading dot and names that Windows reserves are refused as well.
+        limit: largest number of characters, counted in NFC.
+        as_file: whether the name may become part of a file name or of `name@alias`. Separators,
+            a leading dot and names that Windows reserves are then refused too.
 
     Returns:
         The name in NFC.
 
     Raises:
-        DataError: empty, too long, not printable, padded with spaces, or (as_file) not usable
-            in a file name.
+        DataError: the text is empty, too long, not printable, padded with spaces, or (as_file)
+            not usable in a file name.
     """
-    # NFC never shrinks text to less than a quarter, so a huge name is refused before the work.
+    # NFC never shrinks text to less than a quarter, so a huge name is refused without the work.
     if len(text) > 4 * limit:
         raise DataError(_message(kind, text, f"it has {len(text)} characters, {limit} may be used"))
     name = unicodedata.normalize("NFC", text)
@@ -83,7 +83,7 @@ def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
     """Turn any text, such as the stem of a path, into a name that `check_name` accepts.
 
     Returns:
-        The text in NFC without unprintable characters and separators, spaces collapsed, cut to
+        The text in NFC without unprintable characters and separators, with single spaces, cut to
         `limit`; "unnamed" if nothing is left.
     """
     normal = unicodedata.normalize("NFC", text[: 4 * limit])
@@ -93,12 +93,12 @@ def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def comparison_key(name: str) -> str:
-    """The form under which two names count as the same: NFC, case folded."""
+    """Return a form that is equal for names that count as equal: NFC, case folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """The known word that is most like a misspelt one, or None if none is near.
+    """Return the known word nearest to a misspelt one, or None if none is near.
 
     Examples:
         >>> closest("flwers", ["flowers", "digits"])
@@ -110,7 +110,7 @@ def closest(word: str, words: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """`" (did you mean 'x'?)"`, or nothing if no known word is near."""
+    """Return `" (did you mean 'x'?)"`, or "" if no known word is near."""
     near = closest(word, words)
     return f" (did you mean '{shown(near)}'?)" if near is not None else ""
 

@@ -7,12 +7,12 @@ from PIL import Image
 
 from teachmesh.errors import DataError
 
-# How much larger than the target an intermediate image stays, so that shortcuts (JPEG's reduced
-# scales, box reduction) are followed by a proper bicubic filter over at least two source pixels.
+# An intermediate image stays larger than the target by this factor. A proper bicubic filter over at
+# least two source pixels then follows any shortcut (JPEG's reduced scales, box reduction).
 REDUCING_GAP = 2.0
 
 DECODING = "decoding 2"
-"""Names how pixels are made; changed with them, so that no older latents are taken for new ones."""
+"""Version of the conversion to pixels; part of cache keys, so that old latents are never reused."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,16 +28,16 @@ _UPRIGHT = {
 def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     """Turn a loaded image upright and convert it to opaque 8-bit grey or RGB.
 
-    `squash` then makes it a square, which is cheaper for many images of one shape at once.
+    `squash` then makes it square; that is cheaper for many images of one shape at once.
 
     Args:
-        image: of any mode that Pillow converts to RGB.
+        image: an image of any mode that Pillow converts to RGB.
         orientation: EXIF orientation, 1 to 8.
-        size: S, side in pixels that the image is going to have.
+        size: S, final side of the image in pixels.
 
     Returns:
-        (H, W, C) uint8, C = 1 for grey: a third of the work, the same values. A side of 4 S or more
-        makes H = W = S already.
+        (H, W, C) uint8. C = 1 for grey, which gives equal values for a third of the work. If a
+        side is 4 S or more, H = W = S already.
 
     Raises:
         ValueError: the mode has no conversion to RGB.
@@ -53,32 +53,32 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 
 
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Images of one shape to squares, by a bicubic filter that averages where it shrinks.
+    """Resize images of one shape to squares, by a bicubic filter with antialiasing.
 
-    torch's filter is Pillow's up to two levels of 255 and takes a quarter of the time: its loops
-    are vectorised, and many images share one table of weights.
+    torch's filter equals Pillow's up to two levels of 255 and takes a quarter of the time. Its
+    loops are vectorised, and many images share one table of weights.
 
     Args:
         pixels: (N, H, W, C) uint8.
         size: S, side of the results in pixels.
 
     Returns:
-        (N, S, S, C) uint8. An image's result does not depend on the others.
+        (N, S, S, C) uint8. The result of an image does not depend on the others.
     """
     if pixels.shape[1:3] == (size, size):
         return pixels
     import torch
     from torch.nn import functional
 
-    # Pillow's own memory is read-only, which torch warns of.
+    # Pillow's memory is read-only, and torch warns about that.
     images = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
-    images = images.permute(0, 3, 1, 2)  # (N, C, H, W), channels last in memory as they lie
+    images = images.permute(0, 3, 1, 2)  # (N, C, H, W), channels last in memory as before
     squares = functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
     return squares.permute(0, 2, 3, 1).numpy()
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Mode L or RGB. Transparent parts are laid on white."""
+    """Convert to mode L or RGB; transparent parts become white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bit(image)
     if image.has_transparency_data:
@@ -91,9 +91,9 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8-bit by its high byte, as Pillow does for 16-bit colour.
+    """Convert 16-bit grey to 8-bit by its high byte, as Pillow does for 16-bit colour.
 
-    Pillow's own conversion of 16-bit grey would clip everything above 255 to white.
+    Pillow's own conversion of 16-bit grey would clip all values above 255 to white.
     """
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
@@ -106,10 +106,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """A Pillow image of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16.
+    """Make a Pillow image of a uint8 or uint16 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
     Raises:
-        DataError: another shape or dtype.
+        DataError: the array has another shape or dtype.
     """
     pixels = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
     known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))

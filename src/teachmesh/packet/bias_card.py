@@ -1,4 +1,4 @@
-"""What a card says about beneficial biases: which, what they gained, what they cost."""
+"""The section of a card on beneficial biases: choice, gain and cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.limits import Limits
 
 FEATURES = ("last", "multi", "head2toe")
-"""What a head with biases reads: the paper's latents, multi-depth ones, or chosen maps (7.3)."""
+"""Input of a head with biases: the paper's latents, multi-depth ones, or chosen maps (Sec. 7.3)."""
 _CHOICE = re.compile(r"all|half|auto|last:[1-9][0-9]{0,5}")
 _MAX_MACS = 2**63 - 1
 _MAX_PASSES = 1e9
@@ -20,21 +20,21 @@ _MAX_PASSES = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class BiasCard:
-    """Biases that were learned with a skill, whether they were kept or not.
+    """Biases that were learned with a skill, even if they were dropped afterwards.
 
     Attributes:
-        choice: what was asked for: "auto", "all", "half" or "last:N".
+        choice: the requested layers: "auto", "all", "half" or "last:N".
         first_layer: index of the first biased layer in the order of the forward pass; all later
-            ones are biased too.
+            layers are biased too.
         layers: number of biased layers.
         floats: number of biases.
-        features: what the head with biases reads; one of `FEATURES`.
-        weight: share of the decision with biases in the whole one, log-linear; 0 says that biases
+        features: input of the head with biases; one of `FEATURES`.
+        weight: log-linear weight of the decision with biases in the final one. At 0 the biases
             did not help on validation images and were dropped.
-        accuracy_without: on validation images, given the task, fraction of 1.
-        accuracy_with: the same with biases.
-        cost_macs: counted multiply-accumulates that the biases cost.
-        passes: the same as forward passes over the training and validation images.
+        accuracy_without: accuracy on validation images, given the task, fraction of 1.
+        accuracy_with: this accuracy with biases.
+        cost_macs: counted multiply-accumulates of learning the biases.
+        passes: this cost in forward passes over the training and validation images.
     """
 
     choice: str
@@ -50,21 +50,20 @@ class BiasCard:
 
     @property
     def kept(self) -> bool:
-        """Whether the skill carries the biases."""
+        """Whether the skill contains the biases."""
         return self.weight > 0
 
     def to_json(self) -> dict[str, Any]:
-        """The section of the card as JSON values; numbers have one spelling."""
+        """Return the section as JSON values; numbers have one spelling."""
         values = dataclasses.asdict(self)
         return {name: float(value) if name in _FLOATS else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, values: object) -> BiasCard:
-        """Build the section from parsed JSON of a stranger; types are checked, rules are not.
+        """Build the section from a stranger's parsed JSON; only types are checked, not rules.
 
         Raises:
-            SkillRefused: SCHEMA for anything but exactly the known keys with values of the known
-                types.
+            SkillRefused: SCHEMA unless exactly the known keys have values of the known types.
         """
         if not isinstance(values, dict) or set(values) != _NAMES:
             raise SkillRefused("SCHEMA", f"expected the card's 'biases' to hold {sorted(_NAMES)}")
@@ -81,7 +80,7 @@ _TEXTS = {"choice", "features"}
 
 
 def check_bias_card(card: BiasCard, limits: Limits) -> None:
-    """Accept a section whose every field keeps its rule.
+    """Check every field of the section.
 
     Raises:
         SkillRefused: VALUE for a number or text out of range, LIMIT for too many biases.

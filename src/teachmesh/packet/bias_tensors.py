@@ -1,8 +1,10 @@
-"""The tensors of beneficial biases in a skill: the biases, and the head that was learned with them.
+"""The tensors of beneficial biases in a skill: the biases and their head.
 
-`biases.values` (B,) in F32, F16 or I8, with `biases.scales` (layers,) F32 for I8; `biased.weight`
-(C, D) I8 with `biased.scales` (C,) F32, and `biased.bias` (C,) F32. Which layers they belong to
-follows from the card and the backbone.
+- `biases.values`: (B,) in F32, F16 or I8; for I8 also `biases.scales`, (layers,) F32.
+- `biased.weight`: (C, D) I8, with `biased.scales`, (C,) F32.
+- `biased.bias`: (C,) F32.
+
+The card and the backbone determine the layers.
 """
 
 from __future__ import annotations
@@ -28,18 +30,19 @@ _KINDS = {"F32": "fp32", "F16": "fp16", "I8": "int8"}
 
 Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Tensor name -> (dtype, shape), as the header of a skill lists them."""
 
 
 @dataclass(frozen=True, eq=False)
 class SkillBiases:
-    """Beneficial biases of one task as they travel.
+    """Beneficial biases of one task, in the form that travels.
 
     Attributes:
         values: (B,) float32, float16 or int8.
-        scales: (layers,) float32 with int8 values, else None.
-        weight: (C, D) int8, the head that reads the biased network.
-        weight_scales: (C,) float32, value of one level of each row.
-        bias: (C,) float32.
+        scales: (layers,) float32 for int8 values, else None.
+        weight: (C, D) int8, weights of the head on the biased network.
+        weight_scales: (C,) float32, size of one int8 step of each row.
+        bias: (C,) float32, biases of the head.
     """
 
     values: Array
@@ -50,13 +53,13 @@ class SkillBiases:
 
     @classmethod
     def of(cls, values: Array, scales: Array | None, head: Head) -> SkillBiases:
-        """Put encoded biases and a head, rounded to int8 here, together."""
+        """Combine encoded biases with a head, which is rounded to int8 here."""
         weight, weight_scales = quantise_rows(head.weight)
         return cls(values, scales, weight, weight_scales, head.bias.astype(np.float32))
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array]) -> SkillBiases | None:
-        """Take them out of a skill's tensors, or None if it has none."""
+        """Take the biases from a skill's tensors; return None if there are none."""
         if VALUES not in tensors:
             return None
         parts = [tensors.get(n) for n in (VALUES, SCALES, WEIGHT, WEIGHT_SCALES, BIAS)]
@@ -64,23 +67,23 @@ class SkillBiases:
 
     @property
     def kind(self) -> str:
-        """How the biases are encoded: "fp32", "fp16" or "int8"."""
+        """Encoding of the biases: "fp32", "fp16" or "int8"."""
         return {np.dtype("f4"): "fp32", np.dtype("f2"): "fp16"}.get(self.values.dtype, "int8")
 
     def head(self) -> Head:
-        """The head in float32."""
+        """Return the head in float32."""
         weight = dequantise_rows(self.weight, self.weight_scales).astype(np.float32)
         return Head(weight, np.array(self.bias))
 
     def tensors(self) -> dict[str, Array]:
-        """The arrays that travel, by name."""
+        """Return the arrays that travel, by name."""
         found = {VALUES: self.values, WEIGHT: self.weight, BIAS: self.bias}
         found[WEIGHT_SCALES] = self.weight_scales
         return found if self.scales is None else {**found, SCALES: self.scales}
 
 
 def bias_tensor_names(card: BiasCard | None, shapes: Shapes) -> set[str]:
-    """Names of the tensors that a card with this section promises."""
+    """Return the names of the tensors that a card with this section requires."""
     if card is None or not card.kept:
         return set()
     names = {VALUES, WEIGHT, WEIGHT_SCALES, BIAS}
@@ -94,13 +97,13 @@ def check_bias_shapes(
     latent_sizes: Mapping[str, int],
     limits: Limits,
 ) -> None:
-    """Accept tensors that fit the card; all of them are there.
+    """Check dtypes and shapes against the card; the caller has checked the names.
 
     Args:
         card: a section whose biases were kept.
         shapes: tensor name -> (dtype, shape).
         n_classes: C.
-        latent_sizes: D of "last" and "multi" latents, where an anchor says it.
+        latent_sizes: D of "last" and "multi" latents, as far as anchors have them.
         limits: bounds of the free sizes.
 
     Raises:
@@ -127,10 +130,10 @@ def check_bias_shapes(
 
 
 def check_bias_values(tensors: Mapping[str, Array]) -> None:
-    """Accept scales that are scales; finite floats were checked before.
+    """Check that scales are positive; the caller has checked that floats are finite.
 
     Raises:
-        SkillRefused: VALUE.
+        SkillRefused: VALUE for a scale that is not positive.
     """
     for name in (SCALES, WEIGHT_SCALES):
         if name in tensors and not bool((tensors[name] > 0).all()):

@@ -1,4 +1,4 @@
-"""JSON with one spelling per value, and a parser that a stranger's text cannot hurt."""
+"""JSON with one spelling per value, and a parser that is safe for text from strangers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NUMBER_CHARACTERS = 32
 
 
 def dump_canonical(value: object) -> str:
-    """Write sorted keys, no spaces, shortest floats, characters instead of escapes.
+    """Write JSON with sorted keys, no spaces, shortest floats, and characters instead of escapes.
 
     Raises:
-        SkillRefused: VALUE when a number is not finite.
+        SkillRefused: VALUE for a number that is not finite.
     """
     try:
         return json.dumps(
@@ -26,31 +26,31 @@ def dump_canonical(value: object) -> str:
         raise SkillRefused("VALUE", "expected finite numbers in the card") from error
 
 
-def parse_strict(text: str, what: str, *, brackets: int, quotes: int | None = None) -> Any:
-    """Parse JSON after bounding what the parser can be made to do.
+def parse_strict(text: str, subject: str, *, brackets: int, quotes: int | None = None) -> Any:
+    """Parse JSON after bounding the work of the parser.
 
     Args:
-        text: the JSON text; its length was bounded by the caller.
-        what: what the text is, for messages ("header").
-        brackets: how many "{" and "[" may stand outside strings. It bounds the depth too, so
+        text: the JSON text; the caller has checked its length.
+        subject: name of the text for messages ("header").
+        brackets: largest number of "{" and "[" outside strings. It bounds the depth too, so
             that the recursive parser cannot run out of stack.
-        quotes: how many quotation marks may stand in it, two per string; None for any number.
+        quotes: largest number of quotation marks, two per string; None for any number.
 
     Returns:
         The parsed value.
 
     Raises:
-        SkillRefused: LIMIT for too much of anything; FORMAT for text that is not JSON, has a key
-            twice in one object, NaN, Infinity or an endless number.
+        SkillRefused: LIMIT above a bound; FORMAT for text that is not JSON or repeats a key in
+            an object; VALUE for NaN and Infinity.
     """
-    # Pairs of backslashes go first, so that what is left of \" is an escaped quotation mark.
-    # An escape outside a string is no JSON; the parser below says so.
+    # Pairs of backslashes go first, so that a remaining \" is an escaped quotation mark.
+    # An escape outside a string is not JSON; the parser below refuses it.
     bare = text.replace("\\\\", "").replace('\\"', "")
     if quotes is not None and bare.count('"') > quotes:
-        raise SkillRefused("LIMIT", f"the {what} holds more than {quotes // 2} strings")
+        raise SkillRefused("LIMIT", f"the {subject} holds more than {quotes // 2} strings")
     outside = "".join(bare.split('"')[::2])
     if outside.count("{") + outside.count("[") > brackets:
-        raise SkillRefused("LIMIT", f"the {what} holds more than {brackets} lists and objects")
+        raise SkillRefused("LIMIT", f"the {subject} holds more than {brackets} lists and objects")
     try:
         return json.loads(
             text,
@@ -60,7 +60,7 @@ def parse_strict(text: str, what: str, *, brackets: int, quotes: int | None = No
             parse_constant=_refuse_constant,
         )
     except json.JSONDecodeError as error:
-        raise SkillRefused("FORMAT", f"the {what} is not JSON") from error
+        raise SkillRefused("FORMAT", f"the {subject} is not JSON") from error
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

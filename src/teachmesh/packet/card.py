@@ -1,4 +1,4 @@
-"""The card of a skill: who taught what, with which backbone, how well and at what cost."""
+"""The card of a skill: author, task, classes, backbone, accuracy and cost."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Privacy = Literal["statistics", "samples", "images"]
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What travels with a skill besides its tensors; every field is public to all peers.
+    """All data of a skill except its tensors; every field is public to all peers.
 
-    The fields are an allow-list: there is no place for host names, user names or paths, and
-    an unknown key in a received card is refused. The constructor takes any values; `encode`
-    and `decode` refuse a card that breaks the rules of `card_rules.check_card`.
+    The fields are an allow-list without host names, user names or paths. An unknown key in a
+    received card is refused. The constructor takes any values; `encode` and `decode` refuse a
+    card that breaks the rules of `card_rules.check_card`.
 
     Attributes:
         schema: version of the format.
@@ -31,8 +31,8 @@ class Card:
         classes: names of the C classes in label order, unique under NFC and casefold.
         images_per_class: C numbers of training images.
         validation_images: number of validation images.
-        method: how it was learned: "moments", "gmmc" or "maha"; one of `anchors`.
-        anchors: kinds of the task anchors inside, sorted.
+        method: name of the method: "moments", "gmmc" or "maha"; one of `anchors`.
+        anchors: kinds of the task anchors in the skill, sorted.
         backbone_name: the teacher's name of the backbone; display only.
         backbone_fingerprint: 64 hex digits over weights, preprocessing, taps and reference.
         reference_id: 64 hex digits, hash of the reference of the multi-depth latents.
@@ -42,16 +42,16 @@ class Card:
         author: Ed25519 public key, 64 hex digits.
         alias: the author's name for people, at most 64 characters; display only.
         created: UTC time "2026-11-23T11:00:00Z"; display only, never compared.
-        privacy: what left the teacher: "statistics", single "samples" in latent space, or
-            "images".
-        replaces: id of the same author's skill that this one takes the place of, or None.
+        privacy: kind of data that leaves the teacher: "statistics", single "samples" in latent
+            space, or "images".
+        replaces: id of the same author's skill that this one replaces, or None.
         warnings: sentences for the reader, at most 16.
-        calibration: named finite numbers, for example of the unknown-detection.
-        parents: the old classes that rows were learned from, sorted; where there are none, the
-            key is missing in the JSON.
-        biases: what beneficial biases gained and cost, or None if none were learned; only then the
-            key is missing in the JSON.
-        version: version of teachmesh that wrote it.
+        calibration: named finite numbers, for example for the detection of unknown images.
+        parents: the old classes that new classes learned from, sorted. If empty, the JSON lacks
+            the key.
+        biases: gain and cost of beneficial biases, or None if none were learned. If None, the
+            JSON lacks the key.
+        version: version of teachmesh that wrote the card.
     """
 
     task: str
@@ -79,7 +79,7 @@ class Card:
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
-        """Give the card as JSON values; `from_json(card.to_json()) == card` for valid cards."""
+        """Return the card as JSON values; `from_json(card.to_json()) == card` for valid cards."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         for name in ("classes", "images_per_class", "anchors", "warnings"):
             values[name] = list(values[name])
@@ -97,11 +97,11 @@ class Card:
 
     @classmethod
     def from_json(cls, values: object) -> Card:
-        """Build a card from parsed JSON of a stranger; types are checked, rules are **not**.
+        """Build a card from a stranger's parsed JSON; only types are checked, **not** rules.
 
         Raises:
-            SkillRefused: VERSION for a newer schema; SCHEMA for anything but exactly the known
-                keys with values of the known types.
+            SkillRefused: VERSION for a newer schema; SCHEMA unless exactly the known keys have
+                values of the known types.
         """
         if not isinstance(values, dict):
             raise SkillRefused("SCHEMA", "expected the card to be a JSON object")
@@ -123,10 +123,10 @@ class Card:
 
 
 def check_schema(schema: object) -> None:
-    """Accept exactly the schema that this version writes.
+    """Check that the schema is the one that this version writes.
 
     Raises:
-        SkillRefused: VERSION when the number is higher than ours; SCHEMA for anything else.
+        SkillRefused: VERSION for a higher number; SCHEMA for anything else.
     """
     if schema == SCHEMA:
         return
@@ -152,7 +152,7 @@ _OPTIONAL = ("validation_accuracy", "replaces")
 
 
 def _check_type(name: str, value: object) -> None:
-    """Compare with `type(...) is`: True is no int here, and 1 is no float."""
+    """Check the exact type: True is not an int here, and 1 is not a float."""
     if value is None and name in _OPTIONAL:
         return
     if name in _LIST_ITEMS:

@@ -1,4 +1,4 @@
-"""The rules that a card must keep: names, ranges and sizes."""
+"""Rules for names, ranges and sizes on a card."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,32}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PRIVACY = ("statistics", "samples", "images")
-# Class names never become file names here, but somebody's export script will try. A slash inside
-# ("cat/dog") is a name; what leads somewhere or names a device is not.
-_LEADS_SOMEWHERE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\.$")
+# Class names never become file names here, but a user's export script may do that. A slash inside
+# ("cat/dog") is allowed; a path to another folder and the name of a device are not.
+_PATH_LIKE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\.$")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _PATH_IN_TEXT = re.compile(r"(^|[\s'\"(=:])(~|[A-Za-z]:)?[/\\]+[^\s/\\]")
 _MAX_COUNT = 10**9
@@ -31,12 +31,12 @@ _MAX_COST_S = 1e9
 
 
 def check_card(card: Card, limits: Limits) -> None:
-    """Accept a card whose every field keeps its rule; called by `encode` and by `decode`.
+    """Check every field of a card; called by `encode` and by `decode`.
 
     Raises:
-        SkillRefused: VERSION or SCHEMA for another schema; LIMIT for too many classes, warnings
-            or calibration values; NAME for a name that is empty, too long, not printable, not
-            NFC, looks like a path or stands twice; VALUE for a number or text out of range.
+        SkillRefused: VERSION or SCHEMA for another schema. LIMIT for too many classes, warnings
+            or calibration values. NAME for a name that is empty, too long, not printable, not
+            NFC, repeated or like a path. VALUE for a number or text out of range.
     """
     check_schema(card.schema)
     check_labels(card.task, card.classes, limits)
@@ -50,10 +50,10 @@ def check_card(card: Card, limits: Limits) -> None:
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:
-    """Accept the names that a card may carry; a teacher asks before it learns, not after.
+    """Check the names of a task and its classes; a teacher calls this before it learns.
 
     Raises:
-        SkillRefused: VALUE without classes, LIMIT for too many, NAME as in `check_card`.
+        SkillRefused: VALUE for no classes, LIMIT for too many, NAME as in `check_card`.
     """
     if not classes:
         raise SkillRefused("VALUE", "expected at least one class")
@@ -123,7 +123,7 @@ def _check_extras(card: Card, limits: Limits) -> None:
 
 
 def _check_text(kind: str, text: str, limit: int, *, as_file: bool = False) -> None:
-    """Apply the naming rules of `data.names`; what would have to be repaired is refused."""
+    """Apply the rules of `data.names`; a name that these would repair is refused."""
     # The length goes first: normalising a megabyte is not free.
     if len(text) > limit:
         raise SkillRefused("NAME", f"expected a {kind} of at most {limit} characters")
@@ -137,7 +137,7 @@ def _check_text(kind: str, text: str, limit: int, *, as_file: bool = False) -> N
 
 def _check_class_name(name: str, limits: Limits) -> None:
     _check_text("class", name, limits.class_name)
-    if _LEADS_SOMEWHERE.search(name) or _WINDOWS_DEVICE.fullmatch(name):
+    if _PATH_LIKE.search(name) or _WINDOWS_DEVICE.fullmatch(name):
         raise SkillRefused("NAME", f"the class name {shown(name)!r} looks like a path; rename it")
 
 
@@ -147,7 +147,7 @@ def _check_hex(field: str, text: str) -> None:
 
 
 def _is_time(text: str) -> bool:
-    """Say whether the text is a moment; which moment does not matter, clocks are not trusted."""
+    """Return whether the text is a valid time; clocks are not trusted, so any time passes."""
     if not _TIME.fullmatch(text):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A skill as bytes and back; the specification is `docs/skill_format.md`."""
+"""Conversion between skills and bytes; the specification is `docs/skill_format.md`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from teachmesh.packet.tensor_layout import check_layout, check_values
 
 _SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 _DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
-# The metadata, the card, its four lists, calibration, biases, parents and their three lists; two to
-# spare for the message of a newer version.
+# The metadata, the card, its four lists, calibration, biases, parents and their three lists. Two
+# more let the version check reach cards of a newer version.
 _METADATA_BRACKETS = 14
 
 
@@ -48,21 +48,21 @@ class SignedSkill:
 
 
 def skill_id(data: bytes) -> str:
-    """Give the identity of a skill file: SHA-256 of its bytes, 64 hex digits."""
+    """Return the identity of a skill file: SHA-256 of its bytes, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def encode(skill: Skill, signature: str = "") -> bytes:
-    """Write a skill as one safetensors file; the same skill gives the same bytes everywhere.
+    """Write a skill as one safetensors file; equal skills give equal bytes on every machine.
 
     Law: `decode(encode(s)).skill == s` for every skill that is not refused.
 
     Args:
-        skill: what to write.
-        signature: 128 hex digits from `signing.sign`, or "" for the bytes that are signed.
+        skill: the skill to write.
+        signature: 128 hex digits from `signing.sign`, or "" for the bytes to sign.
 
     Raises:
-        SkillRefused: the skill breaks a rule that every receiver would refuse it for.
+        SkillRefused: the skill breaks a rule that every receiver checks.
     """
     check_card(skill.card, DEFAULT_LIMITS)
     check_layout(_shapes(skill), skill.card, DEFAULT_LIMITS)
@@ -74,17 +74,18 @@ def encode(skill: Skill, signature: str = "") -> bytes:
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
-    """Read a stranger's bytes: sizes first, then outline, card, layout, numbers, spelling.
+    """Read a stranger's bytes and check sizes, outline, card, layout, numbers and spelling.
 
-    Nothing is allocated from a number in the file before that number agrees with the size of
-    the file.
+    A number in the file decides an allocation only after it was compared with the size of the
+    file.
 
     Args:
         data: the whole file.
-        limits: what is refused for its size.
+        limits: bounds of all sizes; larger skills are refused.
 
     Raises:
-        SkillRefused: with the code of the first rule that the bytes break; no other exception.
+        SkillRefused: the bytes break a rule; the reason is the code of the first one. No other
+            exception is raised.
     """
     header = read_header(data, limits)
     card, signature = _read_metadata(header.metadata)
@@ -93,7 +94,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
     check_layout({entry.name: (entry.dtype, entry.shape) for entry in entries}, card, limits)
     skill = Skill(card, {entry.name: _read_tensor(data, header, entry) for entry in entries})
     check_values(skill.tensors, card, limits)
-    # One skill has one spelling: whatever the checks above let through ends here.
+    # One skill has one spelling; any other one that passed the checks above is refused here.
     if _write(skill, signature) != data:
         raise SkillRefused("FORMAT", "the bytes are not the canonical encoding of the skill")
     return SignedSkill(skill, signature, skill_id(data))
@@ -104,7 +105,7 @@ def _read_metadata(text: str) -> tuple[Card, str]:
     if not isinstance(metadata, dict):
         raise SkillRefused("SCHEMA", "expected the metadata to be a JSON object")
     card = metadata.get("card")
-    # The version goes before everything else: a newer format may differ in anything.
+    # The version is checked first, because a newer format may differ in anything.
     check_schema(card.get("schema") if isinstance(card, dict) else None)
     if set(metadata) != {"card", "signature"}:
         raise SkillRefused("SCHEMA", "expected exactly 'card' and 'signature' in the metadata")

@@ -1,4 +1,4 @@
-"""How large anything that a stranger sends may be."""
+"""Bounds of all sizes in data from strangers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ HARD_FILE_BYTES = 128 * MIB
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that are checked before memory is spent; a value equal to its bound passes.
+    """Bounds that are checked before memory is allocated; a value equal to its bound passes.
 
-    An agent may be stricter than the defaults without breaking anything: it then refuses
-    skills that others take. `HARD_FILE_BYTES` holds whatever `file_bytes` says.
+    An agent may be stricter than the defaults. It then refuses skills that others accept.
+    `HARD_FILE_BYTES` applies even if `file_bytes` is larger.
 
     Attributes:
         file_bytes: size of a whole skill file.

@@ -1,4 +1,4 @@
-"""Where the rows of a skill come from: parents on the card (paper, Sec. 7.2)."""
+"""Parents on the card: the old classes that new ones learned from (paper, Sec. 7.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from teachmesh.errors import SkillRefused
 
 MAX_PARENTS = 2048
-"""Rows with a parent on one card; they share the header with everything else."""
+"""Largest number of parents on one card; the header holds everything else too."""
 MAX_CLASS_NAME = 128
 _KEYS = ("classes", "skills", "parent_classes")
 _SKILL = re.compile(r"[0-9a-f]{64}")
@@ -32,7 +32,7 @@ class Parent:
 
 
 def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
-    """Three lists side by side: the number of brackets in a card does not grow with its rows."""
+    """Return three parallel lists, so that the number of brackets in a card stays constant."""
     return {
         "classes": [parent.class_name for parent in parents],
         "skills": [parent.skill for parent in parents],
@@ -41,11 +41,11 @@ def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
 
 
 def parents_from_json(values: object) -> tuple[Parent, ...]:
-    """Read a stranger's lists; types are checked, names are not.
+    """Read a stranger's lists; only types are checked, not names.
 
     Raises:
-        SkillRefused: SCHEMA for anything but three lists of text of one length, at least 1: a
-            skill without parents has no such key.
+        SkillRefused: SCHEMA unless there are three lists of text of equal length, at least 1,
+            because a skill without parents has no such key.
     """
     if type(values) is not dict or values.keys() != set(_KEYS):
         raise SkillRefused("SCHEMA", f"expected {', '.join(_KEYS)} in 'parents'")
@@ -59,12 +59,11 @@ def parents_from_json(values: object) -> tuple[Parent, ...]:
 
 
 def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
-    """Accept parents that a reader can look up, in one spelling.
+    """Check that a reader can look up the parents, and that they are in the one valid order.
 
     Raises:
-        SkillRefused: LIMIT for too many; VALUE for a class that this skill does not have, an id
-            that is none, or another order than sorted without repetition; NAME for a name that
-            cannot be shown.
+        SkillRefused: LIMIT for too many. VALUE for a class that this skill lacks, an invalid id,
+            or parents that are unsorted or repeated. NAME for a name that cannot be shown.
     """
     if len(parents) > MAX_PARENTS:
         raise SkillRefused("LIMIT", f"expected at most {MAX_PARENTS} parents, got {len(parents)}")

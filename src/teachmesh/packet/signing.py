@@ -1,4 +1,4 @@
-"""Who taught a skill: Ed25519 keys, signatures and the short ids that people compare."""
+"""Ed25519 keys of agents, signatures of skills, and short ids that people compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import SignedSkill, encode
 from teachmesh.packet.skill import Skill
 
-# The context makes a signature of a skill worthless as a signature of anything else.
+# Because of the context, the signature of a skill is not valid for any other message.
 CONTEXT = b"teachmesh.skill/1\0"
 _ID_CHARACTERS = 16
 _ID_GROUP = 4
@@ -22,7 +22,7 @@ _ID_GROUP = 4
 
 @dataclass(frozen=True)
 class AgentKey:
-    """An agent's Ed25519 key pair; the file that holds it is written by `bank.home`.
+    """An agent's Ed25519 key pair; `bank.home` writes its file.
 
     Law: `AgentKey.from_bytes(key.to_bytes()) == key`.
 
@@ -45,7 +45,7 @@ class AgentKey:
         """Read an unencrypted PKCS#8 PEM file, as `to_bytes` writes it.
 
         Raises:
-            ValueError: it is no such file, or holds a key of another kind.
+            ValueError: the data is not a PEM file of this kind, or has a key of another kind.
         """
         try:
             private = serialization.load_pem_private_key(data, password=None)
@@ -56,7 +56,7 @@ class AgentKey:
         return cls(private.private_bytes_raw())
 
     def to_bytes(self) -> bytes:
-        """Give the key as unencrypted PKCS#8 PEM: keep it to yourself."""
+        """Return the key as unencrypted PKCS#8 PEM, which must stay secret."""
         return self._private().private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -65,11 +65,11 @@ class AgentKey:
 
     @property
     def public_key(self) -> str:
-        """The public half, 64 hex digits: the author on the agent's cards."""
+        """The public key, 64 hex digits: the author on the agent's cards."""
         return self._private().public_key().public_bytes_raw().hex()
 
     def sign_message(self, message: bytes) -> bytes:
-        """Sign bytes; the caller puts a context in front that no other message has."""
+        """Sign bytes; the caller puts a context in front that is unique to the kind of message."""
         return self._private().sign(message)
 
     def _private(self) -> Ed25519PrivateKey:
@@ -77,12 +77,12 @@ class AgentKey:
 
 
 def sign(skill: Skill, key: AgentKey) -> bytes:
-    """Encode a skill with its author's signature; these bytes are what travels and is stored.
+    """Encode a skill with its author's signature, ready to send and to store.
 
-    The same skill and key give the same bytes: Ed25519 draws no random numbers.
+    Equal skills and keys give equal bytes, because Ed25519 draws no random numbers.
 
     Raises:
-        SkillRefused: AUTHOR when the card names another author; otherwise as `encode`.
+        SkillRefused: AUTHOR if the card names another author; otherwise as `encode`.
     """
     if skill.card.author != key.public_key:
         raise SkillRefused("AUTHOR", "expected the card to name the key that signs it")
@@ -93,7 +93,7 @@ def verify(signed: SignedSkill) -> None:
     """Check that the author on the card signed the card and every tensor.
 
     Raises:
-        SkillRefused: SIGNATURE when the signature is missing or another one.
+        SkillRefused: SIGNATURE if the signature is missing or wrong.
     """
     if not signed.signature:
         raise SkillRefused("SIGNATURE", "the skill is not signed")
@@ -103,7 +103,7 @@ def verify(signed: SignedSkill) -> None:
 
 
 def is_signed(message: bytes, signature: str, public_key: str) -> bool:
-    """Say whether a hex signature over a message was made by a hex public key."""
+    """Return whether a hex signature of a message was made with the key of a hex public key."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
         key.verify(bytes.fromhex(signature), message)
@@ -117,7 +117,7 @@ def _message(skill: Skill) -> bytes:
 
 
 def agent_id(public_key: str) -> str:
-    """Shorten a public key to what people read to each other: "K7QM-2ABC-...", 80 bits.
+    """Shorten a public key to 80 bits that people can read aloud: "K7QM-2ABC-...".
 
     Args:
         public_key: 64 hex digits.
@@ -128,5 +128,5 @@ def agent_id(public_key: str) -> str:
 
 
 def default_alias(public_key: str) -> str:
-    """Name an agent that chose no alias: from its key, never from its machine or user."""
+    """Return a name for an agent without an alias, made from its key, not its machine or user."""
     return f"agent-{agent_id(public_key)[:_ID_GROUP].lower()}"

@@ -1,4 +1,4 @@
-"""The skill: a card and its tensors, what one agent teaches another."""
+"""The skill that one agent teaches another: a card and its tensors."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from teachmesh.packet.tensor_layout import (
 
 @dataclass(frozen=True, eq=False)
 class Skill:
-    """A card and named arrays, immutable: the arrays are copied and made read-only.
+    """A card and named arrays; immutable, because the arrays are copied and made read-only.
 
-    Two skills are equal when their encoded bytes are. Names are "<anchor kind>.<tensor>" and,
-    for a skill that carries a trained head, "head.weight" (C, D) and "head.bias" (C,); those of
-    beneficial biases stand in `bias_tensors`.
+    Two skills are equal if their encoded bytes are. Names of tensors are "<anchor kind>.<tensor>".
+    A trained head adds "head.weight" (C, D) and "head.bias" (C,). `bias_tensors` lists the names
+    for beneficial biases.
 
     Attributes:
-        card: what it says about itself.
+        card: description of the skill.
         tensors: read-only C-contiguous arrays by name.
     """
 
@@ -46,11 +46,11 @@ class Skill:
 
     @classmethod
     def of(cls, card: Card, anchors: Iterable[TaskAnchor], head: Head | None = None) -> Skill:
-        """Put anchors and, where the method trained one, a head into a skill.
+        """Make a skill of anchors and, if the method trained one, a head.
 
         Args:
-            card: its `anchors` names exactly the kinds given here.
-            anchors: what `fit_...` of `teachmesh.mapping` made.
+            card: the card; its `anchors` lists exactly the kinds given here.
+            anchors: results of `fit_...` functions of `teachmesh.mapping`.
             head: the trained head, or None.
         """
         tensors = {
@@ -63,13 +63,13 @@ class Skill:
         return cls(card, tensors)
 
     def anchor(self, kind: str) -> TaskAnchor | None:
-        """Give the anchor of a kind, or None if this skill was made without it."""
+        """Return the anchor of a kind, or None if the skill has none."""
         if kind not in self.card.anchors:
             return None
         return make_anchor(kind, self.tensors, len(self.card.classes))
 
     def head(self) -> Head | None:
-        """Give the trained head in float32, or None if the method needs none."""
+        """Return the trained head in float32, or None if the method needs none."""
         parts = under_prefix(self.tensors, HEAD)
         if not parts:
             return None
@@ -78,7 +78,7 @@ class Skill:
         )
 
     def biases(self) -> SkillBiases | None:
-        """Give the beneficial biases, or None if this skill has none."""
+        """Return the beneficial biases, or None if the skill has none."""
         return SkillBiases.from_tensors(self.tensors)
 
     def __eq__(self, other: object) -> bool:
@@ -86,14 +86,16 @@ class Skill:
             return NotImplemented
         if self.card != other.card or self.tensors.keys() != other.tensors.keys():
             return False
-        return all(_same(self.tensors[name], other.tensors[name]) for name in self.tensors)
+        return all(
+            _have_same_bytes(self.tensors[name], other.tensors[name]) for name in self.tensors
+        )
 
     def __hash__(self) -> int:
         return hash((self.card.author, self.card.task, self.card.created))
 
 
-def _same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """Compare bytes, not values: 0.0 and -0.0 are two skills, and two ids."""
+def _have_same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+    """Compare bytes, not values, because 0.0 and -0.0 give two skills with two ids."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return one.tobytes() == other.tobytes()

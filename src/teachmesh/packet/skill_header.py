@@ -1,9 +1,9 @@
-"""The first bytes of a skill file: written in one way only, read with suspicion.
+"""The first bytes of a skill file: written in exactly one way, and checked strictly when read.
 
-safetensors: 8 bytes little-endian header length, a JSON header, the tensors' bytes. The library
-accepts duplicate tensor names, foreign keys, leading spaces and a million empty tensors, and the
-order of its bytes belongs to its version; so the few lines that skills need are ours, and a test
-compares them with the library in both directions.
+A safetensors file has 8 bytes of little-endian header length, a JSON header, and the tensors'
+bytes. The library accepts duplicate tensor names, foreign keys, leading spaces and a million
+empty tensors. Its order of bytes depends on its version. Skills therefore use the code below, and
+a test compares it with the library in both directions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ METADATA_KEY = "teachmesh"
 LENGTH_BYTES = 8
 ALIGNMENT_BYTES = 8
 
-# Little-endian numpy types, in the order in which the file holds them: widest first keeps every
-# tensor aligned, and it is the order of the safetensors library.
+# Little-endian numpy types in the order of the file. Widest first keeps every tensor aligned, and
+# is the order of the safetensors library.
 DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "F16": "<f2", "U16": "<u2", "I16": "<i2"}
 DTYPES |= {"I8": "|i1", "U8": "|u1"}
 _DTYPE_BYTES = {"F32": 4, "U32": 4, "I32": 4, "F16": 2, "U16": 2, "I16": 2, "I8": 1, "U8": 1}
@@ -32,7 +32,7 @@ _ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """What the header says about one tensor: bytes [begin, end) after the header."""
+    """The entry of one tensor in the header: bytes [begin, end) after the header."""
 
     name: str
     dtype: str
@@ -43,13 +43,13 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class RawHeader:
-    """A header that is JSON of the right outline; its tensor entries are **not** checked yet.
+    """A header with a valid outline; its tensor entries are **not** checked yet.
 
     Attributes:
         metadata: the text of the one metadata key.
-        entries: tensor name -> whatever the file says about it, in the file's order.
-        body_start: where the tensors' bytes begin.
-        body_bytes: how many bytes there are.
+        entries: tensor name -> unchecked entry, in the file's order.
+        body_start: offset of the tensors' bytes.
+        body_bytes: number of these bytes.
     """
 
     metadata: str
@@ -77,7 +77,7 @@ def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) 
 
 
 def file_order(dtypes: dict[str, str]) -> list[str]:
-    """Order tensor names as the file holds them: by dtype as in DTYPES, then by name."""
+    """Return tensor names in the order of the file: by dtype as in DTYPES, then by name."""
     return sorted(dtypes, key=lambda name: (_DTYPE_RANK[dtypes[name]], name.encode()))
 
 
@@ -85,8 +85,8 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
     """Read the outline of a stranger's file; only slices of the header are allocated.
 
     Raises:
-        SkillRefused: LIMIT when file or header are too large or hold too many parts; FORMAT
-            when it is no safetensors file with exactly one metadata key.
+        SkillRefused: LIMIT for a file or header that is too large or has too many parts. FORMAT
+            unless it is a safetensors file with exactly one metadata key.
     """
     bound = min(limits.file_bytes, HARD_FILE_BYTES)
     if len(data) > bound:
@@ -132,11 +132,11 @@ def _take_metadata(entries: dict[str, Any]) -> str:
 
 
 def check_entries(header: RawHeader, limits: Limits) -> tuple[TensorEntry, ...]:
-    """Check every tensor's entry: the tensors fill the body, one after the other, exactly.
+    """Check the entries of all tensors, which must fill the body exactly, one after the other.
 
     Raises:
-        SkillRefused: LIMIT for too many tensors; FORMAT for an entry that is not exactly dtype,
-            shape and offsets, a hole, an overlap, missing or trailing bytes.
+        SkillRefused: LIMIT for too many tensors; FORMAT for an entry without exactly dtype,
+            shape and offsets, and for a hole, an overlap, missing or trailing bytes.
     """
     if len(header.entries) > limits.tensors:
         raise SkillRefused("LIMIT", f"expected at most {limits.tensors} tensors")
@@ -167,7 +167,7 @@ def _check_entry(name: str, entry: object) -> TensorEntry:
     if not _are_counts(offsets) or len(offsets) != _MAX_RANK:
         raise SkillRefused("FORMAT", f"tensor {shown}: expected two offsets")
     begin, end = offsets
-    # Python's integers do not overflow, so 2**62 x 8 is simply not the size of the bytes.
+    # Python's integers do not overflow, so 2**62 x 8 cannot equal the size of the bytes.
     if end - begin != _size_bytes(dtype, tuple(shape)):
         raise SkillRefused("FORMAT", f"tensor {shown}: shape and offsets disagree")
     return TensorEntry(name, dtype, tuple(shape), begin, end)

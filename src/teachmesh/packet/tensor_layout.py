@@ -1,4 +1,4 @@
-"""Which tensors a skill holds, with which dtypes, shapes and values."""
+"""Names, dtypes, shapes and values of the tensors in a skill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.gmmc import GmmcAnchor
 from teachmesh.mapping.maha import MahaAnchor
 from teachmesh.mapping.moments import MomentsAnchor
-from teachmesh.packet.bias_tensors import bias_tensor_names, check_bias_shapes, check_bias_values
+from teachmesh.packet.bias_tensors import (
+    Shapes,
+    bias_tensor_names,
+    check_bias_shapes,
+    check_bias_values,
+)
 from teachmesh.packet.card import Card
 from teachmesh.packet.limits import Limits
 
@@ -24,21 +29,20 @@ ANCHORS: dict[str, type[TaskAnchor]] = {
 }
 _HEAD_DTYPES = ("F32", "F16")
 
-Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
-    """Accept exactly the tensors that the card's anchors and biases need, and a head if there.
+    """Check for exactly the tensors of the card's anchors and biases, and an optional head.
 
     Args:
-        shapes: tensor name -> (dtype, shape), as the file says.
+        shapes: tensor name -> (dtype, shape), from the file.
         card: gives the number of classes and the kinds of anchors.
         limits: bounds of the free sizes.
 
     Raises:
-        SkillRefused: SCHEMA for an unknown kind of anchor, a tensor that is missing, unknown or
-            has another dtype or shape; LIMIT for a size above its bound.
+        SkillRefused: SCHEMA for an unknown kind of anchor, and for a tensor that is missing,
+            unknown or of another dtype or shape. LIMIT for a size above its bound.
     """
     names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
     if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
@@ -54,7 +58,7 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
     if HEAD_WEIGHT in shapes:
-        # A head reads the paper's latents; only a skill without any such anchor has another one.
+        # A head reads the paper's latents, unless no anchor of the skill uses these.
         _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
     if card.biases is not None and card.biases.kept:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
@@ -67,7 +71,7 @@ def _anchor_class(kind: str) -> type[TaskAnchor]:
 
 
 def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
-    """Bind the letters of the anchor's shapes to numbers; give the latent size D."""
+    """Bind the letters of the anchor's shapes to numbers; return the latent size D."""
     bounds = {
         "C": limits.classes,
         "D": limits.latent_size,
@@ -105,17 +109,17 @@ def _check_head(shapes: Shapes, card: Card, latent_size: int) -> None:
 
 
 def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
-    """Accept numbers that no computation can choke on; the layout was checked before.
+    """Check that all numbers are safe for computations; the layout was checked before.
 
     Raises:
-        SkillRefused: VALUE for NaN, infinity, a magnitude above the bound, or what the anchor
-            itself refuses (negative variances, weights that do not sum to one, ...).
+        SkillRefused: VALUE for NaN, infinity, a magnitude above the bound, or values that the
+            anchor refuses (negative variances, weights that do not sum to one, ...).
     """
     for name, array in tensors.items():
         if array.dtype.kind != "f":
             continue
         bound = min(limits.magnitude, float(np.finfo(array.dtype).max))
-        # NaN fails the comparison too, so one pass says it all.
+        # NaN fails the comparison too, so one pass is enough.
         if not bool(np.all(np.abs(array) <= bound)):
             raise SkillRefused("VALUE", f"tensor {name!r}: expected finite values up to {bound:g}")
     check_bias_values(tensors)
@@ -134,13 +138,13 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
     """Build the anchor of a kind from a skill's tensors.
 
     Raises:
-        ValueError: a value is out of the anchor's range.
+        ValueError: a value is out of range for the anchor.
     """
     return ANCHORS[kind].from_tensors(under_prefix(tensors, kind), n_classes)
 
 
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Give writable copies of the tensors under a prefix, without it ("gmmc.means" -> "means")."""
+    """Return writable copies of the tensors under a prefix ("gmmc.means" -> "means")."""
     start = f"{prefix}."
     return {
         name[len(start) :]: array.copy()

@@ -1,12 +1,14 @@
-"""Skills between peers, as bytes and ids: announced, pulled by hash from any holder, repaired.
+"""Exchange of skills between peers, as bytes and ids, by anti-entropy.
 
-- `transport`: what sharing needs of a network; `memory_transport` and `zenoh_transport` give it.
+- `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
 - `messages`: the small signed announcement.
-- `gossip`: announces and serves; repairs every loss by exchanging inventories.
-- `peers`: who is there; `pulling`: what to get next, and from whom; `backoff`: whom not to ask
-  for a while; `counters`: in numbers.
-- `admission`: the checks that a received skill goes through.
+- `gossip`: announces the bank and serves it; repairs every loss by comparing digests.
+- `peers`: peers heard of lately, and waiting times for those that failed.
+- `pulling`: requests for missing skills.
+- `counters`: traffic and results as numbers.
+- `admission`: checks of a received skill.
 
-Peers do not relay for each other, and a publisher's cache dies with it: so every holder serves
-every skill it holds, and integrity comes from hashes and signatures, never from the transport.
+Peers do not relay for each other, and a publisher's cache dies with it. Therefore every peer
+serves every skill that it has. Integrity comes from hashes and signatures, never from the
+transport.
 """

@@ -1,4 +1,4 @@
-"""The checks that a received skill goes through before it is saved."""
+"""Checks of a received skill before it is saved."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
 from teachmesh.packet.signing import verify
 
 Check = Callable[[SignedSkill], None]
-"""A further check: raises SkillRefused. The place of trust policy and quarantine."""
+"""A further check, for trust policy or quarantine; raises SkillRefused."""
 
 
 class Admission:
-    """Size, hash, format, signature, backbone, then whatever else was asked for.
+    """Checks of size, hash, format, signature and backbone, then any further checks.
 
     Args:
-        fingerprints: gives fingerprint -> alias of the backbones that this agent has.
+        fingerprints: returns fingerprint -> alias of the backbones that this agent has.
         checks: further checks, in order.
-        limits: what is refused for its size.
+        limits: bounds of all sizes; larger skills are refused.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class Admission:
         """Check the bytes of a skill.
 
         Args:
-            expected_id: the hash they were asked for by; None where a person brings a file.
-            data: what came.
+            expected_id: the hash of the request; None for a file that a person imports.
+            data: the received bytes.
 
         Raises:
-            SkillRefused: with the reason of the first check that failed.
+            SkillRefused: a check failed; the reason is that of the first one.
         """
         if len(data) > self._limits.file_bytes:
             raise SkillRefused(
@@ -64,7 +64,7 @@ class Admission:
         if card.backbone_fingerprint in known:
             return
         here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items())) or "none"
-        # The reference in full, because that is what `fetch` is asked for.
+        # The reference in full, because `fetch` takes it as an argument.
         raise SkillRefused(
             "BACKBONE",
             f"the skill {card.task!r} was made with the backbone {card.backbone_name!r} "

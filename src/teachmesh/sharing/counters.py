@@ -1,4 +1,4 @@
-"""What sharing did, in numbers, counted from several threads."""
+"""Counters of sharing, updated from several threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Totals:
 class Counters:
     """Counters of one run; every method may be called from any thread.
 
-    A broadcast counts once, however many peers it reaches: it is what the agent had to say.
+    A broadcast counts once, no matter how many peers it reaches.
     """
 
     _sent: int = 0
@@ -33,12 +33,12 @@ class Counters:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count_sent(self, size_bytes: int) -> None:
-        """Count payload that left."""
+        """Count payload bytes that were sent."""
         with self._lock:
             self._sent += size_bytes
 
     def count_received(self, size_bytes: int) -> None:
-        """Count payload that came, whether it is good or not."""
+        """Count payload bytes that arrived, good or bad."""
         with self._lock:
             self._received += size_bytes
 
@@ -53,12 +53,12 @@ class Counters:
             self._refused[reason] += 1
 
     def count_dropped(self) -> None:
-        """Count a broadcast that was no announcement: garbage, forged, or of another version."""
+        """Count an invalid broadcast: garbage, forged or of another version."""
         with self._lock:
             self._dropped += 1
 
     def totals(self) -> Totals:
-        """All counters at one moment."""
+        """Return all counters at one moment."""
         with self._lock:
             return Totals(
                 self._sent, self._received, self._admitted, dict(self._refused), self._dropped

@@ -1,9 +1,9 @@
-"""Who has what: a set of skills that ends equal everywhere.
+"""Anti-entropy: peers compare digests of their banks and pull missing skills by hash.
 
-Every second an agent broadcasts a small signed digest of its bank, and at once when there is
-something new. Whoever holds another set asks that peer for its ids and pulls what it lacks, by
-hash, from any holder (`pulling`). That alone repairs every loss. All of it runs in threads of its
-own: neither learning nor the transport ever waits for a peer.
+An agent broadcasts a small signed digest of its bank every second, and at once after a change. A
+peer with another digest requests the ids, then pulls the missing skills from any peer that has
+them (`pulling`). This alone repairs every loss. All work runs in separate threads, so neither
+learning nor the transport waits for a peer.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ CLOSE_TIMEOUT_S = 2.5
 
 @dataclass(frozen=True)
 class PeerState:
-    """What is known of a peer.
+    """State of a peer, from its last announcement.
 
     Attributes:
-        agent_id: its short id.
-        alias: its name for people.
-        count: number of skills it announced.
-        digest: of its bank.
-        in_sync: its digest is ours.
-        last_seen_s: seconds since its last announcement.
+        agent_id: short id.
+        alias: name for people.
+        count: number of announced skills.
+        digest: hash of the ids in its bank.
+        in_sync: whether the digest equals ours.
+        last_seen_s: seconds since the announcement.
     """
 
     agent_id: str
@@ -55,11 +55,11 @@ class GossipStats:
 
     Attributes:
         bytes_sent: payload bytes of announcements (each once), lists of ids and bodies.
-        bytes_received: the same of what came.
-        received: skills that were admitted.
-        refused: bodies that were refused, by reason.
-        dropped: broadcasts that were garbage, forged, or of another version.
-        peers: those heard of lately.
+        bytes_received: payload bytes of the same kinds, received.
+        received: number of admitted skills.
+        refused: number of refused bodies by reason.
+        dropped: number of broadcasts that were garbage, forged or of another version.
+        peers: peers heard of lately.
     """
 
     bytes_sent: int
@@ -75,11 +75,11 @@ class Gossip:
 
     Args:
         inventory: the bank.
-        transport: how peers are reached; started and closed by this object.
-        key: signs the announcements; gives the agent's id, which the transport must have too.
+        transport: connection to the peers; started and closed by this object.
+        key: key for the announcements; the transport must have the agent id of the same key.
         alias: name for people.
         on_refused: called with (id, reason, message) when a skill is refused, from any thread.
-        interval_s: between announcements.
+        interval_s: time between announcements.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Gossip:
         )
 
     def start(self) -> None:
-        """Open the transport and begin.
+        """Open the transport and start the threads.
 
         Raises:
             NetworkError: the endpoint cannot be used.
@@ -128,23 +128,23 @@ class Gossip:
             thread.start()
 
     def notify(self) -> None:
-        """The bank has something new: announce it soon. Returns at once."""
+        """Announce a change of the bank soon; returns at once."""
         self._announce_now.set()
 
     def refused(self) -> dict[str, str]:
-        """The ids that were refused and are not pulled again, and why."""
+        """Return the reason for each refused id; refused ids are not pulled again."""
         return self._puller.refused()
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Pull refused skills again, after a backbone was imported for example. Returns at once.
+        """Pull refused skills again, for example after the import of a backbone; returns at once.
 
         Args:
-            skill_ids: which; default all.
+            skill_ids: the skills; None for all.
         """
         self._puller.forget(skill_ids)
 
     def close(self) -> None:
-        """Stop within three seconds, whatever the peers do; may be called twice."""
+        """Stop within three seconds, even if peers hang; may be called twice."""
         if self._stopping.is_set():
             return
         deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
@@ -158,7 +158,7 @@ class Gossip:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def stats(self) -> GossipStats:
-        """Counters and peers as they are now.
+        """Return the current counters and peers.
 
         Raises:
             StorageError: the inventory cannot be read.
@@ -182,16 +182,19 @@ class Gossip:
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
-        """Ask the peers for content by its hash; None if nobody gives it in time.
+        """Request content by its hash, one peer after another.
 
         Args:
             sha256: 64 hex digits.
-            timeout_s: for all peers together.
+            timeout_s: time for all peers together.
+
+        Returns:
+            The content, or None if no peer delivered it in time.
         """
         deadline_s = time.monotonic() + timeout_s
         agents = list(self._peers.current())
         for index, agent_id in enumerate(agents):
-            # A frozen peer takes its share of the time only.
+            # A frozen peer uses up only its share of the time.
             share_s = (deadline_s - time.monotonic()) / (len(agents) - index)
             data = self._transport.request(agent_id, "blob", sha256, max(0.0, share_s))
             if data is None:
@@ -202,17 +205,17 @@ class Gossip:
         return None
 
     def on_announcement(self, data: bytes) -> None:
-        """Note what a peer says; called by the transport, so pulling is another thread's work."""
+        """Note an announcement; called by the transport, so another thread does the pulling."""
         announcement = decode_announcement(data)
         if announcement is not None and announcement.author == self._author:
-            # Some transports deliver an agent's own broadcasts: these did not travel.
+            # Some transports deliver an agent's own broadcasts; these are not traffic.
             return
         self._counters.count_received(len(data))
         if announcement is None:
             self._counters.count_dropped()
             return
         if self._peers.note(announcement):
-            # A newcomer learns of us without waiting for the next second.
+            # A new peer hears of us without waiting for the next second.
             self._announce_now.set()
         self._plan_now.set()
 
@@ -221,7 +224,7 @@ class Gossip:
         try:
             body = self._body(kind, key)
         except StorageError:
-            # The peer asks another holder, or again.
+            # The peer tries another source, or this one again.
             return None
         if body is None or len(body) > MAX_BODY_BYTES:
             return None
@@ -238,15 +241,15 @@ class Gossip:
     def _announce_loop(self) -> None:
         while not self._stopping.is_set():
             self._announce_now.clear()
-            # A bank that cannot be read now is announced when it can be again.
+            # A bank that cannot be read now is announced later.
             with contextlib.suppress(StorageError):
                 self._announce()
-            # Many news in a row become few announcements: each makes every peer ask for ids.
+            # Many changes share one announcement, because each makes every peer request the ids.
             self._stopping.wait(min(ANNOUNCE_PAUSE_S, self._interval_s))
             self._announce_now.wait(self._interval_s)
 
     def _announce(self) -> None:
-        # From the clock, so that it grows over restarts and a replay is told from news.
+        # From the clock, so that it grows over restarts and a replay can be recognised.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
         announcement = Announcement(
             self._author,
@@ -270,10 +273,10 @@ class Gossip:
             try:
                 self._puller.plan()
             except StorageError:
-                # Tried again in a second.
+                # The next round tries again.
                 continue
             now_admitted = self._counters.totals().admitted
             if now_admitted != admitted:
-                # Others may reach us and not the author: say at once what we can serve now.
+                # Peers that cannot reach the author may reach us, so announce new skills at once.
                 admitted = now_admitted
                 self._announce_now.set()

@@ -1,4 +1,4 @@
-"""The small signed announcement by which agents learn who holds what."""
+"""The small signed announcement of a bank's digest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_COUNT = 2**53
 
 @dataclass(frozen=True)
 class Announcement:
-    """What an agent says about its bank.
+    """Summary of an agent's bank, for its peers.
 
     Attributes:
         author: Ed25519 public key, 64 hex digits.
@@ -37,23 +37,23 @@ class Announcement:
 
     @property
     def agent_id(self) -> str:
-        """Short id of the agent, by which it is addressed."""
+        """Short id of the agent, its address on the network."""
         return agent_id(self.author)
 
 
 def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
-    """Signed bytes of an announcement, at most 2 KiB."""
+    """Return the signed bytes of an announcement, at most 2 KiB."""
     body = _body(announcement)
     signature = key.sign_message(CONTEXT + _canonical(body)).hex()
     return _canonical({**body, "signature": signature})
 
 
 def decode_announcement(data: bytes) -> Announcement | None:
-    """Read what somebody broadcast.
+    """Read a broadcast. Nothing raises, because strangers may send garbage.
 
     Returns:
-        The announcement; None for anything that is not exactly one of this schema, signed by the
-        agent it names. Nothing raises: garbage is what strangers send.
+        The announcement; None unless the bytes follow this schema exactly and are signed by the
+        agent that they name.
     """
     if len(data) > MAX_ANNOUNCEMENT_BYTES:
         return None

@@ -1,4 +1,7 @@
-"""Which peers are there, what they said last, and what they were found to hold."""
+"""Peers heard of lately: announcements, ids of their skills, and waits after failures.
+
+`PeerTable` remembers the peers. `BackOff` decides when a peer that failed may be tried again.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,23 @@ from teachmesh.sharing.transport import ALL_IDS
 
 PEER_TIMEOUT_S = 10.0
 MAX_PEERS = 256
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+# Even an honest peer fails sometimes: a skill was removed there, or its disk was busy.
+PATIENCE = 3
+_ANY_PEER = ""
+_ANY_CONTENT = ""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """What is known of one peer.
+    """One peer.
 
     Attributes:
-        announcement: the last one.
-        seen_s: when it came, on the monotonic clock.
-        ids: what it holds, as far as it was asked.
-        ids_digest: the announced digest for which `ids` was asked; "" if never.
+        announcement: its last announcement.
+        seen_s: time of that announcement on the monotonic clock.
+        ids: ids of its skills, from its last list of ids; empty before the first one.
+        ids_digest: digest that it had announced when `ids` was requested; "" if never.
     """
 
     announcement: Announcement
@@ -36,7 +45,7 @@ class PeerTable:
     """Peers by agent id; every method may be called from any thread.
 
     Args:
-        timeout_s: after this long without an announcement a peer counts as gone.
+        timeout_s: a peer without an announcement for longer than this is forgotten.
     """
 
     def __init__(self, timeout_s: float = PEER_TIMEOUT_S) -> None:
@@ -45,9 +54,9 @@ class PeerTable:
         self._peers: dict[str, Peer] = {}
 
     def note(self, announcement: Announcement) -> bool:
-        """Remember an announcement; whether it is of a peer that was not known.
+        """Remember an announcement and return whether its peer is new.
 
-        An older announcement of a known peer is ignored: somebody replays it.
+        An older announcement of a known peer is a replay, and is ignored.
         """
         now_s = time.monotonic()
         with self._lock:
@@ -65,12 +74,12 @@ class PeerTable:
             return False
 
     def set_ids(self, agent_id: str, ids: frozenset[str], digest: str) -> None:
-        """Remember what a peer holds.
+        """Remember the ids of a peer's skills.
 
         Args:
             agent_id: the peer.
             ids: its answer.
-            digest: what it had announced before it was asked.
+            digest: digest that it had announced before the request.
         """
         with self._lock:
             known = self._peers.get(agent_id)
@@ -78,81 +87,75 @@ class PeerTable:
                 self._peers[agent_id] = replace(known, ids=ids, ids_digest=digest)
 
     def current(self) -> dict[str, Peer]:
-        """The peers heard of lately, sorted by agent id."""
+        """Return the peers heard of lately, sorted by agent id."""
         with self._lock:
             self._forget_silent(time.monotonic())
             return dict(sorted(self._peers.items()))
 
     def _forget_silent(self, now_s: float) -> None:
-        # An agent whose clock was set back is taken for a replay until it is forgotten here.
+        # If an agent's clock was set back, its announcements look like replays until this happens.
         silent = [a for a, peer in self._peers.items() if now_s - peer.seen_s > self._timeout_s]
         for agent_id in silent:
             del self._peers[agent_id]
 
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-# An honest peer fails now and then: a skill was removed there, or its disk was busy.
-PATIENCE = 3
-_ANY_PEER = ""
-_ANYTHING = ""
-
-
 class BackOff:
-    """Waits by peer and content; every method may be called from any thread.
+    """Waiting times by peer and content; every method may be called from any thread.
+
+    A content is the id of a skill, or `ALL_IDS` for the list of ids.
 
     Args:
-        clock: gives seconds that never go back.
+        clock: returns seconds that never go back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
-        # (agent id, content) -> when it may be asked again on the clock, seconds to wait
+        # (agent id, content) -> earliest time of the next request, length of the wait in seconds
         self._waits: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def may_ask(self, agent_id: str, what: str) -> bool:
-        """Whether a peer may be asked for something now."""
+    def may_ask(self, agent_id: str, content: str) -> bool:
+        """Return whether a content may be requested from a peer now."""
         now_s = self._clock()
-        concerned = ((agent_id, what), (agent_id, _ANYTHING), (_ANY_PEER, what))
+        concerned = ((agent_id, content), (agent_id, _ANY_CONTENT), (_ANY_PEER, content))
         with self._lock:
             waits = [self._waits.get(key) for key in concerned]
         return all(wait is None or now_s >= wait[0] for wait in waits)
 
     def failures(self, agent_id: str) -> int:
-        """How often a peer failed since it last gave a good skill."""
+        """Return the number of failures since the peer last delivered a good skill."""
         with self._lock:
             return self._failures[agent_id]
 
-    def succeeded(self, agent_id: str, what: str) -> None:
-        """A peer gave what it was asked for; a list of ids is no proof, anybody can make one."""
+    def succeeded(self, agent_id: str, content: str) -> None:
+        """Note a good answer; a list of ids clears no failures, because anybody can make one."""
         with self._lock:
-            self._waits.pop((agent_id, what), None)
-            if what != ALL_IDS:
-                self._waits.pop((agent_id, _ANYTHING), None)
+            self._waits.pop((agent_id, content), None)
+            if content != ALL_IDS:
+                self._waits.pop((agent_id, _ANY_CONTENT), None)
                 del self._failures[agent_id]
 
-    def failed(self, agent_id: str, what: str) -> None:
-        """A peer gave nothing in time, or something else."""
+    def failed(self, agent_id: str, content: str) -> None:
+        """Note that a peer delivered nothing in time, or wrong content."""
         with self._lock:
             self._failures[agent_id] += 1
-            self._wait_longer(agent_id, what)
+            self._wait_longer(agent_id, content)
             if self._failures[agent_id] > PATIENCE:
-                self._wait_longer(agent_id, _ANYTHING)
+                self._wait_longer(agent_id, _ANY_CONTENT)
 
-    def hold(self, what: str) -> None:
-        """Ask nobody for a content for a while."""
+    def hold(self, content: str) -> None:
+        """Stop requests for a content to all peers, for a while."""
         with self._lock:
-            self._wait_longer(_ANY_PEER, what)
+            self._wait_longer(_ANY_PEER, content)
 
-    def release(self, what: str) -> None:
+    def release(self, content: str) -> None:
         """End `hold`."""
         with self._lock:
-            self._waits.pop((_ANY_PEER, what), None)
+            self._waits.pop((_ANY_PEER, content), None)
 
     def forget(self, present: Collection[str]) -> None:
-        """Drop what is long over, and forgive peers that left: they may come back mended."""
+        """Drop old waits, and forget the failures of peers that left, which may return repaired."""
         now_s = self._clock()
         with self._lock:
             self._waits = {
@@ -163,7 +166,7 @@ class BackOff:
             for agent_id in self._failures.keys() - set(present):
                 del self._failures[agent_id]
 
-    def _wait_longer(self, agent_id: str, what: str) -> None:
-        _, last_s = self._waits.get((agent_id, what), (0.0, FIRST_WAIT_S / 2))
+    def _wait_longer(self, agent_id: str, content: str) -> None:
+        _, last_s = self._waits.get((agent_id, content), (0.0, FIRST_WAIT_S / 2))
         wait_s = min(2 * last_s, LONGEST_WAIT_S)
-        self._waits[agent_id, what] = (self._clock() + wait_s, wait_s)
+        self._waits[agent_id, content] = (self._clock() + wait_s, wait_s)

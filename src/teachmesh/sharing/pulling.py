@@ -1,8 +1,10 @@
-"""Get what is missing here from whoever has it, checked by hash.
+"""Pull missing skills from any peer that has them, checked by hash.
 
-A frozen, slow or lying peer costs its own requests only: every request runs in a thread of its own
-with a deadline, one peer gets at most half of them, and holders that failed are asked last, and
-less and less often (`backoff`).
+A frozen, slow or lying peer delays its own requests only:
+
+- Every request runs in its own thread with a deadline.
+- One peer gets at most half of the requests.
+- Peers that failed come last, and are tried less and less often (`peers.BackOff`).
 """
 
 from __future__ import annotations
@@ -24,51 +26,51 @@ IDS_TIMEOUT_S = 5.0
 BODY_TIMEOUT_S = 20.0
 MAX_PULLS = 4
 MAX_PULLS_PER_PEER = 2
-MAX_QUESTIONS = 4
+MAX_ID_REQUESTS = 4
 MAX_IDS = 100_000
 # Candidates per peer and round: a peer that lists endless ids cannot keep the planner busy.
 _MAX_CANDIDATES = 64
 _ID_BYTES = 32
-# No honest peer holds such bytes, whatever its backbones, limits, version and policy are.
-_NOBODY_HOLDS = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
+# No honest peer has such bytes, whatever its backbones, limits, version and policy.
+_NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 
 
 class Inventory(Protocol):
-    """What gossip knows of a bank: ids and bytes. Any method may raise StorageError."""
+    """A bank as gossip sees it: ids and bytes. Any method may raise StorageError."""
 
     def ids(self) -> frozenset[str]:
-        """Ids of every skill that can be served."""
+        """Return the ids of all skills that can be served."""
 
     def digest(self) -> str:
-        """Hash of the sorted ids, 64 hex digits."""
+        """Return the hash of the sorted ids, 64 hex digits."""
 
     def wants(self, skill_id: str) -> bool:
-        """Whether a skill that is not here should be fetched."""
+        """Return whether a missing skill should be fetched."""
 
     def read(self, skill_id: str) -> bytes | None:
-        """The bytes of a skill; None if it is not here."""
+        """Return the bytes of a skill, or None if the bank does not hold it."""
 
     def admit(self, skill_id: str, data: bytes) -> None:
-        """Check and save.
+        """Check and save a skill.
 
         Raises:
-            SkillRefused: it is not pulled again until `Puller.forget`.
-            StorageError: it cannot be saved now.
+            SkillRefused: a check failed; the skill is not pulled again until `Puller.forget`.
+            StorageError: the skill cannot be saved now.
         """
 
     def blob(self, sha256: str) -> bytes | None:
-        """Other content by its hash: references of backbones."""
+        """Return other content by its hash (references of backbones), or None."""
 
 
 class Puller:
-    """Plans and runs requests; `plan` is called from one thread, the rest is inside.
+    """Plan requests and run them in threads; only one thread calls `plan`.
 
     Args:
-        inventory: what is here.
-        transport: how peers are asked.
-        peers: who is there.
-        counters: what is counted.
-        wake: called when something ended, so that the next plan is made soon.
+        inventory: the bank.
+        transport: connection to the peers.
+        peers: peers heard of lately.
+        counters: counters of traffic and results.
+        wake: called when a request ended, so that the next plan is made soon.
         on_refused: called with (id, reason, message) when a skill is refused.
     """
 
@@ -89,14 +91,14 @@ class Puller:
         self._wake = wake
         self._on_refused = on_refused
         self._lock = threading.Lock()
-        self._asking: dict[str, threading.Thread] = {}
+        self._listing: dict[str, threading.Thread] = {}
         self._pulling: dict[str, tuple[str, threading.Thread]] = {}
         self._refused: dict[str, str] = {}
         self._back_off = BackOff()
         self._stopped = False
 
     def plan(self) -> None:
-        """Start the requests that are due: ids of peers with another set, then missing skills.
+        """Start due requests: ids of peers with another set, then missing skills.
 
         Raises:
             StorageError: the inventory cannot be read now.
@@ -106,37 +108,37 @@ class Puller:
         self._back_off.forget(peers.keys())
         others = {a: p for a, p in peers.items() if p.announcement.digest != digest}
         for agent_id, peer in others.items():
-            self._ask_ids(agent_id, peer)
-        holders = self._missing(others)
-        # Skills that a reliable peer has go first, so that a liar's inventions wait.
+            self._request_ids(agent_id, peer)
+        sources = self._missing(others)
+        # Skills of reliable peers go first, so that invented ids of a lying peer wait.
         failures = {agent_id: self._back_off.failures(agent_id) for agent_id in others}
-        order = sorted(holders, key=lambda i: (min(failures[a] for a in holders[i]), i))
+        order = sorted(sources, key=lambda i: (min(failures[a] for a in sources[i]), i))
         for skill_id in order:
-            self._start_pull(skill_id, holders[skill_id], failures)
+            self._start_pull(skill_id, sources[skill_id], failures)
 
     def refused(self) -> dict[str, str]:
-        """The ids that were refused and are not pulled again, and why."""
+        """Return the reason for each refused id; refused ids are not pulled again."""
         with self._lock:
             return dict(self._refused)
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Pull refused skills again: these, or all."""
+        """Pull the given refused skills again, or all of them."""
         with self._lock:
             for skill_id in list(self._refused if skill_ids is None else skill_ids):
                 self._refused.pop(skill_id, None)
         self._wake()
 
     def close(self, deadline_s: float) -> None:
-        """Start nothing more, and wait for what runs until a moment on the monotonic clock."""
+        """Start no more requests; wait for running ones until a time on the monotonic clock."""
         with self._lock:
             self._stopped = True
-            threads = [*self._asking.values(), *(thread for _, thread in self._pulling.values())]
+            threads = [*self._listing.values(), *(thread for _, thread in self._pulling.values())]
         for thread in threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _missing(self, others: dict[str, Peer]) -> dict[str, list[str]]:
-        """The ids that should be pulled now, and who has them."""
-        # In this order: a pull that ends in between is in the first set, and then in the second.
+        """Return the ids to pull now, each with the peers that have it."""
+        # In this order: a pull that ends in between is in one of the two sets.
         with self._lock:
             skip = self._refused.keys() | self._pulling.keys()
         skip |= self._inventory.ids()
@@ -157,24 +159,24 @@ class Puller:
             for skill_id in wanted
         }
 
-    def _ask_ids(self, agent_id: str, peer: Peer) -> None:
+    def _request_ids(self, agent_id: str, peer: Peer) -> None:
         digest = peer.announcement.digest
         if peer.ids_digest == digest or not self._back_off.may_ask(agent_id, ALL_IDS):
             return
         with self._lock:
-            if self._stopped or agent_id in self._asking or len(self._asking) >= MAX_QUESTIONS:
+            if self._stopped or agent_id in self._listing or len(self._listing) >= MAX_ID_REQUESTS:
                 return
             thread = threading.Thread(
-                target=self._learn_ids,
+                target=self._read_ids,
                 args=(agent_id, digest),
                 name="teachmesh-ids",
                 daemon=True,
             )
-            self._asking[agent_id] = thread
+            self._listing[agent_id] = thread
             thread.start()
 
-    def _learn_ids(self, agent_id: str, digest: str) -> None:
-        """Ask a peer what it holds; runs in a thread of its own."""
+    def _read_ids(self, agent_id: str, digest: str) -> None:
+        """Request the ids of a peer's skills; runs in its own thread."""
         try:
             data = self._transport.request(agent_id, "ids", ALL_IDS, IDS_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
@@ -187,13 +189,13 @@ class Puller:
             self._back_off.succeeded(agent_id, ALL_IDS)
         finally:
             with self._lock:
-                del self._asking[agent_id]
+                del self._listing[agent_id]
             self._wake()
 
     def _start_pull(self, skill_id: str, agents: list[str], failures: dict[str, int]) -> None:
         with self._lock:
             busy = Counter(agent_id for agent_id, _ in self._pulling.values())
-            # Asked again here: earlier pulls of this round may have failed already.
+            # Checked again: earlier pulls of this round may have failed already.
             free = [
                 a
                 for a in agents
@@ -209,7 +211,7 @@ class Puller:
             thread.start()
 
     def _pull(self, skill_id: str, agent_id: str) -> None:
-        """Get one skill from one holder; runs in a thread of its own."""
+        """Pull one skill from one peer; runs in its own thread."""
         try:
             data = self._transport.request(agent_id, "skill", skill_id, BODY_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
@@ -218,7 +220,7 @@ class Puller:
             elif hashlib.sha256(data).hexdigest() != skill_id:
                 self._counters.count_refused("HASH")
                 self._back_off.failed(agent_id, skill_id)
-            elif self._admit(skill_id, data) in _NOBODY_HOLDS:
+            elif self._admit(skill_id, data) in _NEVER_HONEST:
                 self._back_off.failed(agent_id, skill_id)
             else:
                 self._back_off.succeeded(agent_id, skill_id)
@@ -228,14 +230,14 @@ class Puller:
             self._wake()
 
     def _admit(self, skill_id: str, data: bytes) -> str | None:
-        """Hand a body to the inventory; the reason if it was refused."""
-        # First of all, so that no error, whatever it is, makes an endless loop of pulls.
+        """Pass a body to the inventory; return the reason if it was refused."""
+        # First, so that no error of any kind causes an endless loop of pulls.
         self._back_off.hold(skill_id)
         reason: str | None = None
         try:
             self._inventory.admit(skill_id, data)
         except SkillRefused as refusal:
-            # The bytes of an id never change: what was refused stays refused until `forget`.
+            # The bytes of an id never change, so the skill stays refused until `forget`.
             reason = refusal.reason
             with self._lock:
                 self._refused[skill_id] = reason
@@ -243,7 +245,7 @@ class Puller:
             if self._on_refused is not None:
                 self._on_refused(skill_id, reason, str(refusal))
         except TeachmeshError:
-            # The holder did its part, but it cannot be saved just now: later, from anybody.
+            # Not the fault of the peer: the skill cannot be saved now, but later, from any peer.
             return None
         else:
             self._counters.count_admitted()

@@ -1,4 +1,4 @@
-"""What sharing needs of a network: small broadcasts, and requests to one peer."""
+"""The network interface of sharing: small broadcasts, and requests to one peer."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Handler(Protocol):
-    """What a transport calls when something arrives; from its own threads, so be quick."""
+    """Callbacks of a transport; they run in its threads, so they must return quickly."""
 
     def on_announcement(self, data: bytes) -> None:
-        """A broadcast of some peer, not checked in any way."""
+        """Handle a broadcast of some peer, not checked in any way."""
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """A peer asks for something; None if it is not here."""
+        """Return the content that a peer requests, or None if it is not here."""
 
 
 class Transport(ABC):
-    """A way to reach peers. Nothing it delivers is trusted."""
+    """A connection to peers. None of its data is trusted."""
 
     @abstractmethod
     def start(self, handler: Handler) -> None:
-        """Begin to listen and to deliver to the handler.
+        """Start to listen and to deliver to the handler.
 
         Raises:
             NetworkError: the endpoint cannot be used.
@@ -38,11 +38,11 @@ class Transport(ABC):
 
     @abstractmethod
     def announce(self, data: bytes) -> None:
-        """Broadcast at most 2 KiB to all peers; it may be lost, and never waits for anybody."""
+        """Broadcast at most 2 KiB to all peers without waiting; the broadcast may be lost."""
 
     @abstractmethod
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Ask one peer for something; None if it has not or does not answer in time.
+        """Request content from one peer; None if the peer lacks it or does not answer in time.
 
         The answer is at most `MAX_BODY_BYTES` long and **not** checked: on some networks anybody
         can answer in the peer's name.
@@ -50,15 +50,15 @@ class Transport(ABC):
 
     @abstractmethod
     def endpoints(self) -> tuple[str, ...]:
-        """Where peers can join this agent."""
+        """Return the endpoints where peers can join this agent."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop within seconds, whatever the peers do; may be called twice."""
+        """Stop within seconds, even if peers hang; may be called twice."""
 
 
 def is_address(agent_id: str, kind: str, key: str) -> bool:
-    """Whether the parts of an address hold nothing that a key expression would interpret."""
+    """Return whether the parts of an address are free of special signs of key expressions."""
     if kind not in KINDS or not _AGENT.fullmatch(agent_id):
         return False
     return key == ALL_IDS if kind == "ids" else bool(_HASH.fullmatch(key))

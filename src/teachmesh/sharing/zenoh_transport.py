@@ -1,9 +1,12 @@
 """Peers over Eclipse Zenoh, in peer mode, without a router.
 
-Facts of Zenoh that this file is built around: a peer does not relay for others; blocking congestion
-control stalls everybody for seconds when one peer is frozen (so broadcasts are dropped instead, and
-gossip repairs the loss); a session may hang when it is closed (so closing runs in a thread that is
-not waited for longer than three seconds).
+This file allows for three facts of Zenoh:
+
+- A peer does not relay for others.
+- Blocking congestion control stalls all peers for seconds when one is frozen. Broadcasts are
+  therefore dropped instead, and gossip repairs the loss.
+- A session may hang when it is closed. Closing therefore runs in a thread, with a wait of less
+  than three seconds.
 """
 
 from __future__ import annotations
@@ -39,11 +42,11 @@ class ZenohTransport(Transport):
 
     Args:
         agent_id: id of this agent.
-        listen: endpoints like `tcp/0.0.0.0:7447`; port 0 takes a free one.
-        join: endpoints of any agents of the mesh; retried for ever.
+        listen: endpoints like `tcp/0.0.0.0:7447`; port 0 means any free port.
+        join: endpoints of any agents of the mesh; retried forever.
 
     Raises:
-        NetworkError: an endpoint that is none.
+        NetworkError: the text of an endpoint is not valid.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class ZenohTransport(Transport):
         """Open the session.
 
         Raises:
-            NetworkError: the endpoint is in use or not of this machine.
+            NetworkError: the endpoint is in use, or belongs to another machine.
         """
         try:
             self._session = zenoh.open(self._config())
@@ -78,7 +81,7 @@ class ZenohTransport(Transport):
         ]
 
     def announce(self, data: bytes) -> None:
-        """Broadcast; dropped rather than waiting for a slow peer."""
+        """Broadcast; the data is dropped if a peer is too slow."""
         session = self._session
         if session is None or len(data) > MAX_ANNOUNCEMENT_BYTES:
             return
@@ -91,16 +94,16 @@ class ZenohTransport(Transport):
             )
 
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Ask one peer; the first good reply counts.
+        """Request content from one peer; the first reply with the right hash counts.
 
-        Without access control any peer may answer for another, so all replies are looked at as they
-        come until the hash of one is right. If none is, the caller gets one that is wrong.
+        Without access control any peer may answer for another. Replies are therefore read until
+        the hash of one is right. If none is right, the last one is returned.
         """
         session = self._session
         if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
             return None
         found: bytes | None = None
-        # An error: the session closes, or the peer is gone, so there is no further answer.
+        # An error means that the session closes or the peer is gone, so no more replies come.
         with contextlib.suppress(zenoh.ZError):
             for reply in session.get(
                 f"{PREFIX}/{agent_id}/{kind}/{key}",
@@ -116,7 +119,7 @@ class ZenohTransport(Transport):
         return found
 
     def endpoints(self) -> tuple[str, ...]:
-        """The endpoints that this agent listens on, free ports filled in."""
+        """Return the endpoints that this agent listens on, with the chosen free ports."""
         return self._listen
 
     def close(self) -> None:
@@ -130,7 +133,7 @@ class ZenohTransport(Transport):
         closer.join(CLOSE_TIMEOUT_S)
 
     def _answer(self, query: zenoh.Query, handler: Handler) -> None:
-        # A stranger's wildcard meets our key too; only a plain address is answered.
+        # A stranger's wildcard matches our key too; only a plain address is answered.
         text, own = str(query.key_expr), f"{PREFIX}/{self._agent_id}/"
         kind, _, key = text[len(own) :].partition("/")
         if not text.startswith(own) or not is_address(self._agent_id, kind, key):
@@ -153,7 +156,7 @@ class ZenohTransport(Transport):
             "connect/endpoints": list(self._join),
             "connect/timeout_ms": -1,
             "connect/exit_on_failure": False,
-            # The default grows from one second to four: long, for a peer that starts a bit later.
+            # The default of one to four seconds is long for a peer that starts a bit later.
             "connect/retry": {
                 "period_init_ms": 250,
                 "period_max_ms": 2000,
@@ -173,10 +176,10 @@ def _deliver(sample: zenoh.Sample, handler: Handler) -> None:
 
 
 def parse_endpoint(text: str) -> str:
-    """An endpoint as Zenoh writes it.
+    """Return an endpoint in Zenoh's notation.
 
     Raises:
-        NetworkError: it is none.
+        NetworkError: the text is not an endpoint.
 
     Examples:
         >>> parse_endpoint("192.168.1.20:7447")
@@ -189,7 +192,7 @@ def parse_endpoint(text: str) -> str:
 
 
 def with_free_port(endpoint: str) -> str:
-    """The endpoint with a free port instead of port 0, so that it can be told to others."""
+    """Replace port 0 by a free port, so that the endpoint can be shown to others."""
     protocol, _, address = endpoint.partition("/")
     host, _, port = address.rpartition(":")
     if port != "0":
@@ -208,7 +211,7 @@ def with_free_port(endpoint: str) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """The operating system's reason; Zenoh's text names the source files it went through."""
+    """Return the operating system's reason, because Zenoh's text contains names of source files."""
     text = " ".join(str(error).split())
     found = _OS_REASON.search(text)
     return found[1] if found else text.partition(" at /")[0][:120]

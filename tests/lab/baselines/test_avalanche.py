@@ -22,7 +22,7 @@ from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.quadratic import Quadratic
 from teachmesh_lab.baselines.seeding import make_generator
 from teachmesh_lab.baselines.training_loop import Schedule, learn
-from tests.lab.baselines.samples import make_stream, multi_head
+from tests.lab.baselines.sample_streams import make_stream, multi_head
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of Avalanche itself
 SINGLE = Schedule(epochs=1, batch_size=1, rate=0.003)

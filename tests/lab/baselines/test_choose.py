@@ -11,7 +11,7 @@ from teachmesh.errors import DataError, UsageError
 from teachmesh_lab.baselines.baseline_registry import run_frozen, run_trained
 from teachmesh_lab.baselines.choose_hyperparameters import Trial, choose, narrow, points
 from teachmesh_lab.baselines.image_stream import PixelSplit, PixelTask
-from tests.lab.baselines.samples import make_latent_stream, make_stream, tiny_net
+from tests.lab.baselines.sample_streams import make_latent_stream, make_stream, tiny_net
 
 GRID = {"a": (1.0, 2.0, 3.0), "b": (0.5,)}
 

@@ -15,7 +15,7 @@ from teachmesh_lab.baselines.baseline_registry import BASELINES, trained_baselin
 from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.training_costs import pass_cost
 from teachmesh_lab.baselines.training_loop import Schedule, answer_all, learn
-from tests.lab.baselines.samples import SIZE, TinyNet, make_stream
+from tests.lab.baselines.sample_streams import SIZE, TinyNet, make_stream
 
 ONCE = Schedule(epochs=1, batch_size=8, rate=0.01)
 TRAINED = [name for name, info in BASELINES.items() if info.kind == "trained"]

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from teachmesh_lab.baselines.er import ExperienceReplay
 from teachmesh_lab.baselines.training_loop import Schedule
-from tests.lab.baselines.samples import (
+from tests.lab.baselines.sample_streams import (
     learn_all,
     make_stream,
     make_task,

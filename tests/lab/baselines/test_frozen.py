@@ -11,7 +11,7 @@ from teachmesh_lab.baselines.image_stream import LatentTask
 from teachmesh_lab.baselines.ncm import NearestClassMean
 from teachmesh_lab.baselines.ranpac import RanPac
 from teachmesh_lab.baselines.slda import StreamingLda
-from tests.lab.baselines.samples import make_latent_stream
+from tests.lab.baselines.sample_streams import make_latent_stream
 
 STREAM = make_latent_stream()
 DIM = 12

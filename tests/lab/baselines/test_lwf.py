@@ -10,7 +10,7 @@ from torch.nn import functional
 from teachmesh_lab.baselines.fine_tune import FineTune
 from teachmesh_lab.baselines.lwf import Lwf
 from teachmesh_lab.baselines.training_loop import learn
-from tests.lab.baselines.samples import (
+from tests.lab.baselines.sample_streams import (
     QUICK,
     learn_all,
     make_stream,

@@ -13,7 +13,7 @@ from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.si import SynapticIntelligence
 from teachmesh_lab.baselines.supsup import Supsup
 from teachmesh_lab.baselines.training_loop import Schedule, learn
-from tests.lab.baselines.samples import make_stream, multi_head, random_images, weights
+from tests.lab.baselines.sample_streams import make_stream, multi_head, random_images, weights
 
 
 def test_the_default_network_is_small_and_determined_by_its_seed() -> None:

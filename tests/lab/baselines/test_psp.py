@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from teachmesh_lab.baselines.psp import Psp, Superposed
-from tests.lab.baselines.samples import learn_all, make_stream, multi_head, weights
+from tests.lab.baselines.sample_streams import learn_all, make_stream, multi_head, weights
 
 
 def hadamard(size: int) -> torch.Tensor:

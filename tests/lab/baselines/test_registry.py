@@ -14,7 +14,7 @@ from teachmesh.errors import BackboneError, DataError, UsageError
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.image_stream import PixelSplit, PixelTask
 from teachmesh_lab.baselines.stream_result import Answers, StreamResult
-from tests.lab.baselines.samples import make_latent_stream, make_stream, tiny_net
+from tests.lab.baselines.sample_streams import make_latent_stream, make_stream, tiny_net
 
 TRAINED = [name for name, info in BASELINES.items() if info.kind == "trained"]
 FROZEN = [name for name, info in BASELINES.items() if info.kind == "frozen"]

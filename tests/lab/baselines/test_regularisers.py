@@ -14,7 +14,7 @@ from teachmesh_lab.baselines.online_ewc import OnlineEwc
 from teachmesh_lab.baselines.quadratic import Quadratic
 from teachmesh_lab.baselines.si import SynapticIntelligence
 from teachmesh_lab.baselines.training_loop import learn
-from tests.lab.baselines.samples import (
+from tests.lab.baselines.sample_streams import (
     QUICK,
     learn_all,
     make_stream,

@@ -13,7 +13,7 @@ from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.parallel_supsup import ParallelSupsup
 from teachmesh_lab.baselines.supsup import Supermask, Supsup
 from teachmesh_lab.baselines.training_loop import Schedule, answer_all, learn
-from tests.lab.baselines.samples import (
+from tests.lab.baselines.sample_streams import (
     QUICK,
     SIZE,
     learn_all,

@@ -1,6 +1,6 @@
 """A process that shares opaque bytes until its standard input ends.
 
-Usage: python -m tests.sharing.holder NAME LISTEN JOIN [ITEM ...]
+Usage: python -m tests.sharing.sharing_process NAME LISTEN JOIN [ITEM ...]
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tests.sharing.meshes import id_of_agent, key_of
 
 
 class ReportingInventory(BytesInventory):
-    """Prints how many skills it holds whenever it admits one."""
+    """Prints its number of skills after each admission."""
 
     def admit(self, skill_id: str, data: bytes) -> None:
-        """Save it, and say so."""
+        """Save a skill and print the number of skills."""
         super().admit(skill_id, data)
         _say(count=len(self.ids()))
 

@@ -16,14 +16,15 @@ from filelock import FileLock
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
+from tests.bank.index_files import lose_index
 from tests.bank.processes import run, start
-from tests.packet.samples import ALICE, BOB, sample_bytes
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes
 
 PUT_MANY = """
 import sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
-from tests.packet.samples import AgentKey, sample_bytes
+from tests.packet.sample_skills import AgentKey, sample_bytes
 key = AgentKey(bytes.fromhex(sys.argv[2]))
 skills = [sample_bytes(key, seed=seed) for seed in range(20)]
 print("ready", flush=True)
@@ -82,8 +83,7 @@ def test_a_new_bank_waits_for_the_process_that_makes_it(tmp_path: Path) -> None:
     """Without an index there is nothing to read yet."""
     with Bank(tmp_path / "bank"):
         pass
-    for path in (tmp_path / "bank").glob("index.sqlite3*"):
-        path.unlink()
+    lose_index(tmp_path / "bank")
     held = FileLock(tmp_path / "bank" / "write.lock")
     with held, pytest.raises(StorageError, match="another process"):
         Bank(tmp_path / "bank", lock_timeout_s=0.1)
@@ -104,15 +104,15 @@ def test_a_dead_writer_holds_no_lock(tmp_path: Path) -> None:
     lock = tmp_path / "bank" / "write.lock"
     with Bank(tmp_path / "bank"):
         pass
-    holder = start(["-c", HOLD, str(lock)])
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    locker = start(["-c", HOLD, str(lock)])
+    with locker:
+        assert locker.stdout is not None
+        assert locker.stdout.readline() == "held\n"
         with Bank(tmp_path / "bank", lock_timeout_s=0.05) as bank:
             with pytest.raises(StorageError):
                 bank.put(sample_bytes())
-            holder.kill()
-            holder.wait()
+            locker.kill()
+            locker.wait()
             assert bank.put(sample_bytes()).id == skill_id(sample_bytes())
 
 
@@ -122,7 +122,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
         before = agent.version()
         result = run(
             "import sys\nfrom pathlib import Path\nfrom teachmesh.bank.store import Bank\n"
-            "from tests.packet.samples import sample_bytes\n"
+            "from tests.packet.sample_skills import sample_bytes\n"
             "print(Bank(Path(sys.argv[1])).put(sample_bytes()).id)",
             str(tmp_path / "bank"),
         )
@@ -133,7 +133,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
 
 
 def test_looking_for_changes_is_cheap(bank: Bank) -> None:
-    """A poll costs well under a millisecond, whatever the bank holds."""
+    """A poll takes well under a millisecond for any number of skills."""
     bank.put(sample_bytes())
     start_s = time.perf_counter()
     for _ in range(200):
@@ -161,7 +161,7 @@ import resource, sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 bank = Bank(Path(sys.argv[1]))
 size = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -176,7 +176,7 @@ except StorageError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 @pytest.mark.parametrize("size_bytes", [0, 1000])
 def test_a_file_that_cannot_grow_is_one_sentence(tmp_path: Path, size_bytes: int) -> None:
-    """The system's own limit, not ours: exit code 8, nothing half-written, old skills there."""
+    """At the system's limit: exit code 8, no half-written file, and old skills stay."""
     with Bank(tmp_path / "bank") as bank:
         entry = bank.put(sample_bytes())
     result = run(LIMITED, str(tmp_path / "bank"), str(size_bytes))
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_grow_is_one_sentence(tmp_path: Path, size_bytes: int
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 400 KB, where the system lets us make one."""
+    """Mount a disk of 400 KB, if the system allows it."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
@@ -203,7 +203,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_saving_and_nothing_else(tiny_disk: Path) -> None:
-    """Each further skill is one sentence; what is there is served; freed space is used at once."""
+    """Each further skill gives an error; stored ones are served; freed space is used at once."""
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
     skills = [sample_bytes(seed=seed) for seed in range(60)]
@@ -233,7 +233,7 @@ from pathlib import Path
 from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 folder = Path(sys.argv[1])
 sample_bytes()
 os.setgid(65534)

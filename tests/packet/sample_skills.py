@@ -49,7 +49,7 @@ def sample_card(n_classes: int = 3, **changes: Any) -> Card:
 
 
 def sample_bias_card(layout: BiasLayout, **changes: Any) -> BiasCard:
-    """What a card says of biases on the layers of a layout, with some fields changed."""
+    """A card's section on biases for the layers of a layout, with some fields changed."""
     card = BiasCard(
         choice="all",
         first_layer=layout.first,
@@ -113,7 +113,7 @@ def write_file(header: Mapping[str, Any] | str | bytes, body: bytes, *, pad: boo
 
 
 def canonical(value: object) -> str:
-    """Sorted keys, no spaces, characters instead of escapes: written again, on purpose."""
+    """Sorted keys, no spaces, characters instead of escapes; an independent implementation."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
