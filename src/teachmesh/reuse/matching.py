@@ -6,8 +6,8 @@ confirm all candidates of two tasks together (`visual_similarity.confirm`). Name
 look no more alike than unrelated classes are homonyms. Classes that look very much alike match
 without a name.
 
-The thresholds were chosen on training images of the tasks in docs/results/reuse.md. The matching
-figures there therefore describe the fit to these tasks, not the accuracy on other tasks.
+The thresholds were chosen on training images of the tasks in docs/results/reuse_measured.md. The
+matching figures there therefore describe the fit to these tasks, not the accuracy on other tasks.
 """
 
 from __future__ import annotations

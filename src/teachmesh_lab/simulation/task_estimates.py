@@ -22,7 +22,7 @@ _PASSES_PER_STEP = 3
 """Forward pass, and backward passes for inputs and for weights."""
 _LATE_PASSES = 28.3
 """Forward passes for `+bb-last`, which has no budget: the mean of ten tasks
-(docs/results/biases.md)."""
+(docs/results/biases_measured.md)."""
 _EM_PRODUCTS = 15
 """Approximate number of products of all latents with all clusters in k-means and EM."""
 _CARD_BYTES = 2_000

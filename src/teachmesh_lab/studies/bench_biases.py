@@ -1,4 +1,4 @@
-"""Measures beneficial biases, for docs/results/biases.md.
+"""Measures beneficial biases, for docs/results/biases_measured.md.
 
     python -m teachmesh_lab.studies.bench_biases --tasks DIR --out DIR --home HOME --backbone ALIAS
 

@@ -1,4 +1,4 @@
-"""The tables of docs/results/biases.md from the lines of `bench_biases`."""
+"""The tables of docs/results/biases_measured.md from the lines of `bench_biases`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of docs/results/reuse.md from the cells of `bench_reuse`.
+"""The tables of docs/results/reuse_measured.md from the cells of `bench_reuse`.
 
 python -m teachmesh_lab.studies.reuse_tables CELLS
 """
