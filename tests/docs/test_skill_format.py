@@ -1,0 +1,41 @@
+"""docs/skill_format.md agrees with the code: tensors, limits and the golden example."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.tensor_layout import ANCHORS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "skill_format.md").read_text("utf-8")
+GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v1.safetensors").read_bytes()
+
+
+def test_the_table_lists_exactly_the_tensors_of_all_anchors() -> None:
+    """Name, dtype and shape, as `tensor_specs` declares them."""
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (\w+) \| \(([\w, ]+)\) \|", PAGE, flags=re.MULTILINE)
+    listed = {name: (dtype, shape) for name, dtype, shape in rows if name.split(".")[0] in ANCHORS}
+    assert listed == {
+        f"{kind}.{name}": (spec.dtype, ", ".join(map(str, spec.shape)))
+        for kind, anchor in ANCHORS.items()
+        for name, spec in anchor.tensor_specs.items()
+    }
+
+
+def test_the_limits_are_the_defaults() -> None:
+    """Every field of `Limits` has a row with its value."""
+    rows = re.findall(r"\| (\d+)[\w ,]* \| `(\w+)` \|", PAGE)
+    assert {name: float(value) for value, name in rows} == vars(DEFAULT_LIMITS)
+
+
+def test_the_golden_example_is_the_golden_file() -> None:
+    """Size, id and first bytes."""
+    assert f"({len(GOLDEN):,} bytes)" in PAGE
+    assert hashlib.sha256(GOLDEN).hexdigest() in PAGE
+    dump = re.findall(r"^[0-9a-f]{8}  ((?:[0-9a-f]{2} ){15}[0-9a-f]{2})", PAGE, flags=re.MULTILINE)
+    first = bytes.fromhex("".join(dump))
+    assert len(first) == 64
+    assert GOLDEN.startswith(first)
