@@ -63,6 +63,28 @@ def test_lanes_share_the_threads_of_a_large_machine() -> None:
         torch.set_num_threads(before)
 
 
+def test_lanes_over_an_accelerator_run_in_the_calling_thread() -> None:
+    """One by one, only when the consumer takes the next result."""
+    ran: list[int] = []
+
+    def job(number: int) -> Callable[[], threading.Thread]:
+        def work() -> threading.Thread:
+            ran.append(number)
+            return threading.current_thread()
+
+        return work
+
+    with Lanes.over(torch.device("meta")) as lanes:
+        assert lanes.count == 0
+        results = lanes.run(job(i) for i in range(3))
+        assert next(results) is threading.current_thread()
+        assert ran == [0]
+        assert set(results) == {threading.current_thread()}
+    with Lanes.over(torch.device("cpu")) as lanes:
+        assert lanes.count >= 1
+        assert threading.current_thread() not in lanes.run(job(i) for i in range(3))
+
+
 def test_an_error_in_a_job_reaches_the_caller() -> None:
     """In its place in the order, and the lanes end."""
 

@@ -222,7 +222,5 @@ class _Finish:
                 return np.asarray(work(kept).cpu().numpy())
 
         jobs = (partial(run, split.kept.rows(part)) for part in parts)
-        with ExitStack() as stack:
-            on_cpu = self.bb.device.type == "cpu"
-            pieces = list(stack.enter_context(Lanes()).run(jobs) if on_cpu else (j() for j in jobs))
-        return np.concatenate(pieces)
+        with Lanes.over(self.bb.device) as lanes:
+            return np.concatenate(list(lanes.run(jobs)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -176,8 +175,7 @@ class BiasTrainer:
         whole = Stage(self._bb, train)
         costs = {whole: self.costs} | ({} if small is None else {small: self._count(small.bb)})
         best, best_score, waited, done = self._state.copy(), -1.0, 0, 0
-        with ExitStack() as stack:
-            lanes = stack.enter_context(Lanes()) if self._bb.device.type == "cpu" else None
+        with Lanes.over(self._bb.device) as lanes:
             for rows, ends_epoch in self._batches(len(train)):
                 stage = whole if small is None or done >= self._plan.small_images else small
                 self._step(stage, rows, self._rate_share(done), lanes)
@@ -221,14 +219,14 @@ class BiasTrainer:
             return FIRST_SHARE + (1 - FIRST_SHARE) * at / WARM_UP
         return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
-    def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes | None) -> None:
+    def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes) -> None:
         """One step of Adam, at a share of the highest rates."""
         pieces = self._pieces(rows, lanes)
         kept, labels = stage.rows.kept, stage.rows.labels
         jobs = (
             partial(self._gradients, stage.bb, kept.rows(part), labels[part]) for part in pieces
         )
-        found = list(lanes.run(jobs) if lanes else (job() for job in jobs))
+        found = list(lanes.run(jobs))
         if self._plan.refit and stage.bb is self._bb:
             self._seen.keep(rows, torch.cat([latents for *_, latents in found]))
         rates = (self._plan.bias_rate, self._plan.head_rate, self._plan.head_rate)
@@ -246,7 +244,7 @@ class BiasTrainer:
             loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
             return *torch.autograd.grad(loss, state.parameters()), latents.detach()
 
-    def _accuracy(self, split: TrainingRows, lanes: Lanes | None) -> float:
+    def _accuracy(self, split: TrainingRows, lanes: Lanes) -> float:
         """Share of right answers of head and biases as they are."""
         state = self._state.copy()
         values = state.scaled * self._deviations
@@ -259,10 +257,10 @@ class BiasTrainer:
             return int(np.sum(answers == labels))
 
         jobs = (partial(right, split.kept.rows(part), split.labels[part]) for part in pieces)
-        counts = lanes.run(jobs) if lanes else (job() for job in jobs)
+        counts = lanes.run(jobs)
         self.macs += len(split) * self.costs.forward
         return sum(counts) / len(split)
 
-    def _pieces(self, rows: np.ndarray, lanes: Lanes | None) -> list[np.ndarray]:
-        step = min(PIECE, self._plan.batch_size // 2) if lanes else self._plan.batch_size
+    def _pieces(self, rows: np.ndarray, lanes: Lanes) -> list[np.ndarray]:
+        step = min(PIECE, self._plan.batch_size // 2) if lanes.count else self._plan.batch_size
         return [rows[start : start + step] for start in range(0, len(rows), step)]

@@ -7,7 +7,6 @@ biased layer on; images of different tasks share a batch, each with its own bias
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -115,14 +114,12 @@ class SecondPass:
         wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
         found: dict[int, list[tuple[int, np.ndarray]]] = {}
         batches = list(_batches(wanted, lambda t: self._is_alone(self._biased[ids[t]])))
-        with ExitStack() as stack:
-            lanes = stack.enter_context(Lanes()) if self._on_cpu else None
+        with Lanes.over(self._backbone.device) as lanes:
             jobs = (
                 partial(self._run, [ids[t] for t, _ in batch], _rows(kept, batch))
                 for batch in batches
             )
-            results = lanes.run(jobs) if lanes else (job() for job in jobs)
-            for batch, posteriors in zip(batches, results, strict=True):
+            for batch, posteriors in zip(batches, lanes.run(jobs), strict=True):
                 for (t, i), row in zip(batch, posteriors, strict=True):
                     found.setdefault(t, []).append((i, row))
         return [
@@ -173,10 +170,6 @@ class SecondPass:
 
     def _latents(self, kind: str) -> TapLatents:
         return TapLatents(kind, self._backbone.reference, self._backbone.device)
-
-    @property
-    def _on_cpu(self) -> bool:
-        return self._backbone.device.type == "cpu"
 
     @cached_property
     def _layers(self) -> BiasLayout:

@@ -1,7 +1,7 @@
-"""Several forward passes beside each other, one thread each, instead of one that uses all cores.
+"""Run several forward passes at once, one thread each, instead of one pass on all cores.
 
-Two OpenMP threads wait for each other at every layer, and for whatever else runs on their cores,
-decoding first of all. A lane decodes its own images and runs them through the network with one
+Two OpenMP threads wait for each other at every layer, and for every other load on their cores,
+above all for decoding. A lane decodes its own images and runs them through the network with one
 thread: nothing waits, and latents do not depend on the number of cores.
 """
 
@@ -22,15 +22,16 @@ MAX_LANES = 8
 
 
 class Lanes:
-    """Threads that run jobs beside each other, results in the order of the jobs.
+    """Threads that run jobs in parallel and return the results in the order of the jobs.
 
     Args:
-        count: lanes; by default as many as torch would use threads for one forward pass
-            (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets), at most `MAX_LANES`.
-            A lane has one OpenMP thread, or its share where there are more threads than lanes.
+        count: number of lanes; 0 runs the jobs one by one in the calling thread. The default is the
+            number of threads that torch would use for one forward pass (`torch.get_num_threads()`,
+            which `OMP_NUM_THREADS` sets), at most `MAX_LANES`. A lane has one OpenMP thread, or its
+            share where there are more threads than lanes.
 
     Attributes:
-        count: lanes.
+        count: number of lanes.
 
     Examples:
         >>> with Lanes(2) as lanes:
@@ -40,16 +41,19 @@ class Lanes:
 
     def __init__(self, count: int | None = None) -> None:
         self._before = torch.get_num_threads()
-        self.count = count or min(self._before, MAX_LANES)
-        share = max(1, self._before // self.count)
-        ready = threading.Barrier(self.count + 1)
-        self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="teachmesh-lane")
-        for _ in range(self.count):
-            self._pool.submit(_set_threads, share, ready)
-        ready.wait()
+        self.count = min(self._before, MAX_LANES) if count is None else count
+        self._pool = self._start() if self.count else None
+
+    @classmethod
+    def over(cls, device: torch.device) -> Lanes:
+        """Lanes for a network on a device: threads on the CPU, none on an accelerator."""
+        return cls(None if device.type == "cpu" else 0)
 
     def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """Results of the jobs, in their order; a few jobs run ahead of the consumer."""
+        """Yield the results of the jobs in order; a few jobs run ahead of the consumer."""
+        if self._pool is None:
+            yield from (job() for job in jobs)
+            return
         waiting: deque[Future[T]] = deque()
         for job in jobs:
             waiting.append(self._pool.submit(job))
@@ -62,12 +66,23 @@ class Lanes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._pool is None:
+            return
         self._pool.shutdown(wait=True, cancel_futures=True)
-        # A lane's setting is also that of its process's matrix library and of threads to come.
+        # Setting it in a lane also changed the matrix library and the default of later threads.
         torch.set_num_threads(self._before)
+
+    def _start(self) -> ThreadPoolExecutor:
+        share = max(1, self._before // self.count)
+        ready = threading.Barrier(self.count + 1)
+        pool = ThreadPoolExecutor(self.count, thread_name_prefix="teachmesh-lane")
+        for _ in range(self.count):
+            pool.submit(_set_threads, share, ready)
+        ready.wait()
+        return pool
 
 
 def _set_threads(count: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # a thread's first question sets the default, which would undo ours
+    torch.get_num_threads()  # the first call in a thread sets the default, which would undo ours
     torch.set_num_threads(count)
     ready.wait()
