@@ -27,7 +27,7 @@ from teachmesh.packet.skill import Skill
 from tests.biases.test_second_pass import WIDTHS, by_hand, skill_of
 from tests.cli.test_commands import run, run_json
 from tests.mapping.latents import make_anchor, make_sample
-from tests.model.nets import pictures, tiny_backbone
+from tests.model.nets import pictures, state_sha256, tiny_backbone
 
 STRANGER = """
 import json, sys
@@ -46,10 +46,10 @@ def test_a_stranger_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
     """One image and five: classes and probabilities of `predict --task`, by a program alone."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
-    before = agent.backbone.state_sha256()
+    before = state_sha256(agent.backbone)
     file = tmp_path / "warm.pt2"
     assert export_network(agent, "warm", file) == file.stat().st_size
-    assert agent.backbone.state_sha256() == before
+    assert state_sha256(agent.backbone) == before
     images = read_task(warm).test.images[:6]
     (batch,) = iterate_batches(images, agent.backbone.size, batch_size=6)
     np.save(tmp_path / "images.npy", batch.images.numpy())

@@ -10,6 +10,7 @@ from teachmesh.agent import Agent
 from teachmesh.packet.codec import decode
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from tests.conftest import write_task
+from tests.model.nets import state_sha256
 
 
 def test_skills_with_and_without_biases_live_in_one_bank(
@@ -17,14 +18,14 @@ def test_skills_with_and_without_biases_live_in_one_bank(
 ) -> None:
     """A peer answers as the teacher does; the backbone and the other task stay as they were."""
     teacher, peer = Agent(tmp_path / "teacher"), Agent(tmp_path / "peer")
-    weights = teacher.backbone.state_sha256()
+    weights = state_sha256(teacher.backbone)
     plain = teacher.learn(cold)
     before = teacher.predict_many(cold, task="cold")
     found = teacher.learn(warm, bb="last:2", bb_passes=4)
     assert found.biases is not None
     for skill_id in (plain.skill_id, found.skill_id):
         peer.receive(teacher.read(skill_id), expected_id=skill_id)
-    assert teacher.backbone.state_sha256() == weights
+    assert state_sha256(teacher.backbone) == weights
     after = teacher.predict_many(cold, task="cold")
     assert [p.probability for p in after.predictions] == [p.probability for p in before.predictions]
     mine, theirs = teacher.predict_many(warm), peer.predict_many(warm)

@@ -85,6 +85,11 @@ def tiny_backbone(**changes: Any) -> Backbone:
     return Backbone(**{**arguments, **changes})
 
 
+def state_sha256(backbone: Backbone) -> str:
+    """Hash of the folded weights as they are now in memory; it must never change."""
+    return hash_weights(dict(backbone.forward_pass.net.state_dict()))
+
+
 def random_timm(name: str, folder: Path, *, half: bool = False, **options: Any) -> Path:
     """A weights file of a timm network with random weights, its classifier included."""
     net = import_timm().create_model(name, pretrained=False, num_classes=4, **options)

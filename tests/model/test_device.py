@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from teachmesh.errors import DeviceError
-from teachmesh.model.device import choose_device, choose_dtype, has_fast_bf16
+from teachmesh.model.device import choose_device
 
 CPU = torch.device("cpu")
 
@@ -29,15 +29,3 @@ def test_a_missing_device_is_never_replaced_by_another_one() -> None:
     """No machine has a hundred GPUs."""
     with pytest.raises(DeviceError, match="expected the device 'cuda:99'"):
         choose_device("cuda:99")
-
-
-def test_bf16_is_taken_only_where_the_processor_has_it() -> None:
-    """Emulated, it is 80 times slower than float32; nobody gets it unasked."""
-    assert choose_dtype("fp32", CPU) == torch.float32
-    if has_fast_bf16():
-        assert choose_dtype("bf16", CPU) == torch.bfloat16
-    else:
-        with pytest.raises(DeviceError, match="has to emulate it; use fp32"):
-            choose_dtype("bf16", CPU)
-    with pytest.raises(DeviceError, match="number type out of fp32, bf16, got 'fp16'"):
-        choose_dtype("fp16", CPU)

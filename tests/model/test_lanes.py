@@ -11,7 +11,7 @@ import torch
 from teachmesh.model.backbone_registry import add_timm
 from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.lanes import Lanes
-from tests.model.nets import needs_timm, random_timm
+from tests.model.nets import needs_timm, random_timm, state_sha256
 
 if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
@@ -117,7 +117,7 @@ def _check_lanes(backbone: Backbone) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     batches = images.split(2)
-    before = backbone.state_sha256()
+    before = state_sha256(backbone)
     count = torch.get_num_threads()  # or more: one thread per lane
     with Lanes(count) as lanes:
         few = list(lanes.run(lambda b=b: backbone.embed(b) for b in batches))  # type: ignore[misc]
@@ -126,4 +126,4 @@ def _check_lanes(backbone: Backbone) -> None:
     for one, other in zip(few, many, strict=True):
         assert (one.last == other.last).all()
         assert (one.multi == other.multi).all()
-    assert backbone.state_sha256() == before
+    assert state_sha256(backbone) == before

@@ -15,7 +15,7 @@ import torch
 
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import NetworkError, TeachmeshError
-from teachmesh.model.device import choose_device, has_fast_bf16
+from teachmesh.model.device import choose_device
 from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 
@@ -78,8 +78,7 @@ def _device() -> Check:
 
 
 def _number_type() -> Check:
-    native = "is native" if has_fast_bf16() else "would be emulated, far slower than float32"
-    return Check("number type", True, f"float32; bf16 {native} on this CPU")
+    return Check("number type", True, "float32 on every device")
 
 
 def _extras() -> Check:

@@ -180,7 +180,7 @@ class BeneficialBiases:
         self, kept: Sequence[torch.Tensor], values: torch.Tensor | None, watch: Watch | None = None
     ) -> Tensors:
         """The same taps as `taps`, from what `prefix` gave; arguments likewise."""
-        rows = [tensor.to(self.device, self._forward.dtype) for tensor in kept]
+        rows = [tensor.to(self.device, torch.float32) for tensor in kept]
         return self._run(lambda split: split.suffix(rows), values, len(rows[0]), watch)
 
     @torch.no_grad()

@@ -81,7 +81,6 @@ class Backbone:
         reference: scale and projection of the multi-depth latents.
         weights_sha256: `hash_weights` of the network's state before folding.
         device: where the network runs.
-        dtype: number type of the network; latents are float32 in any case.
 
     Raises:
         BackboneError: the reference belongs to another network.
@@ -98,7 +97,6 @@ class Backbone:
         reference: Reference,
         weights_sha256: str,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.name = name
         self.preprocessing = preprocessing
@@ -106,7 +104,7 @@ class Backbone:
         self.identity = Identity(
             architecture, weights_sha256, preprocessing, tuple(tap_names), reference.id
         )
-        self._forward = ForwardPass(net, preprocessing, device or torch.device("cpu"), dtype)
+        self._forward = ForwardPass(net, preprocessing, device or torch.device("cpu"))
         self._scale = torch.from_numpy(reference.scale).to(self.device)
         self._projection = torch.from_numpy(reference.projection).to(self.device)
         black = self.taps(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8))
@@ -122,11 +120,6 @@ class Backbone:
     def device(self) -> torch.device:
         """Where the network runs."""
         return self._forward.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number type of the network."""
-        return self._forward.dtype
 
     @property
     def forward_pass(self) -> ForwardPass:
@@ -187,10 +180,6 @@ class Backbone:
             BackboneError: another shape or type than (N, 3, S, S) uint8.
         """
         return self._forward.taps(images)
-
-    def state_sha256(self) -> str:
-        """Hash of the weights as they are now in memory, folded; it never changes."""
-        return hash_weights(dict(self._forward.net.state_dict()))
 
     def describe(self) -> dict[str, Any]:
         """What `teachmesh backbone show` prints."""

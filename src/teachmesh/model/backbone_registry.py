@@ -48,27 +48,21 @@ PROCEDURAL_IMAGES = 1024
 _BATCH = 32
 
 
-def load_backbone(
-    folder: Path,
-    name: str,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Backbone:
+def load_backbone(folder: Path, name: str, device: torch.device | None = None) -> Backbone:
     """Load a backbone by its alias.
 
     Args:
         folder: the home's folder of backbones.
         name: alias, `embedded` for the one in the package.
         device: where it runs.
-        dtype: number type of the network.
 
     Raises:
         BackboneError: unknown (names the nearest), damaged, or not what its fingerprint says.
     """
     if name == EMBEDDED:
-        return embedded_backbone(EMBEDDED, device, dtype)
+        return embedded_backbone(EMBEDDED, device)
     stored = BackboneStore(folder).load(_known(folder, name))
-    backbone = assemble(name, stored, device, dtype)
+    backbone = assemble(name, stored, device)
     if backbone.fingerprint != stored.about.get("fingerprint"):
         raise BackboneError(
             f"the backbone {name!r} is damaged: its fingerprint is not the one that it was added "

@@ -22,19 +22,13 @@ from teachmesh.model.timm_weights import parse_weights
 EMBEDDED_REFERENCE_FILE = "embedded-reference.safetensors"
 
 
-def assemble(
-    name: str,
-    stored: StoredBackbone,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Backbone:
+def assemble(name: str, stored: StoredBackbone, device: torch.device | None = None) -> Backbone:
     """Build a stored backbone.
 
     Args:
         name: alias.
         stored: its files.
         device: where it runs; default the CPU.
-        dtype: number type of the network.
 
     Raises:
         BackboneError: a file is damaged, or they do not fit each other.
@@ -51,7 +45,6 @@ def assemble(
         reference=reference,
         weights_sha256=hash_weights(net.state_dict()),
         device=device,
-        dtype=dtype,
     )
 
 
@@ -73,17 +66,13 @@ def embedded_card(folder: Path | None = None) -> dict[str, Any]:
 
 
 def embedded_backbone(
-    name: str,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-    folder: Path | None = None,
+    name: str, device: torch.device | None = None, folder: Path | None = None
 ) -> Backbone:
     """Build the backbone that the package ships.
 
     Args:
         name: alias.
         device: where it runs; default the CPU.
-        dtype: number type of the network.
         folder: of its files; default the package's.
 
     Raises:
@@ -105,7 +94,6 @@ def embedded_backbone(
         reference=Reference.from_bytes(reference),
         weights_sha256=hash_weights(net.state_dict()),
         device=device,
-        dtype=dtype,
     )
     if backbone.fingerprint != card["fingerprint"]:
         raise _incomplete()

@@ -47,22 +47,14 @@ class ForwardPass:
             that is true, its forward pass leaves nothing in the module.
         preprocessing: size, mean, deviation.
         device: where it runs.
-        dtype: number type of the network.
 
     Raises:
         BackboneError: the network cannot take images of this size.
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        preprocessing: Preprocessing,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, net: nn.Module, preprocessing: Preprocessing, device: torch.device) -> None:
         self.preprocessing = preprocessing
         self.device = device
-        self.dtype = dtype
         try:
             folded = fold_batch_norms(net.eval(), preprocessing.size).requires_grad_(False)
         except (RuntimeError, AssertionError) as error:
@@ -72,7 +64,7 @@ class ForwardPass:
                 f"this network cannot take images of {size} px ({reason}); choose another --size, "
                 f"or tell it with --option img_size={size}"
             ) from error
-        self.net: nn.Module = folded.to(device=device, dtype=dtype).to(
+        self.net: nn.Module = folded.to(device=device, dtype=torch.float32).to(
             memory_format=torch.channels_last
         )  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
@@ -109,7 +101,7 @@ class ForwardPass:
                 f"expected images (N, 3, {size}, {size}) of uint8, got {tuple(images.shape)} of "
                 f"{images.dtype}"
             )
-        x = images.to(self.device).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
         return x.sub_(self._mean).div_(self._std)
 
     def _net(self) -> nn.Module:
@@ -120,7 +112,7 @@ class ForwardPass:
         return cast("nn.Module", self._mine.net)
 
     def _channels(self, values: tuple[float, float, float]) -> torch.Tensor:
-        scaled = torch.tensor(values, dtype=torch.float64).mul(255).to(self.dtype)
+        scaled = torch.tensor(values, dtype=torch.float64).mul(255).float()
         return scaled.to(self.device).view(1, 3, 1, 1)
 
 
