@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -18,7 +19,6 @@ from teachmesh.model.head_training import (
     head_epochs,
     head_of,
 )
-from teachmesh.model.row_norm import RowNorm
 from tests.mapping.latents import make_sample
 
 SAMPLE = make_sample(0, n_classes=4, per_class=30)
@@ -28,11 +28,14 @@ NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
 
 
 def reference_parameters(
-    epochs: int, seed: int, norm: float | None = None
+    epochs: int, seed: int, rows_of: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
 ) -> tuple[np.ndarray, np.ndarray]:
-    """torch.nn.Linear, torch.optim.Adam and autograd on the same start and order of batches.
+    """Train torch.nn.Linear with torch.optim.Adam and autograd: same start, same order of batches.
 
-    With a norm the forward pass divides the rows by it, as the paper writes it down.
+    Args:
+        epochs: number of epochs.
+        seed: of the start and of the order of batches.
+        rows_of: the weights as the forward pass uses them; autograd goes through it.
     """
     x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
     generator = torch.Generator().manual_seed(seed)
@@ -45,19 +48,10 @@ def reference_parameters(
     for _ in range(epochs):
         for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
             optimizer.zero_grad()
-            log_odds = x[rows] @ divided(layer.weight, norm).T + layer.bias
+            log_odds = x[rows] @ rows_of(layer.weight).T + layer.bias
             torch.nn.functional.cross_entropy(log_odds, y[rows]).backward()
             optimizer.step()
-    return divided(layer.weight, norm).detach().numpy(), layer.bias.detach().numpy()
-
-
-def divided(weight: torch.Tensor, norm: float | None) -> torch.Tensor:
-    """Each row by its norm; autograd finds the way back."""
-    if norm is None:
-        return weight
-    if norm == np.inf:
-        return weight / weight.abs().amax(1, keepdim=True)
-    return weight / (weight.abs() ** norm).sum(1, keepdim=True) ** (1 / norm)
+    return rows_of(layer.weight).detach().numpy(), layer.bias.detach().numpy()
 
 
 def test_training_equals_adam_with_automatic_differentiation() -> None:
@@ -67,40 +61,6 @@ def test_training_equals_adam_with_automatic_differentiation() -> None:
     assert fitted.best_epoch == 20
     np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
     np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
-
-
-@pytest.mark.parametrize("norm", [2.0, 3.0, np.inf])
-def test_rows_are_trained_under_their_norm(norm: float) -> None:
-    """As automatic differentiation does it, and every row that comes out has length 1."""
-    fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=5, norm=norm)
-    weight, bias = reference_parameters(fitted.best_epoch, seed=3, norm=norm)
-    np.testing.assert_allclose(fitted.head.weight, weight, atol=1e-5)
-    np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
-    lengths = np.linalg.norm(fitted.head.weight, ord=norm, axis=1)
-    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
-
-
-def test_a_norm_goes_with_validation_and_with_old_rows() -> None:
-    """The best epoch's rows are returned divided, and old rows of any length start as divided."""
-    fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1, norm=2.0)
-    answers = fitted.head.logits(VALIDATION[0]).argmax(axis=1)
-    assert np.mean(answers == VALIDATION[1]) == pytest.approx(fitted.accuracy)
-    start = HeadStart(np.arange(4), 7 * fitted.head.weight, fitted.head.bias)
-    _, begun = next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
-    np.testing.assert_allclose(head_of(begun).weight, fitted.head.weight, rtol=1e-5)
-
-
-def test_a_norm_that_cannot_be_is_refused() -> None:
-    """p below 1 is none; a row of zeros has no direction; a high p does not lose small numbers."""
-    for p in (0.5, -1.0, np.nan):
-        with pytest.raises(ValueError, match="p of a norm"):
-            RowNorm(p)
-    start = HeadStart(np.array([2]), np.zeros((1, 24), np.float32), np.zeros(1, np.float32))
-    with pytest.raises(ValueError, match="one of the start is zero"):
-        next(head_epochs(*TRAIN, 4, start=start, norm=2.0))
-    next(head_epochs(*TRAIN, 4, start=start))
-    small = torch.cat([torch.full((1, 1000), 1e-3), torch.zeros(1, 1)], 1)
-    torch.testing.assert_close(RowNorm(40.0)(small)[0, :-1], torch.full((1000,), 1000 ** (-1 / 40)))
 
 
 def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:

@@ -16,7 +16,6 @@ import torch
 
 from teachmesh.model.adam import Adam
 from teachmesh.model.head import Head
-from teachmesh.model.row_norm import RowNorm
 
 BATCH_SIZE = 32
 MAX_EPOCHS = 100
@@ -37,6 +36,21 @@ class HeadStart:
     classes: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
+
+
+class PlainRows:
+    """Use the parameters of a head as its rows.
+
+    A subclass can constrain the rows while they are trained.
+    """
+
+    def of(self, parameter: torch.Tensor) -> torch.Tensor:
+        """Return the rows (C, D + 1) of the head for its parameters (C, D + 1)."""
+        return parameter
+
+    def gradient(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - for subclasses
+        """Return the gradient (C, D + 1) of the parameters, given that of the rows."""
+        return gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +84,7 @@ def fit_head(
     seed: int = 0,
     max_epochs: int = MAX_EPOCHS,
     start: HeadStart | None = None,
-    norm: float | None = None,
+    rows: PlainRows | None = None,
 ) -> FittedHead:
     """Train the head of one task by softmax regression, and keep its best epoch.
 
@@ -83,19 +97,19 @@ def fit_head(
         seed: of the start and of the order of batches.
         max_epochs: at most.
         start: rows that some classes start from; the others start as without it.
-        norm: p of the norm that divides every row while it is trained (see `head_epochs`).
+        rows: how parameters become the rows of the head; default as they are.
     """
     validation = _with_ones(validation_latents)
-    epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, norm=norm)
+    epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, rows=rows)
     best_score, best_epoch, best = -np.inf, 0, next(epochs)[1]
     epoch = 0
-    for epoch, (loss, rows) in enumerate(islice(epochs, max_epochs), 1):
+    for epoch, (loss, current) in enumerate(islice(epochs, max_epochs), 1):
         score = -loss
         if len(validation_labels):
-            answers = (validation @ rows.T).argmax(1).numpy()
+            answers = (validation @ current.T).argmax(1).numpy()
             score = float(np.mean(answers == validation_labels))
         if score > best_score:
-            best_score, best_epoch, best = score, epoch, rows
+            best_score, best_epoch, best = score, epoch, current
         if epoch - best_epoch >= PATIENCE:
             break
     chosen_blindly = not len(validation_labels)
@@ -119,7 +133,7 @@ def head_epochs(
     *,
     seed: int = 0,
     start: HeadStart | None = None,
-    norm: float | None = None,
+    rows: PlainRows | None = None,
 ) -> Iterator[tuple[float, torch.Tensor]]:
     """Train a head for ever: what it is before the first epoch, then after each.
 
@@ -132,30 +146,24 @@ def head_epochs(
         n_classes: C.
         seed: of the start and of the order of batches.
         start: rows that some classes start from; the others start as without it.
-        norm: p of the norm that divides every row of weights in the forward pass (paper, Sec. 7.2,
-            1), so that rows of different tasks can stand beside each other; None for a plain head.
+        rows: how parameters become the rows of the head; default as they are.
 
     Yields:
         The mean cross-entropy of the epoch in nats (infinite before the first), and the (C, D + 1)
         weights and biases, see `head_of`.
-
-    Raises:
-        ValueError: under a norm, a row of zeros in the start.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
     generator = torch.Generator().manual_seed(seed)
     parameter = _start(n_classes, latents.shape[1], generator)
     if start is not None:
-        rows = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
-        parameter[torch.from_numpy(start.classes)] = torch.from_numpy(rows)
-    optimizer, divide = Adam(parameter), RowNorm(norm)
-    if norm is not None and not parameter[:, :-1].any(dim=1).all():
-        raise ValueError("expected rows that a norm can divide, one of the start is zero")
+        old = np.concatenate([start.weight, start.bias[:, None]], axis=1).astype(np.float32)
+        parameter[torch.from_numpy(start.classes)] = torch.from_numpy(old)
+    optimizer, rows = Adam(parameter), rows or PlainRows()
     loss = np.inf
     while True:
-        yield loss, divide(parameter).clone()
-        loss = _epoch(x, targets, optimizer, divide, generator)
+        yield loss, rows.of(parameter).clone()
+        loss = _epoch(x, targets, optimizer, rows, generator)
 
 
 def head_of(rows: torch.Tensor) -> Head:
@@ -184,7 +192,7 @@ def _epoch(
     x: torch.Tensor,
     targets: torch.Tensor,
     optimizer: Adam,
-    divide: RowNorm,
+    rows: PlainRows,
     generator: torch.Generator,
 ) -> float:
     """One pass in random order; the mean cross-entropy in nats."""
@@ -192,9 +200,9 @@ def _epoch(
     total = 0.0
     batches = torch.split(x[order], BATCH_SIZE), torch.split(targets[order], BATCH_SIZE)
     for images, truth in zip(*batches, strict=True):
-        log_odds = torch.log_softmax(images @ divide(optimizer.parameter).T, 1)  # (B, C)
+        log_odds = torch.log_softmax(images @ rows.of(optimizer.parameter).T, 1)  # (B, C)
         total -= float(log_odds.flatten().dot(truth.flatten()))
         error = log_odds.exp_().sub_(truth).div_(len(images))
-        gradient = divide.gradient(optimizer.parameter, error.T @ images)
+        gradient = rows.gradient(optimizer.parameter, error.T @ images)
         optimizer.step(gradient, LEARNING_RATE)
     return total / len(x)

@@ -32,6 +32,7 @@ from teachmesh_lab.studies.reuse_data import (
     read_pairs,
     shared_classes,
 )
+from teachmesh_lab.studies.row_norm import RowNorm
 
 EPOCHS = 30
 """The paper's curve from a random start is at its best after up to 30."""
@@ -113,18 +114,18 @@ def union(one: Known, other: Known, seeds: int) -> Cell:
     test = _joined(one, one.test, other.test)
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
     result: Cell = {"moments": _moments(one, other, train, test)}
-    for key, start, norm in _starts(one, other, train):
+    for key, start, rows in _starts(one, other, train):
         curves = []
         for seed in range(seeds):
-            epochs = head_epochs(x, y, n_classes, seed=seed, start=start, norm=norm)
-            curves.append([accuracy(head_of(rows), test) for _, rows in islice(epochs, EPOCHS + 1)])
+            epochs = head_epochs(x, y, n_classes, seed=seed, start=start, rows=rows)
+            curves.append([accuracy(head_of(head), test) for _, head in islice(epochs, EPOCHS + 1)])
         result[key] = np.mean(curves, axis=0).tolist()
     return result
 
 
 def _starts(
     one: Known, other: Known, train: LabelledLatents
-) -> Iterator[tuple[str, HeadStart | None, float | None]]:
+) -> Iterator[tuple[str, HeadStart | None, RowNorm | None]]:
     """What the head of the union starts from, by name, and the norm under which it goes on.
 
     The paper does not say whether the restriction is kept up when the union is trained: both ways.
@@ -140,7 +141,7 @@ def _starts(
         yield f"{key}, afterwards", _beside([combine_heads(plain, every, p)]), None
         normed = _beside([one.head_under(p), other.head_under(p)])
         yield key, normed, None
-        yield f"{key}, kept up", normed, p
+        yield f"{key}, kept up", normed, RowNorm(p)
 
 
 def _beside(heads: Sequence[Head]) -> HeadStart:

@@ -23,6 +23,7 @@ from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
 from teachmesh.model.head import Head
 from teachmesh.model.head_training import fit_head
+from teachmesh_lab.studies.row_norm import RowNorm
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 Cell = dict[str, Any]
@@ -63,7 +64,8 @@ class Known:
         if norm not in self._heads:
             x, y, held = self.train.latents.last, self.train.labels, self.validation
             asked = held.latents.last, held.labels
-            self._heads[norm] = fit_head(x, y, *asked, len(self.classes), norm=norm).head
+            rows = None if norm is None else RowNorm(norm)
+            self._heads[norm] = fit_head(x, y, *asked, len(self.classes), rows=rows).head
         return self._heads[norm]
 
     def shots(self, per_class: int, seed: int) -> LabelledLatents:

@@ -1,47 +1,51 @@
-"""Rows of weights divided by their p-norm while they are trained (paper, Sec. 7.2, 1).
+"""Divide the rows of a head by their p-norm while they are trained (paper, Sec. 7.2, 1).
 
-Heads that were trained apart know nothing of each other's scale. If each row is w / |w|_p in the
-forward pass, rows of different tasks can stand beside each other as they are. The paper prefers
-infinity: with p = 2 all rows end up equally long, which costs the old task accuracy.
+Heads that were trained separately have no common scale. If each row is w / |w|_p in the forward
+pass, rows of different tasks can be joined without rescaling. The paper prefers p = infinity: with
+p = 2 all rows end up with the same length, which costs the old task accuracy.
 """
 
 from __future__ import annotations
 
 import torch
 
+from teachmesh.model.head_training import PlainRows
 
-class RowNorm:
-    """What divides the weights of (C, D + 1) rows; the last column, the bias, is left alone.
+
+class RowNorm(PlainRows):
+    """Divide the weights of (C, D + 1) rows; the last column, the bias, stays as it is.
 
     Args:
-        p: 1 or more, infinity too; None divides by nothing.
+        p: 1 or more, infinity too.
 
     Raises:
         ValueError: another p.
 
-    >>> RowNorm(2.0)(torch.tensor([[3.0, -4.0, 7.0]])).tolist()
+    >>> RowNorm(2.0).of(torch.tensor([[3.0, -4.0, 7.0]])).tolist()
     [[0.6000000238418579, -0.800000011920929, 7.0]]
     """
 
-    def __init__(self, p: float | None) -> None:
-        if p is not None and not p >= 1:
+    def __init__(self, p: float) -> None:
+        if not p >= 1:
             raise ValueError(f"expected the p of a norm, 1 or more, got {p}")
         self.p = p
 
-    def __call__(self, parameter: torch.Tensor) -> torch.Tensor:
-        """(C, D + 1) rows as the forward pass uses them; no row of weights may be zero."""
-        if self.p is None:
-            return parameter
+    def of(self, parameter: torch.Tensor) -> torch.Tensor:
+        """Return the (C, D + 1) rows as the forward pass uses them.
+
+        Raises:
+            ValueError: the weights of a row are all zero.
+        """
+        if not parameter[:, :-1].any(dim=1).all():
+            raise ValueError("expected rows that a norm can divide, one of them is zero")
         return torch.cat([parameter[:, :-1] / self._lengths(parameter), parameter[:, -1:]], 1)
 
     def gradient(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        """(C, D + 1) for the parameter, from the one for the divided rows.
+        """Return the gradient (C, D + 1) of the parameters, given that of the divided rows.
 
         With w' = w / n and n = |w|_p: dL/dw = (g - (g . w') dn/dw) / n. At infinity dn/dw is the
         sign of the largest entry, at its place.
         """
-        if self.p is None:
-            return gradient
         lengths = self._lengths(parameter)
         divided = parameter[:, :-1] / lengths
         if self.p == torch.inf:
@@ -54,9 +58,8 @@ class RowNorm:
         return torch.cat([(gradient[:, :-1] - along * slope) / lengths, gradient[:, -1:]], 1)
 
     def _lengths(self, parameter: torch.Tensor) -> torch.Tensor:
-        assert self.p is not None
         weight = parameter[:, :-1]
-        largest = weight.abs().amax(1, keepdim=True)  # taken out first: small numbers to a high p
+        largest = weight.abs().amax(1, keepdim=True)  # factored out: small numbers to a high p
         lengths: torch.Tensor = largest * torch.linalg.vector_norm(
             weight / largest, ord=self.p, dim=1, keepdim=True
         )
