@@ -9,8 +9,8 @@ from teachmesh.biases.bias_choice import (
     Candidate,
     accuracy,
     choose,
+    gain_can_show,
     gain_is_clear,
-    leaves_room,
     not_tried,
 )
 from teachmesh.mapping.fusion import fuse, log_softmax
@@ -110,7 +110,7 @@ def test_biases_are_not_tried_where_their_best_case_is_within_noise() -> None:
     """With fewer wrong images than the fewest that a gain can be told from."""
     for wrong in range(FEWEST_WRONG + 2):
         posteriors = log_softmax(scores(40 - wrong))
-        assert leaves_room(posteriors, LABELS) == (wrong >= FEWEST_WRONG)
+        assert gain_can_show(posteriors, LABELS) == (wrong >= FEWEST_WRONG)
     said = not_tried(log_softmax(scores(39)), LABELS)
     assert (said.weight, said.biases) == (0.0, None)
     assert said.accuracy_with == said.accuracy_without == 39 / 40

@@ -10,7 +10,7 @@ from torch import nn
 from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.bias_layout import BiasLayer, BiasLayout, biasable_layers, choose_layers
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.biases.head2toe import Head2Toe, choose_maps
+from teachmesh.biases.head2toe import Head2Toe, MapChoice, choose_maps
 from tests.biases.bias_nets import TABLES, forward_pass, layout_of, size_of, some_values
 from tests.model.nets import GREY, TinyNet, needs_timm, pictures, tiny_backbone
 
@@ -19,6 +19,11 @@ def biased(which: str = "all") -> BeneficialBiases:
     """Two convolutions, 5 and 7 channels, 16 and 8 pixels wide."""
     forward = tiny_backbone().forward_pass
     return BeneficialBiases(forward, choose_layers(biasable_layers(forward.net, 32), which))
+
+
+def count_of(choice: MapChoice) -> int:
+    """Number of maps."""
+    return sum(len(chosen) for chosen in choice.channels)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.1, 0.5, 1.0])
@@ -34,15 +39,15 @@ def test_the_chosen_maps_are_those_with_the_largest_biases(fraction: float) -> N
     ]
     count = max(1, round(fraction * layout.total))
     assert sorted(chosen) == sorted(np.argsort(-np.abs(values.numpy()))[:count].tolist())
-    assert choice.count == count
+    assert count_of(choice) == count
 
 
 def test_the_paper_s_width_is_kept() -> None:
     """1 % of MobileNetV2's 17,056 channels: 171 maps of 6 x 6, at most 8,192 numbers."""
     layout = BiasLayout((BiasLayer("a", 17_056, 1),), 0)
     choice = choose_maps(layout, torch.arange(17_056).float(), (True,))
-    assert (choice.count, choice.side) == (171, 6)
-    assert choice.count * choice.side**2 <= 8192 < choice.count * (choice.side + 1) ** 2
+    assert (count_of(choice), choice.side) == (171, 6)
+    assert count_of(choice) * choice.side**2 <= 8192 < count_of(choice) * (choice.side + 1) ** 2
 
 
 def test_features_are_the_biased_maps_pooled_by_hand() -> None:
@@ -51,7 +56,7 @@ def test_features_are_the_biased_maps_pooled_by_hand() -> None:
     values = torch.randn(12, generator=torch.Generator().manual_seed(2))
     choice = choose_maps(bb.layout, values, bb.per_image, fraction=0.5, width=6 * 16)
     assert choice.side == 4
-    found = Head2Toe(bb, values, choice).features(pictures(3))
+    found = Head2Toe(bb, values, choice).features(bb.prefix(pictures(3)))
     net = TinyNet()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (GREY.mean, GREY.std))
     with torch.no_grad():
@@ -72,10 +77,12 @@ def test_kept_activations_give_the_same_features() -> None:
     """With biases on the last layer only, the first one is run once."""
     bb = biased("last:1")
     values = torch.linspace(-1, 1, 7)
-    toe = Head2Toe(bb, values, choose_maps(bb.layout, values, bb.per_image, 0.3))
-    whole = toe.features(pictures(4))
-    torch.testing.assert_close(toe.features_of_kept(bb.prefix(pictures(4))), whole)
-    assert whole.shape == (4, 2 * 8 * 8 + 7)
+    choice = choose_maps(bb.layout, values, bb.per_image, 0.3)
+    found = Head2Toe(bb, values, choice).features(bb.prefix(pictures(4)))
+    whole, wide = biased("all"), MapChoice(((), *choice.channels), choice.side)
+    toe = Head2Toe(whole, bb.layout.within(whole.layout, values), wide)
+    torch.testing.assert_close(found, toe.features(whole.prefix(pictures(4))))
+    assert found.shape == (4, 2 * 8 * 8 + 7)
 
 
 def test_layers_without_rows_per_image_are_not_chosen() -> None:
@@ -83,7 +90,7 @@ def test_layers_without_rows_per_image_are_not_chosen() -> None:
     layout = BiasLayout(tuple(BiasLayer(str(i), 4, 1) for i in range(3)), 0)
     values = torch.arange(12).float()
     assert choose_maps(layout, values, (True, True, False), 0.25).channels == ((), (1, 2, 3), ())
-    assert choose_maps(layout, values, (False,) * 3, 0.25).count == 0
+    assert count_of(choose_maps(layout, values, (False,) * 3, 0.25)) == 0
 
 
 def one_map(output: torch.Tensor, axis: int, channel: int, side: int) -> torch.Tensor:
@@ -140,7 +147,7 @@ def test_features_of_networks_of_every_kind(name: str, which: str) -> None:
     assert bb.per_image == tuple(without not in layer for layer in layout.names)
     choice = choose_maps(layout, values, bb.per_image, fraction=1.0, width=4 * layout.total)
     images = pictures(3, size_of(name))
-    found = Head2Toe(bb, values, choice).features(images)
+    found = Head2Toe(bb, values, choice).features(bb.prefix(images))
     net = fold_biases(forward.net, layout, values)
     for row, image in zip(found, images, strict=True):
         expected = features_by_hand(net, layout, choice.side, image, without)

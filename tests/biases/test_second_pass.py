@@ -167,7 +167,7 @@ def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
     bb = biased(backbone, "last:1")
     values = torch.from_numpy(values_of("last:1", 5))
     toe = Head2Toe(bb, values, choose_maps(bb.layout, values, bb.per_image))
-    features = toe.features(pictures(N)).numpy()
+    features = toe.features(bb.prefix(pictures(N))).numpy()
     skills = {
         "a": skill_of("all", "last", 1),
         "h": skill_of("last:1", "head2toe", 5, width=features.shape[1]),

@@ -1,9 +1,11 @@
-"""What crosses the cut of a network, computed once per image and kept: RAM, then disk, then not.
+"""Compute the activations at the cut of a network once per image, and keep them.
 
-Where biases begin after some layer, every epoch needs the same activations at that layer's input.
-They are kept as float16 in memory up to a bound, further ones in a file without a name (a process
-that is killed leaves nothing), and the rest is computed again each time. Where biases begin at the
-first layer, the images themselves are kept, as the bytes that they are.
+Where biases begin after some layer, every epoch needs the same activations at the input of that
+layer. They are kept as float16: first in memory, then on disk, each up to a budget. The rest is
+computed again every time. Where biases begin at the first layer, the images themselves are kept
+as uint8.
+
+The file on disk has no name, so that a process that is killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -25,53 +27,54 @@ from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.model.forward_pass import Tensors
 
 Images = Callable[[np.ndarray], torch.Tensor]
+RAM_BYTES = 1 << 30
+DISK_BYTES = 8 << 30
 _LARGEST = float(np.finfo(np.float16).max)
+_FOR_LARGE_FILES = Path("/var/tmp")
+_VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
 
 class KeptActivations:
-    """What `BeneficialBiases.suffix` needs of some images, by row; to be closed.
+    """Inputs of `BeneficialBiases.suffix` for a set of images, by row; close it after use.
 
-    Not for several threads at once.
+    Not thread-safe.
 
     Args:
         bb: the network with biases.
-        images: rows -> (n, 3, S, S) uint8; asked once per row, as far as rows can be kept.
+        images: rows -> (n, 3, S, S) uint8; called once per row that can be kept.
         count: number of images.
-        room: what of it is left is what this store may take.
+        budget: memory and disk that the store may still use.
 
     Attributes:
-        macs: multiply-accumulates spent on prefixes so far, those computed again included.
+        macs: multiply-accumulates spent on prefixes so far, repeated ones included.
     """
 
-    def __init__(self, bb: BeneficialBiases, images: Images, count: int, room: CacheBudget) -> None:
+    def __init__(
+        self, bb: BeneficialBiases, images: Images, count: int, budget: CacheBudget
+    ) -> None:
         self.macs = 0
         self._bb = bb
         self._images = images
         self._shapes = bb.kept_shapes if bb.splits else ((3, bb.size, bb.size),)
         self._dtype = np.dtype(np.float16 if bb.splits else np.uint8)
         self._open = ExitStack()
-        in_memory = room.take_ram(count, self.bytes_each)
+        in_memory = budget.reserve_ram(count, self.bytes_each)
         self._stores = [self._in_memory(in_memory)]
-        if on_disk := room.take_disk(count - in_memory, self.bytes_each):
-            self._stores.append(self._on_disk(on_disk, room))
+        if on_disk := budget.reserve_disk(count - in_memory, self.bytes_each):
+            self._stores.append(self._on_disk(on_disk, budget))
         self._ends = np.cumsum([len(store[0]) for store in self._stores])
         self._there = np.zeros(int(self._ends[-1]), dtype=bool)
 
     @property
     def bytes_each(self) -> int:
-        """Bytes of one image."""
+        """Bytes kept per image."""
         return self._dtype.itemsize * sum(prod(shape) for shape in self._shapes)
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """How many images can be kept: in memory, and on the disk."""
-        return tuple(len(store[0]) for store in self._stores)
-
     def rows(self, rows: np.ndarray) -> Tensors:
-        """What the suffix needs of some images.
+        """Return the inputs of the suffix for some images.
 
         Args:
-            rows: (n,) positions, none twice.
+            rows: (n,) positions, each once.
 
         Returns:
             Tensors of n rows each.
@@ -91,7 +94,7 @@ class KeptActivations:
         return self._bb.prefix(torch.from_numpy(found[0]))
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Release memory and disk."""
         self._stores = []
         self._open.close()
 
@@ -130,7 +133,7 @@ class KeptActivations:
                 target[wanted] = array[places[wanted[inside]]]
 
     def _located(self, rows: np.ndarray) -> list[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
-        """Each store with the rows that it has a place for, and the places."""
+        """Return each store with a mask of the rows that it holds, and their places in it."""
         begins = self._ends - [len(store[0]) for store in self._stores]
         located = []
         for store, begin, end in zip(self._stores, begins, self._ends, strict=True):
@@ -139,15 +142,15 @@ class KeptActivations:
         return located
 
     def _in_memory(self, count: int) -> list[np.ndarray]:
-        # The system gives pages as they are written: what is not needed costs nothing.
+        # The system allocates a page when it is first written, so unused rows cost nothing.
         return [np.zeros((count, *shape), self._dtype) for shape in self._shapes]
 
-    def _on_disk(self, count: int, room: CacheBudget) -> list[np.ndarray]:
-        """Arrays in a file, or none where the disk has no room."""
-        file = self._open.enter_context(tempfile.TemporaryFile(dir=room.folder))  # noqa: SIM115
+    def _on_disk(self, count: int, budget: CacheBudget) -> list[np.ndarray]:
+        """Return arrays in a file; empty ones if the disk is full."""
+        file = self._open.enter_context(tempfile.TemporaryFile(dir=budget.folder))  # noqa: SIM115
         arrays: list[np.ndarray] = []
         try:
-            _reserve(file, count * self.bytes_each)
+            _allocate(file, count * self.bytes_each)
         except OSError:
             count = 0
         offset = 0
@@ -160,27 +163,13 @@ class KeptActivations:
         return arrays
 
 
-def _reserve(file: IO[Any], size_bytes: int) -> None:
-    """Give a file its size now: a full disk under a mapping would kill the process later."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size_bytes)
-    else:
-        file.truncate(size_bytes)
-
-
-RAM_BYTES = 1 << 30
-DISK_BYTES = 8 << 30
-_FOR_LARGE_FILES = Path("/var/tmp")
-_VARIABLES = ("TMPDIR", "TEMP", "TMP")
-
-
 class CacheBudget:
-    """Memory and disk that the stores of one training share; each takes what the earlier ones left.
+    """Memory and disk that the stores of one training run share, first come, first served.
 
     Args:
         ram_bytes: most bytes in memory.
-        disk_bytes: most bytes on the disk; never more than half of what is free at first.
-        folder: of files; default `scratch_folder`.
+        disk_bytes: most bytes on disk; never more than half of the space that is free at first.
+        folder: folder for the files; default `scratch_folder`.
     """
 
     def __init__(
@@ -193,26 +182,34 @@ class CacheBudget:
         self._ram_left = ram_bytes
         self._disk_left = min(disk_bytes, shutil.disk_usage(self.folder).free // 2)
 
-    def take_ram(self, count: int, bytes_each: int) -> int:
-        """Places in memory for at most `count` images; they are taken from now on."""
+    def reserve_ram(self, count: int, bytes_each: int) -> int:
+        """Reserve memory for at most `count` images; return the number that fits."""
         places = min(count, self._ram_left // bytes_each)
         self._ram_left -= places * bytes_each
         return places
 
-    def take_disk(self, count: int, bytes_each: int) -> int:
-        """Places on the disk, likewise."""
+    def reserve_disk(self, count: int, bytes_each: int) -> int:
+        """Reserve disk space for at most `count` images; return the number that fits."""
         places = min(count, self._disk_left // bytes_each)
         self._disk_left -= places * bytes_each
         return places
 
 
 def scratch_folder() -> Path:
-    """Where large temporary files go: the folder that TMPDIR, TEMP or TMP names, else /var/tmp.
+    """Return the folder for large temporary files: TMPDIR, TEMP or TMP if set, else /var/tmp.
 
-    On many systems /tmp lies in memory, which is what a file is to spare. Where there is no
-    /var/tmp, the system's folder for temporary files.
+    On many systems /tmp lies in memory, and the files are there to save memory. Without a writable
+    /var/tmp, the folder is the system's default for temporary files.
     """
     named = any(os.environ.get(variable) for variable in _VARIABLES)
     if not named and os.access(_FOR_LARGE_FILES, os.W_OK):
         return _FOR_LARGE_FILES
     return Path(tempfile.gettempdir())
+
+
+def _allocate(file: IO[Any], size_bytes: int) -> None:
+    """Allocate the whole file now: a full disk under a mapping would kill the process later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
+    else:
+        file.truncate(size_bytes)

@@ -1,7 +1,8 @@
-"""Biases on the layers of a network while a pass lasts.
+"""Apply the biases of tasks to the layers of a network, folded in or added by hooks.
 
-Biases of one task that nothing learns are folded into the layers' own, at no cost. Biases that are
-learned, and those of a batch of several tasks, are added to the layers' outputs.
+Biases of one task that are not being trained are folded into the layers' own biases, which costs
+nothing. Biases that are being trained, and those of a batch of several tasks, are added to the
+outputs of the layers by forward hooks.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from teachmesh.biases.network_cut import Split
 from teachmesh.errors import BackboneError
 from teachmesh.model.forward_pass import norm_gain, own_modules
 
+Layer = nn.Conv2d | nn.Linear
 Watch = Callable[[int, torch.Tensor], None]
-"""Is told the place of a biased layer in the layout and its output, biases included; the channels
-lie along the output's axis 1, wherever the layer has them."""
+"""Callback with the place of a biased layer in the layout and its output, biases included.
+
+The channels lie along axis 1 of the output, whatever the layer's own order is.
+"""
 
 
 class BiasRunner:
-    """The network with biases on, for one thread.
+    """A network that runs with biases, for one thread.
 
     Args:
-        net: the backbone's; left as it is.
-        layout: which layers.
-        plan: where it is cut.
+        net: network of the backbone; left as it is.
+        layout: the biased layers.
+        plan: where the network is cut; None if it is not.
     """
 
     def __init__(self, net: nn.Module, layout: BiasLayout, plan: SuffixPlan | None) -> None:
@@ -39,11 +43,11 @@ class BiasRunner:
 
     @contextmanager
     def biased(self, scaled: torch.Tensor | None, watch: Watch | None) -> Iterator[None]:
-        """Biases on the layers while the context lasts.
+        """Apply biases to the layers while the context lasts.
 
         Args:
-            scaled: (total,) or (N, total) biases times `gains`, or none.
-            watch: is told every output.
+            scaled: (total,) or (N, total) biases times `gains`; None for no biases.
+            watch: called with the output of every biased layer.
         """
         with ExitStack() as stack:
             if scaled is not None and scaled.ndim == 1 and not scaled.requires_grad:
@@ -72,19 +76,19 @@ def _after(
 
 
 def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tensor:
-    """Eq. 1 and 2: B on a layer's output, in place.
+    """Add B to the output of a layer in place (Eq. 1 and 2).
 
     Args:
-        output: (N, C, H, W), (N, C), (N, tokens, C) or the like; of networks that split images into
-            P windows, (N * P, ...).
+        output: (N, C, H, W), (N, C), (N, tokens, C) or similar; (N * P, ...) for networks that
+            split images into P windows.
         bias: (C,), or (N, C), one row per image.
-        axis: of the channels in the output: 1 or -1.
+        axis: axis of the channels in the output: 1 or -1.
 
     Returns:
         The output.
 
     Raises:
-        BackboneError: the output's first axis is not the images'.
+        BackboneError: the first axis of the output does not count images.
 
     Examples:
         >>> add_bias(torch.zeros(1, 2, 1, 3), torch.tensor([1.0, 2.0]), axis=1).tolist()
@@ -98,7 +102,7 @@ def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tenso
                 f"{len(bias)} images; this network cannot mix tasks in one batch"
             )
         bias = bias if parts == 1 else bias.repeat_interleave(parts, 0)
-    inner = output.ndim - 2  # axes beside the images' and the channels'
+    inner = output.ndim - 2  # axes other than images and channels
     if axis == 1:
         bias = bias.reshape(*bias.shape, *([1] * inner))
     elif bias.ndim == 2:
@@ -106,22 +110,19 @@ def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tenso
     return output.add_(bias.to(output.dtype))
 
 
-Layer = nn.Conv2d | nn.Linear
-
-
 def fold_biases(net: nn.Module, layout: BiasLayout, values: torch.Tensor) -> nn.Module:
-    """A network with the biases of one task in it.
+    """Fold the biases of one task into a network.
 
     Args:
-        net: the backbone's network; left as it is.
+        net: network of the backbone; left as it is.
         layout: the biased layers.
         values: (total,) B of Eq. 1 and 2.
 
     Returns:
-        A network that shares all weights with the first one, but not the biased layers' biases.
+        A network that shares all weights with the first one, but not the biases of its layers.
 
     Raises:
-        BackboneError: the network has no such layers, or the number of biases is another.
+        BackboneError: the network has no such layers, or the number of biases differs.
     """
     folded = own_modules(net)
     layers = biased_modules(folded, layout)
@@ -136,10 +137,10 @@ def fold_biases(net: nn.Module, layout: BiasLayout, values: torch.Tensor) -> nn.
 def folded_in(
     layers: tuple[Layer, ...], layout: BiasLayout, scaled: torch.Tensor
 ) -> Iterator[None]:
-    """Layers with biases in them for a while; their own are put back as they were.
+    """Fold biases into layers while the context lasts, then restore the layers.
 
     Args:
-        layers: modules that no other thread uses.
+        layers: biased modules, used by no other thread.
         layout: the biased layers.
         scaled: (total,) biases times `gains`.
     """
@@ -154,7 +155,7 @@ def folded_in(
 
 
 def biased_modules(net: nn.Module, layout: BiasLayout) -> tuple[Layer, ...]:
-    """The modules of a layout.
+    """Return the modules of the biased layers.
 
     Raises:
         BackboneError: the network has no such layers.
@@ -173,12 +174,12 @@ def biased_modules(net: nn.Module, layout: BiasLayout) -> tuple[Layer, ...]:
 
 
 def gains(layers: tuple[Layer, ...]) -> torch.Tensor:
-    """(total,) float32: what a bias before the norm becomes after it, gamma / sigma."""
+    """Return (total,) float32: gamma / sigma, the factor of a bias added before the folded norm."""
     return joined([(layer, norm_gain(layer)) for layer in layers])
 
 
 def joined(parts: list[tuple[Layer, torch.Tensor | float]]) -> torch.Tensor:
-    """One vector out of a number or a (C,) tensor per layer."""
+    """Concatenate a number or a (C,) tensor per layer into one vector."""
     return torch.cat(
         [
             torch.as_tensor(part, dtype=torch.float32).cpu().expand(len(layer.weight))
@@ -188,7 +189,7 @@ def joined(parts: list[tuple[Layer, torch.Tensor | float]]) -> torch.Tensor:
 
 
 def with_bias(layer: Layer, bias: torch.Tensor) -> nn.Parameter:
-    """A layer's bias with another one added."""
+    """Return the bias of a layer with another one added."""
     weight, own = layer.weight, layer.bias
     added = bias.to(weight.device, torch.float32)
     total = added if own is None else own.detach().float() + added

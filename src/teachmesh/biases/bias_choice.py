@@ -1,4 +1,4 @@
-"""Whether biases help, and how much the decision with them should count: validation images say."""
+"""Decide on validation images whether biases help, and with which weight."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 FEWEST_WRONG = 3
-"""Validation images answered wrongly without biases, below which no gain could show."""
+"""Validation images answered wrongly without biases; with fewer, no gain would be visible."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A head that could travel with the biases.
+    """A head that could be stored with the biases.
 
     Attributes:
-        head: reads the features of the biased network.
-        features: (V, D) float32 of the validation images.
+        head: head on the features of the biased network.
+        features: (V, D) float32 features of the validation images.
     """
 
     head: Head
@@ -40,12 +40,12 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training one task's biases gave.
+    """Trained biases of one task.
 
     Attributes:
         values: (B,) float32 biases in the paper's units, not yet encoded.
-        head: fitted on top of them.
-        macs: multiply-accumulates of all of it.
+        head: head fitted with these biases.
+        macs: multiply-accumulates of the whole training.
     """
 
     values: np.ndarray
@@ -55,13 +55,13 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Whether biases help, and with which weight.
+    """Biases that help and their weight, or the finding that they do not help.
 
     Attributes:
-        weight: share of their decision in the whole one; 0 if they do not help.
-        accuracy_without: on the validation images, fraction of 1.
+        weight: weight of the decision with biases in the fused decision; 0 if they do not help.
+        accuracy_without: accuracy on validation images without biases, 0 to 1.
         accuracy_with: the same with biases at their best weight, helpful or not.
-        biases: for the skill; None if they do not help.
+        biases: biases for the skill; None if they do not help.
     """
 
     weight: float
@@ -77,19 +77,19 @@ def choose(
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Take the weight of least log loss; keep the biases if they clearly help.
+    """Choose the weight with the least log loss; keep the biases if they clearly help.
 
-    Log loss chooses because it is much less noisy than the share of right answers among a hundred
-    images; at its best temperature, because classes count here and not confidence. Biases cost
-    every later answer a second pass, so their gain has to be above its own noise
-    (`gain_is_clear`). The head is judged as rounded as it travels.
+    Log loss is much less noisy than accuracy on a hundred images. It is taken at its best
+    temperature, so that it measures classes and not confidence. Biases cost every later answer a
+    second pass, so their gain has to exceed its own noise (`gain_is_clear`). The head is
+    evaluated after rounding, as it will be stored.
 
     Args:
-        candidate: the head.
+        candidate: the head and its features.
         values: encoded biases and their scales.
         without: (V, C) log posteriors without biases, given the task.
         labels: (V,) int64.
-        weights: shares to try, each above 0.
+        weights: weights to try, each above 0.
     """
     biases = SkillBiases.of(*values, candidate.head)
     posteriors = log_softmax(biases.head().logits(candidate.features))
@@ -101,14 +101,14 @@ def choose(
 
 
 def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether more answers are right, and true classes are likelier by a standard error.
+    """Return True if accuracy rises and the mean log loss falls by at least one standard error.
 
-    Likelihood carries the test because every image has a say in it: of a hundred images only a few
-    are answered otherwise, so the share of right answers alone would miss most real gains.
+    Every image contributes to the log loss. Of a hundred images only a few get another answer, so a
+    test of accuracy alone would miss most real gains.
 
     Args:
         before: (V, C) log posteriors without biases.
-        after: (V, C) with them.
+        after: (V, C) log posteriors with biases.
         labels: (V,) int64.
 
     Examples:
@@ -125,8 +125,8 @@ def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> 
     return in_errors(gains) >= 1
 
 
-def leaves_room(without: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether enough validation images are answered wrongly for biases to show a gain.
+def gain_can_show(without: np.ndarray, labels: np.ndarray) -> bool:
+    """Return True if enough validation images are answered wrongly for a gain to be visible.
 
     Args:
         without: (V, C) log posteriors without biases.
@@ -136,11 +136,11 @@ def leaves_room(without: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def not_tried(without: np.ndarray, labels: np.ndarray) -> Chosen:
-    """What is said of biases that were not worth training; arguments as for `leaves_room`."""
+    """Return the result for biases that were not trained; arguments as for `gain_can_show`."""
     share = accuracy(without, labels)
     return Chosen(0.0, share, share, None)
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right answers."""
+    """Return the share of correct answers."""
     return float(np.mean(posteriors.argmax(axis=1) == labels))

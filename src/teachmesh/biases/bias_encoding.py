@@ -1,4 +1,4 @@
-"""Beneficial biases as they travel: float32, float16, or int8 with one scale per layer."""
+"""Encode biases for a skill: float32, float16, or int8 with one scale per layer."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True, eq=False)
 class EncodedBiases:
-    """Biases of one task in few bytes.
+    """Compact biases of one task.
 
     Attributes:
         kind: "fp32", "fp16" or "int8".
-        values: (B,) of that type. int8 counts levels of the layer's scale, in units of the
-            deviation of the batch norm that follows: those vary by orders of magnitude within a
-            layer, and a bias matters as much as it is a share of them.
+        values: (B,) of that type. int8 values are multiples of the layer's scale, in units of the
+            deviation of the batch norm that follows. These deviations vary by orders of magnitude
+            within a layer, and the effect of a bias is relative to them.
         scales: (layers,) float32 with int8, else None.
     """
 
@@ -34,18 +34,18 @@ class EncodedBiases:
 
     @property
     def size_bytes(self) -> int:
-        """What travels."""
+        """Number of bytes of values and scales."""
         return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
     def decode(self, layout: BiasLayout, deviations: torch.Tensor) -> torch.Tensor:
-        """(B,) float32 in the paper's units: what is added before the batch norm.
+        """Return (B,) float32 biases in the paper's units, added before the batch norm.
 
         Args:
             layout: the biased layers.
-            deviations: (B,) of `BeneficialBiases`.
+            deviations: (B,) deviations of `BeneficialBiases`.
 
         Raises:
-            BackboneError: the numbers of biases or layers differ.
+            BackboneError: the number of biases or layers differs.
         """
         if self.values.shape != (layout.total,):
             raise BackboneError(
@@ -64,13 +64,13 @@ class EncodedBiases:
 def encode_biases(
     values: torch.Tensor, layout: BiasLayout, deviations: torch.Tensor, kind: Kind
 ) -> EncodedBiases:
-    """Round biases for travelling.
+    """Round biases to a compact type.
 
     Args:
-        values: (B,) in the paper's units.
+        values: (B,) biases in the paper's units.
         layout: the biased layers.
-        deviations: (B,) of `BeneficialBiases`.
-        kind: how.
+        deviations: (B,) deviations of `BeneficialBiases`.
+        kind: the type.
     """
     values = values.detach().float().cpu()
     if kind == "fp32":
@@ -79,7 +79,7 @@ def encode_biases(
         return EncodedBiases(kind, values.clamp(-_LARGEST, _LARGEST).half().numpy(), None)
     scaled = values / deviations.cpu()
     peaks = torch.stack([scaled[part].abs().max() for part in layout.slices])
-    # A layer without any bias has a scale too: nought would divide by itself.
+    # A layer whose biases are all zero needs a positive scale too: 0 / 0 is not a number.
     scales = (peaks / LEVELS).clamp(min=float(np.finfo(np.float32).tiny))
     levels = scaled / scales.repeat_interleave(torch.tensor(layout.channels))
     rounded = cast("np.ndarray[Any, Any]", levels.round().clamp(-LEVELS, LEVELS).numpy())

@@ -1,4 +1,8 @@
-"""What a head with biases reads of the network's taps, differentiable while it is trained."""
+"""The head of a biased network: the latents it reads, and its refit in closed form.
+
+While biases are trained, the head reads latents that are differentiable everywhere. In the end it
+can be averaged with a head fitted by ridge regression to the latents seen in the last steps.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,21 @@ from teachmesh.model.reference import project
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from teachmesh.model.reference import Reference
 
-
+CLOSED_SHARE = 0.5
+"""Weight of the head in closed form in the mean of both heads."""
 _FLOOR = 1e-6
-"""Added under the square root: its slope at 0 is infinite, and channels that are silent are 0."""
+"""Added under the square root, whose slope is infinite at 0, the value of silent channels."""
 
 
 class TapLatents:
-    """Taps -> the latents of one kind.
+    """Turn taps into the latents of one kind.
 
     Args:
-        features: "last" or "multi"; Head2Toe's features begin from "last".
-        reference: of the backbone.
-        device: where the taps are.
+        features: "last" or "multi"; Head2Toe reads "last".
+        reference: reference of the backbone.
+        device: device of the taps.
     """
 
     def __init__(self, features: str, reference: Reference, device: torch.device) -> None:
@@ -40,11 +43,11 @@ class TapLatents:
         self._projection = torch.from_numpy(reference.projection).to(device)
 
     def exact(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(N, D) as `Backbone.embed` has them."""
+        """Return the latents (N, D) that `Backbone.embed` gives."""
         return project(taps, self._scale, self._projection) if self._multi else taps[-1]
 
     def smooth(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(N, D) nearly the same, with a finite slope everywhere."""
+        """Return nearly the same latents (N, D), with a finite slope everywhere."""
         if not self._multi:
             return taps[-1]
         x = torch.cat(list(taps), dim=1) / self._scale
@@ -52,12 +55,8 @@ class TapLatents:
         return torch.nn.functional.normalize(x, dim=1) @ self._projection
 
 
-CLOSED_SHARE = 0.5
-"""Share of the head in closed form in the mean of both."""
-
-
 class SeenLatents:
-    """The latents of training images, each as it was seen last."""
+    """The most recent latents of each training image."""
 
     def __init__(self) -> None:
         self._by_row: dict[int, np.ndarray] = {}
@@ -66,31 +65,26 @@ class SeenLatents:
         return len(self._by_row)
 
     def keep(self, rows: np.ndarray, latents: torch.Tensor) -> None:
-        """Remember the latents (N, D) of images by their rows (N,)."""
+        """Store the latents (N, D) of images by their rows (N,)."""
         self._by_row.update(zip(rows.tolist(), latents.cpu().numpy(), strict=True))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (M,) in ascending order and latents (M, D) of all images seen, at least one."""
+        """Return rows (M,), ascending, and latents (M, D) of all images seen; M is at least 1."""
         rows = np.array(sorted(self._by_row), dtype=np.int64)
         return rows, np.stack([self._by_row[row] for row in rows.tolist()])
 
 
-def refit_macs(n: int, dim: int, n_classes: int) -> int:
-    """No less than `mean_head` counts for n images of width `dim`, to plan with."""
-    return n * dim * (min(n, dim) + 3 * n_classes + 2)
-
-
 def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Head, int]:
-    """The mean of the trained head and of one in closed form.
+    """Average the trained head with a head in closed form.
 
     Args:
-        trained: in the unit of log posteriors.
-        seen: latents with the biases as they are.
-        labels: (N,) int64 of all training images; rows of `seen` point into it.
+        trained: head in the unit of log posteriors.
+        seen: latents with the final biases.
+        labels: (N,) int64 of all training images; the rows of `seen` index it.
 
     Returns:
-        The head, and the multiply-accumulates of it. The trained one, for nothing, where a class
-        was not seen.
+        The head and its cost in multiply-accumulates; the trained head and 0 if a class was not
+        seen.
     """
     n_classes = len(trained.bias)
     rows, latents = seen.arrays() if len(seen) else (np.zeros(0, dtype=np.int64), None)
@@ -103,8 +97,13 @@ def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Hea
     return Head(weight.astype(np.float32), bias.astype(np.float32)), int(counter.macs)
 
 
+def refit_macs(n: int, dim: int, n_classes: int) -> int:
+    """Return an upper bound of the multiply-accumulates of `mean_head` for n latents."""
+    return n * dim * (min(n, dim) + 3 * n_classes + 2)
+
+
 def ridge_head(latents: np.ndarray, labels: np.ndarray, n_classes: int, ridge: float) -> Head:
-    """A head in closed form, in the unit of log posteriors.
+    """Fit a head in closed form, in the unit of log posteriors.
 
     Args:
         latents: (N, D) float32.

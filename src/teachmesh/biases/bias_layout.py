@@ -1,8 +1,8 @@
-"""Which layers of a backbone carry beneficial biases, and where each bias lies in one vector.
+"""Layers of a backbone that carry biases, and the place of each bias in one vector.
 
 The paper adds a bias to every convolution and fully connected layer (Sec. 5) and proposes the last
-half of the layers to save time (Sec. 8). Layers are found by running the network without data, in
-the order in which it calls them, so the same backbone gives the same layout on every machine.
+half of the layers to save time (Sec. 8). Layers are listed in the order in which a forward pass
+calls them, so one backbone has one layout on every machine.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class BiasLayer:
 
     Attributes:
         name: dotted name of the convolution or fully connected layer in the network.
-        channels: its outputs; one bias each.
-        macs: multiply-accumulates of one image from this layer's input to the next one's; over all
-            layers they sum to the whole pass.
+        channels: number of output channels, with one bias each.
+        macs: multiply-accumulates of one image from the input of this layer to that of the next.
+            They sum to the whole pass over all layers.
     """
 
     name: str
@@ -40,14 +40,14 @@ class BiasLayer:
 
 @dataclass(frozen=True)
 class BiasLayout:
-    """The biased layers: the first one chosen and all after it.
+    """The biased layers: one layer of the network and all layers after it.
 
     Attributes:
         layers: all layers of the network, in the order of the forward pass.
         first: index of the first biased one.
 
     Raises:
-        ValueError: no such layer.
+        ValueError: the network has no layer `first`.
 
     Examples:
         >>> layers = (BiasLayer("a", 2, 30), BiasLayer("b", 3, 20), BiasLayer("c", 4, 10))
@@ -75,22 +75,22 @@ class BiasLayout:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Biases per biased layer."""
+        """Number of biases of each biased layer."""
         return tuple(layer.channels for layer in self.chosen)
 
     @property
     def total(self) -> int:
-        """Floats of one task."""
+        """Number of biases in all."""
         return sum(self.channels)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one image from the first biased layer's input to the end."""
+        """Multiply-accumulates of one image from the input of the first biased layer to the end."""
         return sum(layer.macs for layer in self.chosen)
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
-        """Where each biased layer's biases lie in the vector of all."""
+        """Slice of each biased layer in the vector of all biases."""
         slices, begin = [], 0
         for channels in self.channels:
             slices.append(slice(begin, begin + channels))
@@ -98,20 +98,19 @@ class BiasLayout:
         return tuple(slices)
 
     def within(self, wider: BiasLayout, values: torch.Tensor) -> torch.Tensor:
-        """The same biases in a layout that begins earlier, zeros before them.
+        """Pad biases with zeros for a layout that begins earlier; a bias of zero has no effect.
 
-        So that images of tasks whose biases begin at different depths share one batch: a bias of
-        zero is none.
+        Images of tasks whose biases begin at different depths can then share a batch.
 
         Args:
-            wider: of the same network.
-            values: (..., total).
+            wider: layout of the same network.
+            values: (..., total) biases.
 
         Returns:
-            (..., wider.total).
+            (..., wider.total) biases.
 
         Raises:
-            ValueError: the other layout begins later or is of another network.
+            ValueError: the other layout begins later or belongs to another network.
         """
         if wider.layers != self.layers or wider.first > self.first:
             raise ValueError("expected a layout of the same network that begins no later")
@@ -119,10 +118,10 @@ class BiasLayout:
 
 
 def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
-    """Every convolution and fully connected layer that a forward pass calls, in its order.
+    """List every convolution and fully connected layer in the order of a forward pass.
 
     Args:
-        net: takes (N, 3, S, S) float images; left as it is.
+        net: network that takes (N, 3, S, S) float images; left as it is.
         size: S.
     """
     net = own_modules(net)
@@ -144,7 +143,7 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     weight = next(net.parameters())
     with torch.no_grad(), counter:
         net(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype))
-    # What comes before the first layer, if anything, counts to it.
+    # Operations before the first layer count as part of it.
     borders = [0, *list(began.values())[1:], counter.macs]
     return tuple(
         BiasLayer(name, channels[name], end - begin)
@@ -153,15 +152,15 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
 
 
 def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
-    """The biased layers by a name.
+    """Choose the layers to bias.
 
     Args:
-        layers: of `biasable_layers`.
-        which: `all` (Sec. 5), `half` (Sec. 8: those that make up the last half of the forward
-            pass, by cost) or `last:N` (all, where the network has no more than N).
+        layers: layers found by `biasable_layers`.
+        which: `all` (Sec. 5), `half` (Sec. 8: the last half of the forward pass, by cost) or
+            `last:N` (all layers if the network has at most N).
 
     Raises:
-        UsageError: another name.
+        UsageError: another value of `which`.
 
     Examples:
         >>> layers = (BiasLayer("a", 2, 30), BiasLayer("b", 3, 20), BiasLayer("c", 4, 10))
@@ -180,7 +179,7 @@ def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
 
 
 def _half(layers: Sequence[BiasLayer]) -> int:
-    """The first layer from which on at most half of the cost remains; at least the last layer."""
+    """Return the first layer with at most half of the cost left, or else the last layer."""
     left = sum(layer.macs for layer in layers)
     half = left / 2
     for index, layer in enumerate(layers):

@@ -1,9 +1,10 @@
-"""Beneficial biases of one task: train, encode, choose what helps on validation images, or drop.
+"""Learn the biases of one task: train, encode, and keep them if they help on validation images.
 
-The task mapper stays on the latents without biases. Within the task the decision uses the biased
-network: a head that was trained together with the biases; with `moments` it reads the multi-depth
-latents, and both decisions, without and with biases, are fused with a weight chosen on validation
-images. Biases that do not help there are not kept, and `auto` trains none where nothing is to gain.
+The task mapper always uses latents without biases. Within the task, the decision uses the biased
+network and a head that was trained together with the biases. With `moments`, that head reads the
+multi-depth latents, and its decision is fused with the one without biases. The weight is chosen on
+validation images. Biases that do not help there are dropped, and `auto` trains none if almost all
+validation images are already answered correctly.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from teachmesh.biases.activation_cache import CacheBudget, KeptActivations
-from teachmesh.biases.bias_choice import Candidate, Trained, choose, leaves_room, not_tried
+from teachmesh.biases.bias_choice import Candidate, Trained, choose, gain_can_show, not_tried
 from teachmesh.biases.bias_encoding import Kind, encode_biases
 from teachmesh.biases.bias_head import TapLatents, mean_head
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
@@ -45,20 +46,19 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_task import BiasTask
     from teachmesh.biases.biased_network import PassCosts
     from teachmesh.data.images import ImageRef
+    from teachmesh.data.loader import Progress
     from teachmesh.packet.bias_tensors import SkillBiases
-
-    Progress = Callable[[int, int], None]
 
 ENCODING: Kind = "int8"
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedBiases:
-    """What came out.
+    """Result of learning the biases of one task.
 
     Attributes:
-        card: for the skill's card.
-        biases: for the skill; None if they did not help.
+        card: description of the biases for the card of the skill.
+        biases: biases for the skill; None if they did not help.
     """
 
     card: BiasCard
@@ -75,13 +75,13 @@ def learn_biases(
     """Learn the biases of one task.
 
     Args:
-        task: images, labels and what is known without biases.
-        options: which layers, at what cost.
-        store: gives back what an interrupted experiment has trained already.
+        task: images, labels and the results without biases.
+        options: layers and budget.
+        store: cache of trained biases, for experiments that were interrupted.
         progress: called with (images stepped over, images planned).
 
     Raises:
-        UsageError: a budget that pays for nothing.
+        UsageError: the budget does not pay for a single step.
         DataError: an image cannot be read any more.
     """
     forward = task.backbone.forward_pass
@@ -94,7 +94,7 @@ def learn_biases(
     def train() -> Trained:
         return train_biases(task, plan, bb, small, progress, head2toe=options.head2toe)
 
-    if options.layers == "auto" and not leaves_room(task.without, task.validation_labels):
+    if options.layers == "auto" and not gain_can_show(task.without, task.validation_labels):
         chosen, macs = not_tried(task.without, task.validation_labels), 0
     else:
         found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
@@ -127,13 +127,13 @@ def train_biases(
     *,
     head2toe: bool = False,
 ) -> Trained:
-    """All that runs the network: steps over training images, then the validation images once.
+    """Run the network: step over training images, then run the validation images once.
 
     Args:
-        task: images, labels and what is known without biases.
-        plan: how many steps, at which rates.
+        task: images, labels and the results without biases.
+        plan: number of steps and rates.
         bb: the network with biases.
-        small: the same for the plan's smaller images; not read where it has none.
+        small: the network for smaller images; unused if the plan has none.
         progress: called with (images stepped over, images planned).
         head2toe: fit a head to the feature maps with the largest biases (Sec. 7.3).
 
@@ -142,14 +142,14 @@ def train_biases(
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
-        room = CacheBudget()
-        keep = partial(_keep, stack, room, bb)
+        budget = CacheBudget()
+        keep = partial(_keep, stack, budget, bb)
         train = TrainingRows(keep(task.images.train), task.train_labels)
         validation = TrainingRows(keep(task.images.validation), task.validation_labels)
         trainer = BiasTrainer(bb, reads.smooth, task.start, plan, task.seed)
         stage = None
         if small is not None:
-            rows = TrainingRows(_keep(stack, room, small, task.images.train), task.train_labels)
+            rows = TrainingRows(_keep(stack, budget, small, task.images.train), task.train_labels)
             stage = Stage(small, rows)
         trained = trainer.train(train, validation, progress, small=stage)
         finish = _Finish(task, bb, trained, trainer.costs)
@@ -163,16 +163,16 @@ def train_biases(
 
 
 def _keep(
-    stack: ExitStack, room: CacheBudget, bb: BeneficialBiases, images: Sequence[ImageRef]
+    stack: ExitStack, budget: CacheBudget, bb: BeneficialBiases, images: Sequence[ImageRef]
 ) -> KeptActivations:
     def decode(rows: np.ndarray) -> torch.Tensor:
         return decode_rows(images, rows, bb.size)
 
-    return stack.enter_context(KeptActivations(bb, decode, len(images), room))
+    return stack.enter_context(KeptActivations(bb, decode, len(images), budget))
 
 
 class _Finish:
-    """From trained biases to what a skill carries; counts what that costs."""
+    """Turn trained biases into the head for a skill; count the costs."""
 
     def __init__(
         self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases, costs: PassCosts
@@ -182,7 +182,7 @@ class _Finish:
         self.bb = bb
         self.trained = trained
         self.costs = costs
-        # As they will travel, so that heads are fitted to what others will see.
+        # Rounded as in the skill, so that heads are fitted to the biases that other agents use.
         encoded = encode_biases(values, bb.layout, bb.deviations, ENCODING)
         self.values = encoded.decode(bb.layout, bb.deviations)
         self.macs = trained.macs
@@ -190,7 +190,7 @@ class _Finish:
     def trained_head(
         self, reads: TapLatents, labels: np.ndarray, validation: TrainingRows
     ) -> Candidate:
-        """The head that was trained together with the biases, with what a refit adds."""
+        """Return the head trained with the biases, averaged with a refit."""
         bb, values = self.bb, self.values
         head, spent = mean_head(self.trained.head, self.trained.seen, labels)
         self.macs += spent
@@ -199,10 +199,10 @@ class _Finish:
         return Candidate(head, features)
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
-        """A head on the feature maps with the largest biases and the last layer (Sec. 7.3)."""
+        """Fit a head to the feature maps with the largest biases and the last layer (Sec. 7.3)."""
         choice = choose_maps(self.bb.layout, self.values, self.bb.per_image)
         toe = Head2Toe(self.bb, self.values, choice)
-        parts = [self._through(toe.features_of_kept, split) for split in (train, validation)]
+        parts = [self._through(toe.features, split) for split in (train, validation)]
         self.macs += (len(train) + len(validation)) * self.bb.costs.forward
         labels = train.labels, validation.labels
         n_classes = len(self.trained.head.bias)
@@ -213,7 +213,7 @@ class _Finish:
     def _through(
         self, work: Callable[[tuple[torch.Tensor, ...]], torch.Tensor], split: TrainingRows
     ) -> np.ndarray:
-        """Features of all images of a split, in their order."""
+        """Return the features of all images of a split, in order."""
         rows = np.arange(len(split))
         parts = [rows[start : start + PIECE] for start in range(0, len(split), PIECE)]
 

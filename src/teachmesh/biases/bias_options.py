@@ -1,4 +1,4 @@
-"""Options of beneficial biases: which layers, which budget."""
+"""Options of beneficial biases: layers, budget and Head2Toe."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from teachmesh.errors import UsageError
 
 BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
 DEFAULT_PASSES = 8.0
-"""Forward passes over the training and validation images that `auto` may spend in all."""
+"""Budget of `auto` in forward passes over all training and validation images."""
 MOST_PASSES = 1e6
-"""Far beyond what anybody waits for; a budget of infinity has no number of steps."""
+"""Upper limit of a budget: larger ones take too long, and infinity has no number of steps."""
 _LAST = re.compile(r"last:[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True)
 class BiasOptions:
-    """Which biases to learn, and what they may cost.
+    """Layers to bias and the budget for learning the biases.
 
     Attributes:
-        layers: `all` (the paper, until validation images stop it), `half`, `last:N`, or `auto`:
-            what measurement found best within the budget.
-        passes: forward passes that learning may cost in all, the one without biases and
-            validation included; None is no bound, except for `auto`: `DEFAULT_PASSES`.
-        head2toe: the head reads the feature maps with the largest biases too (Sec. 7.3).
+        layers: `all` (the paper: train until patience ends), `half`, `last:N`, or `auto`, the
+            settings that were best within a budget in our measurements.
+        passes: budget of learning in forward passes, including the pass without biases and
+            validation. None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
+        head2toe: let the head also read the feature maps with the largest biases (Sec. 7.3).
     """
 
     layers: str = "auto"
@@ -33,20 +33,20 @@ class BiasOptions:
 
 
 def check_choice(layers: str) -> None:
-    """Accept what `--bb` may say, before anything is learned.
+    """Check the value of `--bb` before learning begins.
 
     Raises:
-        UsageError: another word.
+        UsageError: not a valid choice.
     """
     if layers not in BIAS_CHOICES[:3] and layers != "none" and not _LAST.fullmatch(layers):
         raise UsageError(f"expected --bb {', '.join(BIAS_CHOICES)}, got {layers!r}")
 
 
 def check_passes(passes: float) -> None:
-    """Accept what `--bb-passes` may say, before anything is learned.
+    """Check the value of `--bb-passes` before learning begins.
 
     Raises:
-        UsageError: not more than the pass without biases costs, or no number to plan with.
+        UsageError: at most 1, the cost of the pass without biases; or not below `MOST_PASSES`.
     """
     if not passes > 1:
         raise UsageError(

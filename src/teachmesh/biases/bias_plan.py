@@ -1,4 +1,8 @@
-"""How the biases of one task are trained: the paper's way, or within a budget of forward passes."""
+"""Plan the training of the biases of one task: the paper's way, or within a budget.
+
+A budget is counted in forward passes over all images of the task. `costs_of_task` counts the costs
+that a budget is compared with.
+"""
 
 from __future__ import annotations
 
@@ -18,39 +22,45 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_task import BiasTask
     from teachmesh.model.forward_pass import ForwardPass
 
-
 BIAS_RATE = 1e-2
 """Adam's rate on biases, which are trained in units of the following batch norm's deviation."""
 AUTO_BATCH_SIZE = 8
 AUTO_BIAS_RATE = 2e-2
 AUTO_HEAD_RATE = 7e-3
-"""Many steps, and few steps have to go far: the validation images of eight tasks say so
-(docs/biases.md)."""
+"""Small batches and high rates give more and longer steps at the same cost.
+
+Chosen on the validation images of eight tasks (docs/biases.md).
+"""
 AUTO_STEPS = 8_000
-"""Steps beyond which a large task learns nothing more: it then uses fewer passes."""
+"""More steps gain nothing on large tasks, which then use fewer passes than the budget allows."""
 AUTO_PARTS = 20
-"""Of an epoch: steps are afforded in such parts, so that the little by which one task mapper costs
-more to fit than another does not give its biases other steps, and experiments train them once."""
+"""Steps are planned in this many parts of an epoch.
+
+Task mappers differ slightly in cost. Rounding keeps that from changing the number of steps, so that
+experiments train the biases once for all mappers.
+"""
 SMALL_SIDE = 0.75
 """Side of the smaller images that `auto` begins with, as a share of the backbone's own."""
 SMALL_SHARE = 0.7
-"""Share of `auto`'s training images that are smaller: they cost about half."""
+"""Share of the training images of `auto` that are smaller: they cost about half."""
+SMALLEST_SIDE = 48
+"""Least side in pixels of smaller images that are worth a step."""
 
 
 @dataclass(frozen=True)
 class BiasPlan:
-    """What training does.
+    """Settings of one training run.
 
     Attributes:
         layers: name of the layers for `choose_layers`.
         images: training images to step over, repeats counted.
-        patience: epochs without a gain on validation images before it ends, the rate being
-            constant; None looks at validation images at the end only, the rate falling to zero.
+        patience: epochs without a gain on validation images before training ends, at a constant
+            rate. None uses validation images at the end only, and the rate falls to zero.
         batch_size: images per step.
-        bias_rate: Adam's (highest) rate on biases.
-        head_rate: the same on the head.
-        small_images: how many of `images`, the first ones, are seen at `SMALL_SIDE`.
-        refit: the trained head ends as the mean of itself and one in closed form.
+        bias_rate: highest rate of Adam on the biases.
+        head_rate: highest rate of Adam on the head.
+        small_images: number of `images`, counted from the first, that are seen at `SMALL_SIDE`.
+        refit: average the trained head with a head in closed form at the end.
     """
 
     layers: str
@@ -65,17 +75,17 @@ class BiasPlan:
 
 @dataclass(frozen=True)
 class TaskCosts:
-    """Sizes that a budget is counted in.
+    """Sizes and costs of a task that a budget is compared with.
 
     Attributes:
         pass_macs: multiply-accumulates of one image without biases, projection included.
-        costs: of the passes with biases.
+        costs: costs of the passes with biases.
         train: number of training images.
         validation: number of validation images.
-        before: multiply-accumulates that learning has spent already: the pass without biases, and
-            what was fitted to its latents.
-        small: of the passes over smaller images; None where the network takes one size only.
-        after: multiply-accumulates that fitting a head takes once biases are trained.
+        before: multiply-accumulates that learning has already spent: the pass without biases and
+            the fits to its latents.
+        small: costs of the passes over smaller images; None if the network takes one size only.
+        after: multiply-accumulates of fitting a head once the biases are trained.
     """
 
     pass_macs: int
@@ -87,7 +97,7 @@ class TaskCosts:
     after: int = 0
 
     def passes(self, macs: int) -> float:
-        """Multiply-accumulates as forward passes over all images of the task."""
+        """Convert multiply-accumulates to forward passes over all images of the task."""
         return macs / (self.pass_macs * (self.train + self.validation))
 
     def affordable_images(
@@ -98,13 +108,13 @@ class TaskCosts:
         ends_with_train: bool,
         small_share: float = 0,
     ) -> int:
-        """Training images that a budget allows to step over, all else being paid.
+        """Return the number of training images that a budget pays for, after all other costs.
 
         Args:
-            passes: the whole budget, what was spent before included.
-            epochs_validated: validation images are looked at after every epoch.
-            ends_with_train: the training images are run once more in the end, as validation images
-                are in any case.
+            passes: the whole budget, including the passes already spent.
+            epochs_validated: validation images are run after every epoch.
+            ends_with_train: training images are run once more at the end; validation images always
+                are.
             small_share: share of the images that are seen smaller.
         """
         images = self.train + self.validation
@@ -119,24 +129,73 @@ class TaskCosts:
         return math.floor(left / step)
 
 
-def plan_layers(options: BiasOptions) -> str:
-    """The layers that will be biased: early layers are what a far task needs, so `auto` takes all.
+def costs_of_task(
+    task: BiasTask, bb: BeneficialBiases, small: BeneficialBiases | None, *, head2toe: bool = False
+) -> TaskCosts:
+    """Count the costs of training biases for a task.
 
-    Biases on the later half, at twice the epochs for the same cost: log loss on validation images
-    0.526 where all layers gave 0.475 (oracle bones), 0.689 where they gave 0.689 (trash).
+    Args:
+        task: images, labels and the results without biases.
+        bb: the network with biases.
+        small: the same for smaller images, or None.
+        head2toe: a head on single feature maps will be trained at the end.
+    """
+    reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
+    n_train, n_validation = len(task.train_labels), len(task.validation_labels)
+    n_classes, dim = task.start.weight.shape
+    return TaskCosts(
+        task.backbone.macs_per_image,
+        costs_with_head(bb, reads, task.start),
+        n_train,
+        n_validation,
+        task.before_macs,
+        None if small is None else costs_with_head(small, reads, task.start),
+        most_macs(n_train, n_validation, WIDTH + dim, n_classes)
+        if head2toe
+        else refit_macs(n_train, dim, n_classes),
+    )
+
+
+def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | None:
+    """Return the biased network for smaller images, used in the first part of training.
+
+    Args:
+        forward: forward pass of the backbone.
+        bb: the biased network on images of the backbone's own size.
+
+    Returns:
+        The network at `SMALL_SIDE`, in multiples of 8 px. None if that is below `SMALLEST_SIDE`, or
+        if the network takes images of one size only.
+    """
+    side = round(SMALL_SIDE * bb.size / 8) * 8
+    if not SMALLEST_SIDE <= side < bb.size:
+        return None
+    small = BeneficialBiases(forward, bb.layout, side)
+    try:
+        small.costs  # noqa: B018 - counting runs the network
+    except (RuntimeError, AssertionError):
+        return None  # position embeddings of one size
+    return small
+
+
+def plan_layers(options: BiasOptions) -> str:
+    """Return the name of the layers to bias; `auto` takes all: distant tasks need early ones.
+
+    Log loss on validation images with biases on the later half, at twice the epochs for the same
+    cost: 0.526, against 0.475 with all layers (oracle bones); 0.689 against 0.689 (trash).
     """
     return "all" if options.layers == "auto" else options.layers
 
 
 def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
-    """Decide on everything but the layers.
+    """Plan the training of biases within the budget of the options.
 
     Args:
-        options: what was asked for.
-        task: what it will cost.
+        options: layers and budget.
+        task: costs of the task.
 
     Raises:
-        UsageError: the budget does not even pay for one step.
+        UsageError: the budget does not pay for a single step.
     """
     auto = options.layers == "auto"
     passes = options.passes or (DEFAULT_PASSES if auto else None)
@@ -173,60 +232,7 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
 
 
 def _in_parts(images: int, train: int) -> int:
-    """As many parts of an epoch, each of whole steps, as the images fill; fewer as they are."""
+    """Round down to whole parts of an epoch; keep numbers below one part as they are."""
     steps = math.ceil(train / AUTO_PARTS / AUTO_BATCH_SIZE)
     part = steps * AUTO_BATCH_SIZE
     return images // part * part or images
-
-
-SMALLEST_SIDE = 48
-"""Pixels below which smaller images are not worth a step."""
-
-
-def costs_of_task(
-    task: BiasTask, bb: BeneficialBiases, small: BeneficialBiases | None, *, head2toe: bool = False
-) -> TaskCosts:
-    """What a budget for the biases of a task is counted in.
-
-    Args:
-        task: images, labels and what is known without biases.
-        bb: the network with biases.
-        small: the same for smaller images, or none.
-        head2toe: a head on single feature maps will be trained in the end.
-    """
-    reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
-    n_train, n_validation = len(task.train_labels), len(task.validation_labels)
-    n_classes, dim = task.start.weight.shape
-    return TaskCosts(
-        task.backbone.macs_per_image,
-        costs_with_head(bb, reads, task.start),
-        n_train,
-        n_validation,
-        task.before_macs,
-        None if small is None else costs_with_head(small, reads, task.start),
-        most_macs(n_train, n_validation, WIDTH + dim, n_classes)
-        if head2toe
-        else refit_macs(n_train, dim, n_classes),
-    )
-
-
-def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | None:
-    """The same biases on smaller images, for the first part of training.
-
-    Args:
-        forward: of the backbone.
-        bb: on images of the backbone's own size.
-
-    Returns:
-        At `SMALL_SIDE`, in multiples of 8 px; None where that is too small to show anything, or
-        where the network takes images of one size only.
-    """
-    side = round(SMALL_SIDE * bb.size / 8) * 8
-    if not SMALLEST_SIDE <= side < bb.size:
-        return None
-    small = BeneficialBiases(forward, bb.layout, side)
-    try:
-        small.costs  # noqa: B018 - counting runs the network
-    except (RuntimeError, AssertionError):
-        return None  # Position embeddings of one size.
-    return small

@@ -1,4 +1,4 @@
-"""Trained biases of an experiment on disk, so that an interrupted one goes on where it stopped."""
+"""Cache the trained biases of experiments on disk, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_task import BiasTask
 
 VERSION = 4
-"""Of what learning does with the same arguments; cells of the bench are named by it too."""
+"""Version of the training algorithm; part of cache keys and of the names of bench cells."""
 
 
 class BiasStore:
-    """A cache of `Trained`, named by everything that they depend on.
+    """A cache of `Trained` values, keyed by everything that they depend on.
 
-    For experiments, which learn the same task again and again; an agent that learns trains.
+    Experiments learn a task many times. An agent learns it once and uses no store.
 
     Args:
-        cache: where they lie.
+        cache: cache on disk.
     """
 
     def __init__(self, cache: LatentCache) -> None:
@@ -37,7 +37,7 @@ class BiasStore:
     def fetch(
         self, task: BiasTask, plan: BiasPlan, head2toe: bool, train: Callable[[], Trained]
     ) -> Trained:
-        """What was trained before with the same arguments, or what `train` gives now."""
+        """Return the cached result for these arguments, or call `train` and cache its result."""
         key = self._key(task, plan, head2toe)
         stored = self._cache.get(key)
         if stored is not None:

@@ -1,4 +1,4 @@
-"""What the biases of one task are learned from."""
+"""Inputs for learning the biases of one task: images, labels and the results without biases."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BiasTask:
-    """What biases are learned from.
+    """A task as the training of biases needs it.
 
     Attributes:
         backbone: the frozen network.
-        method: of the skill.
-        images: of both splits.
+        method: task mapper of the skill.
+        images: images of both splits.
         train_labels: (N,) int64.
         validation_labels: (V,) int64, V at least 1.
-        start: head on latents without biases that training begins with.
+        start: head on latents without biases, where training starts.
         without: (V, C) log posteriors of the validation images without biases, given the task.
-        before_macs: multiply-accumulates that learning has spent already.
-        seed: of what is random.
+        before_macs: multiply-accumulates that learning has already spent.
+        seed: seed for the order of images and for the Head2Toe head.
     """
 
     backbone: Backbone
@@ -48,29 +48,29 @@ class BiasTask:
 
     @property
     def base(self) -> str:
-        """Latents that the head reads while biases are trained."""
+        """Kind of latents that the head reads while biases are trained: "multi" or "last"."""
         return base_of(self.method)
 
 
 def base_of(method: str) -> str:
-    """Latents that the head reads while the biases of a method are trained.
+    """Return the kind of latents that the head reads while the biases of a method are trained.
 
     Args:
         method: the task mapper.
 
     Returns:
-        "multi", the multi-depth ones, or "last", those of the last layer as in the paper.
+        "multi" for multi-depth latents, or "last" for those of the last layer, as in the paper.
     """
     return "multi" if method == "moments" else "last"
 
 
 @dataclass(frozen=True)
 class TaskImages:
-    """Where the images are whose latents learning was given, row by row.
+    """The readable images of a task, one for each row of the latents.
 
     Attributes:
-        train: of the training split; readable ones only.
-        validation: of the validation split.
+        train: images of the training split.
+        validation: images of the validation split.
     """
 
     train: Sequence[ImageRef]
@@ -78,25 +78,25 @@ class TaskImages:
 
     @classmethod
     def of(cls, train: tuple[Split, Embedded], validation: tuple[Split, Embedded]) -> TaskImages:
-        """Those of two splits that could be read."""
+        """Select the readable images of two splits."""
         return cls(*(readable(split.images, found) for split, found in (train, validation)))
 
 
 def readable(images: Sequence[ImageRef], embedded: Embedded) -> list[ImageRef]:
-    """The images that have latents, in their order."""
+    """Return the images that have latents, in order."""
     return [images[int(row)] for row in embedded.kept]
 
 
 def decode_rows(images: Sequence[ImageRef], rows: np.ndarray, size: int) -> torch.Tensor:
-    """(n, 3, S, S) uint8 of some images, channels last in memory.
+    """Decode some images to (n, 3, S, S) uint8, channels last in memory.
 
     Args:
-        images: where the bytes are.
-        rows: which of them.
+        images: all images.
+        rows: (n,) positions of the images to decode.
         size: S.
 
     Raises:
-        DataError: one cannot be read any more.
+        DataError: an image cannot be read any more.
     """
     batch = read_batch([images[int(row)] for row in rows], range(len(rows)), size)
     if batch.failed:

@@ -1,9 +1,11 @@
-"""Training beneficial biases and a head together (paper, Sec. 5), the network frozen.
+"""Train the biases and the head of a task together (paper, Sec. 5), with the network frozen.
 
-Adam with 1e-3 on the head and a rate of its own on the biases, batch norms with their frozen
-statistics, batches of 32. It starts from a head that was already fitted and from biases of zero,
-so from exactly what the task has without biases. A batch is cut into fixed pieces, each computed
-by one single-threaded lane and summed in order: the result is the same on any number of cores.
+The paper's way is Adam with 1e-3 on the head and another rate on the biases, batch norms with
+frozen statistics, and batches of 32. Training starts from a fitted head and biases of zero, which
+give exactly the decisions without biases.
+
+A batch is cut into pieces of fixed size. One single-threaded lane computes each piece, and the
+gradients are summed in order, so the result does not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -29,32 +31,32 @@ if TYPE_CHECKING:
     from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
 
 Reads = Callable[[Tensors], torch.Tensor]
-"""Taps -> the latents (N, D) that the head reads, differentiable."""
+"""Differentiable function from taps to the latents (N, D) that the head reads."""
 PIECE = 8
-"""Images of one lane's piece; half a batch where that is less, so that two lanes can share one."""
+"""Images in the piece of one lane; at most half a batch, so that two lanes can share it."""
 WARM_UP = 0.2
-"""Share of an annealed training in which the rate rises."""
+"""Share of the training in which the rate rises, without patience."""
 FIRST_SHARE = 0.04
-"""Where it begins, as a share of the highest rate."""
+"""First rate, as a share of the highest rate."""
 
 
 class KeptRows(Protocol):
-    """What `BeneficialBiases.suffix` needs of some images, by row; `KeptActivations` for one."""
+    """Inputs of `BeneficialBiases.suffix` by row, for example `KeptActivations`."""
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates that making them has cost so far."""
+        """Multiply-accumulates spent on them so far."""
 
     def rows(self, rows: np.ndarray) -> Tensors:
-        """One row per image asked for."""
+        """Return one row per requested image."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """The images of one split as training sees them.
+    """The images of one split as training uses them.
 
     Attributes:
-        kept: what the suffix of the network needs of each.
+        kept: inputs of the suffix of the network.
         labels: (N,) int64.
     """
 
@@ -67,11 +69,11 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What steps are made on.
+    """The network and the images of one stage of training.
 
     Attributes:
         bb: the network with biases, for images of one size.
-        rows: these images.
+        rows: the images.
     """
 
     bb: BeneficialBiases
@@ -80,14 +82,14 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class TrainedBiases:
-    """What training found.
+    """Result of a training run.
 
     Attributes:
         values: (B,) float32 biases in the paper's units.
-        head: trained together with them.
-        images: training images that were stepped over, repeats counted.
+        head: head trained together with the biases.
+        images: training images stepped over, repeats counted.
         macs: multiply-accumulates of passes through the biased part of the network.
-        seen: latents of training images as the last steps saw them, where the plan refits.
+        seen: most recent latents of the training images; empty unless the plan refits.
     """
 
     values: np.ndarray
@@ -99,7 +101,7 @@ class TrainedBiases:
 
 @dataclass
 class _State:
-    """The parameters; `scaled` biases are in units of the following norm's deviation."""
+    """The parameters; `scaled` is in units of the deviation of the norm that follows."""
 
     scaled: torch.Tensor  # (B,)
     weight: torch.Tensor  # (C, D)
@@ -113,26 +115,26 @@ class _State:
 
 
 def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
-    """Multiply-accumulates of one image, latents and head included.
+    """Count the multiply-accumulates of one image, latents and head included.
 
     Args:
         bb: the network with biases.
         reads: taps -> latents of the head.
-        head: of the shape that will be trained.
+        head: head of the shape that will be trained.
     """
     weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
     return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))
 
 
 class BiasTrainer:
-    """Trains the biases of one task.
+    """Train the biases and the head of one task.
 
     Args:
         bb: the network with biases.
         reads: taps -> latents of the head.
-        head: to start from.
-        plan: how.
-        seed: of the order of images.
+        head: head to start from.
+        plan: settings of the training.
+        seed: seed for the order of images.
     """
 
     def __init__(
@@ -167,10 +169,10 @@ class BiasTrainer:
         """Step over the planned images, or until patience ends.
 
         Args:
-            train: of the training split.
-            validation: looked at after every epoch where the plan has patience.
+            train: images of the training split.
+            validation: images to validate on after every epoch; used only with patience.
             progress: called with (images stepped over, images planned).
-            small: the training split seen smaller, where the plan begins so.
+            small: the network and the training images at a smaller size, for the first steps.
         """
         whole = Stage(self._bb, train)
         costs = {whole: self.costs} | ({} if small is None else {small: self._count(small.bb)})
@@ -201,7 +203,7 @@ class BiasTrainer:
         )
 
     def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
-        """Rows in random order, epoch after epoch, and whether they end one."""
+        """Yield batches of rows in random order, and whether the batch ends an epoch."""
         left = self._plan.images
         while left > 0:
             order = torch.randperm(n, generator=self._generator).numpy()[:left]
@@ -211,7 +213,7 @@ class BiasTrainer:
             left -= len(order)
 
     def _rate_share(self, done: int) -> float:
-        """Share of the highest rates: constant for patience, else up, and down like a cosine."""
+        """Return the share of the highest rates: 1 with patience, else a warm-up and a cosine."""
         if self._plan.patience is not None:
             return 1.0
         at = done / self._plan.images
@@ -220,7 +222,7 @@ class BiasTrainer:
         return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
     def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes) -> None:
-        """One step of Adam, at a share of the highest rates."""
+        """Make one step of Adam, at a share of the highest rates."""
         pieces = self._pieces(rows, lanes)
         kept, labels = stage.rows.kept, stage.rows.labels
         jobs = (
@@ -235,7 +237,7 @@ class BiasTrainer:
             optimizer.step(total / len(rows), share * rate)
 
     def _gradients(self, bb: BeneficialBiases, kept: Tensors, labels: np.ndarray) -> Tensors:
-        """Of the cross-entropy, summed over the images; and their latents (N, D)."""
+        """Return the gradients of the summed cross-entropy, and the latents (N, D)."""
         state = self._state
         with torch.enable_grad():
             latents = self._reads(bb.suffix(kept, state.scaled * self._deviations))
@@ -245,7 +247,7 @@ class BiasTrainer:
             return *torch.autograd.grad(loss, state.parameters()), latents.detach()
 
     def _accuracy(self, split: TrainingRows, lanes: Lanes) -> float:
-        """Share of right answers of head and biases as they are."""
+        """Return the share of correct answers with the current head and biases."""
         state = self._state.copy()
         values = state.scaled * self._deviations
         pieces = self._pieces(np.arange(len(split)), lanes)

@@ -1,14 +1,14 @@
-"""Beneficial biases: one learned float per output channel of a frozen network's layers, per task.
+"""Run a frozen network with beneficial biases: per task, one float per output channel of a layer.
 
-y = Conv(x) + b + B (Eq. 1) and y = FC(x) + b + B (Eq. 2). B has one entry per output channel, the
-same at every position: for convolutions (N, C, H, W) it lies along axis 1, for fully connected
-layers along the last. (The authors' released code views (N, C, H, W) as (N, H, W, C) instead, which
-strews B over positions and channels; `tests/model/test_biases.py` shows the difference.)
+y = Conv(x) + b + B (Eq. 1) and y = FC(x) + b + B (Eq. 2). B has one entry per output channel, equal
+at every position. It lies along axis 1 for convolutions (N, C, H, W), and along the last axis for
+fully connected layers. (The code of the authors views (N, C, H, W) as (N, H, W, C) instead, which
+spreads B over positions and channels; `tests/biases/test_biased_network.py` shows the difference.)
 
-Biases are kept and passed in the paper's units: they are added *before* the batch norm that
-follows the layer. Inside the backbone those norms are folded, where B counts B gamma / sigma; that
-factor is applied here and nowhere else, so skills do not depend on how a backbone computes.
-`deviations` gives sigma: training is better conditioned in units of it.
+Biases are stored in the paper's units: they are added *before* the batch norm that follows the
+layer. The backbone folds these norms, and B becomes B gamma / sigma. That factor is applied only
+here, so skills do not depend on how a backbone computes. `deviations` holds sigma: training is
+better conditioned in units of it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class PassCosts:
     """Multiply-accumulates of one image, counted.
 
     Attributes:
-        prefix: from the image to the first biased layer's input; 0 where the first layer is biased.
-        forward: the rest, with biases.
+        prefix: from the image to the input of the first biased layer; 0 if that is the first layer.
+        forward: the rest of the network, with biases.
         backward: the gradient with respect to the biases.
     """
 
@@ -62,16 +62,16 @@ class PassCosts:
 class BeneficialBiases:
     """A frozen network that runs with biases on some of its layers.
 
-    It works on modules of its own around the backbone's weights: nothing is attached to the
-    backbone, no gradient of a weight is ever computed, and several threads may use it.
+    It has its own modules around the weights of the backbone. Nothing is attached to the backbone,
+    no gradient of a weight is ever computed, and several threads may use it.
 
     Args:
-        forward: of the backbone.
-        layout: which layers.
+        forward: forward pass of the backbone.
+        layout: the biased layers.
         size: side of the images in pixels; default the backbone's own.
 
     Raises:
-        BackboneError: the layout is of another network.
+        BackboneError: the layout belongs to another network.
     """
 
     def __init__(self, forward: ForwardPass, layout: BiasLayout, size: int | None = None) -> None:
@@ -86,26 +86,27 @@ class BeneficialBiases:
 
     @property
     def device(self) -> torch.device:
-        """Where the network runs."""
+        """Device of the network."""
         return self._forward.device
 
     @property
     def splits(self) -> bool:
-        """Whether the part before the first biased layer can be kept; images are kept if not."""
+        """True if the input of the first biased layer can be kept; otherwise images are kept."""
         return self._plan is not None
 
     @property
     def kept_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of what `prefix` gives for one image."""
+        """Shapes of the tensors from `prefix`, for one image."""
         if self._plan is None:
             return ((3, self.size, self.size),)
         return tuple(tensor.shape for tensor in self._plan.kept)
 
     @cached_property
     def per_image(self) -> tuple[bool, ...]:
-        """Which biased layers give rows of each image; tables of positions have none.
+        """For each biased layer, True if its output has rows for every image.
 
-        Passes over two images and over three tell, as rows per image may be several (windows).
+        Tables of positions have no such rows, and windows have several per image. Passes over two
+        and over three images show the difference.
         """
         two, three = (self._rows_of(n) for n in (2, 3))
         places = range(len(self.layout.chosen))
@@ -114,7 +115,7 @@ class BeneficialBiases:
 
     @property
     def mixes(self) -> bool:
-        """Whether images of different tasks can share a batch, each with its own biases."""
+        """True if images of different tasks can share a batch, each with its own biases."""
         return all(self.per_image)
 
     @cached_property
@@ -127,11 +128,11 @@ class BeneficialBiases:
         read: Callable[[Tensors], torch.Tensor],
         parameters: Sequence[torch.Tensor] = (),
     ) -> PassCosts:
-        """Likewise, with what is done with the taps; all passes are over one image.
+        """Count the multiply-accumulates of one image, a function of the taps included.
 
         Args:
-            read: what is computed of the taps, differentiable.
-            parameters: of it, which gradients are computed for too.
+            read: differentiable function of the taps.
+            parameters: parameters of `read` that also get gradients.
         """
         image = torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8)
         values = torch.zeros(self.layout.total, device=self.device, requires_grad=True)
@@ -146,26 +147,25 @@ class BeneficialBiases:
     def taps(
         self, images: torch.Tensor, values: torch.Tensor | None, watch: Watch | None = None
     ) -> Tensors:
-        """Raw pooled taps of images, with biases.
+        """Compute the raw pooled taps of images, with biases.
 
         Args:
             images: (N, 3, S, S) uint8.
-            values: (total,), the biases of one task, or (N, total), those of each image's task;
-                gradients flow to them where they ask for it. None: no biases.
-            watch: is told the output of each biased layer, or of all of the layout's without
-                biases.
+            values: (total,) biases of one task, or (N, total) biases of the task of each image;
+                differentiable if they require gradients. None for no biases.
+            watch: called with the output of every layer of the layout, even without biases.
 
         Returns:
             (N, C_i) float32 each, the paper's latent last.
 
         Raises:
-            BackboneError: another shape or type.
+            BackboneError: the images have another shape or type.
         """
         x = self._images(images)
         return self._run(lambda split: split.whole(x), values, len(x), watch)
 
     def prefix(self, images: torch.Tensor) -> Tensors:
-        """What the rest of the network needs of images, however often it runs.
+        """Compute the inputs of `suffix`, which can then run any number of times.
 
         Args:
             images: (N, 3, S, S) uint8.
@@ -179,26 +179,26 @@ class BeneficialBiases:
     def suffix(
         self, kept: Sequence[torch.Tensor], values: torch.Tensor | None, watch: Watch | None = None
     ) -> Tensors:
-        """The same taps as `taps`, from what `prefix` gave; arguments likewise."""
+        """Compute the taps from the tensors of `prefix`; other arguments as for `taps`."""
         rows = [tensor.to(self.device, torch.float32) for tensor in kept]
         return self._run(lambda split: split.suffix(rows), values, len(rows[0]), watch)
 
     @torch.no_grad()
     def first_pass(self, images: torch.Tensor) -> tuple[Tensors, Tensors]:
-        """Taps without biases, and what a second pass with biases needs.
+        """Compute the taps without biases and the inputs of `suffix` in one pass.
 
         Args:
             images: (N, 3, S, S) uint8.
 
         Returns:
-            The taps, and what `prefix` gives, from one pass.
+            The taps, and the tensors of `prefix`.
         """
         with full_float32(self.device):
             taps, kept = self._runner().split.both(self._images(images))
         return tuple(tap.float() for tap in taps), kept
 
     def _rows_of(self, n: int) -> dict[int, list[int]]:
-        """By place in the layout, the rows of each call's output for n images."""
+        """Map the place in the layout to the output rows of each call, for n images."""
         found: dict[int, list[int]] = {}
         images = torch.zeros(n, 3, self.size, self.size, dtype=torch.uint8)
         self.taps(images, None, lambda place, out: found.setdefault(place, []).append(len(out)))
@@ -238,7 +238,7 @@ class BeneficialBiases:
         return runner
 
     def _checked_plan(self) -> SuffixPlan | None:
-        """The cut, if the network can be cut there: its outputs tell."""
+        """Plan the cut; return None if the outputs of the cut network differ."""
         if self.layout.first == 0:
             return None
         net = self._forward.net
@@ -253,7 +253,7 @@ class BeneficialBiases:
                 pairs = zip(split.suffix(split.prefix(images)), split.whole(images), strict=True)
                 same = all(_error(found, expected) <= TOLERANCE for found, expected in pairs)
         except (RuntimeError, KeyError, TypeError, ValueError):
-            # Code that reads the values of activations, or that torch functions do not reach.
+            # Code that reads values of activations, or bypasses torch functions.
             return None
         return plan if same else None
 

@@ -1,13 +1,13 @@
-"""Where a network can be cut, and which activations have to cross the cut.
+"""Plan the cut of a network: find the activations that cross it.
 
-The forward pass runs as its authors wrote it, under a watcher (a `TorchFunctionMode`) that sees
-every torch function it calls and numbers every tensor that depends on the images. What is made
-before the cut and read after it has to be kept. No tracer has to understand the network's code, so
-residual connections, taps and hooks need no rule of their own.
+The forward pass runs unchanged under a watcher, a `TorchFunctionMode` that intercepts every torch
+function. The watcher numbers every tensor that depends on the images. A tensor that is made before
+the cut and read after it has to be kept. The code of the network is not traced, so residual
+connections, taps and hooks need no special rules.
 
-Planning runs the network on two images and on three, which tells the sizes that grow with their
-number. (On tensors without data it would cost no arithmetic, but torch needs two seconds to load
-what they ask for.)
+Planning runs the network on two images and on three, to find the sizes that grow with their
+number. (Tensors without data would save the arithmetic, but torch needs two seconds to load the
+code for them.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from teachmesh.model.forward_pass import own_modules
 
 Key = tuple[int, int]
-"""A tensor by the number of the call that made it and its place in the result."""
+"""Number of the call that made a tensor, and the place of the tensor in the result."""
 IMAGES: Key = (-1, 0)
 _MARK = "_teachmesh_key"
 
@@ -38,18 +38,18 @@ class Made:
 
 @dataclass(frozen=True)
 class Passed:
-    """A tensor that a call was given and returned, as operations in place do."""
+    """An argument that a call returned, as in-place operations do."""
 
     position: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """A torch function that was called on what depends on the images.
+    """A call of a torch function on tensors that depend on the images.
 
     Attributes:
-        function: what was called.
-        result: its result, `Made` or `Passed` in place of tensors.
+        function: the torch function.
+        result: its result, with `Made` or `Passed` in place of tensors.
     """
 
     function: Callable[..., Any]
@@ -61,10 +61,10 @@ class KeptTensor:
     """A tensor that crosses the cut.
 
     Attributes:
-        key: which.
-        parts: rows per image where the network splits images into parts (windows), else 1.
-        shape: of one image.
-        dtype: its number type.
+        key: key of the tensor.
+        parts: rows per image if the network splits images into parts (windows), else 1.
+        shape: shape for one image.
+        dtype: type of the numbers.
     """
 
     key: Key
@@ -80,9 +80,9 @@ class SuffixPlan:
     Attributes:
         at: dotted name of the module.
         size: side of the images in pixels.
-        kept: what crosses the cut.
-        two: calls before the cut with two images.
-        three: the same calls with three.
+        kept: tensors that cross the cut.
+        two: calls before the cut, for two images.
+        three: the same calls for three images.
     """
 
     at: str
@@ -93,10 +93,10 @@ class SuffixPlan:
 
 
 class Watcher(TorchFunctionMode):
-    """Sees every torch function that a forward pass calls, and numbers what depends on the images.
+    """Intercept the torch functions of a forward pass; number tensors that depend on the images.
 
-    Only calls that return tensors count, so that whoever asks a tensor for its shape (or a counter
-    of operations for its gradient) in between shifts no number.
+    Only calls that return tensors are numbered. Reading the shape of a tensor in between (or its
+    gradient, as a counter of operations does) therefore shifts no number.
     """
 
     def __init__(self) -> None:
@@ -109,18 +109,18 @@ class Watcher(TorchFunctionMode):
         return self.after(func, args, kwargs) if self.reached else self.before(func, args, kwargs)
 
     def reach(self) -> None:
-        """The network comes to the cut."""
+        """Note that the forward pass has reached the cut."""
         self.reached = True
 
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A call before the cut."""
+        """Run a call before the cut."""
         result = func(*args, **kwargs)
         if any(key_of(tensor) for tensor in tensors((args, kwargs))):
             self.number(result)
         return result
 
     def after(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A call after the cut."""
+        """Run a call after the cut."""
         return func(*args, **kwargs)
 
     def number(self, result: Any) -> None:
@@ -132,7 +132,7 @@ class Watcher(TorchFunctionMode):
 
 
 class _Planner(Watcher):
-    """Notes the calls before the cut, and which of their results are read after it."""
+    """Record the calls before the cut, and those of their results that are read after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,12 +167,13 @@ def plan_suffix(net: nn.Module, at: str, size: int) -> SuffixPlan | None:
     """Cut a network at the input of a module.
 
     Args:
-        net: takes (N, 3, S, S) float images and returns a tuple of tensors. It is left as it is.
-        at: dotted name of a module that its forward pass calls.
+        net: network that takes (N, 3, S, S) float images and returns a tuple of tensors; left as
+            it is.
+        at: dotted name of a module that the forward pass calls.
         size: S.
 
     Returns:
-        The plan, or None where something crosses the cut that has no row per image.
+        The plan, or None if a tensor without one row per image crosses the cut.
     """
     own = own_modules(net)
     two, three = (_watch(own, at, size, n) for n in (2, 3))
@@ -198,7 +199,7 @@ def _watch(net: nn.Module, at: str, size: int, n: int) -> _Planner:
 
 
 def run_watched(net: nn.Module, at: str, watcher: Watcher, images: torch.Tensor) -> Any:
-    """The network's outputs, computed under a watcher that is told of the cut."""
+    """Run a network under a watcher and notify it at the cut; return the outputs."""
     module = net.get_submodule(at)
     hook = module.register_forward_pre_hook(lambda *_: watcher.reach(), prepend=True)
     mark(images, IMAGES)
@@ -220,18 +221,18 @@ def _per_image(key: Key, two: Made, three: Made) -> KeptTensor | None:
 
 
 def key_of(tensor: torch.Tensor) -> Key | None:
-    """The number of a tensor, or None if it does not depend on the images."""
+    """Return the key of a tensor, or None if it does not depend on the images."""
     key: Key | None = tensor.__dict__.get(_MARK)
     return key
 
 
 def mark(tensor: torch.Tensor, key: Key) -> None:
-    """Number a tensor. The number stands in the tensor itself, so nothing keeps it alive."""
+    """Set the key of a tensor. It is an attribute of the tensor, so that it keeps nothing alive."""
     tensor.__dict__[_MARK] = key
 
 
 def tensors(tree: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested tuples, lists and dictionaries."""
+    """Yield all tensors in nested tuples, lists and dictionaries."""
     if isinstance(tree, torch.Tensor):
         yield tree
     elif isinstance(tree, tuple | list):
@@ -243,11 +244,11 @@ def tensors(tree: Any) -> Iterator[torch.Tensor]:
 
 
 def swap(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
-    """The same nested tuples, lists and dictionaries with every tensor changed."""
+    """Rebuild nested tuples, lists and dictionaries with every tensor changed."""
     if isinstance(tree, torch.Tensor):
         return change(tree)
     if isinstance(tree, tuple | list) and any(True for _ in tensors(tree)):
-        # torch's named tuples are made from one list, others (and lists) likewise.
+        # Named tuples of torch take one iterable, like plain tuples and lists.
         return type(tree)([swap(item, change) for item in tree])
     if isinstance(tree, dict):
         return {name: swap(item, change) for name, item in tree.items()}
@@ -262,5 +263,5 @@ def _note(tensor: torch.Tensor, given: list[torch.Tensor]) -> Made | Passed:
 
 
 def shape_of(tensor: torch.Tensor) -> Made:
-    """A tensor without its data."""
+    """Describe a tensor without its data."""
     return Made(tuple(tensor.shape), tensor.dtype)

@@ -1,8 +1,8 @@
 """Head2Toe on beneficial biases: a head that reads the feature maps with the largest biases.
 
-Head2Toe (Evci et al. 2022) lets a head read any layer, and searches for the layers that help. Where
-biases have been learned, their sizes say it at no further cost (paper, Sec. 7.3): the 1 % largest
-of all, the maps they belong to pooled to about 8,192 numbers, and the last layer's latent.
+Head2Toe (Evci et al. 2022) lets a head read any layer, and searches for the layers that help.
+Learned biases make the search free (paper, Sec. 7.3): the 1 % largest biases choose the feature
+maps. These are pooled to about 8,192 numbers and joined with the latent of the last layer.
 """
 
 from __future__ import annotations
@@ -25,17 +25,12 @@ class MapChoice:
     """The feature maps that a head reads.
 
     Attributes:
-        channels: of each biased layer, in the order of the layout, the chosen channels, ascending.
+        channels: chosen channels of each biased layer, ascending, in the order of the layout.
         side: maps are averaged to at most this many rows and columns.
     """
 
     channels: tuple[tuple[int, ...], ...]
     side: int
-
-    @property
-    def count(self) -> int:
-        """Number of maps."""
-        return sum(len(chosen) for chosen in self.channels)
 
 
 def choose_maps(
@@ -45,15 +40,15 @@ def choose_maps(
     fraction: float = FRACTION,
     width: int = WIDTH,
 ) -> MapChoice:
-    """The maps with the largest biases by magnitude.
+    """Choose the maps with the largest biases by magnitude.
 
     Args:
         layout: the biased layers.
-        values: (B,) biases in the paper's units; of equal ones the first counts as larger.
-        per_image: of `BeneficialBiases`, which layers' outputs have rows of each image; others
-            (tables of positions) say nothing about an image and are left out.
-        fraction: share of all maps; at least one.
-        width: numbers that they are pooled to, at most.
+        values: (B,) biases in the paper's units; among equal ones the first counts as larger.
+        per_image: `BeneficialBiases.per_image`. Layers without rows for every image (tables of
+            positions) hold no information on an image and are left out.
+        fraction: share of all maps; at least one map is chosen.
+        width: most numbers after pooling.
     """
     count = max(1, round(fraction * layout.total))
     order = torch.sort(values.detach().abs().cpu(), descending=True, stable=True).indices
@@ -68,12 +63,12 @@ def choose_maps(
 
 
 class Head2Toe:
-    """Features of a biased network for a head.
+    """Compute the features of a biased network for a head.
 
     Args:
         bb: the network with biases.
         values: (B,) biases of one task.
-        choice: of `choose_maps` for the layout of `bb`, and for its `per_image`.
+        choice: result of `choose_maps` for `bb.layout` and `bb.per_image`.
     """
 
     def __init__(self, bb: BeneficialBiases, values: torch.Tensor, choice: MapChoice) -> None:
@@ -81,23 +76,19 @@ class Head2Toe:
         self._values = values
         self.choice = choice
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, D) float32: pooled maps, then the last layer's latent.
+    def features(self, kept: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return (N, D) float32: pooled maps, then the latent of the last layer.
 
         Args:
-            images: (N, 3, S, S) uint8.
+            kept: tensors from `BeneficialBiases.prefix`.
         """
-        return self.features_of_kept(self._bb.prefix(images))
-
-    def features_of_kept(self, kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The same from what `BeneficialBiases.prefix` gave."""
         found: dict[int, torch.Tensor] = {}
 
         def watch(place: int, output: torch.Tensor) -> None:
             chosen = self.choice.channels[place]
             if chosen:
                 pooled = _pooled(output, chosen, self.choice.side, len(kept[0]))
-                # A layer may be called more than once: every call counts.
+                # A layer may be called several times: sum over its calls.
                 found[place] = found[place] + pooled if place in found else pooled
 
         taps = self._bb.suffix(kept, self._values, watch)
@@ -105,10 +96,10 @@ class Head2Toe:
 
 
 def _pooled(output: torch.Tensor, chosen: Sequence[int], side: int, n: int) -> torch.Tensor:
-    """(N, maps * positions) float32 of a layer's output with its channels along axis 1."""
+    """Pool the output of a layer, channels along axis 1, to (N, maps * positions) float32."""
     maps = output[:, list(chosen)].float()
     if maps.ndim == 4 and len(maps) == n:
         size = (min(side, maps.shape[2]), min(side, maps.shape[3]))
         return torch.nn.functional.adaptive_avg_pool2d(maps, size).flatten(1)
-    # One position, or tokens, or windows: several rows per image.
+    # One position, tokens, or windows with several rows per image.
     return maps.reshape(n, len(maps) // n, len(chosen), -1).mean((1, 3))

@@ -1,8 +1,8 @@
-"""Running a network from the middle: the part before a cut once, the rest as often as one likes.
+"""Split a network at a cut: run the first part once and the rest any number of times.
 
-The paper proposes biases on the last half of the layers, at half the cost (Sec. 8). With what
-crosses the cut kept, the first half is computed once per image instead of once per epoch, and the
-second pass of an answer costs the rest only.
+The paper proposes biases on the last half of the layers, at half the cost (Sec. 8). When the
+activations at the cut are kept, the first half is computed once per image instead of once per
+epoch. The second pass of an answer then costs the rest of the network only.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from teachmesh.model.forward_pass import Tensors
 
 
 class _CutReached(Exception):
-    """The network came to the cut."""
+    """Stop the forward pass at the cut."""
 
 
 class Split:
     """A network that can stop at a cut and begin there.
 
-    Not for several threads at once.
+    Not thread-safe.
 
     Args:
-        net: takes (N, 3, S, S) float images and returns a tuple of tensors (N, C_i); in evaluation
-            mode. Its weights are left as they are; hooks on its modules work in every pass.
-        plan: of a network of the same structure; None keeps the images themselves, and the rest
-            is the whole network.
+        net: network in evaluation mode that takes (N, 3, S, S) float images and returns a tuple of
+            tensors (N, C_i). Its weights are left as they are. Hooks on its modules work in every
+            pass.
+        plan: plan for a network of the same structure. With None the images themselves are kept,
+            and the rest is the whole network.
     """
 
     def __init__(self, net: nn.Module, plan: SuffixPlan | None) -> None:
@@ -50,13 +51,13 @@ class Split:
         self.plan = plan
 
     def whole(self, images: torch.Tensor) -> Tensors:
-        """The network's own outputs."""
+        """Run the whole network."""
         outputs: Tensors = self.net(images)
         return outputs
 
     @torch.no_grad()
     def prefix(self, images: torch.Tensor) -> Tensors:
-        """What crosses the cut.
+        """Compute the tensors that cross the cut.
 
         Args:
             images: (N, 3, S, S) floats.
@@ -72,7 +73,7 @@ class Split:
         return keeper.rows()
 
     def both(self, images: torch.Tensor) -> tuple[Tensors, Tensors]:
-        """The network's own outputs, and what crosses the cut, from one pass."""
+        """Compute the outputs and the tensors that cross the cut in one pass."""
         if self.plan is None:
             return self.whole(images), (images,)
         keeper = _Keeper(self.plan, images, stop=False)
@@ -80,10 +81,10 @@ class Split:
         return tuple(outputs), keeper.rows()
 
     def suffix(self, kept: Sequence[torch.Tensor]) -> Tensors:
-        """The rest of the network.
+        """Run the rest of the network.
 
         Args:
-            kept: of `prefix`; left as they are.
+            kept: tensors from `prefix`; left as they are.
         """
         if self.plan is None:
             return self.whole(kept[0])
@@ -95,7 +96,7 @@ class Split:
 
 
 class _Keeper(Watcher):
-    """Keeps what crosses the cut."""
+    """Keep the tensors that cross the cut."""
 
     def __init__(self, plan: SuffixPlan, images: torch.Tensor, *, stop: bool) -> None:
         super().__init__()
@@ -113,14 +114,14 @@ class _Keeper(Watcher):
 
     def reach(self) -> None:
         if not self.reached and not self._stop:
-            # What comes after the cut may work in place.
+            # Operations after the cut may work in place.
             self._found = {key: self._found[key].clone() for key in self._wanted}
         super().reach()
         if self._stop:
             raise _CutReached
 
     def rows(self) -> Tensors:
-        """The kept tensors, one row per image."""
+        """Return the kept tensors, one row per image."""
         rows = []
         for tensor in self._plan.kept:
             found = self._found[tensor.key]
@@ -129,14 +130,14 @@ class _Keeper(Watcher):
 
 
 class _Resumer(Watcher):
-    """Answers calls before the cut with tensors that have no data, and puts in the kept ones."""
+    """Replace calls before the cut by tensors without data; insert the kept tensors after it."""
 
     def __init__(self, plan: SuffixPlan, kept: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self._plan = plan
         self._n = len(kept[0])
         self._device = kept[0].device
-        # Copies: the rest of the network may work in place.
+        # Copies, because the rest of the network may work in place.
         self._kept = {
             tensor.key: (rows if tensor.parts == 1 else rows.flatten(0, 1)).clone()
             for tensor, rows in zip(plan.kept, kept, strict=True)
@@ -145,26 +146,26 @@ class _Resumer(Watcher):
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
         given = list(tensors((args, kwargs)))
         if not any(key_of(tensor) for tensor in given):
-            return func(*args, **kwargs)  # on weights alone: computed as ever
+            return func(*args, **kwargs)  # depends on weights only
         place = self.calls
         if place < len(self._plan.two) and func == self._plan.two[place].function:
             two, three = self._plan.two[place].result, self._plan.three[place].result
             result = self._remake(two, three, given)
             self.number(result)
             return result
-        # A question to a tensor, of its shape for instance: those have it, without data.
+        # Reads a property, for instance the shape, which tensors without data have too.
         return self._placed(func(*args, **kwargs))
 
     def after(self, func: Any, args: Any, kwargs: Any) -> Any:
         return self._placed(func(*swap(args, self.real), **swap(kwargs, self.real)))
 
     def real(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The kept tensor in place of one without data."""
+        """Return the kept tensor for a tensor without data."""
         key = key_of(tensor) if tensor.is_meta else None
         return tensor if key is None else self._kept.get(key, tensor)
 
     def _remake(self, two: Any, three: Any, given: list[torch.Tensor]) -> Any:
-        """The result of a call for N images, from that for two and that for three."""
+        """Build the result of a call for N images from the results for two and three."""
         if isinstance(two, Passed):
             return given[two.position]
         if isinstance(two, Made):
@@ -178,6 +179,6 @@ class _Resumer(Watcher):
         return two
 
     def _placed(self, result: Any) -> Any:
-        """Code that asks where a tensor is hears where the kept ones are."""
+        """Replace the device of tensors without data by that of the kept tensors."""
         is_meta = isinstance(result, torch.device) and result.type == "meta"
         return self._device if is_meta else result

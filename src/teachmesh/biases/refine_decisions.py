@@ -1,4 +1,4 @@
-"""Decisions of the first pass, refined by what a second pass with biases says within a task."""
+"""Refine the decisions of the first pass with those of a second pass within a task."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BiasedDecision:
-    """What the biased network says about some images of one task.
+    """Decision of the biased network on some images of one task.
 
     Attributes:
         task: position of the task among the skills.
         rows: (n,) positions of the images.
-        posteriors: (n, C) log posteriors of the task's classes.
-        weight: share in the whole decision.
+        posteriors: (n, C) log posteriors of the classes of the task.
+        weight: weight in the fused decision.
     """
 
     task: int
@@ -31,22 +31,22 @@ class BiasedDecision:
     weight: float
 
 
-def refine(decisions: Decisions, opinions: Iterable[BiasedDecision]) -> Decisions:
-    """Decisions with the classes within tasks weighed anew; how likely the tasks are stays.
+def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
+    """Replace the within-task posteriors; keep the task posteriors.
 
-    Opinions with numbers that are not finite (a stranger's biases can do that) change nothing.
+    Numbers that are not finite, which biases of an untrusted peer can cause, change nothing.
 
     Args:
-        decisions: of the first pass.
-        opinions: at most one per task and image.
+        decisions: decisions of the first pass.
+        biased: decisions of the second pass, at most one per task and image.
     """
     within = list(decisions.within)
     direct = None if decisions.direct is None else decisions.direct.copy()
     starts = np.cumsum([0, *[part.shape[1] for part in within]])
-    for opinion in opinions:
-        good = np.isfinite(opinion.posteriors).all(axis=1)
-        rows, task = opinion.rows[good], opinion.task
-        fused = fuse(within[task][rows], opinion.posteriors[good], opinion.weight)
+    for found in biased:
+        good = np.isfinite(found.posteriors).all(axis=1)
+        rows, task = found.rows[good], found.task
+        fused = fuse(within[task][rows], found.posteriors[good], found.weight)
         within[task] = within[task].copy()
         within[task][rows] = fused
         if direct is not None:
@@ -57,11 +57,11 @@ def refine(decisions: Decisions, opinions: Iterable[BiasedDecision]) -> Decision
 
 
 def tasks_in_question(decisions: Decisions) -> np.ndarray:
-    """(N,) position of the task whose biases an image deserves a second pass with.
+    """Return (N,) the position of the task whose biases each image gets a second pass with.
 
-    One per image, which is what an answer costs at most. Where all classes of all tasks compete,
-    the refined answer may be a class of another task, whose classes then stand as the first pass
-    left them. A pass with that task's biases could move the answer once more, or back: how likely
-    the tasks are is not known any better for it.
+    There is one task per image, which bounds the cost of an answer. If all classes of all tasks
+    compete, the refined answer may be a class of another task, without a second pass of its own.
+    A further pass with the biases of that task could move the answer again, or back. It would not
+    improve the task posteriors.
     """
     return decisions.answer()[0]

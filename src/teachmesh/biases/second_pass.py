@@ -1,7 +1,7 @@
-"""The second pass: images through the backbone with the biases of the task they were mapped to.
+"""Run images through the backbone again, with the biases of the task they were mapped to.
 
-Mapping needs no biases. Only images whose task's skill has biases are run again, from the first
-biased layer on; images of different tasks share a batch, each with its own biases.
+Mapping needs no biases. Images are run again only if the skill of their task has biases, and only
+from the first biased layer on. Images of different tasks share a batch, each with its own biases.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from teachmesh.packet.skill import Skill
 
 KeptRows = Callable[[np.ndarray], Tensors]
-"""Rows -> what the rest of the network needs of these images."""
+"""Function from rows of images to the inputs of `BeneficialBiases.suffix`."""
 
 
 @dataclass(frozen=True, eq=False)
 class BiasedSkill:
-    """One skill's biases, ready to run.
+    """The biases of one skill, ready to run.
 
     Attributes:
         layout: the biased layers.
         values: (B,) biases in the paper's units.
-        head: trained on top of them.
-        features: what it reads: "last", "multi" or "head2toe".
-        weight: of its decision beside the one without biases.
+        head: head trained with the biases.
+        features: kind of features that the head reads: "last", "multi" or "head2toe".
+        weight: weight of the decision with biases in the fused decision.
     """
 
     layout: BiasLayout
@@ -56,11 +56,11 @@ class BiasedSkill:
 
 
 class SecondPass:
-    """Biased passes for the skills of a bank.
+    """Second passes for the skills of a bank.
 
     Args:
         backbone: the frozen network.
-        skills: by id; biases that do not fit the network are left aside.
+        skills: skills by id; biases that do not fit the network are ignored.
     """
 
     def __init__(self, backbone: Backbone, skills: Mapping[str, Skill]) -> None:
@@ -76,18 +76,18 @@ class SecondPass:
         return frozenset(self._biased)
 
     def biased(self, skill_id: str) -> BiasedSkill | None:
-        """The biases of a skill; None where it has none that can be used."""
+        """Return the biases of a skill; None if it has no usable biases."""
         return self._biased.get(skill_id)
 
     @cached_property
     def network(self) -> BeneficialBiases:
-        """The backbone, biased from the first layer on that any of the skills biases."""
+        """The backbone, with biases from the earliest layer that any skill biases."""
         layouts = [biased.layout for biased in self._biased.values()]
         earliest = min(layouts, key=lambda layout: layout.first)
         return BeneficialBiases(self._backbone.forward_pass, earliest)
 
     def first(self, images: torch.Tensor) -> tuple[Latents, Tensors]:
-        """The first pass: latents without biases, and what a second pass needs.
+        """Run the first pass: latents without biases, and the inputs of a second pass.
 
         Args:
             images: (N, 3, S, S) uint8.
@@ -97,18 +97,18 @@ class SecondPass:
         return Latents(_numpy(last), _numpy(multi)), kept
 
     def kept(self, images: torch.Tensor) -> Tensors:
-        """What a second pass needs, for images whose latents are known."""
+        """Compute the inputs of a second pass for images whose latents are known."""
         return self.network.prefix(images)
 
     def opinions(
         self, decisions: Decisions, pairs: Sequence[tuple[int, int]], kept: KeptRows
     ) -> list[BiasedDecision]:
-        """What the biased network says about images, each with the biases of one task.
+        """Run second passes: decide on images, each with the biases of one task.
 
         Args:
-            decisions: of the first pass.
-            pairs: (image, task) positions, none twice; of tasks without biases nothing is said.
-            kept: gives what `first` or `kept` gave for these images.
+            decisions: decisions of the first pass.
+            pairs: (image, task) positions, each once; tasks without biases are skipped.
+            kept: inputs of a second pass, from `first` or `kept`.
         """
         ids = decisions.skill_ids
         wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
@@ -133,15 +133,15 @@ class SecondPass:
         ]
 
     def _is_alone(self, skill: BiasedSkill) -> bool:
-        """Whether its images share no batch with those of other tasks."""
+        """Return True if its images cannot share a batch with those of other tasks."""
         return skill.features == "head2toe" or not self.network.mixes
 
     def _run(self, ids: list[str], kept: Tensors) -> list[np.ndarray]:
-        """Log posteriors of the classes of each image's own task."""
+        """Return the log posteriors of the classes of each image's own task."""
         skills = [self._biased[skill_id] for skill_id in ids]
         with torch.no_grad():
             if skills[0].features == "head2toe":
-                features = {"head2toe": self._toes(skills[0]).features_of_kept(kept)}
+                features = {"head2toe": self._head2toe(skills[0]).features(kept)}
             else:
                 taps = self.network.suffix(kept, self._values(skills))
                 kinds = {skill.features for skill in skills}
@@ -153,15 +153,15 @@ class SecondPass:
         ]
 
     def _values(self, skills: Sequence[BiasedSkill]) -> torch.Tensor:
-        """Biases of one task, where it is one, else a row for each image."""
+        """Return the biases of one task if all images belong to it, else one row per image."""
         first = skills[0]
         wide = self.network.layout
         if all(skill is first for skill in skills):
             return first.layout.within(wide, first.values)
         return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
 
-    def _toes(self, skill: BiasedSkill) -> Head2Toe:
-        """Maps are chosen in the skill's own layout, as they were for the head that reads them."""
+    def _head2toe(self, skill: BiasedSkill) -> Head2Toe:
+        """Choose the maps in the layout of the skill, as when the head was fitted."""
         wide = self.network.layout
         earlier = len(wide.chosen) - len(skill.layout.chosen)
         own = choose_maps(skill.layout, skill.values, self.network.per_image[earlier:])
@@ -181,7 +181,7 @@ class SecondPass:
         return BeneficialBiases(self._backbone.forward_pass, self._layers).deviations
 
     def _read(self, skill: Skill) -> BiasedSkill | None:
-        """A skill's biases; None if they do not fit the network, whatever its card says."""
+        """Read the biases of a skill; return None if they do not fit the network."""
         card, biases = skill.card.biases, skill.biases()
         if card is None or biases is None or card.first_layer >= len(self._layers.layers):
             return None
@@ -198,12 +198,12 @@ class SecondPass:
 
 
 class Refiner:
-    """Decisions about N images, refined by second passes; none is run twice.
+    """Refine the decisions on N images by second passes, each run at most once.
 
     Args:
-        second: runs them.
-        decisions: of the first pass.
-        kept: gives what it needs of these images.
+        second: second passes of the skills.
+        decisions: decisions of the first pass.
+        kept: inputs of a second pass for these images.
     """
 
     def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
@@ -213,18 +213,18 @@ class Refiner:
         self._known: dict[tuple[int, int], BiasedDecision] = {}
 
     def given(self, tasks: np.ndarray) -> Decisions:
-        """Decisions with a second pass of every image with the biases of one task.
+        """Run a second pass of every image with the biases of one task; refine the decisions.
 
         Args:
-            tasks: (N,) position of the task for each image.
+            tasks: (N,) position of the task of each image.
         """
         pairs = [(i, int(t)) for i, t in enumerate(tasks)]
         missing = [pair for pair in pairs if pair not in self._known]
-        for opinion in self._second.opinions(self._decisions, missing, self._kept):
-            for n, i in enumerate(opinion.rows):
+        for found in self._second.opinions(self._decisions, missing, self._kept):
+            for n, i in enumerate(found.rows):
                 row = slice(n, n + 1)
-                self._known[int(i), opinion.task] = BiasedDecision(
-                    opinion.task, opinion.rows[row], opinion.posteriors[row], opinion.weight
+                self._known[int(i), found.task] = BiasedDecision(
+                    found.task, found.rows[row], found.posteriors[row], found.weight
                 )
         return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])
 
@@ -232,7 +232,7 @@ class Refiner:
 def _batches(
     wanted: Sequence[tuple[int, int]], alone: Callable[[int], bool]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Batches of (task, image) pairs sorted by task; some tasks share none."""
+    """Yield batches of (task, image) pairs sorted by task; some tasks share no batch."""
     batch: list[tuple[int, int]] = []
     for task, image in wanted:
         other = bool(batch) and batch[-1][0] != task and (alone(task) or alone(batch[-1][0]))
@@ -249,7 +249,7 @@ def _rows(kept: KeptRows, batch: Sequence[tuple[int, int]]) -> Tensors:
 
 
 def _posteriors(head: Head, features: np.ndarray) -> np.ndarray:
-    """(C,) log posteriors; not numbers where a stranger's head is made for other features."""
+    """Return (C,) log posteriors; NaN if the head was made for other features."""
     if head.weight.shape[1] != features.shape[1]:
         return np.full(len(head.bias), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
