@@ -8,7 +8,7 @@ import torch
 
 from teachmesh.errors import BackboneError
 from teachmesh.model.head import Head
-from teachmesh.model.task_network import TaskNetwork, Voice, export_program
+from teachmesh.model.task_network import Branch, TaskNetwork, export_program
 from tests.biases.bias_nets import SIZES, timm_backbone
 from tests.model.nets import TinyNet, needs_timm, pictures, tiny_backbone
 
@@ -35,7 +35,7 @@ def test_tables_of_whole_numbers_stay_whole_numbers() -> None:
     backbone = timm_backbone(SWIN)
     head = some_head(backbone.last_dim)
     images = pictures(3, SIZES[SWIN])
-    network = TaskNetwork(backbone, [Voice(backbone.forward_pass.net, "last", head)])
+    network = TaskNetwork(backbone, [Branch(backbone.forward_pass.net, "last", head)])
     logits = torch.from_numpy(head.logits(backbone.embed(images).last))
     with torch.no_grad():
         found = network(images)
@@ -45,7 +45,7 @@ def test_tables_of_whole_numbers_stay_whole_numbers() -> None:
 def test_a_network_that_cannot_be_exported_is_one_sentence() -> None:
     """Code that branches on values has no graph."""
     backbone = tiny_backbone(net=Undecided())
-    voice = Voice(backbone.forward_pass.net, "last", some_head(backbone.last_dim))
+    voice = Branch(backbone.forward_pass.net, "last", some_head(backbone.last_dim))
     with pytest.raises(BackboneError, match="use another backbone") as caught:
         export_program(TaskNetwork(backbone, [voice]), backbone.size, {})
     assert "\n" not in str(caught.value)

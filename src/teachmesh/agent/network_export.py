@@ -16,7 +16,7 @@ from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.fit_method import linear_within
 from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
-from teachmesh.model.task_network import TaskNetwork, Voice, export_program
+from teachmesh.model.task_network import Branch, TaskNetwork, export_program
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,10 +79,10 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
             "feature maps; learn the task with +bb to export it as a network"
         )
     folded = fold_biases(net, biased.layout, biased.values)
-    voices = [Voice(folded, biased.features, biased.head, biased.weight)]
+    branches = [Branch(folded, biased.features, biased.head, biased.weight)]
     if biased.weight < 1:
-        voices.append(_without_biases(net, skill, 1 - biased.weight))
-    return TaskNetwork(backbone, voices)
+        branches.append(_without_biases(net, skill, 1 - biased.weight))
+    return TaskNetwork(backbone, branches)
 
 
 def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
@@ -97,10 +97,10 @@ def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
     return load_backbone(agent.home.backbones, name, torch.device("cpu"))
 
 
-def _without_biases(net: nn.Module, skill: Skill, weight: float = 1.0) -> Voice:
+def _without_biases(net: nn.Module, skill: Skill, weight: float = 1.0) -> Branch:
     anchor = skill.anchor(skill.card.method)
     if isinstance(anchor, MomentsAnchor):
-        return Voice(net, anchor.latent, linear_within(anchor), weight)
+        return Branch(net, anchor.latent, linear_within(anchor), weight)
     head = skill.head()
     assert head is not None  # skills of other methods are not admitted without one
-    return Voice(net, "last", head, weight)
+    return Branch(net, "last", head, weight)

@@ -1,20 +1,22 @@
-"""Images to latents, and latents to classes of one task.
+"""Compute latents of images, and decide on the classes of one task.
 
-The code in the order of use:
+The modules in the order of use:
 
-- `backbone_registry`: the backbones of a home by alias; adding, loading, carrying them.
-- `build_backbone`: files -> `Backbone`: the embedded one, and those that a home stores.
-- `backbone_recipe`: how a side-loaded backbone is built again; checked, because strangers send it.
-- `embedded_backbone`: the network inside the package.
-- `timm_net`: any timm network as a backbone, its taps found by rule; `timm_weights`: its weights;
-  `torchvision_shim`: makes timm importable where torchvision does not fit torch.
-- `batch_norm_folding`: batch norms folded into the convolutions before them.
-- `forward_pass`: pixels -> pooled taps, in one fast pass.
-- `reference`: scale and projection of multi-depth latents, a file named by its hash;
-  `backbone_registry.fit_procedural` fits one without data.
+- `backbone_registry`: the backbones of a home by alias: add, load, export, import; and the fit of a
+  reference without data.
+- `build_backbone`: files -> `Backbone`, for the embedded backbone and for those in a home.
+- `backbone_recipe`: the recipe of a side-loaded backbone, validated because peers send it.
+- `embedded_backbone`: the network in the package.
+- `timm_net`: any timm network as a backbone, with its taps found by rule.
+- `timm_weights`: the weights of timm networks; a shim for torchvision that does not fit torch.
+- `forward_pass`: pixels -> pooled taps in one fast pass, with batch norms folded.
+- `reference`: scale and projection of multi-depth latents, a file named by its hash.
 - `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.
-- `lanes`: several forward passes beside each other, one thread each.
-- `device`: which device, which number type.
+- `embedding`: image files -> latents, with decoding in parallel.
+- `lanes`: several forward passes at once, one thread each.
+- `device`: the choice of the device.
 - `macs`: multiply-accumulates, counted.
-- `head`: the linear head of one task; `adam`: the optimizer of heads and biases.
+- `head`, `head_training`: the linear head of one task, and its training.
+- `adam`: the optimizer of heads and biases.
+- `task_network`: the whole decision of one task as a network for export.
 """

@@ -24,12 +24,12 @@ FINGERPRINT_SCHEMA = "teachmesh.backbone/1"
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """What the backbone gives for N images.
+    """Latents of N images.
 
     Attributes:
-        last: (N, D_last) float32, the paper's latent: the pooled last layer.
-        multi: (N, D) float32, multi-depth: last and inner layers, scaled, power-transformed,
-            projected by the backbone's reference.
+        last: (N, D_last) float32, the paper's latents: the pooled last layer.
+        multi: (N, D) float32, multi-depth latents: last and inner layers, scaled,
+            power-transformed and projected by the reference of the backbone.
     """
 
     last: np.ndarray
@@ -41,14 +41,14 @@ class Latents:
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two backbones the same: everything that latents depend on.
+    """Everything that the latents of a backbone depend on.
 
     Attributes:
         architecture: name and options of the network.
-        weights_sha256: hash of the weights that the network uses, as float32, tensor by tensor.
+        weights_sha256: hash of the weights as float32, tensor by tensor.
         preprocessing: size, mean and deviation.
         taps: names of the taps, in order.
-        reference_id: hash of the reference.
+        reference_id: hash of the reference file.
     """
 
     architecture: str
@@ -59,7 +59,7 @@ class Identity:
 
     @property
     def fingerprint(self) -> str:
-        """64 hex digits; equal fingerprints mean equal latents up to rounding."""
+        """Hash of 64 hex digits; equal fingerprints mean equal latents up to rounding."""
         document = {"schema": FINGERPRINT_SCHEMA, **asdict(self)}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -68,19 +68,19 @@ class Identity:
 class Backbone:
     """A frozen network with its preprocessing and reference.
 
-    Nothing that an agent does changes it: no gradient is ever computed, and the weights are those
-    of the fingerprint from loading to the end. It may be used from several threads.
+    Nothing that an agent does changes it. No gradient is ever computed, and the weights stay those
+    of the fingerprint. It may be used from several threads.
 
     Args:
         name: alias in this home.
         architecture: name and options of the network.
-        net: takes (N, 3, S, S) normalised float images and returns a tuple of pooled taps
-            (N, C_i), the paper's latent last. Batch norms are folded in a copy of it.
+        net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
+            taps (N, C_i), the paper's latent last. Batch norms are folded in a copy of it.
         tap_names: one name per tap.
         preprocessing: size, mean, deviation.
         reference: scale and projection of the multi-depth latents.
         weights_sha256: `hash_weights` of the network's state before folding.
-        device: where the network runs.
+        device: device of the network; default the CPU.
 
     Raises:
         BackboneError: the reference belongs to another network.
@@ -108,7 +108,7 @@ class Backbone:
         self._scale = torch.from_numpy(reference.scale).to(self.device)
         self._projection = torch.from_numpy(reference.projection).to(self.device)
         black = self.taps(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8))
-        reference.apply([tap.cpu() for tap in black])  # says so if it does not fit
+        reference.apply([tap.cpu() for tap in black])  # raises if the reference does not fit
         self.last_dim = int(black[-1].shape[1])
 
     @property
@@ -118,12 +118,12 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Where the network runs."""
+        """Device of the network."""
         return self._forward.device
 
     @property
     def forward_pass(self) -> ForwardPass:
-        """The network, ready to run; for passes with biases and for export."""
+        """The network ready to run, for passes with biases and for export."""
         return self._forward
 
     @property
@@ -138,7 +138,7 @@ class Backbone:
 
     @property
     def reference_id(self) -> str:
-        """Hash of the reference's file."""
+        """Hash of the reference file."""
         return self.identity.reference_id
 
     @cached_property
@@ -153,17 +153,17 @@ class Backbone:
 
     @torch.inference_mode()
     def embed(self, images: torch.Tensor) -> Latents:
-        """Latents of images, in one forward pass.
+        """Compute the latents of images in one forward pass.
 
-        An image's latents depend on its batch no more than float rounding does: convolution and
-        matrix product may sum in another order for another number of images, which moves a latent
-        by about 1e-6 of its length. All N images are in memory at once: callers send batches.
+        The batch affects the latents of an image only by rounding. Convolutions and matrix products
+        may sum in another order for another number of images, which moves a latent by about 1e-6 of
+        its length. All N images are in memory at once, so callers should pass batches.
 
         Args:
             images: (N, 3, S, S) uint8; N may be 0.
 
         Raises:
-            BackboneError: another shape or type.
+            BackboneError: the images have another shape or type.
         """
         if len(images) == 0 and images.dtype == torch.uint8:
             return Latents(
@@ -174,7 +174,7 @@ class Backbone:
         return Latents(_numpy(taps[-1]), _numpy(multi))
 
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Raw pooled taps, (N, C_i) float32 each, the paper's latent last.
+        """Compute the raw pooled taps, (N, C_i) float32 each, the paper's latent last.
 
         Raises:
             BackboneError: another shape or type than (N, 3, S, S) uint8.
@@ -182,7 +182,7 @@ class Backbone:
         return self._forward.taps(images)
 
     def describe(self) -> dict[str, Any]:
-        """What `teachmesh backbone show` prints."""
+        """Return the description that `teachmesh backbone show` prints, as JSON values."""
         return {
             "name": self.name,
             "architecture": self.identity.architecture,
@@ -201,9 +201,9 @@ class Backbone:
 
 
 def hash_weights(state: dict[str, torch.Tensor]) -> str:
-    """Hash of named tensors: names, types, shapes and bytes, in the order of the names.
+    """Hash named tensors: names, types, shapes and bytes, in the order of the names.
 
-    Batch norms' counters are left out: not every file has them, and no latent depends on them.
+    Counters of batch norms are left out: some files lack them, and no latent depends on them.
     """
     digest = hashlib.sha256()
     for name in sorted(state):

@@ -1,4 +1,4 @@
-"""How a side-loaded backbone is built again: what its `backbone.json` says."""
+"""The recipe of a side-loaded backbone: the content of its `backbone.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teachmesh.model.backbone import Preprocessing
 SCHEMA = "teachmesh.recipe/1"
 Option = str | int | float | bool | None
 MIN_SIZE, MAX_SIZE = 16, 1024
-# What timm would use to load files, to reach the hub, or to change what goes in and comes out.
+# Options with which timm would load files, reach the hub, or change inputs or outputs.
 _OURS = frozenset(
     {
         "cache_dir",
@@ -36,16 +36,16 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything but weights and reference. May come from a stranger's file: checked when made.
+    """Everything except weights and reference; validated, because it may come from a peer.
 
     Attributes:
         architecture: timm's name, with or without tag.
-        options: further arguments of the network.
+        options: additional arguments of the network.
         preprocessing: size, mean, deviation.
 
     Raises:
-        BackboneError: an option that is not the network's own, or a preprocessing that makes no
-            sense.
+        BackboneError: an option that is not an argument of the network, or an impossible
+            preprocessing.
     """
 
     architecture: str
@@ -70,11 +70,11 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """Name and options in one line, as the fingerprint has them."""
+        """Name and options in one line, as hashed in the fingerprint."""
         return f"timm/{self.architecture} {json.dumps(dict(self.options), sort_keys=True)}"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, the schema included."""
+        """Return JSON values, including the schema."""
         return {
             "schema": SCHEMA,
             "architecture": self.architecture,
@@ -84,10 +84,10 @@ class Recipe:
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Recipe:
-        """Read what `to_json` wrote; further keys are left to the caller.
+        """Read the values of `to_json`; other keys are ignored.
 
         Raises:
-            BackboneError: malformed.
+            BackboneError: the values are malformed.
         """
         try:
             if about["schema"] != SCHEMA:
@@ -107,7 +107,7 @@ class Recipe:
 
 
 def parse_options(options: Mapping[str, str]) -> dict[str, Option]:
-    """Option values as JSON where they are JSON, as text otherwise.
+    """Parse option values as JSON if they are JSON; keep other values as text.
 
     >>> parse_options({"pad_type": "same", "img_size": "64"})
     {'pad_type': 'same', 'img_size': 64}

@@ -1,4 +1,7 @@
-"""The backbones of a home by alias: the embedded one is always there, others are added."""
+"""Manage the backbones of a home by alias: the embedded one and those that were added.
+
+`fit_procedural` fits the reference of a new backbone without data.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ __all__ = [
 ]
 EMBEDDED = "embedded"
 PROCEDURAL_IMAGES = 1024
-"""Images that a reference is fitted to, where nobody asks for another number."""
+"""Default number of images that a reference is fitted to."""
 _BATCH = 32
 
 
@@ -53,11 +56,12 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
 
     Args:
         folder: the home's folder of backbones.
-        name: alias, `embedded` for the one in the package.
-        device: where it runs.
+        name: alias; `embedded` for the backbone in the package.
+        device: device to run on; default the CPU.
 
     Raises:
-        BackboneError: unknown (names the nearest), damaged, or not what its fingerprint says.
+        BackboneError: the alias is unknown (the message names the nearest), or the backbone is
+            damaged or does not match its fingerprint.
     """
     if name == EMBEDDED:
         return embedded_backbone(EMBEDDED, device)
@@ -93,17 +97,18 @@ def add_timm(
         name: timm's name.
         alias: name in this home; default timm's.
         weights: a safetensors file with timm's key names; None downloads them.
-        options: further arguments of the network.
-        size: side of the input; default the option `img_size`, else what timm says.
+        options: additional arguments of the network.
+        size: side of the input in pixels; default the option `img_size`, else timm's.
         mean: per channel; default timm's.
         std: per channel; default timm's.
         dim: D of the multi-depth latents; default `DEFAULT_DIM`.
         reference: reference file of a peer; None computes one from procedural images.
-        reference_images: how many procedural images; another number is another reference.
-        progress: called with (reference images done, in all).
+        reference_images: number of procedural images; another number gives another reference.
+        progress: called with (reference images done, reference images in all).
 
     Raises:
-        BackboneError: a name, option, weights or reference that does not fit; nothing is saved.
+        BackboneError: the name, an option, the weights or the reference does not fit; nothing is
+            saved.
         StorageError: it cannot be saved.
     """
     alias = alias or name
@@ -126,11 +131,47 @@ def add_timm(
     return backbone
 
 
+def fit_procedural(
+    net: nn.Module,
+    preprocessing: Preprocessing,
+    dim: int = DEFAULT_DIM,
+    progress: Progress | None = None,
+    images: int = PROCEDURAL_IMAGES,
+) -> Reference:
+    """Fit the scale and projection of a network to seeded procedural images.
+
+    Batch b of 32 images is drawn with seed b, so that memory does not grow with their number.
+
+    Args:
+        net: network as for `Backbone`.
+        preprocessing: size, mean, deviation.
+        dim: D; fewer if the taps have fewer channels.
+        progress: called with (images done, images in all).
+        images: number of images.
+
+    Raises:
+        BackboneError: the network cannot take images of this size, or its activations are not
+            finite.
+    """
+    forward = ForwardPass(net, preprocessing, torch.device("cpu"))
+    parts = []
+    for seed, start in enumerate(range(0, images, _BATCH)):
+        count = min(_BATCH, images - start)
+        pixels = procedural_images(count, preprocessing.size, seed)
+        parts.append([tap.numpy() for tap in forward.taps(torch.from_numpy(pixels))])
+        if progress is not None:
+            progress(start + count, images)
+    try:
+        return fit_reference([np.concatenate(taps) for taps in zip(*parts, strict=True)], dim)
+    except ValueError as error:
+        raise BackboneError(f"no reference can be made for this network: {error}") from error
+
+
 def remove_backbone(folder: Path, name: str) -> None:
     """Remove a side-loaded backbone.
 
     Raises:
-        BackboneError: unknown, or the embedded one.
+        BackboneError: the alias is unknown or that of the embedded backbone.
         StorageError: it cannot be removed.
     """
     if name == EMBEDDED:
@@ -139,10 +180,10 @@ def remove_backbone(folder: Path, name: str) -> None:
 
 
 def export_backbone(folder: Path, name: str) -> bytes:
-    """A side-loaded backbone with its reference as one file.
+    """Pack a side-loaded backbone and its reference into one file.
 
     Raises:
-        BackboneError: unknown, or the embedded one, which every agent has.
+        BackboneError: the alias is unknown or that of the embedded backbone, which every agent has.
     """
     if name == EMBEDDED:
         raise BackboneError("every agent has the embedded backbone; there is nothing to export")
@@ -150,10 +191,10 @@ def export_backbone(folder: Path, name: str) -> bytes:
 
 
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
-    """Take a backbone from a file; its fingerprint is computed anew and compared.
+    """Import a backbone from a file; its fingerprint is computed again and compared.
 
     Raises:
-        BackboneError: not such a file, damaged, or the alias is taken.
+        BackboneError: the file is of another kind or damaged, or the alias is taken.
         StorageError: it cannot be saved.
     """
     stored = unpack(data)
@@ -171,32 +212,32 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
 
 
 def backbone_names(folder: Path) -> list[str]:
-    """Every alias of a home, the embedded one first."""
+    """List the aliases of a home, the embedded one first."""
     return [EMBEDDED, *BackboneStore(folder).names()]
 
 
 def known_fingerprints(folder: Path) -> dict[str, str]:
-    """Fingerprint -> alias of every backbone of a home; no weights are loaded."""
+    """Map fingerprints to aliases for all backbones of a home, without loading weights."""
     store = BackboneStore(folder)
     found = ((_fingerprint(store, name), name) for name in store.names())
     known = {fingerprint: name for fingerprint, name in found if fingerprint is not None}
     return {**known, str(embedded_card()["fingerprint"]): EMBEDDED}
 
 
-def _fingerprint(store: BackboneStore, name: str) -> str | None:
-    """None for a damaged one: it is reported when it is used, and hides no other."""
-    try:
-        return str(store.about(name).get("fingerprint"))
-    except BackboneError:
-        return None
-
-
 def reference_bytes(folder: Path, sha256: str) -> bytes | None:
-    """The reference file of a hash, if one of the home's backbones has it."""
+    """Return the reference file with a hash, or None if no backbone of the home has it."""
     data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() == sha256:
         return data
     return BackboneStore(folder).reference_bytes(sha256)
+
+
+def _fingerprint(store: BackboneStore, name: str) -> str | None:
+    """Return None for a damaged backbone: using it reports the error, and others stay usable."""
+    try:
+        return str(store.about(name).get("fingerprint"))
+    except BackboneError:
+        return None
 
 
 def _check_new(folder: Path, alias: str) -> None:
@@ -230,39 +271,3 @@ def _known(folder: Path, name: str) -> str:
         f"expected a known backbone, got '{shown(name)}'{hint} (add one with "
         "`teachmesh backbone add`)"
     )
-
-
-def fit_procedural(
-    net: nn.Module,
-    preprocessing: Preprocessing,
-    dim: int = DEFAULT_DIM,
-    progress: Progress | None = None,
-    images: int = PROCEDURAL_IMAGES,
-) -> Reference:
-    """Scale and projection of a network from seeded procedural images.
-
-    Batch b of 32 images is drawn with seed b, so that memory does not grow with their number.
-
-    Args:
-        net: as `Backbone` takes it.
-        preprocessing: size, mean, deviation.
-        dim: D; fewer if the taps have fewer channels.
-        progress: called with (images done, images in all).
-        images: how many.
-
-    Raises:
-        BackboneError: the network cannot take images of this size, or its activations are not
-            finite.
-    """
-    forward = ForwardPass(net, preprocessing, torch.device("cpu"))
-    parts = []
-    for seed, start in enumerate(range(0, images, _BATCH)):
-        count = min(_BATCH, images - start)
-        pixels = procedural_images(count, preprocessing.size, seed)
-        parts.append([tap.numpy() for tap in forward.taps(torch.from_numpy(pixels))])
-        if progress is not None:
-            progress(start + count, images)
-    try:
-        return fit_reference([np.concatenate(taps) for taps in zip(*parts, strict=True)], dim)
-    except ValueError as error:
-        raise BackboneError(f"no reference can be made for this network: {error}") from error

@@ -1,4 +1,4 @@
-"""Files to a `Backbone`: the embedded one of the package, and those that a home stores."""
+"""Build a `Backbone` from files: the embedded one, or one that a home stores."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
 
     Args:
         name: alias.
-        stored: its files.
-        device: where it runs; default the CPU.
+        stored: files of the backbone.
+        device: device to run on; default the CPU.
 
     Raises:
-        BackboneError: a file is damaged, or they do not fit each other.
+        BackboneError: a file is damaged, or the files do not fit each other.
     """
     recipe = Recipe.from_json(stored.about)
     net = build_taps(recipe.architecture, recipe.options, parse_weights(stored.weights))
@@ -49,15 +49,15 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
 
 
 def assets() -> Path:
-    """The folder of the embedded backbone's files inside the package."""
+    """Return the folder with the files of the embedded backbone in the package."""
     return Path(str(resources.files("teachmesh.model") / "assets"))
 
 
 def embedded_card(folder: Path | None = None) -> dict[str, Any]:
-    """The card of the embedded backbone.
+    """Read the model card of the embedded backbone.
 
     Raises:
-        BackboneError: it is missing or damaged.
+        BackboneError: the card is missing or damaged.
     """
     try:
         return read_card(folder or assets())
@@ -72,8 +72,8 @@ def embedded_backbone(
 
     Args:
         name: alias.
-        device: where it runs; default the CPU.
-        folder: of its files; default the package's.
+        device: device to run on; default the CPU.
+        folder: folder with its files; default the one in the package.
 
     Raises:
         BackboneError: the files are missing, damaged, or do not belong together.

@@ -18,7 +18,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name: `auto` (cuda, else mps, else cpu), `cpu`, `cuda`, `cuda:1` or `mps`.
 
     Raises:
-        DeviceError: unknown, or not available on this machine.
+        DeviceError: the name is unknown, or the device is not available on this machine.
 
     Examples:
         >>> choose_device("cpu")

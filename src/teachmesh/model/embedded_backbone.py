@@ -8,10 +8,10 @@
 
 A block is two 3x3 convolutions with batch norms and a ReLU between them, a residual around them
 and a ReLU at the end. Every block gives two taps, the pooled inner and the pooled outer
-activation; all are non-negative, as the power transform of the multi-depth latents likes them.
+activation. All taps are non-negative, which suits the power transform of multi-depth latents.
 
-Full convolutions and not Xception's separable ones: on a processor they reach 1.7 times the
-operations per second of training, and got about as far in less time (docs/results/backbone.md).
+Convolutions are full, not separable as in Xception. On a CPU, training then runs 1.7 times as many
+operations per second and reached about the same accuracy in less time (docs/results/backbone.md).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from teachmesh.errors import BackboneError
 
 STEM_WIDTH = 32
 STAGES = ((64, 1), (128, 2), (256, 2))
-"""(channels, blocks) of each stage; each begins with stride 2."""
+"""(channels, blocks) of each stage; every stage begins with stride 2."""
 LAST_WIDTH = 1024
 LEVELS = 127
 STEPS = ".steps"
-"""Ending of the name under which the steps of a tensor are stored."""
+"""Suffix of the name under which the steps of a tensor are stored."""
 WEIGHTS_FILE = "embedded.safetensors"
 CARD_FILE = "embedded.json"
 
 
 class _Convolution(nn.Module):
-    """3x3 convolution and batch norm."""
+    """A 3x3 convolution and a batch norm."""
 
     def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -70,13 +70,14 @@ class _Block(nn.Module):
 
 
 class EmbeddedNet(nn.Module):
-    """Images to pooled taps, the paper's latent last.
+    """Compute pooled taps of images, the paper's latent last.
 
-    Any input side from 32 px on works; 96 px is the default of the shipped weights.
+    Any input side of at least 32 px works; 96 px is the default of the shipped weights.
 
     Attributes:
         tap_names: names of the taps, in the order of `forward`'s result.
-        reentrant: several threads may run it at once; `forward` leaves nothing in the module.
+        reentrant: True because `forward` leaves nothing in the module, so that several threads may
+            run it at once.
     """
 
     reentrant = True
@@ -119,12 +120,12 @@ class EmbeddedNet(nn.Module):
 def load_embedded(folder: Path) -> EmbeddedNet:
     """Build the network with the weights that the package ships.
 
-    Convolutions are stored as int8 levels with one step per output channel, all else in half
-    precision; both become float32 by exact widening and one multiplication, so the weights are
+    Convolutions are stored as int8 levels with one step per output channel, other tensors in half
+    precision. Both become float32 by exact widening and one multiplication, so the weights are
     bit-identical on every machine.
 
     Args:
-        folder: holds `embedded.safetensors`.
+        folder: folder that holds `embedded.safetensors`.
 
     Returns:
         The frozen network, in evaluation mode.
@@ -150,7 +151,7 @@ def load_embedded(folder: Path) -> EmbeddedNet:
 
 
 def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's state as it is stored: a quarter of its size.
+    """Pack the state of a network to a quarter of its size.
 
     Args:
         state: float32 tensors by name; convolutions have four axes, output channels first.
@@ -167,7 +168,7 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The float32 state of what `packed` made."""
+    """Restore the float32 state from the tensors of `packed`."""
     state: dict[str, Tensor] = {}
     for name, value in stored.items():
         if name.endswith(STEPS):
@@ -178,10 +179,10 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The model card that stands beside the weights."""
+    """Read the model card in the folder of the weights."""
     return cast("dict[str, Any]", json.loads((folder / CARD_FILE).read_text(encoding="utf-8")))
 
 
 def _counters(net: EmbeddedNet) -> set[str]:
-    """Batch norms count the batches they saw; nothing depends on it at inference."""
+    """Return the batch counters of batch norms, which have no effect at inference."""
     return {name for name in net.state_dict() if name.endswith("num_batches_tracked")}

@@ -1,7 +1,7 @@
-"""Images to latents in one backbone pass, decoding beside the network.
+"""Compute the latents of images in one backbone pass, decoding in parallel.
 
-On a processor every lane decodes and computes its own batches; an accelerator gets batches that
-threads have decoded ahead.
+On a CPU every lane decodes and computes its own batches. An accelerator gets batches that threads
+have decoded ahead.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
 
 BATCH_SIZE = 16
-"""Images per forward pass. Small, because every lane holds a batch and the last one is waited for;
-fixed, because rounding depends on it: latents are the same on any number of cores."""
+"""Images per forward pass.
+
+Small, because every lane holds a batch, and all lanes wait for the last one. Fixed, because
+rounding depends on it: latents are equal on any number of cores.
+"""
 _ACCELERATOR_BATCH_SIZE = 64
 
 
@@ -36,10 +39,10 @@ class Embedded:
     """Latents of a sequence of images.
 
     Attributes:
-        latents: of the images that could be read, in their order.
+        latents: latents of the readable images, in order.
         kept: (N,) int64 positions of these images in the sequence.
         failed: (position, reason) of the images that could not be read.
-        from_cache: nothing was computed.
+        from_cache: True if nothing was computed.
     """
 
     latents: Latents
@@ -50,10 +53,10 @@ class Embedded:
 
 @dataclass(frozen=True, eq=False)
 class LabelledLatents:
-    """Latents of one split with their labels: all that learning sees of it.
+    """Latents of one split with their labels: all that learning needs of the split.
 
     Attributes:
-        latents: of N images.
+        latents: latents of N images.
         labels: (N,) int64 class indices.
     """
 
@@ -73,13 +76,13 @@ def embed_images(
 ) -> Embedded:
     """Run images through the backbone, once each.
 
-    An image has the same latents, to the bit, whether it lies in a file or in memory.
+    The latents of an image are bit-identical whether it is read from a file or from memory.
 
     Args:
         backbone: the frozen network.
-        images: files, or whatever is asked about.
+        images: files or images in memory.
         progress: called with (images done, images in all).
-        batch_size: images per forward pass; None takes what suits the device.
+        batch_size: images per forward pass; None for the default of the device.
 
     Returns:
         Latents of the readable images; unreadable ones are listed, not raised.
@@ -108,7 +111,7 @@ def embed_images(
 def _passes(
     backbone: Backbone, images: Sequence[Readable], batch_size: int | None
 ) -> Iterator[tuple[Batch, Latents]]:
-    """Batches in the order of the images, with their latents."""
+    """Yield batches and their latents in the order of the images."""
     size = backbone.preprocessing.size
     if backbone.device.type != "cpu":
         step = batch_size or _ACCELERATOR_BATCH_SIZE
@@ -131,15 +134,15 @@ def _passes(
 def embed_splits(
     backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
 ) -> list[Embedded]:
-    """`embed_images` of several splits in one go: no lane waits at the end of each.
+    """Embed several splits in one run, so that no lane waits at the end of each.
 
     Args:
         backbone: the frozen network.
-        splits: whose images.
+        splits: splits to embed.
         progress: called with (images done, images in all).
 
     Returns:
-        One result per split, positions counted within it.
+        One result per split, with positions within the split.
     """
     whole = embed_images(
         backbone, [image for split in splits for image in split.images], progress=progress
@@ -163,10 +166,9 @@ def embed_cached(
     *,
     progress: Progress | None = None,
 ) -> Embedded:
-    """`embed_images`, through a cache on disk keyed by backbone and image contents.
+    """Call `embed_images` through a cache on disk, keyed by backbone and image contents.
 
-    For experiments, which embed the same images again and again; an agent that learns keeps no
-    latents of single images.
+    Experiments embed the same images many times. An agent stores no latents of single images.
     """
     key = split_key(backbone.fingerprint, image_digests(images))
     stored = cache.get(key)
@@ -180,7 +182,7 @@ def embed_cached(
 
 
 def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
-    """Join latents with the labels of the images that could be read."""
+    """Join latents with the labels of the readable images."""
     return LabelledLatents(embedded.latents, split.labels[embedded.kept])
 
 

@@ -1,9 +1,14 @@
-"""One forward pass: pixels -> pooled taps, as fast as eager torch goes without a compiler.
+"""Run a network from pixels to pooled taps, as fast as eager torch allows without a compiler.
 
-Processor time on one AVX2 core against eager NCHW without folding: MobileNetV2 at 160 px 1.8 to 1.9
-times the images per second, Xception at 299 px 1.7, the embedded network at 96 px 1.4. Fusing the
-activations into the convolutions (the operator that torch's compiler uses) gave 1.08 more at equal
-bits, prepacked weights 1.02: not worth two private interfaces.
+Batch norms are folded into the convolutions before them, and memory is in channels-last order.
+Images per second on one AVX2 core, relative to eager NCHW without folding:
+
+- MobileNetV2 at 160 px: 1.8 to 1.9
+- Xception at 299 px: 1.7
+- the embedded network at 96 px: 1.4
+
+Fusing activations into convolutions (the operator of torch's compiler) gave another factor of 1.08
+with equal bits, and prepacked weights 1.02. That is not worth two private interfaces.
 """
 
 from __future__ import annotations
@@ -21,11 +26,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from teachmesh.errors import BackboneError
 
 Tensors = tuple[torch.Tensor, ...]
+TOLERANCE = 1e-4
+"""Largest relative error of an output that folding may cause."""
+_GAIN = "_teachmesh_norm_gain"
+_DEVIATION = "_teachmesh_norm_deviation"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pixels go into the network.
+    """Transform from pixels to the input of a network.
 
     Attributes:
         size: side of the square input in pixels.
@@ -39,14 +48,14 @@ class Preprocessing:
 
 
 class ForwardPass:
-    """A network ready to run: batch norms folded, channels last, frozen.
+    """A network ready to run: batch norms folded, channels last, frozen, in float32.
 
     Args:
-        net: takes (N, 3, S, S) normalised float images and returns a tuple of pooled taps
-            (N, C_i). A copy is made; the argument is left as it is. With an attribute `reentrant`
-            that is true, its forward pass leaves nothing in the module.
+        net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
+            taps (N, C_i). It is copied and left as it is. A true attribute `reentrant` means that
+            its forward pass leaves nothing in the module.
         preprocessing: size, mean, deviation.
-        device: where it runs.
+        device: device to run on.
 
     Raises:
         BackboneError: the network cannot take images of this size.
@@ -69,14 +78,13 @@ class ForwardPass:
         )  # type: ignore[call-overload]
         self._mean = self._channels(preprocessing.mean)
         self._std = self._channels(preprocessing.std)
-        # Taps are collected by hooks, so every thread has modules of its own around one set of
-        # weights.
+        # Hooks collect the taps, so every thread needs its own modules around the shared weights.
         self._mine = threading.local()
         self._mine.net = self.net
 
     @torch.inference_mode()
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Raw pooled taps, (N, C_i) float32 each, the paper's latent last.
+        """Compute the raw pooled taps, (N, C_i) float32 each, the paper's latent last.
 
         Raises:
             BackboneError: another shape or type than (N, 3, S, S) uint8.
@@ -86,14 +94,14 @@ class ForwardPass:
             return tuple(tap.float() for tap in self._net()(x))
 
     def normalise(self, images: torch.Tensor, size: int | None = None) -> torch.Tensor:
-        """What the network takes: (N, 3, S, S) of its number type, channels last.
+        """Normalise images to the input of the network: (N, 3, S, S) float32, channels last.
 
         Args:
             images: (N, 3, S, S) uint8.
-            size: S; default the preprocessing's.
+            size: S; default that of the preprocessing.
 
         Raises:
-            BackboneError: another shape or type.
+            BackboneError: the images have another shape or type.
         """
         size = size or self.preprocessing.size
         if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (3, size, size):
@@ -117,40 +125,29 @@ class ForwardPass:
 
 
 def own_modules(net: nn.Module) -> nn.Module:
-    """Modules of one's own (hooks, attributes) around the same weights, at no memory."""
+    """Copy the modules of a network (hooks, attributes) but share the weights."""
     memo = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
     return copy.deepcopy(net, memo)
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
-    """CUDA convolves float32 in TF32 by default, three digits short of what other agents see."""
+    """Switch TF32 off: CUDA convolves float32 in it by default, three digits less precise."""
     if device.type != "cuda":
         return nullcontext()
     flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     return cast("AbstractContextManager[object]", flags)
 
 
-TOLERANCE = 1e-4
-_GAIN = "_teachmesh_norm_gain"
-_DEVIATION = "_teachmesh_norm_deviation"
-
-
-@dataclass(frozen=True)
-class _Pair:
-    conv: str
-    norm: str
-
-
 def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
-    """A copy of a network without the batch norms that directly follow a convolution.
+    """Copy a network and fold its batch norms into the convolutions directly before them.
 
     Args:
-        net: in evaluation mode; left as it is.
+        net: network in evaluation mode; left as it is.
         size: side of the probe image in pixels.
 
     Returns:
-        The folded copy; a plain copy where folding would change one of the outputs by more than
-        1e-4 (relative to that output's largest value).
+        The folded copy, or a plain copy if folding would change an output by more than
+        `TOLERANCE`, relative to the largest value of that output.
     """
     probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -159,7 +156,7 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
         for pair in pairs:
             _fold(folded, pair)
         found = _parts(folded(probe))
-    # NaN fails the comparison too, and then the plain copy is right.
+    # NaN fails the comparison too, and then the plain copy is used.
     if not all(_error(f, e) <= TOLERANCE for f, e in zip(found, expected, strict=True)):
         folded = copy.deepcopy(net)
     for pair in pairs:
@@ -168,19 +165,27 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
 
 
 def norm_gain(layer: nn.Module) -> torch.Tensor | float:
-    """What a value added to a layer's output before its norm is multiplied by, folded: (C,).
+    """Return the factor (C,) of a value added to the output of a layer before its folded norm.
 
-    A norm with weight gamma and deviation sigma passes y + B on as (y + B) gamma / sigma + ...,
-    so B comes out of the folded convolution as B gamma / sigma. 1 where nothing was folded.
+    A norm with weight gamma and deviation sigma maps y + B to (y + B) gamma / sigma + ..., so the
+    folded convolution gives B gamma / sigma. The factor is 1 if nothing was folded.
     """
     found: torch.Tensor | float = layer.__dict__.get(_GAIN, 1.0)
     return found
 
 
 def norm_deviation(layer: nn.Module) -> torch.Tensor | float:
-    """Sigma of the batch norm that follows a layer, folded or not: (C,); 1 where none does."""
+    """Return sigma (C,) of the batch norm after a layer, folded or not; 1 if there is none."""
     found: torch.Tensor | float = layer.__dict__.get(_DEVIATION, 1.0)
     return found
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Names of a convolution and of the batch norm that reads its output."""
+
+    conv: str
+    norm: str
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -188,12 +193,13 @@ def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _observe(net: nn.Module, probe: torch.Tensor) -> tuple[list[_Pair], tuple[torch.Tensor, ...]]:
-    """Convolutions whose output goes into one batch norm, and the outputs of the network.
+    """Find convolutions whose output goes into one batch norm; return the network's outputs too.
 
-    What else reads a convolution's output cannot be seen; the comparison on the probe tells.
+    Hooks cannot detect other readers of the output of a convolution. The comparison on the probe
+    image detects them.
     """
     made: dict[int, str] = {}
-    alive: list[torch.Tensor] = []  # keeps ids from being used twice during the pass
+    alive: list[torch.Tensor] = []  # so that no id is used twice during the pass
     pairs: list[_Pair] = []
     names = {module: name for name, module in net.named_modules()}
 
@@ -230,7 +236,7 @@ def _fold(net: nn.Module, pair: _Pair) -> None:
         return
     if norm.running_mean is None or conv.padding_mode != "zeros":
         return
-    # A fused convolution of the same class: timm's "same" padding lives in the subclass.
+    # Keep the class of the convolution: timm implements "same" padding in a subclass.
     fused = copy.deepcopy(conv)
     plain = fuse_conv_bn_eval(conv, norm)
     fused.weight, fused.bias = plain.weight, plain.bias
@@ -238,7 +244,7 @@ def _fold(net: nn.Module, pair: _Pair) -> None:
     gain = deviation.reciprocal() if norm.weight is None else norm.weight.detach() / deviation
     fused.__dict__[_GAIN] = gain.float()
     _replace(net, pair.conv, fused)
-    _replace(net, pair.norm, _what_is_left(norm))
+    _replace(net, pair.norm, _without_norm(norm))
 
 
 def _note_deviation(conv: nn.Module, norm: nn.Module) -> None:
@@ -252,8 +258,8 @@ def _deviation(norm: nn.BatchNorm2d) -> torch.Tensor:
     return (norm.running_var + norm.eps).sqrt()
 
 
-def _what_is_left(norm: nn.BatchNorm2d) -> nn.Module:
-    """Timm's BatchNormAct2d also drops and activates."""
+def _without_norm(norm: nn.BatchNorm2d) -> nn.Module:
+    """Return the other operations of the norm: BatchNormAct2d of timm also drops and activates."""
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     rest = [module for module in rest if not isinstance(module, nn.Identity)]
     return nn.Sequential(*rest) if rest else nn.Identity()

@@ -16,7 +16,7 @@ class Head:
         bias: (C,) float32.
 
     Raises:
-        ValueError: other shapes.
+        ValueError: the shapes do not fit.
 
     Examples:
         >>> head = Head(np.eye(2, 3, dtype=np.float32), np.zeros(2, dtype=np.float32))
@@ -35,22 +35,22 @@ class Head:
             )
 
     def logits(self, latents: np.ndarray) -> np.ndarray:
-        """Class scores of one task.
+        """Compute the class scores of one task.
 
         Args:
-            latents: (N, D) float32, without biases; not normalised.
+            latents: (N, D) float32, not normalised.
 
         Returns:
             (N, C) float32.
 
         Raises:
-            ValueError: D differs.
+            ValueError: the latents have another D than the head.
         """
         if latents.ndim != 2 or latents.shape[1] != self.weight.shape[1]:
             raise ValueError(
                 f"expected latents (N, {self.weight.shape[1]}), got {latents.shape}; the head was "
                 "made with another backbone"
             )
-        # numpy, not torch: weights of a decoded skill may be read-only, which torch warns about.
+        # numpy instead of torch, which warns about the read-only weights of decoded skills.
         scores = latents.astype(np.float32) @ self.weight.T + self.bias  # (N, C)
         return np.asarray(scores, dtype=np.float32)

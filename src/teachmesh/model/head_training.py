@@ -1,8 +1,8 @@
-"""Linear heads trained on latents, the paper's way.
+"""Train the linear head of a task on latents, the paper's way.
 
-Adam with learning rate 1e-3, batches of 32, at most 100 epochs, stop after 10 epochs without a
-gain (the authors' code) - on *validation* images (the authors' code looks at test images). The
-backbone is not touched: latents are computed once.
+Adam with learning rate 1e-3, batches of 32, at most 100 epochs. Training stops after 10 epochs
+without a gain on *validation* images (the code of the authors uses test images). The backbone does
+not run: latents are computed once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class HeadStart:
-    """Rows of old heads that some classes of a new one start from (paper, Sec. 7.2, 2).
+    """Rows of old heads from which some classes of a new head start (paper, Sec. 7.2, 2).
 
     Attributes:
         classes: (M,) int64 classes of the new task, each once.
@@ -48,22 +48,26 @@ class PlainRows:
         """Return the rows (C, D + 1) of the head for its parameters (C, D + 1)."""
         return parameter
 
-    def gradient(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - for subclasses
+    def gradient(
+        self,
+        parameter: torch.Tensor,  # noqa: ARG002 - for subclasses
+        gradient: torch.Tensor,
+    ) -> torch.Tensor:
         """Return the gradient (C, D + 1) of the parameters, given that of the rows."""
         return gradient
 
 
 @dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A head and how it came about.
+    """A trained head and the record of its training.
 
     Attributes:
-        head: of the best epoch.
-        epochs: epochs that were run.
-        best_epoch: the one that was kept, from 1 on; the first of several equally good ones.
-        accuracy: on the validation images at that epoch; None without validation images.
+        head: head of the best epoch.
+        epochs: number of epochs run.
+        best_epoch: epoch of the head, from 1 on; the first of several equally good ones.
+        accuracy: accuracy on validation images at that epoch; None without validation images.
         macs: multiply-accumulates of the matrix products.
-        warnings: a remark if there were no validation images to choose the epoch by.
+        warnings: a warning if there were no validation images to choose the epoch on.
     """
 
     head: Head
@@ -91,13 +95,13 @@ def fit_head(
     Args:
         latents: (N, D) float32 of the training images.
         labels: (N,) int64.
-        validation_latents: (V, D); V may be 0, then the training loss decides.
+        validation_latents: (V, D); with V = 0 the training loss chooses the epoch.
         validation_labels: (V,).
         n_classes: C.
-        seed: of the start and of the order of batches.
-        max_epochs: at most.
-        start: rows that some classes start from; the others start as without it.
-        rows: how parameters become the rows of the head; default as they are.
+        seed: seed for the start and the order of batches.
+        max_epochs: most epochs.
+        start: rows from which some classes start; other classes start at random.
+        rows: mapping from parameters to the rows of the head; default the identity.
     """
     validation = _with_ones(validation_latents)
     epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, rows=rows)
@@ -135,22 +139,22 @@ def head_epochs(
     start: HeadStart | None = None,
     rows: PlainRows | None = None,
 ) -> Iterator[tuple[float, torch.Tensor]]:
-    """Train a head for ever: what it is before the first epoch, then after each.
+    """Train a head without end; yield it before the first epoch and after each one.
 
-    The gradient of the cross-entropy is written out: for a single linear layer that is two
-    products, and several times faster than automatic differentiation of small batches.
+    The gradient of the cross-entropy is written out. For one linear layer that is two products,
+    several times faster than automatic differentiation of small batches.
 
     Args:
         latents: (N, D) float32 of the training images.
         labels: (N,) int64.
         n_classes: C.
-        seed: of the start and of the order of batches.
-        start: rows that some classes start from; the others start as without it.
-        rows: how parameters become the rows of the head; default as they are.
+        seed: seed for the start and the order of batches.
+        start: rows from which some classes start; other classes start at random.
+        rows: mapping from parameters to the rows of the head; default the identity.
 
     Yields:
-        The mean cross-entropy of the epoch in nats (infinite before the first), and the (C, D + 1)
-        weights and biases, see `head_of`.
+        The mean cross-entropy of the epoch in nats (infinite before the first), and the weights and
+        biases (C, D + 1), see `head_of`.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
@@ -167,23 +171,23 @@ def head_epochs(
 
 
 def head_of(rows: torch.Tensor) -> Head:
-    """A head out of (C, D + 1) weights and biases."""
+    """Build a head from weights and biases (C, D + 1)."""
     return Head(rows[:, :-1].contiguous().numpy(), rows[:, -1].contiguous().numpy())
 
 
 def most_macs(n: int, n_validation: int, dim: int, n_classes: int) -> int:
-    """What `fit_head` counts at most, for so many images of each split, latents and classes."""
+    """Return an upper bound of the multiply-accumulates that `fit_head` counts."""
     return MAX_EPOCHS * dim * n_classes * (2 * n + n_validation)
 
 
 def _with_ones(latents: np.ndarray) -> torch.Tensor:
-    """(N, D + 1): the last column multiplies the bias, so weight and bias are one parameter."""
+    """Append a column of ones (N, D + 1) for the bias, so that weight and bias are one tensor."""
     rows = torch.from_numpy(np.ascontiguousarray(latents, dtype=np.float32))
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
 
 
 def _start(n_classes: int, dim: int, generator: torch.Generator) -> torch.Tensor:
-    """(C, D + 1) weights and bias, uniform as in torch.nn.Linear."""
+    """Draw weights and biases (C, D + 1), uniform as in torch.nn.Linear."""
     bound = 1 / dim**0.5
     return torch.rand(n_classes, dim + 1, generator=generator).mul_(2).sub_(1).mul_(bound)
 
@@ -195,7 +199,7 @@ def _epoch(
     rows: PlainRows,
     generator: torch.Generator,
 ) -> float:
-    """One pass in random order; the mean cross-entropy in nats."""
+    """Train one epoch in random order; return the mean cross-entropy in nats."""
     order = torch.randperm(len(x), generator=generator)
     total = 0.0
     batches = torch.split(x[order], BATCH_SIZE), torch.split(targets[order], BATCH_SIZE)

@@ -1,4 +1,4 @@
-"""Multiply-accumulates, counted operation by operation."""
+"""Count multiply-accumulates, operation by operation."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 Formula = Callable[..., int]
-"""The operation's arguments, and `out_val`, what it returned -> floating-point operations."""
+"""Function from the arguments and the result (`out_val`) of an operation to its flops."""
 
 
 def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | None = None) -> int:
-    """Multiply-accumulates of the torch operations that a function runs.
+    """Count the multiply-accumulates of the torch operations that a function runs.
 
-    Matrix products and convolutions are counted, as the paper does; element-wise work is not.
+    Matrix products and convolutions are counted, as in the paper; element-wise work is not.
 
     Args:
-        work: called once.
-        formulas: of further operations, by operation.
+        work: function to call once.
+        formulas: formulas of additional operations.
 
     Examples:
         >>> count_macs(lambda: torch.zeros(3, 5) @ torch.zeros(5, 7))
@@ -33,10 +33,10 @@ def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | Non
 
 
 def macs_per_image(net: nn.Module, size: int) -> int:
-    """Multiply-accumulates of one image through a network.
+    """Count the multiply-accumulates of one image through a network.
 
     Args:
-        net: takes (N, 3, H, W) float images.
+        net: network that takes (N, 3, H, W) float images.
         size: side of the input in pixels.
     """
     parameter = next(net.parameters())
@@ -46,17 +46,17 @@ def macs_per_image(net: nn.Module, size: int) -> int:
 
 
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Counts while its context lasts: sums the formulas of `torch.utils.flop_counter`.
+    """Count operations while the context lasts, with the formulas of `torch.utils.flop_counter`.
 
-    Its own `FlopCounterMode` imports torch's compiler at the first operation, which costs every
-    process that learns two to eight seconds of one core.
+    Torch's own `FlopCounterMode` imports the compiler at the first operation, which would cost
+    every learning process two to eight seconds of one core.
 
     Args:
-        formulas: of further operations, by operation.
+        formulas: formulas of additional operations.
     """
 
     def __init__(self, formulas: Mapping[Any, Formula] | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # the same
+        super().__init__()  # type: ignore[no-untyped-call] # as above
         self.formulas, self.flops = {**flop_registry, **(formulas or {})}, 0
 
     @property
@@ -66,7 +66,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """False keeps torch from wrapping what follows for a compiler that is not used here."""
+        """Return False, so that torch does not prepare for a compiler that is not used here."""
         return False
 
     def __torch_dispatch__(
@@ -79,7 +79,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
         kwargs = kwargs or {}
         formula = self.formulas.get(func._overloadpacket)
         if formula is None:
-            # Under inference_mode composite operations arrive whole: count what they consist of.
+            # Under inference_mode composite operations arrive whole: count their parts.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

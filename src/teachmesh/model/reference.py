@@ -1,8 +1,8 @@
 """The fixed reference of multi-depth latents: per-channel scale and projection to D.
 
-All agents must use the very same numbers. Eigenvectors differ in the last bits from machine to
-machine, so the reference is a *file*, named by its hash, that travels with the backbone; it is
-never computed again on another machine.
+All agents must use exactly the same numbers, but eigenvectors differ in the last bits from machine
+to machine. The reference is therefore a *file*, named by its hash, that travels with the backbone.
+It is never computed again on another machine.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _LEVELS = 127
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What turns raw taps into multi-depth latents.
+    """Scale and projection that turn raw taps into multi-depth latents.
 
-    `Reference.from_bytes(r.to_bytes())` has the arrays, bytes and id of `r`, for every r.
+    For every r, `Reference.from_bytes(r.to_bytes())` has the arrays, bytes and id of r.
 
     Attributes:
         scale: (C,) float32, divisor per channel of the concatenated taps.
         projection: (C, D) float32 with orthonormal columns, up to the rounding of the file:
             exactly representable in float16, or whole multiples of `steps`.
-        steps: (D,) float32 where the file holds the projection as int8, one step per column;
-            None where it holds float16.
+        steps: (D,) float32, one step per column, if the file holds the projection as int8; None if
+            it holds float16.
 
     Raises:
-        ValueError: other shapes, types or values.
+        ValueError: the shapes, types or values are invalid.
     """
 
     scale: np.ndarray
@@ -63,16 +63,16 @@ class Reference:
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Number of multi-depth latents, D."""
         return int(self.projection.shape[1])
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the file's bytes, 64 hex digits."""
+        """SHA-256 of the bytes of the file, 64 hex digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def apply(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Multi-depth latents of raw taps; see `project`.
+        """Turn raw taps into multi-depth latents; see `project`.
 
         Args:
             taps: (N, C_i) float32 each, C_i summing to C.
@@ -81,7 +81,7 @@ class Reference:
             (N, D) float32.
 
         Raises:
-            BackboneError: C differs.
+            BackboneError: the taps have another number of channels.
         """
         found = sum(tap.shape[1] for tap in taps)
         if found != len(self.scale):
@@ -94,7 +94,7 @@ class Reference:
         return project(taps, scale, torch.from_numpy(self.projection).to(device))
 
     def to_bytes(self) -> bytes:
-        """The reference as a file; the same reference gives the same bytes everywhere."""
+        """Write the reference to bytes, which are equal for equal references on every machine."""
         stored: dict[str, np.ndarray] = {"scale": self.scale}
         if self.steps is None:
             stored["projection"] = self.projection.astype(np.float16)
@@ -104,10 +104,10 @@ class Reference:
         return write_tensors({"schema": SCHEMA}, stored)
 
     def quantised(self) -> Reference:
-        """The reference with its projection rounded to int8, half the size of the file.
+        """Round the projection to int8, which halves the size of the file.
 
-        Latents differ from those of the unrounded projection by about 2 %, the same for all
-        agents; it is another reference, with another id.
+        Latents differ from those of the unrounded projection by about 2 %, equally for all agents.
+        The result is another reference, with another id.
         """
         steps = np.maximum(np.abs(self.projection).max(axis=0), 1e-12) / _LEVELS
         steps = steps.astype(np.float32)
@@ -120,7 +120,7 @@ class Reference:
         """Read a reference file.
 
         Raises:
-            BackboneError: it is damaged or something else.
+            BackboneError: the data is damaged or of another kind.
         """
         try:
             if len(data) > MAX_BYTES:
@@ -145,10 +145,10 @@ class Reference:
 def project(
     taps: Sequence[torch.Tensor], scale: torch.Tensor, projection: torch.Tensor
 ) -> torch.Tensor:
-    """Scale, signed square root, unit length, projection.
+    """Project taps: scale, signed square root, unit length, projection.
 
-    The square root is a power transform that makes pooled activations more Gaussian. The result
-    is **not** centred: task mappers do that.
+    The square root is a power transform that makes pooled activations more Gaussian. The result is
+    **not** centred, because task mappers centre it.
 
     Args:
         taps: (N, C_i) float32 each, C_i summing to C.
@@ -164,12 +164,12 @@ def project(
 
 
 def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Reference:
-    """Scale and projection from the taps of reference images.
+    """Fit scale and projection to the taps of reference images.
 
-    The scale is each channel's standard deviation. The projection is onto the principal components
-    of the transformed taps (eigenvectors of their centred covariance, in float64, the sign of each
-    fixed by its largest entry), rounded to float16, so that the file is what counts. From
-    component N on there is no variance in the reference images: seeded random directions complete
+    The scale is the standard deviation of each channel. The projection is onto the principal
+    components of the transformed taps: eigenvectors of their centred covariance, in float64, the
+    sign of each fixed by its largest entry. It is rounded to float16, as in the file. From
+    component N on the reference images have no variance, and seeded random directions complete
     the basis.
 
     Args:
@@ -177,7 +177,7 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
         dim: D; fewer if the taps have fewer channels.
 
     Raises:
-        ValueError: too few images, no dimension, or activations that are not finite.
+        ValueError: fewer than 2 images, `dim` below 1, or activations that are not finite.
     """
     joined = np.concatenate(taps, axis=1).astype(np.float64)  # (N, C)
     if len(joined) < 2 or dim < 1:
@@ -185,7 +185,7 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
     if not np.isfinite(joined).all():
         raise ValueError("the network's activations are not finite")
     scale = joined.std(axis=0)
-    # A channel that never fires on the reference images must not explode on others.
+    # A channel that is silent on the reference images must not explode on other images.
     scale = np.maximum(scale, _RELATIVE_FLOOR * max(float(np.median(scale)), 1e-12))
     x = joined / scale
     x = np.sign(x) * np.sqrt(np.abs(x))
@@ -213,10 +213,10 @@ def _multiples(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
-    """(C, dim) leading eigenvectors of the covariance of (N, C), orthonormally completed."""
+    """Return (C, dim) leading eigenvectors of the covariance of (N, C), completed to a basis."""
     if len(centred) < centred.shape[1]:
-        # The same vectors from the smaller matrix: for 1,024 images of 4,528 channels, eighty
-        # times less work.
+        # Equal vectors from the smaller matrix: eighty times less work for 1,024 images of
+        # 4,528 channels.
         values, small = torch.linalg.eigh(centred @ centred.T)  # (N,), (N, N)
         kept = values > _NO_VARIANCE * values[-1]
         vectors = centred.T @ (small[:, kept] / values[kept].sqrt())  # (C, at most N - 1)
@@ -231,11 +231,11 @@ def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
 
 
 def _completed(basis: torch.Tensor, dim: int) -> torch.Tensor:
-    """(C, dim) orthonormal columns, the first of them `basis`, the others seeded at random."""
+    """Append seeded random columns to `basis`, up to (C, dim) orthonormal columns."""
     generator = torch.Generator().manual_seed(0)
     size = (len(basis), dim - basis.shape[1])
     rest = torch.randn(size, generator=generator, dtype=torch.float64)
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
-    # Once more: the first time leaves rounding errors where rest was nearly inside the basis.
+    # Repeated, because the first time leaves rounding errors if rest is nearly in the basis.
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
     return torch.cat([basis, rest], dim=1)

@@ -1,8 +1,8 @@
-"""One task's whole decision as a network: pixels in, log posteriors of its classes out.
+"""The whole decision of one task as a network, from pixels to log posteriors of its classes.
 
-What a device needs that only ever sees one task: the frozen backbone with the task's beneficial
-biases folded in (Eq. 1 and 2 at no cost), the latents, and the head that decides. Exported with
-`torch.export` it runs where teachmesh is not installed.
+A device that handles a single task needs only this: the frozen backbone with the biases of the task
+folded in (Eq. 1 and 2 at no cost), the latents, and the head. Exported with `torch.export`, it runs
+without teachmesh.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 _EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What tracing a stranger's code ends in, torch's own errors among them."""
+"""Exceptions that tracing the code of a network can raise, including those of torch."""
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
-    """One pass and what it decides.
+class Branch:
+    """One pass and the head that decides on its taps.
 
     Attributes:
         net: normalised images -> pooled taps, biases folded in.
-        features: what the head reads of the taps: "last" or "multi".
-        head: in the unit of log posteriors.
-        weight: of this decision in the log-linear pool.
+        features: kind of latents that the head reads: "last" or "multi".
+        head: head in the unit of log posteriors.
+        weight: weight of this decision in the log-linear pool.
     """
 
     net: nn.Module
@@ -47,11 +47,11 @@ class Voice:
 
 
 class TaskNetwork(nn.Module):
-    """Images (N, 3, S, S) uint8 -> log posteriors (N, C) float32.
+    """Turn images (N, 3, S, S) uint8 into log posteriors (N, C) float32.
 
     Args:
-        backbone: whose preprocessing and reference it is.
-        voices: one pass, or the passes without and with biases; weights sum to 1.
+        backbone: backbone with the preprocessing and the reference.
+        branches: one pass, or the passes without and with biases; weights sum to 1.
     """
 
     mean: torch.Tensor
@@ -59,7 +59,7 @@ class TaskNetwork(nn.Module):
     scale: torch.Tensor
     projection: torch.Tensor
 
-    def __init__(self, backbone: Backbone, voices: Sequence[Voice]) -> None:
+    def __init__(self, backbone: Backbone, branches: Sequence[Branch]) -> None:
         super().__init__()
         preprocessing = backbone.preprocessing
         for name in ("mean", "std"):
@@ -69,10 +69,10 @@ class TaskNetwork(nn.Module):
             )
         self.register_buffer("scale", torch.tensor(backbone.reference.scale))
         self.register_buffer("projection", torch.tensor(backbone.reference.projection))
-        self.nets = nn.ModuleList(own_modules(voice.net) for voice in voices)
-        self.heads = nn.ModuleList(_linear(voice.head) for voice in voices)
-        self._features = [voice.features for voice in voices]
-        self._weights = [voice.weight for voice in voices]
+        self.nets = nn.ModuleList(own_modules(branch.net) for branch in branches)
+        self.heads = nn.ModuleList(_linear(branch.head) for branch in branches)
+        self._features = [branch.features for branch in branches]
+        self._weights = [branch.weight for branch in branches]
         _own_tensors(self.eval())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -90,12 +90,12 @@ class TaskNetwork(nn.Module):
 
 
 def export_program(network: TaskNetwork, size: int, extra: dict[str, str]) -> bytes:
-    """The network as a file of `torch.export`; any number of images per call.
+    """Export the network as a file of `torch.export` for any number of images per call.
 
     Args:
-        network: of the task.
+        network: network of the task.
         size: S, side of its images in pixels.
-        extra: texts that travel with it, by file name.
+        extra: texts to store in the file, by file name.
 
     Raises:
         BackboneError: torch cannot export a network of this kind.
@@ -120,7 +120,7 @@ def _exported(network: TaskNetwork, size: int) -> torch.export.ExportedProgram:
 
 
 def _own_tensors(network: nn.Module) -> None:
-    """Each tensor whole and row-major, as export wants it, and shared with no other network."""
+    """Make each tensor contiguous and unshared, as export needs it."""
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(_row_major(parameter), requires_grad=False))
@@ -129,7 +129,7 @@ def _own_tensors(network: nn.Module) -> None:
 
 
 def _row_major(tensor: torch.Tensor) -> torch.Tensor:
-    # Whole numbers are indices (Swin's table of relative positions): they stay what they are.
+    # Keep integers: they are indices (the table of relative positions of Swin).
     whole = tensor.float() if tensor.is_floating_point() else tensor
     return whole.detach().clone(memory_format=torch.contiguous_format)
 

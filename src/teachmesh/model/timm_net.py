@@ -1,14 +1,14 @@
-"""Any timm network as a backbone: built by name, its taps found by rule, one forward pass.
+"""Build any timm network as a backbone, with its taps found by rule.
 
 Taps by kind of network:
 
-- EfficientNet-like (MobileNets too): the pooled *input* of the projecting convolution of the last
-  block of every stage: the expanded activation, before the bottleneck.
-- other networks with stages: the pooled output of every stage that timm names in `feature_info`,
-  but the final one where its pool is the latent itself.
+- EfficientNet-like (MobileNets too): the pooled *input* of the projecting convolution in the last
+  block of every stage. That is the expanded activation before the bottleneck.
+- other networks with stages: the pooled output of every stage that timm lists in `feature_info`.
+  The final stage is left out if its pool is the latent itself.
 - transformers: the mean of all tokens after a quarter, a half and three quarters of the blocks.
 
-The last tap is always the network's own pooled output, the paper's latent.
+The last tap is always the pooled output of the network, the paper's latent.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Options = Mapping[str, Option]
 
 @dataclass(frozen=True)
 class Tap:
-    """Where in a network an activation is taken.
+    """A place in a network where an activation is read.
 
     Attributes:
-        module: dotted name.
-        side: of the module.
+        module: dotted name of the module.
+        side: input or output of the module.
     """
 
     module: str
@@ -51,10 +51,10 @@ class Tap:
 class TapNet(nn.Module):
     """A timm network that returns its pooled taps instead of classes.
 
-    Not for several threads at once: the taps are collected by hooks.
+    Not thread-safe, because hooks collect the taps.
 
     Args:
-        net: built without classifier.
+        net: network without classifier.
         taps: inner taps, in order.
     """
 
@@ -62,22 +62,22 @@ class TapNet(nn.Module):
         super().__init__()
         self.net = net
         self.taps = taps
-        # Swin and its like have feature maps (N, H, W, C).
+        # Swin and similar networks have feature maps (N, H, W, C).
         self._pooled_axes = (1, 2) if getattr(net, "output_fmt", "") == "NHWC" else (2, 3)
 
     @property
     def tap_names(self) -> tuple[str, ...]:
-        """Names of the taps, in the order of `forward`'s result."""
+        """Names of the taps, in the order of the result of `forward`."""
         return (*map(str, self.taps), "last")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) normalised images -> one (N, C_i) tensor per tap name.
+        """Turn (N, 3, H, W) normalised images into one (N, C_i) tensor per tap name.
 
         Raises:
-            BackboneError: the network does not work as its kind of network does.
+            BackboneError: a tap has no activation.
         """
         found: dict[Tap, Tensor] = {}
-        # Hooks live for one pass only: a copy of this module must not write into the original.
+        # Hooks last for one pass only: a copy of this module must not write into the original.
         hooks = [self._watch(tap, found) for tap in self.taps]
         try:
             features = self.net.forward_features(x)  # type: ignore[operator]
@@ -115,7 +115,7 @@ class TapNet(nn.Module):
 
 
 def import_timm() -> ModuleType:
-    """Import timm, with torchvision's shim where it is needed.
+    """Import timm, with the torchvision shim if it is needed.
 
     Raises:
         MissingExtraError: timm is not installed.
@@ -129,41 +129,37 @@ def import_timm() -> ModuleType:
     return module
 
 
-def build_network(
-    name: str, options: Options, state: Mapping[str, Tensor], *, classifier: bool = False
-) -> nn.Module:
-    """Build a timm network and fill it with weights.
+def build_network(name: str, options: Options, state: Mapping[str, Tensor]) -> nn.Module:
+    """Build a timm network without classifier and fill it with weights.
 
     Args:
         name: timm's name, with or without tag.
-        options: further arguments of the network.
-        state: weights by timm's key names; those of the classifier may be there or not.
-        classifier: keep the classifier.
+        options: additional arguments of the network.
+        state: weights by timm's key names, with or without those of the classifier.
 
     Returns:
         The frozen network, in evaluation mode.
 
     Raises:
-        BackboneError: unknown name or option, or weights that do not fit.
+        BackboneError: the name or an option is unknown, or the weights do not fit.
     """
-    # Without classifier, timm builds none; the number of classes is then 0.
-    extra: dict[str, Any] = {} if classifier else {"num_classes": 0}
-    net = create(name, pretrained=False, **extra, **options)
+    net = create(name, pretrained=False, num_classes=0, **options)
     fill(net, name, state)
     return net.eval().requires_grad_(False)
 
 
 def build_taps(name: str, options: Options, state: Mapping[str, Tensor]) -> TapNet:
-    """Build a timm network as a backbone; arguments and errors as `build_network`."""
+    """Build a timm network with its taps; arguments and errors as for `build_network`."""
     net = build_network(name, options, state)
     return TapNet(net, find_taps(net)).eval()
 
 
 def download_state(name: str, options: Options) -> dict[str, Tensor]:
-    """Published weights of a network; needs the internet, once.
+    """Download the published weights of a network.
 
     Raises:
-        BackboneError: unknown name or option, no published weights, or no connection.
+        BackboneError: the name or an option is unknown, no weights are published, or there is no
+            connection.
     """
     check_timm_name(name)
     overlay = published_weights(import_timm().get_pretrained_cfg(name))
@@ -175,7 +171,7 @@ def create(name: str, **arguments: Any) -> nn.Module:
     """Call timm's `create_model`.
 
     Raises:
-        BackboneError: unknown name, or an argument that the network does not take.
+        BackboneError: the name is unknown, or the network does not take an argument.
     """
     timm = import_timm()
     check_timm_name(name)
@@ -190,7 +186,7 @@ def create(name: str, **arguments: Any) -> nn.Module:
 
 
 def find_taps(net: nn.Module) -> tuple[Tap, ...]:
-    """The inner taps of a timm network, by the rules of this module's docstring."""
+    """Find the inner taps of a timm network by the rules in the docstring of this module."""
     modules = dict(net.named_modules())
     blocks = modules.get("blocks")
     if isinstance(blocks, nn.Sequential) and all(isinstance(b, nn.Sequential) for b in blocks):
@@ -221,10 +217,10 @@ def _stages(net: nn.Module, modules: Mapping[str, nn.Module]) -> tuple[Tap, ...]
 
 
 def default_preprocessing(name: str) -> Preprocessing:
-    """Size, mean and deviation that timm's configuration of a network says.
+    """Read size, mean and deviation from timm's configuration of a network.
 
     Raises:
-        BackboneError: timm does not know the network.
+        BackboneError: timm has no such network.
     """
     timm = import_timm()
     check_timm_name(name)
@@ -238,7 +234,7 @@ def default_preprocessing(name: str) -> Preprocessing:
 
 
 def check_timm_name(name: str) -> None:
-    """Raise a BackboneError with the nearest name unless timm knows the network."""
+    """Raise a BackboneError with the nearest name unless timm has the network."""
     timm = import_timm()
     base, _, tag = name.partition(".")
     if not timm.is_model(base):

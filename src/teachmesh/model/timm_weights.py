@@ -1,4 +1,7 @@
-"""Weights of timm networks: read from a file that a person names, or taken from the hub."""
+"""Get the weights of timm networks: from a file of the user, or from the hub.
+
+`ensure_torchvision` makes timm importable if torchvision was built for another version of torch.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError  # what torch's restricted loader raises; nothing is pickled
+from pickle import UnpicklingError  # raised by torch's restricted loader; nothing is unpickled
 from typing import Any
 
 import torch
@@ -18,13 +21,20 @@ from teachmesh.errors import BackboneError
 
 _UNSAFE = frozenset({".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt", ".tar"})
 _HUB_FILE = "model.safetensors"
+_SYMPTOM = "operator torchvision::nms does not exist"
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+# A declaration is valid only as long as its library object lives.
+_declared: list[Any] = []
 
 
 def read_weights(path: Path) -> bytes:
-    """The bytes of a weights file.
+    """Read the bytes of a weights file.
 
     Raises:
-        BackboneError: missing, unreadable, or of a kind that can run code when it is loaded.
+        BackboneError: the file is missing, unreadable, or of a kind that can run code on loading.
     """
     if path.suffix.lower() in _UNSAFE:
         raise BackboneError(
@@ -40,10 +50,10 @@ def read_weights(path: Path) -> bytes:
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, as they are stored.
+    """Parse the tensors of a safetensors file, in their stored types.
 
     Raises:
-        BackboneError: something else, or numbers that are not finite.
+        BackboneError: the data is of another kind, or numbers are not finite.
     """
     try:
         state = load(data)
@@ -63,11 +73,11 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
 def fill(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a timm network.
 
-    Weights of the classifier are dropped if the network was built without one; nothing else may
-    be left over or missing, except batch norms' counters, which some files lack.
+    Weights of the classifier are dropped if the network was built without one. No other weights may
+    be left over or missing, except the counters of batch norms, which some files lack.
 
     Raises:
-        BackboneError: names or shapes do not fit; says which.
+        BackboneError: names or shapes do not fit; the message lists them.
     """
     own = net.state_dict()
     dropped = _classifier(net)
@@ -95,28 +105,28 @@ def fill(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
 
 
 def _classifier(net: nn.Module) -> tuple[str, ...]:
-    """Prefixes of the classifier's weights."""
+    """Return the prefixes of the weights of the classifier."""
     config = getattr(net, "default_cfg", None) or {}
     name = config.get("classifier") or ()
     return tuple(f"{part}." for part in ((name,) if isinstance(name, str) else name))
 
 
 def published_weights(config: Any) -> dict[str, Any]:
-    """Fetch a network's published weights; needs the internet, once.
+    """Download the published weights of a network.
 
-    From the hub always the safetensors file, never its pickled twin. Some old networks (the
-    paper's legacy_xception among them) are published as a checksummed `.pth` alone: torch reads
-    that with its restricted loader, which builds tensors and runs nothing; what the home keeps
-    is safetensors.
+    The hub has safetensors and pickle files, and only safetensors are read. Some old networks (also
+    legacy_xception, the network of the paper) are published only as a `.pth` with a checksum. Torch
+    reads it with its restricted loader, which builds tensors and runs no code. The home stores
+    safetensors.
 
     Args:
         config: timm's `PretrainedCfg`.
 
     Returns:
-        timm's `pretrained_cfg_overlay` that says where the weights are.
+        The `pretrained_cfg_overlay` for timm with the place of the weights.
 
     Raises:
-        BackboneError: none are published, or they cannot be reached.
+        BackboneError: no weights are published, or the download failed.
     """
     try:
         if config.hf_hub_id:
@@ -140,24 +150,15 @@ def published_weights(config: Any) -> dict[str, Any]:
         ) from error
 
 
-_SYMPTOM = "operator torchvision::nms does not exist"
-_SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-# The declaration lives as long as this object.
-_declared: list[Any] = []
-
-
 def ensure_torchvision() -> bool:
-    """Import torchvision, declaring its missing operators if that very error came.
+    """Import torchvision; declare its missing operators if the import fails without them.
 
     Returns:
-        True if the shim was needed; on a matched pair nothing is done.
+        True if the shim was needed; False if torchvision fits torch.
 
     Raises:
         ImportError: torchvision is not installed.
-        RuntimeError: it fails for another reason.
+        RuntimeError: the import fails for another reason.
     """
     try:
         importlib.import_module("torchvision")
@@ -168,8 +169,6 @@ def ensure_torchvision() -> bool:
         return False
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    import torch
-
     make: Any = torch.library.Library  # torch ships no types for it
     library = make("torchvision", "DEF")
     for schema in _SCHEMAS:
