@@ -1,4 +1,4 @@
-"""Run as a program: learns a task with biases and says when their training is under way.
+"""Program that learns a task with biases and prints a line once training is under way.
 
 Arguments: home, task folder. Prints "training" after the first steps, then waits there for a
 signal: how fast the machine is must not decide whether it still finds it training.
@@ -17,8 +17,8 @@ from teachmesh.biases.activation_cache import CacheBudget
 
 
 def main() -> None:
-    """Learn with the paper's plan, which takes long enough to be interrupted; keep all on disk."""
-    # Shells start what they put in the background with this signal ignored.
+    """Learn with the paper's plan, which is slow enough to interrupt; keep activations on disk."""
+    # Shells start background processes with this signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     setattr(bias_learning, "CacheBudget", partial(CacheBudget, ram_bytes=0))  # noqa: B010 - mypy: a class
     seen: list[int] = []

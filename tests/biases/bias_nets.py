@@ -1,4 +1,4 @@
-"""Networks with biases for tests, and the same computed without any of the code under test."""
+"""Networks with biases for tests, and their outputs computed without the code under test."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SIZES = {
     "convnext_atto": 32,
 }
 TABLES = {"swinv2_tiny_window8_256": "cpb_mlp", "xcit_nano_12_p8_224": "token_projection"}
-"""Networks with layers that see positions and no image, and what their names have in common."""
+"""Networks with layers that depend on positions only, and the common part of their names."""
 SIZES_OF_MORE = dict.fromkeys([*TABLES, "convnext_tiny"], 32)
-"""Networks for single tests: these, and one whose fully connected layers have (N, H, W, C)."""
+"""These networks, and one whose fully connected layers have outputs (N, H, W, C)."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": {"img_size": 32, "depth": 3},
     "swin_tiny_patch4_window7_224": {"img_size": 32, "window_size": 2, "depths": (1, 1, 2, 1)},
@@ -48,12 +48,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def size_of(name: str) -> int:
-    """Side of a network's images in pixels."""
+    """Return the side of the images of a network in pixels."""
     return {**SIZES, **SIZES_OF_MORE}[name]
 
 
 def raw_net(name: str) -> nn.Module:
-    """A network with random weights that gives its taps; its norms are not folded."""
+    """Build a network with taps and random weights, norms not folded."""
     if name == "tiny":
         return TinyNet()
     if name == "embedded":
@@ -65,13 +65,13 @@ def raw_net(name: str) -> nn.Module:
 
 
 def forward_pass(name: str) -> tuple[nn.Module, ForwardPass]:
-    """The network as it is, and ready to run."""
+    """Return the raw network and its forward pass."""
     net = raw_net(name)
     return net, ForwardPass(net, Preprocessing(size_of(name), HALF, HALF), torch.device("cpu"))
 
 
 def timm_backbone(name: str) -> Backbone:
-    """A small timm network as a backbone whose multi-depth latents have 6 numbers."""
+    """Build a small timm network as a backbone with 6 multi-depth latents."""
     net = raw_net(name)
     assert isinstance(net, TapNet)
     with torch.no_grad():
@@ -89,17 +89,17 @@ def timm_backbone(name: str) -> Backbone:
 
 
 def layout_of(forward: ForwardPass, which: str) -> BiasLayout:
-    """Biases on some layers."""
+    """Choose the layers to bias."""
     return choose_layers(biasable_layers(forward.net, forward.preprocessing.size), which)
 
 
 def biased(forward: ForwardPass, which: str = "all") -> BeneficialBiases:
-    """The network with biases on some layers."""
+    """Return the network with biases on some layers."""
     return BeneficialBiases(forward, layout_of(forward, which))
 
 
 def some_values(layout: BiasLayout, rows: int | None = None, seed: int = 0) -> torch.Tensor:
-    """Biases that matter and do not explode."""
+    """Draw biases that change outputs without making them explode."""
     size = (layout.total,) if rows is None else (rows, layout.total)
     return torch.randn(size, generator=torch.Generator().manual_seed(seed)) * 0.1
 
@@ -108,7 +108,7 @@ def some_values(layout: BiasLayout, rows: int | None = None, seed: int = 0) -> t
 def by_hand(
     net: nn.Module, layout: BiasLayout, values: torch.Tensor, images: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Eq. 1 and 2 in a copy of the raw network: B joins the layer's own b, before the norm."""
+    """Add B to the b of each layer in a copy of the raw network, before the norm (Eq. 1 and 2)."""
     net = copy.deepcopy(net)
     for name, part in zip(layout.names, values.split(layout.channels), strict=True):
         layer = net.get_submodule(name)

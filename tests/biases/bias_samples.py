@@ -18,24 +18,24 @@ N_CLASSES = 3
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """What the suffix of a network needs, computed at once."""
+    """Inputs of the suffix of a network, computed in advance."""
 
     tensors: tuple[torch.Tensor, ...]
     macs: int = 0
 
     def rows(self, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
-        """By row."""
+        """Return the inputs of some rows."""
         return tuple(tensor[torch.from_numpy(rows)] for tensor in self.tensors)
 
 
 def biased(backbone: Backbone, which: str = "all") -> BeneficialBiases:
-    """The backbone with biases on some layers."""
+    """Return the backbone with biases on some layers."""
     layers = biasable_layers(backbone.forward_pass.net, backbone.size)
     return BeneficialBiases(backbone.forward_pass, choose_layers(layers, which))
 
 
 def labelled_pictures(n: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
-    """Tinted pictures (n, 3, S, S) uint8 and their labels, three classes in turn."""
+    """Draw tinted pictures (n, 3, S, S) uint8 and their labels, three classes in turn."""
     labels = np.arange(n) % N_CLASSES
     tints = torch.tensor([[1.0, 0.6, 0.5], [0.6, 1.0, 0.5], [0.5, 0.6, 1.0]])
     shade = torch.from_numpy(np.random.default_rng(seed).uniform(0.5, 1, n)).float()
@@ -44,7 +44,7 @@ def labelled_pictures(n: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
 
 
 def training_rows(bb: BeneficialBiases, n: int, seed: int = 0) -> TrainingRows:
-    """The same as training sees them."""
+    """Draw labelled pictures as rows for training."""
     images, labels = labelled_pictures(n, seed)
     return TrainingRows(InMemory(bb.prefix(images)), labels)
 

@@ -1,4 +1,4 @@
-"""A bank with and without biases: nothing forgotten, nothing changed for the others."""
+"""Skills with and without biases share a bank without affecting each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.model.nets import state_sha256
 def test_skills_with_and_without_biases_live_in_one_bank(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """A peer answers as the teacher does; the backbone and the other task stay as they were."""
+    """A peer answers like the teacher; the backbone and the other task stay as they were."""
     teacher, peer = Agent(tmp_path / "teacher"), Agent(tmp_path / "peer")
     weights = state_sha256(teacher.backbone)
     plain = teacher.learn(cold)
@@ -37,7 +37,7 @@ def test_skills_with_and_without_biases_live_in_one_bank(
 
 
 def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> None:
-    """Its last pass over the training images counts; the head is the only new thing."""
+    """The last pass over the training images counts toward the budget; only the head is new."""
     agent = Agent(tmp_path / "home")
     found = agent.learn(warm, method="bb-h2t", bb="last:2", bb_passes=5)
     assert found.method == "maha"
@@ -49,13 +49,13 @@ def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> No
     kept = {found.skill_id} if found.biases.weight else set()
     assert agent.sync().biased().keys() == kept
     answers = agent.predict_many(warm).predictions
-    # Three classes: a third would be chance.
+    # With three classes, chance is a third.
     right = [Path(p.image).parent.name == p.class_name for p in answers]
     assert np.mean(right) > 0.75
 
 
-def test_evaluate_counts_biases_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """`backbone_passes` within the budget; a second run trains nothing and says the same."""
+def test_evaluate_counts_biases_and_resumes(tmp_path: Path) -> None:
+    """`backbone_passes` is within the budget; a second run trains nothing and prints the same."""
     folder = tmp_path / "tasks"
     for name in ("warm", "cold"):
         write_task(folder, name)
@@ -65,7 +65,7 @@ def test_evaluate_counts_biases_and_goes_on_where_it_stopped(tmp_path: Path) -> 
     assert 1 < first["cost"]["backbone_passes"] <= 4.1
     assert first["cost"] == again["cost"]
     for one, other in zip(first["tasks"], again["tasks"], strict=True):
-        # The card says how many seconds learning took: a few digits more or less.
+        # The card holds the seconds that learning took, which vary by a few digits.
         assert abs(one.pop("skill_bytes") - other.pop("skill_bytes")) <= 16
         assert one == other
     for task in first["tasks"]:

@@ -1,4 +1,4 @@
-"""Biases as bytes: what each encoding may change, and how much."""
+"""Each encoding of biases changes them within its bound."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ DEVIATIONS = torch.rand(11, generator=GENERATOR) * 10 + 0.01
 
 
 def decoded(kind: str, values: torch.Tensor = VALUES) -> torch.Tensor:
-    """There and back."""
+    """Encode and decode biases."""
     return encode_biases(values, LAYOUT, DEVIATIONS, kind).decode(LAYOUT, DEVIATIONS)  # type: ignore[arg-type]
 
 
 def test_float32_is_exact_and_float16_is_rounded_to_it() -> None:
-    """Bit for bit; saturated where float16 has no such number."""
+    """Float16 saturates where numbers exceed its range."""
     assert torch.equal(decoded("fp32"), VALUES)
     assert torch.equal(decoded("fp16"), VALUES.half().float())
     assert torch.isfinite(decoded("fp16", VALUES * 1e6)).all()
 
 
 def test_int8_is_within_half_a_level_of_each_layer() -> None:
-    """A level is the layer's largest bias in deviations over 127, times the own deviation."""
+    """A level is the largest bias of the layer in deviations / 127, times the own deviation."""
     error = (decoded("int8") - VALUES).abs() / DEVIATIONS
     for part in LAYOUT.slices:
         level = (VALUES[part] / DEVIATIONS[part]).abs().max() / 127
@@ -38,13 +38,13 @@ def test_int8_is_within_half_a_level_of_each_layer() -> None:
 
 @pytest.mark.parametrize(("kind", "size_bytes"), [("fp32", 44), ("fp16", 22), ("int8", 11 + 8)])
 def test_sizes_are_what_the_arrays_take(kind: str, size_bytes: int) -> None:
-    """11 biases, two layers."""
+    """The example has 11 biases in two layers."""
     encoded = encode_biases(VALUES, LAYOUT, DEVIATIONS, kind)  # type: ignore[arg-type]
     assert encoded.size_bytes == size_bytes
 
 
-def test_a_layer_without_biases_stays_without() -> None:
-    """Scales are positive all the same, as the format demands."""
+def test_a_layer_of_zeros_stays_zero() -> None:
+    """Its scale is positive nevertheless, as the format requires."""
     values = VALUES.clone()
     values[LAYOUT.slices[0]] = 0
     encoded = encode_biases(values, LAYOUT, DEVIATIONS, "int8")
@@ -54,7 +54,7 @@ def test_a_layer_without_biases_stays_without() -> None:
 
 
 def test_biases_of_another_network_are_refused() -> None:
-    """Another number of biases, or of scales."""
+    """The number of biases or of scales differs."""
     with pytest.raises(BackboneError, match="expected 11 biases"):
         EncodedBiases("fp32", np.zeros(3, np.float32), None).decode(LAYOUT, DEVIATIONS)
     with pytest.raises(BackboneError, match="expected 2 scales"):

@@ -1,4 +1,4 @@
-"""Learning with biases takes longer; whatever ends it leaves the bank as it was."""
+"""An interruption of learning with biases leaves the bank as it was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bank.processes import start
 def test_an_interrupted_training_leaves_the_bank_as_it_was(
     tmp_path: Path, warm: Path, cold: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One skill before, the same one after, nothing half-written, and learning works again."""
+    """The bank keeps its one skill, nothing is half-written, and learning works again."""
     home = tmp_path / "home"
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -42,7 +42,7 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
 
 
 def _has_file_in(pid: int, folder: Path) -> bool:
-    """Whether a process has a file there open, named or not; taken for true off Linux."""
+    """Return True if a process has a file open in a folder, named or not; always True off Linux."""
     opened = Path(f"/proc/{pid}/fd")
     if not opened.is_dir():
         return True

@@ -1,4 +1,4 @@
-"""Which layers carry biases, in which order, at what cost."""
+"""Layers that carry biases: their choice, order and costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = (BiasLayer("a", 2, 40), BiasLayer("b", 3, 30), BiasLayer("c", 4, 20), B
 
 @needs_timm
 def test_the_papers_backbone_has_50_312_biases_on_its_convolutions() -> None:
-    """Depthwise ones included: 201 KB per task, which gives the bytes of the paper's Fig. 10."""
+    """Depthwise ones included, that is 201 KB per task, as in Fig. 10 of the paper."""
     with torch.device("meta"):
         net = import_timm().create_model("legacy_xception", pretrained=False, num_classes=0)
     layers = biasable_layers(TapNet(net.eval(), find_taps(net)), 299)
@@ -31,7 +31,7 @@ def test_the_papers_backbone_has_50_312_biases_on_its_convolutions() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=needs_timm) for n in SIZES])
 def test_the_costs_of_all_layers_sum_to_the_whole_pass(name: str) -> None:
-    """Every convolution and fully connected layer, each once, in the order of the pass."""
+    """Every convolution and fully connected layer occurs once, in the order of the pass."""
     _, forward = forward_pass(name)
     layers = biasable_layers(forward.net, SIZES[name])
     assert sum(layer.macs for layer in layers) == macs_per_image(forward.net, SIZES[name])
@@ -40,7 +40,7 @@ def test_the_costs_of_all_layers_sum_to_the_whole_pass(name: str) -> None:
 
 
 def test_layers_come_in_the_order_in_which_they_are_called() -> None:
-    """Not in the order in which they were made."""
+    """The order of construction does not matter."""
 
     class Backwards(nn.Module):
         def __init__(self) -> None:
@@ -62,19 +62,19 @@ def test_layers_come_in_the_order_in_which_they_are_called() -> None:
     [("all", "abcd"), ("half", "cd"), ("last:1", "d"), ("last:3", "bcd"), ("last:99", "abcd")],
 )
 def test_layers_are_chosen_from_the_end(which: str, names: str) -> None:
-    """Half is half the cost: what is left is at most 49 of 99."""
+    """Half means half of the cost: at most 49 of 99 are left."""
     assert "".join(choose_layers(LAYERS, which).names) == names
 
 
 @pytest.mark.parametrize("which", ["", "last", "last:0", "last:-1", "last:1.5", "first", "All"])
 def test_other_words_are_refused(which: str) -> None:
-    """With the words that are known."""
+    """The message lists the valid words."""
     with pytest.raises(UsageError, match="all, half or last:N"):
         choose_layers(LAYERS, which)
 
 
 def test_slices_and_padding_fit() -> None:
-    """A later layout within an earlier one: zeros first."""
+    """A later layout within an earlier one begins with zeros."""
     late, early = BiasLayout(LAYERS, 2), BiasLayout(LAYERS, 1)
     assert [part.stop - part.start for part in early.slices] == [3, 4, 5]
     assert (late.total, late.macs) == (9, 29)

@@ -1,4 +1,4 @@
-"""Learning biases as a whole, from images on a disk: what it costs, and the head that remains."""
+"""Learning biases from images on disk: its cost, and the final head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.biases.bias_samples import N_CLASSES, biased, tiny_backbone
 
 @pytest.fixture
 def task(warm: Path) -> BiasTask:
-    """Three classes, seen by two convolutions."""
+    """A task of three classes for a backbone of two convolutions."""
     read = read_task(warm)
     weight = np.random.default_rng(3).normal(0, 0.5, (N_CLASSES, 7)).astype(np.float32)
     labels = read.validation.labels
@@ -37,8 +37,8 @@ def task(warm: Path) -> BiasTask:
     )
 
 
-def test_what_training_costs_is_prefixes_steps_and_a_look_at_validation(task: BiasTask) -> None:
-    """Added up by hand for the later half of the layers: each prefix once, however many epochs."""
+def test_training_costs_prefixes_steps_and_one_validation(task: BiasTask) -> None:
+    """The sum by hand for the later half of the layers has each prefix once, for any epochs."""
     bb = biased(task.backbone, "half")
     reads = TapLatents("last", task.backbone.reference, bb.device).smooth
     costs = costs_with_head(bb, reads, task.start)
@@ -49,8 +49,8 @@ def test_what_training_costs_is_prefixes_steps_and_a_look_at_validation(task: Bi
     assert found.macs == (n + v) * costs.prefix + steps + v * costs.forward
 
 
-def test_the_head_that_remains_is_the_mean_with_the_one_in_closed_form(task: BiasTask) -> None:
-    """At rates of zero both are known: the head of the start, and ridge regression on latents."""
+def test_the_final_head_is_the_mean_with_the_one_in_closed_form(task: BiasTask) -> None:
+    """At rates of zero both are known: the initial head, and ridge regression on latents."""
     bb = biased(task.backbone)
     n = len(task.train_labels)
     heads, macs = [], []

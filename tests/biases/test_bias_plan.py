@@ -1,4 +1,4 @@
-"""A budget in forward passes is kept, whatever the network and the task."""
+"""Plans stay within their budget in forward passes for any network and task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL = PassCosts(prefix=0, forward=27, backward=26)
 
 
 def spent(task: TaskCosts, images: int, epochs_validated: float, small_images: int = 0) -> int:
-    """Everything that learning costs, added up by hand."""
+    """Add up all costs of learning by hand."""
     costs = task.costs
     whole = task.before + (task.train + task.validation) * costs.prefix
     steps = (images - small_images) * (costs.forward + costs.backward)
@@ -64,8 +64,8 @@ def test_no_plan_costs_more_than_its_budget(
     assert plan.refit == (layers == "auto" and not head2toe)
 
 
-def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
-    """And all of them on a task of usual size: 4 steps, a twentieth of an epoch, were too much."""
+def test_auto_spends_eight_passes_by_default() -> None:
+    """On a task of usual size it spends all of them: 4 more steps would exceed the budget."""
     task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
     plan = plan_biases(BiasOptions("auto"), task)
     assert task.passes(spent(task, plan.images, 0)) <= 8
@@ -74,8 +74,8 @@ def test_auto_spends_eight_passes_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("train", [106, 612, 1_000])
-def test_what_a_mapper_costs_hardly_ever_changes_the_steps(train: int) -> None:
-    """A mixture's fit is half a per cent of a pass: two methods share one training."""
+def test_the_cost_of_a_mapper_rarely_changes_the_steps(train: int) -> None:
+    """Fitting a mixture costs half a per cent of a pass, so two methods share one training."""
     fits = [103 * 2 * train, 1.005 * 103 * 2 * train]
     plans = {plan_biases(BiasOptions(), TaskCosts(102, MOBILE, train, train, int(f))) for f in fits}
     assert len(plans) == 1
@@ -84,7 +84,7 @@ def test_what_a_mapper_costs_hardly_ever_changes_the_steps(train: int) -> None:
 
 
 def test_smaller_images_pay_for_more_steps() -> None:
-    """Most steps are made on them, the last ones are not."""
+    """Most steps use them, but not the last ones."""
     plain = plan_biases(BiasOptions("auto"), TaskCosts(102, MOBILE, 612, 78, 103 * 690))
     plan = plan_biases(BiasOptions("auto"), TaskCosts(102, MOBILE, 612, 78, 103 * 690, SMALL))
     assert plan.images > 2 * plain.images
@@ -92,13 +92,13 @@ def test_smaller_images_pay_for_more_steps() -> None:
 
 
 def test_auto_stops_early_on_large_tasks() -> None:
-    """Thousands of steps are enough, however many images there are."""
+    """Thousands of steps are enough for any number of images."""
     task = TaskCosts(102, MOBILE, 54_000, 6_000, 103 * 60_000)
     assert plan_biases(BiasOptions("auto"), task).images == AUTO_STEPS * AUTO_BATCH_SIZE
 
 
 def test_the_papers_plan_is_the_papers() -> None:
-    """At most 100 epochs, patience 10, batches of 32, Adam 1e-3 on the head."""
+    """It has at most 100 epochs, patience 10, batches of 32, and Adam 1e-3 on the head."""
     plan = plan_biases(BiasOptions("all"), TaskCosts(102, MOBILE, 612, 78, 103 * 690))
     assert (plan.images, plan.patience) == (MAX_EPOCHS * 612, PATIENCE) == (61_200, 10)
     assert (plan.batch_size, plan.head_rate) == (32, 1e-3)
@@ -106,7 +106,7 @@ def test_the_papers_plan_is_the_papers() -> None:
 
 @pytest.mark.parametrize("layers", ["auto", "all"])
 def test_the_largest_budget_has_a_plan(layers: str) -> None:
-    """As many epochs as without a budget."""
+    """It has as many epochs as a plan without a budget."""
     variant = find_variant("maha+bb").with_biases(layers, MOST_PASSES / 2)
     assert variant.biases is not None
     task = TaskCosts(102, MOBILE, 612, 78, 103 * 690)
@@ -114,6 +114,6 @@ def test_the_largest_budget_has_a_plan(layers: str) -> None:
 
 
 def test_a_budget_that_pays_for_nothing_is_refused() -> None:
-    """The first pass alone costs one."""
+    """The first pass alone costs one pass."""
     with pytest.raises(UsageError, match="raise --bb-passes"):
         plan_biases(BiasOptions("auto", 1.05), TaskCosts(102, MOBILE, 612, 78, 103 * 690))

@@ -1,4 +1,4 @@
-"""The head in closed form after biases are trained: its mean with the trained one, its cost."""
+"""The refit of the head in closed form: its mean with the trained head, and its cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.biases.bias_samples import N_CLASSES, biased, tiny_backbone, training
 
 
 def cloud(n: int, dim: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Latents (n, dim) around class means, and labels; every class occurs."""
+    """Draw latents (n, dim) around class means, and labels; every class occurs."""
     generator = np.random.default_rng(5)
     labels = np.arange(n) % n_classes
     means = generator.normal(0, 1, (n_classes, dim))
@@ -26,7 +26,7 @@ def cloud(n: int, dim: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seen_all(latents: np.ndarray) -> SeenLatents:
-    """Every image, in an order that is not that of the rows."""
+    """Store the latents of every image, in another order than the rows."""
     seen = SeenLatents()
     order = np.random.default_rng(1).permutation(len(latents))
     for rows in np.array_split(order, 4):
@@ -35,7 +35,7 @@ def seen_all(latents: np.ndarray) -> SeenLatents:
 
 
 def test_the_head_is_the_mean_of_the_trained_one_and_of_class_balanced_ridge_regression() -> None:
-    """Against the normal equations, written out with a column for the bias."""
+    """The oracle solves the normal equations with a column for the bias."""
     latents, labels = cloud(60, 6, 3)
     trained = Head(np.ones((3, 6), dtype=np.float32), np.arange(3, dtype=np.float32))
     found, _ = mean_head(trained, seen_all(latents), labels)
@@ -55,8 +55,8 @@ def test_the_head_is_the_mean_of_the_trained_one_and_of_class_balanced_ridge_reg
         np.testing.assert_allclose(got, mean, atol=1e-5)
 
 
-def test_an_image_counts_as_it_was_seen_last() -> None:
-    """What was seen earlier, with other biases, is forgotten."""
+def test_only_the_last_latents_of_an_image_count() -> None:
+    """Earlier latents, with other biases, are overwritten."""
     seen = SeenLatents()
     seen.keep(np.array([4, 1]), torch.tensor([[1.0], [2.0]]))
     seen.keep(np.array([1]), torch.tensor([[3.0]]))
@@ -68,7 +68,7 @@ def test_an_image_counts_as_it_was_seen_last() -> None:
 
 @pytest.mark.parametrize("rows", [[], [0, 1, 3, 4]])
 def test_a_class_that_was_not_seen_leaves_the_trained_head(rows: list[int]) -> None:
-    """Class 2 is every third image."""
+    """Every third image belongs to class 2."""
     latents, labels = cloud(9, 4, 3)
     seen = SeenLatents()
     seen.keep(np.array(rows, dtype=np.int64), torch.from_numpy(latents[rows]))
@@ -79,8 +79,8 @@ def test_a_class_that_was_not_seen_leaves_the_trained_head(rows: list[int]) -> N
 
 
 @pytest.mark.parametrize("n", [12, 40, 90])
-def test_the_plan_reserves_what_the_fit_will_cost(n: int) -> None:
-    """With fewer images than dimensions, and with more."""
+def test_the_plan_reserves_the_cost_of_the_fit(n: int) -> None:
+    """This holds with fewer images than dimensions, and with more."""
     latents, labels = cloud(n, 40, 5)
     trained = Head(np.zeros((5, 40), dtype=np.float32), np.zeros(5, dtype=np.float32))
     _, macs = mean_head(trained, seen_all(latents), labels)
@@ -88,8 +88,8 @@ def test_the_plan_reserves_what_the_fit_will_cost(n: int) -> None:
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_training_hands_over_the_latents_of_its_last_steps(refit: bool) -> None:
-    """At rates of zero nothing moves: they are the latents without biases, one per image."""
+def test_training_returns_the_latents_of_its_last_steps(refit: bool) -> None:
+    """At rates of zero they are the latents without biases, one per image."""
     bb = biased(tiny_backbone())
     reads = TapLatents("last", tiny_backbone().reference, bb.device)
     plan = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Training of biases against torch's own optimizer on a forward pass written by hand."""
+"""Training of biases, checked against torch's optimizer on a forward pass written by hand."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ANNEALED = BiasPlan("all", images=90, patience=None, batch_size=16)
 
 
 def start_head() -> Head:
-    """Not zero, so that the biases have a gradient from the first step on."""
+    """Draw a head that is not zero, so that biases have a gradient from the first step on."""
     generator = np.random.default_rng(3)
     weight = generator.normal(0, 0.5, (N_CLASSES, 7)).astype(np.float32)
     return Head(weight, np.zeros(N_CLASSES, dtype=np.float32))
 
 
 def run(plan: BiasPlan, n: int = 40, which: str = "all", seed: int = 0) -> TrainedBiases:
-    """Train on n pictures, 12 for validation."""
+    """Train on n pictures and validate on 12."""
     backbone = tiny_backbone()
     bb = biased(backbone, which)
     reads = TapLatents("last", backbone.reference, bb.device).smooth
@@ -51,13 +51,13 @@ def run(plan: BiasPlan, n: int = 40, which: str = "all", seed: int = 0) -> Train
 
 
 def full_costs(bb: BeneficialBiases) -> PassCosts:
-    """Of the network, the paper's latents and the head of these tests."""
+    """Count the costs of the network, the paper's latents and the head of these tests."""
     reads = TapLatents("last", tiny_backbone().reference, bb.device).smooth
     return costs_with_head(bb, reads, start_head())
 
 
 def by_hand(epochs: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eq. 1 written out on the net with its batch norms, torch.optim.Adam, autograd."""
+    """Train Eq. 1 written out, on the net with batch norms, by torch.optim.Adam and autograd."""
     net = TinyNet().requires_grad_(False)
     images, labels = labelled_pictures(n)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (GREY.mean, GREY.std))
@@ -87,7 +87,7 @@ def by_hand(epochs: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_biases_and_head_are_those_of_adam_on_the_papers_equation() -> None:
-    """One epoch at constant rates, against code that knows nothing of suffixes and folding."""
+    """The oracle for one epoch at constant rates has neither suffixes nor folding."""
     plan = dataclasses.replace(PATIENT, images=40, patience=99)
     found = run(plan)
     values, weight = by_hand(epochs=1, n=40)
@@ -96,7 +96,7 @@ def test_biases_and_head_are_those_of_adam_on_the_papers_equation() -> None:
 
 
 def test_the_number_of_lanes_changes_nothing() -> None:
-    """Bit for bit: pieces are fixed, and summed in their order."""
+    """Results are bit-identical, because pieces are fixed and summed in order."""
     before = torch.get_num_threads()
     results = []
     for threads in (1, 2):
@@ -108,8 +108,8 @@ def test_the_number_of_lanes_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("which", ["all", "last:1"])
-def test_every_step_and_every_look_at_validation_images_is_counted(which: str) -> None:
-    """Forward and backward per image stepped over, forward per validation image, head included."""
+def test_every_step_and_every_validation_is_counted(which: str) -> None:
+    """Steps cost forward and backward, validation costs forward, with the head included."""
     costs = full_costs(biased(tiny_backbone(), which))
     annealed, patient = run(ANNEALED, which=which), run(PATIENT, which=which)
     step = costs.forward + costs.backward
@@ -120,8 +120,8 @@ def test_every_step_and_every_look_at_validation_images_is_counted(which: str) -
 
 
 @pytest.mark.parametrize(("features", "width"), [("last", 7), ("multi", 6)])
-def test_latents_and_head_are_part_of_what_a_step_costs(features: str, width: int) -> None:
-    """A product more than the network alone forwards, and one for each of its sides back."""
+def test_latents_and_head_are_part_of_the_cost_of_a_step(features: str, width: int) -> None:
+    """They add one product to the forward pass, and two to the backward pass."""
     backbone = tiny_backbone()
     bb, reference = biased(backbone), backbone.reference
     reads = TapLatents(features, reference, bb.device).smooth
@@ -133,8 +133,8 @@ def test_latents_and_head_are_part_of_what_a_step_costs(features: str, width: in
     assert found.backward == bb.costs.backward + projected + 2 * head.weight.size
 
 
-def test_the_first_steps_are_made_on_smaller_images_and_counted_so() -> None:
-    """Two batches of 16 small, the rest whole; what they cost is added up."""
+def test_the_first_steps_use_smaller_images_and_cost_less() -> None:
+    """Two batches of 16 are small and the others whole; the costs are added up by hand."""
     plan = dataclasses.replace(ANNEALED, images=48, small_images=20)
     backbone = tiny_backbone()
     bb = biased(backbone)
@@ -155,7 +155,7 @@ def test_the_first_steps_are_made_on_smaller_images_and_counted_so() -> None:
 
 
 def test_patience_ends_training_and_the_best_epoch_is_kept() -> None:
-    """What is returned is what training had at that epoch, however long it went on."""
+    """The result is the state of that epoch, even if training continued."""
     long = run(dataclasses.replace(PATIENT, images=4000))
     assert long.images < 4000, "it ended by itself"
     best = long.images - PATIENT_EPOCHS * 40
@@ -168,7 +168,7 @@ def test_patience_ends_training_and_the_best_epoch_is_kept() -> None:
 
 
 def test_smooth_latents_are_nearly_exact_and_have_a_slope_everywhere() -> None:
-    """Silent channels are exactly 0, where a square root has none."""
+    """Silent channels are exactly 0, where the slope of a square root is infinite."""
     reference = tiny_backbone().reference
     latents = TapLatents("multi", reference, torch.device("cpu"))
     taps = [torch.rand(4, 5), torch.rand(4, 7)]

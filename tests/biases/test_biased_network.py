@@ -1,4 +1,4 @@
-"""Beneficial biases against Eq. 1 and 2 written out, on networks of every kind."""
+"""Biases on networks of every kind, checked against Eq. 1 and 2 written out."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NETS = [pytest.param(n, marks=[] if n in OURS else needs_timm) for n in SIZES]
 
 
 def close(found: tuple[torch.Tensor, ...], expected: tuple[torch.Tensor, ...]) -> None:
-    """Within 1e-5 of the largest number of each tap."""
+    """Assert equality within 1e-5 of the largest number of each tap."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         assert float((one - other).abs().max() / other.abs().max()) <= 1e-5
 
 
-def test_one_bias_per_channel_whatever_height_and_width() -> None:
-    """Channels, height and width all different: B[c] lands on channel c and nowhere else."""
+def test_one_bias_per_channel_for_any_height_and_width() -> None:
+    """With different channels, height and width, B[c] is added to channel c only."""
     output = torch.zeros(2, 4, 3, 5)
     bias = torch.tensor([1.0, 2.0, 3.0, 4.0])
     found = add_bias(output.clone(), bias, axis=1)
@@ -40,8 +40,8 @@ def test_one_bias_per_channel_whatever_height_and_width() -> None:
             assert (mixed[image, channel] == rows[image, channel]).all()
 
 
-def test_the_released_code_strews_its_bias_and_is_not_equation_1() -> None:
-    """It views (N, C, H, W) as (N, H, W, C) and adds along the last axis.
+def test_the_released_code_spreads_its_bias_and_differs_from_equation_1() -> None:
+    """The code views (N, C, H, W) as (N, H, W, C) and adds along the last axis.
 
     Channel 0 of 4 channels of 3 x 3 then gets 1 2 3 4 1 2 3 4 1: another bias at every position,
     and not the same ones for another height or width.
@@ -58,7 +58,7 @@ def test_the_released_code_strews_its_bias_and_is_not_equation_1() -> None:
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("which", ["all", "half", "last:2"])
 def test_biases_equal_the_equations_written_out(name: str, which: str) -> None:
-    """Whole passes and suffixes; convolutions and fully connected layers; norms folded or not."""
+    """Checked for whole passes and suffixes, all kinds of layers, norms folded or not."""
     net, forward = forward_pass(name)
     bb = biased(forward, which)
     values, images = some_values(bb.layout), pictures(3, SIZES[name])
@@ -72,7 +72,7 @@ def test_biases_equal_the_equations_written_out(name: str, which: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_images_of_different_tasks_share_a_batch(name: str) -> None:
-    """Each with its own biases, as in one pass per task; from the cut on, too."""
+    """Each image has its own biases, as in one pass per task; also from the cut on."""
     net, forward = forward_pass(name)
     images = pictures(4, SIZES[name])
     for which in ("all", "half"):
@@ -86,7 +86,7 @@ def test_images_of_different_tasks_share_a_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_folded_biases_give_the_same_outputs(name: str) -> None:
-    """At no cost: the same layers with other biases; the first network is left as it was."""
+    """Folding adds no layers and leaves the first network as it was."""
     net, forward = forward_pass(name)
     layout = layout_of(forward, "all")
     values, images = some_values(layout), pictures(2, SIZES[name])
@@ -98,7 +98,7 @@ def test_folded_biases_give_the_same_outputs(name: str) -> None:
 
 
 def test_the_network_is_untouched_by_passes_and_gradients() -> None:
-    """Bit for bit, and no gradient of a weight is ever computed."""
+    """It stays bit-identical, and no gradient of a weight is ever computed."""
     _, forward = forward_pass("tiny")
     before = hash_weights(dict(forward.net.state_dict()))
     bb = biased(forward)
@@ -113,8 +113,8 @@ def test_the_network_is_untouched_by_passes_and_gradients() -> None:
         assert torch.equal(one, other)
 
 
-def test_biases_of_nought_change_nothing() -> None:
-    """None, zeros, and the unbiased first pass agree."""
+def test_biases_of_zero_change_nothing() -> None:
+    """No biases, zeros, and the first pass without biases agree."""
     _, forward = forward_pass("tiny")
     bb = biased(forward, "last:1")
     images = pictures(3)
@@ -126,7 +126,7 @@ def test_biases_of_nought_change_nothing() -> None:
 
 
 def test_a_task_with_late_biases_fits_into_an_earlier_cut() -> None:
-    """Zeros before its own: `within` of a wider layout."""
+    """`within` puts zeros before its biases in a wider layout."""
     _, forward = forward_pass("tiny")
     early, late = biased(forward), biased(forward, "last:1")
     values = some_values(late.layout)
@@ -135,7 +135,7 @@ def test_a_task_with_late_biases_fits_into_an_earlier_cut() -> None:
 
 
 def test_gradients_are_those_of_the_equations() -> None:
-    """Against finite differences of the network written out."""
+    """The oracle is finite differences of the network written out."""
     net, forward = forward_pass("tiny")
     bb = biased(forward)
     values = some_values(bb.layout).requires_grad_()
@@ -152,7 +152,7 @@ def test_gradients_are_those_of_the_equations() -> None:
 
 
 def test_threads_do_not_disturb_each_other() -> None:
-    """Each has modules of its own around the same weights."""
+    """Each thread has its own modules around the shared weights."""
     _, forward = forward_pass("tiny")
     bb = biased(forward)
     tasks = [some_values(bb.layout, seed=seed) for seed in range(4)]
@@ -174,19 +174,19 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 def test_costs_are_those_of_the_layers() -> None:
-    """Forward as counted for the whole network; backward without gradients of weights."""
+    """Forward is the cost of the whole network; backward has no gradients of weights."""
     _, forward = forward_pass("tiny")
     first, second = 16 * 16 * 5 * 27, 8 * 8 * 7 * 45
     whole = biased(forward).costs
     assert (whole.prefix, whole.forward) == (0, first + second)
-    # The first layer's biases need its output's gradient, which the second convolution gives.
+    # The biases of the first layer need the gradient of its output, from the second convolution.
     assert whole.backward == second
     late = biased(forward, "last:1").costs
     assert (late.prefix, late.forward, late.backward) == (first, second, 0)
 
 
 def test_biases_of_another_network_are_refused() -> None:
-    """Another number of biases or images, or layers that the network does not have."""
+    """The number of biases or images differs, or the network lacks the layers."""
     _, forward = forward_pass("tiny")
     bb = biased(forward)
     with pytest.raises(BackboneError, match="expected 12 biases"):
@@ -197,7 +197,7 @@ def test_biases_of_another_network_are_refused() -> None:
 
 @needs_timm
 def test_layers_of_another_network_are_refused() -> None:
-    """A layout names its layers."""
+    """A layout lists its layers by name."""
     _, tiny = forward_pass("tiny")
     _, other = forward_pass("resnet10t")
     with pytest.raises(BackboneError, match="belong to another backbone"):

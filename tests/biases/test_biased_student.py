@@ -1,4 +1,4 @@
-"""Which of a bank's biases a student may use."""
+"""Biases of a bank that a student may use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.packet.test_bias_card import DROPPED, biased_skill
 
 
 def with_moments(skill: Skill, method: str) -> Skill:
-    """The same skill with a second anchor, learned by one of the two methods."""
+    """Return the skill with a second anchor, learned by one of the two methods."""
     generator = np.random.default_rng(0)
     latents = generator.normal(size=(60, 8)).astype(np.float32)
     latents /= np.linalg.norm(latents, axis=1, keepdims=True)
@@ -23,8 +23,8 @@ def with_moments(skill: Skill, method: str) -> Skill:
     return Skill(card, {**skill.tensors, **tensors})
 
 
-def test_biases_are_used_beside_the_decision_that_they_were_compared_with() -> None:
-    """A trained head with biases was never measured against moments, nor the other way round."""
+def test_biases_are_used_only_with_the_method_that_they_were_chosen_for() -> None:
+    """A trained head with biases was never compared with moments, and vice versa."""
     bank = {
         "by gmmc": with_moments(biased_skill(), "gmmc"),
         "by moments": with_moments(biased_skill(), "moments"),

@@ -1,4 +1,4 @@
-"""Answers come from the biased network: a skill that says "the next class" is taken at its word."""
+"""Answers come from the biased network, even if a skill shifts every answer by one class."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.packet.sample_skills import sample_bias_card
 CLASSES = 3
 
 
-def saying_the_next_class(plain: Skill, agent: Agent) -> Skill:
-    """The same skill with biases of zero, whose head turns the classes by one and decides alone."""
+def answering_the_next_class(plain: Skill, agent: Agent) -> Skill:
+    """Add biases of zero and a head that shifts the classes by one and decides alone."""
     anchor = plain.anchor("moments")
     assert isinstance(anchor, MomentsAnchor)
     head = linear_within(anchor)
@@ -39,11 +39,11 @@ def saying_the_next_class(plain: Skill, agent: Agent) -> Skill:
 
 @pytest.fixture
 def agents(tmp_path: Path, warm: Path) -> tuple[Agent, Agent]:
-    """One that learned without biases, one that holds the same skill with them."""
+    """An agent that learned without biases, and one that has the skill with biases."""
     plain, turned = Agent(tmp_path / "plain"), Agent(tmp_path / "turned")
     found = plain.learn(warm)
     skill = plain.bank.load(found.skill_id).skill
-    turned.receive(sign(saying_the_next_class(skill, turned), plain.key))
+    turned.receive(sign(answering_the_next_class(skill, turned), plain.key))
     return plain, turned
 
 
@@ -51,7 +51,7 @@ def agents(tmp_path: Path, warm: Path) -> tuple[Agent, Agent]:
 def test_predictions_are_those_of_the_second_pass(
     agents: tuple[Agent, Agent], warm: Path, given: str | None
 ) -> None:
-    """Every image, with the task told and without: the class after the one of the first pass."""
+    """Every image gets the class after that of the first pass, with a given task and without."""
     classes = read_task(warm).classes
     before, after = (
         [classes.index(p.class_name) for p in agent.predict_many(warm, task=given).predictions]
@@ -64,7 +64,7 @@ def test_predictions_are_those_of_the_second_pass(
 def test_measured_answers_are_those_of_the_second_pass(
     agents: tuple[Agent, Agent], warm: Path
 ) -> None:
-    """Labels are the answers by hand: all right with images, none without a second pass."""
+    """Labels are the expected answers: all correct with images, none without a second pass."""
     plain, turned = agents
     task = read_task(warm)
     images = task.test.images

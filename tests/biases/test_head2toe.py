@@ -16,19 +16,19 @@ from tests.model.nets import GREY, TinyNet, needs_timm, pictures, tiny_backbone
 
 
 def biased(which: str = "all") -> BeneficialBiases:
-    """Two convolutions, 5 and 7 channels, 16 and 8 pixels wide."""
+    """Bias two convolutions with 5 and 7 channels, 16 and 8 pixels wide."""
     forward = tiny_backbone().forward_pass
     return BeneficialBiases(forward, choose_layers(biasable_layers(forward.net, 32), which))
 
 
 def count_of(choice: MapChoice) -> int:
-    """Number of maps."""
+    """Return the number of maps."""
     return sum(len(chosen) for chosen in choice.channels)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.1, 0.5, 1.0])
 def test_the_chosen_maps_are_those_with_the_largest_biases(fraction: float) -> None:
-    """By magnitude, over all layers at once; at least one."""
+    """Maps are chosen by magnitude over all layers together; at least one is chosen."""
     layout = BiasLayout(tuple(BiasLayer(str(i), 40 + i, 1) for i in range(5)), 1)
     values = torch.randn(layout.total, generator=torch.Generator().manual_seed(1))
     choice = choose_maps(layout, values, (True,) * 4, fraction)
@@ -43,7 +43,7 @@ def test_the_chosen_maps_are_those_with_the_largest_biases(fraction: float) -> N
 
 
 def test_the_paper_s_width_is_kept() -> None:
-    """1 % of MobileNetV2's 17,056 channels: 171 maps of 6 x 6, at most 8,192 numbers."""
+    """1 % of the 17,056 channels of MobileNetV2 is 171 maps of 6 x 6, at most 8,192 numbers."""
     layout = BiasLayout((BiasLayer("a", 17_056, 1),), 0)
     choice = choose_maps(layout, torch.arange(17_056).float(), (True,))
     assert (count_of(choice), choice.side) == (171, 6)
@@ -51,7 +51,7 @@ def test_the_paper_s_width_is_kept() -> None:
 
 
 def test_features_are_the_biased_maps_pooled_by_hand() -> None:
-    """Eq. 1 written out, before the norm's scale: maps of both layers, then the last latent."""
+    """The oracle adds biases before the norm: maps of both layers, then the last latent."""
     bb = biased()
     values = torch.randn(12, generator=torch.Generator().manual_seed(2))
     choice = choose_maps(bb.layout, values, bb.per_image, fraction=0.5, width=6 * 16)
@@ -74,7 +74,7 @@ def test_features_are_the_biased_maps_pooled_by_hand() -> None:
 
 
 def test_kept_activations_give_the_same_features() -> None:
-    """With biases on the last layer only, the first one is run once."""
+    """With biases on the last layer, a cut and a whole network with padded biases agree."""
     bb = biased("last:1")
     values = torch.linspace(-1, 1, 7)
     choice = choose_maps(bb.layout, values, bb.per_image, 0.3)
@@ -86,7 +86,7 @@ def test_kept_activations_give_the_same_features() -> None:
 
 
 def test_layers_without_rows_per_image_are_not_chosen() -> None:
-    """However large their biases; if no other layer is there, no map is."""
+    """They are left out even with large biases; without other layers no map is chosen."""
     layout = BiasLayout(tuple(BiasLayer(str(i), 4, 1) for i in range(3)), 0)
     values = torch.arange(12).float()
     assert choose_maps(layout, values, (True, True, False), 0.25).channels == ((), (1, 2, 3), ())
@@ -94,7 +94,7 @@ def test_layers_without_rows_per_image_are_not_chosen() -> None:
 
 
 def one_map(output: torch.Tensor, axis: int, channel: int, side: int) -> torch.Tensor:
-    """Of one image: a map of four axes pooled, tokens and windows averaged."""
+    """Pool one map of one image: four axes pooled, tokens and windows averaged."""
     values = output.select(axis, channel)
     if values.ndim == 3 and len(values) == 1:
         size = [min(side, length) for length in values.shape[1:]]
@@ -106,7 +106,7 @@ def one_map(output: torch.Tensor, axis: int, channel: int, side: int) -> torch.T
 def features_by_hand(
     net: nn.Module, layout: BiasLayout, side: int, image: torch.Tensor, without: str
 ) -> torch.Tensor:
-    """All maps of one image through a network that has its biases in it, layer by layer."""
+    """Compute all maps of one image, layer by layer, in a network with folded biases."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in layout.names}
     hooks = [
         net.get_submodule(name).register_forward_hook(lambda _m, _a, o, n=name: found[n].append(o))
@@ -139,7 +139,7 @@ def features_by_hand(
     ],
 )
 def test_features_of_networks_of_every_kind(name: str, which: str) -> None:
-    """Channels along axis 1 or the last, tokens, windows, tables: as for each image by itself."""
+    """Batches equal single images for channels along any axis, tokens, windows and tables."""
     _, forward = forward_pass(name)
     layout = layout_of(forward, which)
     bb, values = BeneficialBiases(forward, layout), some_values(layout)

@@ -1,4 +1,4 @@
-"""A second opinion changes the classes within its task, for its images, and nothing else."""
+"""A biased decision changes the classes within its task, for its images, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ N = 6
 
 
 def decisions(*, direct: bool = True, seed: int = 0) -> Decisions:
-    """Six images, three tasks of two, three and four classes."""
+    """Draw decisions on six images for three tasks of two, three and four classes."""
     generator = np.random.default_rng(seed)
     scores = [generator.normal(size=(N, size)) for size in SIZES]
     return Decisions(
@@ -26,15 +26,15 @@ def decisions(*, direct: bool = True, seed: int = 0) -> Decisions:
     )
 
 
-def opinion(task: int, rows: list[int], weight: float = 0.5) -> BiasedDecision:
-    """About some images."""
+def biased(task: int, rows: list[int], weight: float = 0.5) -> BiasedDecision:
+    """Draw a biased decision on some images."""
     scores = np.random.default_rng(9).normal(size=(len(rows), SIZES[task]))
     return BiasedDecision(task, np.array(rows), log_softmax(scores), weight)
 
 
-def test_only_the_rows_and_the_task_of_an_opinion_change() -> None:
-    """Everything else is bit-identical."""
-    before, said = decisions(), opinion(1, [0, 4])
+def test_only_the_rows_and_the_task_of_a_biased_decision_change() -> None:
+    """All other numbers are bit-identical."""
+    before, said = decisions(), biased(1, [0, 4])
     after = refine(before, [said])
     assert after.task is before.task
     for task in (0, 2):
@@ -45,10 +45,10 @@ def test_only_the_rows_and_the_task_of_an_opinion_change() -> None:
     np.testing.assert_allclose(after.within[1][[0, 4]], expected)
 
 
-def test_how_likely_a_task_is_does_not_change() -> None:
-    """The mass of a task among all classes stays; all classes still sum to one."""
+def test_task_posteriors_do_not_change() -> None:
+    """The total probability of each task stays, and all classes still sum to one."""
     before = decisions()
-    after = refine(before, [opinion(0, [0, 1, 2]), opinion(2, [3, 5])])
+    after = refine(before, [biased(0, [0, 1, 2]), biased(2, [3, 5])])
     assert before.direct is not None
     assert after.direct is not None
     ends = np.cumsum(SIZES)[:-1]
@@ -59,22 +59,22 @@ def test_how_likely_a_task_is_does_not_change() -> None:
     np.testing.assert_allclose(np.exp(after.direct).sum(1), 1)
 
 
-def test_an_opinion_of_full_weight_decides_within_its_task() -> None:
-    """The paper's way: the mapper first, then the biased network's head alone."""
+def test_a_biased_decision_of_full_weight_decides_within_its_task() -> None:
+    """In the paper, the mapper decides first, then the head of the biased network alone."""
     before = decisions(direct=False)
     tasks = tasks_in_question(before)
     assert np.array_equal(tasks, before.mapped())
-    said = [opinion(t, np.flatnonzero(tasks == t).tolist(), 1.0) for t in set(tasks.tolist())]
+    said = [biased(t, np.flatnonzero(tasks == t).tolist(), 1.0) for t in set(tasks.tolist())]
     found_tasks, found_classes = refine(before, said).final()
     assert np.array_equal(found_tasks, tasks)
     for one in said:
         assert np.array_equal(found_classes[one.rows], one.posteriors.argmax(1))
 
 
-def test_opinions_that_are_no_numbers_change_nothing() -> None:
-    """A stranger's biases can make activations overflow."""
+def test_biased_decisions_that_are_no_numbers_change_nothing() -> None:
+    """Biases of an untrusted peer can make activations overflow."""
     before = decisions()
-    said = opinion(1, [0, 1])
+    said = biased(1, [0, 1])
     said.posteriors[0] = np.nan
     after = refine(before, [said])
     assert after.within[1][0].tobytes() == before.within[1][0].tobytes()
@@ -83,8 +83,8 @@ def test_opinions_that_are_no_numbers_change_nothing() -> None:
 
 
 def test_the_decisions_of_the_first_pass_are_left_as_they_are() -> None:
-    """They can be refined again, for other tasks."""
+    """They can be refined again for other tasks."""
     before = decisions()
     copies = [part.copy() for part in before.within]
-    refine(before, [opinion(0, [0, 1]), opinion(2, [2])])
+    refine(before, [biased(0, [0, 1]), biased(2, [2])])
     assert all(np.array_equal(a, b) for a, b in zip(before.within, copies, strict=True))

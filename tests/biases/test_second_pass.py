@@ -1,4 +1,4 @@
-"""Second passes: each image with its own task's biases, from the first biased layer on."""
+"""Second passes: each image with the biases of its task, from the first biased layer on."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ WIDTHS = {"last": 7, "multi": 6}
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    """Two convolutions, 5 and 7 channels."""
+    """A backbone of two convolutions with 5 and 7 channels."""
     return tiny_backbone()
 
 
 def values_of(which: str, seed: int) -> np.ndarray:
-    """Biases large enough to matter."""
+    """Draw biases large enough to change answers."""
     size = {"all": 12, "last:1": 7}[which]
     return np.random.default_rng(seed).normal(0, 0.5, size).astype(np.float32)
 
 
 def skill_of(which: str, features: str, seed: int, width: int | None = None) -> Skill:
-    """A skill with fp32 biases and a random head."""
+    """Build a skill with fp32 biases and a random head."""
     generator = np.random.default_rng(seed + 100)
     weight = generator.normal(size=(3, width or WIDTHS[features])).astype(np.float32)
     values = values_of(which, seed)
@@ -62,13 +62,13 @@ def skill_of(which: str, features: str, seed: int, width: int | None = None) -> 
 
 
 def decisions(ids: tuple[str, ...]) -> Decisions:
-    """Even decisions of the first pass."""
+    """Build uniform decisions of the first pass."""
     even = np.full((N, 3), -np.log(3))
     return Decisions(ids, np.zeros((N, len(ids))), (even,) * len(ids), None, None, False)
 
 
 def test_a_mixed_batch_equals_one_whole_pass_per_image(backbone: Backbone) -> None:
-    """All layers, one layer, last and multi-depth latents, and a task without biases."""
+    """The batch has all layers, one layer, both kinds of latents, and a task without biases."""
     skills = {
         "a": skill_of("all", "last", 1),
         "b": skill_of("last:1", "multi", 2),
@@ -79,12 +79,14 @@ def test_a_mixed_batch_equals_one_whole_pass_per_image(backbone: Backbone) -> No
     _, kept = second.first(images)
     ids = ("a", "b", "c", "d without biases")
     tasks = np.random.default_rng(0).integers(0, 4, N)
-    opinions = second.opinions(
+    biased_decisions = second.opinions(
         decisions(ids),
         [(i, int(t)) for i, t in enumerate(tasks)],
         lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
     )
-    found = {(int(i), o.task): o.posteriors[n] for o in opinions for n, i in enumerate(o.rows)}
+    found = {
+        (int(i), o.task): o.posteriors[n] for o in biased_decisions for n, i in enumerate(o.rows)
+    }
     assert set(found) == {(i, t) for i, t in enumerate(tasks.tolist()) if t < 3}
     for (i, t), posteriors in found.items():
         np.testing.assert_allclose(
@@ -93,7 +95,7 @@ def test_a_mixed_batch_equals_one_whole_pass_per_image(backbone: Backbone) -> No
 
 
 def by_hand(backbone: Backbone, skill: Skill, image: torch.Tensor) -> np.ndarray:
-    """One image, one task, the whole network."""
+    """Run one image of one task through the whole network."""
     card, biases = skill.card.biases, skill.biases()
     assert card is not None
     assert biases is not None
@@ -104,7 +106,7 @@ def by_hand(backbone: Backbone, skill: Skill, image: torch.Tensor) -> np.ndarray
 
 
 def test_the_first_pass_gives_the_backbones_own_latents(backbone: Backbone) -> None:
-    """Mapping must not notice that activations are kept."""
+    """Keeping activations does not change the latents for mapping."""
     second = SecondPass(backbone, {"b": skill_of("last:1", "multi", 2)})
     latents, kept = second.first(pictures(5))
     expected = backbone.embed(pictures(5))
@@ -115,7 +117,7 @@ def test_the_first_pass_gives_the_backbones_own_latents(backbone: Backbone) -> N
 
 
 def test_late_biases_keep_activations_and_cost_the_suffix_only(backbone: Backbone) -> None:
-    """No image is kept where the first layer has no biases in any skill."""
+    """No image is kept if no skill has biases on the first layer."""
     late = SecondPass(backbone, {"b": skill_of("last:1", "multi", 2)})
     assert late.network.splits
     assert late.network.costs.prefix > 0
@@ -126,7 +128,7 @@ def test_late_biases_keep_activations_and_cost_the_suffix_only(backbone: Backbon
 
 
 def skill_of_any(backbone: Backbone, seed: int) -> Skill:
-    """Biases on all layers of a network, and a random head on its last latents."""
+    """Build a skill with biases on all layers, and a random head on the last latents."""
     layout = biased(backbone).layout
     generator = np.random.default_rng(seed)
     values = generator.normal(0, 0.1, layout.total).astype(np.float32)
@@ -139,31 +141,31 @@ def skill_of_any(backbone: Backbone, seed: int) -> Skill:
 @needs_timm
 @pytest.mark.parametrize("name", TABLES)
 def test_tasks_share_no_batch_where_a_network_cannot_mix_them(name: str) -> None:
-    """Tables of positions are the same for all images, so their biases are one task's."""
+    """Tables of positions are shared by all images, so their biases belong to one task."""
     backbone = timm_backbone(name)
     skills = {"a": skill_of_any(backbone, 1), "b": skill_of_any(backbone, 2)}
     second, images = SecondPass(backbone, skills), pictures(4, size_of(name))
     _, kept = second.first(images)
     assert not second.network.mixes
-    opinions = second.opinions(
+    biased_decisions = second.opinions(
         decisions(("a", "b")),
         [(i, i % 2) for i in range(4)],
         lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
     )
-    assert [opinion.rows.tolist() for opinion in opinions] == [[0, 2], [1, 3]]
-    for skill, opinion in zip(skills.values(), opinions, strict=True):
+    assert [found.rows.tolist() for found in biased_decisions] == [[0, 2], [1, 3]]
+    for skill, found in zip(skills.values(), biased_decisions, strict=True):
         biases = skill.biases()
         assert biases is not None
         values = torch.from_numpy(np.array(biases.values))
         net = fold_biases(backbone.forward_pass.net, biased(backbone).layout, values)
         with torch.no_grad():
-            last = [net(images[i : i + 1].float() / 127.5 - 1)[-1] for i in opinion.rows.tolist()]
+            last = [net(images[i : i + 1].float() / 127.5 - 1)[-1] for i in found.rows.tolist()]
         expected = log_softmax(biases.head().logits(torch.cat(last).numpy()))
-        np.testing.assert_allclose(opinion.posteriors, expected, atol=1e-4)
+        np.testing.assert_allclose(found.posteriors, expected, atol=1e-4)
 
 
 def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
-    """Beside tasks whose biases begin earlier or later; a head of another width says nothing."""
+    """Other tasks have biases that begin elsewhere; a head of another width gives NaN."""
     bb = biased(backbone, "last:1")
     values = torch.from_numpy(values_of("last:1", 5))
     toe = Head2Toe(bb, values, choose_maps(bb.layout, values, bb.per_image))
@@ -176,7 +178,7 @@ def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
     second = SecondPass(backbone, skills)
     _, kept = second.first(pictures(N))
     pairs = [(i, i % 3) for i in range(N)]
-    first, toes, wrong = second.opinions(
+    first, maps, wrong = second.opinions(
         decisions(("a", "h", "w")),
         pairs,
         lambda rows: tuple(tensor[torch.from_numpy(rows)] for tensor in kept),
@@ -184,13 +186,13 @@ def test_a_task_with_head2toe_reads_its_own_maps(backbone: Backbone) -> None:
     assert np.isfinite(first.posteriors).all()
     biases = skills["h"].biases()
     assert biases is not None
-    expected = log_softmax(biases.head().logits(features[toes.rows]))
-    np.testing.assert_allclose(toes.posteriors, expected, atol=1e-4)
+    expected = log_softmax(biases.head().logits(features[maps.rows]))
+    np.testing.assert_allclose(maps.posteriors, expected, atol=1e-4)
     assert np.isnan(wrong.posteriors).all()
 
 
-def test_biases_that_do_not_fit_the_network_are_left_aside(backbone: Backbone) -> None:
-    """A stranger's card may say anything: nothing stops, the first pass decides."""
+def test_biases_that_do_not_fit_the_network_are_ignored(backbone: Backbone) -> None:
+    """With any card of an untrusted peer, nothing stops, and the first pass decides."""
     good = skill_of("all", "last", 1)
     card = good.card.biases
     assert card is not None
@@ -210,8 +212,8 @@ def test_biases_that_do_not_fit_the_network_are_left_aside(backbone: Backbone) -
     assert SecondPass(backbone, skills).skill_ids == frozenset()
 
 
-def test_no_pass_is_run_twice(backbone: Backbone) -> None:
-    """Oracle, mapper and direct answers ask for the same passes most of the time."""
+def test_no_second_pass_runs_twice(backbone: Backbone) -> None:
+    """Oracle, mapper and direct answers mostly need identical passes."""
     second = SecondPass(backbone, {"a": skill_of("all", "last", 1)})
     asked: list[int] = []
     images = pictures(N)

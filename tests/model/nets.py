@@ -24,7 +24,7 @@ GREY = Preprocessing(SIZE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 class TinyNet(nn.Module):
-    """Two convolutions with batch norms; two taps."""
+    """Two convolutions with batch norms, and two taps."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class TinyNet(nn.Module):
         randomise(self, seed)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> two pooled taps, 5 and 7 channels."""
+        """Turn (N, 3, H, W) images into two pooled taps of 5 and 7 channels."""
         inner = torch.relu(self.first_norm(self.first(x)))
         outer = torch.relu(self.second_norm(self.second(inner)))
         return inner.mean((2, 3)), outer.mean((2, 3))
 
 
 def randomise(net: nn.Module, seed: int = 0) -> None:
-    """Norms with unequal channels, so that a swapped channel or a forgotten norm shows."""
+    """Draw weights, with unequal norms, so that a swapped channel or a missing norm shows."""
     generator = torch.Generator().manual_seed(seed)
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -60,18 +60,18 @@ def randomise(net: nn.Module, seed: int = 0) -> None:
 
 
 def pictures(n: int, size: int = SIZE) -> Tensor:
-    """(n, 3, size, size) uint8."""
+    """Draw procedural images (n, 3, size, size) uint8."""
     return torch.from_numpy(procedural_images(n, size, seed=7))
 
 
 def tiny_reference(seed: int = 0, dim: int = 6) -> Reference:
-    """A reference of 12 channels, those of `TinyNet`."""
+    """Fit a reference for the 12 channels of `TinyNet`."""
     rng = np.random.default_rng(seed)
     return fit_reference([rng.random((40, 5)), rng.random((40, 7))], dim)
 
 
 def tiny_backbone(**changes: Any) -> Backbone:
-    """A backbone of `TinyNet`; any argument of `Backbone` can be changed."""
+    """Build a backbone of `TinyNet`; any argument of `Backbone` can be changed."""
     net = changes.pop("net", None) or TinyNet()
     arguments: dict[str, Any] = {
         "name": "tiny",
@@ -86,12 +86,12 @@ def tiny_backbone(**changes: Any) -> Backbone:
 
 
 def state_sha256(backbone: Backbone) -> str:
-    """Hash of the folded weights as they are now in memory; it must never change."""
+    """Hash the folded weights as they are now in memory; they must never change."""
     return hash_weights(dict(backbone.forward_pass.net.state_dict()))
 
 
 def random_timm(name: str, folder: Path, *, half: bool = False, **options: Any) -> Path:
-    """A weights file of a timm network with random weights, its classifier included."""
+    """Write random weights of a timm network to a file, including the classifier."""
     net = import_timm().create_model(name, pretrained=False, num_classes=4, **options)
     randomise(net)
     state = {key: value.contiguous() for key, value in net.state_dict().items()}

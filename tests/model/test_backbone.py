@@ -1,4 +1,4 @@
-"""The frozen backbone: images to latents."""
+"""The frozen backbone turns images into latents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNEVEN = Preprocessing(32, (0.1, 0.4, 0.6), (0.2, 0.3, 0.5))
 
 
 def test_taps_are_those_of_the_plain_network_on_normalised_images() -> None:
-    """Oracle: normalise in numpy, run the network as it was built, channels first."""
+    """The oracle normalises in numpy and runs the network as it was built, channels first."""
     net = TinyNet()
     images = pictures(3)
     backbone = tiny_backbone(net=net, preprocessing=UNEVEN)
@@ -47,7 +47,7 @@ def test_latents_are_the_last_tap_and_the_projected_taps() -> None:
 
 
 def test_nothing_changes_the_backbone() -> None:
-    """Invariant 1: bit-identical before and after; what was handed over stays as it was, too."""
+    """Invariant 1: the backbone and its arguments stay bit-identical."""
     net = TinyNet()
     before = hash_weights(net.state_dict())
     backbone = tiny_backbone(net=net)
@@ -71,8 +71,8 @@ def test_images_are_not_changed() -> None:
     assert torch.equal(images, pictures(2))
 
 
-def test_how_images_are_batched_makes_no_difference_beyond_rounding() -> None:
-    """One by one, in sevens or at once."""
+def test_batching_makes_no_difference_beyond_rounding() -> None:
+    """Images are embedded one by one, in batches of seven, and all at once."""
     backbone = tiny_backbone()
     images = pictures(20)
     whole = backbone.embed(images)
@@ -85,14 +85,14 @@ def test_how_images_are_batched_makes_no_difference_beyond_rounding() -> None:
 
 
 def test_no_image_gives_no_latent() -> None:
-    """Empty in, empty out, of the right widths."""
+    """An empty batch gives empty latents of the right widths."""
     latents = tiny_backbone().embed(torch.zeros(0, 3, 32, 32, dtype=torch.uint8))
     assert latents.last.shape == (0, 7)
     assert latents.multi.shape == (0, 6)
 
 
 def test_threads_do_not_mix_their_images() -> None:
-    """A server may ask from several threads at once."""
+    """A server may embed in several threads at once."""
     backbone = tiny_backbone()
     images = pictures(16)
     expected = [backbone.embed(images[i : i + 1]).last for i in range(16)]
@@ -111,7 +111,7 @@ def test_threads_do_not_mix_their_images() -> None:
     ],
 )
 def test_images_of_another_shape_or_type_are_refused(images: torch.Tensor) -> None:
-    """The message says what was expected and what came."""
+    """The message has the expected and the given shape and type."""
     with pytest.raises(BackboneError, match=r"expected images \(N, 3, 32, 32\) of uint8, got"):
         tiny_backbone().embed(images)
 
@@ -138,13 +138,13 @@ def _flipped_bit() -> TinyNet:
     ],
     ids=["bit", "weights", "size", "mean", "std", "reference", "dim", "taps", "architecture"],
 )
-def test_whatever_latents_depend_on_is_in_the_fingerprint(changes: dict[str, Any]) -> None:
-    """One flipped weight bit is another backbone; the alias and the batch counters are not."""
+def test_everything_that_latents_depend_on_is_in_the_fingerprint(changes: dict[str, Any]) -> None:
+    """A flipped bit of a weight changes it; the alias and the batch counters do not."""
     assert tiny_backbone(**changes).fingerprint != tiny_backbone().fingerprint
 
 
 def test_equal_backbones_have_equal_fingerprints() -> None:
-    """It is the hash of one canonical JSON text, the same on every machine, for ever."""
+    """It is the hash of one canonical JSON text, equal on every machine and in every version."""
     assert tiny_backbone(name="another alias").fingerprint == tiny_backbone().fingerprint
     text = (
         '{"architecture":"a","preprocessing":{"mean":[0.5,0.5,0.5],"size":32,"std":[0.5,0.5,0.5]},'
@@ -164,8 +164,8 @@ def test_counters_of_batch_norms_do_not_count() -> None:
     assert hash_weights(net.state_dict()) == before
 
 
-def test_a_reference_of_another_network_is_refused_at_once() -> None:
-    """Not at the first image."""
+def test_a_reference_of_another_network_is_refused_on_construction() -> None:
+    """The error does not wait for the first image."""
     wide = tiny_reference()
     short = type(wide)(wide.scale[:9].copy(), wide.projection[:9].copy())
     with pytest.raises(BackboneError, match="9 channels in all, got 12"):
@@ -173,13 +173,13 @@ def test_a_reference_of_another_network_is_refused_at_once() -> None:
 
 
 def test_costs_are_counted() -> None:
-    """By hand: two convolutions and the projection."""
+    """The sum by hand has two convolutions and the projection."""
     first, second, projection = 16 * 16 * 5 * 3 * 9, 8 * 8 * 7 * 5 * 9, 12 * 6
     assert tiny_backbone().macs_per_image == first + second + projection
 
 
 def test_a_description_is_json() -> None:
-    """What `backbone show --json` prints; it names no path."""
+    """`backbone show --json` prints it; it contains no path."""
     document = json.loads(json.dumps(tiny_backbone().describe()))
     assert document["tap_channels"] == 12
     assert document["taps"] == ["inner", "last"]

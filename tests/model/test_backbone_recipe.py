@@ -1,4 +1,4 @@
-"""How a side-loaded backbone is built again."""
+"""Recipes of side-loaded backbones are read, written and validated."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ RECIPE = Recipe("mobilenetv2_100", {"pad_type": "same", "drop_rate": 0.5}, GREY)
 
 
 def test_a_recipe_survives_its_file() -> None:
-    """decode(encode(r)) == r, and what else the file says is not its business."""
+    """decode(encode(r)) == r, and other keys of the file are ignored."""
     assert Recipe.from_json({**RECIPE.to_json(), "fingerprint": "x"}) == RECIPE
 
 
 def test_the_title_does_not_depend_on_the_order_of_options() -> None:
-    """It goes into the fingerprint."""
+    """The title is part of the fingerprint."""
     turned = Recipe("mobilenetv2_100", {"drop_rate": 0.5, "pad_type": "same"}, GREY)
     assert turned.title == RECIPE.title
     assert RECIPE.title == 'timm/mobilenetv2_100 {"drop_rate": 0.5, "pad_type": "same"}'
 
 
 def test_options_are_json_where_they_look_like_it() -> None:
-    """Lists and objects stay text: the network's arguments are plain values."""
+    """Lists and objects stay text, because arguments of networks are plain values."""
     given = {"a": "same", "b": "64", "c": "true", "d": "null", "e": "0.5", "f": "[1]", "g": ""}
     expected = {"a": "same", "b": 64, "c": True, "d": None, "e": 0.5, "f": "[1]", "g": ""}
     assert parse_options(given) == expected
@@ -37,7 +37,7 @@ def test_options_are_json_where_they_look_like_it() -> None:
     "key", ["checkpoint_path", "pretrained", "pretrained_cfg_overlay", "num_classes", "a b", ""]
 )
 def test_options_that_load_files_or_change_the_interface_are_refused(key: str) -> None:
-    """A stranger's file must not make timm open another one."""
+    """A file from a peer must not make timm open another file."""
     with pytest.raises(BackboneError, match="expected an option of the network itself"):
         Recipe("resnet10t", {key: "/tmp/evil.pth"}, GREY)
 
@@ -53,8 +53,8 @@ def test_options_that_load_files_or_change_the_interface_are_refused(key: str) -
         (32, (0.5,) * 3, (float("inf"), 0.5, 0.5)),
     ],
 )
-def test_preprocessing_that_makes_no_sense_is_refused(size: int, mean: Any, std: Any) -> None:
-    """Before it divides anything by zero."""
+def test_impossible_preprocessing_is_refused(size: int, mean: Any, std: Any) -> None:
+    """It is refused before a division by zero."""
     with pytest.raises(BackboneError, match=r"expected (a size of 16 to 1024 px|finite means)"):
         Recipe("resnet10t", {}, Preprocessing(size, mean, std))
 
@@ -71,7 +71,7 @@ def test_preprocessing_that_makes_no_sense_is_refused(size: int, mean: Any, std:
     ],
 )
 def test_a_malformed_description_is_refused(changes: dict[str, Any]) -> None:
-    """One sentence, whatever is wrong."""
+    """Any defect gives one sentence."""
     with pytest.raises(BackboneError, match="description is malformed"):
         Recipe.from_json({**RECIPE.to_json(), **changes})
     with pytest.raises(BackboneError, match="description is malformed"):

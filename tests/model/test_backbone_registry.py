@@ -1,4 +1,4 @@
-"""The backbones of a home by alias: added, loaded, carried, removed."""
+"""Backbones of a home are added, loaded, exported, imported and removed by alias."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ NAME = "mobilenetv3_small_050"
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of random weights, classifier included."""
+    """A file of random weights, including the classifier."""
     return random_timm(NAME, tmp_path_factory.mktemp("weights"), half=True)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
-    """A home's folder of backbones with one, `net`; tests only read it."""
+    """A folder of backbones with one backbone, `net`; tests only read it."""
     folder = tmp_path_factory.mktemp("home")
     add(folder, weights, alias="net")
     return folder
 
 
 def add(folder: Path, weights: Path, **changes: Any) -> Backbone:
-    """Add the small network, its reference from few images."""
+    """Add the small network, with a reference from few images."""
     arguments: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40, **changes}
     return add_timm(folder, NAME, weights=weights, **arguments)
 
 
 def test_an_added_backbone_is_loaded_bit_by_bit(tmp_path: Path, weights: Path) -> None:
-    """Same fingerprint, same latents, progress to the last reference image."""
+    """Fingerprint and latents are equal; progress ends at the last reference image."""
     seen: list[tuple[int, int]] = []
     added = add(tmp_path, weights, progress=lambda done, total: seen.append((done, total)))
     loaded = load_backbone(tmp_path, NAME)
@@ -68,7 +68,7 @@ def test_an_added_backbone_is_loaded_bit_by_bit(tmp_path: Path, weights: Path) -
 
 
 def test_the_same_weights_are_the_same_backbone(tmp_path: Path, home: Path, weights: Path) -> None:
-    """In another home, in another precision of the file, without the classifier."""
+    """Home, precision of the file and classifier make no difference."""
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
     bare = {k: v for k, v in state.items() if not k.startswith("classifier.")}
     assert len(bare) == len(state) - 2
@@ -81,7 +81,7 @@ def test_the_same_weights_are_the_same_backbone(tmp_path: Path, home: Path, weig
 def test_other_weights_or_choices_are_another_backbone(
     tmp_path: Path, home: Path, weights: Path
 ) -> None:
-    """One bit, the size, the mean, the reference."""
+    """One bit of a weight, the size, the mean or the reference changes the backbone."""
     state = load_file(weights)
     state["conv_stem.weight"].view(-1).view(torch.int16)[0] ^= 1
     save_file(state, str(tmp_path / "bit.safetensors"))
@@ -97,7 +97,7 @@ def test_other_weights_or_choices_are_another_backbone(
 
 
 def test_a_peers_reference_makes_its_backbone(tmp_path: Path, home: Path, weights: Path) -> None:
-    """Handed over by hash, it gives the very fingerprint; one of another network is refused."""
+    """Fetched by hash, it gives an equal fingerprint; one of another network is refused."""
     wanted = load_backbone(home, "net")
     reference = reference_bytes(home, wanted.reference_id)
     assert reference is not None
@@ -109,8 +109,8 @@ def test_a_peers_reference_makes_its_backbone(tmp_path: Path, home: Path, weight
     assert BackboneStore(tmp_path).names() == [NAME]
 
 
-def test_a_backbone_is_carried_in_one_file(tmp_path: Path, home: Path) -> None:
-    """Export, import: the same fingerprint under another alias; the file is deterministic."""
+def test_a_backbone_is_exported_to_one_file(tmp_path: Path, home: Path) -> None:
+    """Imported, it has an equal fingerprint under another alias; the file is deterministic."""
     data = export_backbone(home, "net")
     carried = import_backbone(tmp_path, data, "carried")
     assert carried.fingerprint == load_backbone(home, "net").fingerprint
@@ -120,7 +120,7 @@ def test_a_backbone_is_carried_in_one_file(tmp_path: Path, home: Path) -> None:
 
 
 def test_a_forged_or_damaged_file_is_not_imported(tmp_path: Path, home: Path) -> None:
-    """The fingerprint is computed from the content, not believed; nothing is saved."""
+    """The fingerprint is computed from the content; nothing is saved."""
     stored = unpack(export_backbone(home, "net"))
     turned = bytearray(stored.weights)
     turned[-1] ^= 1
@@ -141,7 +141,7 @@ def test_a_forged_or_damaged_file_is_not_imported(tmp_path: Path, home: Path) ->
 
 
 def test_a_backbone_that_was_changed_on_disk_is_not_loaded(tmp_path: Path, weights: Path) -> None:
-    """One flipped bit in its weights."""
+    """One flipped bit in its weights is enough."""
     add(tmp_path, weights, alias="net")
     path = tmp_path / "net" / "weights.safetensors"
     data = bytearray(path.read_bytes())
@@ -151,8 +151,8 @@ def test_a_backbone_that_was_changed_on_disk_is_not_loaded(tmp_path: Path, weigh
         load_backbone(tmp_path, "net")
 
 
-def test_a_misspelt_alias_gets_the_nearest(home: Path) -> None:
-    """Loading, exporting and removing alike; without a near one, all are listed."""
+def test_the_error_of_a_misspelt_alias_names_the_nearest(home: Path) -> None:
+    """This holds for load, export and remove; without a near alias, all are listed."""
     for act in (load_backbone, export_backbone, remove_backbone):
         with pytest.raises(BackboneError, match=r"got 'nett' \(did you mean 'net'\?\)"):
             act(home, "nett")
@@ -161,7 +161,7 @@ def test_a_misspelt_alias_gets_the_nearest(home: Path) -> None:
 
 
 def test_a_taken_or_reserved_alias_is_refused_before_the_work(home: Path, tmp_path: Path) -> None:
-    """The weights file does not exist: it was not even opened."""
+    """The weights file does not exist and is never opened."""
     missing = tmp_path / "none.safetensors"
     for alias, words in (("net", "'net' is taken"), (EMBEDDED, "package's own"), ("a/b", "file")):
         with pytest.raises(BackboneError, match=words):
@@ -178,8 +178,8 @@ def test_the_embedded_backbone_can_be_neither_removed_nor_exported(tmp_path: Pat
         export_backbone(tmp_path, EMBEDDED)
 
 
-def test_a_size_that_the_network_cannot_take_is_said(tmp_path: Path) -> None:
-    """A transformer has one size, until it is told another; `img_size` alone is enough."""
+def test_a_size_that_the_network_cannot_take_is_an_error(tmp_path: Path) -> None:
+    """A transformer has one size unless `img_size` sets another."""
     name = "vit_tiny_patch16_224"
     weights = random_timm(name, tmp_path, img_size=32)
     few: dict[str, Any] = {"weights": weights, "dim": 8, "reference_images": 33}
@@ -190,7 +190,7 @@ def test_a_size_that_the_network_cannot_take_is_said(tmp_path: Path) -> None:
 
 
 def test_removing_a_backbone_frees_its_alias(tmp_path: Path, weights: Path) -> None:
-    """And only that one is gone."""
+    """Only that backbone is removed."""
     add(tmp_path, weights, alias="one")
     import_backbone(tmp_path, export_backbone(tmp_path, "one"), "two")
     remove_backbone(tmp_path, "one")
@@ -199,7 +199,7 @@ def test_removing_a_backbone_frees_its_alias(tmp_path: Path, weights: Path) -> N
 
 @pytest.mark.skipif(not (assets() / "embedded.json").exists(), reason="no embedded backbone yet")
 def test_fingerprints_of_a_home_are_known_without_loading(home: Path, tmp_path: Path) -> None:
-    """The embedded one is always among them; a damaged one hides no other."""
+    """The embedded one is always listed; a damaged one hides no other."""
     import_backbone(tmp_path, export_backbone(home, "net"), "net")
     (tmp_path / "broken").mkdir()
     known = known_fingerprints(tmp_path)
@@ -210,7 +210,7 @@ def test_fingerprints_of_a_home_are_known_without_loading(home: Path, tmp_path: 
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED_WEIGHTS.exists(), reason="no ../shared/weights")
 def test_the_measuring_weights_can_be_added(tmp_path: Path) -> None:
-    """As the README adds them; few reference images, because the machine may be slow."""
+    """They are added as in the README, with few reference images to save time."""
     half = (0.5, 0.5, 0.5)
     backbone = add_timm(
         tmp_path,

@@ -1,4 +1,4 @@
-"""Batch norms folded into convolutions."""
+"""Batch norms are folded into convolutions without changing outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.model.nets import TinyNet, pictures, randomise
 
 
 class ReadTwice(nn.Module):
-    """The convolution's output is read by a norm and by an addition, which no hook sees."""
+    """A network that reads the output of a convolution in a norm and, unseen by hooks, in a sum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,13 +20,13 @@ class ReadTwice(nn.Module):
         randomise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Norm and sum."""
+        """Add the normed output to the plain one."""
         y = self.conv(x)
         return torch.as_tensor(self.norm(y) + y)
 
 
 class SharedConv(nn.Module):
-    """One convolution before two norms."""
+    """A network with one convolution before two norms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,19 +35,19 @@ class SharedConv(nn.Module):
         randomise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Twice through the convolution."""
+        """Run the convolution twice."""
         for norm in self.norms:
             x = norm(self.conv(x))
         return x
 
 
 def norms_left(net: nn.Module) -> int:
-    """How many batch norms a network still computes."""
+    """Count the batch norms that a network still computes."""
     return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
 def test_a_folded_network_has_no_norms_and_the_same_outputs() -> None:
-    """Relative to the largest output, 1e-4; the original is left as it is."""
+    """The error is at most 1e-4 of the largest output; the original is left as it is."""
     net = TinyNet()
     before = hash_weights(net.state_dict())
     folded = fold_batch_norms(net, 32)
@@ -60,7 +60,7 @@ def test_a_folded_network_has_no_norms_and_the_same_outputs() -> None:
 
 
 def test_what_cannot_be_folded_is_left_alone() -> None:
-    """A wrong guess shows on the probe image, and the plain copy is taken."""
+    """A wrong fold shows on the probe image, and a plain copy is used."""
     images = pictures(2).float() / 255
     for net, norms in ((ReadTwice(), 1), (SharedConv(), 2)):
         folded = fold_batch_norms(net, 32)
@@ -70,7 +70,7 @@ def test_what_cannot_be_folded_is_left_alone() -> None:
 
 
 def test_no_hook_stays_behind() -> None:
-    """The network that was observed is as free as before."""
+    """The original network has no hooks afterwards."""
     net = TinyNet()
     fold_batch_norms(net, 32)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())

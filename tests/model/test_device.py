@@ -1,4 +1,4 @@
-"""What was asked for, or an error."""
+"""A name gives its device, or an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def test_the_cpu_is_always_there() -> None:
-    """And `auto` takes it where there is nothing else."""
+    """`auto` chooses it if there is no accelerator."""
     assert choose_device("cpu") == CPU
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert choose_device("auto") == CPU
@@ -20,7 +20,7 @@ def test_the_cpu_is_always_there() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "CPU", "", "cpu:0"])
 def test_an_unknown_device_is_an_error(name: str) -> None:
-    """The message lists what there is."""
+    """The message lists the valid names."""
     with pytest.raises(DeviceError, match="expected a device out of auto, cpu, cuda"):
         choose_device(name)
 

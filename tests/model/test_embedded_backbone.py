@@ -1,4 +1,4 @@
-"""The backbone inside the package, from its files to latents."""
+"""The backbone in the package, from its files to latents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HALF = (0.5, 0.5, 0.5)
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, Any]:
-    """A network with random weights, as the package would ship it: state, reference, card."""
+    """State, reference and card of a network with random weights, as in the package."""
     net = EmbeddedNet()
     randomise(net)
     state = {k: v.half() for k, v in net.state_dict().items() if v.is_floating_point()}
@@ -48,7 +48,7 @@ def files() -> dict[str, Any]:
 
 
 def write(folder: Path, files: dict[str, Any]) -> Path:
-    """Lay the three files into a folder."""
+    """Write the three files to a folder."""
     save_file(files["state"], str(folder / "embedded.safetensors"))
     (folder / "embedded-reference.safetensors").write_bytes(files["reference"])
     (folder / "embedded.json").write_text(json.dumps(files["card"]))
@@ -58,7 +58,7 @@ def write(folder: Path, files: dict[str, Any]) -> Path:
 def test_the_files_become_the_backbone_that_the_card_describes(
     tmp_path: Path, files: dict[str, Any]
 ) -> None:
-    """Fingerprint checked; half-precision weights widened exactly; latents as the plain net's."""
+    """The fingerprint fits, weights are widened exactly, and latents equal the plain network's."""
     folder = write(tmp_path, files)
     backbone = embedded_backbone("embedded", folder=folder)
     assert backbone.fingerprint == files["card"]["fingerprint"]
@@ -72,7 +72,7 @@ def test_the_files_become_the_backbone_that_the_card_describes(
 def test_files_that_do_not_belong_together_are_refused(
     tmp_path: Path, files: dict[str, Any]
 ) -> None:
-    """A missing file, another card, or other weights: install again."""
+    """A missing file, another card or other weights: the message advises a new installation."""
     with pytest.raises(BackboneError, match="install teachmesh again"):
         embedded_card(tmp_path)
     write(tmp_path, {**files, "card": {**files["card"], "size": SIZE + 1}})

@@ -1,3 +1,5 @@
+"""Images are embedded from files and from memory, and by several splits at once."""
+
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from teachmesh.model.embedding import (
 
 
 def pictures(folder: Path, count: int, broken: tuple[int, ...]) -> tuple[ImageRef, ...]:
-    """Small noisy files, some of them no images."""
+    """Write small noisy images, and some files that are not images."""
     rng = np.random.default_rng(0)
     refs = []
     for i in range(count):
@@ -29,8 +31,8 @@ def pictures(folder: Path, count: int, broken: tuple[int, ...]) -> tuple[ImageRe
 
 
 @pytest.mark.parametrize("cut", [0, 5, 19])
-def test_splits_embedded_in_one_go_are_the_whole_cut_in_two(tmp_path: Path, cut: int) -> None:
-    """Positions are counted from each split's start; what failed is listed with its own split."""
+def test_splits_embedded_together_equal_slices_of_the_whole(tmp_path: Path, cut: int) -> None:
+    """Positions count from the start of each split; failures are listed with their split."""
     images = pictures(tmp_path, BATCH_SIZE + 3, broken=(4, 17))
     backbone = embedded_backbone("embedded")
     splits = [
@@ -49,7 +51,7 @@ def test_splits_embedded_in_one_go_are_the_whole_cut_in_two(tmp_path: Path, cut:
 
 
 def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -> None:
-    """To the bit: both go through the same lanes; what cannot be read is listed alike."""
+    """Latents are bit-identical, and unreadable images are listed alike."""
     files = pictures(tmp_path, BATCH_SIZE + 3, broken=(4,))
     memory = [ImageInput(str(ref), ref.read()) for ref in files]
     memory[-1] = ImageInput(str(files[-1]), np.asarray(Image.open(files[-1].path)))

@@ -1,4 +1,4 @@
-"""The linear head of one task."""
+"""The linear head of one task computes its logits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from teachmesh.model.head import Head
 
 
 def head() -> Head:
-    """Three classes, five dimensions."""
+    """Draw a head of three classes and five dimensions."""
     rng = np.random.default_rng(0)
     return Head(rng.normal(size=(3, 5)).astype(np.float32), np.arange(3, dtype=np.float32))
 
 
 def test_logits_are_the_scalar_products_plus_bias() -> None:
-    """Oracle: a double loop. Read-only arrays, as a decoded skill has them, are fine."""
+    """The oracle is a double loop. Read-only arrays of decoded skills are accepted."""
     one = head()
     one.weight.setflags(write=False)
     latents = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
@@ -30,7 +30,7 @@ def test_logits_are_the_scalar_products_plus_bias() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    """At construction and at use, with both shapes."""
+    """The error comes at construction or at use, with both shapes."""
     with pytest.raises(ValueError, match=r"shapes \(C, D\) and \(C,\), got \(2, 3\)"):
         Head(np.zeros((2, 3), np.float32), np.zeros(3, np.float32))
     with pytest.raises(ValueError, match=r"expected latents \(N, 5\), got \(1, 4\)"):

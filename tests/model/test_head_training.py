@@ -1,4 +1,4 @@
-"""The head's written-out training against torch's optimizer and automatic differentiation."""
+"""Training of heads, checked against torch's optimizer and automatic differentiation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
 def reference_parameters(
     epochs: int, seed: int, rows_of: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Train torch.nn.Linear with torch.optim.Adam and autograd: same start, same order of batches.
+    """Train torch.nn.Linear by torch.optim.Adam and autograd with equal start and batches.
 
     Args:
         epochs: number of epochs.
-        seed: of the start and of the order of batches.
+        seed: seed for the start and the order of batches.
         rows_of: the weights as the forward pass uses them; autograd goes through it.
     """
     x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
@@ -55,7 +55,7 @@ def reference_parameters(
 
 
 def test_training_equals_adam_with_automatic_differentiation() -> None:
-    """The same weights after 20 epochs, up to rounding."""
+    """Weights are equal after 20 epochs, up to rounding."""
     fitted = fit_head(*TRAIN, *NOTHING, 4, seed=3, max_epochs=20)
     weight, bias = reference_parameters(fitted.best_epoch, seed=3)
     assert fitted.best_epoch == 20
@@ -63,8 +63,8 @@ def test_training_equals_adam_with_automatic_differentiation() -> None:
     np.testing.assert_allclose(fitted.head.bias, bias, atol=1e-5)
 
 
-def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
-    """Old rows stand unchanged before the first epoch; the third is that of three epochs."""
+def test_epochs_begin_with_the_start_and_continue_as_in_training() -> None:
+    """Old rows are unchanged before the first epoch; the third equals a training of three."""
     old = np.ones((1, 24), np.float32), np.full(1, 2, np.float32)
     start = HeadStart(np.array([1]), *old)
     epochs = head_epochs(*TRAIN, 4, seed=3, start=start)
@@ -78,7 +78,7 @@ def test_epochs_begin_with_the_start_and_go_on_as_training_does() -> None:
 
 
 def test_the_first_best_validation_epoch_is_kept() -> None:
-    """Training stops 10 epochs after it, and what is returned are the weights of then."""
+    """Training stops 10 epochs later and returns the weights of the best epoch."""
     fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1)
     assert fitted.epochs == fitted.best_epoch + PATIENCE
     accuracies = []
@@ -93,7 +93,7 @@ def test_the_first_best_validation_epoch_is_kept() -> None:
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
-    """Learning is reproducible; the seed decides start and order."""
+    """Training is reproducible; the seed determines start and order."""
     one, two = (fit_head(*TRAIN, *VALIDATION, 4, seed=5).head for _ in range(2))
     other = fit_head(*TRAIN, *VALIDATION, 4, seed=6).head
     assert one.weight.tobytes() == two.weight.tobytes()
@@ -101,8 +101,8 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert one.weight.tobytes() != other.weight.tobytes()
 
 
-def test_without_validation_images_the_training_loss_decides_and_it_is_said() -> None:
-    """No accuracy is claimed, and the card can carry the remark."""
+def test_without_validation_images_the_training_loss_chooses_with_a_warning() -> None:
+    """There is no accuracy, and the card can store the warning."""
     fitted = fit_head(*TRAIN, *NOTHING, 4, max_epochs=5)
     assert fitted.accuracy is None
     assert fitted.epochs == 5
@@ -111,14 +111,14 @@ def test_without_validation_images_the_training_loss_decides_and_it_is_said() ->
 
 
 def test_training_never_exceeds_its_epochs_and_counts_its_products() -> None:
-    """Forward and gradient per training image, forward per validation image."""
+    """Training images cost forward and gradient, validation images cost forward."""
     fitted = fit_head(*TRAIN, *VALIDATION, 4, max_epochs=3)
     assert fitted.epochs == 3
     assert fitted.macs == 3 * 24 * 4 * (2 * 80 + 40)
 
 
 def test_the_arguments_are_left_alone() -> None:
-    """Latents are shared with the caller's cache."""
+    """The caller may share latents with its cache."""
     before = TRAIN[0].copy(), VALIDATION[0].copy()
     fit_head(*TRAIN, *VALIDATION, 4, max_epochs=2)
     assert (TRAIN[0] == before[0]).all()

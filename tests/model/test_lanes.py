@@ -1,3 +1,5 @@
+"""Lanes run jobs in parallel, in order, and without an effect on latents."""
+
 from __future__ import annotations
 
 import threading
@@ -36,7 +38,7 @@ def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_
 
 
 def test_every_lane_has_one_thread_and_the_caller_keeps_its_own() -> None:
-    """The setting of the threads does not leak into the rest of the process."""
+    """The number of threads does not change for the rest of the process."""
     before = torch.get_num_threads()
     with Lanes(before) as lanes:
         assert set(lanes.run(torch.get_num_threads for _ in range(8))) == {1}
@@ -49,7 +51,7 @@ def test_every_lane_has_one_thread_and_the_caller_keeps_its_own() -> None:
 
 
 def test_lanes_share_the_threads_of_a_large_machine() -> None:
-    """Five threads on two lanes: two each; more lanes than threads: one each."""
+    """Five threads on two lanes give two each; more lanes than threads give one each."""
     before = torch.get_num_threads()
     torch.set_num_threads(5)
     try:
@@ -64,7 +66,7 @@ def test_lanes_share_the_threads_of_a_large_machine() -> None:
 
 
 def test_lanes_over_an_accelerator_run_in_the_calling_thread() -> None:
-    """One by one, only when the consumer takes the next result."""
+    """Each job runs only when the consumer takes its result."""
     ran: list[int] = []
 
     def job(number: int) -> Callable[[], threading.Thread]:
@@ -86,7 +88,7 @@ def test_lanes_over_an_accelerator_run_in_the_calling_thread() -> None:
 
 
 def test_an_error_in_a_job_reaches_the_caller() -> None:
-    """In its place in the order, and the lanes end."""
+    """It is raised in the order of the jobs, and the lanes end."""
 
     def broken() -> int:
         raise OSError("no such disk")
@@ -99,13 +101,13 @@ def test_an_error_in_a_job_reaches_the_caller() -> None:
 
 
 def test_the_number_of_lanes_changes_no_bit_of_the_latents() -> None:
-    """Several threads run one network at the same time, each its own batches."""
+    """Several threads run one network at once, each on its own batches."""
     _check_lanes(embedded_backbone("embedded"))
 
 
 @needs_timm
 def test_lanes_change_no_bit_where_hooks_collect_the_taps(tmp_path: Path) -> None:
-    """Such a network keeps taps between layers, so every thread needs modules of its own."""
+    """Hooks store taps during a pass, so every thread needs its own modules."""
     weights = random_timm("mobilenetv3_small_050", tmp_path, half=True)
     small: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40}
     backbone = add_timm(tmp_path, "mobilenetv3_small_050", weights=weights, **small)

@@ -1,4 +1,4 @@
-"""Weights from the hub; the hub itself is played by files, as no test needs the internet."""
+"""Weights from the hub, which files replace here so that no test needs the internet."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NAME = "resnet10t"
 
 
 def published_at(path: Path) -> object:
-    """timm's configuration of a network that is published at a web address alone."""
+    """Return timm's configuration of a network that is published at a web address only."""
     return import_timm().models.PretrainedCfg(url=path.as_uri())
 
 
 def test_a_downloaded_file_fills_the_network(tmp_path: Path) -> None:
-    """What the hub's file holds is what the network computes with; the classifier is dropped."""
+    """The network has the weights of the file, without the classifier."""
     path = random_timm(NAME, tmp_path)
     overlay = {"file": str(path), "custom_load": False, "num_classes": 4}
     net = create(NAME, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
@@ -39,7 +39,7 @@ def test_a_downloaded_file_fills_the_network(tmp_path: Path) -> None:
 def test_an_old_checkpoint_is_read_without_running_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checksum verified, tensors only; one that would run code is refused."""
+    """The checksum is verified; a file that would run code is refused."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     state = {"conv.weight": torch.arange(4.0)}
     for name, content in (("good", state), ("evil", {"run": Evil()})):
@@ -57,16 +57,16 @@ def test_an_old_checkpoint_is_read_without_running_it(
 
 
 class Evil:
-    """Runs a command when it is unpickled by a careless reader."""
+    """Run a command when a careless reader unpickles this."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("exit 1",)
 
 
-def test_without_internet_the_way_out_is_said(
+def test_without_internet_the_message_has_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hub's client is set offline, with an empty cache; nothing is left behind."""
+    """The client of the hub is offline with an empty cache; no file is left behind."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     words = r"from the hub \(.*\); connect to the internet, or bring a file: --weights FILE"

@@ -21,12 +21,12 @@ GOLDEN = "fecab86f82974cc4334f57b91f6ad0b77f4dac727ee1944c64534d49e4ec5c24"
 
 
 def plain_reference() -> Reference:
-    """Numbers that every machine has alike."""
+    """Build a reference of numbers that are equal on every machine."""
     return Reference(np.arange(1, 6, dtype=np.float32), np.eye(5, 3, dtype=np.float32))
 
 
 def some_taps(n: int) -> list[np.ndarray]:
-    """Skewed activations with unequal channels and a channel that never fires."""
+    """Draw skewed activations with unequal channels and one silent channel."""
     rng = np.random.default_rng(3)
     taps = rng.gamma(0.7, rng.uniform(0.1, 9, 20), (n, 20))
     taps[:, 4] = 0
@@ -34,7 +34,7 @@ def some_taps(n: int) -> list[np.ndarray]:
 
 
 def transformed(taps: list[np.ndarray], scale: np.ndarray) -> np.ndarray:
-    """Oracle: the formula, image by image and channel by channel."""
+    """Apply the formula image by image and channel by channel."""
     rows = []
     for row in np.concatenate(taps, axis=1):
         powered = [math.copysign(abs(v / s) ** 0.5, v) for v, s in zip(row, scale, strict=True)]
@@ -44,7 +44,7 @@ def transformed(taps: list[np.ndarray], scale: np.ndarray) -> np.ndarray:
 
 
 def test_a_reference_is_its_file() -> None:
-    """decode(encode(r)) has the arrays, the bytes and the id of r; the id is the file's hash."""
+    """decode(encode(r)) has the arrays, bytes and id of r; the id is the hash of the file."""
     reference = tiny_reference()
     data = reference.to_bytes()
     again = Reference.from_bytes(data)
@@ -55,12 +55,12 @@ def test_a_reference_is_its_file() -> None:
 
 
 def test_the_bytes_of_a_reference_never_change() -> None:
-    """Golden: fingerprints of today hold tomorrow."""
+    """A golden hash keeps fingerprints stable across versions."""
     assert plain_reference().id == GOLDEN
 
 
 def test_any_tool_that_knows_safetensors_reads_a_reference() -> None:
-    """The format is ours to write, not to invent."""
+    """References are plain safetensors files."""
     tensors = load(tiny_reference().to_bytes())
     assert {name: array.dtype.name for name, array in tensors.items()} == {
         "scale": "float32",
@@ -70,7 +70,7 @@ def test_any_tool_that_knows_safetensors_reads_a_reference() -> None:
 
 @pytest.mark.parametrize("n", [12, 300])
 def test_the_projection_is_that_of_the_principal_components(n: int) -> None:
-    """Oracle: singular vectors of the centred, transformed taps, with fewer and more images."""
+    """Singular vectors of the centred, transformed taps are the oracle, for few and many images."""
     taps = some_taps(n)
     reference = fit_reference(taps, dim=6)
     x = transformed(taps, reference.scale)
@@ -80,7 +80,7 @@ def test_the_projection_is_that_of_the_principal_components(n: int) -> None:
 
 
 def test_applying_a_reference_follows_the_formula() -> None:
-    """Oracle: divide, signed root, unit length, project; nothing is centred."""
+    """The oracle divides, takes the signed root, normalises and projects, without centring."""
     taps = some_taps(30)
     taps[0][3] *= -1
     reference = fit_reference(taps, dim=5)
@@ -91,7 +91,7 @@ def test_applying_a_reference_follows_the_formula() -> None:
 
 @pytest.mark.parametrize(("n", "dim"), [(8, 20), (300, 20), (8, 5000)])
 def test_columns_are_orthonormal_even_beyond_the_number_of_images(n: int, dim: int) -> None:
-    """Fewer images than dimensions leave a complete basis, never a repeated or empty column."""
+    """Fewer images than dimensions give a complete basis without repeated or empty columns."""
     projection = fit_reference(some_taps(n), dim).projection.astype(np.float64)
     assert projection.shape == (20, 20)
     np.testing.assert_allclose(projection.T @ projection, np.eye(20), atol=3e-3)
@@ -100,7 +100,7 @@ def test_columns_are_orthonormal_even_beyond_the_number_of_images(n: int, dim: i
 
 
 def test_a_channel_that_never_fired_does_not_explode() -> None:
-    """Its scale is a small share of the usual one, not zero."""
+    """Its scale is a small share of the usual scale, not zero."""
     reference = fit_reference(some_taps(50), dim=6)
     assert 0 < reference.scale[4] < np.median(reference.scale) / 100
     latents = reference.apply([torch.ones(1, 20)])
@@ -108,12 +108,12 @@ def test_a_channel_that_never_fired_does_not_explode() -> None:
 
 
 def test_fitting_twice_gives_the_same_file() -> None:
-    """Nothing in it is drawn at random."""
+    """The fit has no randomness."""
     assert fit_reference(some_taps(9), 12).id == fit_reference(some_taps(9), 12).id
 
 
-def test_too_few_or_infinite_activations_are_no_reference() -> None:
-    """The first thing that is wrong is said."""
+def test_too_few_or_infinite_activations_are_refused() -> None:
+    """The message names the first problem."""
     with pytest.raises(ValueError, match="expected 2 reference images"):
         fit_reference([np.ones((1, 4))])
     with pytest.raises(ValueError, match="not finite"):
@@ -121,7 +121,7 @@ def test_too_few_or_infinite_activations_are_no_reference() -> None:
 
 
 def test_taps_of_another_network_are_refused() -> None:
-    """The message says how many channels were expected."""
+    """The message has the expected number of channels."""
     with pytest.raises(BackboneError, match="12 channels in all, got 11"):
         tiny_reference().apply([torch.zeros(1, 11)])
 
@@ -162,14 +162,14 @@ _GOOD = _file(_ONES, _EYE)
     ],
     ids=range(19),
 )
-def test_what_is_no_reference_is_refused_with_a_sentence(data: bytes) -> None:
-    """Whatever the bytes are: a BackboneError that says what to do."""
+def test_other_data_is_refused_with_a_sentence(data: bytes) -> None:
+    """Any other bytes raise a BackboneError with a remedy."""
     with pytest.raises(BackboneError, match="expected a reference file of a backbone, but"):
         Reference.from_bytes(data)
 
 
 def test_the_same_numbers_in_another_order_of_bytes_are_refused(tmp_path: Path) -> None:
-    """One content, one file: otherwise one reference could have many names."""
+    """Every content has one file; otherwise one reference could have many names."""
     path = tmp_path / "r"
     metadata = {"teachmesh": json.dumps({"schema": "teachmesh.reference/1"})}  # with a space
     save_file({"scale": _ONES, "projection": _EYE}, str(path), metadata=metadata)
@@ -179,7 +179,7 @@ def test_the_same_numbers_in_another_order_of_bytes_are_refused(tmp_path: Path) 
 
 
 def test_a_quantised_reference_survives_its_file_bit_for_bit() -> None:
-    """Levels and steps give the very projection back, and the entries are within half a step."""
+    """Levels and steps restore the projection, and its entries are within half a step."""
     rng = np.random.default_rng(0)
     fine = Reference(
         np.ones(50, np.float32), rng.normal(size=(50, 7)).astype(np.float16).astype(np.float32)
@@ -194,7 +194,7 @@ def test_a_quantised_reference_survives_its_file_bit_for_bit() -> None:
 
 
 def test_levels_without_fitting_steps_are_refused() -> None:
-    """Two columns, three steps: one sentence, not a broadcast."""
+    """Two columns and three steps give one sentence instead of a broadcast."""
     tensors = {
         "scale": np.ones(4, np.float32),
         "levels": np.ones((4, 2), np.int8),

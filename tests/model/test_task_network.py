@@ -1,4 +1,4 @@
-"""A task's network: what it makes of a backbone's tensors, and of code that cannot be exported."""
+"""The network of a task: its tensors, and code that cannot be exported."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ SWIN = "swin_tiny_patch4_window7_224"
 
 
 class Undecided(TinyNet):
-    """Its way depends on what it sees."""
+    """A network whose control flow depends on the image."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Two taps, of the image or of its negative."""
+        """Compute two taps of the image or of its negative."""
         return super().forward(x if float(x.sum()) > 0 else -x)
 
 
 def some_head(dim: int) -> Head:
-    """Three classes."""
+    """Draw a head of three classes."""
     weight = np.random.default_rng(0).normal(size=(3, dim)).astype(np.float32)
     return Head(weight, np.zeros(3, np.float32))
 
 
 @needs_timm
-def test_tables_of_whole_numbers_stay_whole_numbers() -> None:
-    """Swin looks its biases up by position; the answers are the backbone's latents and the head."""
+def test_tables_of_integers_stay_integers() -> None:
+    """Swin reads its biases by position; answers equal those of latents and head."""
     backbone = timm_backbone(SWIN)
     head = some_head(backbone.last_dim)
     images = pictures(3, SIZES[SWIN])

@@ -1,4 +1,4 @@
-"""Any timm network as a backbone; every oracle walks the network without hooks."""
+"""Any timm network is a backbone; each oracle runs the network without hooks."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ OPTIONS: dict[str, dict[str, Any]] = {"vit_tiny_patch16_224": {"img_size": 32}}
 
 
 def mean(x: Tensor) -> Tensor:
-    """Global average pool."""
+    """Pool by the global average."""
     return x.mean((2, 3))
 
 
 def walk_mobilenet(net: Any, x: Tensor) -> list[Tensor]:
-    """Block by block; of every stage's last one the input of its projection."""
+    """Run block by block; tap the input of the projection in the last block of each stage."""
     taps = []
     x = net.bn1(net.conv_stem(x))
     for stage in net.blocks:
@@ -57,7 +57,7 @@ def walk_mobilenet(net: Any, x: Tensor) -> list[Tensor]:
 
 
 def walk_resnet(net: Any, x: Tensor) -> list[Tensor]:
-    """Stem and three stages; the fourth is the latent."""
+    """Tap the stem and three stages; the fourth is the latent."""
     x = net.act1(net.bn1(net.conv1(x)))
     taps = [mean(x)]
     x = net.maxpool(x)
@@ -68,7 +68,7 @@ def walk_resnet(net: Any, x: Tensor) -> list[Tensor]:
 
 
 def walk_xception(net: Any, x: Tensor) -> list[Tensor]:
-    """The activations that begin a block are taps, as timm's feature_info says."""
+    """Tap the activations that begin a block, as in timm's feature_info."""
     x = net.act1(net.bn1(net.conv1(x)))
     x = torch.relu(net.bn2(net.conv2(x)))
     taps = [mean(x)]
@@ -81,7 +81,7 @@ def walk_xception(net: Any, x: Tensor) -> list[Tensor]:
 
 
 def walk_vit(net: Any, x: Tensor) -> list[Tensor]:
-    """All tokens after blocks 3, 6 and 9 of 12; the class token at the end."""
+    """Tap all tokens after blocks 3, 6 and 9 of 12, and the class token at the end."""
     taps = []
     x = net.norm_pre(net.patch_drop(net._pos_embed(net.patch_embed(x))))
     for number, block in enumerate(net.blocks, start=1):
@@ -100,7 +100,7 @@ WALKS: dict[str, Callable[[Any, Tensor], list[Tensor]]] = {
 
 
 def random_net(name: str) -> TapNet:
-    """A network with random weights and its taps."""
+    """Build a network with random weights and its taps."""
     options = OPTIONS.get(name, {})
     net = import_timm().create_model(name, pretrained=False, num_classes=0, **options)
     randomise(net)
@@ -110,9 +110,9 @@ def random_net(name: str) -> TapNet:
 @pytest.mark.parametrize("name", SIZES)
 @torch.no_grad()
 def test_taps_are_the_activations_of_a_walk_through_the_network(name: str) -> None:
-    """Order, channels, pooling; the last is the network's own latent; folding all norms keeps it.
+    """Order, channels and pooling are equal, and the last tap is the latent, even with folded norms.
 
-    timm's norms with activation are folded too; their activations stay.
+    Norms with activation in timm are folded too; their activations stay.
     """
     net = random_net(name)
     x = pictures(2, SIZES[name]).float() / 127.5 - 1
@@ -130,7 +130,7 @@ def test_taps_are_the_activations_of_a_walk_through_the_network(name: str) -> No
 
 
 def test_taps_of_the_measuring_network_are_its_expanded_activations() -> None:
-    """4,528 channels: seven stages and the last layer of a MobileNetV2."""
+    """Seven stages and the last layer of MobileNetV2 have 4,528 channels."""
     net = build_structure("mobilenetv2_100", pad_type="same")
     with torch.no_grad():
         widths = [tap.shape[1] for tap in net(torch.zeros(1, 3, 32, 32))]
@@ -138,7 +138,7 @@ def test_taps_of_the_measuring_network_are_its_expanded_activations() -> None:
 
 
 def build_structure(name: str, **options: Any) -> TapNet:
-    """A network whose weights do not matter."""
+    """Build a network without setting its weights."""
     net = import_timm().create_model(name, pretrained=False, num_classes=0, **options)
     return TapNet(net, find_taps(net)).eval()
 
@@ -153,7 +153,7 @@ def build_structure(name: str, **options: Any) -> TapNet:
     ],
 )
 def test_inner_taps_are_found_by_rule(name: str, expected: list[str]) -> None:
-    """The final stage is left out where its pool is the latent (in VGG it is not)."""
+    """The final stage is left out if its pool is the latent, which is not so in VGG."""
     with torch.device("meta"):
         net = import_timm().create_model(name, pretrained=False, num_classes=0)
     found = [tap.module for tap in find_taps(net)]
@@ -162,7 +162,7 @@ def test_inner_taps_are_found_by_rule(name: str, expected: list[str]) -> None:
 
 
 def test_feature_maps_with_channels_last_are_pooled_over_space() -> None:
-    """Swin's maps are (N, H, W, C)."""
+    """The maps of Swin are (N, H, W, C)."""
     net = build_structure("swin_tiny_patch4_window7_224", img_size=32, window_size=1)
     with torch.no_grad():
         widths = [tap.shape[1] for tap in net(torch.zeros(1, 3, 32, 32))]
@@ -170,7 +170,7 @@ def test_feature_maps_with_channels_last_are_pooled_over_space() -> None:
 
 
 def test_the_papers_backbone_is_described_without_its_weights() -> None:
-    """Xception: 299 px, mean and deviation 0.5, 2048-D."""
+    """Xception has 299 px, mean and deviation 0.5, and 2048-D latents."""
     half = (0.5, 0.5, 0.5)
     assert default_preprocessing("legacy_xception.tf_in1k") == Preprocessing(299, half, half)
     with torch.device("meta"):
@@ -180,7 +180,7 @@ def test_the_papers_backbone_is_described_without_its_weights() -> None:
 
 
 def test_weights_of_the_classifier_and_their_precision_do_not_matter(tmp_path: Path) -> None:
-    """fp16 is widened; a file with or without classifier fills the same network."""
+    """fp16 is widened; files with and without classifier give equal networks."""
     half = load_file(str(random_timm("resnet10t", tmp_path, half=True)))
     bare = {key: value for key, value in half.items() if not key.startswith("fc.")}
     bare = {k: v for k, v in bare.items() if not k.endswith("num_batches_tracked")}
@@ -191,8 +191,8 @@ def test_weights_of_the_classifier_and_their_precision_do_not_matter(tmp_path: P
     assert torch.equal(one["conv1.0.weight"], half["conv1.0.weight"].float())
 
 
-def test_a_classifier_is_kept_on_request(tmp_path: Path) -> None:
-    """The trainer distils from the network's classes."""
+def test_the_classifier_of_a_network_is_filled(tmp_path: Path) -> None:
+    """A network that was built with a classifier gets its weights, too."""
     state = load_file(str(random_timm("resnet10t", tmp_path)))
     net = import_timm().create_model("resnet10t", num_classes=4)
     fill(net, "resnet10t", state)
@@ -200,7 +200,7 @@ def test_a_classifier_is_kept_on_request(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    """Three of the keys, how many more, and what to check."""
+    """The message has three keys, the number of others, and a remedy."""
     state = load_file(str(random_timm("resnet10t", tmp_path)))
     lacking = {k: v for k, v in state.items() if not k.startswith("layer1")}
     with pytest.raises(BackboneError, match=r"these lack layer1\.0\.bn1\.bias, .* more; check"):
@@ -222,20 +222,20 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ("local-dir:/tmp/net", "expected the name of a timm network"),
     ],
 )
-def test_an_unknown_network_is_refused_with_the_nearest(name: str, hint: str) -> None:
-    """Only names that timm lists are built; no address is followed."""
+def test_the_error_of_an_unknown_network_names_the_nearest(name: str, hint: str) -> None:
+    """Only names that timm lists are built; no address is opened."""
     with pytest.raises(BackboneError, match=hint):
         build_taps(name, {}, {})
 
 
 def test_an_unknown_option_is_refused() -> None:
-    """The words of timm itself say which."""
+    """The message contains that of timm."""
     with pytest.raises(BackboneError, match=r"options that resnet10t takes, timm says: .*wings"):
         build_taps("resnet10t", {"wings": 2}, {})
 
 
 def test_files_that_can_run_code_are_refused_unread(tmp_path: Path) -> None:
-    """By their name, before a byte is read."""
+    """They are refused by their name, before a byte is read."""
     for name in ("net.pth", "net.bin", "net.PT", "net.ckpt"):
         with pytest.raises(BackboneError, match=r"expected a \.safetensors file, got 'net"):
             read_weights(tmp_path / name)
@@ -244,7 +244,7 @@ def test_files_that_can_run_code_are_refused_unread(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_damaged_or_not_finite_are_refused(tmp_path: Path) -> None:
-    """A pickle under another name is no safetensors file either."""
+    """A pickle under another name is refused, too."""
     path = tmp_path / "net.safetensors"
     save_file({"a.weight": torch.tensor([1.0, float("nan")])}, str(path))
     with pytest.raises(BackboneError, match=r"finite weights, those of 'a\.weight' are not"):

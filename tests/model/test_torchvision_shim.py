@@ -1,4 +1,4 @@
-"""The shim that lets timm be imported beside a torch that torchvision was not built for."""
+"""The shim makes timm importable if torchvision was built for another torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.model.nets import needs_timm
 
 @needs_timm
 def test_on_a_working_torchvision_nothing_is_done() -> None:
-    """The second call finds what the first one left: a torchvision that imports."""
+    """The second call finds a torchvision that imports."""
     ensure_torchvision()
     assert ensure_torchvision() is False
     import torchvision.transforms
@@ -22,7 +22,7 @@ def test_on_a_working_torchvision_nothing_is_done() -> None:
 
 
 def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
-    """Only that very error is answered; here torchvision fails for another reason."""
+    """Only the known error is handled; here torchvision fails for another reason."""
     package = tmp_path / "torchvision"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('the disk is on fire')")
