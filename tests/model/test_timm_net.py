@@ -110,7 +110,7 @@ def random_net(name: str) -> TapNet:
 @pytest.mark.parametrize("name", SIZES)
 @torch.no_grad()
 def test_taps_are_the_activations_of_a_walk_through_the_network(name: str) -> None:
-    """Order, channels and pooling are equal, and the last tap is the latent, even with folded norms.
+    """Order, channels and pooling fit, and the last tap is the latent, even with folded norms.
 
     Norms with activation in timm are folded too; their activations stay.
     """
