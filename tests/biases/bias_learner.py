@@ -1,7 +1,7 @@
 """Program that learns a task with biases and prints a line once training is under way.
 
-Arguments: home, task folder. Prints "training" after the first steps, then waits there for a
-signal: how fast the machine is must not decide whether it still finds it training.
+Arguments: home, task folder. It prints "training" after the first steps and then waits for a
+signal, so that the signal arrives during training on machines of any speed.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def choose(
 def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:
     """Return True if accuracy rises and the mean log loss falls by at least one standard error.
 
-    Every image contributes to the log loss. Of a hundred images only a few get another answer, so a
+    Every image contributes to the log loss. Only a few of a hundred images get another answer, so a
     test of accuracy alone would miss most real gains.
 
     Args:

@@ -1,7 +1,7 @@
 """Adam (Kingma and Ba 2015) on one tensor, with the defaults of torch.optim.Adam.
 
 Written out because torch's own optimizer imports a compiler at the first step, which costs every
-process seconds. A test compares the two.
+process some seconds. A test compares the two.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 class Adam:
-    """Moments of the gradient of one tensor, and the steps that follow from them.
+    """Change one tensor by steps of Adam.
 
     Args:
-        parameter: changed in place by every step.
+        parameter: tensor to change in place.
         divide: divide by the correction of the squares, as torch does, instead of multiplying by
-            its inverse. The last bits differ: skills were made with the one, baselines with the
-            other, and both must stay byte for byte.
+            its inverse. The last bits differ. Skills are learned without it and baselines with it,
+            so that the bytes of both stay as in earlier versions.
     """
 
     def __init__(self, parameter: torch.Tensor, *, divide: bool = False) -> None:
@@ -32,7 +32,7 @@ class Adam:
         """Take one step against the gradient.
 
         Args:
-            gradient: of the loss, shaped like the parameter.
+            gradient: gradient of the loss, shaped like the parameter.
             rate: learning rate of this step.
         """
         self.steps += 1

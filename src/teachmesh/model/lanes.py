@@ -2,7 +2,7 @@
 
 Two OpenMP threads wait for each other at every layer, and for every other load on their cores,
 above all for decoding. A lane decodes its own images and runs them through the network with one
-thread: nothing waits, and latents do not depend on the number of cores.
+thread. Nothing waits, and latents do not depend on the number of cores.
 """
 
 from __future__ import annotations

@@ -167,10 +167,10 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
     """Fit scale and projection to the taps of reference images.
 
     The scale is the standard deviation of each channel. The projection is onto the principal
-    components of the transformed taps: eigenvectors of their centred covariance, in float64, the
-    sign of each fixed by its largest entry. It is rounded to float16, as in the file. From
-    component N on the reference images have no variance, and seeded random directions complete
-    the basis.
+    components of the transformed taps. These are eigenvectors of the centred covariance in float64,
+    with the sign fixed by the largest entry. The projection is rounded to float16, as in the file.
+    From component N on the reference images have no variance, and seeded random directions
+    complete the basis.
 
     Args:
         taps: (N, C_i) float arrays, N at least 2.

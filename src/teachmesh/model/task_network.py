@@ -1,8 +1,8 @@
 """The whole decision of one task as a network, from pixels to log posteriors of its classes.
 
-A device that handles a single task needs only this: the frozen backbone with the biases of the task
-folded in (Eq. 1 and 2 at no cost), the latents, and the head. Exported with `torch.export`, it runs
-without teachmesh.
+A device that handles a single task needs nothing else. The network holds the frozen backbone with
+the biases of the task folded in (Eq. 1 and 2 at no cost), the latents, and the head. Exported with
+`torch.export`, it runs without teachmesh.
 """
 
 from __future__ import annotations
