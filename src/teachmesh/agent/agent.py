@@ -208,9 +208,9 @@ class Agent(BankView):
             SkillRefused: with the reason of the first check that failed.
             StorageError: it cannot be saved.
         """
-        self.admission.check(expected_id, data)
-        # A peer does not bring back what was removed here; a person who imports a file does.
-        return self.bank.put(data, restore=expected_id is None)
+        verified = self.admission.check(expected_id, data)
+        # A person who imports a file restores a skill that was removed here; a peer does not.
+        return self.bank.put(verified, restore=expected_id is None)
 
     def sync(self) -> Student:
         """The consolidated knowledge, brought up to date with the bank."""
