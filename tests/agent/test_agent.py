@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from teachmesh.data.loader import read_batch
 from teachmesh.errors import DataError, SkillRefused, UsageError
 from teachmesh.mapping.mapper import METHODS
 from teachmesh.model.backbone import Latents
+from teachmesh.packet.codec import decode
+from teachmesh.packet.signing import is_signed, verify
 from tests.conftest import write_task
 from tests.model.nets import state_sha256
 
@@ -210,6 +214,25 @@ def test_removing_a_skill_is_local_and_lasting(tmp_path: Path, warm: Path) -> No
     assert bob.bank.ids() == []
     bob.receive(data)
     assert bob.bank.ids() == [skill_id]
+
+
+def test_a_received_skill_is_decoded_and_verified_once(tmp_path: Path, warm: Path) -> None:
+    """Admission hands the verified skill to the bank, which neither decodes nor verifies it."""
+    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
+    data = alice.read(alice.learn(warm).skill_id)
+    counted = dict.fromkeys((decode.__code__, verify.__code__, is_signed.__code__), 0)
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in counted:
+            counted[frame.f_code] += 1
+
+    sys.setprofile(count)
+    try:
+        entry = bob.receive(data)
+    finally:
+        sys.setprofile(None)
+    assert list(counted.values()) == [1, 1, 1]
+    assert bob.read(entry.id) == data
 
 
 def test_a_misspelt_method_names_the_right_one(tmp_path: Path) -> None:

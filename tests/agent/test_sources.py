@@ -9,7 +9,7 @@ import numpy as np
 
 from teachmesh.agent import Agent
 from teachmesh.agent.combine_classes import combine_known
-from teachmesh.agent.learn_result import taken_by
+from teachmesh.agent.learn_task import taken_by
 from teachmesh.agent.match_task import match_folder
 from tests.packet.sample_skills import sample_card
 

@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 from teachmesh.bank.store import Bank
-from tests.packet.sample_skills import sample_bytes
+from teachmesh.packet.signing import VerifiedSkill
+from tests.packet.sample_skills import sample_signed
 
 
-def write_for_ever(folder: Path, skills: list[bytes], pipe: int) -> None:
+def write_for_ever(folder: Path, skills: list[VerifiedSkill], pipe: int) -> None:
     """Put one skill after another, and report each one."""
     with Bank(folder) as bank:
         for count in range(10**6):
@@ -25,7 +26,7 @@ def write_for_ever(folder: Path, skills: list[bytes], pipe: int) -> None:
             os.write(pipe, f"{entry.id}\n".encode())
 
 
-def trial(folder: Path, skills: list[bytes], delay_s: float) -> list[str]:
+def trial(folder: Path, skills: list[VerifiedSkill], delay_s: float) -> list[str]:
     """Fork, kill after the delay, return what was acknowledged."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -57,7 +58,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         stamp = f"2026-11-23T11:{order['trial']:02d}:00Z"
-        skills = [sample_bytes(seed=seed, created=stamp) for seed in range(30)]
+        skills = [sample_signed(seed=seed, created=stamp) for seed in range(30)]
         say(json.dumps(trial(folder, skills, order["delay_s"])))
 
 

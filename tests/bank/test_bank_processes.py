@@ -18,20 +18,20 @@ from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.index_files import lose_index
 from tests.bank.processes import run, start
-from tests.packet.sample_skills import ALICE, BOB, sample_bytes
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_signed
 
 PUT_MANY = """
 import sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
-from tests.packet.sample_skills import AgentKey, sample_bytes
+from tests.packet.sample_skills import AgentKey, sample_signed
 key = AgentKey(bytes.fromhex(sys.argv[2]))
-skills = [sample_bytes(key, seed=seed) for seed in range(20)]
+skills = [sample_signed(key, seed=seed) for seed in range(20)]
 print("ready", flush=True)
 sys.stdin.readline()
 with Bank(Path(sys.argv[1])) as bank:
-    for data in skills:
-        print(bank.put(data).id, flush=True)
+    for signed in skills:
+        print(bank.put(signed).id, flush=True)
 """
 
 
@@ -55,21 +55,21 @@ def test_two_writers_both_succeed(tmp_path: Path) -> None:
 def test_a_writer_that_waits_too_long_says_so(tmp_path: Path) -> None:
     """One sentence with the folder and the remedy; nothing is written."""
     with Bank(tmp_path / "bank", lock_timeout_s=0.1) as bank:
-        bank.put(sample_bytes())
+        bank.put(sample_signed())
         with FileLock(tmp_path / "bank" / "write.lock"):
             with pytest.raises(StorageError, match="another process has been writing") as error:
-                bank.put(sample_bytes(seed=1))
+                bank.put(sample_signed(seed=1))
             with pytest.raises(StorageError, match="another process"):
                 bank.remove(bank.ids()[0])
         assert "try again" in str(error.value)
         assert len(bank.ids()) == 1
-        bank.put(sample_bytes(seed=1))
+        bank.put(sample_signed(seed=1))
 
 
 def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     """Opening, listing and reading work while another process holds the lock."""
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
     with FileLock(tmp_path / "bank" / "write.lock"):
         start_s = time.perf_counter()
         with Bank(tmp_path / "bank") as reader:
@@ -110,10 +110,10 @@ def test_a_dead_writer_holds_no_lock(tmp_path: Path) -> None:
         assert locker.stdout.readline() == "held\n"
         with Bank(tmp_path / "bank", lock_timeout_s=0.05) as bank:
             with pytest.raises(StorageError):
-                bank.put(sample_bytes())
+                bank.put(sample_signed())
             locker.kill()
             locker.wait()
-            assert bank.put(sample_bytes()).id == skill_id(sample_bytes())
+            assert bank.put(sample_signed()).id == skill_id(sample_bytes())
 
 
 def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
         before = agent.version()
         result = run(
             "import sys\nfrom pathlib import Path\nfrom teachmesh.bank.store import Bank\n"
-            "from tests.packet.sample_skills import sample_bytes\n"
-            "print(Bank(Path(sys.argv[1])).put(sample_bytes()).id)",
+            "from tests.packet.sample_skills import sample_signed\n"
+            "print(Bank(Path(sys.argv[1])).put(sample_signed()).id)",
             str(tmp_path / "bank"),
         )
 
@@ -134,7 +134,7 @@ def test_a_running_agent_notices_another_process_at_its_next_look(tmp_path: Path
 
 def test_looking_for_changes_is_cheap(bank: Bank) -> None:
     """A poll takes well under a millisecond for any number of skills."""
-    bank.put(sample_bytes())
+    bank.put(sample_signed())
     start_s = time.perf_counter()
     for _ in range(200):
         bank.version()
@@ -146,12 +146,12 @@ def test_threads_share_one_bank(bank: Bank) -> None:
     """An agent puts from its network threads while others read."""
     from concurrent.futures import ThreadPoolExecutor
 
-    skills = [sample_bytes(seed=seed) for seed in range(12)]
+    skills = [sample_signed(seed=seed) for seed in range(12)]
     with ThreadPoolExecutor(4) as pool:
         entries = list(pool.map(bank.put, skills * 2))
         read = list(pool.map(bank.get, [entry.id for entry in entries]))
 
-    assert read == skills * 2
+    assert read == [signed.data for signed in skills * 2]
     assert bank.ids() == sorted({entry.id for entry in entries})
     assert bank.check().is_clean
 
@@ -161,12 +161,12 @@ import resource, sys
 from pathlib import Path
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_signed
 bank = Bank(Path(sys.argv[1]))
 size = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 try:
-    bank.put(sample_bytes(seed=1))
+    bank.put(sample_signed(seed=1))
 except StorageError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -178,7 +178,7 @@ except StorageError as error:
 def test_a_file_that_cannot_grow_is_one_sentence(tmp_path: Path, size_bytes: int) -> None:
     """At the system's limit: exit code 8, no half-written file, and old skills stay."""
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
     result = run(LIMITED, str(tmp_path / "bank"), str(size_bytes))
 
     assert result.returncode == 8, result.stderr
@@ -206,12 +206,12 @@ def test_a_full_disk_stops_saving_and_nothing_else(tiny_disk: Path) -> None:
     """Each further skill gives an error; stored ones are served; freed space is used at once."""
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
-    skills = [sample_bytes(seed=seed) for seed in range(60)]
+    skills = [sample_signed(seed=seed) for seed in range(60)]
     saved, messages = set(), set()
     with Bank(tiny_disk / "bank") as bank:
-        for data in skills:
+        for signed in skills:
             try:
-                saved.add(bank.put(data).id)
+                saved.add(bank.put(signed).id)
             except StorageError as error:
                 messages.add(str(error).partition(": ")[2])
         assert messages == {"the disk is full; free some space and try again"}
@@ -233,7 +233,7 @@ from pathlib import Path
 from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_bytes, sample_signed
 folder = Path(sys.argv[1])
 sample_bytes()
 os.setgid(65534)
@@ -242,7 +242,7 @@ with Bank(folder / "bank", read_only=True) as bank:
     assert bank.get(bank.ids()[0]) == sample_bytes()
 messages = []
 for act in (
-    lambda: Bank(folder / "bank").put(sample_bytes(seed=1)),
+    lambda: Bank(folder / "bank").put(sample_signed(seed=1)),
     lambda: Home(folder / "new"),
     lambda: Home(folder).load_key(),
 ):
@@ -259,7 +259,7 @@ sys.exit(StorageError.exit_code)
 def test_a_home_without_permission_is_one_sentence(tmp_path: Path) -> None:
     """Reading works; writing says "no permission" and what to do, exit code 8."""
     with Bank(tmp_path / "bank") as bank:
-        bank.put(sample_bytes())
+        bank.put(sample_signed())
     of_pytest = (path for path in tmp_path.parents if path.name.startswith("pytest-of-"))
     top = next(of_pytest, tmp_path)
     for path in [*tmp_path.parents, tmp_path, *tmp_path.rglob("*")]:

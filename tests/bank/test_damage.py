@@ -12,7 +12,7 @@ from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.index_files import lose_index
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_bytes, sample_signed
 
 
 def file_of(bank: Bank, skill: str) -> Path:
@@ -43,7 +43,7 @@ def damage(path: Path, kind: str) -> None:
 )
 def test_a_damaged_file_is_set_aside_and_can_come_back(bank: Bank, kind: str) -> None:
     """The error names the id. The entry is dropped, so that peers deliver it again."""
-    entry, other = bank.put(sample_bytes()), bank.put(sample_bytes(seed=1))
+    entry, other = bank.put(sample_signed()), bank.put(sample_signed(seed=1))
     damage(file_of(bank, entry.id), kind)
 
     assert bank.check().damaged == (entry.id,)
@@ -53,13 +53,13 @@ def test_a_damaged_file_is_set_aside_and_can_come_back(bank: Bank, kind: str) ->
     assert bank.ids() == [other.id]
     assert (bank.folder / "damaged" / f"{entry.id}.safetensors").exists()
     assert bank.check().is_clean
-    bank.put(sample_bytes(), restore=False)
+    bank.put(sample_signed(), restore=False)
     assert bank.get(entry.id) == sample_bytes()
 
 
 def test_a_flipped_bit_at_any_place_is_found(bank: Bank) -> None:
     """Positions all over the file."""
-    entry = bank.put(sample_bytes())
+    entry = bank.put(sample_signed())
     path = file_of(bank, entry.id)
     whole = path.read_bytes()
     for position in range(0, len(whole), 13):
@@ -69,7 +69,7 @@ def test_a_flipped_bit_at_any_place_is_found(bank: Bank) -> None:
 
 def test_a_read_only_bank_says_damaged_and_moves_nothing(bank: Bank) -> None:
     """A read-only bank has no right to change files."""
-    entry = bank.put(sample_bytes())
+    entry = bank.put(sample_signed())
     damage(file_of(bank, entry.id), "zeros")
 
     with Bank(bank.folder, read_only=True) as reader, pytest.raises(StorageError, match=entry.id):
@@ -79,21 +79,21 @@ def test_a_read_only_bank_says_damaged_and_moves_nothing(bank: Bank) -> None:
 
 def test_a_file_that_vanished_is_forgotten(bank: Bank) -> None:
     """After a removal by hand there is one error, then the skill can be delivered again."""
-    entry = bank.put(sample_bytes())
+    entry = bank.put(sample_signed())
     file_of(bank, entry.id).unlink()
 
     assert bank.check().missing == (entry.id,)
     with pytest.raises(StorageError, match=entry.id):
         bank.get(entry.id)
     assert bank.ids() == []
-    assert bank.put(sample_bytes()) == entry
+    assert bank.put(sample_signed()) == entry
 
 
 def test_putting_again_repairs_a_damaged_file(bank: Bank) -> None:
     """A delivery by a peer repairs damage that nobody has noticed yet."""
-    entry = bank.put(sample_bytes())
+    entry = bank.put(sample_signed())
     damage(file_of(bank, entry.id), "truncated")
-    bank.put(sample_bytes())
+    bank.put(sample_signed())
 
     assert bank.get(entry.id) == sample_bytes()
 
@@ -101,9 +101,9 @@ def test_putting_again_repairs_a_damaged_file(bank: Bank) -> None:
 def fill(folder: Path) -> tuple[list[str], str, list[object]]:
     """A bank with a removed skill and a replaced one; ids, digest, entries."""
     with Bank(folder) as bank:
-        first = bank.put(sample_bytes())
-        bank.put(sample_bytes(seed=1, replaces=first.id))
-        bank.remove(bank.put(sample_bytes(seed=2)).id)
+        first = bank.put(sample_signed())
+        bank.put(sample_signed(seed=1, replaces=first.id))
+        bank.remove(bank.put(sample_signed(seed=2)).id)
         return bank.ids(), bank.digest(), list(bank.entries())
 
 
@@ -132,13 +132,13 @@ def test_a_lost_index_is_derived_from_the_files(tmp_path: Path, kind: str) -> No
 def test_an_index_that_vanishes_under_a_running_agent_is_noticed(tmp_path: Path) -> None:
     """The bank checks the path, because the open file is no longer in the folder."""
     with Bank(tmp_path / "bank") as agent:
-        entry = agent.put(sample_bytes())
+        entry = agent.put(sample_signed())
         lose_index(tmp_path / "bank")
         before = agent.version()
 
         assert agent.ids() == [entry.id]
         with Bank(tmp_path / "bank") as command:
-            other = command.put(sample_bytes(seed=1))
+            other = command.put(sample_signed(seed=1))
         assert agent.version() != before
         assert agent.ids() == sorted([entry.id, other.id])
 
@@ -146,7 +146,7 @@ def test_an_index_that_vanishes_under_a_running_agent_is_noticed(tmp_path: Path)
 def test_rebuilding_gives_an_equal_index(bank: Bank) -> None:
     """All content of the index is in the files too."""
     for seed in range(5):
-        bank.put(sample_bytes(seed=seed))
+        bank.put(sample_signed(seed=seed))
     entries, digest = bank.entries(), bank.digest()
     lose_index(bank.folder)
 
@@ -155,7 +155,7 @@ def test_rebuilding_gives_an_equal_index(bank: Bank) -> None:
 
 def test_rebuilding_forgets_wrong_rows_and_sets_damaged_files_aside(bank: Bank) -> None:
     """After any change of the index by hand, the files decide."""
-    good, bad = bank.put(sample_bytes()), bank.put(sample_bytes(seed=1))
+    good, bad = bank.put(sample_signed()), bank.put(sample_signed(seed=1))
     damage(file_of(bank, bad.id), "zeros")
     with sqlite3.connect(bank.folder / "index.sqlite3") as connection:
         connection.execute("UPDATE skills SET task = 'other'")
@@ -169,7 +169,7 @@ def test_rebuilding_forgets_wrong_rows_and_sets_damaged_files_aside(bank: Bank) 
 def test_opening_sweeps_temporary_files(tmp_path: Path) -> None:
     """Temporary files of killed writers are removed before the first read."""
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
     for folder in ("skills", "removed"):
         (tmp_path / "bank" / folder / f"{TEMP_PREFIX}1234").write_bytes(b"half")
 
@@ -182,7 +182,7 @@ def test_opening_sweeps_temporary_files(tmp_path: Path) -> None:
 def test_opening_lists_a_file_whose_row_was_never_committed(tmp_path: Path) -> None:
     """Killed between rename and commit: the file was complete, so nothing is lost."""
     with Bank(tmp_path / "bank") as bank:
-        kept = bank.put(sample_bytes())
+        kept = bank.put(sample_signed())
         data = sample_bytes(seed=1)
         file_of(bank, skill_id(data)).write_bytes(data)
         assert bank.ids() == [kept.id]
@@ -195,7 +195,7 @@ def test_opening_lists_a_file_whose_row_was_never_committed(tmp_path: Path) -> N
 def test_opening_finishes_a_removal(tmp_path: Path) -> None:
     """Killed after the mark: the skill stays removed and its file goes."""
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
         (bank.folder / "removed" / entry.id).touch()
         assert bank.check().removed_present == (entry.id,)
 
@@ -208,7 +208,7 @@ def test_strange_files_among_the_skills_are_reported_and_left_alone(tmp_path: Pa
     """No file becomes visible as a skill because of its name alone."""
     names = ["notes.txt", "ab.safetensors", f"{'ab' * 32}.safetensors"]
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
         for name in names[:2]:
             (bank.folder / "skills" / name).write_bytes(b"hello")
     with Bank(tmp_path / "bank") as again:

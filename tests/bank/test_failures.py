@@ -17,10 +17,10 @@ from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
 from tests.bank.failing import FailingOps, ShortWrites
 from tests.bank.index_files import lose_index
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_signed
 
-OLD, NEW = sample_bytes(), sample_bytes(seed=1)
-OLD_ID, NEW_ID = skill_id(OLD), skill_id(NEW)
+OLD, NEW = sample_signed(), sample_signed(seed=1)
+OLD_ID, NEW_ID = OLD.id, NEW.id
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT]
 
 
@@ -42,7 +42,7 @@ def rebuild(bank: Bank) -> None:
 
 def restore_removed(bank: Bank) -> None:
     """Take back a skill that was removed."""
-    bank.put(sample_bytes(seed=2))
+    bank.put(sample_signed(seed=2))
 
 
 OPERATIONS = [put_new, remove_old, rebuild, restore_removed]
@@ -68,7 +68,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "bank"
     with Bank(folder) as bank:
         bank.put(OLD)
-        bank.remove(bank.put(sample_bytes(seed=2)).id)
+        bank.remove(bank.put(sample_signed(seed=2)).id)
     return folder
 
 
@@ -174,14 +174,14 @@ def test_the_sentence_says_what_to_do(code: int, tmp_path: Path) -> None:
 def test_short_writes_are_continued(tmp_path: Path) -> None:
     """The system may write fewer bytes than requested."""
     with Bank(tmp_path / "bank", ops=ShortWrites()) as bank:
-        assert bank.get(bank.put(NEW).id) == NEW
+        assert bank.get(bank.put(NEW).id) == NEW.data
 
 
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
     """A missing folder gives a one-line error."""
     with pytest.raises(StorageError, match="could not write"):
-        write_file(tmp_path / "nowhere" / "x.skill", NEW)
-    write_file(tmp_path / "x.skill", NEW)
+        write_file(tmp_path / "nowhere" / "x.skill", NEW.data)
+    write_file(tmp_path / "x.skill", NEW.data)
     assert [path.name for path in tmp_path.iterdir()] == ["x.skill"]
 
 

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused, StorageError
-from teachmesh.packet.codec import skill_id
+from teachmesh.packet.signing import VerifiedSkill
 from tests.bank.index_files import lose_index
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_signed
 
-SKILLS = [sample_bytes(seed=seed) for seed in range(5)]
+SKILLS = [sample_signed(seed=seed) for seed in range(5)]
 ANY_SKILL = st.sampled_from(SKILLS)
 
 
@@ -30,26 +30,26 @@ class BankMachine(RuleBasedStateMachine):
         self.held: set[str] = set()
         self.removed: set[str] = set()
 
-    @rule(data=ANY_SKILL)
-    def put(self, data: bytes) -> None:
-        self.bank.put(data)
-        self.held.add(skill_id(data))
-        self.removed.discard(skill_id(data))
+    @rule(signed=ANY_SKILL)
+    def put(self, signed: VerifiedSkill) -> None:
+        self.bank.put(signed)
+        self.held.add(signed.id)
+        self.removed.discard(signed.id)
 
-    @rule(data=ANY_SKILL)
-    def deliver(self, data: bytes) -> None:
-        skill = skill_id(data)
+    @rule(signed=ANY_SKILL)
+    def deliver(self, signed: VerifiedSkill) -> None:
+        skill = signed.id
         try:
-            self.bank.put(data, restore=False)
+            self.bank.put(signed, restore=False)
         except SkillRefused:
             assert skill in self.removed
         else:
             assert skill not in self.removed
             self.held.add(skill)
 
-    @rule(data=ANY_SKILL)
-    def remove(self, data: bytes) -> None:
-        skill = skill_id(data)
+    @rule(signed=ANY_SKILL)
+    def remove(self, signed: VerifiedSkill) -> None:
+        skill = signed.id
         try:
             self.bank.remove(skill)
         except StorageError:
@@ -58,9 +58,9 @@ class BankMachine(RuleBasedStateMachine):
             self.held.remove(skill)
             self.removed.add(skill)
 
-    @rule(data=ANY_SKILL)
-    def rot(self, data: bytes) -> None:
-        skill = skill_id(data)
+    @rule(signed=ANY_SKILL)
+    def rot(self, signed: VerifiedSkill) -> None:
+        skill = signed.id
         if skill in self.held:
             (self.folder / "skills" / f"{skill}.safetensors").write_bytes(b"rot")
             self.held.remove(skill)

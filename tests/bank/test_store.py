@@ -12,16 +12,17 @@ import pytest
 from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused, StorageError
-from teachmesh.packet.codec import encode, skill_id
+from teachmesh.packet.codec import decode, encode, skill_id
 from teachmesh.packet.limits import Limits
+from teachmesh.packet.signing import VerifiedSkill, verify
 from tests.bank.index_files import lose_index
-from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
+from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_signed, sample_skill
 
 
 def test_what_was_put_can_be_got(bank: Bank) -> None:
     """A skill is read back unchanged, and its entry agrees with the card."""
     data = sample_bytes()
-    entry = bank.put(data)
+    entry = bank.put(sample_signed())
 
     assert bank.get(entry.id) == data
     assert bank.load(entry.id).skill == sample_skill()
@@ -43,17 +44,17 @@ def test_what_was_put_can_be_got(bank: Bank) -> None:
 
 def test_putting_twice_is_the_same_as_once(bank: Bank) -> None:
     """Duplicates change nothing, not even the version."""
-    first = bank.put(sample_bytes())
+    first = bank.put(sample_signed())
     version, digest = bank.version(), bank.digest()
 
-    assert bank.put(sample_bytes()) == first
+    assert bank.put(sample_signed()) == first
     assert (bank.version(), bank.digest(), len(bank.entries())) == (version, digest, 1)
 
 
 def test_skills_outlive_the_bank_object(tmp_path: Path) -> None:
     """Opening the folder again shows the same set."""
     with Bank(tmp_path / "bank") as bank:
-        entry = bank.put(sample_bytes())
+        entry = bank.put(sample_signed())
         digest = bank.digest()
 
     with Bank(tmp_path / "bank") as again:
@@ -64,16 +65,16 @@ def test_skills_outlive_the_bank_object(tmp_path: Path) -> None:
 
 def test_order_of_arrival_makes_no_difference(tmp_path: Path) -> None:
     """Same set, same digest, same order of entries."""
-    skills = [sample_bytes(seed=seed) for seed in range(5)]
+    skills = [sample_signed(seed=seed) for seed in range(5)]
     with Bank(tmp_path / "one") as one, Bank(tmp_path / "other") as other:
-        for data in skills:
-            one.put(data)
-        for data in reversed(skills):
-            other.put(data)
+        for signed in skills:
+            one.put(signed)
+        for signed in reversed(skills):
+            other.put(signed)
 
         assert one.digest() == other.digest()
         assert one.entries() == other.entries()
-        assert one.ids() == sorted(skill_id(data) for data in skills)
+        assert one.ids() == sorted(signed.id for signed in skills)
 
 
 def test_the_digest_is_the_hash_of_the_sorted_ids() -> None:
@@ -86,9 +87,9 @@ def test_the_digest_is_the_hash_of_the_sorted_ids() -> None:
 
 def test_a_skill_takes_the_place_of_its_predecessor(bank: Bank) -> None:
     """Both stay in the set; only the newest is active."""
-    old = bank.put(sample_bytes())
-    middle = bank.put(sample_bytes(seed=1, replaces=old.id))
-    new = bank.put(sample_bytes(seed=2, replaces=middle.id))
+    old = bank.put(sample_signed())
+    middle = bank.put(sample_signed(seed=1, replaces=old.id))
+    new = bank.put(sample_signed(seed=2, replaces=middle.id))
 
     assert bank.active() == [new]
     assert bank.ids() == sorted([old.id, middle.id, new.id])
@@ -96,16 +97,16 @@ def test_a_skill_takes_the_place_of_its_predecessor(bank: Bank) -> None:
 
 def test_nobody_supersedes_another_authors_skill(bank: Bank) -> None:
     """Bob names Alice's skill as his predecessor: hers stays active."""
-    alices = bank.put(sample_bytes())
-    bobs = bank.put(sample_bytes(BOB, replaces=alices.id))
+    alices = bank.put(sample_signed())
+    bobs = bank.put(sample_signed(BOB, replaces=alices.id))
 
     assert {entry.id for entry in bank.active()} == {alices.id, bobs.id}
 
 
 def test_a_successor_that_came_first_supersedes_all_the_same(bank: Bank) -> None:
     """The active skills depend on the set, not on the order."""
-    old = sample_bytes()
-    new = bank.put(sample_bytes(seed=1, replaces=skill_id(old)))
+    old = sample_signed()
+    new = bank.put(sample_signed(seed=1, replaces=old.id))
     bank.put(old)
 
     assert bank.active() == [new]
@@ -114,8 +115,8 @@ def test_a_successor_that_came_first_supersedes_all_the_same(bank: Bank) -> None
 def test_a_removed_skill_is_gone_and_remembered(tmp_path: Path) -> None:
     """Peers do not bring it back; a person who imports it does."""
     with Bank(tmp_path / "bank") as bank:
-        data = sample_bytes()
-        entry = bank.put(data)
+        signed = sample_signed()
+        entry = bank.put(signed)
         bank.remove(entry.id)
 
         assert bank.ids() == []
@@ -124,10 +125,10 @@ def test_a_removed_skill_is_gone_and_remembered(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="holds no skill"):
             bank.get(entry.id)
         with pytest.raises(SkillRefused, match="removed here"):
-            bank.put(data, restore=False)
+            bank.put(signed, restore=False)
     with Bank(tmp_path / "bank") as again:
         assert (again.ids(), again.removed_ids()) == ([], [entry.id])
-        assert again.put(data) == entry
+        assert again.put(signed) == entry
         assert (again.ids(), again.removed_ids()) == ([entry.id], [])
 
 
@@ -147,31 +148,36 @@ def test_only_hex_digits_become_part_of_a_path(bank: Bank, text: str) -> None:
         bank.remove(text)
 
 
-def test_only_signed_skills_are_stored(bank: Bank) -> None:
-    """The bank checks format, limits and signature again."""
+def test_the_type_is_the_guard_only_verified_skills_are_stored(bank: Bank) -> None:
+    """Only `sign` and `verify` make the type that `put` takes; bytes and decoded skills fail."""
+    decoded = decode(sample_bytes())
+    for unverified in (sample_bytes(), decoded, decode(encode(sample_skill()))):
+        with pytest.raises(TypeError, match="expected a VerifiedSkill"):
+            bank.put(unverified)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected a skill from signing"):
+        VerifiedSkill(decoded.skill, decoded.id, decoded.data, object())
     with pytest.raises(SkillRefused) as refusal:
-        bank.put(encode(sample_skill()))
+        bank.put(verify(decode(encode(sample_skill()))))
     assert refusal.value.reason == "SIGNATURE"
-    with pytest.raises(SkillRefused):
-        bank.put(b"junk")
     assert bank.ids() == []
     assert bank.check().is_clean
+    assert bank.put(verify(decoded)) == bank.put(sample_signed())
 
 
 def test_the_banks_limits_are_its_own(tmp_path: Path) -> None:
     """A small device may refuse what others take."""
     small = Limits(file_bytes=100)
     with Bank(tmp_path / "bank", limits=small) as bank, pytest.raises(SkillRefused) as refusal:
-        bank.put(sample_bytes())
+        bank.put(sample_signed())
     assert refusal.value.reason == "LIMIT"
 
 
 def test_the_version_changes_with_every_change_and_only_then(bank: Bank) -> None:
     """A poller compares it once a second and does nothing when it is equal."""
     versions = [bank.version()]
-    entry = bank.put(sample_bytes())
+    entry = bank.put(sample_signed())
     versions.append(bank.version())
-    bank.put(sample_bytes(seed=1))
+    bank.put(sample_signed(seed=1))
     versions.append(bank.version())
     bank.remove(entry.id)
     versions.append(bank.version())
@@ -186,7 +192,7 @@ def test_another_bank_object_notices_at_once(tmp_path: Path) -> None:
     """A running agent sees a skill that a command has saved, at its next read."""
     with Bank(tmp_path / "bank") as agent, Bank(tmp_path / "bank") as command:
         before = agent.version()
-        entry = command.put(sample_bytes())
+        entry = command.put(sample_signed())
 
         assert agent.version() != before
         assert agent.ids() == [entry.id]
@@ -196,8 +202,8 @@ def test_another_bank_object_notices_at_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 def test_nobody_else_can_read_the_bank(bank: Bank) -> None:
     """Folders 0700, files 0600."""
-    entry = bank.put(sample_bytes())
-    bank.remove(bank.put(sample_bytes(seed=1)).id)
+    entry = bank.put(sample_signed())
+    bank.remove(bank.put(sample_signed(seed=1)).id)
 
     for path in [bank.folder, *bank.folder.rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -210,13 +216,13 @@ def test_nobody_else_can_read_the_bank(bank: Bank) -> None:
 def test_a_read_only_bank_reads_and_refuses_to_write(tmp_path: Path) -> None:
     """A read-only bank sees commits of others, and refuses to write in one sentence."""
     with Bank(tmp_path / "bank") as writer:
-        entry = writer.put(sample_bytes())
+        entry = writer.put(sample_signed())
         with Bank(tmp_path / "bank", read_only=True) as reader:
             assert reader.get(entry.id) == sample_bytes()
-            other = writer.put(sample_bytes(seed=1))
+            other = writer.put(sample_signed(seed=1))
             assert other.id in reader.ids()
             for write in (
-                lambda: reader.put(sample_bytes(seed=2)),
+                lambda: reader.put(sample_signed(seed=2)),
                 lambda: reader.remove(entry.id),
             ):
                 with pytest.raises(StorageError, match="reading only"):
@@ -226,7 +232,7 @@ def test_a_read_only_bank_reads_and_refuses_to_write(tmp_path: Path) -> None:
 def test_a_read_only_bank_works_without_an_index(tmp_path: Path) -> None:
     """On a read-only disk the index is derived from the files, in memory."""
     with Bank(tmp_path / "bank") as writer:
-        entries = [writer.put(sample_bytes(seed=seed)) for seed in range(3)]
+        entries = [writer.put(sample_signed(seed=seed)) for seed in range(3)]
         writer.remove(entries[0].id)
         kept = writer.entries()
     lose_index(tmp_path / "bank")
@@ -248,10 +254,10 @@ def test_putting_a_few_hundred_skills_takes_milliseconds_each(bank: Bank) -> Non
     """About 5 ms each on a disk with fsync; the bound leaves room for a slow one."""
     import time
 
-    skills = [sample_bytes(seed=seed) for seed in range(100)]
+    skills = [sample_signed(seed=seed) for seed in range(100)]
     start = time.perf_counter()
-    for data in skills:
-        bank.put(data)
+    for signed in skills:
+        bank.put(signed)
 
     assert (time.perf_counter() - start) / len(skills) < 0.05
     assert len(bank.ids()) == 64  # the sample's numbers repeat with the seed

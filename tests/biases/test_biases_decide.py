@@ -43,7 +43,7 @@ def agents(tmp_path: Path, warm: Path) -> tuple[Agent, Agent]:
     plain, turned = Agent(tmp_path / "plain"), Agent(tmp_path / "turned")
     found = plain.learn(warm)
     skill = plain.bank.load(found.skill_id).skill
-    turned.receive(sign(answering_the_next_class(skill, turned), plain.key))
+    turned.receive(sign(answering_the_next_class(skill, turned), plain.key).data)
     return plain, turned
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.equivalent_answers import compare_again
+from teachmesh.agent.prediction import mark_equivalent
 from teachmesh.data.text_files import encoder_is_installed
 from teachmesh.reuse.text_encoders import NameComparer
 from tests.cli.test_commands import run, run_json
@@ -44,7 +44,7 @@ def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
     agent = Agent()
     answers = agent.predict_many(image)
     assert answers.predictions[0].same_as == ()
-    (found,) = compare_again(answers, agent.sources(), NameComparer(Synonyms())).predictions
+    (found,) = mark_equivalent(answers, agent.sources(), NameComparer(Synonyms())).predictions
     assert {found.class_name, found.same_as[0].class_name} == {"bike", "bicycle"}
     assert found.probability == answers.predictions[0].probability
 

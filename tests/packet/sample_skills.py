@@ -12,7 +12,7 @@ import numpy as np
 from teachmesh.biases.bias_layout import BiasLayout
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.card import Card
-from teachmesh.packet.signing import AgentKey, sign
+from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
 from teachmesh.packet.skill import Skill
 
 ALICE = AgentKey(bytes(range(32)))
@@ -93,6 +93,11 @@ def sample_skill(n_classes: int = 3, seed: int = 0, **changes: Any) -> Skill:
 
 def sample_bytes(key: AgentKey = ALICE, seed: int = 0, **changes: Any) -> bytes:
     """A signed skill; another seed is another skill."""
+    return sample_signed(key, seed, **changes).data
+
+
+def sample_signed(key: AgentKey = ALICE, seed: int = 0, **changes: Any) -> VerifiedSkill:
+    """The same skill as `sample_bytes`, as a bank takes it."""
     return sign(sample_skill(seed=seed, author=key.public_key, **changes), key)
 
 

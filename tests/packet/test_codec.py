@@ -171,7 +171,7 @@ def test_a_skill_gives_its_anchor_and_its_head() -> None:
 
 def test_one_class_is_a_skill() -> None:
     """Bad input 45: one class is accepted; the teacher warns, the format does not care."""
-    data = sign(sample_skill(n_classes=1), ALICE)
+    data = sign(sample_skill(n_classes=1), ALICE).data
 
     assert decode(data).skill.card.classes == ("flower 0",)
 

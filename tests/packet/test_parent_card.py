@@ -52,7 +52,7 @@ def test_parents_of_a_stranger_are_checked(parents: tuple[Parent, ...], reason: 
 def test_as_many_parents_as_are_allowed_travel_in_a_skill() -> None:
     """Through the bytes and back, within the limits of a card."""
     parents = tuple(Parent(CLASS, f"{i:064x}", "bicycle") for i in range(MAX_PARENTS))
-    data = sign(sample_skill(parents=parents), ALICE)
+    data = sign(sample_skill(parents=parents), ALICE).data
     assert decode(data).skill.card.parents == parents
 
 

@@ -108,7 +108,7 @@ def test_every_signed_skill_verifies(skill: Skill) -> None:
         Card.from_json({**skill.card.to_json(), "author": ALICE.public_key}), skill.tensors
     )
 
-    verify(decode(sign(ours, ALICE)))
+    assert verify(decode(sign(ours, ALICE).data)) == sign(ours, ALICE)
 
 
 def flip(data: bytes, position: int, value: int) -> bytes:

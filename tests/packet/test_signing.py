@@ -41,7 +41,7 @@ def test_an_unsigned_skill_is_refused() -> None:
 @pytest.mark.parametrize("forger", [BOB, MALLORY])
 def test_a_signature_by_another_key_is_refused(forger: AgentKey) -> None:
     """Bad input 47: Mallory's signature under Alice's name."""
-    forged = sign(sample_skill(author=forger.public_key), forger)
+    forged = sign(sample_skill(author=forger.public_key), forger).data
     signature = decode(forged).signature
 
     with pytest.raises(SkillRefused) as refusal:

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.codec import SignedSkill, encode, skill_id
+from teachmesh.packet.codec import encode, skill_id
 from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.sharing.admission import Admission
 from tests.packet.sample_skills import ALICE, BOB, sample_bytes, sample_skill
 
@@ -86,7 +87,7 @@ def test_further_checks_see_verified_skills_in_order() -> None:
     """Further checks, for trust policy: the first refusal counts."""
     seen: list[str] = []
 
-    def quarantine(signed: SignedSkill) -> None:
+    def quarantine(signed: VerifiedSkill) -> None:
         seen.append(signed.id)
         raise SkillRefused("AUTHOR", "not yet")
 

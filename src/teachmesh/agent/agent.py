@@ -6,26 +6,28 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.catalogue import Catalogue
-from teachmesh.agent.equivalent_answers import EquivalentAnswers, sources_of
-from teachmesh.agent.first_pass import look, predictions
-from teachmesh.agent.learn_result import LearnResult, Reuse
-from teachmesh.agent.prediction import Answers, Prediction, Taught, taught_by
-from teachmesh.agent.student import Student
-from teachmesh.agent.task_latents import earlier_ids, now, predecessor
+from teachmesh.agent.learn_task import (
+    LearnOptions,
+    LearnResult,
+    TaskSources,
+    earlier_versions,
+    skill_to_replace,
+)
+from teachmesh.agent.prediction import Answers, AnswerWriter, Prediction
+from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.bank.home import resolve_home
 from teachmesh.bank.store import Bank
-from teachmesh.data.image_inputs import AskedImages, find_images
+from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
-from teachmesh.learning.embedded_task import embed_task
-from teachmesh.learning.fit_method import count_images
-from teachmesh.learning.teacher import Author, Lesson, Teacher
-from teachmesh.learning.variants import check_method, find_variant
+from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
+from teachmesh.learning.teacher import Author, Teacher
+from teachmesh.learning.variants import find_variant
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.device import choose_device
 from teachmesh.packet.signing import sign
@@ -36,17 +38,20 @@ if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
     from teachmesh.biases.bias_store import BiasStore
     from teachmesh.biases.second_pass import SecondPass
+    from teachmesh.data.tasks import Task
+    from teachmesh.mapping.decisions import Decisions
     from teachmesh.model.backbone import Backbone
+    from teachmesh.packet.skill import Skill
 
 
 class Agent(BankView):
-    """One agent: it learns tasks, receives skills, and answers for all of them.
+    """One agent: it learns tasks, receives skills, and answers with all of them.
 
     Args:
         home: folder of the agent; default `TEACHMESH_HOME`, else the user's data folder.
         backbone: alias of the backbone; default the home's, which is `embedded` at first.
-        mapper: task mapper that answers (`moments`, `gmmc`, `maha`), or the variant to learn with
-            (`maha+bb`: `learning.variants`), whose mapper answers; default the home's.
+        mapper: task mapper to answer with (`moments`, `gmmc`, `maha`), or variant to learn with
+            (`maha+bb`: `learning.variants`), whose mapper is used; default the home's.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; never another one silently.
         bank: folder of another bank than the home's, for experiments.
 
@@ -83,7 +88,7 @@ class Agent(BankView):
         self._second: SecondPass | None = None
         self._student = Student(self.method)
         self._student_version: int | None = None
-        self._same = EquivalentAnswers()
+        self._writer = AnswerWriter(())
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -95,74 +100,85 @@ class Agent(BankView):
     def learn(
         self,
         path: str | Path,
+        options: LearnOptions | None = None,
         *,
-        name: str | None = None,
-        method: str | None = None,
-        also: Sequence[str] = (),
-        bb: str | None = None,
-        bb_passes: float | None = None,
-        replace: bool = False,
-        seed: int = 0,
-        reuse: str = "none",
-        encoder: str = "auto",
         progress: Progress | None = None,
         on_understood: Callable[[str], None] | None = None,
+        **keywords: Any,
     ) -> LearnResult:
-        """Learn one task from its images and save it as a skill: a skill's walk, first half.
+        """Learn one task from its images and save it as a skill.
 
         Args:
             path: folder, archive or CSV of the task.
-            name: name of the task; default the folder's.
-            method: a variant (`maha`, `moments+bb`, ...); default the agent's.
-            bb: layers of beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
-            bb_passes: forward passes over the images that learning may cost in all.
-            also: further methods whose anchors the skill carries.
-            replace: take the place of this agent's skill of the same name.
-            seed: of the split, where the folder has none, and of what is random.
-            reuse: how classes are matched with those of the bank ("auto", "text", "vision"), to
-                learn from them where the images say that it helps; "none" to learn alone.
-            encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
+            options: how to learn; default `LearnOptions()`.
             progress: called with (images done, images in all).
-            on_understood: called with one sentence about what was found, before learning.
+            on_understood: called with one sentence about the folder, before learning.
+            keywords: single options, such as `method="maha", replace=True`.
 
         Returns:
-            What was saved; when this returns, the skill is on the disk.
+            Summary of the saved skill, which is on the disk when this returns.
 
         Raises:
             DataError: the images or labels cannot be used.
-            UsageError: already learned and not `replace`, or an unknown method.
-            StorageError: it cannot be saved; nothing half-written stays.
+            UsageError: the task was learned before and `replace` is not set, or an unknown option.
+            StorageError: the skill cannot be saved; nothing half-written stays.
         """
         started_s = time.perf_counter()
-        variant = find_variant(method) if method else self.variant
-        variant = variant.with_biases(bb, bb_passes)
-        others = tuple(check_method(other) for other in also)
-        task = read_task(path, name=name, seed=seed)
-        replaced = predecessor(self.bank, self.key.public_key, task.name, replace=replace)
-        knowledge = SourceSkills.of(lambda: self.sources_for(task.name), reuse, encoder)
+        options = LearnOptions.of(options, keywords)
+        variant = options.variant(self.variant)  # method and biases, checked first
+        task = read_task(path, name=options.name, seed=options.seed)  # folder -> classes, splits
+        replaces = self.skill_to_replace(task, options)  # None if the task is new
+        sources = self.source_skills(task, options.reuse, options.encoder)  # bank -> old classes
+        latents = self.embed_task(task, progress, on_understood)  # images -> latents
+        match = sources.match(latents.train)  # empty without reuse
+        lesson = options.lesson(task, variant, replaces, started_s)
+        skill = self.teacher().teach(lesson, latents, match.prior, progress)  # latents -> skill
+        entry = self.bank.put(sign(skill, self.key))  # skill -> signed bytes -> disk
+        return LearnResult.of(entry, skill, task, latents, match, started_s)
+
+    def skill_to_replace(self, task: Task, options: LearnOptions) -> str | None:
+        """Return the id of this agent's skill of a task; None if there is none.
+
+        Raises:
+            UsageError: there is a skill, and the options do not replace it.
+        """
+        author = self.key.public_key
+        return skill_to_replace(self.bank, author, task.name, replace=options.replace)
+
+    def source_skills(self, task: Task, mode: str, encoder: str) -> TaskSources:
+        """Return the skills that a task may be matched with.
+
+        Args:
+            task: the task to learn.
+            mode: one of `reuse.matching.MODES`, or "none" for no skills.
+            encoder: see `reuse.text_encoders.choose_encoder`.
+
+        Raises:
+            UsageError: unknown mode or encoder.
+        """
+        return TaskSources(
+            task, SourceSkills.of(lambda: self.sources_for(task.name), mode, encoder)
+        )
+
+    def embed_task(
+        self,
+        task: Task,
+        progress: Progress | None = None,
+        on_understood: Callable[[str], None] | None = None,
+    ) -> EmbeddedTask:
+        """Run the training and validation images of a task through the backbone.
+
+        Args:
+            task: the task to learn.
+            progress: called with (images done, images in all).
+            on_understood: called with one sentence about the task, before the first image.
+
+        Raises:
+            DataError: too many images cannot be read, or none of a class.
+        """
         if on_understood is not None:
             on_understood(task.summary())
-        latents = embed_task(self.backbone, task, progress)
-        count_images(latents.train.labels, len(task.classes))
-        prior, report = None, None
-        if knowledge is not None:
-            report = knowledge.match(task.name, task.classes, latents.train)
-            prior = knowledge.prior_of(report, latents.train)
-        lesson = Lesson.of(
-            task,
-            variant,
-            created=now(),
-            started_s=started_s,
-            also=others,
-            seed=seed,
-            replaces=replaced,
-            warnings=task.warnings,
-        )
-        skill = self.teacher().teach(lesson, latents, prior, progress)
-        entry = self.bank.put(sign(skill, self.key))
-        reused = None if report is None else Reuse.of(report, skill.card)
-        wall_s = time.perf_counter() - started_s
-        return LearnResult.of(entry, skill, task, latents.failed, wall_s, reused)
+        return embed_task(self.backbone, task, progress)
 
     def teacher(self, bias_store: BiasStore | None = None) -> Teacher:
         """Return the maker of this agent's skills.
@@ -173,21 +189,20 @@ class Agent(BankView):
         return Teacher(self.backbone, Author(self.key.public_key, self.alias), bias_store)
 
     def sources(self) -> tuple[SourceSkill, ...]:
-        """The active skills of this backbone in canonical order, with their names for people.
+        """Return the active skills of this backbone in canonical order, with display names.
 
-        Whatever anchors they carry: what a class is called and which row it has does not depend on
-        the mapper that answers here.
+        Skills of every method are included, because names and rows of classes do not depend on
+        the mapper in use.
         """
         catalogue = self.catalogue()
-        infos = {info.id: info for info in catalogue.infos()}
-        return tuple(
-            SourceSkill(i, infos[i].display_name, infos[i].alias, self.bank.load(i).skill)
-            for i in catalogue.matchable_ids()
-        )
+        return self._named(catalogue, catalogue.matchable_ids())
 
     def sources_for(self, task: str) -> tuple[SourceSkill, ...]:
-        """Those that a task of a name may learn from: none that saw its images, none twice."""
-        own = earlier_ids(self.bank, self.key.public_key, task)
+        """Return the skills that a task may borrow from.
+
+        Earlier versions of the task and copies of other skills are left out.
+        """
+        own = earlier_versions(self.bank, self.key.public_key, task)
         return without_copies(apart_from(self.sources(), own))
 
     # Student
@@ -198,43 +213,39 @@ class Agent(BankView):
         return Admission(lambda: known_fingerprints(self.home.backbones))
 
     def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
-        """Check a skill from outside and save it: a skill's walk, second half.
+        """Check a skill from another agent and save it.
 
         Args:
             data: the signed bytes.
-            expected_id: the id they were asked for by; None for a file that a person imports.
+            expected_id: the id that was requested; None for a file that a person imports.
 
         Raises:
             SkillRefused: with the reason of the first check that failed.
-            StorageError: it cannot be saved.
+            StorageError: the skill cannot be saved.
         """
-        self.admission.check(expected_id, data)
-        # A peer does not bring back what was removed here; a person who imports a file does.
-        return self.bank.put(data, restore=expected_id is None)
+        verified = self.admission.check(expected_id, data)  # bytes -> verified skill
+        # A person who imports a file restores a skill that was removed here; a peer does not.
+        return self.bank.put(verified, restore=expected_id is None)
 
     def sync(self) -> Student:
-        """The consolidated knowledge, brought up to date with the bank."""
+        """Return the consolidated skills, after registering all changes of the bank."""
         version = self.bank.version()
         if version != self._student_version:
-            self._student.sync(
-                self.catalogue().usable_ids(), lambda skill_id: self.bank.load(skill_id).skill
-            )
-            self._student_version = version
+            catalogue = self.catalogue()
+            ids = catalogue.usable_ids()
+            self._student.sync(ids, lambda skill_id: self.bank.load(skill_id).skill)
+            self._writer = AnswerWriter(self._named(catalogue, ids, self._student.skill))
             self._second = None
+            self._student_version = version
         return self._student
 
     def second_pass(self) -> SecondPass | None:
-        """Passes with the biases of the skills that `sync` knows; None where none has biases."""
-        biased = self.sync().biased()
-        if self._second is None and biased:
-            # Only who needs it pays for what this loads.
-            from teachmesh.biases.second_pass import SecondPass
-
-            self._second = SecondPass(self.backbone, biased)
-        return self._second
+        """Return the second pass with the biases of the bank's skills; None without biases."""
+        self.sync()
+        return self._second_pass()
 
     def catalogue(self) -> Catalogue:
-        """The bank as seen with this agent's backbone and task mapper."""
+        """Return the bank as seen with this agent's backbone and task mapper."""
         fingerprints = known_fingerprints(self.home.backbones)
         return Catalogue(
             entries=self.bank.entries(),
@@ -244,10 +255,30 @@ class Agent(BankView):
             method=self.method,
         )
 
+    def _second_pass(self) -> SecondPass | None:
+        biased = self._student.biased()
+        if self._second is None and biased:
+            # Imported here because it is slow to load and only needed with biases.
+            from teachmesh.biases.second_pass import SecondPass
+
+            self._second = SecondPass(self.backbone, biased)
+        return self._second
+
     def _fingerprint(self, fingerprints: dict[str, str]) -> str:
         by_name = {name: fingerprint for fingerprint, name in fingerprints.items()}
         # Loading an unknown name raises the error that says what is known.
         return by_name.get(self.backbone_name) or self.backbone.fingerprint
+
+    def _named(
+        self,
+        catalogue: Catalogue,
+        ids: Sequence[str],
+        load: Callable[[str], Skill] | None = None,
+    ) -> tuple[SourceSkill, ...]:
+        """Return skills with their display names, in the order of the ids."""
+        infos = {info.id: info for info in catalogue.infos()}
+        load = load or (lambda skill_id: self.bank.load(skill_id).skill)
+        return tuple(SourceSkill(i, infos[i].display_name, infos[i].alias, load(i)) for i in ids)
 
     # Answers
 
@@ -258,19 +289,19 @@ class Agent(BankView):
         task: str | None = None,
         alternatives: int = 3,
     ) -> Prediction | list[Prediction]:
-        """Say what images show, without being told which task they belong to.
+        """Find the task and the class of images.
 
         Args:
             asked: a path to an image or folder, file contents, a Pillow image or an array
                 (H, W, 3); or a list of these.
-            task: the task, if it is known: then only its classes are in question.
-            alternatives: how many runners-up to name.
+            task: the task if it is known; then only its classes are candidates.
+            alternatives: number of runners-up to list.
 
         Returns:
             One prediction for one image, else a list.
 
         Raises:
-            DataError: an image cannot be read, or no skill is known.
+            DataError: an image cannot be read, or there is no skill.
         """
         answers = self.predict_many(asked, task=task, alternatives=alternatives)
         if answers.failed:
@@ -286,28 +317,77 @@ class Agent(BankView):
         alternatives: int = 3,
         progress: Progress | None = None,
     ) -> Answers:
-        """As `predict`, but unreadable images are listed, not raised, if any can be read.
+        """Find the task and the class of images; list unreadable ones if any can be read.
+
+        Args:
+            asked: images as for `predict`.
+            task: the task if it is known.
+            alternatives: number of runners-up to list.
+            progress: called with (images done, images in all).
 
         Raises:
-            DataError: no image can be read, or no skill is known.
+            DataError: no image can be read, or there is no skill.
         """
-        questions = find_images(asked)
-        student = self.sync()
-        taught = taught_by(student, self.catalogue().infos())
-        given = self._given(task, taught)
-        found: list[Prediction] = []
-        failed: list[str] = []
-        only, second = None if given is None else given.skill_id, self.second_pass()
-        for seen in look(self.backbone, student, second, questions, given=only, progress=progress):
-            found += predictions(seen, taught, given, alternatives)
-            failed += seen.failed
-        if not found:
-            raise DataError(failed[0])
-        marked = self._same.mark(found, sources_of(student, taught))
-        return Answers(marked, tuple(failed), self.method, self.backbone.name)
+        images = find_images(asked)  # paths, bytes, pictures -> images
+        skills = self.sync()  # bank -> consolidated task mapper
+        given = self.skill_given(task)  # None if the task is not known
+        passes = self.embed(images, given, progress)  # images -> portions of latents
+        predictions: list[Prediction] = []
+        for seen in passes:
+            decisions = skills.decide(seen.latents, given)  # latents -> task, class, unknown
+            decisions = self.refine(decisions, seen)  # second pass if a skill has biases
+            predictions += self.describe(decisions, seen, alternatives)  # names, author, same-as
+        return Answers(tuple(predictions), tuple(passes.failed), self.method, self.backbone.name)
 
-    def _given(self, task: str | None, taught: dict[str, Taught]) -> Taught | None:
-        info = None if task is None else self.find(task)
-        if info is not None and info.id not in taught:
+    def skill_given(self, task: str | None) -> str | None:
+        """Return the id of the usable skill of a task; None for no task.
+
+        Raises:
+            DataError: there is no such skill, or it cannot be used.
+        """
+        if task is None:
+            return None
+        info = self.find(task)
+        if info.id not in self._student.skill_ids:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
-        return None if info is None else taught[info.id]
+        return info.id
+
+    def embed(
+        self,
+        images: Sequence[ImageInput],
+        given: str | None = None,
+        progress: Progress | None = None,
+    ) -> FirstPasses:
+        """Run the first pass over images, portion by portion, while the result is iterated.
+
+        Args:
+            images: from `find_images`.
+            given: id of the skill whose task is known to be the right one.
+            progress: called with (images done, images in all).
+        """
+        second = self._second_pass()
+        biased = frozenset[str]() if second is None else second.skill_ids
+        needed = bool(biased) if given is None else given in biased
+        return FirstPasses(self.backbone, images, second if needed else None, progress)
+
+    def refine(self, decisions: Decisions, seen: FirstPass) -> Decisions:
+        """Run the second pass; return the decisions unchanged if no skill has biases.
+
+        Args:
+            decisions: decisions of the first pass.
+            seen: the images after the first pass.
+        """
+        second = self._second_pass() if seen.kept else None
+        return decisions if second is None else refine_with(second, decisions, seen)
+
+    def describe(
+        self, decisions: Decisions, seen: FirstPass, alternatives: int = 3
+    ) -> list[Prediction]:
+        """Write the predictions: names, probabilities, authors and equivalent classes.
+
+        Args:
+            decisions: decisions about the images.
+            seen: the images after the first pass.
+            alternatives: number of runners-up to list.
+        """
+        return self._writer.describe(decisions, seen.names, alternatives)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.task_latents import now, predecessor
+from teachmesh.agent.learn_task import now, skill_to_replace
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
 from teachmesh.mapping.moments import MomentsAnchor
@@ -100,7 +100,7 @@ def combine_known(
         )
     name = check_name("task", name, as_file=True)
     tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
-    replaced = predecessor(
+    replaced = skill_to_replace(
         agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
     )
     sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]

@@ -12,13 +12,13 @@ from teachmesh.learning.fit_method import count_images
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh.reuse.matching import check_mode
-from teachmesh.reuse.source_skills import MatchReport, SourceSkills
 from teachmesh.reuse.transfer import preview_transfer
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
     from teachmesh.data.tasks import Task
     from teachmesh.model.embedding import LabelledLatents
+    from teachmesh.reuse.source_skills import MatchReport
 
 
 def match_folder(
@@ -52,18 +52,18 @@ def match_folder(
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
     check_mode(mode)
-    source_skills = SourceSkills.of(lambda: agent.sources_for(task.name), mode, encoder)
-    assert source_skills is not None
-    if mode == "text" or not source_skills.sources:
-        report = source_skills.match(task.name, task.classes, None)
+    sources = agent.source_skills(task, mode, encoder)
+    assert sources.skills is not None
+    if mode == "text" or not sources.skills.sources:
+        report = sources.skills.match(task.name, task.classes, None)
         return dataclasses.replace(report, skipped=task.skipped, skipped_reasons=task.unreadable)
     train, failed = _shots(agent, task, progress)
-    report = source_skills.match(task.name, task.classes, train)
+    match = sources.match(train)
+    assert match.report is not None
+    assert match.prior is not None
     return dataclasses.replace(
-        report,
-        preview=preview_transfer(
-            method, train, len(task.classes), source_skills.prior_of(report, train)
-        ),
+        match.report,
+        preview=preview_transfer(method, train, len(task.classes), match.prior),
         skipped=task.skipped + len(failed),
         skipped_reasons=(*task.unreadable, *failed),
     )

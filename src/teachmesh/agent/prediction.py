@@ -1,22 +1,25 @@
-"""What an agent answers when it is shown images."""
+"""Answers: decisions about images with names, authors and equivalent classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from teachmesh.packet.signing import agent_id
+from teachmesh.reuse.equivalent_classes import EquivalentClasses
+
 if TYPE_CHECKING:
-    from teachmesh.agent.catalogue import SkillInfo
-    from teachmesh.agent.student import Student
     from teachmesh.mapping.decisions import Decisions
+    from teachmesh.reuse.source_skills import SourceSkill
+    from teachmesh.reuse.text_encoders import NameComparer
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A class that the image could show as well.
+    """Another class that the image may show, or an equivalent class.
 
     Attributes:
         task: display name of the task.
@@ -31,21 +34,21 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an image shows, and who taught it.
+    """The class of an image, and the author of the skill that decided it.
 
     Attributes:
-        image: the file, or what stands for it.
-        task: display name of the task (`flowers`, or `flowers@alias` where two authors use one).
+        image: the file, or a name such as "image 2".
+        task: display name of the task (`flowers`, or `flowers@alias` if two authors use the name).
         class_name: name of the class.
-        probability: posterior of this class over all classes in question, fraction of 1.
-        unknown: the image is farther from its task than nearly all of that task's own
-            validation images; `task` and `class_name` then say what is nearest.
-        skill_id: the skill that answers.
-        author: agent id of its author.
+        probability: posterior of this class over all candidate classes, fraction of 1.
+        unknown: True if the image is farther from its task than nearly all validation images of
+            that task; `task` and `class_name` are then the nearest ones.
+        skill_id: id of the skill that decided.
+        author: agent id of the skill's author.
         alias: the author's alias.
         alternatives: the next best classes, best first.
-        same_as: classes of other tasks that are the same thing; their probability is the
-            similarity of the names.
+        same_as: equivalent classes of other tasks; their probability is the similarity of the
+            names.
     """
 
     image: str
@@ -67,7 +70,7 @@ class Prediction:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The prediction as a JSON object; the class stands under "class"."""
+        """Return the prediction as a JSON object; the class is under the key "class"."""
         document = asdict(self)
         document["class"] = document.pop("class_name")
         document["skill"] = document.pop("skill_id")
@@ -87,11 +90,11 @@ class Answers:
     """Predictions for many images.
 
     Attributes:
-        predictions: one per readable image, in the order asked.
-        failed: one sentence per image that could not be read.
-        method: the task mapper that answered.
-        backbone: alias of the backbone that answered.
-        encoder: how class names were compared for `same_as`: an encoder's name, or "names".
+        predictions: one per readable image, in the order of the images.
+        failed: one sentence per unreadable image.
+        method: the task mapper in use.
+        backbone: alias of the backbone in use.
+        encoder: how class names were compared for `same_as`: name of an encoder, or "names".
     """
 
     predictions: tuple[Prediction, ...]
@@ -101,7 +104,7 @@ class Answers:
     encoder: str = "names"
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `teachmesh predict --json`."""
+        """Return the document of `teachmesh predict --json`."""
         return {
             "schema": "teachmesh.predict/1",
             "method": self.method,
@@ -112,133 +115,143 @@ class Answers:
         }
 
 
-@dataclass(frozen=True)
-class Taught:
-    """What an answer says about the skill that gave it.
-
-    Attributes:
-        skill_id: id of the skill.
-        task: display name of its task.
-        classes: names of its classes.
-        author: agent id of its author.
-        alias: the author's alias.
-    """
-
-    skill_id: str
-    task: str
-    classes: tuple[str, ...]
-    author: str
-    alias: str
-
-
-def taught_by(student: Student, infos: Iterable[SkillInfo]) -> dict[str, Taught]:
-    """By id, what answers say about each skill that a student knows.
+def mark_equivalent(
+    answers: Answers, sources: Sequence[SourceSkill], comparer: NameComparer
+) -> Answers:
+    """Find `same_as` again, with another way to compare names than the agent's own.
 
     Args:
-        student: of these skills.
-        infos: about the skills of the bank.
+        answers: answers of an agent.
+        sources: skills of the same agent, with their display names.
+        comparer: compares names.
     """
-    by_id = {info.id: info for info in infos}
-    return {
-        skill_id: Taught(
-            skill_id,
-            by_id[skill_id].display_name,
-            student.skill(skill_id).card.classes,
-            by_id[skill_id].author,
-            by_id[skill_id].alias,
-        )
-        for skill_id in student.skill_ids
-    }
-
-
-def answer_all(
-    decisions: Decisions, images: Sequence[str], taught: Mapping[str, Taught], alternatives: int
-) -> tuple[Prediction, ...]:
-    """Answer without being told the task.
-
-    Args:
-        decisions: scores of N images.
-        images: N names.
-        taught: by skill id.
-        alternatives: how many runners-up to list.
-    """
-    tasks, classes = decisions.answer()
-    joint = np.exp(decisions.joint())  # (N, all classes)
-    starts = _starts(decisions)
-    skills = [taught[skill_id] for skill_id in decisions.skill_ids]
-    columns = [(skill.task, name) for skill in skills for name in skill.classes]
-    best = np.argsort(-joint, axis=1, kind="stable")[:, : alternatives + 1].tolist()
-    answers = []
-    for i, image in enumerate(images):
-        column = starts[tasks[i]] + classes[i]
-        order = [c for c in best[i] if c != column]
-        others = tuple(
-            Alternative(columns[c][0], columns[c][1], float(joint[i, c]))
-            for c in order[:alternatives]
-        )
-        skill = skills[tasks[i]]
-        answers.append(
-            _prediction(
-                image,
-                skill,
-                int(classes[i]),
-                float(joint[i, column]),
-                _is_unknown(decisions, i, int(tasks[i])),
-                others,
-            )
-        )
-    return tuple(answers)
-
-
-def answer_within(
-    decisions: Decisions, images: Sequence[str], skill: Taught, alternatives: int
-) -> tuple[Prediction, ...]:
-    """Answer with the task given: the oracle.
-
-    Args:
-        decisions: scores of N images.
-        images: N names.
-        skill: of the task that is given.
-        alternatives: how many runners-up to list.
-    """
-    task = decisions.skill_ids.index(skill.skill_id)
-    probabilities = np.exp(decisions.within[task])  # (N, C)
-    answers = []
-    for i, image in enumerate(images):
-        best, *others = np.argsort(-probabilities[i], kind="stable")[: alternatives + 1]
-        runners_up = tuple(
-            Alternative(skill.task, skill.classes[c], float(probabilities[i, c])) for c in others
-        )
-        probability = float(probabilities[i, best])
-        unknown = _is_unknown(decisions, i, task)
-        answers.append(_prediction(image, skill, int(best), probability, unknown, runners_up))
-    return tuple(answers)
-
-
-def _prediction(
-    image: str,
-    skill: Taught,
-    label: int,
-    probability: float,
-    unknown: bool,
-    alternatives: tuple[Alternative, ...],
-) -> Prediction:
-    return Prediction(
-        image=image,
-        task=skill.task,
-        class_name=skill.classes[label],
-        probability=probability,
-        unknown=unknown,
-        skill_id=skill.skill_id,
-        author=skill.author,
-        alias=skill.alias,
-        alternatives=alternatives,
+    writer = AnswerWriter(sources, comparer)
+    marked = tuple(
+        replace(p, same_as=writer.same_as(p.skill_id, p.class_name)) for p in answers.predictions
     )
+    return replace(answers, predictions=marked, encoder=comparer.name)
 
 
-def _starts(decisions: Decisions) -> np.ndarray:
-    sizes = [w.shape[1] for w in decisions.within]
-    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+class AnswerWriter:
+    """Writes the predictions of an agent from its decisions.
+
+    Args:
+        sources: the agent's skills with their display names, in canonical order.
+        comparer: compares names for `same_as`; the default compares them for equality after
+            cleaning.
+    """
+
+    def __init__(
+        self, sources: Sequence[SourceSkill], comparer: NameComparer | None = None
+    ) -> None:
+        self._sources = {source.skill_id: source for source in sources}
+        self._authors = {s.skill_id: agent_id(s.skill.card.author) for s in sources}
+        self._equivalents = EquivalentClasses(sources, comparer)
+        self._same_as: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+
+    def describe(
+        self, decisions: Decisions, images: Sequence[str], alternatives: int
+    ) -> list[Prediction]:
+        """Write one prediction per image.
+
+        Args:
+            decisions: decisions about N images, under these skills.
+            images: N names.
+            alternatives: number of runners-up to list.
+        """
+        if decisions.given is not None:
+            return self._within(decisions, decisions.given, images, alternatives)
+        return self._among_all(decisions, images, alternatives)
+
+    def same_as(self, skill_id: str, class_name: str) -> tuple[Alternative, ...]:
+        """Return the equivalent classes of other tasks, best first.
+
+        Args:
+            skill_id: id of one of the skills.
+            class_name: name of one of its classes.
+        """
+        key = skill_id, class_name
+        if key not in self._same_as:
+            self._same_as[key] = tuple(
+                Alternative(task.task, task.classes[label], similarity)
+                for task, label, similarity in self._equivalents.of(*key)
+            )
+        return self._same_as[key]
+
+    def _among_all(
+        self, decisions: Decisions, images: Sequence[str], alternatives: int
+    ) -> list[Prediction]:
+        tasks, classes = decisions.answer()
+        joint = np.exp(decisions.joint())  # (N, all classes)
+        starts = np.cumsum([0, *(part.shape[1] for part in decisions.within)])
+        columns = [
+            (self._sources[skill_id].task, name)
+            for skill_id in decisions.skill_ids
+            for name in self._sources[skill_id].skill.card.classes
+        ]
+        best = np.argsort(-joint, axis=1, kind="stable")[:, : alternatives + 1].tolist()
+        predictions = []
+        for i, image in enumerate(images):
+            answer = int(starts[tasks[i]] + classes[i])
+            others = [column for column in best[i] if column != answer][:alternatives]
+            runners_up = tuple(
+                Alternative(columns[c][0], columns[c][1], float(joint[i, c])) for c in others
+            )
+            predictions.append(
+                self._prediction(
+                    image,
+                    decisions.skill_ids[tasks[i]],
+                    int(classes[i]),
+                    float(joint[i, answer]),
+                    _is_unknown(decisions, i, int(tasks[i])),
+                    runners_up,
+                )
+            )
+        return predictions
+
+    def _within(
+        self, decisions: Decisions, task: int, images: Sequence[str], alternatives: int
+    ) -> list[Prediction]:
+        skill_id = decisions.skill_ids[task]
+        source = self._sources[skill_id]
+        classes = source.skill.card.classes
+        probabilities = np.exp(decisions.within[task])  # (N, C)
+        predictions = []
+        for i, image in enumerate(images):
+            best, *others = np.argsort(-probabilities[i], kind="stable")[: alternatives + 1]
+            runners_up = tuple(
+                Alternative(source.task, classes[c], float(probabilities[i, c])) for c in others
+            )
+            probability = float(probabilities[i, best])
+            unknown = _is_unknown(decisions, i, task)
+            predictions.append(
+                self._prediction(image, skill_id, int(best), probability, unknown, runners_up)
+            )
+        return predictions
+
+    def _prediction(
+        self,
+        image: str,
+        skill_id: str,
+        label: int,
+        probability: float,
+        unknown: bool,
+        alternatives: tuple[Alternative, ...],
+    ) -> Prediction:
+        source = self._sources[skill_id]
+        class_name = source.skill.card.classes[label]
+        return Prediction(
+            image=image,
+            task=source.task,
+            class_name=class_name,
+            probability=probability,
+            unknown=unknown,
+            skill_id=skill_id,
+            author=self._authors[skill_id],
+            alias=source.alias,
+            alternatives=alternatives,
+            same_as=self.same_as(skill_id, class_name),
+        )
 
 
 def _is_unknown(decisions: Decisions, image: int, task: int) -> bool:

@@ -1,25 +1,41 @@
-"""What the skills of a bank amount to together: latents -> task, class, "unknown".
+"""The student: images -> latents -> decisions, with all skills of a bank.
 
-Everything here is derived from the set of skills in canonical order (sorted by id), so agents
-that hold the same skills give the same answers, whatever the order of arrival.
+Everything is derived from the set of skills in canonical order (sorted by id), so that agents with
+the same skills give the same answers, in whatever order the skills arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from teachmesh.biases.refine_decisions import refine, tasks_in_question
+from teachmesh.data.loader import Progress, read_batch
 from teachmesh.errors import DataError
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.mapper_kinds import make_mapper
+from teachmesh.model.backbone import Latents
+from teachmesh.model.embedding import BATCH_SIZE, embed_images
+from teachmesh.model.forward_pass import Tensors
+from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
+    from teachmesh.biases.second_pass import SecondPass
+    from teachmesh.data.image_inputs import ImageInput
     from teachmesh.mapping.mapper import MapperScores
-    from teachmesh.model.backbone import Latents
+    from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
+
+KEPT_BYTES = 64 << 20
+"""Activations that are kept between the two passes at a time."""
 
 
 class Student:
@@ -33,24 +49,21 @@ class Student:
         self.method = method
         self.mapper = make_mapper(method)
         self._skills: dict[str, Skill] = {}
+        self._biased: dict[str, Skill] = {}
 
     def sync(self, wanted: Collection[str], load: Callable[[str], Skill]) -> None:
-        """Register what is new and drop what is gone; costs time for the difference only.
+        """Register new skills and drop the others; costs time for the difference only.
 
         Args:
-            wanted: ids of the skills to know, all of which carry this mapper's anchor.
+            wanted: ids of the skills to hold, all with an anchor of this mapper.
             load: id -> skill.
         """
         for skill_id in sorted(set(self._skills) - set(wanted)):
             self.mapper.remove(skill_id)
             del self._skills[skill_id]
+            self._biased.pop(skill_id, None)
         for skill_id in sorted(set(wanted) - set(self._skills)):
-            skill = load(skill_id)
-            anchor = skill.anchor(self.method)
-            if anchor is None:
-                raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
-            self.mapper.add(skill_id, anchor, skill.card.calibration)
-            self._skills[skill_id] = skill
+            self._register(skill_id, load(skill_id))
         self.mapper.prepare()
 
     @property
@@ -59,27 +72,26 @@ class Student:
         return tuple(sorted(self._skills))
 
     def skill(self, skill_id: str) -> Skill:
-        """The skill of an id that was registered."""
+        """Return a registered skill."""
         return self._skills[skill_id]
 
     def biased(self) -> dict[str, Skill]:
-        """Skills whose beneficial biases are of use here, by id.
+        """Return the skills whose beneficial biases can be used with this mapper, by id.
 
-        Biases were kept because they did better than the decision of the skill's own method: that
-        by moments, or that of a trained head. Beside the other one they were never measured.
+        Biases were kept because they improved the decision of the skill's own method: by moments,
+        or by a trained head. With a method of the other kind they were never measured.
         """
-        return {
-            skill_id: skill
-            for skill_id, skill in self._skills.items()
-            if skill.biases() is not None
-            and (skill.card.method == "moments") == (self.method == "moments")
-        }
+        return dict(self._biased)
 
-    def decide(self, latents: Latents) -> Decisions:
-        """Score latents under everything known: the second half of an image's walk.
+    def decide(self, latents: Latents, given: str | None = None) -> Decisions:
+        """Score latents under all skills: task, class and typicality.
+
+        Args:
+            latents: latents of N images.
+            given: id of the skill whose task is known to be the right one.
 
         Raises:
-            DataError: no skill is known yet.
+            DataError: there is no skill yet.
         """
         if not self._skills:
             raise DataError(
@@ -96,7 +108,18 @@ class Student:
             direct=None if scores.classes is None else log_softmax(np.hstack(scores.classes)),
             typicality=scores.typicality,
             answers_directly=answers_directly,
+            given=None if given is None else scores.keys.index(given),
         )
+
+    def _register(self, skill_id: str, skill: Skill) -> None:
+        anchor = skill.anchor(self.method)
+        if anchor is None:
+            raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
+        self.mapper.add(skill_id, anchor, skill.card.calibration)
+        self._skills[skill_id] = skill
+        same_kind = (skill.card.method == "moments") == (self.method == "moments")
+        if same_kind and skill.biases() is not None:
+            self._biased[skill_id] = skill
 
     def _within(
         self, scores: MapperScores, latents: Latents, answers_directly: bool
@@ -110,3 +133,127 @@ class Student:
                 raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
             logits.append(head.logits(latents.last))
         return tuple(log_softmax(values) for values in logits)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstPass:
+    """Some images after the first pass through the backbone.
+
+    Attributes:
+        names: names of the N readable images, N at least 1.
+        latents: their latents, without biases.
+        kept: activations with N rows that a second pass continues from; empty if none is needed,
+            and emptied when the next portion is requested.
+    """
+
+    names: tuple[str, ...]
+    latents: Latents
+    kept: list[torch.Tensor] = field(default_factory=list)
+
+    def kept_rows(self, rows: np.ndarray) -> Tensors:
+        """Return the kept activations of some images.
+
+        Args:
+            rows: (n,) positions of the images.
+        """
+        return tuple(tensor[torch.from_numpy(rows)] for tensor in self.kept)
+
+
+@dataclass
+class FirstPasses:
+    """Run the first pass over images, in portions if activations are kept for a second one.
+
+    Attributes:
+        backbone: the frozen network.
+        images: the images.
+        second: second pass to keep activations for; None if no image needs one.
+        progress: called with (images done, images in all).
+        failed: one sentence per unreadable image so far.
+    """
+
+    backbone: Backbone
+    images: Sequence[ImageInput]
+    second: SecondPass | None = None
+    progress: Progress | None = None
+    failed: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[FirstPass]:
+        """Yield portions with at least one readable image, in the order of the images.
+
+        Raises:
+            DataError: no image can be read.
+        """
+        portions = self._whole() if self.second is None else self._in_portions(self.second)
+        any_readable = False
+        for portion in portions:
+            any_readable = True
+            yield portion
+            portion.kept.clear()  # the next portion needs the memory
+        if not any_readable:
+            raise DataError(self.failed[0])
+
+    def _whole(self) -> Iterator[FirstPass]:
+        embedded = embed_images(self.backbone, self.images, progress=self.progress)
+        self.failed += [f"{self.images[i].name}: {reason}" for i, reason in embedded.failed]
+        if len(embedded.kept):
+            yield FirstPass(tuple(self.images[i].name for i in embedded.kept), embedded.latents)
+
+    def _in_portions(self, second: SecondPass) -> Iterator[FirstPass]:
+        bytes_each = 4 * sum(prod(shape) for shape in second.network.kept_shapes)
+        size = max(BATCH_SIZE, KEPT_BYTES // bytes_each // BATCH_SIZE * BATCH_SIZE)
+        for start in range(0, len(self.images), size):
+            stop = min(start + size, len(self.images))
+            if portion := self._portion(second, range(start, stop)):
+                yield portion
+            if self.progress is not None:
+                self.progress(stop, len(self.images))
+
+    def _portion(self, second: SecondPass, positions: range) -> FirstPass | None:
+        """Run the batches of one portion; return None if no image can be read."""
+        with ExitStack() as stack:
+            on_cpu = self.backbone.device.type == "cpu"
+            lanes = stack.enter_context(Lanes()) if on_cpu else None
+            jobs = (
+                partial(self._batch, second, positions[i : i + BATCH_SIZE])
+                for i in range(0, len(positions), BATCH_SIZE)
+            )
+            done = list(lanes.run(jobs) if lanes else (job() for job in jobs))
+        self.failed += [reason for _, failed in done for reason in failed]
+        passed = [batch for batch, _ in done if batch is not None]
+        return _joined(passed) if passed else None
+
+    def _batch(self, second: SecondPass, positions: range) -> tuple[FirstPass | None, list[str]]:
+        """Return one batch after the first pass, and a sentence per unreadable image."""
+        batch = read_batch(self.images, positions, self.backbone.size)
+        failed = [f"{self.images[i].name}: {reason}" for i, reason in batch.failed]
+        if not len(batch.indices):
+            return None, failed
+        latents, kept = second.first(batch.images)
+        names = tuple(self.images[i].name for i in batch.indices)
+        return FirstPass(names, latents, list(kept)), failed
+
+
+def refine_with(second: SecondPass, decisions: Decisions, seen: FirstPass) -> Decisions:
+    """Run the second pass of the images whose task has a skill with biases.
+
+    Args:
+        second: second pass with the biases of the skills.
+        decisions: decisions of the first pass.
+        seen: the images, with kept activations.
+    """
+    tasks = tasks_in_question(decisions)
+    if decisions.given is not None:
+        tasks = np.full(len(seen.names), decisions.given)
+    pairs = [(i, int(task)) for i, task in enumerate(tasks)]
+    return refine(decisions, second.opinions(decisions, pairs, seen.kept_rows))
+
+
+def _joined(parts: Sequence[FirstPass]) -> FirstPass:
+    return FirstPass(
+        tuple(name for part in parts for name in part.names),
+        Latents(
+            np.concatenate([part.latents.last for part in parts]),
+            np.concatenate([part.latents.multi for part in parts]),
+        ),
+        [torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True)],
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from teachmesh.packet.codec import SignedSkill
+from teachmesh.packet.signing import VerifiedSkill
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class BankEntry:
     replaces: str | None
 
     @classmethod
-    def of(cls, signed: SignedSkill, size_bytes: int) -> BankEntry:
-        """Summarise a decoded skill."""
-        card = signed.skill.card
+    def of(cls, verified: VerifiedSkill) -> BankEntry:
+        """Summarise a skill."""
+        card = verified.skill.card
         return cls(
-            id=signed.id,
+            id=verified.id,
             task=card.task,
             author=card.author,
             alias=card.alias,
@@ -50,7 +50,7 @@ class BankEntry:
             anchors=card.anchors,
             n_classes=len(card.classes),
             backbone_fingerprint=card.backbone_fingerprint,
-            size_bytes=size_bytes,
+            size_bytes=len(verified.data),
             created=card.created,
             replaces=card.replaces,
         )

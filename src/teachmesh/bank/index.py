@@ -241,11 +241,10 @@ def read_entries(
                 files.quarantine(skill)
             continue
         try:
-            signed = decode(data, limits)
-            verify(signed)
+            verified = verify(decode(data, limits))
         except SkillRefused:
             continue
-        entries.append(BankEntry.of(signed, len(data)))
+        entries.append(BankEntry.of(verified))
     return entries
 
 

@@ -18,7 +18,8 @@ from teachmesh.bank.index import Index, open_or_replace, read_entries, tidy
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import SignedSkill, decode
 from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
-from teachmesh.packet.signing import verify
+from teachmesh.packet.signing import VerifiedSkill
+from teachmesh.packet.skill_header import check_sizes
 
 LOCK_TIMEOUT_S = 10.0
 _LOCK_POLL_S = 0.01
@@ -117,23 +118,23 @@ class Bank:
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().changes()
 
-    def put(self, data: bytes, *, restore: bool = True) -> BankEntry:
-        """Store a signed skill; it is on the disk when this returns. A second call is harmless.
+    def put(self, verified: VerifiedSkill, *, restore: bool = True) -> BankEntry:
+        """Store a skill; it is on the disk when this returns. A second call is harmless.
 
         Args:
-            data: the skill's file as it travels.
+            verified: the skill, from `signing.sign` or `signing.verify`.
             restore: store the skill even if it was removed here, as for a person's import; False
                 for skills from peers.
 
         Raises:
-            SkillRefused: the bytes are not a signed skill within the limits, or the skill was
-                removed here and `restore` is False (AUTHOR).
+            SkillRefused: the skill is larger than the limits (LIMIT), or it was removed here and
+                `restore` is False (AUTHOR).
             StorageError: nothing was stored, because the disk is full or not writable, or
                 another process kept writing for too long.
         """
-        signed = decode(data, self._limits)
-        verify(signed)
-        entry = BankEntry.of(signed, len(data))
+        VerifiedSkill.check(verified)
+        check_sizes(verified.data, self._limits)
+        entry = BankEntry.of(verified)
         with self._writing(f"could not save skill {entry.id[:12]}") as index:
             if entry.id in self._files.removed():
                 if not restore:
@@ -141,7 +142,7 @@ class Bank:
                 self._files.unmark_removed(entry.id)
             listed = index.find(entry.id) is not None
             if not listed or self._files.read_whole(entry.id) is None:
-                self._store(index, entry, data, listed)
+                self._store(index, entry, verified.data, listed)
         return entry
 
     def _store(self, index: Index, entry: BankEntry, data: bytes, listed: bool) -> None:

@@ -35,7 +35,7 @@ from teachmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from teachmesh.agent import LearnResult
-    from teachmesh.agent.learn_result import Reuse
+    from teachmesh.agent.learn_task import Reuse
 
 
 def register(app: typer.Typer) -> None:

@@ -65,7 +65,7 @@ def predict(
     agent knows is marked unknown.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.equivalent_answers import compare_again
+    from teachmesh.agent.prediction import mark_equivalent
     from teachmesh.reuse.text_encoders import choose_encoder
 
     comparer = choose_encoder(encoder)
@@ -76,7 +76,7 @@ def predict(
     with progress_bar("predicting") as progress:
         answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
     if encoder != "names":  # which is what the agent compares with by itself
-        answers = compare_again(answers, agent.sources(), comparer)
+        answers = mark_equivalent(answers, agent.sources(), comparer)
     for failure in answers.failed:
         note(f"skipped: {plain(failure)}")
     if json_output:

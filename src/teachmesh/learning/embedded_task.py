@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from teachmesh.biases.bias_task import TaskImages
 from teachmesh.data.tasks import check_failed
+from teachmesh.learning.fit_method import count_images
 from teachmesh.model.embedding import embed_splits, labelled
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         progress: called with (images done, images in all).
 
     Raises:
-        DataError: more than a fifth of the images cannot be read.
+        DataError: more than a fifth of the images cannot be read, or none of a class.
     """
     splits = (task.train, task.validation)
     total = sum(len(split.images) for split in splits)
@@ -56,9 +57,11 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         for i, reason in part.failed
     )
     check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
-    return EmbeddedTask(
+    embedded = EmbeddedTask(
         labelled(task.train, train),
         labelled(task.validation, validation),
         TaskImages.of((task.train, train), (task.validation, validation)),
         failed,
     )
+    count_images(embedded.train.labels, len(task.classes))
+    return embedded

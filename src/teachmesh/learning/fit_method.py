@@ -1,4 +1,4 @@
-"""What each method makes of one task's latents: anchors, a head, a calibration.
+"""Fit one task's latents by a method: anchors, a head, a calibration.
 
 - `moments` (default): class moments of the multi-depth latents in closed form; no head, no
   gradient step.
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     from teachmesh.mapping.anchor import TaskAnchor
     from teachmesh.model.backbone import Latents
     from teachmesh.model.embedding import LabelledLatents
-    from teachmesh.model.head import Head
+    from teachmesh.model.head_training import FittedHead
     from teachmesh.packet.parent_card import Parent
 
 
 WITH_HEAD = ("gmmc", "maha")
-"""Methods whose mapper chooses a task and leaves the class to a trained head."""
+"""Methods whose mapper chooses a task only; a trained head chooses the class."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What learning made of one task.
+    """Result of fitting one task.
 
     Attributes:
-        anchors: by kind.
-        head: the trained head, for methods that need one.
-        validation_accuracy: right class given the task; None without validation images.
+        anchors: anchors by kind.
+        head: the trained head; None if no method needs one.
+        validation_accuracy: accuracy given the task; None without validation images.
         calibration: named numbers for the card.
-        cost_macs: multiply-accumulates beyond the backbone pass.
+        cost_macs: multiply-accumulates, without the backbone pass.
         warnings: remarks for the card.
         parents: old classes whose rows are part of the result.
-        borrowed: what class moments took from the bank: "nothing", "covariance" or "classes".
+        borrowed: transfer of class moments: "nothing", "covariance" or "classes".
     """
 
     anchors: Mapping[str, TaskAnchor]
@@ -63,7 +63,7 @@ class Fitted:
     borrowed: str = "nothing"
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """All arrays under the names that they have in a skill."""
+        """Return all arrays under their names in a skill."""
         named = {
             f"{kind}.{name}": array
             for kind, anchor in self.anchors.items()
@@ -84,64 +84,51 @@ def fit_method(
     seed: int = 0,
     prior: Prior | None = None,
 ) -> Fitted:
-    """Fit the anchors of a method (and of further ones) and the head it needs.
+    """Fit the anchors of a method and of further ones, and the head that they need.
 
     Args:
-        method: the one that the card names.
+        method: the method on the card.
         train: latents and labels of the training images; every class occurs.
-        validation: the same of the validation images; may be empty.
+        validation: latents and labels of the validation images; may be empty.
         n_classes: C.
         also: further methods whose anchors the skill carries.
-        seed: of what is random.
-        prior: what the bank offers; None to learn alone.
+        seed: seed for clusters, samples and batch order.
+        prior: prior from the bank; None to learn alone.
 
     Raises:
         DataError: a class without a readable training image.
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
-    anchors: dict[str, TaskAnchor] = {}
-    macs = 0
-    warnings: list[str] = []
-    for kind in kinds:
-        anchors[kind], spent = _fit_anchor(kind, train, n_classes, seed)
-        macs += spent
-    if "gmmc" in kinds and len(train) < N_CLUSTERS:
-        warnings.append(f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}")
-    taken = Transferred()
-    if prior is not None:
-        with MacCounter() as counter:
-            anchors = transfer_moments(anchors, train, n_classes, prior, taken)
-        macs += int(counter.macs)
-    head: Head | None = None
-    accuracy: float | None = None
-    if any(kind in WITH_HEAD for kind in kinds):
-        fitted = transfer_head(train, validation, n_classes, prior, taken, seed)
-        head, accuracy = fitted.head, fitted.accuracy
-        macs += fitted.macs
-        warnings.extend(fitted.warnings)
-    warnings.extend(taken.remarks())
+    alone, anchor_macs, warnings = _fit_anchors(kinds, train, n_classes, seed)
+    transferred = Transferred()
+    anchors, prior_macs = _use_prior(alone, train, n_classes, prior, transferred)
+    fitted = _fit_head(kinds, train, validation, n_classes, prior, transferred, seed)
+    accuracy = None if fitted is None else fitted.accuracy
     if method == "moments" and len(validation):
-        decided = log_within(Fitted(anchors, None, None), method, validation.latents)
-        accuracy = float(np.mean(decided.argmax(1) == validation.labels))
-    calibration: dict[str, float] = dict(taken.notes)
-    for anchor in anchors.values():
-        multi = anchor.latent == "multi"
-        latents = validation.latents.multi if multi else validation.latents.last
-        calibration |= calibrate(anchor, latents)
-    parents = taken.sorted_parents()
-    return Fitted(anchors, head, accuracy, calibration, macs, tuple(warnings), parents, taken.kind)
+        accuracy = _accuracy(Fitted(anchors, None, None), method, validation)
+    head_warnings = () if fitted is None else fitted.warnings
+    return Fitted(
+        anchors=anchors,
+        head=None if fitted is None else fitted.head,
+        validation_accuracy=accuracy,
+        calibration={**transferred.notes, **_calibrations(anchors, validation)},
+        cost_macs=anchor_macs + prior_macs + (0 if fitted is None else fitted.macs),
+        warnings=(*warnings, *head_warnings, *transferred.remarks()),
+        parents=transferred.sorted_parents(),
+        borrowed=transferred.kind,
+    )
 
 
 def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(C,) int64 number of images per class, at least one of each.
+    """Return (C,) int64 numbers of images per class, all at least one.
 
     Args:
-        labels: (N,) int64 of the training images that could be read.
+        labels: (N,) int64 labels of the readable training images.
         n_classes: C.
 
     Raises:
-        DataError: a class without any.
+        DataError: a class without an image.
     """
     counts = np.bincount(labels, minlength=n_classes)
     if (counts == 0).any():
@@ -152,10 +139,22 @@ def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
     return counts
 
 
+def _fit_anchors(
+    kinds: Sequence[str], train: LabelledLatents, n_classes: int, seed: int
+) -> tuple[dict[str, TaskAnchor], int, tuple[str, ...]]:
+    """Return anchors by kind, their multiply-accumulates, and warnings."""
+    fits = {kind: _fit_anchor(kind, train, n_classes, seed) for kind in kinds}
+    warnings: tuple[str, ...] = ()
+    if "gmmc" in kinds and len(train) < N_CLUSTERS:
+        warnings = (f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}",)
+    anchors = {kind: anchor for kind, (anchor, _) in fits.items()}
+    return anchors, sum(macs for _, macs in fits.values()), warnings
+
+
 def _fit_anchor(
     kind: str, train: LabelledLatents, n_classes: int, seed: int
 ) -> tuple[TaskAnchor, int]:
-    """The anchor of one method, and its multiply-accumulates."""
+    """Return the anchor of one method, and its multiply-accumulates."""
     if kind == "gmmc":
         return fit_gmmc(train.latents.last, n_classes, seed=seed)
     found: list[TaskAnchor] = []
@@ -171,18 +170,64 @@ def _fit_anchor(
     return found[0], macs
 
 
+def _use_prior(
+    alone: Mapping[str, TaskAnchor],
+    train: LabelledLatents,
+    n_classes: int,
+    prior: Prior | None,
+    transferred: Transferred,
+) -> tuple[Mapping[str, TaskAnchor], int]:
+    """Return the anchors after a transfer of class moments, and its multiply-accumulates."""
+    if prior is None:
+        return alone, 0
+    with MacCounter() as counter:
+        anchors = transfer_moments(alone, train, n_classes, prior, transferred)
+    return anchors, int(counter.macs)
+
+
+def _fit_head(
+    kinds: Sequence[str],
+    train: LabelledLatents,
+    validation: LabelledLatents,
+    n_classes: int,
+    prior: Prior | None,
+    transferred: Transferred,
+    seed: int,
+) -> FittedHead | None:
+    """Train the head; return None if no method needs one."""
+    if not any(kind in WITH_HEAD for kind in kinds):
+        return None
+    return transfer_head(train, validation, n_classes, prior, transferred, seed)
+
+
+def _accuracy(fitted: Fitted, method: str, validation: LabelledLatents) -> float:
+    decided = log_within(fitted, method, validation.latents)
+    return float(np.mean(decided.argmax(1) == validation.labels))
+
+
+def _calibrations(
+    anchors: Mapping[str, TaskAnchor], validation: LabelledLatents
+) -> dict[str, float]:
+    named: dict[str, float] = {}
+    for anchor in anchors.values():
+        multi = anchor.latent == "multi"
+        named |= calibrate(anchor, validation.latents.multi if multi else validation.latents.last)
+    return named
+
+
 START_RIDGE = 3.0
-"""Penalty of the head that biases begin with. The log loss on the validation images of two tasks
-(trash, oracle bones) with biases is then 0.674 and 0.485; with a penalty of 1, 0.697 and 0.475."""
+"""Penalty of the head that the training of biases starts from. With it, the log loss of biases on
+the validation images of two tasks (trash, oracle bones) is 0.674 and 0.485; with 1, 0.697 and
+0.475."""
 
 
 def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
-    """Log posteriors (N, C) of the classes, by this task's skill alone.
+    """Return (N, C) log posteriors of the classes, decided by this task alone.
 
     Args:
-        fitted: of the task.
-        method: the one that decides.
-        latents: of N images, at least one.
+        fitted: the fitted task.
+        method: the method that decides.
+        latents: latents of N images, N at least 1.
     """
     if method == "moments":
         mapper = MomentsMapper()
@@ -195,12 +240,13 @@ def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
 
 
 def linear_within(anchor: MomentsAnchor) -> Head:
-    """What class moments alone decide inside their task, as one linear head: exactly `log_within`.
+    """Return the decision of class moments within their task as one linear head.
 
-    Classes of a task share a covariance, so the squares of an image drop out of its posteriors.
+    It gives exactly the posteriors of `log_within`: the classes of a task share a covariance, so
+    the quadratic term of an image cancels.
 
     Args:
-        anchor: of the task.
+        anchor: class moments of the task.
     """
     mapper = MomentsMapper()
     mapper.add("task", anchor)
@@ -214,14 +260,15 @@ def linear_within(anchor: MomentsAnchor) -> Head:
 
 
 def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
-    """The linear head that training with biases begins with, in the unit of log posteriors.
+    """Return the linear head that training with biases starts from, in log posteriors.
 
-    A trained head as it is. With `moments` a closed-form one, more timid than the skill's: where
-    the head knows the training images by heart already, biases have nothing to learn from.
+    A trained head is returned unchanged. With `moments`, the head is fitted in closed form with a
+    larger penalty than the skill's. If the head fitted the training images perfectly, the biases
+    would have nothing left to learn.
 
     Args:
-        fitted: of the task.
-        method: of the skill.
+        fitted: the fitted task.
+        method: the method of the skill.
         train: latents and labels of the training images.
     """
     if method != "moments" and fitted.head is not None:

@@ -21,6 +21,7 @@ class Decisions:
             the order of `skill_ids`; None if the mapper scores tasks only.
         typicality: (N, T) float64, negative for an image that is untypical of a task.
         answers_directly: True if `answer` uses `direct`; False if the mapper chooses a task.
+        given: position of the task if it is known; None if any task may be the right one.
     """
 
     skill_ids: tuple[str, ...]
@@ -29,6 +30,7 @@ class Decisions:
     direct: np.ndarray | None
     typicality: np.ndarray | None
     answers_directly: bool
+    given: int | None = None
 
     def mapped(self) -> np.ndarray:
         """Return (N,) positions of the tasks that the mapper chooses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,11 +40,13 @@ class SignedSkill:
         skill: the card and the tensors.
         signature: 128 hex digits, or "" for an unsigned skill.
         id: SHA-256 of the file's bytes, 64 hex digits: the identity of the skill.
+        data: the file's bytes.
     """
 
     skill: Skill
     signature: str
     id: str
+    data: bytes = field(repr=False)
 
 
 def skill_id(data: bytes) -> str:
@@ -97,7 +99,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
     # One skill has one spelling; any other one that passed the checks above is refused here.
     if _write(skill, signature) != data:
         raise SkillRefused("FORMAT", "the bytes are not the canonical encoding of the skill")
-    return SignedSkill(skill, signature, skill_id(data))
+    return SignedSkill(skill, signature, skill_id(data), data)
 
 
 def _read_metadata(text: str) -> tuple[Card, str]:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.codec import SignedSkill, encode
+from teachmesh.packet.codec import SignedSkill, encode, skill_id
 from teachmesh.packet.skill import Skill
 
 # Because of the context, the signature of a skill is not valid for any other message.
@@ -76,7 +76,41 @@ class AgentKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
-def sign(skill: Skill, key: AgentKey) -> bytes:
+_MADE_HERE = object()
+
+
+@dataclass(frozen=True)
+class VerifiedSkill:
+    """A skill with a good signature of its author; made by `sign` and `verify` only.
+
+    A bank stores nothing else, so that no unverified skill can reach the disk.
+
+    Attributes:
+        skill: the card and the tensors.
+        id: SHA-256 of the bytes, 64 hex digits.
+        data: the signed bytes, as they travel and are stored.
+    """
+
+    skill: Skill
+    id: str
+    data: bytes = field(repr=False)
+    _origin: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self._origin is not _MADE_HERE:
+            raise TypeError("expected a skill from signing.sign or signing.verify")
+
+    @staticmethod
+    def check(value: object) -> None:
+        """Raise TypeError unless a value is a verified skill, for callers without mypy."""
+        if not isinstance(value, VerifiedSkill):
+            raise TypeError(
+                f"expected a VerifiedSkill from signing.sign or signing.verify, "
+                f"got a {type(value).__name__}"
+            )
+
+
+def sign(skill: Skill, key: AgentKey) -> VerifiedSkill:
     """Encode a skill with its author's signature, ready to send and to store.
 
     Equal skills and keys give equal bytes, because Ed25519 draws no random numbers.
@@ -86,10 +120,11 @@ def sign(skill: Skill, key: AgentKey) -> bytes:
     """
     if skill.card.author != key.public_key:
         raise SkillRefused("AUTHOR", "expected the card to name the key that signs it")
-    return encode(skill, key.sign_message(_message(skill)).hex())
+    data = encode(skill, key.sign_message(_message(skill)).hex())
+    return VerifiedSkill(skill, skill_id(data), data, _MADE_HERE)
 
 
-def verify(signed: SignedSkill) -> None:
+def verify(signed: SignedSkill) -> VerifiedSkill:
     """Check that the author on the card signed the card and every tensor.
 
     Raises:
@@ -100,6 +135,7 @@ def verify(signed: SignedSkill) -> None:
     message = _message(signed.skill)
     if not is_signed(message, signed.signature, signed.skill.card.author):
         raise SkillRefused("SIGNATURE", "the signature is not the author's of this skill")
+    return VerifiedSkill(signed.skill, signed.id, signed.data, _MADE_HERE)
 
 
 def is_signed(message: bytes, signature: str, public_key: str) -> bool:

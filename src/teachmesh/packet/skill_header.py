@@ -88,11 +88,7 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
         SkillRefused: LIMIT for a file or header that is too large or has too many parts. FORMAT
             unless it is a safetensors file with exactly one metadata key.
     """
-    bound = min(limits.file_bytes, HARD_FILE_BYTES)
-    if len(data) > bound:
-        raise SkillRefused("LIMIT", f"expected at most {bound} bytes, got {len(data)}")
-    length = _header_length(data, limits)
-    body_start = LENGTH_BYTES + length
+    body_start = LENGTH_BYTES + check_sizes(data, limits)
     raw = data[LENGTH_BYTES:body_start]
     if not raw.startswith(b"{"):
         raise SkillRefused("FORMAT", "the header does not begin with a JSON object")
@@ -108,7 +104,15 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
     return RawHeader(metadata, entries, body_start, len(data) - body_start)
 
 
-def _header_length(data: bytes, limits: Limits) -> int:
+def check_sizes(data: bytes, limits: Limits) -> int:
+    """Check the size of a file and of its header, and return the bytes of the header.
+
+    Raises:
+        SkillRefused: LIMIT when file or header are too large; FORMAT when there is no header.
+    """
+    bound = min(limits.file_bytes, HARD_FILE_BYTES)
+    if len(data) > bound:
+        raise SkillRefused("LIMIT", f"expected at most {bound} bytes, got {len(data)}")
     if len(data) <= LENGTH_BYTES:
         raise SkillRefused("FORMAT", f"expected a skill file, got {len(data)} bytes")
     length = int.from_bytes(data[:LENGTH_BYTES], "little")

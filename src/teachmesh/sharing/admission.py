@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.codec import SignedSkill, decode, skill_id
+from teachmesh.packet.codec import decode, skill_id
 from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
-from teachmesh.packet.signing import verify
+from teachmesh.packet.signing import VerifiedSkill, verify
 
-Check = Callable[[SignedSkill], None]
+Check = Callable[[VerifiedSkill], None]
 """A further check, for trust policy or quarantine; raises SkillRefused."""
 
 
@@ -32,7 +32,7 @@ class Admission:
         self._checks = tuple(checks)
         self._limits = limits
 
-    def check(self, expected_id: str | None, data: bytes) -> SignedSkill:
+    def check(self, expected_id: str | None, data: bytes) -> VerifiedSkill:
         """Check the bytes of a skill.
 
         Args:
@@ -51,15 +51,14 @@ class Admission:
             raise SkillRefused(
                 "HASH", f"expected the skill {expected_id[:12]}, the bytes hash to {found[:12]}"
             )
-        signed = decode(data, self._limits)
-        verify(signed)
-        self._check_backbone(signed)
+        verified = verify(decode(data, self._limits))
+        self._check_backbone(verified)
         for check in self._checks:
-            check(signed)
-        return signed
+            check(verified)
+        return verified
 
-    def _check_backbone(self, signed: SignedSkill) -> None:
-        card = signed.skill.card
+    def _check_backbone(self, verified: VerifiedSkill) -> None:
+        card = verified.skill.card
         known = self._fingerprints()
         if card.backbone_fingerprint in known:
             return

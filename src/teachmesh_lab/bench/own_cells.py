@@ -168,7 +168,7 @@ def make_skill(
     latents = EmbeddedTask(task.train, task.validation, images)
     skill = Teacher(backbone, Author(_KEY.public_key, "bench"), store).teach(lesson, latents)
     skill = Skill(dataclasses.replace(skill.card, cost_s=0.0), skill.tensors)
-    return skill, sign(skill, _KEY)
+    return skill, sign(skill, _KEY).data
 
 
 def count_student_macs(work: Callable[[], object]) -> int:

@@ -1,0 +1,296 @@
+"""The values of `Agent.learn`: options, match with the bank, skill to replace, result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from teachmesh.errors import UsageError
+from teachmesh.learning.teacher import Lesson
+from teachmesh.learning.variants import check_method, find_variant
+
+if TYPE_CHECKING:
+    from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.store import Bank
+    from teachmesh.data.tasks import Task
+    from teachmesh.learning.embedded_task import EmbeddedTask
+    from teachmesh.learning.variants import Variant
+    from teachmesh.model.embedding import LabelledLatents
+    from teachmesh.packet.bias_card import BiasCard
+    from teachmesh.packet.card import Card
+    from teachmesh.packet.skill import Skill
+    from teachmesh.reuse.source_skills import MatchReport, SourceSkills
+    from teachmesh.reuse.transfer import Prior
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    """Options of `Agent.learn`, which also takes them as keywords.
+
+    Attributes:
+        name: name of the task; default the folder's.
+        method: a variant (`maha`, `moments+bb`, ...); default the agent's.
+        also: further methods whose anchors the skill carries.
+        bb: layers of beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
+        bb_passes: budget of all of learning, in forward passes over the images.
+        replace: replace this agent's skill of the same name.
+        seed: seed for the split, if the folder has none, and for training.
+        reuse: how classes are matched with those of the bank ("auto", "text", "vision"); a match
+            is used only if it helps on held-out images. "none" learns alone.
+        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
+    """
+
+    name: str | None = None
+    method: str | None = None
+    also: Sequence[str] = ()
+    bb: str | None = None
+    bb_passes: float | None = None
+    replace: bool = False
+    seed: int = 0
+    reuse: str = "none"
+    encoder: str = "auto"
+
+    @classmethod
+    def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
+        """Return the options with some of them given as keywords.
+
+        Examples:
+            >>> LearnOptions.of(LearnOptions(seed=1), {"method": "maha"}).method
+            'maha'
+        """
+        return replace(options or cls(), **keywords)
+
+    def variant(self, default: Variant) -> Variant:
+        """Return the variant to learn with, after checking the methods.
+
+        Args:
+            default: variant of the agent.
+
+        Raises:
+            UsageError: an unknown method, or biases or a budget that do not fit it.
+        """
+        chosen = find_variant(self.method) if self.method else default
+        chosen = chosen.with_biases(self.bb, self.bb_passes)
+        for other in self.also:
+            check_method(other)
+        return chosen
+
+    def lesson(
+        self, task: Task, variant: Variant, replaces: str | None, started_s: float
+    ) -> Lesson:
+        """Return the lesson of a task.
+
+        Args:
+            task: the task.
+            variant: from `variant`.
+            replaces: id of the skill to replace, or None.
+            started_s: `time.perf_counter()` when learning began.
+        """
+        return Lesson.of(
+            task,
+            variant,
+            created=now(),
+            started_s=started_s,
+            also=self.also,
+            seed=self.seed,
+            replaces=replaces,
+            warnings=task.warnings,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TaskMatch:
+    """Match of a task with the source skills; empty if the task is learned alone.
+
+    Attributes:
+        report: matched classes, or None.
+        prior: prior from these classes, or None.
+    """
+
+    report: MatchReport | None = None
+    prior: Prior | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSources:
+    """Skills that a task may be matched with.
+
+    Attributes:
+        task: the task.
+        skills: the skills; None to match nothing.
+    """
+
+    task: Task
+    skills: SourceSkills | None
+
+    def match(self, train: LabelledLatents) -> TaskMatch:
+        """Match the classes of the task, and collect the prior.
+
+        Args:
+            train: latents and labels of the training images, at least one image per class.
+        """
+        if self.skills is None:
+            return TaskMatch()
+        report = self.skills.match(self.task.name, self.task.classes, train)
+        return TaskMatch(report, self.skills.prior_of(report, train))
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Classes that learning matched in the bank, and the parts that it transferred.
+
+    Attributes:
+        encoder: how names were compared; None if only looks were compared.
+        tasks: number of old tasks that were compared.
+        known: number of classes of the new task with a match.
+        takes: transferred part: "classes" (old rows and means, and the bank's metric),
+            "covariance" (the metric), "rows" (the start of a trained head) or "nothing".
+    """
+
+    encoder: str | None
+    tasks: int
+    known: int
+    takes: str
+
+    @classmethod
+    def of(cls, report: MatchReport, card: Card) -> Reuse:
+        """Summarise a match and the card of the skill that was learned."""
+        return cls(report.encoder, report.n_known, report.n_matched, taken_by(card))
+
+
+def taken_by(card: Card) -> str:
+    """Return the part that a skill took from others, as `Reuse.takes`; its own method's first."""
+    moments = "classes" if "reuse_slope" in card.calibration else "covariance"
+    found = {
+        "moments": moments if "reuse_gain" in card.calibration else "nothing",
+        "head": "rows" if "reuse_start_gain" in card.calibration else "nothing",
+    }
+    order = ("moments", "head") if card.method == "moments" else ("head", "moments")
+    return next((found[part] for part in order if found[part] != "nothing"), "nothing")
+
+
+@dataclass(frozen=True)
+class LearnResult:
+    """Summary of a skill that was learned and is on the disk.
+
+    Attributes:
+        task: name of the task.
+        skill_id: id of the skill.
+        method: the task mapper of the skill.
+        classes: names of the classes.
+        n_images: number of training and validation images that were read.
+        skipped: number of unreadable images.
+        skipped_reasons: one sentence per unreadable image.
+        validation_accuracy: accuracy given the task, fraction of 1; None without images.
+        privacy: data about images in the skill: "statistics", or "samples" in latent space.
+        size_bytes: size of the skill.
+        cost_macs: multiply-accumulates, counted.
+        wall_s: seconds from reading the folder to the end of the fsync.
+        warnings: remarks on the card.
+        reused: number of old classes on the card that rows were learned from.
+        reuse: matches in the bank and their use; None if nothing was matched.
+        biases: gain and cost of beneficial biases; None if none were learned.
+    """
+
+    task: str
+    skill_id: str
+    method: str
+    classes: tuple[str, ...]
+    n_images: int
+    skipped: int
+    skipped_reasons: tuple[str, ...]
+    validation_accuracy: float | None
+    privacy: str
+    size_bytes: int
+    cost_macs: int
+    wall_s: float
+    warnings: tuple[str, ...]
+    reused: int = 0
+    reuse: Reuse | None = None
+    biases: BiasCard | None = None
+
+    @classmethod
+    def of(
+        cls,
+        entry: BankEntry,
+        skill: Skill,
+        task: Task,
+        latents: EmbeddedTask,
+        match: TaskMatch,
+        started_s: float,
+    ) -> LearnResult:
+        """Summarise a saved skill.
+
+        Args:
+            entry: its entry in the bank.
+            skill: the skill.
+            task: the task.
+            latents: the task after the backbone pass.
+            match: match of the task with the bank.
+            started_s: `time.perf_counter()` when learning began.
+        """
+        card = skill.card
+        return cls(
+            task=card.task,
+            skill_id=entry.id,
+            method=card.method,
+            classes=card.classes,
+            n_images=sum(card.images_per_class) + card.validation_images,
+            skipped=task.skipped + len(latents.failed),
+            skipped_reasons=(*task.unreadable, *latents.failed),
+            validation_accuracy=card.validation_accuracy,
+            privacy=card.privacy,
+            size_bytes=entry.size_bytes,
+            cost_macs=card.cost_macs,
+            wall_s=round(time.perf_counter() - started_s, 3),
+            warnings=card.warnings,
+            reused=len(card.parents),
+            reuse=None if match.report is None else Reuse.of(match.report, card),
+            biases=card.biases,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `teachmesh learn --json`."""
+        document = asdict(self)
+        document["skill"] = document.pop("skill_id")
+        return {"schema": "teachmesh.learn/1", **document}
+
+
+def skill_to_replace(
+    bank: Bank, author: str, task: str, *, replace: bool, else_use: str = "--name"
+) -> str | None:
+    """Return the id of the author's active skill of a task; None if there is none.
+
+    Args:
+        bank: bank of the author.
+        author: public key.
+        task: name of the task.
+        replace: True if the skill may be replaced.
+        else_use: other remedy for the message.
+
+    Raises:
+        UsageError: there is a skill, and it may not be replaced.
+    """
+    mine = [e for e in bank.active() if e.author == author and e.task == task]
+    if mine and not replace:
+        raise UsageError(
+            f"expected a task that this agent has not learned, but it learned {task!r} "
+            f"already (skill {mine[0].id[:12]}); use --replace or {else_use}"
+        )
+    return mine[0].id if mine else None
+
+
+def earlier_versions(bank: Bank, author: str, task: str) -> frozenset[str]:
+    """Return the ids of all skills that an author made of a task, replaced ones included.
+
+    Earlier versions saw the same images, so they are not independent sources for the task.
+    """
+    return frozenset(e.id for e in bank.entries() if e.author == author and e.task == task)
+
+
+def now() -> str:
+    """Return the current UTC time as cards write it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
