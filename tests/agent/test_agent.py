@@ -15,7 +15,7 @@ from teachmesh.agent import Agent, Prediction
 from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import read_batch
 from teachmesh.errors import DataError, SkillRefused, UsageError
-from teachmesh.mapping.mapper import METHODS
+from teachmesh.mapping.anchor_kinds import METHODS
 from teachmesh.model.backbone import Latents
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import is_signed, verify

@@ -19,8 +19,8 @@ from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from teachmesh.learning.fit_method import Fitted, linear_within, log_within
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.fusion import fuse
-from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.model.backbone import Latents
 from teachmesh.model.task_network import export_program
 from teachmesh.packet.skill import Skill

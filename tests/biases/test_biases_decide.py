@@ -12,7 +12,7 @@ from teachmesh.agent import Agent
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
 from teachmesh.learning.fit_method import linear_within
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases

@@ -7,7 +7,7 @@ import pytest
 from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.errors import UsageError
 from teachmesh.learning.variants import VARIANTS, find_variant
-from teachmesh.mapping.mapper import METHODS
+from teachmesh.mapping.anchor_kinds import METHODS
 
 
 def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
+from teachmesh.mapping.anchor_kinds import GmmcAnchor
 from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, k_means, with_squares
-from teachmesh.mapping.gmmc import VARIANCE_FLOOR, GmmcAnchor, GmmcMapper, fit_gmmc
+from teachmesh.mapping.gmmc import VARIANCE_FLOOR, GmmcMapper, fit_gmmc
 from tests.mapping.latents import make_sample
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.mapper import METHODS, MapperScores, TaskMapper
-from teachmesh.mapping.mapper_kinds import ANCHORS, MAPPERS, make_mapper
+from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS
+from teachmesh.mapping.mapper import MapperScores, TaskMapper
+from teachmesh.mapping.mapper_kinds import MAPPERS, make_mapper
 from teachmesh.mapping.typicality import calibrate
 from tests.mapping.latents import DIM, Sample, make_anchor, make_sample
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teachmesh.mapping.maha import RIDGE, SAMPLES_PER_CLASS, MahaAnchor, MahaMapper, fit_maha
+from teachmesh.mapping.anchor_kinds import MahaAnchor
+from teachmesh.mapping.maha import RIDGE, SAMPLES_PER_CLASS, MahaMapper, fit_maha
 from tests.mapping.latents import Sample, make_sample
 
 

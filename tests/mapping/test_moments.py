@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from teachmesh.mapping.anchor_kinds import MAX_TRACE, UNIT, MomentsAnchor
 from teachmesh.mapping.discriminant import Discriminant
-from teachmesh.mapping.moments import (
-    DENSITY_SHARE,
-    HEAD_TEMPERATURE,
-    MAX_TRACE,
-    OWN_SHARE,
-    UNIT,
-    MomentsAnchor,
-    MomentsMapper,
-)
+from teachmesh.mapping.moments import DENSITY_SHARE, HEAD_TEMPERATURE, OWN_SHARE, MomentsMapper
 from teachmesh.mapping.moments_fit import class_means, fit_moments, leading_directions
 from teachmesh.mapping.ridge import fit_ridge
 from teachmesh.mapping.whitening import RIDGE, DenseWhitening

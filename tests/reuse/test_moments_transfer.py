@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.mapping.whitening import DenseWhitening

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from teachmesh.learning.fit_method import fit_method
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.model.backbone import Latents

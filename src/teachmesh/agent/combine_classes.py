@@ -13,7 +13,7 @@ import numpy as np
 from teachmesh.agent.learn_task import now, skill_to_replace
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.macs import MacCounter
 from teachmesh.packet.card import Card
 from teachmesh.packet.parent_card import Parent

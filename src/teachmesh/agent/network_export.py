@@ -14,7 +14,7 @@ from teachmesh.biases.second_pass import SecondPass
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.fit_method import linear_within
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
 from teachmesh.model.task_network import Branch, TaskNetwork, export_program
 

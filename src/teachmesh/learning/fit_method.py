@@ -16,10 +16,11 @@ import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
 from teachmesh.errors import DataError
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
 from teachmesh.mapping.maha import fit_maha
-from teachmesh.mapping.moments import MomentsAnchor, MomentsMapper
+from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.typicality import calibrate
 from teachmesh.model.head import Head

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from teachmesh.biases.bias_options import BiasOptions, check_choice, check_passes
 from teachmesh.data.names import closest
 from teachmesh.errors import UsageError
-from teachmesh.mapping.mapper import METHODS
+from teachmesh.mapping.anchor_kinds import METHODS
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ little. The best start is then refined with all rows and dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,23 @@ class MixtureDensity:
 def with_squares(x: torch.Tensor) -> torch.Tensor:
     """Return (N, 2 D): the rows, followed by their squares."""
     return torch.cat([x, x * x], dim=1)
+
+
+def side_by_side(
+    mixtures: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> MixtureDensity:
+    """Join mixtures into one density; the weights of each sum to exactly 1 in it.
+
+    Args:
+        mixtures: means (K, D), variances (K, D) and weights (K,) of each, at least one.
+    """
+    means, variances, weights = zip(*mixtures, strict=True)
+    shares = [values / values.sum(dtype=np.float64) for values in weights]
+    return MixtureDensity(
+        torch.from_numpy(np.concatenate(means).astype(np.float64)),
+        torch.from_numpy(np.concatenate(variances).astype(np.float64)),
+        torch.from_numpy(np.concatenate(shares)),
+    )
 
 
 def fit_mixture(

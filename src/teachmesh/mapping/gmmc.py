@@ -8,15 +8,14 @@ by their number of images; the paper does not specify this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
-from teachmesh.mapping.anchor import TaskAnchor, TensorSpec, check_latents, check_tensors
-from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, with_squares
+from teachmesh.mapping.anchor import check_latents
+from teachmesh.mapping.anchor_kinds import GmmcAnchor
+from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, side_by_side, with_squares
 from teachmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25
@@ -29,69 +28,6 @@ names no floor, but the result depends on it. On the validation images of 36 rea
 2,000 images each, 20,000 in the paper), the right task is found for 67.0 % at 1e-6, 78.9 % at 1e-4,
 85.2 % at 1e-3 and 91.4 % at 1e-2. The default of scikit-learn is 1e-6; its own fit gives 69.8 %,
 and seeds differ by 2 points."""
-MIN_VARIANCE = 1e-7
-"""Smallest variance accepted in a received skill."""
-_WEIGHT_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class GmmcAnchor(TaskAnchor):
-    """Clusters of one task.
-
-    Attributes:
-        means: (K, D) float32.
-        variances: (K, D) float32, diagonals of the covariances.
-        weights: (K,) float32 with sum 1, phi of Eq. 3.
-        classes: number of classes of the task; clusters are not assigned to classes.
-    """
-
-    kind: ClassVar[str] = "gmmc"
-    latent: ClassVar[Literal["last", "multi"]] = "last"
-    tensor_specs: ClassVar[Mapping[str, TensorSpec]] = {
-        "means": TensorSpec("F32", ("K", "D")),
-        "variances": TensorSpec("F32", ("K", "D")),
-        "weights": TensorSpec("F32", ("K",)),
-    }
-
-    means: np.ndarray
-    variances: np.ndarray
-    weights: np.ndarray
-    classes: int
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes, C."""
-        return self.classes
-
-    @property
-    def dim(self) -> int:
-        """Latent size, D."""
-        return int(self.means.shape[1])
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
-        return {"means": self.means, "variances": self.variances, "weights": self.weights}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> GmmcAnchor:
-        """Build the anchor from received arrays.
-
-        Raises:
-            ValueError: wrong types or shapes, a variance below `MIN_VARIANCE`, or weights that do
-                not sum to 1, because unnormalised weights would capture every image.
-        """
-        check_tensors(cls.tensor_specs, tensors, n_classes)
-        if (tensors["variances"] < MIN_VARIANCE).any():
-            raise ValueError(f"expected variances of at least {MIN_VARIANCE:g}, got a smaller one")
-        weights = tensors["weights"]
-        if (weights <= 0).any() or abs(float(weights.sum()) - 1) > _WEIGHT_TOLERANCE:
-            raise ValueError("expected cluster weights that are positive and sum to 1")
-        return cls(tensors["means"], tensors["variances"], weights, n_classes)
-
-    def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
-        x = torch.from_numpy(latents.astype(np.float64))
-        return np.asarray(_density([self]).log_joint(with_squares(x)).amax(dim=1).numpy())
 
 
 def fit_gmmc(
@@ -153,17 +89,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         """
         anchors = self._in_order()
         if self._clusters is None:
-            self._clusters = _density(anchors)
+            self._clusters = side_by_side([(a.means, a.variances, a.weights) for a in anchors])
         joint = self._clusters.log_joint(with_squares(x))  # (N, all K)
         parts = torch.split(joint, [len(anchor.weights) for anchor in anchors], dim=1)
         return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None
-
-
-def _density(anchors: list[GmmcAnchor]) -> MixtureDensity:
-    """Join the clusters of several tasks, with weights that sum to exactly 1 per task."""
-    weights = [anchor.weights / anchor.weights.sum(dtype=np.float64) for anchor in anchors]
-    return MixtureDensity(
-        torch.from_numpy(np.concatenate([a.means for a in anchors]).astype(np.float64)),
-        torch.from_numpy(np.concatenate([a.variances for a in anchors]).astype(np.float64)),
-        torch.from_numpy(np.concatenate(weights)),
-    )

@@ -8,23 +8,15 @@ the samples of all tasks, and assigns an image to the task of the nearest class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
-from teachmesh.mapping.anchor import (
-    TaskAnchor,
-    TensorSpec,
-    check_labels,
-    check_latents,
-    check_tensors,
-)
+from teachmesh.mapping.anchor import check_labels, check_latents
+from teachmesh.mapping.anchor_kinds import MahaAnchor
 from teachmesh.mapping.mapper import TaskMapper
 from teachmesh.mapping.moments_fit import class_means
-from teachmesh.mapping.typicality import nearest_mean_familiarity
 
 SAMPLES_PER_CLASS = 5
 """m of the paper's Mahalanobis section."""
@@ -38,69 +30,6 @@ LONGEST_RESIDUAL = 4.0
 """Longest residual of a sample, as a multiple of the usual length; longer ones are shortened.
 
 So no skill can distort the tied covariance. Honest samples stay below 2."""
-_MAX_MAGNITUDE = 1e4
-
-
-@dataclass(frozen=True, eq=False)
-class MahaAnchor(TaskAnchor):
-    """Class means and sample latents of one task.
-
-    Attributes:
-        means: (C, D) float32, over all training images.
-        samples: (S, D) float32 latents, up to m per class.
-        sample_classes: (S,) uint16 class of each sample.
-    """
-
-    kind: ClassVar[str] = "maha"
-    latent: ClassVar[Literal["last", "multi"]] = "last"
-    tensor_specs: ClassVar[Mapping[str, TensorSpec]] = {
-        "means": TensorSpec("F32", ("C", "D")),
-        "samples": TensorSpec("F32", ("S", "D")),
-        "sample_classes": TensorSpec("U16", ("S",)),
-    }
-
-    means: np.ndarray
-    samples: np.ndarray
-    sample_classes: np.ndarray
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes, C."""
-        return int(self.means.shape[0])
-
-    @property
-    def dim(self) -> int:
-        """Latent size, D."""
-        return int(self.means.shape[1])
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
-        return {name: getattr(self, name) for name in self.tensor_specs}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MahaAnchor:
-        """Build the anchor from received arrays.
-
-        Raises:
-            ValueError: wrong types or shapes, huge numbers, or a sample of an unknown class.
-        """
-        check_tensors(cls.tensor_specs, tensors, n_classes)
-        largest = int(tensors["sample_classes"].max())
-        if largest >= n_classes:
-            raise ValueError(f"expected samples of {n_classes} classes, got one of class {largest}")
-        for name in ("means", "samples"):
-            if (np.abs(tensors[name]) > _MAX_MAGNITUDE).any():
-                raise ValueError(f"expected numbers up to {_MAX_MAGNITUDE:g} in {name!r}")
-        return cls(tensors["means"], tensors["samples"], tensors["sample_classes"])
-
-    def residuals(self) -> np.ndarray:
-        """Return (S, D) float64 samples minus their class means."""
-        means = self.means.astype(np.float64)
-        return np.asarray(self.samples.astype(np.float64) - means[self.sample_classes])
-
-    def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) minus the squared Euclidean distance to the nearest class mean."""
-        return nearest_mean_familiarity(latents, self.means)
 
 
 def fit_maha(

@@ -13,9 +13,6 @@ import torch
 from teachmesh.mapping.anchor import TaskAnchor, check_latents
 from teachmesh.mapping.typicality import typicality
 
-METHODS = ("moments", "gmmc", "maha")
-"""Names of the methods, the default first."""
-
 AnchorT = TypeVar("AnchorT", bound=TaskAnchor)
 
 

@@ -18,23 +18,14 @@ Sums of integers below 2^53 are exact, so every order of arrival gives equal bit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
-from teachmesh.mapping.anchor import (
-    TaskAnchor,
-    TensorSpec,
-    check_tensors,
-)
-from teachmesh.mapping.discriminant import Discriminant, TaskMoments, whitening_of_one
+from teachmesh.mapping.anchor_kinds import UNIT, MomentsAnchor
+from teachmesh.mapping.discriminant import Discriminant, whitening_of_one
 from teachmesh.mapping.mapper import TaskMapper
-from teachmesh.mapping.quantise import LEVELS, dequantise_rows
-from teachmesh.mapping.typicality import nearest_mean_familiarity
 from teachmesh.mapping.whitening import DenseWhitening, ridge_of
 
 RANK = 32
@@ -48,139 +39,6 @@ DENSITY_SHARE = 0.05
 
 With HEAD_TEMPERATURE and this factor, probabilities on the validation images of 36 real tasks match
 the accuracy within 2 points on average."""
-UNIT = 2.0**-40
-"""Value of one count of the integer scatter.
-
-Latents have length 1 at most, so a skill adds at most 2^40 counts to an entry, and 4,096 skills can
-be added exactly."""
-RESIDUAL_UNIT = 2.0**-16
-"""Value of 1.0 in the residual diagonal, chosen so that all values fit into float16."""
-MAX_TRACE = 1.0
-"""Largest total variance of a task; more would distort the tied covariance."""
-_MAX_HEAD_SCALE = 1e3
-
-
-@dataclass(frozen=True, eq=False)
-class MomentsAnchor(TaskAnchor):
-    """Class means, within-class scatter and linear head of one task.
-
-    Attributes:
-        means: (C, D) int8.
-        mean_scales: (C,) float32, value of one level of each mean.
-        directions: (R, D) int8, leading directions of the within-class scatter.
-        weights: (R,) uint32, scatter along each direction: the task's covariance is
-            UNIT * sum_r weights[r] directions[r] directions[r]^T, plus the residual.
-        residual: (D,) float16, the rest of the diagonal, in RESIDUAL_UNIT.
-        head: (C, D) int8.
-        head_scales: (C,) float32, value of one level of each row of the head.
-        head_bias: (C,) float32.
-    """
-
-    kind: ClassVar[str] = "moments"
-    latent: ClassVar[Literal["last", "multi"]] = "multi"
-    tensor_specs: ClassVar[Mapping[str, TensorSpec]] = {
-        "means": TensorSpec("I8", ("C", "D")),
-        "mean_scales": TensorSpec("F32", ("C",)),
-        "directions": TensorSpec("I8", ("R", "D")),
-        "weights": TensorSpec("U32", ("R",)),
-        "residual": TensorSpec("F16", ("D",)),
-        "head": TensorSpec("I8", ("C", "D")),
-        "head_scales": TensorSpec("F32", ("C",)),
-        "head_bias": TensorSpec("F32", ("C",)),
-    }
-
-    means: np.ndarray
-    mean_scales: np.ndarray
-    directions: np.ndarray
-    weights: np.ndarray
-    residual: np.ndarray
-    head: np.ndarray
-    head_scales: np.ndarray
-    head_bias: np.ndarray
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes, C."""
-        return int(self.means.shape[0])
-
-    @property
-    def dim(self) -> int:
-        """Latent size, D."""
-        return int(self.means.shape[1])
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
-        return {name: getattr(self, name) for name in self.tensor_specs}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MomentsAnchor:
-        """Build the anchor from received arrays.
-
-        Raises:
-            ValueError: wrong types or shapes, a scale or residual below zero, or a total variance
-                above `MAX_TRACE`, which latents of length 1 cannot have.
-        """
-        check_tensors(cls.tensor_specs, tensors, n_classes)
-        anchor = cls(**{name: tensors[name] for name in cls.tensor_specs})
-        for name, largest in (("mean_scales", 1.0), ("head_scales", _MAX_HEAD_SCALE)):
-            scales = tensors[name]
-            if (scales <= 0).any() or (scales > largest).any():
-                raise ValueError(f"expected {name!r} between 0 and {largest:g}")
-        if (anchor.residual < 0).any():
-            raise ValueError("expected a residual of at least 0, got a negative one")
-        if any((tensors[name] < -LEVELS).any() for name in ("means", "directions", "head")):
-            raise ValueError(f"expected int8 levels between -{LEVELS} and {LEVELS}")
-        if (trace := anchor.trace()) > MAX_TRACE:
-            raise ValueError(f"expected a total variance of at most {MAX_TRACE:g}, got {trace:g}")
-        return anchor
-
-    def class_means(self) -> np.ndarray:
-        """Return (C, D) float64 class means; do not modify them."""
-        return self._class_means
-
-    @cached_property
-    def _class_means(self) -> np.ndarray:
-        return dequantise_rows(self.means, self.mean_scales)
-
-    @cached_property
-    def _head_weights(self) -> torch.Tensor:
-        """(C, D) float64, cached because every batch of images needs it."""
-        return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
-
-    def head_logits(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, C) float64 scores of the linear head, about 1 for the right class, else 0."""
-        # torch multiplies here because numpy would start threads that wait by spinning.
-        logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ self._head_weights.T
-        return np.asarray(logits.numpy() + self.head_bias)
-
-    def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) minus the squared distance to the nearest class mean."""
-        return nearest_mean_familiarity(latents, self.class_means())
-
-    def moments(self) -> TaskMoments:
-        """Return means and covariance as float64 numbers."""
-        roots = np.sqrt(self.weights * UNIT)[:, None] * self.directions  # (R, D)
-        return TaskMoments(self.class_means(), roots, self._integer_residual() * UNIT)
-
-    def trace(self) -> float:
-        """Return the total within-class variance of the task."""
-        squares = (self.directions.astype(np.float64) ** 2).sum(axis=1)  # (R,)
-        return float(squares @ self.weights + self._integer_residual().sum()) * UNIT
-
-    def integer_scatter(self) -> np.ndarray:
-        """Return (D, D) float64 covariance in counts of UNIT; every entry is an integer.
-
-        Integers below 2^53 are exact in float64, whatever the order of summation.
-        """
-        directions = torch.from_numpy(self.directions.astype(np.float64))
-        weighted = directions * torch.from_numpy(self.weights.astype(np.float64))[:, None]
-        scatter = directions.T @ weighted  # (D, D)
-        scatter.diagonal().add_(torch.from_numpy(self._integer_residual()))
-        return np.asarray(scatter.numpy())
-
-    def _integer_residual(self) -> np.ndarray:
-        """Return (D,) float64 residual diagonal in counts of UNIT, as whole numbers."""
-        return np.asarray(np.rint(self.residual.astype(np.float64) * (RESIDUAL_UNIT / UNIT)))
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):

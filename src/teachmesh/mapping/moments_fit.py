@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from teachmesh.mapping.anchor import check_labels, check_latents
-from teachmesh.mapping.moments import RANK, RESIDUAL_UNIT, UNIT, MomentsAnchor
+from teachmesh.mapping.anchor_kinds import RESIDUAL_UNIT, UNIT, MomentsAnchor
+from teachmesh.mapping.moments import RANK
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
 

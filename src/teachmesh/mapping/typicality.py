@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from teachmesh.mapping.anchor import TaskAnchor
 
@@ -57,14 +56,3 @@ def typicality(
         return np.zeros(len(latents))
     spread = max(median - low, 1e-9 * max(abs(low), 1.0))
     return np.asarray((anchor.familiarity(latents) - low) / spread)
-
-
-def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return (N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
-    x, means = latents.astype(np.float64, copy=False), means.astype(np.float64, copy=False)
-    # torch multiplies here because numpy would start threads that wait by spinning.
-    products = (torch.from_numpy(x) @ torch.from_numpy(means).T).numpy()  # (N, C)
-    squared = (
-        np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("cd,cd->c", means, means) - 2 * products
-    )
-    return np.asarray(-np.maximum(squared.min(axis=1), 0.0))

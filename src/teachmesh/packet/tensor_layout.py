@@ -9,9 +9,7 @@ import numpy as np
 
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.gmmc import GmmcAnchor
-from teachmesh.mapping.maha import MahaAnchor
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import ANCHORS
 from teachmesh.packet.bias_tensors import (
     Shapes,
     bias_tensor_names,
@@ -24,9 +22,6 @@ from teachmesh.packet.limits import Limits
 HEAD = "head"
 HEAD_WEIGHT = "head.weight"
 HEAD_BIAS = "head.bias"
-ANCHORS: dict[str, type[TaskAnchor]] = {
-    anchor.kind: anchor for anchor in (GmmcAnchor, MahaAnchor, MomentsAnchor)
-}
 _HEAD_DTYPES = ("F32", "F16")
 
 Tensors = Mapping[str, np.ndarray[Any, Any]]

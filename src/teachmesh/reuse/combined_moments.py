@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
-from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from teachmesh.reuse.moments_prior import pooled_whitening
 

@@ -14,9 +14,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.fusion import tempered_losses
-from teachmesh.mapping.moments import DENSITY_SHARE, MomentsAnchor
+from teachmesh.mapping.moments import DENSITY_SHARE
 from teachmesh.mapping.moments_fit import class_means
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.whitening import (

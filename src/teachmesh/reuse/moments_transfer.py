@@ -22,14 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import Discriminant
 from teachmesh.mapping.fusion import in_errors
-from teachmesh.mapping.moments import (
-    DENSITY_SHARE,
-    HEAD_TEMPERATURE,
-    OWN_SHARE,
-    MomentsAnchor,
-)
+from teachmesh.mapping.moments import DENSITY_SHARE, HEAD_TEMPERATURE, OWN_SHARE
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.moments_prior import (
     BankPrior,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.errors import UsageError
+from teachmesh.mapping.anchor_kinds import UNIT, MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
-from teachmesh.mapping.moments import UNIT, MomentsAnchor
 from teachmesh.mapping.moments_fit import class_means
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.head_training import HeadStart

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.fusion import in_errors
-from teachmesh.mapping.moments import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.head_training import FittedHead, HeadStart, fit_head
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent

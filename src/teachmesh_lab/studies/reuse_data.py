@@ -16,7 +16,7 @@ from teachmesh.agent import Agent
 from teachmesh.bank.atomic import write_file
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import class_means, fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.backbone import Latents

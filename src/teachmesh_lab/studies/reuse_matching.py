@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from teachmesh.mapping.moments import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.class_names import read_labels
 from teachmesh.reuse.matching import SourceTask, find_pairs, match_classes

@@ -8,7 +8,7 @@ import pytest
 
 from teachmesh.errors import StorageError, UsageError
 from teachmesh.learning.variants import VARIANTS
-from teachmesh.mapping.mapper import METHODS
+from teachmesh.mapping.anchor_kinds import METHODS
 from teachmesh_lab.bench.bench_methods import Kind, bench_methods
 from teachmesh_lab.bench.grid_config import (
     BenchConfig,
