@@ -24,14 +24,13 @@ from pretraining.mosaics import load_pictures
 from pretraining.student_net import Student
 from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
 from teachmesh.model.backbone import Backbone, hash_weights
-from teachmesh.model.build_backbone import EMBEDDED_REFERENCE_FILE, assets
-from teachmesh.model.embedded_backbone import (
+from teachmesh.model.backbone_cards import (
     CARD_FILE,
-    WEIGHTS_FILE,
-    EmbeddedNet,
-    load_embedded,
-    packed,
+    EMBEDDED_REFERENCE_FILE,
+    assets,
+    with_description,
 )
+from teachmesh.model.embedded_backbone import WEIGHTS_FILE, EmbeddedNet, load_embedded, packed
 from teachmesh.model.forward_pass import Preprocessing
 from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import DEFAULT_DIM, Reference
@@ -148,7 +147,7 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
     epochs = read_log(run)
     last = epochs[-1] if epochs else {}
     earlier = run / EARLIER_FILE
-    return {
+    card = {
         **ABOUT,
         "architecture": ARCHITECTURE,
         "size": SIZE,
@@ -165,6 +164,7 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         "train_images_per_s": last.get("images_per_s"),
         "train_minutes": round(last["train_s"] / 60, 1) if last else None,
     }
+    return with_description(card, backbone.describe())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from teachmesh.agent import Agent
 from teachmesh.agent.node import BankInventory, Node
-from teachmesh.model.backbone_registry import add_timm, export_backbone, import_backbone
+from teachmesh.model.backbone_cards import export_backbone
+from teachmesh.model.backbone_registry import add_timm, import_backbone
 from teachmesh.sharing.gossip import Gossip
 from tests.model.nets import needs_timm, random_timm
 from tests.sharing.memory_transport import Hub, InMemoryTransport

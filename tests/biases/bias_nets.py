@@ -12,7 +12,7 @@ from torch import nn
 from teachmesh.biases.bias_layout import BiasLayout, biasable_layers, choose_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.model.backbone import Backbone, hash_weights
-from teachmesh.model.backbone_registry import assets
+from teachmesh.model.backbone_cards import assets
 from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.reference import fit_reference

@@ -13,18 +13,16 @@ from safetensors.torch import load_file, save_file
 from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
-from teachmesh.model.backbone_registry import (
+from teachmesh.model.backbone_cards import (
     EMBEDDED,
-    add_timm,
+    assets,
     backbone_names,
     export_backbone,
-    import_backbone,
     known_fingerprints,
-    load_backbone,
     reference_bytes,
     remove_backbone,
 )
-from teachmesh.model.build_backbone import assets
+from teachmesh.model.backbone_registry import add_timm, import_backbone, load_backbone
 from tests.model.nets import SHARED_WEIGHTS, needs_timm, pictures, random_timm, state_sha256
 
 pytestmark = needs_timm

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
+from teachmesh.model.backbone_cards import assets, embedded_card
 from teachmesh.model.backbone_registry import fit_procedural
-from teachmesh.model.build_backbone import assets, embedded_backbone, embedded_card
+from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.embedded_backbone import EmbeddedNet, load_embedded
 from tests.model.nets import pictures, randomise
 

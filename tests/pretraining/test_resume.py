@@ -15,8 +15,9 @@ from pretraining.export_weights import packed_weights, write_assets
 from pretraining.pretrain import main
 from pretraining.training_state import EARLIER_FILE, FILE, RECIPE_FILE, averaged_weights, load_state
 from teachmesh.errors import BackboneError
-from teachmesh.model.build_backbone import EMBEDDED_REFERENCE_FILE, embedded_backbone
-from teachmesh.model.embedded_backbone import CARD_FILE, WEIGHTS_FILE
+from teachmesh.model.backbone_cards import CARD_FILE, EMBEDDED_REFERENCE_FILE
+from teachmesh.model.build_backbone import embedded_backbone
+from teachmesh.model.embedded_backbone import WEIGHTS_FILE
 from teachmesh.model.reference import Reference
 from tests.pretraining.sample_mosaics import write_mosaics
 

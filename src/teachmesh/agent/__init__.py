@@ -1,7 +1,7 @@
 """An agent: teacher and student in one.
 
 - `agent`: `Agent`, with the two walks `learn` and `predict_many`.
-- `bank_view`: identity and bank of an agent, for people.
+- `bank_view`: key, bank and backbones of a home, without loading a network.
 - `student`: images -> latents -> decisions, with all skills of a bank.
 - `prediction`: decisions -> answers with names, authors and equivalent classes.
 - `learn_task`: options and result of learning one task.
@@ -9,14 +9,32 @@
 - `catalogue`: the skills of a bank, for people.
 - `node`: an agent as a process: watches its bank, learns, shares.
 - `network_export`: one skill as a network that runs without teachmesh.
-- `backbones`: add, list, export and import backbones of a home.
+- `backbones`: add, list, export, import and fetch backbones of a home.
 - `checkup`: the checks of `teachmesh doctor`.
+
+The names below are imported when they are first used, because most of them need torch.
 """
 
-from teachmesh.agent.agent import Agent
-from teachmesh.agent.catalogue import SkillInfo
-from teachmesh.agent.learn_task import LearnOptions, LearnResult
-from teachmesh.agent.prediction import Alternative, Answers, Prediction
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from teachmesh.agent.agent import Agent
+    from teachmesh.agent.catalogue import SkillInfo
+    from teachmesh.agent.learn_task import LearnOptions, LearnResult
+    from teachmesh.agent.prediction import Alternative, Answers, Prediction
+
+_MODULES = {
+    "Agent": "agent",
+    "Alternative": "prediction",
+    "Answers": "prediction",
+    "LearnOptions": "learn_task",
+    "LearnResult": "learn_task",
+    "Prediction": "prediction",
+    "SkillInfo": "catalogue",
+}
 
 __all__ = [
     "Agent",
@@ -27,3 +45,13 @@ __all__ = [
     "Prediction",
     "SkillInfo",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,23 +19,18 @@ from teachmesh.agent.learn_task import (
 )
 from teachmesh.agent.prediction import Answers, AnswerWriter, Prediction
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
-from teachmesh.bank.home import resolve_home
-from teachmesh.bank.store import Bank
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.teacher import Author, Teacher
-from teachmesh.learning.variants import find_variant
-from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.device import choose_device
 from teachmesh.packet.signing import sign
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
-from teachmesh.sharing.admission import Admission
 
 if TYPE_CHECKING:
-    from teachmesh.bank.entry import BankEntry
     from teachmesh.biases.bias_store import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
@@ -76,14 +71,7 @@ class Agent(BankView):
         device: str = "auto",
         bank: Path | None = None,
     ) -> None:
-        opened = resolve_home(home)
-        super().__init__(
-            opened,
-            Bank(bank or opened.bank),
-            method=find_variant(mapper or opened.config.method).method,
-            backbone_name=backbone or opened.config.backbone,
-        )
-        self.variant = find_variant(mapper or opened.config.method)
+        super().__init__(home, backbone=backbone, mapper=mapper, bank=bank)
         self._device = device
         self._second: SecondPass | None = None
         self._student = Student(self.method)
@@ -207,26 +195,6 @@ class Agent(BankView):
 
     # Student
 
-    @cached_property
-    def admission(self) -> Admission:
-        """The checks that every received skill goes through."""
-        return Admission(lambda: known_fingerprints(self.home.backbones))
-
-    def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
-        """Check a skill from another agent and save it.
-
-        Args:
-            data: the signed bytes.
-            expected_id: the id that was requested; None for a file that a person imports.
-
-        Raises:
-            SkillRefused: with the reason of the first check that failed.
-            StorageError: the skill cannot be saved.
-        """
-        verified = self.admission.check(expected_id, data)  # bytes -> verified skill
-        # A person who imports a file restores a skill that was removed here; a peer does not.
-        return self.bank.put(verified, restore=expected_id is None)
-
     def sync(self) -> Student:
         """Return the consolidated skills, after registering all changes of the bank."""
         version = self.bank.version()
@@ -244,17 +212,6 @@ class Agent(BankView):
         self.sync()
         return self._second_pass()
 
-    def catalogue(self) -> Catalogue:
-        """Return the bank as seen with this agent's backbone and task mapper."""
-        fingerprints = known_fingerprints(self.home.backbones)
-        return Catalogue(
-            entries=self.bank.entries(),
-            active_ids=frozenset(entry.id for entry in self.bank.active()),
-            fingerprints=fingerprints,
-            fingerprint=self._fingerprint(fingerprints),
-            method=self.method,
-        )
-
     def _second_pass(self) -> SecondPass | None:
         biased = self._student.biased()
         if self._second is None and biased:
@@ -263,11 +220,6 @@ class Agent(BankView):
 
             self._second = SecondPass(self.backbone, biased)
         return self._second
-
-    def _fingerprint(self, fingerprints: dict[str, str]) -> str:
-        by_name = {name: fingerprint for fingerprint, name in fingerprints.items()}
-        # Loading an unknown name raises the error that says what is known.
-        return by_name.get(self.backbone_name) or self.backbone.fingerprint
 
     def _named(
         self,

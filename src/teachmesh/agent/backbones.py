@@ -1,4 +1,8 @@
-"""Backbones of a home: what `teachmesh backbone` does."""
+"""Backbones of a home: the functions behind `teachmesh backbone`.
+
+Importing this module loads no torch and no network library. Functions that build a network or
+reach a peer import them when they are called, so that listing backbones takes a moment.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,22 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.agent import Agent
+from teachmesh.agent.bank_view import BankView
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.data.loader import Progress
 from teachmesh.errors import NetworkError, UsageError
-from teachmesh.model import backbone_registry as registry
-from teachmesh.model.embedded_backbone import read_card
-from teachmesh.model.reference import Reference
-from teachmesh.sharing.gossip import Gossip
-from teachmesh.sharing.zenoh_transport import ZenohTransport
+from teachmesh.model import backbone_cards as cards
+
+if TYPE_CHECKING:
+    from teachmesh.data.loader import Progress
+    from teachmesh.sharing.gossip import Gossip
 
 MAX_BACKBONE_BYTES = 4 << 30
+FETCH_TIMEOUT_S = 30.0
+_POLL_S = 0.2
+_HASH_DIGITS = 64
 
 
 def add_backbone(
@@ -39,9 +45,11 @@ def add_backbone(
     """Add a timm network; arguments and errors as `model.backbone_registry.add_timm`.
 
     Returns:
-        What was added, as `describe_backbone`.
+        The new backbone, as `describe_backbone` returns it.
     """
-    backbone = registry.add_timm(
+    from teachmesh.model.backbone_registry import add_timm
+
+    backbone = add_timm(
         resolve_home(home).backbones,
         name,
         alias=alias,
@@ -58,24 +66,27 @@ def add_backbone(
 
 
 def describe_backbone(home: Path | None, name: str) -> dict[str, Any]:
-    """Everything about one backbone.
+    """Everything about one backbone; it is loaded, so that damage is found.
 
     Raises:
-        BackboneError: unknown; names the nearest.
+        BackboneError: unknown (names the nearest) or damaged.
     """
     opened = resolve_home(home)
-    document = registry.load_backbone(opened.backbones, name).describe()
-    document["size_bytes"] = _size_bytes(opened, name)
-    document["default"] = name == opened.config.backbone
-    if name == registry.EMBEDDED:
-        document["card"] = read_card(registry.assets())
-    return document
+    return _completed(opened, name, _loaded_description(opened, name))
 
 
 def describe_backbones(home: Path | None) -> list[dict[str, Any]]:
-    """Every backbone of a home, the embedded one first."""
-    names = registry.backbone_names(resolve_home(home).backbones)
-    return [describe_backbone(home, name) for name in names]
+    """Every backbone of a home, the embedded one first, as their cards describe them.
+
+    Raises:
+        BackboneError: the card of one is damaged.
+    """
+    opened = resolve_home(home)
+    documents = []
+    for name in cards.backbone_names(opened.backbones):
+        stored = cards.stored_description(opened.backbones, name)
+        documents.append(_completed(opened, name, stored or _loaded_description(opened, name)))
+    return documents
 
 
 def remove_backbone(home: Path | None, name: str) -> None:
@@ -85,48 +96,92 @@ def remove_backbone(home: Path | None, name: str) -> None:
         BackboneError: unknown, or the embedded one.
     """
     opened = resolve_home(home)
-    registry.remove_backbone(opened.backbones, name)
+    cards.remove_backbone(opened.backbones, name)
     if opened.config.backbone == name:
-        use_backbone(home, registry.EMBEDDED)
+        use_backbone(home, cards.EMBEDDED)
 
 
 def use_backbone(home: Path | None, name: str) -> None:
-    """Make a backbone the default of a home.
+    """Make a backbone the default of a home; it is loaded first, so that damage is found.
 
     Raises:
-        BackboneError: unknown; names the nearest.
+        BackboneError: unknown (names the nearest) or damaged.
     """
+    from teachmesh.model.backbone_registry import load_backbone
+
     opened = resolve_home(home)
-    registry.load_backbone(opened.backbones, name)
+    load_backbone(opened.backbones, name)
     opened.save_config(dataclasses.replace(opened.config, backbone=name))
 
 
 def export_backbone(home: Path | None, name: str, target: Path) -> int:
-    """Write a backbone with its reference to one file; its size in bytes."""
-    data = registry.export_backbone(resolve_home(home).backbones, name)
+    """Write a backbone with its reference to one file; return its size in bytes."""
+    data = cards.export_backbone(resolve_home(home).backbones, name)
     write_file(target, data)
     return len(data)
 
 
 def import_backbone(home: Path | None, file: Path, *, alias: str | None) -> dict[str, Any]:
-    """Take a backbone from a file; its fingerprint is computed anew and compared."""
+    """Add a backbone from a file; its fingerprint is computed again and compared."""
+    from teachmesh.model import backbone_registry
+
     data = read_file(file, MAX_BACKBONE_BYTES)
-    backbone = registry.import_backbone(resolve_home(home).backbones, data, alias)
+    backbone = backbone_registry.import_backbone(resolve_home(home).backbones, data, alias)
     return describe_backbone(home, backbone.name)
 
 
-def _size_bytes(home: Home, name: str) -> int:
-    folder = registry.assets() if name == registry.EMBEDDED else home.backbones / name
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+def fetch_reference(
+    home: Path | None,
+    sha256: str,
+    join: Sequence[str],
+    target: Path,
+    timeout_s: float = FETCH_TIMEOUT_S,
+) -> int:
+    """Fetch the reference file of a hash from peers and write it to a file.
+
+    Any peer may deliver the file, because it is accepted only if it has the hash.
+
+    Args:
+        home: the key of this home signs the request.
+        sha256: id of the reference, 64 hex digits, as the message about a refused skill names it.
+        join: endpoints of agents that may have it.
+        target: file to write.
+        timeout_s: for finding a peer that has it.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        UsageError: `sha256` is not a hash.
+        NetworkError: no peer delivered it in time.
+        BackboneError: the file is not a reference.
+    """
+    from teachmesh.model.reference import Reference
+    from teachmesh.sharing.gossip import Gossip
+    from teachmesh.sharing.zenoh_transport import ZenohTransport
+
+    if len(sha256) != _HASH_DIGITS or set(sha256) - set("0123456789abcdef"):
+        raise UsageError(f"expected the {_HASH_DIGITS} hex digits of a reference, got {sha256!r}")
+    agent = BankView(home)
+    transport = ZenohTransport(agent.id, listen=("tcp/127.0.0.1:0",), join=tuple(join))
+    gossip = Gossip(_EmptyInventory(), transport, agent.key, alias=agent.alias)
+    gossip.start()
+    try:
+        data = _poll(gossip, sha256, timeout_s)
+    finally:
+        gossip.close()
+    if data is None:
+        raise NetworkError(
+            f"expected an agent at {', '.join(join)} that has the reference {sha256[:12]}, none "
+            f"answered within {timeout_s:.0f} s; check that it runs (`teachmesh up`)"
+        )
+    Reference.from_bytes(data)
+    write_file(target, data)
+    return len(data)
 
 
-FETCH_TIMEOUT_S = 30.0
-_POLL_S = 0.2
-_HASH_DIGITS = 64
-
-
-class _Nothing:
-    """The inventory of somebody who only asks: it holds and wants no skill."""
+class _EmptyInventory:
+    """The inventory of an agent that only fetches a file: it has and wants no skill."""
 
     def ids(self) -> frozenset[str]:
         return frozenset()
@@ -147,52 +202,6 @@ class _Nothing:
         del sha256
 
 
-def fetch_reference(
-    home: Path | None,
-    sha256: str,
-    join: Sequence[str],
-    target: Path,
-    timeout_s: float = FETCH_TIMEOUT_S,
-) -> int:
-    """Ask peers for the reference file of a hash and write it to a file.
-
-    The hash is the trust: whoever named it decides what is accepted, whoever delivers it does not.
-
-    Args:
-        home: whose key signs the question.
-        sha256: id of the reference, 64 hex digits, as a refused skill names it.
-        join: endpoints of agents that may have it.
-        target: file to write.
-        timeout_s: for finding a peer that has it.
-
-    Returns:
-        Size of the file in bytes.
-
-    Raises:
-        UsageError: no hash.
-        NetworkError: nobody has it in time.
-        BackboneError: what came is no reference.
-    """
-    if len(sha256) != _HASH_DIGITS or set(sha256) - set("0123456789abcdef"):
-        raise UsageError(f"expected the {_HASH_DIGITS} hex digits of a reference, got {sha256!r}")
-    agent = Agent(home)
-    transport = ZenohTransport(agent.id, listen=("tcp/127.0.0.1:0",), join=tuple(join))
-    gossip = Gossip(_Nothing(), transport, agent.key, alias=agent.alias)
-    gossip.start()
-    try:
-        data = _poll(gossip, sha256, timeout_s)
-    finally:
-        gossip.close()
-    if data is None:
-        raise NetworkError(
-            f"expected an agent at {', '.join(join)} that has the reference {sha256[:12]}, none "
-            f"answered within {timeout_s:.0f} s; check that it runs (`teachmesh up`)"
-        )
-    Reference.from_bytes(data)
-    write_file(target, data)
-    return len(data)
-
-
 def _poll(gossip: Gossip, sha256: str, timeout_s: float) -> bytes | None:
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
@@ -201,3 +210,26 @@ def _poll(gossip: Gossip, sha256: str, timeout_s: float) -> bytes | None:
             return data
         time.sleep(_POLL_S)
     return None
+
+
+def _loaded_description(home: Home, name: str) -> dict[str, Any]:
+    from teachmesh.model.backbone_registry import load_backbone
+
+    return load_backbone(home.backbones, name).describe()
+
+
+def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
+    """A description with the size on disk, the default and the card of the embedded backbone."""
+    document = {
+        **description,
+        "size_bytes": _size_bytes(home, name),
+        "default": name == home.config.backbone,
+    }
+    if name == cards.EMBEDDED:
+        document["card"] = cards.without_description(cards.embedded_card())
+    return document
+
+
+def _size_bytes(home: Home, name: str) -> int:
+    folder = cards.assets() if name == cards.EMBEDDED else home.backbones / name
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -1,40 +1,62 @@
-"""Who an agent is and what its bank holds, for people: the part that needs no backbone."""
+"""A home with its key, bank and catalogue: everything about an agent that needs no network.
+
+Nothing here imports torch, so that `teachmesh status` and `teachmesh skills` answer in a moment.
+"""
 
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.catalogue import Catalogue, SkillInfo
+from teachmesh.bank.home import resolve_home
 from teachmesh.bank.running import RunningFile
+from teachmesh.bank.store import Bank
+from teachmesh.learning.variants import find_variant
+from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints
 from teachmesh.packet.signing import AgentKey, agent_id
+from teachmesh.sharing.admission import Admission
 
 if TYPE_CHECKING:
-    from teachmesh.agent.catalogue import Catalogue, SkillInfo
-    from teachmesh.bank.home import Home
-    from teachmesh.bank.store import Bank
+    from teachmesh.bank.entry import BankEntry
 
 
-class BankView(ABC):
-    """A home with a key and a bank, seen with one backbone and one task mapper.
+class BankView:
+    """The key and the bank of a home, seen with one backbone and one task mapper.
 
     Args:
-        home: folder of the agent.
-        bank: the skills that it holds.
-        method: the task mapper in use.
-        backbone_name: alias of the backbone in use.
+        home: folder of the agent; default `TEACHMESH_HOME`, else the user's data folder.
+        backbone: alias of the backbone; default the home's.
+        mapper: task mapper or variant, as `Agent` takes it; default the home's.
+        bank: folder of another bank than the home's.
+
+    Raises:
+        UsageError: an unknown mapper.
+        StorageError: the home cannot be used.
+
+    Examples:
+        >>> import tempfile
+        >>> view = BankView(tempfile.mkdtemp())
+        >>> view.skills(), view.status()["backbone"]
+        ([], 'embedded')
     """
 
-    def __init__(self, home: Home, bank: Bank, *, method: str, backbone_name: str) -> None:
-        self.home = home
-        self.bank = bank
-        self.method = method
-        self.backbone_name = backbone_name
-
-    @abstractmethod
-    def catalogue(self) -> Catalogue:
-        """The bank as seen with this agent's backbone and task mapper."""
+    def __init__(
+        self,
+        home: str | Path | None = None,
+        *,
+        backbone: str | None = None,
+        mapper: str | None = None,
+        bank: Path | None = None,
+    ) -> None:
+        self.home = resolve_home(home)
+        config = self.home.config
+        self.bank = Bank(bank or self.home.bank)
+        self.variant = find_variant(mapper or config.method)
+        self.method = self.variant.method
+        self.backbone_name = backbone or config.backbone
 
     @cached_property
     def key(self) -> AgentKey:
@@ -51,8 +73,42 @@ class BankView(ABC):
         """Name for people, from the home's configuration or the key; never from the machine."""
         return self.home.alias(self.key)
 
+    def catalogue(self) -> Catalogue:
+        """The skills of the bank, marked with whether this backbone and mapper can use them.
+
+        Raises:
+            BackboneError: the backbone is unknown (names the nearest) or damaged.
+        """
+        return Catalogue(
+            entries=self.bank.entries(),
+            active_ids=frozenset(entry.id for entry in self.bank.active()),
+            fingerprints=known_fingerprints(self.home.backbones),
+            fingerprint=fingerprint_of(self.home.backbones, self.backbone_name),
+            method=self.method,
+        )
+
+    @cached_property
+    def admission(self) -> Admission:
+        """The checks that every received skill goes through."""
+        return Admission(lambda: known_fingerprints(self.home.backbones))
+
+    def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
+        """Check a skill from another agent and save it.
+
+        Args:
+            data: the signed bytes.
+            expected_id: the id that was requested; None for a file that a person imports.
+
+        Raises:
+            SkillRefused: with the reason of the first check that failed.
+            StorageError: the skill cannot be saved.
+        """
+        verified = self.admission.check(expected_id, data)  # bytes -> verified skill
+        # A person who imports a file restores a skill that was removed here; a peer does not.
+        return self.bank.put(verified, restore=expected_id is None)
+
     def skills(self) -> list[SkillInfo]:
-        """Every skill of the bank, and why one is not used if so."""
+        """Every skill of the bank, and the reason if one is not used."""
         return self.catalogue().infos()
 
     def unusable_reasons(self) -> list[str]:
@@ -68,7 +124,7 @@ class BankView(ABC):
         """The skill of a task name, `task@alias` or the beginning of an id.
 
         Raises:
-            DataError: none or several fit.
+            DataError: none or several match.
         """
         return self.catalogue().find(selector)
 

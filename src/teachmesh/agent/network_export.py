@@ -15,7 +15,8 @@ from teachmesh.data.names import shown
 from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.fit_method import linear_within
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.model.backbone_registry import known_fingerprints, load_backbone
+from teachmesh.model.backbone_cards import known_fingerprints
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.task_network import Branch, TaskNetwork, export_program
 
 if TYPE_CHECKING:

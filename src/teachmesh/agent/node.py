@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.running import RunningFile
 from teachmesh.errors import StorageError, TeachmeshError
-from teachmesh.model.backbone_registry import known_fingerprints, reference_bytes
+from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip
 
 if TYPE_CHECKING:

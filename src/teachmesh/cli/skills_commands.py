@@ -15,8 +15,6 @@ from teachmesh.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from teachmesh.agent import Agent
-
 _SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
 SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
 
@@ -49,13 +47,13 @@ def register(app: typer.Typer) -> None:
 
 def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """List the skills of the bank, and why one is not used if so."""
-    from teachmesh.agent import Agent
+    from teachmesh.agent.bank_view import BankView
 
-    agent = Agent(home)
-    skills = agent.skills()
+    view = BankView(home)
+    skills = view.skills()
     if json_output:
         documents = [skill.to_json() for skill in skills]
-        emit({"schema": "teachmesh.skills/1", "digest": agent.digest(), "skills": documents})
+        emit({"schema": "teachmesh.skills/1", "digest": view.digest(), "skills": documents})
         return
     if not skills:
         say("no skill yet; learn one with: teachmesh learn FOLDER")
@@ -78,11 +76,11 @@ def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> Non
 
 def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
     """Show the card of one skill: what, who, how well, at what cost."""
-    from teachmesh.agent import Agent
+    from teachmesh.agent.bank_view import BankView
 
-    agent = Agent(home)
-    info = agent.find(skill)
-    card = agent.card(info.id)
+    view = BankView(home)
+    info = view.find(skill)
+    card = view.card(info.id)
     if json_output:
         emit({"schema": "teachmesh.skill-card/1", "id": info.id, "card": card})
         return
@@ -117,13 +115,13 @@ def remove(
     json_output: JsonOption = False,
 ) -> None:
     """Remove a skill from this agent only; peers keep theirs and it is not fetched again."""
-    from teachmesh.agent import Agent
+    from teachmesh.agent.bank_view import BankView
 
-    agent = Agent(home)
-    info = agent.find(skill)
+    view = BankView(home)
+    info = view.find(skill)
     if not yes and not json_output:
         typer.confirm(f"remove {plain(info.display_name)} ({info.id[:12]})?", abort=True, err=True)
-    agent.remove(info.id)
+    view.remove(info.id)
     if json_output:
         emit({"schema": "teachmesh.removed/1", "id": info.id, "task": info.display_name})
     else:
@@ -152,16 +150,16 @@ def export(
     (N, 3, S, S) uint8 in, log posteriors of its classes out, its biases folded into the backbone.
     `torch.export.load(FILE).module()` runs it; the classes' names lie inside, in classes.json.
     """
-    from teachmesh.agent import Agent
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.bank.atomic import write_file
 
-    agent = Agent(home)
     if network is not None:
-        _export_network(agent, skill, network, output, json_output)
+        _export_network(home, skill, network, output, json_output)
         return
-    info = agent.find(skill)
+    view = BankView(home)
+    info = view.find(skill)
     target = output or Path(f"{info.file_stem}.skill")
-    data = agent.read(info.id)
+    data = view.read(info.id)
     write_file(target, data)
     if json_output:
         emit(_exported(info.id, target, len(data)))
@@ -170,12 +168,13 @@ def export(
 
 
 def _export_network(
-    agent: Agent, skill: str, network: Path, output: Path | None, json_output: bool
+    home: Path | None, skill: str, network: Path, output: Path | None, json_output: bool
 ) -> None:
     from teachmesh.agent.network_export import export_network
 
     if output is not None:
         raise UsageError("expected --output for the skill or --network for its network, got both")
+    agent = Agent(home)
     n_bytes = export_network(agent, skill, network)
     if json_output:
         emit(_exported(agent.find(skill).id, network, n_bytes))
@@ -194,11 +193,10 @@ def import_skills(
     json_output: JsonOption = False,
 ) -> None:
     """Check skills from files as if a peer had sent them, and admit them to the bank."""
-    from teachmesh.agent import Agent
     from teachmesh.bank.atomic import read_file
 
-    agent = Agent(home)
-    saved = [agent.receive(read_file(path)) for path in files]
+    view = BankView(home)
+    saved = [view.receive(read_file(path)) for path in files]
     if json_output:
         rows = [{"id": entry.id, "task": entry.task} for entry in saved]
         emit({"schema": "teachmesh.imported/1", "skills": rows})

@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """Show identity, backbone, skills, digest, and the peers of a running agent."""
-    from teachmesh.agent import Agent
+    from teachmesh.agent.bank_view import BankView
 
-    document = Agent(home).status()
+    document = BankView(home).status()
     if json_output:
         emit(document)
         return

@@ -1,11 +1,11 @@
-"""Manage the backbones of a home by alias: the embedded one and those that were added.
+"""Load, add and import backbones of a home by alias.
 
 `fit_procedural` fits the reference of a new backbone without data.
 """
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,38 +14,25 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
+from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, unpack
 from teachmesh.data.loader import Progress
-from teachmesh.data.names import did_you_mean, shown
+from teachmesh.data.names import shown
 from teachmesh.data.procedural_images import procedural_images
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
-from teachmesh.model.backbone_recipe import Recipe, parse_options
-from teachmesh.model.build_backbone import (
-    EMBEDDED_REFERENCE_FILE,
-    assemble,
-    assets,
-    embedded_backbone,
-    embedded_card,
+from teachmesh.model.backbone_cards import (
+    EMBEDDED,
+    check_new_alias,
+    known_name,
+    with_description,
 )
+from teachmesh.model.backbone_recipe import Recipe, parse_options
+from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
 
-__all__ = [
-    "EMBEDDED",
-    "add_timm",
-    "assets",
-    "backbone_names",
-    "export_backbone",
-    "import_backbone",
-    "known_fingerprints",
-    "load_backbone",
-    "reference_bytes",
-    "remove_backbone",
-]
-EMBEDDED = "embedded"
 PROCEDURAL_IMAGES = 1024
 """Default number of images that a reference is fitted to."""
 _BATCH = 32
@@ -65,7 +52,7 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
     """
     if name == EMBEDDED:
         return embedded_backbone(EMBEDDED, device)
-    stored = BackboneStore(folder).load(_known(folder, name))
+    stored = BackboneStore(folder).load(known_name(folder, name))
     backbone = assemble(name, stored, device)
     if backbone.fingerprint != stored.about.get("fingerprint"):
         raise BackboneError(
@@ -112,7 +99,7 @@ def add_timm(
         StorageError: it cannot be saved.
     """
     alias = alias or name
-    _check_new(folder, alias)
+    check_new_alias(folder, alias)
     recipe = _recipe(name, parse_options(options or {}), size, mean, std)
     if weights is not None:
         data = read_weights(weights)
@@ -127,7 +114,7 @@ def add_timm(
     stored = StoredBackbone(recipe.to_json(), data, reference)
     backbone = assemble(alias, stored)
     stored.about["fingerprint"] = backbone.fingerprint
-    BackboneStore(folder).save(alias, stored)
+    _save(folder, stored, backbone)
     return backbone
 
 
@@ -167,29 +154,6 @@ def fit_procedural(
         raise BackboneError(f"no reference can be made for this network: {error}") from error
 
 
-def remove_backbone(folder: Path, name: str) -> None:
-    """Remove a side-loaded backbone.
-
-    Raises:
-        BackboneError: the alias is unknown or that of the embedded backbone.
-        StorageError: it cannot be removed.
-    """
-    if name == EMBEDDED:
-        raise BackboneError("the embedded backbone is part of the package and cannot be removed")
-    BackboneStore(folder).remove(_known(folder, name))
-
-
-def export_backbone(folder: Path, name: str) -> bytes:
-    """Pack a side-loaded backbone and its reference into one file.
-
-    Raises:
-        BackboneError: the alias is unknown or that of the embedded backbone, which every agent has.
-    """
-    if name == EMBEDDED:
-        raise BackboneError("every agent has the embedded backbone; there is nothing to export")
-    return pack(BackboneStore(folder).load(_known(folder, name)))
-
-
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
     """Import a backbone from a file; its fingerprint is computed again and compared.
 
@@ -199,7 +163,7 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
     """
     stored = unpack(data)
     name = alias or Recipe.from_json(stored.about).architecture
-    _check_new(folder, name)
+    check_new_alias(folder, name)
     backbone = assemble(name, stored)
     expected = shown(str(stored.about.get("fingerprint")), 12)
     if backbone.fingerprint != stored.about.get("fingerprint"):
@@ -207,45 +171,13 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
             f"expected a backbone of fingerprint {expected}, the file's content has "
             f"{backbone.fingerprint[:12]}; it is damaged, export it again"
         )
-    BackboneStore(folder).save(name, stored)
+    _save(folder, stored, backbone)
     return backbone
 
 
-def backbone_names(folder: Path) -> list[str]:
-    """List the aliases of a home, the embedded one first."""
-    return [EMBEDDED, *BackboneStore(folder).names()]
-
-
-def known_fingerprints(folder: Path) -> dict[str, str]:
-    """Map fingerprints to aliases for all backbones of a home, without loading weights."""
-    store = BackboneStore(folder)
-    found = ((_fingerprint(store, name), name) for name in store.names())
-    known = {fingerprint: name for fingerprint, name in found if fingerprint is not None}
-    return {**known, str(embedded_card()["fingerprint"]): EMBEDDED}
-
-
-def reference_bytes(folder: Path, sha256: str) -> bytes | None:
-    """Return the reference file with a hash, or None if no backbone of the home has it."""
-    data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
-    if hashlib.sha256(data).hexdigest() == sha256:
-        return data
-    return BackboneStore(folder).reference_bytes(sha256)
-
-
-def _fingerprint(store: BackboneStore, name: str) -> str | None:
-    """Return None for a damaged backbone: using it reports the error, and others stay usable."""
-    try:
-        return str(store.about(name).get("fingerprint"))
-    except BackboneError:
-        return None
-
-
-def _check_new(folder: Path, alias: str) -> None:
-    if alias == EMBEDDED:
-        raise BackboneError(
-            f"expected a new alias, {alias!r} is the package's own; choose another with --as"
-        )
-    BackboneStore(folder).check_new(alias)
+def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
+    about = with_description(stored.about, backbone.describe())
+    BackboneStore(folder).save(backbone.name, dataclasses.replace(stored, about=about))
 
 
 def _recipe(
@@ -260,14 +192,3 @@ def _recipe(
     own_size = image_size if isinstance(image_size, int) else default.size
     preprocessing = Preprocessing(size or own_size, mean or default.mean, std or default.std)
     return Recipe(name, options, preprocessing)
-
-
-def _known(folder: Path, name: str) -> str:
-    names = backbone_names(folder)
-    if name in names:
-        return name
-    hint = did_you_mean(name, names) or f"; known are: {', '.join(names)}"
-    raise BackboneError(
-        f"expected a known backbone, got '{shown(name)}'{hint} (add one with "
-        "`teachmesh backbone add`)"
-    )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from teachmesh.data.backbone_store import StoredBackbone
-from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone, hash_weights
+from teachmesh.model.backbone_cards import (
+    EMBEDDED_REFERENCE_FILE,
+    assets,
+    embedded_card,
+    incomplete_package,
+)
 from teachmesh.model.backbone_recipe import Recipe
-from teachmesh.model.embedded_backbone import load_embedded, read_card
+from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh.model.forward_pass import Preprocessing
 from teachmesh.model.reference import Reference
 from teachmesh.model.timm_net import build_taps
 from teachmesh.model.timm_weights import parse_weights
-
-EMBEDDED_REFERENCE_FILE = "embedded-reference.safetensors"
 
 
 def assemble(name: str, stored: StoredBackbone, device: torch.device | None = None) -> Backbone:
@@ -48,23 +50,6 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
     )
 
 
-def assets() -> Path:
-    """Return the folder with the files of the embedded backbone in the package."""
-    return Path(str(resources.files("teachmesh.model") / "assets"))
-
-
-def embedded_card(folder: Path | None = None) -> dict[str, Any]:
-    """Read the model card of the embedded backbone.
-
-    Raises:
-        BackboneError: the card is missing or damaged.
-    """
-    try:
-        return read_card(folder or assets())
-    except (OSError, ValueError) as error:
-        raise _incomplete() from error
-
-
 def embedded_backbone(
     name: str, device: torch.device | None = None, folder: Path | None = None
 ) -> Backbone:
@@ -84,7 +69,7 @@ def embedded_backbone(
     try:
         reference = (folder / EMBEDDED_REFERENCE_FILE).read_bytes()
     except OSError as error:
-        raise _incomplete() from error
+        raise incomplete_package() from error
     backbone = Backbone(
         name=name,
         architecture=str(card["architecture"]),
@@ -96,7 +81,7 @@ def embedded_backbone(
         device=device,
     )
     if backbone.fingerprint != card["fingerprint"]:
-        raise _incomplete()
+        raise incomplete_package()
     return backbone
 
 
@@ -106,11 +91,4 @@ def _preprocessing(card: Mapping[str, Any]) -> Preprocessing:
         int(card["size"]),
         (float(mean[0]), float(mean[1]), float(mean[2])),
         (float(std[0]), float(std[1]), float(std[2])),
-    )
-
-
-def _incomplete() -> BackboneError:
-    return BackboneError(
-        "the embedded backbone's files are missing or do not belong together; install teachmesh "
-        "again"
     )

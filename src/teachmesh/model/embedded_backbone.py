@@ -16,10 +16,9 @@ operations per second and reached about the same accuracy in less time (docs/res
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,7 +35,6 @@ LEVELS = 127
 STEPS = ".steps"
 """Suffix of the name under which the steps of a tensor are stored."""
 WEIGHTS_FILE = "embedded.safetensors"
-CARD_FILE = "embedded.json"
 
 
 class _Convolution(nn.Module):
@@ -176,11 +174,6 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         steps = stored.get(name + STEPS)
         state[name] = value.float() if steps is None else value.float() * steps.view(-1, 1, 1, 1)
     return state
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read the model card in the folder of the weights."""
-    return cast("dict[str, Any]", json.loads((folder / CARD_FILE).read_text(encoding="utf-8")))
 
 
 def _counters(net: EmbeddedNet) -> set[str]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from teachmesh.model.build_backbone import assets, embedded_card
+from teachmesh.model.backbone_cards import assets, embedded_card
 from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 

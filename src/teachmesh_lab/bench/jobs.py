@@ -12,7 +12,7 @@ from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError
 from teachmesh.learning.variants import VARIANTS
-from teachmesh.model.backbone_registry import known_fingerprints
+from teachmesh.model.backbone_cards import known_fingerprints
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, recipe_of
 from teachmesh_lab.bench.cell import Cell, Inputs, cell_path
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid

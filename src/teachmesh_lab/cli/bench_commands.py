@@ -57,7 +57,7 @@ def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> No
     The home decides which backbones are there; a preset that needs another one says so.
     """
     from teachmesh.bank.home import Home, home_path
-    from teachmesh.model.backbone_registry import backbone_names
+    from teachmesh.model.backbone_cards import backbone_names
     from teachmesh_lab.bench.grid_config import load_config, preset_names
 
     known = set(backbone_names(Home(home_path(home), create=False).backbones))
