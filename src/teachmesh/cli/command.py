@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from teachmesh.errors import EXIT_INTERRUPTED, TeachmeshError
 
@@ -17,9 +18,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def application(help_text: str) -> typer.Typer:
-    """Make a group of commands that shows its help when it is called without one."""
+def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """Make a group of commands that shows its help when it is called without one.
+
+    Args:
+        help_text: first lines of its help.
+        cls: class of the group.
+    """
     return typer.Typer(
+        cls=cls,
         help=help_text,
         rich_markup_mode=None,  # plain help needs no rich import: it is there at once
         no_args_is_help=True,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from teachmesh.cli import (
     backbone_commands,
@@ -21,15 +24,100 @@ from teachmesh.cli import (
 from teachmesh.cli.command import application
 from teachmesh.version import __version__
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+Register = Callable[[typer.Typer], None]
+
 COMMANDS_GROUP = "teachmesh.commands"
 """Entry points: functions `register(app: typer.Typer)` that add commands (see `cli.command`)."""
+
+
+PRODUCT: Mapping[str, Register] = {
+    "learn": learn_command.register,
+    "match": match_command.register,
+    "combine": combine_command.register,
+    "predict": predict_command.register,
+    "up": up_command.register,
+    "status": status_commands.register,
+    "doctor": status_commands.register,
+    "skills": skills_commands.register,
+    "backbone": backbone_commands.register,
+}
+"""Command or group -> the function that registers it, in the order of the help."""
+
+
+class LazyCommands(TyperGroup):
+    """Commands that are built when they are needed, because that takes most of the start-up time.
+
+    The entry points of other packages are read only for the list of commands and for a name that
+    the product lacks.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands, the product's first."""
+        self._add_all(ctx)
+        return [*PRODUCT, *(name for name in self.commands if name not in PRODUCT)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; None if there is none."""
+        if cmd_name not in self.commands:
+            if cmd_name in PRODUCT:
+                self.commands.update(_built(PRODUCT[cmd_name]))
+            else:
+                self._add_all(ctx)
+        return self.commands.get(cmd_name)
+
+    def _add_all(self, ctx: Any) -> None:
+        for name in PRODUCT:
+            self.get_command(ctx, name)
+        for name, command in _commands_of_other_packages().items():
+            self.commands.setdefault(name, command)
+
+
+@cache
+def _commands_of_other_packages() -> Mapping[str, Any]:
+    """Name -> command of every entry point of `COMMANDS_GROUP`, in the order of their names."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, Any] = {}
+    for point in sorted(entry_points(group=COMMANDS_GROUP), key=lambda point: point.name):
+        for name, command in _commands_of(point).items():
+            if name in PRODUCT or name in found:
+                _remark(point, f"there is another command {name!r}")
+            else:
+                found[name] = command
+    return found
+
+
+def _commands_of(point: EntryPoint) -> Mapping[str, Any]:
+    try:
+        return _built(point.load())
+    # Code of another package can raise anything; the other commands have to work all the same.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        _remark(point, f"{type(error).__name__}: {error}")
+        return {}
+
+
+def _built(register: Register) -> Mapping[str, Any]:
+    """The commands that a function registers, by name."""
+    part = application("")
+    register(part)
+    return get_group(part).commands
+
+
+def _remark(point: EntryPoint, reason: str) -> None:
+    text = f"remark: {point.name!r} ({point.value}) is left out: {reason}"
+    print(" ".join(text.split()), file=sys.stderr)
+
 
 app = application(
     "Lifelong-learning agents that teach each other.\n\n\b\n"
     "Examples:\n"
     "  teachmesh learn photos/screws       # one folder per class\n"
     "  teachmesh up --listen 0.0.0.0:7447  # share what was learned\n"
-    "  teachmesh predict part.jpg          # any image of any task\n"
+    "  teachmesh predict part.jpg          # any image of any task\n",
+    LazyCommands,
 )
 
 
@@ -46,28 +134,7 @@ def _application(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options that stand before a command."""
-
-
-for _module in (
-    *(learn_command, match_command, combine_command, predict_command),
-    *(skills_commands, backbone_commands, up_command, status_commands),
-):
-    _module.register(app)
-
-
-def _add_commands_of_other_packages() -> None:
-    """Call each entry point of `COMMANDS_GROUP` with the application, sorted by name."""
-    for point in sorted(entry_points(group=COMMANDS_GROUP), key=lambda point: point.name):
-        try:
-            register = point.load()
-        except ImportError as error:
-            print(f"remark: the command {point.name!r} is left out: {error}", file=sys.stderr)
-            continue
-        register(app)
-
-
-_add_commands_of_other_packages()
+    """Options that come before a command."""
 
 
 def run() -> None:

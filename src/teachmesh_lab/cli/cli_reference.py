@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.testing import CliRunner
@@ -20,16 +21,28 @@ WIDTH = "100"
 
 
 def reference() -> str:
-    """The help of every command, as Markdown."""
-    return TITLE + "".join(_section(path) for path in _paths(app, ()))
+    """Help of every command, as Markdown."""
+    return TITLE + "".join(_section(path) for path in command_paths(typer.main.get_command(app)))
 
 
-def _paths(group: typer.Typer, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for info in group.registered_commands:
-        yield (*above, str(info.name))
-    for sub in group.registered_groups:
-        if sub.typer_instance is not None:
-            yield from _paths(sub.typer_instance, (*above, str(sub.name)))
+def command_paths(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every command of a group, those of inner groups included.
+
+    Args:
+        group: a group of click commands.
+        above: path of the group.
+
+    Examples:
+        >>> ("skills", "list") in command_paths(typer.main.get_command(app))
+        True
+    """
+    context = typer.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from command_paths(command, (*above, name))
+        else:
+            yield (*above, name)
 
 
 def _section(path: tuple[str, ...]) -> str:
