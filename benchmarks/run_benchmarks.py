@@ -18,12 +18,17 @@ from benchmarks.bench_agent import run as run_agent
 from benchmarks.bench_gmm import run as run_gmm
 from benchmarks.bench_lanes import run as run_lanes
 from benchmarks.bench_scoring import run as run_scoring
+from benchmarks.bench_startup import run as run_startup
 
 BOUNDS = {
     "learn / bare pass": ("<=", 1.15),
     "predict / bare pass": ("<=", 1.10),
     "scikit-learn GMM / ours": (">=", 3.0),
     "per-sample loop / mapper scoring": (">=", 1.0),
+    "--help / import typer, rich": ("<=", 3.0),
+    "status / import typer, rich": ("<=", 5.0),
+    "skills list / import typer, rich": ("<=", 5.0),
+    "backbone list / import typer, rich": ("<=", 5.0),
 }
 
 BENCHMARKS = (
@@ -31,6 +36,7 @@ BENCHMARKS = (
     ("lanes", run_lanes),
     ("gmm", run_gmm),
     ("scoring", run_scoring),
+    ("start-up", run_startup),
 )
 
 

@@ -1,0 +1,126 @@
+"""Commands that only look at a home start fast: they load no torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from teachmesh.agent.backbones import describe_backbone, describe_backbones
+from teachmesh.bank.home import Home
+from teachmesh.bank.store import Bank
+from teachmesh.model.backbone_registry import add_timm
+from tests.model.nets import needs_timm, random_timm
+from tests.packet.samples import sample_bytes
+
+RUN = (
+    "import sys\n"
+    "from teachmesh.cli.main import run\n"
+    "try:\n    run()\n"
+    "except SystemExit as end:\n    assert not end.code, end.code\n"
+    "heavy = {'torch', 'PIL', 'zenoh', 'safetensors', 'timm'}\n"
+    "print('loaded:', *sorted(heavy & set(sys.modules)), file=sys.stderr)"
+)
+COMMANDS = (
+    ("--help",),
+    ("--version",),
+    ("status",),
+    ("status", "--json"),
+    ("skills", "--help"),
+    ("skills", "list"),
+    ("skills", "list", "--json"),
+    ("skills", "show", "roses"),
+    ("skills", "export", "roses"),
+    ("skills", "remove", "daisies", "--yes"),
+    ("backbone", "list"),
+    ("backbone", "list", "--json"),
+    ("backbone", "export", "net"),
+    ("bench", "--help"),
+    ("learn", "--help"),
+)
+COMPLETIONS = {
+    "teachmesh ": ("status", "skills", "bench"),
+    "teachmesh sk": ("skills",),
+    "teachmesh skills ": ("list", "export"),
+    "teachmesh backbone e": ("export",),
+    "teachmesh bench r": ("run", "report"),
+    "teachmesh status --": ("--home", "--json"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with skills and a side-loaded backbone; tests only read it, but for `daisies`."""
+    folder = tmp_path_factory.mktemp("startup")
+    opened = Home(folder / "home")
+    with Bank(opened.bank) as bank:
+        for seed, task in enumerate(("roses", "tulips", "daisies")):
+            bank.put(sample_bytes(seed=seed, task=task))
+    name = "mobilenetv3_small_050"
+    few = {"size": 32, "dim": 24, "reference_images": 33}
+    add_timm(opened.backbones, name, alias="net", weights=random_timm(name, folder), **few)
+    return opened.path
+
+
+def run(home: Path, folder: Path, *arguments: str, **variables: str) -> tuple[str, list[str]]:
+    """The output of a command in a process of its own, and the heavy packages that it loaded."""
+    environment = {**os.environ, "TEACHMESH_HOME": str(home), **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=environment,
+    )
+    return done.stdout, done.stderr.splitlines()[-1].split()[1:]
+
+
+@needs_timm
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_commands_that_only_look_load_no_torch(
+    home: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Neither do they load image, network or weight files."""
+    output, loaded = run(home, tmp_path, *command)
+    assert output
+    assert loaded == []
+
+
+@needs_timm
+@pytest.mark.parametrize("line", COMPLETIONS)
+def test_completion_loads_no_torch(home: Path, tmp_path: Path, line: str) -> None:
+    """Commands, sub-commands and options are completed, those of other packages too."""
+    variables = {
+        "_TEACHMESH_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    output, loaded = run(home, tmp_path, **variables)
+    assert set(COMPLETIONS[line]) <= set(output.split())
+    assert loaded == []
+
+
+@needs_timm
+def test_backbones_are_listed_as_they_would_be_when_loaded(home: Path) -> None:
+    """The description on each card is that of the loaded network."""
+    listed = describe_backbones(home)
+    assert [document["name"] for document in listed] == ["embedded", "net"]
+    assert listed == [describe_backbone(home, document["name"]) for document in listed]
+
+
+@needs_timm
+def test_a_backbone_without_a_stored_description_is_loaded_to_list_it(home: Path) -> None:
+    """A description of another fingerprint is not trusted either."""
+    card = home / "backbones" / "net" / "backbone.json"
+    text = card.read_text()
+    expected = describe_backbones(home)[1]["macs_per_image"]
+    try:
+        for changed in ('"other": {', '"description": {"fingerprint": "x", "macs_per_image": 1, '):
+            card.write_text(text.replace('"description": {', changed))
+            assert describe_backbones(home)[1]["macs_per_image"] == expected
+    finally:
+        card.write_text(text)
