@@ -7,21 +7,22 @@ Five lines do what the command line does:
     agent.learn("photos/screws")
     print(agent.predict("part.jpg"))    # task, class, probability, who taught it
 
-The code in the order of use:
+The packages in the order of use:
 
 - `teachmesh.data`: folders, archives and CSV files -> tasks and pixels.
 - `teachmesh.model`: the frozen backbone, images -> latents; heads.
-- `teachmesh.mapping`: task anchors and the task mappers made of them.
+- `teachmesh.mapping`: task anchors, and the task mappers made of them.
 - `teachmesh.packet`: a skill as signed, deterministic bytes.
-- `teachmesh.bank`: the skills that one agent holds, on disk.
-- `teachmesh.learning`: one task -> one skill.
+- `teachmesh.bank`: the skills of one agent on disk.
 - `teachmesh.sharing`: skills between peers, pulled by hash.
+- `teachmesh.biases`: beneficial biases, from options to the second pass.
+- `teachmesh.reuse`: matching of classes, and transfer from them.
+- `teachmesh.learning`: one task -> one skill.
 - `teachmesh.agent`: teacher and student in one.
-- `teachmesh_lab`: evaluation and the demo.
 - `teachmesh.cli`: the `teachmesh` command.
 
-Importing this package loads neither torch nor numpy; the names below load what they need when
-they are first used.
+The laboratory (benchmarks of methods, demo, evaluation) is a package of its own, `teachmesh_lab`.
+Importing `teachmesh` loads neither torch nor numpy; they are loaded with the names below.
 """
 
 from __future__ import annotations

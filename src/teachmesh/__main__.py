@@ -1,4 +1,4 @@
-"""`python -m teachmesh` is the same as the `teachmesh` command."""
+"""Run the `teachmesh` command as `python -m teachmesh`."""
 
 from teachmesh.cli.main import run
 

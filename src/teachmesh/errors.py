@@ -1,18 +1,18 @@
-"""Everything that can go wrong, and the exit code a person's shell sees.
+"""Exceptions raised by teachmesh, and the exit codes of the command line.
 
-    TeachmeshError                1   unexpected, but ours
-    |-- UsageError                2   an option or argument that makes no sense
+    TeachmeshError                1   base class
+    |-- UsageError                2   an invalid option or argument
     |-- ConfigError               3   configuration or device
-    |   |-- DeviceError               the device that was asked for is not there
+    |   |-- DeviceError               the requested device is not available
     |   `-- MissingExtraError         an optional package is not installed
     |-- DataError                 4   images, folders, labels
     |-- BackboneError             5   missing, unknown or different backbone
-    |-- SkillRefused              6   a skill that is broken, forged or foreign
-    |-- NetworkError              7   nobody answered in time
+    |-- SkillRefused              6   a skill that is damaged, forged or of another backbone
+    |-- NetworkError              7   no answer in time
     `-- StorageError              8   disk full, no permission, damaged bank
 
-Exit code 9 means "finished, but some items were skipped" and 130 "interrupted"; neither is an
-exception. Messages say what was expected, what came and what to do, in one sentence.
+Exit code 9 means "finished, but some items were skipped", and 130 means "interrupted"; neither is
+an exception. Each message is one sentence: expected, got, and the remedy.
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ RefusalReason = Literal[
 
 
 class TeachmeshError(Exception):
-    """Base of every error that teachmesh raises on purpose."""
+    """Base class of all errors that teachmesh raises on purpose."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(TeachmeshError):
-    """An option, argument or combination of them that makes no sense."""
+    """An option, an argument or a combination of them is invalid."""
 
     exit_code = 2
 
 
 class ConfigError(TeachmeshError):
-    """The configuration or the machine does not allow what was asked for."""
+    """The configuration or the machine does not support the request."""
 
     exit_code = 3
 
 
 class DeviceError(ConfigError):
-    """The device that was asked for is not available; another one is never taken silently."""
+    """The requested device is not available; no other device is used instead."""
 
 
 class MissingExtraError(ConfigError):
-    """An optional package is needed and not installed.
+    """An optional package is needed, but not installed.
 
     Args:
         package: the module that could not be imported.
-        extra: the extra of teachmesh that brings it.
+        extra: the extra of teachmesh that installs it.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -77,19 +77,19 @@ class MissingExtraError(ConfigError):
 
 
 class DataError(TeachmeshError):
-    """Images, folders or labels that cannot be used."""
+    """Images, folders or labels cannot be used."""
 
     exit_code = 4
 
 
 class BackboneError(TeachmeshError):
-    """A backbone that is missing, unknown, or not the one that a skill was made with."""
+    """A backbone is missing, unknown, damaged, or not the one of a skill."""
 
     exit_code = 5
 
 
 class SkillRefused(TeachmeshError):
-    """A skill that was checked and not admitted.
+    """A skill was checked and not admitted.
 
     Args:
         reason: machine-readable code of the first check that failed.
@@ -104,12 +104,12 @@ class SkillRefused(TeachmeshError):
 
 
 class NetworkError(TeachmeshError):
-    """Nobody answered in time, or the endpoint cannot be used."""
+    """No peer answered in time, or the endpoint cannot be used."""
 
     exit_code = 7
 
 
 class StorageError(TeachmeshError):
-    """The disk is full, read-only or damaged; nothing half-written is left visible."""
+    """The disk is full, read-only or damaged; no half-written file stays visible."""
 
     exit_code = 8

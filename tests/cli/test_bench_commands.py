@@ -1,4 +1,4 @@
-"""`teachmesh bench` as a person types it: documents, exit codes, one sentence per mistake."""
+"""Command lines of `teachmesh bench`: JSON output, exit codes, one sentence per mistake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _run(*arguments: object) -> tuple[int, str]:
 
 
 def test_presets_are_listed_with_what_they_need() -> None:
-    """The small one needs nothing; the others name the backbone that is missing."""
+    """The small preset needs no backbone; the others list the missing one."""
     code, out = _run("list", "--json")
     document = json.loads(out)
     assert (code, document["schema"]) == (0, "teachmesh.bench-presets/1")
@@ -35,7 +35,7 @@ def test_presets_are_listed_with_what_they_need() -> None:
 
 
 def test_a_finished_run_prints_its_summary_and_compares_with_itself(tiny: TinyRun) -> None:
-    """`--json` prints what lies in summary.json."""
+    """`--json` prints the content of summary.json."""
     arguments = [tiny.file, "--out", tiny.folder, "--home", tiny.home.path]
     code, out = _run("run", *arguments, "--json")
     assert code == 0
@@ -48,7 +48,7 @@ def test_a_finished_run_prints_its_summary_and_compares_with_itself(tiny: TinyRu
 
 
 def test_a_dry_run_of_the_paper_needs_no_data() -> None:
-    """One pass of 2,284,686 images: 1.91e16; hours follow from the speed."""
+    """One pass over 2,284,686 images costs 1.91e16; hours follow from the speed."""
     code, out = _run("run", "skill-102", "--dry-run", "--speed", "1e12", "--json")
     assert code == 0
     document = json.loads(out)
@@ -100,7 +100,7 @@ def test_the_dry_run_is_close_to_what_was_counted(tiny: TinyRun, tmp_path: Path)
 def test_a_plan_of_the_manifest_narrows_it_down_as_a_run_does(
     tmp_path: Path, lines: str, tasks: int, classes: int | None
 ) -> None:
-    """`only`, `order`, `limit`; a folder that is only named like it is a folder."""
+    """`only`, `order` and `limit` apply; a folder with a similar name is read as a folder."""
     file = tmp_path / "mine.toml"
     file.write_text(f"[[grid]]\nsource = 'skill-102:x'\nmethods = ['ncm']\n{lines}\n")
     (grid,) = json.loads(_run("run", file, "--dry-run", "--json")[1])["grids"]
@@ -110,7 +110,7 @@ def test_a_plan_of_the_manifest_narrows_it_down_as_a_run_does(
 
 
 def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
-    """A network without a limit is null: JSON has no infinity."""
+    """An unlimited network is null, because JSON has no infinity."""
     file = tmp_path / "tasks.csv"
     file.write_text("task,teacher_macs,skill_bytes\nx,1000000,10\n")
     arguments = ("--tasks", file, "--agents", "1", "--alpha", "0")
@@ -126,7 +126,7 @@ def test_bytes_that_cost_nothing_are_a_document_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["summary.json", "config.toml", "cells"])
 def test_a_damaged_run_is_one_sentence(tiny: TinyRun, tmp_path: Path, file: str) -> None:
-    """Whatever a page would be made from."""
+    """Each file that the report reads is checked."""
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
     path = run / file if file != "cells" else next((run / "cells").iterdir())
@@ -141,7 +141,7 @@ def test_a_damaged_run_is_one_sentence(tiny: TinyRun, tmp_path: Path, file: str)
 
 
 def test_a_report_with_an_alpha_that_is_no_number_is_refused(tiny: TinyRun) -> None:
-    """A page of infinities helps nobody."""
+    """Infinite and undefined values are refused."""
     for alpha in ("inf", "nan"):
         assert _run("report", tiny.folder, "--alpha", alpha)[0] == 2
 

@@ -1,4 +1,4 @@
-"""Biases as a person asks for them: options, what is said, one sentence per mistake."""
+"""Command lines with biases: options, output, one sentence per mistake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.conftest import write_muddled_task
 
 
 def test_learn_with_biases_says_what_they_gained_and_cost(warm: Path) -> None:
-    """The document of `learn`, the card, and a sentence for people agree."""
+    """The JSON output of `learn`, the card and the text agree."""
     learned = run_json("learn", str(warm), "--bb", "last:2", "--bb-passes", "4")
     biases = learned["biases"]
     assert (biases["choice"], biases["layers"]) == ("last:2", 2)
@@ -25,7 +25,7 @@ def test_learn_with_biases_says_what_they_gained_and_cost(warm: Path) -> None:
 
 
 def test_a_budget_is_kept_by_what_was_really_spent(tmp_path: Path) -> None:
-    """Passes of all learning, the first one and validation included."""
+    """The budget covers all learning, including the first pass and validation."""
     muddled = write_muddled_task(tmp_path, "warm")
     learned = run_json("learn", str(muddled), "--method", "maha+bb", "--bb-passes", "5")
     assert learned["biases"]["choice"] == "auto"
@@ -33,12 +33,12 @@ def test_a_budget_is_kept_by_what_was_really_spent(tmp_path: Path) -> None:
 
 
 def test_auto_spends_nothing_where_nothing_is_left_to_gain(warm: Path) -> None:
-    """The card says so, and that it cost nothing; asking for layers trains them all the same."""
+    """The card shows no biases and no cost; with named layers they are trained anyway."""
     learned = run_json("learn", str(warm), "--bb", "auto")
     biases = learned["biases"]
     assert (biases["weight"], biases["passes"], biases["cost_macs"]) == (0, 0, 0)
     assert biases["accuracy_with"] == biases["accuracy_without"] > 0
-    assert "not learned, hardly a validation image is wrong" in run("skills", "show", "warm").stdout
+    assert "not learned, because almost all" in run("skills", "show", "warm").stdout
     insisted = run_json("learn", str(warm), "--replace", "--bb", "last:1", "--bb-passes", "3")
     assert insisted["biases"]["passes"] > 0
 
@@ -56,7 +56,7 @@ def test_auto_spends_nothing_where_nothing_is_left_to_gain(warm: Path) -> None:
 def test_options_that_make_no_sense_are_one_sentence(
     warm: Path, options: list[str], words: str
 ) -> None:
-    """Exit code 2, nothing learned."""
+    """The exit code is 2, and nothing is learned."""
     result = run("learn", str(warm), *options, code=2)
     assert words in result.stderr
     assert run_json("skills", "list")["skills"] == []

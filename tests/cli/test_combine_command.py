@@ -1,4 +1,4 @@
-"""`teachmesh combine`: a task out of what the bank knows, without an image."""
+"""`teachmesh combine`: a task made from classes of the bank, without images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.cli.test_commands import run, run_json
 
 @pytest.fixture
 def taught(warm: Path, cold: Path) -> Path:
-    """Both tasks learned; where their images are."""
+    """The folder of two learned tasks."""
     run("learn", str(warm))
     run("learn", str(cold))
     return warm.parent
 
 
 def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_path: Path) -> None:
-    """Two warm colours and two cold ones: every image of them, though none was ever shown."""
+    """A task of two warm and two cold colours classifies all their images correctly."""
     wanted = {"red": "warm", "yellow": "warm", "blue": "cold", "violet": "cold"}
     document = run_json("combine", "mixed", *wanted, "--encoder", "names")
     assert [entry["class"] for entry in document["classes"]] == list(wanted)
@@ -45,7 +45,7 @@ def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_pat
 
 
 def test_one_tasks_class_can_be_asked_for(taught: Path) -> None:
-    """By `TASK:CLASS`, or for all classes with --from; the words say where each came from."""
+    """By `TASK:CLASS`, or with --from for all classes; the output lists the source of each."""
     assert len(run_json("combine", "a", "warm:red", "blue")["classes"][0]["parents"]) == 1
     said = run("combine", "b", "red", "yellow", "--from", "warm").stdout
     assert "red: red in warm" in said
@@ -56,12 +56,12 @@ def test_one_tasks_class_can_be_asked_for(taught: Path) -> None:
 
 
 def parents_of(document: dict[str, Any]) -> list[set[str]]:
-    """For each class the tasks that it comes from."""
+    """Return the source tasks of each class."""
     return [{parent["task"] for parent in entry["parents"]} for entry in document["classes"]]
 
 
 def test_what_was_put_together_counts_only_where_it_is_named(taught: Path) -> None:
-    """Its means are those of other skills: beside them they would count twice."""
+    """Its means come from other skills, so that they would count twice otherwise."""
     run("combine", "a", "red", "blue")
     assert parents_of(run_json("combine", "b", "red", "blue")) == [{"warm"}, {"cold"}]
     assert parents_of(run_json("combine", "c", "a:red", "blue")) == [{"a"}, {"cold"}]
@@ -72,7 +72,7 @@ def test_what_was_put_together_counts_only_where_it_is_named(taught: Path) -> No
 
 
 def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
-    """A decomposed accent, as some file systems and keyboards give it, in all three places."""
+    """Decomposed accents, as some file systems write them, work in all three places."""
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     assert run_json("combine", decomposed, "red", "blue")["task"] == composed
     document = run_json("combine", "x", "red", "blue", "--from", decomposed)
@@ -82,7 +82,7 @@ def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
 
 
 def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path: Path) -> None:
-    """The sentence says how, and what it says works."""
+    """The message lists full names, and they work."""
     peer, file = str(tmp_path / "peer"), str(tmp_path / "warm.skill")
     run("learn", str(taught / "warm"), "--home", peer)
     run("skills", "export", "warm", "--output", file, "--home", peer)
@@ -95,7 +95,7 @@ def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path
 
 
 def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) -> None:
-    """Though its names are known, its means are not."""
+    """The bank has its class names, but not its class means."""
     run("learn", str(warm))
     run("learn", str(cold), "--method", "maha")
     document = json.loads(run("combine", "x", "red", "blue", "--json", code=2).stdout)
@@ -117,7 +117,7 @@ def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) ->
 def test_what_cannot_be_put_together_is_one_sentence(
     taught: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    """And nothing is saved."""
+    """Nothing is saved."""
     before = run_json("skills", "list")["digest"]
     document = json.loads(run("combine", *arguments, "--json", code=2).stdout)
     assert said in document["message"]

@@ -1,4 +1,4 @@
-"""Commands as a person types them: exit codes, one sentence per error, JSON on stdout only."""
+"""Command lines of the product: exit codes, one sentence per error, JSON on stdout only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(*arguments: str, code: int = 0, stdin: bytes | None = None) -> Any:
 
 
 def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict[str, Any]:
-    """Run a command with --json: stdout must be exactly one JSON document with a schema."""
+    """Run a command with --json and check that stdout is one JSON document with a schema."""
     result = run(*arguments, "--json", code=code, stdin=stdin)
     document: dict[str, Any] = json.loads(result.stdout)
     assert document["schema"].startswith("teachmesh.")
@@ -29,7 +29,7 @@ def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict
 
 
 def test_learn_says_what_it_understood_and_saved(warm: Path) -> None:
-    """A person sees classes, images, accuracy and what will be shared."""
+    """The output shows classes, images, accuracy and the kind of shared data."""
     result = run("learn", str(warm))
     assert "3 classes, 30 / 3 / 3 images" in result.stderr
     assert "saved skill" in result.stdout
@@ -37,7 +37,7 @@ def test_learn_says_what_it_understood_and_saved(warm: Path) -> None:
 
 
 def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
-    """Each document holds what the other commands need."""
+    """Each JSON document has the ids that the other commands need."""
     learned = run_json("learn", str(warm))
     assert learned["task"] == "warm"
     image = sorted((warm / "orange").iterdir())[0]
@@ -55,7 +55,7 @@ def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
 
 
 def test_a_skill_travels_by_file(warm: Path, tmp_path: Path) -> None:
-    """Export, import into another home, answer there; remove it again."""
+    """A skill is exported, imported into another home, used there and removed."""
     run("learn", str(warm))
     file = tmp_path / "warm.skill"
     run("skills", "export", "warm", "--output", str(file))
@@ -69,7 +69,7 @@ def test_a_skill_travels_by_file(warm: Path, tmp_path: Path) -> None:
 
 
 def test_unreadable_images_are_skipped_counted_and_end_with_code_9(warm: Path) -> None:
-    """Learning goes on without them; predicting too, but the exit code says so."""
+    """Learning and predicting continue without them, and the exit code shows it."""
     (warm / "red" / "broken.jpg").write_bytes(b"this is text")
     result = run("learn", str(warm), code=9)
     assert "1 unreadable" in result.stderr + result.stdout
@@ -133,14 +133,14 @@ def test_other_mistakes_have_their_own_exit_codes(warm: Path, tmp_path: Path) ->
 
 
 def test_an_error_with_json_is_a_document_too(tmp_path: Path) -> None:
-    """A program reads the same sentence that a person sees."""
+    """The JSON document has the message of the text output."""
     document = run_json("predict", str(tmp_path / "nothing.jpg"), code=4)
     assert document["schema"] == "teachmesh.error/1"
     assert document["exit_code"] == 4
 
 
 def test_backbone_commands_show_and_choose(tmp_path: Path) -> None:
-    """The embedded backbone is there, described, default, and cannot be removed."""
+    """The embedded backbone is listed, described and the default, and cannot be removed."""
     listed = run_json("backbone", "list")["backbones"]
     assert [b["name"] for b in listed] == ["embedded"]
     shown = run_json("backbone", "show", "embedded")
@@ -154,14 +154,14 @@ def test_backbone_commands_show_and_choose(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_a_fresh_home_in_order() -> None:
-    """Every check of a fresh home is fine."""
+    """All checks pass in a fresh home."""
     document = run_json("doctor")
     assert document["ok"] is True
     assert {"home", "bank", "backbone", "network"} <= {c["name"] for c in document["checks"]}
 
 
 def test_evaluate_measures_without_touching_the_agents_bank(warm: Path, cold: Path) -> None:
-    """The document of the issue, all methods; a second run takes the latents from the cache."""
+    """All methods give a full document; later runs read latents from the cache."""
     for method, direct in (("moments", True), ("maha", True), ("gmmc", False)):
         document = run_json("evaluate", str(warm.parent), "--method", method)
         assert [task["name"] for task in document["tasks"]] == ["cold", "warm"]

@@ -1,4 +1,4 @@
-"""Every command explains itself, starts fast, and reads the options that it declares."""
+"""Every command has help with examples, starts fast, and reads all of its options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from teachmesh_lab.cli.cli_reference import command_paths
 
 
 def _callback(path: tuple[str, ...]) -> Callable[..., None]:
-    """The function behind a command."""
+    """Return the function of a command."""
     found: Any = typer.main.get_command(app)
     for name in path:
         found = found.get_command(typer.Context(found), name)
@@ -31,13 +31,13 @@ COMMANDS = [(path, _callback(path)) for path in IDS]
 
 
 def test_every_command_is_found() -> None:
-    """Those of the product, in and outside groups, and those of the laboratory."""
+    """The list has commands of the product and of the laboratory, in and outside groups."""
     assert {("learn",), ("skills", "list"), ("bench", "run"), ("demo",)} < set(IDS)
 
 
 @pytest.mark.parametrize("path", IDS, ids=" ".join)
 def test_every_help_shows_two_examples_of_that_command(path: tuple[str, ...]) -> None:
-    """A person who asks for help sees at least two complete command lines."""
+    """The help shows at least two complete command lines."""
     result = CliRunner().invoke(app, [*path, "--help"])
     assert result.exit_code == 0
     examples = re.findall(rf"teachmesh {' '.join(path)}\b", result.output)
@@ -46,7 +46,7 @@ def test_every_help_shows_two_examples_of_that_command(path: tuple[str, ...]) ->
 
 @pytest.mark.parametrize(("path", "function"), COMMANDS, ids=map(" ".join, IDS))
 def test_every_option_is_read(path: tuple[str, ...], function: Callable[..., None]) -> None:
-    """No option is parsed and ignored: each parameter is named in the command's body."""
+    """Each parameter occurs in the body of the command, so that no option is ignored."""
     source = inspect.getsource(function)
     body = source[source.index('"""') :]
     for name in inspect.signature(function).parameters:

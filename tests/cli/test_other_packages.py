@@ -66,7 +66,7 @@ REMARKS = {
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A folder with an installed distribution that has one good and several bad entry points."""
+    """A folder with an installed distribution: one good entry point and several bad ones."""
     folder = tmp_path / "packages"
     metadata = folder / "other_package-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -79,7 +79,7 @@ def packages(tmp_path: Path) -> Path:
 
 
 def run(packages: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
-    """Output and remarks of a command in a process that has the packages installed."""
+    """Return stdout and stderr of a command in a process with the packages on its path."""
     path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", "teachmesh", *arguments],
@@ -93,7 +93,7 @@ def run(packages: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
 
 
 def test_commands_of_another_package_are_listed_and_run(packages: Path) -> None:
-    """A command and a group, after those of the product."""
+    """A command and a group follow those of the product."""
     output, _ = run(packages, "--help")
     commands = [line.split()[0] for line in output.split("Commands:")[1].splitlines() if line]
     assert commands[: len(PRODUCT)] == list(PRODUCT)
@@ -105,7 +105,7 @@ def test_commands_of_another_package_are_listed_and_run(packages: Path) -> None:
 
 
 def test_broken_entry_points_are_left_out_with_one_remark_each(packages: Path) -> None:
-    """The remark is one line on stderr that names the entry point and the reason."""
+    """Each remark is one line on stderr with the entry point and the reason."""
     remarks = run(packages, "--help")[1].splitlines()
     assert len(remarks) == len(REMARKS)
     for remark, (name, reason) in zip(remarks, sorted(REMARKS.items()), strict=True):
@@ -114,7 +114,7 @@ def test_broken_entry_points_are_left_out_with_one_remark_each(packages: Path) -
 
 
 def test_commands_of_the_product_do_not_load_other_packages(packages: Path) -> None:
-    """`status` is the product's own, and starts without a remark; a wrong name still has a hint."""
+    """`status` prints no remark; a misspelt name still gets a hint."""
     output, remarks = run(packages, "status", "--json")
     assert '"schema": "teachmesh.status/1"' in output
     assert remarks == ""

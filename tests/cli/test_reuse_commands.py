@@ -1,4 +1,4 @@
-"""`match`, `learn --reuse`, `evaluate --corrective` and what `predict` says, as a person types."""
+"""Command lines of `match`, `learn --reuse`, `evaluate --corrective` and `predict`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import write_task
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
-    """Four images of each warm colour under the same names, drawn anew, as another task."""
+    """Another task with the class names of `warm` and other images, four for training per class."""
     folder = write_task(tmp_path / "other", "warm", per_class=6, seed=7)
     return folder.rename(folder.with_name("few"))
 
@@ -33,7 +33,7 @@ EARTH = {
 
 
 def write_earth(folder: Path, per_class: int, seed: int) -> Path:
-    """Six colours that lie so near each other, under so much noise, that a few shots need help."""
+    """Write a task of six similar colours with much noise, so that transfer helps with few images."""
     rng = np.random.default_rng(seed)
     for label, colour in EARTH.items():
         (folder / label).mkdir(parents=True)
@@ -46,12 +46,12 @@ def write_earth(folder: Path, per_class: int, seed: int) -> Path:
 
 
 def tear(image: Path) -> None:
-    """Leave the head of an image file: it looks like one until it is decoded."""
+    """Cut an image file after its header, so that only decoding fails."""
     image.write_bytes(image.read_bytes()[:60])
 
 
 def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> None:
-    """Before anything was learned nothing is; then names and looks find the three colours."""
+    """An empty bank gives no match; then names and images find the three colours."""
     nothing = run_json("match", str(few), "--encoder", "names")
     assert [entry["matches"] for entry in nothing["classes"]] == [[], [], []]
     run("learn", str(warm))
@@ -72,7 +72,7 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
 
 @pytest.mark.parametrize(("method", "taken"), [("moments", "classes"), ("maha", "rows")])
 def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, taken: str) -> None:
-    """What is tried beforehand is what learning tries: both take old rows, or neither does."""
+    """`match` previews the decision of `learn`: both use old classes, or neither does."""
     run("learn", str(warm), "--method", method)
     found = run_json("match", str(few), "--encoder", "names", "--method", method)
     assert [len(entry["matches"]) for entry in found["classes"]] == [1, 1, 1]
@@ -91,18 +91,18 @@ def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, ta
 
 
 def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path) -> None:
-    """The colours are told apart without help, and it says so; without images there is no word."""
+    """The colours need no transfer, and the output says so; with --by text there is no preview."""
     run("learn", str(warm))
     said = run("match", str(few), "--encoder", "names").stdout
     assert "take nothing: right on held-out images are 100.0 % anyway" in said
-    assert "3 of 3 classes are known\n" in said  # no start for anything, then
+    assert "3 of 3 classes are known\n" in said
     by_name = run("match", str(few), "--encoder", "names", "--by", "text").stdout
     assert "held-out" not in by_name
     assert "are known: they are a start" in by_name
 
 
 def test_match_by_looks_speaks_of_no_names(warm: Path, few: Path) -> None:
-    """Neither in words nor in JSON."""
+    """Neither the text nor the JSON output mentions names."""
     run("learn", str(warm))
     said = run("match", str(few), "--by", "vision").stdout
     assert "against 1 known tasks, by looks\n" in said
@@ -111,7 +111,7 @@ def test_match_by_looks_speaks_of_no_names(warm: Path, few: Path) -> None:
 
 
 def test_match_says_why_there_are_no_looks(warm: Path, few: Path) -> None:
-    """A skill without class moments has names only."""
+    """A skill without class moments is matched by names only."""
     run("learn", str(warm), "--method", "maha")
     said = run("match", str(few), "--encoder", "names").stdout
     assert "by names only: no known task has class moments" in said
@@ -122,7 +122,7 @@ def test_match_says_why_there_are_no_looks(warm: Path, few: Path) -> None:
 def test_where_nothing_is_taken_the_skill_is_that_of_learning_alone(
     warm: Path, cold: Path, few: Path, tmp_path: Path
 ) -> None:
-    """An empty bank, no match, a match that the images do not ask for: the same tensors."""
+    """Empty bank, no match, or a match without gain: the tensors are those without --reuse."""
     alone = Agent(tmp_path / "alone")
     for folder, known in ((warm, 0), (cold, 0), (few, 3)):
         learned = run_json("learn", str(folder), "--reuse", "auto", "--encoder", "names")
@@ -138,7 +138,7 @@ def test_where_nothing_is_taken_the_skill_is_that_of_learning_alone(
 
 
 def test_old_classes_help_few_noisy_images_and_stand_on_the_card(tmp_path: Path) -> None:
-    """Match promises it, learning does it; each row's parent is the class of the same name."""
+    """`match` and `learn` agree, and the parent of each row is the class of the same name."""
     old = run_json("learn", str(write_earth(tmp_path / "earth", 30, seed=1)))
     new = str(write_earth(tmp_path / "few", 5, seed=2))
     saves = run_json("match", new, "--encoder", "names")["saves"]
@@ -152,7 +152,7 @@ def test_old_classes_help_few_noisy_images_and_stand_on_the_card(tmp_path: Path)
 
 
 def test_learn_says_what_reuse_came_to(warm: Path, few: Path) -> None:
-    """One line in every case but without --reuse: what is known, what was taken, which encoder."""
+    """With --reuse one line shows matches, transfer and encoder; without it there is none."""
     assert "reuse:" not in run("learn", str(warm)).stdout
     said = run("learn", str(few), "--reuse", "auto", "--encoder", "names").stdout
     assert "reuse: 3 of 3 classes known in 1 tasks, took nothing" in said
@@ -160,7 +160,7 @@ def test_learn_says_what_reuse_came_to(warm: Path, few: Path) -> None:
 
 
 def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: Path) -> None:
-    """By match as by learn: with the exit codes and the sentence of learning."""
+    """`match` and `learn` give the same exit codes and messages."""
     run("learn", str(warm), "--name", "old")
     tear(warm / "red" / "00.png")
     tear(warm / "red" / "01.png")
@@ -187,7 +187,7 @@ def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: 
 
 
 def test_an_answer_says_what_is_the_same_elsewhere(warm: Path, few: Path) -> None:
-    """The line "same as red in task ..." for a person, a list for a program."""
+    """The text has a line "same as red in task ...", the JSON output has a list."""
     run("learn", str(warm))
     run("learn", str(few))
     image = str(sorted((warm / "red").iterdir())[0])
@@ -202,7 +202,7 @@ def test_an_answer_says_what_is_the_same_elsewhere(warm: Path, few: Path) -> Non
 def test_the_corrected_accuracy_stands_beside_the_plain_one(
     warm: Path, few: Path, tmp_path: Path
 ) -> None:
-    """Plain figures do not change; corrected ones are never below them."""
+    """Plain accuracies stay the same, and corrected ones are never lower."""
     tasks = tmp_path / "both"
     shutil.copytree(warm, tasks / "warm")
     shutil.copytree(few, tasks / "few")
@@ -223,7 +223,7 @@ def test_the_corrected_accuracy_stands_beside_the_plain_one(
 
 
 def test_nonsense_is_one_sentence(warm: Path) -> None:
-    """An unknown way, an unknown encoder, a threshold that is none."""
+    """An unknown way of matching, an unknown encoder, an invalid threshold."""
     for arguments, said in (
         (("learn", str(warm), "--reuse", "smell"), "auto, text, vision"),
         (("match", str(warm), "--encoder", "word2vec"), "auto, minilm, clip, names"),
@@ -237,7 +237,7 @@ def test_nonsense_is_one_sentence(warm: Path) -> None:
 
 
 def test_a_hostile_class_name_changes_only_its_own_match(warm: Path, few: Path) -> None:
-    """Emoji for a name: the other two classes are matched as before."""
+    """With emoji as a class name, the other two classes are matched as before."""
     run("learn", str(warm))
     before = run_json("match", str(few), "--encoder", "names", "--by", "text")
     (few / "yellow").rename(few / "\U0001f600\U0001f600")

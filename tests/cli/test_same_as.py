@@ -1,4 +1,4 @@
-"""What `predict` calls the same thing in another task, by each way of comparing names."""
+"""Equivalent classes of other tasks in `predict`, by each way of comparing names."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.conftest import write_task
 
 
 class Synonyms:
-    """Sentences about two wheels share a vector; every other has its own."""
+    """An encoder with one vector for both words for a bicycle."""
 
     name = "synonyms"
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """(N, 3) unit vectors."""
+        """Return (N, 3) unit vectors."""
         kinds = [("bike" in s or "bicycle" in s, "ball" in s, "tree" in s) for s in sentences]
         return np.array(kinds, dtype=np.float32)
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """An image of a bike; two tasks were learned that call it a bike and a bicycle."""
+    """An image of a bike; two learned tasks call it a bike and a bicycle."""
     for name, first, seed in (("one", "bike", 0), ("two", "bicycle", 7)):
         folder = write_task(tmp_path / name, "warm", seed=seed)
         for old, new in zip(sorted(folder.iterdir()), (first, "ball", "tree"), strict=True):
@@ -40,7 +40,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
-    """Names differ after cleaning; vectors say that they are one."""
+    """The names differ after cleaning, but their vectors are equal."""
     agent = Agent()
     answers = agent.predict_many(image)
     assert answers.predictions[0].same_as == ()
@@ -51,7 +51,7 @@ def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
 
 @pytest.mark.skipif(not encoder_is_installed(), reason="the text encoder is not installed")
 def test_predict_takes_an_encoder(image: Path) -> None:
-    """The same from the command line with the real encoder."""
+    """The command line gives this result with the real encoder."""
     document = run_json("predict", str(image))
     (plain,) = document["predictions"]
     assert (document["encoder"], plain["same_as"]) == ("names", [])
@@ -64,6 +64,6 @@ def test_predict_takes_an_encoder(image: Path) -> None:
 
 
 def test_an_unknown_encoder_is_one_sentence(image: Path) -> None:
-    """It names what there is."""
+    """The message lists the known encoders."""
     document = json.loads(run("predict", str(image), "--encoder", "x", "--json", code=2).stdout)
     assert "auto, minilm, clip, names" in document["message"]

@@ -53,7 +53,7 @@ COMPLETIONS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with skills and a side-loaded backbone; tests only read it, but for `daisies`."""
+    """A home with skills and a side-loaded backbone; tests change only `daisies`."""
     folder = tmp_path_factory.mktemp("startup")
     opened = Home(folder / "home")
     with Bank(opened.bank) as bank:
@@ -66,7 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(home: Path, folder: Path, *arguments: str, **variables: str) -> tuple[str, list[str]]:
-    """The output of a command in a process of its own, and the heavy packages that it loaded."""
+    """Return the output of a command in its own process and the heavy packages it loaded."""
     environment = {**os.environ, "TEACHMESH_HOME": str(home), **variables}
     done = subprocess.run(
         [sys.executable, "-c", RUN, *arguments],
@@ -84,7 +84,7 @@ def run(home: Path, folder: Path, *arguments: str, **variables: str) -> tuple[st
 def test_commands_that_only_look_load_no_torch(
     home: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """Neither do they load image, network or weight files."""
+    """They load no packages for images, network or weights either."""
     output, loaded = run(home, tmp_path, *command)
     assert output
     assert loaded == []
@@ -93,7 +93,7 @@ def test_commands_that_only_look_load_no_torch(
 @needs_timm
 @pytest.mark.parametrize("line", COMPLETIONS)
 def test_completion_loads_no_torch(home: Path, tmp_path: Path, line: str) -> None:
-    """Commands, sub-commands and options are completed, those of other packages too."""
+    """Commands, sub-commands and options are completed, including those of the laboratory."""
     variables = {
         "_TEACHMESH_COMPLETE": "complete_bash",
         "COMP_WORDS": line,
@@ -106,7 +106,7 @@ def test_completion_loads_no_torch(home: Path, tmp_path: Path, line: str) -> Non
 
 @needs_timm
 def test_backbones_are_listed_as_they_would_be_when_loaded(home: Path) -> None:
-    """The description on each card is that of the loaded network."""
+    """The description on each card equals that of the loaded network."""
     listed = describe_backbones(home)
     assert [document["name"] for document in listed] == ["embedded", "net"]
     assert listed == [describe_backbone(home, document["name"]) for document in listed]
@@ -114,7 +114,7 @@ def test_backbones_are_listed_as_they_would_be_when_loaded(home: Path) -> None:
 
 @needs_timm
 def test_a_backbone_without_a_stored_description_is_loaded_to_list_it(home: Path) -> None:
-    """A description of another fingerprint is not trusted either."""
+    """A description with another fingerprint is not used either."""
     card = home / "backbones" / "net" / "backbone.json"
     text = card.read_text()
     expected = describe_backbones(home)[1]["macs_per_image"]

@@ -1,4 +1,4 @@
-"""What an agent says about the skills it holds: names, use, and why one is not used."""
+"""The skills of a bank for people: display names, use, and reasons why one is not used."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class SkillInfo:
     Attributes:
         id: SHA-256 of its bytes, 64 hex digits.
         task: name that its author gave the task.
-        display_name: the task, with `@alias` where several authors use the name.
-        method: how it was learned.
-        anchors: the anchors inside.
+        display_name: the task, with `@alias` if several authors use the name.
+        method: the method that it was learned with.
+        anchors: kinds of its anchors.
         n_classes: number of classes.
         author: agent id of its author.
         alias: the author's alias.
         size_bytes: size of the file.
         created: UTC time.
-        usable: it takes part in predictions.
-        reason: why not, one sentence; empty if it does.
+        usable: whether it takes part in predictions.
+        reason: one sentence if it does not, else empty.
     """
 
     id: str
@@ -52,23 +52,23 @@ class SkillInfo:
 
     @property
     def file_stem(self) -> str:
-        """A file name without separators or anything else a shell stumbles over."""
+        """A file name without separators and characters that are special in a shell."""
         return re.sub(r"[^\w@.-]+", "_", self.display_name).strip("._") or self.id[:12]
 
     def to_json(self) -> dict[str, Any]:
-        """The skill as a JSON object."""
+        """Return the skill as a JSON object."""
         return {**asdict(self), "anchors": list(self.anchors)}
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The skills of a bank as seen by one backbone and one task mapper.
+    """The skills of a bank, seen with one backbone and one task mapper.
 
     Attributes:
         entries: every skill of the bank, canonical order.
-        active_ids: ids of those that no newer skill of the same author replaces.
-        fingerprints: fingerprint -> alias of the backbones that this agent has.
-        fingerprint: of the backbone in use.
+        active_ids: ids of the skills that no newer skill of the same author replaces.
+        fingerprints: fingerprint -> alias of the backbones of this agent.
+        fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
     """
 
@@ -79,21 +79,21 @@ class Catalogue:
     method: str
 
     def infos(self) -> list[SkillInfo]:
-        """All skills, sorted by display name."""
+        """Return all skills, sorted by display name."""
         names = self._display_names()
         infos = [self._info(entry, names[entry.id]) for entry in self.entries]
         return sorted(infos, key=lambda info: (info.display_name, info.id))
 
     def usable_ids(self) -> list[str]:
-        """Ids of the skills that take part in predictions, canonical order."""
+        """Return the ids of the skills that take part in predictions, canonical order."""
         return sorted(entry.id for entry in self.entries if not self._reason(entry))
 
     def matchable_ids(self) -> list[str]:
-        """Ids of the skills whose classes can be matched, whatever anchor they carry, sorted."""
+        """Return the sorted ids of skills whose classes can be matched, whatever their anchors."""
         return sorted(entry.id for entry in self.entries if not self._foreign(entry))
 
     def unmatchable_reasons(self) -> list[str]:
-        """One sentence per active skill whose classes cannot be matched."""
+        """Return one sentence per active skill whose classes cannot be matched."""
         names = self._display_names()
         return [
             f"{names[entry.id]}: {self._foreign(entry)}"
@@ -102,10 +102,10 @@ class Catalogue:
         ]
 
     def find(self, selector: str) -> SkillInfo:
-        """The skill of a task name, a display name or the beginning of an id.
+        """Return the skill of a task name, a display name or the beginning of an id.
 
         Raises:
-            DataError: none or several fit; says which names come near.
+            DataError: no skill or several match; names the nearest.
         """
         infos = [info for info in self.infos() if info.id in self.active_ids] or self.infos()
         found = [i for i in infos if selector in (i.display_name, i.task, i.id)]
@@ -145,7 +145,7 @@ class Catalogue:
         return ""
 
     def _foreign(self, entry: BankEntry) -> str:
-        """Why a skill is of no use to any mapper here; empty if it is."""
+        """Return the reason why no mapper can use a skill here; empty if one can."""
         if entry.id not in self.active_ids:
             return "replaced by a newer skill of its author"
         if entry.backbone_fingerprint != self.fingerprint:
@@ -155,9 +155,10 @@ class Catalogue:
         return ""
 
     def _display_names(self) -> dict[str, str]:
-        """What people read: `flowers`, or `flowers@alias` where several authors use the name.
+        """Return the name of each skill: `flowers`, or `flowers@alias` if authors share the name.
 
-        Where these have one alias, their ids are added; what was replaced carries the skill's id.
+        Authors with the same alias also get the beginning of their ids. Replaced skills get the
+        beginning of the skill's id.
         """
         active = [entry for entry in self.entries if entry.id in self.active_ids]
         by_task = Counter(entry.task for entry in active)

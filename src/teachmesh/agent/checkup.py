@@ -1,4 +1,4 @@
-"""What `teachmesh doctor` looks at."""
+"""The checks of `teachmesh doctor`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EXTRAS = {"timm": "timm", "sklearn": "bench", "skimage": "bench", "matplotlib": 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: what.
-        ok: it is as it should be.
-        found: what was found.
-        remedy: what to do, where something is missing; also remarks on what is optional.
+        name: subject of the check.
+        ok: whether it passed.
+        found: the values found, for people.
+        remedy: advice if it failed, or if something optional is missing; else empty.
     """
 
     name: str
@@ -40,25 +40,25 @@ class Check:
     remedy: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The check as a JSON object."""
+        """Return the check as a JSON object."""
         return asdict(self)
 
 
 def run_checkup(home: Path | None) -> list[Check]:
-    """Look at everything an agent needs; nothing raises, failures are reported."""
+    """Check everything that an agent needs; failures are reported, not raised."""
     checks = [_versions(), _device(), _number_type(), _extras()]
     try:
         agent = Agent(home)
     except TeachmeshError as error:
         return [*checks, Check("home", False, str(error), "choose another with --home")]
     checks.append(_home(agent))
-    checks += [_guarded(name, look, agent) for name, look in _LOOKS.items()]
+    checks += [_guarded(name, check, agent) for name, check in _CHECKS.items()]
     return [*checks, _network()]
 
 
-def _guarded(name: str, look: Callable[[Agent], Check], agent: Agent) -> Check:
+def _guarded(name: str, check: Callable[[Agent], Check], agent: Agent) -> Check:
     try:
-        return look(agent)
+        return check(agent)
     except TeachmeshError as error:
         return Check(name, False, str(error))
 
@@ -127,4 +127,4 @@ def _network() -> Check:
     return Check("network", True, f"a port can be opened on loopback ({endpoint})")
 
 
-_LOOKS: dict[str, Callable[[Agent], Check]] = {"bank": _bank, "backbone": _backbone}
+_CHECKS: dict[str, Callable[[Agent], Check]] = {"bank": _bank, "backbone": _backbone}

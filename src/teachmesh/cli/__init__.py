@@ -1,11 +1,11 @@
-"""The `teachmesh` command: thin, no logic, the only place that prints.
+"""The `teachmesh` command: options, messages and exit codes, but no logic.
 
-- `main`: the application, its commands, and what an error looks like.
-- `command`: how a command is declared (examples, errors, exit codes).
+- `main`: the application and its commands, those of other packages included.
+- `command`: declaration of one command: examples, errors, exit codes.
 - `shared_options`: options that several commands share.
-- `output`: one JSON document on stdout, bars and remarks on stderr.
-- one module per command or group: `learn`, `predict`, `evaluate`, `skills`, `backbone`, `up`,
-  `status`, `demo`, `doctor`.
+- `output`: one JSON document on stdout; progress bars and remarks on stderr.
+- one module per command or group: `learn_command`, `skills_commands`, ...
 
-Nothing here imports torch, numpy or the network at import time: `teachmesh --help` is instant.
+The modules load neither torch nor numpy nor the network; commands import them when they run. So
+`teachmesh --help` and shell completion take little longer than importing typer.
 """

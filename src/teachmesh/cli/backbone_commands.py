@@ -1,4 +1,4 @@
-"""`teachmesh backbone`: the frozen networks that this agent can use."""
+"""`teachmesh backbone`: the frozen networks of this agent."""
 
 from __future__ import annotations
 
@@ -63,17 +63,19 @@ def register(app: typer.Typer) -> None:
 
 def fetch(
     reference: Annotated[str, typer.Argument(help="Id of the reference, 64 hex digits.")],
-    join: Annotated[list[str], typer.Option("--join", help="Endpoint of an agent that has it.")],
+    join: Annotated[
+        list[str], typer.Option("--join", help="Endpoint of an agent that has it; may be repeated.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File. Default: ID.reference.")
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Get the reference of a backbone from a running agent, by its hash.
+    """Fetch the reference of a backbone from a running agent, by its hash.
 
-    Use the file with `backbone add NAME --reference FILE`: the backbone then has the fingerprint
-    of the agents that use the same reference.
+    Use the file with `backbone add NAME --reference FILE`. The new backbone then has the same
+    fingerprint as on all agents with this reference.
     """
     from teachmesh.agent.backbones import fetch_reference
 
@@ -106,10 +108,11 @@ def add(
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", help="Argument of the network, NAME=VALUE; may be repeated."),
+        typer.Option("--option", help="Network argument, NAME=VALUE; may be repeated."),
     ] = None,
     size_px: Annotated[
-        int | None, typer.Option("--size", min=16, max=1024, help="Side of the input, in pixels.")
+        int | None,
+        typer.Option("--size", min=16, max=1024, help="Width and height of the input in pixels."),
     ] = None,
     mean: Annotated[
         str | None, typer.Option("--mean", help="One number or three, comma-separated.")
@@ -117,14 +120,16 @@ def add(
     std: Annotated[
         str | None, typer.Option("--std", help="One number or three, comma-separated.")
     ] = None,
-    alias: Annotated[str | None, typer.Option("--as", help="Name to give it here.")] = None,
+    alias: Annotated[
+        str | None, typer.Option("--as", help="Alias on this agent. Default: NAME.")
+    ] = None,
     dim: Annotated[
         int | None,
         typer.Option("--dim", min=16, max=8192, help="Size of the multi-depth latents."),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", help="Reference file of a peer instead of computing one."),
+        typer.Option("--reference", help="Reference file of a peer, instead of computing one."),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -132,8 +137,8 @@ def add(
     """Add any timm network as a backbone, from the hub or from a file.
 
     Its reference (scale and projection of the multi-depth latents) is computed once from
-    procedural images. Agents that exchange skills need the same reference file: move the whole
-    backbone with `backbone export` and `backbone import`.
+    procedural images. Agents that exchange skills need the same reference, so copy the whole
+    backbone to them with `backbone export` and `backbone import`.
     """
     from teachmesh.agent.backbones import add_backbone
 
@@ -183,7 +188,7 @@ def _summary(document: dict[str, Any]) -> str:
 
 
 def list_backbones(home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """List the backbones of this agent; the default one is marked."""
+    """List the backbones of this agent; an asterisk marks the default."""
     from teachmesh.agent.backbones import describe_backbones
 
     documents = describe_backbones(home)
@@ -205,7 +210,7 @@ def list_backbones(home: HomeOption = None, json_output: JsonOption = False) -> 
 
 
 def show(name: NameArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """Show one backbone: where it comes from, size, cost, taps, reference, fingerprint."""
+    """Show one backbone: architecture, size, cost, taps, reference, fingerprint."""
     from teachmesh.agent.backbones import describe_backbone
 
     document = describe_backbone(home, name)
@@ -217,7 +222,7 @@ def show(name: NameArgument, home: HomeOption = None, json_output: JsonOption = 
 
 
 def remove(name: NameArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """Remove a backbone from this agent; skills made with it stay in the bank, unused."""
+    """Remove a backbone from this agent; its skills stay in the bank, but are not used."""
     from teachmesh.agent.backbones import remove_backbone
 
     remove_backbone(home, name)
@@ -246,7 +251,7 @@ def export(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Write a backbone with its reference to one file, for a USB stick."""
+    """Write a backbone with its reference to one file."""
     from teachmesh.agent.backbones import export_backbone
 
     target = output or Path(f"{name}.backbone")
@@ -260,11 +265,11 @@ def export(
 
 def import_backbone(
     file: Annotated[Path, typer.Argument(help="File written by `backbone export`.")],
-    alias: Annotated[str | None, typer.Option("--as", help="Name to give it here.")] = None,
+    alias: Annotated[str | None, typer.Option("--as", help="Alias on this agent.")] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Take a backbone with its reference from a file; its fingerprint is checked."""
+    """Add a backbone with its reference from a file; its fingerprint is checked."""
     from teachmesh.agent.backbones import import_backbone as import_file
 
     document = import_file(home, file, alias=alias)

@@ -1,4 +1,4 @@
-"""`teachmesh combine`: a new task out of classes that the mesh knows, without an image."""
+"""`teachmesh combine`: a new task made from classes of the bank, without images."""
 
 from __future__ import annotations
 
@@ -35,28 +35,30 @@ def combine(
     classes: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more classes that the bank knows; TASK:CLASS to take one task's only.",
+            help="Two or more classes of the bank; TASK:CLASS takes the class of one task only.",
             show_default=False,
         ),
     ],
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--from", help="Take classes from this task; may be repeated. Default: all."),
+        typer.Option(
+            "--from", help="Take classes from this task; may be repeated. Default: all tasks."
+        ),
     ] = None,
     encoder: EncoderOption = "auto",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of the skill of this name.")
+        bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
     backbone: BackboneOption = None,
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Put a task together from classes that the bank knows already; no image is needed.
+    """Make a task from classes of the bank; no image is needed.
 
-    Every class becomes the mean of all old classes of its name; the card names them. How well that
-    answers was not tested on any image: learn from a few with `teachmesh learn --reuse auto` where
-    there are some. Ask with `teachmesh predict --task NAME`: the old tasks go on answering too.
+    Each class is the mean of all classes of the bank with its name; the card lists them. No image
+    tests the accuracy. If you have a few images, use `teachmesh learn --reuse auto` instead. Use
+    the new task with `teachmesh predict --task NAME`, because the old tasks also answer without it.
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.combine_classes import combine_known

@@ -1,4 +1,4 @@
-"""How a command is declared: two examples in its help, one sentence per error, an exit code."""
+"""Declaration of commands: two examples in the help, one sentence per error, an exit code."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ R = TypeVar("R")
 
 
 def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    """Make a group of commands that shows its help when it is called without one.
+    """Make a group of commands that shows its help if no command is given.
 
     Args:
-        help_text: first lines of its help.
+        help_text: first lines of the help.
         cls: class of the group.
     """
     return typer.Typer(
         cls=cls,
         help=help_text,
-        rich_markup_mode=None,  # plain help needs no rich import: it is there at once
+        rich_markup_mode=None,  # plain help does not import rich, which is slow
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,11 +38,11 @@ def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typ
 def command(
     app: typer.Typer, name: str, *examples: str
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Register a function as the command `name` of `app`, with examples on top of its help.
+    """Return a decorator that registers a function as a command, with examples in its help.
 
     Args:
-        app: the group that the command belongs to.
-        name: what the user types.
+        app: the group of the command.
+        name: name of the command, as users type it.
         examples: at least two complete command lines.
     """
 
@@ -69,7 +69,7 @@ def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
             print("interrupted: nothing half-written was kept", file=sys.stderr)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader (`| head`) closed the pipe: nothing is wrong, and nobody reads a message.
+            # A reader such as `| head` closed the pipe, which is no error.
             sys.stderr.close()
             raise typer.Exit(0) from None
 

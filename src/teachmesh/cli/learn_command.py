@@ -1,4 +1,4 @@
-"""`teachmesh learn`: one folder of images becomes one skill."""
+"""`teachmesh learn`: a folder of images becomes a skill."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ def learn(
         list[str] | None,
         typer.Option(
             "--also",
-            help="Anchors of further methods to carry in the same skill.",
+            help="Further method whose anchor the skill also carries; may be repeated.",
             show_default=False,
         ),
     ] = None,
     backbone: BackboneOption = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of the skill of this name.")
+        bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
     reuse: Annotated[
         str,
         typer.Option(
             "--reuse",
-            help="Learn from classes that the bank knows, by auto, text or vision; or none.",
+            help="Transfer from matching classes of the bank: auto, text, vision or none.",
         ),
     ] = "none",
     encoder: EncoderOption = "auto",
@@ -90,13 +90,12 @@ def learn(
 ) -> None:
     """Learn one task from a folder of images and save it as a skill.
 
-    One backbone pass over the training and validation images; beneficial biases (--bb) cost a few
-    more, and are kept only if they help on validation images. Test images are never read. A task
-    that this agent already learned is refused unless --replace is given.
+    Learning takes one backbone pass over the training and validation images. Beneficial biases
+    (--bb) take a few more, and are kept only if they help on validation images. Test images are
+    never read. A task that this agent already learned is refused unless --replace is given.
 
-    With --reuse, what other agents taught is borrowed where the images say that it helps; the card
-    names every old class that a row was learned from. Where it does not help, anchor and head
-    are those without --reuse.
+    With --reuse, matching classes of the bank are used if they help on held-out images; the card
+    lists every class that was used. Otherwise anchor and head are the same as without --reuse.
     """
     from teachmesh.agent import Agent
 
@@ -144,10 +143,10 @@ def _show(result: LearnResult) -> None:
 
 
 def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:
-    """What reuse looked for and took, in one sentence."""
+    """Describe matches and transfer in one sentence."""
     known = f"{reuse.known} of {n_classes} classes known in {reuse.tasks} tasks"
     if reuse.takes == "nothing":
-        taken = "took nothing, the skill is that of learning alone"
+        taken = "took nothing, the skill is the same as without --reuse"
     else:
         taken = f"took {TAKES[reuse.takes]}"
     named = f", {n_parents} old classes named on the card" if n_parents else ""

@@ -134,7 +134,7 @@ def _application(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options that come before a command."""
+    """Options of the application itself."""
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""`teachmesh match`: what the mesh already knows of a folder's classes, before learning."""
+"""`teachmesh match`: classes of the bank that match those of a folder, before learning."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def match(
     ],
     by: Annotated[
         str,
-        typer.Option("--by", help="auto (names that looks confirm), text (names), vision (looks)."),
+        typer.Option(
+            "--by", help="auto (names confirmed by images), text (names), vision (images)."
+        ),
     ] = "auto",
     encoder: EncoderOption = "auto",
     method: MethodOption = None,
@@ -60,12 +62,11 @@ def match(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Say for every class what the bank already knows, who taught it and how sure that is.
+    """List matching classes of the bank for every class, with author and score.
 
     Nothing is learned or saved. With --by text no image is opened. `teachmesh learn --reuse auto`
-    then learns from the classes that are listed here; what that would bring with a --method is
-    tried on training images that are held out. Skills of another backbone are not compared; which
-    anchors a skill carries does not matter.
+    uses the classes that are listed here; its gain is measured on held-out training images.
+    Skills of other backbones are not compared. The anchors of a skill do not matter.
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.match_task import match_folder
@@ -73,7 +74,7 @@ def match(
     agent = Agent(home, backbone=backbone, device=device)
     for reason in agent.catalogue().unmatchable_reasons():
         note(f"not used: {plain(reason)}")
-    with progress_bar("looking") as progress:
+    with progress_bar("matching") as progress:
         report = match_folder(
             agent, path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
         )
@@ -111,21 +112,21 @@ def _show(report: MatchReport) -> None:
 
 
 def _way(report: MatchReport) -> str:
-    """By what classes were matched: what was asked for, or what could be had of it."""
+    """Describe the way of matching: the requested one, or the part of it that was possible."""
     if report.mode == "text":
         return "by names only"
     way = "by looks" if report.mode == "vision" else "by names and looks"
     if report.by_looks or not report.n_known:
         return way
     less = "nothing to match" if report.mode == "vision" else "by names only"
-    return f"{less}: no known task has class moments to look at"
+    return f"{less}: no known task has class moments to compare images with"
 
 
 def _describe(preview: TransferPreview) -> str:
-    """What `learn --reuse` would bring, in one sentence."""
+    """Describe the expected effect of `learn --reuse` in one sentence."""
     if preview.right_alone is None or preview.right_with is None:
         return (
-            "learn --reuse would take nothing and tries nothing: no class to learn from, a class "
+            "learn --reuse would take nothing and try nothing: no matching class, a class "
             "with one image, or more than 20 images per class"
         )
     alone, helped = percent(preview.right_alone), percent(preview.right_with)

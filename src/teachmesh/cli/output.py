@@ -1,7 +1,7 @@
-"""Results go to stdout, everything else to stderr.
+"""Printing: results go to stdout, everything else to stderr.
 
-With `--json`, stdout holds one JSON document and nothing else, so that a program may read it;
-bars are drawn on a terminal only, always on stderr.
+With `--json`, stdout holds exactly one JSON document. Progress bars are drawn on stderr, and only
+if it is a terminal.
 """
 
 from __future__ import annotations
@@ -18,32 +18,35 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-
-def emit(document: Mapping[str, Any]) -> None:
-    """Print one JSON document; floats that are not numbers become null."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
-
-
-def say(text: str) -> None:
-    """A result for a person, on stdout."""
-    print(text)
-
-
-def note(text: str) -> None:
-    """A remark for a person, on stderr."""
-    print(text, file=sys.stderr)
-
-
 TAKES = {
     "covariance": "how images vary, from the whole bank",
     "classes": "the known classes and how images vary",
     "rows": "the known classes' rows as a start",
 }
-"""What `learn --reuse` takes, in words."""
+"""Key of a transfer -> a phrase for people that follows "took"."""
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """Print one JSON document.
+
+    Raises:
+        ValueError: a float that is not finite.
+    """
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """Print a result for a person on stdout."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print a remark for a person on stderr."""
+    print(text, file=sys.stderr)
 
 
 def describe_encoder(encoder: str | None) -> str:
-    """How class names were compared, for a person; None: they were not."""
+    """Describe the comparison of class names for a person; None means no comparison."""
     if encoder is None:
         return "names were not compared"
     if encoder == "names":
@@ -52,12 +55,12 @@ def describe_encoder(encoder: str | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Foreign text without control or direction characters, safe to print on a terminal."""
+    """Replace control and direction characters, so that foreign text is safe on a terminal."""
     return "".join(c if unicodedata.category(c) not in {"Cc", "Cf"} else "?" for c in text)
 
 
 def size(size_bytes: int) -> str:
-    """A number of bytes as people read it, in powers of ten.
+    """Format a number of bytes for people, in powers of ten.
 
     >>> size(17_600), size(512), size(2_500_000)
     ('17.6 KB', '512 B', '2.5 MB')
@@ -70,7 +73,7 @@ def size(size_bytes: int) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction of one as a percentage, a dash where there is none.
+    """Format a fraction as a percentage; None becomes a dash.
 
     >>> percent(0.875), percent(None)
     ('87.5 %', '-')
@@ -79,12 +82,12 @@ def percent(fraction: float | None) -> str:
 
 
 def lines(document: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """A JSON object for people: one line per value, what is inside an object further in.
+    """Format a JSON object for people: one line per value, nested objects indented.
 
     >>> list(lines({"size_px": 96, "taps": ["a", "b"], "card": {"data": "photos"}}))
     ['size_px: 96', 'taps: a, b', 'card:', '  data: photos']
 
-    Objects in a list take a line each, or their own lines if there are objects in them.
+    Each object in a list takes one line, or several if it contains objects.
 
     >>> list(lines({"runs": [{"seed": 0, "epochs": [{"epoch": 1, "px": 32}]}]}))
     ['runs:', '  seed: 0', '  epochs:', '    epoch: 1, px: 32']
@@ -111,7 +114,7 @@ def _holds_objects(value: object) -> bool:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned by spaces: the first to the left, the others to the right."""
+    """Align columns with spaces: the first to the left, the others to the right."""
     cells = [list(header), *[list(row) for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
@@ -126,26 +129,26 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def describe_biases(biases: Mapping[str, Any]) -> str:
-    """One sentence about the beneficial biases on a card."""
+    """Describe the beneficial biases of a card in one sentence."""
     gain = f"{percent(biases['accuracy_without'])} without, {percent(biases['accuracy_with'])} with"
-    what = f"biases on {biases['layers']} layers"
+    text = f"biases on {biases['layers']} layers"
     if biases["weight"] > 0:
-        what += f" ({biases['floats']:,} floats), weight {biases['weight']:.2f}"
+        text += f" ({biases['floats']:,} floats), weight {biases['weight']:.2f}"
     elif biases["cost_macs"] > 0:
-        what += ": learned and dropped, they did not help"
+        text += ": learned, but dropped because they did not help"
     else:
-        what += ": not learned, hardly a validation image is wrong without them"
+        text += ": not learned, because almost all validation images are right without them"
     cost = f"{biases['passes']:.2f} forward passes ({biases['cost_macs'] / 1e9:.1f} GMAC)"
-    return f"{what}; right on validation images: {gain}; cost: {cost}"
+    return f"{text}; right on validation images: {gain}; cost: {cost}"
 
 
 @contextmanager
 def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
-    """A bar with rate and time left on a terminal, silence elsewhere.
+    """Show a bar with rate and remaining time on a terminal, and nothing elsewhere.
 
     Yields:
-        A function (done, total) to call whenever something is done; a smaller `done` than before
-        starts the bar anew.
+        A function (done, total) to call for every step; a smaller `done` than before starts the
+        bar again.
     """
     if not sys.stderr.isatty():
         yield lambda _done, _total: None

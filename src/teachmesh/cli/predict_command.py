@@ -1,4 +1,4 @@
-"""`teachmesh predict`: any image of any task, nobody says which."""
+"""`teachmesh predict`: classify images without being told their task."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ def predict(
     ],
     task: Annotated[
         str | None,
-        typer.Option("--task", help="The task is known: choose among its classes only."),
+        typer.Option("--task", help="Choose among the classes of this task only."),
     ] = None,
     method: MethodOption = None,
     backbone: BackboneOption = None,
     alternatives: Annotated[
-        int, typer.Option("--alternatives", "-k", min=0, max=50, help="Runners-up to show.")
+        int,
+        typer.Option("--alternatives", "-k", min=0, max=50, help="Number of runners-up to show."),
     ] = 3,
     encoder: Annotated[
         str,
@@ -59,10 +60,10 @@ def predict(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Say what an image shows: task, class, probability, and who taught it.
+    """Classify images: task, class, probability, and author of the skill.
 
-    All classes of all tasks are scored in one backbone pass. An image that is like nothing the
-    agent knows is marked unknown.
+    All classes of all tasks are scored in one backbone pass. Images that resemble no known task are
+    marked unknown.
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.prediction import mark_equivalent
@@ -75,7 +76,7 @@ def predict(
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
     with progress_bar("predicting") as progress:
         answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
-    if encoder != "names":  # which is what the agent compares with by itself
+    if encoder != "names":  # the agent has already compared by names
         answers = mark_equivalent(answers, agent.sources(), comparer)
     for failure in answers.failed:
         note(f"skipped: {plain(failure)}")

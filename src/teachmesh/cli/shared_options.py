@@ -1,4 +1,7 @@
-"""Options that several commands share, so that they read and behave the same everywhere."""
+"""Options that several commands share, and functions that check and parse option values.
+
+Shared options have the same name, help and behaviour in every command.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from teachmesh.errors import UsageError
+
+Value = TypeVar("Value")
 
 HomeOption = Annotated[
     Path | None,
@@ -33,7 +38,7 @@ BackboneOption = Annotated[
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; never another one silently."),
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; an error if unavailable."),
 ]
 MethodOption = Annotated[
     str | None,
@@ -61,7 +66,9 @@ PassesOption = Annotated[
         show_default=False,
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of splits and of what is random.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="Seed for splits and all other random choices.")
+]
 EncoderOption = Annotated[
     str,
     typer.Option(
@@ -72,39 +79,36 @@ EncoderOption = Annotated[
 
 
 def options_given(context: typer.Context) -> dict[str, str]:
-    """Name of the parameter -> option as people write it, of those that were typed."""
+    """Return parameter name -> option string of the options on the command line."""
     found = {}
     for parameter in context.command.params:
         if parameter.name is None or parameter.param_type_name != "option":
             continue
         source = context.get_parameter_source(parameter.name)
-        # By name: newer versions of typer bring a click of their own, with an enum of its own.
+        # Compared by name, because some versions of typer have their own copy of this enum.
         if source is not None and source.name == "COMMANDLINE":
             found[parameter.name] = parameter.opts[0]
     return found
 
 
-def refuse_options(context: typer.Context, names: Collection[str], beside: str) -> None:
+def refuse_options(context: typer.Context, names: Collection[str], reason: str) -> None:
     """Refuse options that would be ignored.
 
     Args:
-        context: of the command.
-        names: of the parameters that say nothing here.
-        beside: what makes them say nothing, for the message.
+        context: context of the command.
+        names: names of the parameters that have no effect.
+        reason: the option that makes them ineffective, for the message.
 
     Raises:
-        UsageError: one of them was typed.
+        UsageError: one of them is on the command line.
     """
     ignored = [text for name, text in options_given(context).items() if name in names]
     if ignored:
-        raise UsageError(f"expected no {', '.join(ignored)} {beside}, where it would be ignored")
-
-
-_Value = TypeVar("_Value")
+        raise UsageError(f"expected no {', '.join(ignored)} {reason}, where it would be ignored")
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """The words of an option; None where it is not given.
+    """Split a comma-separated option value; None if the option is not given.
 
     >>> words("moments, maha")
     ('moments', 'maha')
@@ -113,10 +117,10 @@ def words(text: str | None) -> tuple[str, ...] | None:
 
 
 def integers(text: str) -> tuple[int, ...]:
-    """At least one whole number.
+    """Parse at least one whole number, separated by commas.
 
     Raises:
-        UsageError: something else, or nothing.
+        UsageError: another value, or an empty one.
 
     >>> integers("1,10,102")
     (1, 10, 102)
@@ -125,10 +129,10 @@ def integers(text: str) -> tuple[int, ...]:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """At least one number.
+    """Parse at least one number, separated by commas.
 
     Raises:
-        UsageError: something else, or nothing.
+        UsageError: another value, or an empty one.
 
     >>> numbers("1e12, 5e11")
     (1000000000000.0, 500000000000.0)
@@ -136,11 +140,11 @@ def numbers(text: str) -> tuple[float, ...]:
     return _values(text, float, "numbers")
 
 
-def _values(text: str, kind: Callable[[str], _Value], what: str) -> tuple[_Value, ...]:
+def _values(text: str, kind: Callable[[str], Value], name: str) -> tuple[Value, ...]:
     try:
         found = tuple(kind(word) for word in words(text) or ())
     except ValueError:
         found = ()
     if not found:
-        raise UsageError(f"expected {what} separated by commas, got {text!r}")
+        raise UsageError(f"expected {name} separated by commas, got {text!r}")
     return found

@@ -1,4 +1,4 @@
-"""`teachmesh skills`: what the bank holds."""
+"""`teachmesh skills`: the skills of the bank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=Fal
 
 def register(app: typer.Typer) -> None:
     """Add the group to the application."""
-    group = application("What this agent knows: list, show, remove, export and import skills.")
+    group = application("The skills of this agent: list, show, remove, export and import them.")
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --json")(list_skills)
     command(group, "show", "teachmesh skills show screws", "teachmesh skills show 3f9a --json")(
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """List the skills of the bank, and why one is not used if so."""
+    """List the skills of the bank, with the reason if one is not used."""
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home)
@@ -75,7 +75,7 @@ def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> Non
 
 
 def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """Show the card of one skill: what, who, how well, at what cost."""
+    """Show the card of one skill: classes, author, accuracy, cost."""
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home)
@@ -110,11 +110,11 @@ def _readable(value: Any) -> str:
 
 def remove(
     skill: SkillArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without confirmation.")] = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Remove a skill from this agent only; peers keep theirs and it is not fetched again."""
+    """Remove a skill from this agent; peers keep their copies, and it is not fetched again."""
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home)
@@ -144,11 +144,11 @@ def export(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Write a skill to a file that any agent can import: the signed bytes, as they travel.
+    """Write a skill to a file that any agent can import: its signed bytes.
 
-    With --network, write what the skill decides as one program of torch.export instead: pixels
-    (N, 3, S, S) uint8 in, log posteriors of its classes out, its biases folded into the backbone.
-    `torch.export.load(FILE).module()` runs it; the classes' names lie inside, in classes.json.
+    With --network, write the classifier of the task as one torch.export program instead. It takes
+    pixels (N, 3, S, S) uint8 and returns log posteriors of the classes. Biases are folded into the
+    backbone. `torch.export.load(FILE).module()` runs it; classes.json inside has the class names.
     """
     from teachmesh.agent.bank_view import BankView
     from teachmesh.bank.atomic import write_file
@@ -170,6 +170,7 @@ def export(
 def _export_network(
     home: Path | None, skill: str, network: Path, output: Path | None, json_output: bool
 ) -> None:
+    from teachmesh.agent import Agent
     from teachmesh.agent.network_export import export_network
 
     if output is not None:
@@ -192,7 +193,8 @@ def import_skills(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Check skills from files as if a peer had sent them, and admit them to the bank."""
+    """Check skills from files, as if a peer had sent them, and add them to the bank."""
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.bank.atomic import read_file
 
     view = BankView(home)

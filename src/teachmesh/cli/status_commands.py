@@ -1,4 +1,4 @@
-"""`teachmesh status`: who this agent is and what it holds."""
+"""`teachmesh status` and `teachmesh doctor`: the state of an agent and of its machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from teachmesh.cli.shared_options import HomeOption, JsonOption
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
+    """Add the commands to the application."""
     command(app, "status", "teachmesh status", "teachmesh status --home ~/agent-b --json")(status)
     command(app, "doctor", "teachmesh doctor", "teachmesh doctor --json")(doctor)
 

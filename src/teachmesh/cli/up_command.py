@@ -1,4 +1,4 @@
-"""`teachmesh up`: the agent as a process that shares what it knows."""
+"""`teachmesh up`: the agent as a process that shares its skills."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ def up(
     listen: Annotated[
         list[str] | None,
         typer.Option(
-            "--listen", help="Endpoint to listen on. Default: tcp/127.0.0.1:0 (a free port)."
+            "--listen",
+            help="Endpoint to listen on; may be repeated. Default: tcp/127.0.0.1:0 (a free port).",
         ),
     ] = None,
     join: Annotated[
-        list[str] | None, typer.Option("--join", help="Endpoint of any agent of the mesh.")
+        list[str] | None,
+        typer.Option("--join", help="Endpoint of any agent of the mesh; may be repeated."),
     ] = None,
     learn: Annotated[
         list[Path] | None,
@@ -54,10 +56,10 @@ def up(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Run the agent: share its skills, collect those of all others, until Ctrl-C.
+    """Run the agent until Ctrl-C: share its skills and collect those of all others.
 
-    What another command saves in the same home is noticed within a second. With --json, one
-    JSON document per event and line is printed.
+    Skills that another command saves in the same home are shared within a second. With --json,
+    each event is printed as one line of JSON.
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.node import Node

@@ -1,4 +1,4 @@
-"""`teachmesh bench`: methods compared on a stream of tasks."""
+"""`teachmesh bench`: comparison of methods on a stream of tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.", show_defau
 def register(app: typer.Typer) -> None:
     """Add the group to the application."""
     group = application(
-        "Compare methods on a stream of tasks: ours, the paper's, baselines; one agent and many."
+        "Compare our methods, those of the paper and baselines, with one agent and with many."
     )
     app.add_typer(group, name="bench")
     command(group, "list", "teachmesh bench list", "teachmesh bench list --json")(list_presets)
@@ -52,9 +52,9 @@ def register(app: typer.Typer) -> None:
 
 
 def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """List the presets: what they compare, how long they take, what to expect.
+    """List the presets: compared methods, duration, expected results.
 
-    The home decides which backbones are there; a preset that needs another one says so.
+    Backbones that a preset needs and the home lacks are listed too.
     """
     from teachmesh.bank.home import Home, home_path
     from teachmesh.model.backbone_cards import backbone_names
@@ -100,7 +100,7 @@ def run(
         ),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option("--methods", help="Only these of the preset, comma-separated.")
+        str | None, typer.Option("--methods", help="Methods of the preset to run, comma-separated.")
     ] = None,
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="Seeds, comma-separated: 0,1,2.")
@@ -117,7 +117,7 @@ def run(
         typer.Option("--workers", min=1, help="Processes, one thread each. Default: one per core."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would cost, compute nothing.")
+        bool, typer.Option("--dry-run", help="Estimate the cost without computing.")
     ] = False,
     speed: Annotated[
         float, typer.Option("--speed", help="Multiply-accumulates per second, for --dry-run.")
@@ -125,11 +125,11 @@ def run(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Compute every cell of a grid (method, stream, seed, agents) that is not there yet.
+    """Compute the missing cells of a grid (method, stream, seed, agents).
 
-    One file per cell: kill it at any moment and start it again, only what is missing is computed.
-    Results are decided by the configuration; what a clock said is kept apart, so two runs of one
-    configuration agree in everything but seconds.
+    Each cell is one file. After a kill at any moment, the next run computes only the missing cells.
+    Results depend on the configuration only. Seconds are stored separately, so that two runs of one
+    configuration agree in everything else.
     """
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.bench.grid_config import Overrides, load_config, override
@@ -171,13 +171,13 @@ def report(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Draw the figures and write report.html and report.md, from results only.
+    """Draw the figures and write report.html and report.md of a run.
 
-    Needs the extra bench. The home is not looked at: a run's folder may come from elsewhere.
+    Needs the extra bench. The home is not read, because the run may come from another machine.
     """
     from teachmesh_lab.bench.bench_report import write_bench_report
 
-    _ = home  # nothing of an agent is needed to read results
+    _ = home  # every command takes --home, but results are read without one
     page = write_bench_report(run_folder, alpha=alpha)
     if json_output:
         figures = sorted(str(path) for path in (run_folder / "figures").glob("*.svg"))
@@ -192,13 +192,13 @@ def compare(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Say whether two runs have the same results, and show where they differ.
+    """Compare the results of two runs and show the differences.
 
-    Seconds are shown and never compared. The home is not looked at.
+    Seconds are shown, but not compared. The home is not read.
     """
     from teachmesh_lab.bench.compare_runs import compare_runs
 
-    _ = home  # nothing of an agent is needed to read results
+    _ = home  # every command takes --home, but results are read without one
     document = compare_runs(first, second)
     if json_output:
         emit(document)
@@ -217,8 +217,8 @@ def compare(
     say(table(header, rows))
     for key, where in (("only_first", "first"), ("only_second", "second")):
         for row in document[key]:
-            what = f"{row['method']}, {row['agents']} agents, {row['tasks']} tasks"
-            say(f"only in the {where}: {plain(row['stream'])}, {what}")
+            cell = f"{row['method']}, {row['agents']} agents, {row['tasks']} tasks"
+            say(f"only in the {where}: {plain(row['stream'])}, {cell}")
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the help of the commands.
+"""Write `docs/cli.md` from the help of the commands.
 
 python -m teachmesh_lab.cli.cli_reference FILE
 """
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
 
-TITLE = "# Commands\n\nWritten by `make docs` from the commands' own help; do not edit.\n"
+TITLE = "# Commands\n\nWritten by `make docs` from the help of the commands; do not edit.\n"
 WIDTH = "100"
 
 

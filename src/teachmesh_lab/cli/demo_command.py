@@ -1,4 +1,4 @@
-"""`teachmesh demo`: four agents learn, share, lose one, and a fifth joins late."""
+"""`teachmesh demo`: four agents learn and share, one is killed, and a fifth joins late."""
 
 from __future__ import annotations
 
@@ -26,15 +26,20 @@ def register(app: typer.Typer) -> None:
 def demo(
     tasks: Annotated[
         Path | None,
-        typer.Option("--tasks", help="Folder of tasks. Default: small real ones from packages."),
+        typer.Option(
+            "--tasks", help="Folder of tasks. Default: small real tasks from installed packages."
+        ),
     ] = None,
     agents: Annotated[
-        int, typer.Option("--agents", min=2, max=32, help="Agents that learn; one more joins late.")
+        int,
+        typer.Option(
+            "--agents", min=2, max=32, help="Number of agents that learn; one more joins late."
+        ),
     ] = 4,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Where to write the HTML report.")
+        Path | None, typer.Option("--report", help="File for the HTML report.")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep the homes of the agents in this folder.")
@@ -42,11 +47,11 @@ def demo(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Watch agents teach each other: processes, a real network, one killed, one late.
+    """Watch agents teach each other over a real network; one is killed, one joins late.
 
-    Every agent is a process with a home of its own. They learn different tasks at the same time
-    and share over Zenoh on loopback. One author is killed with SIGKILL; a late agent gets
-    everything from the survivors; then every agent answers for every test image.
+    Every agent is a process with its own home. The agents learn different tasks at the same time
+    and share skills over Zenoh on loopback. One of them is killed with SIGKILL. A late agent then
+    receives all skills from the others. At the end every agent classifies all test images.
     """
     from teachmesh_lab.demo.run_demo import DemoOptions, run_demo
 
@@ -88,7 +93,7 @@ def _show(document: Mapping[str, Any]) -> None:
     say("")
     say(f"all agents hold the same skills: {'yes' if document['digests_equal'] else 'NO'}")
     say(f"all agents give the same answers: {'yes' if document['predictions_equal'] else 'NO'}")
-    say(f"{size(document['bytes_sent'])} travelled; report: {document['report']}")
+    say(f"{size(document['bytes_sent'])} sent; report: {document['report']}")
     say(_speed(document))
 
 
@@ -99,14 +104,14 @@ def _fate(agent: Mapping[str, Any]) -> str:
 def _speed(document: Mapping[str, Any]) -> str:
     text = (
         f"{len(document['tasks'])} tasks learned and shared in {document['learn_s']:.1f} s, "
-        f"the start of all processes included; everything took {document['wall_s']:.0f} s"
+        f"including the start of all processes; the demo took {document['wall_s']:.0f} s"
     )
     if document["alone_s"] is None:
         return text
     busiest = document["busiest_learning_s"]
     ratio = document["alone_learning_s"] / max(busiest, 1e-9)
     return (
-        f"{text}\none agent alone: {document['alone_s']:.1f} s with its start; learning only, "
-        f"{document['alone_learning_s']:.1f} s against {busiest:.1f} s of the busiest of "
-        f"{len(document['agents']) - 1} ({ratio:.2f} times as fast on {os.cpu_count()} cores)"
+        f"{text}\none agent alone: {document['alone_s']:.1f} s including its start; learning took "
+        f"{document['alone_learning_s']:.1f} s, and {busiest:.1f} s on the busiest of "
+        f"{len(document['agents']) - 1} agents: {ratio:.2f} times as fast on {os.cpu_count()} cores"
     )

@@ -1,4 +1,4 @@
-"""`teachmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+"""`teachmesh evaluate`: learn all tasks of a folder and measure accuracy without an oracle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     tasks_dir: Annotated[Path, typer.Argument(help="Folder with one folder or archive per task.")],
     only: Annotated[
-        str | None, typer.Option("--only", help="Comma-separated names of tasks.")
+        str | None, typer.Option("--only", help="Names of tasks, comma-separated. Default: all.")
     ] = None,
     method: MethodOption = None,
     bb: BiasOption = None,
@@ -51,7 +51,7 @@ def evaluate(
         float | None,
         typer.Option(
             "--corrective",
-            help="Also count an answer right whose class is as similar as this (0.9, 0.95).",
+            help="Similarity from which another class also counts as right (0.9, 0.95).",
             show_default=False,
         ),
     ] = None,
@@ -59,7 +59,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--encoder",
-            help="How class names are compared for it: auto, minilm (offline), clip, names.",
+            help="How --corrective compares class names: auto, minilm (offline), clip, names.",
             show_default="auto",
         ),
     ] = None,
@@ -67,13 +67,14 @@ def evaluate(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Learn every task of a folder, then answer for all their test images without an oracle.
+    """Learn all tasks of a folder, then classify their test images without a task oracle.
 
-    The skills go to a bank of their own under the agent's home: the agent's own bank is never
-    touched. Interrupt it at any moment: the next run goes on where this one stopped.
+    The skills go to a separate bank under the agent's home; the agent's own bank is not changed.
+    After an interruption, the next run continues where this one stopped.
 
-    mapper: right task. oracle: right class, given the task. final: mapper, then head (the
-    paper's way). direct: best of all classes of all tasks. Means are unweighted over tasks.
+    Columns: mapper: the task is right. oracle: the class is right, given the task. final: mapper,
+    then head, as in the paper. direct: the best of all classes of all tasks. Means are unweighted
+    over tasks.
     """
     from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 
@@ -121,13 +122,13 @@ def _show(document: Mapping[str, Any]) -> None:
 
 def _show_corrective(result: Mapping[str, Any]) -> None:
     plain_mean = sum(entry["right"] for entry in result["plain"]) / len(result["plain"])
-    say(f"answers without oracle: {percent(plain_mean)}; beside it, equivalent classes as right")
+    say(f"right without oracle: {percent(plain_mean)}; if equivalent classes count as right:")
     rows = [
         [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
         for row in result["corrected"]
     ]
     if not result["looks"]:
-        say("names only, no looks: no skill has class moments")
+        say("compared by names only, because no skill has class moments")
     say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
 
 

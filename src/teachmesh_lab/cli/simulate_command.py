@@ -1,4 +1,4 @@
-"""`teachmesh bench simulate`: learning and sharing of many agents, event by event."""
+"""`teachmesh bench simulate`: simulate many agents that learn and share, event by event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_OF_A_SIMULATION = ("agents", "tasks", "method", "bandwidth", "latency", "alpha", "speed")
+_SIMULATION_OPTIONS = ("agents", "tasks", "method", "bandwidth", "latency", "alpha", "speed")
 
 
 def register_simulate(group: typer.Typer) -> None:
@@ -46,13 +46,15 @@ def simulate(
         typer.Option(
             "--method",
             "-m",
-            help="Whose costs, where there are sizes only; no method that trains the whole network."
-            " Default: moments.",
+            help="Method whose costs are estimated from task sizes; not one that trains the whole "
+            "network. Default: moments.",
         ),
     ] = None,
     bandwidth: Annotated[
         float | None,
-        typer.Option("--bandwidth", help="Bytes per second of an interface. Default: by alpha."),
+        typer.Option(
+            "--bandwidth", help="Bytes per second of each agent. Default: derived from --alpha."
+        ),
     ] = None,
     latency: Annotated[
         float, typer.Option("--latency", help="Seconds from a finished skill to its first byte.")
@@ -61,32 +63,36 @@ def simulate(
         float | None,
         typer.Option(
             "--alpha",
-            help="Multiply-accumulates that a byte costs, without --bandwidth. Default: 1000.",
+            help="Multiply-accumulates per byte, if --bandwidth is not given. Default: 1000.",
         ),
     ] = None,
     speed: Annotated[
         str,
         typer.Option(
-            "--speed", help="Multiply-accumulates per second; several, one per agent, with commas."
+            "--speed",
+            help="Multiply-accumulates per second; comma-separated for one value per agent.",
         ),
     ] = "1e12",
     replay: Annotated[
         Path | None,
-        typer.Option("--replay", help="Simulate the real agents of this run; no other option."),
+        typer.Option(
+            "--replay", help="Simulate the real agents of this run; not with other options."
+        ),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Simulate N agents that learn and share: makespan, speed-up, efficiency.
 
-    Every number of agents is run with whole tasks per agent (the longest first, and in the given
-    order) and with large tasks split over agents. The home is not looked at.
+    Each number of agents is simulated three times: with whole tasks per agent, the longest first;
+    with whole tasks in the given order; and with large tasks split over agents. The home is not
+    read.
     """
     from teachmesh_lab.simulation.simulate_grid import Setting, replay_run, run_simulation
 
-    _ = home  # nothing of an agent is needed
+    _ = home  # every command takes --home, but the simulation needs none
     if replay is not None:
-        refuse_options(context, _OF_A_SIMULATION, "with --replay")
+        refuse_options(context, _SIMULATION_OPTIONS, "with --replay")
         rows = replay_run(replay)
         if json_output:
             emit({"schema": "teachmesh.bench-replay/1", "rows": rows})
@@ -118,8 +124,8 @@ def simulate(
         ]
         for row in document["rows"]
     ]
-    what = document["method"] or "costs as they were counted"
-    say(f"{document['tasks']} tasks, {what}, {_network(document)}")
+    costs = document["method"] or "costs as counted"
+    say(f"{document['tasks']} tasks, {costs}, {_network(document)}")
     say(table(["tasks", "agents", "hours", "speed-up", "efficiency", "received"], rows_shown))
 
 
