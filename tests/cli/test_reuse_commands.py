@@ -33,7 +33,7 @@ EARTH = {
 
 
 def write_earth(folder: Path, per_class: int, seed: int) -> Path:
-    """Write a task of six similar colours with much noise, so that transfer helps with few images."""
+    """Write a task of six similar, noisy colours, so that transfer helps with few images."""
     rng = np.random.default_rng(seed)
     for label, colour in EARTH.items():
         (folder / label).mkdir(parents=True)

@@ -62,7 +62,7 @@ PassesOption = Annotated[
     float | None,
     typer.Option(
         "--bb-passes",
-        help="Forward passes over the images that learning may cost in all; 8 with --bb auto.",
+        help="Largest number of forward passes that learning may take; 8 with --bb auto.",
         show_default=False,
     ),
 ]

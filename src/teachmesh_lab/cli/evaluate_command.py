@@ -72,9 +72,9 @@ def evaluate(
     The skills go to a separate bank under the agent's home; the agent's own bank is not changed.
     After an interruption, the next run continues where this one stopped.
 
-    Columns: mapper: the task is right. oracle: the class is right, given the task. final: mapper,
-    then head, as in the paper. direct: the best of all classes of all tasks. Means are unweighted
-    over tasks.
+    Column mapper is the share of images with the right task. Column oracle is the share with the
+    right class, given the task. Column final chooses by mapper, then head, as in the paper. Column
+    direct chooses the best of all classes of all tasks. Means are unweighted over tasks.
     """
     from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 
