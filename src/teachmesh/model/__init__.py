@@ -2,8 +2,8 @@
 
 The modules in the order of use:
 
-- `backbone_registry`: the backbones of a home by alias: add, load, export, import; and the fit of a
-  reference without data.
+- `backbone_cards`: the backbones of a home by alias: list, remove, export; without torch.
+- `backbone_registry`: add, load and import backbones; the fit of a reference without data.
 - `build_backbone`: files -> `Backbone`, for the embedded backbone and for those in a home.
 - `backbone_recipe`: the recipe of a side-loaded backbone, validated because peers send it.
 - `embedded_backbone`: the network in the package.
