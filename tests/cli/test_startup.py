@@ -14,7 +14,7 @@ from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
 from teachmesh.model.backbone_registry import add_timm
 from tests.model.nets import needs_timm, random_timm
-from tests.packet.samples import sample_bytes
+from tests.packet.sample_skills import sample_bytes
 
 RUN = (
     "import sys\n"
