@@ -27,8 +27,6 @@ BOUNDS = {
     "per-sample loop / mapper scoring": (">=", 1.0),
     "--help / import typer, rich": ("<=", 3.0),
     "status / import typer, rich": ("<=", 5.0),
-    "skills list / import typer, rich": ("<=", 5.0),
-    "backbone list / import typer, rich": ("<=", 5.0),
 }
 
 BENCHMARKS = (

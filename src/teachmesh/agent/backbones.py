@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.bank_view import BankView
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import NetworkError, UsageError
@@ -156,6 +155,7 @@ def fetch_reference(
         NetworkError: no peer delivered it in time.
         BackboneError: the file is not a reference.
     """
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.model.reference import Reference
     from teachmesh.sharing.gossip import Gossip
     from teachmesh.sharing.zenoh_transport import ZenohTransport

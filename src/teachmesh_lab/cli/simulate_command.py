@@ -84,9 +84,9 @@ def simulate(
 ) -> None:
     """Simulate N agents that learn and share: makespan, speed-up, efficiency.
 
-    Each number of agents is simulated three times: with whole tasks per agent, the longest first;
-    with whole tasks in the given order; and with large tasks split over agents. The home is not
-    read.
+    Each number of agents is simulated three times. First each agent learns whole tasks, the longest
+    first, then whole tasks in the given order. At last large tasks are split over agents. The home
+    is not read.
     """
     from teachmesh_lab.simulation.simulate_grid import Setting, replay_run, run_simulation
 
