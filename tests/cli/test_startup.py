@@ -12,9 +12,10 @@ import pytest
 from teachmesh.agent.backbones import describe_backbone, describe_backbones
 from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
+from teachmesh.model.backbone_cards import embedded_card
 from teachmesh.model.backbone_registry import add_timm
 from tests.model.nets import needs_timm, random_timm
-from tests.packet.sample_skills import sample_bytes
+from tests.packet.sample_skills import sample_bytes, sample_signed
 
 RUN = (
     "import sys\n"
@@ -53,12 +54,12 @@ COMPLETIONS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with skills and a side-loaded backbone; tests change only `daisies`."""
+    """A home with skills and a side-loaded backbone; tests rely on `roses` only."""
     folder = tmp_path_factory.mktemp("startup")
     opened = Home(folder / "home")
     with Bank(opened.bank) as bank:
         for seed, task in enumerate(("roses", "tulips", "daisies")):
-            bank.put(sample_bytes(seed=seed, task=task))
+            bank.put(sample_signed(seed=seed, task=task))
     name = "mobilenetv3_small_050"
     few = {"size": 32, "dim": 24, "reference_images": 33}
     add_timm(opened.backbones, name, alias="net", weights=random_timm(name, folder), **few)
@@ -87,6 +88,17 @@ def test_commands_that_only_look_load_no_torch(
     """They load no packages for images, network or weights either."""
     output, loaded = run(home, tmp_path, *command)
     assert output
+    assert loaded == []
+
+
+@needs_timm
+def test_importing_a_skill_loads_no_torch(home: Path, tmp_path: Path) -> None:
+    """It is decoded, verified and admitted as a skill from a peer."""
+    file = tmp_path / "peer.skill"
+    fingerprint = embedded_card()["fingerprint"]
+    file.write_bytes(sample_bytes(seed=9, task="asters", backbone_fingerprint=fingerprint))
+    output, loaded = run(home, tmp_path, "skills", "import", str(file))
+    assert "saved asters" in output
     assert loaded == []
 
 
