@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teachmesh.biases.bias_head import TapLatents, ridge_head
+from teachmesh.biases.bias_head import TapLatents, costs_with_head, ridge_head
 from teachmesh.biases.bias_learning import train_biases
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_task import BiasTask, TaskImages
-from teachmesh.biases.bias_training import costs_with_head
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
 from teachmesh.mapping.ridge import RIDGE

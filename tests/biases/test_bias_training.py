@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.biases.bias_head import TapLatents
+from teachmesh.biases.bias_head import TapLatents, costs_with_head
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_training import (
     BiasTrainer,
     Stage,
     TrainedBiases,
     TrainingRows,
-    costs_with_head,
 )
 from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
 from teachmesh.model.head import Head

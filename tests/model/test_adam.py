@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from teachmesh.model.adam import Adam
+from teachmesh.model.head_training import Adam
 
 
 @pytest.mark.parametrize("divide", [False, True])

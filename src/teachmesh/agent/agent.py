@@ -31,7 +31,7 @@ from teachmesh.packet.signing import sign
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
 
 if TYPE_CHECKING:
-    from teachmesh.biases.bias_store import BiasStore
+    from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
     from teachmesh.mapping.decisions import Decisions

@@ -12,7 +12,6 @@ Learning, in the order of use:
 - `head2toe`: a head on the feature maps with the largest biases (Sec. 7.3).
 - `bias_encoding`: biases as float32, float16 or int8.
 - `bias_choice`: biases are kept only if they help on validation images.
-- `bias_store`: a cache of trained biases, for experiments.
 
 Running a network with biases:
 

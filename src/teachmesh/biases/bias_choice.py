@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from teachmesh.mapping.fusion import (
 from teachmesh.packet.bias_tensors import SkillBiases
 
 if TYPE_CHECKING:
+    from teachmesh.biases.bias_plan import BiasPlan
+    from teachmesh.biases.bias_task import BiasTask
     from teachmesh.model.head import Head
 
 
@@ -51,6 +53,15 @@ class Trained:
     values: np.ndarray
     head: Candidate
     macs: int
+
+
+class BiasStore(Protocol):
+    """Keeps trained biases between runs; the laboratory has one, an agent has none."""
+
+    def fetch(
+        self, task: BiasTask, plan: BiasPlan, head2toe: bool, train: Callable[[], Trained]
+    ) -> Trained:
+        """Return the stored result for these arguments, or call `train` and store its result."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ can be averaged with a head fitted by ridge regression to the latents seen in th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from teachmesh.mapping.moments import HEAD_TEMPERATURE
 from teachmesh.mapping.ridge import RIDGE, fit_ridge
+from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.head import Head
 from teachmesh.model.macs import MacCounter
 from teachmesh.model.reference import project
@@ -20,8 +22,11 @@ from teachmesh.model.reference import project
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
     from teachmesh.model.reference import Reference
 
+Reads = Callable[[Tensors], torch.Tensor]
+"""Differentiable function from taps to the latents (N, D) that the head reads."""
 CLOSED_SHARE = 0.5
 """Weight of the head in closed form in the mean of both heads."""
 _FLOOR = 1e-6
@@ -114,3 +119,15 @@ def ridge_head(latents: np.ndarray, labels: np.ndarray, n_classes: int, ridge: f
     weight, centre, values = fit_ridge(latents, labels, n_classes, ridge=ridge)
     bias = (values - weight @ centre) / HEAD_TEMPERATURE
     return Head((weight / HEAD_TEMPERATURE).astype(np.float32), bias.astype(np.float32))
+
+
+def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
+    """Count the multiply-accumulates of one image, latents and head included.
+
+    Args:
+        bb: the network with biases.
+        reads: taps -> latents of the head.
+        head: head of the shape that will be trained.
+    """
+    weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
+    return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))

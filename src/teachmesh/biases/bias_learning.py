@@ -41,8 +41,8 @@ from teachmesh.packet.bias_card import BiasCard
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.bias_options import BiasOptions
-    from teachmesh.biases.bias_store import BiasStore
     from teachmesh.biases.bias_task import BiasTask
     from teachmesh.biases.biased_network import PassCosts
     from teachmesh.data.images import ImageRef

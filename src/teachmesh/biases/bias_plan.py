@@ -10,9 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from teachmesh.biases.bias_head import TapLatents, refit_macs
+from teachmesh.biases.bias_head import TapLatents, costs_with_head, refit_macs
 from teachmesh.biases.bias_options import DEFAULT_PASSES, BiasOptions
-from teachmesh.biases.bias_training import costs_with_head
 from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
 from teachmesh.biases.head2toe import WIDTH
 from teachmesh.errors import UsageError

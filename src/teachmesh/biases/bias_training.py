@@ -11,7 +11,7 @@ gradients are summed in order, so the result does not depend on the number of co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -19,19 +19,17 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from teachmesh.biases.bias_head import SeenLatents
+from teachmesh.biases.bias_head import Reads, SeenLatents, costs_with_head
 from teachmesh.data.loader import Progress
-from teachmesh.model.adam import Adam
 from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.head import Head
+from teachmesh.model.head_training import Adam
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
     from teachmesh.biases.bias_plan import BiasPlan
-    from teachmesh.biases.biased_network import BeneficialBiases, PassCosts
+    from teachmesh.biases.biased_network import BeneficialBiases
 
-Reads = Callable[[Tensors], torch.Tensor]
-"""Differentiable function from taps to the latents (N, D) that the head reads."""
 PIECE = 8
 """Images in the piece of one lane; at most half a batch, so that two lanes can share it."""
 WARM_UP = 0.2
@@ -112,18 +110,6 @@ class _State:
 
     def copy(self) -> _State:
         return _State(*(parameter.detach().clone() for parameter in self.parameters()))
-
-
-def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
-    """Count the multiply-accumulates of one image, latents and head included.
-
-    Args:
-        bb: the network with biases.
-        reads: taps -> latents of the head.
-        head: head of the shape that will be trained.
-    """
-    weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
-    return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))
 
 
 class BiasTrainer:

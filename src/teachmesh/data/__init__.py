@@ -15,7 +15,6 @@ The code in the order of use:
 - `image_inputs`: images to predict: paths, folders, bytes, pictures in memory.
 - `loader`: decoded batches, made by threads that run ahead of the network.
 - `procedural_images`: seeded dead-leaves images for the fixed reference of a backbone.
-- `latent_cache`: latents on disk, keyed by backbone and image digests.
 - `tensor_file`: named arrays as a file whose bytes depend on its content alone.
 - `backbone_store`: backbones on disk.
 - `text_files`: weights and tokenizer of the installed sentence encoder.

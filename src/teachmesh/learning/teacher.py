@@ -15,9 +15,9 @@ from teachmesh.packet.skill import Skill
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
+    from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.bias_learning import LearnedBiases
     from teachmesh.biases.bias_options import BiasOptions
-    from teachmesh.biases.bias_store import BiasStore
     from teachmesh.data.loader import Progress
     from teachmesh.learning.embedded_task import EmbeddedTask
     from teachmesh.learning.variants import Variant

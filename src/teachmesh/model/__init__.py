@@ -16,7 +16,6 @@ The modules in the order of use:
 - `lanes`: several forward passes at once, one thread each.
 - `device`: the choice of the device.
 - `macs`: multiply-accumulates, counted.
-- `head`, `head_training`: the linear head of one task, and its training.
-- `adam`: the optimizer of heads and biases.
+- `head`, `head_training`: the linear head of one task, its training, and the optimizer Adam.
 - `task_network`: the whole decision of one task as a network for export.
 """

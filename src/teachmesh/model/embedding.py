@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachmesh.data.images import ImageRef
-from teachmesh.data.latent_cache import image_digests, split_key
 from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
 from teachmesh.model.backbone import Latents
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
-    from teachmesh.data.latent_cache import LatentCache
     from teachmesh.data.loader import Readable
     from teachmesh.data.tasks import Split
     from teachmesh.model.backbone import Backbone
@@ -157,28 +154,6 @@ def embed_splits(
         parts.append(Embedded(latents, whole.kept[rows] - start, failed))
         start = stop
     return parts
-
-
-def embed_cached(
-    backbone: Backbone,
-    images: Sequence[ImageRef],
-    cache: LatentCache,
-    *,
-    progress: Progress | None = None,
-) -> Embedded:
-    """Call `embed_images` through a cache on disk, keyed by backbone and image contents.
-
-    Experiments embed the same images many times. An agent stores no latents of single images.
-    """
-    key = split_key(backbone.fingerprint, image_digests(images))
-    stored = cache.get(key)
-    if stored is not None and len(stored["kept"]) == len(images):
-        latents = Latents(stored["last"], stored["multi"])
-        return Embedded(latents, stored["kept"], (), from_cache=True)
-    embedded = embed_images(backbone, images, progress=progress)
-    latents = embedded.latents
-    cache.put(key, {"last": latents.last, "multi": latents.multi, "kept": embedded.kept})
-    return embedded
 
 
 def labelled(split: Split, embedded: Embedded) -> LabelledLatents:

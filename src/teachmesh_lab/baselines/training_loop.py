@@ -17,7 +17,7 @@ from torch import Tensor
 
 from teachmesh.data.loader import Progress
 from teachmesh.errors import UsageError
-from teachmesh.model.adam import Adam
+from teachmesh.model.head_training import Adam
 from teachmesh_lab.baselines.baseline import Baseline
 from teachmesh_lab.baselines.image_stream import LatentTask, PixelSplit, PixelTask
 from teachmesh_lab.baselines.seeding import make_generator

@@ -157,8 +157,8 @@ def recipe_of(method: str) -> str:
         ('', '{"grid":{}}')
     """
     # Imported here because these modules load torch, and figures and reports need no recipe.
-    from teachmesh.biases import bias_store
     from teachmesh_lab.baselines.baseline_registry import BASELINES
+    from teachmesh_lab.evaluation import bias_store
 
     kind = check_bench_method(method)
     if kind is Kind.OURS:

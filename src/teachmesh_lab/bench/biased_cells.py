@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent import Agent
-from teachmesh.biases.bias_store import BiasStore
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.own_cells import count_student_macs, counted, make_skill, task_sizes
+from teachmesh_lab.evaluation.bias_store import StoredBiases
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.evaluation.measure import TaskScore, measure
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_by_agent(
         DataError: an image can no longer be read.
     """
     clock = time.perf_counter
-    store = BiasStore(LatentCache(home.cache / "biases"))
+    store = StoredBiases(LatentCache(home.cache / "biases"))
     costs: list[TaskCost] = []
     skills: dict[str, Skill] = {}
     learn_s: list[float] = []

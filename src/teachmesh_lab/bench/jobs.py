@@ -95,7 +95,7 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
     """Sort cells: those that train biases first, those that reuse trained biases last.
 
     Training biases takes longest, so it starts first. `gmmc` and `maha` train the same biases,
-    which `biases.bias_store` keeps. Two workers that start both at once would train them twice.
+    which `evaluation.bias_store` keeps. Two workers that start both at once would train them twice.
     Cells that can reuse a training run last, so that the training is usually finished by then.
 
     Args:

@@ -34,9 +34,9 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
-    from teachmesh.biases.bias_store import BiasStore
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
+    from teachmesh_lab.evaluation.bias_store import StoredBiases
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
 _CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make equal skills
@@ -152,7 +152,7 @@ def make_skill(
     task: TaskLatents,
     backbone: Backbone,
     seed: int,
-    store: BiasStore | None = None,
+    store: StoredBiases | None = None,
 ) -> tuple[Skill, bytes]:
     """Make the skill of a task. Its bytes are the same every time: the card has no seconds.
 

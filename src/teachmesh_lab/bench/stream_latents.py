@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from teachmesh.bank.atomic import write_file
 from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import check_failed
-from teachmesh.model.embedding import embed_cached, embed_images, labelled
+from teachmesh.model.embedding import embed_images, labelled
 from teachmesh_lab.bench.cell import load_json
+from teachmesh_lab.evaluation.latent_cache import embed_cached
 
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
-    from teachmesh.data.latent_cache import LatentCache
     from teachmesh.data.tasks import Split, Task
     from teachmesh.model.backbone import Backbone
     from teachmesh.model.embedding import Embedded, LabelledLatents
+    from teachmesh_lab.evaluation.latent_cache import LatentCache
 
 _SAMPLE = 64
 """Number of images to time when the latents of a task came from the cache."""

@@ -21,7 +21,6 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh.errors import TeachmeshError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
@@ -31,6 +30,7 @@ from teachmesh_lab.bench.jobs import Job, record_name
 from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes
 from teachmesh_lab.bench.real_agents import run_real
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
+from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.streams.task_stream import Stream, StreamSpec, open_stream
 
 if TYPE_CHECKING:

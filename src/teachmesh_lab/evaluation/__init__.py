@@ -1,6 +1,7 @@
 """`teachmesh evaluate`, and the accuracies and costs that all measurements share.
 
 - `evaluate`: learns every task of a folder, then measures without a task oracle.
+- `latent_cache`, `bias_store`: latents and trained biases on disk, so that runs can resume.
 - `measure`: accuracies of an agent on the test images of its tasks.
 - `metrics`: counts right answers; accuracy matrices, forgetting and transfer (Sec. 6).
 - `cost_ledger`: multiply-accumulates and bytes of learning and sharing (Fig. 9, 10).

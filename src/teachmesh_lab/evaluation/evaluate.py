@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.biases.bias_store import BiasStore
 from teachmesh.biases.bias_task import TaskImages, readable
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Lesson
-from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.packet.signing import sign
+from teachmesh_lab.evaluation.bias_store import StoredBiases
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class _Embedder:
     def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
         self.agent = agent
         self.cache = LatentCache(agent.home.cache / "latents")
-        self.biases = BiasStore(LatentCache(agent.home.cache / "biases"))
+        self.biases = StoredBiases(LatentCache(agent.home.cache / "biases"))
         self.total = total
         self.done = 0
         self.computed = 0

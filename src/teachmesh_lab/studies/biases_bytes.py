@@ -22,22 +22,22 @@ from teachmesh.biases.bias_encoding import Kind, encode_biases
 from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_plan import BiasPlan
-from teachmesh.biases.bias_store import BiasStore
 from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.model.embedding import embed_cached, labelled
+from teachmesh.model.embedding import labelled
+from teachmesh_lab.evaluation.bias_store import StoredBiases
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
 BATCH_SIZE = 16
 
 
-class _Remembering(BiasStore):
+class _Remembering(StoredBiases):
     """Keeps what was trained last, before it is rounded for the skill."""
 
     last: Trained

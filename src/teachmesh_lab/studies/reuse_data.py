@@ -14,15 +14,15 @@ import numpy as np
 
 from teachmesh.agent import Agent
 from teachmesh.bank.atomic import write_file
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import class_means, fit_moments
 from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.backbone import Latents
-from teachmesh.model.embedding import LabelledLatents, embed_cached, labelled
+from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.model.head import Head
 from teachmesh.model.head_training import fit_head
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 from teachmesh_lab.studies.row_norm import RowNorm
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")

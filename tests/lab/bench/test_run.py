@@ -20,7 +20,6 @@ import pytest
 import teachmesh_lab
 from teachmesh.agent import Agent
 from teachmesh.bank.home import resolve_home
-from teachmesh.biases import bias_store
 from teachmesh.errors import BackboneError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
@@ -35,6 +34,7 @@ from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.stream_latents import task_latents
 from teachmesh_lab.bench.summary import identity
 from teachmesh_lab.bench.worker import Workshop
+from teachmesh_lab.evaluation import bias_store
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from tests.conftest import write_muddled_task
 from tests.lab.bench.conftest import TinyRun
@@ -294,10 +294,10 @@ def test_an_unknown_backbone_or_a_second_process_is_one_sentence(
 
 def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -> None:
     """Any agent can admit the skills that the bench makes."""
-    from teachmesh.data.latent_cache import LatentCache
     from teachmesh.data.tasks import find_tasks, read_task
     from teachmesh_lab.bench.own_cells import make_skill
     from teachmesh_lab.bench.stream_latents import task_latents
+    from teachmesh_lab.evaluation.latent_cache import LatentCache
 
     agent = Agent(tmp_path / "home")
     path = find_tasks(tiny.config.grids[0].stream.source)[0]

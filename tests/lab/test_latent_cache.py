@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from pictures import encoded, smooth, write_folder
 
 from teachmesh.data.images import ImageRef
-from teachmesh.data.latent_cache import LatentCache, image_digests, split_key
 from teachmesh.errors import StorageError
+from teachmesh_lab.evaluation.latent_cache import LatentCache, image_digests, split_key
 
 ARRAYS = {
     "last": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -118,7 +118,7 @@ def test_kill_nine_while_writing_leaves_whole_entries_only(tmp_path: Path) -> No
     """All visible entries after SIGKILL are readable and right."""
     code = (
         "import sys, numpy as np\n"
-        "from teachmesh.data.latent_cache import LatentCache, split_key\n"
+        "from teachmesh_lab.evaluation.latent_cache import LatentCache, split_key\n"
         "cache = LatentCache(sys.argv[1])\n"
         "print('ready', flush=True)\n"
         "n = 0\n"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachmesh.biases.bias_choice import Candidate, Trained
-from teachmesh.data.latent_cache import LatentCache, image_digests, split_key
 from teachmesh.model.head import Head
+from teachmesh_lab.evaluation.latent_cache import LatentCache, image_digests, split_key
 
 if TYPE_CHECKING:
     from teachmesh.biases.bias_plan import BiasPlan
@@ -22,7 +22,7 @@ VERSION = 4
 """Version of the training algorithm; part of cache keys and of the names of bench cells."""
 
 
-class BiasStore:
+class StoredBiases:
     """A cache of `Trained` values, keyed by everything that they depend on.
 
     Experiments learn a task many times. An agent learns it once and uses no store.

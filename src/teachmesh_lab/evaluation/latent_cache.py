@@ -21,8 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from teachmesh.data.images import ImageRef
+from teachmesh.data.loader import Progress
 from teachmesh.data.pixels import DECODING
 from teachmesh.errors import DataError, StorageError
+from teachmesh.model.backbone import Backbone, Latents
+from teachmesh.model.embedding import Embedded, embed_images
 
 DEFAULT_LIMIT_BYTES = 4 << 30
 _STALE_AFTER_S = 3600.0
@@ -151,3 +154,25 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name}\0{arrays[name].shape}\0".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()
+
+
+def embed_cached(
+    backbone: Backbone,
+    images: Sequence[ImageRef],
+    cache: LatentCache,
+    *,
+    progress: Progress | None = None,
+) -> Embedded:
+    """Call `embed_images` through a cache on disk, keyed by backbone and image contents.
+
+    Experiments embed the same images many times. An agent stores no latents of single images.
+    """
+    key = split_key(backbone.fingerprint, image_digests(images))
+    stored = cache.get(key)
+    if stored is not None and len(stored["kept"]) == len(images):
+        latents = Latents(stored["last"], stored["multi"])
+        return Embedded(latents, stored["kept"], (), from_cache=True)
+    embedded = embed_images(backbone, images, progress=progress)
+    latents = embedded.latents
+    cache.put(key, {"last": latents.last, "multi": latents.multi, "kept": embedded.kept})
+    return embedded
