@@ -49,8 +49,8 @@ class DenseWhitening(Whitening):
 class LowRankWhitening(Whitening):
     """Whitening by roots^T roots + diag(diagonal): D R^2 operations once, N D R per use.
 
-    With V = diag^-1/2 roots^T = U diag(s) Q^T, the inverse covariance is
-    diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2, and this map is a square root of it.
+    Let V = diag^-1/2 roots^T = U diag(s) Q^T. The inverse covariance is
+    `diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2`, and this map is a square root of it.
 
     Args:
         roots: (R, D) float64, R < D.

@@ -4,8 +4,8 @@ Weights that matter for the likelihood of old tasks are pulled back to their old
 a new task B gets sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, one term per old task A ([1], Eq. 3).
 
 F is the diagonal of the Fisher information: the mean over images of the squared gradient of
-log p(y | image). The label y is drawn from the network's own answer p. With the true label, F would
-be the *empirical* Fisher matrix, which vanishes when the task is learned perfectly.
+log p(y | image). The network's own answer p gives the label y. With the true label, F would be the
+*empirical* Fisher matrix, which vanishes when the task is learned perfectly.
 
 References:
     [1] Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017.

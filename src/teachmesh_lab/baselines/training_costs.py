@@ -35,8 +35,8 @@ def pass_cost(trunk: nn.Module, size: int) -> PassCost:
 
     Every product of the forward pass has two products of equal size in the backward pass: one for
     the weights, one for the inputs. Layers that read the image itself do not need the second one.
-    The backward pass is derived and not counted, because torch 2.13 multiplies the count for the
-    weight gradient of a grouped convolution by the number of groups.
+    The backward pass is derived, not counted. For the weight gradient of a grouped convolution,
+    torch 2.13 multiplies the count by the number of groups.
 
     Args:
         trunk: takes (N, 3, S, S) float images; has convolutions and linear layers only.

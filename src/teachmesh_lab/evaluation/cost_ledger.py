@@ -142,8 +142,8 @@ def chain_account(
 ) -> Account:
     """Compute the costs of a method that cannot be divided: agents learn in turn.
 
-    The paper leaves its baselines out of Fig. 10 for this reason: agent B cannot begin before it
-    has the weights, importances or buffer of agent A.
+    Agent B cannot begin before it has the weights, importances or buffer of agent A. For this
+    reason the paper leaves its baselines out of Fig. 10.
 
     Args:
         costs: one cost per task.

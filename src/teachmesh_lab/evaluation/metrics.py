@@ -105,8 +105,8 @@ class Answers:
 def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
     """Answer N images in each way that is measured.
 
-    Each way has its own second pass: the oracle's with the biases of the right task, the others
-    with the biases of the task that they chose.
+    Each way has its own second pass. The oracle uses the biases of the right task, the others use
+    the biases of the task that they chose.
 
     Args:
         decisions: decisions of the first pass.
