@@ -300,7 +300,7 @@ class Agent(BankView):
         if task is None:
             return None
         info = self.find(task)
-        if info.id not in self._student.skill_ids:
+        if info.id not in self.sync().skill_ids:
             raise DataError(f"the skill of {task!r} cannot be used: {info.reason}")
         return info.id
 

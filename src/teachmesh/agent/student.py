@@ -7,7 +7,6 @@ the same skills give the same answers, in whatever order the skills arrived.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -210,14 +209,12 @@ class FirstPasses:
 
     def _portion(self, second: SecondPass, positions: range) -> FirstPass | None:
         """Run the batches of one portion; return None if no image can be read."""
-        with ExitStack() as stack:
-            on_cpu = self.backbone.device.type == "cpu"
-            lanes = stack.enter_context(Lanes()) if on_cpu else None
-            jobs = (
-                partial(self._batch, second, positions[i : i + BATCH_SIZE])
-                for i in range(0, len(positions), BATCH_SIZE)
-            )
-            done = list(lanes.run(jobs) if lanes else (job() for job in jobs))
+        jobs = (
+            partial(self._batch, second, positions[i : i + BATCH_SIZE])
+            for i in range(0, len(positions), BATCH_SIZE)
+        )
+        with Lanes.over(self.backbone.device) as lanes:
+            done = list(lanes.run(jobs))
         self.failed += [reason for _, failed in done for reason in failed]
         passed = [batch for batch, _ in done if batch is not None]
         return _joined(passed) if passed else None

@@ -1,0 +1,51 @@
+"""docs/architecture.md shows the three walks as they run."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import teachmesh
+from teachmesh.agent import Agent
+
+PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)\n```", PAGE, flags=re.MULTILINE | re.DOTALL)
+WALKS = (Agent.predict_many, Agent.learn, Agent.receive)
+MOST_STATEMENTS = 12
+
+
+def without_docstring(function: Callable[..., object]) -> str:
+    """The source of a method, dedented, without its docstring."""
+    source = textwrap.dedent(inspect.getsource(function))
+    definition = ast.parse(source).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    docstring = definition.body[0]
+    lines = source.splitlines()
+    del lines[docstring.lineno - 1 : docstring.end_lineno]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
+def test_the_page_shows_the_code_that_runs(walk: Callable[..., object]) -> None:
+    """Every walk is a block of the page, character by character, and has about 12 lines."""
+    source = without_docstring(walk)
+    assert source in BLOCKS, f"copy this into docs/architecture.md:\n\n{source}"
+    definition = ast.parse(source).body[0]
+    statements = [node for node in ast.walk(definition) if isinstance(node, ast.stmt)]
+    assert len(statements) - 1 <= MOST_STATEMENTS
+
+
+def test_the_page_names_modules_that_exist() -> None:
+    """Every `layer.module` in the page is a file of the product."""
+    root = Path(teachmesh.__file__).parent
+    layers = "|".join(path.name for path in root.iterdir() if path.is_dir())
+    found = re.findall(rf"`((?:{layers})\.\w+)(?:\.\w+)*`", PAGE)
+    missing = {name for name in found if not (root / f"{name.replace('.', '/')}.py").is_file()}
+    assert len(found) > 20
+    assert missing == set()
