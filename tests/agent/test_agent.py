@@ -1,4 +1,4 @@
-"""What an agent promises: nothing forgotten, order does not matter, nothing is overwritten."""
+"""Invariants of an agent: it forgets nothing, overwrites nothing, and ignores the order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _some_latents(agent: Agent, folder: Path) -> Latents:
 def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
     tmp_path: Path, warm: Path, cold: Path, method: str
 ) -> None:
-    """Invariant 4: only the mapper can be confused; heads answer as before."""
+    """Invariant 4: a new task changes the choice of the task only, never a class within a task."""
     agent = Agent(tmp_path / "home", mapper=method)
     first = agent.learn(warm).skill_id
     latents = _some_latents(agent, warm)
@@ -46,7 +46,7 @@ def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_any_order_of_arrival_gives_bit_identical_agents(tmp_path: Path, method: str) -> None:
-    """Invariant 3: order and duplicates change nothing; all equal one agent that learned all."""
+    """Invariant 3: in any order and with duplicates, students equal the teacher of all tasks."""
     folder = tmp_path / "tasks"
     paths = [write_task(folder, "warm"), write_task(folder, "cold")]
     teacher = Agent(tmp_path / "teacher", mapper=method)
@@ -68,7 +68,7 @@ def test_any_order_of_arrival_gives_bit_identical_agents(tmp_path: Path, method:
 def test_the_backbone_is_bit_identical_after_everything_an_agent_does(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """Invariant 1."""
+    """Invariant 1: weights and fingerprint stay after learning and answering."""
     agent = Agent(tmp_path / "home")
     weights, fingerprint = state_sha256(agent.backbone), agent.backbone.fingerprint
     agent.learn(warm, also=("gmmc", "maha"))
@@ -79,7 +79,7 @@ def test_the_backbone_is_bit_identical_after_everything_an_agent_does(
 
 
 def test_test_images_are_never_read_while_learning(tmp_path: Path, warm: Path) -> None:
-    """Invariant 5: learning gives the same skill, whatever the test images are."""
+    """Invariant 5: two tasks that differ in test images only give equal skills."""
     skills = []
     for number in range(2):
         root = tmp_path / f"root{number}" / "warm"
@@ -100,7 +100,7 @@ def test_test_images_are_never_read_while_learning(tmp_path: Path, warm: Path) -
 
 
 def test_a_task_is_learned_twice_only_when_it_replaces_itself(tmp_path: Path, warm: Path) -> None:
-    """The new skill names its predecessor and takes its place; the old file stays in the set."""
+    """The new skill names the skill it replaces; the old file stays in the bank."""
     agent = Agent(tmp_path / "home")
     first = agent.learn(warm)
     with pytest.raises(UsageError, match="--replace"):
@@ -113,7 +113,7 @@ def test_a_task_is_learned_twice_only_when_it_replaces_itself(tmp_path: Path, wa
 
 
 def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
-    """They stay apart as task@alias, and neither replaces the other."""
+    """Their display names are task@alias, and neither replaces the other."""
     alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
     mine = alice.learn(warm)
     theirs = bob.learn(warm, seed=3)
@@ -128,7 +128,7 @@ def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
 def test_a_skill_without_the_mappers_anchor_is_listed_with_the_reason(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """Methods live side by side in one bank; what cannot be used says why."""
+    """Skills of several methods share a bank; the listing gives the reason for an unused one."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm, also=("maha",))
     agent.learn(cold)
@@ -140,7 +140,7 @@ def test_a_skill_without_the_mappers_anchor_is_listed_with_the_reason(
 def test_the_card_holds_no_path_user_or_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Learning from /home/alice/... says nothing about alice or her machine."""
+    """A skill learned from /home/alice/... contains neither the user nor the path."""
     monkeypatch.setenv("USER", "alice-secret")
     folder = write_task(tmp_path / "home" / "alice-secret" / "photos", "warm")
     agent = Agent(tmp_path / "agent")
@@ -150,7 +150,7 @@ def test_the_card_holds_no_path_user_or_host(
 
 
 def test_predict_takes_files_folders_bytes_arrays_and_lists(tmp_path: Path, warm: Path) -> None:
-    """One image gives one prediction, several a list; all ways of asking give one answer."""
+    """One image gives one prediction, several give a list; every input type gives one answer."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
     file = sorted((warm / "yellow").iterdir())[0]
@@ -184,7 +184,7 @@ def test_probabilities_are_a_distribution_over_all_classes(tmp_path: Path, warm:
 def test_a_given_task_restricts_the_answer_to_its_classes(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """`task=` is the oracle, right or wrong; a misspelt one names the nearest."""
+    """With `task=` only its classes are candidates; a typo gives an error with the nearest name."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
     agent.learn(cold)
@@ -196,8 +196,8 @@ def test_a_given_task_restricts_the_answer_to_its_classes(
         agent.predict(image, task="wram")
 
 
-def test_an_agent_without_skills_says_what_to_do(tmp_path: Path, warm: Path) -> None:
-    """Nothing learned yet is no crash and no guess."""
+def test_an_agent_without_skills_names_the_next_command(tmp_path: Path, warm: Path) -> None:
+    """Without a skill, the error names the command that helps."""
     with pytest.raises(DataError, match="teachmesh learn"):
         Agent(tmp_path / "home").predict(warm)
 
@@ -236,6 +236,6 @@ def test_a_received_skill_is_decoded_and_verified_once(tmp_path: Path, warm: Pat
 
 
 def test_a_misspelt_method_names_the_right_one(tmp_path: Path) -> None:
-    """`momnets` is answered with `moments`."""
+    """The error for `momnets` suggests `moments`."""
     with pytest.raises(UsageError, match="did you mean 'moments'"):
         Agent(tmp_path / "home", mapper="momnets")

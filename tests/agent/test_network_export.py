@@ -1,4 +1,4 @@
-"""A skill as a network: a process that knows nothing of teachmesh answers as the agent does."""
+"""An exported network: a process without teachmesh gives the answers of the agent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.cli.test_commands import run, run_json
 from tests.mapping.latents import make_anchor, make_sample
 from tests.model.nets import pictures, state_sha256, tiny_backbone
 
-STRANGER = """
+WITHOUT_TEACHMESH = """
 import json, sys
 import numpy as np, torch
 extra = {"classes.json": ""}
@@ -42,8 +42,8 @@ print(json.dumps(json.loads(extra["classes.json"])))
 """
 
 
-def test_a_stranger_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
-    """One image and five: classes and probabilities of `predict --task`, by a program alone."""
+def test_a_process_without_teachmesh_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
+    """One image and five: the program gives the probabilities of `predict --task`."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
     before = state_sha256(agent.backbone)
@@ -55,7 +55,10 @@ def test_a_stranger_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", batch.images.numpy())
     arguments = [str(file), str(tmp_path / "images.npy"), str(tmp_path / "answers.npy")]
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT_TEACHMESH, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     classes = json.loads(done.stdout)
@@ -67,8 +70,10 @@ def test_a_stranger_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("which", "features"), [("all", "multi"), ("last:1", "last")])
-def test_biases_are_folded_in_and_pooled_as_the_card_says(which: str, features: str) -> None:
-    """The file's answers are those of both passes, each by hand, in equal shares."""
+def test_biases_are_folded_in_and_fused_with_the_weight_on_the_card(
+    which: str, features: str
+) -> None:
+    """The answers equal those of both passes, computed by hand and fused in equal shares."""
     backbone = tiny_backbone()
     skill = with_moments(skill_of(which, features, 5), WIDTHS["multi"])
     images = pictures(7)
@@ -88,7 +93,7 @@ def test_biases_are_folded_in_and_pooled_as_the_card_says(which: str, features: 
 
 
 def with_moments(skill: Skill, dim: int) -> Skill:
-    """The same skill learned by moments."""
+    """The skill with moments as its method."""
     sample = make_sample(9, n_classes=3, per_class=20, dim=dim)
     anchor = make_anchor("moments", sample)
     tensors = {f"moments.{name}": array for name, array in anchor.tensors().items()}
@@ -97,20 +102,20 @@ def with_moments(skill: Skill, dim: int) -> Skill:
 
 
 def whole_weight(skill: Skill) -> Skill:
-    """The same skill, whose biased decision is the only one."""
+    """The skill with full weight on the decision with biases."""
     assert skill.card.biases is not None
     biases = dataclasses.replace(skill.card.biases, weight=1.0)
     return Skill(dataclasses.replace(skill.card, biases=biases), skill.tensors)
 
 
 def test_feature_maps_are_not_exported() -> None:
-    """One sentence, and what to do instead."""
+    """The error is one sentence with a remedy."""
     with pytest.raises(UsageError, match="bb-h2t"):
         network_of(tiny_backbone(), skill_of("all", "head2toe", 1, width=12))
 
 
-def test_class_moments_decide_linearly_inside_their_task() -> None:
-    """The squares of an image are the same for all classes of a task: one head says it all."""
+def test_class_moments_are_a_linear_head_within_their_task() -> None:
+    """The quadratic term is equal for all classes of a task, so that one head suffices."""
     sample = make_sample(3, n_classes=4, per_class=30)
     anchor = make_anchor("moments", sample)
     assert isinstance(anchor, MomentsAnchor)
@@ -120,8 +125,8 @@ def test_class_moments_decide_linearly_inside_their_task() -> None:
     np.testing.assert_allclose(torch.log_softmax(logits, 1).numpy(), wanted, atol=1e-5)
 
 
-def test_the_command_says_what_it_wrote(warm: Path, tmp_path: Path) -> None:
-    """And what it does not do."""
+def test_the_command_describes_the_file(warm: Path, tmp_path: Path) -> None:
+    """The output also names the limits of the exported network."""
     run("learn", str(warm))
     file = tmp_path / "n.pt2"
     document = run_json("skills", "export", "warm", "--network", str(file))

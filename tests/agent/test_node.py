@@ -1,4 +1,4 @@
-"""Agents as processes: they share over Zenoh, survive a kill, and notice what others save."""
+"""Agents as processes share over Zenoh, survive a kill, and notice skills saved by others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _endpoint(agent: AgentProcess) -> str:
 def test_a_late_agent_gets_a_killed_authors_skill_from_a_survivor(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """Two learn and share; one is killed; a third joins the other and answers for both tasks."""
+    """Two agents learn and share; one is killed; a third joins the other and knows both tasks."""
     agents: list[AgentProcess] = []
     with _stopped_in_the_end(agents):
         alice = AgentProcess("alice", tmp_path / "alice", learn=[warm])
@@ -63,10 +63,10 @@ def test_a_late_agent_gets_a_killed_authors_skill_from_a_survivor(
     assert (answer.task, answer.class_name) == ("warm", "red")
 
 
-def test_a_running_agent_notices_and_shares_what_another_command_saved(
+def test_a_running_agent_shares_a_skill_that_another_command_saved(
     tmp_path: Path, warm: Path
 ) -> None:
-    """`learn` in a home where `up` runs reaches the peers without anything else being done."""
+    """The skill of `learn` in a home with a running `up` reaches the peers by itself."""
     agents: list[AgentProcess] = []
     with _stopped_in_the_end(agents):
         alice = AgentProcess("alice", tmp_path / "alice")
@@ -100,7 +100,7 @@ def test_a_task_that_cannot_be_learned_is_an_event_and_the_agent_goes_on(
 
 
 def test_the_reference_of_a_backbone_is_handed_over_by_its_hash(tmp_path: Path) -> None:
-    """A running agent serves the embedded backbone's reference to whoever names its hash."""
+    """A running agent sends the embedded backbone's reference to a peer that names its hash."""
     backbone = Agent(tmp_path / "alice").backbone
     agents: list[AgentProcess] = []
     with _stopped_in_the_end(agents):

@@ -1,4 +1,4 @@
-"""A node ends when it is told to, whoever listens to its events."""
+"""A node ends on request, even if nobody reads its events any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 
 def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) -> None:
-    """A closed pipe at the last event must not keep the threads of sharing, and the process."""
+    """A closed pipe at the last event must not keep the threads and the process alive."""
     broken = threading.Event()
 
     def listen(event: dict[str, Any]) -> None:

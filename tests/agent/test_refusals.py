@@ -1,4 +1,4 @@
-"""A running agent refuses what is broken or foreign, says why, and goes on."""
+"""A running agent refuses broken and foreign skills with a reason, and keeps running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLINE_S = 20.0
 
 
 class _Forging(BankInventory):
-    """Serves every skill with its last byte changed, under the hash of the changed bytes."""
+    """Inventory that sends every skill with its last byte changed, under the new hash."""
 
     def __init__(self, agent: Agent) -> None:
         super().__init__(agent)
@@ -45,7 +45,7 @@ class _Forging(BankInventory):
 def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """Mallory's skill is refused for its signature; alice's is received."""
+    """Mallory's skill is refused because of its signature; alice's skill is received."""
     alice, mallory, bob = (Agent(tmp_path / name) for name in ("alice", "mallory", "bob"))
     alice.learn(warm)
     mallory.learn(cold)
@@ -81,7 +81,7 @@ def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive
 def test_a_skill_refused_for_its_backbone_comes_once_the_backbone_was_imported(
     tmp_path: Path, warm: Path
 ) -> None:
-    """Another process imports it into the home of a running agent; nothing is restarted."""
+    """Another process imports it into the home of a running agent, without a restart."""
     weights = random_timm("mobilenetv3_small_050", tmp_path, half=True)
     home = Agent(tmp_path / "alice").home
     small: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40}

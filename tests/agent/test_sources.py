@@ -1,4 +1,4 @@
-"""Which skills a new task is compared with: all of its backbone, none that saw its images."""
+"""Source skills of a new task: all of its backbone, except those that saw its images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.packet.sample_skills import sample_card
 def test_sources_do_not_depend_on_the_mapper_that_answers(
     tmp_path: Path, warm: Path, cold: Path
 ) -> None:
-    """Every active skill of the backbone, whatever anchor it carries."""
+    """Every active skill of the backbone is a source, with any anchor."""
     agent = Agent(tmp_path / "home")
     ids = [agent.learn(warm, method="maha").skill_id, agent.learn(cold).skill_id]
     for method in ("moments", "gmmc", "maha"):
@@ -32,10 +32,10 @@ def test_sources_do_not_depend_on_the_mapper_that_answers(
     assert agent.catalogue().unmatchable_reasons() == []
 
 
-def test_a_task_that_is_learned_again_learns_from_no_skill_that_saw_its_images(
+def test_a_task_that_is_learned_again_excludes_skills_that_saw_its_images(
     tmp_path: Path, warm: Path
 ) -> None:
-    """Neither from its predecessors nor from what came of them; from other authors' it may."""
+    """Earlier versions and skills derived from them are excluded; other authors' are not."""
     agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
     agent.learn(warm)
     combine_known(agent, "mix", ["red", "yellow"], encoder="names")
@@ -52,8 +52,10 @@ def test_a_task_that_is_learned_again_learns_from_no_skill_that_saw_its_images(
     assert match_folder(agent, warm, mode="text", encoder="names").n_known == 1
 
 
-def test_what_was_put_together_is_no_second_witness(tmp_path: Path, warm: Path, cold: Path) -> None:
-    """Beside its parents it adds nothing; an agent that has only it learns from it."""
+def test_a_combination_is_no_source_if_its_parents_are(
+    tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """It adds nothing to its parents, but it is a source for an agent without them."""
     agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
     agent.learn(warm)
     mixed = [combine_known(agent, name, ["red", "yellow"], encoder="names") for name in "ab"]
@@ -65,8 +67,8 @@ def test_what_was_put_together_is_no_second_witness(tmp_path: Path, warm: Path, 
     assert {source.task for source in peer.sources_for("new")} == {"a", "b"}
 
 
-def test_what_was_taken_can_be_read_off_the_card() -> None:
-    """Of the method's own part first: rows of a head that stands beside moments come second."""
+def test_the_card_shows_the_transferred_parts() -> None:
+    """The part of the skill's own method comes first, rows of a further head second."""
     gain, slope, start = ({f"reuse_{name}": 1.0} for name in ("gain", "slope", "start_gain"))
     for method, numbers, expected in (
         ("moments", {}, "nothing"),

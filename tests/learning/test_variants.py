@@ -1,4 +1,4 @@
-"""Names of ways to learn, and what --bb makes of them."""
+"""Names of variants, and the effect of --bb on them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from teachmesh.learning.variants import VARIANTS, find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
 
 
-def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:
-    """gmmc, maha, moments times nothing, +bb, +bb-last; and Head2Toe on biases."""
+def test_every_method_has_a_variant_without_with_and_with_late_biases() -> None:
+    """gmmc, maha and moments, each plain, +bb and +bb-last; and Head2Toe on biases."""
     names = {f"{method}{ending}" for method in METHODS for ending in ("", "+bb", "+bb-last")}
     assert set(VARIANTS) == {*names, "bb-h2t"}
     assert all(variant.name == name for name, variant in VARIANTS.items())
@@ -38,7 +38,7 @@ def test_every_method_stands_alone_with_biases_and_with_late_biases() -> None:
 def test_options_win_over_the_name(
     name: str, layers: str | None, passes: float | None, result: str, options: BiasOptions | None
 ) -> None:
-    """--bb and --bb-passes add biases to a method, change them, or leave them out."""
+    """--bb and --bb-passes add biases to a method, change them, or remove them."""
     variant = find_variant(name).with_biases(layers, passes)
     assert (variant.name, variant.biases) == (result, options)
 
@@ -56,10 +56,10 @@ def test_options_win_over_the_name(
         ("bb-h2t", "none", None),
     ],
 )
-def test_what_makes_no_sense_is_said_before_anything_is_learned(
+def test_options_that_make_no_sense_are_refused_before_learning(
     name: str, layers: str | None, passes: float | None
 ) -> None:
-    """Unknown layers, budgets of nothing or for nothing, Head2Toe without biases."""
+    """Unknown layers, empty or useless budgets, Head2Toe without biases."""
     with pytest.raises(UsageError, match="expected"):
         find_variant(name).with_biases(layers, passes)
 
@@ -75,15 +75,13 @@ def test_what_makes_no_sense_is_said_before_anything_is_learned(
         (float("inf"), "lower --bb-passes"),
     ],
 )
-def test_a_budget_lies_above_the_pass_without_biases_and_has_a_bound(
-    passes: float, words: str
-) -> None:
-    """Every accepted one makes a plan; the others are refused before an image is read."""
+def test_a_budget_exceeds_the_pass_without_biases_and_is_finite(passes: float, words: str) -> None:
+    """Every accepted budget gives a plan; the others are refused before an image is read."""
     with pytest.raises(UsageError, match=words):
         find_variant("maha+bb").with_biases(None, passes)
 
 
 def test_a_misspelt_method_names_the_nearest() -> None:
-    """A sentence that helps."""
+    """The error suggests the nearest name."""
     with pytest.raises(UsageError, match=r"did you mean 'maha\+bb'"):
         find_variant("maha+b")

@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from teachmesh.packet.skill import Skill
 
 CLASSES_FILE = "classes.json"
-"""Names of the classes, in the order of the network's outputs, beside the network."""
+"""File with the names of the classes, in the order of the outputs; stored with the network."""
 
 
 def export_network(agent: Agent, selector: str, path: Path) -> int:
-    """Write what one skill decides, given its task, as a program of `torch.export`.
+    """Write the decision of one skill within its task as a program of `torch.export`.
 
-    Biases are folded into the network's own. With `moments` it is the decision of the skill alone:
-    in a bank, the covariance is shared with other tasks, and single images may be answered
-    otherwise.
+    Biases are folded into the biases of the network. With `moments`, the program uses the
+    covariance of the skill alone. An agent shares the covariance of all its tasks, so that it may
+    answer differently for single images.
 
     Args:
-        agent: whose bank it is.
+        agent: owner of the bank.
         selector: task name, `task@alias` or the beginning of an id.
-        path: of the file.
+        path: file to write.
 
     Returns:
-        Its size in bytes.
+        Size of the file in bytes.
 
     Raises:
-        DataError: no such skill, or one that this backbone cannot use.
-        UsageError: a skill of Head2Toe, whose features are not a single layer's.
-        StorageError: it cannot be written.
+        DataError: no such skill, or its backbone is not here.
+        UsageError: a skill of Head2Toe, whose features come from many layers.
+        StorageError: the file cannot be written.
     """
     info = agent.find(selector)
     skill = agent.bank.load(info.id).skill
@@ -61,14 +61,14 @@ def export_network(agent: Agent, selector: str, path: Path) -> int:
 
 
 def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
-    """The passes that decide: without biases, with them, or both as the card weighs them.
+    """Build the network of a skill: without biases, with them, or both, weighted as on the card.
 
     Args:
-        backbone: that the skill was made with.
-        skill: whose decision it is.
+        backbone: the backbone of the skill.
+        skill: the skill to export.
 
     Raises:
-        UsageError: a skill of Head2Toe, whose features are not a single layer's.
+        UsageError: a skill of Head2Toe, whose features come from many layers.
     """
     net, key = backbone.forward_pass.net, "task"
     biased = SecondPass(backbone, {key: skill}).biased(key)
@@ -87,7 +87,7 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
 
 
 def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
-    """The backbone that the skill was made with, on the processor, whichever is in use."""
+    """Load the backbone of the skill on the CPU."""
     fingerprint = skill.card.backbone_fingerprint
     name = known_fingerprints(agent.home.backbones).get(fingerprint)
     if name is None:

@@ -1,4 +1,4 @@
-"""An agent as a process: it watches its bank, learns, shares, and says what happens."""
+"""An agent as a process: watch the bank, learn, share with peers, and report events."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ STATE_INTERVAL_S = 1.0
 class Node:
     """One running agent.
 
-    Sharing has threads of its own: learning never waits for a peer, and a slow peer never waits
-    for learning.
+    Sharing has its own threads, so learning never waits for a peer and no peer waits for learning.
 
     Args:
-        agent: whose bank is shared.
-        transport: how peers are reached; started and closed by the node.
+        agent: the agent whose bank is shared.
+        transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads, one at a time. Its
             "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
             or `stats`.
@@ -84,7 +83,8 @@ class Node:
         try:
             self._emit("stats", **self._traffic())
         finally:
-            # Whoever listened may be gone (a closed pipe); the threads of sharing must still end.
+            # `_emit` fails if the reader of the events is gone (a closed pipe). The threads of
+            # sharing must end anyway.
             self.gossip.close()
             self._running_file.remove()
 
@@ -103,8 +103,8 @@ class Node:
         Args:
             tasks: folders, archives or CSV files.
             stop: set it from any thread to end.
-            method: how to learn; default the agent's.
-            seed: of splits and of what is random.
+            method: a variant, as for `Agent.learn`; default the agent's.
+            seed: seed for splits and training.
         """
         for path in tasks:
             if stop.is_set():
@@ -133,7 +133,7 @@ class Node:
         )
 
     def _watch(self) -> None:
-        """Notice what this or another process saved, and what came from peers."""
+        """Report skills that this or another process saved, and skills from peers."""
         version = None
         next_state_s = 0.0
         while not self._stopped.wait(WATCH_INTERVAL_S):
@@ -149,7 +149,7 @@ class Node:
                 self._report_state(now_s)
 
     def _retry_refused(self) -> None:
-        """Once a backbone was added here, ask again for the skills that lacked one."""
+        """After a backbone was added, request the skills again that were refused without it."""
         refused = [
             skill_id for skill_id, reason in self.gossip.refused().items() if reason == "BACKBONE"
         ]
@@ -212,36 +212,36 @@ class Node:
 
 
 class BankInventory:
-    """The inventory that gossip works on: skills as bytes and ids, nothing else.
+    """The bank as gossip sees it: skills as ids and bytes.
 
     Args:
-        agent: whose bank it is.
+        agent: owner of the bank.
     """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
     def ids(self) -> frozenset[str]:
-        """Ids of every skill that can be served."""
+        """Return the ids of all skills that can be sent."""
         return frozenset(self._agent.bank.ids())
 
     def digest(self) -> str:
-        """Hash of the sorted ids."""
+        """Return the hash of the sorted ids."""
         return self._agent.bank.digest()
 
     def wants(self, skill_id: str) -> bool:
-        """Whether a skill should be fetched: not one that was removed here on purpose."""
+        """Return False for a skill that was removed here, so that it is not fetched again."""
         return skill_id not in self._agent.bank.removed_ids()
 
     def read(self, skill_id: str) -> bytes | None:
-        """The bytes of a skill; None if it is not here (any more) or damaged."""
+        """Return the bytes of a skill; None if it is missing or damaged."""
         try:
             return self._agent.bank.get(skill_id)
         except StorageError:
             return None
 
     def admit(self, skill_id: str, data: bytes) -> None:
-        """Check and save what a peer sent.
+        """Check and save a skill from a peer.
 
         Raises:
             SkillRefused: with the reason.
@@ -250,5 +250,5 @@ class BankInventory:
         self._agent.receive(data, expected_id=skill_id)
 
     def blob(self, sha256: str) -> bytes | None:
-        """A reference of one of this agent's backbones, by its hash."""
+        """Return a reference of one of this agent's backbones, by its hash."""
         return reference_bytes(self._agent.home.backbones, sha256)

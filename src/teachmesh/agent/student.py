@@ -1,7 +1,7 @@
 """The student: images -> latents -> decisions, with all skills of a bank.
 
-Everything is derived from the set of skills in canonical order (sorted by id), so that agents with
-the same skills give the same answers, in whatever order the skills arrived.
+Everything is derived from the set of skills in canonical order (sorted by id). So agents with the
+same skills give the same answers, in whatever order the skills arrived.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Names of the ways to learn a task: a task mapper, with or without beneficial biases.
 
-`gmmc`, `maha` and `moments` learn without biases; `+bb` adds them within a budget of forward
-passes, `+bb-last` on the last half of the layers only (paper, Sec. 8); `bb-h2t` is the paper's
-Head2Toe on top of biases, behind its Mahalanobis mapper (Sec. 7.3).
+- `gmmc`, `maha`, `moments`: without biases.
+- `+bb`: with biases, within a budget of forward passes.
+- `+bb-last`: with biases on the last half of the layers only (paper, Sec. 8).
+- `bb-h2t`: the paper's Head2Toe on top of biases, with its Mahalanobis mapper (Sec. 7.3).
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from teachmesh.mapping.anchor_kinds import METHODS
 
 @dataclass(frozen=True)
 class Variant:
-    """How a task is learned.
+    """A way to learn a task.
 
     Attributes:
-        name: as people write it.
+        name: name on the command line.
         method: the task mapper.
-        biases: None without biases.
+        biases: options of the biases; None without biases.
     """
 
     name: str
@@ -30,11 +31,11 @@ class Variant:
     biases: BiasOptions | None = None
 
     def with_biases(self, layers: str | None, passes: float | None) -> Variant:
-        """The variant with another choice of layers or another budget, where they are given.
+        """Return the variant with another choice of layers or another budget; None keeps them.
 
         Raises:
-            UsageError: no such choice, a budget that pays for nothing or has no bound, a budget
-                without biases, or `none` for Head2Toe, which is made of biases.
+            UsageError: an unknown choice, a budget that is too small or infinite, a budget without
+                biases, or `none` for Head2Toe, which needs biases.
         """
         biases = self.biases
         if layers is not None:
@@ -50,7 +51,7 @@ class Variant:
         return replace(self, name=self._name_with(biases), biases=biases)
 
     def _name_with(self, biases: BiasOptions | None) -> str:
-        """What the variant is called with other biases; `+bb-last` is one choice of layers."""
+        """Return the name of the variant with other biases; `+bb-last` is one choice of layers."""
         if biases is None:
             return self.method
         if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
@@ -70,10 +71,10 @@ VARIANTS = _variants()
 
 
 def find_variant(name: str) -> Variant:
-    """The variant of a name.
+    """Return the variant of a name.
 
     Raises:
-        UsageError: unknown; names the nearest one.
+        UsageError: an unknown name; the message names the nearest one.
 
     Examples:
         >>> find_variant("maha+bb").method
@@ -87,10 +88,10 @@ def find_variant(name: str) -> Variant:
 
 
 def check_method(method: str) -> str:
-    """Return a known method.
+    """Return the method if it is known.
 
     Raises:
-        UsageError: unknown; names the nearest one.
+        UsageError: an unknown method; the message names the nearest one.
     """
     if method in METHODS:
         return method
