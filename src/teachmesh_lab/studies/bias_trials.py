@@ -26,7 +26,7 @@ from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import Task, find_tasks, read_task
-from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.fit_method import fit_method, log_within, start_head
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
@@ -98,7 +98,7 @@ class _Recorder(BiasStore):
 
 
 class _Workshop:
-    """Reads and embeds tasks through the home's cache; the backbone is loaded once."""
+    """Reads, embeds and learns tasks; the backbone is loaded once."""
 
     def __init__(self, plan: BiasStudyPlan) -> None:
         self._plan = plan
@@ -111,24 +111,27 @@ class _Workshop:
         """The frozen network."""
         return self._agent.backbone
 
-    def embed(self, cell: StudyCell) -> tuple[Task, EmbeddedTask]:
-        """Return the task of a cell, and its latents."""
+    def read(self, cell: StudyCell) -> Task:
+        """Return the task of a cell."""
         (path,) = find_tasks(self._plan.folder(cell), cell.arguments["tasks"])
-        task = read_task(path)
+        return read_task(path)
+
+    def embed(self, task: Task) -> EmbeddedTask:
+        """Return the latents of a task, through the home's cache."""
         splits = task.train, task.validation
         embedded = [embed_cached(self.backbone, s.images, self._latents) for s in splits]
         train, validation = map(labelled, splits, embedded)
-        images = TaskImages.of(*zip(splits, embedded, strict=True))
-        return task, EmbeddedTask(train, validation, images)
+        return EmbeddedTask(train, validation, TaskImages.of(*zip(splits, embedded, strict=True)))
 
     def bias_task(self, cell: StudyCell) -> BiasTask:
         """Return the task as the training of biases gets it, with fitted class moments."""
         name = cell.arguments["tasks"][0]
         if self._last is None or self._last[0] != name:
-            self._last = name, self._fit(*self.embed(cell))
+            self._last = name, self._fit(self.read(cell))
         return self._last[1]
 
-    def _fit(self, task: Task, embedded: EmbeddedTask) -> BiasTask:
+    def _fit(self, task: Task) -> BiasTask:
+        embedded = embed_task(self.backbone, task)  # one pass over both splits, as in `learn`
         train, validation = embedded.train, embedded.validation
         assert embedded.images is not None
         fitted = fit_method(METHOD, train, validation, len(task.classes))
@@ -177,7 +180,8 @@ def bias_bytes(plan: BiasStudyPlan) -> Study:
     workshop = _Workshop(plan)
 
     def measure(cell: StudyCell) -> Values:
-        task, embedded = workshop.embed(cell)
+        task = workshop.read(cell)
+        embedded = workshop.embed(task)
         trained = workshop.learn(task, embedded)
         if trained is None:
             return {"encodings": []}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ VERSION = 1
 """Increased whenever a study gives other results for the same arguments."""
 _NAME_BYTES = 150
 """Longest label in a file name; file systems allow 255 bytes."""
+_NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 Values = dict[str, Any]
 """The result of a cell: JSON values, decided by the cell's inputs."""
 Log = Callable[[str], None]
@@ -72,10 +74,11 @@ class StudyCell:
     def name(self) -> str:
         """Name of the cell's files, without extension.
 
-        >>> StudyCell("alone", "alone/3/mnist", {}, "00", "11").name
-        'alone-3-mnist-d0eb6bd5dc51c9b4'
+        >>> cell = StudyCell("alone", "alone/3/mnist", {}, "00", "11")
+        >>> cell.name == "alone-3-mnist-" + cell.key
+        True
         """
-        label = self.label.replace("/", "-").encode()[:_NAME_BYTES]
+        label = _NOT_IN_NAMES.sub("-", self.label).encode()[:_NAME_BYTES]
         return f"{label.decode(errors='ignore')}-{self.key}"
 
     def to_saved_json(self) -> dict[str, Any]:
