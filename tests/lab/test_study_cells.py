@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.errors import StorageError
+from teachmesh.errors import DataError, StorageError
+from teachmesh_lab.studies.__main__ import main
 from teachmesh_lab.studies.bias_studies import BiasStudyPlan
 from teachmesh_lab.studies.study_cells import (
     Study,
@@ -159,24 +160,18 @@ def test_smaller_copies_have_the_first_images_of_each_class(tmp_path: Path) -> N
     assert (folder / "warm").stat().st_mtime_ns == written
 
 
-def _command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "teachmesh_lab.studies", *map(str, arguments)]
-
-
-def _output(*arguments: str | Path) -> str:
-    found = subprocess.run(_command(*arguments), capture_output=True, text=True, check=True)
-    return found.stdout
-
-
 @pytest.mark.skipif(os.name != "posix", reason="uses SIGKILL")
-def test_a_killed_study_continues_and_gives_the_same_tables(tmp_path: Path) -> None:
-    """A real process is killed after its first cell; the second run measures the other cells."""
+def test_a_killed_study_continues_and_gives_the_same_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real process is killed after its first cell; the next run measures the other cells."""
     for name in ("warm", "cold"):
         write_task(tmp_path / "tasks", name)
-    places = "--tasks", tmp_path / "tasks", "--home", tmp_path / "home"
+    places = "--tasks", str(tmp_path / "tasks"), "--home", str(tmp_path / "home")
     options = "heads", *places, "--backbone", "embedded", "--shots", "3", "5", "--seeds", "2"
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen(_command(*options, "--out", killed), stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "teachmesh_lab.studies", *options, "--out", str(killed)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 100
     while not list(killed.glob("cells/*.json")) and time.monotonic() < deadline_s:
         time.sleep(0.005)
@@ -185,23 +180,35 @@ def test_a_killed_study_continues_and_gives_the_same_tables(tmp_path: Path) -> N
     first = {path: path.stat().st_mtime_ns for path in killed.glob("cells/*.json")}
     assert 0 < len(first) < 4
 
-    _output(*options, "--out", killed)
+    main([*options, "--out", str(killed)])
+    assert f"{4 - len(first)} of 4 cells to measure" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in first} == first
-    _output(*options, "--out", whole)
+    main([*options, "--out", str(whole)])
     cells = {path.name: path.read_bytes() for path in killed.glob("cells/*.json")}
     assert cells == {path.name: path.read_bytes() for path in whole.glob("cells/*.json")}
     assert len(cells) == 4
-    shown = [_output("heads", "--out", out, "--show") for out in (killed, whole)]
+    capsys.readouterr()
+    shown = []
+    for out in (killed, whole):
+        main(["heads", "--out", str(out), "--show"])
+        shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1]
     assert shown[0].startswith("## Heads, ordered pairs")
     assert "| 3 | 2 | 2 |" in shown[0]
 
 
-def test_an_option_of_another_part_is_refused(tmp_path: Path) -> None:
+def test_an_option_of_another_part_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Otherwise a run would silently ignore it."""
-    found = subprocess.run(
-        _command("heads", "--tasks", tmp_path, "--out", tmp_path, "--reuse", "text"),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == 2
-    assert "--reuse is an option of few" in found.stderr
+    with pytest.raises(SystemExit):
+        main(["heads", "--tasks", str(tmp_path), "--out", str(tmp_path), "--reuse", "text"])
+    assert "--reuse is an option of few" in capsys.readouterr().err
+
+
+def test_an_error_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is that of the command `teachmesh`."""
+    with pytest.raises(SystemExit) as error:
+        main(["norms", "--tasks", str(tmp_path / "missing"), "--out", str(tmp_path / "out")])
+    assert error.value.code == DataError.exit_code
+    assert "missing" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from teachmesh.bank.home import resolve_home
@@ -113,10 +113,14 @@ USED_BY = {
 """Option -> parts that it changes."""
 
 
-def main() -> None:
-    """Measure the missing cells of a part, or show its tables."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the missing cells of a part, or show its tables.
+
+    Args:
+        arguments: of the command line; default those of this process.
+    """
     parser = _parser()
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     parts = GROUPS.get(options.part, (options.part,))
     for name, users in USED_BY.items():
         if getattr(options, name) is not None and not set(users) & set(parts):
