@@ -5,6 +5,6 @@
 - `reuse_few_shots`, `reuse_heads`, `reuse_unions`, `reuse_matching`: the studies of reuse.
 - `reuse_tables`, `reuse_head_tables`, `reuse_figures`: their tables and figures.
 - `bias_studies`, `bias_trials`: the studies of beneficial biases; `bias_tables`: their tables.
-- `head_rows`: heads combined from old rows (Sec. 7.2, 1).
+- `head_rows`, `row_norm`: heads combined from old rows, and trained under a norm (Sec. 7.2, 1).
 - `paper_arithmetic`: the paper's figures recomputed; a table of its own.
 """

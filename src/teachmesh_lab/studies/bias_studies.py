@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teachmesh.bank.home import Home
-from teachmesh.biases import bias_store
 from teachmesh.data.tasks import Split, Task
+from teachmesh_lab.evaluation import bias_store
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 from teachmesh_lab.studies.study_cells import Study, StudyCell, StudyInputs, Values
 

@@ -21,10 +21,8 @@ from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_learning import train_biases
 from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.biases.bias_plan import BiasPlan, TaskCosts, costs_of_task, plan_biases, smaller
-from teachmesh.biases.bias_store import BiasStore
 from teachmesh.biases.bias_task import BiasTask, TaskImages, decode_rows
 from teachmesh.biases.biased_network import BeneficialBiases
-from teachmesh.data.latent_cache import LatentCache
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.fit_method import fit_method, log_within, start_head
@@ -32,7 +30,9 @@ from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.fusion import WEIGHTS, fuse, log_softmax, tempered_log_loss
 from teachmesh.model.backbone import Backbone
-from teachmesh.model.embedding import embed_cached, labelled
+from teachmesh.model.embedding import labelled
+from teachmesh_lab.evaluation.bias_store import StoredBiases
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 from teachmesh_lab.studies.bias_studies import BiasStudyPlan
 from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
@@ -85,7 +85,7 @@ TRIALS = (
 )
 
 
-class _Recorder(BiasStore):
+class _Recorder(StoredBiases):
     """Keeps the last trained biases as they were before rounding; None before any training."""
 
     last: Trained | None = None

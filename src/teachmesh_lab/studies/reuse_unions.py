@@ -30,6 +30,7 @@ from teachmesh_lab.studies.reuse_tasks import (
     read_pairs,
     shared_classes,
 )
+from teachmesh_lab.studies.row_norm import RowNorm
 from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 EPOCHS = 30
@@ -144,18 +145,18 @@ def _join(one: StudyTask, other: StudyTask, seeds: int) -> Values:
     test = _join_images(one, one.test, other.test)
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
     result: Values = {"moments": _join_moments(one, other, train, test)}
-    for key, start, norm in _starts(one, other, train):
+    for key, start, rows in _starts(one, other, train):
         curves = []
         for seed in range(seeds):
-            epochs = head_epochs(x, y, n_classes, seed=seed, start=start, norm=norm)
-            curves.append([accuracy(head_of(rows), test) for _, rows in islice(epochs, EPOCHS + 1)])
+            epochs = head_epochs(x, y, n_classes, seed=seed, start=start, rows=rows)
+            curves.append([accuracy(head_of(head), test) for _, head in islice(epochs, EPOCHS + 1)])
         result[key] = np.mean(curves, axis=0).tolist()
     return result
 
 
 def _starts(
     one: StudyTask, other: StudyTask, train: LabelledLatents
-) -> Iterator[tuple[str, HeadStart | None, float | None]]:
+) -> Iterator[tuple[str, HeadStart | None, RowNorm | None]]:
     """Yield name, start of the head of the union, and the norm under which it is trained.
 
     The paper does not state whether the norm is kept when the union is trained. Both are measured.
@@ -171,7 +172,7 @@ def _starts(
         yield f"{key}, afterwards", _stack([combine_heads(plain, every, p)]), None
         normed = _stack([one.head_under(p), other.head_under(p)])
         yield key, normed, None
-        yield f"{key}, kept up", normed, p
+        yield f"{key}, kept up", normed, RowNorm(p)
 
 
 def _stack(heads: Sequence[Head]) -> HeadStart:
