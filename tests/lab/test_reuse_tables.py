@@ -76,9 +76,9 @@ def test_tables_of_heads_follow_from_the_cells() -> None:
     assert "| 3 | 40.0 | 50.0 | 50.0 |" in means
     assert pairs.endswith("| new, old | 40.0 -> 50.0 |\n")
     (found,) = epoch_table(results)
-    assert "| 3 | 1 | random | 40.0 | 2 | 2 |" in found
-    assert "| 3 | 1 | closed form, no old rows | 30.0 | 1 | never |" in found
-    assert "| 3 | 1 | ours | 46.7 | 2 | 2 |" in found
+    assert "| 3 | 1 | random start | 40.0 | 2 | 2 |" in found
+    assert "| 3 | 1 | closed form without old rows | 30.0 | 1 | never |" in found
+    assert "| 3 | 1 | closed form with old rows (ours) | 46.7 | 2 | 2 |" in found
 
 
 def test_a_curve_that_never_reaches_another_is_marked_never() -> None:

@@ -51,7 +51,7 @@ def trial_table(results: Results) -> Iterator[str]:
 
 def byte_table(results: Results) -> Iterator[str]:
     """Log loss and changed answers by task and encoding."""
-    rows = [["task", "encoding", "bytes", "log loss", "right, %", "other answer, %"]]
+    rows = [["task", "encoding", "bytes", "log loss", "right, %", "changed, %"]]
     for result in select(results, "biases-bytes"):
         for found in result.values["encodings"]:
             shares = (f"{100 * found[key]:.1f}" for key in ("accuracy", "changed"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from teachmesh_lab.studies.reuse_head_tables import STARTS, three_ways, union_curves
+from teachmesh_lab.studies.reuse_head_tables import HEAD_WAYS, STARTS, three_ways, union_curves
 from teachmesh_lab.studies.reuse_tables import Results, by_task
 from teachmesh_lab.studies.reuse_tasks import HALF
 from teachmesh_lab.studies.study_cells import select
@@ -43,9 +43,8 @@ def zero_images(results: Results) -> dict[str, dict[str, float]]:
 
 def starts(results: Results) -> dict[str, dict[str, float]]:
     """Return new and old task -> start -> accuracy at three shots."""
-    names = ("random start", "closed form, no old rows", "ours")
     return {
-        pair.replace(", ", " <- "): dict(zip(names, three_ways(values), strict=True))
+        pair.replace(", ", " <- "): dict(zip(HEAD_WAYS, three_ways(values), strict=True))
         for pair, values in by_task(select(results, "heads", shots=3)).items()
         if values["shared"] >= HALF
     }

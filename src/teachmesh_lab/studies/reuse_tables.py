@@ -74,8 +74,8 @@ def moments_gain(values: Values) -> Gain:
 
 def few_tables(results: Results) -> Iterator[str]:
     """Class moments: all ordered pairs by kind of matching, the worst pairs, related pairs."""
-    head = ["--reuse", "shots", "pairs", "seeds", "borrowed", "mean of sharing pairs"]
-    rows = [[*head, "beyond the interval"]]
+    head = ["--reuse", "shots", "pairs", "seeds", "pairs with reuse", "mean gain of sharing pairs"]
+    rows = [[*head, "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
     pairs: dict[str, dict[str, str]] = {}
     columns: list[str] = []
@@ -110,7 +110,7 @@ def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str
 
 def table_1(results: Results) -> Iterator[str]:
     """Table 1's layout: the paper's head from a random start, class moments alone, and reuse."""
-    rows = [["shots", "pairs", *WAYS, "reuse for random start", "reuse for in a bank"]]
+    rows = [["shots", "pairs", *WAYS, "over random start", "from reuse"]]
     single = [["new task, old task", "shots", *WAYS]]
     for shots, shown in SHOWN_SHOTS.items():
         found = select(results, "few", reuse="auto", shots=shots)
@@ -136,7 +136,7 @@ def table_1(results: Results) -> Iterator[str]:
 
 def matching_tables(results: Results) -> Iterator[str]:
     """Precision and recall against the hand-made list."""
-    rows = [["by", "shots", "matches", "precision", "with similar ones", "recall"]]
+    rows = [["by", "images per class", "matches", "precision", "with similar ones", "recall"]]
     found = select(results, "matching")
     for result in sorted(
         found, key=lambda r: (r.cell.arguments["mode"], r.cell.arguments["shots"])
@@ -164,14 +164,14 @@ def tables_after(results: Results, part: str) -> Iterator[str]:
         if not found:
             continue
         alone = by_task(select(results, "alone", shots=shots))
-        rows = [[f"new task, {shown} shots", *WAYS, "for random start", "for in a bank"]]
+        rows = [[f"new task, {shown} shots", *WAYS, "over random start", "from reuse"]]
         gains = {name: moments_gain(values) for name, values in found.items()}
         ways = {name: four_ways(values, alone.get(name)) for name, values in found.items()}
         for name, gain in gains.items():
             rows.append([name, *_row(ways[name]), str(gain)])
         losing = sum(gain.is_loss for gain in gains.values())
         for label, names in (
-            (f"mean; {losing} lose beyond the interval", set(found)),
+            (f"mean; {losing} lose", set(found)),
             ("mean of those that share classes", set(found) & sharing),
         ):
             known = [row for name in names if (row := ways[name]) is not None]
