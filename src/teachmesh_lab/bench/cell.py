@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,25 @@ VERSION = 2
 
 Cells of an older version are then computed again.
 """
+
+
+class SavedCell(Protocol):
+    """Inputs of one result; they decide the names of its files."""
+
+    @property
+    def schema(self) -> str:
+        """Schema of the file with the result."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that decides the result."""
+
+    @property
+    def name(self) -> str:
+        """Name of the files, without extension; contains the key."""
+
+    def to_saved_json(self) -> dict[str, Any]:
+        """Return the inputs as JSON values, without paths of this machine."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,15 @@ class Cell:
         options = tuple(sorted(dict(values["options"]).items()))
         return cls(**{**values, "stream": StreamSpec(**stream), "options": options})
 
+    def to_saved_json(self) -> dict[str, Any]:
+        """Return `to_json` without paths of this machine."""
+        return dataclasses.replace(self, stream=portable(self.stream)).to_json()
+
+    @property
+    def schema(self) -> str:
+        """Schema of the file with the result."""
+        return CELL_SCHEMA
+
     @property
     def key(self) -> str:
         """16 hex digits of the hash of everything that decides the result.
@@ -87,8 +115,7 @@ class Cell:
         values = self.to_json() | {"version": VERSION}
         for local in ("stream", "backbone"):
             del values[local]
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hash_inputs(values)
 
     @property
     def name(self) -> str:
@@ -172,17 +199,25 @@ class Result:
         return None if rows is None else [float(value) for value in rows[-1]]
 
 
-def cell_path(run: Path, cell: Cell) -> Path:
+def hash_inputs(values: Mapping[str, Any]) -> str:
+    """Return 16 hex digits of the hash of JSON values, whatever the order of their keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cell_path(run: Path, cell: SavedCell) -> Path:
     """Return the path of a cell's result."""
     return run / "cells" / f"{cell.name}.json"
 
 
-def timing_path(run: Path, cell: Cell) -> Path:
+def timing_path(run: Path, cell: SavedCell) -> Path:
     """Return the path of a cell's measurements."""
     return run / "timings" / f"{cell.name}.json"
 
 
-def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
+def save_cell(
+    run: Path, cell: SavedCell, result: Mapping[str, Any], timing: Mapping[str, Any]
+) -> None:
     """Write both files of a cell; they are on the disk when this returns.
 
     Args:
@@ -197,9 +232,8 @@ def save_cell(run: Path, cell: Cell, result: Mapping[str, Any], timing: Mapping[
     """
     if not timing_path(run, cell).exists():
         _write(timing_path(run, cell), {"schema": TIMING_SCHEMA, "key": cell.key, **timing})
-    portable_cell = dataclasses.replace(cell, stream=portable(cell.stream))
-    document = {"schema": CELL_SCHEMA, "key": cell.key, "cell": portable_cell.to_json(), **result}
-    _write(cell_path(run, cell), document)
+    inputs = {"schema": cell.schema, "key": cell.key, "cell": cell.to_saved_json()}
+    _write(cell_path(run, cell), {**inputs, **result})
 
 
 def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:

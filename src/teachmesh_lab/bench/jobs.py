@@ -66,7 +66,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     inputs: list[Inputs] = []
     embeddings: dict[tuple[Any, ...], Job] = {}
     for grid in config.grids:
-        fingerprint = _fingerprint(home, grid.backbone)
+        fingerprint = backbone_fingerprint(home, grid.backbone)
         kinds = {check_bench_method(method) for method in grid.methods}
         digests: dict[int, str] = {}
         for seed in grid.seeds:
@@ -118,6 +118,25 @@ def record_name(digest: str, fingerprint: str, number: int) -> str:
     return f"embedding/{digest[:12]}-{fingerprint[:12]}/{number:04}.json"
 
 
+def backbone_fingerprint(home: Home, backbone: str) -> str:
+    """Return the fingerprint of a backbone; its weights are not loaded.
+
+    Args:
+        home: home with the backbone.
+        backbone: alias of the backbone.
+
+    Raises:
+        BackboneError: an unknown backbone.
+    """
+    by_name = {name: print_ for print_, name in known_fingerprints(home.backbones).items()}
+    if backbone not in by_name:
+        raise BackboneError(
+            f"expected a backbone out of {', '.join(sorted(by_name))}, got {backbone!r}"
+            f"{did_you_mean(backbone, by_name)}; add it with `teachmesh backbone add`"
+        )
+    return by_name[backbone]
+
+
 def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
     found = []
     for method in grid.methods:
@@ -142,16 +161,6 @@ def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:
 
 def _stream_json(grid: Grid) -> dict[str, Any]:
     return dict(vars(grid.stream))
-
-
-def _fingerprint(home: Home, backbone: str) -> str:
-    by_name = {name: print_ for print_, name in known_fingerprints(home.backbones).items()}
-    if backbone not in by_name:
-        raise BackboneError(
-            f"expected a backbone out of {', '.join(sorted(by_name))}, got {backbone!r}"
-            f"{did_you_mean(backbone, by_name)}; add it with `teachmesh backbone add`"
-        )
-    return by_name[backbone]
 
 
 def _training(cell: Cell) -> tuple[Any, ...] | None:

@@ -11,10 +11,13 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError, UsageError
@@ -53,6 +56,30 @@ class Run:
     inputs: tuple[Inputs, ...]
     results: tuple[Result, ...]
     summary: Mapping[str, Any]
+
+
+@contextmanager
+def lock_folder(out: Path) -> Iterator[None]:
+    """Make the folder of a run, and keep other processes from running in it.
+
+    Raises:
+        StorageError: the folder cannot be made, or another process runs in it.
+    """
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {out}: {error.strerror}") from error
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StorageError(
+            f"another process runs in '{out}'; wait for it or choose --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_run(run: Path, *, alpha: float | None = None) -> Run:

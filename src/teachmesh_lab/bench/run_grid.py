@@ -9,17 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
 from teachmesh.data.names import did_you_mean
-from teachmesh.errors import StorageError, UsageError
+from teachmesh.errors import UsageError
 from teachmesh_lab.bench.cell import load_results
 from teachmesh_lab.bench.grid_config import BenchConfig
 from teachmesh_lab.bench.job_engine import Answer, Engine, InProcess, Processes
 from teachmesh_lab.bench.jobs import Job, Plan, make_plan
-from teachmesh_lab.bench.run_folder import environment, write_records, write_summary
+from teachmesh_lab.bench.run_folder import environment, lock_folder, write_records, write_summary
 from teachmesh_lab.bench.summary import summarise
 
 ENGINES = ("local", "ray")
@@ -47,18 +45,8 @@ def run_bench(
         DataError: a stream cannot be used.
         StorageError: the folder cannot be used, or another process runs in it.
     """
-    try:
-        (out / "cells").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"could not make {out}: {error.strerror}") from error
-    lock = FileLock(out / ".lock")
-    try:
-        with lock.acquire(timeout=0):
-            return _run(config, out, home, make_engine, log)
-    except Timeout as error:
-        raise StorageError(
-            f"another process runs in '{out}'; wait for it or choose --out"
-        ) from error
+    with lock_folder(out):
+        return _run(config, out, home, make_engine, log)
 
 
 def check_engine(name: str) -> None:

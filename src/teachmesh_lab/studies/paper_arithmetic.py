@@ -1,8 +1,8 @@
-"""The paper's arithmetic, done again: `python -m teachmesh_lab.studies.paper_arithmetic`.
+"""Recompute the paper's figures: `python -m teachmesh_lab.studies.paper_arithmetic`.
 
-Every figure of Sec. 6 that can be derived from sizes is derived here from the manifest of the 102
-tasks and the size of the network, and stands beside what the paper prints.
-docs/results/arithmetic.md shows the table; a test keeps both equal.
+Figures of Sec. 6 that depend only on sizes are computed from the manifest of the 102 tasks and the
+size of the network. The table compares them with the printed figures. It is part of
+docs/results/arithmetic.md, and a test checks that both are equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost, account
 from teachmesh_lab.streams.manifest import all_tasks, skill102
 
 XCEPTION_MACS = 8_355_355_496
-"""Convolutions of one 299 x 299 image through Xception, counted."""
+"""Counted multiply-accumulates of the convolutions of Xception for one 299 x 299 image."""
 LATENT = 2048
 CLUSTERS = 25
 SAMPLES = 5
@@ -22,7 +22,7 @@ IMAGE_BYTES = 299 * 299 * 3
 BIASES = 50_312
 """Output channels of all convolutions of Xception, depthwise ones included."""
 PAPER_TRAIN = 2_041_225
-"""Training images as the paper prints them; the manifest has six fewer."""
+"""Training images in the paper; the manifest has six fewer."""
 EPOCHS = 100
 _FLOAT = 4
 
@@ -32,13 +32,13 @@ class Line:
     """One recomputed figure.
 
     Attributes:
-        what: quantity and where the paper has it.
-        printed: as the paper prints it.
-        recomputed: from sizes.
-        how: the computation, or what follows.
+        quantity: name of the figure, and its place in the paper.
+        printed: the figure in the paper.
+        recomputed: the figure computed from sizes.
+        how: the computation, or its consequence.
     """
 
-    what: str
+    quantity: str
     printed: str
     recomputed: str
     how: str
@@ -65,62 +65,62 @@ FIGURE_10 = (
 
 
 def mean_classes() -> float:
-    """Classes per task: 49.34."""
+    """Return the mean number of classes per task: 49.34."""
     tasks = skill102()
     return sum(task.used_classes for task in tasks) / len(tasks)
 
 
 def head_bytes() -> float:
-    """Bytes of an average head: weights and bias in float32."""
+    """Return the bytes of an average head: weights and bias in float32."""
     return (LATENT + 1) * mean_classes() * _FLOAT
 
 
 def gmmc_bytes() -> float:
-    """Bytes of an average skill with clusters: head, means, variances, weights."""
+    """Return the bytes of an average skill with clusters: head, means, variances, weights."""
     return head_bytes() + CLUSTERS * (2 * LATENT + 1) * _FLOAT
 
 
 def maha_bytes() -> float:
-    """Bytes of an average skill whose five images per class travel as raw pixels."""
+    """Return the bytes of an average skill that contains five raw images per class."""
     return head_bytes() + SAMPLES * mean_classes() * IMAGE_BYTES
 
 
 def head_training_macs() -> float:
-    """All heads: three products per image and epoch, at most 100 epochs."""
+    """Return the cost of all heads: three products per image and epoch, at most 100 epochs."""
     forward = sum(task.train * task.used_classes for task in skill102()) * LATENT
     return 3.0 * EPOCHS * forward
 
 
 def shared_images() -> int:
-    """Images that travel with MAHA: five per class."""
+    """Return the number of images that MAHA shares: five per class."""
     return SAMPLES * sum(task.used_classes for task in skill102())
 
 
 def efficiency_of(variant: Variant) -> float:
-    """Efficiency of a row of Fig. 10 from the row's own columns, alpha = 1,000.
+    """Compute the efficiency of a row of Fig. 10 from the row's own columns, alpha = 1,000.
 
-    One agent would teach N times as much and receive nothing, so N cancels.
+    A single agent teaches N times as much and receives nothing, so N cancels.
     """
     return variant.teacher / (variant.teacher + ALPHA * variant.bytes + variant.student)
 
 
 def makespan_efficiency(agents: int, packing: str) -> float:
-    """Efficiency of learning whole tasks, nothing else counted: images of the slowest agent."""
+    """Return the efficiency of learning whole tasks, limited by the images of the slowest agent."""
     costs = [TaskCost(task.name, task.train, 0) for task in skill102()]
     return account(costs, agents, packing=packing).efficiency
 
 
 def lines() -> list[Line]:
-    """Every recomputed figure, in the order of the paper."""
+    """Return every recomputed figure, in the order of the paper."""
     return [*_data(), *_learning(), *_figure_10(), *_students(), *_makespans(), *_bytes(), *_test()]
 
 
 def table() -> str:
-    """The figures as a Markdown table."""
+    """Return the figures as a Markdown table."""
     rows = [
-        "| what | paper prints | recomputed | how, and what follows |",
+        "| quantity | paper prints | recomputed | computation and remarks |",
         "|---|---|---|---|",
-        *(f"| {x.what} | {x.printed} | {x.recomputed} | {x.how} |" for x in lines()),
+        *(f"| {x.quantity} | {x.printed} | {x.recomputed} | {x.how} |" for x in lines()),
     ]
     return "\n".join(rows) + "\n"
 

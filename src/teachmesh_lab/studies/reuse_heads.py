@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -11,28 +10,20 @@ import numpy as np
 from teachmesh.model.head_training import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
 from teachmesh.reuse.head_prior import fit_start
 from teachmesh.reuse.transfer import try_start
-from teachmesh_lab.studies.reuse_data import (
-    HALF,
-    Cell,
-    Known,
-    Plan,
-    Tasks,
-    accuracy,
-    cell,
-    ordered_pairs,
-)
-from teachmesh_lab.studies.reuse_matching import Pairs
+from teachmesh_lab.studies.reuse_matching import PairMatcher
+from teachmesh_lab.studies.reuse_tasks import HALF, ReusePlan, StudyTask, accuracy, ordered_pairs
+from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A head in figures.
+class TrainedHead:
+    """Accuracies of one trained head, 0 to 1.
 
     Attributes:
-        test: accuracy on test images, 0 to 1.
-        validation: accuracy on validation images, which few shots have not seen.
-        curve: accuracy on test images from before the first epoch on; kept of pairs that share
-            half of the classes, else empty.
+        test: on test images.
+        validation: on validation images, which are not used with few shots.
+        curve: on test images, by epoch from epoch 0; empty unless the pair shares half of the
+            classes.
     """
 
     test: float
@@ -40,66 +31,90 @@ class Trained:
     curve: list[float]
 
 
-class Alone:
-    """Heads that know no old task, from a random start or in closed form: each trained once."""
+class HeadsAlone:
+    """Heads that use no old task, from a random or a closed-form start; each is trained once."""
 
     def __init__(self) -> None:
-        self._trained: dict[tuple[str, int, int, bool], Trained] = {}
+        self._trained: dict[tuple[str, int, int, bool], TrainedHead] = {}
 
-    def __call__(self, new: Known, shots: int, seed: int, *, closed: bool) -> Trained:
-        """By task, images per class, draw and start."""
+    def __call__(self, new: StudyTask, shots: int, seed: int, *, closed: bool) -> TrainedHead:
+        """Return the head for a task, images per class, draw and start."""
         key = new.name, shots, seed, closed
         if key not in self._trained:
-            start = closed_start(new, shots, seed, None) if closed else None
-            self._trained[key] = trained(new, shots, seed, start, MAX_EPOCHS)
+            start = _closed_start(new, shots, seed, None) if closed else None
+            self._trained[key] = _train(new, shots, seed, start, MAX_EPOCHS)
         return self._trained[key]
 
 
-def part_heads(tasks: Tasks, plan: Plan) -> None:
-    """All ordered pairs, matched as `learn --reuse auto` does; those that share most come first."""
-    pairs, alone = Pairs(tasks), Alone()
-    for shots in plan.shots:
-        for new, old, share in ordered_pairs(tasks):
-            both = tasks[new], tasks[old]
-            measure = partial(heads, pairs, alone, *both, share, shots, plan.seeds)
-            cell(plan.out, f"heads/{shots}/{new}--{old}", measure)
+def heads(plan: ReusePlan) -> Study:
+    """All ordered pairs, matched as in `learn --reuse auto`; most shared classes first."""
+    matcher, alone = PairMatcher(plan.tasks), HeadsAlone()
+
+    def measure(cell: StudyCell) -> Values:
+        values = cell.arguments
+        both = plan.tasks[values["new"]], plan.tasks[values["old"]]
+        return _compare_starts(
+            matcher, alone, *both, values["shared"], values["shots"], values["seeds"]
+        )
+
+    cells = [
+        plan.inputs.cell(
+            "heads",
+            (shots, new, old),
+            (new, old),
+            new=new,
+            old=old,
+            shots=shots,
+            seeds=plan.seeds,
+            encoder=matcher.comparer.name,
+            shared=shared,
+        )
+        for shots in plan.shots
+        for new, old, shared in ordered_pairs(plan.tasks)
+    ]
+    return Study(cells, measure)
 
 
-def heads(
-    pairs: Pairs, alone: Alone, new: Known, old: Known, share: float, shots: int, seeds: int
-) -> Cell:
-    """Starts that know nothing over all seeds; over those in which a class matched also old rows.
-
-    Where nothing matched there is only the random start.
-    """
-    epochs = MAX_EPOCHS if share >= HALF else 0
+def _compare_starts(
+    matcher: PairMatcher,
+    alone: HeadsAlone,
+    new: StudyTask,
+    old: StudyTask,
+    shared: float,
+    shots: int,
+    seeds: int,
+) -> Values:
+    """Train heads without old rows for all seeds, and with old rows where a class matched."""
+    epochs = MAX_EPOCHS if shared >= HALF else 0
     lists = "random", "closed form", "matched", "old rows", "gain", "beats_closed"
-    result: Cell = {"shared": share} | {key: [] for key in lists}
+    result: Values = {"shared": shared} | {key: [] for key in lists}
     for seed in range(seeds):
         for key in ("random", "closed form"):
             found = alone(new, shots, seed, closed=key == "closed form")
             result[key].append(asdict(found if epochs else replace(found, curve=[])))
-        old_rows = matched_rows(pairs, new, old, shots, seed)
+        old_rows = _matched_rows(matcher, new, old, shots, seed)
         if old_rows is None:
             continue
         trial = try_start(*_shots(new, shots, seed), len(new.classes), old_rows)
-        start = closed_start(new, shots, seed, old_rows)
+        start = _closed_start(new, shots, seed, old_rows)
         result["matched"].append(seed)
-        result["old rows"].append(asdict(trained(new, shots, seed, start, epochs)))
+        result["old rows"].append(asdict(_train(new, shots, seed, start, epochs)))
         result["gain"].append(trial.gain)
         result["beats_closed"].append(bool(trial.right > trial.right_closed))
     return result
 
 
-def closed_start(new: Known, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
-    """A ridge fit of the shots, with old rows as its prior or without."""
+def _closed_start(new: StudyTask, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
+    """Fit ridge regression to the shots, with old rows as its prior or without."""
     return fit_start(old_rows, *_shots(new, shots, seed), len(new.classes)).start
 
 
-def matched_rows(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) -> HeadStart | None:
-    """Old rows for the classes that matched, by names and by the looks of these shots."""
+def _matched_rows(
+    matcher: PairMatcher, new: StudyTask, old: StudyTask, shots: int, seed: int
+) -> HeadStart | None:
+    """Return old rows for the classes that match by their names and these shots."""
     means = new.means_of(new.shots(shots, seed))
-    found = pairs.found(new.name, old.name, means, pairs.transform((old.name,)))
+    found = matcher.match(new.name, old.name, means, matcher.transform((old.name,)))
     if not found:
         return None
     chosen = [j for _, j in found]
@@ -107,24 +122,25 @@ def matched_rows(pairs: Pairs, new: Known, old: Known, shots: int, seed: int) ->
     return HeadStart(np.array([i for i, _ in found]), weight, bias)
 
 
-def trained(
-    new: Known, shots: int, seed: int, start: HeadStart | None, curve_epochs: int
-) -> Trained:
-    """A head from this start, from a random one where there is none."""
+def _train(
+    new: StudyTask, shots: int, seed: int, start: HeadStart | None, curve_epochs: int
+) -> TrainedHead:
+    """Train a head from a start; None for a random one."""
     (x, y), n_classes = _shots(new, shots, seed), len(new.classes)
-    # As `learn` does it: images for validation come with all images, few shots have none.
-    held = new.validation if not shots else None
-    asked = (x[:0], y[:0]) if held is None else (held.latents.last, held.labels)
-    fitted = fit_head(x, y, *asked, n_classes, seed=seed, start=start)
+    # As in `learn`: a task with all images has validation images, few shots have none.
+    held = None if shots else new.validation
+    validation = (x[:0], y[:0]) if held is None else (held.latents.last, held.labels)
+    fitted = fit_head(x, y, *validation, n_classes, seed=seed, start=start)
     curve = []
     if curve_epochs:
         epochs = head_epochs(x, y, n_classes, seed=seed, start=start)
-        heads = (head_of(rows) for _, rows in islice(epochs, curve_epochs + 1))
-        curve = [accuracy(head, new.test) for head in heads]
-    test, validation = (accuracy(fitted.head, split) for split in (new.test, new.validation))
-    return Trained(test, validation, curve)
+        every = (head_of(rows) for _, rows in islice(epochs, curve_epochs + 1))
+        curve = [accuracy(head, new.test) for head in every]
+    on_test, on_validation = (accuracy(fitted.head, s) for s in (new.test, new.validation))
+    return TrainedHead(on_test, on_validation, curve)
 
 
-def _shots(new: Known, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _shots(new: StudyTask, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, D) latents of the last layer and (N,) labels."""
     drawn = new.shots(shots, seed)
     return drawn.latents.last, drawn.labels

@@ -1,8 +1,6 @@
-"""Matching on the measuring tasks: of one pair as `learn` does it, and all against the list."""
+"""Matching on the measuring tasks: one pair as in `learn`, and all tasks against the list."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import numpy as np
 
@@ -12,11 +10,21 @@ from teachmesh.reuse.class_names import read_labels
 from teachmesh.reuse.matching import SourceTask, find_pairs, match_classes
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
 from teachmesh.reuse.visual_similarity import compare, whitening
-from teachmesh_lab.studies.reuse_data import Cell, Known, Plan, Tasks, cell, read_pairs
+from teachmesh_lab.studies.reuse_tasks import ReusePlan, StudyTask, Tasks, pairs_digest, read_pairs
+from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
+
+MATCHING_SHOTS = (5, 0)
+MATCHING_MODES = ("text", "text-names", "vision", "auto")
+"""Modes of `learn --reuse`; `text-names` compares names without a text encoder."""
 
 
-class Pairs:
-    """Matching of one new task with old ones, with what does not change from seed to seed kept."""
+class PairMatcher:
+    """Matches a new task with old tasks; keeps everything that does not depend on the seed.
+
+    Args:
+        tasks: tasks by name.
+        reuse: how classes are matched, as in `learn --reuse`.
+    """
 
     def __init__(self, tasks: Tasks, reuse: str = "auto") -> None:
         self.tasks = tasks
@@ -26,8 +34,8 @@ class Pairs:
         self._transforms: dict[tuple[str, ...], np.ndarray] = {}
         self._alone: dict[tuple[str, int, int], MomentsAnchor] = {}
 
-    def alone(self, new: Known, shots: int, seed: int) -> MomentsAnchor:
-        """Moments of the shots by themselves; the same whatever the old tasks are."""
+    def alone(self, new: StudyTask, shots: int, seed: int) -> MomentsAnchor:
+        """Return the moments of the shots, which do not depend on old tasks."""
         if (new.name, shots, seed) not in self._alone:
             drawn = new.shots(shots, seed)
             fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes))
@@ -35,14 +43,14 @@ class Pairs:
         return self._alone[new.name, shots, seed]
 
     def names(self, new: str, old: str) -> np.ndarray:
-        """(C, C_old) similarities of names."""
+        """Return (C, C_old) similarities of names."""
         if (new, old) not in self._names:
             labels = [read_labels(self.tasks[name].classes) for name in (new, old)]
             self._names[new, old] = self.comparer.similarity(*labels)
         return self._names[new, old]
 
     def transform(self, olds: tuple[str, ...]) -> np.ndarray:
-        """(D, D) whitening by the mean covariance of old tasks."""
+        """Return the (D, D) whitening by the mean covariance of old tasks."""
         if olds not in self._transforms:
             moments = [self.tasks[old].anchor.moments() for old in olds]
             roots = np.concatenate([m.roots for m in moments])
@@ -51,43 +59,57 @@ class Pairs:
             self._transforms[olds] = whitening(covariance)
         return self._transforms[olds]
 
-    def found(
+    def match(
         self, new: str, old: str, means: np.ndarray, transform: np.ndarray
     ) -> list[tuple[int, int]]:
-        """(new class, old class), as `learn --reuse` finds them in one old task."""
+        """Return (new class, old class) of one old task, as `learn --reuse` matches them.
+
+        Args:
+            new: name of the new task.
+            old: name of the old task.
+            means: (C, D) class means of the shots.
+            transform: (D, D) whitening.
+        """
         likeness = compare(means, self.tasks[old].anchor.class_means(), transform)
         return [(i, j) for i, j, _, _ in find_pairs(self.names(new, old), likeness, self.reuse)]
 
 
-def part_matching(tasks: Tasks, plan: Plan) -> None:
-    """Precision and recall against the hand-made list, by name, by looks and by both."""
+def matching(plan: ReusePlan) -> Study:
+    """Precision and recall against the hand-made list, by names, by looks and by both."""
     encoder = choose_encoder("auto")
-    for shots in (5, 0):
-        for mode, comparer in (
-            ("text", encoder),
-            ("text-names", NameComparer()),
-            ("vision", encoder),
-            ("auto", encoder),
-        ):
-            name = f"matching/{mode}-{shots}"
-            cell(plan.out, name, partial(matched, tasks, mode, shots, comparer))
+
+    def measure(cell: StudyCell) -> Values:
+        mode, shots = cell.arguments["mode"], cell.arguments["shots"]
+        comparer = NameComparer() if mode == "text-names" else encoder
+        return _match_all(plan.tasks, mode.split("-")[0], shots, comparer)
+
+    cells = [
+        plan.inputs.cell(
+            "matching",
+            (mode, shots),
+            tuple(plan.tasks),
+            mode=mode,
+            shots=shots,
+            encoder="names" if mode == "text-names" else encoder.name,
+            pairs_digest=pairs_digest(),
+        )
+        for shots in MATCHING_SHOTS
+        for mode in MATCHING_MODES
+    ]
+    return Study(cells, measure)
 
 
-def matched(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Cell:
-    """Every match of every task with all others, and what the hand-made list calls it."""
+def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Values:
+    """Return the matches of every task with all others, with their relation in the list."""
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]
         known = [SourceTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
         means = new.means_of(new.shots(shots, 0))
         covariance = np.mean([o.anchor.integer_scatter() for o in others], axis=0) * 2.0**-40
+        transform = whitening(covariance)
         matches = match_classes(
-            new.classes,
-            known,
-            comparer,
-            means=means,
-            transform=whitening(covariance),
-            mode=mode.split("-")[0],
+            new.classes, known, comparer, means=means, transform=transform, mode=mode
         )
         for name, row in zip(new.classes, matches, strict=True):
             for m in row:

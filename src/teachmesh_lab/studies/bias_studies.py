@@ -1,0 +1,169 @@
+"""Beneficial biases measured with `evaluate`: one bank per task, and all tasks in one bank.
+
+- `biases-tasks`: every task in a bank of its own.
+- `biases-bank`: all tasks in one bank.
+
+Latents and trained biases are kept in the home's cache, so a killed measurement continues there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from teachmesh.bank.home import Home
+from teachmesh.data.tasks import Split, Task
+from teachmesh_lab.evaluation import bias_store
+from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
+from teachmesh_lab.studies.study_cells import Study, StudyCell, StudyInputs, Values
+
+TEN = (
+    *("traffic_signs", "playing_cards", "cifar10", "facial_expression_web", "oracle_bone_script"),
+    *("trash", "satellite_rsscn7", "brain_tumor_mri", "white_blood_cells", "asl_fingerspelling"),
+)
+"""Tasks that frozen latents do not solve well."""
+MIN_CLASS_IMAGES = 4
+"""Images of a class that a smaller copy of a task has at least."""
+DEFAULT = "default"
+"""Layers with biases as the variant defines them."""
+_MEASURED = ("wall_s", "images_embedded", "images_from_cache")
+"""Keys of an evaluation that differ from run to run."""
+
+
+@dataclass(frozen=True, eq=False)
+class BiasStudyPlan:
+    """Scope of the studies of biases.
+
+    Attributes:
+        inputs: tasks and backbone.
+        home: home with the backbone and the caches.
+        backbone: alias of the backbone.
+        out: folder of the cells; smaller copies of tasks are written there.
+        choices: choices of layers to measure, as in `learn --bb`; default all.
+        methods: methods to measure; default all.
+        train_images: approximate number of training images of a smaller copy; default all images.
+        validation_images: the same for validation images.
+    """
+
+    inputs: StudyInputs
+    home: Home
+    backbone: str
+    out: Path
+    choices: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    train_images: int | None = None
+    validation_images: int | None = None
+
+    @property
+    def size(self) -> str:
+        """Size of the tasks, as in `240-100`; empty for whole tasks."""
+        limits = self.train_images, self.validation_images
+        return "" if limits == (None, None) else "-".join(str(limit or "all") for limit in limits)
+
+    def cell(self, part: str, tasks: Sequence[str], *values: str, **arguments: object) -> StudyCell:
+        """Make a cell.
+
+        Args:
+            part: name of the study.
+            tasks: names of the tasks.
+            values: main arguments, for the label.
+            arguments: all arguments but tasks and size.
+        """
+        label = [*tasks[: len(tasks) == 1], *values, *filter(None, [self.size])]
+        common = {"tasks": list(tasks), "size": self.size, "bias_version": bias_store.VERSION}
+        return self.inputs.cell(part, label, tasks, **common, **arguments)
+
+    def folder(self, cell: StudyCell) -> Path:
+        """Return a folder with the tasks of a cell, in the size of the plan."""
+        tasks = [self.inputs.tasks[name] for name in cell.arguments["tasks"]]
+        if not self.size:
+            return Path(tasks[0].source).parent
+        folder = self.out / "tasks" / f"{self.size}-{cell.tasks_digest[:16]}"
+        for task in tasks:
+            self._copy(task, folder)
+        return folder
+
+    def _copy(self, task: Task, folder: Path) -> None:
+        """Write a smaller copy of a task, with all its test images, unless it exists."""
+        if (folder / task.name).exists():
+            return
+        part = folder / f".part-{task.name}"
+        shutil.rmtree(part, ignore_errors=True)
+        for split, name, limit in (
+            (task.train, "train", self.train_images),
+            (task.validation, "val", self.validation_images),
+            (task.test, "test", None),
+        ):
+            most = None if limit is None else max(MIN_CLASS_IMAGES, limit // len(task.classes))
+            _copy_split(split, task.classes, part / name, most)
+        part.rename(folder / task.name)  # so that a copy is complete if it exists
+
+
+def bias_tasks(plan: BiasStudyPlan) -> Study:
+    """Every task in a bank of its own; the most important cells come first."""
+    cells = [
+        plan.cell("biases-tasks", (task,), method, bb, method=method, bb=bb)
+        for method, bb in _task_methods()
+        if _is_chosen(plan.choices, bb) and _is_chosen(plan.methods, method)
+        for task in plan.inputs.tasks
+    ]
+    return Study(cells, lambda cell: _evaluate(plan, cell))
+
+
+def bias_bank(plan: BiasStudyPlan) -> Study:
+    """All tasks in one bank, without a task oracle; the most important cells come first."""
+    names = tuple(plan.inputs.tasks)
+    cells = [
+        plan.cell("biases-bank", names, method, bb, method=method, bb=bb)
+        for method, bb in _bank_methods()
+        if _is_chosen(plan.choices, bb) and _is_chosen(plan.methods, method)
+    ]
+    return Study(cells, lambda cell: _evaluate(plan, cell))
+
+
+def _task_methods() -> Iterator[tuple[str, str]]:
+    """Yield method and choice of layers."""
+    yield from (("moments", bb) for bb in ("none", "auto", "all", "half", "last:10"))
+    yield from (("maha", bb) for bb in ("none", "auto", "all", "half", "last:10"))
+
+
+def _bank_methods() -> Iterator[tuple[str, str]]:
+    """Yield method or variant, and choice of layers."""
+    plain = ("moments", "moments+bb", "maha", "gmmc")
+    other = ("maha+bb", "gmmc+bb", "moments+bb-last", "maha+bb-last", "bb-h2t")
+    yield from ((method, DEFAULT) for method in (*plain, *other))
+    yield from ((method, "all") for method in ("gmmc+bb", "maha+bb", "bb-h2t"))
+
+
+def _is_chosen(wanted: Sequence[str] | None, value: str) -> bool:
+    return wanted is None or value in wanted
+
+
+def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:
+    """Return the document of `evaluate`, without its seconds and its use of the cache."""
+    bb = cell.arguments["bb"]
+    document = run_evaluate(
+        EvaluateOptions(
+            plan.folder(cell),
+            only=cell.arguments["tasks"],
+            method=cell.arguments["method"],
+            bb=None if bb == DEFAULT else bb,
+            backbone=plan.backbone,
+            home=plan.home.path,
+        )
+    )
+    return {"document": {key: document[key] for key in document if key not in _MEASURED}}
+
+
+def _copy_split(split: Split, classes: Sequence[str], folder: Path, most: int | None) -> None:
+    """Copy the first images of each class, at most `most`."""
+    counts = [0] * len(classes)
+    for image, label in zip(split.images, split.labels, strict=True):
+        counts[label] += 1
+        if most is None or counts[label] <= most:
+            target = folder / classes[label]
+            target.mkdir(parents=True, exist_ok=True)
+            suffix = Path(image.member or image.path.name).suffix
+            (target / f"{counts[label]:05d}{suffix}").write_bytes(image.read())

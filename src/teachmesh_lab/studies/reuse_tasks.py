@@ -1,0 +1,210 @@
+"""Tasks for the studies of reuse: latents, skills, and a hand-made list of shared classes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from teachmesh.agent import Agent
+from teachmesh.bank.home import Home
+from teachmesh.data.tasks import Split, Task
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.moments_fit import class_means, fit_moments
+from teachmesh.mapping.quantise import dequantise_rows
+from teachmesh.model.backbone import Latents
+from teachmesh.model.embedding import LabelledLatents, labelled
+from teachmesh.model.head import Head
+from teachmesh.model.head_training import fit_head
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
+from teachmesh_lab.studies.row_norm import RowNorm
+from teachmesh_lab.studies.study_cells import StudyInputs
+
+PAIRS = Path(__file__).with_name("reuse_pairs.csv")
+SHOTS = (3, 5, 10, 0)
+"""Images per class; 0 for all."""
+HALF = 0.5
+"""Fraction of shared classes from which a pair of tasks is studied in detail."""
+Relations = dict[tuple[str, str], str]
+"""("task:class", "task:class") -> "same" or "similar"."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyTask:
+    """A task with its latents, and the skill learned from all its training images.
+
+    Latents are computed when they are first needed.
+
+    Attributes:
+        task: images and labels.
+        embed: computes the latents of a split.
+    """
+
+    task: Task
+    embed: Callable[[Split], LabelledLatents]
+    _heads: dict[float | None, Head] = field(default_factory=dict, init=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.task.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.task.classes
+
+    @cached_property
+    def train(self) -> LabelledLatents:
+        """Latents of the training images."""
+        return self.embed(self.task.train)
+
+    @cached_property
+    def validation(self) -> LabelledLatents:
+        """Latents of the validation images."""
+        return self.embed(self.task.validation)
+
+    @cached_property
+    def test(self) -> LabelledLatents:
+        """Latents of the test images."""
+        return self.embed(self.task.test)
+
+    @cached_property
+    def anchor(self) -> MomentsAnchor:
+        """Class moments of all training images."""
+        return fit_moments(self.train.latents.multi, self.train.labels, len(self.classes))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(C, D) float64 head rows of the class moments."""
+        return dequantise_rows(self.anchor.head, self.anchor.head_scales)
+
+    @property
+    def head(self) -> Head:
+        """The head trained on the last layer's latents."""
+        return self.head_under(None)
+
+    def head_under(self, norm: float | None) -> Head:
+        """Return this head, trained with each row divided by its p-norm (Sec. 7.2, 1)."""
+        if norm not in self._heads:
+            x, y, held = self.train.latents.last, self.train.labels, self.validation
+            validation = held.latents.last, held.labels
+            rows = None if norm is None else RowNorm(norm)
+            self._heads[norm] = fit_head(x, y, *validation, len(self.classes), rows=rows).head
+        return self._heads[norm]
+
+    def shots(self, per_class: int, seed: int) -> LabelledLatents:
+        """Draw training images of each class.
+
+        Args:
+            per_class: number of images; 0 for all.
+            seed: seed of the draw.
+        """
+        labels = self.train.labels
+        if not per_class:
+            return self.train
+        random = np.random.default_rng(seed)
+        rows = [np.flatnonzero(labels == label) for label in range(len(self.classes))]
+        drawn = [random.choice(row, min(per_class, len(row)), replace=False) for row in rows]
+        return take_rows(self.train, np.concatenate(drawn))
+
+    def means_of(self, shots: LabelledLatents) -> np.ndarray:
+        """Return (C, D) class means of the multi-depth latents of some images."""
+        return class_means(shots.latents.multi, shots.labels, len(self.classes))
+
+
+Tasks = dict[str, StudyTask]
+
+
+@dataclass(frozen=True, eq=False)
+class ReusePlan:
+    """Scope of the studies of reuse.
+
+    Attributes:
+        inputs: tasks and backbone.
+        tasks: the tasks with their latents.
+        seeds: number of draws of the shots, or of random starts.
+        shots: images per class; 0 for all.
+        reuse: how classes are matched in `few`, as in `learn --reuse`.
+    """
+
+    inputs: StudyInputs
+    tasks: Tasks
+    seeds: int = 20
+    shots: tuple[int, ...] = SHOTS
+    reuse: str = "auto"
+
+    def draws(self, shots: int) -> int:
+        """Return the number of draws: all images can be drawn only once."""
+        return self.seeds if shots else 1
+
+
+def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
+    """Prepare the tasks; their latents go through the home's cache."""
+    agent = Agent(home.path, backbone=backbone)
+    cache = LatentCache(home.cache / "latents")
+
+    def embed(split: Split) -> LabelledLatents:
+        return labelled(split, embed_cached(agent.backbone, split.images, cache))
+
+    return {name: StudyTask(task, embed) for name, task in inputs.tasks.items()}
+
+
+def take_rows(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
+    """Return some images of a split."""
+    latents = Latents(split.latents.last[rows], split.latents.multi[rows])
+    return LabelledLatents(latents, split.labels[rows])
+
+
+def read_pairs() -> Relations:
+    """Read the hand-made list of related classes; each pair is contained in both orders."""
+    relation: Relations = {}
+    with PAIRS.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            members = row["members"].split("; ")
+            for one in members:
+                for other in members:
+                    if one.split(":")[0] != other.split(":")[0]:
+                        relation.setdefault((one, other), row["relation"])
+    return relation
+
+
+def pairs_digest() -> str:
+    """Return a hash of the hand-made list."""
+    return hashlib.sha256(PAIRS.read_bytes()).hexdigest()[:16]
+
+
+def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[int, int]:
+    """Return class of the new task -> equal class of the old task, by the hand-made list."""
+    return {
+        i: j
+        for i, one in enumerate(new.classes)
+        for j, other in enumerate(old.classes)
+        if relation.get((f"{new.name}:{one}", f"{old.name}:{other}")) == "same"
+    }
+
+
+def ordered_pairs(tasks: Tasks) -> list[tuple[str, str, float]]:
+    """Return (new task, old task, fraction of the new classes that the old task has).
+
+    Pairs with the most shared classes come first.
+    """
+    relation = read_pairs()
+    found = []
+    for new in tasks.values():
+        for old in tasks.values():
+            if new is not old:
+                shared = len(shared_classes(new, old, relation))
+                found.append((-shared, new.name, old.name, shared / len(new.classes)))
+    found.sort(key=lambda row: row[0])
+    return [(new, old, share) for _, new, old, share in found]
+
+
+def accuracy(head: Head, images: LabelledLatents) -> float:
+    """Return the accuracy of a head on the last layer's latents, 0 to 1."""
+    return float(np.mean(head.logits(images.latents.last).argmax(1) == images.labels))

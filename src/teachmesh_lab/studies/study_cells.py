@@ -1,0 +1,247 @@
+"""The engine of all studies: measure cells, save each one, continue after a kill.
+
+A study is a list of cells and a function that measures one cell. Cells are saved like those of the
+bench (`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` for the result, `timings/` for its
+seconds. The key is a hash of the cell's arguments, tasks and backbone, so a cell is measured again
+when one of them changes.
+
+`index.json` names the current cell of every label. Cells with other keys stay in the folder, but
+the tables do not show them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from teachmesh.bank.atomic import write_file
+from teachmesh.bank.home import Home
+from teachmesh.data.tasks import Task, find_tasks, read_task
+from teachmesh.errors import StorageError
+from teachmesh_lab.bench.cell import cell_path, hash_inputs, load_json, save_cell
+from teachmesh_lab.bench.jobs import backbone_fingerprint
+from teachmesh_lab.bench.run_folder import lock_folder
+from teachmesh_lab.streams.task_stream import stream_digest
+
+SCHEMA = "teachmesh.study-cell/1"
+INDEX_SCHEMA = "teachmesh.study-index/1"
+VERSION = 1
+"""Increased whenever a study gives other results for the same arguments."""
+_NAME_BYTES = 150
+"""Longest label in a file name; file systems allow 255 bytes."""
+_NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
+Values = dict[str, Any]
+"""The result of a cell: JSON values, decided by the cell's inputs."""
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """Inputs of one measurement.
+
+    Attributes:
+        part: name of the study.
+        label: part and main arguments, separated by `/`; unique among the current cells.
+        arguments: JSON values that the measurement depends on.
+        tasks_digest: hash of the images and labels of the tasks.
+        fingerprint: fingerprint of the backbone.
+    """
+
+    part: str
+    label: str
+    arguments: Mapping[str, Any]
+    tasks_digest: str
+    fingerprint: str
+
+    @property
+    def schema(self) -> str:
+        """Schema of the file with the result."""
+        return SCHEMA
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits of the hash of everything that decides the result."""
+        return hash_inputs(asdict(self) | {"version": VERSION})
+
+    @property
+    def name(self) -> str:
+        """Name of the cell's files, without extension.
+
+        >>> cell = StudyCell("alone", "alone/3/mnist", {}, "00", "11")
+        >>> cell.name == "alone-3-mnist-" + cell.key
+        True
+        """
+        label = _NOT_IN_NAMES.sub("-", self.label).encode()[:_NAME_BYTES]
+        return f"{label.decode(errors='ignore')}-{self.key}"
+
+    def to_saved_json(self) -> dict[str, Any]:
+        """Return the inputs as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Cells, and the function that measures one of them."""
+
+    cells: Sequence[StudyCell]
+    measure: Callable[[StudyCell], Values]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A measured cell.
+
+    Attributes:
+        cell: inputs of the measurement.
+        values: the result.
+        timing: seconds of the measurement: `wall_s` and `cpu_s`.
+    """
+
+    cell: StudyCell
+    values: Values
+    timing: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyInputs:
+    """Tasks and backbone of a study. Neither images nor weights are loaded.
+
+    Attributes:
+        tasks: tasks by name, in alphabetical order.
+        fingerprint: fingerprint of the backbone.
+    """
+
+    tasks: Mapping[str, Task]
+    fingerprint: str
+
+    @classmethod
+    def find(
+        cls, folder: Path, home: Home, backbone: str, only: Sequence[str] | None = None
+    ) -> StudyInputs:
+        """List the tasks of a folder and look up the backbone.
+
+        Args:
+            folder: folder with one folder or archive per task.
+            home: home with the backbone.
+            backbone: alias of the backbone.
+            only: names of the tasks to use; default all.
+
+        Raises:
+            DataError: a task cannot be read, or an unknown name in `only`.
+            BackboneError: an unknown backbone.
+        """
+        tasks = [read_task(path) for path in find_tasks(folder, only)]
+        by_name = {task.name: task for task in tasks}
+        return cls(by_name, backbone_fingerprint(home, backbone))
+
+    def cell(
+        self, part: str, label: Sequence[object], tasks: Sequence[str], /, **arguments: Any
+    ) -> StudyCell:
+        """Make a cell.
+
+        Args:
+            part: name of the study.
+            label: main arguments, for people.
+            tasks: names of the tasks that the result depends on.
+            arguments: all arguments of the measurement, as JSON values.
+        """
+        digest = hashlib.sha256("".join(self._digests[name] for name in tasks).encode())
+        path = "/".join(map(str, (part, *label)))
+        return StudyCell(part, path, arguments, digest.hexdigest(), self.fingerprint)
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {name: stream_digest([task]) for name, task in self.tasks.items()}
+
+
+def run_study(out: Path, study: Study, log: Log) -> None:
+    """Measure the missing cells of a study.
+
+    A study may be killed at any moment and started again: measured cells are not measured again.
+
+    Args:
+        out: folder of the cells.
+        study: cells, and the function that measures them.
+        log: called with one sentence per cell.
+
+    Raises:
+        StorageError: the folder cannot be used, or another process runs in it.
+    """
+    with lock_folder(out):
+        _update_index(out, study.cells)
+        missing = [cell for cell in study.cells if not cell_path(out, cell).exists()]
+        log(f"{len(missing)} of {len(study.cells)} cells to measure")
+        for number, cell in enumerate(missing, start=1):
+            wall_s, cpu_s = time.perf_counter(), time.process_time()
+            values = study.measure(cell)
+            wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+            save_cell(out, cell, values, {"wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3)})
+            log(f"{number}/{len(missing)}: {cell.label} ({wall_s:.1f} s)")
+
+
+def read_results(out: Path) -> list[StudyResult]:
+    """Read the current cells of a folder that have been measured, in the order of the runs.
+
+    Raises:
+        StorageError: a file is damaged.
+    """
+    names = _read_index(out)["cells"].values()
+    return [_read_result(out, name) for name in names if (out / "cells" / f"{name}.json").exists()]
+
+
+def select(results: Sequence[StudyResult], part: str, **arguments: Any) -> list[StudyResult]:
+    """Return the results of one study whose cells have the given arguments."""
+    return [
+        result
+        for result in results
+        if result.cell.part == part and arguments.items() <= result.cell.arguments.items()
+    ]
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; the first row is the heading."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def _update_index(out: Path, cells: Sequence[StudyCell]) -> None:
+    """Make these cells the current ones; all current cells have one backbone."""
+    index = _read_index(out)
+    for cell in cells:
+        if index["fingerprint"] != cell.fingerprint:
+            index = {**index, "fingerprint": cell.fingerprint, "cells": {}}
+        index["cells"][cell.label] = cell.name
+    write_file(out / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+
+
+def _read_index(out: Path) -> dict[str, Any]:
+    path = out / "index.json"
+    if not path.exists():
+        return {"schema": INDEX_SCHEMA, "fingerprint": "", "cells": {}}
+    index = load_json(path)
+    if index.get("schema") != INDEX_SCHEMA or not isinstance(index.get("cells"), dict):
+        raise StorageError(
+            f"expected an index of schema {INDEX_SCHEMA!r} in '{path}', got something else; remove "
+            "the file and run the studies again (measured cells are kept)"
+        )
+    return index
+
+
+def _read_result(out: Path, name: str) -> StudyResult:
+    path = out / "cells" / f"{name}.json"
+    values = load_json(path)
+    try:
+        cell = StudyCell(**values.pop("cell"))
+    except (KeyError, TypeError) as error:
+        raise StorageError(
+            f"expected a cell of schema {SCHEMA!r} in '{path}', got something else; remove the "
+            "file and run the study again"
+        ) from error
+    return StudyResult(cell, values, load_json(out / "timings" / f"{name}.json"))
