@@ -30,11 +30,12 @@ demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (of
 test: setup lint  ## lint, types, layers and the whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-lint: setup  ## ruff, mypy --strict, import-linter
+lint: setup  ## ruff, mypy --strict, import-linter, plain English
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m checks.plain_english
 
 format: setup  ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix $(SOURCES)
