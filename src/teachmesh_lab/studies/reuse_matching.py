@@ -75,7 +75,7 @@ class PairMatcher:
 
 
 def matching(plan: ReusePlan) -> Study:
-    """Precision and recall against the hand-made list, by names, by looks and by both."""
+    """Precision and recall against the hand-made list, by names, by images and by both."""
     encoder = choose_encoder("auto")
 
     def measure(cell: StudyCell) -> Values:
