@@ -30,8 +30,8 @@ class Check:
     Attributes:
         name: subject of the check.
         ok: whether it passed.
-        found: the values found, for people.
-        remedy: advice if it failed, or if something optional is missing; else empty.
+        found: the values found, as readable text.
+        remedy: advice if the check failed or an optional package is missing; otherwise empty.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`teachmesh backbone`: the frozen networks of this agent."""
+"""`teachmesh backbone`: manage the frozen networks of this agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`teachmesh status` and `teachmesh doctor`: the state of an agent and of its machine."""
+"""`teachmesh status` and `teachmesh doctor`: check the state of an agent and of its machine."""
 
 from __future__ import annotations
 
