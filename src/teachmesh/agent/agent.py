@@ -317,7 +317,7 @@ class Agent(BankView):
             given: id of the skill whose task is known to be the right one.
             progress: called with (images done, images in all).
         """
-        second = self._second_pass()
+        second = self.second_pass()
         biased = frozenset[str]() if second is None else second.skill_ids
         needed = bool(biased) if given is None else given in biased
         return FirstPasses(self.backbone, images, second if needed else None, progress)
@@ -329,7 +329,7 @@ class Agent(BankView):
             decisions: decisions of the first pass.
             seen: the images after the first pass.
         """
-        second = self._second_pass() if seen.kept else None
+        second = self._second_pass() if seen.needs_second_pass() else None
         return decisions if second is None else refine_with(second, decisions, seen)
 
     def describe(
