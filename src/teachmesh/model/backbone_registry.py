@@ -29,6 +29,7 @@ from teachmesh.model.backbone_cards import (
 from teachmesh.model.backbone_recipe import Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
+from teachmesh.model.lite_weights import LITE
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
@@ -77,12 +78,12 @@ def add_timm(
     reference_images: int = PROCEDURAL_IMAGES,
     progress: Progress | None = None,
 ) -> Backbone:
-    """Add a timm network to a home, with weights from the hub or from a file.
+    """Add a timm network to a home, with weights from a package, a file or the hub.
 
     Args:
         folder: the home's folder of backbones.
-        name: timm's name.
-        alias: name in this home; default timm's.
+        name: timm's name, or a name of `lite_weights.LITE`, whose weights are in a package.
+        alias: name in this home; default `name`.
         weights: a safetensors file with timm's key names; None downloads them.
         options: additional arguments of the network.
         size: side of the input in pixels; default the option `img_size`, else timm's.
@@ -94,19 +95,22 @@ def add_timm(
         progress: called with (reference images done, reference images in all).
 
     Raises:
+        MissingExtraError: timm or the package with the weights is not installed.
         BackboneError: the name, an option, the weights or the reference does not fit; nothing is
             saved.
         StorageError: it cannot be saved.
     """
     alias = alias or name
     check_new_alias(folder, alias)
-    recipe = _recipe(name, parse_options(options or {}), size, mean, std)
-    if weights is not None:
+    data = _packaged_weights(name, weights)
+    architecture = LITE[name].architecture if name in LITE else name
+    recipe = _recipe(architecture, parse_options(options or {}), size, mean, std)
+    if data is None and weights is not None:
         data = read_weights(weights)
-    else:
+    elif data is None:
         data = save(download_state(name, recipe.options))
     if reference is None:
-        net = build_taps(name, recipe.options, parse_weights(data))
+        net = build_taps(architecture, recipe.options, parse_weights(data))
         fitted = fit_procedural(
             net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
         )
@@ -178,6 +182,18 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
 def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
     about = with_description(stored.about, backbone.describe())
     BackboneStore(folder).save(backbone.name, dataclasses.replace(stored, about=about))
+
+
+def _packaged_weights(name: str, weights: Path | None) -> bytes | None:
+    """Return the weights of a name of `LITE` as safetensors; None for all other names."""
+    if name not in LITE:
+        return None
+    if weights is not None:
+        raise BackboneError(
+            f"expected no --weights with {name!r}, which has its own; leave one of them out, or "
+            f"name the network {LITE[name].architecture!r}"
+        )
+    return save(LITE[name].read())
 
 
 def _recipe(
