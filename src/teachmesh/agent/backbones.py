@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.errors import NetworkError, UsageError
+from teachmesh.errors import BackboneError, NetworkError, UsageError
 from teachmesh.model import backbone_cards as cards
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_backbone(
     std: tuple[float, float, float] | None,
     dim: int | None,
     reference: Path | None,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Add a timm network; arguments and errors as `model.backbone_registry.add_timm`.
@@ -59,6 +60,7 @@ def add_backbone(
         std=std,
         dim=dim,
         reference=None if reference is None else read_file(reference),
+        licence=licence,
         progress=progress,
     )
     return describe_backbone(home, backbone.name)
@@ -98,6 +100,26 @@ def remove_backbone(home: Path | None, name: str) -> None:
     cards.remove_backbone(opened.backbones, name)
     if opened.config.backbone == name:
         use_backbone(home, cards.EMBEDDED)
+
+
+def skills_lost_with(home: Path | None, name: str) -> list[str]:
+    """Display names of the skills that are used now, but cannot be used with another backbone.
+
+    Args:
+        home: folder of the agent.
+        name: alias of the other backbone.
+
+    Raises:
+        BackboneError: the other backbone is unknown (names the nearest) or damaged.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    kept = set(BankView(home, backbone=name).catalogue().usable_ids())
+    try:
+        infos = BankView(home).skills()
+    except BackboneError:
+        return []  # with a missing or damaged default backbone no skill is used now
+    return [info.display_name for info in infos if info.usable and info.id not in kept]
 
 
 def use_backbone(home: Path | None, name: str) -> None:
@@ -219,9 +241,10 @@ def _loaded_description(home: Home, name: str) -> dict[str, Any]:
 
 
 def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
-    """A description with the size on disk, the default and the card of the embedded backbone."""
+    """A description with licence, size on disk, default, and the embedded backbone's card."""
     document = {
         **description,
+        "licence": cards.licence_of(home.backbones, name),
         "size_bytes": _size_bytes(home, name),
         "default": name == home.config.backbone,
     }
