@@ -318,7 +318,7 @@ class Agent(BankView):
             given: id of the skill whose task is given; None if no task is given.
             progress: called with (images done, images in total).
         """
-        second = self._second_pass()
+        second = self.second_pass()
         biased = frozenset[str]() if second is None else second.skill_ids
         needed = bool(biased) if given is None else given in biased
         return FirstPasses(self.backbone, images, second if needed else None, progress)
@@ -330,7 +330,7 @@ class Agent(BankView):
             decisions: decisions of the first pass.
             seen: the images after the first pass.
         """
-        second = self._second_pass() if seen.kept else None
+        second = self._second_pass() if seen.needs_second_pass() else None
         return decisions if second is None else refine_with(second, decisions, seen)
 
     def describe(

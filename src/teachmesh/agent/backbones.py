@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.errors import NetworkError, UsageError
+from teachmesh.errors import BackboneError, NetworkError, UsageError
 from teachmesh.model import backbone_cards as cards
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_backbone(
     std: tuple[float, float, float] | None,
     dim: int | None,
     reference: Path | None,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Add a timm network; see `model.backbone_registry.add_timm` for arguments and errors.
@@ -59,6 +60,7 @@ def add_backbone(
         std=std,
         dim=dim,
         reference=None if reference is None else read_file(reference),
+        licence=licence,
         progress=progress,
     )
     return describe_backbone(home, backbone.name)
@@ -98,6 +100,26 @@ def remove_backbone(home: Path | None, name: str) -> None:
     cards.remove_backbone(opened.backbones, name)
     if opened.config.backbone == name:
         use_backbone(home, cards.EMBEDDED)
+
+
+def skills_lost_with(home: Path | None, name: str) -> list[str]:
+    """Return display names of skills that become unusable with another default backbone.
+
+    Args:
+        home: folder of the agent.
+        name: alias of the other backbone.
+
+    Raises:
+        BackboneError: the other backbone is unknown or damaged.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    kept = set(BankView(home, backbone=name).catalogue().usable_ids())
+    try:
+        infos = BankView(home).skills()
+    except BackboneError:
+        return []  # no skill is used now if the default backbone is missing or damaged
+    return [info.display_name for info in infos if info.usable and info.id not in kept]
 
 
 def use_backbone(home: Path | None, name: str) -> None:
@@ -219,9 +241,10 @@ def _loaded_description(home: Home, name: str) -> dict[str, Any]:
 
 
 def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a description with the size on disk, the default flag and the embedded card."""
+    """Return a description with licence, size on disk, default flag and the embedded card."""
     document = {
         **description,
+        "licence": cards.licence_of(home.backbones, name),
         "size_bytes": _size_bytes(home, name),
         "default": name == home.config.backbone,
     }

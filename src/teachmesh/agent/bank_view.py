@@ -15,7 +15,7 @@ from teachmesh.bank.home import resolve_home
 from teachmesh.bank.running import RunningFile
 from teachmesh.bank.store import Bank
 from teachmesh.learning.variants import find_variant
-from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints
+from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints, licence_of
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.sharing.admission import Admission
 
@@ -153,6 +153,7 @@ class BankView:
             "alias": self.alias,
             "home": str(self.home.path),
             "backbone": self.backbone_name,
+            "backbone_licence": licence_of(self.home.backbones, self.backbone_name),
             "method": self.method,
             "skills": len(infos),
             "usable": sum(info.usable for info in infos),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import check_method, find_variant
@@ -57,10 +58,20 @@ class LearnOptions:
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
         """Return the options, updated with the keywords.
 
+        Raises:
+            UsageError: an option is unknown.
+
         Examples:
             >>> LearnOptions.of(LearnOptions(seed=1), {"method": "maha"}).method
             'maha'
         """
+        known = [field.name for field in fields(cls)]
+        for name in keywords:
+            if name not in known:
+                raise UsageError(
+                    f"expected an option out of {', '.join(known)}, got {name!r}"
+                    f"{did_you_mean(name, known)}"
+                )
         return replace(options or cls(), **keywords)
 
     def variant(self, default: Variant) -> Variant:

@@ -143,11 +143,28 @@ class FirstPass:
         latents: latents of the images, computed without biases.
         kept: activations with N rows, the input of a second pass; empty if there is none, and
             cleared when the next portion is requested.
+        released: one entry after `kept` was cleared: whether it held any activations.
     """
 
     names: tuple[str, ...]
     latents: Latents
     kept: list[torch.Tensor] = field(default_factory=list)
+    released: list[bool] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Free the kept activations; afterwards, a second pass is not possible."""
+        self.released.append(bool(self.kept))
+        self.kept.clear()
+
+    def needs_second_pass(self) -> bool:
+        """Return whether activations are kept for a second pass.
+
+        Raises:
+            ValueError: the activations were freed, because a later portion was requested.
+        """
+        if any(self.released):
+            raise ValueError("expected to refine a portion before the next one is requested")
+        return bool(self.kept)
 
     def kept_rows(self, rows: np.ndarray) -> Tensors:
         """Return the kept activations of some images.
@@ -182,12 +199,13 @@ class FirstPasses:
         Raises:
             DataError: no image can be read.
         """
+        self.failed.clear()
         portions = self._whole() if self.second is None else self._in_portions(self.second)
         any_readable = False
         for portion in portions:
             any_readable = True
             yield portion
-            portion.kept.clear()  # the next portion needs the memory
+            portion.release()  # the next portion needs the memory
         if not any_readable:
             raise DataError(self.failed[0])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
-from teachmesh.errors import DataError
+from teachmesh.errors import DataError, UsageError
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
@@ -163,10 +163,12 @@ def _fit_anchor(
         work = lambda: found.append(  # noqa: E731 - one counted call
             fit_maha(train.latents.last, train.labels, n_classes, seed=seed)
         )
-    else:
+    elif kind == "moments":
         work = lambda: found.append(  # noqa: E731 - one counted call
             fit_moments(train.latents.multi, train.labels, n_classes)
         )
+    else:
+        raise UsageError(f"expected a method that can be fitted, got {kind!r}")
     macs = count_macs(work)
     return found[0], macs
 

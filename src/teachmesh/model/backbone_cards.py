@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from teachmesh.data.backbone_store import BackboneStore, pack
-from teachmesh.data.names import did_you_mean, shown
-from teachmesh.errors import BackboneError
+from teachmesh.data.names import check_name, did_you_mean, shown
+from teachmesh.errors import BackboneError, DataError
 
 EMBEDDED = "embedded"
 """Alias of the backbone inside the package."""
@@ -22,6 +22,13 @@ CARD_FILE = "embedded.json"
 EMBEDDED_REFERENCE_FILE = "embedded-reference.safetensors"
 DESCRIPTION = "description"
 """Key of a card under which `Backbone.describe` is stored, so that listing loads no weights."""
+LICENCE = "licence"
+"""Key of a card for the licence of the weights, in a few words."""
+RESEARCH_LICENCE = "research"
+"""Licence of the embedded backbone: its training images are for non-commercial research."""
+UNKNOWN_LICENCE = "unknown"
+_STATED = " (as stated)"
+_LICENCE_LIMIT = 64
 
 
 def assets() -> Path:
@@ -133,6 +140,33 @@ def with_description(card: Mapping[str, Any], description: Mapping[str, Any]) ->
 def without_description(card: Mapping[str, Any]) -> dict[str, Any]:
     """A card without the description that `stored_description` reads."""
     return {key: value for key, value in card.items() if key != DESCRIPTION}
+
+
+def licence_of(folder: Path, name: str) -> str:
+    """The licence of a backbone's weights, as its card has it; "unknown" if it has none.
+
+    Raises:
+        BackboneError: unknown (names the nearest) or damaged.
+    """
+    licence = _card(folder, name).get(LICENCE)
+    return licence if isinstance(licence, str) else UNKNOWN_LICENCE
+
+
+def stated_licence(text: object) -> str:
+    """Mark a licence as a person's statement that was not verified.
+
+    Examples:
+        >>> stated_licence("MIT"), stated_licence("MIT (as stated)")
+        ('MIT (as stated)', 'MIT (as stated)')
+
+    Raises:
+        BackboneError: it is empty, too long or not printable.
+    """
+    try:
+        name = check_name("licence", str(text).removesuffix(_STATED), _LICENCE_LIMIT)
+    except DataError as error:
+        raise BackboneError(str(error)) from error
+    return name + _STATED
 
 
 def remove_backbone(folder: Path, name: str) -> None:

@@ -22,13 +22,16 @@ from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_cards import (
     EMBEDDED,
+    LICENCE,
     check_new_alias,
     known_name,
+    stated_licence,
     with_description,
 )
 from teachmesh.model.backbone_recipe import Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
+from teachmesh.model.lite_weights import LITE, LITE_LICENCE
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
@@ -75,14 +78,15 @@ def add_timm(
     dim: int | None = None,
     reference: bytes | None = None,
     reference_images: int = PROCEDURAL_IMAGES,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
-    """Add a timm network to a home, with weights from the hub or from a file.
+    """Add a timm network to a home, with weights from a package, a file or the hub.
 
     Args:
         folder: the home's folder of backbones.
-        name: timm's name.
-        alias: name in this home; default timm's.
+        name: timm's name, or a name of `lite_weights.LITE`, whose weights are in a package.
+        alias: name in this home; default `name`.
         weights: a safetensors file with timm's key names; None downloads them.
         options: additional arguments of the network.
         size: side of the input in pixels; default the option `img_size`, else timm's.
@@ -91,27 +95,34 @@ def add_timm(
         dim: D of the multi-depth latents; default `DEFAULT_DIM`.
         reference: reference file of a peer; None computes one from procedural images.
         reference_images: number of procedural images; another number gives another reference.
+        licence: licence of the weights in a few words, for the card; None if it is not known.
         progress: called with (reference images done, reference images in all).
 
     Raises:
+        MissingExtraError: timm or the package with the weights is not installed.
         BackboneError: the name, an option, the weights or the reference does not fit; nothing is
             saved.
         StorageError: it cannot be saved.
     """
     alias = alias or name
     check_new_alias(folder, alias)
-    recipe = _recipe(name, parse_options(options or {}), size, mean, std)
-    if weights is not None:
+    licence_entry = {} if licence is None else {LICENCE: stated_licence(licence)}
+    if name in LITE:
+        licence_entry = {LICENCE: LITE_LICENCE}
+    data = _packaged_weights(name, weights, licence)
+    architecture = LITE[name].architecture if name in LITE else name
+    recipe = _recipe(architecture, parse_options(options or {}), size, mean, std)
+    if data is None and weights is not None:
         data = read_weights(weights)
-    else:
+    elif data is None:
         data = save(download_state(name, recipe.options))
     if reference is None:
-        net = build_taps(name, recipe.options, parse_weights(data))
+        net = build_taps(architecture, recipe.options, parse_weights(data))
         fitted = fit_procedural(
             net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
         )
         reference = fitted.to_bytes()
-    stored = StoredBackbone(recipe.to_json(), data, reference)
+    stored = StoredBackbone({**recipe.to_json(), **licence_entry}, data, reference)
     backbone = assemble(alias, stored)
     stored.about["fingerprint"] = backbone.fingerprint
     _save(folder, stored, backbone)
@@ -157,11 +168,15 @@ def fit_procedural(
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
     """Import a backbone from a file; its fingerprint is computed again and compared.
 
+    The licence on its card is marked as stated, because the file may come from anybody.
+
     Raises:
         BackboneError: the file is of another kind or damaged, or the alias is taken.
         StorageError: it cannot be saved.
     """
     stored = unpack(data)
+    if LICENCE in stored.about:
+        stored.about[LICENCE] = stated_licence(stored.about[LICENCE])
     name = alias or Recipe.from_json(stored.about).architecture
     check_new_alias(folder, name)
     backbone = assemble(name, stored)
@@ -178,6 +193,18 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
 def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
     about = with_description(stored.about, backbone.describe())
     BackboneStore(folder).save(backbone.name, dataclasses.replace(stored, about=about))
+
+
+def _packaged_weights(name: str, weights: Path | None, licence: str | None) -> bytes | None:
+    """Return the weights of a name of `LITE` as safetensors; None for all other names."""
+    if name not in LITE:
+        return None
+    if weights is not None or licence is not None:
+        raise BackboneError(
+            f"expected no --weights or --licence with {name!r}, which has its own; leave them "
+            f"out, or name the network {LITE[name].architecture!r}"
+        )
+    return save(LITE[name].read())
 
 
 def _recipe(
