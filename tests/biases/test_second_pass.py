@@ -11,7 +11,7 @@ import torch
 from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
 from teachmesh.biases.refine_decisions import refine
-from teachmesh.biases.second_pass import Refiner, SecondPass
+from teachmesh.biases.second_pass import SecondPass
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.backbone import Backbone
@@ -19,6 +19,7 @@ from teachmesh.model.head import Head
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.skill import Skill
+from teachmesh_lab.evaluation.measure import Refiner
 from tests.biases.bias_nets import TABLES, size_of, timm_backbone
 from tests.biases.bias_samples import biased
 from tests.model.nets import needs_timm, pictures, tiny_backbone

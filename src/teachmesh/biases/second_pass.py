@@ -20,7 +20,7 @@ from teachmesh.biases.bias_head import TapLatents
 from teachmesh.biases.bias_layout import BiasLayout, biasable_layers
 from teachmesh.biases.biased_network import BeneficialBiases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
-from teachmesh.biases.refine_decisions import BiasedDecision, refine
+from teachmesh.biases.refine_decisions import BiasedDecision
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE
@@ -196,38 +196,6 @@ class SecondPass:
         encoded = EncodedBiases(biases.kind, biases.values, biases.scales)
         values = encoded.decode(layout, self._deviations[-layout.total :])
         return BiasedSkill(layout, values, head, card.features, card.weight)
-
-
-class Refiner:
-    """Refine the decisions on N images by second passes; no pass is run twice.
-
-    Args:
-        second: second passes of the skills.
-        decisions: decisions of the first pass.
-        kept: function that returns inputs of a second pass for these images.
-    """
-
-    def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
-        self._second = second
-        self._decisions = decisions
-        self._kept = kept
-        self._known: dict[tuple[int, int], BiasedDecision] = {}
-
-    def given(self, tasks: np.ndarray) -> Decisions:
-        """Refine the decisions by a second pass of every image with the biases of one task.
-
-        Args:
-            tasks: (N,) index of the task of each image.
-        """
-        pairs = [(i, int(t)) for i, t in enumerate(tasks)]
-        missing = [pair for pair in pairs if pair not in self._known]
-        for found in self._second.opinions(self._decisions, missing, self._kept):
-            for n, i in enumerate(found.rows):
-                row = slice(n, n + 1)
-                self._known[int(i), found.task] = BiasedDecision(
-                    found.task, found.rows[row], found.posteriors[row], found.weight
-                )
-        return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])
 
 
 def _batches(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.biases.bias_task import decode_rows
+from teachmesh.biases.refine_decisions import BiasedDecision, refine
 from teachmesh.errors import DataError
 from teachmesh_lab.evaluation.metrics import Given, answer
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from teachmesh.agent import Agent
+    from teachmesh.biases.second_pass import KeptRows, SecondPass
     from teachmesh.data.images import ImageRef
     from teachmesh.mapping.decisions import Decisions
     from teachmesh.model.embedding import LabelledLatents
@@ -69,7 +71,6 @@ def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef]
     second = agent.second_pass()
     if second is None or images is None:
         return lambda _: decisions
-    from teachmesh.biases.second_pass import Refiner
 
     def kept(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
         return second.kept(decode_rows(images, rows, agent.backbone.size))
@@ -157,3 +158,35 @@ def mean_of(scores: Sequence[TaskScore]) -> dict[str, float | None]:
     direct = [score.direct for score in scores if score.direct is not None]
     means["direct"] = float(np.mean(direct)) if len(direct) == len(scores) else None
     return means
+
+
+class Refiner:
+    """Refine the decisions on N images by second passes; no pass is run twice.
+
+    Args:
+        second: second passes of the skills.
+        decisions: decisions of the first pass.
+        kept: function that returns inputs of a second pass for these images.
+    """
+
+    def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
+        self._second = second
+        self._decisions = decisions
+        self._kept = kept
+        self._known: dict[tuple[int, int], BiasedDecision] = {}
+
+    def given(self, tasks: np.ndarray) -> Decisions:
+        """Refine the decisions by a second pass of every image with the biases of one task.
+
+        Args:
+            tasks: (N,) index of the task of each image.
+        """
+        pairs = [(i, int(t)) for i, t in enumerate(tasks)]
+        missing = [pair for pair in pairs if pair not in self._known]
+        for found in self._second.opinions(self._decisions, missing, self._kept):
+            for n, i in enumerate(found.rows):
+                row = slice(n, n + 1)
+                self._known[int(i), found.task] = BiasedDecision(
+                    found.task, found.rows[row], found.posteriors[row], found.weight
+                )
+        return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])
