@@ -34,7 +34,7 @@ class TaskCost:
         teacher_macs: cost of learning: backbone passes, fits, anchors.
         skill_bytes: size of the encoded and signed skill, which every other agent receives.
         receive_macs: cost for an agent that receives the skill: one multiplication per decoded
-            number, and a backbone pass for each image.
+            number, and a backbone pass for the images that come with it.
         register_macs: cost for every agent that uses the skill, including its author. It is the
             task's share of the mapper, such as its part of the covariance of all tasks.
     """
@@ -226,15 +226,15 @@ Assignment = tuple[tuple[int, ...], ...]
 def longest_first(
     costs: Sequence[float], n_agents: int, speeds: Sequence[float] | None = None
 ) -> Assignment:
-    """Assign each task, the longest first, to the agent that would finish it first.
+    """Assign each task, longest first, to the agent that would finish it first.
 
     Args:
         costs: costs of the tasks, in any unit.
-        n_agents: N.
+        n_agents: number of agents, N.
         speeds: speeds of the agents; equal by default.
 
     Returns:
-        The positions of each agent's tasks, ascending.
+        Positions of each agent's tasks, in ascending order.
 
     Examples:
         >>> longest_first([5, 1, 4, 2], 2)
@@ -271,11 +271,11 @@ def pack(
     Args:
         packing: one of `PACKINGS`.
         costs: costs of the tasks.
-        n_agents: N.
+        n_agents: number of agents, N.
         speeds: speeds of the agents; equal by default.
 
     Raises:
-        ValueError: an unknown packing, or fewer than one agent.
+        ValueError: the packing is unknown, or there are no agents.
     """
     if n_agents < 1:
         raise ValueError(f"expected at least one agent, got {n_agents}")
