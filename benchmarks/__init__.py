@@ -1,1 +1,1 @@
-"""Speed as ratios of things measured side by side in one run; never part of the tests."""
+"""Speed benchmarks: ratios of times measured side by side in one run; not part of the tests."""

@@ -1,4 +1,4 @@
-"""Time of learning and predicting, relative to the bare backbone pass over the same images."""
+"""Time of learning and predicting, relative to a bare backbone pass over the same images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PREDICT_IMAGES = 256
 SIDE = 128
 ROUNDS = 11
 BATCH_SIZE = 32
-"""Batch size of the bare pass, the fastest one; small batches slow down a pass with all threads."""
+"""Fastest batch size for the bare pass; with all threads, small batches are slower."""
 
 
 def run() -> dict[str, float]:
-    """Return median ratios over several rounds; each round measures both sides of a ratio."""
+    """Return median ratios over several rounds; each round measures both times of a ratio."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
@@ -55,9 +55,9 @@ def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
 
 
 def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
-    """Return the time of a job over the mean time of two bare passes, one before and one after it.
+    """Return the time of a job divided by the mean time of two bare passes.
 
-    The speed of the host drifts.
+    One pass runs before the job and one after it, because the speed of the host drifts.
     """
     before_s = bare_pass(backbone, images)
     started_s = time.perf_counter()

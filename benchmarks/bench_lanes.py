@@ -1,4 +1,4 @@
-"""Time of lanes and of decoding, each relative to a bare backbone pass."""
+"""Time of parallel lanes and of decoding, each relative to a bare backbone pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def run() -> dict[str, float]:
-    """Return median ratios over several rounds, each against the bare passes around it."""
+    """Return median ratios; each job is compared with the bare passes before and after it."""
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)

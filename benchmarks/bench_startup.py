@@ -1,4 +1,4 @@
-"""Start-up time of the command line, as multiples of the time to import typer and rich."""
+"""Start-up time of the command line, as a multiple of the time to import typer and rich."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def run() -> dict[str, float]:
-    """Medians of ratios over several rounds, all commands and their baseline in each round."""
+    """Return median ratios; each round measures all commands and their baseline."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         home = Home(folder / "home")
@@ -40,7 +40,7 @@ def run() -> dict[str, float]:
         environment = {
             **os.environ,
             "TEACHMESH_HOME": str(home.path),
-            # Byte code is written in the first round, as an installation does, and then read.
+            # Byte code is written in the first round, as on installation, and then reused.
             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -54,14 +54,14 @@ def _one_round(environment: dict[str, str]) -> dict[str, float]:
     for name, command in COMMANDS.items():
         command_s = wall_s(command, environment)
         after_s = wall_s(BASELINE, environment)
-        # Before and after, because the speed of the machine drifts.
+        # The baseline runs before and after, because the speed of the machine drifts.
         ratios[name] = 2 * command_s / (before_s + after_s)
         before_s = after_s
     return ratios
 
 
 def wall_s(arguments: tuple[str, ...], environment: dict[str, str]) -> float:
-    """Seconds that a Python process takes from start to end."""
+    """Run a Python process and return its duration in seconds."""
     started_s = time.perf_counter()
     subprocess.run(
         [sys.executable, *arguments], check=True, env=environment, stdout=subprocess.DEVNULL
@@ -78,7 +78,7 @@ def fill(home: Home) -> None:
 
 
 def small_skill(task: str, key: AgentKey) -> Skill:
-    """A skill of a few hundred bytes: two Gaussian clusters and no head."""
+    """Return a skill of a few hundred bytes: two Gaussian clusters and no head."""
     card = Card(
         task=task,
         classes=("one", "two"),

@@ -1,10 +1,11 @@
-"""Count the files that one walk through the code touches, by executing it.
+"""Count the source files that typical operations walk through, by executing them.
 
     python -m checks.count_walks           # a second predict, a learn, a receive, a bench cell
-    python -m checks.count_walks --files   # with the files of each
+    python -m checks.count_walks --files   # also list the files
 
-A file counts once one of its functions is called. A hop is a change of file between the first calls
-of two functions, in the order of first calls. Threads that start during the walk are included.
+A file counts as soon as one of its functions is called. Functions are listed in the order of their
+first calls, also in threads that start during the walk. A hop is a change of file between
+neighbours in this list.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ SOURCES = Path(__file__).parents[1] / "src"
 
 @dataclass(frozen=True)
 class Walk:
-    """Counts of one executed walk.
+    """Counts of the walk of one operation.
 
     Attributes:
-        name: the walk.
-        files: files of the counted package that it entered.
-        functions: their functions that it called.
-        hops: changes of file between first calls.
-        names: the files, in the order of their first call.
+        name: name of the operation.
+        files: number of files of the package with a called function.
+        functions: number of called functions in these files.
+        hops: number of changes of file between first calls.
+        names: paths of the files, in the order of their first calls.
     """
 
     name: str
@@ -47,12 +48,12 @@ class Walk:
 
 
 def count(name: str, package: str, work: Callable[[], object]) -> Walk:
-    """Run some work and count the walk through a package.
+    """Run an operation and count its walk through a package.
 
     Args:
-        name: of the walk.
-        package: `teachmesh` or `teachmesh_lab`.
-        work: is called once.
+        name: name of the operation.
+        package: package to count, `teachmesh` or `teachmesh_lab`.
+        work: function that runs the operation; called once.
     """
     folder = f"{SOURCES / package}/"
     called: dict[tuple[str, int, str], None] = {}
@@ -76,7 +77,7 @@ def count(name: str, package: str, work: Callable[[], object]) -> Walk:
 
 
 def write_task(folder: Path, seed: int) -> Path:
-    """Write a task of two classes, eight noise images each, and return its folder."""
+    """Write a task of two classes with eight noise images each, and return its folder."""
     draws = np.random.default_rng(seed)
     for label in ("bright", "dark"):
         (folder / label).mkdir(parents=True)
@@ -88,7 +89,7 @@ def write_task(folder: Path, seed: int) -> Path:
 
 
 def product_walks(scratch: Path) -> list[Walk]:
-    """Count a learn, a second predict and a receive with the embedded backbone."""
+    """Count the walks of learning, predicting again and receiving, with the embedded backbone."""
     from teachmesh import Agent
 
     task, other = write_task(scratch / "first", 1), write_task(scratch / "second", 2)
@@ -116,9 +117,9 @@ agents = [1]
 
 
 def cell_walk(scratch: Path) -> Walk:
-    """Count the files of the laboratory that one bench cell of `moments` enters.
+    """Count the walk of one bench cell of `moments` through the laboratory.
 
-    A cell of another method runs first, so that nothing is imported while the walk is counted.
+    A cell of another method runs first, so that no module is imported while the walk is counted.
     """
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.bench.grid_config import load_config

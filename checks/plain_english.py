@@ -1,7 +1,7 @@
 """Check docstrings and docs against the rules for plain English; `make lint` runs it.
 
 python -m checks.plain_english                        # list every breach, exit code 1 if any
-python -m checks.plain_english src/teachmesh/agent    # some folders or files only
+python -m checks.plain_english src/teachmesh/agent    # check only some folders or files
 python -m checks.plain_english --sample 60 --seed 0   # print random docstring sentences
 """
 
@@ -22,9 +22,9 @@ GENERATED = ("docs/cli.md",)
 MAX_WORDS = 25
 MAX_LINE = 120
 MAX_WHAT = 15.0
-"""Occurrences of "what" per 10,000 words of docstrings."""
+"""Maximum occurrences of "what" per 10,000 words of docstrings."""
 SUMMARY_FROM_WORDS = 1000
-"""A page with more words of prose has "In short" as its first section."""
+"""A page with more words of prose than this must begin with a section "In short"."""
 SUMMARY_ITEMS = 6
 BAD_START = re.compile(r"\W*(What|Of|That which|Whoever|Who|Which|Whether or not|As ever)\b")
 BAD_WORDS = re.compile(
@@ -57,7 +57,7 @@ def check_file(path: Path) -> list[str]:
 
 
 def check_sentence(text: str) -> Iterator[str]:
-    """Yield the breaches of one sentence; code or a quotation is one word, a parenthesis none."""
+    """Yield the breaches in a sentence; code and quotations are one word, parentheses none."""
     prose = _PARENTHESIS.sub(" ", _CODE.sub(" x ", text))
     n_words = len(_WORD.findall(prose))
     if n_words > MAX_WORDS:
@@ -70,7 +70,7 @@ def check_sentence(text: str) -> Iterator[str]:
 
 def check_lines(page: str) -> Iterator[tuple[int, str]]:
     """Yield (line, breach) for long lines of a page; tables and code may be longer."""
-    # Fenced code keeps its line feeds, so that the numbers stay right.
+    # Fenced code keeps its line feeds, so that line numbers stay correct.
     plain = _FENCED.sub(lambda block: "\n" * block[0].count("\n"), page)
     for number, line in enumerate(plain.splitlines(), start=1):
         if len(line) > MAX_LINE and not line.lstrip().startswith("|") and line[:4] != "    ":
@@ -82,7 +82,7 @@ def check_summary(page: str, n_words: int) -> Iterator[str]:
 
     Args:
         page: the text of the page.
-        n_words: words of its prose, without code and tables.
+        n_words: number of words of prose, without code and tables.
     """
     if n_words <= SUMMARY_FROM_WORDS:
         return
@@ -108,7 +108,7 @@ def what_share(paths: Sequence[Path]) -> tuple[float, int]:
 
 
 def find_files(roots: Sequence[str]) -> list[Path]:
-    """Return the Python files and pages under some paths, sorted; by default all that count."""
+    """Return the Python files and pages under some paths, sorted; by default, all of them."""
     found: set[Path] = set()
     for root in map(Path, roots or (*SOURCES, *PAGES)):
         found |= {root} if root.is_file() else {*root.rglob("*.py"), *root.rglob("*.md")}

@@ -1,9 +1,9 @@
-"""Compare skills and bench cells of two checkouts: does a change leave every number as it is?
+"""Compare skills and bench cells of two checkouts, to check that a change alters no number.
 
     python -m checks.same_results OLD_CHECKOUT --old-package NAME
     python -m checks.same_results --runs OLD_RUN NEW_RUN --old-package NAME
 
-The first form learns the same images with both checkouts, each in its own virtual environment, and
+The first form learns the same tasks with both checkouts, each in its own virtual environment, and
 compares tensors and cards. The second form compares the cells of two runs of one grid. Only the
 package's name, times and hashes that depend on the name (fingerprints, ids) may differ.
 """
@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TASKS = ("glyphs_straight", "counting_discs", "shapes_filled", "counting_bars", "shapes_outlined")
 FEW = ("counting_bars", "shapes_outlined")
-"""Tasks that keep `SHOTS` training images per class: reuse asks nobody where there are many."""
+"""Tasks that keep only `SHOTS` training images per class; reuse is not tried with many images."""
 SHOTS = 5
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("moments", {}),
@@ -56,11 +56,11 @@ def learn_with(checkout: Path, package: str, tasks: Sequence[Path], out: Path, k
     """Learn all tasks with all variants in a checkout's environment and write the skills.
 
     Args:
-        checkout: its root; `.venv` holds its environment.
-        package: name of its package.
-        tasks: folders of images.
+        checkout: root of the checkout, with its environment in `.venv`.
+        package: name of the package in the checkout.
+        tasks: folders of the tasks.
         out: folder for the skills.
-        key: content of the key file that every home gets.
+        key: content of the key file, the same for every home.
     """
     out.mkdir(parents=True)
     home = out / "homes"
@@ -74,7 +74,7 @@ def learn_with(checkout: Path, package: str, tasks: Sequence[Path], out: Path, k
 
 
 def keep_few(task: Path) -> None:
-    """Delete the training images of a task but for the first `SHOTS` of every class."""
+    """Delete the training images of a task except for the first `SHOTS` of every class."""
     for folder in (task / "train").iterdir():
         for image in sorted(folder.iterdir())[SHOTS:]:
             image.unlink()
@@ -95,7 +95,7 @@ def read_skill(path: Path, package: str) -> tuple[dict[str, Any], dict[str, byte
 
 
 def stripped(value: Any, package: str) -> Any:
-    """Return a JSON value without clocks and hashes, the package's name replaced."""
+    """Return a JSON value without times and hashes, and with the package's name replaced."""
     if isinstance(value, dict):
         return {
             key: stripped(inner, package)
@@ -108,7 +108,7 @@ def stripped(value: Any, package: str) -> Any:
 
 
 def compare_skills(old: Path, new: Path, old_package: str) -> list[str]:
-    """Return one line per skill that differs, and print one per skill."""
+    """Print one line per skill, and return one line per skill that differs."""
     wrong = []
     names = sorted(path.name for path in new.glob("*.safetensors"))
     if names != sorted(path.name for path in old.glob("*.safetensors")):
@@ -129,7 +129,7 @@ def compare_skills(old: Path, new: Path, old_package: str) -> list[str]:
 
 
 def compare_runs(old: Path, new: Path, old_package: str) -> list[str]:
-    """Return one line per cell of two runs that differs, and print one per cell."""
+    """Print one line per cell of two runs, and return one line per cell that differs."""
     labels = [
         {path.stem.rpartition("-")[0] for path in (run / "cells").glob("*.json")}
         for run in (old, new)

@@ -27,11 +27,11 @@ _LETTER = re.compile(r"[A-Za-z]")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and its place.
+    """A sentence and its location.
 
     Attributes:
-        path: the file.
-        line: number of the line where its paragraph begins, from 1.
+        path: path of the file.
+        line: number of the line where its paragraph begins, counted from 1.
         text: the sentence on one line.
     """
 
@@ -49,13 +49,13 @@ def find_sentences(path: Path) -> Iterator[Sentence]:
 
 
 def find_texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (first line, text) of every docstring of a Python file, or of a whole page."""
+    """Yield (first line number, text) for every docstring of a Python file, or for a whole page."""
     content = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield 1, content
         return
     for node in ast.walk(ast.parse(content)):
-        # Strings that stand alone: docstrings of modules, classes, functions and constants.
+        # Standalone strings: docstrings of modules, classes, functions and constants.
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             text = node.value.value
             if isinstance(text, str):
@@ -64,7 +64,7 @@ def find_texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def paragraphs(text: str, line: int = 1, *, docstring: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (line, paragraph) of a dedented text; list items and entries are paragraphs too.
+    """Yield (line number, paragraph) for a dedented text; list items and entries are paragraphs.
 
     Args:
         text: a page, or a docstring without the indentation of its code.
@@ -85,8 +85,8 @@ def paragraphs(text: str, line: int = 1, *, docstring: bool = False) -> Iterator
 
 
 def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, str, bool]]:
-    """Yield (line, prose on it, whether it ends the paragraph before it)."""
-    base, in_section = 0, False  # columns that code in this place is indented from
+    """Yield (line number, prose on the line, whether the paragraph before it ends)."""
+    base, in_section = 0, False  # column from which the indentation of code is counted
     fenced = doctest = is_open = False
     for number, raw in enumerate(text.splitlines(), start=first):
         shown, indent = raw.strip(), len(raw) - len(raw.lstrip())
@@ -106,7 +106,7 @@ def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, 
 
 
 def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, str, int]:
-    """Return whether a line begins a paragraph, its text without marks, and the new base."""
+    """Return whether a line begins a paragraph, its text without markers, and the new base."""
     shown = shown.removeprefix("> ")
     if bullet := _BULLET.match(shown):
         shown = shown[bullet.end() :]
@@ -118,7 +118,7 @@ def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, 
 
 
 def split_sentences(paragraph: str) -> Iterator[str]:
-    """Yield the sentences of a paragraph; a dot in code or after "Eq" ends none."""
+    """Yield the sentences of a paragraph; a dot in code or after "Eq" does not end one."""
     masked = _CODE_SPAN.sub(lambda span: "`" + "x" * (len(span[0]) - 2) + "`", paragraph)
     start = 0
     for end in _END.finditer(masked):

@@ -1,4 +1,4 @@
-"""Random crops and flips of whole batches; the draw depends on (seed, epoch, step) only."""
+"""Random crops and flips of whole batches, determined by (seed, epoch, step)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 from torch.nn import functional
 
 MIN_SIDE = 0.7
-"""Smallest share of the image's side that a crop keeps."""
+"""Minimum side of a crop, as a fraction of the image's side."""
 
 
 def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tensor:
-    """Crop each image once, with a random scale, aspect, place and flip.
+    """Take one crop of each image, with random scale, aspect ratio, position and flip.
 
     Args:
         pixels: (N, 64, 64, 3) uint8.
         size: side of the result in pixels.
-        generator: generator of all draws.
+        generator: generator of the random numbers.
 
     Returns:
         (N, 3, size, size) float32 in [-1, 1], channels last in memory.
@@ -47,7 +47,7 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
 
 
 def plain(pixels: np.ndarray, size: int) -> Tensor:
-    """Resize whole images for validation; shapes as `augmented`."""
+    """Resize whole images for validation; shapes are as in `augmented`."""
     images = _floats(pixels)
     if size < images.shape[2]:
         images = functional.interpolate(images, size=(size, size), mode="area")

@@ -1,4 +1,4 @@
-"""The training loop; every draw depends on (seed, epoch, step) only, so kills change nothing."""
+"""The training loop; a resumed run draws the same random numbers for (seed, epoch, step)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _VALIDATION_BATCH = 200
 
 
 class Run:
-    """One pretraining run, from its first step or its last saved one.
+    """A pretraining run, which continues from its last saved state if there is one.
 
     Args:
         recipe: settings of the run.
         train: training images.
         validation: validation images.
-        logits: (N, 1000) float16 of the teacher, or None.
+        logits: (N, 1000) float16 logits of the teacher; None to train without a teacher.
         folder: folder for state and log.
-        save_every_steps: steps between saved states; the end of an epoch is saved too.
-        workers: threads that compute the parts of a batch; results do not depend on it.
+        save_every_steps: steps between saved states; the end of each epoch is also saved.
+        workers: number of threads for the parts of a batch; results do not depend on it.
         start: initial weights (`training_state.averaged_weights`), or None for random ones.
     """
 
@@ -83,7 +83,7 @@ class Run:
         return json.dumps(dataclasses.asdict(self.recipe), sort_keys=True)
 
     def save(self) -> None:
-        """Write the state, so that a later start continues from here."""
+        """Save the state, so that the run can be resumed from here."""
         state = {
             "recipe": self._recipe(),
             "student": self.student.state_dict(),
@@ -94,7 +94,7 @@ class Run:
             "log": self.log,
         }
         save_state(self.folder, state)
-        # The log is derived from the state, so a kill between the two loses and repeats no line.
+        # The log is derived from the state, so a kill between the two loses no line.
         text = "".join(json.dumps(line) + "\n" for line in self.log).encode()
         write_atomically(self.folder / LOG_FILE, lambda file: file.write(text))
 
@@ -119,7 +119,7 @@ class Run:
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
         # Sorted, so that rows are read from the large arrays in one direction.
         rows = np.sort(order[index * recipe.batch_size : (index + 1) * recipe.batch_size])
-        # Rows alternate between the parts; otherwise each part would have other classes.
+        # Rows alternate between the parts; otherwise they would differ in classes.
         rows_of = [rows[part :: recipe.parts] for part in range(recipe.parts)]
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step, total)
@@ -144,7 +144,7 @@ class Run:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # The first averages follow quickly, so that the random start fades early.
+        # Early averages change quickly, so that the random initial weights are soon forgotten.
         decay = min(self.recipe.average_decay, (1 + self.step) / (10 + self.step))
         for kept, new in zip(
             self.average.state_dict().values(), self.student.state_dict().values(), strict=True
@@ -171,7 +171,7 @@ class Run:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """Return one entry per finished epoch of a run."""
+    """Read the log of a run, with one entry per finished epoch."""
     path = run / LOG_FILE
     if not path.exists():
         return []
@@ -180,11 +180,11 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def top1(student: Student, pictures: Pictures, size: int) -> float:
-    """Return the share of the pictures that a student classifies correctly.
+    """Return the fraction of the images that a student classifies correctly.
 
     Args:
-        student: the network; switched to evaluation mode.
-        pictures: N images.
+        student: the network; it is switched to evaluation mode.
+        pictures: N labelled images.
         size: side in pixels to which the images are resized.
     """
     student.eval()
@@ -197,7 +197,7 @@ def top1(student: Student, pictures: Pictures, size: int) -> float:
 
 
 def seed_of(*numbers: int) -> int:
-    """Return one number per (seed, epoch, step, part), equal on every machine.
+    """Derive a seed from (seed, epoch, step, part); it is the same on every machine.
 
     Examples:
         >>> seed_of(0, 0, 0, 0) == seed_of(0, 0, 0, 0), seed_of(0, 0, 0, 1) == seed_of(0, 1, 0, 0)

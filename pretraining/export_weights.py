@@ -2,7 +2,7 @@
 
     python -m pretraining.export_weights RUN --data ../shared/pretrain
 
-The run may still be going on: the averaged weights of its last saved state are exported.
+The run may still be in progress: the averaged weights of its last saved state are exported.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ ABOUT = {
 
 
 def packed_weights(run: Path) -> bytes:
-    """Return the averaged backbone of a run's last state as a file, with convolutions in int8.
+    """Return the averaged backbone of a run's last state as a file with int8 convolutions.
 
-    The file has one metadata key, because with two the library's bytes vary.
+    The file has only one metadata key, because the library writes several in random order.
 
     Raises:
         SystemExit: the run has no saved state yet.
@@ -89,13 +89,13 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     and the old ones may be in use.
 
     Args:
-        run: folder of `pretraining.pretrain`.
-        data: the pretraining images, for the reference.
-        folder: folder to write to.
-        dim: D of the multi-depth latents.
+        run: folder of a run of `pretraining.pretrain`.
+        data: folder of the pretraining images, for fitting the reference.
+        folder: folder for the three files.
+        dim: dimension of the multi-depth latents, D.
 
     Returns:
-        The card.
+        The model card.
     """
     weights = packed_weights(run)
     with TemporaryDirectory() as temporary:
@@ -119,14 +119,14 @@ def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
 
     Args:
         net: the shipped backbone.
-        data: the pretraining images.
+        data: folder of the pretraining images.
         run: folder of the run.
 
     Returns:
-        Top-1 accuracy on the validation images, by the size they are resized to.
+        Top-1 accuracy on the validation images, by image size.
     """
     state = load_state(run)
-    assert state is not None  # because there are weights
+    assert state is not None  # a run with weights has a saved state
     student = Student(len(state["average"]["labels.bias"]))
     student.load_state_dict(state["average"])
     student.net = net
@@ -170,7 +170,7 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export, and print the written files."""
+    """Export the weights and print the written files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--data", type=Path, required=True, help="folder of the mosaics")

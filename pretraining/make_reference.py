@@ -22,9 +22,9 @@ def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) ->
 
     Args:
         net: the trained backbone, in evaluation mode.
-        data: the pretraining images.
+        data: folder of the pretraining images.
         size: side of the network's input in pixels.
-        dim: D of the multi-depth latents.
+        dim: dimension of the multi-depth latents, D.
     """
     pixels = load_pictures(data, "train", IMAGES_PER_CLASS / _TRAINING_IMAGES_PER_CLASS).pixels
     parts: list[list[np.ndarray]] = [[] for _ in net.tap_names]

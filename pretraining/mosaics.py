@@ -38,11 +38,11 @@ def load_pictures(
     Args:
         data: folder with `classes.json`, `train/` and `val/`.
         split: "train" or "val".
-        fraction: share of each class to keep, from the first tiles.
+        fraction: fraction of each class to keep; the first tiles are kept.
         cache: folder for the decoded images, so that a restart does not decode them again.
 
     Raises:
-        FileNotFoundError: the folder lacks one of these files.
+        FileNotFoundError: a file is missing in the folder.
     """
     if cache is None:
         return _decode(data, split, fraction)

@@ -1,9 +1,9 @@
-"""A training step in parts, whose result does not depend on the number of workers.
+"""A training step in parts; its result does not depend on the number of workers.
 
 A batch is cut into parts of fixed size. Each part runs forward and backward in its own thread,
 with its own batch statistics. Gradients are added in the order of the parts. The number of
-threads therefore changes the speed only, and no layer waits for a thread that is paused by the
-system.
+threads therefore changes only the speed, and no layer waits for a thread that the system has
+paused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Parts:
     """Replicas of a network that share its parameters but have their own batch statistics.
 
     Args:
-        net: the network to train; its gradients and statistics are changed.
+        net: the network to train; its gradients and statistics are updated.
         parts: number of parts of a batch.
         workers: number of threads.
     """
@@ -32,13 +32,13 @@ class Parts:
         self._pool = ThreadPoolExecutor(workers, initializer=_single_threaded)
 
     def step(self, loss_of_part: Callable[[nn.Module, int], Tensor]) -> float:
-        """Set the network's gradients to the mean of the parts', and average the statistics.
+        """Set the network's gradients to the mean over the parts, and average the statistics.
 
         Args:
-            loss_of_part: replica and number of the part -> mean loss of the part's images.
+            loss_of_part: called with (replica, part); returns the mean loss over the part's images.
 
         Returns:
-            The mean loss.
+            The mean loss over all parts.
         """
         jobs = [
             self._pool.submit(self._gradients, replica, loss_of_part, number)
@@ -55,7 +55,7 @@ class Parts:
         self, replica: nn.Module, loss_of_part: Callable[[nn.Module, int], Tensor], number: int
     ) -> tuple[float, tuple[Tensor, ...]]:
         loss = loss_of_part(replica, number)
-        # Without a teacher the loss does not depend on its classifier: gradients are zero.
+        # Without a teacher, the gradients of the teacher's classifier are zero.
         gradients = torch.autograd.grad(
             loss, self.parameters, allow_unused=True, materialize_grads=True
         )
@@ -63,7 +63,7 @@ class Parts:
 
     @torch.no_grad()
     def _average_statistics(self) -> None:
-        """Give all replicas one common state, because a saved state has only one."""
+        """Give all replicas the same statistics, because a saved state has only one set."""
         for kept, *parts in zip(
             self.net.buffers(), *(replica.buffers() for replica in self.replicas), strict=True
         ):
@@ -75,7 +75,7 @@ class Parts:
                 part.copy_(kept)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""A plot of a run's log."""
+"""Plot of a run's log."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def plot_log(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw validation accuracy over training minutes.
+    """Plot validation accuracy against minutes of training.
 
     Args:
-        log: one entry per epoch.
+        log: log of the run, one entry per epoch.
         path: path of the PNG file.
     """
     # Imported here because it is slow and rarely needed.

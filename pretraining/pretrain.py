@@ -1,6 +1,6 @@
 """Train the embedded backbone: `python -m pretraining.pretrain --data DIR --out RUN`.
 
-It may be killed at any moment: started again with the same options, it ends with equal weights.
+A run may be killed at any time. Started again with the same options, it gives the same weights.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options, train, and print the next command.
 
     Args:
-        arguments: command line; None for that of the process.
+        arguments: command-line arguments; None for those of the process.
     """
     options = _parser().parse_args(arguments)
     start, digest = averaged_weights(options.start) if options.start else (None, "")
     recipe = _recipe(options, digest)
-    # Parts of a batch run in parallel; within one, sums are rounded in a fixed order.
+    # Parts of a batch run in parallel; within a part, the order of sums must be fixed.
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     train = load_pictures(options.data, "train", recipe.fraction, options.out)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """Return recipes and logs of the earlier runs and of this one."""
+    """Return the recipes and logs of a run and of the runs before it."""
     path = run / EARLIER_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))

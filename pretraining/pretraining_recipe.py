@@ -1,4 +1,4 @@
-"""Settings of a pretraining run, as one frozen value that is saved with its results."""
+"""Settings of a pretraining run, saved with its results."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ class Recipe:
     """One-cycle SGD over growing image sizes.
 
     Attributes:
-        schedule: (side in pixels, epochs) in order; a step at 32 px costs a quarter of one at 64.
-        batch_size: images per step.
+        schedule: (side in pixels, number of epochs) in order; half the side costs a quarter.
+        batch_size: number of images per step.
         peak_rate: highest learning rate of the cycle.
-        warmup: share of all steps until the peak.
-        momentum: momentum of Nesterov's SGD.
+        warmup: fraction of all steps before the learning rate peaks.
+        momentum: Nesterov momentum of SGD.
         weight_decay: weight decay of convolution and linear weights.
         label_smoothing: label smoothing in the cross-entropy.
         average_decay: decay per step of the exponential moving average of the weights.
         distill_weight: weight of the divergence from the teacher; 0 without a teacher.
         temperature: softmax temperature of student and teacher.
         seed: seed of weights, order and augmentation.
-        fraction: share of the images.
+        fraction: fraction of the training images to use.
         teacher_size: side in pixels of the teacher's images; 0 without a teacher.
         parts: number of parts of a batch, each with its own batch statistics.
-        start: SHA-256 of the averaged weights of the run that this one starts from; "" for random
-            weights.
+        start: SHA-256 of the initial weights, which are the averaged weights of another run; "" for
+            random weights.
     """
 
     schedule: tuple[tuple[int, int], ...] = ((32, 7), (48, 5), (64, 4))

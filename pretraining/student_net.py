@@ -24,13 +24,13 @@ class Student(nn.Module):
         self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits of the labels (N, C) and of the teacher's classes (N, 1000)."""
+        """Return logits for the labels (N, C) and for the teacher's classes (N, 1000)."""
         latents = last_latent(self.net, x)
         return self.labels(latents), self.teacher(latents)
 
 
 def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
-    """Return the last tap alone, `net(x)[-1]`.
+    """Return only the last tap, `net(x)[-1]`.
 
     Pooling the inner taps would cost a tenth of a training step, and no loss uses them.
 
@@ -39,7 +39,7 @@ def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
         x: (N, 3, H, W) float32, normalised.
 
     Returns:
-        (N, 1024).
+        (N, 1024) latents.
     """
     x = functional.relu(net.stem_norm(net.stem(x)))
     for block in net.blocks:
@@ -50,13 +50,13 @@ def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
 def loss_of(
     answers: tuple[Tensor, Tensor], labels: Tensor, soft: Tensor | None, recipe: Recipe
 ) -> Tensor:
-    """Return the cross-entropy of the labels plus the divergence from a teacher, if any.
+    """Return the cross-entropy of the labels plus, with a teacher, the divergence from it.
 
     Args:
         answers: (N, C) and (N, 1000) logits of the student.
         labels: (N,) int64.
-        soft: (N, 1000) logits of the teacher, or None.
-        recipe: weights of the terms.
+        soft: (N, 1000) logits of the teacher; None without a teacher.
+        recipe: settings, with the weights of the terms.
     """
     by_label, by_teacher = answers
     loss = functional.cross_entropy(by_label, labels, label_smoothing=recipe.label_smoothing)
@@ -85,7 +85,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.SGD:
-    """Make Nesterov's SGD without weight decay on biases and norms, which it would only rescale."""
+    """Make SGD with Nesterov momentum, without weight decay on biases and normalisation layers."""
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [

@@ -1,4 +1,4 @@
-"""Logits of a larger network on the pretraining images, computed once and cached on disk."""
+"""Logits of a larger network for the pretraining images, computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _BATCH = 50
 
 
 def load_logits(weights: Path, pictures: Pictures, run: Path, size: int) -> np.ndarray:
-    """Compute the teacher's logits on the images, without augmentation.
+    """Compute the teacher's logits for the images, without augmentation.
 
     They are computed once per teacher, size and number of images. An interrupted computation
     continues with its unfinished chunk.
 
     Args:
-        weights: safetensors of timm's `mobilenetv2_100` with `pad_type="same"`.
+        weights: safetensors file of timm's `mobilenetv2_100` with `pad_type="same"`.
         pictures: N images.
         run: folder of the cache.
         size: side in pixels to which the images are enlarged for the teacher.
@@ -68,7 +68,7 @@ def _answers(net: nn.Module, pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _teacher(weights: Path) -> nn.Module:
-    # Imported here because timm is an extra, for runs with a teacher.
+    # Imported here because timm is optional and only needed for runs with a teacher.
     ensure_torchvision()
     import timm
 

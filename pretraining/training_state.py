@@ -1,4 +1,4 @@
-"""The state of a run, in one file that is replaced atomically, so that a run survives kills."""
+"""The state of a run, in one file that is replaced atomically, so that a run can be killed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 FILE = "state.pt"
 RECIPE_FILE = "recipe.json"
 EARLIER_FILE = "earlier.json"
-"""Recipes and logs of the earlier runs that a run starts from, in order."""
+"""File with the recipes and logs of the runs that this run builds on, in order."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file; a kill at any moment leaves the old file or the new one.
+    """Write a file atomically; after a kill, either the old file or the new one is there.
 
     Args:
         path: path of the file.
@@ -39,7 +39,7 @@ def save_state(run: Path, state: dict[str, Any]) -> None:
 def load_state(run: Path) -> dict[str, Any] | None:
     """Load the state of an interrupted run, or return None if none was saved.
 
-    Only tensors and plain values are read (`weights_only`), and nothing in the file is executed.
+    Only tensors and plain values are read (`weights_only`), and no code in the file is executed.
     """
     path = run / FILE
     if not path.exists():
@@ -49,7 +49,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
 
 
 def averaged_weights(run: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Load the averaged weights of another run, with classifiers, as the start of a new cycle.
+    """Load the averaged weights and classifiers of another run, as the start of a new run.
 
     Returns:
         The weights, and the SHA-256 of their names and bytes for the recipe of the new run.

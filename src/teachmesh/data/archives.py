@@ -1,6 +1,6 @@
 """Images in tar and zip archives, read in place; nothing is extracted to a named file.
 
-A plain tar is scanned once; afterwards each member takes one seek and one read. A compressed tar
+An uncompressed tar is scanned once; then each member takes one seek and one read. A compressed tar
 is unpacked once into an unlinked temporary file, because gzip streams cannot be read from the
 middle. The system removes that file even if the process is killed.
 """
@@ -27,7 +27,7 @@ from teachmesh.errors import DataError
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ZIP_SUFFIXES = (".zip",)
 MAX_UNPACKED_BYTES = 16 << 30
-"""Largest unpacked size of a compressed tar."""
+"""Maximum size of a compressed tar after unpacking."""
 
 _BROKEN = (
     tarfile.TarError,
@@ -47,10 +47,10 @@ class Member:
     """One entry of an archive.
 
     Attributes:
-        name: as stored, separated by "/".
-        is_folder: whether it is a folder; otherwise a regular file.
+        name: path as stored in the archive, with "/" as separator.
+        is_folder: whether the entry is a folder; otherwise it is a regular file.
         size_bytes: unpacked size.
-        offset: position of the bytes in the (unpacked) tar; None in a zip.
+        offset: position of the bytes in the (unpacked) tar; None for a zip.
     """
 
     name: str
@@ -60,15 +60,15 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether the name ends like that of a supported archive."""
+    """Return whether a file name has the ending of a supported archive."""
     return path.name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
 def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
-    """List the folders and regular files of an archive, without links and devices.
+    """List the folders and regular files of an archive, ignoring symbolic links and devices.
 
     Raises:
-        DataError: the archive is not readable, or a compressed tar is larger than the limit.
+        DataError: the archive cannot be read, or a tar exceeds the limit after unpacking.
     """
     try:
         if path.name.lower().endswith(ZIP_SUFFIXES):
@@ -95,7 +95,7 @@ def read_zip_member(path: Path, name: str, size_bytes: int) -> bytes:
     """Read the first `size_bytes` unpacked bytes of a zip member.
 
     Raises:
-        DataError: the member is damaged, encrypted or packed in an unknown way.
+        DataError: the member is damaged, encrypted or compressed in an unknown way.
     """
     try:
         with _zip(*_identity(path)).open(name) as file:
@@ -112,7 +112,7 @@ class _Readable(Protocol):
 
 
 class _Spool:
-    """A compressed tar, unpacked into an anonymous file that threads read by range."""
+    """A compressed tar, unpacked into an anonymous file; several threads may read ranges of it."""
 
     def __init__(self, source: _Readable, max_bytes: int) -> None:
         self._lock = threading.Lock()
@@ -144,7 +144,7 @@ class _Spool:
 
 
 def _identity(path: Path) -> tuple[str, int, int]:
-    """Return path and state of a file, so that a replaced archive is opened again."""
+    """Return the path, modification time and size of a file, as a cache key."""
     state = path.stat()
     return str(path), state.st_mtime_ns, state.st_size
 
@@ -156,7 +156,7 @@ def _zip(path: str, _mtime_ns: int, _size_bytes: int) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _spool(path: str, _mtime_ns: int, _size_bytes: int, max_bytes: int) -> _Spool | None:
-    """Return the unpacked tar, or None if it is not compressed."""
+    """Unpack a compressed tar; return None if the tar is not compressed."""
     with Path(path).open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):
@@ -180,7 +180,7 @@ def _tar_members(path: Path, max_unpacked_bytes: int) -> list[Member]:
 
 
 def _scan(tar: tarfile.TarFile) -> list[Member]:
-    """Read all headers once; hard links, which tar writes for equal files, are resolved."""
+    """Read all headers once; a hard link becomes a member with the bytes of its target."""
     members: list[Member] = []
     files: dict[str, Member] = {}
     for info in tar:
@@ -197,7 +197,7 @@ def _scan(tar: tarfile.TarFile) -> list[Member]:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Refuse a damaged header in the middle; tarfile treats it as the end of the archive."""
+    """Raise an error for a damaged header, which tarfile treats as the end of the archive."""
     file = tar.fileobj
     assert file is not None  # an open archive has its file
     file.seek(tar.offset)

@@ -1,8 +1,8 @@
-"""The backbones of a home on disk, one folder each, and their export to one file.
+"""Backbones of a home on disk, one folder each, and their export to a single file.
 
 - `<alias>/backbone.json`: description.
-- `<alias>/weights.safetensors`: weights, as they were given.
-- `<alias>/reference.safetensors`: scale and projection.
+- `<alias>/weights.safetensors`: the weights file, unchanged.
+- `<alias>/reference.safetensors`: scale and projection of the latents.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _STALE_S = 24 * 3600
 
 @dataclass(frozen=True, eq=False)
 class StoredBackbone:
-    """The content of a backbone's files.
+    """Contents of a backbone's files.
 
     Attributes:
-        about: JSON values: architecture, options, preprocessing, fingerprint.
-        weights: bytes of a safetensors file.
-        reference: bytes of a reference file.
+        about: description as JSON values: architecture, options, preprocessing, fingerprint.
+        weights: bytes of the weights file (safetensors).
+        reference: bytes of the reference file.
     """
 
     about: dict[str, Any]
@@ -49,10 +49,10 @@ class StoredBackbone:
 
 
 class BackboneStore:
-    """The side-loaded backbones of one home.
+    """The backbones that were added to one home.
 
     Args:
-        folder: the home's folder of backbones; made when something is saved.
+        folder: the home's folder of backbones; created on the first save.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,10 +89,10 @@ class BackboneStore:
         return StoredBackbone(self.about(name), weights, reference)
 
     def save(self, name: str, stored: StoredBackbone) -> None:
-        """Add a backbone as a whole or not at all; it is on the disk when this returns.
+        """Add a backbone atomically; its files are on the disk when this returns.
 
         Raises:
-            BackboneError: the alias is taken or cannot name a folder.
+            BackboneError: the alias is taken or is not a valid folder name.
             StorageError: the files cannot be written.
         """
         self.check_new(name)
@@ -118,13 +118,13 @@ class BackboneStore:
         """Remove a backbone.
 
         Raises:
-            BackboneError: there is no backbone of this name.
-            StorageError: it cannot be removed.
+            BackboneError: there is no backbone with this name.
+            StorageError: the backbone cannot be removed.
         """
         if name not in self.names():
             raise BackboneError(f"there is no backbone {name!r} to remove")
         try:
-            # One rename hides it, so a process that dies later leaves no half of a backbone.
+            # A single rename hides the backbone, so a crash never leaves half of one.
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as temporary:
                 (self.folder / name).rename(Path(temporary) / "backbone")
                 _sync_folder(self.folder)
@@ -132,7 +132,7 @@ class BackboneStore:
             raise StorageError(f"could not remove {name!r}: {error.strerror}") from error
 
     def reference_bytes(self, sha256: str) -> bytes | None:
-        """Return the reference file with this hash, for a peer, or None if it is not here."""
+        """Return the reference file with this hash, for a peer, or None if there is none."""
         for name in self.names():
             try:
                 data = self._read(name, REFERENCE_FILE)
@@ -143,10 +143,10 @@ class BackboneStore:
         return None
 
     def check_new(self, name: str) -> None:
-        """Check a new alias before any work is done.
+        """Check that an alias can be used for a new backbone.
 
         Raises:
-            BackboneError: the alias is taken or cannot name a folder.
+            BackboneError: the alias is taken or is not a valid folder name.
         """
         try:
             normal = check_name("backbone alias", name, _ALIAS_LIMIT, as_file=True)
@@ -169,16 +169,16 @@ class BackboneStore:
             ) from error
 
     def _sweep(self) -> None:
-        """Remove old folders of killed processes; a recent one may still be in use."""
+        """Remove old unfinished folders of killed processes; recent ones may be in use."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def pack(stored: StoredBackbone) -> bytes:
-    """Write a backbone with its reference as one file; equal backbones give equal bytes.
+    """Pack a backbone with its reference into one file; equal backbones give equal bytes.
 
-    Both files travel unchanged, as one uint8 array each, so no number is converted on the way.
+    Both files are stored unchanged, as one uint8 array each, so no number is converted.
     """
     tensors = {
         "weights": np.frombuffer(stored.weights, dtype=np.uint8),
@@ -188,10 +188,10 @@ def pack(stored: StoredBackbone) -> bytes:
 
 
 def unpack(data: bytes) -> StoredBackbone:
-    """Read a file of `pack`.
+    """Read a file written by `pack`.
 
     Raises:
-        BackboneError: the data is not such a file, or is cut off.
+        BackboneError: the data was not written by `pack`, or is truncated.
     """
     try:
         document, tensors = read_tensors(data, EXPORT_SCHEMA)

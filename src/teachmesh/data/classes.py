@@ -1,4 +1,4 @@
-"""The classes of a task: printable, distinct names, each with training images."""
+"""Checks of a task's classes: printable, distinct names, and training images for each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_CLASSES = 10_000
 
 
 def class_names(items: Sequence[Item]) -> dict[str, str]:
-    """Map each label as found to its class name in NFC.
+    """Map each label, as found in the source, to its class name in NFC.
 
-    Two spellings of one class are an error, because a merge could hide a mistake and a rename is
+    Two spellings of one class are an error: merging them could hide a mistake, and renaming is
     easy.
 
     Raises:
-        DataError: a name cannot be shown, or two names look equal to a person.
+        DataError: a name is not valid, or two names look the same to a reader.
     """
     names = {label: check_name("class", label) for label in sorted({i.label for i in items})}
     spellings: dict[str, set[str]] = defaultdict(set)
@@ -39,15 +39,15 @@ def class_names(items: Sequence[Item]) -> dict[str, str]:
 
 
 def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -> tuple[str, ...]:
-    """Return the sorted names of the classes with training images: at least two, and all classes.
+    """Return the sorted class names, after checking their number and their training images.
 
     Args:
         items: all images of the task.
-        labels: label as found -> class name, of every item.
+        labels: label as found in the source -> class name, for every item.
         path: path of the task, for the messages.
 
     Raises:
-        DataError: there are fewer than two classes or too many, or a class without training images.
+        DataError: there are too few or too many classes, or one has no training images.
     """
     classes = sorted({labels[i.label] for i in items if i.split in (None, "train")})
     if len(classes) < 2:

@@ -20,7 +20,7 @@ def list_csv(path: Path) -> Listing:
     """List the images in a CSV file.
 
     The first line names the columns; other columns are ignored. Paths are relative to the folder
-    of the CSV file. Separators are comma, semicolon or tab. Quoting and a byte order mark are
+    of the CSV file. The separator is a comma, semicolon or tab. Quoting and a byte order mark are
     supported.
 
     Raises:
@@ -46,14 +46,14 @@ def list_csv(path: Path) -> Listing:
 
 def _item(path: Path, line: int, image: str, parts: Sequence[str], label: str, word: str) -> Item:
     split = _split(path, line, word)
-    # The name equals that in a listing of folders, so that equal tasks are split equally.
+    # The same name as in a listing of folders, so that equal tasks get equal splits.
     below_split = split is not None and len(parts) >= 3 and parts[0].casefold() in SPLIT_WORDS
     name = unicodedata.normalize("NFC", "/".join(parts[1:] if below_split else parts))
     return Item(split, label, name, ImageRef(path.parent / image))
 
 
 def _rows(path: Path) -> list[tuple[int, tuple[str, str, str]]]:
-    """Return (line number, (path, label, split)) of every line that is not blank."""
+    """Return (line number, (path, label, split)) for every line that is not blank."""
     try:
         # utf-8-sig drops the byte order mark that spreadsheets write.
         text = path.read_bytes().decode("utf-8-sig")

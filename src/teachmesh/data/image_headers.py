@@ -1,8 +1,8 @@
-"""Headers of image files, read without decoding a pixel.
+"""Parsing of image file headers, without decoding any pixels.
 
 Pillow warns about some odd files (damaged EXIF, odd animation chunks, huge canvases) through the
 process-wide `warnings` module, which threads cannot silence safely. Therefore these headers are
-read here, so that Pillow never reaches the code that warns.
+parsed here, so that Pillow never reaches the code that warns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEIF_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def sniff(data: bytes) -> ImageFormat | None:
-    """Return the supported format of the first bytes, or None; the file's ending does not count."""
+    """Detect a supported format from the first bytes, ignoring the file name; None if unknown."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -64,11 +64,11 @@ def describe(data: bytes) -> str:
 
 
 def canvas(data: bytes, image_format: ImageFormat) -> tuple[int, int] | None:
-    """Read the width and height of formats whose Pillow reader allocates memory when opened.
+    """Read width and height for WebP and GIF, because Pillow allocates memory on opening them.
 
     Returns:
-        (width, height) in pixels for WebP (canvas) and GIF (screen and first frame together);
-        None for other formats and for a damaged header.
+        (width, height) in pixels of the WebP canvas, or of the GIF screen and first frame
+        together; None for other formats and for a damaged header.
     """
     try:
         if image_format == "WEBP":
@@ -95,7 +95,7 @@ def _webp_canvas(head: bytes) -> tuple[int, int] | None:
 
 
 def _gif_canvas(data: bytes) -> tuple[int, int]:
-    """Return the screen size, widened by a first frame that is larger, as Pillow does."""
+    """Return the size that contains the screen and the first frame, as Pillow does."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while data[at] == 0x21:
@@ -128,7 +128,7 @@ def exif_orientation(exif: object) -> int:
     """Read the EXIF orientation tag, 1 (upright) to 8; 1 if absent or damaged.
 
     Args:
-        exif: Pillow's `info["exif"]`: TIFF bytes, with or without the "Exif" mark.
+        exif: value of Pillow's `info["exif"]`: TIFF bytes, with or without the prefix "Exif".
     """
     if not isinstance(exif, bytes):
         return 1

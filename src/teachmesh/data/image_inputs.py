@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 AskedImages = Union[str, Path, bytes, "Image.Image", np.ndarray]
-"""Images as a caller passes them: a path to a file or folder, file contents, or an image."""
+"""One input from a caller: a path to a file or folder, the bytes of a file, or an image."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 
@@ -28,15 +28,15 @@ class ImageInput:
     """One image to predict.
 
     Attributes:
-        name: its name in answers: a path, or "image 1" for the first one without a path.
-        source: a reference to its file, its bytes, or the decoded image.
+        name: name shown in answers: the path, or "image 3" for the third input if it has no path.
+        source: reference to its file, its bytes, or the decoded image.
     """
 
     name: str
     source: ImageRef | bytes | Image.Image | np.ndarray
 
     def upright(self, size: int) -> np.ndarray:
-        """Return the upright pixels for squares of `size` pixels: (H, W, C) uint8, C = 1 for grey.
+        """Return upright pixels for a square of side `size`: (H, W, C) uint8, C = 1 for grey.
 
         Raises:
             DataError: the image cannot be read.
@@ -81,7 +81,7 @@ def _images_of(item: AskedImages, position: int) -> list[ImageInput]:
 
 def _images_below(folder: Path) -> list[Path]:
     found = []
-    # os.walk does not follow links to folders, so a loop of links ends here.
+    # os.walk does not follow links to folders, so loops of links are harmless.
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [

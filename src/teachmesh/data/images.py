@@ -1,9 +1,9 @@
-"""References to images, and the conversion of their bytes to (3, S, S) uint8 pixels.
+"""References to images, and decoding of their bytes to upright uint8 pixels.
 
 All images pass through the same steps: header check (format, size limit) -> decode (JPEG at a
 reduced scale if that is enough) -> upright -> RGB -> the whole image resized to a square. Only the
-first frame of an animation counts. Nothing here warns: a file is decoded, or refused with one
-sentence.
+first frame of an animation is used. No step emits warnings: a file is either decoded, or refused
+with a one-sentence error.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from teachmesh.data.pixels import REDUCING_GAP, from_array, upright
 from teachmesh.errors import DataError
 
 MAX_PIXELS = 40_000_000
-"""Largest number of pixels, checked in the header to stop decompression bombs."""
+"""Maximum number of pixels, checked in the header to stop decompression bombs."""
 MAX_FILE_BYTES = 256 << 20
-"""Largest size of an image file that is read into memory."""
+"""Maximum size of an image file that is read into memory."""
 
-# Exceptions of Pillow's readers on damaged files. `Warning` is here for users who run Python with
-# -W error: they get the usual refusal.
+# Exceptions of Pillow's readers on damaged files. `Warning` is included for users who run Python
+# with -W error; they get the usual error.
 _PILLOW_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -72,7 +72,7 @@ class ImageRef:
     """Reference to the bytes of one image: a file, or a member of an archive.
 
     Attributes:
-        path: the file or the archive.
+        path: path of the image file or of the archive.
         member: name inside the archive; None for a file.
         offset: position of the member's bytes in an (unpacked) tar; None otherwise.
         size_bytes: size of the member; None for a file.
@@ -91,8 +91,8 @@ class ImageRef:
         """Read all bytes of the image.
 
         Raises:
-            DataError: the file is missing, unreadable, over `MAX_FILE_BYTES`, or shorter than in
-                the archive's listing.
+            DataError: the file is missing, unreadable, larger than `MAX_FILE_BYTES`, or shorter
+                than listed in the archive.
         """
         return self._read(MAX_FILE_BYTES)
 
@@ -100,15 +100,15 @@ class ImageRef:
         """Read the first bytes, enough for `image_headers.sniff`.
 
         Raises:
-            DataError: as `read`.
+            DataError: for the same reasons as in `read`.
         """
         return self._read(SNIFF_BYTES)
 
     def upright(self, size: int) -> np.ndarray:
-        """Decode to (H, W, C) uint8 for squares of `size` pixels, as `decode_upright`.
+        """Decode with `decode_upright`: (H, W, C) uint8 for a square of side `size`.
 
         Raises:
-            DataError: as `read` and `decode_upright`.
+            DataError: for the same reasons as in `read` and `decode_upright`.
         """
         return decode_upright(self.read(), size, source=self)
 
@@ -144,7 +144,7 @@ class ImageRef:
 
 
 def _file_size(path: Path) -> int:
-    """Return the size of a regular file in bytes; opening a pipe or device would block forever."""
+    """Return the size of a file in bytes; refuse pipes and devices, which could block forever."""
     state = path.stat()
     if not S_ISREG(state.st_mode):
         raise OSError(EINVAL, "not a regular file")
@@ -154,19 +154,19 @@ def _file_size(path: Path) -> int:
 def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Decode one image file and turn it upright by its EXIF block; `pixels.squash` comes next.
+    """Decode one image file and turn it upright (EXIF); `pixels.squash` then makes it square.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
-        size: S, final side of the image in pixels.
+        size: final side of the square image in pixels, S.
         source: origin of the bytes (an `ImageRef`, a file name), for the error message.
         max_pixels: largest width times height; larger images are refused.
 
     Returns:
-        (H, W, C) uint8, C = 1 for grey; channels are RGB.
+        (H, W, C) uint8 with RGB channels, or with C = 1 for grey.
 
     Raises:
-        DataError: the data is not an image, not supported, damaged, cut off or over `max_pixels`.
+        DataError: the data is not a supported image, is damaged, or exceeds `max_pixels`.
     """
     try:
         image = _open(data, max_pixels, source)
@@ -190,7 +190,7 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     Args:
         image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
             uint16. Channels are RGB or RGBA.
-        size: S, final side of the image in pixels.
+        size: final side of the square image in pixels, S.
 
     Returns:
         (H, W, C) uint8, C = 1 for grey.
@@ -224,7 +224,7 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
     """A JPEG reader that leaves the EXIF block to `image_headers.exif_orientation`."""
 
     def _read_dpi_from_exif(self) -> None:
-        """Skip it: the resolution is not needed, and a damaged block would make Pillow warn."""
+        """Do nothing: the resolution is not needed, and Pillow warns about damaged EXIF blocks."""
 
 
 _READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
@@ -237,7 +237,7 @@ _READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
 
 
 def _open(data: bytes, max_pixels: int, source: object) -> Image.Image:
-    """Read the header only."""
+    """Open an image file; only its header is read."""
     image_format = sniff(data)
     if image_format is None:
         raise DataError(

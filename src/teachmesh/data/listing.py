@@ -1,7 +1,7 @@
 """Flat lists of labelled images from folders and archives.
 
 Supported layouts are `<class>/*` and `{train,val|validation,test}/<class>/*`, at the root or below
-one common folder. Hidden files are ignored. Links to folders are followed, except in loops.
+one common folder. Hidden files are ignored. Links to folders are followed unless they form a loop.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
 }
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
-# Images in formats that are not supported. They count as unreadable and are not ignored, because a
-# person expects them to be images of the class.
+# Image formats that are not supported. Such files count as unreadable instead of being ignored,
+# because users expect them to be images of the class.
 _FOREIGN_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".svg", ".psd", ".eps", ".pdf", ".dng"}
 )
@@ -47,10 +47,10 @@ class Item:
     """One image with its label.
 
     Attributes:
-        split: the split given by the source, or None.
-        label: name of the class as it was found, unchecked.
-        name: identifier of the image in the task, equal for all kinds of source: its path below
-            the split folder or the root, in NFC.
+        split: split given by the source; None if the source has no splits.
+        label: class name as found in the source, not yet checked.
+        name: identifier of the image in the task: its path below the split folder or the root,
+            in NFC. It is the same for folders, archives and CSV files.
         image: reference to the bytes.
     """
 
@@ -62,12 +62,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """All images of a source whose first bytes look like an image.
+    """Labelled images of a source, and notes on files that were left out.
 
     Attributes:
         items: labelled images, sorted by name.
-        empty_classes: labels of class folders without a single readable image.
-        unreadable: reasons for the images that were left out, one sentence each.
+        empty_classes: labels of classes without readable images.
+        unreadable: reason for each image that was left out, one sentence each.
         warnings: notes on ignored files, one sentence each.
     """
 
@@ -79,7 +79,7 @@ class Listing:
 
 @dataclass
 class _Found:
-    """Files and folders below a root, by the parts of their relative paths."""
+    """Files and folders below a root, keyed by the parts of their relative paths."""
 
     files: dict[Parts, ImageRef] = field(default_factory=dict)
     folders: set[Parts] = field(default_factory=set)
@@ -111,15 +111,15 @@ def list_source(path: Path) -> Listing:
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file name looks like that of an image, supported or not."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - the name may be no valid Path
+    """Return whether a file name has an image suffix, supported or not."""
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - it may not be a valid Path
     return suffix in IMAGE_SUFFIXES or suffix in _FOREIGN_SUFFIXES
 
 
 def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Sort by name, and leave out files whose first bytes are not those of an image.
+    """Sort the items by name, and leave out files that do not begin like an image file.
 
-    Only the first bytes are read. Damage further inside shows when the image is decoded.
+    Only the first bytes are read; other damage is found when the image is decoded.
     """
     kept: list[Item] = []
     unreadable: list[str] = []
@@ -184,7 +184,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
-    """Count the leading folders that contain everything but are not a split or the only class."""
+    """Count the outer folders that wrap the whole layout, excluding split and class folders."""
     depth = 0
     paths = list(images)
     while paths and all(len(parts) >= depth + 3 for parts in paths):
@@ -196,7 +196,7 @@ def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
 
 
 def _has_splits(images: Iterable[Parts], path: Path) -> bool:
-    """Return whether the top folders are train, validation and test instead of classes."""
+    """Return whether the top folders are splits (train, validation, test), not classes."""
     tops = {parts[0] for parts in images if len(parts) >= 3}
     splits = [SPLIT_WORDS[top.casefold()] for top in sorted(tops) if top.casefold() in SPLIT_WORDS]
     if len(splits) != len(set(splits)):

@@ -1,8 +1,8 @@
-"""Decoded batches, made by threads that run ahead so that the network never waits for an image.
+"""Decode batches in threads that run ahead, so that the network never waits for an image.
 
 Pillow decodes outside Python's global lock, so a few threads fill the next batches while the
-network works on the current one. The number of batches in flight is bounded. Their order is
-always that of the images.
+network works on the current one. The number of batches in flight is bounded. Batches
+always come in the order of the images.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import torch
 
 Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
+"""Callback for progress, called with (images done, images in total)."""
 BATCHES_AHEAD = 3
-"""Batches in decoding or waiting, while the network works on one."""
+"""Number of batches that are being decoded or ready while the network works on one."""
 _IMAGES_PER_JOB = 8
 
 
@@ -34,17 +34,17 @@ class Readable(Protocol):
     """An image that can be read: a file (`ImageRef`), or an image to predict (`ImageInput`)."""
 
     def upright(self, size: int) -> np.ndarray:
-        """Return (H, W, C) uint8, C = 1 for grey; raise `DataError` if it cannot be read."""
+        """Return (H, W, C) uint8, C = 1 for grey; raise `DataError` if this fails."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The readable images of one batch, and the reasons for the others.
+    """Readable images of one batch, and reasons for the unreadable ones.
 
     Attributes:
         indices: (n,) int64 positions of the images in the sequence, ascending.
         images: (n, 3, S, S) torch.uint8, `channels_last` in memory.
-        failed: (position, reason) of every unreadable image of this batch.
+        failed: (position, reason) of each unreadable image of the batch.
     """
 
     indices: np.ndarray
@@ -77,7 +77,7 @@ class _Pending:
             self.pixels[list(places)] = squash(np.stack(stack), size)
 
     def finish(self) -> Batch:
-        """Wait for the jobs, and leave out the unreadable rows."""
+        """Wait for the jobs, and return the batch without unreadable images."""
         import torch
 
         for job in self.jobs:
@@ -88,7 +88,7 @@ class _Pending:
             rows = np.setdiff1d(rows, np.fromiter(self.reasons, dtype=np.int64))
             pixels = pixels[rows]
         failed = tuple((self.start + row, self.reasons[row]) for row in sorted(self.reasons))
-        # (n, S, S, 3) -> (n, 3, S, S) without moving a byte; the network uses channels last too.
+        # (n, S, S, 3) -> (n, 3, S, S) without a copy; the network also uses channels last.
         return Batch(self.start + rows, torch.from_numpy(pixels).permute(0, 3, 1, 2), failed)
 
 
@@ -101,13 +101,13 @@ def iterate_batches(
 
     Args:
         images: the images to decode.
-        size: S, side of the decoded squares in pixels.
+        size: side of the decoded squares in pixels, S.
         batch_size: images per batch, unreadable ones included.
         workers: number of decoding threads.
 
     Yields:
-        Batches in the order of `images`, equal on every run. Unreadable images are listed in
-        `Batch.failed`, **not** raised; `tasks.check_failed` decides whether they are too many.
+        Batches in the order of `images`, identical in every run. Unreadable images are listed in
+        `Batch.failed`, **not** raised; `tasks.check_failed` decides whether there are too many.
     """
     stop = threading.Event()
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-decode")
@@ -134,7 +134,7 @@ def read_batch(images: Sequence[Readable], positions: range, size: int) -> Batch
     Args:
         images: the images.
         positions: positions of the images to decode.
-        size: S, side of the decoded squares in pixels.
+        size: side of the decoded squares in pixels, S.
     """
     pixels = np.empty((len(positions), size, size, 3), dtype=np.uint8)
     batch = _Pending(pixels, positions.start)

@@ -1,7 +1,7 @@
 """Names that are safe to show, store and compare, and suggestions for misspelt names.
 
-Names come from folders, CSV files and other agents, and end in terminals, JSON and web pages. A
-name is therefore Unicode NFC and has a length limit. Characters that move a cursor, hide text or
+Names come from folders, CSV files and other agents, and are shown in terminals, JSON and web pages.
+A name is therefore Unicode NFC and has a length limit. Characters that move a cursor, hide text or
 reorder it are refused. Emoji, CJK and all other visible scripts are allowed.
 """
 
@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from teachmesh.errors import DataError
 
 NAME_LIMIT = 128
-"""Longest class or task name, in characters."""
+"""Maximum length of a class or task name, in characters."""
 
-# Control, surrogate, private-use, line and paragraph separators; format characters (which include
-# the bidirectional overrides) are refused too, except the two joiners.
+# Control, surrogate and private-use characters, line and paragraph separators, and format
+# characters (such as bidirectional overrides) except the two joiners.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cf", "Zl", "Zp"})
 # Zero-width (non-)joiner: Persian words and family emoji need them.
 _JOINERS = frozenset("\u200c\u200d")
@@ -42,14 +42,14 @@ def shown(text: str, limit: int = 80) -> str:
 
 
 def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool = False) -> str:
-    """Check that a text may be a name, and return it in Unicode NFC.
+    """Check that a text is a valid name, and return it in Unicode NFC.
 
-    A caller that accepts only NFC compares the result with its argument.
+    Callers that accept only NFC compare the result with the argument.
 
     Args:
-        kind: kind of the name, for the message: "class", "task", "alias".
-        text: the name as it was found.
-        limit: largest number of characters, counted in NFC.
+        kind: kind of name, for the error message: "class", "task", "alias".
+        text: the name to check.
+        limit: maximum number of characters in NFC.
         as_file: whether the name may become part of a file name or of `name@alias`. Separators,
             a leading dot and names that Windows reserves are then refused too.
 
@@ -60,7 +60,7 @@ def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool =
         DataError: the text is empty, too long, not printable, padded with spaces, or (as_file)
             not usable in a file name.
     """
-    # NFC never shrinks text to less than a quarter, so a huge name is refused without the work.
+    # NFC never shrinks text to less than a quarter, so a huge name is refused early.
     if len(text) > 4 * limit:
         raise DataError(_message(kind, text, f"it has {len(text)} characters, {limit} may be used"))
     name = unicodedata.normalize("NFC", text)
@@ -93,12 +93,12 @@ def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def comparison_key(name: str) -> str:
-    """Return a form that is equal for names that count as equal: NFC, case folded."""
+    """Return the form by which names are compared: NFC and case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """Return the known word nearest to a misspelt one, or None if none is near.
+    """Return the known word closest to a misspelt one, or None if none is close.
 
     Examples:
         >>> closest("flwers", ["flowers", "digits"])
@@ -110,7 +110,7 @@ def closest(word: str, words: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return `" (did you mean 'x'?)"`, or "" if no known word is near."""
+    """Return `" (did you mean 'x'?)"`, or "" if no known word is close."""
     near = closest(word, words)
     return f" (did you mean '{shown(near)}'?)" if near is not None else ""
 

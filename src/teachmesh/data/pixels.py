@@ -1,4 +1,4 @@
-"""Conversions of a decoded image: upright, opaque, 8-bit RGB, square."""
+"""Conversion of decoded images to upright, opaque, square 8-bit pixels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from PIL import Image
 
 from teachmesh.errors import DataError
 
-# An intermediate image stays larger than the target by this factor. A proper bicubic filter over at
-# least two source pixels then follows any shortcut (JPEG's reduced scales, box reduction).
+# Shortcuts (JPEG's reduced scales, box reduction) leave an image larger than the target by this
+# factor, so that a bicubic filter over at least two source pixels always does the last step.
 REDUCING_GAP = 2.0
 
 DECODING = "decoding 2"
@@ -28,16 +28,16 @@ _UPRIGHT = {
 def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     """Turn a loaded image upright and convert it to opaque 8-bit grey or RGB.
 
-    `squash` then makes it square; that is cheaper for many images of one shape at once.
+    `squash` makes it square later, because it is cheaper for many images at once.
 
     Args:
         image: an image of any mode that Pillow converts to RGB.
         orientation: EXIF orientation, 1 to 8.
-        size: S, final side of the image in pixels.
+        size: final side of the square image in pixels, S.
 
     Returns:
-        (H, W, C) uint8. C = 1 for grey, which gives equal values for a third of the work. If a
-        side is 4 S or more, H = W = S already.
+        (H, W, C) uint8. C = 1 for grey, which gives the same values at a third of the cost. If a
+        side is 4 S or longer, the image is already square: H = W = S.
 
     Raises:
         ValueError: the mode has no conversion to RGB.
@@ -46,7 +46,7 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     if orientation != 1:
         image = image.transpose(_UPRIGHT[orientation])
     if max(image.size) >= 2 * REDUCING_GAP * size:
-        # Only Pillow reduces by boxes first: many times faster for the largest images.
+        # Pillow reduces by box averaging first, which is many times faster for large images.
         image = image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
@@ -55,15 +55,15 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
     """Resize images of one shape to squares, by a bicubic filter with antialiasing.
 
-    torch's filter equals Pillow's up to two levels of 255 and takes a quarter of the time. Its
-    loops are vectorised, and many images share one table of weights.
+    torch's filter differs from Pillow's by at most two of 255 levels and takes a quarter of the
+    time. Its loops are vectorised, and many images share one table of weights.
 
     Args:
         pixels: (N, H, W, C) uint8.
-        size: S, side of the results in pixels.
+        size: side of the results in pixels, S.
 
     Returns:
-        (N, S, S, C) uint8. The result of an image does not depend on the others.
+        (N, S, S, C) uint8. The result for an image does not depend on the other images.
     """
     if pixels.shape[1:3] == (size, size):
         return pixels
@@ -91,7 +91,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to 8-bit by its high byte, as Pillow does for 16-bit colour.
+    """Convert 16-bit grey to 8-bit by keeping its high byte, as Pillow does for 16-bit colour.
 
     Pillow's own conversion of 16-bit grey would clip all values above 255 to white.
     """
@@ -106,7 +106,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """Make a Pillow image of a uint8 or uint16 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+    """Make a Pillow image from a uint8 or uint16 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
     Raises:
         DataError: the array has another shape or dtype.

@@ -1,7 +1,7 @@
-"""Seeded abstract images that fit the reference of a backbone without any data.
+"""Seeded abstract images for fitting a backbone's reference without any data.
 
-Dead leaves are shapes of power-law size that cover each other. With 1/f texture they share
-statistics of photographs: edges at all scales, occlusion, smooth and rough surfaces, grey and
+Dead-leaves images show shapes of power-law size that cover each other. With 1/f texture, they share
+statistics with photographs: edges at all scales, occlusion, smooth and rough surfaces, grey and
 colour. These statistics matter for the scale and the principal axes of a network's channels.
 
 References:
@@ -32,14 +32,14 @@ _MOST_CORNERS = 7
 def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
     """Draw dead-leaves images.
 
-    Image i depends on (seed, i, size) only, so a shorter series is the beginning of a longer one.
+    Image i depends only on (seed, i, size), so a longer series begins with the same images.
     Shapes are drawn with integers, but textures use floating-point Fourier transforms. Another
-    machine may therefore, very rarely, round one pixel differently. The reference of a backbone
-    must be equal everywhere, so it travels as a file.
+    machine may therefore, very rarely, round a pixel differently. The reference of a backbone must
+    be identical everywhere, so it is shared as a file.
 
     Args:
         n: number of images.
-        size: S, side in pixels.
+        size: side of the images in pixels, S.
         seed: seed of all random choices.
 
     Returns:
@@ -91,7 +91,7 @@ def _leaf(
     colours: list[tuple[int, int, int]],
     choice: list[float],
 ) -> None:
-    """Draw an ellipse, a polygon, a box or a line, chosen by the numbers `choice` in [0, 1)."""
+    """Draw an ellipse, polygon, box or line, determined by the numbers `choice` in [0, 1)."""
     x, y = int(choice[0] * size), int(choice[1] * size)
     colour = colours[int(choice[2] * len(colours))]
     kind, shape = int(choice[3] * 4), choice[4:]
@@ -114,7 +114,7 @@ def _leaf(
 
 
 def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
-    """Draw 24 colours around a random mean, as a real scene has a dominant light."""
+    """Draw 24 colours around a random mean, because real scenes have a dominant light."""
     light = int(generator.integers(50, 206)) + generator.integers(-35, 36, 3)
     spread = int(generator.integers(20, 110))
     luma = generator.integers(-spread, spread + 1, (24, 1))
@@ -124,9 +124,9 @@ def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
 
 
 def _texture(size: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw (S, S, 3) noise of unit variance whose amplitude falls as 1/f; mostly grey."""
+    """Draw mostly grey (S, S, 3) noise with unit variance and an amplitude that falls as 1/f."""
     white = generator.standard_normal((4, size, size))
-    noise = white[:3] + 2.0 * white[3]  # (3, S, S); 4/5 of the variance is common
+    noise = white[:3] + 2.0 * white[3]  # (3, S, S); the channels share 4/5 of the variance
     rows = np.fft.fftfreq(size)[:, None]
     columns = np.fft.rfftfreq(size)[None, :]
     frequency = np.hypot(rows, columns)

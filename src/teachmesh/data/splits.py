@@ -2,7 +2,7 @@
 
 The images of each class are ordered by a hash of (seed, class, image name). The first ones go to
 test, the next ones to validation. A folder, an archive and a CSV file of the same images are
-therefore split equally on every machine. An image that is added later moves few others.
+therefore split in the same way on every machine. Adding an image changes few other splits.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
     """Choose the split of every image.
 
     Args:
-        keys: (class name, image name) per image, all different.
+        keys: (class name, image name) of each image; all keys differ.
         seed: seed of the split.
-        with_test: whether to make a test part (a tenth) as well as validation (a tenth).
+        with_test: whether to split off a tenth for test, in addition to a tenth for validation.
 
     Returns:
         One split per key, in the order of `keys`. Every class keeps at least one training image.
@@ -44,7 +44,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
 
 def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
-    """Return the numbers of a class's images for validation and for test.
+    """Return how many images of a class go to validation and to test.
 
     Examples:
         >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]
@@ -57,5 +57,5 @@ def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
 
 def _rank(seed: int, label: str, name: str) -> bytes:
     text = f"{seed}\0{label}\0{name}"
-    # File names that are not valid Unicode still have bytes.
+    # File names may contain bytes that are not valid Unicode.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

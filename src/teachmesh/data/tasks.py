@@ -1,6 +1,6 @@
-"""Tasks, read from a path: named classes with train, validation and test images.
+"""Reading of tasks: named classes with train, validation and test images.
 
-All images for learning pass through `read_task`. A task has at least two classes, each with a
+All images for learning are read with `read_task`. A task has at least two classes, each with a
 training image, and no image is in two splits.
 """
 
@@ -22,12 +22,12 @@ from teachmesh.data.splits import carve
 from teachmesh.errors import DataError
 
 MAX_FAILED_SHARE = 0.2
-"""Largest share of unreadable images in a task."""
+"""Maximum fraction of unreadable images in a task."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a task.
+    """One split of a task: train, validation or test.
 
     Attributes:
         images: N images, sorted by class and name.
@@ -47,13 +47,13 @@ class Task:
 
     Attributes:
         name: name of the task.
-        classes: names in NFC, sorted; a label is a position in this list.
-        train: the only images for fitting.
-        validation: for model choice and calibration; may be empty.
-        test: for measuring; may be empty.
-        source: the path it was read from.
-        split_seed: seed of a split that was made here; None if the source has all splits.
-        unreadable: one sentence per image whose first bytes are not an image; it was left out.
+        classes: sorted class names in NFC; a label is an index into this tuple.
+        train: images for fitting.
+        validation: images for model selection and calibration; may be empty.
+        test: images for measuring accuracy; may be empty.
+        source: path that the task was read from.
+        split_seed: seed of the splits made here; None if the source has all splits.
+        unreadable: reason for each file that was left out, because it does not begin like an image.
         warnings: notes for the user, one sentence each.
     """
 
@@ -86,14 +86,14 @@ def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Ta
     source without any split is split 80 / 10 / 10. Images are **not** decoded here.
 
     Args:
-        path: the source of the images.
-        name: name of the task; default the cleaned name of the file or folder.
-        seed: seed for a missing split.
+        path: path of the folder, archive or CSV file.
+        name: name of the task; by default, the cleaned-up name of the file or folder.
+        seed: seed for the splits that the source does not have.
 
     Raises:
-        DataError: nothing is there, there are fewer than two classes, class names cannot be used
-            or are too similar, or a class has no training images. Also if more than a fifth of
-            the images is unreadable.
+        DataError: the path does not exist, there are fewer than two classes, class names are not
+            valid or too similar, or a class lacks training images. Also raised if more than a
+            fifth of the images are unreadable.
     """
     path = Path(path).expanduser()
     listing = _list(path)
@@ -121,13 +121,13 @@ def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Ta
 
 
 def check_failed(failed_count: int, total: int, name: str, example: str = "") -> None:
-    """Stop if more than a fifth of a task's images cannot be read.
+    """Raise an error if more than a fifth of a task's images cannot be read.
 
     Args:
-        failed_count: unreadable images so far; add `Task.skipped` to those found while decoding.
-        total: readable and unreadable images together.
+        failed_count: number of unreadable images: `Task.skipped` plus those found in decoding.
+        total: number of all images, readable or not.
         name: name of the task, for the message.
-        example: why the first one cannot be read.
+        example: reason for the first unreadable image, for the message.
 
     Raises:
         DataError: too many images are unreadable.
@@ -141,7 +141,7 @@ def check_failed(failed_count: int, total: int, name: str, example: str = "") ->
 
 
 def task_name(path: Path) -> str:
-    """Return the name of a task from its file or folder, without the ending and cleaned."""
+    """Return the task name for a file or folder: its name without the ending, cleaned up."""
     name = path.name or path.resolve().name
     # ".tar.gz" before ".gz": the longest ending that fits.
     for suffix in sorted((*TAR_SUFFIXES, *ZIP_SUFFIXES, ".csv"), key=len, reverse=True):
@@ -159,7 +159,7 @@ def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Pa
         only: names of the wanted tasks; default all.
 
     Returns:
-        Paths sorted by the tasks' names.
+        Paths of the tasks, sorted by task name.
 
     Raises:
         DataError: the folder is missing or has no tasks, two tasks share a name, or a name in

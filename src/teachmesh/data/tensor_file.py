@@ -1,8 +1,8 @@
-"""Files of named arrays whose bytes depend on their content alone.
+"""Files of named arrays; the bytes of a file depend only on its content.
 
-The format is safetensors, so any tool for safetensors can read the files. The hash of a file is an
-identity and must not depend on the library's version, so the writer below does not use the
-library. The reader accepts exactly the output of the writer.
+The format is safetensors, so any tool for safetensors can read the files. The hash of a file is its
+id and must not depend on the version of the safetensors library. Therefore the writer does not use
+the library. The reader accepts only files that are exactly as the writer makes them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 METADATA_KEY = "teachmesh"
 HEADER_LIMIT_BYTES = 1 << 18
-# In the library's order: widest first, which keeps every array aligned.
+# In the order of the safetensors library: widest first, which keeps every array aligned.
 _DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1"}
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
@@ -25,14 +25,14 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
-    """Write arrays and a JSON document as one file.
+    """Encode arrays and a JSON document as one file.
 
     Args:
         document: JSON values for the header, written in canonical form.
         tensors: float32, float16, int8 or uint8 arrays by name.
 
     Returns:
-        The file; equal content gives equal bytes on every machine.
+        The bytes of the file; equal content gives equal bytes on every machine.
     """
     named = [(name, _NAMES[tensors[name].dtype], tensors[name]) for name in tensors]
     named.sort(key=lambda item: (_RANK[item[1]], item[0]))
@@ -50,17 +50,17 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
 
 
 def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a file of `write_tensors`, and accept no other spelling.
+    """Read a file written by `write_tensors`; refuse any other encoding of the content.
 
     Args:
-        data: the file.
+        data: bytes of the file.
         schema: required value of `document["schema"]`.
 
     Returns:
         The document and the arrays, which are writable.
 
     Raises:
-        ValueError: the data is not such a file; the message is half a sentence with the reason.
+        ValueError: the data is not such a file; the message is a clause such as "it has no header".
     """
     header, start = _header(data)
     try:
@@ -71,7 +71,7 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
         raise ValueError("its header is malformed") from error
     if found != schema:
         raise ValueError(f"its schema is {str(found)[:60]!r}, expected {schema!r}")
-    # One content has one file, so that a hash of the bytes is a hash of the content.
+    # Each content has one encoding, so that a hash of the bytes is a hash of the content.
     if write_tensors(document, tensors) != data:
         raise ValueError("it was not written in canonical form")
     return document, tensors

@@ -20,11 +20,11 @@ _FILES = {
 
 @dataclass(frozen=True, eq=False)
 class EncoderFiles:
-    """Content of the encoder's files.
+    """Contents of the encoder's files.
 
     Attributes:
-        weights: a safetensors file.
-        tokenizer: JSON of the `tokenizers` package.
+        weights: bytes of the safetensors file.
+        tokenizer: JSON text for the `tokenizers` package.
     """
 
     weights: bytes
@@ -32,7 +32,7 @@ class EncoderFiles:
 
 
 def encoder_is_installed() -> bool:
-    """Return whether the package with the weights and that of the tokenizer are installed."""
+    """Return whether the packages with the weights and the tokenizer are installed."""
     found = (importlib.util.find_spec(name) for name in (PACKAGE, "tokenizers"))
     return all(spec is not None for spec in found)
 
@@ -41,7 +41,7 @@ def read_encoder_files(folder: Path | None = None) -> EncoderFiles:
     """Read and check the encoder's files; the package itself is not imported.
 
     Args:
-        folder: folder of the files; default that of the installed package.
+        folder: folder with the files; by default, the folder of the installed package.
 
     Raises:
         StorageError: a file is missing, or differs from the published one.

@@ -1,14 +1,14 @@
-"""Exchange of skills between peers, as bytes and ids, by anti-entropy.
+"""Exchange of skills between peers by anti-entropy; here, skills are only bytes and ids.
 
 - `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
-- `messages`: the small signed announcement.
-- `gossip`: announces the bank and serves it; repairs every loss by comparing digests.
-- `peers`: peers heard of lately, and waiting times for those that failed.
+- `messages`: signed announcements of a bank's digest.
+- `gossip`: announces and serves the bank; digests show which skills are missing.
+- `peers`: peers heard from recently, and waiting times after failed requests.
 - `pulling`: requests for missing skills.
-- `counters`: traffic and results as numbers.
+- `counters`: counters of traffic and results.
 - `admission`: checks of a received skill.
 
-Peers do not relay for each other, and a publisher's cache dies with it. Therefore every peer
+Peers do not relay messages, and cached messages are lost with their publisher. Therefore every peer
 serves every skill that it has. Integrity comes from hashes and signatures, never from the
 transport.
 """

@@ -10,16 +10,16 @@ from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
 from teachmesh.packet.signing import VerifiedSkill, verify
 
 Check = Callable[[VerifiedSkill], None]
-"""A further check, for trust policy or quarantine; raises SkillRefused."""
+"""An additional check, such as a trust policy or a quarantine; raises `SkillRefused`."""
 
 
 class Admission:
-    """Checks of size, hash, format, signature and backbone, then any further checks.
+    """Checks received skills: size, hash, format, signature, backbone, then additional checks.
 
     Args:
-        fingerprints: returns fingerprint -> alias of the backbones that this agent has.
-        checks: further checks, in order.
-        limits: bounds of all sizes; larger skills are refused.
+        fingerprints: returns the mapping fingerprint -> alias of this agent's backbones.
+        checks: additional checks, run in this order.
+        limits: upper bounds of all sizes; larger skills are refused.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class Admission:
         """Check the bytes of a skill.
 
         Args:
-            expected_id: the hash of the request; None for a file that a person imports.
+            expected_id: hash that was requested; None for a file that a person imports.
             data: the received bytes.
 
         Raises:
-            SkillRefused: a check failed; the reason is that of the first one.
+            SkillRefused: a check failed; the error has the reason of the first failed check.
         """
         if len(data) > self._limits.file_bytes:
             raise SkillRefused(
@@ -63,7 +63,7 @@ class Admission:
         if card.backbone_fingerprint in known:
             return
         here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items())) or "none"
-        # The reference in full, because `fetch` takes it as an argument.
+        # The full reference id, because `fetch` takes it as an argument.
         raise SkillRefused(
             "BACKBONE",
             f"the skill {card.task!r} was made with the backbone {card.backbone_name!r} "

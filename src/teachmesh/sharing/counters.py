@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Totals:
-    """Counters at one moment; see `Counters`."""
+    """Values of all `Counters` at one moment."""
 
     sent: int
     received: int
@@ -38,7 +38,7 @@ class Counters:
             self._sent += size_bytes
 
     def count_received(self, size_bytes: int) -> None:
-        """Count payload bytes that arrived, good or bad."""
+        """Count payload bytes that arrived, valid or not."""
         with self._lock:
             self._received += size_bytes
 
@@ -48,7 +48,7 @@ class Counters:
             self._admitted += 1
 
     def count_refused(self, reason: str) -> None:
-        """Count a body that was refused."""
+        """Count a received skill that was refused."""
         with self._lock:
             self._refused[reason] += 1
 

@@ -1,9 +1,9 @@
 """Anti-entropy: peers compare digests of their banks and pull missing skills by hash.
 
 An agent broadcasts a small signed digest of its bank every second, and at once after a change. A
-peer with another digest requests the ids, then pulls the missing skills from any peer that has
-them (`pulling`). This alone repairs every loss. All work runs in separate threads, so neither
-learning nor the transport waits for a peer.
+peer whose digest differs requests the ids, then pulls the missing skills from any peer that has
+them (`pulling`). This is enough to recover from any lost message. All work runs in its own threads,
+so neither learning nor the transport waits for a peer.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class PeerState:
     """State of a peer, from its last announcement.
 
     Attributes:
-        agent_id: short id.
-        alias: name for people.
-        count: number of announced skills.
-        digest: hash of the ids in its bank.
-        in_sync: whether the digest equals ours.
-        last_seen_s: seconds since the announcement.
+        agent_id: short id of the peer.
+        alias: name of the peer that is shown to people.
+        count: number of skills in its bank.
+        digest: hash of the sorted ids of these skills.
+        in_sync: whether its digest equals the digest of this agent.
+        last_seen_s: seconds since its last announcement.
     """
 
     agent_id: str
@@ -54,12 +54,12 @@ class GossipStats:
     """Counters of one run.
 
     Attributes:
-        bytes_sent: payload bytes of announcements (each once), lists of ids and bodies.
-        bytes_received: payload bytes of the same kinds, received.
-        received: number of admitted skills.
-        refused: number of refused bodies by reason.
+        bytes_sent: payload bytes sent: announcements (each counted once), lists of ids, bodies.
+        bytes_received: payload bytes received, of the same kinds.
+        received: number of received skills that were admitted.
+        refused: number of refused skills for each reason.
         dropped: number of broadcasts that were garbage, forged or of another version.
-        peers: peers heard of lately.
+        peers: peers heard from recently.
     """
 
     bytes_sent: int
@@ -71,15 +71,15 @@ class GossipStats:
 
 
 class Gossip:
-    """Keeps one bank equal to those of all peers.
+    """Keeps a bank in sync with the banks of all peers.
 
     Args:
         inventory: the bank.
         transport: connection to the peers; started and closed by this object.
-        key: key for the announcements; the transport must have the agent id of the same key.
-        alias: name for people.
+        key: key that signs announcements; the transport must use the agent id of this key.
+        alias: name of this agent that is shown to people.
         on_refused: called with (id, reason, message) when a skill is refused, from any thread.
-        interval_s: time between announcements.
+        interval_s: seconds between announcements.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Gossip:
             thread.start()
 
     def notify(self) -> None:
-        """Announce a change of the bank soon; returns at once."""
+        """Trigger an announcement after a change of the bank; returns at once."""
         self._announce_now.set()
 
     def refused(self) -> dict[str, str]:
@@ -136,10 +136,10 @@ class Gossip:
         return self._puller.refused()
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Pull refused skills again, for example after the import of a backbone; returns at once.
+        """Pull refused skills again, for example after a backbone was added; returns at once.
 
         Args:
-            skill_ids: the skills; None for all.
+            skill_ids: ids of the skills to pull again; None for all.
         """
         self._puller.forget(skill_ids)
 
@@ -182,11 +182,11 @@ class Gossip:
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
-        """Request content by its hash, one peer after another.
+        """Request content by its hash from one peer after another.
 
         Args:
-            sha256: 64 hex digits.
-            timeout_s: time for all peers together.
+            sha256: hash of the content, 64 hex digits.
+            timeout_s: seconds for all peers together.
 
         Returns:
             The content, or None if no peer delivered it in time.
@@ -205,17 +205,17 @@ class Gossip:
         return None
 
     def on_announcement(self, data: bytes) -> None:
-        """Note an announcement; called by the transport, so another thread does the pulling."""
+        """Record an announcement; called by the transport, so another thread does the pulling."""
         announcement = decode_announcement(data)
         if announcement is not None and announcement.author == self._author:
-            # Some transports deliver an agent's own broadcasts; these are not traffic.
+            # Some transports deliver an agent's own broadcasts; they do not count as traffic.
             return
         self._counters.count_received(len(data))
         if announcement is None:
             self._counters.count_dropped()
             return
         if self._peers.note(announcement):
-            # A new peer hears of us without waiting for the next second.
+            # Announce to a new peer at once, without waiting for the next interval.
             self._announce_now.set()
         self._plan_now.set()
 
@@ -224,7 +224,7 @@ class Gossip:
         try:
             body = self._body(kind, key)
         except StorageError:
-            # The peer tries another source, or this one again.
+            # The peer will try another source, or this one again later.
             return None
         if body is None or len(body) > MAX_BODY_BYTES:
             return None
@@ -249,7 +249,7 @@ class Gossip:
             self._announce_now.wait(self._interval_s)
 
     def _announce(self) -> None:
-        # From the clock, so that it grows over restarts and a replay can be recognised.
+        # Based on the clock, so that it grows across restarts and replays can be detected.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
         announcement = Announcement(
             self._author,
@@ -273,7 +273,7 @@ class Gossip:
             try:
                 self._puller.plan()
             except StorageError:
-                # The next round tries again.
+                # Try again in the next round.
                 continue
             now_admitted = self._counters.totals().admitted
             if now_admitted != admitted:

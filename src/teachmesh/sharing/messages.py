@@ -1,4 +1,4 @@
-"""The small signed announcement of a bank's digest."""
+"""Signed announcements of a bank's digest."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Announcement:
     """Summary of an agent's bank, for its peers.
 
     Attributes:
-        author: Ed25519 public key, 64 hex digits.
-        alias: name for people.
-        digest: hash of the sorted ids of its bank.
-        count: number of skills.
-        sequence: grows with every announcement of an agent, over restarts too.
+        author: Ed25519 public key of the agent, 64 hex digits.
+        alias: name of the agent that is shown to people.
+        digest: hash of the sorted ids of the skills in its bank.
+        count: number of skills in its bank.
+        sequence: number that grows with each announcement of the agent, also across restarts.
     """
 
     author: str
@@ -49,11 +49,11 @@ def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
 
 
 def decode_announcement(data: bytes) -> Announcement | None:
-    """Read a broadcast. Nothing raises, because strangers may send garbage.
+    """Read a broadcast; raise no error, because anyone may send garbage.
 
     Returns:
-        The announcement; None unless the bytes follow this schema exactly and are signed by the
-        agent that they name.
+        The announcement, or None if the bytes do not follow the schema exactly or are not signed
+        by their author.
     """
     if len(data) > MAX_ANNOUNCEMENT_BYTES:
         return None

@@ -1,6 +1,6 @@
-"""Peers heard of lately: announcements, ids of their skills, and waits after failures.
+"""Peers heard from recently: announcements, ids of their skills, and waits after failures.
 
-`PeerTable` remembers the peers. `BackOff` decides when a peer that failed may be tried again.
+`PeerTable` stores the peers. `BackOff` decides when a peer that failed may be tried again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _ANY_CONTENT = ""
 
 @dataclass(frozen=True)
 class Peer:
-    """One peer.
+    """A peer and the ids of its skills.
 
     Attributes:
         announcement: its last announcement.
-        seen_s: time of that announcement on the monotonic clock.
-        ids: ids of its skills, from its last list of ids; empty before the first one.
-        ids_digest: digest that it had announced when `ids` was requested; "" if never.
+        seen_s: time at which it was received, on the monotonic clock.
+        ids: ids of its skills, from the last list that it sent; empty before the first list.
+        ids_digest: its announced digest when `ids` was requested; "" before the first list.
     """
 
     announcement: Announcement
@@ -45,7 +45,7 @@ class PeerTable:
     """Peers by agent id; every method may be called from any thread.
 
     Args:
-        timeout_s: a peer without an announcement for longer than this is forgotten.
+        timeout_s: seconds without an announcement after which a peer is forgotten.
     """
 
     def __init__(self, timeout_s: float = PEER_TIMEOUT_S) -> None:
@@ -54,7 +54,7 @@ class PeerTable:
         self._peers: dict[str, Peer] = {}
 
     def note(self, announcement: Announcement) -> bool:
-        """Remember an announcement and return whether its peer is new.
+        """Store an announcement, and return whether the peer is new.
 
         An older announcement of a known peer is a replay, and is ignored.
         """
@@ -74,12 +74,12 @@ class PeerTable:
             return False
 
     def set_ids(self, agent_id: str, ids: frozenset[str], digest: str) -> None:
-        """Remember the ids of a peer's skills.
+        """Store the ids of a peer's skills.
 
         Args:
-            agent_id: the peer.
-            ids: its answer.
-            digest: digest that it had announced before the request.
+            agent_id: id of the peer.
+            ids: ids that the peer sent.
+            digest: digest that the peer had announced before the request.
         """
         with self._lock:
             known = self._peers.get(agent_id)
@@ -87,13 +87,13 @@ class PeerTable:
                 self._peers[agent_id] = replace(known, ids=ids, ids_digest=digest)
 
     def current(self) -> dict[str, Peer]:
-        """Return the peers heard of lately, sorted by agent id."""
+        """Return the peers heard from recently, sorted by agent id."""
         with self._lock:
             self._forget_silent(time.monotonic())
             return dict(sorted(self._peers.items()))
 
     def _forget_silent(self, now_s: float) -> None:
-        # If an agent's clock was set back, its announcements look like replays until this happens.
+        # If an agent's clock is set back, its announcements look like replays until it is removed.
         silent = [a for a, peer in self._peers.items() if now_s - peer.seen_s > self._timeout_s]
         for agent_id in silent:
             del self._peers[agent_id]
@@ -102,7 +102,7 @@ class PeerTable:
 class BackOff:
     """Waiting times by peer and content; every method may be called from any thread.
 
-    A content is the id of a skill, or `ALL_IDS` for the list of ids.
+    Content is the id of a skill, or `ALL_IDS` for the list of ids.
 
     Args:
         clock: returns seconds that never go back.
@@ -116,7 +116,7 @@ class BackOff:
         self._waits: dict[tuple[str, str], tuple[float, float]] = {}
 
     def may_ask(self, agent_id: str, content: str) -> bool:
-        """Return whether a content may be requested from a peer now."""
+        """Return whether content may be requested from a peer now."""
         now_s = self._clock()
         concerned = ((agent_id, content), (agent_id, _ANY_CONTENT), (_ANY_PEER, content))
         with self._lock:
@@ -129,7 +129,7 @@ class BackOff:
             return self._failures[agent_id]
 
     def succeeded(self, agent_id: str, content: str) -> None:
-        """Note a good answer; a list of ids clears no failures, because anybody can make one."""
+        """Record a valid answer; a list of ids clears no failures, because anyone can fake one."""
         with self._lock:
             self._waits.pop((agent_id, content), None)
             if content != ALL_IDS:
@@ -137,7 +137,7 @@ class BackOff:
                 del self._failures[agent_id]
 
     def failed(self, agent_id: str, content: str) -> None:
-        """Note that a peer delivered nothing in time, or wrong content."""
+        """Record that a peer sent wrong content, or nothing in time."""
         with self._lock:
             self._failures[agent_id] += 1
             self._wait_longer(agent_id, content)
@@ -145,17 +145,17 @@ class BackOff:
                 self._wait_longer(agent_id, _ANY_CONTENT)
 
     def hold(self, content: str) -> None:
-        """Stop requests for a content to all peers, for a while."""
+        """Pause requests for this content to all peers."""
         with self._lock:
             self._wait_longer(_ANY_PEER, content)
 
     def release(self, content: str) -> None:
-        """End `hold`."""
+        """End the pause that `hold` began."""
         with self._lock:
             self._waits.pop((_ANY_PEER, content), None)
 
     def forget(self, present: Collection[str]) -> None:
-        """Drop old waits, and forget the failures of peers that left, which may return repaired."""
+        """Drop old waits, and the failures of peers that left, because they may return repaired."""
         now_s = self._clock()
         with self._lock:
             self._waits = {

@@ -1,6 +1,6 @@
-"""Pull missing skills from any peer that has them, checked by hash.
+"""Pull missing skills from any peer that has them, and check them by hash.
 
-A frozen, slow or lying peer delays its own requests only:
+A frozen, slow or lying peer delays only its own requests:
 
 - Every request runs in its own thread with a deadline.
 - One peer gets at most half of the requests.
@@ -31,12 +31,12 @@ MAX_IDS = 100_000
 # Candidates per peer and round: a peer that lists endless ids cannot keep the planner busy.
 _MAX_CANDIDATES = 64
 _ID_BYTES = 32
-# No honest peer has such bytes, whatever its backbones, limits, version and policy.
+# An honest peer never sends such bytes, whatever its backbones, limits, version and policy.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 
 
 class Inventory(Protocol):
-    """A bank as gossip sees it: ids and bytes. Any method may raise StorageError."""
+    """Interface of a bank for gossip: ids and bytes. Any method may raise StorageError."""
 
     def ids(self) -> frozenset[str]:
         """Return the ids of all skills that can be served."""
@@ -59,18 +59,18 @@ class Inventory(Protocol):
         """
 
     def blob(self, sha256: str) -> bytes | None:
-        """Return other content by its hash (references of backbones), or None."""
+        """Return other content, such as a reference, by its hash, or None if it is missing."""
 
 
 class Puller:
-    """Plan requests and run them in threads; only one thread calls `plan`.
+    """Plans requests and runs them in threads; only one thread may call `plan`.
 
     Args:
         inventory: the bank.
         transport: connection to the peers.
-        peers: peers heard of lately.
+        peers: peers heard from recently.
         counters: counters of traffic and results.
-        wake: called when a request ended, so that the next plan is made soon.
+        wake: called after each request, so that the next round is planned soon.
         on_refused: called with (id, reason, message) when a skill is refused.
     """
 
@@ -98,7 +98,7 @@ class Puller:
         self._stopped = False
 
     def plan(self) -> None:
-        """Start due requests: ids of peers with another set, then missing skills.
+        """Start the requests that are due: ids of peers with other skills, then missing skills.
 
         Raises:
             StorageError: the inventory cannot be read now.
@@ -110,7 +110,7 @@ class Puller:
         for agent_id, peer in others.items():
             self._request_ids(agent_id, peer)
         sources = self._missing(others)
-        # Skills of reliable peers go first, so that invented ids of a lying peer wait.
+        # Skills of reliable peers come first; ids invented by a lying peer have to wait.
         failures = {agent_id: self._back_off.failures(agent_id) for agent_id in others}
         order = sorted(sources, key=lambda i: (min(failures[a] for a in sources[i]), i))
         for skill_id in order:
@@ -122,14 +122,14 @@ class Puller:
             return dict(self._refused)
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Pull the given refused skills again, or all of them."""
+        """Allow the given refused skills, or all of them, to be pulled again."""
         with self._lock:
             for skill_id in list(self._refused if skill_ids is None else skill_ids):
                 self._refused.pop(skill_id, None)
         self._wake()
 
     def close(self, deadline_s: float) -> None:
-        """Start no more requests; wait for running ones until a time on the monotonic clock."""
+        """Start no more requests; wait for running ones until `deadline_s` (monotonic clock)."""
         with self._lock:
             self._stopped = True
             threads = [*self._listing.values(), *(thread for _, thread in self._pulling.values())]
@@ -137,8 +137,8 @@ class Puller:
             thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _missing(self, others: dict[str, Peer]) -> dict[str, list[str]]:
-        """Return the ids to pull now, each with the peers that have it."""
-        # In this order: a pull that ends in between is in one of the two sets.
+        """Return the ids of skills to pull now, each with the peers that have it."""
+        # In this order, so that a pull that ends in between is in one of the two sets.
         with self._lock:
             skip = self._refused.keys() | self._pulling.keys()
         skip |= self._inventory.ids()
@@ -230,8 +230,8 @@ class Puller:
             self._wake()
 
     def _admit(self, skill_id: str, data: bytes) -> str | None:
-        """Pass a body to the inventory; return the reason if it was refused."""
-        # First, so that no error of any kind causes an endless loop of pulls.
+        """Pass the bytes of a skill to the inventory; return the reason if they are refused."""
+        # Done first, so that no error can cause an endless loop of pulls.
         self._back_off.hold(skill_id)
         reason: str | None = None
         try:
@@ -245,7 +245,7 @@ class Puller:
             if self._on_refused is not None:
                 self._on_refused(skill_id, reason, str(refusal))
         except TeachmeshError:
-            # Not the fault of the peer: the skill cannot be saved now, but later, from any peer.
+            # Not the peer's fault: the skill cannot be saved now, but may be pulled again later.
             return None
         else:
             self._counters.count_admitted()

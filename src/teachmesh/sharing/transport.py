@@ -19,18 +19,18 @@ class Handler(Protocol):
     """Callbacks of a transport; they run in its threads, so they must return quickly."""
 
     def on_announcement(self, data: bytes) -> None:
-        """Handle a broadcast of some peer, not checked in any way."""
+        """Handle a broadcast from a peer; the data is not checked in any way."""
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Return the content that a peer requests, or None if it is not here."""
+        """Return the content that a peer requests, or None if it is missing."""
 
 
 class Transport(ABC):
-    """A connection to peers. None of its data is trusted."""
+    """Connection to peers. No data that it delivers is trusted."""
 
     @abstractmethod
     def start(self, handler: Handler) -> None:
-        """Start to listen and to deliver to the handler.
+        """Start to listen, and pass incoming messages to the handler.
 
         Raises:
             NetworkError: the endpoint cannot be used.
@@ -50,15 +50,15 @@ class Transport(ABC):
 
     @abstractmethod
     def endpoints(self) -> tuple[str, ...]:
-        """Return the endpoints where peers can join this agent."""
+        """Return the endpoints at which peers can connect to this agent."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop within seconds, even if peers hang; may be called twice."""
+        """Stop within a few seconds, even if peers hang; may be called twice."""
 
 
 def is_address(agent_id: str, kind: str, key: str) -> bool:
-    """Return whether the parts of an address are free of special signs of key expressions."""
+    """Return whether the parts form a valid address, without wildcards of key expressions."""
     if kind not in KINDS or not _AGENT.fullmatch(agent_id):
         return False
     return key == ALL_IDS if kind == "ids" else bool(_HASH.fullmatch(key))

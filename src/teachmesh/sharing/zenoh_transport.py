@@ -1,12 +1,12 @@
-"""Peers over Eclipse Zenoh, in peer mode, without a router.
+"""Transport over Eclipse Zenoh in peer mode, without a router.
 
-This file allows for three facts of Zenoh:
+The code allows for three properties of Zenoh:
 
-- A peer does not relay for others.
-- Blocking congestion control stalls all peers for seconds when one is frozen. Broadcasts are
-  therefore dropped instead, and gossip repairs the loss.
-- A session may hang when it is closed. Closing therefore runs in a thread, with a wait of less
-  than three seconds.
+- A peer does not relay messages for others.
+- With blocking congestion control, one frozen peer stalls all others for seconds. Broadcasts are
+  therefore dropped, and gossip makes up for the loss.
+- A session may hang when it is closed. Closing therefore runs in a thread, which is
+  given less than three seconds.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class ZenohTransport(Transport):
 
     Args:
         agent_id: id of this agent.
-        listen: endpoints like `tcp/0.0.0.0:7447`; port 0 means any free port.
-        join: endpoints of any agents of the mesh; retried forever.
+        listen: endpoints to listen on, such as `tcp/0.0.0.0:7447`; port 0 means any free port.
+        join: endpoints of other agents to connect to; retried forever.
 
     Raises:
-        NetworkError: the text of an endpoint is not valid.
+        NetworkError: an endpoint is not valid.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ZenohTransport(Transport):
         ]
 
     def announce(self, data: bytes) -> None:
-        """Broadcast; the data is dropped if a peer is too slow."""
+        """Broadcast the data; it is dropped if a peer is too slow."""
         session = self._session
         if session is None or len(data) > MAX_ANNOUNCEMENT_BYTES:
             return
@@ -94,16 +94,16 @@ class ZenohTransport(Transport):
             )
 
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Request content from one peer; the first reply with the right hash counts.
+        """Request content from one peer; the first reply with the right hash is used.
 
-        Without access control any peer may answer for another. Replies are therefore read until
-        the hash of one is right. If none is right, the last one is returned.
+        Without access control, any peer may answer in place of another. Replies are therefore read
+        until one has the right hash. If none has it, the last one is returned.
         """
         session = self._session
         if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
             return None
         found: bytes | None = None
-        # An error means that the session closes or the peer is gone, so no more replies come.
+        # An error means that the session closes or the peer is gone, so there are no more replies.
         with contextlib.suppress(zenoh.ZError):
             for reply in session.get(
                 f"{PREFIX}/{agent_id}/{kind}/{key}",
@@ -123,7 +123,7 @@ class ZenohTransport(Transport):
         return self._listen
 
     def close(self) -> None:
-        """Close the session, waiting less than three seconds."""
+        """Close the session within three seconds."""
         session, self._session = self._session, None
         if session is None:
             return
@@ -133,7 +133,7 @@ class ZenohTransport(Transport):
         closer.join(CLOSE_TIMEOUT_S)
 
     def _answer(self, query: zenoh.Query, handler: Handler) -> None:
-        # A stranger's wildcard matches our key too; only a plain address is answered.
+        # Wildcard queries match our key as well; only a plain address is answered.
         text, own = str(query.key_expr), f"{PREFIX}/{self._agent_id}/"
         kind, _, key = text[len(own) :].partition("/")
         if not text.startswith(own) or not is_address(self._agent_id, kind, key):
@@ -192,7 +192,7 @@ def parse_endpoint(text: str) -> str:
 
 
 def with_free_port(endpoint: str) -> str:
-    """Replace port 0 by a free port, so that the endpoint can be shown to others."""
+    """Replace port 0 with a free port, so that the endpoint can be shown to others."""
     protocol, _, address = endpoint.partition("/")
     host, _, port = address.rpartition(":")
     if port != "0":
@@ -211,7 +211,7 @@ def with_free_port(endpoint: str) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """Return the operating system's reason, because Zenoh's text contains names of source files."""
+    """Shorten an error to the operating system's reason, without Zenoh's names of source files."""
     text = " ".join(str(error).split())
     found = _OS_REASON.search(text)
     return found[1] if found else text.partition(" at /")[0][:120]

@@ -21,12 +21,12 @@ WIDTH = "100"
 
 
 def reference() -> str:
-    """Help of every command, as Markdown."""
+    """Return the help of every command, as Markdown."""
     return TITLE + "".join(_section(path) for path in command_paths(typer.main.get_command(app)))
 
 
 def command_paths(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every command of a group, those of inner groups included.
+    """Yield the path of every command in a group and its subgroups.
 
     Args:
         group: a group of click commands.

@@ -1,8 +1,8 @@
-"""`teachmesh demo`: processes that learn, share, survive a kill and end with equal banks.
+"""`teachmesh demo`: agents in separate processes learn, share, and end up with the same skills.
 
 - `run_demo`: the demo itself.
 - `demo_tasks`: small tasks of real images from installed packages.
 - `agent_processes`: agents as child processes.
-- `tethered`: runs a child that ends when its parent ends.
-- `answer_process`: answers for all test images with one home, for comparison.
+- `tethered`: runs a child process that ends with its parent.
+- `answer_process`: classifies all test images with one home, to compare the agents.
 """

@@ -19,16 +19,16 @@ _STOP_TIMEOUT_S = 15.0
 
 
 class AgentProcess:
-    """One `teachmesh up` with its own home.
+    """One `teachmesh up` process with its own home.
 
-    Every event has `seen_s`, the `time.monotonic()` when it was read.
+    Every event has the key `seen_s`, the `time.monotonic()` at which it was read.
 
     Args:
         name: name of the agent in messages.
-        home: folder of the agent.
+        home: home folder of the agent.
         join: endpoints of other agents.
-        learn: tasks to learn, one after another.
-        backbone: alias, or None for the default.
+        learn: paths of the tasks to learn, in this order.
+        backbone: alias of the backbone, or None for the default.
         method: learning method, or None for the default.
         seed: seed for splits and all random numbers.
     """
@@ -71,15 +71,15 @@ class AgentProcess:
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
     ) -> dict[str, Any]:
-        """Wait for an event; past events count too.
+        """Wait for an event; events that have already arrived also count.
 
         Args:
             wanted: returns whether an event is the wanted one.
-            what: name of the event for the message of a timeout.
-            deadline_s: deadline by `time.monotonic()`.
+            what: description of the event, for error messages.
+            deadline_s: deadline, as a value of `time.monotonic()`.
 
         Raises:
-            TeachmeshError: the process ended.
+            TeachmeshError: the process ended before the event.
             NetworkError: the deadline passed.
         """
         seen = 0
@@ -97,7 +97,7 @@ class AgentProcess:
         return found[-1] if found else None
 
     def kill(self) -> None:
-        """Send SIGKILL, so that the process cannot flush or say goodbye."""
+        """Send SIGKILL, so that the process cannot shut down cleanly."""
         self.killed = True
         self._process.kill()
         self._finish()
@@ -165,7 +165,7 @@ def start_tethered(
     Args:
         module: the module to run.
         arguments: its arguments.
-        stderr: file for its messages.
+        stderr: file for the standard error of the child.
         stdout: `subprocess.PIPE`, or None to inherit it from this process.
     """
     return subprocess.Popen(
@@ -181,7 +181,7 @@ def close_tethered(process: subprocess.Popen[bytes]) -> int:
     """Wait for a child that is about to end, then close its standard input.
 
     Returns:
-        Its exit code.
+        The exit code of the child.
     """
     code = process.wait()
     if process.stdin is not None:
@@ -190,5 +190,5 @@ def close_tethered(process: subprocess.Popen[bytes]) -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment of a child, with one thread, because several share the cores."""
+    """Return the environment of a child: one thread, because several children share the cores."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""Answer for all test images with one home: `python -m teachmesh_lab.demo.answer_process`.
+"""Classify all test images with one home: `python -m teachmesh_lab.demo.answer_process`.
 
 Every agent of the demo gets its own process, so that agents share nothing except files.
 `answer_homes` starts these processes, two at a time.
@@ -33,9 +33,9 @@ class HomeAnswers:
 
     Attributes:
         tasks: names of the tasks.
-        mapper: (T,) fraction of right tasks.
-        oracle: (T,) fraction of right classes, given the task.
-        direct: (T,) fraction of right classes among all classes of all tasks.
+        mapper: (T,) fraction of images with the right task.
+        oracle: (T,) fraction of images with the right class, given the task.
+        direct: (T,) fraction of images with the right class among all classes of all tasks.
         answers: (N, 3) int64: task of the image, answered task, answered class.
         skills: number of skills in the home's bank.
         digest: digest of the home's bank on disk.
@@ -51,12 +51,12 @@ class HomeAnswers:
 
 
 def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) -> HomeAnswers:
-    """Answer for the test images of all tasks in a folder with one home.
+    """Classify the test images of all tasks in a folder with one home.
 
     Args:
-        home: folder of the agent.
+        home: home folder of the agent.
         tasks_dir: folder of tasks.
-        backbone: alias, or None for the default.
+        backbone: alias of the backbone, or None for the default.
         seed: seed for splits.
     """
     agent = Agent(home, backbone=backbone)
@@ -86,7 +86,7 @@ def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) ->
 
 
 def _number(agent: Agent, skill_id: str, tasks: Sequence[Task]) -> int:
-    """Return the position of a skill's task in `tasks`, or their number if it is not there."""
+    """Return the position of a skill's task in `tasks`, or `len(tasks)` if it is missing."""
     names = [task.name for task in tasks]
     name = agent.sync().skill(skill_id).card.task
     return names.index(name) if name in names else len(names)
@@ -114,14 +114,14 @@ def answer_homes(
     seed: int = 0,
     deadline_s: float = DEADLINE_S,
 ) -> list[HomeAnswers]:
-    """Answer with every home, each in its own process.
+    """Run `answer_home` for every home, each in its own process.
 
     Args:
-        homes: folders of agents; `<home>.npz` and `<home>.answers.log` are written next to them.
+        homes: home folders of agents; `<home>.npz` and `<home>.answers.log` appear next to them.
         tasks_dir: folder of tasks.
-        backbone: alias, or None for the default.
+        backbone: alias of the backbone, or None for the default.
         seed: seed for splits.
-        deadline_s: seconds for one home.
+        deadline_s: maximum number of seconds for one home.
 
     Raises:
         TeachmeshError: a process failed; the message has the last lines of its log.
@@ -143,7 +143,7 @@ def answer_homes(
             _finish(*running[0], deadline_s)
             running.pop(0)
     finally:
-        # Processes still in the list did not end.
+        # Processes still in the list have not ended.
         for process, _ in running:
             process.kill()
             close_tethered(process)
@@ -167,7 +167,7 @@ def _beside(home: Path, ending: str) -> Path:
 
 
 def main() -> None:
-    """Answer and write the result to a file."""
+    """Classify the test images and write the answers to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tasks", type=Path, required=True)

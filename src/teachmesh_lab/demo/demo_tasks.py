@@ -3,7 +3,8 @@
 Photographs are divided into a grid of blocks. Each block belongs to one split, and each crop lies
 within one block. Therefore no pixel of a test image is in a training image; a test compares all
 crops. Blocks without detail, such as plain sky or the black around a retina, are left out. Their
-crops can be equal and show nothing of their class. Handwritten digits and faces are split by image.
+crops could be identical and would not show their class. Handwritten digits and faces are split by
+image.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from teachmesh.errors import DataError, MissingExtraError, StorageError
 SPLITS = ("train", "val", "test")
 PER_CLASS = {"train": 24, "val": 8, "test": 12}
 MIN_BLOCK = 64
-"""Smallest side of a block in pixels, if the picture is large enough."""
+"""Minimum side of a block in pixels, if the picture is large enough."""
 MIN_DETAIL = 6.0
-"""Smallest standard deviation of a crop's grey levels, of 255; below it, no detail is visible."""
+"""Minimum standard deviation of a crop's grey levels (0 to 255); below it, no detail is visible."""
 DIGIT_SIDE = 64
 _DRAWS = 64
 
@@ -66,7 +67,7 @@ PICTURES: Mapping[str, Mapping[str, tuple[tuple[str, str], str]]] = {
         "cameraman": (_SKIMAGE, "camera.png"),
     },
 }
-"""task -> class -> (package, folder in it), file.
+"""Picture files: task -> class -> ((package, folder in it), file).
 
 Left out: the horse (a silhouette with black or white crops), the cell (all except two blocks are
 empty), the colour wheel and the phantom (not photographs).
@@ -157,7 +158,7 @@ def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
 
 
 def _lively_blocks(grey: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return (left, top, width, height) of the blocks with detail of a picture (H, W)."""
+    """Return (left, top, width, height) of the blocks with detail in a (H, W) picture."""
     height, width = grey.shape
     columns = min(6, max(3, width // MIN_BLOCK))
     rows = min(6, max(3, height // MIN_BLOCK))
@@ -176,7 +177,7 @@ def _draw_crop(
     split: str,
     random: np.random.Generator,
 ) -> Crop:
-    """Draw crops until one has detail; after `_DRAWS` draws, take the one with most detail."""
+    """Draw crops until one has detail; after `_DRAWS` draws, return the most detailed one."""
     best, best_detail = None, -1.0
     for _ in range(_DRAWS):
         left, top, width, height = blocks[int(random.integers(len(blocks)))]
@@ -231,7 +232,7 @@ def _write_digits(target: Path, seed: int) -> None:
 
 
 def _write_faces(target: Path, seed: int) -> None:
-    """Write 100 faces and 100 other crops of Labeled Faces in the Wild, from scikit-image."""
+    """Write faces and other crops from Labeled Faces in the Wild, as shipped with scikit-image."""
     path = _package_folder("skimage") / "data" / "lfw_subset.npy"
     images = (np.load(path, allow_pickle=False) * 255).astype(np.uint8)  # (200, 25, 25)
     random = np.random.default_rng(seed)

@@ -37,11 +37,11 @@ class DemoOptions:
     Attributes:
         tasks: folder of tasks; None for small tasks of real images.
         agents: number of agents that learn; one more joins late.
-        backbone: alias in `home`; None for the default.
+        backbone: alias of a backbone in `home`; None for the default.
         seed: seed for splits and all random numbers.
         report: path of the HTML page; None for a file in `home`.
         keep: empty folder in which to keep the agents' homes; None for a temporary folder.
-        home: home with a side-loaded backbone, which also gets the report.
+        home: home folder with the backbone; the report is also written there by default.
     """
 
     tasks: Path | None = None
@@ -54,7 +54,7 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
-    """Run the demo with real processes on a real loopback network.
+    """Run the demo with real processes that communicate over the loopback network.
 
     Args:
         options: options of the demo.
@@ -64,7 +64,7 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
         The document of schema `teachmesh.demo/1`.
 
     Raises:
-        TeachmeshError: an agent ended, or an event did not occur in time.
+        TeachmeshError: an agent ended early, or an event did not occur in time.
     """
     started_s = time.perf_counter()
     with _workspace(options.keep) as folder:
@@ -135,7 +135,7 @@ class _Story:
         self.log(f"all {len(self.agents)} agents have all skills after {self.learn_s:.1f} s")
 
     def kill_one_and_let_one_join(self) -> None:
-        """Kill one author; a new agent gets all skills from the survivors."""
+        """Kill one agent, and start a new one that gets all skills from the others."""
         victim, *survivors = self.agents
         self.log(f"killing {victim.name} with SIGKILL; another agent joins late")
         victim.kill()
@@ -144,7 +144,7 @@ class _Story:
         self.log(f"{late.name} has all skills, including those of {victim.name}")
 
     def learn_alone(self) -> float:
-        """Return the seconds that one agent, as one process, needs for all tasks."""
+        """Let one agent learn all tasks alone, and return the seconds that this takes."""
         self.log("for comparison: one agent alone learns all tasks")
         before_s = time.perf_counter()
         alone = self._start("alone", learn=self.paths)
@@ -159,7 +159,7 @@ class _Story:
         return time.perf_counter() - before_s
 
     def answer(self, tasks_dir: Path) -> list[HomeAnswers]:
-        """Answer for every test image with every home, including that of the killed agent."""
+        """Classify every test image with every home, including the killed agent's home."""
         self.log("every agent answers for every test image of every task")
         homes = [agent.home for agent in self.agents]
         return answer_homes(
@@ -200,7 +200,7 @@ class _Story:
                 }
                 for i, name in enumerate(first.tasks)
             ],
-            # Digests of all homes on disk, including that of the killed agent.
+            # Digests of all homes on disk, including the killed agent's home.
             "digests_equal": len({found.digest for found in answers}) == 1,
             "predictions_equal": equal,
             "test_images": len(first.answers),
@@ -230,7 +230,7 @@ class _Story:
         return agent
 
     def _give_backbone(self, home: Path) -> None:
-        """Copy the backbone's files; all agents have the same backbone from the start."""
+        """Copy the backbone's files, so that all agents use the same backbone."""
         opened = resolve_home(home)
         source = resolve_home(self.options.home).backbones
         name = self.options.backbone
@@ -255,7 +255,7 @@ class _Story:
             raise TeachmeshError(f"{agent.name} could not learn {task}: {event['message']}")
 
     def _wait_equal(self, agents: Sequence[AgentProcess], deadline_s: float) -> None:
-        """Wait until all agents have all skills. Equality is measured later, not waited for."""
+        """Wait until all agents have all skills; equality of banks is measured later."""
         for agent in agents:
             agent.wait_for(
                 lambda e: e["event"] == "stats" and e["count"] >= len(self.paths),
@@ -272,13 +272,13 @@ class _Story:
 
 
 def _learning_s(agent: AgentProcess) -> float:
-    """Return the seconds that an agent spent on its tasks, without start-up, as in the paper."""
+    """Return the seconds that an agent spent on learning, without start-up, as in the paper."""
     seconds = (float(e["wall_s"]) for e in agent.events if e["event"] == "saved")
     return round(sum(seconds), 2)
 
 
 def _confusion(answers: HomeAnswers) -> list[list[int]]:
-    """Return (T, T) counts: task of the image, answered task."""
+    """Return a (T, T) matrix that counts images by true task (row) and answered task (column)."""
     size = len(answers.tasks)
     counts = np.zeros((size, size), dtype=int)
     np.add.at(counts, (answers.answers[:, 0], answers.answers[:, 1]), 1)

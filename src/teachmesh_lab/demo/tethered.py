@@ -2,7 +2,7 @@
 
 A killed parent runs no `finally`, so its children would run forever. Therefore the parent holds
 the other end of the child's standard input and never writes to it. End of file means that the
-parent has ended, for any reason. This works without signals of a particular operating system.
+parent has ended, for any reason. This does not depend on signals of a particular operating system.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _GRACE_S = 10.0
 
 
 def watch_parent(grace_s: float = _GRACE_S) -> None:
-    """End this process soon after its standard input is closed. Returns immediately.
+    """Start a thread that ends this process soon after its standard input is closed.
 
     Args:
         grace_s: seconds between SIGTERM, which allows a clean shutdown, and a forced exit.

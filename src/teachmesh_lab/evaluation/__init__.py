@@ -1,10 +1,10 @@
-"""`teachmesh evaluate`, and the accuracies and costs that all measurements share.
+"""`teachmesh evaluate`, and the accuracies and costs that all measurements use.
 
-- `evaluate`: learns every task of a folder, then measures without a task oracle.
+- `evaluate`: learns every task of a folder, then measures accuracy without a task oracle.
 - `latent_cache`, `bias_store`: latents and trained biases on disk, so that runs can resume.
 - `measure`: accuracies of an agent on the test images of its tasks.
-- `metrics`: counts right answers; accuracy matrices, forgetting and transfer (Sec. 6).
+- `metrics`: accuracies, accuracy matrices, forgetting and transfer (Sec. 6).
 - `cost_ledger`: multiply-accumulates and bytes of learning and sharing (Fig. 9, 10).
-- `corrective`: answers that name an equivalent class (Sec. 7.1).
+- `corrective`: accuracies that count equivalent classes as right (Sec. 7.1).
 - `evaluation_report`, `corrective_report`, `html_page`: HTML pages, readable offline.
 """

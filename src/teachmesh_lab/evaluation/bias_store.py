@@ -25,7 +25,7 @@ VERSION = 4
 class StoredBiases:
     """A cache of `Trained` values, keyed by everything that they depend on.
 
-    Experiments learn a task many times. An agent learns it once and uses no store.
+    Experiments learn a task many times. An agent learns it once and needs no cache.
 
     Args:
         cache: cache on disk.

@@ -1,8 +1,8 @@
 """The corrective approach (paper, Sec. 7.1, Fig. 12): answers with an equivalent class are right.
 
-If the mapper chooses the wrong task, a "bike" may be answered with "bicycle" of that task. For the
-user this is no error. The corrected accuracy counts such answers as right. It is reported in
-addition to the plain accuracy, by which methods are compared.
+If the mapper chooses the wrong task, the answer for a "bike" may be the class "bicycle" of that
+task. For the user, this is not an error. The corrected accuracy counts such answers as right. It is
+reported in addition to the plain accuracy, which is used to compare methods.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
 
 MAX_PAIRS = 200
-"""Most pairs of equivalent classes that the document lists; it also has their number."""
+"""Maximum number of pairs of equivalent classes that are listed in the document."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Answers for the N test images of one task; classes of all tasks are numbered through.
+    """Answers for the N test images of one task; classes are numbered consecutively over all tasks.
 
     Attributes:
         task: name of the task.
@@ -48,7 +48,7 @@ class Answered:
     answer: np.ndarray
 
     def right(self, equivalent: np.ndarray) -> float:
-        """Return the share of right answers; (K, K) `equivalent` marks pairs that count as one."""
+        """Return the fraction of right answers; (K, K) `equivalent` marks equivalent classes."""
         return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
 
 
@@ -59,19 +59,19 @@ def correct(
     comparer: NameComparer,
     images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> dict[str, Any]:
-    """Count answers with an equivalent class of another task as right.
+    """Compute accuracies that count equivalent classes of other tasks as right.
 
     Args:
-        agent: agent with one skill for each task, under the task's name.
+        agent: agent with one skill per task; the skill has the task's name.
         tests: task -> latents and labels of the test images.
-        threshold: similarity from which classes are equivalent, above 0 and at most 1.
-        comparer: compares class names.
-        images: task -> the test images, for second passes; None does not use biases.
+        threshold: similarity from which classes count as equivalent, above 0 and at most 1.
+        comparer: comparer of class names.
+        images: task -> the test images, for second passes; if None, biases are not used.
 
     Returns:
         Plain and corrected accuracies, per task and on average. Classes are compared by names
-        alone (the paper's way) and, if skills have class moments, by names and looks. There is one
-        row for the given threshold, for each threshold of Fig. 11, and for the nearest class.
+        alone (as in the paper) and, if skills have class moments, by names and looks. There is one
+        row for each threshold (the given one and those of Fig. 11), and one for nearest classes.
     """
     sources = SourceSkills(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
@@ -97,14 +97,14 @@ def correct(
 
 
 def choose_comparer(threshold: float | None, encoder: str | None) -> NameComparer | None:
-    """Return the comparer of class names; None without a threshold. Called before any learning.
+    """Return the comparer of class names, or None if there is no threshold.
 
     Args:
-        threshold: similarity from which classes are equivalent, or None.
+        threshold: similarity from which classes count as equivalent, or None.
         encoder: see `reuse.text_encoders.choose_encoder`; None for "auto".
 
     Raises:
-        UsageError: an invalid threshold, an unknown encoder, or an encoder without a threshold.
+        UsageError: the threshold is not valid, the encoder is unknown or has no threshold.
         MissingExtraError: the encoder is not installed.
     """
     if threshold is None:
@@ -122,7 +122,7 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
 def _ways(
     sources: SourceSkills, thresholds: Sequence[float]
 ) -> dict[str, dict[float, Equivalence]]:
-    """Return way -> threshold -> equivalence; without class moments the only way is by names."""
+    """Return way -> threshold -> equivalence; the way by looks requires class moments."""
     known, comparer, transform = sources.source_tasks(), sources.comparer, sources.transform()
     by_names = find_equivalent(known, comparer)
     ways = {"names": dict.fromkeys(thresholds, by_names)}

@@ -1,4 +1,4 @@
-"""Fig. 11 and 12 of the paper for a report: equivalent classes, and corrected accuracies."""
+"""Report on equivalent classes and corrected accuracies, as in Fig. 11 and 12 of the paper."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def corrective_section(
     table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
     bars: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
 ) -> str:
-    """Return the part of an evaluation's page about equivalent classes.
+    """Return the section about equivalent classes for an evaluation's page.
 
     Args:
         result: document of `corrective.correct`.
-        table: makes a table of the page.
-        bars: draws accuracies of tasks, given their keys.
+        table: function that returns an HTML table.
+        bars: function that draws the accuracies under the given keys for all tasks.
     """
     plain = {entry["name"]: entry["right"] for entry in result["plain"]}
     at = {

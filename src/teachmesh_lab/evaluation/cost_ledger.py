@@ -1,14 +1,14 @@
 """Costs of learning and sharing, and the gain of N agents (paper, Sec. 3, Fig. 9 and 10).
 
-Multiply-accumulates are counted by operation; bytes are those of encoded skills. Alpha, the cost of
-a byte in multiply-accumulates, is an argument and can be changed after a run. Speed-up and parallel
-efficiency follow from the columns of one table.
+Multiply-accumulates are counted per operation; bytes are sizes of encoded skills. Alpha, the cost
+of a byte in multiply-accumulates, is an argument and can be changed after a run. Speed-up and
+parallel efficiency follow from the columns of one table.
 
 The paper's own table does not add up (docs/results/arithmetic.md). These accounts include two
-things that it leaves out:
+points that it leaves out:
 
-- Whole tasks cannot be divided by N, so the slowest agent decides.
-- Students pay for consolidating skills.
+- Whole tasks cannot be divided by N, so the slowest agent determines the time.
+- Consolidating skills has a cost for every student.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 ALPHA = 1000.0
 """Cost of a byte in the paper, in multiply-accumulates."""
 EQUAL = "equal"
-"""Packing of the paper: all work is divided by N."""
+"""The paper's packing: all work is divided equally among N agents."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TaskCost:
         teacher_macs: cost of learning: backbone passes, fits, anchors.
         skill_bytes: size of the encoded and signed skill, which every other agent receives.
         receive_macs: cost for an agent that receives the skill: one multiplication per decoded
-            number, and a backbone pass for images that travel.
+            number, and a backbone pass for the images that come with it.
         register_macs: cost for every agent that uses the skill, including its author. It is the
             task's share of the mapper, such as its part of the covariance of all tasks.
     """
@@ -46,7 +46,7 @@ class TaskCost:
     register_macs: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values; `TaskCost(**values)` reads them."""
+        """Return JSON values, from which `TaskCost(**values)` restores the costs."""
         return asdict(self)
 
 
@@ -54,12 +54,12 @@ class TaskCost:
 class Account:
     """Columns of Fig. 10 for one number of agents: the costs of the agent that finishes last.
 
-    Law: `total == teacher_macs + alpha * bytes + student_macs`, and `speedup` is the total of one
+    Invariant: `total == teacher_macs + alpha * bytes + student_macs`. `speedup` is the total of one
     agent divided by this total.
 
     Attributes:
-        agents: N.
-        packing: how tasks were assigned.
+        agents: number of agents, N.
+        packing: method of assigning tasks to agents.
         teacher_macs: cost of learning its own tasks, divided by its speed.
         bytes: bytes received from all other agents, over one interface.
         student_macs: cost of decoding the received skills and of consolidating all skills.
@@ -95,16 +95,16 @@ def account(
     reality (see `event_simulation.simulate`).
 
     Args:
-        costs: one cost per task, in the order of the stream.
-        n_agents: N; a single agent receives no bytes.
+        costs: costs of each task, in the order of the stream.
+        n_agents: number of agents, N; a single agent receives no bytes.
         alpha: multiply-accumulates per byte.
         packing: "longest-first", "given", or "equal" (the paper's division by N).
-        speeds: speeds of the agents, relative to the agent that is compared with; default 1.
+        speeds: speeds of the agents, relative to the agent that learns alone; default 1.
         consolidation_macs: cost for every agent after the last skill has arrived, such as the
             factorisation of a covariance.
 
     Raises:
-        ValueError: no task, no agent, a wrong number of speeds, or an unknown packing.
+        ValueError: no task or agent is given, or the speeds or packing are not valid.
 
     Examples:
         >>> costs = [TaskCost("a", 600, 0), TaskCost("b", 400, 0)]
@@ -138,15 +138,15 @@ def account(
 def chain_account(
     costs: Sequence[TaskCost], n_agents: int, hand_over_bytes: float, *, alpha: float = ALPHA
 ) -> Account:
-    """Compute the costs of a method that cannot be divided: agents learn in turn.
+    """Compute the costs of a method that cannot run in parallel: agents learn in turn.
 
     Agent B cannot begin before it has the weights, importances or buffer of agent A. For this
     reason the paper leaves its baselines out of Fig. 10.
 
     Args:
-        costs: one cost per task.
-        n_agents: N; the network travels N - 1 times.
-        hand_over_bytes: size of weights and state.
+        costs: costs of each task.
+        n_agents: number of agents, N; the network is sent N - 1 times.
+        hand_over_bytes: size of the weights and state that each agent passes on.
         alpha: multiply-accumulates per byte.
     """
     teacher = float(_teacher(costs).sum())
@@ -167,9 +167,9 @@ def gather_account(
     """Compute the costs of a method that needs all images in one place: only one agent learns.
 
     Args:
-        costs: one cost per task.
-        n_agents: N; the images of N - 1 agents travel, then the network.
-        image_bytes: size of all training and validation images, as files.
+        costs: costs of each task.
+        n_agents: number of agents, N; the images of N - 1 agents are sent, then the network.
+        image_bytes: total size of all training and validation image files.
         network_bytes: size of the trained network.
         alpha: multiply-accumulates per byte.
     """
@@ -183,7 +183,7 @@ def gather_account(
 def _columns(
     costs: Sequence[TaskCost], mine: Sequence[int], speed: float, consolidation_macs: int
 ) -> tuple[float, float, float]:
-    """Return the columns teacher, bytes and student of one agent with its tasks."""
+    """Return (teacher cost, received bytes, student cost) of an agent with its own tasks."""
     own = np.zeros(len(costs), dtype=bool)
     own[list(mine)] = True
     student = _receive(costs)[~own].sum() + _register(costs).sum() + consolidation_macs
@@ -194,7 +194,7 @@ def _columns(
 def _equal(
     costs: Sequence[TaskCost], n_agents: int, consolidation_macs: int
 ) -> tuple[float, float, float]:
-    """Return the columns of agents that each learn one N-th and receive the rest."""
+    """Return the same for agents that each learn one N-th of the work and receive the rest."""
     foreign = 1 - 1 / n_agents
     student = foreign * _receive(costs).sum() + _register(costs).sum() + consolidation_macs
     teacher = _teacher(costs).sum() / n_agents
@@ -226,15 +226,15 @@ Assignment = tuple[tuple[int, ...], ...]
 def longest_first(
     costs: Sequence[float], n_agents: int, speeds: Sequence[float] | None = None
 ) -> Assignment:
-    """Assign each task, the longest first, to the agent that would finish it first.
+    """Assign each task, longest first, to the agent that would finish it first.
 
     Args:
         costs: costs of the tasks, in any unit.
-        n_agents: N.
+        n_agents: number of agents, N.
         speeds: speeds of the agents; equal by default.
 
     Returns:
-        The positions of each agent's tasks, ascending.
+        Positions of each agent's tasks, in ascending order.
 
     Examples:
         >>> longest_first([5, 1, 4, 2], 2)
@@ -271,11 +271,11 @@ def pack(
     Args:
         packing: one of `PACKINGS`.
         costs: costs of the tasks.
-        n_agents: N.
+        n_agents: number of agents, N.
         speeds: speeds of the agents; equal by default.
 
     Raises:
-        ValueError: an unknown packing, or fewer than one agent.
+        ValueError: the packing is unknown, or there are no agents.
     """
     if n_agents < 1:
         raise ValueError(f"expected at least one agent, got {n_agents}")

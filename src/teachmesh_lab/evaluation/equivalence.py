@@ -1,8 +1,8 @@
 """Equivalent classes among all tasks of a bank (paper, Sec. 7.1, Fig. 11).
 
-The paper compares class names by cosine with a threshold "empirically chosen for now", 0.90 and
-0.95 in its Fig. 11. Here, looks have to agree as well where the bank has class means, so that
-homonyms stay different.
+The paper compares class names by cosine similarity with a threshold "empirically chosen for now":
+0.90 and 0.95 in its Fig. 11. If the bank has class means, the classes must also look similar here,
+so that homonyms stay different.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Equivalence:
     Attributes:
         tasks: the tasks, in canonical order.
         similarity: (K, K) float64 for the K classes of all tasks, task after task. It is symmetric,
-            with 1 on the diagonal and 0 between different classes of one task.
+            with 1 on the diagonal and 0 between different classes of the same task.
     """
 
     tasks: tuple[SourceTask, ...]
@@ -39,7 +39,7 @@ class Equivalence:
         """Return the position of a class among all classes.
 
         Raises:
-            KeyError: no such skill.
+            KeyError: no task has this skill id.
         """
         start = 0
         for task in self.tasks:
@@ -49,13 +49,13 @@ class Equivalence:
         raise KeyError(skill_id)
 
     def equivalent(self, threshold: float) -> np.ndarray:
-        """Return (K, K) bool, True for classes that are equivalent at a threshold."""
+        """Return (K, K) bool, True for pairs of classes that are equivalent at a threshold."""
         return np.asarray(self.similarity >= threshold)
 
     def nearest(self, rank: int = 1) -> np.ndarray:
-        """Return (K, K) bool, True for classes among each other's `rank` most similar of a task.
+        """Return (K, K) bool, True for pairs of mutual nearest classes.
 
-        This needs no threshold.
+        Each is among the `rank` classes of its task that are most similar to the other.
         """
         chosen = np.eye(len(self.similarity), dtype=bool)
         bounds = np.cumsum([0, *(len(task.classes) for task in self.tasks)])
@@ -67,18 +67,18 @@ class Equivalence:
         return np.asarray(chosen & chosen.T)
 
     def pairs(self, threshold: float) -> list[tuple[int, int, float]]:
-        """Return (class, class, similarity) of equivalent classes, the most similar first."""
+        """Return (class, class, similarity) of equivalent classes, most similar pairs first."""
         upper = np.triu(self.similarity, 1)
         found = [(int(i), int(j), float(upper[i, j])) for i, j in np.argwhere(upper >= threshold)]
         return sorted(found, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
 
 def compare_looks(tasks: Sequence[SourceTask], transform: np.ndarray) -> Looks:
-    """Compare the looks of all classes of all tasks.
+    """Compute the visual similarity of the classes of each pair of tasks.
 
     Args:
-        tasks: in canonical order.
-        transform: (D, D) from `visual_similarity.whitening`.
+        tasks: the tasks, in canonical order.
+        transform: (D, D) whitening transform from `visual_similarity.whitening`.
     """
     seen = [None if t.means is None else directions(t.means, transform) for t in tasks]
     return {
@@ -94,13 +94,13 @@ def find_equivalent(
     looks: Looks | None = None,
     threshold: float = min(FIG_11_THRESHOLDS),
 ) -> Equivalence:
-    """Compare all classes of all tasks.
+    """Compute the similarity of all classes of all tasks.
 
     Args:
-        tasks: in canonical order.
-        comparer: compares names.
-        looks: result of `compare_looks`, to confirm names; None for names only, as in the paper.
-        threshold: similarity of names from which looks have to confirm them.
+        tasks: the tasks, in canonical order.
+        comparer: comparer of class names.
+        looks: result of `compare_looks`, to confirm matches; None for names only, as in the paper.
+        threshold: similarity of names from which a match must be confirmed by `looks`.
     """
     bounds = np.cumsum([0, *(len(task.classes) for task in tasks)])
     similarity = np.eye(int(bounds[-1]))

@@ -1,4 +1,4 @@
-"""`teachmesh evaluate`: learn every task of a folder, then measure without a task oracle."""
+"""`teachmesh evaluate`: learn all tasks of a folder, then measure accuracy without an oracle."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class EvaluateOptions:
 
     Attributes:
         tasks_dir: folder with one folder or archive per task.
-        only: names of the tasks to use; default all.
-        method: task mapper or variant (`maha+bb`); default the home's.
+        only: names of the tasks to use; by default, all tasks.
+        method: task mapper or variant (`maha+bb`); by default, the home's method.
         bb: layers of beneficial biases, as in `teachmesh learn --bb`.
         bb_passes: budget for learning a task, in forward passes over its images.
-        backbone: alias of the backbone; default the home's.
+        backbone: alias of the backbone; by default, the home's backbone.
         seed: seed for splits, clusters, samples and batch order.
-        home: home of the agent: its backbones are used, its bank is not touched.
+        home: home of the agent; its backbones are used, but its bank is not modified.
         device: device of the backbone.
-        corrective: similarity from which classes of different tasks are equivalent, for corrected
+        corrective: similarity threshold for equivalent classes of different tasks, for corrected
             accuracies (Sec. 7.1); None for plain accuracies only.
-        encoder: encoder of class names for these; None for "auto".
+        encoder: encoder of class names for `corrective`; None for "auto".
     """
 
     tasks_dir: Path
@@ -105,21 +105,21 @@ class _Embedder:
 
 
 def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Learn every task, then answer the test images of all tasks without a task oracle.
+    """Learn every task, then classify the test images of all tasks without a task oracle.
 
-    Latents are kept in the home's cache. So an interrupted run continues where it stopped, and
-    another method needs no second backbone pass.
+    Latents are kept in the home's cache. Therefore an interrupted run continues where it stopped,
+    and another method needs no second backbone pass.
 
     Args:
         options: tasks, method and settings.
-        progress: called with (images done, images in all).
+        progress: called with (images done, images in total).
 
     Returns:
         The document of schema `teachmesh.evaluate/1`.
 
     Raises:
         DataError: a task cannot be read or has no test images.
-        UsageError: an invalid threshold or encoder; raised before learning.
+        UsageError: the threshold or the encoder is not valid; raised before learning.
         MissingExtraError: the encoder is not installed; raised before learning.
     """
     started_s = time.perf_counter()
@@ -224,7 +224,7 @@ def _measure(
 def _embed_tests(
     tasks: Sequence[Task], embed: _Embedder
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
-    """Return task -> latents of the readable test images, and task -> these images."""
+    """Return the latents of the readable test images, and these images, both by task."""
     found = {task.name: embed(task, task.test) for task in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}

@@ -32,14 +32,14 @@ _COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8
 
 
 def write_report(result: Mapping[str, Any], path: Path) -> Path:
-    """Write the page of a result.
+    """Write the HTML page for a result.
 
     Args:
         result: document of schema `teachmesh.demo/1` or `teachmesh.evaluate/1`.
         path: file of the page; replaced if it exists.
 
     Returns:
-        The absolute path.
+        Absolute path of the page.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -30,18 +30,18 @@ figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 """
 
 _PAGE_COLOUR = "#010203"
-"""Placeholder in figures for the text colour of the page, which only the browser knows."""
+"""Placeholder in figures for the text colour of the page, which depends on the browser."""
 
 
 def write_page(body: str, path: Path) -> Path:
     """Write a page with a given body.
 
     Args:
-        body: HTML; text from outside must be escaped.
+        body: HTML of the page body, with all external text escaped.
         path: file of the page; replaced if it exists.
 
     Returns:
-        The absolute path.
+        Absolute path of the page.
 
     Raises:
         StorageError: the page cannot be written.
@@ -60,12 +60,12 @@ def write_page(body: str, path: Path) -> Path:
 
 
 def text(value: object) -> str:
-    """Escape text from outside for use in HTML."""
+    """Escape external text for use in HTML."""
     return html.escape(str(value))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of text cells; the first column is left-aligned."""
+    """Return an HTML table of text cells; the first column is left-aligned."""
     head = "".join(f"<th>{text(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -74,7 +74,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure; sides in inches.
+    """Return an empty figure, with width and height in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -87,7 +87,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plot_text(name: str) -> str:
-    """Cut long names, and escape dollar signs, which matplotlib would read as formulas."""
+    """Shorten long names, and escape dollar signs, which matplotlib would read as formulas."""
     short = name if len(name) <= 28 else name[:27] + "…"
     return short.replace("$", r"\$")
 
@@ -95,7 +95,7 @@ def plot_text(name: str) -> str:
 def image(figure: Figure, alternative: str) -> str:
     """Return a figure as embedded SVG in the colours of the page.
 
-    Text stays text, so that it is drawn in the reader's fonts and can be searched.
+    Text is not converted to shapes, so it uses the reader's fonts and can be searched.
     """
     import matplotlib
 
@@ -108,7 +108,7 @@ def image(figure: Figure, alternative: str) -> str:
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
-    # Embedded SVG needs no name spaces; without them the page contains no address at all.
+    # Embedded SVG needs no namespaces; without them, the page contains no URL at all.
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
     return f"<figure role='img' aria-label='{text(alternative)}'>{drawn}</figure>"

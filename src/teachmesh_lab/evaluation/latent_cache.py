@@ -1,8 +1,8 @@
-"""Latents of whole splits on disk, so that experiments pass each image through a backbone once.
+"""Disk cache for latents of whole splits, so that experiments embed each image only once.
 
 The name of an entry is a hash of everything that it depends on: backbone fingerprint, version of
 the conversion to pixels, image digests. An entry is therefore never out of date. The cache may be
-deleted at any time: a missing, damaged or half-written entry is a miss.
+deleted at any time: a missing, damaged or incomplete entry is a miss.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ _SUFFIX = ".safetensors"
 
 
 class LatentCache:
-    """Named sets of arrays on disk; if the folder grows too large, the least recently used go.
+    """Named sets of arrays on disk; beyond the size limit, the least recently used are removed.
 
-    Several processes may use one folder. Entries appear by rename, so a reader never sees half of
-    one. Entries are **not** synced to the disk, because a lost one costs a pass, not data.
+    Several processes may use one folder. Complete entries are renamed into place, so a
+    reader never gets part of one. They are **not** synced to the disk, because they can be
+    computed again.
 
     Args:
-        folder: folder of the entries; made when the first one is stored.
-        limit_bytes: largest size of all entries together.
+        folder: folder of the entries; created when the first one is stored.
+        limit_bytes: maximum size of all entries together.
     """
 
     def __init__(self, folder: Path | str, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
@@ -68,10 +69,10 @@ class LatentCache:
         return None
 
     def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Store the arrays of an entry, then prune. An entry over the limit is not stored.
+        """Store the arrays of an entry, then prune. An entry larger than the limit is not stored.
 
         Raises:
-            StorageError: the folder cannot be written or the disk is full; no temporary file stays.
+            StorageError: the folder cannot be written, or the disk is full.
         """
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         data = save(whole, metadata={"checksum": _checksum(whole)})
@@ -125,13 +126,13 @@ class LatentCache:
 def split_key(fingerprint: str, digests: Sequence[str]) -> str:
     """Return the key of the latents of these images for this backbone: 64 hex digits.
 
-    The order of the images counts, because it is the order of the rows.
+    The order of the images matters, because it is the order of the rows.
     """
     return _sha256("\n".join((fingerprint, DECODING, *digests)).encode())
 
 
 def image_digests(images: Sequence[ImageRef], workers: int = 2) -> list[str]:
-    """Return the SHA-256 of each image's bytes in hex, or "unreadable"."""
+    """Return the SHA-256 of each image's bytes in hex, or "unreadable" if reading fails."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-digest") as pool:
         return list(pool.map(_digest, images, chunksize=64))
 
@@ -148,7 +149,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """Hash names and bytes, because a disk can lose the content of a file but keep its length."""
+    """Hash names and contents, because a crash can leave a file with the right size only."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name}\0{arrays[name].shape}\0".encode())
@@ -165,7 +166,7 @@ def embed_cached(
 ) -> Embedded:
     """Call `embed_images` through a cache on disk, keyed by backbone and image contents.
 
-    Experiments embed the same images many times. An agent stores no latents of single images.
+    Experiments embed the same images many times. An agent does not store latents of single images.
     """
     key = split_key(backbone.fingerprint, image_digests(images))
     stored = cache.get(key)

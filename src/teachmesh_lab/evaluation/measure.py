@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Accuracies on the test images of one task, fractions of 1 (see `metrics.Accuracies`).
+    """Accuracies on the test images of one task, as fractions of 1 (see `metrics.Accuracies`).
 
     Attributes:
         name: name of the task.
         classes: number of classes.
         test_images: number of test images.
-        mapper: right task, chosen by the task mapper.
-        oracle: right class when the task is given.
-        final: right task and class, the paper's way: by the mapper and that task's own decision.
-        direct: right task and class, as the best of all classes of all tasks; None if the mapper
-            does not score classes.
+        mapper: fraction with the right task, chosen by the task mapper.
+        oracle: fraction with the right class when the task is given.
+        final: fraction with the right task and class; the mapper chooses the task, as in the paper.
+        direct: fraction with the right task and class; the best of all classes is chosen. None if
+            the mapper does not score classes.
         skill_bytes: size of the encoded and signed skill.
-        unknown: share of these images that were called unknown, although their task is known.
-        accuracy: right task and class, as the agent answers; not in the JSON document, which has
-            `direct` and `final`.
+        unknown: fraction of images that were called unknown, although their task is known.
+        accuracy: fraction with the right task and class in the agent's answers; not in the JSON
+            document, which has `direct` and `final`.
     """
 
     name: str
@@ -59,14 +59,14 @@ class TaskScore:
 
 
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
-    """Return a function that runs second passes of images whose latents are known.
+    """Return a function that runs second passes, with biases, for images with known latents.
 
     Without biases in the agent's skills, the function returns the decisions unchanged.
 
     Args:
         agent: agent whose biases are used.
         decisions: decisions of the first pass.
-        images: the images; None runs no second pass.
+        images: the images; if None, there is no second pass.
     """
     second = agent.second_pass()
     if second is None or images is None:
@@ -84,13 +84,13 @@ def measure(
     tests: Mapping[str, LabelledLatents],
     images: Mapping[str, Sequence[ImageRef]] | None = None,
 ) -> list[TaskScore]:
-    """Answer the test images of every task with all skills of an agent, and score the answers.
+    """Classify the test images of every task with all skills of an agent, and score the answers.
 
     Args:
-        agent: agent with a skill for each task, under the task's name.
+        agent: agent with one skill per task; the skill has the task's name.
         classes: task -> class names in label order.
         tests: task -> latents and labels of the test images.
-        images: task -> the test images, for second passes; None does not use biases.
+        images: task -> the test images, for second passes; if None, biases are not used.
 
     Raises:
         DataError: the agent has no skill for a task, or a skill with other classes.
@@ -119,7 +119,7 @@ def score_task(
     skill_bytes: int,
     given: Given | None = None,
 ) -> TaskScore:
-    """Score the decisions about N images of one task.
+    """Score the decisions for N images of one task.
 
     Args:
         name: name of the task.
@@ -127,7 +127,7 @@ def score_task(
         decisions: decisions of the first pass.
         labels: (N,) int64 true classes.
         skill_bytes: size of the task's skill.
-        given: runs second passes; None for skills without biases.
+        given: function that runs second passes; None for skills without biases.
     """
     answers = answer(decisions, np.full(len(labels), task), given)
     right = answers.score(task, labels)

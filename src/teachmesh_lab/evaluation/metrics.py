@@ -1,4 +1,4 @@
-"""Counts of right answers, and the metrics of lifelong learning (paper, Sec. 6).
+"""Accuracies, and the metrics of lifelong learning (paper, Sec. 6).
 
 All functions are pure. An accuracy matrix is (T, T) float. Entry (i, j) is the accuracy on the test
 images of task j after tasks 0 to i were learned, as a fraction of 1. Entries that were not measured
@@ -33,15 +33,15 @@ _T_95 = (
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Shares of right answers on the test images of one task, fractions of 1.
+    """Accuracies on the test images of one task, as fractions of 1.
 
     Attributes:
-        mapper: right task, chosen by the task mapper.
-        oracle: right class when the task is given.
-        final: right task and class, the paper's way: by the mapper and that task's own decision.
-        direct: right task and class, as the best of all classes of all tasks; None if the mapper
-            does not score classes.
-        accuracy: right task and class, as the agent answers: `direct` or `final`.
+        mapper: fraction with the right task, chosen by the task mapper.
+        oracle: fraction with the right class when the task is given.
+        final: fraction with the right task and class; the mapper chooses the task, as in the paper.
+        direct: fraction with the right task and class; the best of all classes is chosen. None if
+            the mapper does not score classes.
+        accuracy: accuracy of the agent's answers, which is either `direct` or `final`.
     """
 
     mapper: float
@@ -53,15 +53,15 @@ class Accuracies:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for N test images in each way that is measured. Tasks are given by position.
+    """Answers for N test images, for each kind of accuracy. Tasks are given by position.
 
     Attributes:
         mapped: (N,) task that the mapper chooses.
-        final: (N,) class that the mapped task's own decision chooses.
+        final: (N,) class that is chosen within the mapped task.
         oracle: (N,) class when the right task is given.
         task: (N,) task of the agent's answer.
         label: (N,) class of the agent's answer.
-        direct: (N, 2) task and class with the best of all class scores; None without such scores.
+        direct: (N, 2) task and class with the best score of all classes; None without class scores.
     """
 
     mapped: np.ndarray
@@ -81,7 +81,7 @@ class Answers:
         )
 
     def score(self, task: int, labels: np.ndarray, rows: slice = slice(None)) -> Accuracies:
-        """Count the right answers for the images of one task.
+        """Compute the accuracies on the images of one task.
 
         Args:
             task: position of the task.
@@ -103,15 +103,15 @@ class Answers:
 
 
 def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
-    """Answer N images in each way that is measured.
+    """Answer N images for each kind of accuracy.
 
-    Each way has its own second pass. The oracle uses the biases of the right task, the others use
+    Each kind has its own second pass. The oracle uses the biases of the right task; the others use
     the biases of the task that they chose.
 
     Args:
         decisions: decisions of the first pass.
         tasks: (N,) position of each image's right task among the skills.
-        given: runs second passes; None for skills without biases.
+        given: function that runs second passes; None for skills without biases.
     """
     refined = given or (lambda _: decisions)
     mapped, final = refined(decisions.mapped()).final()
@@ -130,7 +130,7 @@ class Line:
     """A least-squares line through (number of tasks, accuracy), as in Fig. 6.
 
     Attributes:
-        slope: accuracy per task.
+        slope: change of accuracy per task.
         intercept: accuracy at zero tasks.
         zero: number of tasks at which the line reaches zero; None if it does not fall. This
             extrapolation is pessimistic, because the true curve flattens.
@@ -142,7 +142,7 @@ class Line:
 
 
 def learned_mean(matrix: np.ndarray) -> np.ndarray:
-    """Average over the tasks learned so far, after each task (Fig. 8; Fig. 6 for the mapper).
+    """Average the accuracy over all tasks learned so far (Fig. 8; Fig. 6 for the mapper).
 
     Args:
         matrix: (T, T) accuracies.
@@ -191,7 +191,7 @@ def forgetting(matrix: np.ndarray) -> float | None:
     """Average the drop from the best accuracy of a task to its last accuracy [2].
 
     Returns:
-        The mean over all tasks but the last; None for a single task. Negative if tasks improved.
+        The mean over all tasks except the last; None for a single task. Negative if tasks improved.
     """
     _check(matrix)
     n = len(matrix)
@@ -202,10 +202,10 @@ def forgetting(matrix: np.ndarray) -> float | None:
 
 
 def backward_transfer(matrix: np.ndarray) -> float | None:
-    """Average the change of a task's accuracy from just learned to the end [1].
+    """Average the change in a task's accuracy from just after learning it to the end [1].
 
     Returns:
-        The mean over all tasks but the last; None for a single task.
+        The mean over all tasks except the last; None for a single task.
     """
     _check(matrix)
     n = len(matrix)
@@ -236,7 +236,7 @@ def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean over seeds and the half width of its 95 % confidence interval (Student's t).
 
     Returns:
-        The half width is None for a single value.
+        (mean, half width); the half width is None for a single value.
 
     Examples:
         >>> mean_and_half_width([0.5])
