@@ -2,7 +2,7 @@
 
 - `evaluation`: `teachmesh evaluate`, accuracies, costs.
 - `demo`: `teachmesh demo`.
-- `bench`: `teachmesh bench`, grids of resumable cells. `figures`: figures and tables of a run.
+- `bench`: `teachmesh bench`, grids of resumable cells. `figures`: figures and tables of its runs.
 - `baselines`: methods to compare with. `streams`: tasks to learn one after another.
 - `simulation`: discrete-event simulation of N agents.
 - `studies`: detailed measurements of single mechanisms.

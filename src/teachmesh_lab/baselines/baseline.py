@@ -1,4 +1,4 @@
-"""Base class of the trained baselines: hooks around one training loop (`training_loop`).
+"""Base class of the trained baselines: the hooks of the training loop (`training_loop`).
 
 Every baseline trains the whole network and has one linear head per task. At test time it is told
 which task an image belongs to. The paper grants this perfect task oracle to its baselines
@@ -39,23 +39,23 @@ class TrainingSet:
 
 
 class Baseline:
-    """Sequential fine-tuning. The other baselines override some of its hooks.
+    """Sequential fine-tuning. The other baselines override some of these hooks.
 
     Order of calls:
 
     1. `begin` for each task of a group.
-    2. For every batch `loss`, backward pass, `before_step`, step and `after_step`.
+    2. For every batch: `loss`, backward pass, `before_step`, optimiser step, `after_step`.
     3. `end` for each task. Its images are dropped, unless a baseline keeps some.
 
     Attributes:
         source: publication of the method.
-        grid: values of each hyper-parameter to try on validation images; a single value is fixed.
-        shares_trunk: all heads read the same latents, so the method can also answer without an
-            oracle, by the largest logit over all heads.
-        isolated: later tasks cannot change the answers for a finished task.
-        together: all tasks are learned at once.
-        parallel: agents can learn tasks independently and exchange the results.
-        data: training images of the tasks that are being learned.
+        grid: candidate values of each hyper-parameter; a single value is not tuned.
+        shares_trunk: whether all heads read the same latents; then the method can also answer
+            without an oracle, by the largest logit over all heads.
+        isolated: whether later tasks cannot change the answers for a finished task.
+        together: whether all tasks are learned at once.
+        parallel: whether agents can learn tasks independently and exchange the results.
+        data: training images of each task that is being learned, by its position in the stream.
     """
 
     source: ClassVar[str]
@@ -71,7 +71,7 @@ class Baseline:
 
     @property
     def rate_factor(self) -> float:
-        """Factor on the learning rate."""
+        """Factor that multiplies the learning rate."""
         return 1.0
 
     def trunk_parameters(self) -> list[nn.Parameter]:
@@ -91,40 +91,40 @@ class Baseline:
         self.net.add_head(index, len(task.classes))
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Return the mean loss in nats of a batch, given as rows of the images of task `index`."""
+        """Return the mean loss in nats of the images `rows` of task `index`."""
         data = self.data[index]
         latents = self.net.latents(data.images[rows])
         self.net.costs.training_pass(len(rows), [(len(rows), self.net.classes(index))])
         return self.net.cross_entropy(latents, index, data.labels[rows]) / len(rows)
 
     def before_step(self) -> None:
-        """Add the gradients of penalties to those of the loss."""
+        """Add the gradients of penalties to the gradients of the loss."""
 
     def after_step(self) -> None:
-        """Called after the optimiser has moved the parameters."""
+        """Update statistics after the optimiser has changed the parameters."""
 
     def end(self, index: int) -> None:
         """Finish a task and drop its images."""
         del self.data[index]
 
     def select(self, index: int) -> None:
-        """Prepare for images of task `index`, as told by the oracle."""
+        """Switch to task `index` before answering for its images."""
 
     def task_bytes(self, index: int) -> int | None:  # noqa: ARG002 - the hook's signature
-        """Return the bytes that every other agent receives for one task.
+        """Return the number of bytes that every other agent receives for one task.
 
-        None if the tasks cannot be learned independently.
+        The result is None if tasks cannot be learned independently.
         """
         return None
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the arrays, by name, that a second agent needs to answer and to continue learning.
+        """Return the named arrays that a second agent needs to answer and to continue learning.
 
-        Values that follow from the seed or from the common initial network are left out.
+        Values that can be derived from the seed or the common initial network are omitted.
         """
         return {name: parameter_array(p) for name, p in self.net.named_parameters()}
 
 
 def parameter_array(parameter: Tensor) -> np.ndarray:
-    """Return a parameter as the array that would be sent."""
+    """Return a parameter as an array, as it would be sent to another agent."""
     return np.asarray(parameter.detach().cpu().numpy())

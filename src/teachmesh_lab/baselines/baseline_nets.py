@@ -1,9 +1,9 @@
-"""Networks that the trained baselines start from: images (N, 3, S, S) in [0, 1] -> latents (N, D).
+"""Initial networks of the trained baselines: images (N, 3, S, S) in [0, 1] -> latents (N, D).
 
-Any module of this form works; if it has several outputs, the last one is the latent. It always runs
-in evaluation mode, even in training, so batch norms keep their initial statistics. Therefore a task
-can change only the network's parameters, and a regulariser has to protect nothing else. `small_net`
-uses group norms, which need no statistics.
+Any such module works; if it has several outputs, the last one holds the latents. It always runs in
+evaluation mode, even in training, so batch norms keep their initial statistics. Therefore a task
+can change only the network's parameters, and regularisers need not protect anything else.
+`small_net` uses group norms, which need no statistics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 
 NetFactory = Callable[[int], nn.Module]
-"""Seed -> network. It may draw from torch's global generator, which is seeded before the call."""
+"""Function from a seed to a network. Torch's global generator is seeded before the call."""
 
 WIDTHS = (24, 48, 96)
 """Channels of the three stages."""
@@ -97,16 +97,16 @@ def small_net(seed: int) -> nn.Module:
 
 
 def embedded_net(seed: int) -> nn.Module:
-    """Build the pretrained embedded backbone for full fine-tuning; equal for every seed.
+    """Build the pretrained embedded backbone for full fine-tuning; the seed has no effect.
 
-    The paper also starts its baselines from the pretrained backbone. Its exceptions are PSP and
-    SUPSUP, which re-sign or mask weights and start from random ones.
+    The paper also starts its baselines from the pretrained backbone. The exceptions are PSP
+    and SUPSUP: they flip the signs of weights or mask them, and start from random weights.
     """
     return build_net(lambda _: EmbeddedTrunk(), seed)
 
 
 def build_net(factory: NetFactory, seed: int) -> nn.Module:
-    """Call a factory with torch's global generator seeded, then restore that generator."""
+    """Seed torch's global generator, call a factory, and restore the generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "net"))
         return factory(seed)

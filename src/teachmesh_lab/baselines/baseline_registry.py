@@ -2,7 +2,7 @@
 
 Trained baselines get pixels and train a whole network with one head per task. They are told the
 task at test time, as in the paper (Sec. 6). Frozen baselines get latents of a backbone and answer
-with and without that oracle.
+with and without this oracle.
 """
 
 from __future__ import annotations
@@ -69,13 +69,14 @@ class BaselineInfo:
 
     Attributes:
         name: name on the command line and in results.
-        kind: "trained" on pixels, or "frozen", on latents.
-        oracle: it is told the task at test time; frozen baselines are measured both ways.
-        parallel: agents can learn tasks independently and exchange the results.
-        answers_once: every image is answered once, because later tasks cannot change its answer.
-            The other baselines answer for all tasks so far after every task.
+        kind: "trained" (on pixels) or "frozen" (on latents).
+        oracle: whether it is told the task at test time; frozen baselines are measured with
+            and without the task.
+        parallel: whether agents can learn tasks independently and exchange the results.
+        answers_once: whether each image is answered only once, because later tasks cannot change
+            the answer. The other baselines answer again for all learned tasks after every task.
         source: publication of the method.
-        grid: values of each hyper-parameter to try; a single value is fixed.
+        grid: candidate values of each hyper-parameter; a single value is not tuned.
     """
 
     name: str
@@ -113,11 +114,11 @@ def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> B
     Args:
         name: name of the baseline.
         net: network without heads; the baseline changes it.
-        hyper: a value for every key of its grid.
+        hyper: a value for every hyper-parameter in the baseline's grid.
         seed: seed for all random numbers.
 
     Raises:
-        UsageError: an unknown baseline.
+        UsageError: the baseline is unknown.
     """
     return _find(_TRAINED, name)(net, hyper, seed)
 
@@ -143,21 +144,21 @@ def run_trained(
 
     Args:
         name: name of the baseline.
-        stream: the tasks; images of one size.
-        net_factory: seed -> network, images (N, 3, S, S) in [0, 1] -> latents (N, D).
-        epochs: passes over each task's images.
-        batch_size: images per step.
+        stream: tasks to learn, in order; all images have the same size.
+        net_factory: function from a seed to a network, as described in `baseline_nets`.
+        epochs: number of passes over each task's images.
+        batch_size: number of images per step.
         rate: learning rate of Adam.
-        hyper: hyper-parameters to fix; the others are chosen.
+        hyper: hyper-parameters with given values; the others are tuned.
         seed: seed for all random numbers.
-        choice_tasks: number of first tasks on which hyper-parameters are chosen.
-        progress: called with (tasks done, tasks in total) of the run itself.
-        after_task: called with a task's position and all answers after it.
+        choice_tasks: number of tasks, from the start of the stream, used to tune hyper-parameters.
+        progress: called with (tasks done, total tasks) after each task, except in tuning.
+        after_task: called after each task with its position and the answers for all tasks so far.
 
     Raises:
-        UsageError: an unknown baseline or hyper-parameter, or an invalid setting.
-        DataError: a stream that cannot be learned, or no images to choose hyper-parameters on.
-        BackboneError: a network that does not give (N, D) latents.
+        UsageError: the baseline or a hyper-parameter is unknown, or a setting is invalid.
+        DataError: the stream cannot be learned, or validation images for tuning are missing.
+        BackboneError: the network does not return (N, D) latents.
     """
     kind = _find(_TRAINED, name)
     check_stream(stream)
@@ -193,16 +194,16 @@ def run_frozen(
 
     Args:
         name: name of the baseline.
-        stream: the tasks; latents of one backbone.
-        hyper: hyper-parameters to fix; the others are chosen.
+        stream: tasks to learn, in order; all latents come from one backbone.
+        hyper: hyper-parameters with given values; the others are tuned.
         seed: seed for all random numbers.
-        choice_tasks: number of first tasks on which hyper-parameters are chosen.
-        progress: called with (tasks done, tasks in total) of the run itself.
-        after_task: called with a task's position and all answers after it.
+        choice_tasks: number of tasks, from the start of the stream, used to tune hyper-parameters.
+        progress: called with (tasks done, total tasks) after each task, except in tuning.
+        after_task: called after each task with its position and the answers for all tasks so far.
 
     Raises:
-        UsageError: an unknown baseline or hyper-parameter.
-        DataError: a stream that cannot be learned, or no images to choose hyper-parameters on.
+        UsageError: the baseline or a hyper-parameter is unknown.
+        DataError: the stream cannot be learned, or validation images for tuning are missing.
     """
     kind = _find(_FROZEN, name)
     check_stream(stream)

@@ -1,8 +1,9 @@
-"""Choice of hyper-parameters on validation images, over a small grid.
+"""Grid search for hyper-parameters on validation images.
 
-Every candidate learns the first tasks of the stream from scratch. The best mean validation accuracy
-after the last of them wins; ties go to the first candidate. Later tasks are not used, because a
-lifelong learner has not seen them when it must choose. Test images are not used either.
+Every candidate learns the first tasks of the stream from scratch. The candidate with the best mean
+validation accuracy after the last of them is chosen; ties go to the first one. Later tasks are not
+used, because a lifelong learner has not seen them when it must choose. Test images are not used
+either.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.stream_result import Choice
 
 CHOICE_TASKS = 3
-"""Number of first tasks of the stream on which hyper-parameters are chosen."""
+"""Number of tasks, from the start of the stream, used to tune hyper-parameters."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Trial:
     """Result of one candidate.
 
     Attributes:
-        accuracy: mean over tasks on validation images; NaN if there are none.
-        macs: multiply-accumulates of learning and answering.
+        accuracy: mean accuracy of the tasks on validation images; NaN if there are none.
+        macs: multiply-accumulates spent on learning and answering.
     """
 
     accuracy: float
@@ -38,9 +39,9 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
     """Try every point of a grid and choose the best.
 
     Args:
-        grid: values of each hyper-parameter.
-        attempt: learns the first `n_tasks` tasks with a candidate.
-        n_tasks: number of those tasks.
+        grid: candidate values of each hyper-parameter.
+        attempt: function that learns the first `n_tasks` tasks with given hyper-parameters.
+        n_tasks: number of tasks that each attempt learns.
 
     Raises:
         DataError: there are no validation images.
@@ -83,10 +84,10 @@ def points(grid: Grid) -> list[dict[str, float]]:
 
 
 def narrow(grid: Grid, given: Mapping[str, float], name: str) -> dict[str, tuple[float, ...]]:
-    """Return the grid with some hyper-parameters fixed to given values.
+    """Return the grid with some hyper-parameters set to given values.
 
     Raises:
-        UsageError: the baseline has no such hyper-parameter.
+        UsageError: the baseline does not have one of the given hyper-parameters.
     """
     unknown = sorted(set(given) - set(grid))
     if unknown:

@@ -1,8 +1,8 @@
 """`er`: Experience Replay with 10 images per class.
 
 After each task, 10 images per class are kept in a buffer of unlimited size, as in the paper
-(Sec. 6). While a new task is learned, an equal number of random images from the buffer is added to
-every batch. Each of these images uses the head of its own task.
+(Sec. 6). While a new task is learned, every batch gets an equal number of random images from the
+buffer. Each of these images uses the head of its own task.
 
 References:
     [1] Robins, Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 1995.
@@ -67,7 +67,7 @@ class ExperienceReplay(Baseline):
         return loss / len(latents)
 
     def end(self, index: int) -> None:
-        """Finish a task and keep the quota of every class."""
+        """Finish a task and keep at most `images_per_class` images of every class."""
         data = self.data[index]
         quota = int(self.hyper["images_per_class"])
         order = torch.randperm(len(data), generator=make_generator(self.seed, "buffer", index))
@@ -87,7 +87,7 @@ class ExperienceReplay(Baseline):
         return super().state() | kept
 
     def _replay(self, n: int) -> list[tuple[int, Tensor, Tensor]]:
-        """Draw n images from the buffer: (task, images, labels), grouped by task."""
+        """Draw at most n images from the buffer; return (task, images, labels) for each task."""
         drawn = torch.randperm(len(self._places), generator=self._generator)[:n]
         places = self._places[drawn]
         return [

@@ -1,11 +1,12 @@
 """`ewc`: Elastic Weight Consolidation.
 
 Weights that matter for the likelihood of old tasks are pulled back to their old values. The loss of
-a new task B gets sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, one term per old task A ([1], Eq. 3).
+a new task B gets the penalty sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, with one term per old task
+A ([1], Eq. 3).
 
 F is the diagonal of the Fisher information: the mean over images of the squared gradient of
-log p(y | image). The network's own answer p gives the label y. With the true label, F would be the
-*empirical* Fisher matrix, which vanishes when the task is learned perfectly.
+log p(y | image). The label y is drawn from the network's own prediction. With the true label, F
+would be the *empirical* Fisher matrix, which vanishes when the task is learned perfectly.
 
 References:
     [1] Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017.
@@ -28,9 +29,9 @@ from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
 
 @final
 class Ewc(Baseline):
-    """One quadratic term per old task.
+    """EWC with one quadratic term per old task.
 
-    `strength` is lambda; F is measured on at most `images` training images of a task.
+    `strength` is lambda. F is estimated from at most `images` training images of a task.
     """
 
     source: ClassVar[str] = "Kirkpatrick et al., PNAS 2017, Eq. 3"
@@ -41,7 +42,7 @@ class Ewc(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Add the pull towards the weights of the old tasks."""
+        """Add the gradient that pulls weights towards their values after the old tasks."""
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:
@@ -55,7 +56,7 @@ class Ewc(Baseline):
 
 
 def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
-    """Return the diagonal Fisher information of the task just learned, on some of its images."""
+    """Estimate the diagonal Fisher information of the task just learned from some of its images."""
     net, data = baseline.net, baseline.data[index]
     generator = make_generator(baseline.seed, "fisher", index)
     images = data.images[some_rows(len(data), baseline.hyper["images"], generator)]
@@ -63,7 +64,7 @@ def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
 
 
 def own_labels(net: MultiHead, index: int, images: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw (N,) labels from the network's own answers."""
+    """Draw (N,) labels from the network's own predictions."""
     with torch.no_grad():
         chances = torch.cat(
             [net.logits(net.latents(part), index).softmax(1) for part in torch.split(images, 64)]
@@ -83,15 +84,15 @@ def diagonal_fisher(net: MultiHead, index: int, images: Tensor, labels: Tensor) 
             empirical one.
 
     Returns:
-        One tensor per parameter of the trunk, of its shape.
+        One tensor per parameter of the trunk, with the parameter's shape.
     """
     return mean_sensitivity(net, index, images, labels, _log_likelihood, torch.square)
 
 
 def penalty_state(penalty: Quadratic, *, with_centre: bool) -> dict[str, np.ndarray]:
-    """Return the arrays of a penalty to send.
+    """Return the arrays of a penalty that are sent to another agent.
 
-    The centre is left out if it equals the weights after the last task.
+    The centre is needed only if it differs from the weights after the last task.
     """
     parts = {"importance": penalty.importance}
     if with_centre:
@@ -104,6 +105,6 @@ def penalty_state(penalty: Quadratic, *, with_centre: bool) -> dict[str, np.ndar
 
 
 def _log_likelihood(logits: Tensor, label: Tensor) -> Tensor:
-    # A sum over classes: indexing by a tensor has no batching rule for gradients.
+    # Sum over classes, because indexing by a tensor has no batching rule for gradients.
     chosen = torch.arange(len(logits), device=logits.device) == label
     return (logits.log_softmax(0) * chosen).sum()

@@ -1,6 +1,6 @@
 """`fine-tune`: tasks are learned one after another, with no measure against forgetting.
 
-This is the lower bound. It equals a regulariser of strength 0.
+This is the lower bound. It equals any regulariser with strength 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Frozen baselines: closed forms on the latents of a backbone that never changes.
+"""Frozen baselines: closed-form methods on the latents of a backbone that never changes.
 
-They need no gradient and one pass over the latents of each task, and they forget nothing. Without
-an oracle they choose among all classes learned so far; with one, among the classes of the task.
+They need no gradients and only one pass over the latents of each task, and they forget nothing.
+Without an oracle they choose among all classes learned so far; with an oracle, among the task's
+classes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class FrozenBaseline(ABC):
 
     Attributes:
         source: publication of the method.
-        grid: values of each hyper-parameter to try on validation images.
+        grid: candidate values of each hyper-parameter; a single value is not tuned.
         widths: number of classes of each learned task, by its position in the stream.
     """
 
@@ -48,17 +49,17 @@ class FrozenBaseline(ABC):
 
     @property
     def order(self) -> list[int]:
-        """Positions of the learned tasks, ascending, independent of the order of arrival."""
+        """Positions of the learned tasks in ascending order, whatever their order of arrival."""
         return sorted(self.widths)
 
     def learn(self, index: int, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
         """Learn one task.
 
         Args:
-            index: its position in the stream.
+            index: position of the task in the stream.
             latents: (N, D) float32.
             labels: (N,) int64; every class occurs.
-            n_classes: C.
+            n_classes: number of classes, C.
         """
         self.widths[index] = n_classes
         self._learn(index, latents, labels)
@@ -76,7 +77,7 @@ class FrozenBaseline(ABC):
 
     @abstractmethod
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, all classes) float64 scores, in the order `order`, after `consolidate`."""
+        """Return (N, all classes) float64 scores, by task as in `order`; needs `consolidate`."""
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
@@ -84,7 +85,7 @@ class FrozenBaseline(ABC):
 
     @abstractmethod
     def task_bytes(self, index: int) -> int:
-        """Return the bytes that every other agent receives for one task in parallel learning."""
+        """Return the number of bytes that every other agent receives for one task."""
 
 
 def run_latents(
@@ -97,10 +98,10 @@ def run_latents(
     """Learn all tasks in order; after each, answer for all tasks learned so far.
 
     Args:
-        baseline: a fresh baseline.
-        stream: the tasks.
-        progress: called with (tasks done, tasks in total).
-        after_task: called with a task's position and all answers after it.
+        baseline: new baseline that has learned nothing.
+        stream: tasks to learn, in order.
+        progress: called with (tasks done, total tasks) after each task.
+        after_task: called after each task with its position and the answers for all tasks so far.
     """
     n_tasks = len(stream)
     test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
@@ -137,7 +138,7 @@ def run_latents(
 
 
 def factor_macs(dim: int) -> int:
-    """Return the multiply-accumulates of a Cholesky factorisation (D, D)."""
+    """Return the multiply-accumulates of the Cholesky factorisation of a (D, D) matrix."""
     return dim**3 // 6
 
 

@@ -1,6 +1,6 @@
 """Tasks of a stream in memory: pixels for trained baselines, latents for frozen ones.
 
-The loops pass only `train` and `validation` to learning. They read `test` only to answer and score.
+Learning uses only `train` and `validation`; `test` is read only to answer and score.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from teachmesh.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class PixelSplit:
-    """Images and labels.
+    """Images and labels of one split.
 
     Attributes:
         images: (N, 3, S, S) uint8 RGB.
         labels: (N,) int64 class indices.
 
     Raises:
-        DataError: wrong shapes or types.
+        DataError: an array has the wrong shape or type.
     """
 
     images: np.ndarray
@@ -49,14 +49,14 @@ class PixelSplit:
 
 @dataclass(frozen=True, eq=False)
 class LatentSplit:
-    """Latents of a frozen backbone and labels.
+    """Latents of a frozen backbone and labels of one split.
 
     Attributes:
         latents: (N, D) float32.
         labels: (N,) int64 class indices.
 
     Raises:
-        DataError: wrong shapes or types.
+        DataError: an array has the wrong shape or type.
     """
 
     latents: np.ndarray
@@ -84,11 +84,11 @@ class StreamTask(Generic[SplitT]):
         name: name of the task.
         classes: names of the C classes.
         train: images to learn from; every class occurs.
-        validation: images on which hyper-parameters are chosen; may be empty.
+        validation: images for tuning hyper-parameters; may be empty.
         test: images for the final measurement.
 
     Raises:
-        DataError: a class without a training image, or a label out of range.
+        DataError: a class has no training image, or a label is out of range.
     """
 
     name: str
@@ -113,10 +113,10 @@ class StreamTask(Generic[SplitT]):
 
 
 class PixelTask(StreamTask[PixelSplit]):
-    """One task of a trained baseline.
+    """One task as pixels, for a trained baseline.
 
     Raises:
-        DataError: as for any task, or images of different sizes.
+        DataError: the task is invalid (see `StreamTask`), or its splits differ in image size.
     """
 
     def __post_init__(self) -> None:
@@ -131,14 +131,14 @@ class PixelTask(StreamTask[PixelSplit]):
 
 
 class LatentTask(StreamTask[LatentSplit]):
-    """One task of a frozen baseline."""
+    """One task as latents, for a frozen baseline."""
 
 
 def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
-    """Reject a stream that no method could learn.
+    """Check that a stream can be learned.
 
     Raises:
-        DataError: no task, two tasks of one name, or tasks of different shapes.
+        DataError: there is no task, two tasks have the same name, or tasks differ in shape.
     """
     if not stream:
         raise DataError("expected at least one task, got none")

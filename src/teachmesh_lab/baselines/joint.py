@@ -1,8 +1,8 @@
 """`joint`: all tasks are learned at once, from all images.
 
 This is the upper bound for one network with one head per task (multi-task learning, paper Fig. 1a).
-It breaks the rule of lifelong learning that past images are gone. Each batch holds images of one
-task, in random order. Because it learns once, only the last row of its accuracy matrix exists.
+It keeps past images, which lifelong learning forbids. Each batch holds images of one task, in
+random order. It learns only once, so its accuracy matrix has only the last row.
 
 References:
     Caruana, Multitask Learning, Machine Learning 28, 1997.

@@ -1,10 +1,10 @@
 """`lwf`: Learning without Forgetting.
 
-Before a new task is learned, all old heads of the old network answer for the new task's images.
-While the network learns the new task, its old heads are trained to keep giving these answers. The
-loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1], Eq. 1-4 and
-Fig. 3). With several old tasks, their losses are summed. The old heads are trained too. The
-separate warm-up of the new head in [1] is left out.
+Before a new task is learned, the old network's answers for the new task's images are recorded for
+all old heads. While the network learns the new task, its old heads are trained to keep giving these
+answers. The loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1],
+Eq. 1-4 and Fig. 3). With several old tasks, their losses are summed. The separate warm-up of the
+new head in [1] is left out.
 
 References:
     [1] Li and Hoiem, Learning without forgetting, TPAMI 2017.
@@ -27,7 +27,7 @@ from teachmesh_lab.baselines.multihead import MultiHead, head_rows
 
 @final
 class Lwf(Baseline):
-    """Distillation from the old network. `strength` is lambda, `temperature` T."""
+    """Distillation from the old network. `strength` is lambda and `temperature` is T."""
 
     source: ClassVar[str] = "Li and Hoiem, TPAMI 2017, Eq. 1-4"
     grid: ClassVar[Grid] = {"strength": (1.0, 3.0, 10.0), "temperature": (2.0,)}
@@ -55,12 +55,12 @@ class Lwf(Baseline):
         return super().parameters([*self.old_tasks, *indices])
 
     def old_logits(self, old: int, rows: Tensor) -> Tensor:
-        """Return the (B, C) logits of one old head on the old latents of some of the new images."""
+        """Return (B, C) logits of an old head for some new images, from their old latents."""
         with torch.no_grad():
             return self.old_heads[old](self.old_latents[rows])  # type: ignore[no-any-return]
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Return the cross-entropy with the new labels plus that with the old network's answers."""
+        """Return the cross-entropy with the labels plus the distillation loss of the old heads."""
         data, net = self.data[index], self.net
         latents = net.latents(data.images[rows])
         net.costs.training_pass(len(rows), head_rows(net, len(rows), [*self.old_tasks, index]))
@@ -75,7 +75,7 @@ class Lwf(Baseline):
         return loss / len(rows)
 
     def end(self, index: int) -> None:
-        """Finish a task and add it to the old ones."""
+        """Finish a task and add it to the old tasks."""
         self.old_tasks.append(index)
         self.old_heads, self.old_latents = {}, torch.zeros(0, self.net.dim)
         super().end(index)

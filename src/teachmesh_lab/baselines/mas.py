@@ -1,9 +1,9 @@
 """`mas`: Memory Aware Synapses.
 
-The importance of a weight is the sensitivity of the output's squared length to it. Omega_k is the
-mean over images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks; no label
-is needed. The loss of later tasks gets lambda sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). The output
-is that of the head just trained.
+The importance of a weight is the sensitivity of the output's squared length to this weight. Omega_k
+is the mean over images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks;
+no label is needed. The loss of later tasks gets the penalty lambda sum_k Omega_k (x_k - x*_k)^2
+([1], Eq. 4). The output f consists of the logits of the head just trained.
 
 References:
     [1] Aljundi et al., Memory aware synapses: learning what (not) to forget, ECCV 2018.
@@ -27,9 +27,9 @@ from teachmesh_lab.baselines.sensitivity import mean_sensitivity, some_rows
 
 @final
 class Mas(Baseline):
-    """Penalty by output sensitivity.
+    """Quadratic penalty weighted by output sensitivity.
 
-    `strength` is lambda; sensitivity is measured on at most `images` training images of a task.
+    `strength` is lambda. Sensitivity is estimated from at most `images` training images of a task.
     """
 
     source: ClassVar[str] = "Aljundi et al., ECCV 2018, Eq. 3-4"
@@ -40,7 +40,7 @@ class Mas(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Add the pull towards the weights after the last task."""
+        """Add the gradient that pulls weights towards their values after the last task."""
         self.penalty.pull(2 * self.hyper["strength"])
 
     def end(self, index: int) -> None:

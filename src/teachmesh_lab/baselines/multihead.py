@@ -18,16 +18,16 @@ class MultiHead(nn.Module):
     """A trunk, images -> latents (N, D), and linear heads D -> C, one per task.
 
     Args:
-        trunk: takes (N, 3, S, S) float images in [0, 1]; if it has several outputs, the last is
-            used. It stays in evaluation mode (see `baseline_nets`).
-        size: S.
+        trunk: network for (N, 3, S, S) float images in [0, 1]; if it has several outputs, the last
+            is used. It stays in evaluation mode (see `baseline_nets`).
+        size: side of the images in pixels, S.
         seed: seed for the initial weights of heads.
 
     Attributes:
-        costs: costs of all passes so far, recorded by the baselines.
+        costs: costs of all passes so far, which the baselines record.
 
     Raises:
-        BackboneError: the trunk does not give (N, D) latents.
+        BackboneError: the trunk does not return (N, D) latents.
     """
 
     def __init__(self, trunk: nn.Module, size: int, seed: int) -> None:
@@ -77,7 +77,7 @@ class MultiHead(nn.Module):
         return self.head(index).out_features
 
     def logits(self, latents: Tensor, index: int) -> Tensor:
-        """Return (N, C) scores of one task's classes."""
+        """Return (N, C) logits of one task's classes."""
         return cast(Tensor, self.head(index)(latents))
 
     def cross_entropy(self, latents: Tensor, index: int, labels: Tensor) -> Tensor:
@@ -87,5 +87,5 @@ class MultiHead(nn.Module):
 
 
 def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (images, classes) for N images through each of several heads, as `Costs` takes it."""
+    """Return one (images, classes) pair per head, as `Costs` expects, for N images in each head."""
     return [(n, net.classes(index)) for index in indices]

@@ -1,4 +1,4 @@
-"""`online-ewc`: EWC with one running importance instead of one term per task.
+"""`online-ewc`: EWC with one running importance per weight instead of one term per task.
 
 After task t, F* becomes gamma F* + F_t. The penalty lambda/2 sum_k F*_k (x_k - x*_k)^2 is centred
 at the weights after the last task ([1], Sec. 3 "online EWC"; [2]).
@@ -24,7 +24,7 @@ from teachmesh_lab.baselines.quadratic import Quadratic
 class OnlineEwc(Baseline):
     """One quadratic term around the weights after the last task.
 
-    `strength` is lambda and `decay` is gamma; F is measured on at most `images` training images.
+    `strength` is lambda and `decay` is gamma. F is estimated from at most `images` training images.
     """
 
     source: ClassVar[str] = "Schwarz et al., ICML 2018, online EWC"
@@ -39,7 +39,7 @@ class OnlineEwc(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Add the pull towards the weights after the last task."""
+        """Add the gradient that pulls weights towards their values after the last task."""
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:

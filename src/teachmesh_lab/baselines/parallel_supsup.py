@@ -2,8 +2,8 @@
 
 All agents derive the same fixed weights from the seed. Each learns masks for its own tasks and
 sends them to all others, one bit per weight. A mask depends only on its task and its position in
-the stream, so any number of agents ends with the same masks. The accuracies equal those of
-`supsup`, bit for bit. All answers here use masks that were encoded and decoded.
+the stream, so the masks are the same for any number of agents. The accuracies equal those of
+`supsup`, bit for bit. Answers always use masks that were encoded and decoded.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ every layer. There is one sign per input of a linear layer, and one per input ch
 position of a convolution ([1], Sec. 2.2 and 3). Random contexts are almost orthogonal, so the
 changes that one task makes to W are small noise for the others.
 
-Contexts follow from the seed, so they need not be sent. Biases, norms and other parameters of the
-trunk are shared unchanged. Every task has its own head, outside the superposition. Random signs
+Contexts are derived from the seed, so they need not be sent. Biases, norms and other parameters of
+the trunk are shared unchanged. Every task has its own head, outside the superposition. Random signs
 destroy a pretrained network, so start from random weights, as the paper does.
 
 References:
@@ -33,7 +33,7 @@ class Superposed(nn.Module):
     """Multiplies a layer's weights (outputs, *inputs) by the context of the current task.
 
     Attributes:
-        context: (1, *inputs) of +1 and -1.
+        context: signs (1, *inputs), each +1 or -1.
     """
 
     context: Tensor

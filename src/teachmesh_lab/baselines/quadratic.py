@@ -1,7 +1,7 @@
-"""Quadratic penalty on changes of weights: importance times squared distance.
+"""Quadratic penalty on weight changes: importance times squared distance.
 
-Its gradient is added separately to that of the loss. SI needs the gradient of the loss alone, and
-with a strength of 0 the training stays identical, bit for bit.
+Its gradient is added after the backward pass of the loss, because SI needs the gradient of the loss
+alone. With strength 0, training is bit-identical to training without a penalty.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ class Quadratic:
     """sum_k importance_k (x_k - centre_k)^2 for parameters x.
 
     Args:
-        parameters: parameters of the trunk, in order; heads of old tasks get no gradient anyway.
+        parameters: parameters of the trunk, in order; no penalty is needed for old heads, which get
+            no gradient.
 
     Attributes:
-        importance: one tensor per parameter, of its shape; initially 0.
-        centre: one tensor per parameter, of its shape; initially the parameters' values.
+        importance: one tensor per parameter, with its shape; initially 0.
+        centre: one tensor per parameter, with its shape; initially the parameters' values.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:

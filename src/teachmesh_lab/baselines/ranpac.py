@@ -1,15 +1,15 @@
 """`ranpac`: ridge regression on a random projection.
 
-Latents x are lifted by h = relu(x W), with M fixed random directions W that follow from the seed.
-G = sum h h^T and Q = sum h y^T (y one-hot) are summed over all images of all tasks. The scores of
-the classes are h (G + r g I)^-1 Q, with g the mean of G's diagonal ([1], Eq. 5-8). Every image
-counts once, so a task with many images has more weight.
+Latents x are lifted by h = relu(x W), with M fixed random directions W drawn from the seed.
+G = sum h h^T and Q = sum h y^T (y one-hot) are summed over all images of all tasks. The class
+scores are h (G + r g I)^-1 Q, with g the mean of G's diagonal ([1], Eq. 5-8). Every image counts
+once, so a task with many images has more weight.
 
 Differences from [1]:
 
-- M is 2,000 by default instead of 10,000, which needs 200 MB for G.
+- M is 2,000 by default. With the original 10,000, G would take 200 MB.
 - The ridge r is chosen once, relative to g, so that the order of tasks changes only the rounding.
-  In [1] it is chosen again on each task, so it depends on the order.
+  In [1] it is chosen again for each task and depends on the order.
 
 References:
     [1] McDonnell et al., RanPAC: random projections and pre-trained models for continual learning,
@@ -32,7 +32,7 @@ _BYTES = 4  # numbers are sent as float32
 
 @final
 class RanPac(FrozenBaseline):
-    """Classifier by two sums in a lifted space. `projections` is M and `ridge` is r."""
+    """Linear classifier from the sums G and Q. `projections` is M and `ridge` is r."""
 
     source: ClassVar[str] = "McDonnell et al., NeurIPS 2023, without its adaptation"
     grid: ClassVar[Grid] = {"ridge": (0.0001, 0.001, 0.01, 0.1), "projections": (2000.0,)}
@@ -47,7 +47,7 @@ class RanPac(FrozenBaseline):
         self._weights = torch.zeros(self.lifted_dim, 0, dtype=torch.float64)
 
     def lift(self, latents: np.ndarray) -> torch.Tensor:
-        """Return the lifted latents: (N, M) float64, not negative."""
+        """Return the lifted latents: (N, M) float64, non-negative."""
         return (torch.from_numpy(latents) @ self.projection).relu().double()
 
     def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
@@ -66,7 +66,7 @@ class RanPac(FrozenBaseline):
         return factor_macs(self.lifted_dim) + len(sums) * self.lifted_dim**2
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return scores: about 1 for the right class, about 0 for the others."""
+        """Return scores: about 1 for the right class and 0 for the others."""
         return np.asarray((self.lift(latents) @ self._weights).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
@@ -76,6 +76,6 @@ class RanPac(FrozenBaseline):
         return {**sums, "gram": self.gram.numpy()[rows, columns].astype(np.float32)}
 
     def task_bytes(self, index: int) -> int:
-        """Return the size of one triangle of the task's share of G, and of its part of Q."""
+        """Return the bytes of the task's own G (one triangle) and Q."""
         triangle = self.lifted_dim * (self.lifted_dim + 1) // 2
         return _BYTES * (triangle + self.widths[index] * self.lifted_dim)

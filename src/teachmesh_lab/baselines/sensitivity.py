@@ -1,7 +1,7 @@
-"""Sensitivity of single images' outputs to each weight: averaged squared or absolute gradients.
+"""Sensitivity of the output to each weight: mean squared or absolute gradient over images.
 
-Gradients are per image, as EWC and MAS define them. Some implementations square the gradient of a
-batch's mean instead, which is a different and smaller quantity.
+Gradients are computed per image, as EWC and MAS define them. Some implementations square the
+gradient of a batch's mean instead, which is a different and smaller quantity.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch.nn import functional
 from teachmesh_lab.baselines.multihead import MultiHead
 
 CHUNK = 16
-"""Images whose gradients are in memory at once; each needs a copy of the trunk's weights."""
+"""Number of images processed at once; each needs a copy of the trunk's weights."""
 Output = Callable[[Tensor, Tensor], Tensor]
-"""Logits (C,) and label () of one image -> a number."""
+"""Logits (C,) and label () of one image -> scalar."""
 
 
 def mean_sensitivity(
@@ -36,11 +36,11 @@ def mean_sensitivity(
         index: position of the task whose head is used.
         images: (N, 3, S, S) uint8.
         labels: (N,) int64, passed to `output`.
-        output: function to differentiate, such as a log-likelihood.
-        measure: square or absolute value of a gradient, element by element.
+        output: scalar function to differentiate, such as a log-likelihood.
+        measure: function of a gradient, element by element: its square or absolute value.
 
     Returns:
-        One tensor per parameter of the trunk, of its shape.
+        One tensor per parameter of the trunk, with the parameter's shape.
     """
     weights = {name: p.detach() for name, p in net.trunk.named_parameters()}
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}

@@ -3,8 +3,9 @@
 While a task is learned, omega_k sums up how much the steps of weight k lowered the loss. It is
 omega_k = -sum g_k dx_k, with g the gradient of the task's own loss ([1], Eq. 3). At the end,
 Omega_k grows by omega_k / (D_k^2 + xi), where D_k is the total change of the weight ([1], Eq. 5).
-The loss of later tasks gets c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). If the steps of a weight
-raised the loss, it gets an importance of 0 instead of a penalty that pushes it away.
+The loss of later tasks gets the penalty c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). If the steps
+of a weight raised the loss, its importance for the task is 0, because a negative one would push the
+weight away.
 
 References:
     [1] Zenke, Poole, Ganguli, Continual learning through synaptic intelligence, ICML 2017.
@@ -27,7 +28,7 @@ from teachmesh_lab.baselines.quadratic import Quadratic
 
 @final
 class SynapticIntelligence(Baseline):
-    """Penalty by a path integral over training. `strength` is c and `damping` is xi."""
+    """Quadratic penalty weighted by a path integral. `strength` is c and `damping` is xi."""
 
     source: ClassVar[str] = "Zenke et al., ICML 2017, Eq. 3-5"
     grid: ClassVar[Grid] = {"strength": (10.0, 100.0, 1000.0), "damping": (0.001,)}
@@ -40,13 +41,13 @@ class SynapticIntelligence(Baseline):
         self._before: list[Tensor] = []
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a task with an empty path."""
+        """Start a task with path integrals of 0."""
         super().begin(index, task)
-        # The path starts where the last task ended, and that is the penalty's centre.
+        # The path starts where the last task ended, which is the penalty's centre.
         self.path = [torch.zeros_like(p) for p in self.penalty.parameters]
 
     def before_step(self) -> None:
-        """Save the gradient of the loss, then add the pull."""
+        """Save the gradient of the loss, then add the gradient of the penalty."""
         self._gradients, self._before = [], []
         for parameter in self.penalty.parameters:
             gradient = parameter.grad
@@ -57,7 +58,7 @@ class SynapticIntelligence(Baseline):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Add the gain of the step to the path."""
+        """Add this step's loss decrease to the path integral."""
         for path, parameter, gradient, before in zip(
             self.path, self.penalty.parameters, self._gradients, self._before, strict=True
         ):
@@ -65,7 +66,7 @@ class SynapticIntelligence(Baseline):
 
     @torch.no_grad()
     def end(self, index: int) -> None:
-        """Convert the path to importance, then finish the task."""
+        """Convert the path integral to importance, then finish the task."""
         penalty = self.penalty
         for i, (path, parameter) in enumerate(zip(self.path, penalty.parameters, strict=True)):
             moved = (parameter - penalty.centre[i]).square() + self.hyper["damping"]

@@ -15,9 +15,9 @@ class TaskAnswers:
     """Answers for the N images of one split of one task.
 
     Attributes:
-        oracle: (N,) int64 class, given the task.
-        free: (N, 2) int64 task and class without an oracle, among the tasks learned so far; None
-            if the method cannot answer without an oracle.
+        oracle: (N,) int64 predicted classes, given the task.
+        free: (N, 2) int64 predicted tasks and classes without an oracle, among the tasks learned so
+            far; None if the method cannot answer without an oracle.
     """
 
     oracle: np.ndarray
@@ -26,10 +26,10 @@ class TaskAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """All answers after a task was learned.
+    """Answers for all tasks so far, after a task was learned.
 
     Attributes:
-        after: position of that task in the stream.
+        after: position in the stream of the task just learned.
         test: answers for the test images of tasks 0 to `after`.
         validation: answers for their validation images.
     """
@@ -47,9 +47,10 @@ class Accuracy:
     not yet learned, or if the split has no image.
 
     Attributes:
-        oracle: (T, T) right class, given the task.
-        free: (T, T) right task and class without an oracle; all NaN if the method needs one.
-        mapper: (T, T) right task without an oracle; all NaN if the method needs one.
+        oracle: (T, T) share of images with the right class, given the task.
+        free: (T, T) share of images with the right task and class without an oracle; all NaN if the
+            method needs an oracle.
+        mapper: (T, T) share of images with the right task; all NaN if the method needs an oracle.
     """
 
     oracle: np.ndarray
@@ -58,11 +59,11 @@ class Accuracy:
 
     @classmethod
     def empty(cls, n_tasks: int) -> Accuracy:
-        """Make matrices of NaN."""
+        """Return matrices filled with NaN."""
         return cls(*(np.full((n_tasks, n_tasks), math.nan) for _ in range(3)))
 
     def score(self, after: int, index: int, answers: TaskAnswers, labels: np.ndarray) -> None:
-        """Score the answers for one task and enter the accuracies."""
+        """Score the answers for one task and store the accuracies."""
         if not len(labels):
             return
         self.oracle[after, index] = np.mean(answers.oracle == labels)
@@ -72,9 +73,9 @@ class Accuracy:
             self.free[after, index] = np.mean(right_task & (answers.free[:, 1] == labels))
 
     def last_mean(self, kind: str) -> float:
-        """Return the unweighted mean over tasks after the last task.
+        """Return the unweighted mean accuracy over tasks, measured after the last task.
 
-        Tasks without an image in this split are left out; NaN if nothing was measured.
+        Tasks without an image in this split are left out; the result is NaN if none is left.
 
         Args:
             kind: "oracle", "free" or "mapper".
@@ -90,8 +91,8 @@ class Choice:
 
     Attributes:
         hyper: the chosen values.
-        tried: every candidate with its mean validation accuracy; empty if there was no choice.
-        tasks: number of first tasks of the stream that each trial learned.
+        tried: every candidate with its mean validation accuracy; empty if there was only one.
+        tasks: number of tasks, from the start of the stream, that each trial learned.
         macs: multiply-accumulates of all trials.
         wall_s: wall seconds of all trials.
     """
@@ -105,19 +106,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class StreamCosts:
-    """Counted costs of a run, without the choice of hyper-parameters.
+    """Costs of a run, without the tuning of hyper-parameters.
 
-    The costs of frozen baselines do not include the passes of the backbone.
+    For frozen baselines, backbone passes are not included.
 
     Attributes:
-        forward_macs: (T,) multiply-accumulates of forward passes in learning each task.
-        backward_macs: (T,) multiply-accumulates of backward passes.
-        consolidate_macs: paid once by every agent that answers for all tasks (a factorisation).
+        forward_macs: (T,) multiply-accumulates of forward passes while learning each task.
+        backward_macs: (T,) multiply-accumulates of backward passes while learning each task.
+        consolidate_macs: multiply-accumulates of the factorisation that every agent computes once
+            to answer for all tasks.
         test_macs: multiply-accumulates of all answers, including validation images.
-        learn_s: (T,) wall seconds of learning each task.
-        test_s: wall seconds of answering.
-        hand_over_bytes: by part, the state of the method after the last task. A second agent needs
-            it to answer for all tasks and to continue learning.
+        learn_s: (T,) wall seconds for learning each task.
+        test_s: wall seconds for answering.
+        hand_over_bytes: size of each part of the method's state after the last task. A second agent
+            needs this state to answer for all tasks and to continue learning.
         task_bytes: (T,) bytes that every other agent receives for each task; None for methods whose
             tasks cannot be learned in parallel.
     """

@@ -1,10 +1,10 @@
 """`supsup`: Supermasks in Superposition.
 
-The weights are fixed and never learned. For every task, a score per weight is trained. The share
-`keep` of each layer's weights with the largest scores forms the task's subnetwork (edge-popup, [2]:
-the mask's gradient goes straight through to the scores). A task needs one bit per weight. Masks of
-different tasks are independent, so nothing is forgotten. Heads are masks over fixed random weights
-too.
+The weights are fixed and never learned. For every task, a score per weight is trained. In each
+layer, the fraction `keep` of the weights with the largest scores forms the task's subnetwork. In
+training, the mask's gradient is passed straight through to the scores (edge-popup, [2]). A mask
+takes one bit per weight. Masks of different tasks are independent, so nothing is forgotten. Heads
+are masks over fixed random weights too.
 
 Without an oracle, [1] infers the task from the entropy of all tasks' answers, with T passes per
 image. The paper found that too expensive and grants the oracle (Sec. 6); so do we.
@@ -37,11 +37,11 @@ class Supermask(nn.Module):
 
     Args:
         weight: weights of the layer.
-        keep: share of the weights that a mask keeps.
+        keep: fraction of the weights that a mask keeps.
 
     Attributes:
         scores: one score per weight.
-        mask: bool of the weights' shape, or None while scores are trained.
+        mask: bool tensor with the weights' shape; None while scores are trained.
     """
 
     def __init__(self, weight: Tensor, keep: float) -> None:
@@ -52,7 +52,7 @@ class Supermask(nn.Module):
 
     @torch.no_grad()
     def restart(self, generator: torch.Generator) -> None:
-        """Draw fresh scores to train, uniform like the weights of a layer in [2]."""
+        """Draw new initial scores, uniform like the weights of a layer in [2]."""
         bound = self.scores[0].numel() ** -0.5
         fresh = torch.rand(self.scores.shape, generator=generator) * 2 * bound - bound
         self.scores.copy_(fresh)
@@ -71,19 +71,19 @@ class Supermask(nn.Module):
         if self.mask is not None:
             return weight * self.mask
         sizes = self.scores.abs()
-        # Straight through: the value is exactly the mask, the gradient is that of the scores.
+        # Straight-through estimator: the value is the mask, the gradient goes to the scores.
         return weight * (self.chosen() + (sizes - sizes.detach()))
 
 
 class Supsup(Baseline):
-    """A mask per task over fixed weights.
+    """One mask per task over fixed weights.
 
     Hyper-parameters:
 
-    - `keep`: share of weights in a mask.
+    - `keep`: fraction of the weights in a mask.
     - `signed`: 1 replaces the network's weights by their signs times the layer's Kaiming deviation,
-      as [2] recommends for random weights; 0 keeps the weights as they are.
-    - `rate_factor`: factor on the learning rate of the scores.
+      as [2] recommends for random weights; 0 keeps the weights unchanged.
+    - `rate_factor`: factor that multiplies the learning rate of the scores.
     """
 
     source: ClassVar[str] = "Wortsman et al., NeurIPS 2020; Ramanujan et al., CVPR 2020"
@@ -103,7 +103,7 @@ class Supsup(Baseline):
 
     @property
     def rate_factor(self) -> float:
-        """Factor on the learning rate: scores are larger than weights and need larger steps."""
+        """Factor that multiplies the learning rate; scores need larger steps than weights."""
         return self.hyper["rate_factor"]
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
@@ -143,12 +143,12 @@ class Supsup(Baseline):
         """Register the mask of a task that another agent learned.
 
         Args:
-            index: position of the task; with the common seed it determines the head's weights.
-            n_classes: C of the task.
+            index: position of the task; it determines the head's weights, together with the seed.
+            n_classes: number of classes of the task, C.
             packet: result of `encode` by an agent with the same network and seed.
 
         Raises:
-            DataError: the packet does not have one bit per weight.
+            DataError: the packet does not contain one bit per weight.
         """
         if index not in self.head_layers:
             self.net.add_head(index, n_classes)

@@ -1,7 +1,7 @@
 """Multiply-accumulates of training and answering, counted for one image and multiplied.
 
-The cost of convolutions and matrix products is proportional to the number of images. Therefore one
-counted pass of one image gives the exact cost of every batch, without slowing down the training.
+The cost of convolutions and matrix products is proportional to the number of images. Therefore
+counting one pass of one image gives the exact cost of every batch, and training is not slowed down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from teachmesh.model.macs import count_macs
 
 @dataclass(frozen=True)
 class PassCost:
-    """Multiply-accumulates of one image through a network.
+    """Multiply-accumulates for one image in a network.
 
     Attributes:
         forward: forward pass.
@@ -31,16 +31,18 @@ class PassCost:
 
 
 def pass_cost(trunk: nn.Module, size: int) -> PassCost:
-    """Count one pass of one image.
+    """Return the cost of one training pass of one image.
 
     Every product of the forward pass has two products of equal size in the backward pass: one for
-    the weights, one for the inputs. Layers that read the image itself do not need the second one.
-    The backward pass is derived, not counted. For the weight gradient of a grouped convolution,
-    torch 2.13 multiplies the count by the number of groups.
+    the weights, one for the inputs. Layers that read the image itself do not need the second
+    product. The backward cost is derived from the forward cost, because torch 2.13 overcounts it.
+    For the weight gradient of a grouped convolution, it multiplies the count by the number of
+    groups.
 
     Args:
-        trunk: takes (N, 3, S, S) float images; has convolutions and linear layers only.
-        size: S.
+        trunk: network for (N, 3, S, S) float images; its only layers with products are
+            convolutions and linear layers.
+        size: side of the images in pixels, S.
     """
     image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)
     at_the_image: list[tuple[nn.Module, Tensor]] = []
@@ -63,7 +65,7 @@ def pass_cost(trunk: nn.Module, size: int) -> PassCost:
 
 
 def weight_layers(trunk: nn.Module) -> dict[str, nn.Module]:
-    """Return convolutions and linear layers by name, in the order of the network."""
+    """Return convolutions and linear layers by name, in network order."""
     return {
         name: module
         for name, module in trunk.named_modules()
@@ -75,13 +77,13 @@ class Costs:
     """Costs of one run so far.
 
     Args:
-        trunk: the network below the heads.
+        trunk: network below the heads.
         size: side of the images in pixels.
-        dim: D of its latents.
+        dim: latent size, D.
 
     Attributes:
-        forward: multiply-accumulates of forward passes in learning.
-        backward: multiply-accumulates of backward passes.
+        forward: multiply-accumulates of forward passes while learning.
+        backward: multiply-accumulates of backward passes while learning.
         test: multiply-accumulates of answering.
     """
 
@@ -91,7 +93,7 @@ class Costs:
         self.forward = self.backward = self.test = 0
 
     def training_pass(self, n: int, heads: Sequence[tuple[int, int]]) -> None:
-        """Add N images forward and backward, with heads given as (images, classes)."""
+        """Add forward and backward passes of N images; `heads` is (images, classes) per head."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
         self.backward += n * self.per_image.backward + 2 * products
@@ -103,14 +105,14 @@ class Costs:
         self.backward += n * self.per_image.backward + products
 
     def forward_pass(self, n: int, heads: Sequence[tuple[int, int]] = ()) -> None:
-        """Add N images forward, in learning."""
+        """Add forward passes of N images while learning; `heads` is (images, classes) per head."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
 
     def head_pass(self, heads: Sequence[tuple[int, int]]) -> None:
-        """Add forward passes of heads alone, in learning, on latents that are already known."""
+        """Add forward passes of heads alone while learning, on latents already computed."""
         self.forward += self.dim * sum(rows * classes for rows, classes in heads)
 
     def test_pass(self, n: int, n_classes: int) -> None:
-        """Add N answered images, with heads that have `n_classes` classes together."""
+        """Add answers for N images; the heads have `n_classes` classes in total."""
         self.test += n * (self.per_image.forward + self.dim * n_classes)

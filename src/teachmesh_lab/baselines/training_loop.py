@@ -1,8 +1,9 @@
-"""The one training loop: learn each task, then answer for all tasks so far.
+"""Training loop of all trained baselines: learn a task, then answer for all tasks so far.
 
 Every task is trained with a fresh Adam for a fixed number of epochs, without augmentation or a
-schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images are used only to
-choose hyper-parameters (`choose_hyperparameters`), and test images only to measure answers.
+learning-rate schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images are
+used only to tune hyper-parameters (`choose_hyperparameters`), and test images only to score
+answers.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ _ANSWER_BATCH = 64
 
 @dataclass(frozen=True)
 class Schedule:
-    """Settings of the training of one task.
+    """Training settings of one task.
 
     Attributes:
-        epochs: passes over a task's images.
-        batch_size: images per step.
+        epochs: number of passes over a task's images.
+        batch_size: number of images per step.
         rate: learning rate of Adam.
 
     Raises:
@@ -86,12 +87,12 @@ def run_stream(
     """Learn all tasks in order; after each, answer for all tasks learned so far.
 
     Args:
-        baseline: a fresh baseline.
-        stream: the tasks.
-        schedule: settings of the training.
-        progress: called with (tasks done, tasks in total).
-        after_task: called with a task's position and all answers after it. A baseline that learns
-            all tasks together calls it once, with the last position.
+        baseline: new baseline that has learned nothing.
+        stream: tasks to learn, in order.
+        schedule: training settings.
+        progress: called with (tasks done, total tasks) after each task.
+        after_task: called after each task with its position and the answers for all tasks so far.
+            If all tasks are learned together, it is called once, with the last position.
     """
     n_tasks, costs = len(stream), baseline.net.costs
     test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
@@ -102,7 +103,7 @@ def run_stream(
         before, started_s = (costs.forward, costs.backward), time.perf_counter()
         _learn_group(baseline, stream, group, schedule)
         last = group[-1]
-        # Costs of tasks that are learned together are entered at the last of them.
+        # Costs of tasks that are learned together are recorded for the last of them.
         forward[last], backward[last] = costs.forward - before[0], costs.backward - before[1]
         learn_s[last] = time.perf_counter() - started_s
         started_s = time.perf_counter()
@@ -133,7 +134,7 @@ def enter(
     test: Accuracy,
     validation: Accuracy,
 ) -> None:
-    """Score the answers after a task in the matrices of both splits."""
+    """Score the answers after a task and store the accuracies in the matrices of both splits."""
     last = answers.after
     for index in range(last + 1):
         test.score(last, index, answers.test[index], stream[index].test.labels)
@@ -164,12 +165,12 @@ def _learn_group(
 
 
 def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> None:
-    """Train on the tasks that have begun.
+    """Train on tasks for which `begin` was called.
 
     Args:
-        baseline: holds their images.
+        baseline: baseline that holds the images of these tasks.
         indices: positions of the tasks; each batch holds images of one task.
-        schedule: settings of the training.
+        schedule: training settings.
     """
     generator = make_generator(baseline.seed, "order", indices[0])
     optimizers = [Adam(parameter, divide=True) for parameter in baseline.parameters(indices)]
@@ -182,7 +183,7 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
             baseline.loss(index, rows).backward()  # type: ignore[no-untyped-call]
             baseline.before_step()
             for optimizer in optimizers:
-                # Parameters that the loss did not reach, such as other tasks' heads, stay.
+                # Parameters without a gradient, such as other tasks' heads, are not changed.
                 if optimizer.parameter.grad is not None:
                     optimizer.step(optimizer.parameter.grad, rate)
             baseline.after_step()
@@ -211,10 +212,10 @@ def answer_all(
     """Answer for the test and validation images of tasks 0 to `last`.
 
     Args:
-        baseline: has learned these tasks.
-        stream: the tasks.
+        baseline: baseline that has learned these tasks.
+        stream: all tasks of the stream.
         last: position of the last learned task.
-        former: answers after the previous task; reused if they cannot have changed.
+        former: answers after the previous task; reused if later tasks cannot change them.
     """
     start = len(former.test) if former is not None and baseline.isolated else 0
     test = list(former.test[:start]) if former is not None else []
@@ -249,14 +250,14 @@ def decide(
     *,
     can_be_free: bool = True,
 ) -> TaskAnswers:
-    """Derive answers from scores of the classes of several tasks.
+    """Derive answers from class scores of several tasks.
 
     Args:
-        scores: (N, sum of widths).
+        scores: (N, sum of widths) class scores, grouped by task.
         tasks: positions of the tasks in the stream.
         widths: number of classes of each task.
-        index: the right task, as told by the oracle.
-        can_be_free: scores of different tasks are comparable.
+        index: position of the right task, which the oracle gives.
+        can_be_free: whether scores of different tasks are comparable.
     """
     starts = np.cumsum([0, *widths])
     place = list(tasks).index(index)

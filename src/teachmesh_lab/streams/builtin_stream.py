@@ -1,6 +1,6 @@
 """The built-in stream: 21 small tasks without any download, for `paper-mini`.
 
-Nine tasks of real images from installed packages (`demo.demo_tasks`) and twelve generated ones
+It has nine tasks of real images from installed packages (`demo.demo_tasks`) and twelve drawn ones
 (`drawn_tasks`), in mixed order.
 """
 
@@ -22,14 +22,14 @@ ORDER = (
     "medicine", "gratings", "sky", "patterns", "print", "hues", "travel", "places", "grey",
     "counting_bars", "faces", "glyphs_round", "roughness", "shapes_outlined", "bars",
 )  # fmt: skip
-"""The order in which the tasks are learned."""
+"""Names of the tasks in the order of learning."""
 
 
 def write_builtin(cache: Path, seed: int = 0) -> list[Path]:
     """Write the stream once; later calls reuse it.
 
     Args:
-        cache: folder for streams.
+        cache: parent folder of the stream's folder.
         seed: seed for crops, drawings and splits.
 
     Returns:

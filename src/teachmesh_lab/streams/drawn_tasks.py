@@ -1,8 +1,8 @@
-"""Twelve tasks drawn by code, of kinds that photographs do not have (paper, Sec. 4: five kinds).
+"""Twelve tasks drawn by code, for kinds of classification other than objects (paper, Sec. 4).
 
 Counting, shapes, orientation, places, invented characters, patterns, roughness and hues are far
-from the training images of a network pretrained on photographs. They add a domain gap to every
-stream.
+from the training images of a network pretrained on photographs. They therefore add a domain gap to
+the stream.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from teachmesh_lab.streams.painters import (
 
 @dataclass(frozen=True)
 class DrawnTask:
-    """A generated task.
+    """A drawn task.
 
     Attributes:
         kind: "counting", "shapes", "orientation", "glyphs", "textures", "colour" or "place".
-        classes: names of the classes; the painter gets their positions.
-        paint: draws one image of a class.
+        classes: names of the classes; their positions are passed to the painter.
+        paint: function that draws one image of a class.
     """
 
     kind: str
@@ -81,8 +81,8 @@ DRAWN: Mapping[str, DrawnTask] = {
 def write_drawn_task(folder: Path, name: str, seed: int = 0) -> Path:
     """Draw one task: `<folder>/<name>/{train,val,test}/<class>/<n>.png`.
 
-    Every image has its own random generator, seeded with (seed, task, class, split, number), so no
-    image depends on the number of images.
+    Every image has its own random generator, seeded with (seed, task, class, split, number), so
+    images do not depend on how many are drawn.
 
     Args:
         folder: parent folder of the task.

@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face hub as tasks: `hf:user/name` (extra `hub`).
 
-A data set is read from a local copy or downloaded first. Two layouts are supported:
+A data set without a local copy is downloaded first. Two layouts are supported:
 
 - parquet shards named after their split, with an image and a label column, as the hub writes them;
 - folders of image files.
@@ -40,7 +40,7 @@ def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None
         repo: "user/name".
         root: folder with local copies, `<root>/<user>/<name>`; a missing copy is downloaded.
         cache: parent folder of the task folder.
-        per_class: number of images to keep per class and split; parquet only.
+        per_class: number of images to keep per class and split, in parquet files only.
 
     Returns:
         A path for `read_task`.

@@ -19,11 +19,11 @@ class ManifestTask:
 
     Attributes:
         name: folder of the task.
-        classes: number of published classes; `used_classes` are learned.
+        classes: number of classes in the data set; only `used_classes` of them are learned.
         train: number of training images.
         validation: number of validation images.
         test: number of test images.
-        extra: not one of the paper's 102 tasks, but learned by its code.
+        extra: whether the task is in the paper's code but not among its 102 tasks.
     """
 
     name: str

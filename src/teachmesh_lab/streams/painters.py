@@ -1,6 +1,6 @@
 """Painters of simple images, one per kind of task.
 
-A painter takes the number of a class and a generator and returns one image. Position, size,
+A painter takes a class index and a random generator and returns one image. Position, size,
 colours, thickness and background are random; only the property that defines the class is fixed.
 """
 
@@ -19,14 +19,14 @@ SIDE = 64
 _SCALE = 2  # images are drawn larger and reduced, so that edges are smooth
 _CANVAS = SIDE * _SCALE
 _LEAST_CONTRAST = 90
-"""Smallest difference between the mean grey levels of figure and background, of 255."""
+"""Minimum difference between the mean grey levels (0 to 255) of figure and background."""
 
 Painter = Callable[[int, np.random.Generator], Image.Image]
 Point = tuple[float, float]
 
 
 def count_of(kind: str) -> Painter:
-    """Make a painter of n + 1 discs or bars that do not touch, for class n."""
+    """Make a painter that draws n + 1 separate discs or bars for class n."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -42,7 +42,7 @@ def count_of(kind: str) -> Painter:
 
 
 def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
-    """Make a painter of regular figures: n corners, 0 for a circle, -n for a star of n points."""
+    """Make a painter of regular figures: n corners, 0 for a circle, -n for an n-pointed star."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -67,7 +67,7 @@ def glyph_of(alphabet: int, *, curved: bool) -> Painter:
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
-        # All images of a class share their strokes, so a separate generator draws them.
+        # A generator seeded by the class draws the strokes, so all images of a class share them.
         strokes = np.random.default_rng([alphabet, label]).integers(0, 3, (4, 2, 2))
         scale, slant = random.uniform(0.2, 0.3), random.uniform(-0.2, 0.2)
         centre = random.uniform(0.42, 0.58, 2)
@@ -88,13 +88,13 @@ def glyph_of(alphabet: int, *, curved: bool) -> Painter:
 
 
 def grating(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw sine waves at 30 degrees times the class, with random frequency and phase."""
+    """Draw a sine grating, rotated by 30 degrees per class, with random frequency and phase."""
     angle = math.radians(30 * label + random.uniform(-5, 5))
     return _waves(angle, random.uniform(3, 9), random)
 
 
 def bar(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw one bar: lying, rising, standing or falling."""
+    """Draw one bar: horizontal, rising, vertical or falling."""
     image, draw, colour = _canvas(random)
     x, y = random.uniform(0.35, 0.65, 2)
     angle = math.radians(45 * label + random.uniform(-8, 8))
@@ -133,7 +133,7 @@ def roughness(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def hue(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw a textured scene in light of one of six hues."""
+    """Draw a texture tinted with one of six hues."""
     texture = procedural_images(1, SIDE, seed=int(random.integers(1 << 30)))[0]
     grey = texture.mean(axis=0)[:, :, None] / 255  # (S, S, 1)
     angle = (label + random.uniform(-0.25, 0.25)) / 6 % 1.0
@@ -189,7 +189,7 @@ def _waves(angle: float, cycles: float, random: np.random.Generator) -> Image.Im
 
 
 def _apart(count: int, random: np.random.Generator) -> list[Point]:
-    """Choose separate positions: cells of a 3 x 3 grid, slightly displaced."""
+    """Choose positions apart from each other: cells of a 3 x 3 grid, slightly displaced."""
     cells = random.permutation(9)[:count]
     shake = random.uniform(-0.04, 0.04, (count, 2))
     return [
@@ -206,7 +206,7 @@ def _figure(n: int, x: float, y: float, radius: float, turn: float, *, star: boo
 
 
 def _bow(start: Point, middle: Point, end: Point) -> list[Point]:
-    """Approximate a quadratic curve by 9 points."""
+    """Approximate a quadratic Bezier curve by 9 points."""
     points = []
     for t in np.linspace(0, 1, 9).tolist():
         a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t

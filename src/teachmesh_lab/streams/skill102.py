@@ -1,4 +1,4 @@
-"""SKILL-102 on disk, in its authors' layout: `skill-102:ROOT` (paper, Sec. 4).
+"""SKILL-102 on disk, in the layout of its authors: `skill-102:ROOT` (paper, Sec. 4).
 
 `ROOT/0_collection/all_images.sqlite` lists every image in the table
 `images(dataset, file_hash, relative_path, class_id, set_id, problem)`. Sets 0, 1 and 2 are
@@ -45,19 +45,19 @@ def skill102_tasks(
     """Write the available tasks as CSV files, in the paper's order.
 
     The limits of the authors' loader apply: 500 classes, 54,000 training, 6,000 validation and
-    6,000 test images per task, with an equal number per class. A hash of the names selects the
-    images, so the selection is identical on every machine.
+    6,000 test images per task, with an equal number per class. Images are selected by a hash
+    of their paths, so the selection is identical on every machine.
 
     Args:
         root: folder with `0_collection`, or its parent folder.
         cache: folder for the CSV files.
-        tasks: tasks of the manifest; the 102 by default.
+        tasks: tasks of the manifest to write; the paper's 102 tasks by default.
 
     Returns:
         The CSV files.
 
     Raises:
-        DataError: there is no index, it has another layout, or it lists none of the tasks.
+        DataError: the index is missing, has another layout, or lists none of the tasks.
     """
     root = _find_root(root)
     target = cache / f"skill-102-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"

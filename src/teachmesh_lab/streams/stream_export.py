@@ -24,7 +24,7 @@ class Example:
     """One labelled image of a data set.
 
     Attributes:
-        label: name of its class.
+        label: name of the image's class.
         image: a PIL image, or the bytes of an image file, which are written unchanged.
     """
 
@@ -42,17 +42,17 @@ def export_task(
     """Write a data set as a task folder once; later calls reuse it.
 
     Args:
-        folder: folder for exported tasks.
+        folder: parent folder of exported tasks.
         name: name of the task; it is cleaned.
-        splits: "train", "val", "test" -> examples; a single split "" has no folder and is split
-            when the task is read.
-        per_class: number of first images to keep per class and split; all by default.
+        splits: examples of "train", "val" and "test"; or of one split "", which gets no folder and
+            is divided when the task is read.
+        per_class: maximum number of images per class and split, the first ones; all by default.
 
     Returns:
         The task folder.
 
     Raises:
-        DataError: there is no image, or the bytes are not an image.
+        DataError: there are no images, or an example is not an image.
         StorageError: the folder cannot be written.
     """
     limit = "" if per_class is None else f"-{per_class}"

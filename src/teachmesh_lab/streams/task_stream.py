@@ -1,4 +1,4 @@
-"""A stream: tasks from one source, in the order of learning."""
+"""Streams: tasks from one source, in the order of learning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS = ("given", "shuffled")
 
 
 NAMED = ("torchvision", "hf", "skill-102")
-"""Sources written with a colon; any other source is the built-in one or a folder."""
+"""Sources written with a colon; any other source is the built-in stream or a folder."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class StreamSpec:
         source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
             "skill-102:ROOT" ("skill-102:hub" downloads it).
         only: names of the tasks to use; all by default.
-        limit: number of first tasks to use; all by default.
+        limit: maximum number of tasks to use, the first ones in order; all by default.
         order: "given", or "shuffled" by the seed.
-        root: folder for files of torchvision and the hub; by default a folder in the cache.
-        per_class: number of images to keep per class and split of torchvision's and the hub's sets.
+        root: folder for downloads from torchvision and the hub; by default a folder in the cache.
+        per_class: number of images to keep per class and split, for data sets of torchvision and
+            the hub.
 
     Raises:
-        UsageError: an unknown order, or a number below 1.
+        UsageError: the order is unknown, or a number is below 1.
     """
 
     source: str = BUILTIN
@@ -57,9 +58,9 @@ class Stream:
     """Tasks to learn one after another.
 
     Attributes:
-        name: the source, for display.
+        name: source of the tasks, for display.
         paths: one path per task for `read_task`, in order.
-        seed: seed for missing splits.
+        seed: seed for dividing tasks without splits.
     """
 
     name: str
@@ -96,7 +97,7 @@ def source_kind(source: str) -> tuple[str, str]:
 
 
 def source_name(source: str) -> str:
-    """Return a source for display, without the path of a folder.
+    """Return a source for display; a folder is shown by its name, without its path.
 
     Examples:
         >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
@@ -111,11 +112,11 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
 
     Args:
         spec: source, selection and order.
-        seed: seed for drawings, splits and a shuffled order.
+        seed: seed for drawn images, splits and a shuffled order.
         cache: folder for written and downloaded files.
 
     Raises:
-        UsageError: a source needs names of data sets and has none.
+        UsageError: the source needs names of data sets, and none are given.
         DataError: a task or data set is missing or cannot be used.
         MissingExtraError: a package is not installed.
     """

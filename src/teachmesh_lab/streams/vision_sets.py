@@ -17,26 +17,26 @@ _SPLIT_WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "tes
 def vision_task(name: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
     """Convert one data set of torchvision to a task folder.
 
-    Sets with a `train` or `split` parameter keep their splits; others are split when the task is
-    read. Missing validation images are taken from the training images. Missing files are downloaded
-    if the set supports it.
+    Data sets with a `train` or `split` parameter keep their splits; others are split when the task
+    is read. Missing validation images are taken from the training images. Missing files are
+    downloaded if the data set supports it.
 
     Args:
-        name: class in `torchvision.datasets`.
+        name: name of a class in `torchvision.datasets`.
         root: folder for torchvision's files.
         cache: parent folder of the task folder.
         per_class: number of images to keep per class and split.
 
     Raises:
         MissingExtraError: torchvision is not installed.
-        DataError: an unknown set, missing files, or labels that are not classes.
+        DataError: the data set is unknown, files are missing, or labels are not classes.
     """
     splits = {split: _examples(data) for split, data in _open_splits(name, root).items()}
     return export_task(cache, name, splits, per_class=per_class)
 
 
 def _open_splits(name: str, root: Path) -> dict[str, Any]:
-    """Return split -> data set; the key is "" for a set without splits."""
+    """Return split -> data set; the key is "" for a data set without splits."""
     kind = _find(name)
     parameters = inspect.signature(kind).parameters
     options: dict[str, Any] = {"root": str(root)}
