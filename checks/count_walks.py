@@ -3,8 +3,8 @@
     python -m checks.count_walks           # a second predict, a learn, a receive, a bench cell
     python -m checks.count_walks --files   # with the files of each
 
-A file counts once one of its functions is called. Functions are listed in the order of their first
-calls, worker threads included. A hop is a change of file between two neighbours in this list.
+A file counts once one of its functions is called. A hop is a change of file between the first calls
+of two functions, in the order of first calls. Threads that start during the walk are included.
 """
 
 from __future__ import annotations

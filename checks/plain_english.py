@@ -130,7 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, help="print this many random docstring sentences")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     options = parser.parse_args(arguments)
+    if missing := [path for path in options.paths if not Path(path).exists()]:
+        parser.error(f"expected files or folders, got {', '.join(missing)}")
     paths = find_files(options.paths)
+    if not paths:
+        parser.error("expected Python files or pages, found none; run it in the repository")
     if options.sample:
         for found in draw_sample(paths, options.sample, options.seed):
             print(f"{found.path}:{found.line}: {found.text}")

@@ -33,10 +33,10 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("reuse", {"reuse": "text", "encoder": "names"}),
     ("head-reuse", {"method": "maha", "reuse": "auto", "encoder": "names"}),
 )
-VOLATILE = ("created", "cost_s", "version")
-"""Keys of a card that depend on the clock."""
-HASHED = ("fingerprint", "reference", "parents")
-"""Keys of a card whose values contain hashes of bytes that carry the package's name."""
+VOLATILE = ("created", "cost_s")
+"""Keys whose values depend on the clock."""
+HASHED = ("backbone_fingerprint", "fingerprint", "reference_id", "skill", "key")
+"""Keys whose values are hashes of bytes that contain the package's name."""
 LEARNER = """
 import json, sys
 from importlib import import_module
@@ -97,11 +97,10 @@ def read_skill(path: Path, package: str) -> tuple[dict[str, Any], dict[str, byte
 def stripped(value: Any, package: str) -> Any:
     """Return a JSON value without clocks and hashes, the package's name replaced."""
     if isinstance(value, dict):
-        skipped = (*VOLATILE, *HASHED)
         return {
             key: stripped(inner, package)
             for key, inner in value.items()
-            if not any(word in key for word in skipped) and key not in ("key", "recipe")
+            if key not in (*VOLATILE, *HASHED)
         }
     if isinstance(value, list):
         return [stripped(inner, package) for inner in value]
@@ -131,7 +130,13 @@ def compare_skills(old: Path, new: Path, old_package: str) -> list[str]:
 
 def compare_runs(old: Path, new: Path, old_package: str) -> list[str]:
     """Return one line per cell of two runs that differs, and print one per cell."""
-    wrong = []
+    labels = [
+        {path.stem.rpartition("-")[0] for path in (run / "cells").glob("*.json")}
+        for run in (old, new)
+    ]
+    if not labels[1]:
+        return [f"expected cells in {new}, found none"]
+    wrong = [f"{label}: only in one of the runs" for label in sorted(labels[0] ^ labels[1])]
     for path in sorted((new / "cells").glob("*.json")):
         stem = path.stem.rpartition("-")[0]
         others = sorted((old / "cells").glob(f"{stem}-*.json"))

@@ -27,6 +27,7 @@ from teachmesh.model.backbone import Backbone, hash_weights
 from teachmesh.model.backbone_cards import (
     CARD_FILE,
     EMBEDDED_REFERENCE_FILE,
+    RESEARCH_LICENCE,
     assets,
     with_description,
 )
@@ -46,6 +47,7 @@ ABOUT = {
         "ImageNet's terms: the images are for non-commercial research and education; where that "
         "does not fit, use another backbone: teachmesh backbone add NAME"
     ),
+    "licence": RESEARCH_LICENCE,
     "weights_licence": "Apache-2.0, as far as the data's terms allow",
     "bad_at": (
         "fine detail (it was trained on images of at most 64 pixels), text, medical images, and "

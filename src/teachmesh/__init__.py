@@ -1,28 +1,28 @@
 """Lifelong-learning agents that teach each other (teachmesh).
 
-Five lines do what the command line does:
+Learn a task and classify an image:
 
     from teachmesh import Agent
     agent = Agent("~/agent")
     agent.learn("photos/screws")
-    print(agent.predict("part.jpg"))    # task, class, probability, who taught it
+    print(agent.predict("part.jpg"))    # task, class, probability, author
 
-The packages in the order of use:
+Packages:
 
-- `teachmesh.data`: folders, archives and CSV files -> tasks and pixels.
-- `teachmesh.model`: the frozen backbone, images -> latents; heads.
-- `teachmesh.mapping`: task anchors, and the task mappers made of them.
-- `teachmesh.packet`: a skill as signed, deterministic bytes.
-- `teachmesh.bank`: the skills of one agent on disk.
-- `teachmesh.sharing`: skills between peers, pulled by hash.
-- `teachmesh.biases`: beneficial biases, from options to the second pass.
-- `teachmesh.reuse`: matching of classes, and transfer from them.
-- `teachmesh.learning`: one task -> one skill.
-- `teachmesh.agent`: teacher and student in one.
+- `teachmesh.data`: reads tasks and pixels from folders, archives and CSV files.
+- `teachmesh.model`: the frozen backbone, which turns images into latents, and linear heads.
+- `teachmesh.mapping`: task anchors, and the task mappers built from them.
+- `teachmesh.packet`: skills as signed, deterministic bytes.
+- `teachmesh.bank`: the skills of one agent, stored on disk.
+- `teachmesh.sharing`: exchange of skills between peers, which pull them by hash.
+- `teachmesh.biases`: beneficial biases: options, training and the second forward pass.
+- `teachmesh.reuse`: matching with known classes, and transfer from the matches.
+- `teachmesh.learning`: learns a skill from one task.
+- `teachmesh.agent`: agents, which learn tasks (teacher) and classify images (student).
 - `teachmesh.cli`: the `teachmesh` command.
 
-The laboratory (benchmarks of methods, demo, evaluation) is a package of its own, `teachmesh_lab`.
-Importing `teachmesh` loads neither torch nor numpy; they are loaded with the names below.
+Benchmarks, the demo and the evaluation are in a separate package, `teachmesh_lab`.
+Importing `teachmesh` loads neither torch nor numpy; using one of the names below does.
 """
 
 from __future__ import annotations

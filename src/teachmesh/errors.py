@@ -7,12 +7,12 @@
     |   `-- MissingExtraError         an optional package is not installed
     |-- DataError                 4   images, folders, labels
     |-- BackboneError             5   missing, unknown or different backbone
-    |-- SkillRefused              6   a skill that is damaged, forged or of another backbone
+    |-- SkillRefused              6   a damaged or forged skill, or one of another backbone
     |-- NetworkError              7   no answer in time
     `-- StorageError              8   disk full, no permission, damaged bank
 
-Exit code 9 means "finished, but some items were skipped", and 130 means "interrupted"; neither is
-an exception. Each message is one sentence: expected, got, and the remedy.
+Exit code 9 means "finished, but some items were skipped", and 130 means "interrupted"; neither
+comes from an exception. Each message gives the expected value, the actual one and the remedy.
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ class DataError(TeachmeshError):
 
 
 class BackboneError(TeachmeshError):
-    """A backbone is missing, unknown, damaged, or not the one of a skill."""
+    """A backbone is missing, unknown, damaged, or differs from the backbone of a skill."""
 
     exit_code = 5
 
 
 class SkillRefused(TeachmeshError):
-    """A skill was checked and not admitted.
+    """A skill failed a check and was not admitted to the bank.
 
     Args:
         reason: machine-readable code of the first check that failed.
@@ -110,6 +110,6 @@ class NetworkError(TeachmeshError):
 
 
 class StorageError(TeachmeshError):
-    """The disk is full, read-only or damaged; no half-written file stays visible."""
+    """The disk is full, read-only or damaged; no partly written file is left behind."""
 
     exit_code = 8

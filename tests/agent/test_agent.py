@@ -239,3 +239,9 @@ def test_a_misspelt_method_names_the_right_one(tmp_path: Path) -> None:
     """The error for `momnets` suggests `moments`."""
     with pytest.raises(UsageError, match="did you mean 'moments'"):
         Agent(tmp_path / "home", mapper="momnets")
+
+
+def test_a_misspelt_option_of_learn_names_the_right_one(tmp_path: Path, warm: Path) -> None:
+    """A wrong keyword is one sentence with the nearest option, before an image is read."""
+    with pytest.raises(UsageError, match=r"expected an option out of .*did you mean 'method'"):
+        Agent(tmp_path / "home").learn(warm, metod="maha")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import stat
@@ -156,6 +157,10 @@ def test_the_type_is_the_guard_only_verified_skills_are_stored(bank: Bank) -> No
             bank.put(unverified)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="expected a skill from signing"):
         VerifiedSkill(decoded.skill, decoded.id, decoded.data, object())
+    with pytest.raises(ValueError, match="origin"):
+        dataclasses.replace(verify(decoded), data=b"other bytes")
+    with pytest.raises(SkillRefused, match="not those of the signed skill"):
+        verify(dataclasses.replace(decoded, data=b"other bytes"))
     with pytest.raises(SkillRefused) as refusal:
         bank.put(verify(decode(encode(sample_skill()))))
     assert refusal.value.reason == "SIGNATURE"

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = "src/teachmesh/"
 MAX_FILES = 150
 MAX_LINES = 22_000
-REPEATED = {"__init__.py", "conftest.py", "py.typed", "README.md"}
+REPEATED = {"__init__.py", "__main__.py", "conftest.py", "py.typed", "README.md"}
 RETIRED = frozenset(
     {"kin", "relatives", "leaning", "offer", "asking", "looking", "looking_up"}
     | {"lessons", "learned", "same", "holder", "room", "rivals"}

@@ -6,8 +6,14 @@ import itertools
 
 import pytest
 
-from teachmesh_lab.evaluation.cost_ledger import TaskCost, account, chain_account
-from teachmesh_lab.simulation.task_packing import in_given_order, longest_first, pack
+from teachmesh_lab.evaluation.cost_ledger import (
+    TaskCost,
+    account,
+    chain_account,
+    in_given_order,
+    longest_first,
+    pack,
+)
 
 COSTS = [
     TaskCost("a", 900, 3, receive_macs=5, register_macs=10),

@@ -119,6 +119,8 @@ def test_the_stations_with_biases(
         sizes.append(len(seen.names))
         earlier = seen
     assert sizes == [32, 32, 8]
+    with pytest.raises(ValueError, match="before the next one"):
+        biased.refine(decisions, seen)
 
     answers = biased.predict_many([str(warm), str(cold)])
     assert list(answers.predictions) == found

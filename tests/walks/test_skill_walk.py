@@ -90,14 +90,14 @@ def test_every_station_of_a_skill(tmp_path: Path, warm: Path, cold: Path, reuse:
 
 
 def test_options_and_keywords_are_the_same(tmp_path: Path, warm: Path) -> None:
-    """A keyword overrides the field of the options; an unknown keyword is a TypeError."""
+    """A keyword overrides the field of the options; an unknown keyword is refused."""
     agent = Agent(tmp_path / "home")
     options = LearnOptions(method="gmmc", name="first")
     assert agent.learn(warm, options, method="maha").method == "maha"
     with pytest.raises(UsageError, match="--replace"):
         agent.learn(warm, options)
     assert agent.learn(warm, options, replace=True).task == "first"
-    with pytest.raises(TypeError, match="metod"):
+    with pytest.raises(UsageError, match="metod"):
         agent.learn(warm, metod="maha")
 
 

@@ -1,14 +1,14 @@
-"""An agent: teacher and student in one.
+"""Agents, which learn tasks (teacher) and classify images (student).
 
-- `agent`: `Agent`, with the two walks `learn` and `predict_many`.
-- `bank_view`: key, bank and backbones of a home, without loading a network.
-- `student`: images -> latents -> decisions, with all skills of a bank.
-- `prediction`: decisions -> answers with names, authors and equivalent classes.
+- `agent`: `Agent`, with its main methods `learn` and `predict_many`.
+- `bank_view`: key, bank and catalogue of a home, without loading a network.
+- `student`: classifies images with all skills of a bank.
+- `prediction`: turns decisions into answers with names, authors and equivalent classes.
 - `learn_task`: options and result of learning one task.
-- `match_task`, `combine_classes`: match a folder with the bank; make a task from known classes.
-- `catalogue`: the skills of a bank, for people.
-- `node`: an agent as a process: watches its bank, learns, shares.
-- `network_export`: one skill as a network that runs without teachmesh.
+- `match_task`, `combine_classes`: match a folder with the bank; combine known classes.
+- `catalogue`: descriptions of the skills of a bank.
+- `node`: a running agent that watches its bank, learns and shares.
+- `network_export`: exports one skill as a network that runs without teachmesh.
 - `backbones`: add, list, export, import and fetch backbones of a home.
 - `checkup`: the checks of `teachmesh doctor`.
 

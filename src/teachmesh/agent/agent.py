@@ -1,4 +1,4 @@
-"""`Agent`: teacher and student in one, over one home folder."""
+"""The class `Agent`, which learns and predicts with the skills of one home folder."""
 
 from __future__ import annotations
 
@@ -40,19 +40,20 @@ if TYPE_CHECKING:
 
 
 class Agent(BankView):
-    """One agent: it learns tasks, receives skills, and answers with all of them.
+    """An agent that learns tasks, receives skills and predicts with all of them.
 
     Args:
-        home: folder of the agent; default `TEACHMESH_HOME`, else the user's data folder.
-        backbone: alias of the backbone; default the home's, which is `embedded` at first.
-        mapper: task mapper to answer with (`moments`, `gmmc`, `maha`), or variant to learn with
-            (`maha+bb`: `learning.variants`), whose mapper is used; default the home's.
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; never another one silently.
-        bank: folder of another bank than the home's, for experiments.
+        home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
+        backbone: alias of the backbone; by default the home's, which is `embedded` initially.
+        mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with,
+            such as `maha+bb` (see `learning.variants`), to predict with its mapper; by default the
+            home's.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable one is an error.
+        bank: folder of a bank to use instead of the home's, for experiments.
 
     Raises:
-        UsageError: an unknown mapper.
-        BackboneError: an unknown backbone (when it is first used).
+        UsageError: the mapper is unknown.
+        BackboneError: the backbone is unknown (raised on its first use).
         StorageError: the home cannot be used.
 
     Examples:
@@ -97,19 +98,19 @@ class Agent(BankView):
         """Learn one task from its images and save it as a skill.
 
         Args:
-            path: folder, archive or CSV of the task.
-            options: how to learn; default `LearnOptions()`.
-            progress: called with (images done, images in all).
-            on_understood: called with one sentence about the folder, before learning.
-            keywords: single options, such as `method="maha", replace=True`.
+            path: folder, archive or CSV file of the task.
+            options: options for learning; by default `LearnOptions()`.
+            progress: called with (images done, images in total).
+            on_understood: called with a one-sentence summary of the task, before learning.
+            keywords: individual options, such as `method="maha", replace=True`.
 
         Returns:
             Summary of the saved skill, which is on the disk when this returns.
 
         Raises:
             DataError: the images or labels cannot be used.
-            UsageError: the task was learned before and `replace` is not set, or an unknown option.
-            StorageError: the skill cannot be saved; nothing half-written stays.
+            UsageError: the task was learned before and `replace` is False, or an option is invalid.
+            StorageError: the skill cannot be saved; no partly written file is left.
         """
         started_s = time.perf_counter()
         options = LearnOptions.of(options, keywords)
@@ -125,10 +126,10 @@ class Agent(BankView):
         return LearnResult.of(entry, skill, task, latents, match, started_s)
 
     def skill_to_replace(self, task: Task, options: LearnOptions) -> str | None:
-        """Return the id of this agent's skill of a task; None if there is none.
+        """Return the id of this agent's skill for a task; None if there is none.
 
         Raises:
-            UsageError: there is a skill, and the options do not replace it.
+            UsageError: a skill exists, and the options do not allow replacing it.
         """
         author = self.key.public_key
         return skill_to_replace(self.bank, author, task.name, replace=options.replace)
@@ -138,11 +139,11 @@ class Agent(BankView):
 
         Args:
             task: the task to learn.
-            mode: one of `reuse.matching.MODES`, or "none" for no skills.
-            encoder: see `reuse.text_encoders.choose_encoder`.
+            mode: one of `reuse.matching.MODES`, or "none" to match nothing.
+            encoder: name of a text encoder, see `reuse.text_encoders.choose_encoder`.
 
         Raises:
-            UsageError: unknown mode or encoder.
+            UsageError: the mode or the encoder is unknown.
         """
         return TaskSources(
             task, SourceSkills.of(lambda: self.sources_for(task.name), mode, encoder)
@@ -158,18 +159,18 @@ class Agent(BankView):
 
         Args:
             task: the task to learn.
-            progress: called with (images done, images in all).
-            on_understood: called with one sentence about the task, before the first image.
+            progress: called with (images done, images in total).
+            on_understood: called with a one-sentence summary of the task, before the first image.
 
         Raises:
-            DataError: too many images cannot be read, or none of a class.
+            DataError: too many images are unreadable, or all training images of a class are.
         """
         if on_understood is not None:
             on_understood(task.summary())
         return embed_task(self.backbone, task, progress)
 
     def teacher(self, bias_store: BiasStore | None = None) -> Teacher:
-        """Return the maker of this agent's skills.
+        """Return a teacher that makes skills for this agent.
 
         Args:
             bias_store: biases trained in earlier runs, for experiments.
@@ -179,16 +180,16 @@ class Agent(BankView):
     def sources(self) -> tuple[SourceSkill, ...]:
         """Return the active skills of this backbone in canonical order, with display names.
 
-        Skills of every method are included, because names and rows of classes do not depend on
-        the mapper in use.
+        Skills of every method are included, because class names and rows do not depend on the
+        mapper in use.
         """
         catalogue = self.catalogue()
         return self._named(catalogue, catalogue.matchable_ids())
 
     def sources_for(self, task: str) -> tuple[SourceSkill, ...]:
-        """Return the skills that a task may borrow from.
+        """Return the source skills for transfer to a task.
 
-        Earlier versions of the task and copies of other skills are left out.
+        Earlier versions of the task and copies of other skills are excluded.
         """
         own = earlier_versions(self.bank, self.key.public_key, task)
         return without_copies(apart_from(self.sources(), own))
@@ -196,7 +197,7 @@ class Agent(BankView):
     # Student
 
     def sync(self) -> Student:
-        """Return the consolidated skills, after registering all changes of the bank."""
+        """Return the student, updated with all changes of the bank."""
         version = self.bank.version()
         if version != self._student_version:
             catalogue = self.catalogue()
@@ -208,7 +209,7 @@ class Agent(BankView):
         return self._student
 
     def second_pass(self) -> SecondPass | None:
-        """Return the second pass with the biases of the bank's skills; None without biases."""
+        """Return the second pass with the biases of the bank's skills; None if there are none."""
         self.sync()
         return self._second_pass()
 
@@ -241,7 +242,7 @@ class Agent(BankView):
         task: str | None = None,
         alternatives: int = 3,
     ) -> Prediction | list[Prediction]:
-        """Find the task and the class of images.
+        """Predict the task and the class of images.
 
         Args:
             asked: a path to an image or folder, file contents, a Pillow image or an array
@@ -250,7 +251,7 @@ class Agent(BankView):
             alternatives: number of runners-up to list.
 
         Returns:
-            One prediction for one image, else a list.
+            One prediction for a single image, otherwise a list.
 
         Raises:
             DataError: an image cannot be read, or there is no skill.
@@ -269,13 +270,13 @@ class Agent(BankView):
         alternatives: int = 3,
         progress: Progress | None = None,
     ) -> Answers:
-        """Find the task and the class of images; list unreadable ones if any can be read.
+        """Predict the task and the class of images, and list the unreadable images.
 
         Args:
             asked: images as for `predict`.
             task: the task if it is known.
             alternatives: number of runners-up to list.
-            progress: called with (images done, images in all).
+            progress: called with (images done, images in total).
 
         Raises:
             DataError: no image can be read, or there is no skill.
@@ -292,10 +293,10 @@ class Agent(BankView):
         return Answers(tuple(predictions), tuple(passes.failed), self.method, self.backbone.name)
 
     def skill_given(self, task: str | None) -> str | None:
-        """Return the id of the usable skill of a task; None for no task.
+        """Return the id of the usable skill for a task; None if no task is given.
 
         Raises:
-            DataError: there is no such skill, or it cannot be used.
+            DataError: the task has no skill, or the skill cannot be used.
         """
         if task is None:
             return None
@@ -310,14 +311,14 @@ class Agent(BankView):
         given: str | None = None,
         progress: Progress | None = None,
     ) -> FirstPasses:
-        """Run the first pass over images, portion by portion, while the result is iterated.
+        """Return the first pass over images, which runs when the result is iterated.
 
         Args:
             images: from `find_images`.
-            given: id of the skill whose task is known to be the right one.
-            progress: called with (images done, images in all).
+            given: id of the skill whose task is given; None if no task is given.
+            progress: called with (images done, images in total).
         """
-        second = self._second_pass()
+        second = self.second_pass()
         biased = frozenset[str]() if second is None else second.skill_ids
         needed = bool(biased) if given is None else given in biased
         return FirstPasses(self.backbone, images, second if needed else None, progress)
@@ -329,13 +330,13 @@ class Agent(BankView):
             decisions: decisions of the first pass.
             seen: the images after the first pass.
         """
-        second = self._second_pass() if seen.kept else None
+        second = self._second_pass() if seen.needs_second_pass() else None
         return decisions if second is None else refine_with(second, decisions, seen)
 
     def describe(
         self, decisions: Decisions, seen: FirstPass, alternatives: int = 3
     ) -> list[Prediction]:
-        """Write the predictions: names, probabilities, authors and equivalent classes.
+        """Return predictions with names, probabilities, authors and equivalent classes.
 
         Args:
             decisions: decisions about the images.

@@ -1,7 +1,7 @@
-"""Backbones of a home: the functions behind `teachmesh backbone`.
+"""Functions behind `teachmesh backbone`, which manage the backbones of a home.
 
-Importing this module loads no torch and no network library. Functions that build a network or
-reach a peer import them when they are called, so that listing backbones takes a moment.
+Importing this module loads neither torch nor the peer-to-peer library. The functions that need
+them import them when called, so that listing backbones is fast.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.errors import NetworkError, UsageError
+from teachmesh.errors import BackboneError, NetworkError, UsageError
 from teachmesh.model import backbone_cards as cards
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ def add_backbone(
     std: tuple[float, float, float] | None,
     dim: int | None,
     reference: Path | None,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Add a timm network; arguments and errors as `model.backbone_registry.add_timm`.
+    """Add a timm network; see `model.backbone_registry.add_timm` for arguments and errors.
 
     Returns:
-        The new backbone, as `describe_backbone` returns it.
+        Description of the new backbone, in the format of `describe_backbone`.
     """
     from teachmesh.model.backbone_registry import add_timm
 
@@ -59,26 +60,27 @@ def add_backbone(
         std=std,
         dim=dim,
         reference=None if reference is None else read_file(reference),
+        licence=licence,
         progress=progress,
     )
     return describe_backbone(home, backbone.name)
 
 
 def describe_backbone(home: Path | None, name: str) -> dict[str, Any]:
-    """Everything about one backbone; it is loaded, so that damage is found.
+    """Describe one backbone; it is loaded, so that damage is detected.
 
     Raises:
-        BackboneError: unknown (names the nearest) or damaged.
+        BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.
     """
     opened = resolve_home(home)
     return _completed(opened, name, _loaded_description(opened, name))
 
 
 def describe_backbones(home: Path | None) -> list[dict[str, Any]]:
-    """Every backbone of a home, the embedded one first, as their cards describe them.
+    """Describe every backbone of a home from its card, the embedded one first.
 
     Raises:
-        BackboneError: the card of one is damaged.
+        BackboneError: a card is damaged.
     """
     opened = resolve_home(home)
     documents = []
@@ -89,10 +91,10 @@ def describe_backbones(home: Path | None) -> list[dict[str, Any]]:
 
 
 def remove_backbone(home: Path | None, name: str) -> None:
-    """Remove a side-loaded backbone; a home that used it by default goes back to the embedded.
+    """Remove an added backbone; if it was the default, the embedded one becomes the default.
 
     Raises:
-        BackboneError: unknown, or the embedded one.
+        BackboneError: the backbone is unknown, or it is the embedded one.
     """
     opened = resolve_home(home)
     cards.remove_backbone(opened.backbones, name)
@@ -100,11 +102,31 @@ def remove_backbone(home: Path | None, name: str) -> None:
         use_backbone(home, cards.EMBEDDED)
 
 
-def use_backbone(home: Path | None, name: str) -> None:
-    """Make a backbone the default of a home; it is loaded first, so that damage is found.
+def skills_lost_with(home: Path | None, name: str) -> list[str]:
+    """Return display names of skills that become unusable with another default backbone.
+
+    Args:
+        home: folder of the agent.
+        name: alias of the other backbone.
 
     Raises:
-        BackboneError: unknown (names the nearest) or damaged.
+        BackboneError: the other backbone is unknown or damaged.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    kept = set(BankView(home, backbone=name).catalogue().usable_ids())
+    try:
+        infos = BankView(home).skills()
+    except BackboneError:
+        return []  # no skill is used now if the default backbone is missing or damaged
+    return [info.display_name for info in infos if info.usable and info.id not in kept]
+
+
+def use_backbone(home: Path | None, name: str) -> None:
+    """Make a backbone the default of a home; it is loaded first to detect damage.
+
+    Raises:
+        BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.
     """
     from teachmesh.model.backbone_registry import load_backbone
 
@@ -114,14 +136,14 @@ def use_backbone(home: Path | None, name: str) -> None:
 
 
 def export_backbone(home: Path | None, name: str, target: Path) -> int:
-    """Write a backbone with its reference to one file; return its size in bytes."""
+    """Write a backbone with its reference to one file; return the file's size in bytes."""
     data = cards.export_backbone(resolve_home(home).backbones, name)
     write_file(target, data)
     return len(data)
 
 
 def import_backbone(home: Path | None, file: Path, *, alias: str | None) -> dict[str, Any]:
-    """Add a backbone from a file; its fingerprint is computed again and compared."""
+    """Add a backbone from a file; its fingerprint is recomputed and checked."""
     from teachmesh.model import backbone_registry
 
     data = read_file(file, MAX_BACKBONE_BYTES)
@@ -136,23 +158,23 @@ def fetch_reference(
     target: Path,
     timeout_s: float = FETCH_TIMEOUT_S,
 ) -> int:
-    """Fetch the reference file of a hash from peers and write it to a file.
+    """Fetch the reference with a given hash from peers, and write it to a file.
 
     Any peer may deliver the file, because it is accepted only if it has the hash.
 
     Args:
-        home: the key of this home signs the request.
-        sha256: id of the reference, 64 hex digits, as the message about a refused skill names it.
+        home: home whose key signs the request.
+        sha256: id of the reference, 64 hex digits, as in the message about a refused skill.
         join: endpoints of agents that may have it.
         target: file to write.
-        timeout_s: for finding a peer that has it.
+        timeout_s: maximum time to find a peer that has it, in seconds.
 
     Returns:
         Size of the file in bytes.
 
     Raises:
         UsageError: `sha256` is not a hash.
-        NetworkError: no peer delivered it in time.
+        NetworkError: no peer delivered the reference in time.
         BackboneError: the file is not a reference.
     """
     from teachmesh.agent.bank_view import BankView
@@ -181,7 +203,7 @@ def fetch_reference(
 
 
 class _EmptyInventory:
-    """The inventory of an agent that only fetches a file: it has and wants no skill."""
+    """Inventory of an agent that only fetches a reference; it has no skills and requests none."""
 
     def ids(self) -> frozenset[str]:
         return frozenset()
@@ -219,9 +241,10 @@ def _loaded_description(home: Home, name: str) -> dict[str, Any]:
 
 
 def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
-    """A description with the size on disk, the default and the card of the embedded backbone."""
+    """Return a description with licence, size on disk, default flag and the embedded card."""
     document = {
         **description,
+        "licence": cards.licence_of(home.backbones, name),
         "size_bytes": _size_bytes(home, name),
         "default": name == home.config.backbone,
     }

@@ -1,6 +1,6 @@
-"""A home with its key, bank and catalogue: everything about an agent that needs no network.
+"""Parts of an agent that work without loading the backbone: key, bank and catalogue.
 
-Nothing here imports torch, so that `teachmesh status` and `teachmesh skills` answer in a moment.
+Nothing here imports torch, so that `teachmesh status` and `teachmesh skills` are fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from teachmesh.bank.home import resolve_home
 from teachmesh.bank.running import RunningFile
 from teachmesh.bank.store import Bank
 from teachmesh.learning.variants import find_variant
-from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints
+from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints, licence_of
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.sharing.admission import Admission
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class BankView:
-    """The key and the bank of a home, seen with one backbone and one task mapper.
+    """Key and bank of a home, viewed for one backbone and one task mapper.
 
     Args:
-        home: folder of the agent; default `TEACHMESH_HOME`, else the user's data folder.
-        backbone: alias of the backbone; default the home's.
-        mapper: task mapper or variant, as `Agent` takes it; default the home's.
-        bank: folder of another bank than the home's.
+        home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
+        backbone: alias of the backbone; by default the one in the home's settings.
+        mapper: task mapper or variant, as for `Agent`; by default the one in the home's settings.
+        bank: folder of a bank to use instead of the home's.
 
     Raises:
-        UsageError: an unknown mapper.
+        UsageError: the mapper is unknown.
         StorageError: the home cannot be used.
 
     Examples:
@@ -60,7 +60,7 @@ class BankView:
 
     @cached_property
     def key(self) -> AgentKey:
-        """The agent's signing key; made on first use."""
+        """The agent's signing key, created on first use."""
         return self.home.load_key()
 
     @property
@@ -70,14 +70,14 @@ class BankView:
 
     @property
     def alias(self) -> str:
-        """Name for people, from the home's configuration or the key; never from the machine."""
+        """Display name of the agent, from its settings or its key, never from the host name."""
         return self.home.alias(self.key)
 
     def catalogue(self) -> Catalogue:
-        """The skills of the bank, marked with whether this backbone and mapper can use them.
+        """Return the catalogue of the bank for this backbone and mapper.
 
         Raises:
-            BackboneError: the backbone is unknown (names the nearest) or damaged.
+            BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.
         """
         return Catalogue(
             entries=self.bank.entries(),
@@ -89,7 +89,7 @@ class BankView:
 
     @cached_property
     def admission(self) -> Admission:
-        """The checks that every received skill goes through."""
+        """The checks that every received skill must pass."""
         return Admission(lambda: known_fingerprints(self.home.backbones))
 
     def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
@@ -97,22 +97,22 @@ class BankView:
 
         Args:
             data: the signed bytes.
-            expected_id: the id that was requested; None for a file that a person imports.
+            expected_id: the id that was requested; None for an imported file.
 
         Raises:
-            SkillRefused: with the reason of the first check that failed.
+            SkillRefused: a check failed; `reason` is the code of the first failed check.
             StorageError: the skill cannot be saved.
         """
         verified = self.admission.check(expected_id, data)  # bytes -> verified skill
-        # A person who imports a file restores a skill that was removed here; a peer does not.
+        # Importing a file restores a skill that was removed here; a peer cannot restore it.
         return self.bank.put(verified, restore=expected_id is None)
 
     def skills(self) -> list[SkillInfo]:
-        """Every skill of the bank, and the reason if one is not used."""
+        """Return every skill of the bank, with the reason if it is not used."""
         return self.catalogue().infos()
 
     def unusable_reasons(self) -> list[str]:
-        """One sentence per active skill that takes no part in predictions."""
+        """Return one sentence per active skill that predictions do not use."""
         catalogue = self.catalogue()
         return [
             f"{info.display_name}: {info.reason}"
@@ -121,31 +121,31 @@ class BankView:
         ]
 
     def find(self, selector: str) -> SkillInfo:
-        """The skill of a task name, `task@alias` or the beginning of an id.
+        """Return the skill with this task name, display name or id prefix.
 
         Raises:
-            DataError: none or several match.
+            DataError: no skill or more than one matches.
         """
         return self.catalogue().find(selector)
 
     def card(self, skill_id: str) -> dict[str, Any]:
-        """The card of a skill as a JSON object."""
+        """Return the card of a skill as a JSON object."""
         return self.bank.load(skill_id).skill.card.to_json()
 
     def read(self, skill_id: str) -> bytes:
-        """The signed bytes of a skill, as they travel."""
+        """Return the signed bytes of a skill, as they are sent to peers."""
         return self.bank.get(skill_id)
 
     def remove(self, skill_id: str) -> None:
-        """Remove a skill from this agent only; peers keep theirs, and it is not fetched again."""
+        """Remove a skill from this agent only; peers keep it, and it is never fetched again."""
         self.bank.remove(skill_id)
 
     def digest(self) -> str:
-        """Hash of the sorted ids of the bank: equal digests mean equal agents."""
+        """Return the hash of the bank's sorted ids; equal digests mean equal sets of skills."""
         return self.bank.digest()
 
     def status(self) -> dict[str, Any]:
-        """The document of `teachmesh status --json`."""
+        """Return the document that `teachmesh status --json` prints."""
         infos = self.skills()
         return {
             "schema": "teachmesh.status/1",
@@ -153,6 +153,7 @@ class BankView:
             "alias": self.alias,
             "home": str(self.home.path),
             "backbone": self.backbone_name,
+            "backbone_licence": licence_of(self.home.backbones, self.backbone_name),
             "method": self.method,
             "skills": len(infos),
             "usable": sum(info.usable for info in infos),

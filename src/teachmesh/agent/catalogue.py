@@ -1,4 +1,4 @@
-"""The skills of a bank for people: display names, use, and reasons why one is not used."""
+"""Descriptions of a bank's skills: display name, and the reason if one is not used."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MIN_ID_PREFIX = 4
 
 @dataclass(frozen=True)
 class SkillInfo:
-    """One skill of the bank, for people.
+    """Description of one skill of the bank.
 
     Attributes:
-        id: SHA-256 of its bytes, 64 hex digits.
-        task: name that its author gave the task.
-        display_name: the task, with `@alias` if several authors use the name.
-        method: the method that it was learned with.
-        anchors: kinds of its anchors.
+        id: SHA-256 of the skill's bytes, 64 hex digits.
+        task: name that the author gave the task.
+        display_name: name of the task, with `@alias` if several authors use it.
+        method: method with which the skill was learned.
+        anchors: kinds of the skill's anchors.
         n_classes: number of classes.
-        author: agent id of its author.
-        alias: the author's alias.
+        author: agent id of the author.
+        alias: alias of the author.
         size_bytes: size of the file.
-        created: UTC time.
-        usable: whether it takes part in predictions.
-        reason: one sentence if it does not, else empty.
+        created: UTC time of creation.
+        usable: whether predictions use the skill.
+        reason: one sentence if the skill is not usable; otherwise empty.
     """
 
     id: str
@@ -52,7 +52,7 @@ class SkillInfo:
 
     @property
     def file_stem(self) -> str:
-        """A file name without separators and characters that are special in a shell."""
+        """File name without separators or characters that are special to the shell."""
         return re.sub(r"[^\w@.-]+", "_", self.display_name).strip("._") or self.id[:12]
 
     def to_json(self) -> dict[str, Any]:
@@ -62,12 +62,12 @@ class SkillInfo:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The skills of a bank, seen with one backbone and one task mapper.
+    """All skills of a bank, viewed for one backbone and one task mapper.
 
     Attributes:
-        entries: every skill of the bank, canonical order.
+        entries: entries of all skills of the bank, in canonical order.
         active_ids: ids of the skills that no newer skill of the same author replaces.
-        fingerprints: fingerprint -> alias of the backbones of this agent.
+        fingerprints: aliases of this agent's backbones, by fingerprint.
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
     """
@@ -85,11 +85,11 @@ class Catalogue:
         return sorted(infos, key=lambda info: (info.display_name, info.id))
 
     def usable_ids(self) -> list[str]:
-        """Return the ids of the skills that take part in predictions, canonical order."""
+        """Return the ids of the skills that predictions use, in canonical order."""
         return sorted(entry.id for entry in self.entries if not self._reason(entry))
 
     def matchable_ids(self) -> list[str]:
-        """Return the sorted ids of skills whose classes can be matched, whatever their anchors."""
+        """Return the sorted ids of skills with matchable classes, regardless of their anchors."""
         return sorted(entry.id for entry in self.entries if not self._foreign(entry))
 
     def unmatchable_reasons(self) -> list[str]:
@@ -102,10 +102,10 @@ class Catalogue:
         ]
 
     def find(self, selector: str) -> SkillInfo:
-        """Return the skill of a task name, a display name or the beginning of an id.
+        """Return the skill with this task name, display name or id prefix.
 
         Raises:
-            DataError: no skill or several match; names the nearest.
+            DataError: no skill or more than one matches; the message suggests names.
         """
         infos = [info for info in self.infos() if info.id in self.active_ids] or self.infos()
         found = [i for i in infos if selector in (i.display_name, i.task, i.id)]
@@ -145,7 +145,7 @@ class Catalogue:
         return ""
 
     def _foreign(self, entry: BankEntry) -> str:
-        """Return the reason why no mapper can use a skill here; empty if one can."""
+        """Return the reason why no mapper can use a skill; empty if one can."""
         if entry.id not in self.active_ids:
             return "replaced by a newer skill of its author"
         if entry.backbone_fingerprint != self.fingerprint:
@@ -155,10 +155,10 @@ class Catalogue:
         return ""
 
     def _display_names(self) -> dict[str, str]:
-        """Return the name of each skill: `flowers`, or `flowers@alias` if authors share the name.
+        """Return display names by id: `flowers`, or `flowers@alias` if authors share the name.
 
-        Authors with the same alias also get the beginning of their ids. Replaced skills get the
-        beginning of the skill's id.
+        If authors also share an alias, the start of the author's id is appended. The name of a
+        replaced skill ends with the start of the skill's id.
         """
         active = [entry for entry in self.entries if entry.id in self.active_ids]
         by_task = Counter(entry.task for entry in active)

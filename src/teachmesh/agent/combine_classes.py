@@ -1,4 +1,4 @@
-"""Combine classes of the bank into a new task, without an image (`teachmesh combine`)."""
+"""Combine classes of the bank into a new task, without images (`teachmesh combine`)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Combination:
     Attributes:
         task: name of the task.
         skill_id: id of the skill.
-        encoder: name of the text encoder, or "names".
-        classes: names in label order.
-        parents: for each class, the old classes whose mean it is.
-        size_bytes: size of the skill.
+        encoder: name of the text encoder, or "names" if none is used.
+        classes: names of the classes, in label order.
+        parents: for each class, the known classes that were averaged.
+        size_bytes: size of the skill in bytes.
     """
 
     task: str
@@ -53,7 +53,7 @@ class Combination:
     size_bytes: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `teachmesh combine --json`."""
+        """Return the document that `teachmesh combine --json` prints."""
         return {
             "schema": "teachmesh.combine/1",
             "task": self.task,
@@ -79,18 +79,18 @@ def combine_known(
     """Combine classes of an agent's bank into a new task (Sec. 7.2, 1), and save the skill.
 
     Args:
-        agent: owner of the bank; signs the skill.
+        agent: owner of the bank, which signs the skill.
         name: name of the new task.
-        classes: names of at least two classes; `TASK:CLASS` uses the class of one old task only.
-        tasks: old tasks to use; default all.
-        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
-        replace: replace this agent's skill of the same name.
+        classes: names of at least two classes; `TASK:CLASS` selects the class of one task.
+        tasks: known tasks to use; by default all.
+        encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
+        replace: whether to replace this agent's skill of the same name.
 
     Raises:
-        UsageError: an unknown class or task, fewer than two classes, a class given twice, another
-            method than `moments`, or a task that exists and no `replace`.
-        DataError: an invalid name.
-        MissingExtraError: the wanted encoder is not installed.
+        UsageError: unknown or duplicate classes, fewer than two of them, an unknown task, a method
+            other than `moments`, or an existing task without `replace`.
+        DataError: a name is invalid.
+        MissingExtraError: the requested encoder is not installed.
     """
     started_s = time.perf_counter()
     if agent.method != MomentsAnchor.kind:
@@ -142,14 +142,14 @@ def combine_known(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A class of the new task, and the old task to use; None for any task."""
+    """A class of the new task, and the known task to take it from (None for any)."""
 
     name: str
     task: str | None = None
 
     @classmethod
     def read(cls, text: str, sources: Sequence[SourceSkill]) -> _Wanted:
-        """Read `TASK:CLASS` if there is such a task; otherwise the text is a class name."""
+        """Parse `TASK:CLASS` if the task exists; otherwise the whole text is a class name."""
         task, colon, name = unicodedata.normalize("NFC", text).partition(":")
         is_task = any(source.task == task for source in sources)
         return (
@@ -169,7 +169,7 @@ def _check_classes(names: Sequence[str]) -> None:
 
 
 def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[SourceSkill]:
-    """Return the sources of these tasks, or of all without tasks."""
+    """Return the source skills of these tasks, or all of them if no task is given."""
     known = {source.task for source in sources}
     for task in tasks:
         if task not in known:
@@ -181,11 +181,11 @@ def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[Sourc
 
 
 def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: set[str]) -> Rows:
-    """Return for every class the old classes to combine.
+    """Return, for each new class, the known classes to combine.
 
-    - An equal name always counts, even a meaningless one ("7").
-    - Another name counts as in `match --by text`.
-    - A task that was itself combined counts only if it is named, or if no other task has the class.
+    - Classes with an equal name are always combined, even if the name is meaningless ("7").
+    - Classes with other names are matched as in `match --by text`.
+    - A combined task is used only if it is named, or if no other task has the class.
       Otherwise the means of its parents would count twice.
     """
     combined = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
@@ -235,7 +235,7 @@ def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Mat
 
 
 def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[Part]:
-    """Return the classes to use from every old task, in canonical order."""
+    """Return the classes to use from every known task, in canonical order."""
     parts = []
     for source in sources:
         pairs = [

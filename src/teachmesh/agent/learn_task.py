@@ -1,13 +1,14 @@
-"""The values of `Agent.learn`: options, match with the bank, skill to replace, result."""
+"""Data classes and helpers of `Agent.learn`: options, match with the bank, result."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import check_method, find_variant
@@ -31,16 +32,16 @@ class LearnOptions:
     """Options of `Agent.learn`, which also takes them as keywords.
 
     Attributes:
-        name: name of the task; default the folder's.
-        method: a variant (`maha`, `moments+bb`, ...); default the agent's.
-        also: further methods whose anchors the skill carries.
-        bb: layers of beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
-        bb_passes: budget of all of learning, in forward passes over the images.
-        replace: replace this agent's skill of the same name.
-        seed: seed for the split, if the folder has none, and for training.
-        reuse: how classes are matched with those of the bank ("auto", "text", "vision"); a match
-            is used only if it helps on held-out images. "none" learns alone.
-        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
+        name: name of the task; by default the folder's name.
+        method: variant to learn with (`maha`, `moments+bb`, ...); by default the agent's.
+        also: additional methods whose anchors the skill also contains.
+        bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
+        bb_passes: total budget for learning, in forward passes over the images.
+        replace: whether to replace this agent's skill of the same name.
+        seed: seed for training, and for the split if the folder does not define one.
+        reuse: mode of matching with known classes ("auto", "text", "vision"), or "none". A match
+            is used only if it helps on held-out images.
+        encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
     """
 
     name: str | None = None
@@ -55,22 +56,32 @@ class LearnOptions:
 
     @classmethod
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
-        """Return the options with some of them given as keywords.
+        """Return the options, updated with the keywords.
+
+        Raises:
+            UsageError: an option is unknown.
 
         Examples:
             >>> LearnOptions.of(LearnOptions(seed=1), {"method": "maha"}).method
             'maha'
         """
+        known = [field.name for field in fields(cls)]
+        for name in keywords:
+            if name not in known:
+                raise UsageError(
+                    f"expected an option out of {', '.join(known)}, got {name!r}"
+                    f"{did_you_mean(name, known)}"
+                )
         return replace(options or cls(), **keywords)
 
     def variant(self, default: Variant) -> Variant:
         """Return the variant to learn with, after checking the methods.
 
         Args:
-            default: variant of the agent.
+            default: the agent's variant, used if the options name no method.
 
         Raises:
-            UsageError: an unknown method, or biases or a budget that do not fit it.
+            UsageError: a method is unknown, or the biases or the budget do not fit it.
         """
         chosen = find_variant(self.method) if self.method else default
         chosen = chosen.with_biases(self.bb, self.bb_passes)
@@ -81,11 +92,11 @@ class LearnOptions:
     def lesson(
         self, task: Task, variant: Variant, replaces: str | None, started_s: float
     ) -> Lesson:
-        """Return the lesson of a task.
+        """Build the lesson for a task.
 
         Args:
-            task: the task.
-            variant: from `variant`.
+            task: the task to learn.
+            variant: the variant to learn with, from `LearnOptions.variant`.
             replaces: id of the skill to replace, or None.
             started_s: `time.perf_counter()` when learning began.
         """
@@ -103,11 +114,11 @@ class LearnOptions:
 
 @dataclass(frozen=True, eq=False)
 class TaskMatch:
-    """Match of a task with the source skills; empty if the task is learned alone.
+    """Match of a task with the source skills; empty if nothing is reused.
 
     Attributes:
-        report: matched classes, or None.
-        prior: prior from these classes, or None.
+        report: the matched classes; None if nothing was compared.
+        prior: the prior from these classes; None if nothing was compared.
     """
 
     report: MatchReport | None = None
@@ -119,15 +130,15 @@ class TaskSources:
     """Skills that a task may be matched with.
 
     Attributes:
-        task: the task.
-        skills: the skills; None to match nothing.
+        task: the task to match.
+        skills: the source skills; None to match nothing.
     """
 
     task: Task
     skills: SourceSkills | None
 
     def match(self, train: LabelledLatents) -> TaskMatch:
-        """Match the classes of the task, and collect the prior.
+        """Match the classes of the task, and build the prior from the matches.
 
         Args:
             train: latents and labels of the training images, at least one image per class.
@@ -140,14 +151,14 @@ class TaskSources:
 
 @dataclass(frozen=True)
 class Reuse:
-    """Classes that learning matched in the bank, and the parts that it transferred.
+    """Summary of reuse: classes matched with the bank, and the part that was transferred.
 
     Attributes:
-        encoder: how names were compared; None if only looks were compared.
-        tasks: number of old tasks that were compared.
-        known: number of classes of the new task with a match.
-        takes: transferred part: "classes" (old rows and means, and the bank's metric),
-            "covariance" (the metric), "rows" (the start of a trained head) or "nothing".
+        encoder: name of the text encoder, or "names" if none; None if only images were compared.
+        tasks: number of known tasks that were compared.
+        known: number of classes of the new task that have a match.
+        takes: transferred part: "classes" (means of known classes, and the bank's covariance),
+            "covariance" (the covariance only), "rows" (start of a trained head) or "nothing".
     """
 
     encoder: str | None
@@ -157,12 +168,12 @@ class Reuse:
 
     @classmethod
     def of(cls, report: MatchReport, card: Card) -> Reuse:
-        """Summarise a match and the card of the skill that was learned."""
+        """Summarise a match, and its use as recorded on the card of the learned skill."""
         return cls(report.encoder, report.n_known, report.n_matched, taken_by(card))
 
 
 def taken_by(card: Card) -> str:
-    """Return the part that a skill took from others, as `Reuse.takes`; its own method's first."""
+    """Return the transferred part (see `Reuse.takes`), preferring the skill's own method."""
     moments = "classes" if "reuse_slope" in card.calibration else "covariance"
     found = {
         "moments": moments if "reuse_gain" in card.calibration else "nothing",
@@ -174,7 +185,7 @@ def taken_by(card: Card) -> str:
 
 @dataclass(frozen=True)
 class LearnResult:
-    """Summary of a skill that was learned and is on the disk.
+    """Summary of a learned skill that is saved on disk.
 
     Attributes:
         task: name of the task.
@@ -184,14 +195,14 @@ class LearnResult:
         n_images: number of training and validation images that were read.
         skipped: number of unreadable images.
         skipped_reasons: one sentence per unreadable image.
-        validation_accuracy: accuracy given the task, fraction of 1; None without images.
-        privacy: data about images in the skill: "statistics", or "samples" in latent space.
-        size_bytes: size of the skill.
-        cost_macs: multiply-accumulates, counted.
-        wall_s: seconds from reading the folder to the end of the fsync.
-        warnings: remarks on the card.
-        reused: number of old classes on the card that rows were learned from.
-        reuse: matches in the bank and their use; None if nothing was matched.
+        validation_accuracy: accuracy with the task given, from 0 to 1; None without images.
+        privacy: kind of image data in the skill: "statistics", or "samples" of latents.
+        size_bytes: size of the skill in bytes.
+        cost_macs: number of multiply-accumulates, counted while learning.
+        wall_s: seconds from reading the folder until the skill was saved on disk.
+        warnings: warnings on the card.
+        reused: number of known classes that the card lists as sources.
+        reuse: matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
     """
 
@@ -225,10 +236,10 @@ class LearnResult:
         """Summarise a saved skill.
 
         Args:
-            entry: its entry in the bank.
-            skill: the skill.
-            task: the task.
-            latents: the task after the backbone pass.
+            entry: the skill's entry in the bank.
+            skill: the saved skill.
+            task: the learned task.
+            latents: latents and labels of the task's images.
             match: match of the task with the bank.
             started_s: `time.perf_counter()` when learning began.
         """
@@ -253,7 +264,7 @@ class LearnResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `teachmesh learn --json`."""
+        """Return the document that `teachmesh learn --json` prints."""
         document = asdict(self)
         document["skill"] = document.pop("skill_id")
         return {"schema": "teachmesh.learn/1", **document}
@@ -262,17 +273,17 @@ class LearnResult:
 def skill_to_replace(
     bank: Bank, author: str, task: str, *, replace: bool, else_use: str = "--name"
 ) -> str | None:
-    """Return the id of the author's active skill of a task; None if there is none.
+    """Return the id of the author's active skill for a task; None if there is none.
 
     Args:
         bank: bank of the author.
-        author: public key.
+        author: public key of the author.
         task: name of the task.
-        replace: True if the skill may be replaced.
-        else_use: other remedy for the message.
+        replace: whether the skill may be replaced.
+        else_use: alternative to --replace, for the error message.
 
     Raises:
-        UsageError: there is a skill, and it may not be replaced.
+        UsageError: a skill exists, and `replace` is False.
     """
     mine = [e for e in bank.active() if e.author == author and e.task == task]
     if mine and not replace:
@@ -284,13 +295,13 @@ def skill_to_replace(
 
 
 def earlier_versions(bank: Bank, author: str, task: str) -> frozenset[str]:
-    """Return the ids of all skills that an author made of a task, replaced ones included.
+    """Return the ids of all skills that an author made for a task, including replaced ones.
 
-    Earlier versions saw the same images, so they are not independent sources for the task.
+    Earlier versions used the same images, so they are not independent sources for the task.
     """
     return frozenset(e.id for e in bank.entries() if e.author == author and e.task == task)
 
 
 def now() -> str:
-    """Return the current UTC time as cards write it."""
+    """Return the current UTC time in the format of cards."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Match the classes of a folder with the bank, before it is learned (`teachmesh match`)."""
+"""Match the classes of a folder with the bank before learning (`teachmesh match`)."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def match_folder(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> MatchReport:
-    """Match the classes of a task with an agent's bank, and preview a transfer.
+    """Match the classes of a task with an agent's bank, and preview the transfer.
 
     Args:
-        agent: owner of the bank; nothing is changed.
-        path: folder, archive or CSV of the task.
-        name: name of the task; default the folder's name.
-        mode: "text" for names only (no image is opened), "vision" for looks only, "auto" for both.
-        encoder: how class names are compared, see `reuse.text_encoders.choose_encoder`.
-        method: variant for the preview, as for `learn`; default the agent's.
-        seed: for the split, if the folder has none.
+        agent: owner of the bank, which is not modified.
+        path: folder, archive or CSV file of the task.
+        name: name of the task; by default the folder's name.
+        mode: "text" (names only, no image is opened), "vision" (images only) or "auto" (both).
+        encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
+        method: variant for the preview, as for `learn`; by default the agent's.
+        seed: seed for the split, if the folder does not define one.
         progress: called with (images done, images in total).
 
     Raises:
-        DataError: unusable images or labels, or a class without a readable image.
-        UsageError: unknown mode, encoder or method.
-        MissingExtraError: the wanted encoder is not installed.
+        DataError: the images or labels cannot be used, or a class has no readable image.
+        UsageError: the mode, encoder or method is unknown.
+        MissingExtraError: the requested encoder is not installed.
     """
     method = agent.method if method is None else find_variant(method).method
     task = read_task(path, name=name, seed=seed)
@@ -75,7 +75,7 @@ def _shots(
     """Return latents of the training images, and one sentence for each unreadable image.
 
     Raises:
-        DataError: a class without a readable image, or too many unreadable images.
+        DataError: a class has no readable image, or too many images are unreadable.
     """
     images = task.train.images
     embedded = embed_images(agent.backbone, images, progress=progress)

@@ -1,4 +1,4 @@
-"""One skill as a network that runs without teachmesh: `teachmesh skills export --network`."""
+"""Export one skill as a network that runs without teachmesh."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from teachmesh.packet.skill import Skill
 
 CLASSES_FILE = "classes.json"
-"""File with the names of the classes, in the order of the outputs; stored with the network."""
+"""File inside the exported program with the class names, in the order of the outputs."""
 
 
 def export_network(agent: Agent, selector: str, path: Path) -> int:
-    """Write the decision of one skill within its task as a program of `torch.export`.
+    """Write the classifier of one skill's task as a `torch.export` program.
 
-    Biases are folded into the biases of the network. With `moments`, the program uses the
-    covariance of the skill alone. An agent shares the covariance of all its tasks, so that it may
-    answer differently for single images.
+    Beneficial biases are added to the network's own biases. With `moments`, the program uses the
+    covariance of this skill alone. An agent pools the covariances of all its tasks, so its answer
+    may differ for some images.
 
     Args:
         agent: owner of the bank.
-        selector: task name, `task@alias` or the beginning of an id.
+        selector: task name, `task@alias` or the first characters of an id.
         path: file to write.
 
     Returns:
         Size of the file in bytes.
 
     Raises:
-        DataError: no such skill, or its backbone is not here.
-        UsageError: a skill of Head2Toe, whose features come from many layers.
+        DataError: the skill does not exist, or its backbone is not installed.
+        UsageError: the skill uses Head2Toe, whose features come from many layers.
         StorageError: the file cannot be written.
     """
     info = agent.find(selector)
@@ -61,14 +61,14 @@ def export_network(agent: Agent, selector: str, path: Path) -> int:
 
 
 def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
-    """Build the network of a skill: without biases, with them, or both, weighted as on the card.
+    """Build the network of a skill: without biases, with them, or a weighted sum of both.
 
     Args:
         backbone: the backbone of the skill.
         skill: the skill to export.
 
     Raises:
-        UsageError: a skill of Head2Toe, whose features come from many layers.
+        UsageError: the skill uses Head2Toe, whose features come from many layers.
     """
     net, key = backbone.forward_pass.net, "task"
     biased = SecondPass(backbone, {key: skill}).biased(key)
@@ -87,7 +87,7 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
 
 
 def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
-    """Load the backbone of the skill on the CPU."""
+    """Load the backbone of the skill onto the CPU."""
     fingerprint = skill.card.backbone_fingerprint
     name = known_fingerprints(agent.home.backbones).get(fingerprint)
     if name is None:
@@ -103,5 +103,5 @@ def _without_biases(net: nn.Module, skill: Skill, weight: float = 1.0) -> Branch
     if isinstance(anchor, MomentsAnchor):
         return Branch(net, anchor.latent, linear_within(anchor), weight)
     head = skill.head()
-    assert head is not None  # skills of other methods are not admitted without one
+    assert head is not None  # skills of other methods are admitted only with a head
     return Branch(net, "last", head, weight)

@@ -1,4 +1,4 @@
-"""An agent as a process: watch the bank, learn, share with peers, and report events."""
+"""Run an agent that watches its bank, learns, shares with peers, and reports events."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ STATE_INTERVAL_S = 1.0
 
 
 class Node:
-    """One running agent.
+    """A running agent that learns tasks and shares skills with peers.
 
-    Sharing has its own threads, so learning never waits for a peer and no peer waits for learning.
+    Sharing runs in its own threads, so learning and peers never wait for each other.
 
     Args:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
-        on_event: called with one dict per event, from several threads, one at a time. Its
-            "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
+        on_event: called with one dict per event, from several threads but never concurrently. Its
+            key "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
             or `stats`.
     """
 
@@ -83,8 +83,8 @@ class Node:
         try:
             self._emit("stats", **self._traffic())
         finally:
-            # `_emit` fails if the reader of the events is gone (a closed pipe). The threads of
-            # sharing must end anyway.
+            # `_emit` fails if the reader of the events closed its pipe. The sharing threads must
+            # end anyway.
             self.gossip.close()
             self._running_file.remove()
 
@@ -98,12 +98,12 @@ class Node:
     ) -> None:
         """Learn tasks one after another while sharing, then share until `stop` is set.
 
-        A task that cannot be learned is an `error` event; the agent goes on.
+        A task that cannot be learned causes an `error` event, and the agent continues.
 
         Args:
-            tasks: folders, archives or CSV files.
-            stop: set it from any thread to end.
-            method: a variant, as for `Agent.learn`; default the agent's.
+            tasks: folders, archives or CSV files of the tasks.
+            stop: event that ends the run; any thread may set it.
+            method: variant, as for `Agent.learn`; by default the agent's.
             seed: seed for splits and training.
         """
         for path in tasks:
@@ -133,7 +133,7 @@ class Node:
         )
 
     def _watch(self) -> None:
-        """Report skills that this or another process saved, and skills from peers."""
+        """Watch the bank, and report new skills from peers or from local processes."""
         version = None
         next_state_s = 0.0
         while not self._stopped.wait(WATCH_INTERVAL_S):
@@ -149,7 +149,7 @@ class Node:
                 self._report_state(now_s)
 
     def _retry_refused(self) -> None:
-        """After a backbone was added, request the skills again that were refused without it."""
+        """When a backbone is added, retry skills that were refused for lack of a backbone."""
         refused = [
             skill_id for skill_id, reason in self.gossip.refused().items() if reason == "BACKBONE"
         ]
@@ -212,7 +212,7 @@ class Node:
 
 
 class BankInventory:
-    """The bank as gossip sees it: skills as ids and bytes.
+    """Adapter that gives gossip access to an agent's bank, by ids and bytes.
 
     Args:
         agent: owner of the bank.
@@ -226,11 +226,11 @@ class BankInventory:
         return frozenset(self._agent.bank.ids())
 
     def digest(self) -> str:
-        """Return the hash of the sorted ids."""
+        """Return the hash of the bank's sorted ids."""
         return self._agent.bank.digest()
 
     def wants(self, skill_id: str) -> bool:
-        """Return False for a skill that was removed here, so that it is not fetched again."""
+        """Return whether to fetch a skill; False if it was removed here."""
         return skill_id not in self._agent.bank.removed_ids()
 
     def read(self, skill_id: str) -> bytes | None:
@@ -244,11 +244,11 @@ class BankInventory:
         """Check and save a skill from a peer.
 
         Raises:
-            SkillRefused: with the reason.
-            StorageError: it cannot be saved now.
+            SkillRefused: a check failed; `reason` is its code.
+            StorageError: the skill cannot be saved.
         """
         self._agent.receive(data, expected_id=skill_id)
 
     def blob(self, sha256: str) -> bytes | None:
-        """Return a reference of one of this agent's backbones, by its hash."""
+        """Return the backbone reference with this hash; None if this agent does not have it."""
         return reference_bytes(self._agent.home.backbones, sha256)

@@ -1,4 +1,4 @@
-"""Answers: decisions about images with names, authors and equivalent classes."""
+"""Turn decisions about images into predictions with names, authors and equivalent classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Alternative:
     Attributes:
         task: display name of the task.
         class_name: name of the class.
-        probability: fraction of 1.
+        probability: probability of the class, or similarity of the names, from 0 to 1.
     """
 
     task: str
@@ -34,21 +34,21 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The class of an image, and the author of the skill that decided it.
+    """Predicted class of an image, with the author of the skill that decided.
 
     Attributes:
-        image: the file, or a name such as "image 2".
+        image: path of the file, or a name such as "image 2".
         task: display name of the task (`flowers`, or `flowers@alias` if two authors use the name).
         class_name: name of the class.
-        probability: posterior of this class over all candidate classes, fraction of 1.
+        probability: posterior of this class over all candidate classes, from 0 to 1.
         unknown: True if the image is farther from its task than nearly all validation images of
-            that task; `task` and `class_name` are then the nearest ones.
+            that task; `task` and `class_name` then name the nearest.
         skill_id: id of the skill that decided.
         author: agent id of the skill's author.
         alias: the author's alias.
-        alternatives: the next best classes, best first.
-        same_as: equivalent classes of other tasks; their probability is the similarity of the
-            names.
+        alternatives: the next-best classes, best first.
+        same_as: equivalent classes of other tasks, with the similarity of their names as
+            probability.
     """
 
     image: str
@@ -90,11 +90,11 @@ class Answers:
     """Predictions for many images.
 
     Attributes:
-        predictions: one per readable image, in the order of the images.
+        predictions: one prediction per readable image, in the order of the images.
         failed: one sentence per unreadable image.
-        method: the task mapper in use.
-        backbone: alias of the backbone in use.
-        encoder: how class names were compared for `same_as`: name of an encoder, or "names".
+        method: name of the task mapper.
+        backbone: alias of the backbone.
+        encoder: name of the text encoder that compared names for `same_as`, or "names" if none.
     """
 
     predictions: tuple[Prediction, ...]
@@ -104,7 +104,7 @@ class Answers:
     encoder: str = "names"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `teachmesh predict --json`."""
+        """Return the document that `teachmesh predict --json` prints."""
         return {
             "schema": "teachmesh.predict/1",
             "method": self.method,
@@ -118,12 +118,12 @@ class Answers:
 def mark_equivalent(
     answers: Answers, sources: Sequence[SourceSkill], comparer: NameComparer
 ) -> Answers:
-    """Find `same_as` again, with another way to compare names than the agent's own.
+    """Recompute `same_as` with another comparison of class names.
 
     Args:
         answers: answers of an agent.
         sources: skills of the same agent, with their display names.
-        comparer: compares names.
+        comparer: comparison of class names.
     """
     writer = AnswerWriter(sources, comparer)
     marked = tuple(
@@ -133,11 +133,11 @@ def mark_equivalent(
 
 
 class AnswerWriter:
-    """Writes the predictions of an agent from its decisions.
+    """Converts an agent's decisions to predictions.
 
     Args:
         sources: the agent's skills with their display names, in canonical order.
-        comparer: compares names for `same_as`; the default compares them for equality after
+        comparer: comparison of names for `same_as`; by default, names must be equal after
             cleaning.
     """
 
@@ -152,11 +152,11 @@ class AnswerWriter:
     def describe(
         self, decisions: Decisions, images: Sequence[str], alternatives: int
     ) -> list[Prediction]:
-        """Write one prediction per image.
+        """Return one prediction per image.
 
         Args:
-            decisions: decisions about N images, under these skills.
-            images: N names.
+            decisions: decisions about N images, made with these skills.
+            images: names of the N images.
             alternatives: number of runners-up to list.
         """
         if decisions.given is not None:

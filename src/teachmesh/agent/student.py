@@ -1,7 +1,7 @@
-"""The student: images -> latents -> decisions, with all skills of a bank.
+"""The student, which decides about images with all skills of a bank.
 
-Everything is derived from the set of skills in canonical order (sorted by id). So agents with the
-same skills give the same answers, in whatever order the skills arrived.
+Everything is derived from the set of skills in canonical order (sorted by id). Agents with the
+same skills therefore give the same answers, regardless of the order in which skills arrived.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from teachmesh.packet.skill import Skill
 
 KEPT_BYTES = 64 << 20
-"""Activations that are kept between the two passes at a time."""
+"""Memory for the activations that are kept between the two passes."""
 
 
 class Student:
-    """The skills of one backbone, consolidated for one task mapper.
+    """The skills of one backbone, combined in one task mapper.
 
     Args:
         method: the task mapper: `moments`, `gmmc` or `maha`.
@@ -51,11 +51,11 @@ class Student:
         self._biased: dict[str, Skill] = {}
 
     def sync(self, wanted: Collection[str], load: Callable[[str], Skill]) -> None:
-        """Register new skills and drop the others; costs time for the difference only.
+        """Register new skills and remove unlisted ones; existing skills cost no time.
 
         Args:
-            wanted: ids of the skills to hold, all with an anchor of this mapper.
-            load: id -> skill.
+            wanted: ids of the skills to keep, all with an anchor for this mapper.
+            load: function that returns the skill with an id.
         """
         for skill_id in sorted(set(self._skills) - set(wanted)):
             self.mapper.remove(skill_id)
@@ -67,7 +67,7 @@ class Student:
 
     @property
     def skill_ids(self) -> tuple[str, ...]:
-        """Ids in canonical order."""
+        """Ids of the registered skills, in canonical order."""
         return tuple(sorted(self._skills))
 
     def skill(self, skill_id: str) -> Skill:
@@ -77,20 +77,20 @@ class Student:
     def biased(self) -> dict[str, Skill]:
         """Return the skills whose beneficial biases can be used with this mapper, by id.
 
-        Biases were kept because they improved the decision of the skill's own method: by moments,
-        or by a trained head. With a method of the other kind they were never measured.
+        The gain of a skill's biases was measured with its own classifier: class moments or a
+        trained head. They are used only if this mapper has the same kind of classifier.
         """
         return dict(self._biased)
 
     def decide(self, latents: Latents, given: str | None = None) -> Decisions:
-        """Score latents under all skills: task, class and typicality.
+        """Score images with all skills: task, class and typicality.
 
         Args:
             latents: latents of N images.
-            given: id of the skill whose task is known to be the right one.
+            given: id of the skill whose task is given; None if no task is given.
 
         Raises:
-            DataError: there is no skill yet.
+            DataError: the student has no skill yet.
         """
         if not self._skills:
             raise DataError(
@@ -136,18 +136,35 @@ class Student:
 
 @dataclass(frozen=True, eq=False)
 class FirstPass:
-    """Some images after the first pass through the backbone.
+    """Images after the first pass through the backbone.
 
     Attributes:
         names: names of the N readable images, N at least 1.
-        latents: their latents, without biases.
-        kept: activations with N rows that a second pass continues from; empty if none is needed,
-            and emptied when the next portion is requested.
+        latents: latents of the images, computed without biases.
+        kept: activations with N rows, the input of a second pass; empty if there is none, and
+            cleared when the next portion is requested.
+        released: one entry after `kept` was cleared: whether it held any activations.
     """
 
     names: tuple[str, ...]
     latents: Latents
     kept: list[torch.Tensor] = field(default_factory=list)
+    released: list[bool] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Free the kept activations; afterwards, a second pass is not possible."""
+        self.released.append(bool(self.kept))
+        self.kept.clear()
+
+    def needs_second_pass(self) -> bool:
+        """Return whether activations are kept for a second pass.
+
+        Raises:
+            ValueError: the activations were freed, because a later portion was requested.
+        """
+        if any(self.released):
+            raise ValueError("expected to refine a portion before the next one is requested")
+        return bool(self.kept)
 
     def kept_rows(self, rows: np.ndarray) -> Tensors:
         """Return the kept activations of some images.
@@ -160,13 +177,13 @@ class FirstPass:
 
 @dataclass
 class FirstPasses:
-    """Run the first pass over images, in portions if activations are kept for a second one.
+    """Run the first pass over images, in portions if activations are kept for a second pass.
 
     Attributes:
         backbone: the frozen network.
-        images: the images.
+        images: the images to classify.
         second: second pass to keep activations for; None if no image needs one.
-        progress: called with (images done, images in all).
+        progress: called with (images done, images in total).
         failed: one sentence per unreadable image so far.
     """
 
@@ -182,12 +199,13 @@ class FirstPasses:
         Raises:
             DataError: no image can be read.
         """
+        self.failed.clear()
         portions = self._whole() if self.second is None else self._in_portions(self.second)
         any_readable = False
         for portion in portions:
             any_readable = True
             yield portion
-            portion.kept.clear()  # the next portion needs the memory
+            portion.release()  # the next portion needs the memory
         if not any_readable:
             raise DataError(self.failed[0])
 
@@ -231,12 +249,12 @@ class FirstPasses:
 
 
 def refine_with(second: SecondPass, decisions: Decisions, seen: FirstPass) -> Decisions:
-    """Run the second pass of the images whose task has a skill with biases.
+    """Run the second pass for the images whose task has a skill with biases.
 
     Args:
         second: second pass with the biases of the skills.
         decisions: decisions of the first pass.
-        seen: the images, with kept activations.
+        seen: images after the first pass, with kept activations.
     """
     tasks = tasks_in_question(decisions)
     if decisions.given is not None:

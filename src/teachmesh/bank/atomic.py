@@ -1,4 +1,4 @@
-"""Write a file as a whole or not at all: temporary file, fsync, rename, fsync of the folder."""
+"""Write files atomically: temporary file, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _REASONS = {
 
 
 class FileOps:
-    """The operations by which teachmesh changes a disk, one method each.
+    """All operations with which teachmesh modifies a disk, one method each.
 
     Tests pass a subclass whose n-th operation fails.
     """
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder that only its owner can enter, and its parents."""
+        """Create a folder and missing parents, with access for the owner only."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self, path: Path, mode: int) -> int:
-        """Create a new file for writing and return its descriptor; an existing one is an error."""
+        """Create a file for writing and return its descriptor; an existing file is an error."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         return os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
 
@@ -44,20 +44,20 @@ class FileOps:
         return os.write(descriptor, data)
 
     def sync(self, descriptor: int) -> None:
-        """Return when the file's bytes are on the disk."""
+        """Flush the file; its bytes are on the disk when this returns."""
         os.fsync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Rename a file; a file that has the new name is replaced."""
+        """Rename a file, replacing any file that already has the new name."""
         source.replace(target)
 
     def remove(self, path: Path) -> None:
-        """Remove a file; a missing one is no error."""
+        """Remove a file; a missing file is not an error."""
         path.unlink(missing_ok=True)
 
     def sync_folder(self, path: Path) -> None:
-        """Return when the folder's names are on the disk."""
-        if os.name == "nt":  # folders cannot be opened there, and renames are journalled
+        """Flush the folder; its file names are on the disk when this returns."""
+        if os.name == "nt":  # Windows cannot open folders, and journals renames
             return
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -66,11 +66,11 @@ class FileOps:
             os.close(descriptor)
 
     def begin(self, connection: sqlite3.Connection) -> None:
-        """Begin a transaction of the index that may write."""
+        """Begin a write transaction of the index."""
         connection.execute("BEGIN IMMEDIATE")
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Return when the transaction is on the disk."""
+        """Commit the transaction; it is on the disk when this returns."""
         connection.execute("COMMIT")
 
 
@@ -79,10 +79,10 @@ FILE_OPS = FileOps()
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn errors of the disk into one sentence for a person.
+    """Convert disk and SQLite errors to a `StorageError` with a clear message.
 
     Args:
-        doing: the failed action with its object ("could not save skill 3f9a").
+        doing: start of the message, such as "could not save skill 3f9a".
 
     Raises:
         StorageError: the block raised OSError or sqlite3.Error.
@@ -99,13 +99,14 @@ def storage_errors(doing: str) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = FILE_OPS) -> None:
-    """Make `path` hold exactly `data`; the data is on the disk when this returns.
+    """Write a file atomically; the data is on the disk when this returns.
 
-    A kill at any moment leaves the old content or the new one. It may also leave a temporary
-    file in the same folder, which `sweep` removes.
+    If the process is killed, the file has either its old or its new content. A temporary file may
+    remain in the same folder; `sweep` removes it.
 
     Raises:
-        OSError: from the first operation that failed; the temporary file is removed if possible.
+        OSError: the error of the first operation that failed. The temporary file is removed if
+            possible.
     """
     temporary = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}")
     try:
@@ -130,7 +131,7 @@ def _write_new(path: Path, data: bytes, mode: int, ops: FileOps) -> None:
 
 
 def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
-    """Remove the temporary files that killed writers left; the caller holds the write lock.
+    """Remove temporary files of killed writers; the caller must hold the write lock.
 
     Returns:
         Number of removed files.
@@ -142,17 +143,17 @@ def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file to a path that a person chose, as a whole or not at all.
+    """Write a file atomically to a path chosen by the user.
 
     Raises:
-        StorageError: no permission, no space, no such folder.
+        StorageError: there is no permission, no space or no such folder.
     """
     with storage_errors(f"could not write {path}"):
         write_atomic(path, data, mode=0o644)
 
 
 def read_file(path: Path, limit_bytes: int = 128 * 1024 * 1024) -> bytes:
-    """Read a file that a person named, up to a size.
+    """Read a file chosen by the user, up to a maximum size.
 
     Raises:
         StorageError: the file cannot be read, or is larger than `limit_bytes`.

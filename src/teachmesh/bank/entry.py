@@ -1,4 +1,4 @@
-"""Rows of a bank's index, and the result of a check."""
+"""Entries of a bank's index, and the result of a check."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from teachmesh.packet.signing import VerifiedSkill
 
 @dataclass(frozen=True)
 class BankEntry:
-    """One row of the index; all of it can be read again from the skill's file.
+    """One row of the index, which can be rebuilt from the skill's file.
 
     Attributes:
         id: SHA-256 of the file, 64 hex digits.
         task: name of the task.
         author: Ed25519 public key, 64 hex digits.
-        alias: the author's name for people.
-        method: name of the method it was learned with.
-        anchors: kinds of the anchors inside, sorted.
-        n_classes: number of classes C.
-        backbone_fingerprint: 64 hex digits.
+        alias: display name of the author.
+        method: name of the method with which the skill was learned.
+        anchors: kinds of the skill's anchors, sorted.
+        n_classes: number of classes, C.
+        backbone_fingerprint: fingerprint of the backbone, 64 hex digits.
         size_bytes: size of the file.
-        created: UTC time "2026-11-23T11:00:00Z"; display only.
+        created: UTC time of creation, such as "2026-11-23T11:00:00Z"; for display only.
         replaces: id of the skill that it replaces, or None.
     """
 
@@ -39,7 +39,7 @@ class BankEntry:
 
     @classmethod
     def of(cls, verified: VerifiedSkill) -> BankEntry:
-        """Summarise a skill."""
+        """Build the entry of a skill."""
         card = verified.skill.card
         return cls(
             id=verified.id,
@@ -57,10 +57,10 @@ class BankEntry:
 
 
 def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
-    """Leave out every skill that another one of the *same* author replaces.
+    """Drop every skill that another skill of the *same* author replaces.
 
-    The result depends on the set alone, not on the order of arrival. Nobody can supersede
-    another author's skill.
+    The result does not depend on the order in which skills arrived. Nobody can replace another
+    author's skill.
     """
     superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
     return [entry for entry in entries if (entry.author, entry.id) not in superseded]
@@ -68,14 +68,14 @@ def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Result of `Bank.check`; every tuple is sorted, and all are empty in a clean bank.
+    """Result of `Bank.check`; all tuples are sorted, and empty if the bank is clean.
 
     Attributes:
-        skills: number of skills that are listed and whole.
-        damaged: ids of listed files whose bytes do not hash to their name.
+        skills: number of listed skills with an intact file.
+        damaged: ids of listed skills whose file has a wrong hash.
         missing: ids that are listed but have no file.
-        unlisted: names of files among the skills that the index does not list.
-        temporary: names of temporary files that a killed writer left.
+        unlisted: names of files in the folder of skills that the index does not list.
+        temporary: names of temporary files of killed writers.
         removed_present: ids that were removed here but still have a file.
     """
 
@@ -88,6 +88,6 @@ class CheckReport:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether nothing needs repair."""
+        """True if nothing needs repair."""
         found = (self.damaged, self.missing, self.unlisted, self.temporary, self.removed_present)
         return not any(found)

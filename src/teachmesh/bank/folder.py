@@ -1,10 +1,10 @@
 """The files of a bank: skills, damaged files, and marks of removed skills.
 
     skills/<id>.safetensors    one file per skill, named by its SHA-256
-    damaged/<id>.safetensors   files that did not hash to their name, kept for inspection
-    removed/<id>               empty file; this skill was removed here and is not fetched again
+    damaged/<id>.safetensors   files whose hash differs from their name, kept for inspection
+    removed/<id>               empty file; marks a removed skill, which is not fetched again
 
-File names consist of hexadecimal digits only; no text from a stranger is part of a path.
+Ids consist of hexadecimal digits only, so no untrusted text is part of a path.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_id(text: str) -> str:
-    """Return the text if it is an id, which is safe as a file name.
+    """Return the text if it is a valid id, which is safe as a file name.
 
     Raises:
-        StorageError: it is not 64 lower-case hex digits.
+        StorageError: the text is not 64 lower-case hex digits.
     """
     if not _ID.fullmatch(text):
         raise StorageError(f"expected a skill id of 64 hex digits, got {text[:80]!a}")
@@ -32,14 +32,14 @@ def check_id(text: str) -> str:
 
 
 class SkillFolder:
-    """The folders and files of one bank; it does not read the content of skills.
+    """The folders and files of one bank; the content of skills is not parsed.
 
-    All methods raise OSError as the system does. The caller of a writing method holds the
-    bank's lock.
+    All methods may raise OSError. The caller of a method that writes must hold the bank's
+    lock.
 
     Args:
         root: the bank's folder.
-        ops: the operations by which the disk is changed.
+        ops: disk operations, which tests replace.
     """
 
     def __init__(self, root: Path, ops: FileOps) -> None:
@@ -49,24 +49,24 @@ class SkillFolder:
         self._ops = ops
 
     def create(self) -> None:
-        """Make the missing folders."""
+        """Create missing folders."""
         for folder in (self.skills.parent, self.skills, self.damaged, self.marks):
             if not folder.is_dir():
                 self._ops.make_folder(folder)
                 self._ops.sync_folder(folder.parent)
 
     def ids(self) -> set[str]:
-        """List the ids that have a file, whole or damaged."""
+        """Return the ids that have a file, intact or damaged."""
         names = self._names(self.skills)
         stems = {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
         return {stem for stem in stems if _ID.fullmatch(stem)}
 
     def foreign_names(self) -> set[str]:
-        """List other files in the folder of skills, temporary ones included."""
+        """Return the names of other files in the folder of skills, including temporary files."""
         return self._names(self.skills) - {self.path(skill).name for skill in self.ids()}
 
     def removed(self) -> set[str]:
-        """List the ids that were removed here."""
+        """Return the ids of skills that were removed here."""
         return {name for name in self._names(self.marks) if _ID.fullmatch(name)}
 
     def path(self, skill: str) -> Path:
@@ -74,7 +74,7 @@ class SkillFolder:
         return self.skills / f"{skill}{_SUFFIX}"
 
     def read_whole(self, skill: str) -> bytes | None:
-        """Read a skill's file; None if there is none or its bytes do not hash to its name."""
+        """Return a skill's bytes; None if the file is missing or its hash differs from its name."""
         try:
             data = self.path(skill).read_bytes()
         except FileNotFoundError:
@@ -91,7 +91,7 @@ class SkillFolder:
         self._ops.sync_folder(self.skills)
 
     def quarantine(self, skill: str) -> None:
-        """Move a skill's file, if it exists, to the damaged ones."""
+        """Move a skill's file, if it exists, to the folder of damaged files."""
         source = self.path(skill)
         if not source.exists():
             return
@@ -100,11 +100,11 @@ class SkillFolder:
         self._ops.sync_folder(self.skills)
 
     def mark_removed(self, skill: str) -> None:
-        """Remember that a skill was removed here."""
+        """Mark a skill as removed here."""
         write_atomic(self.marks / skill, b"", ops=self._ops)
 
     def unmark_removed(self, skill: str) -> None:
-        """Forget that a skill was removed here."""
+        """Delete the mark of a removed skill."""
         self._ops.remove(self.marks / skill)
         self._ops.sync_folder(self.marks)
 

@@ -1,11 +1,11 @@
-"""The folder of an agent, its settings and its key.
+"""The home folder of an agent, with its settings and its key.
 
-- `agent.key`: the Ed25519 key, 0600.
-- `config.json`: alias, default backbone and default method; written on request only.
+- `agent.key`: the Ed25519 key, with permissions 0600.
+- `config.json`: alias, default backbone and default method; written only on request.
 - `bank/`: the skills.
-- `backbones/`: side-loaded backbones.
+- `backbones/`: backbones that the user added.
 - `cache/`: latents; may be deleted at any time.
-- `running.json`: state of the process that shares, while it runs.
+- `running.json`: state of the `teachmesh up` process while it runs.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def home_path(option: str | Path | None, environment: Mapping[str, str] | None =
 
     Args:
         option: value of `--home`, or None.
-        environment: variables to use; None for the process's own.
+        environment: environment variables; by default those of the process.
 
     Returns:
-        The option, else TEACHMESH_HOME, else the system's folder for user data.
+        The option, otherwise TEACHMESH_HOME, otherwise the system's folder for user data.
     """
     variables = os.environ if environment is None else environment
     chosen = option or variables.get(HOME_VARIABLE)
@@ -54,24 +54,24 @@ def home_path(option: str | Path | None, environment: Mapping[str, str] | None =
 
 
 def resolve_home(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:
-    """Open the home at the path of `home_path`; missing folders are made.
+    """Open the home at the path from `home_path`; missing folders are created.
 
     Raises:
-        StorageError: the folders cannot be made.
+        StorageError: the folders cannot be created.
     """
     return Home(home_path(option, environment))
 
 
 class Home:
-    """An agent's folder; missing folders are made, for its owner only.
+    """An agent's home folder; missing folders are created, with access for the owner only.
 
     Args:
         path: the folder, from `home_path`.
-        create: whether to make the missing folders.
-        ops: the operations that change the disk.
+        create: whether to create missing folders.
+        ops: disk operations, which tests replace.
 
     Raises:
-        StorageError: the folders cannot be made.
+        StorageError: the folders cannot be created.
     """
 
     def __init__(self, path: Path, create: bool = True, *, ops: FileOps = FILE_OPS) -> None:
@@ -90,19 +90,19 @@ class Home:
                         ops.make_folder(folder)
 
     def load_key(self) -> AgentKey:
-        """Return the agent's key, made at the first call; raises as `load_or_create_key`."""
+        """Return the agent's key, created on the first call; see `load_or_create_key`."""
         return load_or_create_key(self.key_file, self._ops)
 
     def alias(self, key: AgentKey) -> str:
-        """Return the agent's name for people: the configured one, or one made from its key."""
+        """Return the agent's display name: the configured alias, or one derived from its key."""
         return self.config.alias or default_alias(key.public_key)
 
     @property
     def config(self) -> Config:
-        """The settings on the disk now; the defaults if there is no file.
+        """The current settings on disk; the defaults if there is no file.
 
         Raises:
-            ConfigError: the file is not JSON, or has an unknown setting.
+            ConfigError: the file is not JSON, or a setting is invalid.
             StorageError: the file cannot be read.
         """
         if not self.config_file.exists():
@@ -118,7 +118,7 @@ class Home:
             raise ConfigError(f"{self.config_file}: {error}") from error
 
     def save_config(self, config: Config) -> None:
-        """Write the settings as a whole or not at all.
+        """Write the settings atomically.
 
         Raises:
             ConfigError: the alias is not a valid name.
@@ -132,12 +132,12 @@ class Home:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of an agent; every one can be overridden by an option.
+    """The settings of an agent; command-line options override them.
 
     Attributes:
-        alias: the author's name for people, on new skills; None for one made from the key.
-        backbone: the backbone to use when none is named.
-        method: the method to learn with when none is named.
+        alias: display name of the author on new skills; None to derive it from the key.
+        backbone: backbone to use if none is given.
+        method: method to learn with if none is given.
     """
 
     alias: str | None = None
@@ -146,10 +146,10 @@ class Config:
 
     @classmethod
     def from_json(cls, values: object) -> Config:
-        """Read parsed JSON.
+        """Build the settings from parsed JSON.
 
         Raises:
-            ConfigError: an unknown key (with the nearest known one) or a value of another type.
+            ConfigError: a key is unknown, or a value is invalid.
         """
         if not isinstance(values, dict):
             raise ConfigError("expected a JSON object with the agent's settings")
@@ -182,22 +182,22 @@ class Config:
             raise ConfigError(str(error)) from error
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON values, with the schema."""
+        """Return the settings as a JSON object, with the schema."""
         return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
 
 
 def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
-    """Read the agent's key, or make it if there is none; two processes get the same key.
+    """Read the agent's key, or create it; concurrent processes get the same key.
 
-    The file appears complete, with permissions 0600 from the start. If other users could read
-    it, their permission is removed.
+    A new file is created atomically, with permissions 0600. If other users can access an existing
+    file, their permissions are removed.
 
     Args:
-        path: the key's file; its folder exists.
-        ops: the operations that change the disk.
+        path: file of the key, in an existing folder.
+        ops: disk operations, which tests replace.
 
     Raises:
-        StorageError: the file cannot be read or written, or has other content. It is **never**
+        StorageError: the file cannot be read or written, or is not a valid key. It is **never**
             replaced, because a new key means a new agent.
     """
     with storage_errors(f"could not use the agent's key {path}"):
@@ -216,7 +216,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
 
 
 def _create_key(path: Path, ops: FileOps) -> None:
-    # A lock and a rename instead of a hard link: FAT sticks and some phones have no links.
+    # A lock and a rename, because FAT drives and some phones do not support hard links.
     lock = FileLock(path.with_name(f"{path.name}.lock"), mode=_OWNER_ONLY, poll_interval=0.01)
     try:
         with lock.acquire(timeout=_LOCK_TIMEOUT_S):

@@ -1,6 +1,6 @@
-"""The SQLite table over a bank's files: fast look-ups of data that is in the files too.
+"""The SQLite index of a bank, for fast look-ups of data from the skill files.
 
-`tidy` brings the table in line with the files. A lost or damaged table is derived from them again.
+`tidy` updates the index from the files. A lost or damaged index is rebuilt from them.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _TABLES = (
 
 
 class Index:
-    """One connection to the index, safe to use from several threads.
+    """A connection to the index that several threads can share.
 
-    With write-ahead logging several processes read while one writes. The writer holds the bank's
-    lock. Every commit is on the disk when it returns (synchronous FULL).
+    With write-ahead logging, several processes can read while one writes. The writer must hold the
+    bank's lock. Every commit is on the disk when it returns (synchronous FULL).
 
     Args:
         connection: an open connection in autocommit mode; closed with this object.
-        ops: the operations that change the disk.
-        path: the database file, or None for one in memory.
+        ops: disk operations, which tests replace.
+        path: path of the database file; None for a database in memory.
     """
 
     def __init__(self, connection: sqlite3.Connection, ops: FileOps, path: Path | None) -> None:
@@ -56,7 +56,7 @@ class Index:
         self._path = path
         self._file = _identity(path)
         self._lock = threading.RLock()
-        # A bank that nobody closed causes no ResourceWarning at exit.
+        # Avoids a ResourceWarning at exit if the bank was not closed.
         self.close = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -65,12 +65,12 @@ class Index:
 
         Args:
             path: the database file.
-            ops: the operations that change the disk.
-            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to make a
-                missing one too, with the bank's lock held.
+            ops: disk operations, which tests replace.
+            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to also
+                create a missing one, which requires the bank's lock.
 
         Raises:
-            sqlite3.OperationalError: the system refused.
+            sqlite3.OperationalError: the system refused access.
             sqlite3.DatabaseError: the file is not a database, or is damaged or empty.
             StorageError: the file was made by a newer teachmesh.
         """
@@ -85,14 +85,14 @@ class Index:
 
     @classmethod
     def in_memory(cls, entries: Iterable[BankEntry], ops: FileOps) -> Index:
-        """Make an index of these entries in memory."""
+        """Create an index of these entries in memory."""
         index = cls(_connect("file::memory:"), ops, None)
         index._create()
         index.update(add=entries)
         return index
 
     def _prepare(self, mode: str) -> None:
-        # Finds damage now, while the index can be derived again, not in the middle of a write.
+        # Find damage now, while the index can still be rebuilt, not in the middle of a write.
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")
@@ -112,36 +112,36 @@ class Index:
         with self._transaction():
             for table in _TABLES:
                 self._connection.execute(table)
-            # A random start: a poller sees a new database as a change, not as a coincidence.
+            # The counter starts at random, so that pollers notice a new database.
             start = secrets.randbits(48)
             self._connection.execute("INSERT INTO counter VALUES (?)", (start,))
             self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def is_current(self) -> bool:
-        """Return whether the file at the path is still the open one."""
+        """Return whether the open file is still the one at the path."""
         return _identity(self._path) == self._file
 
     def changes(self) -> int:
-        """Return a number that differs after every commit of any process."""
+        """Return a number that changes with every commit by any process."""
         with self._lock:
             (changes,) = self._connection.execute("SELECT changes FROM counter").fetchone()
         return int(changes)
 
     def ids(self) -> list[str]:
-        """List the ids, sorted."""
+        """Return all ids, sorted."""
         with self._lock:
             rows = self._connection.execute("SELECT id FROM skills ORDER BY id").fetchall()
         return [row[0] for row in rows]
 
     def entries(self) -> list[BankEntry]:
-        """List the entries, sorted by id."""
+        """Return all entries, sorted by id."""
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills ORDER BY id"
             rows = self._connection.execute(query).fetchall()
         return [_entry(row) for row in rows]
 
     def find(self, skill: str) -> BankEntry | None:
-        """Return the entry of an id, or None if it is not listed."""
+        """Return the entry with this id; None if there is none."""
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills WHERE id = ?"
             row = self._connection.execute(query, (skill,)).fetchone()
@@ -179,32 +179,32 @@ class Index:
 
 
 def open_or_replace(path: Path, ops: FileOps) -> Index:
-    """Open the index to write; a missing or damaged one is replaced by an empty one.
+    """Open the index for writing; a missing or damaged index is replaced by an empty one.
 
-    The caller holds the bank's lock and adds the missing entries from the files.
+    The caller must hold the bank's lock, and add the missing entries from the files.
     """
     if not path.exists():
         _discard(path, ops)
     try:
         return Index.open(path, ops, mode="rwc")
     except sqlite3.OperationalError:
-        raise  # a full disk or a lock is no damage
+        raise  # a full disk or a lock is not damage
     except sqlite3.DatabaseError:
         _discard(path, ops)
         return Index.open(path, ops, mode="rwc")
 
 
 def _discard(path: Path, ops: FileOps) -> None:
-    # The write-ahead log goes first: after a kill in between, it must not meet a new database.
+    # The write-ahead log goes first, because an old log must never be applied to a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
 
 
 def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
-    """Finish or undo the work of a killed process; costs two listings if there was none.
+    """Finish or undo the work of a killed process; this is fast if there is nothing to do.
 
-    - Temporary files are removed, and so are the files of skills that were removed here.
-    - A file without an entry gets one: it was complete when it got its name.
+    - Temporary files are deleted, and also the files of skills that were removed here.
+    - A file without an entry gets one, because files are complete when they get their name.
     - An entry without a file is dropped.
     """
     files.sweep()
@@ -221,17 +221,17 @@ def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
 def read_entries(
     files: SkillFolder, ids: Iterable[str], limits: Limits, *, move_damaged: bool = True
 ) -> list[BankEntry]:
-    """Read the entries of skills from their files, in the order of ids.
+    """Build the entries of skills from their files, in the order of ids.
 
     Args:
         files: the folder of the bank.
-        ids: the skills to read.
-        limits: bounds of all sizes; larger skills are refused.
-        move_damaged: move files that do not hash to their names to the damaged ones.
+        ids: ids of the skills to read.
+        limits: size limits; larger skills are refused.
+        move_damaged: whether to move files with a wrong hash to the folder of damaged files.
 
     Returns:
-        Entries of the files that are whole, signed and accepted. A whole file that is refused,
-        for example one of a newer teachmesh, stays in its place and is not listed.
+        Entries of the files that pass all checks. An intact file that fails one, such as a file
+        of a newer teachmesh, stays in place without an entry.
     """
     entries = []
     for skill in sorted(ids):

@@ -1,4 +1,4 @@
-"""State of a running agent for other commands: a small file in its home, rewritten often."""
+"""File with the state of a running agent, which other commands read."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ STALE_AFTER_S = 10.0
 
 
 class RunningFile:
-    """`running.json` of a home: present while `teachmesh up` runs there.
+    """`running.json` of a home, which exists while `teachmesh up` runs there.
 
     Args:
-        path: the file.
+        path: path of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def write(self, state: dict[str, Any], now_s: float) -> None:
-        """Replace the state; **not** fsynced, because it is worthless after a crash.
+        """Replace the state, without fsync because the state is useless after a crash.
 
         Args:
-            state: JSON values.
-            now_s: seconds since the epoch.
+            state: the state as a JSON object.
+            now_s: current time, in seconds since the epoch.
         """
         document = {"pid": os.getpid(), "written_s": now_s, **state}
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""The bank: the skills that one agent holds, as files named by their hash."""
+"""The bank of an agent: its skills, stored as files named by their hash."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _LOCK_POLL_S = 0.01
 
 
 class Bank:
-    """The skills of one agent, shared by all processes that open the same folder.
+    """The skills of one agent, shared by all processes that open the folder.
 
     A skill is on the disk when `put` returns, and no later crash damages it. Several processes
-    read at any time; one writes while other writers wait. Opening a bank removes temporary files
-    of killed writers and brings the index in line with the files. Safe to use from several
-    threads.
+    can read at any time; only one can write, while others wait. Opening a bank removes
+    temporary files of killed writers and updates the index from the files. Several threads can
+    share a bank.
 
     Args:
-        folder: the bank's folder; made if it is missing.
-        read_only: never write, not even to tidy up. An index that cannot be opened is then
-            derived from the files, in memory.
-        lock_timeout_s: how long a writer waits for another one.
-        limits: bounds of all sizes; larger skills are refused.
-        ops: the operations that change the disk.
+        folder: the bank's folder; created if it is missing.
+        read_only: whether to write nothing, not even to tidy up. If the index cannot be opened, it
+            is then rebuilt in memory from the files.
+        lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
+        limits: size limits; larger skills are refused.
+        ops: disk operations, which tests replace.
 
     Raises:
         StorageError: the folder cannot be used.
@@ -66,11 +66,11 @@ class Bank:
             self._index = self._open_to_read() if read_only else self._open_to_write()
 
     def get(self, skill: str) -> bytes:
-        """Read a skill's bytes and check that they hash to its id.
+        """Return a skill's bytes, after checking that their hash is its id.
 
         Raises:
-            StorageError: the bank does not hold the skill; or its file is damaged. A damaged
-                file is moved aside so that a peer can deliver the skill again.
+            StorageError: the skill is not in the bank, or its file is damaged. A damaged file is
+                moved away, so that a peer can deliver the skill again.
         """
         check_id(skill)
         with storage_errors(f"could not read skill {skill[:12]}"):
@@ -87,47 +87,47 @@ class Bank:
         return data
 
     def load(self, skill: str) -> SignedSkill:
-        """Read and decode a skill; raises as `get`."""
+        """Read and decode a skill; raises the same errors as `get`."""
         return decode(self.get(skill), self._limits)
 
     def entries(self) -> list[BankEntry]:
-        """List all skills, in the order of their ids."""
+        """Return the entries of all skills, sorted by id."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().entries()
 
     def active(self) -> list[BankEntry]:
-        """List the skills that no other skill of the same author replaces, in the order of ids."""
+        """Return the entries of skills that their author has not replaced, sorted by id."""
         return without_superseded(self.entries())
 
     def ids(self) -> list[str]:
-        """List the ids of all skills, sorted."""
+        """Return the ids of all skills, sorted."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().ids()
 
     def removed_ids(self) -> list[str]:
-        """List the ids that were removed here and must not be fetched again, sorted."""
+        """Return the sorted ids of skills that were removed here and must not be fetched again."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
 
     def digest(self) -> str:
-        """Return 64 hex digits, equal for two banks exactly if they hold the same skills."""
+        """Return the hash of the ids, 64 hex digits; equal digests mean equal sets of skills."""
         return digest_of(self.ids())
 
     def version(self) -> int:
-        """Return a number that differs after every change by any process; cheap enough to poll."""
+        """Return a number that changes with every write by any process; cheap enough to poll."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().changes()
 
     def put(self, verified: VerifiedSkill, *, restore: bool = True) -> BankEntry:
-        """Store a skill; it is on the disk when this returns. A second call is harmless.
+        """Store a skill; it is on the disk when this returns. Storing it twice is harmless.
 
         Args:
             verified: the skill, from `signing.sign` or `signing.verify`.
-            restore: store the skill even if it was removed here, as for a person's import; False
-                for skills from peers.
+            restore: whether to store a skill that was removed here, as when the user imports it;
+                False for skills from peers.
 
         Raises:
-            SkillRefused: the skill is larger than the limits (LIMIT), or it was removed here and
+            SkillRefused: the skill exceeds the size limits (LIMIT), or it was removed here and
                 `restore` is False (AUTHOR).
             StorageError: nothing was stored, because the disk is full or not writable, or
                 another process kept writing for too long.
@@ -151,17 +151,17 @@ class Bank:
             index.update(add=[entry])
         except (OSError, sqlite3.Error):
             if not listed:
-                # Not acknowledged, so it must go; if this fails too, the next opening decides.
+                # The caller gets an error, so the file must not stay.
                 with suppress(OSError):
                     self._files.delete(entry.id)
             raise
 
     def remove(self, skill: str) -> None:
-        """Remove a skill from this bank for good; it is not fetched again. Peers keep theirs.
+        """Remove a skill from this bank; it is never fetched again. Peers keep their copies.
 
         Raises:
-            StorageError: the bank does not hold the skill, or still holds it because the disk
-                failed.
+            StorageError: the skill is not in the bank, or the disk failed and the skill is still
+                there.
         """
         check_id(skill)
         with self._writing(f"could not remove skill {skill[:12]}") as index:
@@ -174,12 +174,12 @@ class Bank:
                 with suppress(OSError):
                     self._files.unmark_removed(skill)
                 raise
-            # The skill is removed now; a file that remains is deleted at the next opening.
+            # The skill is removed now; a remaining file is deleted at the next opening.
             with suppress(OSError):
                 self._files.delete(skill)
 
     def check(self) -> CheckReport:
-        """Hash every file and compare with the index; nothing is changed.
+        """Hash every file and compare with the index, without changing anything.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -201,7 +201,7 @@ class Bank:
         )
 
     def close(self) -> None:
-        """Close the index; the bank cannot be used any more."""
+        """Close the index; the bank cannot be used afterwards."""
         self._index.close()
 
     def __enter__(self) -> Bank:
@@ -222,8 +222,8 @@ class Bank:
                 return self._open_tidy()
         except Timeout:
             pass
-        # Another process is writing. Its commits can be read already; it tidies up, or the next
-        # process that opens the bank does.
+        # Another process is writing. Its commits are already readable, and it tidies up; otherwise
+        # the next process that opens the bank does.
         with suppress(sqlite3.Error):
             return Index.open(self._path, self._ops)
         with self._locked():
@@ -242,9 +242,9 @@ class Bank:
         return Index.in_memory(entries, self._ops)
 
     def _current(self) -> Index:
-        """Return the index, opened again if its file was removed or replaced."""
+        """Return the index, reopened if its file was removed or replaced."""
         if not self._index.is_current():
-            # The old one closes itself when no thread uses it any more.
+            # The old index closes itself when no thread uses it any more.
             self._index = self._open_to_read() if self.read_only else self._open_to_write()
         return self._index
 
@@ -270,7 +270,7 @@ class Bank:
             yield self._current()
 
     def _set_aside(self, skill: str) -> bytes | None:
-        """Move a damaged file away; return its bytes if another process repaired it meanwhile."""
+        """Move a damaged file away; return its bytes if another process has just repaired it."""
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
             data = self._files.read_whole(skill)
             if data is None:
@@ -280,6 +280,6 @@ class Bank:
 
 
 def digest_of(ids: Iterable[str]) -> str:
-    """Hash a set of skill ids: SHA-256 over the sorted ids, each followed by a line feed."""
+    """Return the SHA-256 of the sorted ids, each followed by a line feed."""
     text = "".join(f"{skill}\n" for skill in sorted(ids))
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,11 +1,11 @@
-"""Compute the activations at the cut of a network once per image, and keep them.
+"""Cache the activations at the cut of a network, so that they are computed once per image.
 
-Where biases begin after some layer, every epoch needs the same activations at the input of that
-layer. They are kept as float16: first in memory, then on disk, each up to a budget. The rest is
-computed again every time. Where biases begin at the first layer, the images themselves are kept
-as uint8.
+If the first layers have no biases, every epoch needs the same activations at the input of the first
+biased layer. They are kept as float16: first in memory, then on disk, each up to a budget.
+Activations beyond the budget are computed again every time. If the first layer is biased, the
+images themselves are kept as uint8.
 
-The file on disk has no name, so that a process that is killed leaves nothing behind.
+The file on disk has no name, so a killed process leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ _VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
 
 class KeptActivations:
-    """Inputs of `BeneficialBiases.suffix` for a set of images, by row; close it after use.
+    """Cache of the inputs of `BeneficialBiases.suffix` for some images; close it after use.
 
     Not thread-safe.
 
     Args:
         bb: the network with biases.
-        images: rows -> (n, 3, S, S) uint8; called once per row that can be kept.
+        images: function from rows to images (n, 3, S, S) uint8; called once per row that fits the
+            budget.
         count: number of images.
-        budget: memory and disk that the store may still use.
+        budget: memory and disk space that the cache may use.
 
     Attributes:
-        macs: multiply-accumulates spent on prefixes so far, repeated ones included.
+        macs: multiply-accumulates spent on computing activations so far, including repeats.
     """
 
     def __init__(
@@ -67,17 +68,17 @@ class KeptActivations:
 
     @property
     def bytes_each(self) -> int:
-        """Bytes kept per image."""
+        """Number of bytes kept per image."""
         return self._dtype.itemsize * sum(prod(shape) for shape in self._shapes)
 
     def rows(self, rows: np.ndarray) -> Tensors:
         """Return the inputs of the suffix for some images.
 
         Args:
-            rows: (n,) positions, each once.
+            rows: (n,) positions of the images, without repeats.
 
         Returns:
-            Tensors of n rows each.
+            Tensors with n rows each.
         """
         can_keep = rows < len(self._there)
         there = np.zeros(len(rows), dtype=bool)
@@ -133,7 +134,7 @@ class KeptActivations:
                 target[wanted] = array[places[wanted[inside]]]
 
     def _located(self, rows: np.ndarray) -> list[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
-        """Return each store with a mask of the rows that it holds, and their places in it."""
+        """Return each store, a mask of the rows that it covers, and their positions in it."""
         begins = self._ends - [len(store[0]) for store in self._stores]
         located = []
         for store, begin, end in zip(self._stores, begins, self._ends, strict=True):
@@ -146,7 +147,7 @@ class KeptActivations:
         return [np.zeros((count, *shape), self._dtype) for shape in self._shapes]
 
     def _on_disk(self, count: int, budget: CacheBudget) -> list[np.ndarray]:
-        """Return arrays in a file; empty ones if the disk is full."""
+        """Return arrays that are backed by a file, or empty arrays if the disk is full."""
         file = self._open.enter_context(tempfile.TemporaryFile(dir=budget.folder))  # noqa: SIM115
         arrays: list[np.ndarray] = []
         try:
@@ -164,12 +165,12 @@ class KeptActivations:
 
 
 class CacheBudget:
-    """Memory and disk that the stores of one training run share, first come, first served.
+    """Memory and disk space that the caches of one training run share, first come, first served.
 
     Args:
-        ram_bytes: most bytes in memory.
-        disk_bytes: most bytes on disk; never more than half of the space that is free at first.
-        folder: folder for the files; default `scratch_folder`.
+        ram_bytes: maximum number of bytes in memory.
+        disk_bytes: maximum number of bytes on disk; lowered to half of the free space if necessary.
+        folder: folder for the files; `scratch_folder()` by default.
     """
 
     def __init__(
@@ -198,8 +199,8 @@ class CacheBudget:
 def scratch_folder() -> Path:
     """Return the folder for large temporary files: TMPDIR, TEMP or TMP if set, else /var/tmp.
 
-    On many systems /tmp lies in memory, and the files are there to save memory. Without a writable
-    /var/tmp, the folder is the system's default for temporary files.
+    On many systems /tmp is in memory, which these files are meant to save. If /var/tmp is not
+    writable, the system's default folder for temporary files is used.
     """
     named = any(os.environ.get(variable) for variable in _VARIABLES)
     if not named and os.access(_FOR_LARGE_FILES, os.W_OK):
@@ -208,7 +209,7 @@ def scratch_folder() -> Path:
 
 
 def _allocate(file: IO[Any], size_bytes: int) -> None:
-    """Allocate the whole file now: a full disk under a mapping would kill the process later."""
+    """Allocate the whole file now, because a disk that fills up later would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size_bytes)
     else:

@@ -1,8 +1,7 @@
-"""Apply the biases of tasks to the layers of a network, folded in or added by hooks.
+"""Apply task biases to the layers of a network, either folded in or added by hooks.
 
-Biases of one task that are not being trained are folded into the layers' own biases, which costs
-nothing. Biases that are being trained, and those of a batch of several tasks, are added to the
-outputs of the layers by forward hooks.
+If all images belong to one task and its biases are not being trained, they are folded into the
+layers' own biases, at no cost. Otherwise forward hooks add the biases to the outputs of the layers.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from teachmesh.model.forward_pass import norm_gain, own_modules
 
 Layer = nn.Conv2d | nn.Linear
 Watch = Callable[[int, torch.Tensor], None]
-"""Callback with the place of a biased layer in the layout and its output, biases included.
+"""Callback that gets the index of a biased layer in the layout, and its output with biases.
 
-The channels lie along axis 1 of the output, whatever the layer's own order is.
+The channels are on axis 1 of this output, even if the layer itself has them last.
 """
 
 
 class BiasRunner:
-    """A network that runs with biases, for one thread.
+    """Run a network with biases; not thread-safe.
 
     Args:
-        net: network of the backbone; left as it is.
+        net: network of the backbone; it is not modified.
         layout: the biased layers.
-        plan: where the network is cut; None if it is not.
+        plan: plan of the cut; None if the network is not cut.
     """
 
     def __init__(self, net: nn.Module, layout: BiasLayout, plan: SuffixPlan | None) -> None:
@@ -43,11 +42,11 @@ class BiasRunner:
 
     @contextmanager
     def biased(self, scaled: torch.Tensor | None, watch: Watch | None) -> Iterator[None]:
-        """Apply biases to the layers while the context lasts.
+        """Apply biases to the layers within the context.
 
         Args:
-            scaled: (total,) or (N, total) biases times `gains`; None for no biases.
-            watch: called with the output of every biased layer.
+            scaled: (total,) biases of one task or (N, total) per image, times `gains`; or None.
+            watch: callback for the output of every biased layer, or None.
         """
         with ExitStack() as stack:
             if scaled is not None and scaled.ndim == 1 and not scaled.requires_grad:
@@ -76,19 +75,19 @@ def _after(
 
 
 def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tensor:
-    """Add B to the output of a layer in place (Eq. 1 and 2).
+    """Add biases B to the output of a layer in place (Eq. 1 and 2).
 
     Args:
-        output: (N, C, H, W), (N, C), (N, tokens, C) or similar; (N * P, ...) for networks that
-            split images into P windows.
-        bias: (C,), or (N, C), one row per image.
+        output: output of shape (N, C, H, W), (N, C), (N, tokens, C) or similar; (N * P, ...) in
+            networks that split images into P windows.
+        bias: (C,) biases, or (N, C) with one row per image.
         axis: axis of the channels in the output: 1 or -1.
 
     Returns:
-        The output.
+        The tensor `output`.
 
     Raises:
-        BackboneError: the first axis of the output does not count images.
+        BackboneError: the length of the output is not a multiple of the number of images.
 
     Examples:
         >>> add_bias(torch.zeros(1, 2, 1, 3), torch.tensor([1.0, 2.0]), axis=1).tolist()
@@ -102,7 +101,7 @@ def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tenso
                 f"{len(bias)} images; this network cannot mix tasks in one batch"
             )
         bias = bias if parts == 1 else bias.repeat_interleave(parts, 0)
-    inner = output.ndim - 2  # axes other than images and channels
+    inner = output.ndim - 2  # number of axes other than images and channels
     if axis == 1:
         bias = bias.reshape(*bias.shape, *([1] * inner))
     elif bias.ndim == 2:
@@ -114,15 +113,15 @@ def fold_biases(net: nn.Module, layout: BiasLayout, values: torch.Tensor) -> nn.
     """Fold the biases of one task into a network.
 
     Args:
-        net: network of the backbone; left as it is.
+        net: network of the backbone; it is not modified.
         layout: the biased layers.
-        values: (total,) B of Eq. 1 and 2.
+        values: (total,) biases, B of Eq. 1 and 2.
 
     Returns:
-        A network that shares all weights with the first one, but not the biases of its layers.
+        A network that shares all weights with `net`, except the biases of the biased layers.
 
     Raises:
-        BackboneError: the network has no such layers, or the number of biases differs.
+        BackboneError: the network lacks a layer of the layout, or the number of biases is wrong.
     """
     folded = own_modules(net)
     layers = biased_modules(folded, layout)
@@ -137,12 +136,12 @@ def fold_biases(net: nn.Module, layout: BiasLayout, values: torch.Tensor) -> nn.
 def folded_in(
     layers: tuple[Layer, ...], layout: BiasLayout, scaled: torch.Tensor
 ) -> Iterator[None]:
-    """Fold biases into layers while the context lasts, then restore the layers.
+    """Fold biases into layers within the context, then restore the layers.
 
     Args:
-        layers: biased modules, used by no other thread.
+        layers: biased modules, which no other thread may use meanwhile.
         layout: the biased layers.
-        scaled: (total,) biases times `gains`.
+        scaled: (total,) biases, already multiplied by `gains`.
     """
     own = [layer.bias for layer in layers]
     try:
@@ -158,7 +157,7 @@ def biased_modules(net: nn.Module, layout: BiasLayout) -> tuple[Layer, ...]:
     """Return the modules of the biased layers.
 
     Raises:
-        BackboneError: the network has no such layers.
+        BackboneError: the network lacks a layer of the layout.
     """
     modules = dict(net.named_modules())
     found: list[Layer] = []
@@ -174,12 +173,12 @@ def biased_modules(net: nn.Module, layout: BiasLayout) -> tuple[Layer, ...]:
 
 
 def gains(layers: tuple[Layer, ...]) -> torch.Tensor:
-    """Return (total,) float32: gamma / sigma, the factor of a bias added before the folded norm."""
+    """Return (total,) float32 factors gamma / sigma of biases added before the folded norms."""
     return joined([(layer, norm_gain(layer)) for layer in layers])
 
 
 def joined(parts: list[tuple[Layer, torch.Tensor | float]]) -> torch.Tensor:
-    """Concatenate a number or a (C,) tensor per layer into one vector."""
+    """Concatenate a number or a (C,) tensor for each layer into one vector of all channels."""
     return torch.cat(
         [
             torch.as_tensor(part, dtype=torch.float32).cpu().expand(len(layer.weight))
@@ -189,7 +188,7 @@ def joined(parts: list[tuple[Layer, torch.Tensor | float]]) -> torch.Tensor:
 
 
 def with_bias(layer: Layer, bias: torch.Tensor) -> nn.Parameter:
-    """Return the bias of a layer with another one added."""
+    """Return the sum of the bias of a layer and another bias."""
     weight, own = layer.weight, layer.bias
     added = bias.to(weight.device, torch.float32)
     total = added if own is None else own.detach().float() + added

@@ -1,4 +1,4 @@
-"""Decide on validation images whether biases help, and with which weight."""
+"""Use validation images to decide whether biases help, and to choose their weight."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 FEWEST_WRONG = 3
-"""Validation images answered wrongly without biases; with fewer, no gain would be visible."""
+"""Minimum number of validation errors without biases; with fewer, no gain could be measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A head that could be stored with the biases.
+    """A head that may be stored with the biases.
 
     Attributes:
         head: head on the features of the biased network.
@@ -46,8 +46,8 @@ class Trained:
 
     Attributes:
         values: (B,) float32 biases in the paper's units, not yet encoded.
-        head: head fitted with these biases.
-        macs: multiply-accumulates of the whole training.
+        head: head fitted to the network with these biases.
+        macs: number of multiply-accumulates of the whole training.
     """
 
     values: np.ndarray
@@ -56,7 +56,7 @@ class Trained:
 
 
 class BiasStore(Protocol):
-    """Keeps trained biases between runs; the laboratory has one, an agent has none."""
+    """Cache of trained biases between runs, used by the laboratory but not by agents."""
 
     def fetch(
         self, task: BiasTask, plan: BiasPlan, head2toe: bool, train: Callable[[], Trained]
@@ -66,12 +66,12 @@ class BiasStore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Biases that help and their weight, or the finding that they do not help.
+    """Result of the choice: the biases and their weight if they help, otherwise no biases.
 
     Attributes:
         weight: weight of the decision with biases in the fused decision; 0 if they do not help.
         accuracy_without: accuracy on validation images without biases, 0 to 1.
-        accuracy_with: the same with biases at their best weight, helpful or not.
+        accuracy_with: accuracy with biases at their best weight, even if they do not help.
         biases: biases for the skill; None if they do not help.
     """
 
@@ -88,19 +88,19 @@ def choose(
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Choose the weight with the least log loss; keep the biases if they clearly help.
+    """Choose the weight with the lowest log loss; keep the biases if they clearly help.
 
-    Log loss is much less noisy than accuracy on a hundred images. It is taken at its best
-    temperature, so that it measures classes and not confidence. Biases cost every later answer a
-    second pass, so their gain has to exceed its own noise (`gain_is_clear`). The head is
-    evaluated after rounding, as it will be stored.
+    Log loss is much less noisy than accuracy on a hundred images. It is computed at the best
+    temperature, so that overconfidence is not counted. With biases, every later answer needs a
+    second pass, so their gain must exceed its standard error (`gain_is_clear`). The head is rounded
+    before it is evaluated, because it will be stored that way.
 
     Args:
-        candidate: the head and its features.
-        values: encoded biases and their scales.
+        candidate: head and its features of the validation images.
+        values: encoded biases, and their scales or None.
         without: (V, C) log posteriors without biases, given the task.
-        labels: (V,) int64.
-        weights: weights to try, each above 0.
+        labels: (V,) int64 class indices.
+        weights: candidate weights of the decision with biases, each above 0.
     """
     biases = SkillBiases.of(*values, candidate.head)
     posteriors = log_softmax(biases.head().logits(candidate.features))
@@ -114,13 +114,13 @@ def choose(
 def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:
     """Return True if accuracy rises and the mean log loss falls by at least one standard error.
 
-    Every image contributes to the log loss. Only a few of a hundred images get another answer, so a
-    test of accuracy alone would miss most real gains.
+    Every image contributes to the log loss. The answer changes for only a few of a hundred images,
+    so a test of accuracy alone would miss most real gains.
 
     Args:
         before: (V, C) log posteriors without biases.
         after: (V, C) log posteriors with biases.
-        labels: (V,) int64.
+        labels: (V,) int64 class indices.
 
     Examples:
         >>> labels = np.array([0, 0, 0, 0, 1, 1])
@@ -137,11 +137,11 @@ def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> 
 
 
 def gain_can_show(without: np.ndarray, labels: np.ndarray) -> bool:
-    """Return True if enough validation images are answered wrongly for a gain to be visible.
+    """Return True if there are enough validation errors to measure a gain.
 
     Args:
         without: (V, C) log posteriors without biases.
-        labels: (V,) int64.
+        labels: (V,) int64 class indices.
     """
     return int(np.sum(without.argmax(axis=1) != labels)) >= FEWEST_WRONG
 
@@ -153,5 +153,5 @@ def not_tried(without: np.ndarray, labels: np.ndarray) -> Chosen:
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of correct answers."""
+    """Return the fraction of correct answers."""
     return float(np.mean(posteriors.argmax(axis=1) == labels))

@@ -18,14 +18,14 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True, eq=False)
 class EncodedBiases:
-    """Compact biases of one task.
+    """Biases of one task in a compact number type.
 
     Attributes:
-        kind: "fp32", "fp16" or "int8".
-        values: (B,) of that type. int8 values are multiples of the layer's scale, in units of the
-            deviation of the batch norm that follows. These deviations vary by orders of magnitude
-            within a layer, and the effect of a bias is relative to them.
-        scales: (layers,) float32 with int8, else None.
+        kind: number type, "fp32", "fp16" or "int8".
+        values: (B,) biases in this type. An int8 value times the scale of its layer is a bias in
+            units of the standard deviation of the following batch norm. These deviations vary by
+            orders of magnitude within a layer, and the effect of a bias is relative to them.
+        scales: (layers,) float32 scales for int8, otherwise None.
     """
 
     kind: str
@@ -34,18 +34,18 @@ class EncodedBiases:
 
     @property
     def size_bytes(self) -> int:
-        """Number of bytes of values and scales."""
+        """Total size of values and scales in bytes."""
         return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
     def decode(self, layout: BiasLayout, deviations: torch.Tensor) -> torch.Tensor:
-        """Return (B,) float32 biases in the paper's units, added before the batch norm.
+        """Return (B,) float32 biases in the paper's units, to be added before the batch norm.
 
         Args:
             layout: the biased layers.
-            deviations: (B,) deviations of `BeneficialBiases`.
+            deviations: (B,) standard deviations from `BeneficialBiases.deviations`.
 
         Raises:
-            BackboneError: the number of biases or layers differs.
+            BackboneError: the number of biases or scales does not match the layout.
         """
         if self.values.shape != (layout.total,):
             raise BackboneError(
@@ -64,13 +64,13 @@ class EncodedBiases:
 def encode_biases(
     values: torch.Tensor, layout: BiasLayout, deviations: torch.Tensor, kind: Kind
 ) -> EncodedBiases:
-    """Round biases to a compact type.
+    """Round biases to a compact number type.
 
     Args:
         values: (B,) biases in the paper's units.
         layout: the biased layers.
-        deviations: (B,) deviations of `BeneficialBiases`.
-        kind: the type.
+        deviations: (B,) standard deviations from `BeneficialBiases.deviations`.
+        kind: number type, "fp32", "fp16" or "int8".
     """
     values = values.detach().float().cpu()
     if kind == "fp32":
@@ -79,7 +79,7 @@ def encode_biases(
         return EncodedBiases(kind, values.clamp(-_LARGEST, _LARGEST).half().numpy(), None)
     scaled = values / deviations.cpu()
     peaks = torch.stack([scaled[part].abs().max() for part in layout.slices])
-    # A layer whose biases are all zero needs a positive scale too: 0 / 0 is not a number.
+    # A layer whose biases are all zero also needs a positive scale, because 0 / 0 is NaN.
     scales = (peaks / LEVELS).clamp(min=float(np.finfo(np.float32).tiny))
     levels = scaled / scales.repeat_interleave(torch.tensor(layout.channels))
     rounded = cast("np.ndarray[Any, Any]", levels.round().clamp(-LEVELS, LEVELS).numpy())

@@ -1,7 +1,7 @@
-"""The head of a biased network: the latents it reads, and its refit in closed form.
+"""The head of a biased network: its input latents, and its closed-form refit.
 
-While biases are trained, the head reads latents that are differentiable everywhere. In the end it
-can be averaged with a head fitted by ridge regression to the latents seen in the last steps.
+During training, the head reads latents that are differentiable everywhere. After training, it can
+be averaged with a head fitted by ridge regression to the most recent latents.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 Reads = Callable[[Tensors], torch.Tensor]
 """Differentiable function from taps to the latents (N, D) that the head reads."""
 CLOSED_SHARE = 0.5
-"""Weight of the head in closed form in the mean of both heads."""
+"""Weight of the closed-form head in the average of both heads."""
 _FLOOR = 1e-6
-"""Added under the square root, whose slope is infinite at 0, the value of silent channels."""
+"""Added under the square root, because its slope is infinite at 0, where silent channels are."""
 
 
 class TapLatents:
-    """Turn taps into the latents of one kind.
+    """Compute one kind of latents from taps.
 
     Args:
-        features: "last" or "multi"; Head2Toe reads "last".
+        features: kind of latents, "last" or "multi".
         reference: reference of the backbone.
         device: device of the taps.
     """
@@ -48,11 +48,11 @@ class TapLatents:
         self._projection = torch.from_numpy(reference.projection).to(device)
 
     def exact(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the latents (N, D) that `Backbone.embed` gives."""
+        """Return the same latents (N, D) as `Backbone.embed`."""
         return project(taps, self._scale, self._projection) if self._multi else taps[-1]
 
     def smooth(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return nearly the same latents (N, D), with a finite slope everywhere."""
+        """Return an approximation (N, D) of the exact latents with a finite slope everywhere."""
         if not self._multi:
             return taps[-1]
         x = torch.cat(list(taps), dim=1) / self._scale
@@ -61,7 +61,7 @@ class TapLatents:
 
 
 class SeenLatents:
-    """The most recent latents of each training image."""
+    """Most recent latents of each training image."""
 
     def __init__(self) -> None:
         self._by_row: dict[int, np.ndarray] = {}
@@ -74,22 +74,22 @@ class SeenLatents:
         self._by_row.update(zip(rows.tolist(), latents.cpu().numpy(), strict=True))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows (M,), ascending, and latents (M, D) of all images seen; M is at least 1."""
+        """Return the ascending rows (M,) and the latents (M, D) of all stored images; M >= 1."""
         rows = np.array(sorted(self._by_row), dtype=np.int64)
         return rows, np.stack([self._by_row[row] for row in rows.tolist()])
 
 
 def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Head, int]:
-    """Average the trained head with a head in closed form.
+    """Average the trained head with a closed-form head.
 
     Args:
-        trained: head in the unit of log posteriors.
-        seen: latents with the final biases.
-        labels: (N,) int64 of all training images; the rows of `seen` index it.
+        trained: trained head, with logits on the scale of log posteriors.
+        seen: most recent latents of the training images.
+        labels: (N,) int64 class indices of all training images, indexed by the rows of `seen`.
 
     Returns:
-        The head and its cost in multiply-accumulates; the trained head and 0 if a class was not
-        seen.
+        The average and its cost in multiply-accumulates; the trained head and 0 if `seen` lacks a
+        class.
     """
     n_classes = len(trained.bias)
     rows, latents = seen.arrays() if len(seen) else (np.zeros(0, dtype=np.int64), None)
@@ -103,18 +103,18 @@ def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Hea
 
 
 def refit_macs(n: int, dim: int, n_classes: int) -> int:
-    """Return an upper bound of the multiply-accumulates of `mean_head` for n latents."""
+    """Return an upper bound on the multiply-accumulates of `mean_head` for n latents."""
     return n * dim * (min(n, dim) + 3 * n_classes + 2)
 
 
 def ridge_head(latents: np.ndarray, labels: np.ndarray, n_classes: int, ridge: float) -> Head:
-    """Fit a head in closed form, in the unit of log posteriors.
+    """Fit a head in closed form, with logits on the scale of log posteriors.
 
     Args:
-        latents: (N, D) float32.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        ridge: see `fit_ridge`.
+        latents: (N, D) float32 latents of the training images.
+        labels: (N,) int64 class indices; every class must occur.
+        n_classes: number of classes, C.
+        ridge: strength of the regularisation, see `fit_ridge`.
     """
     weight, centre, values = fit_ridge(latents, labels, n_classes, ridge=ridge)
     bias = (values - weight @ centre) / HEAD_TEMPERATURE
@@ -122,12 +122,12 @@ def ridge_head(latents: np.ndarray, labels: np.ndarray, n_classes: int, ridge: f
 
 
 def costs_with_head(bb: BeneficialBiases, reads: Reads, head: Head) -> PassCosts:
-    """Count the multiply-accumulates of one image, latents and head included.
+    """Count the multiply-accumulates of one image, including latents and head.
 
     Args:
         bb: the network with biases.
-        reads: taps -> latents of the head.
-        head: head of the shape that will be trained.
+        reads: function from taps to the latents that the head reads.
+        head: any head of the same shape as the one to be trained.
     """
     weight = torch.tensor(head.weight, device=bb.device, requires_grad=True)
     return bb.costs_of(lambda taps: reads(taps) @ weight.T, (weight,))

@@ -1,8 +1,8 @@
-"""Layers of a backbone that carry biases, and the place of each bias in one vector.
+"""Layers of a backbone that carry biases, and the position of each bias in one vector.
 
-The paper adds a bias to every convolution and fully connected layer (Sec. 5) and proposes the last
-half of the layers to save time (Sec. 8). Layers are listed in the order in which a forward pass
-calls them, so one backbone has one layout on every machine.
+The paper adds a bias to every convolution and fully connected layer (Sec. 5). To save time, it
+proposes biases on the last half of the layers only (Sec. 8). Layers are listed in the order in
+which a forward pass calls them, so a backbone has the same layout on every machine.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class BiasLayer:
     Attributes:
         name: dotted name of the convolution or fully connected layer in the network.
         channels: number of output channels, with one bias each.
-        macs: multiply-accumulates of one image from the input of this layer to that of the next.
-            They sum to the whole pass over all layers.
+        macs: multiply-accumulates of one image from the input of this layer to the input of the
+            next. Their sum over all layers is the cost of the whole pass.
     """
 
     name: str
@@ -44,10 +44,10 @@ class BiasLayout:
 
     Attributes:
         layers: all layers of the network, in the order of the forward pass.
-        first: index of the first biased one.
+        first: index of the first biased layer.
 
     Raises:
-        ValueError: the network has no layer `first`.
+        ValueError: `first` is not the index of a layer.
 
     Examples:
         >>> layers = (BiasLayer("a", 2, 30), BiasLayer("b", 3, 20), BiasLayer("c", 4, 10))
@@ -80,7 +80,7 @@ class BiasLayout:
 
     @property
     def total(self) -> int:
-        """Number of biases in all."""
+        """Total number of biases."""
         return sum(self.channels)
 
     @property
@@ -98,12 +98,12 @@ class BiasLayout:
         return tuple(slices)
 
     def within(self, wider: BiasLayout, values: torch.Tensor) -> torch.Tensor:
-        """Pad biases with zeros for a layout that begins earlier; a bias of zero has no effect.
+        """Pad biases with zeros to fit a layout that begins earlier; zero biases have no effect.
 
         Images of tasks whose biases begin at different depths can then share a batch.
 
         Args:
-            wider: layout of the same network.
+            wider: layout of the same network that begins no later.
             values: (..., total) biases.
 
         Returns:
@@ -121,8 +121,8 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     """List every convolution and fully connected layer in the order of a forward pass.
 
     Args:
-        net: network that takes (N, 3, S, S) float images; left as it is.
-        size: S.
+        net: network that takes (N, 3, S, S) float images; it is not modified.
+        size: side of the images in pixels, S.
     """
     net = own_modules(net)
     began: dict[str, int] = {}
@@ -160,7 +160,7 @@ def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
             `last:N` (all layers if the network has at most N).
 
     Raises:
-        UsageError: another value of `which`.
+        UsageError: `which` has another value.
 
     Examples:
         >>> layers = (BiasLayer("a", 2, 30), BiasLayer("b", 3, 20), BiasLayer("c", 4, 10))
@@ -179,7 +179,7 @@ def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
 
 
 def _half(layers: Sequence[BiasLayer]) -> int:
-    """Return the first layer with at most half of the cost left, or else the last layer."""
+    """Return the index of the first layer with at most half of the cost left, or of the last."""
     left = sum(layer.macs for layer in layers)
     half = left / 2
     for index, layer in enumerate(layers):

@@ -1,10 +1,10 @@
 """Learn the biases of one task: train, encode, and keep them if they help on validation images.
 
 The task mapper always uses latents without biases. Within the task, the decision uses the biased
-network and a head that was trained together with the biases. With `moments`, that head reads the
-multi-depth latents, and its decision is fused with the one without biases. The weight is chosen on
-validation images. Biases that do not help there are dropped, and `auto` trains none if almost all
-validation images are already answered correctly.
+network and a head that was trained together with the biases. With the task mapper `moments`, that
+head reads the multi-depth latents. Its decision is fused with the decision without biases, with a
+weight chosen on validation images. Biases that do not help on these images are dropped. `auto`
+trains no biases if almost all validation images are already classified correctly.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ def learn_biases(
 
     Args:
         task: images, labels and the results without biases.
-        options: layers and budget.
-        store: cache of trained biases, for experiments that were interrupted.
-        progress: called with (images stepped over, images planned).
+        options: layers to bias and budget.
+        store: cache of trained biases, for resuming interrupted experiments; or None.
+        progress: called with (training images processed, training images planned).
 
     Raises:
-        UsageError: the budget does not pay for a single step.
-        DataError: an image cannot be read any more.
+        UsageError: the budget is too small for a single training step.
+        DataError: an image can no longer be read.
     """
     forward = task.backbone.forward_pass
     layers = biasable_layers(forward.net, task.backbone.size)
@@ -127,18 +127,18 @@ def train_biases(
     *,
     head2toe: bool = False,
 ) -> Trained:
-    """Run the network: step over training images, then run the validation images once.
+    """Train the biases, then compute the features of the validation images.
 
     Args:
         task: images, labels and the results without biases.
-        plan: number of steps and rates.
+        plan: settings of the training.
         bb: the network with biases.
-        small: the network for smaller images; unused if the plan has none.
-        progress: called with (images stepped over, images planned).
-        head2toe: fit a head to the feature maps with the largest biases (Sec. 7.3).
+        small: the network with biases for smaller images; unused if the plan has no smaller images.
+        progress: called with (training images processed, training images planned).
+        head2toe: True to fit a head to the feature maps with the largest biases (Sec. 7.3).
 
     Raises:
-        DataError: an image cannot be read any more.
+        DataError: an image can no longer be read.
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device)
     with ExitStack() as stack:
@@ -172,7 +172,7 @@ def _keep(
 
 
 class _Finish:
-    """Turn trained biases into the head for a skill; count the costs."""
+    """Compute the head that is stored with trained biases, and count the cost."""
 
     def __init__(
         self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases, costs: PassCosts
@@ -190,7 +190,7 @@ class _Finish:
     def trained_head(
         self, reads: TapLatents, labels: np.ndarray, validation: TrainingRows
     ) -> Candidate:
-        """Return the head trained with the biases, averaged with a refit."""
+        """Return the head trained with the biases, averaged with a closed-form refit."""
         bb, values = self.bb, self.values
         head, spent = mean_head(self.trained.head, self.trained.seen, labels)
         self.macs += spent

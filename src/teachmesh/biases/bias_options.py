@@ -9,9 +9,9 @@ from teachmesh.errors import UsageError
 
 BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
 DEFAULT_PASSES = 8.0
-"""Budget of `auto` in forward passes over all training and validation images."""
+"""Default budget of `auto` in forward passes over all training and validation images."""
 MOST_PASSES = 1e6
-"""Upper limit of a budget: larger ones take too long, and infinity has no number of steps."""
+"""Upper limit of the budget: more takes too long, and an infinite budget cannot be planned."""
 _LAST = re.compile(r"last:[1-9][0-9]{0,5}")
 
 
@@ -20,11 +20,11 @@ class BiasOptions:
     """Layers to bias and the budget for learning the biases.
 
     Attributes:
-        layers: `all` (the paper: train until patience ends), `half`, `last:N`, or `auto`, the
-            settings that were best within a budget in our measurements.
-        passes: budget of learning in forward passes, including the pass without biases and
-            validation. None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
-        head2toe: let the head also read the feature maps with the largest biases (Sec. 7.3).
+        layers: `all` (as in the paper), `half` or `last:N`, trained until patience runs out; or
+            `auto`, the settings that were best within a budget in our measurements.
+        passes: learning budget in forward passes, including the pass without biases and validation.
+            None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
+        head2toe: True if the head also reads the feature maps with the largest biases (Sec. 7.3).
     """
 
     layers: str = "auto"
@@ -36,7 +36,7 @@ def check_choice(layers: str) -> None:
     """Check the value of `--bb` before learning begins.
 
     Raises:
-        UsageError: not a valid choice.
+        UsageError: the value is not a valid choice.
     """
     if layers not in BIAS_CHOICES[:3] and layers != "none" and not _LAST.fullmatch(layers):
         raise UsageError(f"expected --bb {', '.join(BIAS_CHOICES)}, got {layers!r}")
@@ -46,7 +46,8 @@ def check_passes(passes: float) -> None:
     """Check the value of `--bb-passes` before learning begins.
 
     Raises:
-        UsageError: at most 1, the cost of the pass without biases; or not below `MOST_PASSES`.
+        UsageError: the budget is at most 1, the cost of the pass without biases, or not below
+            `MOST_PASSES`.
     """
     if not passes > 1:
         raise UsageError(

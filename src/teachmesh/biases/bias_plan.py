@@ -1,7 +1,7 @@
-"""Plan the training of the biases of one task: the paper's way, or within a budget.
+"""Plan the bias training of one task, as in the paper or within a budget.
 
-A budget is counted in forward passes over all images of the task. `costs_of_task` counts the costs
-that a budget is compared with.
+A budget is given in forward passes over all images of the task. `costs_of_task` counts the costs to
+compare it with.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from teachmesh.model.forward_pass import ForwardPass
 
 BIAS_RATE = 1e-2
-"""Adam's rate on biases, which are trained in units of the following batch norm's deviation."""
+"""Learning rate of the biases, in units of the following batch norm's standard deviation."""
 AUTO_BATCH_SIZE = 8
 AUTO_BIAS_RATE = 2e-2
 AUTO_HEAD_RATE = 7e-3
-"""Small batches and high rates give more and longer steps at the same cost.
+"""Small batches and high learning rates give more and longer steps at the same cost.
 
-Chosen on the validation images of eight tasks (docs/biases.md).
+The values were chosen on the validation images of eight tasks (docs/biases.md).
 """
 AUTO_STEPS = 8_000
-"""More steps gain nothing on large tasks, which then use fewer passes than the budget allows."""
+"""Maximum number of steps; more steps gain nothing on large tasks, even within the budget."""
 AUTO_PARTS = 20
-"""Steps are planned in this many parts of an epoch.
+"""Number of parts of an epoch; the length of training is rounded down to whole parts.
 
-Task mappers differ slightly in cost. Rounding keeps that from changing the number of steps, so that
-experiments train the biases once for all mappers.
+Task mappers differ slightly in cost. The rounding hides this difference, so that experiments train
+the biases once for all mappers.
 """
 SMALL_SIDE = 0.75
-"""Side of the smaller images that `auto` begins with, as a share of the backbone's own."""
+"""Side of the smaller images in the first steps of `auto`, relative to the backbone's size."""
 SMALL_SHARE = 0.7
-"""Share of the training images of `auto` that are smaller: they cost about half."""
+"""Fraction of the steps of `auto` on smaller images, which cost about half as much."""
 SMALLEST_SIDE = 48
-"""Least side in pixels of smaller images that are worth a step."""
+"""Minimum side of smaller images in pixels; if it would be less, they are not used."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,16 @@ class BiasPlan:
     """Settings of one training run.
 
     Attributes:
-        layers: name of the layers for `choose_layers`.
-        images: training images to step over, repeats counted.
-        patience: epochs without a gain on validation images before training ends, at a constant
-            rate. None uses validation images at the end only, and the rate falls to zero.
-        batch_size: images per step.
-        bias_rate: highest rate of Adam on the biases.
-        head_rate: highest rate of Adam on the head.
-        small_images: number of `images`, counted from the first, that are seen at `SMALL_SIDE`.
-        refit: average the trained head with a head in closed form at the end.
+        layers: choice of layers, see `choose_layers`.
+        images: number of training images to process, including repeats.
+        patience: number of epochs without a validation gain after which training stops; the
+            learning rate is constant. With None, validation images are used only at the end, and
+            the learning rate decays to zero.
+        batch_size: number of images per step.
+        bias_rate: peak learning rate of the biases.
+        head_rate: peak learning rate of the head.
+        small_images: how many of `images`, counted from the first, are processed at `SMALL_SIDE`.
+        refit: True to average the trained head with a closed-form head at the end.
     """
 
     layers: str
@@ -74,17 +75,17 @@ class BiasPlan:
 
 @dataclass(frozen=True)
 class TaskCosts:
-    """Sizes and costs of a task that a budget is compared with.
+    """Size and costs of a task, for comparison with a budget.
 
     Attributes:
-        pass_macs: multiply-accumulates of one image without biases, projection included.
+        pass_macs: multiply-accumulates of one image without biases, including the projection.
         costs: costs of the passes with biases.
         train: number of training images.
         validation: number of validation images.
-        before: multiply-accumulates that learning has already spent: the pass without biases and
-            the fits to its latents.
-        small: costs of the passes over smaller images; None if the network takes one size only.
-        after: multiply-accumulates of fitting a head once the biases are trained.
+        before: multiply-accumulates already spent on learning: the pass without biases and the fits
+            to its latents.
+        small: costs of the passes over smaller images; None if images have a fixed size.
+        after: multiply-accumulates of fitting a head after the biases are trained.
     """
 
     pass_macs: int
@@ -107,14 +108,14 @@ class TaskCosts:
         ends_with_train: bool,
         small_share: float = 0,
     ) -> int:
-        """Return the number of training images that a budget pays for, after all other costs.
+        """Return the number of training images that a budget covers after all other costs.
 
         Args:
-            passes: the whole budget, including the passes already spent.
-            epochs_validated: validation images are run after every epoch.
-            ends_with_train: training images are run once more at the end; validation images always
-                are.
-            small_share: share of the images that are seen smaller.
+            passes: total budget, including the passes already spent.
+            epochs_validated: True if validation images are run after every epoch.
+            ends_with_train: True if training images are run again at the end, as validation images
+                always are.
+            small_share: fraction of the training images that are processed at the smaller size.
         """
         images = self.train + self.validation
         left = passes * self.pass_macs * images - self.before - self.after
@@ -136,8 +137,8 @@ def costs_of_task(
     Args:
         task: images, labels and the results without biases.
         bb: the network with biases.
-        small: the same for smaller images, or None.
-        head2toe: a head on single feature maps will be trained at the end.
+        small: the network with biases for smaller images, or None.
+        head2toe: True if a head on feature maps will be trained at the end.
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
     n_train, n_validation = len(task.train_labels), len(task.validation_labels)
@@ -160,11 +161,11 @@ def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | No
 
     Args:
         forward: forward pass of the backbone.
-        bb: the biased network on images of the backbone's own size.
+        bb: the biased network for images of the backbone's own size.
 
     Returns:
-        The network at `SMALL_SIDE`, in multiples of 8 px. None if that is below `SMALLEST_SIDE`, or
-        if the network takes images of one size only.
+        The network at `SMALL_SIDE`, rounded to a multiple of 8 px. None if that is below
+        `SMALLEST_SIDE`, or if the network takes images of one size only.
     """
     side = round(SMALL_SIDE * bb.size / 8) * 8
     if not SMALLEST_SIDE <= side < bb.size:
@@ -173,15 +174,16 @@ def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | No
     try:
         small.costs  # noqa: B018 - counting runs the network
     except (RuntimeError, AssertionError):
-        return None  # position embeddings of one size
+        return None  # its position embeddings have a fixed size
     return small
 
 
 def plan_layers(options: BiasOptions) -> str:
-    """Return the name of the layers to bias; `auto` takes all: distant tasks need early ones.
+    """Return the choice of layers; `auto` takes all, because distant tasks need early layers.
 
-    Log loss on validation images with biases on the later half, at twice the epochs for the same
-    cost: 0.526, against 0.475 with all layers (oracle bones); 0.689 against 0.689 (trash).
+    Biases on the last half of the layers allow twice the epochs at the same cost. The validation
+    log loss was 0.526, compared with 0.475 for all layers (oracle bones), and 0.689 for both
+    (trash).
     """
     return "all" if options.layers == "auto" else options.layers
 
@@ -190,11 +192,11 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
     """Plan the training of biases within the budget of the options.
 
     Args:
-        options: layers and budget.
+        options: layers to bias and budget.
         task: costs of the task.
 
     Raises:
-        UsageError: the budget does not pay for a single step.
+        UsageError: the budget is too small for a single training step.
     """
     auto = options.layers == "auto"
     passes = options.passes or (DEFAULT_PASSES if auto else None)
@@ -231,7 +233,7 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
 
 
 def _in_parts(images: int, train: int) -> int:
-    """Round down to whole parts of an epoch; keep numbers below one part as they are."""
+    """Round down to whole parts of an epoch; return numbers below one part unchanged."""
     steps = math.ceil(train / AUTO_PARTS / AUTO_BATCH_SIZE)
     part = steps * AUTO_BATCH_SIZE
     return images // part * part or images

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BiasTask:
-    """A task as the training of biases needs it.
+    """Inputs for training the biases of one task.
 
     Attributes:
         backbone: the frozen network.
         method: task mapper of the skill.
-        images: images of both splits.
-        train_labels: (N,) int64.
-        validation_labels: (V,) int64, V at least 1.
-        start: head on latents without biases, where training starts.
+        images: readable images of both splits.
+        train_labels: (N,) int64 class indices of the training images.
+        validation_labels: (V,) int64 class indices of the validation images, V at least 1.
+        start: head fitted without biases, from which training starts.
         without: (V, C) log posteriors of the validation images without biases, given the task.
-        before_macs: multiply-accumulates that learning has already spent.
+        before_macs: multiply-accumulates already spent on learning.
         seed: seed for the order of images and for the Head2Toe head.
     """
 
@@ -53,13 +53,13 @@ class BiasTask:
 
 
 def base_of(method: str) -> str:
-    """Return the kind of latents that the head reads while the biases of a method are trained.
+    """Return the kind of latents that the head reads while biases are trained.
 
     Args:
-        method: the task mapper.
+        method: name of the task mapper.
 
     Returns:
-        "multi" for multi-depth latents, or "last" for those of the last layer, as in the paper.
+        "multi" for multi-depth latents; "last" for latents of the last layer, as in the paper.
     """
     return "multi" if method == "moments" else "last"
 
@@ -69,8 +69,8 @@ class TaskImages:
     """The readable images of a task, one for each row of the latents.
 
     Attributes:
-        train: images of the training split.
-        validation: images of the validation split.
+        train: readable images of the training split.
+        validation: readable images of the validation split.
     """
 
     train: Sequence[ImageRef]
@@ -88,15 +88,15 @@ def readable(images: Sequence[ImageRef], embedded: Embedded) -> list[ImageRef]:
 
 
 def decode_rows(images: Sequence[ImageRef], rows: np.ndarray, size: int) -> torch.Tensor:
-    """Decode some images to (n, 3, S, S) uint8, channels last in memory.
+    """Decode images to (n, 3, S, S) uint8 in channels-last memory order.
 
     Args:
         images: all images.
         rows: (n,) positions of the images to decode.
-        size: S.
+        size: side of the decoded images in pixels, S.
 
     Raises:
-        DataError: an image cannot be read any more.
+        DataError: an image can no longer be read.
     """
     batch = read_batch([images[int(row)] for row in rows], range(len(rows)), size)
     if batch.failed:

@@ -1,11 +1,11 @@
 """Train the biases and the head of a task together (paper, Sec. 5), with the network frozen.
 
-The paper's way is Adam with 1e-3 on the head and another rate on the biases, batch norms with
-frozen statistics, and batches of 32. Training starts from a fitted head and biases of zero, which
-give exactly the decisions without biases.
+The paper uses Adam, with a learning rate of 1e-3 for the head and another one for the biases. It
+freezes the statistics of batch norms and uses batches of 32 images. Training starts from a fitted
+head and zero biases, which give exactly the decisions without biases.
 
-A batch is cut into pieces of fixed size. One single-threaded lane computes each piece, and the
-gradients are summed in order, so the result does not depend on the number of cores.
+A batch is split into pieces of fixed size. Each piece is computed by a single-threaded lane, and
+the gradients are summed in order. Therefore the result does not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from teachmesh.biases.biased_network import BeneficialBiases
 
 PIECE = 8
-"""Images in the piece of one lane; at most half a batch, so that two lanes can share it."""
+"""Number of images per piece, at most half a batch, so that two lanes can share a batch."""
 WARM_UP = 0.2
-"""Share of the training in which the rate rises, without patience."""
+"""Fraction of training in which the learning rate rises; unused with patience."""
 FIRST_SHARE = 0.04
-"""First rate, as a share of the highest rate."""
+"""Initial learning rate as a fraction of the peak rate."""
 
 
 class KeptRows(Protocol):
@@ -43,19 +43,19 @@ class KeptRows(Protocol):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates spent on them so far."""
+        """Multiply-accumulates spent on computing the inputs so far."""
 
     def rows(self, rows: np.ndarray) -> Tensors:
-        """Return one row per requested image."""
+        """Return tensors with one row per requested image."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """The images of one split as training uses them.
+    """Network inputs and labels of one split.
 
     Attributes:
-        kept: inputs of the suffix of the network.
-        labels: (N,) int64.
+        kept: inputs of `BeneficialBiases.suffix`.
+        labels: (N,) int64 class indices.
     """
 
     kept: KeptRows
@@ -71,7 +71,7 @@ class Stage:
 
     Attributes:
         bb: the network with biases, for images of one size.
-        rows: the images.
+        rows: inputs and labels of the training images.
     """
 
     bb: BeneficialBiases
@@ -85,9 +85,9 @@ class TrainedBiases:
     Attributes:
         values: (B,) float32 biases in the paper's units.
         head: head trained together with the biases.
-        images: training images stepped over, repeats counted.
+        images: number of training images processed, including repeats.
         macs: multiply-accumulates of passes through the biased part of the network.
-        seen: most recent latents of the training images; empty unless the plan refits.
+        seen: most recent latents of the training images; empty unless the plan has `refit`.
     """
 
     values: np.ndarray
@@ -99,7 +99,7 @@ class TrainedBiases:
 
 @dataclass
 class _State:
-    """The parameters; `scaled` is in units of the deviation of the norm that follows."""
+    """Trained parameters; `scaled` is in units of the standard deviation of the following norm."""
 
     scaled: torch.Tensor  # (B,)
     weight: torch.Tensor  # (C, D)
@@ -117,7 +117,7 @@ class BiasTrainer:
 
     Args:
         bb: the network with biases.
-        reads: taps -> latents of the head.
+        reads: function from taps to the latents that the head reads.
         head: head to start from.
         plan: settings of the training.
         seed: seed for the order of images.
@@ -152,13 +152,13 @@ class BiasTrainer:
         *,
         small: Stage | None = None,
     ) -> TrainedBiases:
-        """Step over the planned images, or until patience ends.
+        """Train on the planned number of images, or until patience runs out.
 
         Args:
             train: images of the training split.
             validation: images to validate on after every epoch; used only with patience.
-            progress: called with (images stepped over, images planned).
-            small: the network and the training images at a smaller size, for the first steps.
+            progress: called with (training images processed, training images planned).
+            small: network and training images at a smaller size, for the first steps; or None.
         """
         whole = Stage(self._bb, train)
         costs = {whole: self.costs} | ({} if small is None else {small: self._count(small.bb)})
@@ -189,7 +189,7 @@ class BiasTrainer:
         )
 
     def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
-        """Yield batches of rows in random order, and whether the batch ends an epoch."""
+        """Yield batches of rows in random order, each with True if it ends an epoch."""
         left = self._plan.images
         while left > 0:
             order = torch.randperm(n, generator=self._generator).numpy()[:left]
@@ -199,7 +199,7 @@ class BiasTrainer:
             left -= len(order)
 
     def _rate_share(self, done: int) -> float:
-        """Return the share of the highest rates: 1 with patience, else a warm-up and a cosine."""
+        """Return the fraction of the peak rates: 1 with patience, else warm-up and cosine decay."""
         if self._plan.patience is not None:
             return 1.0
         at = done / self._plan.images
@@ -208,7 +208,7 @@ class BiasTrainer:
         return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
     def _step(self, stage: Stage, rows: np.ndarray, share: float, lanes: Lanes) -> None:
-        """Make one step of Adam, at a share of the highest rates."""
+        """Take one step of Adam at a fraction of the peak rates."""
         pieces = self._pieces(rows, lanes)
         kept, labels = stage.rows.kept, stage.rows.labels
         jobs = (
@@ -233,7 +233,7 @@ class BiasTrainer:
             return *torch.autograd.grad(loss, state.parameters()), latents.detach()
 
     def _accuracy(self, split: TrainingRows, lanes: Lanes) -> float:
-        """Return the share of correct answers with the current head and biases."""
+        """Return the fraction of correct answers with the current head and biases."""
         state = self._state.copy()
         values = state.scaled * self._deviations
         pieces = self._pieces(np.arange(len(split)), lanes)

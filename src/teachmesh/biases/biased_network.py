@@ -1,14 +1,15 @@
-"""Run a frozen network with beneficial biases: per task, one float per output channel of a layer.
+"""Run a frozen network with beneficial biases: one float per task and output channel of a layer.
 
-y = Conv(x) + b + B (Eq. 1) and y = FC(x) + b + B (Eq. 2). B has one entry per output channel, equal
-at every position. It lies along axis 1 for convolutions (N, C, H, W), and along the last axis for
-fully connected layers. (The code of the authors views (N, C, H, W) as (N, H, W, C) instead, which
-spreads B over positions and channels; `tests/biases/test_biased_network.py` shows the difference.)
+y = Conv(x) + b + B (Eq. 1) and y = FC(x) + b + B (Eq. 2). B has one entry per output channel, added
+at every position. The channels are on axis 1 for convolutions (N, C, H, W), and on the last axis
+for fully connected layers. (The authors' code reinterprets (N, C, H, W) as (N, H, W, C) instead,
+which spreads B over positions and channels; `tests/biases/test_biased_network.py` shows the
+difference.)
 
 Biases are stored in the paper's units: they are added *before* the batch norm that follows the
-layer. The backbone folds these norms, and B becomes B gamma / sigma. That factor is applied only
-here, so skills do not depend on how a backbone computes. `deviations` holds sigma: training is
-better conditioned in units of it.
+layer. The backbone folds these norms, so B becomes B gamma / sigma. This factor is applied only
+here, so skills do not depend on the folding. `deviations` holds sigma, because training is better
+conditioned in units of sigma.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class PassCosts:
-    """Multiply-accumulates of one image, counted.
+    """Counted multiply-accumulates of one image.
 
     Attributes:
-        prefix: from the image to the input of the first biased layer; 0 if that is the first layer.
-        forward: the rest of the network, with biases.
-        backward: the gradient with respect to the biases.
+        prefix: cost up to the input of the first biased layer; 0 if no layer precedes it.
+        forward: cost of the rest of the network, with biases.
+        backward: cost of the gradient with respect to the biases.
     """
 
     prefix: int
@@ -62,13 +63,13 @@ class PassCosts:
 class BeneficialBiases:
     """A frozen network that runs with biases on some of its layers.
 
-    It has its own modules around the weights of the backbone. Nothing is attached to the backbone,
-    no gradient of a weight is ever computed, and several threads may use it.
+    It has its own modules but shares the weights of the backbone, which is not modified. Gradients
+    of weights are never computed. It is thread-safe.
 
     Args:
         forward: forward pass of the backbone.
         layout: the biased layers.
-        size: side of the images in pixels; default the backbone's own.
+        size: side of the images in pixels; the backbone's own by default.
 
     Raises:
         BackboneError: the layout belongs to another network.
@@ -91,12 +92,12 @@ class BeneficialBiases:
 
     @property
     def splits(self) -> bool:
-        """True if the input of the first biased layer can be kept; otherwise images are kept."""
+        """True if the input of the first biased layer can be kept instead of the images."""
         return self._plan is not None
 
     @property
     def kept_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the tensors from `prefix`, for one image."""
+        """Shapes of the tensors that `prefix` returns, for one image."""
         if self._plan is None:
             return ((3, self.size, self.size),)
         return tuple(tensor.shape for tensor in self._plan.kept)
@@ -105,8 +106,8 @@ class BeneficialBiases:
     def per_image(self) -> tuple[bool, ...]:
         """For each biased layer, True if its output has rows for every image.
 
-        Tables of positions have no such rows, and windows have several per image. Passes over two
-        and over three images show the difference.
+        Outputs for position tables have no rows per image, and outputs for windows have several.
+        Passes over two and over three images distinguish them.
         """
         two, three = (self._rows_of(n) for n in (2, 3))
         places = range(len(self.layout.chosen))
@@ -128,7 +129,7 @@ class BeneficialBiases:
         read: Callable[[Tensors], torch.Tensor],
         parameters: Sequence[torch.Tensor] = (),
     ) -> PassCosts:
-        """Count the multiply-accumulates of one image, a function of the taps included.
+        """Count the multiply-accumulates of one image, including a function of the taps.
 
         Args:
             read: differentiable function of the taps.
@@ -151,12 +152,12 @@ class BeneficialBiases:
 
         Args:
             images: (N, 3, S, S) uint8.
-            values: (total,) biases of one task, or (N, total) biases of the task of each image;
-                differentiable if they require gradients. None for no biases.
-            watch: called with the output of every layer of the layout, even without biases.
+            values: (total,) biases of one task, or (N, total) with the biases for each image; None
+                for no biases. If they require gradients, the result is differentiable.
+            watch: callback for the output of every layer of the layout, even without biases.
 
         Returns:
-            (N, C_i) float32 each, the paper's latent last.
+            Taps, (N, C_i) float32 each; the last one is the paper's latent.
 
         Raises:
             BackboneError: the images have another shape or type.
@@ -171,7 +172,7 @@ class BeneficialBiases:
             images: (N, 3, S, S) uint8.
 
         Returns:
-            Tensors (N, *shape) for each of `kept_shapes`, on the network's device.
+            One tensor (N, *shape) for each of `kept_shapes`, on the network's device.
         """
         with full_float32(self.device):
             return self._runner().split.prefix(self._images(images))
@@ -179,7 +180,7 @@ class BeneficialBiases:
     def suffix(
         self, kept: Sequence[torch.Tensor], values: torch.Tensor | None, watch: Watch | None = None
     ) -> Tensors:
-        """Compute the taps from the tensors of `prefix`; other arguments as for `taps`."""
+        """Compute the taps from the result of `prefix`; other arguments as for `taps`."""
         rows = [tensor.to(self.device, torch.float32) for tensor in kept]
         return self._run(lambda split: split.suffix(rows), values, len(rows[0]), watch)
 
@@ -191,14 +192,14 @@ class BeneficialBiases:
             images: (N, 3, S, S) uint8.
 
         Returns:
-            The taps, and the tensors of `prefix`.
+            The taps, and the inputs of `suffix`.
         """
         with full_float32(self.device):
             taps, kept = self._runner().split.both(self._images(images))
         return tuple(tap.float() for tap in taps), kept
 
     def _rows_of(self, n: int) -> dict[int, list[int]]:
-        """Map the place in the layout to the output rows of each call, for n images."""
+        """Return the number of output rows of each call, by index of the layer, for n images."""
         found: dict[int, list[int]] = {}
         images = torch.zeros(n, 3, self.size, self.size, dtype=torch.uint8)
         self.taps(images, None, lambda place, out: found.setdefault(place, []).append(len(out)))
@@ -238,7 +239,7 @@ class BeneficialBiases:
         return runner
 
     def _checked_plan(self) -> SuffixPlan | None:
-        """Plan the cut; return None if the outputs of the cut network differ."""
+        """Plan the cut; return None if it would change the outputs of the network."""
         if self.layout.first == 0:
             return None
         net = self._forward.net
@@ -253,7 +254,7 @@ class BeneficialBiases:
                 pairs = zip(split.suffix(split.prefix(images)), split.whole(images), strict=True)
                 same = all(_error(found, expected) <= TOLERANCE for found, expected in pairs)
         except (RuntimeError, KeyError, TypeError, ValueError):
-            # Code that reads values of activations, or bypasses torch functions.
+            # The network reads values of activations, or bypasses torch functions.
             return None
         return plan if same else None
 

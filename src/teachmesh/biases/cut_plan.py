@@ -1,13 +1,13 @@
-"""Plan the cut of a network: find the activations that cross it.
+"""Plan the cut of a network by finding the activations that cross it.
 
-The forward pass runs unchanged under a watcher, a `TorchFunctionMode` that intercepts every torch
-function. The watcher numbers every tensor that depends on the images. A tensor that is made before
-the cut and read after it has to be kept. The code of the network is not traced, so residual
+The forward pass runs unchanged under a watcher, a `TorchFunctionMode` that intercepts every call of
+a torch function. The watcher numbers every tensor that depends on the images. A tensor that is made
+before the cut and read after it has to be kept. The code of the network is not traced, so residual
 connections, taps and hooks need no special rules.
 
-Planning runs the network on two images and on three, to find the sizes that grow with their
-number. (Tensors without data would save the arithmetic, but torch needs two seconds to load the
-code for them.)
+Planning runs the network on two and on three images, to find the sizes that grow with the number of
+images. (Meta tensors would save the arithmetic, but torch needs two seconds to load the code for
+them.)
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from torch.overrides import TorchFunctionMode
 from teachmesh.model.forward_pass import own_modules
 
 Key = tuple[int, int]
-"""Number of the call that made a tensor, and the place of the tensor in the result."""
+"""Number of the call that made a tensor, and the index of the tensor in its result."""
 IMAGES: Key = (-1, 0)
 _MARK = "_teachmesh_key"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A tensor that a call returned, without its data."""
+    """Shape and type of a new tensor that a call returned."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -38,7 +38,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Passed:
-    """An argument that a call returned, as in-place operations do."""
+    """Position of an argument that a call returned, as in-place operations do."""
 
     position: int
 
@@ -61,10 +61,10 @@ class KeptTensor:
     """A tensor that crosses the cut.
 
     Attributes:
-        key: key of the tensor.
-        parts: rows per image if the network splits images into parts (windows), else 1.
+        key: identifier of the tensor.
+        parts: number of rows per image; above 1 if the network splits images into windows.
         shape: shape for one image.
-        dtype: type of the numbers.
+        dtype: data type.
     """
 
     key: Key
@@ -78,11 +78,11 @@ class SuffixPlan:
     """A network cut at the input of one of its modules.
 
     Attributes:
-        at: dotted name of the module.
+        at: dotted name of the module at the cut.
         size: side of the images in pixels.
         kept: tensors that cross the cut.
-        two: calls before the cut, for two images.
-        three: the same calls for three images.
+        two: recorded calls before the cut, for two images.
+        three: recorded calls before the cut, for three images.
     """
 
     at: str
@@ -95,8 +95,8 @@ class SuffixPlan:
 class Watcher(TorchFunctionMode):
     """Intercept the torch functions of a forward pass; number tensors that depend on the images.
 
-    Only calls that return tensors are numbered. Reading the shape of a tensor in between (or its
-    gradient, as a counter of operations does) therefore shifts no number.
+    Only calls that return tensors are numbered. The numbers therefore stay the same if other code
+    reads the shape of a tensor (or its gradient, as a counter of operations does).
     """
 
     def __init__(self) -> None:
@@ -109,11 +109,11 @@ class Watcher(TorchFunctionMode):
         return self.after(func, args, kwargs) if self.reached else self.before(func, args, kwargs)
 
     def reach(self) -> None:
-        """Note that the forward pass has reached the cut."""
+        """Record that the forward pass has reached the cut."""
         self.reached = True
 
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Run a call before the cut."""
+        """Run a call before the cut; number its result if it depends on the images."""
         result = func(*args, **kwargs)
         if any(key_of(tensor) for tensor in tensors((args, kwargs))):
             self.number(result)
@@ -124,7 +124,7 @@ class Watcher(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def number(self, result: Any) -> None:
-        """Number the tensors of a result."""
+        """Number the tensors in the result of a call."""
         made = list(tensors(result))
         for place, tensor in enumerate(made):
             mark(tensor, (self.calls, place))
@@ -132,7 +132,7 @@ class Watcher(TorchFunctionMode):
 
 
 class _Planner(Watcher):
-    """Record the calls before the cut, and those of their results that are read after it."""
+    """Record the calls before the cut, and which of their results are read after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,16 +164,16 @@ class _Planner(Watcher):
 
 
 def plan_suffix(net: nn.Module, at: str, size: int) -> SuffixPlan | None:
-    """Cut a network at the input of a module.
+    """Plan to cut a network at the input of a module.
 
     Args:
-        net: network that takes (N, 3, S, S) float images and returns a tuple of tensors; left as
-            it is.
+        net: network that takes (N, 3, S, S) float images and returns a tuple of tensors; it is not
+            modified.
         at: dotted name of a module that the forward pass calls.
-        size: S.
+        size: side of the images in pixels, S.
 
     Returns:
-        The plan, or None if a tensor without one row per image crosses the cut.
+        The plan, or None if a tensor that crosses the cut cannot be split by image.
     """
     own = own_modules(net)
     two, three = (_watch(own, at, size, n) for n in (2, 3))
@@ -199,7 +199,7 @@ def _watch(net: nn.Module, at: str, size: int, n: int) -> _Planner:
 
 
 def run_watched(net: nn.Module, at: str, watcher: Watcher, images: torch.Tensor) -> Any:
-    """Run a network under a watcher and notify it at the cut; return the outputs."""
+    """Run a network under a watcher, which is notified at the cut; return the outputs."""
     module = net.get_submodule(at)
     hook = module.register_forward_pre_hook(lambda *_: watcher.reach(), prepend=True)
     mark(images, IMAGES)
@@ -227,7 +227,7 @@ def key_of(tensor: torch.Tensor) -> Key | None:
 
 
 def mark(tensor: torch.Tensor, key: Key) -> None:
-    """Set the key of a tensor. It is an attribute of the tensor, so that it keeps nothing alive."""
+    """Set the key of a tensor as its attribute, which keeps no other object alive."""
     tensor.__dict__[_MARK] = key
 
 
@@ -244,11 +244,11 @@ def tensors(tree: Any) -> Iterator[torch.Tensor]:
 
 
 def swap(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
-    """Rebuild nested tuples, lists and dictionaries with every tensor changed."""
+    """Rebuild nested tuples, lists and dictionaries, with `change` applied to every tensor."""
     if isinstance(tree, torch.Tensor):
         return change(tree)
     if isinstance(tree, tuple | list) and any(True for _ in tensors(tree)):
-        # Named tuples of torch take one iterable, like plain tuples and lists.
+        # The named tuples of torch are built from one iterable, like plain tuples and lists.
         return type(tree)([swap(item, change) for item in tree])
     if isinstance(tree, dict):
         return {name: swap(item, change) for name, item in tree.items()}
@@ -263,5 +263,5 @@ def _note(tensor: torch.Tensor, given: list[torch.Tensor]) -> Made | Passed:
 
 
 def shape_of(tensor: torch.Tensor) -> Made:
-    """Describe a tensor without its data."""
+    """Return the shape and type of a tensor."""
     return Made(tuple(tensor.shape), tensor.dtype)

@@ -1,8 +1,9 @@
 """Head2Toe on beneficial biases: a head that reads the feature maps with the largest biases.
 
-Head2Toe (Evci et al. 2022) lets a head read any layer, and searches for the layers that help.
-Learned biases make the search free (paper, Sec. 7.3): the 1 % largest biases choose the feature
-maps. These are pooled to about 8,192 numbers and joined with the latent of the last layer.
+In Head2Toe (Evci et al. 2022), a head can read any layer, and a search finds the layers that help.
+Learned biases replace this search at no cost (paper, Sec. 7.3): the largest 1 % of the biases
+determine the feature maps. These maps are pooled to about 8,192 numbers and concatenated with the
+latent of the last layer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class MapChoice:
 
     Attributes:
         channels: chosen channels of each biased layer, ascending, in the order of the layout.
-        side: maps are averaged to at most this many rows and columns.
+        side: maximum number of rows and columns of a pooled map.
     """
 
     channels: tuple[tuple[int, ...], ...]
@@ -40,15 +41,15 @@ def choose_maps(
     fraction: float = FRACTION,
     width: int = WIDTH,
 ) -> MapChoice:
-    """Choose the maps with the largest biases by magnitude.
+    """Choose the feature maps with the largest biases by magnitude.
 
     Args:
         layout: the biased layers.
-        values: (B,) biases in the paper's units; among equal ones the first counts as larger.
+        values: (B,) biases in the paper's units; in a tie, the first bias is chosen.
         per_image: `BeneficialBiases.per_image`. Layers without rows for every image (tables of
-            positions) hold no information on an image and are left out.
-        fraction: share of all maps; at least one map is chosen.
-        width: most numbers after pooling.
+            positions) contain no information about an image and are skipped.
+        fraction: fraction of all maps to choose; at least one map is chosen.
+        width: maximum number of values after pooling.
     """
     count = max(1, round(fraction * layout.total))
     order = torch.sort(values.detach().abs().cpu(), descending=True, stable=True).indices
@@ -63,7 +64,7 @@ def choose_maps(
 
 
 class Head2Toe:
-    """Compute the features of a biased network for a head.
+    """Compute Head2Toe features with a biased network.
 
     Args:
         bb: the network with biases.
@@ -77,7 +78,7 @@ class Head2Toe:
         self.choice = choice
 
     def features(self, kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return (N, D) float32: pooled maps, then the latent of the last layer.
+        """Return (N, D) float32 features: pooled maps, then the latent of the last layer.
 
         Args:
             kept: tensors from `BeneficialBiases.prefix`.
@@ -96,10 +97,10 @@ class Head2Toe:
 
 
 def _pooled(output: torch.Tensor, chosen: Sequence[int], side: int, n: int) -> torch.Tensor:
-    """Pool the output of a layer, channels along axis 1, to (N, maps * positions) float32."""
+    """Pool an output with channels on axis 1 to (N, maps * positions) float32."""
     maps = output[:, list(chosen)].float()
     if maps.ndim == 4 and len(maps) == n:
         size = (min(side, maps.shape[2]), min(side, maps.shape[3]))
         return torch.nn.functional.adaptive_avg_pool2d(maps, size).flatten(1)
-    # One position, tokens, or windows with several rows per image.
+    # Vectors, tokens, or windows with several rows per image.
     return maps.reshape(n, len(maps) // n, len(chosen), -1).mean((1, 3))

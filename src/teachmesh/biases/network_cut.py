@@ -2,7 +2,7 @@
 
 The paper proposes biases on the last half of the layers, at half the cost (Sec. 8). When the
 activations at the cut are kept, the first half is computed once per image instead of once per
-epoch. The second pass of an answer then costs the rest of the network only.
+epoch. For an answer, the second pass then runs only the rest of the network.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from teachmesh.model.forward_pass import Tensors
 
 
 class _CutReached(Exception):
-    """Stop the forward pass at the cut."""
+    """Exception that stops the forward pass at the cut."""
 
 
 class Split:
-    """A network that can stop at a cut and begin there.
+    """A network whose forward pass can stop at a cut and resume there.
 
     Not thread-safe.
 
     Args:
         net: network in evaluation mode that takes (N, 3, S, S) float images and returns a tuple of
-            tensors (N, C_i). Its weights are left as they are. Hooks on its modules work in every
-            pass.
-        plan: plan for a network of the same structure. With None the images themselves are kept,
-            and the rest is the whole network.
+            tensors (N, C_i). Its weights are not modified. Hooks on its modules run in every pass.
+        plan: plan of the cut, made for a network of the same structure. With None, `prefix` returns
+            the images, and `suffix` runs the whole network.
     """
 
     def __init__(self, net: nn.Module, plan: SuffixPlan | None) -> None:
@@ -60,10 +59,10 @@ class Split:
         """Compute the tensors that cross the cut.
 
         Args:
-            images: (N, 3, S, S) floats.
+            images: (N, 3, S, S) normalised float images.
 
         Returns:
-            Tensors of N rows each.
+            Tensors with N rows each.
         """
         if self.plan is None:
             return (images,)
@@ -81,10 +80,10 @@ class Split:
         return tuple(outputs), keeper.rows()
 
     def suffix(self, kept: Sequence[torch.Tensor]) -> Tensors:
-        """Run the rest of the network.
+        """Run the network from the cut to the end.
 
         Args:
-            kept: tensors from `prefix`; left as they are.
+            kept: tensors from `prefix`; they are not modified.
         """
         if self.plan is None:
             return self.whole(kept[0])
@@ -96,7 +95,7 @@ class Split:
 
 
 class _Keeper(Watcher):
-    """Keep the tensors that cross the cut."""
+    """Collect the tensors that cross the cut."""
 
     def __init__(self, plan: SuffixPlan, images: torch.Tensor, *, stop: bool) -> None:
         super().__init__()
@@ -114,7 +113,7 @@ class _Keeper(Watcher):
 
     def reach(self) -> None:
         if not self.reached and not self._stop:
-            # Operations after the cut may work in place.
+            # Cloned, because operations after the cut may work in place.
             self._found = {key: self._found[key].clone() for key in self._wanted}
         super().reach()
         if self._stop:
@@ -130,7 +129,7 @@ class _Keeper(Watcher):
 
 
 class _Resumer(Watcher):
-    """Replace calls before the cut by tensors without data; insert the kept tensors after it."""
+    """Replace results before the cut by meta tensors; use the kept tensors after it."""
 
     def __init__(self, plan: SuffixPlan, kept: Sequence[torch.Tensor]) -> None:
         super().__init__()
@@ -146,30 +145,30 @@ class _Resumer(Watcher):
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
         given = list(tensors((args, kwargs)))
         if not any(key_of(tensor) for tensor in given):
-            return func(*args, **kwargs)  # depends on weights only
+            return func(*args, **kwargs)  # does not depend on the images
         place = self.calls
         if place < len(self._plan.two) and func == self._plan.two[place].function:
             two, three = self._plan.two[place].result, self._plan.three[place].result
             result = self._remake(two, three, given)
             self.number(result)
             return result
-        # Reads a property, for instance the shape, which tensors without data have too.
+        # The call reads a property such as the shape, which meta tensors also have.
         return self._placed(func(*args, **kwargs))
 
     def after(self, func: Any, args: Any, kwargs: Any) -> Any:
         return self._placed(func(*swap(args, self.real), **swap(kwargs, self.real)))
 
     def real(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the kept tensor for a tensor without data."""
+        """Return the kept tensor for a meta tensor; return other tensors unchanged."""
         key = key_of(tensor) if tensor.is_meta else None
         return tensor if key is None else self._kept.get(key, tensor)
 
     def _remake(self, two: Any, three: Any, given: list[torch.Tensor]) -> Any:
-        """Build the result of a call for N images from the results for two and three."""
+        """Build the result of a call for N images from its results for two and three images."""
         if isinstance(two, Passed):
             return given[two.position]
         if isinstance(two, Made):
-            # A size is a * N + b.
+            # Every size is a linear function of N.
             shape = [
                 b + (c - b) * (self._n - 2) for b, c in zip(two.shape, three.shape, strict=True)
             ]
@@ -179,6 +178,6 @@ class _Resumer(Watcher):
         return two
 
     def _placed(self, result: Any) -> Any:
-        """Replace the device of tensors without data by that of the kept tensors."""
+        """Replace the meta device by the device of the kept tensors."""
         is_meta = isinstance(result, torch.device) and result.type == "meta"
         return self._device if is_meta else result

@@ -1,4 +1,4 @@
-"""Refine the decisions of the first pass with those of a second pass within a task."""
+"""Refine the within-task decisions of the first pass by a second pass."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class BiasedDecision:
     """Decision of the biased network on some images of one task.
 
     Attributes:
-        task: position of the task among the skills.
-        rows: (n,) positions of the images.
+        task: index of the task in the order of the skills.
+        rows: (n,) indices of the images.
         posteriors: (n, C) log posteriors of the classes of the task.
-        weight: weight in the fused decision.
+        weight: weight of this decision in the fused decision.
     """
 
     task: int
@@ -34,7 +34,7 @@ class BiasedDecision:
 def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
     """Replace the within-task posteriors; keep the task posteriors.
 
-    Numbers that are not finite, which biases of an untrusted peer can cause, change nothing.
+    Posteriors that are not finite, which biases of an untrusted peer can cause, are ignored.
 
     Args:
         decisions: decisions of the first pass.
@@ -57,11 +57,11 @@ def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
 
 
 def tasks_in_question(decisions: Decisions) -> np.ndarray:
-    """Return (N,) the position of the task whose biases each image gets a second pass with.
+    """Return (N,) indices: for each image, the task whose biases are used in its second pass.
 
-    There is one task per image, which bounds the cost of an answer. If all classes of all tasks
-    compete, the refined answer may be a class of another task, without a second pass of its own.
-    A further pass with the biases of that task could move the answer again, or back. It would not
-    improve the task posteriors.
+    Using one task per image limits the cost of an answer. If all classes of all tasks compete, the
+    refined answer may be a class of another task, whose biases were not used. A third pass with its
+    biases could change the answer again, or change it back. It would not improve the task
+    posteriors.
     """
     return decisions.answer()[0]

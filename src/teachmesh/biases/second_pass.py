@@ -1,7 +1,8 @@
 """Run images through the backbone again, with the biases of the task they were mapped to.
 
-Mapping needs no biases. Images are run again only if the skill of their task has biases, and only
-from the first biased layer on. Images of different tasks share a batch, each with its own biases.
+Task mapping needs no biases. An image is run again only if the skill of its task has biases, and
+only from the first biased layer on. Images of different tasks can share a batch, each with the
+biases of its task.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from teachmesh.packet.skill import Skill
 
 KeptRows = Callable[[np.ndarray], Tensors]
-"""Function from rows of images to the inputs of `BeneficialBiases.suffix`."""
+"""Function from image indices to the inputs of `BeneficialBiases.suffix`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class BiasedSkill:
 
 
 class SecondPass:
-    """Second passes for the skills of a bank.
+    """Run second passes with the biases of the skills in a bank.
 
     Args:
         backbone: the frozen network.
@@ -81,7 +82,7 @@ class SecondPass:
 
     @cached_property
     def network(self) -> BeneficialBiases:
-        """The backbone, with biases from the earliest layer that any skill biases."""
+        """The backbone with biases from the first layer that is biased in any skill."""
         layouts = [biased.layout for biased in self._biased.values()]
         earliest = min(layouts, key=lambda layout: layout.first)
         return BeneficialBiases(self._backbone.forward_pass, earliest)
@@ -103,12 +104,12 @@ class SecondPass:
     def opinions(
         self, decisions: Decisions, pairs: Sequence[tuple[int, int]], kept: KeptRows
     ) -> list[BiasedDecision]:
-        """Run second passes: decide on images, each with the biases of one task.
+        """Return the decisions of second passes, each with the biases of one task.
 
         Args:
             decisions: decisions of the first pass.
-            pairs: (image, task) positions, each once; tasks without biases are skipped.
-            kept: inputs of a second pass, from `first` or `kept`.
+            pairs: (image, task) indices, without repeats; tasks without biases are skipped.
+            kept: function that returns inputs of a second pass, computed by `first` or `kept`.
         """
         ids = decisions.skill_ids
         wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
@@ -133,11 +134,11 @@ class SecondPass:
         ]
 
     def _is_alone(self, skill: BiasedSkill) -> bool:
-        """Return True if its images cannot share a batch with those of other tasks."""
+        """Return True if images of this skill cannot share a batch with other tasks."""
         return skill.features == "head2toe" or not self.network.mixes
 
     def _run(self, ids: list[str], kept: Tensors) -> list[np.ndarray]:
-        """Return the log posteriors of the classes of each image's own task."""
+        """Return log posteriors of each image for the classes of its task."""
         skills = [self._biased[skill_id] for skill_id in ids]
         with torch.no_grad():
             if skills[0].features == "head2toe":
@@ -153,7 +154,7 @@ class SecondPass:
         ]
 
     def _values(self, skills: Sequence[BiasedSkill]) -> torch.Tensor:
-        """Return the biases of one task if all images belong to it, else one row per image."""
+        """Return one vector of biases if all images belong to one task, else one row per image."""
         first = skills[0]
         wide = self.network.layout
         if all(skill is first for skill in skills):
@@ -161,7 +162,7 @@ class SecondPass:
         return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
 
     def _head2toe(self, skill: BiasedSkill) -> Head2Toe:
-        """Choose the maps in the layout of the skill, as when the head was fitted."""
+        """Choose the feature maps in the layout of the skill, as for fitting its head."""
         wide = self.network.layout
         earlier = len(wide.chosen) - len(skill.layout.chosen)
         own = choose_maps(skill.layout, skill.values, self.network.per_image[earlier:])
@@ -198,12 +199,12 @@ class SecondPass:
 
 
 class Refiner:
-    """Refine the decisions on N images by second passes, each run at most once.
+    """Refine the decisions on N images by second passes; no pass is run twice.
 
     Args:
         second: second passes of the skills.
         decisions: decisions of the first pass.
-        kept: inputs of a second pass for these images.
+        kept: function that returns inputs of a second pass for these images.
     """
 
     def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
@@ -213,10 +214,10 @@ class Refiner:
         self._known: dict[tuple[int, int], BiasedDecision] = {}
 
     def given(self, tasks: np.ndarray) -> Decisions:
-        """Run a second pass of every image with the biases of one task; refine the decisions.
+        """Refine the decisions by a second pass of every image with the biases of one task.
 
         Args:
-            tasks: (N,) position of the task of each image.
+            tasks: (N,) index of the task of each image.
         """
         pairs = [(i, int(t)) for i, t in enumerate(tasks)]
         missing = [pair for pair in pairs if pair not in self._known]
@@ -232,7 +233,7 @@ class Refiner:
 def _batches(
     wanted: Sequence[tuple[int, int]], alone: Callable[[int], bool]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Yield batches of (task, image) pairs sorted by task; some tasks share no batch."""
+    """Batch the sorted (task, image) pairs; a task for which `alone` is true shares no batch."""
     batch: list[tuple[int, int]] = []
     for task, image in wanted:
         other = bool(batch) and batch[-1][0] != task and (alone(task) or alone(batch[-1][0]))
@@ -249,7 +250,7 @@ def _rows(kept: KeptRows, batch: Sequence[tuple[int, int]]) -> Tensors:
 
 
 def _posteriors(head: Head, features: np.ndarray) -> np.ndarray:
-    """Return (C,) log posteriors; NaN if the head was made for other features."""
+    """Return (C,) log posteriors; NaN if the head expects another number of features."""
     if head.weight.shape[1] != features.shape[1]:
         return np.full(len(head.bias), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):

@@ -1,11 +1,11 @@
 """The `teachmesh` command: options, messages and exit codes, but no logic.
 
-- `main`: the application and its commands, those of other packages included.
-- `command`: declaration of one command: examples, errors, exit codes.
+- `main`: the application and its commands, including those of other packages.
+- `command`: declares a command with its examples, errors and exit codes.
 - `shared_options`: options that several commands share.
 - `output`: one JSON document on stdout; progress bars and remarks on stderr.
-- one module per command or group: `learn_command`, `skills_commands`, ...
+- `learn_command`, `skills_commands`, ...: one module per command or group.
 
-The modules load neither torch nor numpy nor the network; commands import them when they run. So
+Commands import torch, numpy and the network library only when they run, so that
 `teachmesh --help` and shell completion take little longer than importing typer.
 """

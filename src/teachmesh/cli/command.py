@@ -1,4 +1,4 @@
-"""Declaration of commands: two examples in the help, one sentence per error, an exit code."""
+"""Declare commands with examples in the help, one sentence per error, and exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typ
     return typer.Typer(
         cls=cls,
         help=help_text,
-        rich_markup_mode=None,  # plain help does not import rich, which is slow
+        rich_markup_mode=None,  # avoid importing rich, which is slow
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -69,7 +69,7 @@ def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
             print("interrupted: nothing half-written was kept", file=sys.stderr)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            # A reader such as `| head` closed the pipe, which is no error.
+            # A reader such as `| head` closed the pipe, which is not an error.
             sys.stderr.close()
             raise typer.Exit(0) from None
 

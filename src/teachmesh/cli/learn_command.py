@@ -1,4 +1,4 @@
-"""`teachmesh learn`: a folder of images becomes a skill."""
+"""`teachmesh learn`: learn a skill from a folder of images."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _show(result: LearnResult) -> None:
 
 
 def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:
-    """Describe matches and transfer in one sentence."""
+    """Describe the matches and the transfer in one sentence."""
     known = f"{reuse.known} of {n_classes} classes known in {reuse.tasks} tasks"
     if reuse.takes == "nothing":
         taken = "took nothing, the skill is the same as without --reuse"

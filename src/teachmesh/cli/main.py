@@ -1,4 +1,4 @@
-"""The application: every command, `--version`, shell completion."""
+"""The command-line application: commands, `--version` and shell completion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Register = Callable[[typer.Typer], None]
 
 COMMANDS_GROUP = "teachmesh.commands"
-"""Entry points: functions `register(app: typer.Typer)` that add commands (see `cli.command`)."""
+"""Entry-point group of functions `register(app: typer.Typer)` that add commands."""
 
 
 PRODUCT: Mapping[str, Register] = {
@@ -44,23 +44,23 @@ PRODUCT: Mapping[str, Register] = {
     "skills": skills_commands.register,
     "backbone": backbone_commands.register,
 }
-"""Command or group -> the function that registers it, in the order of the help."""
+"""Registration function of each command or group, in the order of the help."""
 
 
 class LazyCommands(TyperGroup):
-    """Commands that are built when they are needed, because that takes most of the start-up time.
+    """Group that builds each command only when needed, because building all of them is slow.
 
-    The entry points of other packages are read only for the list of commands and for a name that
+    Entry points of other packages are read only to list all commands, or to find a command that
     the product lacks.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all commands, the product's first."""
+        """Return the names of all commands, the product's first."""
         self._add_all(ctx)
         return [*PRODUCT, *(name for name in self.commands if name not in PRODUCT)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a name; None if there is none."""
+        """Return the command with this name; None if there is none."""
         if cmd_name not in self.commands:
             if cmd_name in PRODUCT:
                 self.commands.update(_built(PRODUCT[cmd_name]))
@@ -77,7 +77,7 @@ class LazyCommands(TyperGroup):
 
 @cache
 def _commands_of_other_packages() -> Mapping[str, Any]:
-    """Name -> command of every entry point of `COMMANDS_GROUP`, in the order of their names."""
+    """Return the commands of all entry points in `COMMANDS_GROUP`, by name."""
     from importlib.metadata import entry_points
 
     found: dict[str, Any] = {}
@@ -93,14 +93,14 @@ def _commands_of_other_packages() -> Mapping[str, Any]:
 def _commands_of(point: EntryPoint) -> Mapping[str, Any]:
     try:
         return _built(point.load())
-    # Code of another package can raise anything; the other commands have to work all the same.
+    # Code of another package can raise anything; the other commands must still work.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         _remark(point, f"{type(error).__name__}: {error}")
         return {}
 
 
 def _built(register: Register) -> Mapping[str, Any]:
-    """The commands that a function registers, by name."""
+    """Return the commands that a function registers, by name."""
     part = application("")
     register(part)
     return get_group(part).commands

@@ -1,4 +1,4 @@
-"""`teachmesh match`: classes of the bank that match those of a folder, before learning."""
+"""`teachmesh match`: list the classes of the bank that match those of a folder."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _show(report: MatchReport) -> None:
 
 
 def _way(report: MatchReport) -> str:
-    """Describe the way of matching: the requested one, or the part of it that was possible."""
+    """Describe how classes were compared: as requested, or as far as possible."""
     if report.mode == "text":
         return "by names only"
     way = "by looks" if report.mode == "vision" else "by names and looks"

@@ -1,4 +1,4 @@
-"""Printing: results go to stdout, everything else to stderr.
+"""Print results to stdout, and everything else to stderr.
 
 With `--json`, stdout holds exactly one JSON document. Progress bars are drawn on stderr, and only
 if it is a terminal.
@@ -23,30 +23,30 @@ TAKES = {
     "classes": "the known classes and how images vary",
     "rows": "the known classes' rows as a start",
 }
-"""Key of a transfer -> a phrase for people that follows "took"."""
+"""Phrase for each kind of transfer, to follow "took" in a message."""
 
 
 def emit(document: Mapping[str, Any]) -> None:
     """Print one JSON document.
 
     Raises:
-        ValueError: a float that is not finite.
+        ValueError: a float is not finite.
     """
     print(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
 def say(text: str) -> None:
-    """Print a result for a person on stdout."""
+    """Print a result as text to stdout."""
     print(text)
 
 
 def note(text: str) -> None:
-    """Print a remark for a person on stderr."""
+    """Print a remark as text to stderr."""
     print(text, file=sys.stderr)
 
 
 def describe_encoder(encoder: str | None) -> str:
-    """Describe the comparison of class names for a person; None means no comparison."""
+    """Describe how class names were compared; None means that they were not."""
     if encoder is None:
         return "names were not compared"
     if encoder == "names":
@@ -55,12 +55,12 @@ def describe_encoder(encoder: str | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Replace control and direction characters, so that foreign text is safe on a terminal."""
+    """Replace control and text-direction characters, so that untrusted text is safe to print."""
     return "".join(c if unicodedata.category(c) not in {"Cc", "Cf"} else "?" for c in text)
 
 
 def size(size_bytes: int) -> str:
-    """Format a number of bytes for people, in powers of ten.
+    """Format a number of bytes in B, KB or MB, with powers of ten.
 
     >>> size(17_600), size(512), size(2_500_000)
     ('17.6 KB', '512 B', '2.5 MB')
@@ -82,7 +82,7 @@ def percent(fraction: float | None) -> str:
 
 
 def lines(document: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Format a JSON object for people: one line per value, nested objects indented.
+    """Format a JSON object as text: one line per value, with nested objects indented.
 
     >>> list(lines({"size_px": 96, "taps": ["a", "b"], "card": {"data": "photos"}}))
     ['size_px: 96', 'taps: a, b', 'card:', '  data: photos']
@@ -114,7 +114,7 @@ def _holds_objects(value: object) -> bool:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns with spaces: the first to the left, the others to the right."""
+    """Format a table with the first column left-aligned and the others right-aligned."""
     cells = [list(header), *[list(row) for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
@@ -144,11 +144,11 @@ def describe_biases(biases: Mapping[str, Any]) -> str:
 
 @contextmanager
 def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
-    """Show a bar with rate and remaining time on a terminal, and nothing elsewhere.
+    """Show a progress bar with rate and remaining time, but only on a terminal.
 
     Yields:
-        A function (done, total) to call for every step; a smaller `done` than before starts the
-        bar again.
+        A function (done, total) to call after every step; the bar restarts if `done` is smaller
+        than before.
     """
     if not sys.stderr.isatty():
         yield lambda _done, _total: None

@@ -1,4 +1,4 @@
-"""`teachmesh predict`: classify images without being told their task."""
+"""`teachmesh predict`: classify images without knowing their task."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def predict(
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
     with progress_bar("predicting") as progress:
         answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
-    if encoder != "names":  # the agent has already compared by names
+    if encoder != "names":  # the agent has already compared names for equality
         answers = mark_equivalent(answers, agent.sources(), comparer)
     for failure in answers.failed:
         note(f"skipped: {plain(failure)}")

@@ -79,7 +79,7 @@ EncoderOption = Annotated[
 
 
 def options_given(context: typer.Context) -> dict[str, str]:
-    """Return parameter name -> option string of the options on the command line."""
+    """Return the options given on the command line, by parameter name."""
     found = {}
     for parameter in context.command.params:
         if parameter.name is None or parameter.param_type_name != "option":
@@ -92,7 +92,7 @@ def options_given(context: typer.Context) -> dict[str, str]:
 
 
 def refuse_options(context: typer.Context, names: Collection[str], reason: str) -> None:
-    """Refuse options that would be ignored.
+    """Raise an error if an option is given that would be ignored.
 
     Args:
         context: context of the command.
@@ -100,7 +100,7 @@ def refuse_options(context: typer.Context, names: Collection[str], reason: str) 
         reason: the option that makes them ineffective, for the message.
 
     Raises:
-        UsageError: one of them is on the command line.
+        UsageError: one of the options is on the command line.
     """
     ignored = [text for name, text in options_given(context).items() if name in names]
     if ignored:
@@ -108,7 +108,7 @@ def refuse_options(context: typer.Context, names: Collection[str], reason: str) 
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """Split a comma-separated option value; None if the option is not given.
+    """Split a comma-separated option value; return None if the option is not given.
 
     >>> words("moments, maha")
     ('moments', 'maha')
@@ -120,7 +120,7 @@ def integers(text: str) -> tuple[int, ...]:
     """Parse at least one whole number, separated by commas.
 
     Raises:
-        UsageError: another value, or an empty one.
+        UsageError: the text is empty or invalid.
 
     >>> integers("1,10,102")
     (1, 10, 102)
@@ -132,7 +132,7 @@ def numbers(text: str) -> tuple[float, ...]:
     """Parse at least one number, separated by commas.
 
     Raises:
-        UsageError: another value, or an empty one.
+        UsageError: the text is empty or invalid.
 
     >>> numbers("1e12, 5e11")
     (1000000000000.0, 500000000000.0)

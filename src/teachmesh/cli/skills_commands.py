@@ -1,4 +1,4 @@
-"""`teachmesh skills`: the skills of the bank."""
+"""`teachmesh skills`: manage the skills of the bank."""
 
 from __future__ import annotations
 

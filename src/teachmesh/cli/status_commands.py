@@ -1,4 +1,4 @@
-"""`teachmesh status` and `teachmesh doctor`: the state of an agent and of its machine."""
+"""`teachmesh status` and `teachmesh doctor`: check the state of an agent and of its machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         emit(document)
         return
     say(f"agent {document['id']} ({plain(document['alias'])}), home {document['home']}")
-    say(f"backbone {plain(document['backbone'])}, method {document['method']}")
+    licence = plain(document["backbone_licence"])
+    say(f"backbone {plain(document['backbone'])} (licence: {licence}), method {document['method']}")
     say(
         f"{document['skills']} skills ({document['usable']} used), "
         f"{document['classes']} classes, {size(document['size_bytes'])}, "

@@ -1,4 +1,4 @@
-"""`teachmesh up`: the agent as a process that shares its skills."""
+"""`teachmesh up`: run the agent as a process that shares its skills."""
 
 from __future__ import annotations
 

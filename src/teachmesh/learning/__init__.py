@@ -1,6 +1,6 @@
-"""From the latents of one task to a skill that can travel.
+"""Learn one task, and turn it into a skill that can be shared.
 
-- `teacher`: one task -> one unsigned skill.
-- `fit_method`: anchors, head and calibration of each method.
+- `teacher`: makes an unsigned skill from one task.
+- `fit_method`: fits the anchors, head and calibration of each method.
 - `variants`: names of methods with and without beneficial biases.
 """

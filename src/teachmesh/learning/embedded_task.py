@@ -1,4 +1,4 @@
-"""The training and validation images of one task after one backbone pass."""
+"""The training and validation images of one task after the backbone pass."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedTask:
-    """Everything that learning reads of a task; test images are no part of it.
+    """Everything that learning uses of a task; this excludes the test images.
 
     Attributes:
         train: latents and labels of the training images.
         validation: latents and labels of the validation images; may be empty.
-        images: the image files of both, row by row; None if no biases are to be learned.
+        images: image files of both splits, in row order; None if no biases will be learned.
         failed: one sentence per unreadable image.
     """
 
@@ -43,10 +43,10 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
     Args:
         backbone: the frozen network.
         task: the task to learn.
-        progress: called with (images done, images in all).
+        progress: called with (images done, images in total).
 
     Raises:
-        DataError: more than a fifth of the images cannot be read, or none of a class.
+        DataError: more than a fifth of the images are unreadable, or all of a class are.
     """
     splits = (task.train, task.validation)
     total = sum(len(split.images) for split in splits)

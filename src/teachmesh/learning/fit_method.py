@@ -1,7 +1,7 @@
-"""Fit one task's latents by a method: anchors, a head, a calibration.
+"""Fit anchors, a head and a calibration to the latents of one task.
 
-- `moments` (default): class moments of the multi-depth latents in closed form; no head, no
-  gradient step.
+- `moments` (default): class moments of the multi-depth latents in closed form, without a head
+  or gradient steps.
 - `gmmc` (paper, Eq. 3-4): Gaussian clusters of the last layer's latents, and a trained head.
 - `maha` (paper, Eq. 5): class means and a few sample latents per class, and a trained head.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
-from teachmesh.errors import DataError
+from teachmesh.errors import DataError, UsageError
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 WITH_HEAD = ("gmmc", "maha")
-"""Methods whose mapper chooses a task only; a trained head chooses the class."""
+"""Methods whose mapper chooses only the task; a trained head chooses the class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,14 @@ class Fitted:
     """Result of fitting one task.
 
     Attributes:
-        anchors: anchors by kind.
+        anchors: anchors of the task, by kind.
         head: the trained head; None if no method needs one.
-        validation_accuracy: accuracy given the task; None without validation images.
-        calibration: named numbers for the card.
-        cost_macs: multiply-accumulates, without the backbone pass.
-        warnings: remarks for the card.
-        parents: old classes whose rows are part of the result.
-        borrowed: transfer of class moments: "nothing", "covariance" or "classes".
+        validation_accuracy: accuracy with the task given; None without validation images.
+        calibration: calibration values for the card, by name.
+        cost_macs: number of multiply-accumulates, excluding the backbone pass.
+        warnings: warnings for the card.
+        parents: known classes whose rows are part of the result.
+        borrowed: transferred part of class moments: "nothing", "covariance" or "classes".
     """
 
     anchors: Mapping[str, TaskAnchor]
@@ -64,7 +64,7 @@ class Fitted:
     borrowed: str = "nothing"
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return all arrays under their names in a skill."""
+        """Return all arrays, by their names in a skill."""
         named = {
             f"{kind}.{name}": array
             for kind, anchor in self.anchors.items()
@@ -85,19 +85,19 @@ def fit_method(
     seed: int = 0,
     prior: Prior | None = None,
 ) -> Fitted:
-    """Fit the anchors of a method and of further ones, and the head that they need.
+    """Fit the anchors of one or more methods, and a head if one of them needs it.
 
     Args:
-        method: the method on the card.
-        train: latents and labels of the training images; every class occurs.
+        method: the main method, which the card names.
+        train: latents and labels of the training images; every class must occur.
         validation: latents and labels of the validation images; may be empty.
-        n_classes: C.
-        also: further methods whose anchors the skill carries.
+        n_classes: number of classes, C.
+        also: additional methods whose anchors the skill also contains.
         seed: seed for clusters, samples and batch order.
         prior: prior from the bank; None to learn alone.
 
     Raises:
-        DataError: a class without a readable training image.
+        DataError: a class has no readable training image.
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
@@ -122,14 +122,14 @@ def fit_method(
 
 
 def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return (C,) int64 numbers of images per class, all at least one.
+    """Return the number of images of each class, (C,) int64, all at least one.
 
     Args:
         labels: (N,) int64 labels of the readable training images.
-        n_classes: C.
+        n_classes: number of classes, C.
 
     Raises:
-        DataError: a class without an image.
+        DataError: a class has no image.
     """
     counts = np.bincount(labels, minlength=n_classes)
     if (counts == 0).any():
@@ -143,7 +143,7 @@ def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
 def _fit_anchors(
     kinds: Sequence[str], train: LabelledLatents, n_classes: int, seed: int
 ) -> tuple[dict[str, TaskAnchor], int, tuple[str, ...]]:
-    """Return anchors by kind, their multiply-accumulates, and warnings."""
+    """Return the anchors by kind, the number of multiply-accumulates, and warnings."""
     fits = {kind: _fit_anchor(kind, train, n_classes, seed) for kind in kinds}
     warnings: tuple[str, ...] = ()
     if "gmmc" in kinds and len(train) < N_CLUSTERS:
@@ -155,7 +155,7 @@ def _fit_anchors(
 def _fit_anchor(
     kind: str, train: LabelledLatents, n_classes: int, seed: int
 ) -> tuple[TaskAnchor, int]:
-    """Return the anchor of one method, and its multiply-accumulates."""
+    """Return the anchor of one method, and the number of multiply-accumulates."""
     if kind == "gmmc":
         return fit_gmmc(train.latents.last, n_classes, seed=seed)
     found: list[TaskAnchor] = []
@@ -163,10 +163,12 @@ def _fit_anchor(
         work = lambda: found.append(  # noqa: E731 - one counted call
             fit_maha(train.latents.last, train.labels, n_classes, seed=seed)
         )
-    else:
+    elif kind == "moments":
         work = lambda: found.append(  # noqa: E731 - one counted call
             fit_moments(train.latents.multi, train.labels, n_classes)
         )
+    else:
+        raise UsageError(f"expected a method that can be fitted, got {kind!r}")
     macs = count_macs(work)
     return found[0], macs
 
@@ -178,7 +180,7 @@ def _use_prior(
     prior: Prior | None,
     transferred: Transferred,
 ) -> tuple[Mapping[str, TaskAnchor], int]:
-    """Return the anchors after a transfer of class moments, and its multiply-accumulates."""
+    """Return the anchors after transferring class moments, and the multiply-accumulates used."""
     if prior is None:
         return alone, 0
     with MacCounter() as counter:
@@ -217,17 +219,17 @@ def _calibrations(
 
 
 START_RIDGE = 3.0
-"""Penalty of the head that the training of biases starts from. With it, the log loss of biases on
-the validation images of two tasks (trash, oracle bones) is 0.674 and 0.485; with 1, 0.697 and
-0.475."""
+"""Ridge penalty of the head from which the training of biases starts.
+With 3, the validation log loss with biases on two tasks (trash, oracle bones) is 0.674 and 0.485;
+with 1, it is 0.697 and 0.475."""
 
 
 def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
-    """Return (N, C) log posteriors of the classes, decided by this task alone.
+    """Return (N, C) log posteriors of the classes within the task.
 
     Args:
         fitted: the fitted task.
-        method: the method that decides.
+        method: the method to classify with.
         latents: latents of N images, N at least 1.
     """
     if method == "moments":
@@ -241,10 +243,10 @@ def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
 
 
 def linear_within(anchor: MomentsAnchor) -> Head:
-    """Return the decision of class moments within their task as one linear head.
+    """Return the classifier of class moments within their task as a linear head.
 
-    It gives exactly the posteriors of `log_within`: the classes of a task share a covariance, so
-    the quadratic term of an image cancels.
+    Its posteriors equal those of `log_within`: the classes of a task share a covariance, so the
+    quadratic term of an image cancels.
 
     Args:
         anchor: class moments of the task.
@@ -261,10 +263,10 @@ def linear_within(anchor: MomentsAnchor) -> Head:
 
 
 def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
-    """Return the linear head that training with biases starts from, in log posteriors.
+    """Return the linear head from which the training of biases starts, in log posteriors.
 
     A trained head is returned unchanged. With `moments`, the head is fitted in closed form with a
-    larger penalty than the skill's. If the head fitted the training images perfectly, the biases
+    larger penalty than in the skill. If the head fitted the training images perfectly, the biases
     would have nothing left to learn.
 
     Args:

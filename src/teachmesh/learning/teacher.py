@@ -1,4 +1,4 @@
-"""The teacher: one task -> one unsigned skill."""
+"""The teacher, which makes an unsigned skill from one task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from teachmesh.reuse.transfer import Prior
 
 MIN_IMAGES_PER_MEAN = 10
-"""A class mean of fewer images reveals much about each of them (a privacy remark on the card)."""
+"""With fewer images, a class mean reveals much about each image; the card then has a warning."""
 
 
 class NamedClasses(Protocol):
@@ -46,7 +46,7 @@ class Author:
 
     Attributes:
         public_key: Ed25519 public key, 64 hex digits.
-        alias: name for people.
+        alias: display name of the author.
     """
 
     public_key: str
@@ -55,19 +55,19 @@ class Author:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Task to learn and how to learn it; built by `Lesson.of`.
+    """A task and the settings for learning it; built by `Lesson.of`.
 
     Attributes:
         task: name of the task.
         classes: names of the C classes, in label order.
         method: `moments`, `gmmc` or `maha`.
-        biases: beneficial biases to learn and their budget; None for none.
-        created: UTC time for the card, "2026-11-23T11:00:00Z".
+        biases: options and budget of beneficial biases; None to learn none.
+        created: UTC time for the card, such as "2026-11-23T11:00:00Z".
         started_s: `time.perf_counter()` when learning began.
-        also: further methods whose anchors the skill carries.
+        also: additional methods whose anchors the skill also contains.
         seed: seed for clusters, samples and batch order.
-        replaces: id of the skill that the new one replaces.
-        warnings: remarks for the card that were known before learning.
+        replaces: id of the skill that the new one replaces, or None.
+        warnings: warnings for the card that are known before learning.
     """
 
     task: str
@@ -94,17 +94,17 @@ class Lesson:
         replaces: str | None = None,
         warnings: Sequence[str] = (),
     ) -> Lesson:
-        """Build the lesson of a task; arguments as the attributes.
+        """Build the lesson for a task.
 
         Args:
-            task: source of the name and the classes.
-            variant: source of the method and the biases.
+            task: the task, which gives the name and the classes.
+            variant: the variant, which gives the method and the biases.
             created: UTC time for the card.
-            started_s: `time.perf_counter()` when learning began; None for now.
-            also: further methods whose anchors the skill carries.
+            started_s: `time.perf_counter()` when learning began; by default now.
+            also: additional methods whose anchors the skill also contains.
             seed: seed for clusters, samples and batch order.
-            replaces: id of the skill that the new one replaces.
-            warnings: remarks for the card.
+            replaces: id of the skill that the new one replaces, or None.
+            warnings: warnings for the card.
         """
         return cls(
             task=task.name,
@@ -122,12 +122,12 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """Makes skills with one backbone and for one author.
+    """Makes skills with one backbone for one author.
 
     Attributes:
         backbone: the frozen network; its fingerprint goes on every card.
-        author: the agent that will sign.
-        bias_store: biases trained in earlier runs, for experiments; None trains every time.
+        author: the agent that will sign the skills.
+        bias_store: biases trained in earlier runs, for experiments; None to train them every time.
     """
 
     backbone: Backbone
@@ -141,17 +141,17 @@ class Teacher:
         prior: Prior | None = None,
         progress: Progress | None = None,
     ) -> Skill:
-        """Make the skill of one task; validation images choose and calibrate.
+        """Make the skill of one task, using validation images for choices and calibration.
 
         Args:
-            lesson: the task and how to learn it.
+            lesson: the task and the settings for learning it.
             latents: training and validation images after the backbone pass.
             prior: prior from the bank's skills; None to learn alone.
-            progress: called with (images stepped over, images planned) while biases are trained.
+            progress: called with (images processed, images planned) while biases are trained.
 
         Raises:
-            DataError: a class without a readable training image.
-            UsageError: an unknown method, or a budget too small for any biases.
+            DataError: a class has no readable training image.
+            UsageError: the method is unknown, or the budget is too small for any biases.
         """
         fitted = fit_method(
             lesson.method,
@@ -176,7 +176,7 @@ class Teacher:
         fitted: Fitted,
         progress: Progress | None,
     ) -> tuple[LearnedBiases | None, tuple[str, ...]]:
-        """Learn biases if the lesson includes them; also return remarks for the card."""
+        """Learn biases if the lesson includes them; return them with warnings for the card."""
         if lesson.biases is None:
             return None, ()
         if latents.images is None:
@@ -209,7 +209,7 @@ class Teacher:
         learned: LearnedBiases | None,
         remarks: tuple[str, ...],
     ) -> Card:
-        """Write the card: names, cost, validation accuracy, warnings and parents."""
+        """Build the card: names, cost, validation accuracy, warnings and parents."""
         counts = np.bincount(latents.train.labels, minlength=len(lesson.classes))
         accuracy, bias_macs = fitted.validation_accuracy, 0
         if learned is not None:
@@ -242,7 +242,7 @@ class Teacher:
         )
 
     def _macs(self, latents: EmbeddedTask) -> int:
-        """Count the multiply-accumulates of the backbone pass."""
+        """Return the number of multiply-accumulates of the backbone pass."""
         return self.backbone.macs_per_image * len(latents)
 
 

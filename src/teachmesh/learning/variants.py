@@ -1,4 +1,4 @@
-"""Names of the ways to learn a task: a task mapper, with or without beneficial biases.
+"""Variants of learning: a task mapper, with or without beneficial biases.
 
 - `gmmc`, `maha`, `moments`: without biases.
 - `+bb`: with biases, within a budget of forward passes.
@@ -31,11 +31,11 @@ class Variant:
     biases: BiasOptions | None = None
 
     def with_biases(self, layers: str | None, passes: float | None) -> Variant:
-        """Return the variant with another choice of layers or another budget; None keeps them.
+        """Return the variant with other layers or another budget; None keeps the current value.
 
         Raises:
-            UsageError: an unknown choice, a budget that is too small or infinite, a budget without
-                biases, or `none` for Head2Toe, which needs biases.
+            UsageError: the choice is unknown, the budget is too small, infinite or given without
+                biases, or `none` is chosen for Head2Toe, which needs biases.
         """
         biases = self.biases
         if layers is not None:
@@ -51,7 +51,7 @@ class Variant:
         return replace(self, name=self._name_with(biases), biases=biases)
 
     def _name_with(self, biases: BiasOptions | None) -> str:
-        """Return the name of the variant with other biases; `+bb-last` is one choice of layers."""
+        """Return the variant's name with other biases; other layers turn `+bb-last` into `+bb`."""
         if biases is None:
             return self.method
         if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
@@ -71,10 +71,10 @@ VARIANTS = _variants()
 
 
 def find_variant(name: str) -> Variant:
-    """Return the variant of a name.
+    """Return the variant with this name.
 
     Raises:
-        UsageError: an unknown name; the message names the nearest one.
+        UsageError: the name is unknown; the message suggests the nearest one.
 
     Examples:
         >>> find_variant("maha+bb").method
@@ -91,7 +91,7 @@ def check_method(method: str) -> str:
     """Return the method if it is known.
 
     Raises:
-        UsageError: an unknown method; the message names the nearest one.
+        UsageError: the method is unknown; the message suggests the nearest one.
     """
     if method in METHODS:
         return method

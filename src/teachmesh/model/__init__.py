@@ -1,21 +1,21 @@
-"""Compute latents of images, and decide on the classes of one task.
+"""Compute latents of images, and classify images within one task.
 
-The modules in the order of use:
+Modules in the order of use:
 
-- `backbone_cards`: the backbones of a home by alias: list, remove, export; without torch.
-- `backbone_registry`: add, load and import backbones; the fit of a reference without data.
-- `build_backbone`: files -> `Backbone`, for the embedded backbone and for those in a home.
+- `backbone_cards`: list, remove and export the backbones of a home, without torch.
+- `backbone_registry`: add, load and import backbones; fit a reference without data.
+- `build_backbone`: build a `Backbone` from files of the package or of a home.
 - `backbone_recipe`: the recipe of a side-loaded backbone, validated because peers send it.
-- `embedded_backbone`: the network in the package.
-- `timm_net`: any timm network as a backbone, with its taps found by rule.
-- `timm_weights`: the weights of timm networks; a shim for torchvision that does not fit torch.
-- `forward_pass`: pixels -> pooled taps in one fast pass, with batch norms folded.
-- `reference`: scale and projection of multi-depth latents, a file named by its hash.
+- `embedded_backbone`: the network that the package contains.
+- `timm_net`: any timm network as a backbone, with taps chosen by rules.
+- `timm_weights`: the weights of timm networks; a shim if torchvision does not match torch.
+- `forward_pass`: compute pooled taps from pixels in one fast pass, with folded batch norms.
+- `reference`: scale and projection of multi-depth latents, in a file named by its hash.
 - `backbone`: `Backbone`, the frozen network behind one interface; `Latents`.
-- `embedding`: image files -> latents, with decoding in parallel.
-- `lanes`: several forward passes at once, one thread each.
+- `embedding`: compute the latents of image files, with parallel decoding.
+- `lanes`: parallel forward passes, one thread each.
 - `device`: the choice of the device.
-- `macs`: multiply-accumulates, counted.
+- `macs`: counting of multiply-accumulates.
 - `head`, `head_training`: the linear head of one task, its training, and the optimizer Adam.
-- `task_network`: the whole decision of one task as a network for export.
+- `task_network`: the whole classifier of one task as a network for export.
 """

@@ -1,4 +1,4 @@
-"""The frozen backbone: images (N, 3, S, S) -> latents, in one forward pass."""
+"""The frozen backbone, which turns images (N, 3, S, S) into latents in one forward pass."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Identity:
     Attributes:
         architecture: name and options of the network.
         weights_sha256: hash of the weights as float32, tensor by tensor.
-        preprocessing: size, mean and deviation.
+        preprocessing: image size, mean and standard deviation.
         taps: names of the taps, in order.
         reference_id: hash of the reference file.
     """
@@ -68,19 +68,19 @@ class Identity:
 class Backbone:
     """A frozen network with its preprocessing and reference.
 
-    Nothing that an agent does changes it. No gradient is ever computed, and the weights stay those
-    of the fingerprint. It may be used from several threads.
+    It never changes: no gradient is computed, and the weights always match the fingerprint. It is
+    thread-safe.
 
     Args:
-        name: alias in this home.
+        name: alias in the home.
         architecture: name and options of the network.
         net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
-            taps (N, C_i), the paper's latent last. Batch norms are folded in a copy of it.
+            taps (N, C_i), where the last is the paper's latent. Batch norms are folded in a copy.
         tap_names: one name per tap.
-        preprocessing: size, mean, deviation.
+        preprocessing: image size, mean and standard deviation.
         reference: scale and projection of the multi-depth latents.
         weights_sha256: `hash_weights` of the network's state before folding.
-        device: device of the network; default the CPU.
+        device: device of the network; the CPU by default.
 
     Raises:
         BackboneError: the reference belongs to another network.
@@ -123,7 +123,7 @@ class Backbone:
 
     @property
     def forward_pass(self) -> ForwardPass:
-        """The network ready to run, for passes with biases and for export."""
+        """The network, ready to run, for passes with biases and for export."""
         return self._forward
 
     @property
@@ -133,7 +133,7 @@ class Backbone:
 
     @property
     def dim(self) -> int:
-        """D of the multi-depth latents."""
+        """Number of multi-depth latents, D."""
         return self.reference.dim
 
     @property
@@ -148,19 +148,19 @@ class Backbone:
 
     @cached_property
     def macs_per_image(self) -> int:
-        """Multiply-accumulates of one forward pass and projection of one image, counted."""
+        """Counted multiply-accumulates of the forward pass and projection of one image."""
         return macs_per_image(self._forward.net, self.size) + int(self.reference.projection.size)
 
     @torch.inference_mode()
     def embed(self, images: torch.Tensor) -> Latents:
         """Compute the latents of images in one forward pass.
 
-        The batch affects the latents of an image only by rounding. Convolutions and matrix products
-        may sum in another order for another number of images, which moves a latent by about 1e-6 of
-        its length. All N images are in memory at once, so callers should pass batches.
+        The latents of an image depend on the batch only by rounding. For another batch size,
+        convolutions and matrix products may sum in another order, which changes a latent by about
+        1e-6 of its length. All N images are processed at once, so N should be small.
 
         Args:
-            images: (N, 3, S, S) uint8; N may be 0.
+            images: (N, 3, S, S) uint8 images; N may be 0.
 
         Raises:
             BackboneError: the images have another shape or type.
@@ -174,10 +174,10 @@ class Backbone:
         return Latents(_numpy(taps[-1]), _numpy(multi))
 
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Compute the raw pooled taps, (N, C_i) float32 each, the paper's latent last.
+        """Compute raw pooled taps, (N, C_i) float32 each; the last one is the paper's latent.
 
         Raises:
-            BackboneError: another shape or type than (N, 3, S, S) uint8.
+            BackboneError: the images are not (N, 3, S, S) uint8.
         """
         return self._forward.taps(images)
 
@@ -203,7 +203,7 @@ class Backbone:
 def hash_weights(state: dict[str, torch.Tensor]) -> str:
     """Hash named tensors: names, types, shapes and bytes, in the order of the names.
 
-    Counters of batch norms are left out: some files lack them, and no latent depends on them.
+    Batch norm counters are left out, because some files lack them and no latent depends on them.
     """
     digest = hashlib.sha256()
     for name in sorted(state):

@@ -1,6 +1,6 @@
-"""The backbones of a home as their cards describe them: aliases, fingerprints, descriptions.
+"""Read aliases, fingerprints and descriptions of a home's backbones from their cards.
 
-Nothing here loads weights or imports torch, so that a bank can be listed in a moment.
+This module neither loads weights nor imports torch, so that listing a bank is fast.
 """
 
 from __future__ import annotations
@@ -13,27 +13,34 @@ from pathlib import Path
 from typing import Any, cast
 
 from teachmesh.data.backbone_store import BackboneStore, pack
-from teachmesh.data.names import did_you_mean, shown
-from teachmesh.errors import BackboneError
+from teachmesh.data.names import check_name, did_you_mean, shown
+from teachmesh.errors import BackboneError, DataError
 
 EMBEDDED = "embedded"
 """Alias of the backbone inside the package."""
 CARD_FILE = "embedded.json"
 EMBEDDED_REFERENCE_FILE = "embedded-reference.safetensors"
 DESCRIPTION = "description"
-"""Key of a card under which `Backbone.describe` is stored, so that listing loads no weights."""
+"""Card key of the stored result of `Backbone.describe`, so that listing loads no weights."""
+LICENCE = "licence"
+"""Card key of a short name for the licence of the weights."""
+RESEARCH_LICENCE = "research"
+"""Licence of the embedded backbone, whose training images are for non-commercial research."""
+UNKNOWN_LICENCE = "unknown"
+_STATED = " (as stated)"
+_LICENCE_LIMIT = 64
 
 
 def assets() -> Path:
-    """The folder of the embedded backbone's files inside the package."""
+    """Return the folder in the package that contains the embedded backbone's files."""
     return Path(__file__).with_name("assets")
 
 
 def embedded_card(folder: Path | None = None) -> dict[str, Any]:
-    """The card of the embedded backbone.
+    """Return the card of the embedded backbone.
 
     Raises:
-        BackboneError: it is missing or damaged.
+        BackboneError: the card is missing or damaged.
     """
     path = (folder or assets()) / CARD_FILE
     try:
@@ -43,7 +50,7 @@ def embedded_card(folder: Path | None = None) -> dict[str, Any]:
 
 
 def incomplete_package() -> BackboneError:
-    """The error for files of the embedded backbone that are missing or do not match."""
+    """Return the error for embedded backbone files that are missing or do not match."""
     return BackboneError(
         "the embedded backbone's files are missing or do not belong together; install teachmesh "
         "again"
@@ -51,19 +58,19 @@ def incomplete_package() -> BackboneError:
 
 
 def backbone_names(folder: Path) -> list[str]:
-    """Every alias of a home, the embedded one first.
+    """Return all aliases of a home, the embedded backbone first.
 
     Args:
-        folder: the home's folder of backbones.
+        folder: backbone folder of the home.
     """
     return [EMBEDDED, *BackboneStore(folder).names()]
 
 
 def known_name(folder: Path, name: str) -> str:
-    """Return an alias that the home has.
+    """Return `name` if the home has a backbone with this alias.
 
     Raises:
-        BackboneError: unknown; names the nearest.
+        BackboneError: the alias is unknown; the message suggests the nearest.
     """
     names = backbone_names(folder)
     if name in names:
@@ -76,10 +83,10 @@ def known_name(folder: Path, name: str) -> str:
 
 
 def check_new_alias(folder: Path, alias: str) -> None:
-    """Check an alias before the work of adding begins.
+    """Check an alias before a backbone is added.
 
     Raises:
-        BackboneError: it is taken, reserved or cannot name a folder.
+        BackboneError: the alias is taken or reserved, or cannot name a folder.
     """
     if alias == EMBEDDED:
         raise BackboneError(
@@ -89,33 +96,33 @@ def check_new_alias(folder: Path, alias: str) -> None:
 
 
 def known_fingerprints(folder: Path) -> dict[str, str]:
-    """Fingerprint -> alias of every backbone of a home; damaged ones are left out."""
+    """Return the aliases of a home's backbones by fingerprint, without damaged backbones."""
     known = {}
     for name in BackboneStore(folder).names():
         try:
             known[fingerprint_of(folder, name)] = name
         except BackboneError:
-            continue  # it is reported when it is used, and hides no other
+            continue  # reported when it is used; the others are still listed
     return {**known, fingerprint_of(folder, EMBEDDED): EMBEDDED}
 
 
 def fingerprint_of(folder: Path, name: str) -> str:
-    """The fingerprint that a backbone was added with.
+    """Return the fingerprint that was stored when a backbone was added.
 
     Raises:
-        BackboneError: unknown (names the nearest) or damaged.
+        BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
     """
     return str(_card(folder, name).get("fingerprint"))
 
 
 def stored_description(folder: Path, name: str) -> dict[str, Any] | None:
-    """`Backbone.describe` of a backbone, as it was stored when it was added.
+    """Return the result of `Backbone.describe` that was stored when a backbone was added.
 
     Returns:
-        None if the card has none for its fingerprint; then the backbone has to be loaded.
+        The description, or None if the card has none for its fingerprint.
 
     Raises:
-        BackboneError: unknown (names the nearest) or damaged.
+        BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
     """
     card = _card(folder, name)
     found = card.get(DESCRIPTION)
@@ -125,22 +132,49 @@ def stored_description(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def with_description(card: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
-    """A card with what `Backbone.describe` returned, except for the alias."""
+    """Return a card that includes a result of `Backbone.describe`, except for the alias."""
     described = {key: value for key, value in description.items() if key != "name"}
     return {**card, DESCRIPTION: described}
 
 
 def without_description(card: Mapping[str, Any]) -> dict[str, Any]:
-    """A card without the description that `stored_description` reads."""
+    """Return a card without its stored description."""
     return {key: value for key, value in card.items() if key != DESCRIPTION}
+
+
+def licence_of(folder: Path, name: str) -> str:
+    """Return the licence of a backbone's weights from its card, or "unknown" if it is missing.
+
+    Raises:
+        BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
+    """
+    licence = _card(folder, name).get(LICENCE)
+    return licence if isinstance(licence, str) else UNKNOWN_LICENCE
+
+
+def stated_licence(text: object) -> str:
+    """Mark a licence as stated by a person and not verified.
+
+    Examples:
+        >>> stated_licence("MIT"), stated_licence("MIT (as stated)")
+        ('MIT (as stated)', 'MIT (as stated)')
+
+    Raises:
+        BackboneError: the text is empty, too long or not printable.
+    """
+    try:
+        name = check_name("licence", str(text).removesuffix(_STATED), _LICENCE_LIMIT)
+    except DataError as error:
+        raise BackboneError(str(error)) from error
+    return name + _STATED
 
 
 def remove_backbone(folder: Path, name: str) -> None:
     """Remove a side-loaded backbone.
 
     Raises:
-        BackboneError: unknown, or the embedded one.
-        StorageError: it cannot be removed.
+        BackboneError: the backbone is unknown, or is the embedded one.
+        StorageError: the backbone cannot be removed.
     """
     if name == EMBEDDED:
         raise BackboneError("the embedded backbone is part of the package and cannot be removed")
@@ -148,10 +182,10 @@ def remove_backbone(folder: Path, name: str) -> None:
 
 
 def export_backbone(folder: Path, name: str) -> bytes:
-    """A side-loaded backbone with its reference as one file.
+    """Return a side-loaded backbone and its reference as one file.
 
     Raises:
-        BackboneError: unknown, or the embedded one, which every agent has.
+        BackboneError: the backbone is unknown, or is the embedded one, which every agent has.
     """
     if name == EMBEDDED:
         raise BackboneError("every agent has the embedded backbone; there is nothing to export")
@@ -160,7 +194,7 @@ def export_backbone(folder: Path, name: str) -> bytes:
 
 
 def reference_bytes(folder: Path, sha256: str) -> bytes | None:
-    """The reference file of a hash, if one of the home's backbones has it."""
+    """Return the reference file with this hash; None if no backbone of the home has it."""
     data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() == sha256:
         return data

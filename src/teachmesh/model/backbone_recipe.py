@@ -14,7 +14,7 @@ from teachmesh.model.backbone import Preprocessing
 SCHEMA = "teachmesh.recipe/1"
 Option = str | int | float | bool | None
 MIN_SIZE, MAX_SIZE = 16, 1024
-# Options with which timm would load files, reach the hub, or change inputs or outputs.
+# Rejected, because timm would load files, access the hub, or change inputs or outputs.
 _OURS = frozenset(
     {
         "cache_dir",
@@ -36,16 +36,15 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything except weights and reference; validated, because it may come from a peer.
+    """All of a backbone except weights and reference; validated, as it may come from a peer.
 
     Attributes:
-        architecture: timm's name, with or without tag.
+        architecture: timm's name of the network, with or without tag.
         options: additional arguments of the network.
-        preprocessing: size, mean, deviation.
+        preprocessing: image size, mean and standard deviation.
 
     Raises:
-        BackboneError: an option that is not an argument of the network, or an impossible
-            preprocessing.
+        BackboneError: an option is not an argument of the network, or the preprocessing is invalid.
     """
 
     architecture: str
@@ -74,7 +73,7 @@ class Recipe:
         return f"timm/{self.architecture} {json.dumps(dict(self.options), sort_keys=True)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values, including the schema."""
+        """Return the recipe as JSON values, including the schema."""
         return {
             "schema": SCHEMA,
             "architecture": self.architecture,
@@ -84,7 +83,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Recipe:
-        """Read the values of `to_json`; other keys are ignored.
+        """Read a recipe from the values of `to_json`; other keys are ignored.
 
         Raises:
             BackboneError: the values are malformed.
@@ -107,7 +106,7 @@ class Recipe:
 
 
 def parse_options(options: Mapping[str, str]) -> dict[str, Option]:
-    """Parse option values as JSON if they are JSON; keep other values as text.
+    """Parse option values that are simple JSON values; keep other values as text.
 
     >>> parse_options({"pad_type": "same", "img_size": "64"})
     {'pad_type': 'same', 'img_size': 64}

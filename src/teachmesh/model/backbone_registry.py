@@ -22,19 +22,22 @@ from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_cards import (
     EMBEDDED,
+    LICENCE,
     check_new_alias,
     known_name,
+    stated_licence,
     with_description,
 )
 from teachmesh.model.backbone_recipe import Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
+from teachmesh.model.lite_weights import LITE, LITE_LICENCE
 from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
 
 PROCEDURAL_IMAGES = 1024
-"""Default number of images that a reference is fitted to."""
+"""Default number of images for fitting a reference."""
 _BATCH = 32
 
 
@@ -42,12 +45,12 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
     """Load a backbone by its alias.
 
     Args:
-        folder: the home's folder of backbones.
+        folder: backbone folder of the home.
         name: alias; `embedded` for the backbone in the package.
-        device: device to run on; default the CPU.
+        device: device to run on; the CPU by default.
 
     Raises:
-        BackboneError: the alias is unknown (the message names the nearest), or the backbone is
+        BackboneError: the alias is unknown (the message suggests the nearest), or the backbone is
             damaged or does not match its fingerprint.
     """
     if name == EMBEDDED:
@@ -75,43 +78,51 @@ def add_timm(
     dim: int | None = None,
     reference: bytes | None = None,
     reference_images: int = PROCEDURAL_IMAGES,
+    licence: str | None = None,
     progress: Progress | None = None,
 ) -> Backbone:
-    """Add a timm network to a home, with weights from the hub or from a file.
+    """Add a timm network to a home, with weights from a package, a file or the hub.
 
     Args:
-        folder: the home's folder of backbones.
-        name: timm's name.
-        alias: name in this home; default timm's.
-        weights: a safetensors file with timm's key names; None downloads them.
+        folder: backbone folder of the home.
+        name: timm's name, or a name in `lite_weights.LITE`, whose weights are in a package.
+        alias: alias in the home; `name` by default.
+        weights: safetensors file with timm's key names; None to download the weights.
         options: additional arguments of the network.
-        size: side of the input in pixels; default the option `img_size`, else timm's.
-        mean: per channel; default timm's.
-        std: per channel; default timm's.
-        dim: D of the multi-depth latents; default `DEFAULT_DIM`.
-        reference: reference file of a peer; None computes one from procedural images.
-        reference_images: number of procedural images; another number gives another reference.
-        progress: called with (reference images done, reference images in all).
+        size: side of the input in pixels; by default the option `img_size`, or else timm's size.
+        mean: mean per channel; timm's by default.
+        std: standard deviation per channel; timm's by default.
+        dim: number of multi-depth latents, D; `DEFAULT_DIM` by default.
+        reference: reference file of a peer; None to fit a reference to procedural images.
+        reference_images: number of procedural images; the reference depends on it.
+        licence: short name of the licence of the weights, for the card; None if it is unknown.
+        progress: called with (reference images done, total number of reference images).
 
     Raises:
-        BackboneError: the name, an option, the weights or the reference does not fit; nothing is
+        MissingExtraError: timm or the package with the weights is not installed.
+        BackboneError: the name, an option, the weights or the reference is invalid; nothing is
             saved.
-        StorageError: it cannot be saved.
+        StorageError: the backbone cannot be saved.
     """
     alias = alias or name
     check_new_alias(folder, alias)
-    recipe = _recipe(name, parse_options(options or {}), size, mean, std)
-    if weights is not None:
+    licence_entry = {} if licence is None else {LICENCE: stated_licence(licence)}
+    if name in LITE:
+        licence_entry = {LICENCE: LITE_LICENCE}
+    data = _packaged_weights(name, weights, licence)
+    architecture = LITE[name].architecture if name in LITE else name
+    recipe = _recipe(architecture, parse_options(options or {}), size, mean, std)
+    if data is None and weights is not None:
         data = read_weights(weights)
-    else:
+    elif data is None:
         data = save(download_state(name, recipe.options))
     if reference is None:
-        net = build_taps(name, recipe.options, parse_weights(data))
+        net = build_taps(architecture, recipe.options, parse_weights(data))
         fitted = fit_procedural(
             net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
         )
         reference = fitted.to_bytes()
-    stored = StoredBackbone(recipe.to_json(), data, reference)
+    stored = StoredBackbone({**recipe.to_json(), **licence_entry}, data, reference)
     backbone = assemble(alias, stored)
     stored.about["fingerprint"] = backbone.fingerprint
     _save(folder, stored, backbone)
@@ -127,13 +138,13 @@ def fit_procedural(
 ) -> Reference:
     """Fit the scale and projection of a network to seeded procedural images.
 
-    Batch b of 32 images is drawn with seed b, so that memory does not grow with their number.
+    The images are generated in batches of 32 to limit memory; batch b has seed b.
 
     Args:
         net: network as for `Backbone`.
-        preprocessing: size, mean, deviation.
-        dim: D; fewer if the taps have fewer channels.
-        progress: called with (images done, images in all).
+        preprocessing: image size, mean and standard deviation.
+        dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
+        progress: called with (images done, total number of images).
         images: number of images.
 
     Raises:
@@ -155,13 +166,17 @@ def fit_procedural(
 
 
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
-    """Import a backbone from a file; its fingerprint is computed again and compared.
+    """Import a backbone from a file after checking its fingerprint.
+
+    The licence on its card is marked as stated, because anybody may have written the file.
 
     Raises:
-        BackboneError: the file is of another kind or damaged, or the alias is taken.
-        StorageError: it cannot be saved.
+        BackboneError: the file is damaged or has another format, or the alias is taken.
+        StorageError: the backbone cannot be saved.
     """
     stored = unpack(data)
+    if LICENCE in stored.about:
+        stored.about[LICENCE] = stated_licence(stored.about[LICENCE])
     name = alias or Recipe.from_json(stored.about).architecture
     check_new_alias(folder, name)
     backbone = assemble(name, stored)
@@ -178,6 +193,18 @@ def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Back
 def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
     about = with_description(stored.about, backbone.describe())
     BackboneStore(folder).save(backbone.name, dataclasses.replace(stored, about=about))
+
+
+def _packaged_weights(name: str, weights: Path | None, licence: str | None) -> bytes | None:
+    """Return the weights of a network in `LITE` as safetensors; None for other names."""
+    if name not in LITE:
+        return None
+    if weights is not None or licence is not None:
+        raise BackboneError(
+            f"expected no --weights or --licence with {name!r}, which has its own; leave them "
+            f"out, or name the network {LITE[name].architecture!r}"
+        )
+    return save(LITE[name].read())
 
 
 def _recipe(

@@ -1,4 +1,4 @@
-"""Build a `Backbone` from files: the embedded one, or one that a home stores."""
+"""Build a `Backbone` from files of the package or of a home."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
     """Build a stored backbone.
 
     Args:
-        name: alias.
-        stored: files of the backbone.
-        device: device to run on; default the CPU.
+        name: alias of the backbone.
+        stored: contents of the backbone's files.
+        device: device to run on; the CPU by default.
 
     Raises:
-        BackboneError: a file is damaged, or the files do not fit each other.
+        BackboneError: a file is damaged, or the files do not belong together.
     """
     recipe = Recipe.from_json(stored.about)
     net = build_taps(recipe.architecture, recipe.options, parse_weights(stored.weights))
@@ -53,12 +53,12 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
 def embedded_backbone(
     name: str, device: torch.device | None = None, folder: Path | None = None
 ) -> Backbone:
-    """Build the backbone that the package ships.
+    """Build the backbone that is shipped with the package.
 
     Args:
-        name: alias.
-        device: device to run on; default the CPU.
-        folder: folder with its files; default the one in the package.
+        name: alias of the backbone.
+        device: device to run on; the CPU by default.
+        folder: folder with its files; the package's own by default.
 
     Raises:
         BackboneError: the files are missing, damaged, or do not belong together.

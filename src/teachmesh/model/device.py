@@ -1,4 +1,4 @@
-"""Choose the device that a name stands for; never fall back to another one silently."""
+"""Choose a torch device by name, without silently falling back to another device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KNOWN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of a name.
+    """Return the torch device for a name.
 
     Args:
         name: `auto` (cuda, else mps, else cpu), `cpu`, `cuda`, `cuda:1` or `mps`.

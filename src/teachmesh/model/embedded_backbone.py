@@ -6,12 +6,12 @@
     stage 3  2 blocks                        256 channels, 1/16
     last     1x1 convolution               1,024 channels, 1/16, pooled: the paper's latent
 
-A block is two 3x3 convolutions with batch norms and a ReLU between them, a residual around them
-and a ReLU at the end. Every block gives two taps, the pooled inner and the pooled outer
-activation. All taps are non-negative, which suits the power transform of multi-depth latents.
+A block has two 3x3 convolutions with batch norms and a ReLU between them, a residual connection
+around them, and a ReLU at the end. Every block provides two taps, the pooled inner and the pooled
+outer activation. All taps are non-negative, which suits the power transform of multi-depth latents.
 
-Convolutions are full, not separable as in Xception. On a CPU, training then runs 1.7 times as many
-operations per second and reached about the same accuracy in less time (docs/results/backbone.md).
+Convolutions are full, not separable as in Xception. On a CPU, training then ran 1.7 times as many
+operations per second, and reached about the same accuracy in less time (docs/results/backbone.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STAGES = ((64, 1), (128, 2), (256, 2))
 LAST_WIDTH = 1024
 LEVELS = 127
 STEPS = ".steps"
-"""Suffix of the name under which the steps of a tensor are stored."""
+"""Suffix for the name of the tensor that stores the rounding steps of another tensor."""
 WEIGHTS_FILE = "embedded.safetensors"
 
 
@@ -50,7 +50,7 @@ class _Convolution(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions with a residual around them."""
+    """Two convolutions with a residual connection around them."""
 
     def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
@@ -68,13 +68,13 @@ class _Block(nn.Module):
 
 
 class EmbeddedNet(nn.Module):
-    """Compute pooled taps of images, the paper's latent last.
+    """Compute pooled taps of images; the last one is the paper's latent.
 
-    Any input side of at least 32 px works; 96 px is the default of the shipped weights.
+    Images may have any side of at least 32 px; the default of the shipped weights is 96 px.
 
     Attributes:
-        tap_names: names of the taps, in the order of `forward`'s result.
-        reentrant: True because `forward` leaves nothing in the module, so that several threads may
+        tap_names: names of the taps, in the order in which `forward` returns them.
+        reentrant: True, because `forward` stores nothing in the module, so that several threads may
             run it at once.
     """
 
@@ -101,7 +101,7 @@ class EmbeddedNet(nn.Module):
         """Run images through the network.
 
         Args:
-            x: (N, 3, H, W) float32, normalised.
+            x: (N, 3, H, W) float32 images, normalised.
 
         Returns:
             One (N, C_i) tensor per name in `tap_names`.
@@ -116,11 +116,11 @@ class EmbeddedNet(nn.Module):
 
 
 def load_embedded(folder: Path) -> EmbeddedNet:
-    """Build the network with the weights that the package ships.
+    """Build the network with the weights that are shipped with the package.
 
     Convolutions are stored as int8 levels with one step per output channel, other tensors in half
-    precision. Both become float32 by exact widening and one multiplication, so the weights are
-    bit-identical on every machine.
+    precision. Both are converted to float32 exactly, with at most one multiplication, so the
+    weights are bit-identical on every machine.
 
     Args:
         folder: folder that holds `embedded.safetensors`.
@@ -129,7 +129,7 @@ def load_embedded(folder: Path) -> EmbeddedNet:
         The frozen network, in evaluation mode.
 
     Raises:
-        BackboneError: the file is missing, damaged or of another network.
+        BackboneError: the file is missing or damaged, or belongs to another network.
     """
     path = folder / WEIGHTS_FILE
     net = EmbeddedNet()
@@ -149,7 +149,7 @@ def load_embedded(folder: Path) -> EmbeddedNet:
 
 
 def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Pack the state of a network to a quarter of its size.
+    """Compress the weights of a network to a quarter of their size.
 
     Args:
         state: float32 tensors by name; convolutions have four axes, output channels first.
@@ -166,7 +166,7 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Restore the float32 state from the tensors of `packed`."""
+    """Restore float32 weights from the result of `packed`."""
     state: dict[str, Tensor] = {}
     for name, value in stored.items():
         if name.endswith(STEPS):
@@ -177,5 +177,5 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _counters(net: EmbeddedNet) -> set[str]:
-    """Return the batch counters of batch norms, which have no effect at inference."""
+    """Return the names of the batch norm counters, which have no effect at inference."""
     return {name for name in net.state_dict() if name.endswith("num_batches_tracked")}

@@ -1,7 +1,7 @@
-"""Compute the latents of images in one backbone pass, decoding in parallel.
+"""Compute the latents of images in one backbone pass, with parallel decoding.
 
-On a CPU every lane decodes and computes its own batches. An accelerator gets batches that threads
-have decoded ahead.
+On a CPU, every lane decodes its own batches and computes their latents. On an accelerator, threads
+decode batches ahead of time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone
 
 BATCH_SIZE = 16
-"""Images per forward pass.
+"""Number of images per forward pass.
 
-Small, because every lane holds a batch, and all lanes wait for the last one. Fixed, because
-rounding depends on it: latents are equal on any number of cores.
+It is small, because every lane holds a batch, and all lanes wait for the last one to end. It is
+fixed, because rounding depends on it: latents must be equal on any number of cores.
 """
 _ACCELERATOR_BATCH_SIZE = 64
 
@@ -38,8 +38,8 @@ class Embedded:
     Attributes:
         latents: latents of the readable images, in order.
         kept: (N,) int64 positions of these images in the sequence.
-        failed: (position, reason) of the images that could not be read.
-        from_cache: True if nothing was computed.
+        failed: (position, reason) of each image that could not be read.
+        from_cache: True if all latents were read from a cache.
     """
 
     latents: Latents
@@ -50,10 +50,10 @@ class Embedded:
 
 @dataclass(frozen=True, eq=False)
 class LabelledLatents:
-    """Latents of one split with their labels: all that learning needs of the split.
+    """Latents and labels of one split.
 
     Attributes:
-        latents: latents of N images.
+        latents: latents of the N images.
         labels: (N,) int64 class indices.
     """
 
@@ -71,18 +71,18 @@ def embed_images(
     progress: Progress | None = None,
     batch_size: int | None = None,
 ) -> Embedded:
-    """Run images through the backbone, once each.
+    """Compute the latents of images, with one backbone pass per image.
 
     The latents of an image are bit-identical whether it is read from a file or from memory.
 
     Args:
         backbone: the frozen network.
         images: files or images in memory.
-        progress: called with (images done, images in all).
-        batch_size: images per forward pass; None for the default of the device.
+        progress: called with (images done, total number of images).
+        batch_size: number of images per forward pass; None for the default of the device.
 
     Returns:
-        Latents of the readable images; unreadable ones are listed, not raised.
+        Latents of the readable images; unreadable images are listed and raise no error.
     """
     last: list[np.ndarray] = []
     multi: list[np.ndarray] = []
@@ -131,12 +131,12 @@ def _passes(
 def embed_splits(
     backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
 ) -> list[Embedded]:
-    """Embed several splits in one run, so that no lane waits at the end of each.
+    """Embed several splits in one run, so that lanes do not wait after each split.
 
     Args:
         backbone: the frozen network.
         splits: splits to embed.
-        progress: called with (images done, images in all).
+        progress: called with (images done, total number of images).
 
     Returns:
         One result per split, with positions within the split.

@@ -1,14 +1,15 @@
-"""Run a network from pixels to pooled taps, as fast as eager torch allows without a compiler.
+"""Run a network from pixels to pooled taps, as fast as torch allows without a compiler.
 
 Batch norms are folded into the convolutions before them, and memory is in channels-last order.
-Images per second on one AVX2 core, relative to eager NCHW without folding:
+Speed in images per second on one AVX2 core, relative to NCHW order without folding:
 
 - MobileNetV2 at 160 px: 1.8 to 1.9
 - Xception at 299 px: 1.7
 - the embedded network at 96 px: 1.4
 
-Fusing activations into convolutions (the operator of torch's compiler) gave another factor of 1.08
-with equal bits, and prepacked weights 1.02. That is not worth two private interfaces.
+Fusing activations into convolutions (with the operator of torch's compiler) gave another factor of
+1.08 with identical results, and prepacked weights gave 1.02. These gains do not justify the use of
+two private interfaces.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from teachmesh.errors import BackboneError
 
 Tensors = tuple[torch.Tensor, ...]
 TOLERANCE = 1e-4
-"""Largest relative error of an output that folding may cause."""
+"""Maximum relative error of an output that folding may cause."""
 _GAIN = "_teachmesh_norm_gain"
 _DEVIATION = "_teachmesh_norm_deviation"
 
@@ -38,8 +39,8 @@ class Preprocessing:
 
     Attributes:
         size: side of the square input in pixels.
-        mean: subtracted per channel, after scaling pixels to [0, 1].
-        std: divisor per channel.
+        mean: mean per channel, subtracted after scaling pixels to [0, 1].
+        std: standard deviation per channel, by which the difference is divided.
     """
 
     size: int
@@ -48,13 +49,13 @@ class Preprocessing:
 
 
 class ForwardPass:
-    """A network ready to run: batch norms folded, channels last, frozen, in float32.
+    """A network, ready to run: frozen, in float32, with folded batch norms and channels last.
 
     Args:
         net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
-            taps (N, C_i). It is copied and left as it is. A true attribute `reentrant` means that
-            its forward pass leaves nothing in the module.
-        preprocessing: size, mean, deviation.
+            taps (N, C_i). It is copied, not modified. If its attribute `reentrant` is true, its
+            forward pass must store nothing in the module.
+        preprocessing: image size, mean and standard deviation.
         device: device to run on.
 
     Raises:
@@ -84,10 +85,10 @@ class ForwardPass:
 
     @torch.inference_mode()
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Compute the raw pooled taps, (N, C_i) float32 each, the paper's latent last.
+        """Compute raw pooled taps, (N, C_i) float32 each; the last one is the paper's latent.
 
         Raises:
-            BackboneError: another shape or type than (N, 3, S, S) uint8.
+            BackboneError: the images are not (N, 3, S, S) uint8.
         """
         x = self.normalise(images)
         with full_float32(self.device):
@@ -98,7 +99,7 @@ class ForwardPass:
 
         Args:
             images: (N, 3, S, S) uint8.
-            size: S; default that of the preprocessing.
+            size: side of the images, S; by default the size in the preprocessing.
 
         Raises:
             BackboneError: the images have another shape or type.
@@ -125,13 +126,13 @@ class ForwardPass:
 
 
 def own_modules(net: nn.Module) -> nn.Module:
-    """Copy the modules of a network (hooks, attributes) but share the weights."""
+    """Copy the modules of a network with hooks and attributes, but share the weights."""
     memo = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
     return copy.deepcopy(net, memo)
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Switch TF32 off: CUDA convolves float32 in it by default, three digits less precise."""
+    """Turn off TF32, the default of CUDA convolutions, which is less precise by three digits."""
     if device.type != "cuda":
         return nullcontext()
     flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -142,7 +143,7 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
     """Copy a network and fold its batch norms into the convolutions directly before them.
 
     Args:
-        net: network in evaluation mode; left as it is.
+        net: network in evaluation mode; it is not modified.
         size: side of the probe image in pixels.
 
     Returns:
@@ -156,7 +157,7 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
         for pair in pairs:
             _fold(folded, pair)
         found = _parts(folded(probe))
-    # NaN fails the comparison too, and then the plain copy is used.
+    # The comparison also fails for NaN; then the plain copy is used.
     if not all(_error(f, e) <= TOLERANCE for f, e in zip(found, expected, strict=True)):
         folded = copy.deepcopy(net)
     for pair in pairs:
@@ -165,17 +166,17 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
 
 
 def norm_gain(layer: nn.Module) -> torch.Tensor | float:
-    """Return the factor (C,) of a value added to the output of a layer before its folded norm.
+    """Return the factor (C,) by which a folded norm multiplies values added before it.
 
-    A norm with weight gamma and deviation sigma maps y + B to (y + B) gamma / sigma + ..., so the
-    folded convolution gives B gamma / sigma. The factor is 1 if nothing was folded.
+    A norm with weight gamma and deviation sigma maps y + B to (y + B) gamma / sigma + ..., so B
+    becomes B gamma / sigma after folding. The factor is 1 if nothing was folded.
     """
     found: torch.Tensor | float = layer.__dict__.get(_GAIN, 1.0)
     return found
 
 
 def norm_deviation(layer: nn.Module) -> torch.Tensor | float:
-    """Return sigma (C,) of the batch norm after a layer, folded or not; 1 if there is none."""
+    """Return sigma (C,) of the batch norm after a layer, folded or not; 1 without a norm."""
     found: torch.Tensor | float = layer.__dict__.get(_DEVIATION, 1.0)
     return found
 
@@ -193,13 +194,13 @@ def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _observe(net: nn.Module, probe: torch.Tensor) -> tuple[list[_Pair], tuple[torch.Tensor, ...]]:
-    """Find convolutions whose output goes into one batch norm; return the network's outputs too.
+    """Find convolutions whose output goes into one batch norm; also return the network outputs.
 
-    Hooks cannot detect other readers of the output of a convolution. The comparison on the probe
-    image detects them.
+    Hooks cannot detect other uses of the output of a convolution, but the later comparison on the
+    probe image can.
     """
     made: dict[int, str] = {}
-    alive: list[torch.Tensor] = []  # so that no id is used twice during the pass
+    alive: list[torch.Tensor] = []  # so that every id is unique during the pass
     pairs: list[_Pair] = []
     names = {module: name for name, module in net.named_modules()}
 
@@ -236,7 +237,7 @@ def _fold(net: nn.Module, pair: _Pair) -> None:
         return
     if norm.running_mean is None or conv.padding_mode != "zeros":
         return
-    # Keep the class of the convolution: timm implements "same" padding in a subclass.
+    # Keep the class of the convolution, because timm implements "same" padding in a subclass.
     fused = copy.deepcopy(conv)
     plain = fuse_conv_bn_eval(conv, norm)
     fused.weight, fused.bias = plain.weight, plain.bias
@@ -259,7 +260,7 @@ def _deviation(norm: nn.BatchNorm2d) -> torch.Tensor:
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return the other operations of the norm: BatchNormAct2d of timm also drops and activates."""
+    """Return the other operations of a norm: timm's BatchNormAct2d has dropout and activation."""
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     rest = [module for module in rest if not isinstance(module, nn.Identity)]
     return nn.Sequential(*rest) if rest else nn.Identity()

@@ -1,4 +1,4 @@
-"""The linear head of one task (paper, Sec. 5: one fully connected layer D -> C)."""
+"""The linear head of one task (paper, Sec. 5: one fully connected layer from D to C)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One linear layer, one row per class.
+    """Linear layer with one row per class.
 
     Attributes:
-        weight: (C, D) float32.
-        bias: (C,) float32.
+        weight: (C, D) float32 weights.
+        bias: (C,) float32 biases.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes of weight and bias do not match.
 
     Examples:
         >>> head = Head(np.eye(2, 3, dtype=np.float32), np.zeros(2, dtype=np.float32))
@@ -38,19 +38,19 @@ class Head:
         """Compute the class scores of one task.
 
         Args:
-            latents: (N, D) float32, not normalised.
+            latents: (N, D) float32 latents, not normalised.
 
         Returns:
-            (N, C) float32.
+            (N, C) float32 scores.
 
         Raises:
-            ValueError: the latents have another D than the head.
+            ValueError: the latents and the head differ in D.
         """
         if latents.ndim != 2 or latents.shape[1] != self.weight.shape[1]:
             raise ValueError(
                 f"expected latents (N, {self.weight.shape[1]}), got {latents.shape}; the head was "
                 "made with another backbone"
             )
-        # numpy instead of torch, which warns about the read-only weights of decoded skills.
+        # This uses numpy, because torch warns about the read-only weights of decoded skills.
         scores = latents.astype(np.float32) @ self.weight.T + self.bias  # (N, C)
         return np.asarray(scores, dtype=np.float32)

@@ -1,8 +1,8 @@
-"""Train the linear head of a task on latents, the paper's way.
+"""Train the linear head of a task on latents, as in the paper.
 
-Adam with learning rate 1e-3, batches of 32, at most 100 epochs. Training stops after 10 epochs
-without a gain on *validation* images (the code of the authors uses test images). The backbone does
-not run: latents are computed once.
+The optimizer is Adam with learning rate 1e-3, batches of 32 and at most 100 epochs. Training stops
+after 10 epochs without a gain on *validation* images (the authors' code uses test images). The
+latents are computed beforehand, so the backbone does not run.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class HeadStart:
-    """Rows of old heads from which some classes of a new head start (paper, Sec. 7.2, 2).
+    """Rows of old heads, as initial values for some classes of a new head (paper, Sec. 7.2, 2).
 
     Attributes:
-        classes: (M,) int64 classes of the new task, each once.
-        weight: (M, D) float32 rows of old heads.
-        bias: (M,) float32.
+        classes: (M,) int64 class indices in the new task, without repeats.
+        weight: (M, D) float32 weights from old heads.
+        bias: (M,) float32 biases from old heads.
     """
 
     classes: np.ndarray
@@ -38,9 +38,9 @@ class HeadStart:
 
 
 class PlainRows:
-    """Use the parameters of a head as its rows.
+    """Identity mapping from the parameters of a head to its rows.
 
-    A subclass can constrain the rows while they are trained.
+    A subclass can constrain the rows during training.
     """
 
     def of(self, parameter: torch.Tensor) -> torch.Tensor:
@@ -52,7 +52,7 @@ class PlainRows:
         parameter: torch.Tensor,  # noqa: ARG002 - for subclasses
         gradient: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the gradient (C, D + 1) of the parameters, given that of the rows."""
+        """Convert the gradient (C, D + 1) of the rows into the gradient of the parameters."""
         return gradient
 
 
@@ -63,10 +63,10 @@ class FittedHead:
     Attributes:
         head: head of the best epoch.
         epochs: number of epochs run.
-        best_epoch: epoch of the head, from 1 on; the first of several equally good ones.
+        best_epoch: epoch of the head, counted from 1; the first epoch if several are equally good.
         accuracy: accuracy on validation images at that epoch; None without validation images.
-        macs: multiply-accumulates of the matrix products.
-        warnings: a warning if there were no validation images to choose the epoch on.
+        macs: number of multiply-accumulates of the matrix products.
+        warnings: warning if there were no validation images for choosing the epoch.
     """
 
     head: Head
@@ -92,15 +92,15 @@ def fit_head(
     """Train the head of one task by softmax regression, and keep its best epoch.
 
     Args:
-        latents: (N, D) float32 of the training images.
-        labels: (N,) int64.
-        validation_latents: (V, D); with V = 0 the training loss chooses the epoch.
-        validation_labels: (V,).
-        n_classes: C.
-        seed: seed for the start and the order of batches.
-        max_epochs: most epochs.
-        start: rows from which some classes start; other classes start at random.
-        rows: mapping from parameters to the rows of the head; default the identity.
+        latents: (N, D) float32 latents of the training images.
+        labels: (N,) int64 class indices.
+        validation_latents: (V, D) latents; if V is 0, the epoch is chosen by the training loss.
+        validation_labels: (V,) class indices.
+        n_classes: number of classes, C.
+        seed: seed for the initial weights and the order of batches.
+        max_epochs: maximum number of epochs.
+        start: initial rows of some classes; the other classes start at random.
+        rows: mapping from parameters to the rows of the head; the identity by default.
     """
     validation = _with_ones(validation_latents)
     epochs = head_epochs(latents, labels, n_classes, seed=seed, start=start, rows=rows)
@@ -138,22 +138,22 @@ def head_epochs(
     start: HeadStart | None = None,
     rows: PlainRows | None = None,
 ) -> Iterator[tuple[float, torch.Tensor]]:
-    """Train a head without end; yield it before the first epoch and after each one.
+    """Train a head endlessly; yield it before the first epoch and after every epoch.
 
-    The gradient of the cross-entropy is written out. For one linear layer that is two products,
-    several times faster than automatic differentiation of small batches.
+    The gradient of the cross-entropy is computed by a formula. For one linear layer, this takes two
+    matrix products and is several times faster than automatic differentiation on small batches.
 
     Args:
-        latents: (N, D) float32 of the training images.
-        labels: (N,) int64.
-        n_classes: C.
-        seed: seed for the start and the order of batches.
-        start: rows from which some classes start; other classes start at random.
-        rows: mapping from parameters to the rows of the head; default the identity.
+        latents: (N, D) float32 latents of the training images.
+        labels: (N,) int64 class indices.
+        n_classes: number of classes, C.
+        seed: seed for the initial weights and the order of batches.
+        start: initial rows of some classes; the other classes start at random.
+        rows: mapping from parameters to the rows of the head; the identity by default.
 
     Yields:
-        The mean cross-entropy of the epoch in nats (infinite before the first), and the weights and
-        biases (C, D + 1), see `head_of`.
+        The mean cross-entropy of the epoch in nats (infinite before the first epoch), and the
+        weights and biases (C, D + 1), see `head_of`.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
@@ -175,18 +175,18 @@ def head_of(rows: torch.Tensor) -> Head:
 
 
 def most_macs(n: int, n_validation: int, dim: int, n_classes: int) -> int:
-    """Return an upper bound of the multiply-accumulates that `fit_head` counts."""
+    """Return an upper bound on the multiply-accumulates that `fit_head` counts."""
     return MAX_EPOCHS * dim * n_classes * (2 * n + n_validation)
 
 
 def _with_ones(latents: np.ndarray) -> torch.Tensor:
-    """Append a column of ones (N, D + 1) for the bias, so that weight and bias are one tensor."""
+    """Append a column of ones for the bias, so that weight and bias are one tensor (C, D + 1)."""
     rows = torch.from_numpy(np.ascontiguousarray(latents, dtype=np.float32))
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
 
 
 def _start(n_classes: int, dim: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw weights and biases (C, D + 1), uniform as in torch.nn.Linear."""
+    """Draw initial weights and biases (C, D + 1), uniform as in torch.nn.Linear."""
     bound = 1 / dim**0.5
     return torch.rand(n_classes, dim + 1, generator=generator).mul_(2).sub_(1).mul_(bound)
 
@@ -215,13 +215,13 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 class Adam:
-    """Change one tensor by steps of Adam.
+    """Adam optimizer for one tensor.
 
     Args:
-        parameter: tensor to change in place.
-        divide: divide by the correction of the squares, as torch does, instead of multiplying by
-            its inverse. The last bits differ. Skills are learned without it and baselines with it,
-            so that the bytes of both stay as in earlier versions.
+        parameter: tensor to update in place.
+        divide: True to divide by the bias correction of the mean squares, as torch does; False to
+            multiply by its inverse. The last bits differ. Skills are trained with False and
+            baselines with True, so that their bytes are the same as in earlier versions.
     """
 
     def __init__(self, parameter: torch.Tensor, *, divide: bool = False) -> None:

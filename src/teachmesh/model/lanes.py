@@ -1,8 +1,8 @@
 """Run several forward passes at once, one thread each, instead of one pass on all cores.
 
-Two OpenMP threads wait for each other at every layer, and for every other load on their cores,
-above all for decoding. A lane decodes its own images and runs them through the network with one
-thread. Nothing waits, and latents do not depend on the number of cores.
+If OpenMP threads share a pass, they wait for each other at every layer, and for other work on their
+cores, especially decoding. A lane decodes its own images and runs them through the network with one
+thread. Lanes do not wait for each other, and latents do not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import torch
 T = TypeVar("T")
 
 MAX_LANES = 8
-"""Every lane holds the activations of a batch; on larger machines lanes get several threads."""
+"""Maximum number, because each lane holds a batch; with more cores, lanes get more threads."""
 
 
 class Lanes:
     """Threads that run jobs in parallel and return the results in the order of the jobs.
 
     Args:
-        count: number of lanes; 0 runs the jobs one by one in the calling thread. The default is the
-            number of threads that torch would use for one forward pass (`torch.get_num_threads()`,
-            which `OMP_NUM_THREADS` sets), at most `MAX_LANES`. A lane has one OpenMP thread, or its
-            share where there are more threads than lanes.
+        count: number of lanes; 0 to run the jobs one by one in the calling thread. The default is
+            the number of threads that torch would use for one forward pass
+            (`torch.get_num_threads()`, which `OMP_NUM_THREADS` sets), at most `MAX_LANES`. A lane
+            has one OpenMP thread, or an equal share if there are more threads than lanes.
 
     Attributes:
         count: number of lanes.
@@ -46,7 +46,7 @@ class Lanes:
 
     @classmethod
     def over(cls, device: torch.device) -> Lanes:
-        """Lanes for a network on a device: threads on the CPU, none on an accelerator."""
+        """Create the lanes for a device: threads for the CPU, none for an accelerator."""
         return cls(None if device.type == "cpu" else 0)
 
     def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -69,7 +69,7 @@ class Lanes:
         if self._pool is None:
             return
         self._pool.shutdown(wait=True, cancel_futures=True)
-        # Setting it in a lane also changed the matrix library and the default of later threads.
+        # The lanes also changed the number in the matrix library and the default of later threads.
         torch.set_num_threads(self._before)
 
     def _start(self) -> ThreadPoolExecutor:
@@ -83,6 +83,6 @@ class Lanes:
 
 
 def _set_threads(count: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # the first call in a thread sets the default, which would undo ours
+    torch.get_num_threads()  # first call in a thread: it sets the default, so it comes before ours
     torch.set_num_threads(count)
     ready.wait()

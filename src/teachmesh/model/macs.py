@@ -17,11 +17,11 @@ Formula = Callable[..., int]
 def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | None = None) -> int:
     """Count the multiply-accumulates of the torch operations that a function runs.
 
-    Matrix products and convolutions are counted, as in the paper; element-wise work is not.
+    Matrix products and convolutions are counted, as in the paper; element-wise operations are not.
 
     Args:
         work: function to call once.
-        formulas: formulas of additional operations.
+        formulas: flop formulas of additional operations.
 
     Examples:
         >>> count_macs(lambda: torch.zeros(3, 5) @ torch.zeros(5, 7))
@@ -46,13 +46,13 @@ def macs_per_image(net: nn.Module, size: int) -> int:
 
 
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Count operations while the context lasts, with the formulas of `torch.utils.flop_counter`.
+    """Count multiply-accumulates in the context, by the formulas of `torch.utils.flop_counter`.
 
     Torch's own `FlopCounterMode` imports the compiler at the first operation, which would cost
     every learning process two to eight seconds of one core.
 
     Args:
-        formulas: formulas of additional operations.
+        formulas: flop formulas of additional operations.
     """
 
     def __init__(self, formulas: Mapping[Any, Formula] | None = None) -> None:
@@ -61,7 +61,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates so far."""
+        """Number of multiply-accumulates so far."""
         return int(self.flops // 2)
 
     @classmethod
@@ -79,7 +79,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
         kwargs = kwargs or {}
         formula = self.formulas.get(func._overloadpacket)
         if formula is None:
-            # Under inference_mode composite operations arrive whole: count their parts.
+            # Under inference_mode, composite operations are not split: count their parts.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

@@ -1,4 +1,4 @@
-"""The fixed reference of multi-depth latents: per-channel scale and projection to D.
+"""The fixed reference of multi-depth latents: a scale per channel and a projection to D numbers.
 
 All agents must use exactly the same numbers, but eigenvectors differ in the last bits from machine
 to machine. The reference is therefore a *file*, named by its hash, that travels with the backbone.
@@ -20,7 +20,7 @@ from teachmesh.errors import BackboneError
 
 SCHEMA = "teachmesh.reference/1"
 DEFAULT_DIM = 1024
-"""D of the multi-depth latents, unless the taps have fewer channels."""
+"""Default number of multi-depth latents, D, unless the taps have fewer channels."""
 MAX_BYTES = 256 << 20
 _RELATIVE_FLOOR = 1e-3
 _NO_VARIANCE = 1e-10
@@ -31,14 +31,14 @@ _LEVELS = 127
 class Reference:
     """Scale and projection that turn raw taps into multi-depth latents.
 
-    For every r, `Reference.from_bytes(r.to_bytes())` has the arrays, bytes and id of r.
+    For every r, `Reference.from_bytes(r.to_bytes())` has the same arrays, bytes and id as r.
 
     Attributes:
         scale: (C,) float32, divisor per channel of the concatenated taps.
-        projection: (C, D) float32 with orthonormal columns, up to the rounding of the file:
-            exactly representable in float16, or whole multiples of `steps`.
-        steps: (D,) float32, one step per column, if the file holds the projection as int8; None if
-            it holds float16.
+        projection: (C, D) float32, with orthonormal columns up to rounding. All values are exactly
+            representable in float16, or integer multiples of `steps`.
+        steps: (D,) float32 rounding steps, one per column, if the file stores the projection as
+            int8; None if it stores float16.
 
     Raises:
         ValueError: the shapes, types or values are invalid.
@@ -75,13 +75,13 @@ class Reference:
         """Turn raw taps into multi-depth latents; see `project`.
 
         Args:
-            taps: (N, C_i) float32 each, C_i summing to C.
+            taps: raw taps, (N, C_i) float32 each, where the C_i sum to C.
 
         Returns:
-            (N, D) float32.
+            (N, D) float32 latents.
 
         Raises:
-            BackboneError: the taps have another number of channels.
+            BackboneError: the total number of channels is not C.
         """
         found = sum(tap.shape[1] for tap in taps)
         if found != len(self.scale):
@@ -94,7 +94,7 @@ class Reference:
         return project(taps, scale, torch.from_numpy(self.projection).to(device))
 
     def to_bytes(self) -> bytes:
-        """Write the reference to bytes, which are equal for equal references on every machine."""
+        """Serialise the reference; equal references give equal bytes on every machine."""
         stored: dict[str, np.ndarray] = {"scale": self.scale}
         if self.steps is None:
             stored["projection"] = self.projection.astype(np.float16)
@@ -106,12 +106,12 @@ class Reference:
     def quantised(self) -> Reference:
         """Round the projection to int8, which halves the size of the file.
 
-        Latents differ from those of the unrounded projection by about 2 %, equally for all agents.
-        The result is another reference, with another id.
+        Rounding changes latents by about 2 %, in the same way for all agents. The result is a new
+        reference with a new id.
         """
         steps = np.maximum(np.abs(self.projection).max(axis=0), 1e-12) / _LEVELS
         steps = steps.astype(np.float32)
-        # Float32 division may round a largest entry up to the next level.
+        # Float32 division may round the largest entry of a column up to the next level.
         levels = np.clip(np.rint(self.projection / steps), -_LEVELS, _LEVELS)
         return Reference(self.scale, levels.astype(np.float32) * steps, steps)
 
@@ -120,7 +120,7 @@ class Reference:
         """Read a reference file.
 
         Raises:
-            BackboneError: the data is damaged or of another kind.
+            BackboneError: the data is damaged or has another format.
         """
         try:
             if len(data) > MAX_BYTES:
@@ -145,18 +145,18 @@ class Reference:
 def project(
     taps: Sequence[torch.Tensor], scale: torch.Tensor, projection: torch.Tensor
 ) -> torch.Tensor:
-    """Project taps: scale, signed square root, unit length, projection.
+    """Compute latents from taps: scaling, signed square root, unit length, projection.
 
     The square root is a power transform that makes pooled activations more Gaussian. The result is
     **not** centred, because task mappers centre it.
 
     Args:
-        taps: (N, C_i) float32 each, C_i summing to C.
-        scale: (C,) float32.
-        projection: (C, D) float32.
+        taps: raw taps, (N, C_i) float32 each, where the C_i sum to C.
+        scale: (C,) float32 divisors.
+        projection: (C, D) float32 projection.
 
     Returns:
-        (N, D) float32.
+        (N, D) float32 latents.
     """
     x = torch.cat(list(taps), dim=1) / scale  # (N, C)
     x = torch.nn.functional.normalize(torch.sign(x) * torch.sqrt(x.abs()), dim=1)
@@ -168,16 +168,16 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
 
     The scale is the standard deviation of each channel. The projection is onto the principal
     components of the transformed taps. These are eigenvectors of the centred covariance in float64,
-    with the sign fixed by the largest entry. The projection is rounded to float16, as in the file.
-    From component N on the reference images have no variance, and seeded random directions
-    complete the basis.
+    with signs that make the entry of largest magnitude positive. The projection is rounded to
+    float16, as in the file. N images have variance in fewer than N components, so seeded random
+    directions complete the basis.
 
     Args:
-        taps: (N, C_i) float arrays, N at least 2.
-        dim: D; fewer if the taps have fewer channels.
+        taps: taps of the reference images, (N, C_i) float arrays, N at least 2.
+        dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
 
     Raises:
-        ValueError: fewer than 2 images, `dim` below 1, or activations that are not finite.
+        ValueError: there are fewer than 2 images, `dim` is below 1, or activations are not finite.
     """
     joined = np.concatenate(taps, axis=1).astype(np.float64)  # (N, C)
     if len(joined) < 2 or dim < 1:
@@ -213,9 +213,9 @@ def _multiples(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
-    """Return (C, dim) leading eigenvectors of the covariance of (N, C), completed to a basis."""
+    """Return the leading eigenvectors (C, dim) of a covariance, completed to a basis."""
     if len(centred) < centred.shape[1]:
-        # Equal vectors from the smaller matrix: eighty times less work for 1,024 images of
+        # The smaller matrix has the same vectors: eighty times less work for 1,024 images of
         # 4,528 channels.
         values, small = torch.linalg.eigh(centred @ centred.T)  # (N,), (N, N)
         kept = values > _NO_VARIANCE * values[-1]
@@ -236,6 +236,6 @@ def _completed(basis: torch.Tensor, dim: int) -> torch.Tensor:
     size = (len(basis), dim - basis.shape[1])
     rest = torch.randn(size, generator=generator, dtype=torch.float64)
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
-    # Repeated, because the first time leaves rounding errors if rest is nearly in the basis.
+    # Repeated, because rounding errors remain after the first time if rest is nearly in the basis.
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
     return torch.cat([basis, rest], dim=1)

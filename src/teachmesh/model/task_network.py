@@ -1,8 +1,8 @@
-"""The whole decision of one task as a network, from pixels to log posteriors of its classes.
+"""The whole classifier of one task as a network, from pixels to log posteriors of its classes.
 
-A device that handles a single task needs nothing else. The network holds the frozen backbone with
-the biases of the task folded in (Eq. 1 and 2 at no cost), the latents, and the head. Exported with
-`torch.export`, it runs without teachmesh.
+A device that handles a single task needs nothing else. The network contains the frozen backbone
+with folded biases (Eq. 1 and 2 at no cost), the computation of the latents, and the head. Exported
+with `torch.export`, it runs without teachmesh.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeErr
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One pass and the head that decides on its taps.
+    """One pass through the network and the head for its result.
 
     Attributes:
-        net: normalised images -> pooled taps, biases folded in.
+        net: network from normalised images to pooled taps, with folded biases.
         features: kind of latents that the head reads: "last" or "multi".
-        head: head in the unit of log posteriors.
+        head: head, with logits on the scale of log posteriors.
         weight: weight of this decision in the log-linear pool.
     """
 
@@ -47,11 +47,11 @@ class Branch:
 
 
 class TaskNetwork(nn.Module):
-    """Turn images (N, 3, S, S) uint8 into log posteriors (N, C) float32.
+    """Compute log posteriors (N, C) float32 from images (N, 3, S, S) uint8.
 
     Args:
-        backbone: backbone with the preprocessing and the reference.
-        branches: one pass, or the passes without and with biases; weights sum to 1.
+        backbone: backbone that provides the preprocessing and the reference.
+        branches: a single pass, or the passes without and with biases; the weights sum to 1.
     """
 
     mean: torch.Tensor
@@ -76,7 +76,7 @@ class TaskNetwork(nn.Module):
         _own_tensors(self.eval())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pool the decisions of all passes."""
+        """Return the pooled log posteriors of all branches."""
         x = images.float().contiguous(memory_format=torch.channels_last)
         x = (x - self.mean) / self.std
         parts = []
@@ -90,11 +90,11 @@ class TaskNetwork(nn.Module):
 
 
 def export_program(network: TaskNetwork, size: int, extra: dict[str, str]) -> bytes:
-    """Export the network as a file of `torch.export` for any number of images per call.
+    """Export the network in the format of `torch.export`, for any number of images per call.
 
     Args:
         network: network of the task.
-        size: S, side of its images in pixels.
+        size: side of its images in pixels, S.
         extra: texts to store in the file, by file name.
 
     Raises:
@@ -120,7 +120,7 @@ def _exported(network: TaskNetwork, size: int) -> torch.export.ExportedProgram:
 
 
 def _own_tensors(network: nn.Module) -> None:
-    """Make each tensor contiguous and unshared, as export needs it."""
+    """Make each tensor contiguous and unshared, as export requires."""
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(_row_major(parameter), requires_grad=False))
@@ -129,7 +129,7 @@ def _own_tensors(network: nn.Module) -> None:
 
 
 def _row_major(tensor: torch.Tensor) -> torch.Tensor:
-    # Keep integers: they are indices (the table of relative positions of Swin).
+    # Integers are kept, because they are indices (Swin's table of relative positions).
     whole = tensor.float() if tensor.is_floating_point() else tensor
     return whole.detach().clone(memory_format=torch.contiguous_format)
 

@@ -1,11 +1,11 @@
-"""Build any timm network as a backbone, with its taps found by rule.
+"""Build any timm network as a backbone, with taps chosen by rules.
 
 Taps by kind of network:
 
 - EfficientNet-like (MobileNets too): the pooled *input* of the projecting convolution in the last
   block of every stage. That is the expanded activation before the bottleneck.
 - other networks with stages: the pooled output of every stage that timm lists in `feature_info`.
-  The final stage is left out if its pool is the latent itself.
+  The final stage is left out if its pooled output is the latent itself.
 - transformers: the mean of all tokens after a quarter, a half and three quarters of the blocks.
 
 The last tap is always the pooled output of the network, the paper's latent.
@@ -38,7 +38,7 @@ class Tap:
 
     Attributes:
         module: dotted name of the module.
-        side: input or output of the module.
+        side: side of the module that is read, its input or its output.
     """
 
     module: str
@@ -55,7 +55,7 @@ class TapNet(nn.Module):
 
     Args:
         net: network without classifier.
-        taps: inner taps, in order.
+        taps: inner taps, in the order of the results.
     """
 
     def __init__(self, net: nn.Module, taps: tuple[Tap, ...]) -> None:
@@ -71,13 +71,13 @@ class TapNet(nn.Module):
         return (*map(str, self.taps), "last")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Turn (N, 3, H, W) normalised images into one (N, C_i) tensor per tap name.
+        """Compute one (N, C_i) tensor per tap name from normalised images (N, 3, H, W).
 
         Raises:
-            BackboneError: a tap has no activation.
+            BackboneError: the network has no activation at a tap.
         """
         found: dict[Tap, Tensor] = {}
-        # Hooks last for one pass only: a copy of this module must not write into the original.
+        # Hooks last for one pass only, so that copies of this module do not write into it.
         hooks = [self._watch(tap, found) for tap in self.taps]
         try:
             features = self.net.forward_features(x)  # type: ignore[operator]
@@ -133,9 +133,9 @@ def build_network(name: str, options: Options, state: Mapping[str, Tensor]) -> n
     """Build a timm network without classifier and fill it with weights.
 
     Args:
-        name: timm's name, with or without tag.
+        name: timm's name of the network, with or without tag.
         options: additional arguments of the network.
-        state: weights by timm's key names, with or without those of the classifier.
+        state: weights by timm's key names, with or without the classifier.
 
     Returns:
         The frozen network, in evaluation mode.
@@ -234,7 +234,7 @@ def default_preprocessing(name: str) -> Preprocessing:
 
 
 def check_timm_name(name: str) -> None:
-    """Raise a BackboneError with the nearest name unless timm has the network."""
+    """Raise a BackboneError, suggesting the nearest name, unless timm has the network."""
     timm = import_timm()
     base, _, tag = name.partition(".")
     if not timm.is_model(base):

@@ -1,4 +1,4 @@
-"""Get the weights of timm networks: from a file of the user, or from the hub.
+"""Get the weights of timm networks from a user's file or from the hub.
 
 `ensure_torchvision` makes timm importable if torchvision was built for another version of torch.
 """
@@ -34,7 +34,7 @@ def read_weights(path: Path) -> bytes:
     """Read the bytes of a weights file.
 
     Raises:
-        BackboneError: the file is missing, unreadable, or of a kind that can run code on loading.
+        BackboneError: the file is missing or unreadable, or its format can run code on loading.
     """
     if path.suffix.lower() in _UNSAFE:
         raise BackboneError(
@@ -53,7 +53,7 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
     """Parse the tensors of a safetensors file, in their stored types.
 
     Raises:
-        BackboneError: the data is of another kind, or numbers are not finite.
+        BackboneError: the data has another format, or some numbers are not finite.
     """
     try:
         state = load(data)
@@ -73,8 +73,8 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
 def fill(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a timm network.
 
-    Weights of the classifier are dropped if the network was built without one. No other weights may
-    be left over or missing, except the counters of batch norms, which some files lack.
+    Weights of the classifier are dropped if the network was built without one. Otherwise the names
+    must match exactly, except that batch norm counters may be missing.
 
     Raises:
         BackboneError: names or shapes do not fit; the message lists them.
@@ -105,7 +105,7 @@ def fill(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
 
 
 def _classifier(net: nn.Module) -> tuple[str, ...]:
-    """Return the prefixes of the weights of the classifier."""
+    """Return the name prefixes of the classifier's weights."""
     config = getattr(net, "default_cfg", None) or {}
     name = config.get("classifier") or ()
     return tuple(f"{part}." for part in ((name,) if isinstance(name, str) else name))
@@ -114,16 +114,16 @@ def _classifier(net: nn.Module) -> tuple[str, ...]:
 def published_weights(config: Any) -> dict[str, Any]:
     """Download the published weights of a network.
 
-    The hub has safetensors and pickle files, and only safetensors are read. Some old networks (also
-    legacy_xception, the network of the paper) are published only as a `.pth` with a checksum. Torch
-    reads it with its restricted loader, which builds tensors and runs no code. The home stores
+    From the hub, only safetensors files are read, never pickle files. Some old networks (including
+    legacy_xception, the network of the paper) are published only as a `.pth` file with a checksum.
+    Torch reads it with its restricted loader, which runs no code. The home stores all weights as
     safetensors.
 
     Args:
         config: timm's `PretrainedCfg`.
 
     Returns:
-        The `pretrained_cfg_overlay` for timm with the place of the weights.
+        timm's `pretrained_cfg_overlay`, with the weights or the path of their file.
 
     Raises:
         BackboneError: no weights are published, or the download failed.
@@ -154,7 +154,7 @@ def ensure_torchvision() -> bool:
     """Import torchvision; declare its missing operators if the import fails without them.
 
     Returns:
-        True if the shim was needed; False if torchvision fits torch.
+        True if the shim was needed; False if torchvision matches torch.
 
     Raises:
         ImportError: torchvision is not installed.

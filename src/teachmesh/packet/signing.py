@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -94,10 +94,10 @@ class VerifiedSkill:
     skill: Skill
     id: str
     data: bytes = field(repr=False)
-    _origin: object = field(repr=False, compare=False)
+    origin: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self._origin is not _MADE_HERE:
+    def __post_init__(self, origin: object) -> None:
+        if origin is not _MADE_HERE:
             raise TypeError("expected a skill from signing.sign or signing.verify")
 
     @staticmethod
@@ -128,13 +128,16 @@ def verify(signed: SignedSkill) -> VerifiedSkill:
     """Check that the author on the card signed the card and every tensor.
 
     Raises:
-        SkillRefused: SIGNATURE if the signature is missing or wrong.
+        SkillRefused: SIGNATURE if the signature is missing or wrong, or belongs to other bytes.
     """
     if not signed.signature:
         raise SkillRefused("SIGNATURE", "the skill is not signed")
     message = _message(signed.skill)
     if not is_signed(message, signed.signature, signed.skill.card.author):
         raise SkillRefused("SIGNATURE", "the signature is not the author's of this skill")
+    # `decode` accepts one spelling only; a value that was put together by hand may have another.
+    if encode(signed.skill, signed.signature) != signed.data or skill_id(signed.data) != signed.id:
+        raise SkillRefused("SIGNATURE", "the bytes are not those of the signed skill")
     return VerifiedSkill(signed.skill, signed.id, signed.data, _MADE_HERE)
 
 

@@ -188,7 +188,7 @@ class Result:
             name: one of `MEASURES`.
         """
         rows = self.values.get(name)
-        if rows is None or len(rows) != len(rows[-1]):
+        if not rows or len(rows) != len(rows[-1]):
             return None
         filled = [[*row, *[float("nan")] * (len(rows) - len(row))] for row in rows]
         return np.array(filled, dtype=np.float64)
@@ -196,7 +196,7 @@ class Result:
     def last(self, name: str) -> list[float] | None:
         """Return the accuracies of all tasks after the last one was learned; None without any."""
         rows = self.values.get(name)
-        return None if rows is None else [float(value) for value in rows[-1]]
+        return [float(value) for value in rows[-1]] if rows else None
 
 
 def hash_inputs(values: Mapping[str, Any]) -> str:
@@ -233,7 +233,7 @@ def save_cell(
     if not timing_path(run, cell).exists():
         _write(timing_path(run, cell), {"schema": TIMING_SCHEMA, "key": cell.key, **timing})
     inputs = {"schema": cell.schema, "key": cell.key, "cell": cell.to_saved_json()}
-    _write(cell_path(run, cell), {**inputs, **result})
+    _write(cell_path(run, cell), {**inputs, **result, **inputs})
 
 
 def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:

@@ -22,8 +22,7 @@ from teachmesh_lab.bench.bench_methods import (
     with_defaults,
 )
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
-from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL
-from teachmesh_lab.simulation.task_packing import PACKINGS
+from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL, PACKINGS
 from teachmesh_lab.streams.task_stream import StreamSpec
 
 SCHEMA = "teachmesh.bench-config/1"

@@ -12,7 +12,7 @@ from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError
 from teachmesh.learning.variants import VARIANTS
-from teachmesh.model.backbone_cards import known_fingerprints
+from teachmesh.model.backbone_cards import backbone_names, fingerprint_of
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, recipe_of
 from teachmesh_lab.bench.cell import Cell, Inputs, cell_path
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
@@ -128,13 +128,13 @@ def backbone_fingerprint(home: Home, backbone: str) -> str:
     Raises:
         BackboneError: an unknown backbone.
     """
-    by_name = {name: print_ for print_, name in known_fingerprints(home.backbones).items()}
-    if backbone not in by_name:
+    names = backbone_names(home.backbones)
+    if backbone not in names:
         raise BackboneError(
-            f"expected a backbone out of {', '.join(sorted(by_name))}, got {backbone!r}"
-            f"{did_you_mean(backbone, by_name)}; add it with `teachmesh backbone add`"
+            f"expected a backbone out of {', '.join(sorted(names))}, got {backbone!r}"
+            f"{did_you_mean(backbone, names)}; add it with `teachmesh backbone add`"
         )
-    return by_name[backbone]
+    return fingerprint_of(home.backbones, backbone)
 
 
 def _cells(grid: Grid, seed: int, digest: str, fingerprint: str) -> list[Cell]:

@@ -22,8 +22,8 @@ from teachmesh.errors import TeachmeshError
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.run_demo import NAMES
+from teachmesh_lab.evaluation.cost_ledger import PACKINGS, pack
 from teachmesh_lab.evaluation.metrics import Answers, answer
-from teachmesh_lab.simulation.task_packing import PACKINGS, pack
 
 if TYPE_CHECKING:
     from teachmesh.data.tasks import Task

@@ -4,5 +4,5 @@
 - `simulate_grid`: simulates the 102 tasks, or replays a real run.
 - `simulated_tasks`: sizes and costs of the simulated tasks.
 - `task_estimates`: costs of a task, estimated from its size.
-- `task_packing`, `task_splitting`: assignment of tasks, or of parts of tasks, to agents.
+- `task_splitting`: parts of tasks, given to simulated agents.
 """

@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost
-from teachmesh_lab.simulation.task_packing import Assignment
+from teachmesh_lab.evaluation.cost_ledger import ALPHA, Assignment, TaskCost
 
 
 @dataclass(frozen=True)

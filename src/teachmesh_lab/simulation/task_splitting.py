@@ -11,9 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.cost_ledger import TaskCost, pack
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
-from teachmesh_lab.simulation.task_packing import pack
 
 PIECES = 8
 """Parts per fair share. With fewer parts, agents wait longer; with more, more bytes are sent."""

@@ -226,7 +226,8 @@ def _read_index(out: Path) -> dict[str, Any]:
     if not path.exists():
         return {"schema": INDEX_SCHEMA, "fingerprint": "", "cells": {}}
     index = load_json(path)
-    if index.get("schema") != INDEX_SCHEMA or not isinstance(index.get("cells"), dict):
+    known = isinstance(index.get("cells"), dict) and isinstance(index.get("fingerprint"), str)
+    if index.get("schema") != INDEX_SCHEMA or not known:
         raise StorageError(
             f"expected an index of schema {INDEX_SCHEMA!r} in '{path}', got something else; remove "
             "the file and run the studies again (measured cells are kept)"
