@@ -135,7 +135,7 @@ def verify(signed: SignedSkill) -> VerifiedSkill:
     message = _message(signed.skill)
     if not is_signed(message, signed.signature, signed.skill.card.author):
         raise SkillRefused("SIGNATURE", "the signature is not the author's of this skill")
-    # `decode` accepts one spelling only; a value that was put together by hand may have another.
+    # `decode` accepts canonical bytes only, but a `SignedSkill` built by hand may have others.
     if encode(signed.skill, signed.signature) != signed.data or skill_id(signed.data) != signed.id:
         raise SkillRefused("SIGNATURE", "the bytes are not those of the signed skill")
     return VerifiedSkill(signed.skill, signed.id, signed.data, _MADE_HERE)
