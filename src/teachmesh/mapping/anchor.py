@@ -1,4 +1,4 @@
-"""The task anchor: the small summary of one task in latent space that travels with its skill."""
+"""The task anchor: a small summary of one task in latent space, sent as part of its skill."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Type and shape of a tensor on the wire.
+    """Type and shape of a tensor in a skill file.
 
     Attributes:
-        dtype: name in safetensors: "F32", "F16", "I8", "U16" or "U32".
-        shape: numbers, or letters. A letter has one value throughout an anchor: C classes, D latent
-            size, K clusters, R directions, S samples.
+        dtype: safetensors name of the type: "F32", "F16", "I8", "U16" or "U32".
+        shape: sizes as numbers or letters. Each letter has one value within an anchor: C classes,
+            D latent size, K clusters, R directions, S samples.
     """
 
     dtype: str
@@ -31,7 +31,7 @@ class TensorSpec:
 class TaskAnchor(ABC):
     """Summary of one task in latent space; an immutable set of named arrays.
 
-    Law: `type(a).from_tensors(a.tensors(), a.n_classes).tensors()` holds the same bytes.
+    Invariant: `type(a).from_tensors(a.tensors(), a.n_classes)` has the same tensors as `a`.
     """
 
     kind: ClassVar[str]
@@ -50,17 +50,17 @@ class TaskAnchor(ABC):
 
     @abstractmethod
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
+        """Return the arrays of the anchor, by name."""
 
     @abstractmethod
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
         """Return how much images resemble this task, using this anchor alone.
 
-        Unlike a mapper's scores, it does not depend on other tasks. So the teacher can measure
-        typical values on validation images (`typicality.calibrate`).
+        Unlike a mapper's scores, the result does not depend on other tasks. So the teacher can
+        measure typical values on validation images (`typicality.calibrate`).
 
         Args:
-            latents: (N, D) float32.
+            latents: (N, D) float32 latents of the images.
 
         Returns:
             (N,) float64, higher is more similar; the unit depends on the kind of anchor.
@@ -74,14 +74,14 @@ class TaskAnchor(ABC):
         """Build an anchor from received arrays.
 
         Raises:
-            ValueError: a name, type, shape or value that no honest teacher produces.
+            ValueError: a name, type, shape or value is invalid.
         """
 
 
 def check_tensors(
     specs: Mapping[str, TensorSpec], tensors: Mapping[str, np.ndarray], n_classes: int
 ) -> None:
-    """Compare arrays with their specifications.
+    """Check arrays against their specifications.
 
     Raises:
         ValueError: names, types or shapes differ, an array is empty, or a number is not finite.
@@ -105,10 +105,10 @@ def check_tensors(
 
 
 def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
-    """Refuse latents that cannot be used.
+    """Check that latents are a finite (N, D) array with at least one image.
 
     Raises:
-        ValueError: not a finite (N, D) array with at least one image, or a different D.
+        ValueError: the array has a different shape, a D other than `dim`, or NaN or infinity.
     """
     if latents.ndim != 2 or latents.size == 0:
         raise ValueError(f"expected latents (N, D) of at least one image, got {latents.shape}")
@@ -122,11 +122,11 @@ def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
 
 
 def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
-    """Refuse labels that do not fit the images or leave a class empty.
+    """Check that every image has a valid label and every class has an image.
 
     Raises:
-        ValueError: the numbers of labels and images differ, a label is outside the classes, or a
-            class has no image.
+        ValueError: the numbers of labels and images differ, a label is not a valid class index, or
+            a class has no image.
     """
     if labels.shape != (n_images,):
         raise ValueError(f"expected {n_images} labels, one per image, got shape {labels.shape}")

@@ -1,6 +1,6 @@
-"""The anchors of the three methods: named arrays that travel, checked when they are received.
+"""The anchors of the three methods: named arrays, which are checked when they are received.
 
-This module loads without torch, so that a bank can be opened and listed quickly. Methods that
+This module does not import torch, so that a bank can be opened and listed quickly. Functions that
 compute with latents import torch when they are called.
 
 - `MomentsAnchor`: class means, within-class scatter and linear head.
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from teachmesh.mapping.discriminant import TaskMoments
 
 METHODS = ("moments", "gmmc", "maha")
-"""Names of the methods, the default first."""
+"""Names of the methods; the first is the default."""
 UNIT = 2.0**-40
-"""Value of one count of the integer scatter.
+"""Unit of the integer scatter.
 
-Latents have length 1 at most, so a skill adds at most 2^40 counts to an entry, and 4,096 skills can
-be added exactly."""
+Latents have length 1 at most, so a skill adds at most 2^40 counts to an entry. The sum over 4,096
+skills is therefore exact."""
 RESIDUAL_UNIT = 2.0**-16
-"""Value of 1.0 in the residual diagonal, chosen so that all values fit into float16."""
+"""Unit of the residual diagonal, chosen so that all values fit into float16."""
 MAX_TRACE = 1.0
-"""Largest total variance of a task; more would distort the tied covariance."""
+"""Maximum total variance of a task; a larger one would distort the tied covariance."""
 _MAX_HEAD_SCALE = 1e3
 MIN_VARIANCE = 1e-7
-"""Smallest variance accepted in a received skill."""
+"""Minimum variance accepted in a received skill."""
 _WEIGHT_TOLERANCE = 1e-3
 _MAX_MAGNITUDE = 1e4
 
@@ -48,15 +48,15 @@ class MomentsAnchor(TaskAnchor):
     """Class means, within-class scatter and linear head of one task.
 
     Attributes:
-        means: (C, D) int8.
-        mean_scales: (C,) float32, value of one level of each mean.
+        means: (C, D) int8, quantised class means.
+        mean_scales: (C,) float32, size of one int8 step of each class mean.
         directions: (R, D) int8, leading directions of the within-class scatter.
         weights: (R,) uint32, scatter along each direction: the task's covariance is
             UNIT * sum_r weights[r] directions[r] directions[r]^T, plus the residual.
-        residual: (D,) float16, the rest of the diagonal, in RESIDUAL_UNIT.
-        head: (C, D) int8.
-        head_scales: (C,) float32, value of one level of each row of the head.
-        head_bias: (C,) float32.
+        residual: (D,) float16, remaining diagonal of the covariance, in units of RESIDUAL_UNIT.
+        head: (C, D) int8, quantised weights of the head.
+        head_scales: (C,) float32, size of one int8 step of each head row.
+        head_bias: (C,) float32, biases of the head.
     """
 
     kind: ClassVar[str] = "moments"
@@ -100,8 +100,8 @@ class MomentsAnchor(TaskAnchor):
         """Build the anchor from received arrays.
 
         Raises:
-            ValueError: wrong types or shapes, a scale or residual below zero, or a total variance
-                above `MAX_TRACE`, which latents of length 1 cannot have.
+            ValueError: a type or shape is wrong, a scale or residual is negative, or the total
+                variance exceeds `MAX_TRACE`, which is impossible for latents of length 1.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         anchor = cls(**{name: tensors[name] for name in cls.tensor_specs})
@@ -118,7 +118,7 @@ class MomentsAnchor(TaskAnchor):
         return anchor
 
     def class_means(self) -> np.ndarray:
-        """Return (C, D) float64 class means; do not modify them."""
+        """Return (C, D) float64 class means; the caller must not modify them."""
         return self._class_means
 
     @cached_property
@@ -127,25 +127,25 @@ class MomentsAnchor(TaskAnchor):
 
     @cached_property
     def _head_weights(self) -> torch.Tensor:
-        """(C, D) float64, cached because every batch of images needs it."""
+        """(C, D) float64 head weights, cached because every batch of images needs them."""
         import torch
 
         return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, C) float64 scores of the linear head, about 1 for the right class, else 0."""
+        """Return (N, C) float64 scores of the linear head: about 1 for the right class, else 0."""
         import torch
 
-        # torch multiplies here because numpy would start threads that wait by spinning.
+        # This uses torch because numpy would start threads that busy-wait.
         logits = torch.from_numpy(latents.astype(np.float64, copy=False)) @ self._head_weights.T
         return np.asarray(logits.numpy() + self.head_bias)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) minus the squared distance to the nearest class mean."""
+        """Return (N,) negated squared distances to the nearest class mean."""
         return _nearest_mean_familiarity(latents, self.class_means())
 
     def moments(self) -> TaskMoments:
-        """Return means and covariance as float64 numbers."""
+        """Return class means and covariance in float64."""
         from teachmesh.mapping.discriminant import TaskMoments
 
         roots = np.sqrt(self.weights * UNIT)[:, None] * self.directions  # (R, D)
@@ -159,7 +159,7 @@ class MomentsAnchor(TaskAnchor):
     def integer_scatter(self) -> np.ndarray:
         """Return (D, D) float64 covariance in counts of UNIT; every entry is an integer.
 
-        Integers below 2^53 are exact in float64, whatever the order of summation.
+        Sums of integers below 2^53 are exact in float64, in any order.
         """
         import torch
 
@@ -170,18 +170,18 @@ class MomentsAnchor(TaskAnchor):
         return np.asarray(scatter.numpy())
 
     def _integer_residual(self) -> np.ndarray:
-        """Return (D,) float64 residual diagonal in counts of UNIT, as whole numbers."""
+        """Return (D,) float64 residual diagonal, rounded to whole counts of UNIT."""
         return np.asarray(np.rint(self.residual.astype(np.float64) * (RESIDUAL_UNIT / UNIT)))
 
 
 @dataclass(frozen=True, eq=False)
 class GmmcAnchor(TaskAnchor):
-    """Clusters of one task.
+    """Gaussian clusters of one task.
 
     Attributes:
-        means: (K, D) float32.
-        variances: (K, D) float32, diagonals of the covariances.
-        weights: (K,) float32 with sum 1, phi of Eq. 3.
+        means: (K, D) float32, cluster means.
+        variances: (K, D) float32, diagonals of the cluster covariances.
+        weights: (K,) float32, cluster weights, which sum to 1 (phi in Eq. 3).
         classes: number of classes of the task; clusters are not assigned to classes.
     """
 
@@ -217,8 +217,8 @@ class GmmcAnchor(TaskAnchor):
         """Build the anchor from received arrays.
 
         Raises:
-            ValueError: wrong types or shapes, a variance below `MIN_VARIANCE`, or weights that do
-                not sum to 1, because unnormalised weights would capture every image.
+            ValueError: a type or shape is wrong, a variance is below `MIN_VARIANCE`, or the
+                weights do not sum to 1 (unnormalised weights would attract every image).
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         if (tensors["variances"] < MIN_VARIANCE).any():
@@ -229,7 +229,7 @@ class GmmcAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["variances"], weights, n_classes)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) log of phi_m N(x | mu_m, Sigma_m) of the best cluster, in nats."""
+        """Return (N,) log of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats."""
         import torch
 
         from teachmesh.mapping.gmm_fit import side_by_side, with_squares
@@ -244,8 +244,8 @@ class MahaAnchor(TaskAnchor):
     """Class means and sample latents of one task.
 
     Attributes:
-        means: (C, D) float32, over all training images.
-        samples: (S, D) float32 latents, up to m per class.
+        means: (C, D) float32, class means over all training images.
+        samples: (S, D) float32, latents of sample images, up to m per class.
         sample_classes: (S,) uint16 class of each sample.
     """
 
@@ -280,7 +280,8 @@ class MahaAnchor(TaskAnchor):
         """Build the anchor from received arrays.
 
         Raises:
-            ValueError: wrong types or shapes, huge numbers, or a sample of an unknown class.
+            ValueError: a type or shape is wrong, a number is too large, or a sample has an unknown
+                class.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         largest = int(tensors["sample_classes"].max())
@@ -297,16 +298,16 @@ class MahaAnchor(TaskAnchor):
         return np.asarray(self.samples.astype(np.float64) - means[self.sample_classes])
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) minus the squared Euclidean distance to the nearest class mean."""
+        """Return (N,) negated squared Euclidean distances to the nearest class mean."""
         return _nearest_mean_familiarity(latents, self.means)
 
 
 def _nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return (N,) minus the squared Euclidean distance to the nearest of the means (C, D)."""
+    """Return (N,) negated squared Euclidean distances to the nearest of (C, D) means."""
     import torch
 
     x, means = latents.astype(np.float64, copy=False), means.astype(np.float64, copy=False)
-    # torch multiplies here because numpy would start threads that wait by spinning.
+    # This uses torch because numpy would start threads that busy-wait.
     products = (torch.from_numpy(x) @ torch.from_numpy(means).T).numpy()  # (N, C)
     squared = (
         np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("cd,cd->c", means, means) - 2 * products
@@ -317,4 +318,4 @@ def _nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndar
 ANCHORS: Mapping[str, type[TaskAnchor]] = {
     anchor.kind: anchor for anchor in (MomentsAnchor, GmmcAnchor, MahaAnchor)
 }
-"""Method name -> anchor."""
+"""Method name -> class of the anchor."""

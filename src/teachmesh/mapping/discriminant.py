@@ -1,8 +1,8 @@
 """Regularised discriminant analysis of many tasks at once, in whitened space.
 
-A task has the covariance (1 - g) tied + g own. Whitened by the tied covariance of all tasks, it is
-a I + g U diag(l) U^T, where U has few columns. So distances and determinants of all classes of all
-tasks cost two matrix products.
+The covariance of a task is (1 - g) tied + g own. Whitened by the tied covariance of all tasks, it
+becomes a I + g U diag(l) U^T, where U has few columns. So two matrix products are enough for the
+distances and determinants of all classes of all tasks.
 
 References:
     Friedman, Regularized Discriminant Analysis, 1989.
@@ -24,9 +24,9 @@ class TaskMoments:
     """Class means and covariance of one task, as sent by its teacher.
 
     Attributes:
-        means: (C, D) float64.
+        means: (C, D) float64 class means.
         roots: (R, D) float64; the low-rank part of the covariance is roots^T roots.
-        residual: (D,) float64, the rest of the diagonal.
+        residual: (D,) float64, remaining diagonal of the covariance.
     """
 
     means: np.ndarray
@@ -47,15 +47,15 @@ class _Task:
 
 
 class Discriminant:
-    """Gaussian class scores of all classes of all tasks.
+    """Gaussian scores for all classes of all tasks.
 
-    The residual of a task's own covariance is approximated as isotropic in whitened space, with an
-    equal trace. This keeps U small.
+    In whitened space, the residual of a task's own covariance is approximated by an isotropic one
+    with the same trace. This keeps U small.
 
     Args:
-        whiten: whitening by the tied covariance, the mean over all tasks.
+        whiten: whitening for the tied covariance, the mean over all tasks.
         tasks: moments of the tasks, in canonical order.
-        own_share: g, the share of a task's own covariance.
+        own_share: weight of a task's own covariance, g.
     """
 
     def __init__(self, whiten: Whitening, tasks: Sequence[TaskMoments], own_share: float) -> None:
@@ -86,7 +86,7 @@ class Discriminant:
         self._basis = torch.cat(bases, dim=1)  # (D, all R)
 
     def _own_directions(self, roots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (D, R) orthonormal directions and (R,) variances of a whitened covariance."""
+        """Return (D, R) orthonormal directions and (R,) variances of the whitened covariance."""
         rows = self._whiten.apply(roots)  # (R, D)
         values, vectors = torch.linalg.eigh(rows @ rows.T)
         kept = values > 1e-8
@@ -94,12 +94,12 @@ class Discriminant:
         return (rows.T @ vectors) / values.sqrt(), values
 
     def scores(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return (N, C_t) log densities per task, in nats.
+        """Return the (N, C_t) log densities of each task, in nats.
 
-        A constant common to all classes of all tasks is left out.
+        A constant common to all classes of all tasks is omitted.
 
         Args:
-            x: (N, D) float64.
+            x: (N, D) float64 latents.
         """
         z = self._whiten.apply(x)  # (N, D)
         distances = self._lengths - 2 * (z @ self._means.T) + (z * z).sum(1, keepdim=True)
@@ -116,6 +116,6 @@ class Discriminant:
 
 
 def whitening_of_one(task: TaskMoments) -> LowRankWhitening:
-    """Return the whitening by the covariance of a single task, without a (D, D) matrix."""
+    """Return the whitening for the covariance of a single task, without a (D, D) matrix."""
     trace = float((task.roots**2).sum() + task.residual.sum())
     return LowRankWhitening(task.roots, task.residual + ridge_of(trace, len(task.residual)))

@@ -16,9 +16,9 @@ def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
     """Return the log-linear pool of two log posteriors.
 
     Args:
-        first: (N, C) log posteriors.
-        second: (N, C) log posteriors.
-        weight: weight of the second one, 0 to 1.
+        first: (N, C) log posteriors of the first decision.
+        second: (N, C) log posteriors of the second decision.
+        weight: weight of the second decision, 0 to 1.
 
     Returns:
         (N, C) float64 log posteriors, normalised.
@@ -33,7 +33,7 @@ def fuse(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Return log posteriors from (N, K) scores, along the second axis.
+    """Normalise (N, K) scores to log posteriors along the second axis.
 
     >>> log_softmax(np.zeros((1, 4))).round(4).tolist()
     [[-1.3863, -1.3863, -1.3863, -1.3863]]
@@ -46,15 +46,15 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 def tempered_losses(
     scores: np.ndarray, labels: np.ndarray, sharpness: Sequence[float] = SHARPNESS
 ) -> np.ndarray:
-    """Return the log loss of each image, at the temperature with the least mean loss.
+    """Return the log loss of each image, at the temperature with the lowest mean loss.
 
     Args:
         scores: (N, C) log posteriors or other logits.
-        labels: (N,) int64.
+        labels: (N,) int64 class of each image.
         sharpness: inverse temperatures to try.
 
     Returns:
-        (N,) float64 nats.
+        (N,) float64 losses in nats.
     """
     rows = np.arange(len(labels))
     tried = (-log_softmax(factor * scores)[rows, labels] for factor in sharpness)
@@ -69,7 +69,7 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
 
     Args:
         posteriors: (N, C) log posteriors.
-        labels: (N,) int64.
+        labels: (N,) int64 class of each image.
 
     Examples:
         >>> right = log_softmax(np.array([[3.0, 0.0], [0.0, 3.0], [0.0, 3.0], [0.0, 3.0]]))
@@ -82,10 +82,10 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def in_errors(differences: np.ndarray) -> float:
-    """Return the mean of paired differences in standard errors; 0 for a single difference.
+    """Return the mean of paired differences, in standard errors; 0 for a single difference.
 
     Args:
-        differences: (N,), for example differences of two losses of the same images.
+        differences: (N,) differences, for example between two losses of each image.
 
     Examples:
         >>> round(in_errors(np.array([1.0, 1.0, -1.0, 1.0])), 2)
@@ -93,6 +93,6 @@ def in_errors(differences: np.ndarray) -> float:
     """
     if len(differences) < 2:
         return 0.0
-    # Add a pair of opposite observations, so that a few unanimous ones are not certain.
+    # Add two opposite differences, so that a few equal ones do not look certain.
     error = (float((differences**2).sum()) + 2 * float(np.abs(differences).max()) ** 2) ** 0.5
     return float(differences.sum()) / error if error > 0 else 0.0

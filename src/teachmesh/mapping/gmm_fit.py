@@ -1,8 +1,8 @@
-"""Gaussian mixtures: expectation-maximisation (EM), started by k-means.
+"""Gaussian mixtures, fitted by expectation-maximisation (EM) from a k-means start.
 
-The k-means start uses greedy k-means++ and Lloyd's algorithm. It first searches centres in a sample
-of the rows and in a random projection. Distances hardly change there, and several starts cost
-little. The best start is then refined with all rows and dimensions.
+The k-means start uses greedy k-means++ and Lloyd's algorithm. It first searches for centres in a
+sample of the rows and in a random projection. Distances change little there, so several starts can
+be tried cheaply. The best start is then refined with all rows and dimensions.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 CANDIDATES = 16
-"""Candidates for each new centre of a start; scikit-learn uses 2 + log K."""
+"""Number of candidates for each new centre of a start; scikit-learn uses 2 + log K."""
 LLOYD_STEPS = 50
 SAMPLE = 80
-"""Rows per cluster in the sample of the start."""
+"""Number of rows per cluster in the sample for the start."""
 PROJECTED_DIM = 128
 STARTS = 3
 LOG_2_PI = float(np.log(2 * np.pi))
@@ -30,11 +30,11 @@ class Mixture:
     """A mixture of K diagonal Gaussians.
 
     Attributes:
-        means: (K, D) float64.
-        variances: (K, D) float64.
-        weights: (K,) float64, sum 1.
+        means: (K, D) float64 cluster means.
+        variances: (K, D) float64 cluster variances.
+        weights: (K,) float64 cluster weights, which sum to 1.
         log_likelihood: mean log density per row, in nats.
-        macs: multiply-accumulates of the matrix products of the fit.
+        macs: number of multiply-accumulates in the matrix products of the fit.
     """
 
     means: torch.Tensor
@@ -45,13 +45,13 @@ class Mixture:
 
 
 class MixtureDensity:
-    """Log densities of diagonal Gaussians, by one matrix product.
+    """Log densities of diagonal Gaussians, computed with one matrix product.
 
     Args:
-        means: (K, D) float64.
-        variances: (K, D) float64, positive.
-        weights: (K,) float64; 0 for an empty cluster.
-        dtype: number type of the product.
+        means: (K, D) float64 cluster means.
+        variances: (K, D) float64 cluster variances, positive.
+        weights: (K,) float64 cluster weights; 0 for an empty cluster.
+        dtype: dtype of the matrix product.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class MixtureDensity:
 
 
 def with_squares(x: torch.Tensor) -> torch.Tensor:
-    """Return (N, 2 D): the rows, followed by their squares."""
+    """Return (N, 2 D): each row, followed by its squares."""
     return torch.cat([x, x * x], dim=1)
 
 
 def side_by_side(
     mixtures: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
 ) -> MixtureDensity:
-    """Join mixtures into one density; the weights of each sum to exactly 1 in it.
+    """Join mixtures into one density; the weights of each mixture are rescaled to sum to 1.
 
     Args:
-        mixtures: means (K, D), variances (K, D) and weights (K,) of each, at least one.
+        mixtures: means (K, D), variances (K, D) and weights (K,) of each mixture, at least one.
     """
     means, variances, weights = zip(*mixtures, strict=True)
     shares = [values / values.sum(dtype=np.float64) for values in weights]
@@ -111,12 +111,12 @@ def fit_mixture(
     """Fit a mixture by maximum likelihood.
 
     Args:
-        data: (N, D) float32 or float64; as in scikit-learn, the fit uses this type.
-        n_clusters: K, at most N.
-        seed: for the start.
-        floor: added to every variance, like `reg_covar` in scikit-learn.
-        tolerance: EM stops when the mean log-likelihood increases by less, in nats.
-        max_steps: largest number of EM steps.
+        data: (N, D) float32 or float64 rows; as in scikit-learn, the fit uses this type.
+        n_clusters: number of clusters, K, at most N.
+        seed: seed for the k-means start.
+        floor: constant added to every variance, like `reg_covar` in scikit-learn.
+        tolerance: increase of the mean log-likelihood (nats) below which EM stops.
+        max_steps: maximum number of EM steps.
     """
     rows = torch.from_numpy(np.ascontiguousarray(data))
     # Variances are differences of squares, so centred rows lose fewer digits.
@@ -146,8 +146,8 @@ def fit_mixture(
             break
         previous = likelihood
         steps += 1
-        # With hundreds of dimensions, most rows belong to one cluster entirely and stay there. So
-        # only rows with changes are added to the sums, and only changed clusters are evaluated.
+        # With hundreds of dimensions, most rows belong entirely to one cluster and stay there. So
+        # only changed rows update the sums, and only changed clusters are evaluated again.
         updated = torch.exp(joint - norms[:, None])
         rows = (updated != shares).any(1).nonzero().flatten()
         change = updated[rows] - shares[rows]
@@ -168,15 +168,15 @@ def _maximise(
 
 
 def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, int]:
-    """Cluster rows around centres.
+    """Cluster rows by k-means.
 
     Args:
-        x: (N, D) floats.
-        n_clusters: K, at most N.
-        seed: for the start.
+        x: (N, D) float rows.
+        n_clusters: number of clusters, K, at most N.
+        seed: seed for the start.
 
     Returns:
-        Labels (N,) int64 (clusters may be empty), and the number of multiply-accumulates.
+        (N,) int64 labels and the number of multiply-accumulates. Clusters may be empty.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(x), generator=generator)[: SAMPLE * n_clusters]
@@ -190,7 +190,7 @@ def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, 
 def _best_start(
     x: torch.Tensor, n_clusters: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, int]:
-    """Return labels (N,) of the best of several starts, and the multiply-accumulates."""
+    """Return (N,) labels of the best of several starts, and the number of multiply-accumulates."""
     products = 0
     if x.shape[1] > 2 * PROJECTED_DIM:
         directions = torch.randn(x.shape[1], PROJECTED_DIM, generator=generator, dtype=x.dtype)
@@ -208,7 +208,7 @@ def _best_start(
 
 
 def _greedy_start(x: torch.Tensor, n_clusters: int, generator: torch.Generator) -> torch.Tensor:
-    """Return K row indices by k-means++, with the best of several candidates for each centre."""
+    """Choose K rows by k-means++, using the best of several candidates for each centre."""
     norms = (x * x).sum(1)  # (N,)
     first = torch.randint(len(x), (1,), generator=generator)
     chosen = [first]
@@ -226,16 +226,15 @@ def _greedy_start(x: torch.Tensor, n_clusters: int, generator: torch.Generator) 
 
 
 def _squared_distances(x: torch.Tensor, norms: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return (len(rows), N) squared distances from some of the rows, never negative."""
+    """Return (len(rows), N) squared distances from the given rows to all rows, at least 0."""
     constant = norms[rows, None] + norms
     return torch.addmm(constant, x[rows], x.T, alpha=-2).clamp_(min=0)
 
 
 def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Return labels (N,) and the number of inner products; `centres` is updated in place.
+    """Return (N,) labels and the number of inner products; update `centres` in place.
 
-    Each step recomputes only the changes of the previous step: moved centres, and sums of rows that
-    changed their cluster.
+    Each step recomputes only distances to centres that moved and sums of clusters that changed.
     """
     n, k = len(x), len(centres)
     norms = (x * x).sum(1)  # (N,)
@@ -267,5 +266,5 @@ def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def _one_hot(labels: torch.Tensor, n_clusters: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return (K, N), 1 if a row belongs to a cluster; a column of zeros for the label -1."""
+    """Return (K, N) with 1 where a row belongs to a cluster; rows with label -1 belong to none."""
     return (labels == torch.arange(n_clusters)[:, None]).to(dtype)

@@ -1,9 +1,9 @@
-"""Gaussian Mixture Model Classifier: clusters per task (paper, Eq. 3 and 4).
+"""Gaussian Mixture Model Classifier (GMMC): Gaussian clusters per task (paper, Eq. 3 and 4).
 
 Each teacher fits k = 25 diagonal Gaussians to all training latents of a task. A student collects
-the clusters of all tasks and chooses the task of the cluster with the highest posterior. Priors
-are the cluster weights, so tasks count equally whatever their size. The authors' code weights tasks
-by their number of images; the paper does not specify this.
+the clusters of all tasks and chooses the task of the cluster with the highest posterior. The
+cluster weights are the priors, so all tasks count equally, regardless of their size. The authors'
+code weights tasks by their number of images; the paper does not specify this.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, side_by_side,
 from teachmesh.mapping.mapper import TaskMapper
 
 N_CLUSTERS = 25
-"""k of the paper's GMMC section."""
+"""Number of clusters per task: k in the paper's GMMC section."""
 VARIANCE_FLOOR = 1e-3
-"""Added to every variance, like `reg_covar` in scikit-learn.
+"""Constant added to every variance, like `reg_covar` in scikit-learn.
 
 Without a floor, a channel that is constant in a cluster makes the likelihood infinite. The paper
-names no floor, but the result depends on it. On the validation images of 36 real tasks (300 to
-2,000 images each, 20,000 in the paper), the right task is found for 67.0 % at 1e-6, 78.9 % at 1e-4,
-85.2 % at 1e-3 and 91.4 % at 1e-2. The default of scikit-learn is 1e-6; its own fit gives 69.8 %,
-and seeds differ by 2 points."""
+mentions no floor, but the result depends on it. On the validation images of 36 real tasks (300 to
+2,000 images each, 20,000 in the paper), the right task is found for 67.0 % of the images at 1e-6,
+78.9 % at 1e-4, 85.2 % at 1e-3 and 91.4 % at 1e-2. The default of scikit-learn is 1e-6; its own fit
+gives 69.8 %. Results for different seeds differ by 2 points."""
 
 
 def fit_gmmc(
@@ -38,20 +38,20 @@ def fit_gmmc(
     seed: int = 0,
     floor: float = VARIANCE_FLOOR,
 ) -> tuple[GmmcAnchor, int]:
-    """Fit the clusters of one task to its training latents (Eq. 3), by maximum likelihood.
+    """Fit the clusters of one task to its training latents by maximum likelihood (Eq. 3).
 
     Args:
-        latents: (N, D) float32, the paper's latents.
-        n_classes: C of the task.
-        n_clusters: k; fewer for fewer distinct images.
-        seed: for the start.
-        floor: added to every variance.
+        latents: (N, D) float32 latents, as in the paper.
+        n_classes: number of classes of the task, C.
+        n_clusters: number of clusters, k; reduced if there are fewer distinct images.
+        seed: seed for the k-means start.
+        floor: constant added to every variance.
 
     Returns:
-        The anchor, and the number of multiply-accumulates.
+        The anchor and the number of multiply-accumulates.
 
     Raises:
-        ValueError: no latents, or numbers that are not finite.
+        ValueError: there are no latents, or numbers are not finite.
     """
     check_latents(latents)
     mixture = fit_mixture(latents, min(n_clusters, len(latents)), seed=seed, floor=floor)
@@ -67,7 +67,7 @@ def fit_gmmc(
 
 
 class GmmcMapper(TaskMapper[GmmcAnchor]):
-    """The clusters of all tasks (D_map of the paper)."""
+    """Task mapper that holds the clusters of all tasks (D_map in the paper)."""
 
     kind: ClassVar[str] = "gmmc"
     latent: ClassVar[Literal["last", "multi"]] = "last"
@@ -83,9 +83,10 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         self._clusters = None
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, None]:
-        """Return the log of phi_m N(x | mu_m, Sigma_m) of the best cluster of every task.
+        """Return the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m of every task.
 
-        Eq. 4 divides by the sum over all clusters. This changes no comparison, so it is left out.
+        Eq. 4 divides by the sum over all clusters. This does not change the ranking of the tasks,
+        so it is omitted.
         """
         anchors = self._in_order()
         if self._clusters is None:

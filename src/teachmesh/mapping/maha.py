@@ -1,7 +1,7 @@
 """Mahalanobis task mapper: class means and one tied covariance (paper, Sec. 5 and Eq. 5).
 
-The teacher computes class means over all training images and draws m = 5 images per class. The
-*latents* of these samples travel. The paper sends the images, but the student's identical backbone
+The teacher computes class means over all training images and draws m = 5 images per class. It sends
+the *latents* of these samples. The paper sends the images, but the student's identical backbone
 would compute equal latents (see docs/decisions/0001). The student computes the tied covariance from
 the samples of all tasks, and assigns an image to the task of the nearest class.
 """
@@ -19,17 +19,17 @@ from teachmesh.mapping.mapper import TaskMapper
 from teachmesh.mapping.moments_fit import class_means
 
 SAMPLES_PER_CLASS = 5
-"""m of the paper's Mahalanobis section."""
+"""Number of samples per class: m in the paper's Mahalanobis section."""
 RIDGE = 0.1
-"""Added to the covariance's diagonal, as a share of its mean.
+"""Ridge added to the diagonal of the covariance, as a fraction of the diagonal's mean.
 
-With fewer samples than dimensions, the covariance could not be inverted otherwise. The paper does
-not mention a ridge. Chosen on the validation images of 36 real tasks: the right task is found for
-94.6 % at 0.001, 95.2 % at 0.1 and 95.1 % at 1."""
+Without it, a covariance from fewer samples than dimensions is not invertible. The paper does not
+mention a ridge. Chosen on the validation images of 36 real tasks: the right task is found for
+94.6 % of the images at 0.001, 95.2 % at 0.1 and 95.1 % at 1."""
 LONGEST_RESIDUAL = 4.0
-"""Longest residual of a sample, as a multiple of the usual length; longer ones are shortened.
+"""Maximum length of a sample's residual, relative to the median; longer ones are shortened.
 
-So no skill can distort the tied covariance. Honest samples stay below 2."""
+This prevents a skill from distorting the tied covariance. Honest samples stay below 2."""
 
 
 def fit_maha(
@@ -43,14 +43,14 @@ def fit_maha(
     """Compute class means of all training latents, and draw a few samples per class.
 
     Args:
-        latents: (N, D) float32, the paper's latents.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        samples_per_class: m; fewer for a class with fewer images.
-        seed: for the draw.
+        latents: (N, D) float32 latents, as in the paper.
+        labels: (N,) int64 class of each image; every class occurs.
+        n_classes: number of classes, C.
+        samples_per_class: number of samples per class, m; fewer if a class has fewer images.
+        seed: seed for drawing the samples.
 
     Raises:
-        ValueError: a class without an image.
+        ValueError: a class has no image.
     """
     check_latents(latents)
     check_labels(labels, len(latents), n_classes)
@@ -75,7 +75,7 @@ def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
     shortened (`LONGEST_RESIDUAL`).
 
     Args:
-        anchors: in canonical order, at least one.
+        anchors: anchors in canonical order, at least one.
     """
     residuals = [torch.from_numpy(anchor.residuals()) for anchor in anchors]
     lengths = [rows.norm(dim=1) for rows in residuals]
@@ -94,7 +94,7 @@ def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
 
 
 class MahaMapper(TaskMapper[MahaAnchor]):
-    """The class means of all tasks, and the tied covariance of all samples."""
+    """Task mapper that uses the class means of all tasks and the tied covariance of all samples."""
 
     kind: ClassVar[str] = "maha"
     latent: ClassVar[Literal["last", "multi"]] = "last"
@@ -114,7 +114,7 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         """Return (D, D) float64 tied covariance of all tasks.
 
         Raises:
-            ValueError: no anchor.
+            ValueError: the mapper has no anchor.
         """
         if not self._anchors:
             raise ValueError("expected at least one task anchor, got none; add one first")
@@ -123,9 +123,9 @@ class MahaMapper(TaskMapper[MahaAnchor]):
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Score classes by Eq. 5 in linear form, and tasks by their nearest class.
 
-        With the inverse covariance P, minus half the distance (x - mu)^T P (x - mu) equals
-        x^T P mu - mu^T P mu / 2 minus x^T P x / 2. The last term is equal for all classes and is
-        left out. So one matrix product replaces a product with P per class.
+        Let P be the inverse covariance. Then -(x - mu)^T P (x - mu) / 2 equals
+        x^T P mu - mu^T P mu / 2 - x^T P x / 2. The last term is equal for all classes and is
+        omitted. So one matrix product is enough for all classes.
         """
         anchors = self._in_order()
         if self._linear is None:

@@ -1,4 +1,4 @@
-"""The task mapper: all anchors of an agent, consolidated."""
+"""The task mapper, which combines all anchors of an agent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ AnchorT = TypeVar("AnchorT", bound=TaskAnchor)
 
 @dataclass(frozen=True, eq=False)
 class MapperScores:
-    """Scores of N images under T tasks.
+    """Scores of N images for T tasks.
 
     Attributes:
-        keys: T keys in canonical (sorted) order.
+        keys: keys of the T tasks in canonical (sorted) order.
         task: (N, T) float64 natural-log scores, comparable across tasks; higher is more probable.
         classes: T arrays (N, C_t) float64, comparable across all classes of all tasks; None
             if the mapper scores tasks only.
-        typicality: (N, T) float64, 1 for an image as typical as the median of the task's validation
-            images, negative for one less typical than nearly all of them. 0 for a task without
-            calibration; None if no task has one.
+        typicality: (N, T) float64. It is 1 for an image as typical as the median validation image
+            of the task. It is negative for an image less typical than nearly all of them. It is 0
+            for a task without calibration; None if no task has a calibration.
     """
 
     keys: tuple[str, ...]
@@ -37,10 +37,10 @@ class MapperScores:
 
 
 class TaskMapper(ABC, Generic[AnchorT]):
-    """Anchors by key: latents -> score per task, and per class if possible.
+    """Anchors by key, used to score latents per task, and per class if possible.
 
-    Law: equal sets of (key, anchor) give bit-identical scores, whatever the order of `add` and
-    `remove` and however often an anchor is added.
+    Invariant: equal sets of (key, anchor) give bit-identical scores, regardless of the order of
+    `add` and `remove` and of how often an anchor is added.
     """
 
     kind: ClassVar[str]
@@ -54,15 +54,15 @@ class TaskMapper(ABC, Generic[AnchorT]):
     def add(
         self, key: str, anchor: TaskAnchor, calibration: Mapping[str, float] | None = None
     ) -> None:
-        """Register an anchor; a registered key changes nothing.
+        """Register an anchor; do nothing if the key is registered already.
 
         Args:
-            key: name of the anchor; a key always belongs to one anchor.
+            key: name of the anchor; a key must always refer to the same anchor.
             anchor: summary of the task.
             calibration: result of `typicality.calibrate` for this task.
 
         Raises:
-            ValueError: an anchor of another kind or latent size.
+            ValueError: the anchor has the wrong kind or latent size.
         """
         if not isinstance(anchor, self._anchor_type):
             raise ValueError(  # noqa: TRY004 - a foreign anchor is refused like any other bad value
@@ -81,7 +81,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
             self._added(anchor)
 
     def remove(self, key: str) -> None:
-        """Remove an anchor; an unknown key changes nothing."""
+        """Remove an anchor; do nothing if the key is unknown."""
         anchor = self._anchors.pop(key, None)
         if anchor is not None:
             del self._calibrations[key]
@@ -92,13 +92,13 @@ class TaskMapper(ABC, Generic[AnchorT]):
         return tuple(sorted(self._anchors))
 
     def score(self, latents: np.ndarray) -> MapperScores:
-        """Score latents under all tasks.
+        """Score latents for all tasks.
 
         Args:
-            latents: (N, D) float32, of the kind named by `latent`.
+            latents: (N, D) float32 latents of the kind named by `latent`.
 
         Raises:
-            ValueError: no anchor, a different D, or numbers that are not finite.
+            ValueError: the mapper has no anchor, D differs, or numbers are not finite.
         """
         keys = self.keys()
         if not keys:
@@ -109,7 +109,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
         return MapperScores(keys, task, classes, self._typicality(x))
 
     def prepare(self) -> None:
-        """Precompute values that the first `score` after a change needs."""
+        """Precompute the values that `score` needs after a change."""
 
     def _in_order(self) -> list[AnchorT]:
         """Return the anchors in canonical order."""
@@ -125,12 +125,12 @@ class TaskMapper(ABC, Generic[AnchorT]):
 
     @abstractmethod
     def _added(self, anchor: AnchorT) -> None:
-        """Update derived values after an anchor was registered."""
+        """Update derived values after adding an anchor."""
 
     @abstractmethod
     def _removed(self, anchor: AnchorT) -> None:
-        """Update derived values after an anchor was removed."""
+        """Update derived values after removing an anchor."""
 
     @abstractmethod
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return task scores (N, T) and class scores of latents (N, D), in canonical order."""
+        """Return task scores (N, T) and class scores for latents (N, D), in canonical order."""

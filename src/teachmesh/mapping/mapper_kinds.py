@@ -1,4 +1,4 @@
-"""Method name -> mapper."""
+"""The task mappers, by method name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAPPERS: Mapping[str, type[MomentsMapper | GmmcMapper | MahaMapper]] = {
 
 
 def make_mapper(kind: str) -> TaskMapper[Any]:
-    """Return an empty mapper of a kind.
+    """Return an empty mapper of the given kind.
 
     Raises:
-        KeyError: unknown kind.
+        KeyError: the kind is unknown.
     """
     return MAPPERS[kind]()

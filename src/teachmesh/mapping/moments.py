@@ -1,4 +1,4 @@
-"""Class moments: a task in a few kilobytes, in closed form (the default method).
+"""Class moments: a closed-form summary of a task in a few kilobytes (the default method).
 
 The teacher sends three things, computed from multi-depth latents:
 
@@ -8,12 +8,12 @@ The teacher sends three things, computed from multi-depth latents:
 
 The student averages the scatters of all tasks into one tied covariance. It scores every class of
 every task by regularised discriminant analysis. Log-determinants are included, so that a task with
-a wide covariance cannot capture the images of others. The discriminant chooses the task; within a
-task, discriminant and head decide together. Learning needs one backbone pass and no gradient step,
-and no image travels.
+a wide covariance does not attract the images of other tasks. The discriminant chooses the task;
+within a task, the scores of discriminant and head are combined. Learning needs one backbone pass
+and no gradient steps, and no images are sent.
 
 Exact merge: all contributions to the tied scatter are integers in a fixed unit, stored as float64.
-Sums of integers below 2^53 are exact, so every order of arrival gives equal bits on any machine.
+Sums of integers below 2^53 are exact, so any order of arrival gives identical bits on any machine.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from teachmesh.mapping.mapper import TaskMapper
 from teachmesh.mapping.whitening import DenseWhitening, ridge_of
 
 RANK = 32
-"""Number of directions of a task's own scatter."""
+"""Maximum number of directions that represent a task's scatter."""
 OWN_SHARE = 0.15
-"""g: weight of a task's own covariance."""
+"""Weight of a task's own covariance, g."""
 HEAD_TEMPERATURE = 0.2
-"""Divisor of the head's scores, because regression on 0 and 1 gives low confidence."""
+"""Divisor of the head's scores, because regression on 0 and 1 gives underconfident scores."""
 DENSITY_SHARE = 0.05
-"""Factor of log densities, because the dimensions of latents are not independent.
+"""Factor applied to log densities, because the dimensions of latents are not independent.
 
-With HEAD_TEMPERATURE and this factor, probabilities on the validation images of 36 real tasks match
-the accuracy within 2 points on average."""
+With this factor and HEAD_TEMPERATURE, predicted probabilities match the accuracy to within 2 points
+on average, on the validation images of 36 real tasks."""
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):
-    """The moments of all tasks, with the sum of their scatters."""
+    """Task mapper that holds the moments of all tasks and the sum of their scatters."""
 
     kind: ClassVar[str] = "moments"
     latent: ClassVar[Literal["last", "multi"]] = "multi"
@@ -63,10 +63,10 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         self._discriminant = None
 
     def tied_scatter(self) -> np.ndarray:
-        """Return (D, D) float64 sum of the tasks' covariances in counts of UNIT, all integers.
+        """Return (D, D) float64 sum of the tasks' covariances, as integer counts of UNIT.
 
         Raises:
-            ValueError: no anchor.
+            ValueError: the mapper has no anchor.
         """
         if self._scatter is None:
             raise ValueError("expected at least one task anchor, got none; add one first")
@@ -76,7 +76,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         """Return (D, D) float64 mean of the tasks' covariances, with a small ridge.
 
         Raises:
-            ValueError: no anchor.
+            ValueError: the mapper has no anchor.
         """
         covariance = self.tied_scatter() * (UNIT / len(self._anchors))
         ridge = ridge_of(float(np.trace(covariance)), len(covariance))

@@ -14,13 +14,13 @@ from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
 
 OVERSAMPLE = 16
-"""Extra directions during the subspace iteration, dropped at the end."""
+"""Number of extra directions in the subspace iteration; they are dropped at the end."""
 POWER_STEPS = 3
 _SEED = 0
 _LARGEST_TRACE = 0.98
-"""Largest total variance that a teacher sends: `moments.MAX_TRACE` minus a margin for rounding."""
+"""Maximum total variance that a teacher sends: `MAX_TRACE` minus a margin for rounding."""
 _MAX_LENGTH = 1.01
-"""Largest length of latents, which are projections of vectors of length 1."""
+"""Maximum length of latents, which are projections of vectors of length 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class LinearScores:
     """A linear head with the scores `values + weights @ (x - centre)`.
 
     Attributes:
-        weights: (C, D) float64.
-        centre: (D,) float64.
-        values: (C,) float64.
+        weights: (C, D) float64 head rows.
+        centre: (D,) float64 reference point.
+        values: (C,) float64 scores at the reference point.
     """
 
     weights: np.ndarray
@@ -43,9 +43,9 @@ class Covariance:
     """The covariance `rows.T @ rows / degrees + diag(rest)`.
 
     Attributes:
-        rows: (N, D) float64.
-        degrees: degrees of freedom.
-        rest: (D,) float64, or one number for all dimensions.
+        rows: (N, D) float64 residuals or roots.
+        degrees: number of degrees of freedom.
+        rest: (D,) float64 diagonal, or one number for all dimensions.
     """
 
     rows: np.ndarray
@@ -60,12 +60,12 @@ def fit_moments(
 
     Args:
         latents: (N, D) float32 multi-depth latents, of length 1 at most.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        rank: R; smaller for fewer images.
+        labels: (N,) int64 class of each image; every class occurs.
+        n_classes: number of classes, C.
+        rank: maximum number of directions, R.
 
     Raises:
-        ValueError: a class without an image, or latents that are too long.
+        ValueError: a class has no image, or latents are too long.
     """
     check_latents(latents)
     check_labels(labels, len(latents), n_classes)
@@ -84,13 +84,13 @@ def fit_moments(
 def pack_moments(
     means: np.ndarray, within: Covariance, head: LinearScores, *, rank: int = RANK
 ) -> MomentsAnchor:
-    """Round class means, within-class covariance and head to the format of a skill.
+    """Quantise class means, within-class covariance and head to the format of a skill.
 
     Args:
-        means: (C, D) float64.
-        within: covariance of the whole task.
-        head: scores of about 1 for the right class, otherwise about 0.
-        rank: R; smaller if the covariance has fewer rows.
+        means: (C, D) float64 class means.
+        within: within-class covariance of the task.
+        head: linear head with scores of about 1 for the right class, otherwise about 0.
+        rank: maximum number of directions, R.
     """
     directions, weights, residual = _pack_covariance(within, rank)
     quantised_means, mean_scales = quantise_rows(means)
@@ -113,7 +113,7 @@ def _pack_covariance(within: Covariance, rank: int) -> tuple[np.ndarray, np.ndar
     """Return directions, weights and residual diagonal of a covariance."""
     rows, degrees = within.rows, within.degrees
     diagonal = (rows * rows).sum(axis=0) / degrees + within.rest  # (D,)
-    # With few more images than classes, the unbiased estimate can exceed any true variance.
+    # With few images per class, the unbiased estimate can exceed the largest possible variance.
     shrink = min(1.0, _LARGEST_TRACE / max(float(diagonal.sum()), 1e-12))
     vectors, squares = leading_directions(rows, rank)
     directions, scales = quantise_rows(vectors)
@@ -129,9 +129,9 @@ def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.n
     """Return (C, D) float64 class means.
 
     Args:
-        latents: (N, D).
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
+        latents: (N, D) latents.
+        labels: (N,) int64 class of each image; every class occurs.
+        n_classes: number of classes, C.
     """
     sums = torch.zeros(n_classes, latents.shape[1], dtype=torch.float64)
     sums.index_add_(0, torch.from_numpy(labels), torch.from_numpy(latents.astype(np.float64)))
@@ -147,7 +147,7 @@ def leading_directions(residuals: np.ndarray, rank: int) -> tuple[np.ndarray, np
 
     Args:
         residuals: (N, D) float64 rows minus their class means.
-        rank: R; at most N and D.
+        rank: number of directions, R; reduced to N or D if it is larger.
 
     Returns:
         (R, D) orthonormal rows and (R,) sums of squares along them, in decreasing order.

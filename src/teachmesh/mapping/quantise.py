@@ -1,4 +1,4 @@
-"""Quantise rows to int8 with one scale each, a quarter of the size of float32."""
+"""Quantise rows to int8 with one scale per row; this takes a quarter of the space of float32."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ LEVELS = 127
 
 
 def quantise_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Round each row to 255 levels between its extremes.
+    """Round each row to 255 evenly spaced levels.
 
     Args:
         rows: (N, D) finite floats.
 
     Returns:
-        (N, D) int8 and (N,) float32 scales. `dequantise_rows` restores each entry within half a
-        scale.
+        (N, D) int8 rows and (N,) float32 scales. `dequantise_rows` restores each entry to within
+        half a scale.
 
     Examples:
         >>> quantised, scales = quantise_rows(np.array([[1.27, -0.01, 0.0]]))

@@ -1,4 +1,4 @@
-"""A linear head in closed form: class-balanced ridge regression on one-hot labels."""
+"""Closed-form linear head: class-balanced ridge regression on one-hot labels."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 import torch
 
 RIDGE = 0.3
-"""Penalty, as a share of the mean eigenvalue of the (N, N) Gram matrix of the centred latents.
+"""Penalty, as a fraction of the mean eigenvalue of the centred latents' (N, N) Gram matrix.
 
-Chosen on the validation images of 36 real tasks, where 0.2 to 0.5 give equal results."""
+Chosen on the validation images of 36 real tasks, where values from 0.2 to 0.5 work equally well."""
 
 
 def fit_ridge(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, *, ridge: float = RIDGE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Regress one-hot labels on latents; every class has the same total weight.
+    """Regress one-hot labels on latents, with the same total weight for every class.
 
     The smaller of the two Gram matrices, (N, N) or (D, D), is factorised.
 
     Args:
-        latents: (N, D) float32.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
+        latents: (N, D) float32 latents.
+        labels: (N,) int64 class of each image; every class occurs.
+        n_classes: number of classes, C.
         ridge: penalty relative to the mean eigenvalue of the (N, N) Gram matrix.
 
     Returns:
-        Weights (C, D), the point `centre` (D,) and the values (C,) there, float64. The scores of x
-        are `values + weights @ (x - centre)`.
+        Weights (C, D), centre (D,) and values (C,), all float64. The scores of x are
+        `values + weights @ (x - centre)`.
     """
     x = torch.from_numpy(latents.astype(np.float64))
     y = torch.from_numpy(labels)
@@ -37,7 +37,7 @@ def fit_ridge(
     x, target = (x - centre) * roots, (one_hot - values) * roots
     n, dim = x.shape
     gram = x @ x.T if n <= dim else x.T @ x
-    # For constant latents, the tiny term makes all weights zero.
+    # The tiny term makes all weights zero if the latents are constant.
     gram.diagonal().add_(ridge * float(gram.diagonal().sum()) / n + 1e-12)
     factor = torch.linalg.cholesky(gram)
     if n <= dim:

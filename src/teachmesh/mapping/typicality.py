@@ -1,8 +1,8 @@
 """Typicality: whether an image resembles the images of a task at all.
 
-The teacher measures the familiarity of its own validation images and sends two quantiles on the
-card. An image less familiar than nearly all of these images is "unknown". On 36 real tasks, the
-distance to the nearest class mean recognised images of other tasks as well as Gaussian distances
+The teacher measures the familiarity of its own validation images and writes two quantiles on the
+card. An image that is less familiar than nearly all of these images is "unknown". On 36 real tasks,
+the distance to the nearest class mean detected images of other tasks as well as Gaussian distances
 did (area under the ROC curve 0.86).
 """
 
@@ -15,20 +15,20 @@ import numpy as np
 from teachmesh.mapping.anchor import TaskAnchor
 
 MIN_IMAGES = 20
-"""Fewer validation images cannot estimate the 5 % quantile."""
+"""Minimum number of validation images for estimating the 5 % quantile."""
 LOW_QUANTILE = 0.05
-"""Share of a task's own images that may be called unknown."""
+"""Fraction of a task's own images that may be called unknown."""
 
 
 def calibrate(anchor: TaskAnchor, latents: np.ndarray) -> dict[str, float]:
-    """Measure the typical familiarity of a task, on images that were not used for the anchor.
+    """Measure the typical familiarity of a task on images that were not used to fit the anchor.
 
     Args:
         anchor: anchor of the task.
-        latents: (N, D) float32 of the task's validation images; N may be 0.
+        latents: (N, D) float32 latents of the task's validation images; N may be 0.
 
     Returns:
-        Numbers for the card, named after the kind of anchor; empty for too few images.
+        Numbers for the card, named after the kind of anchor; empty if there are too few images.
     """
     if len(latents) < MIN_IMAGES:
         return {}
@@ -43,12 +43,12 @@ def typicality(
 
     Args:
         anchor: anchor of the task.
-        latents: (N, D) float32.
+        latents: (N, D) float32 latents of the images.
         calibration: result of `calibrate`; numbers for other kinds of anchors are ignored.
 
     Returns:
         (N,) float64: 1 at the median of the validation images, 0 at the low quantile, negative
-        below it. Without calibration it is 0, so that no image is called unknown.
+        below it. All values are 0 without a calibration, so that no image is called unknown.
     """
     low = calibration.get(f"{anchor.kind}_low")
     median = calibration.get(f"{anchor.kind}_median")

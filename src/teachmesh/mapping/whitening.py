@@ -1,7 +1,7 @@
 """Linear maps to the space where a covariance is the identity.
 
-Distances there are Mahalanobis distances. A covariance has many such maps, which differ by a
-rotation. The rotation does not matter for anything computed from inner products.
+Distances in this space are Mahalanobis distances. A covariance has many such maps, which differ by
+a rotation. The rotation does not affect inner products.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 RIDGE = 1e-3
-"""Added to a covariance's diagonal, as a share of its mean."""
+"""Ridge added to the diagonal of a covariance, as a fraction of the diagonal's mean."""
 _NO_VARIANCE = 1e-12
 
 
 class Whitening(ABC):
-    """Maps rows (N, D) so that their inner products are those of the inverse covariance."""
+    """Linear map x -> W x of rows (N, D), where W^T W is the inverse covariance."""
 
     precisions: torch.Tensor
     """(D,) diagonal of the inverse covariance."""
@@ -28,10 +28,10 @@ class Whitening(ABC):
 
 
 class DenseWhitening(Whitening):
-    """Whitening by the Cholesky factor of a covariance: D^3 operations once, N D^2 per use.
+    """Whitening by the Cholesky factor of a covariance: D^3 operations to set up, N D^2 per use.
 
     Args:
-        covariance: (D, D) float64, positive definite.
+        covariance: (D, D) float64 positive definite matrix.
     """
 
     def __init__(self, covariance: np.ndarray) -> None:
@@ -42,15 +42,16 @@ class DenseWhitening(Whitening):
         self._matrix = inverse.T.contiguous()
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
-        """Multiply by a (D, D) matrix."""
+        """Multiply the rows by a (D, D) matrix."""
         return torch.mm(rows, self._matrix)
 
 
 class LowRankWhitening(Whitening):
-    """Whitening by roots^T roots + diag(diagonal): D R^2 operations once, N D R per use.
+    """Whitening for the covariance roots^T roots + diag(diagonal).
 
-    Let V = diag^-1/2 roots^T = U diag(s) Q^T. The inverse covariance is
-    `diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2`, and this map is a square root of it.
+    It takes D R^2 operations to set up, N D R per use. Let diag^-1/2 roots^T = U diag(s) Q^T.
+    Then the inverse covariance is `diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2`, and
+    this map is a square root of it.
 
     Args:
         roots: (R, D) float64, R < D.
@@ -75,8 +76,8 @@ class LowRankWhitening(Whitening):
 
 
 def ridge_of(trace: float, dim: int) -> float:
-    """Return the ridge for a covariance (D, D) with this trace.
+    """Return the ridge for a (D, D) covariance with the given trace.
 
-    The constant is for tasks without variance: one image per class, or identical images.
+    The added constant handles tasks without variance: one image per class, or identical images.
     """
     return RIDGE * trace / dim + 1e-9

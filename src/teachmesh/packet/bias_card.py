@@ -1,4 +1,4 @@
-"""The section of a card on beneficial biases: choice, gain and cost."""
+"""The card section on beneficial biases: choice, gain and cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.limits import Limits
 
 FEATURES = ("last", "multi", "head2toe")
-"""Input of a head with biases: the paper's latents, multi-depth ones, or chosen maps (Sec. 7.3)."""
+"""Inputs of a head with biases: the paper's latents, multi-depth latents, maps (Sec. 7.3)."""
 _CHOICE = re.compile(r"all|half|auto|last:[1-9][0-9]{0,5}")
 _MAX_MACS = 2**63 - 1
 _MAX_PASSES = 1e9
@@ -20,21 +20,21 @@ _MAX_PASSES = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class BiasCard:
-    """Biases that were learned with a skill, even if they were dropped afterwards.
+    """Record of the biases learned with a skill, even if they were dropped afterwards.
 
     Attributes:
-        choice: the requested layers: "auto", "all", "half" or "last:N".
+        choice: requested layers: "auto", "all", "half" or "last:N".
         first_layer: index of the first biased layer in the order of the forward pass; all later
             layers are biased too.
         layers: number of biased layers.
         floats: number of biases.
         features: input of the head with biases; one of `FEATURES`.
-        weight: log-linear weight of the decision with biases in the final one. At 0 the biases
+        weight: log-linear weight of the decision with biases in the final decision; 0 if the biases
             did not help on validation images and were dropped.
-        accuracy_without: accuracy on validation images, given the task, fraction of 1.
-        accuracy_with: this accuracy with biases.
-        cost_macs: counted multiply-accumulates of learning the biases.
-        passes: this cost in forward passes over the training and validation images.
+        accuracy_without: validation accuracy without biases, given the task, 0 to 1.
+        accuracy_with: validation accuracy with biases, given the task, 0 to 1.
+        cost_macs: number of multiply-accumulates for learning the biases.
+        passes: the same cost, in forward passes over the training and validation images.
     """
 
     choice: str
@@ -54,16 +54,16 @@ class BiasCard:
         return self.weight > 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the section as JSON values; numbers have one spelling."""
+        """Return the section as JSON values; equal sections give identical JSON."""
         values = dataclasses.asdict(self)
         return {name: float(value) if name in _FLOATS else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, values: object) -> BiasCard:
-        """Build the section from a stranger's parsed JSON; only types are checked, not rules.
+        """Build the section from untrusted parsed JSON; check types, but **not** rules.
 
         Raises:
-            SkillRefused: SCHEMA unless exactly the known keys have values of the known types.
+            SkillRefused: SCHEMA if a key is missing or unknown, or a value has the wrong type.
         """
         if not isinstance(values, dict) or set(values) != _NAMES:
             raise SkillRefused("SCHEMA", f"expected the card's 'biases' to hold {sorted(_NAMES)}")
@@ -83,7 +83,7 @@ def check_bias_card(card: BiasCard, limits: Limits) -> None:
     """Check every field of the section.
 
     Raises:
-        SkillRefused: VALUE for a number or text out of range, LIMIT for too many biases.
+        SkillRefused: VALUE for an invalid number or text, LIMIT for too many biases.
     """
     if not _CHOICE.fullmatch(card.choice) or card.features not in FEATURES:
         raise SkillRefused("VALUE", "expected a known choice of biases in the card")

@@ -35,13 +35,13 @@ Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 
 @dataclass(frozen=True, eq=False)
 class SkillBiases:
-    """Beneficial biases of one task, in the form that travels.
+    """Beneficial biases of one task, as stored in a skill.
 
     Attributes:
-        values: (B,) float32, float16 or int8.
-        scales: (layers,) float32 for int8 values, else None.
+        values: (B,) float32, float16 or int8, the biases.
+        scales: (layers,) float32, size of one int8 step of each layer; None for float values.
         weight: (C, D) int8, weights of the head on the biased network.
-        weight_scales: (C,) float32, size of one int8 step of each row.
+        weight_scales: (C,) float32, size of one int8 step of each head row.
         bias: (C,) float32, biases of the head.
     """
 
@@ -53,13 +53,13 @@ class SkillBiases:
 
     @classmethod
     def of(cls, values: Array, scales: Array | None, head: Head) -> SkillBiases:
-        """Combine encoded biases with a head, which is rounded to int8 here."""
+        """Combine encoded biases with a head, which is quantised to int8."""
         weight, weight_scales = quantise_rows(head.weight)
         return cls(values, scales, weight, weight_scales, head.bias.astype(np.float32))
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array]) -> SkillBiases | None:
-        """Take the biases from a skill's tensors; return None if there are none."""
+        """Return the biases among a skill's tensors, or None if there are none."""
         if VALUES not in tensors:
             return None
         parts = [tensors.get(n) for n in (VALUES, SCALES, WEIGHT, WEIGHT_SCALES, BIAS)]
@@ -76,14 +76,14 @@ class SkillBiases:
         return Head(weight, np.array(self.bias))
 
     def tensors(self) -> dict[str, Array]:
-        """Return the arrays that travel, by name."""
+        """Return the arrays to store in the skill, by name."""
         found = {VALUES: self.values, WEIGHT: self.weight, BIAS: self.bias}
         found[WEIGHT_SCALES] = self.weight_scales
         return found if self.scales is None else {**found, SCALES: self.scales}
 
 
 def bias_tensor_names(card: BiasCard | None, shapes: Shapes) -> set[str]:
-    """Return the names of the tensors that a card with this section requires."""
+    """Return the names of the bias tensors that a card with this section requires."""
     if card is None or not card.kept:
         return set()
     names = {VALUES, WEIGHT, WEIGHT_SCALES, BIAS}
@@ -100,14 +100,14 @@ def check_bias_shapes(
     """Check dtypes and shapes against the card; the caller has checked the names.
 
     Args:
-        card: a section whose biases were kept.
+        card: card section of biases that were kept.
         shapes: tensor name -> (dtype, shape).
-        n_classes: C.
-        latent_sizes: D of "last" and "multi" latents, as far as anchors have them.
-        limits: bounds of the free sizes.
+        n_classes: number of classes, C.
+        latent_sizes: latent size D of each kind of latents ("last", "multi") used by an anchor.
+        limits: maximum sizes.
 
     Raises:
-        SkillRefused: SCHEMA for another dtype or shape, LIMIT for a size above its bound.
+        SkillRefused: SCHEMA for a wrong dtype or shape, LIMIT for a size above its bound.
     """
     dtype, shape = shapes[VALUES]
     if dtype not in _KINDS or shape != (card.floats,):

@@ -1,4 +1,4 @@
-"""JSON with one spelling per value, and a parser that is safe for text from strangers."""
+"""Canonical JSON, in which each value has exactly one form, and a parser for untrusted text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 from teachmesh.errors import SkillRefused
 
-# The longest integer is a 19-digit count and the longest shortest-repr float has 24
-# characters; more digits cost quadratic time in old Pythons.
+# Counts have at most 19 digits, and floats in their shortest form at most 24 characters. Old
+# Python versions need quadratic time for longer numbers.
 _NUMBER_CHARACTERS = 32
 
 
 def dump_canonical(value: object) -> str:
-    """Write JSON with sorted keys, no spaces, shortest floats, and characters instead of escapes.
+    """Write JSON with sorted keys, no spaces, shortest floats and unescaped characters.
 
     Raises:
         SkillRefused: VALUE for a number that is not finite.
@@ -27,23 +27,23 @@ def dump_canonical(value: object) -> str:
 
 
 def parse_strict(text: str, subject: str, *, brackets: int, quotes: int | None = None) -> Any:
-    """Parse JSON after bounding the work of the parser.
+    """Parse JSON after checking limits on the cost of parsing.
 
     Args:
-        text: the JSON text; the caller has checked its length.
-        subject: name of the text for messages ("header").
-        brackets: largest number of "{" and "[" outside strings. It bounds the depth too, so
-            that the recursive parser cannot run out of stack.
-        quotes: largest number of quotation marks, two per string; None for any number.
+        text: JSON text; the caller has checked its length.
+        subject: name of the text in error messages, such as "header".
+        brackets: maximum number of "{" and "[" outside strings. This also limits the depth, so
+            that the recursive parser cannot overflow the stack.
+        quotes: maximum number of quotation marks, two per string; None for no limit.
 
     Returns:
         The parsed value.
 
     Raises:
-        SkillRefused: LIMIT above a bound; FORMAT for text that is not JSON or repeats a key in
-            an object; VALUE for NaN and Infinity.
+        SkillRefused: LIMIT if a limit is exceeded; FORMAT if the text is not JSON or an object
+            repeats a key; VALUE for NaN and Infinity.
     """
-    # Pairs of backslashes go first, so that a remaining \" is an escaped quotation mark.
+    # Remove pairs of backslashes first, so that any remaining \" is an escaped quotation mark.
     # An escape outside a string is not JSON; the parser below refuses it.
     bare = text.replace("\\\\", "").replace('\\"', "")
     if quotes is not None and bare.count('"') > quotes:

@@ -19,38 +19,38 @@ Privacy = Literal["statistics", "samples", "images"]
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """All data of a skill except its tensors; every field is public to all peers.
+    """All data of a skill except its tensors; every field is visible to all peers.
 
-    The fields are an allow-list without host names, user names or paths. An unknown key in a
-    received card is refused. The constructor takes any values; `encode` and `decode` refuse a
-    card that breaks the rules of `card_rules.check_card`.
+    The fields are an allow-list without host names, user names or paths. A received card with an
+    unknown key is refused. The constructor accepts any values; `encode` and `decode` refuse a card
+    that violates the rules of `card_rules.check_card`.
 
     Attributes:
         schema: version of the format.
         task: name of the task, 1 to 128 characters; display only, never an identity.
-        classes: names of the C classes in label order, unique under NFC and casefold.
-        images_per_class: C numbers of training images.
+        classes: names of the C classes in label order, unique after NFC and case folding.
+        images_per_class: number of training images of each class (length C).
         validation_images: number of validation images.
-        method: name of the method: "moments", "gmmc" or "maha"; one of `anchors`.
+        method: name of the method: "moments", "gmmc" or "maha"; must be one of `anchors`.
         anchors: kinds of the task anchors in the skill, sorted.
-        backbone_name: the teacher's name of the backbone; display only.
-        backbone_fingerprint: 64 hex digits over weights, preprocessing, taps and reference.
-        reference_id: 64 hex digits, hash of the reference of the multi-depth latents.
-        validation_accuracy: fraction of 1 given the task, or None without validation images.
-        cost_macs: counted multiply-accumulates of learning.
-        cost_s: wall time of learning in seconds.
-        author: Ed25519 public key, 64 hex digits.
-        alias: the author's name for people, at most 64 characters; display only.
-        created: UTC time "2026-11-23T11:00:00Z"; display only, never compared.
-        privacy: kind of data that leaves the teacher: "statistics", single "samples" in latent
-            space, or "images".
-        replaces: id of the same author's skill that this one replaces, or None.
-        warnings: sentences for the reader, at most 16.
-        calibration: named finite numbers, for example for the detection of unknown images.
-        parents: the old classes that new classes learned from, sorted. If empty, the JSON lacks
-            the key.
+        backbone_name: the teacher's name for the backbone; display only.
+        backbone_fingerprint: hash of weights, preprocessing, taps and reference, 64 hex digits.
+        reference_id: hash of the reference for multi-depth latents, 64 hex digits.
+        validation_accuracy: accuracy given the task, 0 to 1; None without validation images.
+        cost_macs: number of multiply-accumulates for learning.
+        cost_s: wall-clock time of learning in seconds.
+        author: Ed25519 public key of the author, 64 hex digits.
+        alias: display name of the author, at most 64 characters; never an identity.
+        created: UTC time such as "2026-11-23T11:00:00Z"; display only, never compared.
+        privacy: kind of data that leaves the teacher: "statistics", "samples" (latents of single
+            images) or "images".
+        replaces: id of the author's earlier skill that this one replaces, or None.
+        warnings: sentences for people who use the skill, at most 16.
+        calibration: finite numbers by name, for example for the detection of unknown images.
+        parents: old classes from which new classes were learned, sorted. If empty, the JSON has no
+            such key.
         biases: gain and cost of beneficial biases, or None if none were learned. If None, the
-            JSON lacks the key.
+            JSON has no such key.
         version: version of teachmesh that wrote the card.
     """
 
@@ -83,7 +83,7 @@ class Card:
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         for name in ("classes", "images_per_class", "anchors", "warnings"):
             values[name] = list(values[name])
-        # One spelling per number: 12 and 12.0 must not give two files for one skill.
+        # Always write a float, because 12 and 12.0 would give two files for one skill.
         values["cost_s"] = float(self.cost_s)
         if self.validation_accuracy is not None:
             values["validation_accuracy"] = float(self.validation_accuracy)
@@ -97,11 +97,11 @@ class Card:
 
     @classmethod
     def from_json(cls, values: object) -> Card:
-        """Build a card from a stranger's parsed JSON; only types are checked, **not** rules.
+        """Build a card from untrusted parsed JSON; check types, but **not** rules.
 
         Raises:
-            SkillRefused: VERSION for a newer schema; SCHEMA unless exactly the known keys have
-                values of the known types.
+            SkillRefused: VERSION for a newer schema; SCHEMA if a key is missing or unknown, or a
+                value has the wrong type.
         """
         if not isinstance(values, dict):
             raise SkillRefused("SCHEMA", "expected the card to be a JSON object")
@@ -123,10 +123,10 @@ class Card:
 
 
 def check_schema(schema: object) -> None:
-    """Check that the schema is the one that this version writes.
+    """Check that a card has the schema of this version of teachmesh.
 
     Raises:
-        SkillRefused: VERSION for a higher number; SCHEMA for anything else.
+        SkillRefused: VERSION for a newer schema; SCHEMA for any other value.
     """
     if schema == SCHEMA:
         return
@@ -152,7 +152,7 @@ _OPTIONAL = ("validation_accuracy", "replaces")
 
 
 def _check_type(name: str, value: object) -> None:
-    """Check the exact type: True is not an int here, and 1 is not a float."""
+    """Check the exact type: a bool is not accepted as an int, nor an int as a float."""
     if value is None and name in _OPTIONAL:
         return
     if name in _LIST_ITEMS:

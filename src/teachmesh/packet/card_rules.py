@@ -20,8 +20,8 @@ _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,32}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PRIVACY = ("statistics", "samples", "images")
-# Class names never become file names here, but a user's export script may do that. A slash inside
-# ("cat/dog") is allowed; a path to another folder and the name of a device are not.
+# Class names are not used as file names here, but a user's export script may use them. A slash
+# inside a name ("cat/dog") is allowed; paths to other folders and names of devices are not.
 _PATH_LIKE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\.$")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _PATH_IN_TEXT = re.compile(r"(^|[\s'\"(=:])(~|[A-Za-z]:)?[/\\]+[^\s/\\]")
@@ -34,9 +34,9 @@ def check_card(card: Card, limits: Limits) -> None:
     """Check every field of a card; called by `encode` and by `decode`.
 
     Raises:
-        SkillRefused: VERSION or SCHEMA for another schema. LIMIT for too many classes, warnings
+        SkillRefused: VERSION or SCHEMA for the wrong schema. LIMIT for too many classes, warnings
             or calibration values. NAME for a name that is empty, too long, not printable, not
-            NFC, repeated or like a path. VALUE for a number or text out of range.
+            NFC, repeated or similar to a path. VALUE for an invalid number or text.
     """
     check_schema(card.schema)
     check_labels(card.task, card.classes, limits)
@@ -50,10 +50,11 @@ def check_card(card: Card, limits: Limits) -> None:
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:
-    """Check the names of a task and its classes; a teacher calls this before it learns.
+    """Check the names of a task and its classes; a teacher calls this before learning.
 
     Raises:
-        SkillRefused: VALUE for no classes, LIMIT for too many, NAME as in `check_card`.
+        SkillRefused: VALUE if there are no classes, LIMIT if there are too many, and NAME as in
+            `check_card`.
     """
     if not classes:
         raise SkillRefused("VALUE", "expected at least one class")
@@ -123,8 +124,8 @@ def _check_extras(card: Card, limits: Limits) -> None:
 
 
 def _check_text(kind: str, text: str, limit: int, *, as_file: bool = False) -> None:
-    """Apply the rules of `data.names`; a name that these would repair is refused."""
-    # The length goes first: normalising a megabyte is not free.
+    """Apply the rules of `data.names`, and refuse a name that they would normalise."""
+    # Check the length first, because normalising a long text takes time.
     if len(text) > limit:
         raise SkillRefused("NAME", f"expected a {kind} of at most {limit} characters")
     try:
@@ -147,7 +148,7 @@ def _check_hex(field: str, text: str) -> None:
 
 
 def _is_time(text: str) -> bool:
-    """Return whether the text is a valid time; clocks are not trusted, so any time passes."""
+    """Return whether a text is a valid time; any time is accepted, because clocks may be wrong."""
     if not _TIME.fullmatch(text):
         return False
     try:

@@ -27,8 +27,8 @@ from teachmesh.packet.tensor_layout import check_layout, check_values
 
 _SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 _DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
-# The metadata, the card, its four lists, calibration, biases, parents and their three lists. Two
-# more let the version check reach cards of a newer version.
+# One bracket each for the metadata, the card, its four lists, calibration, biases, parents and
+# their three lists. Two spare brackets let newer cards reach the version check.
 _METADATA_BRACKETS = 14
 
 
@@ -39,8 +39,8 @@ class SignedSkill:
     Attributes:
         skill: the card and the tensors.
         signature: 128 hex digits, or "" for an unsigned skill.
-        id: SHA-256 of the file's bytes, 64 hex digits: the identity of the skill.
-        data: the file's bytes.
+        id: SHA-256 of the file's bytes, 64 hex digits; identifies the skill.
+        data: bytes of the file.
     """
 
     skill: Skill
@@ -50,21 +50,21 @@ class SignedSkill:
 
 
 def skill_id(data: bytes) -> str:
-    """Return the identity of a skill file: SHA-256 of its bytes, 64 hex digits."""
+    """Return the id of a skill file: SHA-256 of its bytes, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def encode(skill: Skill, signature: str = "") -> bytes:
-    """Write a skill as one safetensors file; equal skills give equal bytes on every machine.
+    """Encode a skill as a safetensors file; equal skills give equal bytes on every machine.
 
-    Law: `decode(encode(s)).skill == s` for every skill that is not refused.
+    Invariant: `decode(encode(s)).skill == s` for every skill that is not refused.
 
     Args:
-        skill: the skill to write.
-        signature: 128 hex digits from `signing.sign`, or "" for the bytes to sign.
+        skill: the skill to encode.
+        signature: 128 hex digits from `signing.sign`, or "" to get the bytes to sign.
 
     Raises:
-        SkillRefused: the skill breaks a rule that every receiver checks.
+        SkillRefused: the skill violates a rule that every receiver checks.
     """
     check_card(skill.card, DEFAULT_LIMITS)
     check_layout(_shapes(skill), skill.card, DEFAULT_LIMITS)
@@ -76,18 +76,17 @@ def encode(skill: Skill, signature: str = "") -> bytes:
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
-    """Read a stranger's bytes and check sizes, outline, card, layout, numbers and spelling.
+    """Decode untrusted bytes; check sizes, header, card, layout, values and canonical form.
 
-    A number in the file decides an allocation only after it was compared with the size of the
-    file.
+    Sizes given in the file are compared with the size of the file before memory is allocated.
 
     Args:
-        data: the whole file.
-        limits: bounds of all sizes; larger skills are refused.
+        data: bytes of the whole file.
+        limits: maximum sizes; larger skills are refused.
 
     Raises:
-        SkillRefused: the bytes break a rule; the reason is the code of the first one. No other
-            exception is raised.
+        SkillRefused: the bytes violate a rule; the error has the code of the first such rule. No
+            other exception is raised.
     """
     header = read_header(data, limits)
     card, signature = _read_metadata(header.metadata)
@@ -96,7 +95,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
     check_layout({entry.name: (entry.dtype, entry.shape) for entry in entries}, card, limits)
     skill = Skill(card, {entry.name: _read_tensor(data, header, entry) for entry in entries})
     check_values(skill.tensors, card, limits)
-    # One skill has one spelling; any other one that passed the checks above is refused here.
+    # A skill has exactly one encoding; refuse any other that passed the checks above.
     if _write(skill, signature) != data:
         raise SkillRefused("FORMAT", "the bytes are not the canonical encoding of the skill")
     return SignedSkill(skill, signature, skill_id(data), data)
@@ -107,7 +106,7 @@ def _read_metadata(text: str) -> tuple[Card, str]:
     if not isinstance(metadata, dict):
         raise SkillRefused("SCHEMA", "expected the metadata to be a JSON object")
     card = metadata.get("card")
-    # The version is checked first, because a newer format may differ in anything.
+    # The version is checked first, because everything else may differ in a newer format.
     check_schema(card.get("schema") if isinstance(card, dict) else None)
     if set(metadata) != {"card", "signature"}:
         raise SkillRefused("SCHEMA", "expected exactly 'card' and 'signature' in the metadata")

@@ -1,4 +1,4 @@
-"""Bounds of all sizes in data from strangers."""
+"""Maximum sizes in data from untrusted peers."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ HARD_FILE_BYTES = 128 * MIB
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that are checked before memory is allocated; a value equal to its bound passes.
+    """Maximum values, checked before memory is allocated; a value equal to its limit passes.
 
-    An agent may be stricter than the defaults. It then refuses skills that others accept.
+    An agent may set lower limits than the defaults; it then refuses skills that others accept.
     `HARD_FILE_BYTES` applies even if `file_bytes` is larger.
 
     Attributes:
-        file_bytes: size of a whole skill file.
-        header_bytes: size of the safetensors header, the card included.
+        file_bytes: size of a skill file in bytes.
+        header_bytes: size of the safetensors header in bytes, including the card.
         tensors: number of tensors.
-        classes: number of classes C.
-        clusters: number of clusters K of a mixture anchor.
-        samples: number M of samples per class of a Mahalanobis anchor.
-        rank: number R of directions of a low-rank scatter.
-        latent_size: latent size D.
-        magnitude: largest absolute value of a floating-point tensor element. Mean latents of
-            real backbones stay below 100; 1e6 leaves room and keeps every product finite.
-        class_name: characters of a class name.
-        task_name: characters of a task or backbone name.
-        alias: characters of an author's alias.
+        classes: number of classes, C.
+        clusters: number of clusters of a mixture anchor, K.
+        samples: number of samples per class of a Mahalanobis anchor, M.
+        rank: number of directions of a low-rank scatter, R.
+        latent_size: latent size, D.
+        magnitude: absolute value of a floating-point tensor element. Mean latents of real
+            backbones stay below 100; 1e6 leaves a margin and keeps every product finite.
+        class_name: number of characters of a class name.
+        task_name: number of characters of a task or backbone name.
+        alias: number of characters of an author's alias.
         warnings: number of warnings on a card.
-        warning: characters of one warning.
+        warning: number of characters of one warning.
         calibration: number of calibration values.
         biases: number of beneficial biases.
     """

@@ -1,4 +1,4 @@
-"""Parents on the card: the old classes that new ones learned from (paper, Sec. 7.2)."""
+"""Parents on the card: old classes from which new classes were learned (paper, Sec. 7.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from teachmesh.errors import SkillRefused
 
 MAX_PARENTS = 2048
-"""Largest number of parents on one card; the header holds everything else too."""
+"""Maximum number of parents on one card, so that the header has space for other data too."""
 MAX_CLASS_NAME = 128
 _KEYS = ("classes", "skills", "parent_classes")
 _SKILL = re.compile(r"[0-9a-f]{64}")
@@ -18,12 +18,12 @@ _SKILL = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Parent:
-    """One old class that one new class learned from.
+    """An old class from which a new class was learned.
 
     Attributes:
-        class_name: the class of this skill.
+        class_name: name of the new class in this skill.
         skill: id of the old skill, 64 hex digits.
-        parent_class: the class of the old skill.
+        parent_class: name of the old class in the old skill.
     """
 
     class_name: str
@@ -32,7 +32,7 @@ class Parent:
 
 
 def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
-    """Return three parallel lists, so that the number of brackets in a card stays constant."""
+    """Return three parallel lists, so that a card always has the same number of brackets."""
     return {
         "classes": [parent.class_name for parent in parents],
         "skills": [parent.skill for parent in parents],
@@ -41,11 +41,11 @@ def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
 
 
 def parents_from_json(values: object) -> tuple[Parent, ...]:
-    """Read a stranger's lists; only types are checked, not names.
+    """Read untrusted lists; check types, but not names.
 
     Raises:
-        SkillRefused: SCHEMA unless there are three lists of text of equal length, at least 1,
-            because a skill without parents has no such key.
+        SkillRefused: SCHEMA unless there are three lists of text of equal length. Empty lists are
+            refused too, because a card without parents has no such key.
     """
     if type(values) is not dict or values.keys() != set(_KEYS):
         raise SkillRefused("SCHEMA", f"expected {', '.join(_KEYS)} in 'parents'")
@@ -59,11 +59,11 @@ def parents_from_json(values: object) -> tuple[Parent, ...]:
 
 
 def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
-    """Check that a reader can look up the parents, and that they are in the one valid order.
+    """Check that parents have valid classes and ids, are sorted and are not repeated.
 
     Raises:
-        SkillRefused: LIMIT for too many. VALUE for a class that this skill lacks, an invalid id,
-            or parents that are unsorted or repeated. NAME for a name that cannot be shown.
+        SkillRefused: LIMIT for too many parents. VALUE for an unknown class of this skill, an
+            invalid id, or unsorted or repeated parents. NAME for an invalid name of an old class.
     """
     if len(parents) > MAX_PARENTS:
         raise SkillRefused("LIMIT", f"expected at most {MAX_PARENTS} parents, got {len(parents)}")

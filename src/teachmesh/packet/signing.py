@@ -1,4 +1,4 @@
-"""Ed25519 keys of agents, signatures of skills, and short ids that people compare."""
+"""Ed25519 keys of agents, signatures of skills, and short ids for people to compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import SignedSkill, encode, skill_id
 from teachmesh.packet.skill import Skill
 
-# Because of the context, the signature of a skill is not valid for any other message.
+# This prefix prevents the signature of a skill from being valid for any other kind of message.
 CONTEXT = b"teachmesh.skill/1\0"
 _ID_CHARACTERS = 16
 _ID_GROUP = 4
@@ -22,12 +22,12 @@ _ID_GROUP = 4
 
 @dataclass(frozen=True)
 class AgentKey:
-    """An agent's Ed25519 key pair; `bank.home` writes its file.
+    """An agent's Ed25519 key pair; `bank.home` stores it in a file.
 
-    Law: `AgentKey.from_bytes(key.to_bytes()) == key`.
+    Invariant: `AgentKey.from_bytes(key.to_bytes()) == key`.
 
     Attributes:
-        seed: the 32 secret bytes; never shown.
+        seed: 32 secret bytes; never shown.
     """
 
     seed: bytes = field(repr=False)
@@ -37,15 +37,15 @@ class AgentKey:
 
     @classmethod
     def create(cls) -> AgentKey:
-        """Make a new random key."""
+        """Create a random key."""
         return cls(Ed25519PrivateKey.generate().private_bytes_raw())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> AgentKey:
-        """Read an unencrypted PKCS#8 PEM file, as `to_bytes` writes it.
+        """Read an unencrypted PKCS#8 PEM file, as written by `to_bytes`.
 
         Raises:
-            ValueError: the data is not a PEM file of this kind, or has a key of another kind.
+            ValueError: the data is not such a file, or its key is not an Ed25519 key.
         """
         try:
             private = serialization.load_pem_private_key(data, password=None)
@@ -56,7 +56,7 @@ class AgentKey:
         return cls(private.private_bytes_raw())
 
     def to_bytes(self) -> bytes:
-        """Return the key as unencrypted PKCS#8 PEM, which must stay secret."""
+        """Return the key as unencrypted PKCS#8 PEM, which must be kept secret."""
         return self._private().private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -65,11 +65,11 @@ class AgentKey:
 
     @property
     def public_key(self) -> str:
-        """The public key, 64 hex digits: the author on the agent's cards."""
+        """Public key, 64 hex digits; the `author` on the agent's cards."""
         return self._private().public_key().public_bytes_raw().hex()
 
     def sign_message(self, message: bytes) -> bytes:
-        """Sign bytes; the caller puts a context in front that is unique to the kind of message."""
+        """Sign a message, which must start with a prefix that is unique to its kind."""
         return self._private().sign(message)
 
     def _private(self) -> Ed25519PrivateKey:
@@ -81,14 +81,14 @@ _MADE_HERE = object()
 
 @dataclass(frozen=True)
 class VerifiedSkill:
-    """A skill with a good signature of its author; made by `sign` and `verify` only.
+    """A skill with a valid signature of its author; created only by `sign` and `verify`.
 
     A bank stores nothing else, so that no unverified skill can reach the disk.
 
     Attributes:
         skill: the card and the tensors.
         id: SHA-256 of the bytes, 64 hex digits.
-        data: the signed bytes, as they travel and are stored.
+        data: signed bytes of the skill file.
     """
 
     skill: Skill
@@ -102,7 +102,7 @@ class VerifiedSkill:
 
     @staticmethod
     def check(value: object) -> None:
-        """Raise TypeError unless a value is a verified skill, for callers without mypy."""
+        """Raise TypeError unless a value is a verified skill, for callers that do not use mypy."""
         if not isinstance(value, VerifiedSkill):
             raise TypeError(
                 f"expected a VerifiedSkill from signing.sign or signing.verify, "
@@ -111,12 +111,12 @@ class VerifiedSkill:
 
 
 def sign(skill: Skill, key: AgentKey) -> VerifiedSkill:
-    """Encode a skill with its author's signature, ready to send and to store.
+    """Encode a skill with its author's signature, ready to be sent and stored.
 
-    Equal skills and keys give equal bytes, because Ed25519 draws no random numbers.
+    Equal skills and keys give equal bytes, because Ed25519 is deterministic.
 
     Raises:
-        SkillRefused: AUTHOR if the card names another author; otherwise as `encode`.
+        SkillRefused: AUTHOR if the card names another author; also every error of `encode`.
     """
     if skill.card.author != key.public_key:
         raise SkillRefused("AUTHOR", "expected the card to name the key that signs it")
@@ -135,14 +135,14 @@ def verify(signed: SignedSkill) -> VerifiedSkill:
     message = _message(signed.skill)
     if not is_signed(message, signed.signature, signed.skill.card.author):
         raise SkillRefused("SIGNATURE", "the signature is not the author's of this skill")
-    # `decode` accepts one spelling only; a value that was put together by hand may have another.
+    # `decode` accepts canonical bytes only, but a `SignedSkill` built by hand may have others.
     if encode(signed.skill, signed.signature) != signed.data or skill_id(signed.data) != signed.id:
         raise SkillRefused("SIGNATURE", "the bytes are not those of the signed skill")
     return VerifiedSkill(signed.skill, signed.id, signed.data, _MADE_HERE)
 
 
 def is_signed(message: bytes, signature: str, public_key: str) -> bool:
-    """Return whether a hex signature of a message was made with the key of a hex public key."""
+    """Return whether a hex signature of a message is valid for a hex public key."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
         key.verify(bytes.fromhex(signature), message)
@@ -156,10 +156,10 @@ def _message(skill: Skill) -> bytes:
 
 
 def agent_id(public_key: str) -> str:
-    """Shorten a public key to 80 bits that people can read aloud: "K7QM-2ABC-...".
+    """Return a short id of a public key (80 bits) that is easy to read aloud: "K7QM-2ABC-...".
 
     Args:
-        public_key: 64 hex digits.
+        public_key: public key, 64 hex digits.
     """
     digest = hashlib.sha256(bytes.fromhex(public_key)).digest()
     text = base64.b32encode(digest).decode("ascii")[:_ID_CHARACTERS]
@@ -167,5 +167,5 @@ def agent_id(public_key: str) -> str:
 
 
 def default_alias(public_key: str) -> str:
-    """Return a name for an agent without an alias, made from its key, not its machine or user."""
+    """Return a default alias for an agent, made from its key and not from host or user names."""
     return f"agent-{agent_id(public_key)[:_ID_GROUP].lower()}"

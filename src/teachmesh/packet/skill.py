@@ -26,9 +26,9 @@ from teachmesh.packet.tensor_layout import (
 class Skill:
     """A card and named arrays; immutable, because the arrays are copied and made read-only.
 
-    Two skills are equal if their encoded bytes are. Names of tensors are "<anchor kind>.<tensor>".
-    A trained head adds "head.weight" (C, D) and "head.bias" (C,). `bias_tensors` lists the names
-    for beneficial biases.
+    Two skills are equal if their encoded bytes are equal. Tensors of anchors are named
+    "<anchor kind>.<tensor>". A trained head adds "head.weight" (C, D) and "head.bias" (C,).
+    `bias_tensors` lists the names for beneficial biases.
 
     Attributes:
         card: description of the skill.
@@ -46,12 +46,12 @@ class Skill:
 
     @classmethod
     def of(cls, card: Card, anchors: Iterable[TaskAnchor], head: Head | None = None) -> Skill:
-        """Make a skill of anchors and, if the method trained one, a head.
+        """Build a skill from anchors and, if the method trains one, a head.
 
         Args:
-            card: the card; its `anchors` lists exactly the kinds given here.
-            anchors: results of `fit_...` functions of `teachmesh.mapping`.
-            head: the trained head, or None.
+            card: card whose `anchors` lists exactly the kinds of `anchors`.
+            anchors: results of the `fit_...` functions of `teachmesh.mapping`.
+            head: trained head, or None.
         """
         tensors = {
             f"{anchor.kind}.{name}": array
@@ -63,13 +63,13 @@ class Skill:
         return cls(card, tensors)
 
     def anchor(self, kind: str) -> TaskAnchor | None:
-        """Return the anchor of a kind, or None if the skill has none."""
+        """Return the anchor of the given kind, or None if the skill has none."""
         if kind not in self.card.anchors:
             return None
         return make_anchor(kind, self.tensors, len(self.card.classes))
 
     def head(self) -> Head | None:
-        """Return the trained head in float32, or None if the method needs none."""
+        """Return the trained head in float32, or None if the skill has none."""
         parts = under_prefix(self.tensors, HEAD)
         if not parts:
             return None
@@ -95,7 +95,7 @@ class Skill:
 
 
 def _have_same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """Compare bytes, not values, because 0.0 and -0.0 give two skills with two ids."""
+    """Compare bytes rather than values, because 0.0 and -0.0 give skills with different ids."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return one.tobytes() == other.tobytes()

@@ -1,9 +1,9 @@
-"""The first bytes of a skill file: written in exactly one way, and checked strictly when read.
+"""The header of a skill file: written in exactly one way, and checked strictly when read.
 
-A safetensors file has 8 bytes of little-endian header length, a JSON header, and the tensors'
-bytes. The library accepts duplicate tensor names, foreign keys, leading spaces and a million
-empty tensors. Its order of bytes depends on its version. Skills therefore use the code below, and
-a test compares it with the library in both directions.
+A safetensors file consists of the header length (8 bytes, little-endian), a JSON header, and the
+bytes of the tensors. The safetensors library accepts duplicate tensor names, unknown keys, leading
+spaces and a million empty tensors. The order in which it writes tensors depends on its version.
+Skills therefore use the code below; a test compares it with the library in both directions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ METADATA_KEY = "teachmesh"
 LENGTH_BYTES = 8
 ALIGNMENT_BYTES = 8
 
-# Little-endian numpy types in the order of the file. Widest first keeps every tensor aligned, and
-# is the order of the safetensors library.
+# Little-endian numpy types in file order. The widest types come first, as in the safetensors
+# library, so that every tensor is aligned.
 DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "F16": "<f2", "U16": "<u2", "I16": "<i2"}
 DTYPES |= {"I8": "|i1", "U8": "|u1"}
 _DTYPE_BYTES = {"F32": 4, "U32": 4, "I32": 4, "F16": 2, "U16": 2, "I16": 2, "I8": 1, "U8": 1}
@@ -32,7 +32,7 @@ _ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """The entry of one tensor in the header: bytes [begin, end) after the header."""
+    """The header entry of one tensor, which is stored in bytes [begin, end) after the header."""
 
     name: str
     dtype: str
@@ -43,13 +43,13 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class RawHeader:
-    """A header with a valid outline; its tensor entries are **not** checked yet.
+    """A parsed header; its tensor entries are **not** checked yet.
 
     Attributes:
-        metadata: the text of the one metadata key.
-        entries: tensor name -> unchecked entry, in the file's order.
-        body_start: offset of the tensors' bytes.
-        body_bytes: number of these bytes.
+        metadata: text of the only metadata key.
+        entries: tensor name -> unchecked entry, in file order.
+        body_start: offset of the first byte after the header.
+        body_bytes: number of bytes after the header.
     """
 
     metadata: str
@@ -59,10 +59,10 @@ class RawHeader:
 
 
 def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) -> bytes:
-    """Write length and header for tensors given as name -> (dtype, shape).
+    """Encode the header for tensors given as name -> (dtype, shape).
 
     Returns:
-        The bytes before the first tensor; the tensors follow in the order of `file_order`.
+        All bytes before the first tensor. The tensors must follow in the order of `file_order`.
     """
     header: dict[str, object] = {"__metadata__": {METADATA_KEY: metadata}}
     begin = 0
@@ -77,12 +77,12 @@ def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) 
 
 
 def file_order(dtypes: dict[str, str]) -> list[str]:
-    """Return tensor names in the order of the file: by dtype as in DTYPES, then by name."""
+    """Return tensor names in file order: by dtype as in DTYPES, then by name."""
     return sorted(dtypes, key=lambda name: (_DTYPE_RANK[dtypes[name]], name.encode()))
 
 
 def read_header(data: bytes, limits: Limits) -> RawHeader:
-    """Read the outline of a stranger's file; only slices of the header are allocated.
+    """Parse the header of an untrusted file; no memory is allocated for tensors.
 
     Raises:
         SkillRefused: LIMIT for a file or header that is too large or has too many parts. FORMAT
@@ -96,7 +96,7 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SkillRefused("FORMAT", "the header is not UTF-8") from error
-    # Per tensor: its object and two lists; its name, three keys and the dtype.
+    # A tensor has 3 brackets (object, 2 lists) and 10 quotes (its name, 3 keys, the dtype).
     entries = parse_strict(
         text, "header", brackets=3 * limits.tensors + 2, quotes=10 * limits.tensors + 6
     )
@@ -105,10 +105,10 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
 
 
 def check_sizes(data: bytes, limits: Limits) -> int:
-    """Check the size of a file and of its header, and return the bytes of the header.
+    """Check the sizes of a file and its header; return the size of the header in bytes.
 
     Raises:
-        SkillRefused: LIMIT when file or header are too large; FORMAT when there is no header.
+        SkillRefused: LIMIT if the file or its header is too large; FORMAT if there is no header.
     """
     bound = min(limits.file_bytes, HARD_FILE_BYTES)
     if len(data) > bound:
@@ -136,11 +136,11 @@ def _take_metadata(entries: dict[str, Any]) -> str:
 
 
 def check_entries(header: RawHeader, limits: Limits) -> tuple[TensorEntry, ...]:
-    """Check the entries of all tensors, which must fill the body exactly, one after the other.
+    """Check the entries of all tensors, which must fill the body without gaps or overlaps.
 
     Raises:
-        SkillRefused: LIMIT for too many tensors; FORMAT for an entry without exactly dtype,
-            shape and offsets, and for a hole, an overlap, missing or trailing bytes.
+        SkillRefused: LIMIT for too many tensors; FORMAT for an invalid entry, a gap, an overlap,
+            or missing or trailing bytes.
     """
     if len(header.entries) > limits.tensors:
         raise SkillRefused("LIMIT", f"expected at most {limits.tensors} tensors")
@@ -171,7 +171,7 @@ def _check_entry(name: str, entry: object) -> TensorEntry:
     if not _are_counts(offsets) or len(offsets) != _MAX_RANK:
         raise SkillRefused("FORMAT", f"tensor {shown}: expected two offsets")
     begin, end = offsets
-    # Python's integers do not overflow, so 2**62 x 8 cannot equal the size of the bytes.
+    # Python's integers do not overflow, so a huge shape cannot match a small range of bytes.
     if end - begin != _size_bytes(dtype, tuple(shape)):
         raise SkillRefused("FORMAT", f"tensor {shown}: shape and offsets disagree")
     return TensorEntry(name, dtype, tuple(shape), begin, end)

@@ -28,16 +28,16 @@ Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
-    """Check for exactly the tensors of the card's anchors and biases, and an optional head.
+    """Check that a skill has exactly the tensors its card requires, and optionally a head.
 
     Args:
         shapes: tensor name -> (dtype, shape), from the file.
-        card: gives the number of classes and the kinds of anchors.
-        limits: bounds of the free sizes.
+        card: card with the classes, the kinds of anchors and the section on biases.
+        limits: maximum sizes.
 
     Raises:
         SkillRefused: SCHEMA for an unknown kind of anchor, and for a tensor that is missing,
-            unknown or of another dtype or shape. LIMIT for a size above its bound.
+            unknown or has the wrong dtype or shape. LIMIT for a size above its bound.
     """
     names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
     if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
@@ -53,7 +53,7 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
     if HEAD_WEIGHT in shapes:
-        # A head reads the paper's latents, unless no anchor of the skill uses these.
+        # The input of a head is the paper's latents, unless no anchor of the skill uses them.
         _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
     if card.biases is not None and card.biases.kept:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
@@ -66,7 +66,7 @@ def _anchor_class(kind: str) -> type[TaskAnchor]:
 
 
 def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
-    """Bind the letters of the anchor's shapes to numbers; return the latent size D."""
+    """Check the dtypes and shapes of an anchor's tensors; return the latent size D."""
     bounds = {
         "C": limits.classes,
         "D": limits.latent_size,
@@ -104,11 +104,11 @@ def _check_head(shapes: Shapes, card: Card, latent_size: int) -> None:
 
 
 def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
-    """Check that all numbers are safe for computations; the layout was checked before.
+    """Check that all numbers are safe to compute with; the layout was checked before.
 
     Raises:
-        SkillRefused: VALUE for NaN, infinity, a magnitude above the bound, or values that the
-            anchor refuses (negative variances, weights that do not sum to one, ...).
+        SkillRefused: VALUE for NaN, infinity, a magnitude above the bound, or values that are
+            invalid for the anchor (negative variances, weights that do not sum to one, ...).
     """
     for name, array in tensors.items():
         if array.dtype.kind != "f":
@@ -130,7 +130,7 @@ def _check_anchor_values(kind: str, tensors: Tensors, card: Card) -> None:
 
 
 def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
-    """Build the anchor of a kind from a skill's tensors.
+    """Build the anchor of the given kind from a skill's tensors.
 
     Raises:
         ValueError: a value is out of range for the anchor.
@@ -139,7 +139,7 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
 
 
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Return writable copies of the tensors under a prefix ("gmmc.means" -> "means")."""
+    """Return writable copies of the tensors under a prefix, named without it ("gmmc.x" -> "x")."""
     start = f"{prefix}."
     return {
         name[len(start) :]: array.copy()

@@ -1,9 +1,9 @@
-"""Clean class names, so that they can be compared.
+"""Clean class names before they are compared.
 
-`TShirt`, `t_shirt` and `t-shirt` are one name; "class 7", "0001" and an empty name mean nothing.
-A name is compared only with names of the same form in its task. The "3" of "plate 3" is a symbol
-because there is also a "plate 8"; the zero-padded "07" of "object 07" is an index. Names of another
-form have no influence, so a meaningless name changes no other name.
+`TShirt`, `t_shirt` and `t-shirt` become the same name; "class 7", "0001" and "" are meaningless.
+Whether a number matters depends on the task's other names of the same form. The "3" of "plate 3" is
+a symbol if there is also a "plate 8", but the zero-padded "07" of "object 07" is only an index.
+Names of other forms have no effect, so a meaningless name does not change how others are cleaned.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 128
-"""Longer names are cut."""
+"""Maximum length of a name; longer names are truncated."""
 PROMPT = "a photo of a {}."
-"""Input of a text encoder (CLIP's own prompt, which the paper uses in Fig. 11)."""
+"""Template for the input of a text encoder: CLIP's prompt, as in the paper's Fig. 11."""
 
 _GENERIC = frozenset(
     (
@@ -39,14 +39,14 @@ _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 
 @dataclass(frozen=True)
 class Label:
-    """One class name, cleaned.
+    """A cleaned class name.
 
     Attributes:
-        raw: the name as given.
-        words: lower-case words, joined by single spaces; empty for a name without letters or
-            digits and for a meaningless name.
-        symbol: the single characters or short numbers that distinguish it from names of the same
-            form ("3" of "plate 3"). Such names are equal or different, never similar.
+        raw: original name.
+        words: lower-case words, joined by single spaces; empty if the name is meaningless or has
+            no letters or digits.
+        symbol: single characters or short numbers that distinguish the name from others of the
+            same form ("3" of "plate 3"), or None. Symbols are only compared for equality.
     """
 
     raw: str
@@ -55,12 +55,12 @@ class Label:
 
     @property
     def prompt(self) -> str:
-        """Sentence for the text encoder."""
+        """Input sentence for the text encoder."""
         return PROMPT.format(self.words)
 
 
 def clean(name: str) -> str:
-    """Return the words of a name, lower case and joined by spaces; empty if there are none.
+    """Return the words of a name in lower case, joined by spaces; empty if it has none.
 
     >>> clean("TShirt"), clean("t_shirt"), clean("Sour-Cream"), clean("character02"), clean("!?")
     ('t shirt', 't shirt', 'sour cream', 'character 02', '')
@@ -69,16 +69,16 @@ def clean(name: str) -> str:
     """
     text = unicodedata.normalize("NFKC", name[:MAX_CHARACTERS])
     text = unicodedata.normalize("NFKC", _CAMEL.sub(" ", text).casefold())
-    text = _LETTER_NUMBER.sub(" ", text)  # after case folding: one letter may have become two
+    text = _LETTER_NUMBER.sub(" ", text)  # after case folding, which can turn one letter into two
     text = _SIGN_INSIDE.sub(" ", _spaced(text))
     return " ".join(text.split())[:MAX_CHARACTERS].strip()
 
 
 def _spaced(text: str) -> str:
-    """Replace every character that is not part of a word by a space.
+    """Replace every character that is not part of a word with a space.
 
-    Combining marks are kept: in many scripts they are vowels and tones, and without them "day" and
-    "gift" are one word in Hindi. Signs after a letter are kept to distinguish "C++" from "C#".
+    Combining marks are kept because many scripts use them for vowels and tones. Without them, the
+    Hindi words for "day" and "gift" are equal. Signs after a letter distinguish "C++" from "C#".
     """
     kept = [" "]
     for character in text:
@@ -98,10 +98,10 @@ def _is_mark(character: str) -> bool:
 
 
 def read_labels(classes: Sequence[str]) -> tuple[Label, ...]:
-    """Clean the class names of one task, each in the context of the others.
+    """Clean the class names of one task, taking the task's other names into account.
 
     Args:
-        classes: C names in label order.
+        classes: C class names in label order.
 
     >>> [label.words for label in read_labels(["dog", "class 7", "0001", ""])]
     ['dog', '', '', '']
@@ -122,12 +122,12 @@ def read_labels(classes: Sequence[str]) -> tuple[Label, ...]:
 
 
 def _signs(words: str) -> tuple[str, ...]:
-    """Return the numbers and single characters among the words."""
+    """Return the signs of a name: its words that are numbers or single characters."""
     return tuple(word for word in words.split() if _is_sign(word))
 
 
 def _form(words: str) -> tuple[str, ...]:
-    """Return the other words, which names of one form have in common."""
+    """Return the words that are not signs; names of the same form share them."""
     return tuple(word for word in words.split() if not _is_sign(word))
 
 
@@ -136,12 +136,12 @@ def _is_sign(word: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    """Remove combining marks, so that a syllable of one letter counts as one sign."""
+    """Remove combining marks, so that a letter with marks counts as a single character."""
     return "".join(character for character in word if not _is_mark(character))
 
 
 def _symbol(words: str) -> str | None:
-    """Return the signs of a name; None without signs or if one is too long for a symbol."""
+    """Return the signs of a name; None if there are none or one is too long for a symbol."""
     signs = _signs(words)
     return " ".join(signs) if signs and all(_SYMBOL.fullmatch(_bare(s)) for s in signs) else None
 
@@ -153,7 +153,7 @@ def _without_index(words: str) -> str:
 def _means_nothing(words: str, form: tuple[str, ...], without_index: Counter[str]) -> bool:
     parts = words.split()
     if all(part in _GENERIC or part.isdecimal() or _CODE.fullmatch(part) for part in parts):
-        return True  # also if there are no parts
+        return True  # also for an empty name
     if _signs(words) and any(part in _GENERIC for part in form):
         return True
     rest = _without_index(words)

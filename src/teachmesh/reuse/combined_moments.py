@@ -1,7 +1,7 @@
-"""Combine old classes into a new task without an image (Sec. 7.2, 1).
+"""Build a new task from old classes without any images (Sec. 7.2, 1).
 
 The class means come from the old tasks, and the scatter is the mean of their scatters. The head is
-the linear discriminant of these means under this scatter.
+the linear discriminant computed from these means and this scatter.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from teachmesh.reuse.moments_prior import pooled_whitening
 
 STYLE_RIDGE = 0.1
-"""Ridge penalty of a task's style, if one class mean has weight 1.
+"""Ridge penalty on a task's style, relative to the weight of one class mean.
 
-A style that cannot be estimated becomes zero."""
+It sets styles that cannot be estimated to zero."""
 RIDGE = 0.1
-"""Added to the diagonal of the pooled scatter, as a share of its mean."""
+"""Ridge added to the diagonal of the pooled scatter, as a fraction of the diagonal's mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,8 @@ class Part:
 
     Attributes:
         anchor: moments of the old task.
-        labels: positions of the M classes in the old task.
-        classes: (M,) int64 positions of these classes in the new task.
+        labels: indices of M classes in the old task.
+        classes: (M,) int64 indices of these classes in the new task.
     """
 
     anchor: MomentsAnchor
@@ -41,14 +41,14 @@ class Part:
 
 
 def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
-    """Combine class moments of a new task from old tasks, without an image.
+    """Combine class moments of old tasks into those of a new task, without any images.
 
     Args:
-        parts: the old classes; together they cover every class of the new task.
-        n_classes: C of the new task.
+        parts: old classes; together they cover every class of the new task.
+        n_classes: number of classes of the new task, C.
 
     Raises:
-        ValueError: no part covers a class.
+        ValueError: a class of the new task is not covered by any part.
     """
     missing = n_classes - len({int(label) for part in parts for label in part.classes})
     if missing:
@@ -61,11 +61,11 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
 
 
 def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -> np.ndarray:
-    """Return (C, D) class means without the styles of the old tasks.
+    """Return (C, D) class means with the styles of the old tasks removed.
 
-    An old class mean is modelled as class plus style of its task, by least squares. Styles can be
-    estimated only for tasks that share classes. Otherwise they count as zero, because the
-    difference between two tasks then also separates their classes.
+    Each old class mean is modelled as the sum of a class and its task's style, by least squares.
+    Styles can be estimated only for tasks that share classes. Other styles count as zero, because
+    a difference between such tasks also separates their classes.
     """
     sums = np.zeros((len(parts) + n, parts[0].anchor.dim))
     normal = np.diag(np.r_[np.full(len(parts), STYLE_RIDGE), np.zeros(n)])
@@ -78,10 +78,10 @@ def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -
 
 
 def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScores:
-    """Return the linear discriminant of means (C, D) under the tasks' mean scatter.
+    """Return the linear discriminant for class means (C, D) and the tasks' mean scatter.
 
     It has the scale of a head that is regressed on 0 and 1. At the class means, the right score is
-    on average 1 above the others, and the mean of all scores is 1 / C.
+    on average 1 higher than the others, and the mean of all scores is 1 / C.
     """
     (n_classes, dim), centre = means.shape, means.mean(axis=0)
     matrix = (

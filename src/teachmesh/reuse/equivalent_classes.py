@@ -1,4 +1,4 @@
-"""Classes of other skills that name the same thing as a class ("bicycle" and "bike")."""
+"""Find classes of other skills with the same meaning as a class ("bicycle" and "bike")."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from teachmesh.reuse.visual_similarity import compare
 
 
 class EquivalentClasses:
-    """Finds the equivalent classes in other skills.
+    """Finds equivalent classes in other skills.
 
-    A pair of classes needs equal or similar names. If both skills have class means, the looks of
-    the classes have to confirm the names.
+    Equivalent classes have equal or similar names. If both skills have class means, visual
+    similarity must confirm the names.
 
     Args:
-        sources: the skills, in canonical order.
-        comparer: compares names; the default compares them for equality after cleaning.
+        sources: skills to search, in canonical order.
+        comparer: comparer for class names; by default, cleaned names must be equal.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class EquivalentClasses:
         self._skills = SourceSkills(sources, comparer or NameComparer())
 
     def of(self, skill_id: str, class_name: str) -> tuple[tuple[SourceTask, int, float], ...]:
-        """Return (task, label, similarity of the names) of equivalent classes, best first.
+        """Return (task, label, name similarity) of each equivalent class, best first.
 
         Args:
             skill_id: id of one of the skills.
@@ -51,7 +51,7 @@ class EquivalentClasses:
         return {task.skill_id: task for task in self._skills.source_tasks()}
 
     def _look_alike(self, one: SourceTask, label: int, other: SourceTask, other_label: int) -> bool:
-        """Return True if looks confirm the names of two classes, or if looks are unknown."""
+        """Return True if visual similarity confirms the names of two classes or is unknown."""
         transform = self._skills.transform()
         if transform is None or one.means is None or other.means is None:
             return True

@@ -1,8 +1,8 @@
-"""Closed-form start of a trained head, with rows of old heads as a prior (Sec. 7.2, 2).
+"""Closed-form start for training a head, with rows of old heads as a prior (Sec. 7.2, 2).
 
-A copied row separates its class from the other classes of the *old* task. So old rows are only a
-prior: their weight is fitted to the shots, and ridge regression explains the rest. The rows of
-classes without an old row come from the regression alone.
+A copied row separates its class from the other classes of the *old* task. Old rows are therefore
+only a prior: their weight is fitted to the shots, and ridge regression fits the residual. Classes
+without an old row get their row from the regression alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from teachmesh.model.macs import MacCounter
 from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge, fit_prior_weight
 
 SHARPNESS = 10.0
-"""Factor from regressed scores (about 1 for the right class, otherwise about 0) to logits."""
+"""Factor that converts regressed scores (about 1 for the right class, otherwise 0) to logits."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedStart:
-    """A start for all classes of a head, and its cost.
+    """Initial parameters of a head for all classes, and the cost of fitting them.
 
     Attributes:
-        start: weights and biases to start from.
-        macs: multiply-accumulates of the matrix products.
+        start: initial weights and biases.
+        macs: number of multiply-accumulates in the matrix products.
     """
 
     start: HeadStart
@@ -36,13 +36,13 @@ class FittedStart:
 def fit_start(
     old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int
 ) -> FittedStart:
-    """Fit a start to the shots, with old rows for some of the classes as a prior.
+    """Fit initial parameters to the shots, with old head rows of some classes as a prior.
 
     Args:
-        old: old rows; None to fit the shots alone.
-        latents: (N, D) float32 of the shots.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
+        old: old head rows; None to use the shots alone.
+        latents: (N, D) float32 latents of the shots.
+        labels: (N,) int64 class of each shot; every class occurs.
+        n_classes: number of classes, C.
     """
     with MacCounter() as counter:
         x = torch.from_numpy(latents.astype(np.float64))
@@ -66,7 +66,7 @@ def fit_start(
 
 
 def _scaled_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """Return (M, D) centred old rows whose scores have half the variance of the targets."""
+    """Return (M, D) old rows, centred and scaled so that scores have half the targets' variance."""
     differences = torch.from_numpy(old.weight.astype(np.float64))
     differences = differences - differences.mean(0)
     spread = (x @ differences.T).std(0, correction=0)

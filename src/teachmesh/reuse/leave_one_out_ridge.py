@@ -1,4 +1,4 @@
-"""Class-balanced ridge regression with leave-one-out errors, and the weight of a prior."""
+"""Class-balanced ridge regression; its leave-one-out errors determine the weight of a prior."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 from teachmesh.mapping.ridge import RIDGE
 
 USUAL_PRIOR_WEIGHT = 0.3
-"""The fitted weight of a prior is averaged with this one. Chosen on validation images."""
+"""Typical weight of a prior; the fitted weight is averaged with it. Chosen on validation images."""
 
 
 class LeaveOneOutRidge:
-    """Ridge regression of N rows with an unpenalised offset, for any targets.
+    """Ridge regression on N rows with an unpenalised intercept, for any targets.
 
-    The leave-one-out errors are exact for unchanged weights of the other rows. They are Allen's
-    PRESS residuals: the residual divided by one minus the row's own leverage. So they cost one
-    factorisation instead of N.
+    The leave-one-out errors are exact if the weights of the other rows do not change. They are
+    Allen's PRESS residuals: each residual is divided by one minus the leverage of its row. This
+    needs one factorisation instead of N.
 
     Args:
-        rows: (N, D) float64.
-        labels: (N,) int64; every class has the same total weight.
-        n_classes: C.
-        ridge: penalty, relative to the mean eigenvalue of the (N, N) Gram matrix, as in
+        rows: (N, D) float64 inputs.
+        labels: (N,) int64 class of each row; every class has the same total weight.
+        n_classes: number of classes, C.
+        ridge: penalty relative to the mean eigenvalue of the (N, N) Gram matrix, as in
             `mapping.ridge.fit_ridge`.
     """
 
@@ -45,7 +45,7 @@ class LeaveOneOutRidge:
             left = self._penalty * self._inverse.diagonal()
         else:
             left = 1 - ((self._x @ self._inverse) * self._x).sum(1)
-        # The leverage of the offset is the weight of the row.
+        # The intercept adds the weight of a row to its leverage.
         self._left = (left - self.share).clamp(min=1e-9)[:, None]
 
     def weights(self, targets: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ class LeaveOneOutRidge:
         return np.asarray(slopes.numpy())
 
     def left_out_errors(self, targets: np.ndarray) -> np.ndarray:
-        """Return (N, K) float64 target minus prediction of each row by a fit without it."""
+        """Return (N, K) float64 errors: target minus the prediction of a fit without the row."""
         centred = self._centred(targets)
         if self._dual:
             residuals = self._penalty * (self._inverse @ centred)
@@ -72,23 +72,23 @@ class LeaveOneOutRidge:
 
 
 def fit_prior_weight(ridge: LeaveOneOutRidge, target: np.ndarray, prior: np.ndarray) -> float:
-    """Fit the weight of a prior in a regression.
+    """Fit the weight of a prior in a regression on the shots.
 
     Args:
-        ridge: regression on the shots.
-        target: (N, C) targets of the regression.
-        prior: (N, C) scores of the old rows for the shots.
+        ridge: ridge regression on the shots.
+        target: (N, C) regression targets.
+        prior: (N, C) scores of the old head rows on the shots.
     """
     return prior_weight(ridge.left_out_errors(target), ridge.left_out_errors(prior))
 
 
 def prior_weight(target_errors: np.ndarray, prior_errors: np.ndarray) -> float:
-    """Return the weight of a prior: least squares, averaged with `USUAL_PRIOR_WEIGHT`.
+    """Return the least-squares weight of a prior, averaged with `USUAL_PRIOR_WEIGHT`.
 
     Args:
         target_errors: (N, C) leave-one-out errors of the targets.
         prior_errors: (N, C) leave-one-out errors of the prior's scores: the part of the prior that
-            the regression cannot find by itself.
+            the regression cannot predict.
     """
     power = float(np.vdot(prior_errors, prior_errors))
     best = float(np.vdot(prior_errors, target_errors)) / power if power > 0 else 0.0

@@ -1,13 +1,13 @@
-"""Match the classes of a new task with classes of old tasks, by names and looks.
+"""Match the classes of a new task with classes of old tasks, by name and visual similarity.
 
-Names alone cannot distinguish a hand sign "3" from a printed one. Looks alone cannot find that a
-photograph and a sketch both show a dog. So pairs with similar names are candidates, and looks
-confirm all candidates of two tasks together (`visual_similarity.confirm`). Names of classes that
-look no more alike than unrelated classes are homonyms. Classes that look very much alike match
-without a name.
+Names alone cannot distinguish a hand sign "3" from a printed one. Visual similarity alone cannot
+tell that a photograph and a sketch both show a dog. Pairs with similar names are therefore only
+candidates. They are confirmed if all candidates of two tasks look alike on average
+(`visual_similarity.confirm`). Equal names are homonyms if their classes look no more alike than
+unrelated classes. Classes that look very much alike match even if their names differ.
 
 The thresholds were chosen on training images of the tasks in docs/results/reuse_measured.md. The
-matching figures there therefore describe the fit to these tasks, not the accuracy on other tasks.
+matching results there therefore describe the fit to these tasks, not the accuracy on other tasks.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from teachmesh.reuse.visual_similarity import VisualSimilarity, compare, confirm
 
 MODES = ("auto", "text", "vision")
 NAME_ALONE = 0.90
-"""Name similarity from which classes match without looks (the paper's Fig. 11)."""
+"""Minimum name similarity for a match without visual confirmation (the paper's Fig. 11)."""
 NAME_CONFIRMED = 0.75
-"""Name similarity from which classes match if looks confirm it."""
+"""Minimum name similarity for a match with visual confirmation."""
 LOOKS_ALONE = 0.40
-"""Cosine from which mutual nearest neighbours match without a name."""
+"""Minimum cosine for mutual nearest neighbours to match without similar names."""
 _TIE_BREAK = 1e-9
-"""Smaller than any real difference of two similarities."""
+"""Bonus for breaking ties, smaller than any real difference between two similarities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +40,11 @@ class SourceTask:
     """The classes of one old task.
 
     Attributes:
-        skill_id: the skill of this task.
-        task: display name.
-        author: alias of the author.
-        classes: C names in label order.
-        means: (C, D) float64 class means of multi-depth latents; None for a skill without them.
+        skill_id: id of the task's skill.
+        task: display name of the task.
+        author: alias of the skill's author.
+        classes: C class names in label order.
+        means: (C, D) float64 class means of multi-depth latents; None if the skill has none.
     """
 
     skill_id: str
@@ -55,23 +55,23 @@ class SourceTask:
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:
-        """The cleaned names."""
+        """The cleaned class names."""
         return read_labels(self.classes)
 
 
 @dataclass(frozen=True)
 class Match:
-    """An old class that a new class matches.
+    """An old class that matches a new class.
 
     Attributes:
-        skill_id: skill of the old task.
+        skill_id: id of the old task's skill.
         task: display name of the old task.
-        label: position of the class in that task.
-        class_name: name of the class there.
+        label: index of the class in the old task.
+        class_name: name of the class in the old task.
         author: alias of the skill's author.
-        score: 0 to 1; similarity of the names, or of the looks for a match without names.
-        by: "text", "vision" or "text+vision".
-        cosine: visual similarity, -1 to 1; None if looks were not used.
+        score: name similarity, or visual similarity for a match by vision only; 0 to 1.
+        by: basis of the match: "text", "vision" or "text+vision".
+        cosine: visual similarity, -1 to 1; None if it was not used.
     """
 
     skill_id: str
@@ -84,7 +84,7 @@ class Match:
     cosine: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the match as in `teachmesh match --json`."""
+        """Return the match in the format of `teachmesh match --json`."""
         return {
             "task": self.task,
             "class": self.class_name,
@@ -95,10 +95,10 @@ class Match:
 
 
 def check_mode(mode: str) -> None:
-    """Refuse an unknown mode of matching.
+    """Refuse an unknown matching mode.
 
     Raises:
-        UsageError: unknown mode.
+        UsageError: the mode is unknown.
     """
     if mode not in MODES:
         raise UsageError(f"expected matching by one of {', '.join(MODES)}, got {mode!r}")
@@ -116,19 +116,19 @@ def match_classes(
     """Find the matches of every new class in the old tasks.
 
     Args:
-        classes: C names of the new task, in label order.
-        tasks: the old tasks.
-        comparer: compares names.
+        classes: C class names of the new task, in label order.
+        tasks: old tasks.
+        comparer: comparer for class names.
         means: (C, D) class means of a few shots; None to match by names only.
-        transform: (D, D) from `visual_similarity.whitening` of the bank's covariance.
-        mode: "auto" for both, "text" for names only, "vision" for looks only.
+        transform: (D, D) result of `visual_similarity.whitening` for the bank's covariance.
+        mode: "text" for names only, "vision" for visual similarity only, "auto" for both.
 
     Returns:
-        The matches of each class, at most one per old task. The best comes first; among equal
-        scores, the most similar in looks.
+        The matches of each class, at most one per old task, best first. Matches with equal scores
+        are sorted by visual similarity.
 
     Raises:
-        UsageError: unknown mode.
+        UsageError: the mode is unknown.
     """
     check_mode(mode)
     labels = read_labels(classes)
@@ -161,13 +161,13 @@ def find_pairs(
     mode: str,
     same_spelling: np.ndarray | None = None,
 ) -> list[tuple[int, int, float, str]]:
-    """Return (new class, old class, score, by) for one old task; each new class at most once.
+    """Return matches (new class, old class, score, by) with one old task, at most one per class.
 
     Args:
-        names: (A, B) similarities of names; ignored for "vision".
+        names: (A, B) name similarities; ignored if the mode is "vision".
         looks: visual similarity; None to match by names only.
         mode: one of `MODES`.
-        same_spelling: (A, B) bool, see `mutual_names`.
+        same_spelling: (A, B) bool; see `mutual_names`.
     """
     looks = None if mode == "text" else looks
     least = NAME_ALONE if looks is None else NAME_CONFIRMED
@@ -186,13 +186,13 @@ def find_pairs(
 def mutual_names(
     names: np.ndarray, threshold: float, same_spelling: np.ndarray | None = None
 ) -> list[tuple[int, int]]:
-    """Return the pairs of classes whose names are most similar to each other.
+    """Return the pairs of classes whose names are each other's best match.
 
     Args:
-        names: (A, B) similarities.
-        threshold: smallest similarity of a pair.
-        same_spelling: (A, B) bool, True for names that are equal before cleaning. It breaks ties:
-            "TShirt" matches "TShirt" rather than "t_shirt".
+        names: (A, B) name similarities.
+        threshold: minimum similarity of a pair.
+        same_spelling: (A, B) bool, True for names that are equal even before cleaning. It breaks
+            ties: "TShirt" matches "TShirt" rather than "t_shirt".
 
     >>> mutual_names(np.array([[1.0, 0.0], [0.8, 0.0]]), 0.7)  # "bedroom", "living room"
     [(0, 0)]
@@ -207,15 +207,15 @@ def mutual_names(
 
 
 def confirmed(names: np.ndarray, looks: VisualSimilarity, threshold: float) -> np.ndarray:
-    """Set similarities of names to 0 where looks do not confirm them.
+    """Set name similarities to 0 where visual similarity does not confirm them.
 
-    Similarities below the threshold stay, unless looks confirm no pair of the two tasks: then all
-    become 0.
+    Similarities below the threshold are kept. But if no pair above the threshold is confirmed, all
+    similarities become 0.
 
     Args:
-        names: (C, C') similarities of two tasks.
-        looks: visual similarity of these tasks.
-        threshold: similarity from which a pair needs confirmation.
+        names: (C, C') name similarities of the classes of two tasks.
+        looks: visual similarity of the same classes.
+        threshold: similarity at or above which a pair needs confirmation.
     """
     candidates = np.argwhere(names >= threshold)
     sure = set(confirm([(int(i), int(j)) for i, j in candidates], looks))

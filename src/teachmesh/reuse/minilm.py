@@ -1,7 +1,7 @@
 """The sentence encoder all-MiniLM-L6-v2: a BERT with six layers and mean pooling.
 
-The package that ships the weights depends on half a gigabyte of other packages. The forward pass
-below needs only torch and the tokenizer, and it gives the same cosines.
+The package with the weights depends on half a gigabyte of other packages. The forward pass below
+needs only torch and the tokenizer, and gives the same cosines.
 
 References:
     Wang et al., MiniLM, NeurIPS 2020; Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
@@ -26,7 +26,7 @@ class MiniLm:
     """Encodes sentences as unit vectors.
 
     Args:
-        files: the published weights and tokenizer; by default those of the installed package.
+        files: published weights and tokenizer; read from the installed package by default.
 
     Raises:
         StorageError: the files are missing or differ from the published files.

@@ -1,7 +1,7 @@
-"""Prior for class moments: the covariance of a bank, and its classes that match the new task.
+"""Prior for class moments: a bank's covariance, and old classes that match the new task.
 
-`BankPrior` holds the prior, `Shots` the whitened images of the new task, and `fit_with_prior`
-combines both into a head and class means.
+`BankPrior` holds the prior, `Shots` holds the whitened shots of the new task, and
+`fit_with_prior` uses both to fit a head and class means.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from teachmesh.reuse import visual_similarity as visual
 from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge, fit_prior_weight
 
 MEAN_SLOPE = 0.7
-"""Expected ratio of distances between class means, new task to old task."""
+"""Expected distance between class means in the new task, relative to the old task."""
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
-"""Candidate weights of the prior of a class mean, in images."""
+"""Candidate weights of the prior for a class mean, as equivalent numbers of images."""
 SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
 """Candidate inverse temperatures of scores."""
 
@@ -43,7 +43,7 @@ class MatchedClasses:
     """Classes of one old task that match classes of the new task.
 
     Attributes:
-        classes: (M,) int64 classes of the new task, each once.
+        classes: (M,) int64 indices of the matched new classes, without repetition.
         means: (M, D) float64 class means of the matched old classes.
         rows: (M, D) float64 head rows of the matched old classes.
     """
@@ -55,11 +55,11 @@ class MatchedClasses:
 
 @dataclass(frozen=True, eq=False)
 class BankPrior:
-    """Moments of a bank's tasks, and the classes that match the new task.
+    """Moments of a bank's tasks, and the old classes that match the new task.
 
     Attributes:
-        tasks: moments of the bank's tasks, in canonical order; at least one.
-        matched: one entry per old task with matches; may be empty.
+        tasks: moments of the bank's tasks in canonical order, at least one.
+        matched: matched classes, one entry per old task with matches; may be empty.
     """
 
     tasks: tuple[TaskMoments, ...]
@@ -74,13 +74,13 @@ class BankPrior:
 
 
 def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
-    """Return the whitening by the mean covariance of tasks.
+    """Return the whitening for the mean covariance of some tasks.
 
-    For few tasks this needs no (D, D) matrix.
+    If there are few tasks, no (D, D) matrix is computed.
 
     Args:
-        tasks: at least one.
-        ridge: added to the diagonal beyond `mapping.whitening.RIDGE`, as a share of its mean.
+        tasks: moments of the tasks, at least one.
+        ridge: extra ridge besides `mapping.whitening.RIDGE`, as a fraction of the mean diagonal.
     """
     roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5  # (all R, D)
     residual = np.mean([task.residual for task in tasks], axis=0)
@@ -94,14 +94,14 @@ def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
 class Shots:
     """The shots of a new task, whitened by the bank's covariance.
 
-    Every class mean considered here is a weighted sum of shots and old means. So each of these is
+    All class means used here are weighted sums of shots and old means. So shots and old means are
     whitened once, and the sums are computed in the whitened space.
 
     Args:
         latents: (N, D) float32 multi-depth latents.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        bank: gives the covariance.
+        labels: (N,) int64 class of each shot; every class occurs.
+        n_classes: number of classes, C.
+        bank: prior with the bank's covariance.
     """
 
     def __init__(self, latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior):
@@ -116,15 +116,15 @@ class Shots:
         self.one_hot = np.eye(n_classes)[labels]
 
     def whitened(self, means: np.ndarray) -> np.ndarray:
-        """Return (K, D) old means in the whitened space."""
+        """Map (K, D) old means to the whitened space."""
         return np.asarray(means @ self.whitening.T)
 
     def densities(self, centres: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-        """Return (N, C) log densities of the shots under whitened class means.
+        """Return (N, C) log densities of the shots, up to a constant per shot.
 
         Args:
-            centres: (C, D) class means.
-            left_out: (N, D) for each shot the mean of its own class without it.
+            centres: (C, D) whitened class means.
+            left_out: (N, D) whitened mean of each shot's class, computed without that shot.
         """
         squares = (centres * centres).sum(1) - 2 * self.z @ centres.T
         rows = np.arange(len(self.labels))
@@ -133,9 +133,9 @@ class Shots:
         return np.asarray(-0.5 * squares)
 
     def left_out_centres(self) -> np.ndarray:
-        """Return (N, D), for each shot the whitened mean of its class without it.
+        """Return (N, D) whitened mean of each shot's class, computed without that shot.
 
-        For the only shot of a class it is the mean of the task.
+        If a class has only one shot, the mean of all class means is used.
         """
         counts = self.counts[self.labels][:, None]
         others = (self.centres[self.labels] * counts - self.z) / np.maximum(counts - 1, 1)
@@ -150,7 +150,7 @@ class PriorFit:
         weights: (C, D) float64 head rows.
         values: (C,) float64 head scores at the origin.
         means: (C, D) float64 class means.
-        prior_weight: weight of the old rows in the head; 0 without matches.
+        prior_weight: weight of the old rows in the head; 0 if no class matches.
     """
 
     weights: np.ndarray
@@ -163,8 +163,8 @@ def fit_with_prior(shots: Shots, matched: tuple[MatchedClasses, ...]) -> PriorFi
     """Fit head and class means to the shots, with the bank as a prior.
 
     Args:
-        shots: images of the new task.
-        matched: matched classes; without any, only the bank's covariance is used.
+        shots: whitened shots of the new task.
+        matched: matched classes; if empty, only the bank's covariance is used.
     """
     ridge = LeaveOneOutRidge(shots.z, shots.labels, shots.n_classes)
     rows = _prior_rows(shots, matched)
@@ -180,7 +180,7 @@ def fit_with_prior(shots: Shots, matched: tuple[MatchedClasses, ...]) -> PriorFi
 
 
 def _prior_rows(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """Return (C, D) rows from old heads and old mean differences, in units of one-hot targets."""
+    """Return (C, D) head rows from old heads and old class means, scaled to one-hot targets."""
     total = np.zeros((shots.n_classes, shots.x.shape[1]))
     for part in ("rows", "means"):
         rows = np.zeros_like(total)
@@ -196,13 +196,13 @@ def _prior_rows(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray
 
 
 def _unit_spread(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Scale rows (K, D) so that the scores of x have deviation 1; zero rows stay zero."""
+    """Scale rows (K, D) so that their scores on x have standard deviation 1; keep zero rows."""
     spread = (x @ rows.T).std(axis=0)
     return np.asarray(rows / np.where(spread > 1e-12, spread, np.inf)[:, None])
 
 
 def _shrunk_means(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """Return (C, D) class means, shrunk to the prior by the best pseudo-count on left-out shots."""
+    """Return (C, D) class means, shrunk to the prior; leave-one-out selects the pseudo-count."""
     prior = _prior_means(shots.means, matched, [task.means for task in matched])
     whitened = _prior_means(shots.centres, matched, [shots.whitened(t.means) for t in matched])
     left_out = shots.left_out_centres()
@@ -225,9 +225,9 @@ def _shrink(means: np.ndarray, prior: np.ndarray, counts: np.ndarray, count: flo
 def _prior_means(
     own: np.ndarray, matched: tuple[MatchedClasses, ...], old_means: list[np.ndarray]
 ) -> np.ndarray:
-    """Return (C, D) old means moved to the new task and averaged over the old tasks.
+    """Return (C, D) old class means, shifted to the new task and averaged over the old tasks.
 
-    Classes without an old mean get the centre of the new task.
+    Classes without an old mean get the centre of the new task instead.
     """
     sums = np.zeros_like(own)
     counts = np.zeros(len(own))
@@ -244,10 +244,10 @@ def _prior_means(
 
 
 def with_fit(alone: MomentsAnchor, fit: PriorFit) -> MomentsAnchor:
-    """Return the anchor with head and means of a fit; its scatter stays."""
+    """Replace the head and the class means of an anchor, and keep its scatter."""
     means, mean_scales = quantise_rows(fit.means)
     head, head_scales = quantise_rows(fit.weights)
-    # As in `fit_moments`: the bias belongs to the rounded weights.
+    # As in `pack_moments`, the bias is computed for the rounded weights.
     drift = (fit.weights - dequantise_rows(head, head_scales)) @ fit.means.mean(axis=0)
     return dataclasses.replace(
         alone,
@@ -260,5 +260,5 @@ def with_fit(alone: MomentsAnchor, fit: PriorFit) -> MomentsAnchor:
 
 
 def shot_losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (N,) log losses in nats after temperature scaling, to discount overconfidence."""
+    """Return (N,) log losses in nats after temperature scaling, so overconfidence is ignored."""
     return tempered_losses(scores, labels, SHARPNESS)

@@ -1,17 +1,17 @@
-"""Class moments of a new task with a prior from the bank, behind a gate (Sec. 7.2.2).
+"""Improve the class moments of a new task with a prior from the bank, if it helps (Sec. 7.2.2).
 
-The prior has three parts, each used in closed form:
+The prior has three parts, all used in closed form:
 
 - covariance: the bank's within-class covariance, because a few shots cannot estimate their own;
 - rows: head rows and mean differences of matched old classes are a prior for the new head rows,
-  and regression explains the rest;
-- means: class means are shrunk toward the old ones, moved to the new task. Without a match they
-  are shrunk toward the centre of the new task.
+  and regression fits the residual;
+- means: class means are shrunk toward the matched old means, which are first shifted to the new
+  task. Class means without a match are shrunk toward the centre of the new task.
 
-Leave-one-out on the shots chooses the weights of rows and means. A gate decides whether to use the
-prior at all: cross-validation on the shots compares the moments with and without it. Without a
-clear gain, the result is exactly the anchor of the task alone. Validation and test images are not
-used.
+Leave-one-out errors on the shots determine the weights of rows and means. A gate decides whether
+the prior is used at all: cross-validation on the shots compares the moments with and without it.
+Without a clear gain, the result is exactly the anchor fitted without a prior. Validation and test
+images are not used.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from teachmesh.reuse.moments_prior import (
 )
 
 MOST_SHOTS = 20
-"""Median images per class above which no prior is tried: the images themselves suffice."""
+"""Maximum median of images per class for trying a prior; with more images, none is needed."""
 LEAST_TASKS = 5
-"""Number of tasks from which their covariance is used without a matched class."""
+"""Minimum number of old tasks for using their covariance without a matched class."""
 FOLDS = 3
 GATE_GAIN = 0.5
-"""Standard errors by which a prior has to reduce the loss on held-out shots."""
+"""Minimum loss reduction by a prior on held-out shots, in standard errors."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Held-out shots with a prior, compared with learning alone.
+    """Result of a prior on held-out shots, compared with learning without it.
 
     Attributes:
-        loss: nats per shot.
-        gain: reduction of the loss, in standard errors.
-        right: fraction of shots classified correctly.
-        right_alone: this fraction without a prior.
+        loss: mean loss with the prior, in nats.
+        gain: loss reduction by the prior, in standard errors.
+        right: fraction of shots classified correctly with the prior.
+        right_alone: fraction of shots classified correctly without it.
     """
 
     loss: float
@@ -64,7 +64,7 @@ class Trial:
 
     @property
     def passes(self) -> bool:
-        """True if the loss is lower by a margin and the accuracy is not lower."""
+        """True if the prior clearly lowers the loss and does not lower the accuracy."""
         return self.gain > GATE_GAIN and self.right >= self.right_alone
 
 
@@ -73,10 +73,10 @@ class GatedMoments:
     """Class moments after the gate.
 
     Attributes:
-        anchor: moments of the new task; those of the task alone if nothing was transferred.
-        kind: transferred part: "nothing", "covariance", or "classes" for rows and means as well.
-        trial: trial of that kind. If nothing was transferred, the trial with the least loss; None
-            if nothing was tried.
+        anchor: moments of the new task, with or without the prior.
+        kind: transferred part: "nothing", "covariance", or "classes" (covariance, rows and means).
+        trial: trial of the transferred part. If nothing was transferred, the trial with the lowest
+            loss, or None if nothing was tried.
         prior_weight: weight of the old rows in the head.
     """
 
@@ -93,14 +93,14 @@ def gate_moments(
     n_classes: int,
     bank: BankPrior,
 ) -> GatedMoments:
-    """Return moments with the bank's prior if held-out shots favour it, otherwise without.
+    """Fit moments with the bank's prior if it helps on held-out shots; otherwise keep `alone`.
 
     Args:
-        alone: moments of the shots alone.
+        alone: moments fitted without a prior.
         latents: (N, D) float32 multi-depth latents of the shots.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        bank: the prior.
+        labels: (N,) int64 class of each shot; every class occurs.
+        n_classes: number of classes, C.
+        bank: prior from the bank.
     """
     enough = bool(bank.matched) or len(bank.tasks) >= LEAST_TASKS
     if n_classes < 2 or not enough or not should_try_prior(labels, n_classes):
@@ -115,20 +115,20 @@ def gate_moments(
 
 
 def should_try_prior(labels: np.ndarray, n_classes: int) -> bool:
-    """Return whether shots are few enough to need a prior, and enough to hold some out.
+    """Return whether there are few enough shots to need a prior, but enough to hold some out.
 
     Args:
-        labels: (N,) int64.
-        n_classes: C.
+        labels: (N,) int64 class of each shot.
+        n_classes: number of classes, C.
     """
     counts = np.bincount(labels, minlength=n_classes)
     return bool(counts.min() >= 2 and np.median(counts) <= MOST_SHOTS)
 
 
 def _choose_kind(trials: dict[str, Trial], bank: BankPrior) -> str:
-    """Return the kind that passes the gate.
+    """Return the kind of transfer that passes the gate.
 
-    Matched classes also have to beat the covariance alone. If not, they are probably wrong matches.
+    Matched classes must also beat the covariance alone; otherwise they are probably mismatched.
     """
     covariance, classes = trials["covariance"], trials.get("classes")
     if classes is not None and classes.passes and classes.loss < covariance.loss:
@@ -144,7 +144,7 @@ def run_trials(
     """Compare each kind of transfer with learning alone, by cross-validation on the shots.
 
     Returns:
-        A trial for "covariance", and one for "classes" if there are matches.
+        One trial for "covariance", and one for "classes" if any class matches.
     """
     kinds: dict[str, tuple[MatchedClasses, ...]] = {"covariance": ()}
     if bank.matched:
@@ -168,7 +168,7 @@ def run_trials(
 
 
 def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
-    """Return (N,) fold of each shot; every class is spread evenly over the folds."""
+    """Assign each of N shots to a fold, with every class spread evenly over the folds."""
     fold = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -179,12 +179,12 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
 def scores_within_task(
     anchors: Sequence[MomentsAnchor], latents: np.ndarray, bank: BankPrior
 ) -> list[np.ndarray]:
-    """Return (N, C) scores within the task for each anchor, as `MomentsMapper` computes them.
+    """Return the (N, C) within-task scores of each anchor, computed as in `MomentsMapper`.
 
     Args:
         anchors: moments of the new task that differ in head and means only.
-        latents: (N, D) float32.
-        bank: the other tasks of the mapper.
+        latents: (N, D) float32 latents.
+        bank: prior with the other tasks of the mapper.
     """
     # A prior does not change the scatter of a task, so one covariance serves all anchors.
     whiten = pooled_whitening((*bank.tasks, anchors[0].moments()), 0.0)

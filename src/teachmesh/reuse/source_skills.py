@@ -1,4 +1,4 @@
-"""Source skills: the skills of a bank that a new task is matched with and may transfer from."""
+"""Source skills: the skills of a bank from which a new task may transfer."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 WITHOUT_IMAGE = "put together without an image, from classes of other tasks"
-"""Remark on the card of a task that was combined from old classes."""
+"""Warning on the card of a task that was combined from old classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class SourceSkill:
-    """A skill of the bank, with its names for display.
+    """A skill of the bank, with display names.
 
     Attributes:
         skill_id: id of the skill.
         task: display name of its task.
         alias: alias of its author.
-        skill: the skill.
+        skill: the skill itself.
     """
 
     skill_id: str
@@ -59,10 +59,10 @@ class SourceSkill:
 
 
 def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
-    """Exclude some skills, and all skills derived from them, from the sources.
+    """Return the sources without some skills and without all skills derived from them.
 
     Args:
-        sources: skills to choose from.
+        sources: source skills to filter.
         own: ids of the skills to exclude.
     """
     excluded, fresh = set(own), set(own)
@@ -77,9 +77,9 @@ def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[Sou
 
 
 def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
-    """Exclude combinations whose parents are all among the sources.
+    """Return the sources without combinations whose parents are all among the sources.
 
-    Such a combination adds nothing: it would count the images and covariances of its parents twice.
+    They add no information: the images and covariances of their parents would count twice.
     """
     present = {source.skill_id for source in sources}
     return tuple(
@@ -92,19 +92,20 @@ def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
 
 @dataclass(frozen=True)
 class MatchReport:
-    """The matches of a new task with the source skills.
+    """Matches of a new task with the source skills.
 
     Attributes:
         task: name of the new task.
-        encoder: name of the text encoder, or "names"; None if only looks were compared.
-        classes: names in label order.
-        matches: for each class, best first.
-        n_known: number of old tasks compared.
-        by_looks: True if class means of images were compared.
-        mode: how classes were matched, one of `reuse.matching.MODES`.
+        encoder: name of the text encoder, or "names" if none was used; None if only visual
+            similarity was compared.
+        classes: class names in label order.
+        matches: matches of each class, best first.
+        n_known: number of old tasks that were compared.
+        by_looks: True if class means were compared.
+        mode: matching mode, one of `reuse.matching.MODES`.
         preview: parts that `learn --reuse` would transfer; None if no image was opened.
         skipped: number of unreadable images.
-        skipped_reasons: one sentence for each of them.
+        skipped_reasons: one sentence for each unreadable image.
     """
 
     task: str
@@ -124,7 +125,7 @@ class MatchReport:
         return sum(bool(row) for row in self.matches)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `teachmesh match --json`."""
+        """Return the JSON document of `teachmesh match --json`."""
         return {
             "schema": "teachmesh.match/1",
             "encoder": self.encoder,
@@ -139,12 +140,12 @@ class MatchReport:
 
 @dataclass(eq=False)
 class SourceSkills:
-    """The skills of a bank that a new task can be matched with.
+    """The source skills of a bank, ready to be matched with new tasks.
 
     Args:
         sources: the skills, in canonical order.
-        comparer: compares names.
-        mode: how classes are matched, one of `reuse.matching.MODES`.
+        comparer: comparer for class names.
+        mode: matching mode, one of `reuse.matching.MODES`.
     """
 
     sources: Sequence[SourceSkill]
@@ -155,23 +156,23 @@ class SourceSkills:
 
     @property
     def encoder(self) -> str | None:
-        """Name of the text encoder, or "names"; None if only looks are compared."""
+        """Name of the text encoder, or "names" if none is used; None in the mode "vision"."""
         return None if self.mode == "vision" else self.comparer.name
 
     @classmethod
     def of(
         cls, sources: Callable[[], Sequence[SourceSkill]], mode: str, encoder: str
     ) -> SourceSkills | None:
-        """Return the skills to match with in a mode; None for the mode "none".
+        """Return the source skills for a matching mode, or None for the mode "none".
 
         Args:
-            sources: returns the skills; called only if they are needed.
+            sources: function that returns the skills; called only if they are needed.
             mode: one of `reuse.matching.MODES`, or "none".
-            encoder: see `reuse.text_encoders.choose_encoder`; not loaded if only looks are
-                compared.
+            encoder: argument of `reuse.text_encoders.choose_encoder`; the mode "vision" does not
+                load the encoder.
 
         Raises:
-            UsageError: unknown mode or encoder.
+            UsageError: the mode or the encoder is unknown.
         """
         check_encoder(encoder)
         if mode == "none":
@@ -213,8 +214,8 @@ class SourceSkills:
 
         Args:
             task: name of the new task.
-            classes: names in label order.
-            train: latents of its shots, at least one per class; None to match by names only.
+            classes: class names in label order.
+            train: latents of the task's shots, at least one per class; None to use names only.
         """
         means = None
         if train is not None and self.mode != "text" and self.covariance() is not None:
@@ -235,7 +236,7 @@ class SourceSkills:
         )
 
     def prior_of(self, report: MatchReport, train: LabelledLatents) -> Prior:
-        """Collect the priors from the matched classes, for class moments and for a trained head.
+        """Collect the priors for class moments and for a trained head from the matched classes.
 
         Args:
             report: result of `match`.
@@ -264,7 +265,7 @@ class SourceSkills:
     def _head_start(
         self, report: MatchReport, last_dim: int
     ) -> tuple[HeadStart | None, tuple[Parent, ...]]:
-        """Return for each class the row of its best match whose skill has a head."""
+        """Return for each class the head row of its best match whose skill has a trained head."""
         skills = {source.skill_id: source.skill for source in self.sources}
         heads = {skill_id: skill.head() for skill_id, skill in skills.items()}
         chosen: list[tuple[int, Match]] = []

@@ -2,9 +2,9 @@
 
 - `minilm`: a sentence encoder in an installable package; works offline (extra `text`).
 - `clip`: CLIP's text tower, as in the paper; downloads its weights from a hub (extra `clip`).
-- `names`: no encoder; names are equal after cleaning, or different.
+- `names`: no encoder; cleaned names are either equal or different.
 
-Every result carries the name of the encoder, or "names".
+Every result includes the name of the encoder, or "names".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from teachmesh.reuse.class_names import Label
 
 ENCODERS = ("auto", "minilm", "clip", "names")
 SAME_SYMBOL = 0.97
-"""Score of "digit 3" and "plate 3": the symbol is the same, the kind of thing differs."""
+"""Similarity of "digit 3" and "plate 3", which have the same symbol but different words."""
 OPEN_CLIP = ("ViT-B-32", "openai")
 TRANSFORMERS = "openai/clip-vit-base-patch32"
 _BATCH = 64
@@ -34,7 +34,7 @@ class Encoder(Protocol):
     """Encodes sentences as unit vectors.
 
     Attributes:
-        name: name of the encoder, part of every result.
+        name: name of the encoder, included in every result.
     """
 
     name: str
@@ -47,7 +47,7 @@ class NameComparer:
     """Computes similarities of class names, between 0 and 1.
 
     Args:
-        encoder: encodes names; None to compare cleaned names only.
+        encoder: text encoder; None to only check whether cleaned names are equal.
     """
 
     def __init__(self, encoder: Encoder | None = None) -> None:
@@ -56,14 +56,14 @@ class NameComparer:
 
     @property
     def name(self) -> str:
-        """Name of the encoder; "names" without one."""
+        """Name of the encoder, or "names" if none is used."""
         return self._encoder.name if self._encoder is not None else "names"
 
     def similarity(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
         """Return (A, B) float64 similarities: 1 for equal names, 0 for meaningless names.
 
-        Symbols are equal or different, never similar. Names in a script that the encoder cannot
-        read are equal or different, too.
+        Symbols are only compared for equality. So are names in a script that the encoder does not
+        support.
         """
         result = self._cosines(one, other)
         for i, a in enumerate(one):
@@ -89,7 +89,7 @@ class NameComparer:
         return result
 
     def _encoded(self, encoder: Encoder, sentences: Sequence[str]) -> np.ndarray:
-        """Return (N, E) float64 vectors; every sentence is encoded once."""
+        """Return (N, E) float64 vectors, and cache them so that no sentence is encoded twice."""
         fresh = sorted(set(sentences) - set(self._vectors))
         if fresh:
             self._vectors |= dict(zip(fresh, encoder.encode(fresh).astype(np.float64), strict=True))
@@ -97,7 +97,7 @@ class NameComparer:
 
 
 def _is_readable(label: Label) -> bool:
-    """Accept Latin letters only: English encoders give all other scripts nearly equal vectors."""
+    """Return whether all letters are Latin; English encoders cannot distinguish other scripts."""
     letters = [c for c in label.words if c.isalpha()]
     return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)
 
@@ -106,19 +106,19 @@ def check_encoder(wanted: str) -> None:
     """Refuse an unknown encoder, even if no encoder is needed.
 
     Raises:
-        UsageError: unknown encoder.
+        UsageError: the encoder is unknown.
     """
     if wanted not in ENCODERS:
         raise UsageError(f"expected an encoder out of {', '.join(ENCODERS)}, got {wanted!r}")
 
 
 def choose_encoder(wanted: str = "auto") -> NameComparer:
-    """Return a comparer with the wanted encoder; "auto" uses MiniLM if it is installed.
+    """Return a comparer with the requested encoder; "auto" uses MiniLM if it is installed.
 
     Raises:
-        UsageError: unknown encoder.
-        MissingExtraError: the wanted encoder is not installed.
-        StorageError: its files are damaged.
+        UsageError: the encoder is unknown.
+        MissingExtraError: the requested encoder is not installed.
+        StorageError: the files of the encoder are damaged.
         ConfigError: CLIP's weights could not be loaded.
     """
     check_encoder(wanted)
@@ -134,7 +134,7 @@ def choose_encoder(wanted: str = "auto") -> NameComparer:
 
 
 class ClipText:
-    """CLIP's text tower: encodes sentences as unit vectors.
+    """CLIP's text tower, which encodes sentences as unit vectors.
 
     Raises:
         MissingExtraError: neither open_clip nor transformers is installed.

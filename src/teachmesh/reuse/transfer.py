@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 TRIAL_EPOCHS = 20
-"""Epochs of the trial that chooses the start of a head."""
+"""Number of training epochs in the trial that selects the start of a head."""
 START_GAIN = 0.5
-"""Standard errors by which old rows have to raise the accuracy on held-out shots.
+"""Minimum accuracy gain by old head rows on held-out shots, in standard errors.
 
 Chosen on validation images."""
 
@@ -41,9 +41,9 @@ class Prior:
 
     Attributes:
         bank: prior for class moments; None if no skill has moments.
-        start: old rows for a trained head; None if no class with a head row matches.
-        moments_parents: old classes whose moments are part of `bank`.
-        head_parents: old classes whose rows are part of `start`.
+        start: old head rows for a trained head; None if no matched class has a head row.
+        moments_parents: matched old classes whose moments are in `bank`.
+        head_parents: matched old classes whose head rows are in `start`.
     """
 
     bank: BankPrior | None = None
@@ -57,9 +57,9 @@ class Transferred:
     """Record of a transfer.
 
     Attributes:
-        parents: old classes whose rows are part of the result.
-        notes: named numbers for the card.
-        kind: "nothing", "covariance" or "classes" for class moments.
+        parents: old classes that contributed to the result.
+        notes: numbers for the card, by name.
+        kind: part transferred to the class moments: "nothing", "covariance" or "classes".
     """
 
     parents: set[Parent] = field(default_factory=set)
@@ -67,12 +67,12 @@ class Transferred:
     kind: str = "nothing"
 
     def sorted_parents(self) -> tuple[Parent, ...]:
-        """Return the parents in the order of the card, as many as fit."""
+        """Return the parents in the order of the card, at most `MAX_PARENTS`."""
         key = lambda parent: (parent.class_name, parent.skill, parent.parent_class)  # noqa: E731
         return tuple(sorted(self.parents, key=key)[:MAX_PARENTS])
 
     def remarks(self) -> tuple[str, ...]:
-        """Return a remark for the card if not all parents fit."""
+        """Return a warning for the card if it cannot list all parents."""
         if len(self.parents) <= MAX_PARENTS:
             return ()
         return (
@@ -88,14 +88,14 @@ def transfer_moments(
     prior: Prior,
     transferred: Transferred,
 ) -> dict[str, TaskAnchor]:
-    """Improve the class moments among the anchors if held-out shots favour the prior.
+    """Improve the class moments among the anchors if the prior helps on held-out shots.
 
     Args:
-        anchors: anchors of the task alone, by kind.
+        anchors: anchors fitted without a prior, by kind.
         train: latents and labels of the shots.
-        n_classes: C.
-        prior: from the bank.
-        transferred: record to add to.
+        n_classes: number of classes, C.
+        prior: prior from the bank.
+        transferred: record to update.
     """
     improved = dict(anchors)
     alone = improved.get(MomentsAnchor.kind)
@@ -119,17 +119,17 @@ def transfer_head(
     transferred: Transferred,
     seed: int,
 ) -> FittedHead:
-    """Train a head, starting from old rows if held-out shots favour them.
+    """Train a head, starting from old head rows if they help on held-out shots.
 
-    Otherwise the head is exactly the one trained without a prior.
+    Otherwise the head is identical to one trained without a prior.
 
     Args:
         train: latents and labels of the shots.
         validation: latents and labels for early stopping; may be empty.
-        n_classes: C.
-        prior: from the bank; None to learn alone.
-        transferred: record to add to.
-        seed: for the random start and the order of batches.
+        n_classes: number of classes, C.
+        prior: prior from the bank; None to train without one.
+        transferred: record to update.
+        seed: seed for the random start and the order of batches.
     """
     start, reuse_macs = None, 0
     if prior is not None and prior.start is not None:
@@ -155,14 +155,14 @@ def transfer_head(
 
 @dataclass(frozen=True)
 class StartTrial:
-    """Held-out shots with a head that starts from old rows, compared with other starts.
+    """Accuracy of a head on held-out shots, for three ways to start its training.
 
     Attributes:
-        gain: increase of the accuracy over a random start, in standard errors.
-        right: fraction of shots classified correctly.
-        right_alone: this fraction with a random start.
-        right_closed: this fraction with a closed-form start without old rows.
-        macs: multiply-accumulates of the trial.
+        gain: accuracy gain of old head rows over a random start, in standard errors.
+        right: accuracy when starting from old head rows, 0 to 1.
+        right_alone: accuracy with a random start.
+        right_closed: accuracy with a closed-form start without old head rows.
+        macs: number of multiply-accumulates in the trial.
     """
 
     gain: float
@@ -173,31 +173,31 @@ class StartTrial:
 
     @property
     def passes(self) -> bool:
-        """True if the accuracy is higher by a margin, and not due to the closed form alone."""
+        """True if old rows clearly beat a random start, and beat the closed form without them."""
         return self.gain > START_GAIN and self.right > self.right_closed
 
 
 def try_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
 ) -> StartTrial:
-    """Train briefly from each start on one half of the shots, test on the other, and swap.
+    """Train briefly from each start on one half of the shots, test on the other half, and swap.
 
-    Nothing is tried if a class has only one shot, because it cannot be held out. Nothing is tried
-    above `moments_transfer.MOST_SHOTS` images per class: there, old rows gained nothing, and the
-    trial would cost more than learning.
+    There is no trial if a class has only one shot, because it cannot be held out. Nor is there one
+    above `moments_transfer.MOST_SHOTS` images per class, where old rows do not help and the trial
+    would cost more than learning.
 
     Args:
-        latents: (N, D) float32 of the shots.
-        labels: (N,) int64; every class occurs.
-        n_classes: C.
-        start: the old rows.
-        seed: for the split into halves, the random start and the order of batches.
+        latents: (N, D) float32 latents of the shots.
+        labels: (N,) int64 class of each shot; every class occurs.
+        n_classes: number of classes, C.
+        start: old head rows to try.
+        seed: seed for the split into halves, the random start and the order of batches.
     """
     if not should_try_prior(labels, n_classes):
         return StartTrial(0.0, 0.0, 0.0, 0.0, 0)
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    # Neighbours in this order belong to one class, so every second one gives balanced halves.
+    # The shots are sorted by class, so taking every second one gives balanced halves.
     right, macs = np.zeros((3, len(labels))), 0
     for half in (0, 1):
         fit, held = order[half::2], order[1 - half :: 2]
@@ -229,11 +229,10 @@ class TransferPreview:
     """Parts that `learn --reuse` would transfer, and the accuracy on held-out training images.
 
     Attributes:
-        takes: "nothing"; "covariance" (of the bank); "classes" (also old rows and means); "rows"
-            (the start of a trained head).
-        right_alone: fraction of held-out images classified correctly when learning alone; None if
-            nothing was tried.
-        right_with: this fraction with the transfer; equal to `right_alone` for "nothing".
+        takes: transferred part: "nothing", "covariance", "classes" (covariance, rows and means) or
+            "rows" (rows of a trained head).
+        right_alone: accuracy without the transfer, 0 to 1; None if nothing was tried.
+        right_with: accuracy with the transfer; equal to `right_alone` if nothing is transferred.
     """
 
     takes: str
@@ -241,20 +240,20 @@ class TransferPreview:
     right_with: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the preview as in `teachmesh match --json`."""
+        """Return the preview in the format of `teachmesh match --json`."""
         return {"takes": self.takes, "right_alone": self.right_alone, "right_with": self.right_with}
 
 
 def preview_transfer(
     method: str, train: LabelledLatents, n_classes: int, prior: Prior
 ) -> TransferPreview:
-    """Run the trials that learning would run, without keeping the result.
+    """Run the same trials as learning, but report only their results.
 
     Args:
-        method: `moments`, `gmmc` or `maha`; the latter two reuse rows of trained heads only.
+        method: `moments`, `gmmc` or `maha`; the latter two reuse only rows of trained heads.
         train: latents and labels of the shots; every class occurs.
-        n_classes: C.
-        prior: from the bank.
+        n_classes: number of classes, C.
+        prior: prior from the bank.
     """
     if method == MomentsAnchor.kind:
         return _preview_moments(train, n_classes, prior)

@@ -1,10 +1,10 @@
 """Visual similarity of classes, from class means in the mapper's whitened space (Sec. 8).
 
 The paper proposes to send a few shots of a new class through the task mapper, which assigns them to
-an old class. This module computes a similar answer in closed form. In the space where the bank's
+an old class. This module computes a similar result in closed form. In the space where the bank's
 within-class covariance is the identity, each class has a direction from the centre of its task. Two
-classes look alike if these directions agree. The centres are removed because a photograph and a
-sketch of a dog have little else in common.
+classes look alike if their directions agree. Subtracting the centre removes the style of a task
+(photographs, sketches).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy as np
 import torch
 
 RIDGE = 0.1
-"""Added to the covariance's diagonal, as a share of its mean."""
+"""Ridge added to the diagonal of the covariance, as a fraction of the diagonal's mean."""
 STANDARD_ERRORS = 2.0
-"""Standard errors by which the mean contrast has to exceed that of homonyms."""
+"""Minimum mean contrast of a set of pairs, in standard errors; homonyms have mean contrast 0."""
 CONTRAST = 0.6
-"""Smallest mean contrast, whatever the number of classes."""
+"""Minimum mean contrast for any number of pairs."""
 CLASS_CONTRAST = -1.0
-"""Smallest contrast of each class."""
+"""Minimum contrast of each pair."""
 OUTLIER_DEVIATIONS = 3.5
-"""Standard deviations below the other pairs' mean contrast from which a pair is an outlier."""
+"""Pairs farther below the mean contrast of the others, in standard deviations, are outliers."""
 LEAST_OTHERS = 3
-"""Number of other pairs needed to find an outlier."""
+"""Minimum number of other pairs for detecting an outlier."""
 FEW_CLASSES = 4
-"""A task with fewer classes is judged by its cosines as well."""
+"""If a task has fewer classes, the cosines are checked as well."""
 FEW_COSINE = 0.10
-"""Smallest mean cosine for few classes.
+"""Minimum mean cosine if a task has few classes.
 
-With two or three classes, 5 % of homonyms pass; with the contrast alone, half of them would."""
+With two or three classes, 5 % of homonyms pass this test; half of them pass the contrast alone."""
 FEW_CONTRAST = 0.95
-"""Smallest mean contrast for few classes."""
+"""Minimum mean contrast if a task has few classes."""
 _LEAST_SPREAD = 0.4
 
 
@@ -43,26 +43,26 @@ class VisualSimilarity:
     """Visual similarity of the A classes of one task and the B classes of another.
 
     Attributes:
-        cosine: (A, B) float64 between directions from the tasks' centres, -1 to 1.
-        contrast: (A, B) float64, the cosine minus the means of its row and column, in standard
-            deviations of the whole matrix. A typical pair of unrelated classes has 0.
+        cosine: (A, B) float64 cosines between class directions from the tasks' centres.
+        contrast: (A, B) float64 cosines minus the means of their row and column, in standard
+            deviations of the whole matrix. Unrelated classes typically have contrast 0.
     """
 
     cosine: np.ndarray
     contrast: np.ndarray
 
     def mutual(self) -> list[tuple[int, int]]:
-        """Return the pairs of mutual nearest neighbours, in the order of the first class."""
+        """Return the pairs of mutual nearest neighbours, sorted by the first class."""
         nearest = self.cosine.argmax(axis=1)
         back = self.cosine.argmax(axis=0)
         return [(i, int(j)) for i, j in enumerate(nearest) if back[j] == i]
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Return (D, D) float64 W with W covariance W^T = identity, up to a ridge on the covariance.
+    """Return (D, D) float64 W such that W covariance W^T is the identity, up to a ridge.
 
     Args:
-        covariance: (D, D), positive semidefinite.
+        covariance: (D, D) positive semidefinite matrix.
     """
     matrix = torch.from_numpy(np.array(covariance, dtype=np.float64))
     mean = float(matrix.diagonal().mean())
@@ -73,11 +73,11 @@ def whitening(covariance: np.ndarray) -> np.ndarray:
 
 
 def directions(means: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """Return (A, D) unit vectors from the task's centre; zeros for a task with one class.
+    """Return (A, D) unit vectors from a task's centre to its classes; zeros for a single class.
 
     Args:
         means: (A, D) class means.
-        transform: (D, D) from `whitening`.
+        transform: (D, D) result of `whitening`.
     """
     whitened = (means - means.mean(axis=0)) @ transform.T
     lengths = np.linalg.norm(whitened, axis=1, keepdims=True)
@@ -88,9 +88,9 @@ def compare(one: np.ndarray, other: np.ndarray, transform: np.ndarray) -> Visual
     """Compare the classes of two tasks.
 
     Args:
-        one: (A, D) class means, A >= 1.
-        other: (B, D) class means of the other task.
-        transform: (D, D) from `whitening`.
+        one: (A, D) class means of the first task.
+        other: (B, D) class means of the second task.
+        transform: (D, D) result of `whitening`.
     """
     return compare_directions(directions(one, transform), directions(other, transform))
 
@@ -106,12 +106,12 @@ def compare_directions(one: np.ndarray, other: np.ndarray) -> VisualSimilarity:
 def confirm(named: Sequence[tuple[int, int]], looks: VisualSimilarity) -> list[tuple[int, int]]:
     """Return the pairs with similar names that also look alike.
 
-    The pairs are judged together: if they do not look alike on average, none is confirmed. Then
-    outliers are dropped.
+    The pairs are tested together: if they do not look alike on average, none is confirmed.
+    Otherwise outliers are dropped.
 
     Args:
-        named: (class of one task, class of the other) with similar names.
-        looks: visual similarity of these two tasks.
+        named: pairs (class of one task, class of the other) with similar names.
+        looks: visual similarity of the two tasks.
     """
     if not named:
         return []
@@ -127,12 +127,12 @@ def confirm(named: Sequence[tuple[int, int]], looks: VisualSimilarity) -> list[t
 
 
 def _inliers(contrast: np.ndarray) -> list[bool]:
-    """Return for each of (K,) contrasts whether it is consistent with the others."""
+    """Return for each of K contrasts whether it is consistent with the others."""
     fits = []
     for k, value in enumerate(contrast):
         others = np.delete(contrast, k)
         outlier = value < CLASS_CONTRAST
-        # Only below half the mean: such a pair is closer to homonyms than to the other pairs.
+        # A pair below half the mean is closer to homonyms than to the other pairs.
         if len(others) >= LEAST_OTHERS and value < others.mean() / 2:
             spread = max(float(others.std()), _LEAST_SPREAD)
             outlier = outlier or value < others.mean() - OUTLIER_DEVIATIONS * spread
