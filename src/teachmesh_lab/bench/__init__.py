@@ -1,15 +1,15 @@
-"""`teachmesh bench`: compare methods on a stream of tasks, one file per cell of the grid.
+"""`teachmesh bench`: compare methods on a stream of tasks, one cell of a grid at a time.
 
 A cell is one method, stream, seed and number of agents.
 
-- `grid_config`: presets and TOML files -> grids; `toml_text` reads and writes them.
+- `grid_config`: grids, read from presets and TOML files; `toml_text`: reads and writes TOML.
 - `bench_methods`: names, kinds and training options of the methods.
 - `run_grid`: a whole run; `jobs`: its cells and their order; `cell`: one cell and its files.
-- `job_engine`, `ray_engine`: hand jobs to processes; `worker`: does a job.
-- `stream_latents`: passes every image through the backbone once.
+- `job_engine`, `ray_engine`: send jobs to processes; `worker`: a process that does jobs.
+- `stream_latents`: latents of a stream, computed once.
 - `own_cells`, `biased_cells`: methods of teachmesh without and with biases; `real_agents`: N
   processes that teach each other; `baseline_cells`: baselines.
-- `summary`: cells -> rows; `run_folder`: files of a run, written and read.
-- `dry_run`, `baseline_estimates`: costs of a run before it starts.
-- `compare_runs`, `bench_report`: two runs side by side; figures and pages of one run.
+- `summary`: rows computed from cells; `run_folder`: reads and writes the files of a run.
+- `dry_run`, `baseline_estimates`: estimated costs of a run.
+- `compare_runs`: two runs side by side; `bench_report`: figures and reports of one run.
 """

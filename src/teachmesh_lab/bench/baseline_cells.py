@@ -1,4 +1,4 @@
-"""Cells of baselines: images or latents in, accuracy matrices and costs out."""
+"""Cells of baselines: accuracy matrices and costs, computed from images or latents."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, D
         tasks: tasks of the stream.
 
     Returns:
-        The results that the configuration decides, and the measured seconds.
+        The results determined by the configuration, and the measured seconds.
 
     Raises:
         UsageError: an unknown option.
-        DataError: too many images cannot be read.
+        DataError: more than a fifth of the images of a split cannot be read.
     """
     options = with_defaults(dict(cell.options))
     stream = [pixel_task(task, int(options["size_px"])) for task in tasks]
@@ -69,15 +69,15 @@ def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, D
 def run_frozen_baseline(
     cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[Document, Document]:
-    """Fit a classifier in closed form on the paper's latents; its costs include backbone passes.
+    """Fit a closed-form classifier on the paper's latents; its costs include backbone passes.
 
     Args:
         cell: method and seed.
         latents: latents of the tasks.
-        backbone: network that made the latents.
+        backbone: network that computed the latents.
 
     Returns:
-        The results that the configuration decides, and the measured seconds.
+        The results determined by the configuration, and the measured seconds.
     """
     stream = [latent_task(task) for task in latents]
     result = run_frozen(cell.method, stream, seed=cell.seed)
@@ -90,10 +90,10 @@ def run_frozen_baseline(
 
 
 def pixel_task(task: Task, size_px: int) -> PixelTask:
-    """Decode all images of a task to squares, without those that cannot be read.
+    """Decode the images of a task to squares; unreadable images are left out.
 
     Raises:
-        DataError: more than a fifth cannot be read.
+        DataError: more than a fifth of the images of a split cannot be read.
     """
     parts = [
         _pixels(split, size_px, task.name) for split in (task.train, task.validation, task.test)
@@ -102,7 +102,7 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
 
 
 def net_of(method: str, name: str) -> NetFactory:
-    """Return a factory of the network that a method starts from.
+    """Return the factory for the network that a method starts from.
 
     Args:
         method: name of a baseline.
@@ -112,7 +112,7 @@ def net_of(method: str, name: str) -> NetFactory:
 
 
 def latent_task(task: TaskLatents) -> LatentTask:
-    """Return the paper's latents of a task: the pooled last layer."""
+    """Return a task with the paper's latents: the pooled last layer."""
     parts = [
         LatentSplit(split.latents.last, split.labels)
         for split in (task.train, task.validation, task.test)
@@ -163,7 +163,7 @@ def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, D
 
 
 def _rows(matrix: np.ndarray) -> list[list[float]] | None:
-    """Return the lower triangle; only the last row if no other was measured; None without any."""
+    """Return the measured rows of the lower triangle, all or the last; None if there are none."""
     if math.isnan(matrix[-1, 0]):
         return None
     rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
@@ -171,7 +171,7 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
 
 
 def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
-    """Return the number of answers for validation and test images in the whole run."""
+    """Return the total number of answers to validation and test images in a run."""
     counts = [len(task.validation) + len(task.test) for task in stream]
     return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
 
@@ -187,7 +187,7 @@ def _task_rows(
 
 
 def image_bytes(task: Task) -> int:
-    """Return the size of a task's training and validation images, as files."""
+    """Return the total file size of a task's training and validation images."""
     return sum(
         ref.path.stat().st_size if ref.size_bytes is None else ref.size_bytes
         for split in (task.train, task.validation)

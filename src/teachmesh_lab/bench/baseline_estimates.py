@@ -1,7 +1,7 @@
-"""Estimated costs of baselines, from the sizes of tasks alone.
+"""Estimated costs of baselines, computed from the sizes of tasks alone.
 
-Passes and bytes are estimated as a run counts them (`teachmesh_lab.baselines`), as far as sizes
-decide them. Answers are left out, as in the accounts.
+Passes and bytes are estimated with the counting rules of a run (`teachmesh_lab.baselines`), as far
+as they depend on sizes. The costs of answers are left out, as in the accounts.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
 
 _FLOAT = 4
 _ON_TOP: Mapping[str, int] = {"ewc": 2, "online-ewc": 1, "mas": 1, "si": 1}
-"""Numbers per weight of the trunk that a regulariser hands on in addition to the weights."""
+"""Numbers that a regulariser passes on for each weight of the trunk, besides the weight itself."""
 
 
 @dataclass(frozen=True)
 class TrunkSize:
-    """Size of a network that is trained.
+    """Size of a network that a baseline trains.
 
     Attributes:
-        per_image: cost of one image of the size that the network is trained on.
-        size_px: side of the images in pixels.
-        dim: D, size of its latents.
+        per_image: cost of a forward and a backward pass of one training image.
+        size_px: side length of the training images in pixels.
+        dim: dimension of its latents, D.
         numbers: number of parameters.
         weights: number of weights in layers that can be masked.
     """
@@ -57,7 +57,7 @@ class Planned:
 
     Attributes:
         account: costs of N agents.
-        choice_macs: multiply-accumulates of choosing hyper-parameters on the first tasks, once.
+        choice_macs: multiply-accumulates of tuning hyper-parameters on the first tasks, paid once.
     """
 
     account: Account
@@ -79,11 +79,11 @@ def plan_baseline(
     Args:
         method: name of the baseline.
         tasks: sizes of the tasks in the order of learning.
-        agents: N.
+        agents: number of agents, N.
         network: size of the backbone, for methods that work on its latents.
         options: training options of the grid.
         alpha: multiply-accumulates per byte.
-        packing: how tasks are assigned to agents, for methods that can be divided.
+        packing: how tasks are assigned to agents, for methods that learn tasks separately.
     """
     info = BASELINES[method]
     chosen = with_defaults(dict(options))
@@ -109,12 +109,12 @@ def plan_baseline(
 
 
 def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
-    """Measure the network that a method starts from.
+    """Measure the size of the network that a method starts from.
 
     Args:
         method: name of the baseline.
         net: value of the option `net`.
-        size_px: side of the images in pixels.
+        size_px: side length of the images in pixels.
     """
     trunk = build_net(net_of(method, net), 0).eval()
     with torch.no_grad():
@@ -131,7 +131,7 @@ def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
 def trained_costs(
     method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> list[TaskCost]:
-    """Estimate the cost of learning each task, and its bytes if it can be learned separately."""
+    """Estimate the cost of learning each task, and its bytes if tasks are learned separately."""
     found: list[TaskCost] = []
     before: list[TaskSize] = []
     for task in tasks:
@@ -144,7 +144,7 @@ def trained_costs(
 
 
 def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) -> int:
-    """Return the bytes that the next agent of a chain receives after the last task."""
+    """Return the bytes that an agent in a chain passes to the next one after all tasks."""
     if "supsup" in method:
         return sum(_mask_bytes(task, trunk) for task in tasks)
     heads = sum(task.classes * (trunk.dim + 1) for task in tasks)
@@ -158,7 +158,7 @@ def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) ->
 def frozen_costs(
     method: str, tasks: Sequence[TaskSize], network: NetworkSize
 ) -> tuple[list[TaskCost], int]:
-    """Estimate the cost of each task, backbone passes included, and of one consolidation."""
+    """Estimate the cost of each task with its backbone passes, and the cost of consolidation."""
     dim, lift, square = network.last_dim, 0, 0
     if method == "ranpac":
         dim = int(BASELINES[method].grid["projections"][0])
@@ -178,14 +178,14 @@ def frozen_costs(
 
 
 def _step(trunk: TrunkSize, classes: int) -> int:
-    """Multiply-accumulates of one image forward and backward, including its task's head."""
+    """Return the MACs of a forward and a backward pass of one image, including the task's head."""
     return trunk.per_image.forward + trunk.per_image.backward + 3 * trunk.dim * classes
 
 
 def _method_macs(
     method: str, task: TaskSize, before: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> int:
-    """Multiply-accumulates of a method on one task in addition to plain training."""
+    """Return the multiply-accumulates that a method adds to plain training on one task."""
     old = sum(item.classes for item in before)
     if method in ("ewc", "online-ewc", "mas"):
         images = min(int(BASELINES[method].grid["images"][0]), task.train)
@@ -194,14 +194,14 @@ def _method_macs(
     if method == "lwf" and before:
         return task.train * (trunk.per_image.forward + epochs * 4 * trunk.dim * old)
     if method == "er" and before:
-        # Each batch gets as many old images; their heads are taken to be of average width.
+        # Each batch has as many old images as new ones; their heads are assumed to be average.
         width = round(old / len(before))
         return epochs * task.train * _step(trunk, width)
     return 0
 
 
 def _tries(method: str) -> int:
-    """Number of trials of hyper-parameters; a single candidate needs none."""
+    """Return the number of trials of hyper-parameters; a single candidate needs no trial."""
     count = len(points(BASELINES[method].grid))
     return count if count > 1 else 0
 

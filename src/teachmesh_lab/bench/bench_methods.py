@@ -1,4 +1,4 @@
-"""Methods that a run can compare: their kinds, training options, and choices made in the code."""
+"""Methods that a run can compare, with their kinds, training options and built-in settings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from teachmesh.learning.variants import VARIANTS
 
 
 class Kind(Enum):
-    """How a method works; decides how the bench runs it."""
+    """Kind of a method, which decides how the bench runs it."""
 
-    OURS = "ours"  # one skill per task, learned from latents alone, taught to others
-    ADAPTED = "adapted"  # one skill per task, with biases: answers need the images again
-    FROZEN = "frozen"  # a classifier on frozen latents, in closed form
-    TRAINED = "trained"  # the whole network is trained, task after task
+    OURS = "ours"  # one skill per task, learned from latents only and shared with other agents
+    ADAPTED = "adapted"  # one skill per task, with biases: answers need a second pass of the image
+    FROZEN = "frozen"  # a closed-form classifier on frozen latents
+    TRAINED = "trained"  # the whole network is trained on one task after another
 
 
 FROZEN = ("ncm", "slda", "ranpac")
@@ -28,7 +28,7 @@ TRAINED = (
 
 
 def bench_methods() -> dict[str, Kind]:
-    """Return name -> kind of every method, teachmesh's own first."""
+    """Return the kind of every method by name, teachmesh's own methods first."""
     kinds = {
         name: Kind.OURS if variant.biases is None else Kind.ADAPTED
         for name, variant in VARIANTS.items()
@@ -38,11 +38,11 @@ def bench_methods() -> dict[str, Kind]:
 
 
 GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "trained": Kind.TRAINED}
-"""Words that stand for all methods of a kind, also for methods that are added later."""
+"""Names of groups; each includes all methods of a kind, even those added later."""
 
 
 def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
-    """Replace groups by the names of their methods, each name once, in the given order.
+    """Replace each group by its methods; the order is kept, and repeated names are dropped.
 
     Examples:
         >>> expand_methods(["slda", "frozen"])
@@ -60,7 +60,7 @@ def check_bench_method(name: str) -> Kind:
     """Return the kind of a method.
 
     Raises:
-        UsageError: unknown method; the message suggests the nearest name.
+        UsageError: an unknown method; the message suggests the most similar name.
     """
     kinds = bench_methods()
     if name not in kinds:
@@ -83,12 +83,12 @@ OPTIONS: Mapping[str, int | float | str] = {
 """Training options of baselines and their defaults.
 
 `net` is "embedded" (pretrained), "small" (random weights), or "paper": small for the methods that
-the paper starts from random weights, embedded for all others.
+the paper trains from random weights, embedded for all others.
 """
 NETS = ("paper", "embedded", "small")
 _LEAST: Mapping[str, int] = {"epochs": 1, "batch_size": 1, "size_px": 8, "choice_tasks": 1}
 RANDOM_START = ("psp", "supsup", "parallel-supsup")
-"""Methods that the paper starts from random weights."""
+"""Methods that the paper trains from random weights."""
 
 
 def net_name(method: str, net: str) -> str:
@@ -108,7 +108,7 @@ def net_name(method: str, net: str) -> str:
 
 
 def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
-    """Check training options and add the defaults of the missing ones.
+    """Check training options and add default values for missing ones.
 
     Raises:
         UsageError: an unknown option, or a value of the wrong type or outside its range.
@@ -143,11 +143,13 @@ def _check_option(name: str, value: Scalar) -> None:
 
 
 def recipe_of(method: str) -> str:
-    """Return the choices in the code that decide a method's results, as JSON text.
+    """Return the settings in the code that affect a method's results, as JSON text.
 
-    They are part of a cell's key, so that a cell is computed again after such a choice has changed.
-    Baselines: the hyper-parameters that are tried, and the default options. Methods with biases:
-    the version of bias learning.
+    They are part of a cell's key, so a cell is computed again when one of them changes. They are:
+
+    - baselines: the hyper-parameters to try, and the default options if a network is trained;
+    - methods with biases: the version of bias learning;
+    - other methods: nothing.
 
     Raises:
         UsageError: an unknown method.

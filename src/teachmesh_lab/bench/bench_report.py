@@ -53,9 +53,9 @@ class Section:
 
     Attributes:
         title: heading.
-        text: explanation.
-        table: header and rows, or None.
-        drawing: a figure, or None.
+        text: explanatory text.
+        table: header and rows; None if there is no table.
+        drawing: figure; None if there is no figure.
     """
 
     title: str
@@ -65,18 +65,18 @@ class Section:
 
 
 def write_bench_report(run: Path, *, alpha: float | None = None) -> Path:
-    """Draw all figures that a run has results for, and write both reports.
+    """Draw all figures for which a run has results, and write both reports.
 
     Args:
         run: folder of the run.
-        alpha: multiply-accumulates per byte in tables and figures; default the run's. Another value
-            changes only the reports and figures.
+        alpha: multiply-accumulates per byte in tables and figures; None for the run's value. It
+            affects only the reports and figures.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        StorageError: the folder is not a run, or cannot be written.
+        StorageError: the folder does not contain a run, or cannot be written.
         UsageError: alpha is not a finite number of at least 0.
         MissingExtraError: matplotlib is not installed.
     """
@@ -95,7 +95,7 @@ def _sections(run: Run) -> list[Section]:
     for number, scene in enumerate(scenes(run)):
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
-        # One table per scene: costs of other tasks or backbones cannot be compared.
+        # One table per scene: costs of different tasks or backbones cannot be compared.
         found += _tables(scene, scene.rows(summary["details"]), summary["alpha"])
         found += _figures(scene, prefix, summary["alpha"])
     checks = [check for row in summary["details"] if not row["oracle"] for check in row["checks"]]
@@ -127,7 +127,7 @@ def _tables(scene: Scene, rows: Sequence[Mapping[str, Any]], alpha: float) -> li
 
 
 def figure_9_text(scene: Scene) -> str:
-    """Return the caption of Fig. 9, with the networks that the baselines were trained on."""
+    """Return the caption of Fig. 9, including the networks that the baselines train."""
     networks: dict[str, None] = {}
     for method in scene.methods(Kind.TRAINED):
         for result in scene.alone[method]:

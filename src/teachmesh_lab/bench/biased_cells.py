@@ -1,8 +1,8 @@
-"""Cells of methods with beneficial biases, measured as `evaluate` does.
+"""Cells of methods with beneficial biases, measured as in `evaluate`.
 
-An agent with a bank of its own receives the skills of all tasks and answers once, at the end. So
-these cells have one row: a curve would cost a second pass of every image after every task. Trained
-biases are kept in the home's cache, where the cells of other methods find them.
+An agent with a temporary bank receives the skills of all tasks and answers only at the end. So the
+accuracy matrices have one row: a curve would need a second pass of every image after every task.
+Trained biases are kept in the home's cache, so that cells of other methods can use them.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 def run_by_agent(
     cell: Cell, tasks: Sequence[TaskLatents], home: Home
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Learn all tasks, give the skills to one agent, and measure its answers for all test images.
+    """Learn all tasks, give the skills to one agent, and measure its answers to all test images.
 
     Args:
         cell: method, seed and backbone.
         tasks: tasks in the order of the stream.
-        home: home whose backbones and caches are used; its bank is not touched.
+        home: home whose backbones and caches are used; its bank is not used.
 
     Returns:
-        The results that the configuration decides, and the measured seconds.
+        The results determined by the configuration, and the measured seconds.
 
     Raises:
         DataError: an image can no longer be read.

@@ -1,10 +1,11 @@
 """One cell of a grid: its inputs, its result, and the two files that hold the result.
 
-- `cells/<name>.json`: values decided by the configuration. Two runs of one configuration write the
-  same bytes.
-- `timings/<name>.json`: seconds and bytes that were measured. Never replaced once written.
+- `cells/<name>.json`: values determined by the configuration. Two runs of the same configuration
+  write the same bytes.
+- `timings/<name>.json`: measured seconds and bytes; never overwritten.
 
-Both files appear by rename, the timing first. So a cell whose first file exists is complete.
+Each file is written under another name and then renamed, first the timing and then the result. If
+the file in `cells` exists, the cell is therefore complete.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ TIMING_SCHEMA = "teachmesh.bench-timing/1"
 MEASURES = ("mapper", "accuracy", "final", "oracle")
 """Accuracy matrices of teachmesh's own methods, in the order of a cell's file."""
 VERSION = 2
-"""Increased whenever the code gives other results for the same configuration.
+"""Version of the results; increased when the same configuration gives different results.
 
 Cells of an older version are then computed again.
 """
 
 
 class SavedCell(Protocol):
-    """Inputs of one result; they decide the names of its files."""
+    """Inputs of one result, which also determine the names of its files."""
 
     @property
     def schema(self) -> str:
@@ -47,14 +48,14 @@ class SavedCell(Protocol):
 
     @property
     def key(self) -> str:
-        """Hash of everything that decides the result."""
+        """Hash of everything that affects the result."""
 
     @property
     def name(self) -> str:
         """Name of the files, without extension; contains the key."""
 
     def to_saved_json(self) -> dict[str, Any]:
-        """Return the inputs as JSON values, without paths of this machine."""
+        """Return the inputs as JSON values, without local paths."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,14 @@ class Cell:
     Attributes:
         method: name of the method.
         stream: source and order of the tasks.
-        seed: seed of everything random.
-        agents: 1, or the number of real processes.
+        seed: seed for all random choices.
+        agents: number of agents; several agents run as real processes.
         backbone: alias of the backbone.
         packing: how tasks are assigned to agents; empty for one agent.
         options: training options of a baseline, sorted by name.
         stream_digest: hash of task names, classes, labels and file sizes.
         fingerprint: fingerprint of the backbone.
-        recipe: choices in the code that also decide the result (`bench_methods.recipe_of`).
+        recipe: settings in the code that also affect the result (`bench_methods.recipe_of`).
     """
 
     method: str
@@ -86,19 +87,19 @@ class Cell:
     recipe: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that the cell is computed from, as JSON values."""
+        """Return all inputs of the cell as JSON values."""
         return asdict(self) | {"options": dict(self.options)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cell:
-        """Read the values that `to_json` returned."""
+        """Make a cell from the values that `to_json` returned."""
         stream = dict(values["stream"])
         stream["only"] = tuple(stream["only"])
         options = tuple(sorted(dict(values["options"]).items()))
         return cls(**{**values, "stream": StreamSpec(**stream), "options": options})
 
     def to_saved_json(self) -> dict[str, Any]:
-        """Return `to_json` without paths of this machine."""
+        """Return the values of `to_json` without local paths."""
         return dataclasses.replace(self, stream=portable(self.stream)).to_json()
 
     @property
@@ -108,9 +109,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """16 hex digits of the hash of everything that decides the result.
+        """First 16 hex digits of the hash of everything that affects the result.
 
-        Tasks and backbone count by their digests, not by the folders that they are in.
+        The tasks and the backbone are identified by their digests, not by their folders.
         """
         values = self.to_json() | {"version": VERSION}
         for local in ("stream", "backbone"):
@@ -125,15 +126,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Streams and backbone of one grid, identified by content.
+    """Streams and backbone of one grid, identified by digests.
 
-    A grid names a folder and an alias. Two folders may have the same name, and the images of a
-    folder may change. So results are matched with grids by the contents at the time of the run.
+    A grid has only the name of a folder and the alias of a backbone. Two folders may have the same
+    name, and a folder may change. So the digests at the time of the run decide which cells belong
+    to a grid.
 
     Attributes:
-        stream: name of the stream, for people.
+        stream: name of the stream, for display.
         fingerprint: fingerprint of the backbone.
-        digests: seed -> digest of the stream; splits and drawn images depend on the seed.
+        digests: digest of the stream for each seed, which decides splits and drawn images.
     """
 
     stream: str
@@ -152,13 +154,13 @@ class Inputs:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values that `from_json` reads."""
+        """Return JSON values that `from_json` can read."""
         digests = {str(seed): digest for seed, digest in self.digests.items()}
         return {"stream": self.stream, "fingerprint": self.fingerprint, "digests": digests}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Inputs:
-        """Read the values that `to_json` returned."""
+        """Make inputs from the values that `to_json` returned."""
         digests = {int(seed): str(digest) for seed, digest in dict(values["digests"]).items()}
         return cls(str(values["stream"]), str(values["fingerprint"]), digests)
 
@@ -169,8 +171,8 @@ class Result:
 
     Attributes:
         cell: inputs of the cell.
-        values: results that the configuration decides.
-        timing: results that were measured.
+        values: results determined by the configuration.
+        timing: measured seconds and bytes.
     """
 
     cell: Cell
@@ -182,7 +184,7 @@ class Result:
         return [TaskCost(**cost) for cost in self.values["costs"]]
 
     def matrix(self, name: str) -> np.ndarray | None:
-        """Return (T, T) accuracies, NaN above the diagonal; None if they were not measured.
+        """Return (T, T) accuracies, NaN above the diagonal; None if not measured after every task.
 
         Args:
             name: one of `MEASURES`.
@@ -194,38 +196,38 @@ class Result:
         return np.array(filled, dtype=np.float64)
 
     def last(self, name: str) -> list[float] | None:
-        """Return the accuracies of all tasks after the last one was learned; None without any."""
+        """Return the accuracies on all tasks after the last one; None if they were not measured."""
         rows = self.values.get(name)
         return [float(value) for value in rows[-1]] if rows else None
 
 
 def hash_inputs(values: Mapping[str, Any]) -> str:
-    """Return 16 hex digits of the hash of JSON values, whatever the order of their keys."""
+    """Return 16 hex digits of a hash of JSON values; the order of their keys does not matter."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cell_path(run: Path, cell: SavedCell) -> Path:
-    """Return the path of a cell's result."""
+    """Return the path of the file with a cell's result."""
     return run / "cells" / f"{cell.name}.json"
 
 
 def timing_path(run: Path, cell: SavedCell) -> Path:
-    """Return the path of a cell's measurements."""
+    """Return the path of the file with a cell's timing."""
     return run / "timings" / f"{cell.name}.json"
 
 
 def save_cell(
     run: Path, cell: SavedCell, result: Mapping[str, Any], timing: Mapping[str, Any]
 ) -> None:
-    """Write both files of a cell; they are on the disk when this returns.
+    """Write both files of a cell; they are on disk when this returns.
 
     Args:
         run: folder of the run.
         cell: inputs of the cell.
-        result: results that the configuration decides.
-        timing: results that were measured. Dropped if an earlier measurement exists, so that
-            computing a cell again changes nothing.
+        result: results determined by the configuration.
+        timing: measured seconds and bytes. Ignored if the timing file exists, so that computing a
+            cell again changes nothing.
 
     Raises:
         StorageError: a file cannot be written.
@@ -237,7 +239,7 @@ def save_cell(
 
 
 def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
-    """Read those of some cells that have been computed.
+    """Read the results of the given cells that have been computed.
 
     Raises:
         StorageError: a file is damaged.
@@ -250,7 +252,7 @@ def load_results(run: Path, cells: Sequence[Cell]) -> list[Result]:
 
 
 def portable(stream: StreamSpec) -> StreamSpec:
-    """Return the stream without paths of this machine, because results may be published."""
+    """Return the stream without local paths, because results may be published."""
     kind, _ = source_kind(stream.source)
     source = stream.source if kind in ("torchvision", "hf") else source_name(stream.source)
     return dataclasses.replace(stream, source=source, root=None)
@@ -260,7 +262,7 @@ def load_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that a run wrote.
 
     Raises:
-        StorageError: missing or damaged.
+        StorageError: the file is missing or damaged.
     """
     try:
         values = json.loads(read_file(path))

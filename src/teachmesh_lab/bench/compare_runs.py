@@ -1,4 +1,4 @@
-"""`bench compare`: rows that two runs have in common, and rows of only one of them."""
+"""`bench compare`: rows that two runs have in common, and rows that only one of them has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Rows = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
 def compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    """Match the rows of two summaries; rows with equal names are matched in their order.
+    """Match the rows of two summaries; rows with the same key are matched in order.
 
     Args:
         first: folder of a run.
@@ -30,7 +30,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
         "only_second"}; `identical` ignores measured seconds.
 
     Raises:
-        StorageError: a folder is not a run of this version.
+        StorageError: a folder does not contain a run of this version.
     """
     one, two = read_summary(first), read_summary(second)
     rows_one, rows_two = _by_key(one), _by_key(two)
@@ -45,7 +45,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _by_key(summary: Mapping[str, Any]) -> _Rows:
-    """Return rows by their names and by the number of earlier rows with equal names."""
+    """Return each row under its key and the number of earlier rows with the same key."""
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     seen: Counter[str] = Counter()
     for row in summary["details"]:

@@ -1,4 +1,4 @@
-"""`bench run --dry-run`: estimated costs of a run, without images for the 102 tasks."""
+"""`bench run --dry-run`: estimated costs of a run; the 102 tasks need no images."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _MANIFEST_IMAGE_BYTES = 310_000
 
 
 def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
-    """Estimate multiply-accumulates, bytes and hours per method and number of agents.
+    """Estimate multiply-accumulates, bytes and hours for each method and number of agents.
 
     Args:
-        config: the grids.
-        home: home with the backbones; the paper's backbone may be missing.
+        config: configuration of the run.
+        home: home with the backbones; it may lack the paper's backbone.
         speed: multiply-accumulates per second of one agent.
 
     Raises:
-        DataError: a stream cannot be opened; the 102 tasks of the manifest may be missing.
+        DataError: a stream other than the 102 tasks cannot be opened.
         BackboneError: an unknown backbone.
         UsageError: the speed is not a finite number above 0.
     """
@@ -56,7 +56,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
 
 
 def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
-    """Return the sizes of manifest tasks, limited to the classes that are learned."""
+    """Return the sizes of tasks in the manifest, counting only classes that are learned."""
     return [
         TaskSize(
             t.name,
@@ -72,10 +72,10 @@ def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
 def shared_costs(
     method: str, sizes: Sequence[TaskSize], network: NetworkSize
 ) -> tuple[list[TaskCost], int]:
-    """Estimate the costs of tasks that agents learn separately, and of one consolidation.
+    """Estimate the costs of tasks that are learned separately, and the cost of consolidation.
 
     Args:
-        method: method of teachmesh, or a closed form on latents.
+        method: method of teachmesh, or a closed-form baseline on latents.
         sizes: sizes of the tasks.
         network: size of the backbone.
     """
@@ -86,7 +86,7 @@ def shared_costs(
 
 
 def network_size(home: Home, backbone: str) -> NetworkSize:
-    """Return the size of a backbone of the home, or of the paper's backbone.
+    """Return the size of a backbone in the home, or of the paper's backbone.
 
     Raises:
         BackboneError: an unknown backbone.
@@ -119,7 +119,7 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
 
 
 def _sizes(grid: Grid, home: Home) -> list[TaskSize]:
-    """Return the sizes of a grid's tasks, drawn or split with its first seed."""
+    """Return the sizes of a grid's tasks; the first seed is used for random draws and splits."""
     spec, seed = grid.stream, grid.seeds[0]
     if source_kind(spec.source)[0] == "skill-102":
         tasks = skill102()

@@ -27,21 +27,21 @@ from teachmesh_lab.streams.task_stream import StreamSpec
 
 SCHEMA = "teachmesh.bench-config/1"
 _SEEDS_END = 2**63
-"""One past the largest seed: torch's generators take no more."""
+"""One past the largest seed, a limit of torch's generators."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every method, with every seed and every number of agents, on one stream.
+    """All combinations of methods, seeds and numbers of agents on one stream.
 
     Attributes:
-        methods: names from `bench_methods`; in a file also its groups.
+        methods: names from `bench_methods`; a file may also name groups.
         stream: source and order of the tasks.
         backbone: alias of the backbone that the methods work on.
-        seeds: seeds of everything random.
-        agents: numbers of agents; 1 is always among them, because the others are compared with it.
-        real: task mappers without biases that N real processes use. For all other methods the rows
-            of N agents are derived from counted costs.
+        seeds: seeds for all random choices.
+        agents: numbers of agents, always including 1, with which the others are compared.
+        real: methods to measure with N real processes, only task mappers without biases. The rows
+            of N agents of all other methods are derived from counted costs.
         packing: how tasks are assigned to agents.
         options: training options of the baselines.
     """
@@ -79,7 +79,7 @@ class Grid:
                 raise UsageError(f"expected every {what} once, got {list(values)}")
 
     def _check_real(self) -> None:
-        """Refuse methods whose rows of N agents would look measured but would not be."""
+        """Check that the methods in `real` can be and will be measured with real processes."""
         for method in self.real:
             if check_bench_method(method) is not Kind.OURS:
                 known = ", ".join(m for m, kind in bench_methods().items() if kind is Kind.OURS)
@@ -92,7 +92,7 @@ class Grid:
             raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
-        """Return the options that decide a method's cells, sorted by name; none for our own."""
+        """Return the options that affect a method's cells, sorted by name; none for our methods."""
         ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
         return () if ours else tuple(sorted(self.options.items()))
 
@@ -103,9 +103,9 @@ class BenchConfig:
 
     Attributes:
         name: name of the preset or file.
-        grids: the grids.
-        about: description: methods, requirements, duration.
-        expected: approximate results.
+        grids: grids to compute.
+        about: description of the methods, requirements and duration.
+        expected: description of the approximate results.
         alpha: multiply-accumulates per byte in tables and figures.
 
     Raises:
@@ -122,7 +122,7 @@ class BenchConfig:
         check_alpha(self.alpha)
 
     def to_toml(self) -> str:
-        """Return the configuration as TOML that `parse_config` reads."""
+        """Return the configuration as TOML that `parse_config` can read."""
         document: dict[str, Any] = {"schema": SCHEMA}
         document |= {key: getattr(self, key) for key in ("name", "about", "expected", "alpha")}
         document["grid"] = [_grid_table(grid) for grid in self.grids]
@@ -131,7 +131,7 @@ class BenchConfig:
 
 @dataclass(frozen=True)
 class Overrides:
-    """Changes of every grid by the command line; None keeps the value of the grid.
+    """Changes that the command line makes to every grid; None keeps the grid's value.
 
     Attributes:
         source: source of the tasks.
@@ -159,7 +159,7 @@ def check_alpha(alpha: float) -> None:
 
 
 def preset_names() -> list[str]:
-    """Return the names of the package's presets, sorted."""
+    """Return the sorted names of the presets in the package."""
     folder = resources.files("teachmesh_lab.bench") / "presets"
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
 
@@ -189,7 +189,7 @@ def parse_config(text: str, source: str) -> BenchConfig:
 
     Args:
         text: TOML.
-        source: name for messages, and for the run if the text has no name.
+        source: name used in messages, and as the name of the run if the text has none.
 
     Raises:
         UsageError: invalid TOML, an unknown key or an invalid value.
@@ -214,7 +214,7 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
     """Apply the changes of the command line to every grid.
 
     Raises:
-        UsageError: a method that no grid has, or invalid numbers.
+        UsageError: no grid has a given method, or a number is invalid.
     """
     wanted = changes.methods
     if wanted is not None:
@@ -273,7 +273,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "packing": _WORD,
     "options": (dict, "a table"),
 }
-"""Key of a file -> type of its value or of each list item, and words for it."""
+"""Type of each key's value or list items, and a description of the value for messages."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
 _GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
 
@@ -299,7 +299,7 @@ def _grid_table(grid: Grid) -> dict[str, Any]:
 
 
 def _check_values(table: Mapping[str, Any], source: str) -> None:
-    """Refuse a value whose type does not fit its key."""
+    """Check that every value has the type that its key requires."""
     for key, value in table.items():
         kind, what = _TYPES[key]
         inside = value if isinstance(value, list) else [value]

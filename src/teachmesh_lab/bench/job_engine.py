@@ -1,4 +1,4 @@
-"""Engines that do jobs: this process, or worker processes on this machine."""
+"""Engines that do jobs in this process or in worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from teachmesh_lab.demo.agent_processes import child_environment, tail
 Answer = dict[str, Any]
 OnDone = Callable[[Job, Answer], None]
 TRIES = 2
-"""How often a job is tried when its worker dies."""
+"""Maximum number of attempts at a job if workers die."""
 
 
 class Engine(ABC):
@@ -31,8 +31,8 @@ class Engine(ABC):
 
         Args:
             jobs: jobs of one phase.
-            on_done: called after each job, never twice at once, with {"ok": True} or
-                {"ok": False, "message", "exit_code"}.
+            on_done: function called after each job, one call at a time, with the job and
+                {"ok": True} or {"ok": False, "message", "exit_code"}.
         """
 
 
@@ -55,10 +55,10 @@ class InProcess(Engine):
 
 
 class Processes(Engine):
-    """Worker processes; one that dies is replaced, and its job is tried again.
+    """Does jobs in worker processes; if a process dies, it is replaced and its job tried again.
 
     Args:
-        run: folder of the run; messages of the workers go to `worker-<n>.log` in it.
+        run: folder of the run; the workers write their logs to `worker-<n>.log` in it.
         home: home whose backbones and caches are used.
         workers: number of processes.
     """
@@ -67,7 +67,7 @@ class Processes(Engine):
         self._run, self._home, self._workers = run, home, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs; return after the last job is done and the last worker has ended."""
+        """Do all jobs; when this returns, all workers have exited."""
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
@@ -91,7 +91,7 @@ class Processes(Engine):
 
 
 class _Worker:
-    """One child process and the thread that feeds it."""
+    """One child process; a thread of its own sends it jobs."""
 
     def __init__(self, run: Path, home: Home, number: int) -> None:
         self._arguments = [str(run), str(home.path)]
@@ -102,7 +102,7 @@ class _Worker:
     def serve(
         self, waiting: queue.SimpleQueue[Job], done: queue.SimpleQueue[tuple[Job, Answer]]
     ) -> None:
-        """Do jobs until none is left or the engine stops."""
+        """Send jobs to the child until none is left or the engine stops."""
         while not self._stopped:
             try:
                 job = waiting.get_nowait()
@@ -125,14 +125,14 @@ class _Worker:
         }
 
     def stop(self) -> None:
-        """End the child; called from another thread than `serve`."""
+        """Kill the child; called from a different thread than `serve`."""
         self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
 
     def _send(self, job: Job) -> Answer | None:
-        """Return the worker's answer; None if the worker died."""
+        """Send a job and return the worker's answer; None if the worker died."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         assert self._process is not None
@@ -142,7 +142,7 @@ class _Worker:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except OSError:  # broken pipe: the worker has ended
+        except OSError:  # broken pipe: the worker has exited
             line = ""
         if line:
             answer: Answer = json.loads(line)

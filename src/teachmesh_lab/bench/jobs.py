@@ -1,4 +1,4 @@
-"""Jobs of a run. Within a phase no job depends on another."""
+"""Plan of a run: its cells and jobs. Jobs of the same phase do not depend on each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.streams.task_stream import open_stream, source_name, stream_digest
 
 Job = Mapping[str, Any]
-"""JSON values, so that an engine can hand a job to any process."""
+"""A job as JSON values, so that an engine can send it to any process."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Plan:
     embeddings: tuple[Job, ...]
 
     def cell_jobs(self, run: Path) -> list[Job]:
-        """Return jobs of the cells of one agent that have no result yet, in working order."""
+        """Return the jobs of one-agent cells without a result, in the order of computation."""
         cells = in_working_order(self.cells)
         missing = [cell for cell in cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents == 1]
 
     def real_jobs(self, run: Path) -> list[Job]:
-        """Return jobs of the missing cells of several agents.
+        """Return the jobs of cells with several agents and without a result.
 
-        They start processes of their own and are timed, so they must run one at a time.
+        These jobs start their own processes and are timed, so they must run one at a time.
         """
         missing = [cell for cell in self.cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents > 1]
@@ -55,7 +55,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     """Open all streams and list all cells.
 
     Args:
-        config: the grids.
+        config: configuration of the run.
         home: home whose backbones and caches are used.
 
     Raises:
@@ -74,7 +74,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
             tasks = stream.tasks()
             digest = digests[seed] = stream_digest(tasks)
             for cell in _cells(grid, seed, digest, fingerprint):
-                # Two grids may contain the same cell; it keeps its first place.
+                # Two grids may contain the same cell; it keeps its first position.
                 cells.setdefault(cell.key, cell)
             if kinds != {Kind.TRAINED}:
                 for number, task in enumerate(tasks):
@@ -94,12 +94,12 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
 def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
     """Sort cells: those that train biases first, those that reuse trained biases last.
 
-    Training biases takes longest, so it starts first. `gmmc` and `maha` train the same biases,
-    which `evaluation.bias_store` keeps. Two workers that start both at once would train them twice.
-    Cells that can reuse a training run last, so that the training is usually finished by then.
+    Training biases takes longest, so it starts first. Cells of `gmmc` and `maha` use the same
+    biases, and two workers that start both at the same time would train them twice. The second such
+    cell therefore comes last and usually finds the trained biases in `evaluation.bias_store`.
 
     Args:
-        cells: cells in any order; the order within each of the three groups stays.
+        cells: cells in any order; the order within each of the three groups is kept.
     """
     seen: set[tuple[Any, ...]] = set()
     groups: tuple[list[Cell], ...] = ([], [], [])
@@ -114,12 +114,12 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def record_name(digest: str, fingerprint: str, number: int) -> str:
-    """Return the file, inside a run's folder, for the seconds of embedding one task."""
+    """Return the path, within a run's folder, of the file with one task's embedding time."""
     return f"embedding/{digest[:12]}-{fingerprint[:12]}/{number:04}.json"
 
 
 def backbone_fingerprint(home: Home, backbone: str) -> str:
-    """Return the fingerprint of a backbone; its weights are not loaded.
+    """Return the fingerprint of a backbone without loading its weights.
 
     Args:
         home: home with the backbone.
@@ -164,7 +164,7 @@ def _stream_json(grid: Grid) -> dict[str, Any]:
 
 
 def _training(cell: Cell) -> tuple[Any, ...] | None:
-    """Return a key that is equal for cells that train the same biases; None without biases."""
+    """Return a key that cells with the same trained biases share; None for other methods."""
     variant = VARIANTS.get(cell.method)
     if variant is None or variant.biases is None:
         return None

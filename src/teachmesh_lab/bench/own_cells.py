@@ -1,7 +1,7 @@
-"""Cells of teachmesh's own methods with one agent, measured after every task.
+"""Cells of teachmesh's own methods without biases: one agent, measured after every task.
 
-Tasks are learned in turn by the teacher and consolidated by the student that agents use. There is
-no bank and no network between the two, so that a curve over 36 tasks takes seconds.
+A teacher learns the tasks in turn, and a student consolidates its skills, as in an agent. Skills go
+directly from one to the other, without bank or network, so a curve over 36 tasks takes seconds.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from teachmesh_lab.evaluation.bias_store import StoredBiases
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
-_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs make equal skills
+_CREATED = "2000-01-01T00:00:00Z"  # constant, so that two runs produce identical skills
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Accuracy matrices of one cell, see `evaluation.metrics`; NaN above the diagonal.
+    """Accuracy matrices of one cell (see `evaluation.metrics`); NaN above the diagonal.
 
     Attributes:
-        mapper: (T, T) right task.
-        accuracy: (T, T) right task and class, as the agent answers.
-        final: (T, T) right task and class by the mapper and then that task's own decision, the
-            paper's way.
-        oracle: (T, T) right class when the task is given.
-        confusion: (T, T) counts after the last task: task of the image, task of the answer.
+        mapper: (T, T) fractions of images that are mapped to the right task.
+        accuracy: (T, T) fractions of answers of the agent with the right task and class.
+        final: (T, T) fractions with the right task and class if the mapper chooses the task and
+            that task's skill alone chooses the class, as in the paper.
+        oracle: (T, T) fractions with the right class if the task is given.
+        confusion: (T, T) counts after the last task; rows: task of the image, columns: answer.
     """
 
     mapper: np.ndarray
@@ -62,12 +62,12 @@ class Curves:
     confusion: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lower triangles, row by row, and the confusion."""
+        """Return the lower triangle of each matrix, row by row, and the confusion matrix."""
         rows = {name: triangle(getattr(self, name)) for name in MEASURES}
         return {**rows, "confusion": self.confusion.astype(int).tolist()}
 
     def enter(self, after: int, task: int, right: Accuracies) -> None:
-        """Set the entries of one task, measured after task `after` was learned."""
+        """Set the accuracies on one task, measured after task `after` was learned."""
         for name in MEASURES:
             getattr(self, name)[after, task] = getattr(right, name)
 
@@ -75,16 +75,16 @@ class Curves:
 def run_ours(
     method: str, tasks: Sequence[TaskLatents], backbone: Backbone, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Learn all tasks with one agent and measure after each.
+    """Learn all tasks with one agent and measure its accuracy after each.
 
     Args:
-        method: task mapper.
+        method: name of the task mapper.
         tasks: tasks in the order of learning.
-        backbone: network that made the latents.
-        seed: seed of clusters, samples and batch order.
+        backbone: network that computed the latents.
+        seed: seed for clusters, samples and batch order.
 
     Returns:
-        The results that the configuration decides, and the measured seconds.
+        The results determined by the configuration, and the measured seconds.
     """
     clock = time.perf_counter
     student = Student(method)
@@ -126,15 +126,15 @@ def counted(
     costs: Sequence[TaskCost],
     passes: int = 1,
 ) -> dict[str, Any]:
-    """Return the costs of skills in a cell's file, in multiply-accumulates and bytes.
+    """Return the costs of skills for a cell's file, in multiply-accumulates and bytes.
 
     Args:
-        method: task mapper.
-        latents: latents of at least one image, to count one answer.
-        backbone: network that made the latents.
-        skills: id -> skill, in the order of learning.
-        costs: costs of the tasks.
-        passes: passes of the backbone that one answer takes at most.
+        method: name of the task mapper.
+        latents: latents of at least one image; the cost of one answer is counted on the first.
+        backbone: network that computed the latents.
+        skills: skills by id, in the order of learning.
+        costs: cost of each task.
+        passes: maximum number of backbone passes for one answer.
     """
     consolidation, per_image = student_macs(method, skills, latents)
     return {
@@ -154,13 +154,13 @@ def make_skill(
     seed: int,
     store: StoredBiases | None = None,
 ) -> tuple[Skill, bytes]:
-    """Make the skill of a task. Its bytes are the same every time: the card has no seconds.
+    """Make the skill of a task, with reproducible bytes: the seconds on its card are set to 0.
 
     Args:
-        method: variant: a task mapper, with or without biases.
+        method: name of the variant: a task mapper, with or without biases.
         task: latents and images of the task.
-        backbone: network that made the latents.
-        seed: seed of clusters, samples and batch order.
+        backbone: network that computed the latents.
+        seed: seed for clusters, samples and batch order.
         store: cache of trained biases.
     """
     lesson = Lesson.of(task, find_variant(method), created=_CREATED, seed=seed)
@@ -172,13 +172,14 @@ def make_skill(
 
 
 def count_student_macs(work: Callable[[], object]) -> int:
-    """Count the multiply-accumulates of products, convolutions and factorisations.
+    """Count the multiply-accumulates of matrix products, convolutions and factorisations.
 
-    torch counts matrix products and convolutions only. Consolidating skills ends in a
-    factorisation, so these operations have a formula here.
+    torch counts only matrix products and convolutions. Consolidating skills also needs a
+    factorisation, so the formulas for such operations are added here.
 
     Args:
-        work: function to count, called once; it factorises (n, n) matrices without a batch axis.
+        work: function whose operations are counted; called once. Matrices that it factorises
+            must have no batch axis.
 
     Examples:
         >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
@@ -188,7 +189,7 @@ def count_student_macs(work: Callable[[], object]) -> int:
 
 
 def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
-    """Return the file size of the first images of every class, which the paper's MAHA sends."""
+    """Return the total file size of the sample images that the paper's MAHA would send."""
     total = 0
     for label in range(len(task.classes)):
         for row in np.flatnonzero(task.train.labels == label)[:per_class]:
@@ -210,7 +211,7 @@ def _measure(
     ids: Sequence[str],
     tasks: Sequence[TaskLatents],
 ) -> None:
-    """Answer for the test images of all tasks so far, in one batch."""
+    """Measure the accuracy on all tasks so far; all test images are answered in one batch."""
     learned = tasks[: position + 1]
     decisions = student.decide(_joined([task.test.latents for task in learned]))
     columns = [decisions.skill_ids.index(skill) for skill in ids]
@@ -227,7 +228,7 @@ def _measure(
 
 
 def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
-    """Count the multiply-accumulates of consolidating all skills, and of one answer."""
+    """Return the multiply-accumulates of consolidating all skills, and of one answer."""
     student = Student(method)
     student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
@@ -245,7 +246,7 @@ def _joined(parts: Sequence[Latents]) -> Latents:
 
 
 def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
-    """Return name, number of classes and numbers of images of a task, as JSON values."""
+    """Return the name of a task and its numbers of classes and images, as JSON values."""
     return {
         "name": task.name,
         "classes": len(task.classes),

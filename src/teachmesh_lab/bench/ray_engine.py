@@ -1,4 +1,4 @@
-"""Engine for a Ray cluster: one actor per worker, restarted when it dies."""
+"""Engine for a Ray cluster: one actor per worker; an actor that dies is restarted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from teachmesh_lab.bench.job_engine import TRIES, Answer, Engine, OnDone
 from teachmesh_lab.bench.jobs import Job
 
 GPU_SHARE_VARIABLE = "TEACHMESH_RAY_GPUS"
-"""Environment variable for the share of a GPU that each actor reserves, such as 0.25; default 0."""
+"""Environment variable: fraction of a GPU that each actor reserves, such as 0.25; default 0."""
 
 
 def gpu_share() -> float:
-    """Return the share of a GPU that each actor reserves, read from the environment.
+    """Return the fraction of a GPU that each actor reserves, read from the environment.
 
     Raises:
         UsageError: the value is not a number of at least 0.
@@ -33,7 +33,7 @@ def gpu_share() -> float:
 
 
 class RayEngine(Engine):
-    """Actors on the cluster that `ray.init` finds (RAY_ADDRESS), or on this machine.
+    """Does jobs with actors on the cluster that `ray.init` finds (RAY_ADDRESS), or on this machine.
 
     The run's folder and the home must be on a disk that all nodes share.
 
@@ -44,7 +44,7 @@ class RayEngine(Engine):
 
     Raises:
         MissingExtraError: Ray is not installed.
-        UsageError: the share of a GPU in the environment is not a number of at least 0.
+        UsageError: the fraction of a GPU in the environment is not a number of at least 0.
     """
 
     def __init__(self, run: Path, home: Home, workers: int) -> None:
@@ -58,7 +58,7 @@ class RayEngine(Engine):
         self._run, self._home, self._workers = run.absolute(), home.path, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs with a pool of actors; a lost job fails without ending the run.
+        """Do all jobs with a pool of actors; if a job is lost, it fails and the others continue.
 
         Raises:
             NetworkError: the cluster cannot be reached.
@@ -115,7 +115,7 @@ class _Actor:
         self._workshop = Workshop(Path(run), resolve_home(home))
 
     def do(self, job: Mapping[str, Any]) -> Answer:
-        """Do one job."""
+        """Do one job and return its outcome."""
         from teachmesh_lab.bench.worker import attempt
 
         return attempt(self._workshop, job)

@@ -1,8 +1,8 @@
-"""Cells of N real agents: processes with homes of their own that teach each other by network.
+"""Cells of N real agents: processes with separate homes that share skills over the network.
 
-One more agent, the listener, learns nothing. The others meet at its address, and all its skills
-were taught by them. For comparison another process learns all tasks alone. Answers are computed
-from the homes of the agents after all processes have ended.
+One more agent, the listener, learns nothing. The others connect to its address, and it receives all
+its skills from them. For comparison, another process learns all tasks alone. Answers are computed
+from the agents' homes after all processes have exited.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LEARN_DEADLINE_S = 4 * 3600.0
 
 @dataclass(frozen=True, eq=False)
 class HomeAnswers:
-    """Answers of one home for all test images.
+    """Answers that the bank of one home gives to all test images.
 
     Attributes:
         digest: digest of its bank.
         skills: number of skills in its bank.
-        parts: answers for the images of each task; tasks are positions in the stream.
+        parts: answers to the images of each task; a task is given by its position in the stream.
     """
 
     digest: str
@@ -59,14 +59,14 @@ class HomeAnswers:
 
 @dataclass
 class Traffic:
-    """Measurements of running agents, in seconds since the first learner was ready.
+    """Measurements of running agents. Times are in seconds since the first learner was ready.
 
     Attributes:
-        makespan_s: time until every agent had every skill.
-        startup_s: time from the start of the first process to the first ready learner.
-        learned: agent -> (task, second at which it was saved, seconds of learning it).
-        bytes_sent: bytes sent by all agents, announcements included.
-        skill_bytes: task -> size of its skill.
+        makespan_s: time until all agents had all skills.
+        startup_s: seconds from the start of the first process until the first learner was ready.
+        learned: for each agent, (task, time at which its skill was saved, duration of learning).
+        bytes_sent: bytes sent by all agents, including announcements.
+        skill_bytes: size of the skill of each task, in bytes.
     """
 
     makespan_s: float = 0.0
@@ -84,21 +84,21 @@ def run_real(
     home: Home,
     workplace: Path,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Let N agents learn and share, let one agent learn everything alone, compare their answers.
+    """Let N agents learn and share skills; compare them with one agent that learns all tasks.
 
     Args:
         cell: method, number of agents, seed, backbone and packing.
         tasks: tasks of the stream.
         paths: folders or archives of the tasks, from which the agents learn.
-        latents: latents of the tasks; the test part is answered.
+        latents: latents of the tasks; answers are computed for the test images.
         home: home from which a side-loaded backbone is copied.
         workplace: folder for the agents' homes; removed at the end.
 
     Returns:
-        The results that the configuration decides, and the measurements.
+        The results determined by the configuration, and the measurements.
 
     Raises:
-        TeachmeshError: an agent ended, failed to learn, or exceeded a deadline.
+        TeachmeshError: an agent exited, failed to learn, or exceeded a deadline.
     """
     shutil.rmtree(workplace, ignore_errors=True)
     workplace.mkdir(parents=True)
@@ -138,7 +138,7 @@ class _Mesh:
         self.homes: list[Path] = []
 
     def run(self, shares: Sequence[Sequence[Path]], n_tasks: int) -> Traffic:
-        """Run all agents at once until each has every skill."""
+        """Run all agents concurrently until each has all skills."""
         agents: list[AgentProcess] = []
         started_s = time.monotonic()
         try:
@@ -157,7 +157,7 @@ class _Mesh:
             self.homes = [agent.home for agent in agents]
 
     def run_alone(self, paths: Sequence[Path]) -> Traffic:
-        """Run one agent that learns everything."""
+        """Run one agent until it has learned all tasks."""
         started_s = time.monotonic()
         agent = self._start("alone", paths, ())
         try:
@@ -221,7 +221,7 @@ def _ready(agent: AgentProcess) -> dict[str, Any]:
 
 
 def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnswers:
-    """Compute the answers of a home whose process has ended."""
+    """Compute the answers of an agent from its home, after its process has exited."""
     agent = Agent(place, backbone=cell.backbone, mapper=cell.method)
     student = agent.sync()
     names = [task.name for task in latents]
@@ -237,7 +237,7 @@ def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnsw
 
 
 def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
-    """Return the last row of each accuracy matrix, when everything was learned and shared."""
+    """Return the last row of each accuracy matrix, measured after all skills were shared."""
     right = [
         part.score(number, task.test.labels)
         for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))

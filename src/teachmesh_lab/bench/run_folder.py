@@ -1,6 +1,6 @@
-"""Files of a run's folder, written and read back.
+"""Read and write the files of a run's folder.
 
-Files are checked when they are read, because a folder may come from anywhere.
+Files are checked when they are read, because the folder may come from another machine.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _PACKAGES = (
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A computed run.
+    """A run, read from its folder.
 
     Attributes:
-        config: the grids.
+        config: configuration of the run.
         inputs: streams and backbone of each grid.
-        results: the computed cells.
-        summary: the document of `summary.json`.
+        results: results of the computed cells.
+        summary: content of `summary.json`.
     """
 
     config: BenchConfig
@@ -60,10 +60,10 @@ class Run:
 
 @contextmanager
 def lock_folder(out: Path) -> Iterator[None]:
-    """Make the folder of a run, and keep other processes from running in it.
+    """Create the folder of a run, and lock it against other processes.
 
     Raises:
-        StorageError: the folder cannot be made, or another process runs in it.
+        StorageError: the folder cannot be created, or another process is using it.
     """
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,11 @@ def read_run(run: Path, *, alpha: float | None = None) -> Run:
 
     Args:
         run: folder of the run.
-        alpha: multiply-accumulates per byte; default the run's. Another value gives a new summary,
-            which is not saved.
+        alpha: multiply-accumulates per byte; None for the run's value. With any other value the
+            summary is computed again, but not saved.
 
     Raises:
-        StorageError: the folder is not a run, or a file is damaged.
+        StorageError: the folder does not contain a run, or a file is damaged.
         UsageError: alpha is not a finite number of at least 0.
     """
     if alpha is not None:
@@ -128,7 +128,7 @@ def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
 def write_records(out: Path, results: Sequence[Result]) -> None:
     """Write `metrics.jsonl`, `metrics.csv`, and the costs of each task (`costs/<cell>.csv`).
 
-    Metrics have one line per cell, number of learned tasks, and measured task.
+    The metrics have one line for each cell, number of learned tasks, and measured task.
 
     Args:
         out: folder of the run.
@@ -151,9 +151,9 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 
 def records(result: Result) -> Iterator[dict[str, Any]]:
-    """Yield the accuracies of one cell line by line; None for measures that it lacks.
+    """Yield one record per accuracy of a cell; measures that the cell lacks are None.
 
-    Matrices of a cell that was measured only after the last task have one row.
+    If a cell was measured only after the last task, its matrices have one row.
     """
     names = [task["name"] for task in result.values["tasks"]]
     known = {m: result.values[m] for m in _MEASURES if result.values.get(m) is not None}
@@ -175,7 +175,7 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
 
 
 def environment() -> dict[str, Any]:
-    """Return the document of `env.json`: machine and versions, nothing that names a person."""
+    """Return the content of `env.json`: machine and versions, but no personal data."""
     return {
         "schema": "teachmesh.bench-env/1",
         "teachmesh": __version__,
@@ -229,7 +229,7 @@ def _read_config(path: Path) -> BenchConfig:
     try:
         return parse_config(read_file(path).decode("utf-8"), str(path))
     except (UnicodeDecodeError, UsageError) as error:
-        # In a run's folder this is a damaged file, not a mistake in a person's configuration.
+        # In a run's folder, this means a damaged file and not a mistake of the user.
         raise StorageError(
             f"expected the configuration of a run in '{path}', got something else ({error})"
         ) from error
@@ -258,7 +258,7 @@ def _no_cell(path: Path) -> StorageError:
 def _write_costs(path: Path, result: Result) -> None:
     """Write the table that `bench simulate --tasks` reads."""
     costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
-    # Paid once, not per task.
+    # Consolidation is paid once, not per task.
     costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")
@@ -277,7 +277,7 @@ def _version(package: str) -> str | None:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's file
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
             for line in file:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""A whole run: plan the cells, compute the missing ones, summarise."""
+"""One run of the bench: plan the cells, compute the missing ones, write the summary."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def run_bench(
 ) -> dict[str, Any]:
     """Compute the missing cells, then write the summary and the other files of the run.
 
-    A run may be killed at any moment and started again: finished cells are not computed again.
+    A run can be killed at any time and restarted; finished cells are not computed again.
 
     Args:
-        config: the grids.
+        config: configuration of the run.
         out: folder of the run.
         home: home whose backbones and caches are used.
-        make_engine: makes the engine that does the jobs; called only if there are jobs.
-        log: called with one sentence per step.
+        make_engine: function that makes the engine for the jobs; called only if there are jobs.
+        log: function called with one sentence per step.
 
     Returns:
-        The document of `summary.json`.
+        The content of `summary.json`.
 
     Raises:
         DataError: a stream cannot be used.
-        StorageError: the folder cannot be used, or another process runs in it.
+        StorageError: the folder cannot be used, or another process is using it.
     """
     with lock_folder(out):
         return _run(config, out, home, make_engine, log)
 
 
 def check_engine(name: str) -> None:
-    """Check the name of an engine. Its packages are checked only when there are jobs.
+    """Check the name of an engine, but not that its packages are installed.
 
     Raises:
         UsageError: an unknown engine.
@@ -69,7 +69,7 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
         name: "local" or "ray".
         run: folder of the run.
         home: home whose backbones and caches are used.
-        workers: number of workers; default one per core.
+        workers: number of workers; one per core by default.
 
     Raises:
         UsageError: an unknown engine or fewer than one worker.
@@ -103,7 +103,7 @@ def _run(
 def _compute(
     plan: Plan, out: Path, make_engine: Callable[[], Engine], log: Log
 ) -> list[dict[str, str]]:
-    """Compute the missing cells; return those that failed."""
+    """Compute the missing cells; return the label and error message of each failed cell."""
     missing = plan.cell_jobs(out) + plan.real_jobs(out)
     if not missing:
         log(f"all {len(plan.cells)} cells are computed already")

@@ -1,4 +1,4 @@
-"""Latents of a stream: every image passes the backbone once, and the seconds are recorded."""
+"""Latents of a stream: every image passes through the backbone once, and the time is recorded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from teachmesh_lab.evaluation.latent_cache import LatentCache
 
 _SAMPLE = 64
-"""Number of images to time when the latents of a task came from the cache."""
+"""Number of images to time if the latents of a task are already in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class PartImages:
-    """Readable images of a task, row by row as their latents.
+    """Readable images of a task, in the order of their latents.
 
     Attributes:
         train: images of the training part.
@@ -49,9 +49,9 @@ class TaskLatents:
         name: name of the task.
         classes: names of the classes in the order of the labels.
         train: training part, for fitting.
-        validation: validation part, for choosing and calibrating.
-        test: test part, for measuring.
-        images: images for methods that run the network again.
+        validation: validation part, for model selection and calibration.
+        test: test part, for evaluation.
+        images: readable images, for methods that run the network again.
     """
 
     name: str
@@ -77,13 +77,13 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
 
 
 def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
-    """Fill the cache for a task, and record the seconds for training and validation images.
+    """Fill the cache for a task, and record the time for its training and validation images.
 
     Args:
         backbone: the frozen network.
-        task: task whose images pass it.
+        task: task whose images are embedded.
         cache: cache of latents.
-        record: file for the seconds; nothing is measured if it exists.
+        record: file for the time; it is not overwritten.
     """
     started_s = time.perf_counter()
     parts = (task.train, task.validation)
@@ -122,7 +122,7 @@ def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> 
 
 def _seconds_per_image(backbone: Backbone, task: Task) -> float:
     images = task.train.images[:_SAMPLE]
-    embed_images(backbone, images)  # the first pass of a process is slower
+    embed_images(backbone, images)  # the first pass in a process is slower
     before_s = time.perf_counter()
     embed_images(backbone, images)
     return (time.perf_counter() - before_s) / len(images)

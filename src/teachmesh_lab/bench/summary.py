@@ -1,10 +1,10 @@
-"""Cells -> rows: one row per method and number of agents, with and without a task oracle.
+"""Summary of cells: one row per method and number of agents, with and without a task oracle.
 
 `rows` has the columns of the comparison. `details` has the same rows in the same order with more
-columns: stream, backbone, forgetting, whether the row was derived.
+columns, such as stream, backbone, forgetting, and whether the row was derived.
 
-`wall_s` and `wall_clock` hold measured seconds, read from files that are written once. `identity`
-is the hash of everything else, so two runs of one configuration have the same identity.
+`wall_s` and `wall_clock` are measured seconds, read from files that are written once. `identity` is
+a hash of everything else, so two runs of the same configuration have the same identity.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from teachmesh_lab.evaluation.metrics import (
 
 SCHEMA = "teachmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
-"""Keys of measured values; all other values are decided by the configuration."""
+"""Keys of measured values; all other values are determined by the configuration."""
 _FLOAT_BYTES = 4
 ROW = (
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
     "efficiency", "speedup", "wall_s", "seeds",
 )  # fmt: skip
-"""Keys of a row of `rows`."""
+"""Columns of `rows`."""
 DETAIL = (
     *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
     "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
     "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
-"""Keys of a row of `details`."""
+"""Columns of `details`."""
 
 
 def summarise(
@@ -59,14 +59,14 @@ def summarise(
     *,
     alpha: float | None = None,
 ) -> dict[str, Any]:
-    """Return the document of `summary.json`.
+    """Return the content of `summary.json`.
 
     Args:
-        config: the grids.
+        config: configuration of the run.
         inputs: streams and backbone of each grid.
-        results: the computed cells.
+        results: results of the computed cells.
         failed: {"cell", "message"} of each cell that failed.
-        alpha: multiply-accumulates per byte; default the configuration's.
+        alpha: multiply-accumulates per byte; None for the configuration's value.
     """
     chosen = config.alpha if alpha is None else alpha
     details: list[dict[str, Any]] = []
@@ -92,7 +92,7 @@ def summarise(
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """Return the hash of a document without its measured values."""
+    """Return a hash of a document without its measured values."""
     text = json.dumps(_unclocked(document), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -109,7 +109,7 @@ def _unclocked(value: Any) -> Any:
 def _details(
     grid: Grid, method: str, agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
-    """Return the rows of a method over all seeds: without and with oracle, if it has both."""
+    """Return a method's rows over all seeds, without and with an oracle if both were measured."""
     alone = [r for r in results if r.cell.method == method and r.cell.agents == 1]
     real = [r for r in results if r.cell.method == method and r.cell.agents == agents]
     if not alone:
@@ -169,7 +169,7 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
 
 
 def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
-    """Average multiply-accumulates outside the accounts: choosing hyper-parameters, answering."""
+    """Return mean costs that are not in the accounts: tuning hyper-parameters, and answering."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {
         column: float(np.mean([r.values.get(name, 0) for r in alone]))
@@ -207,15 +207,15 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
 
 
 def images_that_travel(result: Result, agents: int, packing: str, alpha: float) -> Account:
-    """Return the costs of N agents with `maha` as in the paper, where sample images travel.
+    """Return the costs of N agents if skills of `maha` contain sample images, as in the paper.
 
-    Skills then hold the first images of every class as files, and the head. The paper's Fig. 10
-    has raw pixels instead, which are at least ten times as large. Every student passes these images
-    through the backbone, which the paper does not count.
+    A skill then consists of the head and the files of the first images of every class. The paper's
+    Fig. 10 counts raw pixels instead, which have at least ten times as many bytes. Every student
+    passes these images through the backbone, which the paper does not count.
 
     Args:
-        result: a cell of `maha` with one agent.
-        agents: N.
+        result: result of a `maha` cell with one agent.
+        agents: number of agents, N.
         packing: how tasks are assigned to agents.
         alpha: multiply-accumulates per byte.
     """
@@ -256,7 +256,7 @@ def _average(accounts: Sequence[Account], name: str) -> float:
 
 
 def _wall(results: Sequence[Result], agents: int) -> float | None:
-    """Mean seconds of learning with the backbone pass; for N agents until all have all skills."""
+    """Return the mean seconds of embedding and learning; for N agents, the mean makespan."""
     if agents > 1:
         known = [r.timing["shared"]["makespan_s"] for r in results if "shared" in r.timing]
         return round(float(np.mean(known)), 3) if known else None

@@ -1,4 +1,4 @@
-"""Read TOML, and write the few kinds of values that configurations have."""
+"""Read TOML, and write the kinds of values that configurations contain."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
 
     Args:
         text: content of a file.
-        source: name of the file, for the message.
+        source: name of the file, for error messages.
 
     Raises:
-        UsageError: the text is not TOML; the message has the line.
+        UsageError: the text is not valid TOML; the message contains the line number.
     """
     try:
         document: dict[str, Any] = tomllib.loads(text)
@@ -33,9 +33,9 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
 
 
 def write_toml(document: Mapping[str, Any]) -> str:
-    """Write plain values, tables of plain values, and lists of such tables.
+    """Return TOML for plain values, tables of plain values, and lists of such tables.
 
-    Law: `read_toml(write_toml(d), "") == d` for such documents without None.
+    For such a document without None, `read_toml(write_toml(d), "") == d`.
 
     Examples:
         >>> print(write_toml({"name": "x", "grid": [{"seeds": [0, 1]}]}), end="")

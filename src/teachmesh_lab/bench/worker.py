@@ -1,8 +1,8 @@
 """A worker process: `python -m teachmesh_lab.bench.worker RUN HOME` reads one job per line.
 
-Every worker computes with one thread, because several workers share the cores and results must not
-depend on the number of cores. A worker ends when its standard input ends, even in the middle of a
-job. So no worker outlives its parent. Agents that it started are tethered to it and end as well.
+Every worker uses one thread, because several workers share the cores and results must not depend on
+the number of cores. A worker exits when its standard input ends, even in the middle of a job, so it
+never outlives its parent. Agents that it started are tethered to it and exit as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Workshop:
-    """Does jobs of one run; loads backbones, streams and latents when they are first needed.
+    """Does the jobs of one run; backbones, streams and latents are loaded when first needed.
 
     Args:
         run: folder of the run.
@@ -53,24 +53,24 @@ class Workshop:
 
     @cached_property
     def cache(self) -> LatentCache:
-        """Cache of latents on the disk, shared with `evaluate`."""
+        """On-disk cache of latents, shared with `evaluate`."""
         return LatentCache(self.home.cache / "latents")
 
     def backbone(self, name: str) -> Backbone:
-        """Return a backbone by its alias."""
+        """Return the backbone with an alias; it is loaded once."""
         if name not in self._backbones:
             self._backbones[name] = load_backbone(self.home.backbones, name)
         return self._backbones[name]
 
     def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
-        """Return a stream and its tasks."""
+        """Return a stream and its tasks; both are read once."""
         if (spec, seed) not in self._streams:
             stream = open_stream(spec, seed, self.home.cache / "streams")
             self._streams[spec, seed] = stream, stream.tasks()
         return self._streams[spec, seed]
 
     def do(self, job: Job) -> None:
-        """Do one job; its files are on the disk when this returns.
+        """Do one job; its files are on disk when this returns.
 
         Raises:
             TeachmeshError: the job failed.
@@ -105,7 +105,7 @@ class Workshop:
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
-            # One folder per process, because agents of a killed run may still be ending.
+            # One folder per process, because agents of a killed run may still be shutting down.
             workplace = self.run / "scratch" / f"{cell.name}-{os.getpid()}"
             return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
         if kind is Kind.ADAPTED:
@@ -132,7 +132,7 @@ class Workshop:
 def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
     """Do a job and return its outcome as JSON values.
 
-    Teachmesh's own errors are outcomes too, so that the run goes on with the other jobs.
+    A TeachmeshError is reported as an outcome too, so that the other jobs still run.
     """
     try:
         workshop.do(job)
@@ -142,16 +142,16 @@ def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
 
 
 def _read_jobs(lines: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
-    """Put every job into the queue; end this process at the end of the input."""
+    """Put every job into the queue; exit the process at the end of the input."""
     for line in lines:
-        if line.endswith("\n"):  # otherwise the parent was killed while it wrote
+        if line.endswith("\n"):  # otherwise the parent was killed while writing it
             job: Job = json.loads(line)
             jobs.put(job)
-    os._exit(1)  # unlike sys.exit, this ends a process in the middle of a job
+    os._exit(1)  # unlike sys.exit, this exits even in the middle of a job
 
 
 def main() -> None:
-    """Read jobs from standard input until it ends; answer each with a line."""
+    """Read jobs from standard input until it ends; write one line of JSON after each job."""
     workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
     answers = sys.stdout
     sys.stdout = sys.stderr  # output of libraries must not mix with the answers

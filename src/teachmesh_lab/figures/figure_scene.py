@@ -21,10 +21,10 @@ class Scene:
     Attributes:
         stream: source of the tasks, for display.
         backbone: alias of the backbone.
-        options: options of the baselines, as words.
+        options: options of the baselines, as text.
         grids: numbers of the grids in this scene.
-        alone: method -> cells of one agent, one per seed.
-        real: method -> cells of N real agents.
+        alone: results of one agent by method, one per seed.
+        real: results of N real agents by method.
     """
 
     stream: str
@@ -41,7 +41,7 @@ class Scene:
         return title + (f"; baselines: {', '.join(self.options)}" if self.options else "")
 
     def methods(self, *kinds: Kind) -> list[str]:
-        """Return methods of the given kinds, in the order of the run; of all kinds by default."""
+        """Return the methods of the given kinds (all by default), in the order of the run."""
         wanted = kinds or tuple(Kind)
         return [method for method in self.alone if check_bench_method(method) in wanted]
 
@@ -55,7 +55,7 @@ class Scene:
         return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:
-        """Return (T, T) accuracies averaged over seeds; None if there are none."""
+        """Return (T, T) accuracies, averaged over seeds; None if they were not measured."""
         found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
         return np.asarray(np.mean(found, axis=0)) if found else None
 
@@ -64,7 +64,7 @@ class Scene:
         return self.matrix(method, "oracle" if compared_told(method) else "accuracy")
 
     def last(self, method: str, name: str) -> np.ndarray | None:
-        """Return (T,) final accuracies, averaged over seeds; None if there are none."""
+        """Return (T,) final accuracies, averaged over seeds; None if they were not measured."""
         found = [v for r in self.alone.get(method, []) if (v := r.last(name)) is not None]
         return np.asarray(np.mean(found, axis=0)) if found else None
 
@@ -78,10 +78,10 @@ def compared_told(method: str) -> bool:
 
 
 def scenes(run: Run) -> list[Scene]:
-    """Group the results of grids with equal stream and backbone and no common method.
+    """Group the results of grids that have the same stream and backbone and no common method.
 
-    A method in two such grids differs between them, for example in options, seeds or packing. Two
-    lines of one name would be ambiguous, so the second grid gets its own figures.
+    A method that is in two grids differs between them, for example in options, seeds or packing.
+    Two lines with one name would be ambiguous, so the second grid gets its own figures.
     """
     groups: list[list[int]] = []
     for number, grid in enumerate(run.config.grids):

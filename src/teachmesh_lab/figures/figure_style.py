@@ -29,7 +29,7 @@ class Drawing:
         name: name of its files.
         title: title of its section.
         caption: description, and differences from the paper's figure.
-        draw: creates the figure.
+        draw: function that creates the figure.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Drawing:
 
 
 def look(method: str) -> dict[str, Any]:
-    """Return colour, line and marker of a method, equal in all figures."""
+    """Return the colour, line and marker of a method, the same in all figures."""
     known = list(bench_methods())
     number = known.index(method) if method in known else len(known)
     return {
@@ -53,7 +53,7 @@ def look(method: str) -> dict[str, Any]:
 
 
 def plot(width: float = 7.0, height: float = 4.0) -> tuple[Figure, Axes]:
-    """Make a figure with one set of axes without a box."""
+    """Make a figure with one pair of axes, without a frame."""
     figure = new_figure(width, height)
     axes = figure.subplots()
     bare(axes)
@@ -68,7 +68,7 @@ def bare(axes: Axes) -> None:
 
 
 def per_cent(axes: Axes, what: str) -> None:
-    """Set the y axis to 0 to 100 per cent."""
+    """Show 0 to 100 per cent on the y axis."""
     axes.set_ylim(0, 102)
     axes.set_ylabel(f"{what}, per cent")
 
@@ -106,7 +106,7 @@ def legend(figure: Figure, columns: int = 5) -> None:
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write a drawing as SVG and PNG; equal results give equal bytes.
+    """Write a drawing as SVG and PNG; the same results give the same bytes.
 
     Raises:
         StorageError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Fig. 2b, 9 and 10 and the summary of a run as tables of text."""
+"""Fig. 2b, 9 and 10, and the summary of a run, as text tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Make the table of costs of one agent: learning all tasks, relative cost, one answer."""
+    """Make the table of one agent's costs: learning all tasks, relative cost, one answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
     header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
@@ -64,7 +64,7 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
 def figure_10(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> Table:
-    """Make the table of N agents: costs of the agent that finishes last, and the speed-up."""
+    """Make the table of N agents: speed-up, and costs of the agent that finishes last."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
@@ -88,7 +88,7 @@ def figure_10(
 def _with_images(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> list[dict[str, Any]]:
-    """Return the rows of `maha` with costs as if images were sent."""
+    """Return the rows of `maha` with the costs of sending sample images."""
     found = []
     for row in rows:
         cells = [r for r in results if r.cell.agents == 1 and r.cell.method == row["method"]]
@@ -113,7 +113,7 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row per method, told the task or not as in the paper."""
+    """Return one row per method, with a task oracle only where the paper uses one."""
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 

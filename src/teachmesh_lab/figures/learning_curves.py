@@ -49,7 +49,7 @@ def curve_drawings(scene: Scene) -> list[Drawing]:
 
 
 def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
-    """Return the method with the highest mean accuracy after the last task, or no method."""
+    """Return a list of the method with the highest mean final accuracy; empty if there is none."""
     means = {m: float(np.mean(a)) for m in methods if (a := scene.last(m, "accuracy")) is not None}
     return [max(means, key=lambda method: means[method])] if means else []
 
@@ -66,7 +66,7 @@ def _lines(
 
 
 def _over_tasks(axes: Axes, what: str) -> None:
-    """Label axes with per cent over the number of learned tasks."""
+    """Label the axes: per cent, and number of learned tasks."""
     per_cent(axes, what)
     axes.set_xlabel("tasks learned")
     whole_numbers(axes)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def task_drawings(scene: Scene) -> list[Drawing]:
-    """Return all figures per task for which the scene has results."""
+    """Return all per-task figures for which the scene has results."""
     found = []
     if difficulty(scene) is not None:
         found.append(_scatter(scene))
@@ -38,10 +38,10 @@ def task_drawings(scene: Scene) -> list[Drawing]:
 
 
 def difficulty(scene: Scene) -> tuple[np.ndarray, str] | None:
-    """Return the (T,) errors of all tasks, and the source of these errors.
+    """Return the (T,) error rates of all tasks, and the source of these rates.
 
-    The paper uses a network trained on each task alone for a fixed time. The closest result of a
-    run is the fine-tuned network, just after each task.
+    The paper uses a network trained on each task alone for a fixed time. The closest result in a
+    run is the error of the fine-tuned network just after each task.
     """
     for method, name in (("fine-tune", "oracle"), ("supsup", "oracle")):
         matrix = scene.matrix(method, name)

@@ -1,6 +1,6 @@
-"""`teachmesh bench simulate`: learning and sharing of N agents as discrete events.
+"""`teachmesh bench simulate`: simulate N agents that learn and share skills.
 
-- `event_simulation`: the simulation.
+- `event_simulation`: the discrete-event simulation.
 - `simulate_grid`: simulates the 102 tasks, or replays a real run.
 - `simulated_tasks`: sizes and costs of the simulated tasks.
 - `task_estimates`: costs of a task, estimated from its size.

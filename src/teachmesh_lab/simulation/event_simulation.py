@@ -1,4 +1,4 @@
-"""Discrete-event simulation of N agents that learn and share.
+"""Discrete-event simulation of N agents that learn and share skills.
 
 Unlike in the cost ledger, learning and sharing overlap:
 
@@ -6,7 +6,7 @@ Unlike in the cost ledger, learning and sharing overlap:
 - Every other agent fetches the skill from any agent that has it and is free to send.
 - An agent sends at most one skill at a time, and receives at most one.
 - Received skills are decoded and registered between two tasks, when the processor is free.
-- An agent with all skills consolidates them; then it is done.
+- Once an agent has all skills, it consolidates them and is done.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from teachmesh_lab.evaluation.cost_ledger import ALPHA, Assignment, TaskCost
 
 @dataclass(frozen=True)
 class Network:
-    """Network between agents.
+    """Network between the agents.
 
     Attributes:
         bandwidth_bytes_per_s: bandwidth of each agent's interface, per direction.
-        latency_s: time from "ready" to the first byte: announcement, request and response.
+        latency_s: time from the end of learning to the first byte of a transfer: announcement,
+            request and response.
     """
 
     bandwidth_bytes_per_s: float
@@ -43,7 +44,7 @@ class Network:
         Args:
             speed: multiply-accumulates per second.
             alpha: multiply-accumulates per byte.
-            latency_s: time from "ready" to the first byte.
+            latency_s: time from the end of learning to the first byte of a transfer.
         """
         return cls(speed / alpha if alpha else math.inf, latency_s)
 
@@ -53,12 +54,12 @@ class Simulated:
     """Result of a simulation.
 
     Attributes:
-        agents: N.
-        makespan_s: time until every agent had all skills.
-        alone_s: time that the first agent alone needs for all tasks.
-        learning_s: learning time of the agent that learns longest.
-        bytes_received: bytes received by the agent that receives most.
-        done_s: per agent, time when it had all skills.
+        agents: number of agents, N.
+        makespan_s: time until the last agent was done.
+        alone_s: time that the first agent would need to learn all tasks alone.
+        learning_s: longest learning time of an agent.
+        bytes_received: largest number of bytes that an agent received.
+        done_s: time at which each agent was done.
     """
 
     agents: int
@@ -95,7 +96,7 @@ def simulate(
         assignment: tasks of each agent, in the order of learning.
         network: network between the agents.
         speeds: multiply-accumulates per second of each agent.
-        consolidation_macs: paid by every agent once it has all skills.
+        consolidation_macs: multiply-accumulates that every agent pays once it has all skills.
         starts_s: start time of each agent; 0 by default.
 
     Raises:
@@ -162,7 +163,7 @@ class _World:
         ]
         self.sources: list[list[_Agent]] = [[] for _ in costs]  # agents that can send each skill
         self.now_s = 0.0
-        # Agents that want a skill and receive none; the agent that waits longest comes first.
+        # Agents that wait for a skill; the one that has waited longest comes first.
         self._hungry: dict[int, _Agent] = {}
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._count = 0
@@ -183,7 +184,7 @@ class _World:
         heapq.heappush(self._events, event)
 
     def _work(self, agent: _Agent) -> None:
-        """Start the next work if the processor is free."""
+        """Start the next piece of work if the processor is free."""
         if agent.busy:
             return
         if agent.arrived:
@@ -229,7 +230,7 @@ class _World:
             self._hungry[agent.number] = agent
 
     def _serve(self, source: _Agent) -> None:
-        """Send a skill to the agent that waits longest for one of this agent's skills."""
+        """Send a skill to the agent that has waited longest for one of this agent's skills."""
         if source.sending:
             return
         for agent in self._hungry.values():

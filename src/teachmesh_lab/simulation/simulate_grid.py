@@ -1,4 +1,4 @@
-"""`bench simulate`: simulate the 102 tasks (or others) with N agents, or replay real runs."""
+"""`bench simulate`: simulate N agents on the 102 tasks or others, or replay a real run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = "teachmesh.bench-simulation/1"
 _METHOD = "moments"
 AGENTS = (1, 2, 10, 26, 51, 102)
 LOOPBACK_BYTES_PER_S = 200e6
-"""Rate of skills between processes of one machine, including checks and fsync."""
+"""Transfer rate of skills between processes on one machine, including checks and fsync."""
 _TICK = 1e6
 """Units of work per second in replays of measured seconds."""
 
@@ -37,10 +37,10 @@ class Setting:
 
     Attributes:
         agents: numbers of agents to simulate.
-        tasks: CSV file; None for the 102 tasks.
-        method: method for estimates of costs, if only sizes are known; None for `moments`.
-        bandwidth_bytes_per_s: bandwidth of an interface; None to derive it from alpha.
-        latency_s: time from "ready" to the first byte.
+        tasks: CSV file of tasks; None for the 102 tasks.
+        method: method whose costs are estimated if only sizes are known; None for `moments`.
+        bandwidth_bytes_per_s: bandwidth of each agent's interface; None to derive it from alpha.
+        latency_s: time from the end of learning to the first byte of a transfer.
         alpha: multiply-accumulates per byte, if no bandwidth is given; None for the paper's value.
         speeds: multiply-accumulates per second, one for all agents or one per agent.
         macs_per_image: multiply-accumulates of the backbone.
@@ -60,7 +60,7 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
     """Simulate every number of agents, with whole and with split tasks.
 
     Returns:
-        The document of schema `teachmesh.bench-simulation/1`.
+        A document with the schema `teachmesh.bench-simulation/1`.
 
     Raises:
         UsageError: a number is out of range.
@@ -100,12 +100,12 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
     """Simulate the real agents of a run, based on their measured learning times.
 
     Returns:
-        Per cell of more than one agent: {"method", "agents", "measured_s", "simulated_s",
+        For each cell with several agents: {"method", "agents", "measured_s", "simulated_s",
         "ratio"}.
 
     Raises:
         UsageError: the run has no real agents.
-        StorageError: the folder is not a run.
+        StorageError: the folder does not contain a run.
     """
     results = read_run(run).results
     found = [
@@ -121,11 +121,11 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
 def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """Simulate one real run.
 
-    Its author and the receiver each notice a new skill at their next check of the bank. On average
-    this takes half a watch interval each.
+    The author of a skill and its receiver each notice it at their next check of the bank, on
+    average after half a watch interval.
 
     Args:
-        shared: measurements of `real_agents.run_real`.
+        shared: measurements of N agents, as returned by `real_agents.run_real`.
     """
     costs: list[TaskCost] = []
     assignment: list[tuple[int, ...]] = []
@@ -171,7 +171,7 @@ def _check(setting: Setting) -> None:
 
 
 def _tasks(setting: Setting) -> list[TaskSize] | CountedTasks:
-    """Return sizes, or counted costs, which need no method."""
+    """Return the sizes of the tasks, or their counted costs."""
     if setting.tasks is None:
         return manifest_sizes(skill102())
     found = read_task_file(setting.tasks)
@@ -190,7 +190,7 @@ def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> C
 
 
 def _network(setting: Setting) -> tuple[Network, float | None]:
-    """Return the network, and the alpha from which it is derived."""
+    """Return the network, and the alpha from which it is derived; None if it is not."""
     if setting.bandwidth_bytes_per_s is not None:
         return Network(setting.bandwidth_bytes_per_s, setting.latency_s), None
     alpha = ALPHA if setting.alpha is None else setting.alpha

@@ -23,7 +23,7 @@ class CountedTasks:
 
     Attributes:
         costs: costs of each task.
-        consolidation_macs: paid once by every agent that has all skills.
+        consolidation_macs: multiply-accumulates that every agent pays once it has all skills.
     """
 
     costs: list[TaskCost]
@@ -33,12 +33,12 @@ class CountedTasks:
 def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
     """Read a CSV file with a header.
 
-    It contains one of the following; other columns are ignored:
+    It must have the columns of one of these formats; other columns are ignored:
 
     - sizes: `name,classes,train[,validation]`
     - costs, as in `costs/*.csv` of a run: `task,teacher_macs,skill_bytes
-      [,receive_macs,register_macs,consolidation_macs]`. The first line of such a file has all of
-      the consolidation.
+      [,receive_macs,register_macs,consolidation_macs]`. A run writes the
+      cost of consolidation into the first row only.
 
     Raises:
         DataError: the file is unreadable, lacks columns or rows, or contains a value that is not
@@ -89,7 +89,7 @@ def _size(row: dict[str, str]) -> TaskSize:
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:
-    """Read a number; a column that may be 0 may also be missing or empty."""
+    """Read a number; if 0 is allowed, the column may also be missing or empty."""
     value = int(row.get(column) or 0) if least == 0 else int(row[column])
     if not least <= value <= _MOST:
         raise ValueError(f"{column} of at least {least}, got {value}")

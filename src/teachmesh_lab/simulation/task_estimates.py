@@ -19,9 +19,9 @@ from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 _PASSES_PER_STEP = 3
-"""Forward pass, and backward passes for inputs and for weights."""
+"""Passes of a training step: forward, backward for inputs, and backward for weights."""
 _LATE_PASSES = 28.3
-"""Forward passes for `+bb-last`, which has no budget: the mean of ten tasks
+"""Forward passes per image for `+bb-last`, which has no budget: mean of ten tasks
 (docs/results/biases_measured.md)."""
 _EM_PRODUCTS = 15
 """Approximate number of products of all latents with all clusters in k-means and EM."""
@@ -36,10 +36,10 @@ class TaskSize:
 
     Attributes:
         name: name of the task.
-        classes: number of classes C.
+        classes: number of classes, C.
         train: number of training images.
         validation: number of validation images.
-        image_bytes: bytes of the files of both.
+        image_bytes: total file size of the training and validation images.
     """
 
     name: str
@@ -89,7 +89,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
 
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """Estimate the consolidation of all skills, paid once per agent: factorising a covariance."""
+    """Estimate the cost of consolidation, paid once per agent: factorising a covariance."""
     variant = VARIANTS.get(method)
     base = None if variant is None else variant.method
     if base == "moments":

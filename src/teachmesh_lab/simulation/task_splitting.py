@@ -1,8 +1,8 @@
 """Assignment of tasks, or parts of tasks, to simulated agents.
 
 A few large tasks cannot keep many agents busy. `split_tasks` cuts large tasks, so that several
-agents learn parts of one task. This needs statistics that add up, like the sums of `moments`.
-Every part is sent as a separate skill.
+agents learn parts of one task. This requires statistics that can be added, such as the sums of
+`moments`. Every part is sent as a separate skill.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost, pack
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
 
 PIECES = 8
-"""Parts per fair share. With fewer parts, agents wait longer; with more, more bytes are sent."""
+"""Parts per fair share. Agents wait longer with fewer parts, and send more bytes with more."""
 
 
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
     """Cut tasks larger than an eighth of an agent's fair share into equal parts.
 
-    Every part has the full size in bytes, because its statistics are as large as the task's.
+    Every part has as many bytes as the whole task, because its statistics are as large.
     """
     fair = sum(cost.teacher_macs for cost in costs) / n_agents
     parts: list[TaskCost] = []
@@ -46,12 +46,12 @@ def simulate_packed(
 
     Args:
         costs: costs of the tasks.
-        n_agents: N.
+        n_agents: number of agents, N.
         network: network between the agents.
         speeds: multiply-accumulates per second, one for all agents or one per agent.
         packing: "longest-first" or "given".
-        split: cut large tasks, so that several agents learn one.
-        consolidation_macs: paid by every agent once it has all skills.
+        split: whether large tasks are cut, so that several agents learn parts of one task.
+        consolidation_macs: multiply-accumulates that every agent pays once it has all skills.
     """
     rates = list(speeds) if len(speeds) == n_agents else [speeds[0]] * n_agents
     pieces = split_tasks(costs, n_agents) if split else list(costs)

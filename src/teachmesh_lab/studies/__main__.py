@@ -99,7 +99,7 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
     ("Biases, trials", ("biases-trials",), trial_table),
     ("Biases, encodings", ("biases-bytes",), byte_table),
 )
-"""Title, parts that the tables need, and the function that makes them."""
+"""Title of a section, the parts whose cells it needs, and the function that makes its tables."""
 USED_BY = {
     "shots": ("few", "alone", "related", "bank", "heads"),
     "seeds": ("few", "alone", "related", "bank", "heads", "union"),
@@ -110,14 +110,14 @@ USED_BY = {
     "train_images": tuple(BIASES),
     "validation_images": tuple(BIASES),
 }
-"""Option -> parts that it changes."""
+"""Parts that each option affects."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the missing cells of a part, or show its tables.
 
     Args:
-        arguments: of the command line; default those of this process.
+        arguments: command-line arguments; by default those of this process.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -157,7 +157,7 @@ def _show(options: argparse.Namespace, parts: tuple[str, ...]) -> None:
 
 
 def _study(options: argparse.Namespace, part: str) -> Study:
-    """List the cells of one part."""
+    """Make the study of one part."""
     home = resolve_home(options.home)
     backbone = options.backbone or home.config.backbone
     if part in REUSE:

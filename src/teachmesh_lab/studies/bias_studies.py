@@ -1,9 +1,9 @@
 """Beneficial biases measured with `evaluate`: one bank per task, and all tasks in one bank.
 
-- `biases-tasks`: every task in a bank of its own.
+- `biases-tasks`: every task in its own bank.
 - `biases-bank`: all tasks in one bank.
 
-Latents and trained biases are kept in the home's cache, so a killed measurement continues there.
+Latents and trained biases are kept in the home's cache, so a killed measurement can be resumed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ TEN = (
     *("traffic_signs", "playing_cards", "cifar10", "facial_expression_web", "oracle_bone_script"),
     *("trash", "satellite_rsscn7", "brain_tumor_mri", "white_blood_cells", "asl_fingerspelling"),
 )
-"""Tasks that frozen latents do not solve well."""
+"""Ten tasks on which frozen latents have a low accuracy."""
 MIN_CLASS_IMAGES = 4
-"""Images of a class that a smaller copy of a task has at least."""
+"""Minimum number of images per class in a smaller copy of a task."""
 DEFAULT = "default"
-"""Layers with biases as the variant defines them."""
+"""Choice of the layers that the variant itself defines."""
 _MEASURED = ("wall_s", "images_embedded", "images_from_cache")
-"""Keys of an evaluation that differ from run to run."""
+"""Keys of an evaluation whose values differ between runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,10 @@ class BiasStudyPlan:
         home: home with the backbone and the caches.
         backbone: alias of the backbone.
         out: folder of the cells; smaller copies of tasks are written there.
-        choices: choices of layers to measure, as in `learn --bb`; default all.
-        methods: methods to measure; default all.
-        train_images: approximate number of training images of a smaller copy; default all images.
-        validation_images: the same for validation images.
+        choices: choices of layers to measure, as in `learn --bb`; None for all.
+        methods: methods to measure; None for all.
+        train_images: approximate number of training images in a smaller copy; None for all.
+        validation_images: approximate number of validation images in it; None for all.
     """
 
     inputs: StudyInputs
@@ -58,7 +58,7 @@ class BiasStudyPlan:
 
     @property
     def size(self) -> str:
-        """Size of the tasks, as in `240-100`; empty for whole tasks."""
+        """Numbers of training and validation images, such as `240-100`; empty for whole tasks."""
         limits = self.train_images, self.validation_images
         return "" if limits == (None, None) else "-".join(str(limit or "all") for limit in limits)
 
@@ -69,14 +69,14 @@ class BiasStudyPlan:
             part: name of the study.
             tasks: names of the tasks.
             values: main arguments, for the label.
-            arguments: all arguments but tasks and size.
+            arguments: all arguments except tasks and size.
         """
         label = [*tasks[: len(tasks) == 1], *values, *filter(None, [self.size])]
         common = {"tasks": list(tasks), "size": self.size, "bias_version": bias_store.VERSION}
         return self.inputs.cell(part, label, tasks, **common, **arguments)
 
     def folder(self, cell: StudyCell) -> Path:
-        """Return a folder with the tasks of a cell, in the size of the plan."""
+        """Return a folder with the tasks of a cell, reduced to the size of the plan."""
         tasks = [self.inputs.tasks[name] for name in cell.arguments["tasks"]]
         if not self.size:
             return Path(tasks[0].source).parent
@@ -86,7 +86,7 @@ class BiasStudyPlan:
         return folder
 
     def _copy(self, task: Task, folder: Path) -> None:
-        """Write a smaller copy of a task, with all its test images, unless it exists."""
+        """Write a smaller copy of a task, with all its test images, unless the copy exists."""
         if (folder / task.name).exists():
             return
         part = folder / f".part-{task.name}"
@@ -98,11 +98,11 @@ class BiasStudyPlan:
         ):
             most = None if limit is None else max(MIN_CLASS_IMAGES, limit // len(task.classes))
             _copy_split(split, task.classes, part / name, most)
-        part.rename(folder / task.name)  # so that a copy is complete if it exists
+        part.rename(folder / task.name)  # last, so that an existing copy is complete
 
 
 def bias_tasks(plan: BiasStudyPlan) -> Study:
-    """Every task in a bank of its own; the most important cells come first."""
+    """Study every task in its own bank; the most important cells come first."""
     cells = [
         plan.cell("biases-tasks", (task,), method, bb, method=method, bb=bb)
         for method, bb in _task_methods()
@@ -113,7 +113,7 @@ def bias_tasks(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bank(plan: BiasStudyPlan) -> Study:
-    """All tasks in one bank, without a task oracle; the most important cells come first."""
+    """Study all tasks in one bank, without a task oracle; the most important cells come first."""
     names = tuple(plan.inputs.tasks)
     cells = [
         plan.cell("biases-bank", names, method, bb, method=method, bb=bb)
@@ -124,13 +124,13 @@ def bias_bank(plan: BiasStudyPlan) -> Study:
 
 
 def _task_methods() -> Iterator[tuple[str, str]]:
-    """Yield method and choice of layers."""
+    """Yield (method, choice of layers) for the study of single tasks."""
     yield from (("moments", bb) for bb in ("none", "auto", "all", "half", "last:10"))
     yield from (("maha", bb) for bb in ("none", "auto", "all", "half", "last:10"))
 
 
 def _bank_methods() -> Iterator[tuple[str, str]]:
-    """Yield method or variant, and choice of layers."""
+    """Yield (method or variant, choice of layers) for the study of all tasks in one bank."""
     plain = ("moments", "moments+bb", "maha", "gmmc")
     other = ("maha+bb", "gmmc+bb", "moments+bb-last", "maha+bb-last", "bb-h2t")
     yield from ((method, DEFAULT) for method in (*plain, *other))
@@ -142,7 +142,7 @@ def _is_chosen(wanted: Sequence[str] | None, value: str) -> bool:
 
 
 def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:
-    """Return the document of `evaluate`, without its seconds and its use of the cache."""
+    """Return the result of `evaluate`, without its seconds and cache statistics."""
     bb = cell.arguments["bb"]
     document = run_evaluate(
         EvaluateOptions(
@@ -158,7 +158,7 @@ def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:
 
 
 def _copy_split(split: Split, classes: Sequence[str], folder: Path, most: int | None) -> None:
-    """Copy the first images of each class, at most `most`."""
+    """Copy the first images of each class, at most `most`; None for all."""
     counts = [0] * len(classes)
     for image, label in zip(split.images, split.labels, strict=True):
         counts[label] += 1

@@ -1,4 +1,4 @@
-"""The tables of docs/results/biases_measured.md and of the trials in it."""
+"""The tables of docs/results/biases_measured.md, including those of the trials."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from teachmesh_lab.studies.study_cells import StudyResult, Values, markdown, sel
 
 Results = Sequence[StudyResult]
 CHOICES = ("none", "auto", "half", "last:10", "all")
-"""Choices of layers, as columns."""
+"""Choices of layers, in the order of the columns."""
 
 
 def task_tables(results: Results) -> Iterator[str]:
-    """Task by task for each method: accuracies, and costs."""
+    """Yield two tables for each method: accuracy on each task, and mean costs."""
     found = select(results, "biases-tasks")
     for method, size in dict.fromkeys(map(_method_and_size, found)):
         chosen = [result for result in found if _method_and_size(result) == (method, size)]
@@ -25,7 +25,7 @@ def task_tables(results: Results) -> Iterator[str]:
 
 
 def bank_table(results: Results) -> Iterator[str]:
-    """All tasks in one bank, without a task oracle."""
+    """Yield the table of all tasks in one bank, without a task oracle."""
     columns = ("mapper", "oracle", "final", "direct")
     rows = [["variant", *columns, "passes", "KB per skill"]]
     for result in select(results, "biases-bank"):
@@ -39,7 +39,7 @@ def bank_table(results: Results) -> Iterator[str]:
 
 
 def trial_table(results: Results) -> Iterator[str]:
-    """Log loss and accuracy on validation images by task and trial."""
+    """Yield the table of log loss and accuracy on validation images, by task and trial."""
     names = [NO_BIASES, *(trial.name for trial in TRIALS)]
     shown: dict[str, dict[str, str]] = {}
     for result in select(results, "biases-trials"):
@@ -50,7 +50,7 @@ def trial_table(results: Results) -> Iterator[str]:
 
 
 def byte_table(results: Results) -> Iterator[str]:
-    """Log loss and changed answers by task and encoding."""
+    """Yield the table of log loss and changed answers, by task and encoding."""
     rows = [["task", "encoding", "bytes", "log loss", "right, %", "changed, %"]]
     for result in select(results, "biases-bytes"):
         for found in result.values["encodings"]:
@@ -67,7 +67,7 @@ def _method_and_size(result: StudyResult) -> tuple[str, str]:
 
 
 def _title(result: StudyResult) -> str:
-    """Return the name of the only task, with the size of a smaller copy."""
+    """Return the name of a cell's only task, and its size if it is a smaller copy."""
     return f"{result.cell.arguments['tasks'][0]}{_size_title(result.cell.arguments['size'])}"
 
 
@@ -79,7 +79,7 @@ def _size_title(size: str) -> str:
 
 
 def _by_choice(results: Results) -> dict[str, dict[str, StudyResult]]:
-    """Return choice -> task -> result."""
+    """Return the results by choice of layers and by task."""
     found: dict[str, dict[str, StudyResult]] = {}
     for choice in CHOICES:
         rows = {
@@ -93,7 +93,7 @@ def _by_choice(results: Results) -> dict[str, dict[str, StudyResult]]:
 
 
 def _accuracies(results: Results) -> str:
-    """Return oracle accuracies on test images, with the weight of biases in brackets."""
+    """Return a table of oracle accuracies on test images; in parentheses, the weight of biases."""
     columns = _by_choice(results)
     by_task = {result.cell.arguments["tasks"][0]: result for result in results}
     rows = [["task", "classes, test images", *columns]]
@@ -111,7 +111,7 @@ def _accuracies(results: Results) -> str:
 def _means(
     name: str, tasks: Sequence[str], columns: Mapping[str, Mapping[str, StudyResult]]
 ) -> list[str]:
-    """Return the means of columns that have all tasks; means of fewer tasks would mislead."""
+    """Return the mean of every column that has all tasks; means of fewer tasks would mislead."""
     return [name, "", *(_column_mean(tasks, column) for column in columns.values())]
 
 
@@ -122,7 +122,7 @@ def _column_mean(tasks: Sequence[str], column: Mapping[str, StudyResult]) -> str
 
 
 def _costs(results: Results) -> str:
-    """Return the means over the tasks of the cost of each choice."""
+    """Return a table of the costs of each choice, as means over its tasks."""
     head = ["choice", "tasks", "passes (most)", "bytes of a skill", "dropped"]
     rows = [[*head, "gain on validation", "gain on test", "worst task", "processor s"]]
     columns = _by_choice(results)
@@ -135,8 +135,8 @@ def _cost(column: Mapping[str, StudyResult], plain: Mapping[str, StudyResult]) -
     """Return the cost and the gains of one choice.
 
     Args:
-        column: task -> result.
-        plain: task -> result without biases.
+        column: results by task.
+        plain: results without biases, by task.
     """
     passes = [r.values["document"]["cost"]["backbone_passes"] for r in column.values()]
     cards = [_entry(r)["biases"] for r in column.values() if "biases" in _entry(r)]

@@ -1,7 +1,7 @@
-"""Trials of bias training, and the cost of rounding biases, on validation images only.
+"""Trials of bias training, and the loss from rounding biases, on validation images only.
 
 - `biases-trials`: ways to spend the default budget, for the table in docs/biases.md.
-- `biases-bytes`: biases of `--bb auto` as float32, float16 and int8.
+- `biases-bytes`: biases of `--bb auto`, stored as float32, float16 and int8.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ METHOD = "moments"
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
 BATCH_SIZE = 16
 NO_BIASES = "none"
-"""The trial without biases."""
+"""Name of the trial without biases."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to spend the budget.
+    """One way to spend the training budget.
 
     Attributes:
-        name: heading of its column.
-        small: start with smaller images.
-        batch_size: images per step.
-        bias_rate: Adam's highest learning rate of biases.
-        head_rate: Adam's highest learning rate of the head.
-        refit: use the mean of the trained head and a closed-form head at the end.
+        name: header of its column.
+        small: whether training starts with smaller images.
+        batch_size: number of images per step.
+        bias_rate: maximum learning rate of the biases (Adam).
+        head_rate: maximum learning rate of the head (Adam).
+        refit: whether the final head is the mean of the trained and a closed-form head.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Trial:
     refit: bool = True
 
     def plan(self, costs: TaskCosts) -> BiasPlan:
-        """Return the plan of `auto` with the trial's settings."""
+        """Return the training plan of `--bb auto`, with the trial's settings."""
         return replace(
             plan_biases(BiasOptions(), costs),
             batch_size=self.batch_size,
@@ -86,7 +86,7 @@ TRIALS = (
 
 
 class _Recorder(StoredBiases):
-    """Keeps the last trained biases as they were before rounding; None before any training."""
+    """Store that remembers the last trained biases, before rounding; None if none were trained."""
 
     last: Trained | None = None
 
@@ -117,14 +117,14 @@ class _Workshop:
         return read_task(path)
 
     def embed(self, task: Task) -> EmbeddedTask:
-        """Return the latents of a task, through the home's cache."""
+        """Return the latents of a task, from the home's cache if it has them."""
         splits = task.train, task.validation
         embedded = [embed_cached(self.backbone, s.images, self._latents) for s in splits]
         train, validation = map(labelled, splits, embedded)
         return EmbeddedTask(train, validation, TaskImages.of(*zip(splits, embedded, strict=True)))
 
     def bias_task(self, cell: StudyCell) -> BiasTask:
-        """Return the task as the training of biases gets it, with fitted class moments."""
+        """Return the input for training biases on the task of a cell, with fitted class moments."""
         name = cell.arguments["tasks"][0]
         if self._last is None or self._last[0] != name:
             self._last = name, self._fit(self.read(cell))
@@ -147,7 +147,7 @@ class _Workshop:
         )
 
     def learn(self, task: Task, embedded: EmbeddedTask) -> Trained | None:
-        """Learn a task with `--bb auto`; return its biases, None if none were trained."""
+        """Learn a task with `--bb auto`; return its biases, or None if none were trained."""
         store = _Recorder(LatentCache(self._plan.home.cache / "biases"))
         lesson = Lesson.of(task, find_variant("moments+bb"), created="2000-01-01T00:00:00Z")
         Teacher(self.backbone, Author("0" * 64, ""), store).teach(lesson, embedded)
@@ -155,7 +155,7 @@ class _Workshop:
 
 
 def bias_trials(plan: BiasStudyPlan) -> Study:
-    """Every task with every trial, and without biases."""
+    """Study every task with every trial, and without biases."""
     workshop = _Workshop(plan)
     trials = {trial.name: trial for trial in TRIALS}
 
@@ -176,7 +176,7 @@ def bias_trials(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bytes(plan: BiasStudyPlan) -> Study:
-    """Every task: log loss and changed answers by encoding, with the trained head in float32."""
+    """Study the log loss and changed answers of each encoding; the head stays in float32."""
     workshop = _Workshop(plan)
 
     def measure(cell: StudyCell) -> Values:
@@ -191,7 +191,7 @@ def bias_bytes(plan: BiasStudyPlan) -> Study:
 
 
 def _train(task: BiasTask, trial: Trial) -> np.ndarray:
-    """Return (V, C) log posteriors of the best pool of the validation images."""
+    """Return (V, C) log posteriors of validation images, with the best weight of the biases."""
     forward = task.backbone.forward_pass
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, "all"))
@@ -206,7 +206,7 @@ def _train(task: BiasTask, trial: Trial) -> np.ndarray:
 def _try_encodings(
     backbone: Backbone, embedded: EmbeddedTask, trained: Trained
 ) -> Iterator[dict[str, Any]]:
-    """Yield bytes, log loss, accuracy and fraction of changed answers of each encoding."""
+    """Yield the size, log loss, accuracy and fraction of changed answers for each encoding."""
     forward = backbone.forward_pass
     bb = BeneficialBiases(
         forward, choose_layers(biasable_layers(forward.net, backbone.size), "all")
@@ -231,7 +231,7 @@ def _try_encodings(
 def _biased_latents(
     backbone: Backbone, bb: BeneficialBiases, embedded: EmbeddedTask, values: torch.Tensor
 ) -> np.ndarray:
-    """Return (V, D) multi-depth latents of the validation images with biases."""
+    """Return the (V, D) multi-depth latents of the validation images, computed with biases."""
     assert embedded.images is not None
     images, count = embedded.images.validation, len(embedded.validation)
     reads = TapLatents("multi", backbone.reference, bb.device)

@@ -1,8 +1,8 @@
 """Combine rows of old heads into the head of a new task (paper, Sec. 7.2, 1).
 
-A head has one row of weights per class, and rows do not depend on each other. So one head can hold
-rows of different tasks if their lengths are comparable. The paper divides each row by its p-norm
-and finds infinity better than 2.
+A head has one row of weights per class, and the rows are independent. So one head can contain rows
+of different tasks if their lengths are comparable. The paper divides each row by its p-norm
+and reports that p = infinity works better than p = 2.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from teachmesh.model.head import Head
 def combine_heads(
     heads: Sequence[Head], labels: Sequence[Sequence[int]], p: float = np.inf
 ) -> Head:
-    """Build a head from rows of old heads, each divided by its p-norm, without an image.
+    """Build a head without images, from rows of old heads divided by their p-norm.
 
     Args:
         heads: the old heads.
@@ -37,11 +37,11 @@ def combine_rows(
 
     Args:
         weights: (C_t, D) rows of each old head.
-        biases: (C_t,) biases of these rows; divided by the norm of their row.
+        biases: (C_t,) biases of these rows; each is divided by the norm of its row.
         p: order of the norm.
 
     Returns:
-        (C, D) weights and (C,) biases, in the order given. Rows of zeros stay zero.
+        (C, D) weights and (C,) biases, in the given order. Rows of zeros stay zero.
 
     >>> rows, _ = combine_rows([np.array([[3.0, -4.0]])], [np.zeros(1)])
     >>> rows.tolist()

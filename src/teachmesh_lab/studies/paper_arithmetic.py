@@ -1,8 +1,8 @@
-"""Recompute the paper's figures: `python -m teachmesh_lab.studies.paper_arithmetic`.
+"""Recompute numbers of the paper: `python -m teachmesh_lab.studies.paper_arithmetic`.
 
-Figures of Sec. 6 that depend only on sizes are computed from the manifest of the 102 tasks and the
-size of the network. The table compares them with the printed figures. It is part of
-docs/results/arithmetic.md, and a test checks that both are equal.
+Numbers in Sec. 6 that depend only on sizes are computed from the manifest of the 102 tasks and the
+size of the network. The table compares them with the printed numbers. docs/results/arithmetic.md
+contains this table, and a test checks that it is up to date.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ CLUSTERS = 25
 SAMPLES = 5
 IMAGE_BYTES = 299 * 299 * 3
 BIASES = 50_312
-"""Output channels of all convolutions of Xception, depthwise ones included."""
+"""Number of output channels of all convolutions of Xception, including depthwise ones."""
 PAPER_TRAIN = 2_041_225
-"""Training images in the paper; the manifest has six fewer."""
+"""Number of training images in the paper; the manifest has six fewer."""
 EPOCHS = 100
 _FLOAT = 4
 
 
 @dataclass(frozen=True)
 class Line:
-    """One recomputed figure.
+    """One recomputed number.
 
     Attributes:
-        quantity: name of the figure, and its place in the paper.
-        printed: the figure in the paper.
-        recomputed: the figure computed from sizes.
-        how: the computation, or its consequence.
+        quantity: name of the number, and its place in the paper.
+        printed: the number in the paper.
+        recomputed: the number computed from sizes.
+        how: description of the computation, or a remark.
     """
 
     quantity: str
@@ -76,7 +76,7 @@ def head_bytes() -> float:
 
 
 def gmmc_bytes() -> float:
-    """Return the bytes of an average skill with clusters: head, means, variances, weights."""
+    """Return the bytes of an average skill with clusters: head, means, variances and weights."""
     return head_bytes() + CLUSTERS * (2 * LATENT + 1) * _FLOAT
 
 
@@ -86,7 +86,7 @@ def maha_bytes() -> float:
 
 
 def head_training_macs() -> float:
-    """Return the cost of all heads: three products per image and epoch, at most 100 epochs."""
+    """Return the cost of training all heads for 100 epochs, with three products per image."""
     forward = sum(task.train * task.used_classes for task in skill102()) * LATENT
     return 3.0 * EPOCHS * forward
 
@@ -97,26 +97,26 @@ def shared_images() -> int:
 
 
 def efficiency_of(variant: Variant) -> float:
-    """Compute the efficiency of a row of Fig. 10 from the row's own columns, alpha = 1,000.
+    """Compute the efficiency of a row of Fig. 10 from the row's own columns, with alpha = 1,000.
 
-    A single agent teaches N times as much and receives nothing, so N cancels.
+    A single agent learns N times as much and receives nothing, so N cancels.
     """
     return variant.teacher / (variant.teacher + ALPHA * variant.bytes + variant.student)
 
 
 def makespan_efficiency(agents: int, packing: str) -> float:
-    """Return the efficiency of learning whole tasks, limited by the images of the slowest agent."""
+    """Return the efficiency with whole tasks, which the agent with the most images limits."""
     costs = [TaskCost(task.name, task.train, 0) for task in skill102()]
     return account(costs, agents, packing=packing).efficiency
 
 
 def lines() -> list[Line]:
-    """Return every recomputed figure, in the order of the paper."""
+    """Return every recomputed number, in the order of the paper."""
     return [*_data(), *_learning(), *_figure_10(), *_students(), *_makespans(), *_bytes(), *_test()]
 
 
 def table() -> str:
-    """Return the figures as a Markdown table."""
+    """Return the numbers as a Markdown table."""
     rows = [
         "| quantity | paper prints | recomputed | computation and remarks |",
         "|---|---|---|---|",

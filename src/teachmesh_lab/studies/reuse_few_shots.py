@@ -1,4 +1,4 @@
-"""Few shots with class moments: alone, after one old task, and after several."""
+"""Class moments fitted to few shots: without old tasks, after one, and after several."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 
 def few(plan: ReusePlan) -> Study:
-    """All ordered pairs of tasks; pairs with the most shared classes come first."""
+    """Study all ordered pairs of tasks; pairs with the most shared classes come first."""
     matcher = PairMatcher(plan.tasks, plan.reuse)
 
     def measure(cell: StudyCell) -> Values:
         values = cell.arguments
         new, shared = plan.tasks[values["new"]], values["shared"]
-        # Without shared classes and transfer there is nothing to compare.
+        # If no class is shared and nothing is transferred, there is nothing to compare.
         right = _learn_after(
             matcher, new, (values["old"],), values["shots"], values["seeds"], all_answers=shared > 0
         )
@@ -54,7 +54,7 @@ def few(plan: ReusePlan) -> Study:
 
 
 def alone(plan: ReusePlan) -> Study:
-    """Every task without any old task: class moments, and the paper's head."""
+    """Study class moments and the paper's head on every task, without old tasks."""
 
     def measure(cell: StudyCell) -> Values:
         values = cell.arguments
@@ -71,7 +71,7 @@ def alone(plan: ReusePlan) -> Study:
 
 
 def related(plan: ReusePlan) -> Study:
-    """Every task after all tasks that share a class with it by the hand-made list."""
+    """Study every task after all tasks that share a class with it by the hand-made list."""
     relation, olds = read_pairs(), {}
     for new in plan.tasks.values():
         others = [old for old in plan.tasks.values() if old is not new]
@@ -82,19 +82,19 @@ def related(plan: ReusePlan) -> Study:
 
 
 def bank(plan: ReusePlan) -> Study:
-    """Every task after all others."""
+    """Study every task after all other tasks."""
     return _after("bank", plan, {new: [o for o in plan.tasks if o != new] for new in plan.tasks})
 
 
 def _after(part: str, plan: ReusePlan, olds: dict[str, list[str]]) -> Study:
-    """Learn each new task after its old tasks."""
+    """Make a study that learns each new task after its old tasks."""
     encoder = PairMatcher(plan.tasks).comparer.name
     matchers: dict[str, PairMatcher] = {}
 
     def measure(cell: StudyCell) -> Values:
         values, new = cell.arguments, cell.arguments["new"]
         if new not in matchers:
-            matchers.clear()  # the whitening by many tasks is large, and serves one new task
+            matchers.clear()  # the whitening for many tasks is large and needed only once
             matchers[new] = PairMatcher(plan.tasks)
         return _learn_after(
             matchers[new], plan.tasks[new], tuple(values["olds"]), values["shots"], values["seeds"]
@@ -126,15 +126,17 @@ def _learn_after(
     *,
     all_answers: bool = True,
 ) -> Values:
-    """Return the right answers given the task, without and with transfer from old tasks, by seed.
+    """Return for each seed which answers are right, without and with transfer from old tasks.
+
+    The task is given, so only the class can be wrong.
 
     Args:
-        matcher: matches classes.
+        matcher: matcher for the classes.
         new: the new task.
         olds: names of the old tasks.
-        shots: images per class; 0 for all.
+        shots: number of images per class; 0 for all.
         seeds: number of draws.
-        all_answers: keep the answers also where nothing was transferred.
+        all_answers: whether answers are kept even if nothing was transferred.
     """
     moments = tuple(matcher.tasks[old].anchor.moments() for old in olds)
     kinds: list[str] = []
@@ -162,7 +164,7 @@ def _learn_after(
 def _matched_classes(
     matcher: PairMatcher, new: str, old: str, means: np.ndarray, transform: np.ndarray
 ) -> MatchedClasses | None:
-    """Return the matched classes of one old task; None without a match."""
+    """Return the matched classes of one old task; None if no class matches."""
     found = matcher.match(new, old, means, transform)
     if not found:
         return None
@@ -173,14 +175,14 @@ def _matched_classes(
 
 
 def _learn_alone(new: StudyTask, shots: int, seeds: int) -> Values:
-    """Return the accuracies given the task, over the seeds of `few` and `heads`."""
+    """Return the accuracies given the task, for the seeds that `few` and `heads` use."""
     result: Values = {"moments": [], "head": []}
     for seed in range(seeds):
         train, no_images = new.shots(shots, seed), take_rows(new.train, slice(0))
         fitted = fit_method("moments", train, no_images, len(new.classes))
         answers = log_within(fitted, "moments", new.test.latents).argmax(1)
         result["moments"].append(float(np.mean(answers == new.test.labels)))
-        # As in `learn`: a task with all images has validation images, few shots have none.
+        # As in `learn`, validation images are used only if all training images are.
         held = no_images if shots else new.validation
         x, y = train.latents.last, train.labels
         validation = held.latents.last, held.labels

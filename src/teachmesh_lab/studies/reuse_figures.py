@@ -1,8 +1,8 @@
-"""Fig. 13 and Fig. 14 from measured cells.
+"""Draw Fig. 13 and Fig. 14 from measured cells.
 
-- `fig13.svg`: unions of two tasks, by epoch.
-- `fig13-zero.svg`: tasks in other styles, without an image.
-- `fig14.svg`: three starts at three shots.
+- `fig13.svg`: accuracy on unions of two tasks, by epoch.
+- `fig13-zero.svg`: accuracy on tasks whose classes are known in other styles, without images.
+- `fig14.svg`: accuracy of three starts, with three shots.
 
 Fig. 11 and 12 are in the report of `teachmesh evaluate --corrective T --report FILE`.
 """
@@ -24,7 +24,7 @@ NORMS = {"p = 2": "p = 2", "p = inf": "p = infinity", "moments": "moments"}
 
 
 def draw_figures(results: Results, folder: Path) -> None:
-    """Draw the figures that have cells."""
+    """Draw all figures for which there are cells."""
     folder.mkdir(parents=True, exist_ok=True)
     if select(results, "union"):
         draw_unions(results, folder / "fig13.svg")
@@ -34,7 +34,7 @@ def draw_figures(results: Results, folder: Path) -> None:
 
 
 def zero_images(results: Results) -> dict[str, dict[str, float]]:
-    """Return new task -> way -> accuracy without an image of the task."""
+    """Return the accuracy without images of a task, by new task and method."""
     found = by_task(select(results, "combine"))
     return {
         name: {shown: values[key] for key, shown in NORMS.items()} for name, values in found.items()
@@ -42,7 +42,7 @@ def zero_images(results: Results) -> dict[str, dict[str, float]]:
 
 
 def starts(results: Results) -> dict[str, dict[str, float]]:
-    """Return new and old task -> start -> accuracy at three shots."""
+    """Return the accuracy with three shots, by pair of tasks and start."""
     return {
         pair.replace(", ", " <- "): dict(zip(HEAD_WAYS, three_ways(values), strict=True))
         for pair, values in by_task(select(results, "heads", shots=3)).items()
@@ -51,7 +51,7 @@ def starts(results: Results) -> dict[str, dict[str, float]]:
 
 
 def draw_unions(results: Results, path: Path) -> None:
-    """Draw accuracy by epoch for every start of a head, and class moments as level lines."""
+    """Draw accuracy by epoch for every start of a head, and class moments as horizontal lines."""
     found = [result.values for result in select(results, "union")]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Tables of trained heads: Table 1 with its epochs, Fig. 13, and combined tasks."""
+"""Tables of trained heads: Table 1 and its epochs, Fig. 13, and combined tasks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ STARTS = {
     "p = inf, kept up": "p = infinity, the paper's, kept",
     "closed form with prior": "closed form with old rows (ours)",
 }
-"""Keys of a union's result -> names of the starts."""
+"""Displayed name of each start in the result of a union."""
 HEAD_WAYS = ("random start", "closed form without old rows", "closed form with old rows (ours)")
-"""Starts of trained heads; ours is used where its trial passes, else the random start."""
+"""Starts of trained heads; the random start replaces ours if ours does not pass its trial."""
 SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
 
 
 def passing_draws(values: Values, limit: float = START_GAIN) -> np.ndarray:
-    """Return (matched seeds,) bool: True where the old rows pass a trial with this limit."""
+    """Return a bool for each matched seed: True if the old rows pass a trial with this limit."""
     pairs = zip(values["gain"], values["beats_closed"], strict=True)
     return np.array([gain > limit and beats for gain, beats in pairs], dtype=bool)
 
 
 def head_gains(values: Values, split: str, limit: float = START_GAIN) -> np.ndarray:
-    """Return (seeds,) gains of old rows over a random start; 0 where they are not used."""
+    """Return (seeds,) accuracy gains of old rows over a random start; 0 if they are not used."""
     gains = np.zeros(len(values["random"]))
     draws = zip(values["matched"], values["old rows"], passing_draws(values, limit), strict=True)
     for seed, ours, passes in draws:
@@ -48,7 +48,7 @@ def head_gains(values: Values, split: str, limit: float = START_GAIN) -> np.ndar
 
 
 def three_ways(values: Values) -> tuple[float, float, float]:
-    """Return mean test accuracies over seeds: random start, closed form, and as in `learn`."""
+    """Return mean test accuracies over seeds of a random start, a closed form, and `learn`."""
     random, closed = (
         float(np.mean([head["test"] for head in values[key]])) for key in ("random", "closed form")
     )
@@ -56,7 +56,7 @@ def three_ways(values: Values) -> tuple[float, float, float]:
 
 
 def head_tables(results: Results) -> Iterator[str]:
-    """All ordered pairs by shots: pairs with old rows, their gains, and the worst pairs."""
+    """Yield tables of all ordered pairs by number of shots, and of the worst pairs."""
     head = ["shots", "pairs", "seeds", "pairs that use old rows", "gain, any class shared"]
     rows = [[*head, "gain, half or more shared", "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
@@ -78,7 +78,7 @@ def _mean_gain(found: Mapping[str, Values], gains: Mapping[str, Gain], least: fl
 
 
 def pair_tables(results: Results) -> Iterator[str]:
-    """Accuracies of pairs that share half of the classes, and the choice of the trial's limit."""
+    """Yield tables of pairs that share half of the classes: accuracies, and limits of the trial."""
     shown: dict[str, dict[str, str]] = {}
     means = [["shots", *HEAD_WAYS]]
     head = ["shots", "trial above", "old rows used", "gain on validation", "gain on test"]
@@ -117,7 +117,7 @@ def _choice(shots: str, found: Mapping[str, Values], limit: float) -> list[str]:
 
 
 def epoch_table(results: Results) -> Iterator[str]:
-    """Epochs to the best accuracy, on the mean curve over seeds and pairs that use old rows."""
+    """Yield the table of epochs to the best accuracy, from mean curves of pairs with old rows."""
     rows = [
         ["shots", "pairs", "start", "best", "after epochs", "reaches the random start's best after"]
     ]
@@ -141,7 +141,7 @@ def first_as_good(ours: np.ndarray, random: np.ndarray) -> str:
 
 
 def _curves(values: Values) -> np.ndarray:
-    """Return (3, epochs + 1) mean accuracies: random start, closed form, and as in `learn`."""
+    """Return (3, epochs + 1) mean accuracies of a random start, a closed form, and `learn`."""
     random, closed = (
         np.array([head["curve"] for head in values[key]]) for key in ("random", "closed form")
     )
@@ -154,7 +154,7 @@ def _curves(values: Values) -> np.ndarray:
 
 
 def union_tables(results: Results) -> Iterator[str]:
-    """Fig. 13: accuracy by epoch, the mean of all unions of two tasks."""
+    """Yield Fig. 13 as a table: mean accuracy on all unions of two tasks, by epoch."""
     found = [result.values for result in select(results, "union")]
     if not found:
         return
@@ -169,12 +169,12 @@ def union_tables(results: Results) -> Iterator[str]:
 
 
 def union_curves(found: Sequence[Values]) -> dict[str, np.ndarray]:
-    """Return start -> (epochs + 1,) mean accuracies of all unions."""
+    """Return the (epochs + 1,) mean accuracies on all unions for each start."""
     return {key: np.mean([values[key] for values in found], axis=0) for key in STARTS}
 
 
 def norm_table(results: Results) -> Iterator[str]:
-    """Accuracy of heads trained under a norm, and the lengths of their rows."""
+    """Yield the table of heads trained with normalised rows: accuracy, and lengths of the rows."""
     found = [result.values for result in select(results, "norms")]
     if not found:
         return
@@ -188,7 +188,7 @@ def norm_table(results: Results) -> Iterator[str]:
 
 
 def combined_table(results: Results) -> Iterator[str]:
-    """Fig. 13 at epoch 0, for tasks whose classes are known in other styles."""
+    """Yield Fig. 13 at epoch 0 as a table, for tasks whose classes are known in other styles."""
     rows = [["new task", "from", "p = 2", "p = infinity", "moments"]]
     for name, cell in by_task(select(results, "combine")).items():
         values = [f"{100 * cell[key]:.1f}" for key in ("p = 2", "p = inf", "moments")]

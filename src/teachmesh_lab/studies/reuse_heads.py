@@ -1,4 +1,4 @@
-"""Table 1: trained heads from a random start and from old rows, after one old task."""
+"""Table 1: heads trained from a random start, and from rows of one old task."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class TrainedHead:
     """Accuracies of one trained head, 0 to 1.
 
     Attributes:
-        test: on test images.
-        validation: on validation images, which are not used with few shots.
-        curve: on test images, by epoch from epoch 0; empty unless the pair shares half of the
-            classes.
+        test: accuracy on test images.
+        validation: accuracy on validation images, which are not used in training with few shots.
+        curve: accuracy on test images by epoch, starting at epoch 0; empty unless the pair shares
+            at least half of the classes.
     """
 
     test: float
@@ -32,13 +32,13 @@ class TrainedHead:
 
 
 class HeadsAlone:
-    """Heads that use no old task, from a random or a closed-form start; each is trained once."""
+    """Heads trained without old tasks, from a random or a closed-form start; results are cached."""
 
     def __init__(self) -> None:
         self._trained: dict[tuple[str, int, int, bool], TrainedHead] = {}
 
     def __call__(self, new: StudyTask, shots: int, seed: int, *, closed: bool) -> TrainedHead:
-        """Return the head for a task, images per class, draw and start."""
+        """Return the head for a task, number of images per class, seed of the draw, and start."""
         key = new.name, shots, seed, closed
         if key not in self._trained:
             start = _closed_start(new, shots, seed, None) if closed else None
@@ -47,7 +47,7 @@ class HeadsAlone:
 
 
 def heads(plan: ReusePlan) -> Study:
-    """All ordered pairs, matched as in `learn --reuse auto`; most shared classes first."""
+    """Study all ordered pairs, matched as in `learn --reuse auto`; most shared classes first."""
     matcher, alone = PairMatcher(plan.tasks), HeadsAlone()
 
     def measure(cell: StudyCell) -> Values:
@@ -84,7 +84,7 @@ def _compare_starts(
     shots: int,
     seeds: int,
 ) -> Values:
-    """Train heads without old rows for all seeds, and with old rows where a class matched."""
+    """Train heads without old rows for all seeds, and with old rows if a class matched."""
     epochs = MAX_EPOCHS if shared >= HALF else 0
     lists = "random", "closed form", "matched", "old rows", "gain", "beats_closed"
     result: Values = {"shared": shared} | {key: [] for key in lists}
@@ -105,14 +105,14 @@ def _compare_starts(
 
 
 def _closed_start(new: StudyTask, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
-    """Fit ridge regression to the shots, with old rows as its prior or without."""
+    """Fit ridge regression to the shots; old rows are its prior, None for no prior."""
     return fit_start(old_rows, *_shots(new, shots, seed), len(new.classes)).start
 
 
 def _matched_rows(
     matcher: PairMatcher, new: StudyTask, old: StudyTask, shots: int, seed: int
 ) -> HeadStart | None:
-    """Return old rows for the classes that match by their names and these shots."""
+    """Return the old rows of classes that match by name and by these shots; None if none match."""
     means = new.means_of(new.shots(shots, seed))
     found = matcher.match(new.name, old.name, means, matcher.transform((old.name,)))
     if not found:
@@ -125,9 +125,9 @@ def _matched_rows(
 def _train(
     new: StudyTask, shots: int, seed: int, start: HeadStart | None, curve_epochs: int
 ) -> TrainedHead:
-    """Train a head from a start; None for a random one."""
+    """Train a head from a given start; None for a random start."""
     (x, y), n_classes = _shots(new, shots, seed), len(new.classes)
-    # As in `learn`: a task with all images has validation images, few shots have none.
+    # As in `learn`, validation images are used only if all training images are.
     held = None if shots else new.validation
     validation = (x[:0], y[:0]) if held is None else (held.latents.last, held.labels)
     fitted = fit_head(x, y, *validation, n_classes, seed=seed, start=start)
@@ -141,6 +141,6 @@ def _train(
 
 
 def _shots(new: StudyTask, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, D) latents of the last layer and (N,) labels."""
+    """Return the (N, D) latents of the last layer and the (N,) labels of the drawn shots."""
     drawn = new.shots(shots, seed)
     return drawn.latents.last, drawn.labels

@@ -1,4 +1,4 @@
-"""Matching on the measuring tasks: one pair as in `learn`, and all tasks against the list."""
+"""Class matching in studies: pairs of tasks as in `learn`, and all tasks against the list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MATCHING_MODES = ("text", "text-names", "vision", "auto")
 
 
 class PairMatcher:
-    """Matches a new task with old tasks; keeps everything that does not depend on the seed.
+    """Matches a new task with old tasks, and caches intermediate results.
 
     Args:
         tasks: tasks by name.
@@ -35,7 +35,7 @@ class PairMatcher:
         self._alone: dict[tuple[str, int, int], MomentsAnchor] = {}
 
     def alone(self, new: StudyTask, shots: int, seed: int) -> MomentsAnchor:
-        """Return the moments of the shots, which do not depend on old tasks."""
+        """Return the class moments of the shots, without old tasks."""
         if (new.name, shots, seed) not in self._alone:
             drawn = new.shots(shots, seed)
             fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes))
@@ -43,14 +43,14 @@ class PairMatcher:
         return self._alone[new.name, shots, seed]
 
     def names(self, new: str, old: str) -> np.ndarray:
-        """Return (C, C_old) similarities of names."""
+        """Return the (C, C_old) similarities of class names."""
         if (new, old) not in self._names:
             labels = [read_labels(self.tasks[name].classes) for name in (new, old)]
             self._names[new, old] = self.comparer.similarity(*labels)
         return self._names[new, old]
 
     def transform(self, olds: tuple[str, ...]) -> np.ndarray:
-        """Return the (D, D) whitening by the mean covariance of old tasks."""
+        """Return the (D, D) whitening matrix for the mean covariance of old tasks."""
         if olds not in self._transforms:
             moments = [self.tasks[old].anchor.moments() for old in olds]
             roots = np.concatenate([m.roots for m in moments])
@@ -62,20 +62,20 @@ class PairMatcher:
     def match(
         self, new: str, old: str, means: np.ndarray, transform: np.ndarray
     ) -> list[tuple[int, int]]:
-        """Return (new class, old class) of one old task, as `learn --reuse` matches them.
+        """Return (new class, old class) of each match with one old task, as in `learn --reuse`.
 
         Args:
             new: name of the new task.
             old: name of the old task.
             means: (C, D) class means of the shots.
-            transform: (D, D) whitening.
+            transform: (D, D) whitening matrix.
         """
         likeness = compare(means, self.tasks[old].anchor.class_means(), transform)
         return [(i, j) for i, j, _, _ in find_pairs(self.names(new, old), likeness, self.reuse)]
 
 
 def matching(plan: ReusePlan) -> Study:
-    """Precision and recall against the hand-made list, by names, by images and by both."""
+    """Study matches by names, by images and by both, compared with the hand-made list."""
     encoder = choose_encoder("auto")
 
     def measure(cell: StudyCell) -> Values:
@@ -100,7 +100,7 @@ def matching(plan: ReusePlan) -> Study:
 
 
 def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Values:
-    """Return the matches of every task with all others, with their relation in the list."""
+    """Return the matches of every task with all others, and their relations in the list."""
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]

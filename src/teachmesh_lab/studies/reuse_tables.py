@@ -14,15 +14,15 @@ from teachmesh_lab.studies.study_cells import StudyResult, Values, markdown, sel
 
 Results = Sequence[StudyResult]
 SHOWN_SHOTS = {shots: str(shots) if shots else "all" for shots in SHOTS}
-"""Images per class -> name in the tables."""
+"""Label in the tables for each number of images per class."""
 WORST = 8
 WAYS = ("random start", "moments alone", "in a bank", "with reuse")
-"""A trained head, class moments without a bank, the same in a bank, and `learn --reuse auto`."""
+"""A trained head, class moments without and in a bank, and `learn --reuse auto`."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean of differences in points, and half of its 95 % confidence interval."""
+    """Mean difference in percentage points, and half the width of its 95 % confidence interval."""
 
     mean: float
     half: float
@@ -30,7 +30,7 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Sequence[float]) -> Gain:
-        """Compute the gain from differences of accuracies, 0 to 1; one has no interval."""
+        """Compute the gain from accuracy differences (0 to 1); a single one has no interval."""
         values = 100 * np.asarray(differences, dtype=np.float64)
         n = len(values)
         if n < 2:
@@ -48,24 +48,24 @@ class Gain:
 
 
 def title(result: StudyResult) -> str:
-    """Return "new task" or "new task, old task"."""
+    """Return the names of a cell's tasks: "new task" or "new task, old task"."""
     arguments = result.cell.arguments
     return ", ".join(arguments[key] for key in ("new", "old") if key in arguments)
 
 
 def by_task(results: Results) -> dict[str, Values]:
-    """Return title -> values, in alphabetical order."""
+    """Return the values of results by title, in alphabetical order."""
     return {title(result): result.values for result in sorted(results, key=title)}
 
 
 def lowest(shots: str, gains: Mapping[str, Gain], n: int) -> list[list[str]]:
-    """Return rows of a table: the pairs that lose most, n at most."""
+    """Return table rows of the pairs that lose most, at most n."""
     worst = sorted(gains, key=lambda pair: gains[pair].mean)[:n]
     return [[shots, pair, str(gains[pair])] for pair in worst if gains[pair].mean < 0]
 
 
 def moments_gain(values: Values) -> Gain:
-    """Return the gain over seeds, or over test images if all images are the shots."""
+    """Return the gain from transfer over seeds, or over test images if there is one seed."""
     right = values["right"]
     if len(right) > 1:
         return Gain.of([float(np.mean(r[1]) - np.mean(r[0])) if r else 0.0 for r in right])
@@ -73,7 +73,7 @@ def moments_gain(values: Values) -> Gain:
 
 
 def few_tables(results: Results) -> Iterator[str]:
-    """Class moments: all ordered pairs by kind of matching, the worst pairs, related pairs."""
+    """Yield tables of class moments: ordered pairs by kind of matching, worst and related pairs."""
     head = ["--reuse", "shots", "pairs", "seeds", "pairs with reuse", "mean gain of sharing pairs"]
     rows = [[*head, "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
@@ -99,7 +99,7 @@ def few_tables(results: Results) -> Iterator[str]:
 
 
 def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str]:
-    """Return pairs, seeds, pairs with transfer, mean gain of related pairs, losing pairs."""
+    """Return table cells: numbers of pairs, seeds and transfers, mean gain, losing pairs."""
     used = [values for values in found.values() if set(values["kinds"]) != {"nothing"}]
     related = [gain.mean for name, gain in gains.items() if found[name]["shared"]]
     losing = sum(gain.is_loss for gain in gains.values())
@@ -109,7 +109,7 @@ def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str
 
 
 def table_1(results: Results) -> Iterator[str]:
-    """Table 1's layout: the paper's head from a random start, class moments alone, and reuse."""
+    """Yield Table 1, with `WAYS` as columns: mean accuracies, and accuracies of single pairs."""
     rows = [["shots", "pairs", *WAYS, "over random start", "from reuse"]]
     single = [["new task, old task", "shots", *WAYS]]
     for shots, shown in SHOWN_SHOTS.items():
@@ -135,7 +135,7 @@ def table_1(results: Results) -> Iterator[str]:
 
 
 def matching_tables(results: Results) -> Iterator[str]:
-    """Precision and recall against the hand-made list."""
+    """Yield the table of precision and recall against the hand-made list."""
     rows = [["by", "images per class", "matches", "precision", "with similar ones", "recall"]]
     found = select(results, "matching")
     for result in sorted(
@@ -152,11 +152,11 @@ def matching_tables(results: Results) -> Iterator[str]:
 
 
 def tables_after(results: Results, part: str) -> Iterator[str]:
-    """Every task after several others: its four ways to learn, and its gain.
+    """Yield tables of tasks learned after several others: accuracy of each of `WAYS`, and gains.
 
     Args:
         results: all results.
-        part: `related` or `bank`.
+        part: name of the study, `related` or `bank`.
     """
     sharing = {one.split(":")[0] for (one, _), kind in read_pairs().items() if kind == "same"}
     for shots, shown in SHOWN_SHOTS.items():
@@ -183,7 +183,7 @@ def tables_after(results: Results, part: str) -> Iterator[str]:
 
 
 def four_ways(values: Values, alone: Values | None) -> list[float] | None:
-    """Return the per cent right in each of `WAYS`; None if not all answers were kept.
+    """Return the accuracy of each of `WAYS`, in per cent; None if some answers are missing.
 
     Args:
         values: result of `few`, `related` or `bank`.
@@ -198,7 +198,7 @@ def four_ways(values: Values, alone: Values | None) -> list[float] | None:
 
 
 def _row(ways: Sequence[float] | None) -> list[str]:
-    """Return the four ways, and the gain of reuse over a random start."""
+    """Return table cells: accuracies of the four ways, and gain of reuse over a random start."""
     if ways is None:
         return [""] * 5
     return [*(f"{value:.1f}" for value in ways), f"{ways[3] - ways[0]:+.1f}"]

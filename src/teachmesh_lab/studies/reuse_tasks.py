@@ -27,11 +27,11 @@ from teachmesh_lab.studies.study_cells import StudyInputs
 
 PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 SHOTS = (3, 5, 10, 0)
-"""Images per class; 0 for all."""
+"""Numbers of images per class; 0 for all."""
 HALF = 0.5
-"""Fraction of shared classes from which a pair of tasks is studied in detail."""
+"""Fraction of shared classes that a pair of tasks needs to be studied in detail."""
 Relations = dict[tuple[str, str], str]
-"""("task:class", "task:class") -> "same" or "similar"."""
+"""Relation of two classes: ("task:class", "task:class") -> "same" or "similar"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class StudyTask:
 
     Attributes:
         task: images and labels.
-        embed: computes the latents of a split.
+        embed: function that computes the latents of a split.
     """
 
     task: Task
@@ -90,7 +90,7 @@ class StudyTask:
         return self.head_under(None)
 
     def head_under(self, norm: float | None) -> Head:
-        """Return this head, trained with each row divided by its p-norm (Sec. 7.2, 1)."""
+        """Return the head trained with rows divided by their p-norm (Sec. 7.2, 1), if any."""
         if norm not in self._heads:
             x, y, held = self.train.latents.last, self.train.labels, self.validation
             validation = held.latents.last, held.labels
@@ -102,7 +102,7 @@ class StudyTask:
         """Draw training images of each class.
 
         Args:
-            per_class: number of images; 0 for all.
+            per_class: number of images per class; 0 for all.
             seed: seed of the draw.
         """
         labels = self.train.labels
@@ -114,7 +114,7 @@ class StudyTask:
         return take_rows(self.train, np.concatenate(drawn))
 
     def means_of(self, shots: LabelledLatents) -> np.ndarray:
-        """Return (C, D) class means of the multi-depth latents of some images."""
+        """Return the (C, D) class means of the multi-depth latents of some images."""
         return class_means(shots.latents.multi, shots.labels, len(self.classes))
 
 
@@ -129,7 +129,7 @@ class ReusePlan:
         inputs: tasks and backbone.
         tasks: the tasks with their latents.
         seeds: number of draws of the shots, or of random starts.
-        shots: images per class; 0 for all.
+        shots: numbers of images per class; 0 for all.
         reuse: how classes are matched in `few`, as in `learn --reuse`.
     """
 
@@ -140,12 +140,12 @@ class ReusePlan:
     reuse: str = "auto"
 
     def draws(self, shots: int) -> int:
-        """Return the number of draws: all images can be drawn only once."""
+        """Return the number of draws: 1 if all images are used."""
         return self.seeds if shots else 1
 
 
 def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
-    """Prepare the tasks; their latents go through the home's cache."""
+    """Prepare the tasks; their latents are kept in the home's cache."""
     agent = Agent(home.path, backbone=backbone)
     cache = LatentCache(home.cache / "latents")
 
@@ -156,13 +156,13 @@ def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
 
 
 def take_rows(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
-    """Return some images of a split."""
+    """Return the latents and labels of some images of a split."""
     latents = Latents(split.latents.last[rows], split.latents.multi[rows])
     return LabelledLatents(latents, split.labels[rows])
 
 
 def read_pairs() -> Relations:
-    """Read the hand-made list of related classes; each pair is contained in both orders."""
+    """Read the hand-made list of related classes; the result contains each pair in both orders."""
     relation: Relations = {}
     with PAIRS.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
@@ -180,7 +180,7 @@ def pairs_digest() -> str:
 
 
 def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[int, int]:
-    """Return class of the new task -> equal class of the old task, by the hand-made list."""
+    """Return the old task's class for each class that both tasks have, by the hand-made list."""
     return {
         i: j
         for i, one in enumerate(new.classes)
@@ -190,7 +190,7 @@ def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[
 
 
 def ordered_pairs(tasks: Tasks) -> list[tuple[str, str, float]]:
-    """Return (new task, old task, fraction of the new classes that the old task has).
+    """Return (new task, old task, fraction of the new task's classes that the old task has).
 
     Pairs with the most shared classes come first.
     """

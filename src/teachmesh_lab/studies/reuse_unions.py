@@ -1,7 +1,7 @@
-"""New tasks of known classes (Sec. 7.2, 1), without an image and with training (Fig. 13).
+"""New tasks with known classes (Sec. 7.2, 1), without images and with training (Fig. 13).
 
-`combine` builds tasks whose classes are known in other styles. `union` joins two whole tasks, as in
-the paper.
+`combine` learns tasks whose classes are known from other tasks, in other styles. `union` joins two
+whole tasks, as in the paper.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from teachmesh_lab.studies.row_norm import RowNorm
 from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 EPOCHS = 30
-"""The paper's curve from a random start is at its best after up to 30 epochs."""
+"""Length of the curves; the paper's curve from a random start peaks within 30 epochs."""
 N_TASKS = 20
-"""Most tasks to join; 20 tasks have 190 pairs, as in the paper."""
+"""Maximum number of tasks to join; 20 tasks have 190 pairs, as in the paper."""
 NORMS = {"p = 2": 2.0, "p = inf": np.inf}
 
 
 def combine(plan: ReusePlan) -> Study:
-    """Zero images: tasks whose classes are all known to others, from normed rows and moments."""
+    """Study tasks whose classes all occur in other tasks, learned without images."""
     known = _known_classes(plan.tasks)
 
     def measure(cell: StudyCell) -> Values:
@@ -56,7 +56,7 @@ def combine(plan: ReusePlan) -> Study:
 
 
 def norms(plan: ReusePlan) -> Study:
-    """Cost, for the task itself, of training under a norm."""
+    """Study how much accuracy a task loses if its head is trained with normalised rows."""
 
     def measure(cell: StudyCell) -> Values:
         return _train_under_norms(plan.tasks[cell.arguments["new"]])
@@ -66,7 +66,7 @@ def norms(plan: ReusePlan) -> Study:
 
 
 def union(plan: ReusePlan) -> Study:
-    """All pairs of tasks that share no class."""
+    """Study the unions of all pairs of tasks that share no class."""
 
     def measure(cell: StudyCell) -> Values:
         values = cell.arguments
@@ -83,7 +83,7 @@ def union(plan: ReusePlan) -> Study:
 
 
 def unrelated_tasks(tasks: Tasks, n: int = N_TASKS) -> list[StudyTask]:
-    """Draw tasks, by a fixed seed, no two of which share a class by the hand-made list."""
+    """Draw tasks, with a fixed seed, so that no two share a class in the hand-made list."""
     relation = read_pairs()
     chosen: list[StudyTask] = []
     for name in np.random.default_rng(0).permutation(sorted(tasks)):
@@ -93,7 +93,7 @@ def unrelated_tasks(tasks: Tasks, n: int = N_TASKS) -> list[StudyTask]:
 
 
 def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
-    """Return new task -> old task -> shared classes, for tasks with no class of their own."""
+    """Return shared classes by new and old task, for new tasks whose classes are all known."""
     relation, known = read_pairs(), {}
     for new in tasks.values():
         by_task = {o: shared_classes(new, tasks[o], relation) for o in tasks if o != new.name}
@@ -104,9 +104,9 @@ def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
 
 
 def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> Values:
-    """Return accuracies of heads combined from the tasks that have all the classes.
+    """Return accuracies of heads and moments combined from old tasks that share classes.
 
-    If some tasks have every class, only these are used.
+    If some old tasks have every class, only these are used.
     """
     whole = {o: s for o, s in known.items() if len(s) == len(new.classes)} or known
     parts = [Part(tasks[o].anchor, list(s.values()), np.array(list(s))) for o, s in whole.items()]
@@ -114,7 +114,7 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
     bank = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
-    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as a student with this bank
+    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as in a student with this bank
     result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in reversed(NORMS.items()):
         sums = np.zeros((len(labels), len(new.classes)))
@@ -126,7 +126,7 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
 
 
 def _train_under_norms(task: StudyTask) -> Values:
-    """Return the accuracy of a task's head, plain and under a norm, and the lengths behind it."""
+    """Return accuracies of a task's plain and normalised heads, and lengths of rows and latents."""
     found = {"plain": task.head} | {key: task.head_under(p) for key, p in NORMS.items()}
     return {
         "accuracy": {key: accuracy(head, task.test) for key, head in found.items()},
@@ -140,7 +140,7 @@ def _mean_length(rows: np.ndarray) -> float:
 
 
 def _join(one: StudyTask, other: StudyTask, seeds: int) -> Values:
-    """Return accuracies by epoch, from epoch 0, for every start, and those of class moments."""
+    """Return accuracies of a union: by epoch (from 0) for each start, and of class moments."""
     train = _join_images(one, one.train, other.train)
     test = _join_images(one, one.test, other.test)
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
@@ -157,9 +157,10 @@ def _join(one: StudyTask, other: StudyTask, seeds: int) -> Values:
 def _starts(
     one: StudyTask, other: StudyTask, train: LabelledLatents
 ) -> Iterator[tuple[str, HeadStart | None, RowNorm | None]]:
-    """Yield name, start of the head of the union, and the norm under which it is trained.
+    """Yield the name of each start, the union's initial head, and the norm used in training.
 
-    The paper does not state whether the norm is kept when the union is trained. Both are measured.
+    The paper does not state whether rows stay normalised while the union is trained, so both cases
+    are measured.
     """
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
     plain = [one.head, other.head]
@@ -186,7 +187,7 @@ def _join_moments(
 ) -> dict[str, float]:
     """Return accuracies of the union's class moments, in a bank with both old tasks.
 
-    They are combined without an image, and fitted to all images.
+    The moments are either combined from both tasks, without images, or fitted to all images.
     """
     first, n_classes = len(one.classes), len(one.classes) + len(other.classes)
     parts = [
@@ -208,7 +209,7 @@ def _join_moments(
 def _join_images(
     one: StudyTask, first: LabelledLatents, second: LabelledLatents
 ) -> LabelledLatents:
-    """Return both tasks' images; the labels of the second follow those of the first."""
+    """Return latents and labels of both tasks; the second task's labels follow the first's."""
     both = zip(
         (first.latents.last, first.latents.multi),
         (second.latents.last, second.latents.multi),

@@ -1,8 +1,8 @@
-"""Divide the rows of a head by their p-norm while they are trained (paper, Sec. 7.2, 1).
+"""Train a head with each row divided by its p-norm (paper, Sec. 7.2, 1).
 
 Heads that were trained separately have no common scale. If each row is w / |w|_p in the forward
 pass, rows of different tasks can be joined without rescaling. The paper prefers p = infinity: with
-p = 2 all rows end up with the same length, which costs the old task accuracy.
+p = 2 all rows end up with the same length, which makes the old task less accurate.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from teachmesh.model.head_training import PlainRows
 
 
 class RowNorm(PlainRows):
-    """Divide the weights of (C, D + 1) rows; the last column, the bias, stays as it is.
+    """Divides the weights of (C, D + 1) rows by their norm, but not the last column, the bias.
 
     Args:
-        p: 1 or more, infinity too.
+        p: order of the norm, at least 1; may be infinity.
 
     Raises:
-        ValueError: another p.
+        ValueError: p is not at least 1.
 
     >>> RowNorm(2.0).of(torch.tensor([[3.0, -4.0, 7.0]])).tolist()
     [[0.6000000238418579, -0.800000011920929, 7.0]]
@@ -41,10 +41,10 @@ class RowNorm(PlainRows):
         return torch.cat([parameter[:, :-1] / self._lengths(parameter), parameter[:, -1:]], 1)
 
     def gradient(self, parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        """Return the gradient (C, D + 1) of the parameters, given that of the divided rows.
+        """Return the (C, D + 1) gradient of the parameters, given the gradient of the divided rows.
 
-        With w' = w / n and n = |w|_p: dL/dw = (g - (g . w') dn/dw) / n. At infinity dn/dw is the
-        sign of the largest entry, at its place.
+        With w' = w / n and n = |w|_p: dL/dw = (g - (g . w') dn/dw) / n. If p is infinity, dn/dw
+        is the sign of the largest entry at its position and 0 elsewhere.
         """
         lengths = self._lengths(parameter)
         divided = parameter[:, :-1] / lengths
@@ -59,7 +59,7 @@ class RowNorm(PlainRows):
 
     def _lengths(self, parameter: torch.Tensor) -> torch.Tensor:
         weight = parameter[:, :-1]
-        largest = weight.abs().amax(1, keepdim=True)  # factored out: small numbers to a high p
+        largest = weight.abs().amax(1, keepdim=True)  # factored out, to avoid underflow
         lengths: torch.Tensor = largest * torch.linalg.vector_norm(
             weight / largest, ord=self.p, dim=1, keepdim=True
         )

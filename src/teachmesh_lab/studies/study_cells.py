@@ -1,11 +1,11 @@
-"""The engine of all studies: measure cells, save each one, continue after a kill.
+"""The engine of all studies: it measures cells, saves each result, and can be killed and resumed.
 
-A study is a list of cells and a function that measures one cell. Cells are saved like those of the
-bench (`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` for the result, `timings/` for its
-seconds. The key is a hash of the cell's arguments, tasks and backbone, so a cell is measured again
-when one of them changes.
+A study is a list of cells and a function that measures one cell. Results are saved as in the bench
+(`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` has the result, and `timings/` the seconds.
+The key is a hash of the cell's arguments and of the digests of its tasks and backbone. So a cell is
+measured again when one of these changes.
 
-`index.json` names the current cell of every label. Cells with other keys stay in the folder, but
+`index.json` contains the current cell of every label. Cells with other keys stay in the folder, but
 the tables do not show them.
 """
 
@@ -33,12 +33,12 @@ from teachmesh_lab.streams.task_stream import stream_digest
 SCHEMA = "teachmesh.study-cell/1"
 INDEX_SCHEMA = "teachmesh.study-index/1"
 VERSION = 1
-"""Increased whenever a study gives other results for the same arguments."""
+"""Version of the results; increased when the same arguments give different results."""
 _NAME_BYTES = 150
-"""Longest label in a file name; file systems allow 255 bytes."""
+"""Maximum length of a label in a file name; file systems allow names of 255 bytes."""
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 Values = dict[str, Any]
-"""The result of a cell: JSON values, decided by the cell's inputs."""
+"""Result of a cell: JSON values, determined by the cell's inputs."""
 Log = Callable[[str], None]
 
 
@@ -50,7 +50,8 @@ class StudyCell:
         part: name of the study.
         label: part and main arguments, separated by `/`; unique among the current cells.
         arguments: JSON values that the measurement depends on.
-        tasks_digest: hash of the images and labels of the tasks.
+        tasks_digest: hash of the tasks' names, classes, labels and image sizes (`stream_digest`);
+            the images are not read.
         fingerprint: fingerprint of the backbone.
     """
 
@@ -67,7 +68,7 @@ class StudyCell:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits of the hash of everything that decides the result."""
+        """First 16 hex digits of the hash of everything that affects the result."""
         return hash_inputs(asdict(self) | {"version": VERSION})
 
     @property
@@ -88,7 +89,7 @@ class StudyCell:
 
 @dataclass(frozen=True)
 class Study:
-    """Cells, and the function that measures one of them."""
+    """Cells, and the function that measures each of them."""
 
     cells: Sequence[StudyCell]
     measure: Callable[[StudyCell], Values]
@@ -131,10 +132,10 @@ class StudyInputs:
             folder: folder with one folder or archive per task.
             home: home with the backbone.
             backbone: alias of the backbone.
-            only: names of the tasks to use; default all.
+            only: names of the tasks to use; None for all.
 
         Raises:
-            DataError: a task cannot be read, or an unknown name in `only`.
+            DataError: a task cannot be read, or `only` contains an unknown name.
             BackboneError: an unknown backbone.
         """
         tasks = [read_task(path) for path in find_tasks(folder, only)]
@@ -148,7 +149,7 @@ class StudyInputs:
 
         Args:
             part: name of the study.
-            label: main arguments, for people.
+            label: main arguments, for display.
             tasks: names of the tasks that the result depends on.
             arguments: all arguments of the measurement, as JSON values.
         """
@@ -164,15 +165,15 @@ class StudyInputs:
 def run_study(out: Path, study: Study, log: Log) -> None:
     """Measure the missing cells of a study.
 
-    A study may be killed at any moment and started again: measured cells are not measured again.
+    A study can be killed at any time and restarted; finished cells are not measured again.
 
     Args:
         out: folder of the cells.
         study: cells, and the function that measures them.
-        log: called with one sentence per cell.
+        log: function called with one sentence per cell.
 
     Raises:
-        StorageError: the folder cannot be used, or another process runs in it.
+        StorageError: the folder cannot be used, or another process is using it.
     """
     with lock_folder(out):
         _update_index(out, study.cells)
@@ -187,7 +188,7 @@ def run_study(out: Path, study: Study, log: Log) -> None:
 
 
 def read_results(out: Path) -> list[StudyResult]:
-    """Read the current cells of a folder that have been measured, in the order of the runs.
+    """Read the results of the current cells in a folder, in the order of its index.
 
     Raises:
         StorageError: a file is damaged.
@@ -206,13 +207,13 @@ def select(results: Sequence[StudyResult], part: str, **arguments: Any) -> list[
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; the first row is the heading."""
+    """Return a Markdown table; the first row is the header."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
 def _update_index(out: Path, cells: Sequence[StudyCell]) -> None:
-    """Make these cells the current ones; all current cells have one backbone."""
+    """Add cells to the index; if the backbone has changed, clear the index first."""
     index = _read_index(out)
     for cell in cells:
         if index["fingerprint"] != cell.fingerprint:
