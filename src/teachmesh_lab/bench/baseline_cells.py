@@ -69,7 +69,7 @@ def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, D
 def run_frozen_baseline(
     cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[Document, Document]:
-    """Fit a closed-form classifier on the paper's latents; its costs include backbone passes.
+    """Fit a closed-form classifier to the paper's latents; its costs include backbone passes.
 
     Args:
         cell: method and seed.
@@ -90,7 +90,7 @@ def run_frozen_baseline(
 
 
 def pixel_task(task: Task, size_px: int) -> PixelTask:
-    """Decode the images of a task to squares; unreadable images are left out.
+    """Decode the readable images of a task into square arrays of pixels.
 
     Raises:
         DataError: more than a fifth of the images of a split cannot be read.
@@ -112,7 +112,7 @@ def net_of(method: str, name: str) -> NetFactory:
 
 
 def latent_task(task: TaskLatents) -> LatentTask:
-    """Return a task with the paper's latents: the pooled last layer."""
+    """Return a task with the latents that the paper uses: those of the pooled last layer."""
     parts = [
         LatentSplit(split.latents.last, split.labels)
         for split in (task.train, task.validation, task.test)
@@ -163,7 +163,7 @@ def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, D
 
 
 def _rows(matrix: np.ndarray) -> list[list[float]] | None:
-    """Return the measured rows of the lower triangle, all or the last; None if there are none."""
+    """Return the measured rows of the lower triangle: all, only the last, or None if none was."""
     if math.isnan(matrix[-1, 0]):
         return None
     rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
@@ -171,7 +171,7 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
 
 
 def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
-    """Return the total number of answers to validation and test images in a run."""
+    """Return how many validation and test images are answered in a run, repetitions included."""
     counts = [len(task.validation) + len(task.test) for task in stream]
     return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
 

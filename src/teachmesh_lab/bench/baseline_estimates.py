@@ -1,7 +1,7 @@
 """Estimated costs of baselines, computed from the sizes of tasks alone.
 
-Passes and bytes are estimated with the counting rules of a run (`teachmesh_lab.baselines`), as far
-as they depend on sizes. The costs of answers are left out, as in the accounts.
+Passes and bytes are counted by the same rules as in a real run (`teachmesh_lab.baselines`), as far
+as these rules depend only on sizes. As in the accounts, the costs of answers are left out.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class TrunkSize:
     """Size of a network that a baseline trains.
 
     Attributes:
-        per_image: cost of a forward and a backward pass of one training image.
+        per_image: cost of one forward and one backward pass of a training image.
         size_px: side length of the training images in pixels.
-        dim: dimension of its latents, D.
+        dim: dimension of the network's latents, D.
         numbers: number of parameters.
         weights: number of weights in layers that can be masked.
     """
@@ -56,8 +56,8 @@ class Planned:
     """Estimated costs of a method.
 
     Attributes:
-        account: costs of N agents.
-        choice_macs: multiply-accumulates of tuning hyper-parameters on the first tasks, paid once.
+        account: costs of learning all tasks with N agents.
+        choice_macs: multiply-accumulates for tuning hyper-parameters on the first tasks, once.
     """
 
     account: Account
@@ -131,7 +131,7 @@ def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
 def trained_costs(
     method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> list[TaskCost]:
-    """Estimate the cost of learning each task, and its bytes if tasks are learned separately."""
+    """Estimate each task's learning cost, and the bytes to send if tasks are learned separately."""
     found: list[TaskCost] = []
     before: list[TaskSize] = []
     for task in tasks:
@@ -158,7 +158,7 @@ def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) ->
 def frozen_costs(
     method: str, tasks: Sequence[TaskSize], network: NetworkSize
 ) -> tuple[list[TaskCost], int]:
-    """Estimate the cost of each task with its backbone passes, and the cost of consolidation."""
+    """Estimate each task's cost, including backbone passes, and the cost of consolidation."""
     dim, lift, square = network.last_dim, 0, 0
     if method == "ranpac":
         dim = int(BASELINES[method].grid["projections"][0])
@@ -194,7 +194,7 @@ def _method_macs(
     if method == "lwf" and before:
         return task.train * (trunk.per_image.forward + epochs * 4 * trunk.dim * old)
     if method == "er" and before:
-        # Each batch has as many old images as new ones; their heads are assumed to be average.
+        # Each batch has as many old images as new ones; old images have heads of average size.
         width = round(old / len(before))
         return epochs * task.train * _step(trunk, width)
     return 0

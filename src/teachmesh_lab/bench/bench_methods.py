@@ -15,7 +15,7 @@ class Kind(Enum):
     """Kind of a method, which decides how the bench runs it."""
 
     OURS = "ours"  # one skill per task, learned from latents only and shared with other agents
-    ADAPTED = "adapted"  # one skill per task, with biases: answers need a second pass of the image
+    ADAPTED = "adapted"  # one skill per task, with biases: each answer needs a second backbone pass
     FROZEN = "frozen"  # a closed-form classifier on frozen latents
     TRAINED = "trained"  # the whole network is trained on one task after another
 
@@ -42,7 +42,7 @@ GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "tra
 
 
 def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
-    """Replace each group by its methods; the order is kept, and repeated names are dropped.
+    """Replace each group with its methods; keep the order and drop repeated names.
 
     Examples:
         >>> expand_methods(["slda", "frozen"])
@@ -148,7 +148,7 @@ def recipe_of(method: str) -> str:
     They are part of a cell's key, so a cell is computed again when one of them changes. They are:
 
     - baselines: the hyper-parameters to try, and the default options if a network is trained;
-    - methods with biases: the version of bias learning;
+    - methods with biases: the version number of the bias-training code;
     - other methods: nothing.
 
     Raises:

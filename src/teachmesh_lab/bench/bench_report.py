@@ -69,8 +69,8 @@ def write_bench_report(run: Path, *, alpha: float | None = None) -> Path:
 
     Args:
         run: folder of the run.
-        alpha: multiply-accumulates per byte in tables and figures; None for the run's value. It
-            affects only the reports and figures.
+        alpha: multiply-accumulates per byte in tables and figures; None for the run's value.
+            The files with the results of the run are not changed.
 
     Returns:
         The path of `report.html`.

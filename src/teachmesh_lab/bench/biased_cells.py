@@ -1,7 +1,7 @@
 """Cells of methods with beneficial biases, measured as in `evaluate`.
 
-An agent with a temporary bank receives the skills of all tasks and answers only at the end. So the
-accuracy matrices have one row: a curve would need a second pass of every image after every task.
+An agent with a temporary bank receives the skills of all tasks and answers only at the end. So each
+accuracy matrix has one row: more rows would need a second pass of every image after every task.
 Trained biases are kept in the home's cache, so that cells of other methods can use them.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run_by_agent(
     cell: Cell, tasks: Sequence[TaskLatents], home: Home
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Learn all tasks, give the skills to one agent, and measure its answers to all test images.
+    """Learn all tasks, give the skills to one agent, and score its answers to all test images.
 
     Args:
         cell: method, seed and backbone.

@@ -4,8 +4,8 @@
   write the same bytes.
 - `timings/<name>.json`: measured seconds and bytes; never overwritten.
 
-Each file is written under another name and then renamed, first the timing and then the result. If
-the file in `cells` exists, the cell is therefore complete.
+Each file is written under a temporary name and then renamed. The timing is written before the
+result, so a cell is complete if its file in `cells` exists.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Cells of an older version are then computed again.
 
 
 class SavedCell(Protocol):
-    """Inputs of one result, which also determine the names of its files."""
+    """Inputs that determine one result and the names of its two files."""
 
     @property
     def schema(self) -> str:
-        """Schema of the file with the result."""
+        """Name of the schema of the result file."""
 
     @property
     def key(self) -> str:
@@ -60,7 +60,7 @@ class SavedCell(Protocol):
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one stream with one seed and a number of agents.
+    """A single run of one method on one stream, with one seed and one number of agents.
 
     Attributes:
         method: name of the method.
@@ -70,7 +70,7 @@ class Cell:
         backbone: alias of the backbone.
         packing: how tasks are assigned to agents; empty for one agent.
         options: training options of a baseline, sorted by name.
-        stream_digest: hash of task names, classes, labels and file sizes.
+        stream_digest: hash of the stream's task names, classes, labels and file sizes.
         fingerprint: fingerprint of the backbone.
         recipe: settings in the code that also affect the result (`bench_methods.recipe_of`).
     """
@@ -104,7 +104,7 @@ class Cell:
 
     @property
     def schema(self) -> str:
-        """Schema of the file with the result."""
+        """Name of the schema of the result file."""
         return CELL_SCHEMA
 
     @property
@@ -128,14 +128,14 @@ class Cell:
 class Inputs:
     """Streams and backbone of one grid, identified by digests.
 
-    A grid has only the name of a folder and the alias of a backbone. Two folders may have the same
-    name, and a folder may change. So the digests at the time of the run decide which cells belong
-    to a grid.
+    A grid contains only the name of a folder and the alias of a backbone. Two folders may have the
+    same name, and the content of a folder may change. So digests that were computed during the run
+    decide which cells belong to a grid.
 
     Attributes:
         stream: name of the stream, for display.
         fingerprint: fingerprint of the backbone.
-        digests: digest of the stream for each seed, which decides splits and drawn images.
+        digests: stream digest for each seed; the seed determines splits and drawn images.
     """
 
     stream: str
@@ -184,10 +184,10 @@ class Result:
         return [TaskCost(**cost) for cost in self.values["costs"]]
 
     def matrix(self, name: str) -> np.ndarray | None:
-        """Return (T, T) accuracies, NaN above the diagonal; None if not measured after every task.
+        """Return a (T, T) matrix, NaN above the diagonal; None if not measured after every task.
 
         Args:
-            name: one of `MEASURES`.
+            name: kind of accuracy, one of `MEASURES`.
         """
         rows = self.values.get(name)
         if not rows or len(rows) != len(rows[-1]):
@@ -196,7 +196,7 @@ class Result:
         return np.array(filled, dtype=np.float64)
 
     def last(self, name: str) -> list[float] | None:
-        """Return the accuracies on all tasks after the last one; None if they were not measured."""
+        """Return each task's accuracy after the last task was learned; None if not measured."""
         rows = self.values.get(name)
         return [float(value) for value in rows[-1]] if rows else None
 
@@ -226,8 +226,8 @@ def save_cell(
         run: folder of the run.
         cell: inputs of the cell.
         result: results determined by the configuration.
-        timing: measured seconds and bytes. Ignored if the timing file exists, so that computing a
-            cell again changes nothing.
+        timing: measured seconds and bytes; not written if the timing file exists, so that
+            computing a cell again changes nothing.
 
     Raises:
         StorageError: a file cannot be written.

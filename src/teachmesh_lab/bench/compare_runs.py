@@ -1,4 +1,4 @@
-"""`bench compare`: rows that two runs have in common, and rows that only one of them has."""
+"""`bench compare`: rows that two runs have in common, and rows that only one run has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Rows = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
 def compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    """Match the rows of two summaries; rows with the same key are matched in order.
+    """Match the rows of two summaries by key; rows with equal keys are matched in order.
 
     Args:
         first: folder of a run.
@@ -45,7 +45,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _by_key(summary: Mapping[str, Any]) -> _Rows:
-    """Return each row under its key and the number of earlier rows with the same key."""
+    """Map (key, number of earlier rows with the same key) to each row."""
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     seen: Counter[str] = Counter()
     for row in summary["details"]:

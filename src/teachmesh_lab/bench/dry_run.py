@@ -1,4 +1,4 @@
-"""`bench run --dry-run`: estimated costs of a run; the 102 tasks need no images."""
+"""`bench run --dry-run`: estimated costs of a run; the images of SKILL-102 are not needed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
         speed: multiply-accumulates per second of one agent.
 
     Raises:
-        DataError: a stream other than the 102 tasks cannot be opened.
+        DataError: a stream other than SKILL-102 cannot be opened.
         BackboneError: an unknown backbone.
         UsageError: the speed is not a finite number above 0.
     """
@@ -56,7 +56,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
 
 
 def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
-    """Return the sizes of tasks in the manifest, counting only classes that are learned."""
+    """Return the sizes of the manifest's tasks, counting only classes that are learned."""
     return [
         TaskSize(
             t.name,

@@ -35,13 +35,13 @@ class Grid:
     """All combinations of methods, seeds and numbers of agents on one stream.
 
     Attributes:
-        methods: names from `bench_methods`; a file may also name groups.
+        methods: names of methods from `bench_methods`; files may also contain group names.
         stream: source and order of the tasks.
         backbone: alias of the backbone that the methods work on.
         seeds: seeds for all random choices.
-        agents: numbers of agents, always including 1, with which the others are compared.
-        real: methods to measure with N real processes, only task mappers without biases. The rows
-            of N agents of all other methods are derived from counted costs.
+        agents: numbers of agents, always including 1, the basis of all comparisons.
+        real: methods to measure with N real processes; each must be a task mapper without biases.
+            For all other methods, rows of N agents are derived from counted costs.
         packing: how tasks are assigned to agents.
         options: training options of the baselines.
     """
@@ -79,7 +79,7 @@ class Grid:
                 raise UsageError(f"expected every {what} once, got {list(values)}")
 
     def _check_real(self) -> None:
-        """Check that the methods in `real` can be and will be measured with real processes."""
+        """Check that every method in `real` supports real processes and is part of the grid."""
         for method in self.real:
             if check_bench_method(method) is not Kind.OURS:
                 known = ", ".join(m for m, kind in bench_methods().items() if kind is Kind.OURS)
@@ -92,7 +92,7 @@ class Grid:
             raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
-        """Return the options that affect a method's cells, sorted by name; none for our methods."""
+        """Return the sorted options that affect a method's cells; teachmesh's methods have none."""
         ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
         return () if ours else tuple(sorted(self.options.items()))
 
@@ -214,7 +214,7 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
     """Apply the changes of the command line to every grid.
 
     Raises:
-        UsageError: no grid has a given method, or a number is invalid.
+        UsageError: a method occurs in no grid, or a number is invalid.
     """
     wanted = changes.methods
     if wanted is not None:

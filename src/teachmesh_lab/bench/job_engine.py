@@ -55,12 +55,12 @@ class InProcess(Engine):
 
 
 class Processes(Engine):
-    """Does jobs in worker processes; if a process dies, it is replaced and its job tried again.
+    """Does jobs in worker processes; if a process dies, a new one tries its job again.
 
     Args:
         run: folder of the run; the workers write their logs to `worker-<n>.log` in it.
         home: home whose backbones and caches are used.
-        workers: number of processes.
+        workers: number of worker processes.
     """
 
     def __init__(self, run: Path, home: Home, workers: int) -> None:
@@ -91,7 +91,7 @@ class Processes(Engine):
 
 
 class _Worker:
-    """One child process; a thread of its own sends it jobs."""
+    """A child process with a thread that sends jobs to it."""
 
     def __init__(self, run: Path, home: Home, number: int) -> None:
         self._arguments = [str(run), str(home.path)]

@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         cells: cells in the order of the grids.
         inputs: streams and backbone of each grid.
-        embeddings: jobs that fill the cache of latents, one per task of each stream and backbone.
+        embeddings: jobs that fill the cache of latents, one for each task and backbone.
     """
 
     cells: tuple[Cell, ...]
@@ -37,13 +37,13 @@ class Plan:
     embeddings: tuple[Job, ...]
 
     def cell_jobs(self, run: Path) -> list[Job]:
-        """Return the jobs of one-agent cells without a result, in the order of computation."""
+        """Return jobs for the one-agent cells that lack a result, in the order of computation."""
         cells = in_working_order(self.cells)
         missing = [cell for cell in cells if not cell_path(run, cell).exists()]
         return [{"kind": "cell", "cell": cell.to_json()} for cell in missing if cell.agents == 1]
 
     def real_jobs(self, run: Path) -> list[Job]:
-        """Return the jobs of cells with several agents and without a result.
+        """Return jobs for the cells with several agents that lack a result.
 
         These jobs start their own processes and are timed, so they must run one at a time.
         """
@@ -95,8 +95,8 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
     """Sort cells: those that train biases first, those that reuse trained biases last.
 
     Training biases takes longest, so it starts first. Cells of `gmmc` and `maha` use the same
-    biases, and two workers that start both at the same time would train them twice. The second such
-    cell therefore comes last and usually finds the trained biases in `evaluation.bias_store`.
+    biases. Two workers that start such a pair of cells together would train the biases twice, so
+    one cell of the pair comes last. It usually finds the biases in `evaluation.bias_store`.
 
     Args:
         cells: cells in any order; the order within each of the three groups is kept.
@@ -114,7 +114,7 @@ def in_working_order(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def record_name(digest: str, fingerprint: str, number: int) -> str:
-    """Return the path, within a run's folder, of the file with one task's embedding time."""
+    """Return the path of a task's embedding record, relative to the run's folder."""
     return f"embedding/{digest[:12]}-{fingerprint[:12]}/{number:04}.json"
 
 

@@ -1,7 +1,7 @@
 """Cells of teachmesh's own methods without biases: one agent, measured after every task.
 
-A teacher learns the tasks in turn, and a student consolidates its skills, as in an agent. Skills go
-directly from one to the other, without bank or network, so a curve over 36 tasks takes seconds.
+A teacher learns the tasks in turn, and a student consolidates the skills, as in an agent. Skills go
+directly from teacher to student, without bank or network, so 36 tasks take only seconds.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Curves:
 
     Attributes:
         mapper: (T, T) fractions of images that are mapped to the right task.
-        accuracy: (T, T) fractions of answers of the agent with the right task and class.
-        final: (T, T) fractions with the right task and class if the mapper chooses the task and
-            that task's skill alone chooses the class, as in the paper.
-        oracle: (T, T) fractions with the right class if the task is given.
+        accuracy: (T, T) fractions of the agent's answers that have the right task and class.
+        final: (T, T) fractions of images with the right task and class if the mapper chooses the
+            task and only that task's skill chooses the class, as in the paper.
+        oracle: (T, T) fractions of images with the right class if the task is given.
         confusion: (T, T) counts after the last task; rows: task of the image, columns: answer.
     """
 
@@ -75,7 +75,7 @@ class Curves:
 def run_ours(
     method: str, tasks: Sequence[TaskLatents], backbone: Backbone, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Learn all tasks with one agent and measure its accuracy after each.
+    """Learn all tasks with one agent and measure its accuracy after each task.
 
     Args:
         method: name of the task mapper.
@@ -130,7 +130,7 @@ def counted(
 
     Args:
         method: name of the task mapper.
-        latents: latents of at least one image; the cost of one answer is counted on the first.
+        latents: latents of one or more images; the cost of an answer is counted for the first.
         backbone: network that computed the latents.
         skills: skills by id, in the order of learning.
         costs: cost of each task.
@@ -154,7 +154,7 @@ def make_skill(
     seed: int,
     store: StoredBiases | None = None,
 ) -> tuple[Skill, bytes]:
-    """Make the skill of a task, with reproducible bytes: the seconds on its card are set to 0.
+    """Make the skill of a task; seconds on its card are set to 0, so its bytes are reproducible.
 
     Args:
         method: name of the variant: a task mapper, with or without biases.
@@ -178,8 +178,8 @@ def count_student_macs(work: Callable[[], object]) -> int:
     factorisation, so the formulas for such operations are added here.
 
     Args:
-        work: function whose operations are counted; called once. Matrices that it factorises
-            must have no batch axis.
+        work: function whose operations are counted; called once. It must factorise only
+            matrices without a batch axis.
 
     Examples:
         >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))

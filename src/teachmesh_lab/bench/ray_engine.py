@@ -17,7 +17,7 @@ GPU_SHARE_VARIABLE = "TEACHMESH_RAY_GPUS"
 
 
 def gpu_share() -> float:
-    """Return the fraction of a GPU that each actor reserves, read from the environment.
+    """Read from the environment what fraction of a GPU each actor reserves.
 
     Raises:
         UsageError: the value is not a number of at least 0.
@@ -58,7 +58,7 @@ class RayEngine(Engine):
         self._run, self._home, self._workers = run.absolute(), home.path, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs with a pool of actors; if a job is lost, it fails and the others continue.
+        """Do all jobs with a pool of actors; a lost job counts as failed and the others continue.
 
         Raises:
             NetworkError: the cluster cannot be reached.
@@ -106,7 +106,7 @@ class RayEngine(Engine):
 
 
 class _Actor:
-    """A workshop on one node of the cluster."""
+    """Actor that holds a `Workshop` on one node of the cluster."""
 
     def __init__(self, run: str, home: str) -> None:
         from teachmesh.bank.home import resolve_home

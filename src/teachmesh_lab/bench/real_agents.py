@@ -1,7 +1,7 @@
 """Cells of N real agents: processes with separate homes that share skills over the network.
 
-One more agent, the listener, learns nothing. The others connect to its address, and it receives all
-its skills from them. For comparison, another process learns all tasks alone. Answers are computed
+One more agent, the listener, learns nothing. The N agents connect to its address, and it receives
+all skills from them. For comparison, another process learns all tasks alone. Answers are computed
 from the agents' homes after all processes have exited.
 """
 
@@ -39,9 +39,9 @@ class HomeAnswers:
     """Answers that the bank of one home gives to all test images.
 
     Attributes:
-        digest: digest of its bank.
-        skills: number of skills in its bank.
-        parts: answers to the images of each task; a task is given by its position in the stream.
+        digest: digest of the home's bank.
+        skills: number of skills in the home's bank.
+        parts: answers to the images of each task, in the order of the stream.
     """
 
     digest: str
@@ -59,12 +59,12 @@ class HomeAnswers:
 
 @dataclass
 class Traffic:
-    """Measurements of running agents. Times are in seconds since the first learner was ready.
+    """Measurements of running agents; times are in seconds since the first learner was ready.
 
     Attributes:
         makespan_s: time until all agents had all skills.
         startup_s: seconds from the start of the first process until the first learner was ready.
-        learned: for each agent, (task, time at which its skill was saved, duration of learning).
+        learned: for each agent, (task, time when the skill was saved, seconds of learning).
         bytes_sent: bytes sent by all agents, including announcements.
         skill_bytes: size of the skill of each task, in bytes.
     """
@@ -228,7 +228,7 @@ def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnsw
     parts = []
     for task in latents:
         decisions = student.decide(task.test.latents)
-        # Position in the stream of each skill's task; one past the end if it is not in the stream.
+        # Stream position of each skill's task; one past the end if the stream lacks the task.
         cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
         position = np.array([names.index(n) if n in names else len(names) for n in cards])
         found = answer(decisions, np.full(len(task.test), cards.index(task.name)))

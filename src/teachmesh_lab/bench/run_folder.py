@@ -128,7 +128,7 @@ def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
 def write_records(out: Path, results: Sequence[Result]) -> None:
     """Write `metrics.jsonl`, `metrics.csv`, and the costs of each task (`costs/<cell>.csv`).
 
-    The metrics have one line for each cell, number of learned tasks, and measured task.
+    The metrics have one line per cell, number of tasks learned so far, and measured task.
 
     Args:
         out: folder of the run.
@@ -151,7 +151,7 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 
 def records(result: Result) -> Iterator[dict[str, Any]]:
-    """Yield one record per accuracy of a cell; measures that the cell lacks are None.
+    """Yield one record per line of a cell's metrics; accuracies not measured are None.
 
     If a cell was measured only after the last task, its matrices have one row.
     """
@@ -229,7 +229,7 @@ def _read_config(path: Path) -> BenchConfig:
     try:
         return parse_config(read_file(path).decode("utf-8"), str(path))
     except (UnicodeDecodeError, UsageError) as error:
-        # In a run's folder, this means a damaged file and not a mistake of the user.
+        # In a run's folder, invalid TOML means a damaged file, not a mistake by the user.
         raise StorageError(
             f"expected the configuration of a run in '{path}', got something else ({error})"
         ) from error

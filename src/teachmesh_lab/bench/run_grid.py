@@ -139,7 +139,7 @@ def _compute(
 
 
 def _needed(plan: Plan, missing: Sequence[Job], out: Path) -> list[Job]:
-    """Return the embedding jobs that the missing cells depend on."""
+    """Return the embedding jobs on which the missing cells depend."""
     wanted = {
         f"{job['cell']['stream_digest'][:12]}-{job['cell']['fingerprint'][:12]}" for job in missing
     }

@@ -51,7 +51,7 @@ class TaskLatents:
         train: training part, for fitting.
         validation: validation part, for model selection and calibration.
         test: test part, for evaluation.
-        images: readable images, for methods that run the network again.
+        images: the readable images, for methods that need a second backbone pass.
     """
 
     name: str
@@ -63,7 +63,7 @@ class TaskLatents:
 
 
 def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLatents:
-    """Return the latents of all images of a task, from the cache if it has them.
+    """Return the latents of all images of a task, from the cache if they are there.
 
     Raises:
         DataError: more than a fifth of the images cannot be read.
@@ -77,13 +77,13 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
 
 
 def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
-    """Fill the cache for a task, and record the time for its training and validation images.
+    """Fill the cache for a task; record how long training and validation images took to embed.
 
     Args:
         backbone: the frozen network.
         task: task whose images are embedded.
         cache: cache of latents.
-        record: file for the time; it is not overwritten.
+        record: file for the measured seconds; an existing file is not overwritten.
     """
     started_s = time.perf_counter()
     parts = (task.train, task.validation)
@@ -102,7 +102,7 @@ def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path)
 
 
 def embedding_seconds(records: Sequence[Path]) -> list[float]:
-    """Return the seconds of the backbone pass over training and validation images, per task.
+    """Return the seconds that each task's training and validation images took to embed.
 
     Raises:
         StorageError: a record is missing or damaged.
@@ -122,7 +122,7 @@ def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> 
 
 def _seconds_per_image(backbone: Backbone, task: Task) -> float:
     images = task.train.images[:_SAMPLE]
-    embed_images(backbone, images)  # the first pass in a process is slower
+    embed_images(backbone, images)  # warm up: the first pass in a process is slower
     before_s = time.perf_counter()
     embed_images(backbone, images)
     return (time.perf_counter() - before_s) / len(images)

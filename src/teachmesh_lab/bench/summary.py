@@ -1,9 +1,9 @@
-"""Summary of cells: one row per method and number of agents, with and without a task oracle.
+"""Summary of cells: a row for each method and number of agents, without and with a task oracle.
 
-`rows` has the columns of the comparison. `details` has the same rows in the same order with more
+`rows` has the columns used for comparison. `details` has the same rows in the same order, with more
 columns, such as stream, backbone, forgetting, and whether the row was derived.
 
-`wall_s` and `wall_clock` are measured seconds, read from files that are written once. `identity` is
+`wall_s` and `wall_clock` are measured, and are read from files that are written once. `identity` is
 a hash of everything else, so two runs of the same configuration have the same identity.
 """
 
@@ -92,7 +92,7 @@ def summarise(
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """Return a hash of a document without its measured values."""
+    """Return a hash of everything in a summary except its measured values."""
     text = json.dumps(_unclocked(document), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -169,7 +169,7 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
 
 
 def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
-    """Return mean costs that are not in the accounts: tuning hyper-parameters, and answering."""
+    """Return the mean costs of tuning and of answers, which are not in the accounts."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {
         column: float(np.mean([r.values.get(name, 0) for r in alone]))
@@ -178,7 +178,7 @@ def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
-    """Return the metrics that need the accuracies after every task."""
+    """Return the mean metrics that require accuracies measured after every task."""
     matrices = [m for r in alone if (m := r.matrix(name)) is not None]
     mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
     slopes = [regression_line(learned_mean(m)).slope for m in mappers]
@@ -209,9 +209,9 @@ def account_of(result: Result, agents: int, packing: str, alpha: float) -> Accou
 def images_that_travel(result: Result, agents: int, packing: str, alpha: float) -> Account:
     """Return the costs of N agents if skills of `maha` contain sample images, as in the paper.
 
-    A skill then consists of the head and the files of the first images of every class. The paper's
-    Fig. 10 counts raw pixels instead, which have at least ten times as many bytes. Every student
-    passes these images through the backbone, which the paper does not count.
+    Such a skill consists of the head and the files of the first images of every class. The paper's
+    Fig. 10 counts raw pixels, which take at least ten times as many bytes as files. Every student
+    passes the images through the backbone, a cost that the paper does not count.
 
     Args:
         result: result of a `maha` cell with one agent.
@@ -256,7 +256,7 @@ def _average(accounts: Sequence[Account], name: str) -> float:
 
 
 def _wall(results: Sequence[Result], agents: int) -> float | None:
-    """Return the mean seconds of embedding and learning; for N agents, the mean makespan."""
+    """Return the mean seconds of embedding plus learning or, for N agents, the mean makespan."""
     if agents > 1:
         known = [r.timing["shared"]["makespan_s"] for r in results if "shared" in r.timing]
         return round(float(np.mean(known)), 3) if known else None

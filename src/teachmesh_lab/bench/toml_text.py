@@ -35,7 +35,7 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
 def write_toml(document: Mapping[str, Any]) -> str:
     """Return TOML for plain values, tables of plain values, and lists of such tables.
 
-    For such a document without None, `read_toml(write_toml(d), "") == d`.
+    If such a document d contains no None, `read_toml(write_toml(d), "") == d`.
 
     Examples:
         >>> print(write_toml({"name": "x", "grid": [{"seeds": [0, 1]}]}), end="")

@@ -2,7 +2,7 @@
 
 Every worker uses one thread, because several workers share the cores and results must not depend on
 the number of cores. A worker exits when its standard input ends, even in the middle of a job, so it
-never outlives its parent. Agents that it started are tethered to it and exit as well.
+never outlives its parent. Agents that a worker started exit with it.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Workshop:
         return LatentCache(self.home.cache / "latents")
 
     def backbone(self, name: str) -> Backbone:
-        """Return the backbone with an alias; it is loaded once."""
+        """Return the backbone with a given alias; each backbone is loaded only once."""
         if name not in self._backbones:
             self._backbones[name] = load_backbone(self.home.backbones, name)
         return self._backbones[name]
 
     def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
-        """Return a stream and its tasks; both are read once."""
+        """Return a stream and its tasks; each stream is read only once."""
         if (spec, seed) not in self._streams:
             stream = open_stream(spec, seed, self.home.cache / "streams")
             self._streams[spec, seed] = stream, stream.tasks()
@@ -132,7 +132,7 @@ class Workshop:
 def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:
     """Do a job and return its outcome as JSON values.
 
-    A TeachmeshError is reported as an outcome too, so that the other jobs still run.
+    A TeachmeshError is returned as an outcome, so that later jobs still run.
     """
     try:
         workshop.do(job)

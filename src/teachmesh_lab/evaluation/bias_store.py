@@ -25,7 +25,7 @@ VERSION = 4
 class StoredBiases:
     """A cache of `Trained` values, keyed by everything that they depend on.
 
-    Experiments learn a task many times. An agent learns it once and needs no cache.
+    Experiments learn the same task many times; agents learn each task once and need no cache.
 
     Args:
         cache: cache on disk.

@@ -1,6 +1,6 @@
-"""The corrective approach (paper, Sec. 7.1, Fig. 12): answers with an equivalent class are right.
+"""The corrective approach (paper, Sec. 7.1, Fig. 12): equivalent classes count as right.
 
-If the mapper chooses the wrong task, the answer for a "bike" may be the class "bicycle" of that
+If the mapper chooses the wrong task, a "bike" may be called "bicycle", a class of the wrong
 task. For the user, this is not an error. The corrected accuracy counts such answers as right. It is
 reported in addition to the plain accuracy, which is used to compare methods.
 """
@@ -39,8 +39,8 @@ class Answered:
 
     Attributes:
         task: name of the task.
-        truth: (N,) number of the right class.
-        answer: (N,) number of the answered class, without a task oracle.
+        truth: (N,) array of the right class of each image.
+        answer: (N,) array of the class answered without a task oracle.
     """
 
     task: str
@@ -48,7 +48,7 @@ class Answered:
     answer: np.ndarray
 
     def right(self, equivalent: np.ndarray) -> float:
-        """Return the fraction of right answers; (K, K) `equivalent` marks equivalent classes."""
+        """Return the fraction of right answers; `equivalent` is a (K, K) bool matrix."""
         return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
 
 
@@ -64,7 +64,7 @@ def correct(
     Args:
         agent: agent with one skill per task; the skill has the task's name.
         tests: task -> latents and labels of the test images.
-        threshold: similarity from which classes count as equivalent, above 0 and at most 1.
+        threshold: lowest similarity of equivalent classes, above 0 and at most 1.
         comparer: comparer of class names.
         images: task -> the test images, for second passes; if None, biases are not used.
 
@@ -100,11 +100,11 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
     """Return the comparer of class names, or None if there is no threshold.
 
     Args:
-        threshold: similarity from which classes count as equivalent, or None.
-        encoder: see `reuse.text_encoders.choose_encoder`; None for "auto".
+        threshold: lowest similarity of equivalent classes, or None.
+        encoder: name for `reuse.text_encoders.choose_encoder`; None for "auto".
 
     Raises:
-        UsageError: the threshold is not valid, the encoder is unknown or has no threshold.
+        UsageError: the threshold is invalid, or the encoder is unknown or has no threshold.
         MissingExtraError: the encoder is not installed.
     """
     if threshold is None:
@@ -122,7 +122,7 @@ def choose_comparer(threshold: float | None, encoder: str | None) -> NameCompare
 def _ways(
     sources: SourceSkills, thresholds: Sequence[float]
 ) -> dict[str, dict[float, Equivalence]]:
-    """Return way -> threshold -> equivalence; the way by looks requires class moments."""
+    """Return comparison -> threshold -> equivalence; "names_and_looks" needs class moments."""
     known, comparer, transform = sources.source_tasks(), sources.comparer, sources.transform()
     by_names = find_equivalent(known, comparer)
     ways = {"names": dict.fromkeys(thresholds, by_names)}

@@ -19,7 +19,7 @@ def corrective_section(
     Args:
         result: document of `corrective.correct`.
         table: function that returns an HTML table.
-        bars: function that draws the accuracies under the given keys for all tasks.
+        bars: function that draws one bar per task for each of the given keys.
     """
     plain = {entry["name"]: entry["right"] for entry in result["plain"]}
     at = {

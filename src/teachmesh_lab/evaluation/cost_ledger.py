@@ -5,7 +5,7 @@ of a byte in multiply-accumulates, is an argument and can be changed after a run
 parallel efficiency follow from the columns of one table.
 
 The paper's own table does not add up (docs/results/arithmetic.md). These accounts include two
-points that it leaves out:
+effects that the paper leaves out:
 
 - Whole tasks cannot be divided by N, so the slowest agent determines the time.
 - Consolidating skills has a cost for every student.
@@ -31,12 +31,12 @@ class TaskCost:
 
     Attributes:
         task: name of the task.
-        teacher_macs: cost of learning: backbone passes, fits, anchors.
+        teacher_macs: cost of learning the task: backbone passes, fits and anchors.
         skill_bytes: size of the encoded and signed skill, which every other agent receives.
-        receive_macs: cost for an agent that receives the skill: one multiplication per decoded
-            number, and a backbone pass for the images that come with it.
-        register_macs: cost for every agent that uses the skill, including its author. It is the
-            task's share of the mapper, such as its part of the covariance of all tasks.
+        receive_macs: cost for each agent that receives the skill: one multiplication per decoded
+            number, and a backbone pass for each image in the skill.
+        register_macs: cost for every agent that uses the skill, including its author, of adding
+            the task to the mapper, for instance to the covariance of all tasks.
     """
 
     task: str
@@ -54,16 +54,15 @@ class TaskCost:
 class Account:
     """Columns of Fig. 10 for one number of agents: the costs of the agent that finishes last.
 
-    Invariant: `total == teacher_macs + alpha * bytes + student_macs`. `speedup` is the total of one
-    agent divided by this total.
+    Invariant: `total == teacher_macs + alpha * bytes + student_macs`.
 
     Attributes:
         agents: number of agents, N.
         packing: method of assigning tasks to agents.
-        teacher_macs: cost of learning its own tasks, divided by its speed.
+        teacher_macs: cost of learning the agent's own tasks, divided by its speed.
         bytes: bytes received from all other agents, over one interface.
         student_macs: cost of decoding the received skills and of consolidating all skills.
-        total: total cost in multiply-accumulates of an agent of speed 1.
+        total: total cost, in multiply-accumulates of an agent with speed 1.
         speedup: total of one agent that learns everything, divided by `total`.
         efficiency: `speedup / agents`.
         assignment: tasks of each agent; empty when work is divided equally.
@@ -100,8 +99,8 @@ def account(
         alpha: multiply-accumulates per byte.
         packing: "longest-first", "given", or "equal" (the paper's division by N).
         speeds: speeds of the agents, relative to the agent that learns alone; default 1.
-        consolidation_macs: cost for every agent after the last skill has arrived, such as the
-            factorisation of a covariance.
+        consolidation_macs: cost for every agent of the work after the last skill has arrived, such
+            as factorising a covariance.
 
     Raises:
         ValueError: no task or agent is given, or the speeds or packing are not valid.
@@ -140,8 +139,8 @@ def chain_account(
 ) -> Account:
     """Compute the costs of a method that cannot run in parallel: agents learn in turn.
 
-    Agent B cannot begin before it has the weights, importances or buffer of agent A. For this
-    reason the paper leaves its baselines out of Fig. 10.
+    An agent cannot begin before it has the previous agent's weights, importances or buffer. For
+    this reason, the paper leaves its baselines out of Fig. 10.
 
     Args:
         costs: costs of each task.
@@ -168,7 +167,7 @@ def gather_account(
 
     Args:
         costs: costs of each task.
-        n_agents: number of agents, N; the images of N - 1 agents are sent, then the network.
+        n_agents: number of agents, N; N - 1 agents send images and then receive the network.
         image_bytes: total size of all training and validation image files.
         network_bytes: size of the trained network.
         alpha: multiply-accumulates per byte.
@@ -194,7 +193,7 @@ def _columns(
 def _equal(
     costs: Sequence[TaskCost], n_agents: int, consolidation_macs: int
 ) -> tuple[float, float, float]:
-    """Return the same for agents that each learn one N-th of the work and receive the rest."""
+    """Return the columns of an agent that learns one N-th of the work and receives the rest."""
     foreign = 1 - 1 / n_agents
     student = foreign * _receive(costs).sum() + _register(costs).sum() + consolidation_macs
     teacher = _teacher(costs).sum() / n_agents

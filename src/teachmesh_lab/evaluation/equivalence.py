@@ -1,8 +1,8 @@
 """Equivalent classes among all tasks of a bank (paper, Sec. 7.1, Fig. 11).
 
 The paper compares class names by cosine similarity with a threshold "empirically chosen for now":
-0.90 and 0.95 in its Fig. 11. If the bank has class means, the classes must also look similar here,
-so that homonyms stay different.
+0.90 and 0.95 in its Fig. 11. If the bank has class means, equivalent classes must also
+look alike here, so that homonyms stay different.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Equivalence:
 
     Attributes:
         tasks: the tasks, in canonical order.
-        similarity: (K, K) float64 for the K classes of all tasks, task after task. It is symmetric,
-            with 1 on the diagonal and 0 between different classes of the same task.
+        similarity: (K, K) float64 matrix for the K classes of all tasks, task after task. It is
+            symmetric, with 1 on the diagonal and 0 between different classes of a task.
     """
 
     tasks: tuple[SourceTask, ...]
@@ -49,13 +49,13 @@ class Equivalence:
         raise KeyError(skill_id)
 
     def equivalent(self, threshold: float) -> np.ndarray:
-        """Return (K, K) bool, True for pairs of classes that are equivalent at a threshold."""
+        """Return a (K, K) bool matrix: True for classes that are equivalent at a threshold."""
         return np.asarray(self.similarity >= threshold)
 
     def nearest(self, rank: int = 1) -> np.ndarray:
-        """Return (K, K) bool, True for pairs of mutual nearest classes.
+        """Return a (K, K) bool matrix: True for pairs of mutual nearest classes.
 
-        Each is among the `rank` classes of its task that are most similar to the other.
+        Each class of a pair is among the `rank` classes of its task most similar to the other.
         """
         chosen = np.eye(len(self.similarity), dtype=bool)
         bounds = np.cumsum([0, *(len(task.classes) for task in self.tasks)])
@@ -99,8 +99,8 @@ def find_equivalent(
     Args:
         tasks: the tasks, in canonical order.
         comparer: comparer of class names.
-        looks: result of `compare_looks`, to confirm matches; None for names only, as in the paper.
-        threshold: similarity of names from which a match must be confirmed by `looks`.
+        looks: result of `compare_looks`, to confirm matches; None to use only names.
+        threshold: lowest name similarity at which `looks` must confirm a match.
     """
     bounds = np.cumsum([0, *(len(task.classes) for task in tasks)])
     similarity = np.eye(int(bounds[-1]))

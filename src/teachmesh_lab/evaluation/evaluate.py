@@ -112,14 +112,14 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
 
     Args:
         options: tasks, method and settings.
-        progress: called with (images done, images in total).
+        progress: function called with (number of images done, total number of images).
 
     Returns:
-        The document of schema `teachmesh.evaluate/1`.
+        The result, a document with schema `teachmesh.evaluate/1`.
 
     Raises:
         DataError: a task cannot be read or has no test images.
-        UsageError: the threshold or the encoder is not valid; raised before learning.
+        UsageError: the threshold or the encoder is invalid; raised before learning.
         MissingExtraError: the encoder is not installed; raised before learning.
     """
     started_s = time.perf_counter()
@@ -198,7 +198,7 @@ def _learn(
     lesson = Lesson.of(
         task,
         variant,
-        created="2000-01-01T00:00:00Z",  # constant, so that two evaluations make equal skills
+        created="2000-01-01T00:00:00Z",  # constant, so that evaluations make equal skills
         started_s=before_s,
         seed=seed,
         warnings=task.warnings,
@@ -224,7 +224,7 @@ def _measure(
 def _embed_tests(
     tasks: Sequence[Task], embed: _Embedder
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
-    """Return the latents of the readable test images, and these images, both by task."""
+    """Return the latents of the readable test images and the images themselves, by task."""
     found = {task.name: embed(task, task.test) for task in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}

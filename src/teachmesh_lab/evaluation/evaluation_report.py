@@ -147,7 +147,7 @@ def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
 
 
 def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: task of the image against task of the answer, shaded by row."""
+    """Draw a confusion matrix: rows are tasks of images, columns tasks of answers."""
     shown = [_plot_text(name) for name in names]
     # Space for the names next to the cells: wide letters take 0.14 inches.
     side = 1.5 + 0.38 * len(names) + 0.14 * max(len(name) for name in shown)

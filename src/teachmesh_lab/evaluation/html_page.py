@@ -65,7 +65,7 @@ def text(value: object) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an HTML table of text cells; the first column is left-aligned."""
+    """Return an HTML table of the given texts; the first column is left-aligned."""
     head = "".join(f"<th>{text(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows

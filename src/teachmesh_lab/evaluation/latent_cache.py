@@ -33,14 +33,14 @@ _SUFFIX = ".safetensors"
 
 
 class LatentCache:
-    """Named sets of arrays on disk; beyond the size limit, the least recently used are removed.
+    """Cache of named sets of arrays on disk, with a size limit; drops the least recently used.
 
     Several processes may use one folder. Complete entries are renamed into place, so a
-    reader never gets part of one. They are **not** synced to the disk, because they can be
+    reader never gets a partial entry. Entries are **not** synced to the disk, because they can be
     computed again.
 
     Args:
-        folder: folder of the entries; created when the first one is stored.
+        folder: folder of the entries; created when the first entry is stored.
         limit_bytes: maximum size of all entries together.
     """
 
@@ -89,7 +89,7 @@ class LatentCache:
             ) from error
 
     def prune(self) -> None:
-        """Remove the least recently used entries over the limit, and files of killed processes."""
+        """Remove files left by killed processes, and least recently used entries over the limit."""
         entries: list[tuple[float, int, Path]] = []
         for path in self._folder.glob(f"*{_SUFFIX}"):
             try:
@@ -108,7 +108,7 @@ class LatentCache:
                 path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        # Keys are hashes. Anything else is hashed, so that no key leads out of the folder.
+        # Keys are hashes. Any other key is hashed, so that no path leads out of the folder.
         name = key if re.fullmatch(r"[0-9a-f]{64}", key) else _sha256(key.encode())
         return self._folder / f"{name}{_SUFFIX}"
 
@@ -118,13 +118,13 @@ class LatentCache:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             Path(temporary).replace(path)
-        except BaseException:  # Ctrl-C too must leave no temporary file
+        except BaseException:  # even Ctrl-C must leave no temporary file
             Path(temporary).unlink(missing_ok=True)
             raise
 
 
 def split_key(fingerprint: str, digests: Sequence[str]) -> str:
-    """Return the key of the latents of these images for this backbone: 64 hex digits.
+    """Return the key (64 hex digits) of the latents of the given images and backbone.
 
     The order of the images matters, because it is the order of the rows.
     """
@@ -149,7 +149,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """Hash names and contents, because a crash can leave a file with the right size only."""
+    """Hash names and contents: after a crash, a file may have the right size but wrong bytes."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name}\0{arrays[name].shape}\0".encode())

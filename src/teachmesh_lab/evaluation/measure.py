@@ -31,8 +31,8 @@ class TaskScore:
         name: name of the task.
         classes: number of classes.
         test_images: number of test images.
-        mapper: fraction with the right task, chosen by the task mapper.
-        oracle: fraction with the right class when the task is given.
+        mapper: fraction of images for which the task mapper chooses the right task.
+        oracle: fraction of images with the right class if the task is given.
         final: fraction with the right task and class; the mapper chooses the task, as in the paper.
         direct: fraction with the right task and class; the best of all classes is chosen. None if
             the mapper does not score classes.
@@ -61,7 +61,7 @@ class TaskScore:
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
     """Return a function that runs second passes, with biases, for images with known latents.
 
-    Without biases in the agent's skills, the function returns the decisions unchanged.
+    If the agent's skills have no biases, the function returns the decisions unchanged.
 
     Args:
         agent: agent whose biases are used.
@@ -93,7 +93,7 @@ def measure(
         images: task -> the test images, for second passes; if None, biases are not used.
 
     Raises:
-        DataError: the agent has no skill for a task, or a skill with other classes.
+        DataError: the agent has no skill for a task, or that skill has different classes.
     """
     infos = {info.task: info for info in agent.skills() if info.usable}
     scores = []
@@ -125,7 +125,7 @@ def score_task(
         name: name of the task.
         task: position of the task among the skills.
         decisions: decisions of the first pass.
-        labels: (N,) int64 true classes.
+        labels: (N,) int64 array of true classes.
         skill_bytes: size of the task's skill.
         given: function that runs second passes; None for skills without biases.
     """
@@ -166,7 +166,7 @@ class Refiner:
     Args:
         second: second passes of the skills.
         decisions: decisions of the first pass.
-        kept: function that returns inputs of a second pass for these images.
+        kept: function that returns the images' inputs for a second pass.
     """
 
     def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:

@@ -1,8 +1,8 @@
 """Accuracies, and the metrics of lifelong learning (paper, Sec. 6).
 
-All functions are pure. An accuracy matrix is (T, T) float. Entry (i, j) is the accuracy on the test
-images of task j after tasks 0 to i were learned, as a fraction of 1. Entries that were not measured
-(mostly j > i) are NaN.
+All functions are pure. An accuracy matrix is a (T, T) float array. Entry (i, j) is the accuracy on
+the test images of task j after tasks 0 to i were learned, as a fraction of 1. Entries that were not
+measured (mostly j > i) are NaN.
 
 References:
     [1] Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017: backward transfer.
@@ -36,12 +36,12 @@ class Accuracies:
     """Accuracies on the test images of one task, as fractions of 1.
 
     Attributes:
-        mapper: fraction with the right task, chosen by the task mapper.
-        oracle: fraction with the right class when the task is given.
+        mapper: fraction of images for which the task mapper chooses the right task.
+        oracle: fraction of images with the right class if the task is given.
         final: fraction with the right task and class; the mapper chooses the task, as in the paper.
         direct: fraction with the right task and class; the best of all classes is chosen. None if
             the mapper does not score classes.
-        accuracy: accuracy of the agent's answers, which is either `direct` or `final`.
+        accuracy: accuracy of the agent's answers, equal to either `direct` or `final`.
     """
 
     mapper: float
@@ -56,12 +56,12 @@ class Answers:
     """Answers for N test images, for each kind of accuracy. Tasks are given by position.
 
     Attributes:
-        mapped: (N,) task that the mapper chooses.
-        final: (N,) class that is chosen within the mapped task.
-        oracle: (N,) class when the right task is given.
-        task: (N,) task of the agent's answer.
-        label: (N,) class of the agent's answer.
-        direct: (N, 2) task and class with the best score of all classes; None without class scores.
+        mapped: (N,) array of the tasks that the mapper chooses.
+        final: (N,) array of the classes chosen within the mapped tasks.
+        oracle: (N,) array of the classes chosen if the right task is given.
+        task: (N,) array of the tasks in the agent's answers.
+        label: (N,) array of the classes in the agent's answers.
+        direct: (N, 2) array of task and best-scoring class; None without class scores.
     """
 
     mapped: np.ndarray
@@ -85,8 +85,8 @@ class Answers:
 
         Args:
             task: position of the task.
-            labels: (n,) true classes of its images.
-            rows: rows of its images; all by default.
+            labels: (n,) array of the true classes of the task's images.
+            rows: rows of the task's images in the answers; all by default.
         """
         mapped, answered = self.mapped[rows] == task, self.task[rows] == task
         direct = None
@@ -105,8 +105,8 @@ class Answers:
 def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) -> Answers:
     """Answer N images for each kind of accuracy.
 
-    Each kind has its own second pass. The oracle uses the biases of the right task; the others use
-    the biases of the task that they chose.
+    Each kind has its own second pass. The oracle uses the biases of the right task; the other
+    kinds use the biases of the task that was chosen.
 
     Args:
         decisions: decisions of the first pass.
@@ -148,7 +148,7 @@ def learned_mean(matrix: np.ndarray) -> np.ndarray:
         matrix: (T, T) accuracies.
 
     Returns:
-        (T,) unweighted means of row i over tasks 0 to i.
+        (T,) array: entry i is the unweighted mean of row i over tasks 0 to i.
 
     Examples:
         >>> learned_mean(np.array([[0.9, np.nan], [0.5, 0.7]])).tolist()
@@ -166,7 +166,7 @@ def task_curve(matrix: np.ndarray, task: int = 0) -> np.ndarray:
         task: position of the task in the stream.
 
     Returns:
-        (T - task,) accuracies.
+        (T - task,) array of accuracies.
     """
     _check(matrix)
     return np.array(matrix[task:, task])
@@ -191,7 +191,7 @@ def forgetting(matrix: np.ndarray) -> float | None:
     """Average the drop from the best accuracy of a task to its last accuracy [2].
 
     Returns:
-        The mean over all tasks except the last; None for a single task. Negative if tasks improved.
+        The mean over all tasks but the last, negative if tasks improved; None for a single task.
     """
     _check(matrix)
     n = len(matrix)
