@@ -29,7 +29,7 @@ from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
 
 _FLOAT = 4
 _ON_TOP: Mapping[str, int] = {"ewc": 2, "online-ewc": 1, "mas": 1, "si": 1}
-"""Numbers that a regulariser passes on for each weight of the trunk, besides the weight itself."""
+"""How many numbers a regulariser passes on in addition to each weight of the trunk."""
 
 
 @dataclass(frozen=True)

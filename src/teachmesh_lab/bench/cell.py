@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 CELL_SCHEMA = "teachmesh.bench-cell/1"
 TIMING_SCHEMA = "teachmesh.bench-timing/1"
 MEASURES = ("mapper", "accuracy", "final", "oracle")
-"""Accuracy matrices of teachmesh's own methods, in the order of a cell's file."""
+"""Names of the accuracy matrices of teachmesh's own methods, in the order of the cell files."""
 VERSION = 2
-"""Version of the results; increased when the same configuration gives different results.
+"""Version of the results; increased when code changes alter the results of a configuration.
 
 Cells of an older version are then computed again.
 """

@@ -28,7 +28,7 @@ from teachmesh_lab.studies.paper_arithmetic import LATENT, XCEPTION_MACS
 SCHEMA = "teachmesh.bench-plan/1"
 _PAPERS_BACKBONE = "legacy_xception"
 _MANIFEST_IMAGE_BYTES = 310_000
-"""Average size of an image of SKILL-102: 1.6 TB for 5.2 million images."""
+"""Average size of a SKILL-102 image in bytes: 1.6 TB divided by 5.2 million images."""
 
 
 def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:

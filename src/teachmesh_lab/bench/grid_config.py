@@ -27,7 +27,7 @@ from teachmesh_lab.streams.task_stream import StreamSpec
 
 SCHEMA = "teachmesh.bench-config/1"
 _SEEDS_END = 2**63
-"""One past the largest seed, a limit of torch's generators."""
+"""Seeds must be smaller than this number, a limit of torch's generators."""
 
 
 @dataclass(frozen=True)

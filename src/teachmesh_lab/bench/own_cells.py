@@ -49,8 +49,8 @@ class Curves:
     Attributes:
         mapper: (T, T) fractions of images that are mapped to the right task.
         accuracy: (T, T) fractions of the agent's answers that have the right task and class.
-        final: (T, T) fractions of images with the right task and class if the mapper chooses the
-            task and only that task's skill chooses the class, as in the paper.
+        final: (T, T) fractions of images with the right task and class. As in the paper, the
+            mapper chooses the task, and that task's skill chooses the class.
         oracle: (T, T) fractions of images with the right class if the task is given.
         confusion: (T, T) counts after the last task; rows: task of the image, columns: answer.
     """

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 ALPHA = 1000.0
-"""Cost of a byte in the paper, in multiply-accumulates."""
+"""Cost of one byte in multiply-accumulates, according to the paper."""
 EQUAL = "equal"
 """The paper's packing: all work is divided equally among N agents."""
 
@@ -35,8 +35,8 @@ class TaskCost:
         skill_bytes: size of the encoded and signed skill, which every other agent receives.
         receive_macs: cost for each agent that receives the skill: one multiplication per decoded
             number, and a backbone pass for each image in the skill.
-        register_macs: cost for every agent that uses the skill, including its author, of adding
-            the task to the mapper, for instance to the covariance of all tasks.
+        register_macs: cost of adding the task to the mapper, for instance to the covariance of all
+            tasks. Every agent that uses the skill pays this cost, including the skill's author.
     """
 
     task: str
