@@ -41,7 +41,7 @@ class HomeAnswers:
     Attributes:
         digest: digest of the home's bank.
         skills: number of skills in the home's bank.
-        parts: answers to the images of each task, in the order of the stream.
+        parts: answers for each task's images; tasks are numbered by stream position.
     """
 
     digest: str
