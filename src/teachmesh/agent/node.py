@@ -31,7 +31,7 @@ class Node:
     Args:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
-        on_event: called with one dict per event, from several threads but never concurrently. The
+        on_event: called with one dict per event, from several threads but never concurrently. Its
             item "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
             or `stats`.
     """

@@ -238,7 +238,7 @@ class FirstPasses:
         return _joined(passed) if passed else None
 
     def _batch(self, second: SecondPass, positions: range) -> tuple[FirstPass | None, list[str]]:
-        """Return one batch after the first pass, and a sentence per unreadable image."""
+        """Return one batch after the first pass, and one sentence per unreadable image."""
         batch = read_batch(self.images, positions, self.backbone.size)
         failed = [f"{self.images[i].name}: {reason}" for i, reason in batch.failed]
         if not len(batch.indices):

@@ -50,7 +50,7 @@ class Fitted:
         calibration: calibration values for the card, by name.
         cost_macs: number of multiply-accumulates, excluding the backbone pass.
         warnings: warnings for the card.
-        parents: known classes whose rows are part of the result.
+        parents: known classes that contributed to the result.
         borrowed: transferred part of class moments: "nothing", "covariance" or "classes".
     """
 

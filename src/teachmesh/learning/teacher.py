@@ -60,7 +60,7 @@ class Lesson:
     Attributes:
         task: name of the task.
         classes: names of the C classes, in label order.
-        method: method to learn with: `moments`, `gmmc` or `maha`.
+        method: task mapper to learn for, `moments`, `gmmc` or `maha`.
         biases: options and budget of beneficial biases; None to learn none.
         created: UTC time for the card, such as "2026-11-23T11:00:00Z".
         started_s: value of `time.perf_counter()` when learning began.
