@@ -14,15 +14,15 @@ Packages:
 - `teachmesh.mapping`: task anchors, and the task mappers built from them.
 - `teachmesh.packet`: skills as signed, deterministic bytes.
 - `teachmesh.bank`: the skills of one agent, stored on disk.
-- `teachmesh.sharing`: exchange of skills between peers, which pull them by hash.
-- `teachmesh.biases`: beneficial biases: options, training and the second forward pass.
+- `teachmesh.sharing`: exchange of skills between peers, which request them by hash.
+- `teachmesh.biases`: options, training and second forward pass of beneficial biases.
 - `teachmesh.reuse`: matching with known classes, and transfer from the matches.
 - `teachmesh.learning`: learns a skill from one task.
 - `teachmesh.agent`: agents, which learn tasks (teacher) and classify images (student).
 - `teachmesh.cli`: the `teachmesh` command.
 
 Benchmarks, the demo and the evaluation are in a separate package, `teachmesh_lab`.
-Importing `teachmesh` loads neither torch nor numpy; using one of the names below does.
+Importing `teachmesh` loads neither torch nor numpy; using one of the names below loads them.
 """
 
 from __future__ import annotations

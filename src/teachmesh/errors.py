@@ -7,12 +7,12 @@
     |   `-- MissingExtraError         an optional package is not installed
     |-- DataError                 4   images, folders, labels
     |-- BackboneError             5   missing, unknown or different backbone
-    |-- SkillRefused              6   a damaged or forged skill, or one of another backbone
+    |-- SkillRefused              6   a damaged or forged skill, or a skill of another backbone
     |-- NetworkError              7   no answer in time
     `-- StorageError              8   disk full, no permission, damaged bank
 
 Exit code 9 means "finished, but some items were skipped", and 130 means "interrupted"; neither
-comes from an exception. Each message gives the expected value, the actual one and the remedy.
+comes from an exception. Each message gives the expected value, the actual value and the remedy.
 """
 
 from __future__ import annotations

@@ -44,11 +44,11 @@ class Agent(BankView):
 
     Args:
         home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
-        backbone: alias of the backbone; by default the home's, which is `embedded` initially.
-        mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with,
-            such as `maha+bb` (see `learning.variants`), to predict with its mapper; by default the
-            home's.
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable one is an error.
+        backbone: alias of the backbone; by default from the home's settings, initially `embedded`.
+        mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with
+            (such as `maha+bb`, see `learning.variants`), whose mapper then predicts; by default
+            from the home's settings.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
         bank: folder of a bank to use instead of the home's, for experiments.
 
     Raises:
@@ -102,7 +102,7 @@ class Agent(BankView):
             options: options for learning; by default `LearnOptions()`.
             progress: called with (images done, images in total).
             on_understood: called with a one-sentence summary of the task, before learning.
-            keywords: individual options, such as `method="maha", replace=True`.
+            keywords: individual options that override `options`, such as `method="maha"`.
 
         Returns:
             Summary of the saved skill, which is on the disk when this returns.
@@ -163,7 +163,7 @@ class Agent(BankView):
             on_understood: called with a one-sentence summary of the task, before the first image.
 
         Raises:
-            DataError: too many images are unreadable, or all training images of a class are.
+            DataError: too many images, or all training images of a class, are unreadable.
         """
         if on_understood is not None:
             on_understood(task.summary())
@@ -209,7 +209,7 @@ class Agent(BankView):
         return self._student
 
     def second_pass(self) -> SecondPass | None:
-        """Return the second pass with the biases of the bank's skills; None if there are none."""
+        """Return the second pass with the biases of the skills; None if no skill has biases."""
         self.sync()
         return self._second_pass()
 
@@ -245,8 +245,8 @@ class Agent(BankView):
         """Predict the task and the class of images.
 
         Args:
-            asked: a path to an image or folder, file contents, a Pillow image or an array
-                (H, W, 3); or a list of these.
+            asked: a path to an image or folder, file contents, a Pillow image or an
+                (H, W, 3) array; or a list of such values.
             task: the task if it is known; then only its classes are candidates.
             alternatives: number of runners-up to list.
 
@@ -311,10 +311,10 @@ class Agent(BankView):
         given: str | None = None,
         progress: Progress | None = None,
     ) -> FirstPasses:
-        """Return the first pass over images, which runs when the result is iterated.
+        """Return the first pass over images, which runs when the result is iterated over.
 
         Args:
-            images: from `find_images`.
+            images: images as returned by `find_images`.
             given: id of the skill whose task is given; None if no task is given.
             progress: called with (images done, images in total).
         """

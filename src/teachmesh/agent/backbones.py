@@ -103,7 +103,7 @@ def remove_backbone(home: Path | None, name: str) -> None:
 
 
 def skills_lost_with(home: Path | None, name: str) -> list[str]:
-    """Return display names of skills that become unusable with another default backbone.
+    """Return display names of the skills that another default backbone would make unusable.
 
     Args:
         home: folder of the agent.
@@ -160,20 +160,20 @@ def fetch_reference(
 ) -> int:
     """Fetch the reference with a given hash from peers, and write it to a file.
 
-    Any peer may deliver the file, because it is accepted only if it has the hash.
+    Any peer may deliver the file, because a file with a different hash is rejected.
 
     Args:
         home: home whose key signs the request.
-        sha256: id of the reference, 64 hex digits, as in the message about a refused skill.
-        join: endpoints of agents that may have it.
+        sha256: SHA-256 of the reference, 64 hex digits, as in the message about a refused skill.
+        join: endpoints of agents that may have the reference.
         target: file to write.
-        timeout_s: maximum time to find a peer that has it, in seconds.
+        timeout_s: maximum time to find a peer with the reference, in seconds.
 
     Returns:
         Size of the file in bytes.
 
     Raises:
-        UsageError: `sha256` is not a hash.
+        UsageError: `sha256` does not consist of 64 hex digits.
         NetworkError: no peer delivered the reference in time.
         BackboneError: the file is not a reference.
     """
@@ -241,7 +241,7 @@ def _loaded_description(home: Home, name: str) -> dict[str, Any]:
 
 
 def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a description with licence, size on disk, default flag and the embedded card."""
+    """Add licence, size, default flag and, for the embedded backbone, its card to a description."""
     document = {
         **description,
         "licence": cards.licence_of(home.backbones, name),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class BankView:
-    """Key and bank of a home, viewed for one backbone and one task mapper.
+    """Key and bank of a home, as used with one backbone and one task mapper.
 
     Args:
         home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
@@ -108,7 +108,7 @@ class BankView:
         return self.bank.put(verified, restore=expected_id is None)
 
     def skills(self) -> list[SkillInfo]:
-        """Return every skill of the bank, with the reason if it is not used."""
+        """Return a description of every skill of the bank; unused skills include a reason."""
         return self.catalogue().infos()
 
     def unusable_reasons(self) -> list[str]:

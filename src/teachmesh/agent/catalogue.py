@@ -1,4 +1,4 @@
-"""Descriptions of a bank's skills: display name, and the reason if one is not used."""
+"""Descriptions of a bank's skills, such as the display name and why a skill is not used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SkillInfo:
     Attributes:
         id: SHA-256 of the skill's bytes, 64 hex digits.
         task: name that the author gave the task.
-        display_name: name of the task, with `@alias` if several authors use it.
+        display_name: name of the task, with `@alias` if several authors use this name.
         method: method with which the skill was learned.
         anchors: kinds of the skill's anchors.
         n_classes: number of classes.
@@ -34,7 +34,7 @@ class SkillInfo:
         size_bytes: size of the file.
         created: UTC time of creation.
         usable: whether predictions use the skill.
-        reason: one sentence if the skill is not usable; otherwise empty.
+        reason: one sentence that explains why the skill is not usable; empty if it is usable.
     """
 
     id: str
@@ -62,12 +62,12 @@ class SkillInfo:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All skills of a bank, viewed for one backbone and one task mapper.
+    """All skills of a bank, as used with one backbone and one task mapper.
 
     Attributes:
         entries: entries of all skills of the bank, in canonical order.
         active_ids: ids of the skills that no newer skill of the same author replaces.
-        fingerprints: aliases of this agent's backbones, by fingerprint.
+        fingerprints: mapping from the fingerprint of each of this agent's backbones to its alias.
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
     """
@@ -89,7 +89,7 @@ class Catalogue:
         return sorted(entry.id for entry in self.entries if not self._reason(entry))
 
     def matchable_ids(self) -> list[str]:
-        """Return the sorted ids of skills with matchable classes, regardless of their anchors."""
+        """Return the sorted ids of skills whose classes can be matched, whatever their anchors."""
         return sorted(entry.id for entry in self.entries if not self._foreign(entry))
 
     def unmatchable_reasons(self) -> list[str]:
@@ -145,7 +145,7 @@ class Catalogue:
         return ""
 
     def _foreign(self, entry: BankEntry) -> str:
-        """Return the reason why no mapper can use a skill; empty if one can."""
+        """Return why no mapper can use a skill, or an empty text if a mapper can use it."""
         if entry.id not in self.active_ids:
             return "replaced by a newer skill of its author"
         if entry.backbone_fingerprint != self.fingerprint:

@@ -38,7 +38,7 @@ class Check:
 
     Attributes:
         name: subject of the check.
-        ok: whether it passed.
+        ok: whether the check passed.
         found: the values found, as readable text.
         remedy: advice if the check failed or an optional package is missing; otherwise empty.
     """

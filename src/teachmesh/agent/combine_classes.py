@@ -76,7 +76,7 @@ def combine_known(
     encoder: str = "auto",
     replace: bool = False,
 ) -> Combination:
-    """Combine classes of an agent's bank into a new task (Sec. 7.2, 1), and save the skill.
+    """Combine classes of an agent's bank into a new task (Sec. 7.2, item 1), and save it.
 
     Args:
         agent: owner of the bank, which signs the skill.
@@ -87,8 +87,8 @@ def combine_known(
         replace: whether to replace this agent's skill of the same name.
 
     Raises:
-        UsageError: unknown or duplicate classes, fewer than two of them, an unknown task, a method
-            other than `moments`, or an existing task without `replace`.
+        UsageError: a class or task is unknown, a class occurs twice, fewer than two are given,
+            the method is not `moments`, or `replace` is needed.
         DataError: a name is invalid.
         MissingExtraError: the requested encoder is not installed.
     """
@@ -142,7 +142,7 @@ def combine_known(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A class of the new task, and the known task to take it from (None for any)."""
+    """A class of the new task, and the known task to take it from (None for any task)."""
 
     name: str
     task: str | None = None
@@ -169,7 +169,7 @@ def _check_classes(names: Sequence[str]) -> None:
 
 
 def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[SourceSkill]:
-    """Return the source skills of these tasks, or all of them if no task is given."""
+    """Return the source skills of these tasks, or all source skills if no task is given."""
     known = {source.task for source in sources}
     for task in tasks:
         if task not in known:
@@ -183,7 +183,7 @@ def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[Sourc
 def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: set[str]) -> Rows:
     """Return, for each new class, the known classes to combine.
 
-    - Classes with an equal name are always combined, even if the name is meaningless ("7").
+    - Classes with equal names are always combined, even if the name is meaningless ("7").
     - Classes with other names are matched as in `match --by text`.
     - A combined task is used only if it is named, or if no other task has the class.
       Otherwise the means of its parents would count twice.

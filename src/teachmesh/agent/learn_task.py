@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LearnOptions:
-    """Options of `Agent.learn`, which also takes them as keywords.
+    """Options for learning one task; `Agent.learn` also accepts them as keywords.
 
     Attributes:
         name: name of the task; by default the folder's name.
         method: variant to learn with (`maha`, `moments+bb`, ...); by default the agent's.
-        also: additional methods whose anchors the skill also contains.
+        also: further methods whose anchors are added to the skill.
         bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
         bb_passes: total budget for learning, in forward passes over the images.
         replace: whether to replace this agent's skill of the same name.
@@ -81,7 +81,7 @@ class LearnOptions:
             default: the agent's variant, used if the options name no method.
 
         Raises:
-            UsageError: a method is unknown, or the biases or the budget do not fit it.
+            UsageError: a method is unknown, or it does not allow these biases or this budget.
         """
         chosen = find_variant(self.method) if self.method else default
         chosen = chosen.with_biases(self.bb, self.bb_passes)
@@ -98,7 +98,7 @@ class LearnOptions:
             task: the task to learn.
             variant: the variant to learn with, from `LearnOptions.variant`.
             replaces: id of the skill to replace, or None.
-            started_s: `time.perf_counter()` when learning began.
+            started_s: value of `time.perf_counter()` when learning began.
         """
         return Lesson.of(
             task,
@@ -114,7 +114,7 @@ class LearnOptions:
 
 @dataclass(frozen=True, eq=False)
 class TaskMatch:
-    """Match of a task with the source skills; empty if nothing is reused.
+    """Result of matching a task with the source skills; empty if nothing is reused.
 
     Attributes:
         report: the matched classes; None if nothing was compared.
@@ -154,11 +154,11 @@ class Reuse:
     """Summary of reuse: classes matched with the bank, and the part that was transferred.
 
     Attributes:
-        encoder: name of the text encoder, or "names" if none; None if only images were compared.
+        encoder: text encoder, or "names" if none was used; None if only images were compared.
         tasks: number of known tasks that were compared.
         known: number of classes of the new task that have a match.
         takes: transferred part: "classes" (means of known classes, and the bank's covariance),
-            "covariance" (the covariance only), "rows" (start of a trained head) or "nothing".
+            "covariance" (the covariance only), "rows" (initial head rows) or "nothing".
     """
 
     encoder: str | None
@@ -173,7 +173,7 @@ class Reuse:
 
 
 def taken_by(card: Card) -> str:
-    """Return the transferred part (see `Reuse.takes`), preferring the skill's own method."""
+    """Return the transferred part (see `Reuse.takes`); the skill's own method has priority."""
     moments = "classes" if "reuse_slope" in card.calibration else "covariance"
     found = {
         "moments": moments if "reuse_gain" in card.calibration else "nothing",
@@ -196,13 +196,13 @@ class LearnResult:
         skipped: number of unreadable images.
         skipped_reasons: one sentence per unreadable image.
         validation_accuracy: accuracy with the task given, from 0 to 1; None without images.
-        privacy: kind of image data in the skill: "statistics", or "samples" of latents.
+        privacy: data from images in the skill: "statistics", or "samples" (single latents).
         size_bytes: size of the skill in bytes.
         cost_macs: number of multiply-accumulates, counted while learning.
         wall_s: seconds from reading the folder until the skill was saved on disk.
         warnings: warnings on the card.
         reused: number of known classes that the card lists as sources.
-        reuse: matches with the bank and their use; None if nothing was compared.
+        reuse: summary of matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
     """
 
@@ -241,7 +241,7 @@ class LearnResult:
             task: the learned task.
             latents: latents and labels of the task's images.
             match: match of the task with the bank.
-            started_s: `time.perf_counter()` when learning began.
+            started_s: value of `time.perf_counter()` when learning began.
         """
         card = skill.card
         return cls(
@@ -280,7 +280,7 @@ def skill_to_replace(
         author: public key of the author.
         task: name of the task.
         replace: whether the skill may be replaced.
-        else_use: alternative to --replace, for the error message.
+        else_use: alternative to --replace that the error message suggests.
 
     Raises:
         UsageError: a skill exists, and `replace` is False.

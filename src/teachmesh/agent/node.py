@@ -26,13 +26,13 @@ STATE_INTERVAL_S = 1.0
 class Node:
     """A running agent that learns tasks and shares skills with peers.
 
-    Sharing runs in its own threads, so learning and peers never wait for each other.
+    Sharing runs in its own threads, so learning and peers do not delay each other.
 
     Args:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads but never concurrently. Its
-            key "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
+            item "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
             or `stats`.
     """
 
@@ -212,7 +212,7 @@ class Node:
 
 
 class BankInventory:
-    """Adapter that gives gossip access to an agent's bank, by ids and bytes.
+    """Adapter through which gossip lists, reads and adds the skills of an agent's bank.
 
     Args:
         agent: owner of the bank.
@@ -244,7 +244,7 @@ class BankInventory:
         """Check and save a skill from a peer.
 
         Raises:
-            SkillRefused: a check failed; `reason` is its code.
+            SkillRefused: a check failed; `reason` is the code of that check.
             StorageError: the skill cannot be saved.
         """
         self._agent.receive(data, expected_id=skill_id)

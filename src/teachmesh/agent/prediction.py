@@ -41,8 +41,8 @@ class Prediction:
         task: display name of the task (`flowers`, or `flowers@alias` if two authors use the name).
         class_name: name of the class.
         probability: posterior of this class over all candidate classes, from 0 to 1.
-        unknown: True if the image is farther from its task than nearly all validation images of
-            that task; `task` and `class_name` then name the nearest.
+        unknown: True if the image is farther from `task` than nearly all validation images of
+            that task; `task` and `class_name` then name the nearest match.
         skill_id: id of the skill that decided.
         author: agent id of the skill's author.
         alias: the author's alias.
@@ -94,7 +94,7 @@ class Answers:
         failed: one sentence per unreadable image.
         method: name of the task mapper.
         backbone: alias of the backbone.
-        encoder: name of the text encoder that compared names for `same_as`, or "names" if none.
+        encoder: name of the text encoder that compared names for `same_as`; "names" if none.
     """
 
     predictions: tuple[Prediction, ...]

@@ -51,10 +51,10 @@ class Student:
         self._biased: dict[str, Skill] = {}
 
     def sync(self, wanted: Collection[str], load: Callable[[str], Skill]) -> None:
-        """Register new skills and remove unlisted ones; existing skills cost no time.
+        """Register new skills and remove unwanted ones; skills already registered cost no time.
 
         Args:
-            wanted: ids of the skills to keep, all with an anchor for this mapper.
+            wanted: ids of the skills to keep; each has an anchor for this mapper.
             load: function that returns the skill with an id.
         """
         for skill_id in sorted(set(self._skills) - set(wanted)):
@@ -78,12 +78,12 @@ class Student:
         """Return the skills whose beneficial biases can be used with this mapper, by id.
 
         The gain of a skill's biases was measured with its own classifier: class moments or a
-        trained head. They are used only if this mapper has the same kind of classifier.
+        trained head. The biases are used only if this mapper has that kind of classifier.
         """
         return dict(self._biased)
 
     def decide(self, latents: Latents, given: str | None = None) -> Decisions:
-        """Score images with all skills: task, class and typicality.
+        """Decide the task, class and typicality of images with all skills.
 
         Args:
             latents: latents of N images.
@@ -141,9 +141,9 @@ class FirstPass:
     Attributes:
         names: names of the N readable images, N at least 1.
         latents: latents of the images, computed without biases.
-        kept: activations with N rows, the input of a second pass; empty if there is none, and
+        kept: activations with N rows, the input of a second pass; empty if none is needed, and
             cleared when the next portion is requested.
-        released: one entry after `kept` was cleared: whether it held any activations.
+        released: empty until `kept` is cleared; then one entry, True if `kept` was not empty.
     """
 
     names: tuple[str, ...]
@@ -170,7 +170,7 @@ class FirstPass:
         """Return the kept activations of some images.
 
         Args:
-            rows: (n,) positions of the images.
+            rows: positions of the n images, as an (n,) array.
         """
         return tuple(tensor[torch.from_numpy(rows)] for tensor in self.kept)
 
@@ -182,7 +182,7 @@ class FirstPasses:
     Attributes:
         backbone: the frozen network.
         images: the images to classify.
-        second: second pass to keep activations for; None if no image needs one.
+        second: second pass for which activations are kept; None if no image needs one.
         progress: called with (images done, images in total).
         failed: one sentence per unreadable image so far.
     """
@@ -238,7 +238,7 @@ class FirstPasses:
         return _joined(passed) if passed else None
 
     def _batch(self, second: SecondPass, positions: range) -> tuple[FirstPass | None, list[str]]:
-        """Return one batch after the first pass, and a sentence per unreadable image."""
+        """Return one batch after the first pass, and one sentence per unreadable image."""
         batch = read_batch(self.images, positions, self.backbone.size)
         failed = [f"{self.images[i].name}: {reason}" for i, reason in batch.failed]
         if not len(batch.indices):

@@ -4,7 +4,7 @@
 - `command`: declares a command with its examples, errors and exit codes.
 - `shared_options`: options that several commands share.
 - `output`: one JSON document on stdout; progress bars and remarks on stderr.
-- `learn_command`, `skills_commands`, ...: one module per command or group.
+- `learn_command`, `skills_commands`, ...: one module per command or command group.
 
 Commands import torch, numpy and the network library only when they run, so that
 `teachmesh --help` and shell completion take little longer than importing typer.

@@ -16,7 +16,7 @@ NameArgument = Annotated[str, typer.Argument(help="Alias of a backbone.", show_d
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group to the application."""
+    """Add the command group to the application."""
     group = application("The frozen networks that turn images into latents.")
     app.add_typer(group, name="backbone")
     command(

@@ -23,7 +23,7 @@ def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typ
 
     Args:
         help_text: first lines of the help.
-        cls: class of the group.
+        cls: class of the new command group.
     """
     return typer.Typer(
         cls=cls,
@@ -41,7 +41,7 @@ def command(
     """Return a decorator that registers a function as a command, with examples in its help.
 
     Args:
-        app: the group of the command.
+        app: Typer app (command group) to add the command to.
         name: name of the command, as users type it.
         examples: at least two complete command lines.
     """

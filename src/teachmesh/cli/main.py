@@ -93,7 +93,7 @@ def _commands_of_other_packages() -> Mapping[str, Any]:
 def _commands_of(point: EntryPoint) -> Mapping[str, Any]:
     try:
         return _built(point.load())
-    # Code of another package can raise anything; the other commands must still work.
+    # Code of another package can raise any exception; the other commands must still work.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         _remark(point, f"{type(error).__name__}: {error}")
         return {}

@@ -112,7 +112,7 @@ def _show(report: MatchReport) -> None:
 
 
 def _way(report: MatchReport) -> str:
-    """Describe how classes were compared: as requested, or as far as possible."""
+    """Describe how classes were compared, which may differ from the requested way."""
     if report.mode == "text":
         return "by names only"
     way = "by looks" if report.mode == "vision" else "by names and looks"

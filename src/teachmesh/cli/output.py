@@ -46,7 +46,7 @@ def note(text: str) -> None:
 
 
 def describe_encoder(encoder: str | None) -> str:
-    """Describe how class names were compared; None means that they were not."""
+    """Describe how class names were compared; `encoder` is None if they were not compared."""
     if encoder is None:
         return "names were not compared"
     if encoder == "names":
@@ -55,7 +55,7 @@ def describe_encoder(encoder: str | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Replace control and text-direction characters, so that untrusted text is safe to print."""
+    """Replace control and text-direction characters to make untrusted text safe to print."""
     return "".join(c if unicodedata.category(c) not in {"Cc", "Cf"} else "?" for c in text)
 
 
@@ -147,7 +147,7 @@ def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
     """Show a progress bar with rate and remaining time, but only on a terminal.
 
     Yields:
-        A function (done, total) to call after every step; the bar restarts if `done` is smaller
+        A function to call with (done, total) after every step; the bar restarts if `done` is less
         than before.
     """
     if not sys.stderr.isatty():

@@ -20,7 +20,7 @@ SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=Fal
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group to the application."""
+    """Add the command group to the application."""
     group = application("The skills of this agent: list, show, remove, export and import them.")
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --json")(list_skills)

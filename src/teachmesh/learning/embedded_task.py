@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedTask:
-    """Everything that learning uses of a task; this excludes the test images.
+    """Everything that learning uses of a task; test images are not included.
 
     Attributes:
         train: latents and labels of the training images.
@@ -46,7 +46,7 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         progress: called with (images done, images in total).
 
     Raises:
-        DataError: more than a fifth of the images are unreadable, or all of a class are.
+        DataError: over a fifth of all images, or every training image of a class, is unreadable.
     """
     splits = (task.train, task.validation)
     total = sum(len(split.images) for split in splits)

@@ -50,7 +50,7 @@ class Fitted:
         calibration: calibration values for the card, by name.
         cost_macs: number of multiply-accumulates, excluding the backbone pass.
         warnings: warnings for the card.
-        parents: known classes whose rows are part of the result.
+        parents: known classes that contributed to the result.
         borrowed: transferred part of class moments: "nothing", "covariance" or "classes".
     """
 
@@ -92,9 +92,9 @@ def fit_method(
         train: latents and labels of the training images; every class must occur.
         validation: latents and labels of the validation images; may be empty.
         n_classes: number of classes, C.
-        also: additional methods whose anchors the skill also contains.
+        also: further methods whose anchors are added to the skill.
         seed: seed for clusters, samples and batch order.
-        prior: prior from the bank; None to learn alone.
+        prior: prior from the bank; None to learn without the bank.
 
     Raises:
         DataError: a class has no readable training image.
@@ -122,10 +122,10 @@ def fit_method(
 
 
 def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the number of images of each class, (C,) int64, all at least one.
+    """Return the number of images of each class as a (C,) int64 array without zeros.
 
     Args:
-        labels: (N,) int64 labels of the readable training images.
+        labels: labels of the N readable training images, as an (N,) int64 array.
         n_classes: number of classes, C.
 
     Raises:
@@ -225,7 +225,7 @@ with 1, it is 0.697 and 0.475."""
 
 
 def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
-    """Return (N, C) log posteriors of the classes within the task.
+    """Return an (N, C) array with the log posterior of each class within the task.
 
     Args:
         fitted: the fitted task.
@@ -263,7 +263,7 @@ def linear_within(anchor: MomentsAnchor) -> Head:
 
 
 def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:
-    """Return the linear head from which the training of biases starts, in log posteriors.
+    """Return the linear head that bias training starts from; its outputs are log posteriors.
 
     A trained head is returned unchanged. With `moments`, the head is fitted in closed form with a
     larger penalty than in the skill. If the head fitted the training images perfectly, the biases

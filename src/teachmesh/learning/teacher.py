@@ -60,11 +60,11 @@ class Lesson:
     Attributes:
         task: name of the task.
         classes: names of the C classes, in label order.
-        method: `moments`, `gmmc` or `maha`.
+        method: task mapper to learn for, `moments`, `gmmc` or `maha`.
         biases: options and budget of beneficial biases; None to learn none.
         created: UTC time for the card, such as "2026-11-23T11:00:00Z".
-        started_s: `time.perf_counter()` when learning began.
-        also: additional methods whose anchors the skill also contains.
+        started_s: value of `time.perf_counter()` when learning began.
+        also: further methods whose anchors are added to the skill.
         seed: seed for clusters, samples and batch order.
         replaces: id of the skill that the new one replaces, or None.
         warnings: warnings for the card that are known before learning.
@@ -100,8 +100,8 @@ class Lesson:
             task: the task, which gives the name and the classes.
             variant: the variant, which gives the method and the biases.
             created: UTC time for the card.
-            started_s: `time.perf_counter()` when learning began; by default now.
-            also: additional methods whose anchors the skill also contains.
+            started_s: value of `time.perf_counter()` when learning began; by default now.
+            also: further methods whose anchors are added to the skill.
             seed: seed for clusters, samples and batch order.
             replaces: id of the skill that the new one replaces, or None.
             warnings: warnings for the card.
@@ -141,12 +141,12 @@ class Teacher:
         prior: Prior | None = None,
         progress: Progress | None = None,
     ) -> Skill:
-        """Make the skill of one task, using validation images for choices and calibration.
+        """Make the skill of one task; validation images are used for choices and calibration.
 
         Args:
             lesson: the task and the settings for learning it.
             latents: training and validation images after the backbone pass.
-            prior: prior from the bank's skills; None to learn alone.
+            prior: prior from the bank's skills; None to learn without them.
             progress: called with (images processed, images planned) while biases are trained.
 
         Raises:

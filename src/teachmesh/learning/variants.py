@@ -3,7 +3,7 @@
 - `gmmc`, `maha`, `moments`: without biases.
 - `+bb`: with biases, within a budget of forward passes.
 - `+bb-last`: with biases on the last half of the layers only (paper, Sec. 8).
-- `bb-h2t`: the paper's Head2Toe on top of biases, with its Mahalanobis mapper (Sec. 7.3).
+- `bb-h2t`: the paper's Head2Toe and Mahalanobis mapper on top of biases (Sec. 7.3).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Variant:
         """Return the variant with other layers or another budget; None keeps the current value.
 
         Raises:
-            UsageError: the choice is unknown, the budget is too small, infinite or given without
+            UsageError: the layers are unknown, the budget is too small, infinite or given without
                 biases, or `none` is chosen for Head2Toe, which needs biases.
         """
         biases = self.biases
@@ -51,7 +51,7 @@ class Variant:
         return replace(self, name=self._name_with(biases), biases=biases)
 
     def _name_with(self, biases: BiasOptions | None) -> str:
-        """Return the variant's name with other biases; other layers turn `+bb-last` into `+bb`."""
+        """Return the variant's name for other biases; other layers change `+bb-last` to `+bb`."""
         if biases is None:
             return self.method
         if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
