@@ -70,7 +70,7 @@ class FileOps:
         connection.execute("BEGIN IMMEDIATE")
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Commit the transaction; it is on the disk when this returns."""
+        """Commit the transaction; its changes are on the disk when this returns."""
         connection.execute("COMMIT")
 
 
@@ -102,7 +102,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = F
     """Write a file atomically; the data is on the disk when this returns.
 
     If the process is killed, the file has either its old or its new content. A temporary file may
-    remain in the same folder; `sweep` removes it.
+    remain in the same folder until `sweep` is called.
 
     Raises:
         OSError: the error of the first operation that failed. The temporary file is removed if

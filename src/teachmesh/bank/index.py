@@ -42,7 +42,7 @@ class Index:
     """A connection to the index that several threads can share.
 
     With write-ahead logging, several processes can read while one writes. The writer must hold the
-    bank's lock. Every commit is on the disk when it returns (synchronous FULL).
+    bank's lock. Every change is on the disk when its commit returns (synchronous FULL).
 
     Args:
         connection: an open connection in autocommit mode; `close` closes it.
@@ -70,7 +70,7 @@ class Index:
                 index. Creating it requires the bank's lock.
 
         Raises:
-            sqlite3.OperationalError: the system refused access.
+            sqlite3.OperationalError: the operating system denied access.
             sqlite3.DatabaseError: the file is not a database, or is damaged or empty.
             StorageError: a newer version of teachmesh wrote the file.
         """
@@ -92,7 +92,7 @@ class Index:
         return index
 
     def _prepare(self, mode: str) -> None:
-        # Find damage now, while the index can still be rebuilt, not in the middle of a write.
+        # Find damage now, when the index can still be rebuilt, and not in the middle of a write.
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")

@@ -28,10 +28,10 @@ _LOCK_POLL_S = 0.01
 class Bank:
     """The skills of one agent, shared by all processes that open the folder.
 
-    A skill is on the disk when `put` returns, and no later crash damages it. Several processes
-    can read at any time; only one can write, while other writers wait. Opening a bank removes
-    temporary files left behind by killed writers and updates the index from the files. Several
-    threads can share a bank.
+    A skill is on the disk when `put` returns, and later crashes cannot damage the skill. Several
+    processes can read at any time; only one can write, while other writers wait. Opening a bank
+    removes temporary files left behind by killed writers and updates the index from the files.
+    Several threads can share a bank.
 
     Args:
         folder: the bank's folder; created if it is missing.
@@ -151,13 +151,13 @@ class Bank:
             index.update(add=[entry])
         except (OSError, sqlite3.Error):
             if not listed:
-                # The caller gets an error, so the file must not stay.
+                # The caller gets an error, so the skill's file must not stay in the bank.
                 with suppress(OSError):
                     self._files.delete(entry.id)
             raise
 
     def remove(self, skill: str) -> None:
-        """Remove a skill from this bank; it is never fetched again. Peers keep their copies.
+        """Remove a skill from this bank and never fetch it again. Peers keep their copies.
 
         Raises:
             StorageError: the skill is not in the bank, or a disk error occurred and the skill was
@@ -244,7 +244,7 @@ class Bank:
     def _current(self) -> Index:
         """Return the index, reopened if its file was removed or replaced."""
         if not self._index.is_current():
-            # The old index closes itself when no thread uses it any more.
+            # The old connection is closed when no thread uses the old index any more.
             self._index = self._open_to_read() if self.read_only else self._open_to_write()
         return self._index
 

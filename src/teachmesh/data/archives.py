@@ -112,7 +112,7 @@ class _Readable(Protocol):
 
 
 class _Spool:
-    """A compressed tar, unpacked into an anonymous file; several threads may read ranges of it."""
+    """A compressed tar, unpacked into an anonymous file; several threads may read from the file."""
 
     def __init__(self, source: _Readable, max_bytes: int) -> None:
         self._lock = threading.Lock()

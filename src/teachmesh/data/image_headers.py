@@ -47,7 +47,7 @@ def sniff(data: bytes) -> ImageFormat | None:
 
 
 def describe(data: bytes) -> str:
-    """Describe a file that is not a supported image, in a few words."""
+    """Return a few words that describe a file that is not a supported image."""
     if not data:
         return "an empty file"
     for magic, name in _FOREIGN_MAGIC:

@@ -69,7 +69,7 @@ _PILLOW_ERRORS = (
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Reference to the bytes of one image: a file, or a member of an archive.
+    """Reference to the bytes of one image, which is a file or a member of an archive.
 
     Attributes:
         path: path of the image file or of the archive.

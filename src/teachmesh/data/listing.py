@@ -119,7 +119,7 @@ def is_image_name(name: str) -> bool:
 def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Sort the items by name, without files that do not begin like an image file.
 
-    Only the first bytes are read; other damage is found when the image is decoded.
+    Only the first bytes are read; damage in the rest is found when the image is decoded.
     """
     kept: list[Item] = []
     unreadable: list[str] = []

@@ -98,7 +98,7 @@ def comparison_key(name: str) -> str:
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """Return the known word that is closest to a misspelt word, or None if no word is close.
+    """Return the known word that is closest to a misspelt word, or None if no known word is close.
 
     Examples:
         >>> closest("flwers", ["flowers", "digits"])

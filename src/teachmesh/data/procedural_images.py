@@ -2,7 +2,7 @@
 
 Dead-leaves images show overlapping shapes with power-law sizes. With 1/f texture, they share
 statistics with photographs: edges at all scales, occlusion, smooth and rough surfaces, grey and
-colour. These statistics determine the scale and the principal axes of a network's channels.
+colour. These statistics affect the scale and the principal axes of a network's channels.
 
 References:
     [1] A. B. Lee, D. Mumford, J. Huang, Occlusion models for natural images: a statistical study
@@ -33,9 +33,9 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
     """Draw dead-leaves images.
 
     Image i depends only on (seed, i, size), so a longer series begins with the same images.
-    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Another
-    machine may therefore, very rarely, round a pixel differently. The reference of a backbone must
-    be identical everywhere, so it is shared as a file.
+    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Two
+    machines may therefore, very rarely, round a pixel differently. The reference of a backbone must
+    be identical everywhere, so the reference itself is shared as a file.
 
     Args:
         n: number of images.
@@ -72,7 +72,7 @@ def _draw(size: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def _dead_leaves(size: int, generator: np.random.Generator) -> Image.Image:
-    """Draw shapes of power-law size and random colour; later shapes cover earlier shapes."""
+    """Draw shapes of power-law size and random colour; later shapes hide earlier shapes."""
     colours = _palette(generator)
     image = Image.new("RGB", (size, size), colours[0])
     draw = ImageDraw.Draw(image)
@@ -124,7 +124,7 @@ def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
 
 
 def _texture(size: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw nearly grey 1/f noise with unit variance, as an (S, S, 3) array."""
+    """Draw mostly grey noise with 1/f amplitude and unit variance, as an (S, S, 3) array."""
     white = generator.standard_normal((4, size, size))
     noise = white[:3] + 2.0 * white[3]  # (3, S, S); the channels share 4/5 of the variance
     rows = np.fft.fftfreq(size)[:, None]

@@ -44,7 +44,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
 
 def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
-    """Return how many images of a class go to validation and to test.
+    """Return the number of validation images and of test images for a class.
 
     Examples:
         >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]

@@ -155,7 +155,7 @@ def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Pa
     """List the tasks in a folder: sub-folders with class folders, and tar and zip archives.
 
     Args:
-        folder: a folder with one task per entry; other entries are ignored.
+        folder: a folder that contains the tasks; all entries that are not tasks are ignored.
         only: names of the tasks to list; by default, all tasks.
 
     Returns:

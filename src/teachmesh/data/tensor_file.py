@@ -71,7 +71,7 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
         raise ValueError("its header is malformed") from error
     if found != schema:
         raise ValueError(f"its schema is {str(found)[:60]!r}, expected {schema!r}")
-    # Each content has one encoding, so that a hash of the bytes is a hash of the content.
+    # Each content has exactly one encoding, so that a hash of the bytes is a hash of the content.
     if write_tensors(document, tensors) != data:
         raise ValueError("it was not written in canonical form")
     return document, tensors

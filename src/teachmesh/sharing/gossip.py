@@ -194,7 +194,7 @@ class Gossip:
         deadline_s = time.monotonic() + timeout_s
         agents = list(self._peers.current())
         for index, agent_id in enumerate(agents):
-            # A frozen peer uses up only its share of the time.
+            # Divide the time equally, so that a frozen peer uses up only its own part.
             share_s = (deadline_s - time.monotonic()) / (len(agents) - index)
             data = self._transport.request(agent_id, "blob", sha256, max(0.0, share_s))
             if data is None:
@@ -215,7 +215,7 @@ class Gossip:
             self._counters.count_dropped()
             return
         if self._peers.note(announcement):
-            # Announce to a new peer at once, without waiting for the next interval.
+            # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announce_now.set()
         self._plan_now.set()
 
@@ -224,7 +224,7 @@ class Gossip:
         try:
             body = self._body(kind, key)
         except StorageError:
-            # The peer will try another source, or this one again later.
+            # The peer will try another source, or ask this agent again later.
             return None
         if body is None or len(body) > MAX_BODY_BYTES:
             return None
@@ -249,7 +249,7 @@ class Gossip:
             self._announce_now.wait(self._interval_s)
 
     def _announce(self) -> None:
-        # Based on the clock, so that it grows across restarts and replays can be detected.
+        # Use the clock, so that the number grows across restarts and replays can be detected.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
         announcement = Announcement(
             self._author,

@@ -56,7 +56,7 @@ class PeerTable:
     def note(self, announcement: Announcement) -> bool:
         """Store an announcement, and return whether the peer is new.
 
-        An older announcement of a known peer is a replay, and is ignored.
+        An announcement older than the stored announcement of its peer is a replay, and is ignored.
         """
         now_s = time.monotonic()
         with self._lock:

@@ -2,7 +2,7 @@
 
 The code works around three properties of Zenoh:
 
-- A peer does not relay messages for others.
+- A peer does not relay messages for other peers.
 - With blocking congestion control, one frozen peer stalls all other peers for seconds. Congested
   broadcasts are therefore dropped, and gossip makes up for the loss.
 - A session may hang when it is closed. Closing therefore runs in a thread, and `close` waits less
@@ -96,8 +96,8 @@ class ZenohTransport(Transport):
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
         """Request content from one peer; the first reply with the right hash is used.
 
-        Without access control, any peer may answer in place of another. Replies are therefore read
-        until one has the right hash. If no reply has it, the last reply is returned.
+        Without access control, any peer may answer in place of another peer. Replies are therefore
+        read until one has the right hash. If no reply has it, the last reply is returned.
         """
         session = self._session
         if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
