@@ -25,7 +25,7 @@ _REASONS = {
 
 
 class FileOps:
-    """All operations with which teachmesh modifies a disk, one method each.
+    """All of teachmesh's disk writes, one method per operation.
 
     Tests pass a subclass whose n-th operation fails.
     """
@@ -56,8 +56,8 @@ class FileOps:
         path.unlink(missing_ok=True)
 
     def sync_folder(self, path: Path) -> None:
-        """Flush the folder; its file names are on the disk when this returns."""
-        if os.name == "nt":  # Windows cannot open folders, and journals renames
+        """Flush the folder; the names of its files are on the disk when this returns."""
+        if os.name == "nt":  # Windows cannot open folders, but it journals renames
             return
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -70,7 +70,7 @@ class FileOps:
         connection.execute("BEGIN IMMEDIATE")
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Commit the transaction; it is on the disk when this returns."""
+        """Commit the transaction; its changes are on the disk when this returns."""
         connection.execute("COMMIT")
 
 
@@ -82,10 +82,10 @@ def storage_errors(doing: str) -> Iterator[None]:
     """Convert disk and SQLite errors to a `StorageError` with a clear message.
 
     Args:
-        doing: start of the message, such as "could not save skill 3f9a".
+        doing: beginning of the message, such as "could not save skill 3f9a".
 
     Raises:
-        StorageError: the block raised OSError or sqlite3.Error.
+        StorageError: the code in the `with` block raised OSError or sqlite3.Error.
     """
     try:
         yield
@@ -102,7 +102,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = F
     """Write a file atomically; the data is on the disk when this returns.
 
     If the process is killed, the file has either its old or its new content. A temporary file may
-    remain in the same folder; `sweep` removes it.
+    remain in the same folder until `sweep` is called.
 
     Raises:
         OSError: the error of the first operation that failed. The temporary file is removed if
@@ -131,7 +131,7 @@ def _write_new(path: Path, data: bytes, mode: int, ops: FileOps) -> None:
 
 
 def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
-    """Remove temporary files of killed writers; the caller must hold the write lock.
+    """Remove temporary files left behind by killed writers; the caller must hold the write lock.
 
     Returns:
         Number of removed files.
@@ -146,7 +146,7 @@ def write_file(path: Path, data: bytes) -> None:
     """Write a file atomically to a path chosen by the user.
 
     Raises:
-        StorageError: there is no permission, no space or no such folder.
+        StorageError: writing is not permitted, the disk is full, or the folder is missing.
     """
     with storage_errors(f"could not write {path}"):
         write_atomic(path, data, mode=0o644)

@@ -20,9 +20,9 @@ class BankEntry:
         anchors: kinds of the skill's anchors, sorted.
         n_classes: number of classes, C.
         backbone_fingerprint: fingerprint of the backbone, 64 hex digits.
-        size_bytes: size of the file.
+        size_bytes: size of the skill's file in bytes.
         created: UTC time of creation, such as "2026-11-23T11:00:00Z"; for display only.
-        replaces: id of the skill that it replaces, or None.
+        replaces: id of the older skill that this skill replaces, or None.
     """
 
     id: str
@@ -39,7 +39,7 @@ class BankEntry:
 
     @classmethod
     def of(cls, verified: VerifiedSkill) -> BankEntry:
-        """Build the entry of a skill."""
+        """Build the entry for a verified skill."""
         card = verified.skill.card
         return cls(
             id=verified.id,
@@ -57,10 +57,10 @@ class BankEntry:
 
 
 def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
-    """Drop every skill that another skill of the *same* author replaces.
+    """Drop the entry of every skill that another skill by the *same* author replaces.
 
-    The result does not depend on the order in which skills arrived. Nobody can replace another
-    author's skill.
+    The result does not depend on the order in which skills arrived. An author's
+    skills can only be replaced by that author.
     """
     superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
     return [entry for entry in entries if (entry.author, entry.id) not in superseded]
@@ -72,11 +72,11 @@ class CheckReport:
 
     Attributes:
         skills: number of listed skills with an intact file.
-        damaged: ids of listed skills whose file has a wrong hash.
-        missing: ids that are listed but have no file.
-        unlisted: names of files in the folder of skills that the index does not list.
-        temporary: names of temporary files of killed writers.
-        removed_present: ids that were removed here but still have a file.
+        damaged: ids of listed skills with a file whose hash is wrong.
+        missing: ids of listed skills that have no file.
+        unlisted: names of files that are in the skill folder but not in the index.
+        temporary: names of temporary files left behind by killed writers.
+        removed_present: ids of removed skills that still have a file.
     """
 
     skills: int

@@ -1,4 +1,4 @@
-"""The files of a bank: skills, damaged files, and marks of removed skills.
+"""The files of a bank: skills, damaged files, and marks for removed skills.
 
     skills/<id>.safetensors    one file per skill, named by its SHA-256
     damaged/<id>.safetensors   files whose hash differs from their name, kept for inspection
@@ -21,7 +21,7 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_id(text: str) -> str:
-    """Return the text if it is a valid id, which is safe as a file name.
+    """Return the text if it is a valid id, and therefore safe to use as a file name.
 
     Raises:
         StorageError: the text is not 64 lower-case hex digits.
@@ -32,14 +32,13 @@ def check_id(text: str) -> str:
 
 
 class SkillFolder:
-    """The folders and files of one bank; the content of skills is not parsed.
+    """The folders and files of one bank; this class does not parse the content of skills.
 
-    All methods may raise OSError. The caller of a method that writes must hold the bank's
-    lock.
+    All methods may raise OSError. To call a method that writes, hold the bank's lock.
 
     Args:
         root: the bank's folder.
-        ops: disk operations, which tests replace.
+        ops: disk operations; tests pass their own.
     """
 
     def __init__(self, root: Path, ops: FileOps) -> None:
@@ -56,17 +55,17 @@ class SkillFolder:
                 self._ops.sync_folder(folder.parent)
 
     def ids(self) -> set[str]:
-        """Return the ids that have a file, intact or damaged."""
+        """Return the ids of all skills with a file, intact or damaged."""
         names = self._names(self.skills)
         stems = {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
         return {stem for stem in stems if _ID.fullmatch(stem)}
 
     def foreign_names(self) -> set[str]:
-        """Return the names of other files in the folder of skills, including temporary files."""
+        """Return the names of all files in the skill folder that are not skills."""
         return self._names(self.skills) - {self.path(skill).name for skill in self.ids()}
 
     def removed(self) -> set[str]:
-        """Return the ids of skills that were removed here."""
+        """Return the ids of skills that were removed from this bank."""
         return {name for name in self._names(self.marks) if _ID.fullmatch(name)}
 
     def path(self, skill: str) -> Path:
@@ -100,7 +99,7 @@ class SkillFolder:
         self._ops.sync_folder(self.skills)
 
     def mark_removed(self, skill: str) -> None:
-        """Mark a skill as removed here."""
+        """Mark a skill as removed from this bank."""
         write_atomic(self.marks / skill, b"", ops=self._ops)
 
     def unmark_removed(self, skill: str) -> None:
@@ -109,7 +108,7 @@ class SkillFolder:
         self._ops.sync_folder(self.marks)
 
     def sweep(self) -> None:
-        """Remove the temporary files of writers that were killed."""
+        """Remove temporary files left behind by killed writers."""
         for folder in (self.skills, self.marks):
             sweep(folder, self._ops)
 

@@ -39,10 +39,10 @@ def home_path(option: str | Path | None, environment: Mapping[str, str] | None =
 
     Args:
         option: value of `--home`, or None.
-        environment: environment variables; by default those of the process.
+        environment: environment variables; by default, the environment of this process.
 
     Returns:
-        The option, otherwise TEACHMESH_HOME, otherwise the system's folder for user data.
+        The option if given, otherwise TEACHMESH_HOME if set, otherwise the user's data folder.
     """
     variables = os.environ if environment is None else environment
     chosen = option or variables.get(HOME_VARIABLE)
@@ -54,7 +54,7 @@ def home_path(option: str | Path | None, environment: Mapping[str, str] | None =
 
 
 def resolve_home(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:
-    """Open the home at the path from `home_path`; missing folders are created.
+    """Open the home at the path that `home_path` returns; create missing folders.
 
     Raises:
         StorageError: the folders cannot be created.
@@ -68,7 +68,7 @@ class Home:
     Args:
         path: the folder, from `home_path`.
         create: whether to create missing folders.
-        ops: disk operations, which tests replace.
+        ops: disk operations; tests pass their own.
 
     Raises:
         StorageError: the folders cannot be created.
@@ -99,7 +99,7 @@ class Home:
 
     @property
     def config(self) -> Config:
-        """The current settings on disk; the defaults if there is no file.
+        """Read the current settings from disk; without a file, return the defaults.
 
         Raises:
             ConfigError: the file is not JSON, or a setting is invalid.
@@ -135,9 +135,9 @@ class Config:
     """The settings of an agent; command-line options override them.
 
     Attributes:
-        alias: display name of the author on new skills; None to derive it from the key.
-        backbone: backbone to use if none is given.
-        method: method to learn with if none is given.
+        alias: author's display name on new skills; None to derive the name from the key.
+        backbone: name of the backbone to use when a command names none.
+        method: learning method to use when a command names none.
     """
 
     alias: str | None = None
@@ -169,7 +169,7 @@ class Config:
         return config
 
     def check(self) -> None:
-        """Check the alias, which goes on every card.
+        """Check the alias, which is written on every new card.
 
         Raises:
             ConfigError: the alias is not a valid name.
@@ -182,7 +182,7 @@ class Config:
             raise ConfigError(str(error)) from error
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as a JSON object, with the schema."""
+        """Return the settings as a JSON object that includes the schema's name."""
         return {"schema": CONFIG_SCHEMA, **dataclasses.asdict(self)}
 
 
@@ -190,15 +190,15 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
     """Read the agent's key, or create it; concurrent processes get the same key.
 
     A new file is created atomically, with permissions 0600. If other users can access an existing
-    file, their permissions are removed.
+    file, that access is removed.
 
     Args:
-        path: file of the key, in an existing folder.
-        ops: disk operations, which tests replace.
+        path: path of the key file, in an existing folder.
+        ops: disk operations; tests pass their own.
 
     Raises:
-        StorageError: the file cannot be read or written, or is not a valid key. It is **never**
-            replaced, because a new key means a new agent.
+        StorageError: the file cannot be read or written, or has no valid key. The file is
+            **never** replaced, because a new key means a new agent.
     """
     with storage_errors(f"could not use the agent's key {path}"):
         if not path.exists():
@@ -216,7 +216,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
 
 
 def _create_key(path: Path, ops: FileOps) -> None:
-    # A lock and a rename, because FAT drives and some phones do not support hard links.
+    # Use a lock and a rename, because FAT drives and some phones do not support hard links.
     lock = FileLock(path.with_name(f"{path.name}.lock"), mode=_OWNER_ONLY, poll_interval=0.01)
     try:
         with lock.acquire(timeout=_LOCK_TIMEOUT_S):

@@ -1,6 +1,6 @@
-"""The SQLite index of a bank, for fast look-ups of data from the skill files.
+"""The SQLite index of a bank, for fast access to data of the skill files.
 
-`tidy` updates the index from the files. A lost or damaged index is rebuilt from them.
+`tidy` updates the index from the files. A lost or damaged index is rebuilt from the files.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Index:
     """A connection to the index that several threads can share.
 
     With write-ahead logging, several processes can read while one writes. The writer must hold the
-    bank's lock. Every commit is on the disk when it returns (synchronous FULL).
+    bank's lock. Every change is on the disk when its commit returns (synchronous FULL).
 
     Args:
-        connection: an open connection in autocommit mode; closed with this object.
-        ops: disk operations, which tests replace.
+        connection: an open connection in autocommit mode; `close` closes it.
+        ops: disk operations; tests pass their own.
         path: path of the database file; None for a database in memory.
     """
 
@@ -56,7 +56,7 @@ class Index:
         self._path = path
         self._file = _identity(path)
         self._lock = threading.RLock()
-        # Avoids a ResourceWarning at exit if the bank was not closed.
+        # Closes the connection at exit, to avoid a ResourceWarning if the bank was not closed.
         self.close = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -65,14 +65,14 @@ class Index:
 
         Args:
             path: the database file.
-            ops: disk operations, which tests replace.
-            mode: "ro" to read only; "rw" to read and write an existing index; "rwc" to also
-                create a missing one, which requires the bank's lock.
+            ops: disk operations; tests pass their own.
+            mode: "ro" to read an index; "rw" to also write to it; "rwc" to also create a missing
+                index. Creating it requires the bank's lock.
 
         Raises:
-            sqlite3.OperationalError: the system refused access.
+            sqlite3.OperationalError: the operating system denied access.
             sqlite3.DatabaseError: the file is not a database, or is damaged or empty.
-            StorageError: the file was made by a newer teachmesh.
+            StorageError: a newer version of teachmesh wrote the file.
         """
         index = cls(_connect(f"{path.absolute().as_uri()}?mode={mode}"), ops, path)
         try:
@@ -92,7 +92,7 @@ class Index:
         return index
 
     def _prepare(self, mode: str) -> None:
-        # Find damage now, while the index can still be rebuilt, not in the middle of a write.
+        # Find damage now, when the index can still be rebuilt, and not in the middle of a write.
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")
@@ -112,13 +112,13 @@ class Index:
         with self._transaction():
             for table in _TABLES:
                 self._connection.execute(table)
-            # The counter starts at random, so that pollers notice a new database.
+            # The counter starts at a random value, so that pollers notice a new database.
             start = secrets.randbits(48)
             self._connection.execute("INSERT INTO counter VALUES (?)", (start,))
             self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def is_current(self) -> bool:
-        """Return whether the open file is still the one at the path."""
+        """Return whether the file at `path` is still the open file."""
         return _identity(self._path) == self._file
 
     def changes(self) -> int:
@@ -141,18 +141,18 @@ class Index:
         return [_entry(row) for row in rows]
 
     def find(self, skill: str) -> BankEntry | None:
-        """Return the entry with this id; None if there is none."""
+        """Return the entry with this id, or None if the index has no such entry."""
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills WHERE id = ?"
             row = self._connection.execute(query, (skill,)).fetchone()
         return None if row is None else _entry(row)
 
     def update(self, add: Iterable[BankEntry] = (), drop: Iterable[str] = ()) -> None:
-        """Add and drop entries in one transaction; it is on the disk when this returns.
+        """Change entries in one transaction; the changes are on the disk when this returns.
 
         Args:
             add: entries to insert or overwrite.
-            drop: ids to delete first; unknown ones are ignored.
+            drop: ids of entries to delete before adding; unknown ids are ignored.
         """
         with self._transaction():
             self._connection.executemany(
@@ -172,7 +172,7 @@ class Index:
                 yield
                 self._ops.commit(self._connection)
             except (OSError, sqlite3.Error):
-                # SQLite may have rolled back already on a full disk; a second rollback is an error.
+                # On a full disk SQLite may have rolled back already; a second rollback is an error.
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
@@ -188,14 +188,14 @@ def open_or_replace(path: Path, ops: FileOps) -> Index:
     try:
         return Index.open(path, ops, mode="rwc")
     except sqlite3.OperationalError:
-        raise  # a full disk or a lock is not damage
+        raise  # a full disk or a locked file does not mean that the index is damaged
     except sqlite3.DatabaseError:
         _discard(path, ops)
         return Index.open(path, ops, mode="rwc")
 
 
 def _discard(path: Path, ops: FileOps) -> None:
-    # The write-ahead log goes first, because an old log must never be applied to a new database.
+    # Remove the write-ahead log first: an old log must never be applied to a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
 
@@ -203,8 +203,8 @@ def _discard(path: Path, ops: FileOps) -> None:
 def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
     """Finish or undo the work of a killed process; this is fast if there is nothing to do.
 
-    - Temporary files are deleted, and also the files of skills that were removed here.
-    - A file without an entry gets one, because files are complete when they get their name.
+    - Temporary files and the files of removed skills are deleted.
+    - An entry is added for a skill file that has none; files are complete when they get their name.
     - An entry without a file is dropped.
     """
     files.sweep()
@@ -221,17 +221,17 @@ def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
 def read_entries(
     files: SkillFolder, ids: Iterable[str], limits: Limits, *, move_damaged: bool = True
 ) -> list[BankEntry]:
-    """Build the entries of skills from their files, in the order of ids.
+    """Build the entries of skills from their files, in the order of `ids`.
 
     Args:
         files: the folder of the bank.
         ids: ids of the skills to read.
-        limits: size limits; larger skills are refused.
+        limits: size limits; larger skills get no entry.
         move_damaged: whether to move files with a wrong hash to the folder of damaged files.
 
     Returns:
-        Entries of the files that pass all checks. An intact file that fails one, such as a file
-        of a newer teachmesh, stays in place without an entry.
+        Entries of the files that pass all checks. An intact file that fails a check stays in
+        place without an entry, for example a file from a newer version of teachmesh.
     """
     entries = []
     for skill in sorted(ids):

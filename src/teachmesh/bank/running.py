@@ -13,7 +13,7 @@ STALE_AFTER_S = 10.0
 
 
 class RunningFile:
-    """`running.json` of a home, which exists while `teachmesh up` runs there.
+    """`running.json` of a home, which exists while `teachmesh up` runs in that home.
 
     Args:
         path: path of the file.
@@ -23,7 +23,7 @@ class RunningFile:
         self.path = path
 
     def write(self, state: dict[str, Any], now_s: float) -> None:
-        """Replace the state, without fsync because the state is useless after a crash.
+        """Replace the state in the file. There is no fsync: after a crash the state is useless.
 
         Args:
             state: the state as a JSON object.
@@ -36,9 +36,9 @@ class RunningFile:
             temporary.replace(self.path)
 
     def read(self, now_s: float) -> dict[str, Any] | None:
-        """Return the state of the agent that runs in this home, or None if none runs.
+        """Return the state of the agent that runs in this home, or None if no agent is running.
 
-        A killed agent cannot remove its file, so an old file is ignored.
+        A killed agent cannot remove its file, so a file that is too old is ignored.
         """
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))

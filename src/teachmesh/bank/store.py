@@ -28,18 +28,18 @@ _LOCK_POLL_S = 0.01
 class Bank:
     """The skills of one agent, shared by all processes that open the folder.
 
-    A skill is on the disk when `put` returns, and no later crash damages it. Several processes
-    can read at any time; only one can write, while others wait. Opening a bank removes
-    temporary files of killed writers and updates the index from the files. Several threads can
-    share a bank.
+    A skill is on the disk when `put` returns, and later crashes cannot damage the skill. Several
+    processes can read at any time; only one can write, while other writers wait. Opening a bank
+    removes temporary files left behind by killed writers and updates the index from the files.
+    Several threads can share a bank.
 
     Args:
         folder: the bank's folder; created if it is missing.
-        read_only: whether to write nothing, not even to tidy up. If the index cannot be opened, it
-            is then rebuilt in memory from the files.
+        read_only: True to write nothing, not even to tidy up. An index that cannot be opened
+            is then replaced by an index in memory, built from the files.
         lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
         limits: size limits; larger skills are refused.
-        ops: disk operations, which tests replace.
+        ops: disk operations; tests pass their own.
 
     Raises:
         StorageError: the folder cannot be used.
@@ -66,11 +66,11 @@ class Bank:
             self._index = self._open_to_read() if read_only else self._open_to_write()
 
     def get(self, skill: str) -> bytes:
-        """Return a skill's bytes, after checking that their hash is its id.
+        """Return a skill's bytes, after checking that the skill's id is their hash.
 
         Raises:
             StorageError: the skill is not in the bank, or its file is damaged. A damaged file is
-                moved away, so that a peer can deliver the skill again.
+                moved out of the way, so that a peer can send the skill again.
         """
         check_id(skill)
         with storage_errors(f"could not read skill {skill[:12]}"):
@@ -96,7 +96,7 @@ class Bank:
             return self._current().entries()
 
     def active(self) -> list[BankEntry]:
-        """Return the entries of skills that their author has not replaced, sorted by id."""
+        """Return the entries of all skills that their author has not replaced, sorted by id."""
         return without_superseded(self.entries())
 
     def ids(self) -> list[str]:
@@ -105,7 +105,7 @@ class Bank:
             return self._current().ids()
 
     def removed_ids(self) -> list[str]:
-        """Return the sorted ids of skills that were removed here and must not be fetched again."""
+        """Return the sorted ids of removed skills, which must not be fetched again."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
 
@@ -123,12 +123,12 @@ class Bank:
 
         Args:
             verified: the skill, from `signing.sign` or `signing.verify`.
-            restore: whether to store a skill that was removed here, as when the user imports it;
-                False for skills from peers.
+            restore: whether to store the skill even if it was removed from this bank: True for an
+                import by the user, False for skills from peers.
 
         Raises:
-            SkillRefused: the skill exceeds the size limits (LIMIT), or it was removed here and
-                `restore` is False (AUTHOR).
+            SkillRefused: the skill exceeds the size limits (LIMIT), or it was removed from this
+                bank and `restore` is False (AUTHOR).
             StorageError: nothing was stored, because the disk is full or not writable, or
                 another process kept writing for too long.
         """
@@ -151,17 +151,17 @@ class Bank:
             index.update(add=[entry])
         except (OSError, sqlite3.Error):
             if not listed:
-                # The caller gets an error, so the file must not stay.
+                # The caller gets an error, so the skill's file must not stay in the bank.
                 with suppress(OSError):
                     self._files.delete(entry.id)
             raise
 
     def remove(self, skill: str) -> None:
-        """Remove a skill from this bank; it is never fetched again. Peers keep their copies.
+        """Remove a skill from this bank and never fetch it again. Peers keep their copies.
 
         Raises:
-            StorageError: the skill is not in the bank, or the disk failed and the skill is still
-                there.
+            StorageError: the skill is not in the bank, or a disk error occurred and the skill was
+                not removed.
         """
         check_id(skill)
         with self._writing(f"could not remove skill {skill[:12]}") as index:
@@ -179,7 +179,7 @@ class Bank:
                 self._files.delete(skill)
 
     def check(self) -> CheckReport:
-        """Hash every file and compare with the index, without changing anything.
+        """Hash every file and compare the files with the index, without changing anything.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -222,8 +222,8 @@ class Bank:
                 return self._open_tidy()
         except Timeout:
             pass
-        # Another process is writing. Its commits are already readable, and it tidies up; otherwise
-        # the next process that opens the bank does.
+        # Another process is writing. Its commits are already readable, and it tidies up. If it is
+        # killed, the next process that opens the bank tidies up.
         with suppress(sqlite3.Error):
             return Index.open(self._path, self._ops)
         with self._locked():
@@ -244,7 +244,7 @@ class Bank:
     def _current(self) -> Index:
         """Return the index, reopened if its file was removed or replaced."""
         if not self._index.is_current():
-            # The old index closes itself when no thread uses it any more.
+            # The old connection is closed when no thread uses the old index any more.
             self._index = self._open_to_read() if self.read_only else self._open_to_write()
         return self._index
 
@@ -270,7 +270,7 @@ class Bank:
             yield self._current()
 
     def _set_aside(self, skill: str) -> bytes | None:
-        """Move a damaged file away; return its bytes if another process has just repaired it."""
+        """Move a damaged file away; if another process has just repaired it, return its bytes."""
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
             data = self._files.read_whole(skill)
             if data is None:

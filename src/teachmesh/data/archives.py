@@ -1,8 +1,8 @@
 """Images in tar and zip archives, read in place; nothing is extracted to a named file.
 
-An uncompressed tar is scanned once; then each member takes one seek and one read. A compressed tar
-is unpacked once into an unlinked temporary file, because gzip streams cannot be read from the
-middle. The system removes that file even if the process is killed.
+An uncompressed tar is scanned once; then reading a member takes one seek and one read. A compressed
+tar is unpacked once into an unlinked temporary file, because gzip streams cannot be read from the
+middle. The system removes the temporary file even if the process is killed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Member:
     Attributes:
         name: path as stored in the archive, with "/" as separator.
         is_folder: whether the entry is a folder; otherwise it is a regular file.
-        size_bytes: unpacked size.
+        size_bytes: unpacked size in bytes.
         offset: position of the bytes in the (unpacked) tar; None for a zip.
     """
 
@@ -68,7 +68,7 @@ def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> li
     """List the folders and regular files of an archive, ignoring symbolic links and devices.
 
     Raises:
-        DataError: the archive cannot be read, or a tar exceeds the limit after unpacking.
+        DataError: the archive cannot be read, or an unpacked tar exceeds the limit.
     """
     try:
         if path.name.lower().endswith(ZIP_SUFFIXES):
@@ -82,7 +82,7 @@ def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> li
 
 
 def read_tar_range(path: Path, offset: int, size_bytes: int) -> bytes:
-    """Read `size_bytes` bytes at `offset` of the (unpacked) tar; fewer if the file ends earlier."""
+    """Read `size_bytes` bytes at `offset` of the (unpacked) tar, or fewer at its end."""
     spool = _spool(*_identity(path), MAX_UNPACKED_BYTES)
     if spool is not None:
         return spool.read_range(offset, size_bytes)
@@ -112,7 +112,7 @@ class _Readable(Protocol):
 
 
 class _Spool:
-    """A compressed tar, unpacked into an anonymous file; several threads may read ranges of it."""
+    """A compressed tar, unpacked into an anonymous file; several threads may read from the file."""
 
     def __init__(self, source: _Readable, max_bytes: int) -> None:
         self._lock = threading.Lock()
@@ -199,7 +199,7 @@ def _scan(tar: tarfile.TarFile) -> list[Member]:
 def _check_end(tar: tarfile.TarFile) -> None:
     """Raise an error for a damaged header, which tarfile treats as the end of the archive."""
     file = tar.fileobj
-    assert file is not None  # an open archive has its file
+    assert file is not None  # never None while the archive is open
     file.seek(tar.offset)
     if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError(f"damaged header at byte {tar.offset}")

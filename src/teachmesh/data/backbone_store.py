@@ -1,6 +1,6 @@
 """Backbones of a home on disk, one folder each, and their export to a single file.
 
-- `<alias>/backbone.json`: description.
+- `<alias>/backbone.json`: description of the backbone.
 - `<alias>/weights.safetensors`: the weights file, unchanged.
 - `<alias>/reference.safetensors`: scale and projection of the latents.
 """
@@ -28,7 +28,7 @@ WEIGHTS_FILE = "weights.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 EXPORT_SCHEMA = "teachmesh.backbone-file/1"
 _ALIAS_LIMIT = 64
-# Folders with this prefix are being written or removed, and are never listed.
+# Folders with this prefix are being written or removed; they are never listed as backbones.
 _UNFINISHED = ".unfinished-"
 _STALE_S = 24 * 3600
 
@@ -38,7 +38,7 @@ class StoredBackbone:
     """Contents of a backbone's files.
 
     Attributes:
-        about: description as JSON values: architecture, options, preprocessing, fingerprint.
+        about: description as JSON values, with architecture, options, preprocessing, fingerprint.
         weights: bytes of the weights file (safetensors).
         reference: bytes of the reference file.
     """
@@ -49,7 +49,7 @@ class StoredBackbone:
 
 
 class BackboneStore:
-    """The backbones that were added to one home.
+    """The backbones that the user added to one home.
 
     Args:
         folder: the home's folder of backbones; created on the first save.
@@ -59,7 +59,7 @@ class BackboneStore:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Return the aliases, sorted."""
+        """Return the aliases of all backbones, sorted."""
         if not self.folder.is_dir():
             return []
         folders = (path.name for path in self.folder.iterdir() if path.is_dir())
@@ -118,13 +118,13 @@ class BackboneStore:
         """Remove a backbone.
 
         Raises:
-            BackboneError: there is no backbone with this name.
+            BackboneError: there is no backbone with this alias.
             StorageError: the backbone cannot be removed.
         """
         if name not in self.names():
             raise BackboneError(f"there is no backbone {name!r} to remove")
         try:
-            # A single rename hides the backbone, so a crash never leaves half of one.
+            # A single rename hides the backbone, so a crash never leaves an incomplete backbone.
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as temporary:
                 (self.folder / name).rename(Path(temporary) / "backbone")
                 _sync_folder(self.folder)
@@ -132,7 +132,7 @@ class BackboneStore:
             raise StorageError(f"could not remove {name!r}: {error.strerror}") from error
 
     def reference_bytes(self, sha256: str) -> bytes | None:
-        """Return the reference file with this hash, for a peer, or None if there is none."""
+        """Return the bytes of the reference file with this hash; None if no backbone has it."""
         for name in self.names():
             try:
                 data = self._read(name, REFERENCE_FILE)
@@ -169,7 +169,7 @@ class BackboneStore:
             ) from error
 
     def _sweep(self) -> None:
-        """Remove old unfinished folders of killed processes; recent ones may be in use."""
+        """Remove old folders left behind by killed processes; recent folders may be in use."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)
@@ -178,7 +178,7 @@ class BackboneStore:
 def pack(stored: StoredBackbone) -> bytes:
     """Pack a backbone with its reference into one file; equal backbones give equal bytes.
 
-    Both files are stored unchanged, as one uint8 array each, so no number is converted.
+    Each file is stored unchanged as one uint8 array, so no number is converted.
     """
     tensors = {
         "weights": np.frombuffer(stored.weights, dtype=np.uint8),

@@ -1,4 +1,4 @@
-"""Checks of a task's classes: printable, distinct names, and training images for each."""
+"""Checks of a task's classes: names are printable and distinct, and no class lacks images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAX_CLASSES = 10_000
 def class_names(items: Sequence[Item]) -> dict[str, str]:
     """Map each label, as found in the source, to its class name in NFC.
 
-    Two spellings of one class are an error: merging them could hide a mistake, and renaming is
-    easy.
+    Two spellings of one class are an error, because merging the classes could hide a mistake.
+    The user can easily rename one of the two.
 
     Raises:
         DataError: a name is not valid, or two names look the same to a reader.
@@ -43,11 +43,11 @@ def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -
 
     Args:
         items: all images of the task.
-        labels: label as found in the source -> class name, for every item.
+        labels: mapping from each label, as found in the source, to its class name.
         path: path of the task, for the messages.
 
     Raises:
-        DataError: there are too few or too many classes, or one has no training images.
+        DataError: there are too few or too many classes, or a class has no training images.
     """
     classes = sorted({labels[i.label] for i in items if i.split in (None, "train")})
     if len(classes) < 2:
@@ -71,6 +71,6 @@ def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names of a list, quoted, for a message."""
+    """Return the first `most` names, quoted, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(f"'{shown(name, 40)}'" for name in names[:most]) + more

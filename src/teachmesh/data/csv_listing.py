@@ -19,9 +19,9 @@ _DELIMITERS = (",", ";", "\t")
 def list_csv(path: Path) -> Listing:
     """List the images in a CSV file.
 
-    The first line names the columns; other columns are ignored. Paths are relative to the folder
-    of the CSV file. The separator is a comma, semicolon or tab. Quoting and a byte order mark are
-    supported.
+    The first line contains the column names; unknown columns are ignored. Paths are relative to the
+    folder of the CSV file. The separator is a comma, semicolon or tab. Quotes and a byte order mark
+    are allowed.
 
     Raises:
         DataError: the file is not UTF-8 or not CSV, a column or value is missing, a split is
@@ -46,7 +46,7 @@ def list_csv(path: Path) -> Listing:
 
 def _item(path: Path, line: int, image: str, parts: Sequence[str], label: str, word: str) -> Item:
     split = _split(path, line, word)
-    # The same name as in a listing of folders, so that equal tasks get equal splits.
+    # Use the same name as a listing of folders does, so that equal tasks get equal splits.
     below_split = split is not None and len(parts) >= 3 and parts[0].casefold() in SPLIT_WORDS
     name = unicodedata.normalize("NFC", "/".join(parts[1:] if below_split else parts))
     return Item(split, label, name, ImageRef(path.parent / image))

@@ -1,8 +1,8 @@
 """Parsing of image file headers, without decoding any pixels.
 
 Pillow warns about some odd files (damaged EXIF, odd animation chunks, huge canvases) through the
-process-wide `warnings` module, which threads cannot silence safely. Therefore these headers are
-parsed here, so that Pillow never reaches the code that warns.
+process-wide `warnings` module, which threads cannot silence safely. The headers are
+therefore parsed here, so that Pillow never reaches the code that warns.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def sniff(data: bytes) -> ImageFormat | None:
 
 
 def describe(data: bytes) -> str:
-    """Describe a file that is not a supported image, in a few words."""
+    """Return a few words that describe a file that is not a supported image."""
     if not data:
         return "an empty file"
     for magic, name in _FOREIGN_MAGIC:
@@ -64,11 +64,11 @@ def describe(data: bytes) -> str:
 
 
 def canvas(data: bytes, image_format: ImageFormat) -> tuple[int, int] | None:
-    """Read width and height for WebP and GIF, because Pillow allocates memory on opening them.
+    """Read the size of a WebP or GIF image, because Pillow allocates memory on opening it.
 
     Returns:
-        (width, height) in pixels of the WebP canvas, or of the GIF screen and first frame
-        together; None for other formats and for a damaged header.
+        Width and height in pixels; None for other formats and for a damaged header. The size of
+        a GIF covers its screen and its first frame.
     """
     try:
         if image_format == "WEBP":
@@ -95,7 +95,7 @@ def _webp_canvas(head: bytes) -> tuple[int, int] | None:
 
 
 def _gif_canvas(data: bytes) -> tuple[int, int]:
-    """Return the size that contains the screen and the first frame, as Pillow does."""
+    """Return the size of the area that covers the screen and the first frame, as in Pillow."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while data[at] == 0x21:
@@ -125,7 +125,7 @@ def without_animation(png: bytes) -> bytes:
 
 
 def exif_orientation(exif: object) -> int:
-    """Read the EXIF orientation tag, 1 (upright) to 8; 1 if absent or damaged.
+    """Return the EXIF orientation, from 1 (upright) to 8; 1 if the tag is absent or damaged.
 
     Args:
         exif: value of Pillow's `info["exif"]`: TIFF bytes, with or without the prefix "Exif".

@@ -1,4 +1,4 @@
-"""Images to predict: files, folders, bytes or pictures in memory."""
+"""Images to classify: files, folders, bytes or pictures in memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """One image to predict.
+    """One image to classify.
 
     Attributes:
-        name: name shown in answers: the path, or "image 3" for the third input if it has no path.
-        source: reference to its file, its bytes, or the decoded image.
+        name: name shown in answers: the path, or "image 3" for a third input without a path.
+        source: reference to the image's file, its encoded bytes, or the decoded image.
     """
 
     name: str
     source: ImageRef | bytes | Image.Image | np.ndarray
 
     def upright(self, size: int) -> np.ndarray:
-        """Return upright pixels for a square of side `size`: (H, W, C) uint8, C = 1 for grey.
+        """Return the upright image as an (H, W, C) uint8 array, with C = 1 for grey.
+
+        It has enough pixels for a square of side `size`.
 
         Raises:
             DataError: the image cannot be read.
@@ -49,7 +51,7 @@ class ImageInput:
 
 
 def find_images(asked: AskedImages | Sequence[AskedImages]) -> list[ImageInput]:
-    """List the images to predict; folders are walked in sorted order.
+    """List the images to classify; folders are searched in sorted order.
 
     Raises:
         DataError: a path does not exist, or no image was found.

@@ -1,9 +1,9 @@
 """References to images, and decoding of their bytes to upright uint8 pixels.
 
-All images pass through the same steps: header check (format, size limit) -> decode (JPEG at a
-reduced scale if that is enough) -> upright -> RGB -> the whole image resized to a square. Only the
-first frame of an animation is used. No step emits warnings: a file is either decoded, or refused
-with a one-sentence error.
+All images pass through the same steps: check the header, decode, turn upright, convert to RGB, and
+resize to a square without cropping. A JPEG is decoded at a reduced scale if that is enough. Only
+the first frame of an animation is used. No step emits warnings: a file is either decoded or
+rejected with a one-sentence error.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ MAX_PIXELS = 40_000_000
 MAX_FILE_BYTES = 256 << 20
 """Maximum size of an image file that is read into memory."""
 
-# Exceptions of Pillow's readers on damaged files. `Warning` is included for users who run Python
-# with -W error; they get the usual error.
+# Exceptions of Pillow's readers on damaged files. `Warning` is included because Python's
+# option `-W error` raises warnings as exceptions.
 _PILLOW_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -69,13 +69,13 @@ _PILLOW_ERRORS = (
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Reference to the bytes of one image: a file, or a member of an archive.
+    """Reference to the bytes of one image, which is a file or a member of an archive.
 
     Attributes:
         path: path of the image file or of the archive.
         member: name inside the archive; None for a file.
         offset: position of the member's bytes in an (unpacked) tar; None otherwise.
-        size_bytes: size of the member; None for a file.
+        size_bytes: size of the member in bytes; None for a file.
     """
 
     path: Path
@@ -105,7 +105,7 @@ class ImageRef:
         return self._read(SNIFF_BYTES)
 
     def upright(self, size: int) -> np.ndarray:
-        """Decode with `decode_upright`: (H, W, C) uint8 for a square of side `size`.
+        """Return the result of `decode_upright` for the image's bytes.
 
         Raises:
             DataError: for the same reasons as in `read` and `decode_upright`.
@@ -144,7 +144,7 @@ class ImageRef:
 
 
 def _file_size(path: Path) -> int:
-    """Return the size of a file in bytes; refuse pipes and devices, which could block forever."""
+    """Return a file's size in bytes; reject pipes and devices, which could block forever."""
     state = path.stat()
     if not S_ISREG(state.st_mode):
         raise OSError(EINVAL, "not a regular file")
@@ -154,16 +154,16 @@ def _file_size(path: Path) -> int:
 def decode_upright(
     data: bytes, size: int, *, source: object = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Decode one image file and turn it upright (EXIF); `pixels.squash` then makes it square.
+    """Decode an image file and turn it upright by its EXIF tag; `pixels.squash` makes it square.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, BMP or GIF file.
         size: final side of the square image in pixels, S.
-        source: origin of the bytes (an `ImageRef`, a file name), for the error message.
-        max_pixels: largest width times height; larger images are refused.
+        source: origin of the bytes, such as an `ImageRef` or a file name, for the error message.
+        max_pixels: maximum width times height; larger images are rejected.
 
     Returns:
-        (H, W, C) uint8 with RGB channels, or with C = 1 for grey.
+        The upright image as an (H, W, C) uint8 array, with C = 3 for RGB or C = 1 for grey.
 
     Raises:
         DataError: the data is not a supported image, is damaged, or exceeds `max_pixels`.
@@ -174,7 +174,7 @@ def decode_upright(
         # Only JPEG has a draft mode; other formats ignore the call.
         image.draft(None, (gap_size, gap_size))
         image.load()
-        # A PNG may have its EXIF block after the pixels, so this comes after load().
+        # The EXIF block of a PNG may follow the pixels, so it is read after load().
         return upright(image, exif_orientation(image.info.get("exif")), size)
     except _PILLOW_ERRORS as error:
         reason = shown(str(error)) or type(error).__name__
@@ -193,7 +193,7 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
         size: final side of the square image in pixels, S.
 
     Returns:
-        (H, W, C) uint8, C = 1 for grey.
+        The upright image as an (H, W, C) uint8 array, with C = 3 for RGB or C = 1 for grey.
 
     Raises:
         DataError: the type, shape or dtype is wrong, or the image cannot be converted.
@@ -245,7 +245,7 @@ def _open(data: bytes, max_pixels: int, source: object) -> Image.Image:
             f"{_at(source)}; convert it to JPEG or PNG"
         )
     # The readers are called directly, because Image.open would try other formats and warn about
-    # large canvases before they can be refused.
+    # large canvases before this module can reject them.
     size = canvas(data, image_format)
     if size is None or size[0] * size[1] <= max_pixels:
         still = without_animation(data) if image_format == "PNG" else data

@@ -1,7 +1,7 @@
 """Flat lists of labelled images from folders and archives.
 
 Supported layouts are `<class>/*` and `{train,val|validation,test}/<class>/*`, at the root or below
-one common folder. Hidden files are ignored. Links to folders are followed unless they form a loop.
+one common folder. Hidden files are ignored. Links to folders are followed, except in loops.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Item:
     """One image with its label.
 
     Attributes:
-        split: split given by the source; None if the source has no splits.
+        split: split that the source assigns to the image; None if the source has no splits.
         label: class name as found in the source, not yet checked.
         name: identifier of the image in the task: its path below the split folder or the root,
             in NFC. It is the same for folders, archives and CSV files.
-        image: reference to the bytes.
+        image: reference to the image's bytes.
     """
 
     split: SplitName | None
@@ -67,7 +67,7 @@ class Listing:
     Attributes:
         items: labelled images, sorted by name.
         empty_classes: labels of classes without readable images.
-        unreadable: reason for each image that was left out, one sentence each.
+        unreadable: one sentence for each image that was left out, with the reason.
         warnings: notes on ignored files, one sentence each.
     """
 
@@ -117,9 +117,9 @@ def is_image_name(name: str) -> bool:
 
 
 def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Sort the items by name, and leave out files that do not begin like an image file.
+    """Sort the items by name, without files that do not begin like an image file.
 
-    Only the first bytes are read; other damage is found when the image is decoded.
+    Only the first bytes are read; damage in the rest is found when the image is decoded.
     """
     kept: list[Item] = []
     unreadable: list[str] = []
@@ -139,7 +139,7 @@ def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, .
 def _archive(path: Path) -> _Found:
     found = _Found()
     for member in list_members(path):
-        # Absolute names and backslashes occur. They are harmless, because nothing is extracted.
+        # Absolute names and backslashes are harmless, because nothing is extracted.
         parts = tuple(p for p in member.name.replace("\\", "/").split("/") if p not in ("", "."))
         if not parts or ".." in parts or any(map(_is_hidden, parts)):
             continue
@@ -184,7 +184,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
-    """Count the outer folders that wrap the whole layout, excluding split and class folders."""
+    """Return the number of outer folders around the whole layout of split and class folders."""
     depth = 0
     paths = list(images)
     while paths and all(len(parts) >= depth + 3 for parts in paths):

@@ -1,7 +1,7 @@
 """Decode batches in threads that run ahead, so that the network never waits for an image.
 
 Pillow decodes outside Python's global lock, so a few threads fill the next batches while the
-network works on the current one. The number of batches in flight is bounded. Batches
+network works on the current one. The number of unfinished batches is limited. Batches
 always come in the order of the images.
 """
 
@@ -31,19 +31,19 @@ _IMAGES_PER_JOB = 8
 
 
 class Readable(Protocol):
-    """An image that can be read: a file (`ImageRef`), or an image to predict (`ImageInput`)."""
+    """An image that can be decoded: an `ImageRef` or an `ImageInput`."""
 
     def upright(self, size: int) -> np.ndarray:
-        """Return (H, W, C) uint8, C = 1 for grey; raise `DataError` if this fails."""
+        """Return the upright image, (H, W, C) uint8; raise `DataError` if it cannot be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Readable images of one batch, and reasons for the unreadable ones.
+    """Readable images of one batch, and the reasons why the other images are unreadable.
 
     Attributes:
-        indices: (n,) int64 positions of the images in the sequence, ascending.
-        images: (n, 3, S, S) torch.uint8, `channels_last` in memory.
+        indices: ascending positions of the readable images in the sequence, (n,) int64.
+        images: decoded images, (n, 3, S, S) torch.uint8, with `channels_last` memory format.
         failed: (position, reason) of each unreadable image of the batch.
     """
 
@@ -54,7 +54,7 @@ class Batch:
 
 @dataclass(eq=False)
 class _Pending:
-    """A batch under construction; its jobs write to disjoint rows."""
+    """A batch that is being decoded; each job writes its own rows."""
 
     pixels: np.ndarray  # (n, S, S, 3) uint8
     start: int
@@ -77,7 +77,7 @@ class _Pending:
             self.pixels[list(places)] = squash(np.stack(stack), size)
 
     def finish(self) -> Batch:
-        """Wait for the jobs, and return the batch without unreadable images."""
+        """Wait for the decoding jobs, and return the batch without unreadable images."""
         import torch
 
         for job in self.jobs:
@@ -102,7 +102,7 @@ def iterate_batches(
     Args:
         images: the images to decode.
         size: side of the decoded squares in pixels, S.
-        batch_size: images per batch, unreadable ones included.
+        batch_size: number of images per batch, including unreadable images.
         workers: number of decoding threads.
 
     Yields:
@@ -120,7 +120,7 @@ def iterate_batches(
         waiting.extend(islice(pending, 1 + BATCHES_AHEAD))
         while waiting:
             batch = waiting.popleft().finish()
-            # Starts the next batch before this one is yielded.
+            # Start decoding the next batch before yielding this batch.
             waiting.extend(islice(pending, 1))
             yield batch
     finally:
@@ -132,7 +132,7 @@ def read_batch(images: Sequence[Readable], positions: range, size: int) -> Batch
     """Decode one batch in the calling thread, for callers that run several batches in parallel.
 
     Args:
-        images: the images.
+        images: all images of the sequence.
         positions: positions of the images to decode.
         size: side of the decoded squares in pixels, S.
     """

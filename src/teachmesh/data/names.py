@@ -2,7 +2,7 @@
 
 Names come from folders, CSV files and other agents, and are shown in terminals, JSON and web pages.
 A name is therefore Unicode NFC and has a length limit. Characters that move a cursor, hide text or
-reorder it are refused. Emoji, CJK and all other visible scripts are allowed.
+reorder it are rejected. Emoji, CJK and all other visible scripts are allowed.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def shown(text: str, limit: int = 80) -> str:
 def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool = False) -> str:
     """Check that a text is a valid name, and return it in Unicode NFC.
 
-    Callers that accept only NFC compare the result with the argument.
+    A caller that accepts only NFC must compare the result with `text`.
 
     Args:
         kind: kind of name, for the error message: "class", "task", "alias".
         text: the name to check.
         limit: maximum number of characters in NFC.
         as_file: whether the name may become part of a file name or of `name@alias`. Separators,
-            a leading dot and names that Windows reserves are then refused too.
+            a leading dot and names that Windows reserves are then rejected too.
 
     Returns:
         The name in NFC.
@@ -60,7 +60,7 @@ def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool =
         DataError: the text is empty, too long, not printable, padded with spaces, or (as_file)
             not usable in a file name.
     """
-    # NFC never shrinks text to less than a quarter, so a huge name is refused early.
+    # NFC never shortens text to less than a quarter, so a huge name is rejected early.
     if len(text) > 4 * limit:
         raise DataError(_message(kind, text, f"it has {len(text)} characters, {limit} may be used"))
     name = unicodedata.normalize("NFC", text)
@@ -98,7 +98,7 @@ def comparison_key(name: str) -> str:
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """Return the known word closest to a misspelt one, or None if none is close.
+    """Return the known word that is closest to a misspelt word, or None if no known word is close.
 
     Examples:
         >>> closest("flwers", ["flowers", "digits"])

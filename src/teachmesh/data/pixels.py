@@ -7,8 +7,8 @@ from PIL import Image
 
 from teachmesh.errors import DataError
 
-# Shortcuts (JPEG's reduced scales, box reduction) leave an image larger than the target by this
-# factor, so that a bicubic filter over at least two source pixels always does the last step.
+# Shortcuts (JPEG's reduced scales, box reduction) leave an image this many times larger than
+# the target, so that the last step is always a bicubic filter over at least two source pixels.
 REDUCING_GAP = 2.0
 
 DECODING = "decoding 2"
@@ -28,7 +28,7 @@ _UPRIGHT = {
 def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     """Turn a loaded image upright and convert it to opaque 8-bit grey or RGB.
 
-    `squash` makes it square later, because it is cheaper for many images at once.
+    `squash` makes images square later, because resizing many images at once is cheaper.
 
     Args:
         image: an image of any mode that Pillow converts to RGB.
@@ -36,8 +36,8 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
         size: final side of the square image in pixels, S.
 
     Returns:
-        (H, W, C) uint8. C = 1 for grey, which gives the same values at a third of the cost. If a
-        side is 4 S or longer, the image is already square: H = W = S.
+        The upright image as an (H, W, C) uint8 array. Grey images keep C = 1, which costs a third
+        and gives the same values. If a side was 4 S or longer, the image is already S x S.
 
     Raises:
         ValueError: the mode has no conversion to RGB.
@@ -53,17 +53,17 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 
 
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Resize images of one shape to squares, by a bicubic filter with antialiasing.
+    """Resize images of one shape to squares, using a bicubic filter with antialiasing.
 
     torch's filter differs from Pillow's by at most two of 255 levels and takes a quarter of the
     time. Its loops are vectorised, and many images share one table of weights.
 
     Args:
-        pixels: (N, H, W, C) uint8.
+        pixels: images of one shape, (N, H, W, C) uint8.
         size: side of the results in pixels, S.
 
     Returns:
-        (N, S, S, C) uint8. The result for an image does not depend on the other images.
+        Square images, (N, S, S, C) uint8. The result for an image does not depend on the rest.
     """
     if pixels.shape[1:3] == (size, size):
         return pixels

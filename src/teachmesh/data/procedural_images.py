@@ -1,8 +1,8 @@
 """Seeded abstract images for fitting a backbone's reference without any data.
 
-Dead-leaves images show shapes of power-law size that cover each other. With 1/f texture, they share
+Dead-leaves images show overlapping shapes with power-law sizes. With 1/f texture, they share
 statistics with photographs: edges at all scales, occlusion, smooth and rough surfaces, grey and
-colour. These statistics matter for the scale and the principal axes of a network's channels.
+colour. These statistics affect the scale and the principal axes of a network's channels.
 
 References:
     [1] A. B. Lee, D. Mumford, J. Huang, Occlusion models for natural images: a statistical study
@@ -21,8 +21,8 @@ from teachmesh.errors import UsageError
 TEXTURED_SHARE = 0.8
 GREY_SHARE = 1 / 3
 
-# Radii, as shares of the side, follow r^-2 between these bounds. The law is steep enough that an
-# image looks similar at all scales, and flat enough that shapes cover nearly all background.
+# Smallest and largest radius, as fractions of the image's side. The density, r^-2, is steep enough
+# that an image looks similar at all scales, and flat enough that shapes cover the background.
 _SMALLEST_RADIUS = 0.025
 _LARGEST_RADIUS = 0.5
 _SHAPES = 110
@@ -33,9 +33,9 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
     """Draw dead-leaves images.
 
     Image i depends only on (seed, i, size), so a longer series begins with the same images.
-    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Another
-    machine may therefore, very rarely, round a pixel differently. The reference of a backbone must
-    be identical everywhere, so it is shared as a file.
+    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Two
+    machines may therefore, very rarely, round a pixel differently. The reference of a backbone must
+    be identical everywhere, so the reference itself is shared as a file.
 
     Args:
         n: number of images.
@@ -43,7 +43,7 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
         seed: seed of all random choices.
 
     Returns:
-        (n, 3, S, S) uint8 RGB.
+        RGB images, (n, 3, S, S) uint8.
 
     Raises:
         UsageError: n is negative or size is not positive.
@@ -58,7 +58,7 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
 
 
 def _draw(size: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw one image, (S, S, 3) uint8."""
+    """Draw one RGB image and return it as an (S, S, 3) uint8 array."""
     pixels = np.asarray(_dead_leaves(size, generator), dtype=np.int64)
     if generator.random() < TEXTURED_SHARE:
         contrast = generator.uniform(4.0, 40.0)
@@ -72,7 +72,7 @@ def _draw(size: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def _dead_leaves(size: int, generator: np.random.Generator) -> Image.Image:
-    """Draw shapes of power-law size and random colour; later ones cover earlier ones."""
+    """Draw shapes of power-law size and random colour; later shapes hide earlier shapes."""
     colours = _palette(generator)
     image = Image.new("RGB", (size, size), colours[0])
     draw = ImageDraw.Draw(image)
@@ -114,7 +114,7 @@ def _leaf(
 
 
 def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
-    """Draw 24 colours around a random mean, because real scenes have a dominant light."""
+    """Draw 24 colours around a random mean, because real scenes have a dominant colour."""
     light = int(generator.integers(50, 206)) + generator.integers(-35, 36, 3)
     spread = int(generator.integers(20, 110))
     luma = generator.integers(-spread, spread + 1, (24, 1))
@@ -124,7 +124,7 @@ def _palette(generator: np.random.Generator) -> list[tuple[int, int, int]]:
 
 
 def _texture(size: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw mostly grey (S, S, 3) noise with unit variance and an amplitude that falls as 1/f."""
+    """Draw mostly grey noise with 1/f amplitude and unit variance, as an (S, S, 3) array."""
     white = generator.standard_normal((4, size, size))
     noise = white[:3] + 2.0 * white[3]  # (3, S, S); the channels share 4/5 of the variance
     rows = np.fft.fftfreq(size)[:, None]

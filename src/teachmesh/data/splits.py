@@ -1,8 +1,8 @@
 """Seeded, stratified splits that depend on names only, not on the order of a listing.
 
-The images of each class are ordered by a hash of (seed, class, image name). The first ones go to
-test, the next ones to validation. A folder, an archive and a CSV file of the same images are
-therefore split in the same way on every machine. Adding an image changes few other splits.
+The images of each class are ordered by a hash of (seed, class, image name). The first images go
+to test, the next images to validation. A folder, an archive and a CSV file of the same images are
+therefore split in the same way on every machine. Adding an image moves few other images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
     Returns:
         One split per key, in the order of `keys`. Every class keeps at least one training image.
-        A class of two images keeps both; a class of three gives one to validation.
+        A class of two images keeps both for training; of three images, one is for validation.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for position, (label, _) in enumerate(keys):
@@ -44,7 +44,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
 
 def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
-    """Return how many images of a class go to validation and to test.
+    """Return the number of validation images and of test images for a class.
 
     Examples:
         >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]

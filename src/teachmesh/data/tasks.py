@@ -1,6 +1,6 @@
 """Reading of tasks: named classes with train, validation and test images.
 
-All images for learning are read with `read_task`. A task has at least two classes, each with a
+`read_task` reads all images used for learning. A task has at least two classes, each with a
 training image, and no image is in two splits.
 """
 
@@ -30,8 +30,8 @@ class Split:
     """One split of a task: train, validation or test.
 
     Attributes:
-        images: N images, sorted by class and name.
-        labels: (N,) int64 indices into `Task.classes`.
+        images: the N images of the split, sorted by class and name.
+        labels: class of each image as an index into `Task.classes`, (N,) int64.
     """
 
     images: tuple[ImageRef, ...]
@@ -52,8 +52,8 @@ class Task:
         validation: images for model selection and calibration; may be empty.
         test: images for measuring accuracy; may be empty.
         source: path that the task was read from.
-        split_seed: seed of the splits made here; None if the source has all splits.
-        unreadable: reason for each file that was left out, because it does not begin like an image.
+        split_seed: seed of the splits that `read_task` made; None if the source has all splits.
+        unreadable: one sentence for each file left out because it does not begin like an image.
         warnings: notes for the user, one sentence each.
     """
 
@@ -82,13 +82,13 @@ class Task:
 def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
-    Missing validation images are taken from the training images, never from the test images. A
+    If there are no validation images, some training images are used; never test images. A
     source without any split is split 80 / 10 / 10. Images are **not** decoded here.
 
     Args:
         path: path of the folder, archive or CSV file.
         name: name of the task; by default, the cleaned-up name of the file or folder.
-        seed: seed for the splits that the source does not have.
+        seed: seed for making the splits that the source does not have.
 
     Raises:
         DataError: the path does not exist, there are fewer than two classes, class names are not
@@ -124,7 +124,7 @@ def check_failed(failed_count: int, total: int, name: str, example: str = "") ->
     """Raise an error if more than a fifth of a task's images cannot be read.
 
     Args:
-        failed_count: number of unreadable images: `Task.skipped` plus those found in decoding.
+        failed_count: number of unreadable images: `Task.skipped` plus failures in decoding.
         total: number of all images, readable or not.
         name: name of the task, for the message.
         example: reason for the first unreadable image, for the message.
@@ -143,7 +143,7 @@ def check_failed(failed_count: int, total: int, name: str, example: str = "") ->
 def task_name(path: Path) -> str:
     """Return the task name for a file or folder: its name without the ending, cleaned up."""
     name = path.name or path.resolve().name
-    # ".tar.gz" before ".gz": the longest ending that fits.
+    # Try the longest ending first: ".tar.gz" before ".gz".
     for suffix in sorted((*TAR_SUFFIXES, *ZIP_SUFFIXES, ".csv"), key=len, reverse=True):
         if name.lower().endswith(suffix) and not path.is_dir():
             name = name[: -len(suffix)]
@@ -155,8 +155,8 @@ def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Pa
     """List the tasks in a folder: sub-folders with class folders, and tar and zip archives.
 
     Args:
-        folder: a folder with one task per entry; other entries are ignored.
-        only: names of the wanted tasks; default all.
+        folder: a folder that contains the tasks; all entries that are not tasks are ignored.
+        only: names of the tasks to list; by default, all tasks.
 
     Returns:
         Paths of the tasks, sorted by task name.
@@ -242,7 +242,7 @@ def _assign(
 
 
 def _part(members: list[tuple[int, ImageRef]]) -> Split:
-    members = sorted(members, key=lambda member: member[0])  # stable: by class, then by name
+    members = sorted(members, key=lambda member: member[0])  # a stable sort: by class, then by name
     labels = np.array([label for label, _ in members], dtype=np.int64)
     return Split(tuple(image for _, image in members), labels)
 

@@ -1,7 +1,7 @@
 """Files of named arrays; the bytes of a file depend only on its content.
 
-The format is safetensors, so any tool for safetensors can read the files. The hash of a file is its
-id and must not depend on the version of the safetensors library. Therefore the writer does not use
+The format is safetensors, so any tool for safetensors can read the files. A file's hash is its id,
+and must not depend on the version of the safetensors library. Therefore the writer does not use
 the library. The reader accepts only files that are exactly as the writer makes them.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 METADATA_KEY = "teachmesh"
 HEADER_LIMIT_BYTES = 1 << 18
-# In the order of the safetensors library: widest first, which keeps every array aligned.
+# Ordered as in the safetensors library: the widest dtype first, to keep all arrays aligned.
 _DTYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1"}
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
@@ -29,7 +29,7 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
 
     Args:
         document: JSON values for the header, written in canonical form.
-        tensors: float32, float16, int8 or uint8 arrays by name.
+        tensors: mapping from names to float32, float16, int8 or uint8 arrays.
 
     Returns:
         The bytes of the file; equal content gives equal bytes on every machine.
@@ -50,7 +50,7 @@ def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:
 
 
 def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a file written by `write_tensors`; refuse any other encoding of the content.
+    """Read a file written by `write_tensors`; reject any other encoding of the content.
 
     Args:
         data: bytes of the file.
@@ -60,7 +60,7 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
         The document and the arrays, which are writable.
 
     Raises:
-        ValueError: the data is not such a file; the message is a clause such as "it has no header".
+        ValueError: the data is not a valid file; the message is a clause like "it has no header".
     """
     header, start = _header(data)
     try:
@@ -71,7 +71,7 @@ def read_tensors(data: bytes, schema: str) -> tuple[dict[str, Any], dict[str, np
         raise ValueError("its header is malformed") from error
     if found != schema:
         raise ValueError(f"its schema is {str(found)[:60]!r}, expected {schema!r}")
-    # Each content has one encoding, so that a hash of the bytes is a hash of the content.
+    # Each content has exactly one encoding, so that a hash of the bytes is a hash of the content.
     if write_tensors(document, tensors) != data:
         raise ValueError("it was not written in canonical form")
     return document, tensors

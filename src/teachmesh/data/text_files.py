@@ -23,8 +23,8 @@ class EncoderFiles:
     """Contents of the encoder's files.
 
     Attributes:
-        weights: bytes of the safetensors file.
-        tokenizer: JSON text for the `tokenizers` package.
+        weights: bytes of the safetensors file with the weights.
+        tokenizer: JSON text that the `tokenizers` package reads.
     """
 
     weights: bytes
@@ -38,13 +38,13 @@ def encoder_is_installed() -> bool:
 
 
 def read_encoder_files(folder: Path | None = None) -> EncoderFiles:
-    """Read and check the encoder's files; the package itself is not imported.
+    """Read and check the encoder's files without importing the package that has them.
 
     Args:
         folder: folder with the files; by default, the folder of the installed package.
 
     Raises:
-        StorageError: a file is missing, or differs from the published one.
+        StorageError: a file is missing, or differs from the published file.
     """
     if folder is None:
         spec = importlib.util.find_spec(PACKAGE)

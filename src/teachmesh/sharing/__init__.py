@@ -1,4 +1,4 @@
-"""Exchange of skills between peers by anti-entropy; here, skills are only bytes and ids.
+"""Exchange of skills between peers by anti-entropy; this package treats skills as bytes with an id.
 
 - `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
 - `messages`: signed announcements of a bank's digest.
@@ -8,7 +8,7 @@
 - `counters`: counters of traffic and results.
 - `admission`: checks of a received skill.
 
-Peers do not relay messages, and cached messages are lost with their publisher. Therefore every peer
-serves every skill that it has. Integrity comes from hashes and signatures, never from the
+Peers do not relay messages, and a publisher's cached messages are lost when it leaves. Therefore
+every peer serves all of its skills. Integrity comes from hashes and signatures, never from the
 transport.
 """

@@ -14,12 +14,12 @@ Check = Callable[[VerifiedSkill], None]
 
 
 class Admission:
-    """Checks received skills: size, hash, format, signature, backbone, then additional checks.
+    """Checks received skills: size, hash, format, signature, backbone, and additional checks.
 
     Args:
-        fingerprints: returns the mapping fingerprint -> alias of this agent's backbones.
+        fingerprints: returns a mapping from the fingerprints of this agent's backbones to aliases.
         checks: additional checks, run in this order.
-        limits: upper bounds of all sizes; larger skills are refused.
+        limits: upper limits for all sizes; larger skills are refused.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Admission:
         """Check the bytes of a skill.
 
         Args:
-            expected_id: hash that was requested; None for a file that a person imports.
+            expected_id: requested hash; None for a file that the user imports.
             data: the received bytes.
 
         Raises:
@@ -63,7 +63,7 @@ class Admission:
         if card.backbone_fingerprint in known:
             return
         here = ", ".join(f"{name} ({key[:12]})" for key, name in sorted(known.items())) or "none"
-        # The full reference id, because `fetch` takes it as an argument.
+        # Show the full reference id, because `fetch` takes it as an argument.
         raise SkillRefused(
             "BACKBONE",
             f"the skill {card.task!r} was made with the backbone {card.backbone_name!r} "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Totals:
-    """Values of all `Counters` at one moment."""
+    """Values of all counters in `Counters` at one moment."""
 
     sent: int
     received: int
@@ -38,7 +38,7 @@ class Counters:
             self._sent += size_bytes
 
     def count_received(self, size_bytes: int) -> None:
-        """Count payload bytes that arrived, valid or not."""
+        """Count received payload bytes, valid or not."""
         with self._lock:
             self._received += size_bytes
 
@@ -53,7 +53,7 @@ class Counters:
             self._refused[reason] += 1
 
     def count_dropped(self) -> None:
-        """Count an invalid broadcast: garbage, forged or of another version."""
+        """Count an ignored broadcast: garbage, a forgery or a message of another version."""
         with self._lock:
             self._dropped += 1
 

@@ -34,10 +34,10 @@ class PeerState:
 
     Attributes:
         agent_id: short id of the peer.
-        alias: name of the peer that is shown to people.
-        count: number of skills in its bank.
+        alias: display name of the peer.
+        count: number of skills in the peer's bank.
         digest: hash of the sorted ids of these skills.
-        in_sync: whether its digest equals the digest of this agent.
+        in_sync: whether the digest of the peer's bank equals the digest of this agent's bank.
         last_seen_s: seconds since its last announcement.
     """
 
@@ -54,11 +54,11 @@ class GossipStats:
     """Counters of one run.
 
     Attributes:
-        bytes_sent: payload bytes sent: announcements (each counted once), lists of ids, bodies.
-        bytes_received: payload bytes received, of the same kinds.
+        bytes_sent: payload bytes sent: announcements (each counted once), id lists, skills, blobs.
+        bytes_received: payload bytes received in the same kinds of messages.
         received: number of received skills that were admitted.
         refused: number of refused skills for each reason.
-        dropped: number of broadcasts that were garbage, forged or of another version.
+        dropped: number of ignored broadcasts: garbage, forgeries, messages of another version.
         peers: peers heard from recently.
     """
 
@@ -77,8 +77,8 @@ class Gossip:
         inventory: the bank.
         transport: connection to the peers; started and closed by this object.
         key: key that signs announcements; the transport must use the agent id of this key.
-        alias: name of this agent that is shown to people.
-        on_refused: called with (id, reason, message) when a skill is refused, from any thread.
+        alias: display name of this agent.
+        on_refused: called from any thread with (id, reason, message) when a skill is refused.
         interval_s: seconds between announcements.
     """
 
@@ -136,10 +136,10 @@ class Gossip:
         return self._puller.refused()
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Pull refused skills again, for example after a backbone was added; returns at once.
+        """Pull refused skills again, for example after adding a backbone. This does not wait.
 
         Args:
-            skill_ids: ids of the skills to pull again; None for all.
+            skill_ids: ids of the skills to pull again; None for all refused skills.
         """
         self._puller.forget(skill_ids)
 
@@ -186,15 +186,15 @@ class Gossip:
 
         Args:
             sha256: hash of the content, 64 hex digits.
-            timeout_s: seconds for all peers together.
+            timeout_s: time limit in seconds, for all peers together.
 
         Returns:
-            The content, or None if no peer delivered it in time.
+            The content, or None if no peer sent it in time.
         """
         deadline_s = time.monotonic() + timeout_s
         agents = list(self._peers.current())
         for index, agent_id in enumerate(agents):
-            # A frozen peer uses up only its share of the time.
+            # Divide the time equally, so that a frozen peer uses up only its own part.
             share_s = (deadline_s - time.monotonic()) / (len(agents) - index)
             data = self._transport.request(agent_id, "blob", sha256, max(0.0, share_s))
             if data is None:
@@ -205,7 +205,7 @@ class Gossip:
         return None
 
     def on_announcement(self, data: bytes) -> None:
-        """Record an announcement; called by the transport, so another thread does the pulling."""
+        """Record an announcement. The transport calls this; another thread does the pulling."""
         announcement = decode_announcement(data)
         if announcement is not None and announcement.author == self._author:
             # Some transports deliver an agent's own broadcasts; they do not count as traffic.
@@ -215,7 +215,7 @@ class Gossip:
             self._counters.count_dropped()
             return
         if self._peers.note(announcement):
-            # Announce to a new peer at once, without waiting for the next interval.
+            # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announce_now.set()
         self._plan_now.set()
 
@@ -224,7 +224,7 @@ class Gossip:
         try:
             body = self._body(kind, key)
         except StorageError:
-            # The peer will try another source, or this one again later.
+            # The peer will try another source, or ask this agent again later.
             return None
         if body is None or len(body) > MAX_BODY_BYTES:
             return None
@@ -241,15 +241,15 @@ class Gossip:
     def _announce_loop(self) -> None:
         while not self._stopping.is_set():
             self._announce_now.clear()
-            # A bank that cannot be read now is announced later.
+            # If the bank cannot be read now, it is announced later.
             with contextlib.suppress(StorageError):
                 self._announce()
-            # Many changes share one announcement, because each makes every peer request the ids.
+            # Announce many changes together: each announcement makes every peer request the ids.
             self._stopping.wait(min(ANNOUNCE_PAUSE_S, self._interval_s))
             self._announce_now.wait(self._interval_s)
 
     def _announce(self) -> None:
-        # Based on the clock, so that it grows across restarts and replays can be detected.
+        # Use the clock, so that the number grows across restarts and replays can be detected.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
         announcement = Announcement(
             self._author,

@@ -23,9 +23,9 @@ class Announcement:
 
     Attributes:
         author: Ed25519 public key of the agent, 64 hex digits.
-        alias: name of the agent that is shown to people.
-        digest: hash of the sorted ids of the skills in its bank.
-        count: number of skills in its bank.
+        alias: display name of the agent.
+        digest: hash of the sorted ids of the skills in the agent's bank.
+        count: number of skills in the agent's bank.
         sequence: number that grows with each announcement of the agent, also across restarts.
     """
 
@@ -37,7 +37,7 @@ class Announcement:
 
     @property
     def agent_id(self) -> str:
-        """Short id of the agent, its address on the network."""
+        """Short id of the agent, used as its network address."""
         return agent_id(self.author)
 
 
@@ -49,11 +49,11 @@ def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
 
 
 def decode_announcement(data: bytes) -> Announcement | None:
-    """Read a broadcast; raise no error, because anyone may send garbage.
+    """Read a broadcast. Invalid bytes raise no error, because anyone may send garbage.
 
     Returns:
-        The announcement, or None if the bytes do not follow the schema exactly or are not signed
-        by their author.
+        The announcement, or None if the bytes do not match the schema exactly or the signature is
+        not the author's.
     """
     if len(data) > MAX_ANNOUNCEMENT_BYTES:
         return None

@@ -1,4 +1,4 @@
-"""Peers heard from recently: announcements, ids of their skills, and waits after failures.
+"""Peers heard from recently: their announcements, skill ids, and waits after failures.
 
 `PeerTable` stores the peers. `BackOff` decides when a peer that failed may be tried again.
 """
@@ -29,10 +29,10 @@ class Peer:
     """A peer and the ids of its skills.
 
     Attributes:
-        announcement: its last announcement.
-        seen_s: time at which it was received, on the monotonic clock.
-        ids: ids of its skills, from the last list that it sent; empty before the first list.
-        ids_digest: its announced digest when `ids` was requested; "" before the first list.
+        announcement: the peer's last announcement.
+        seen_s: time at which that announcement arrived, in seconds of the monotonic clock.
+        ids: ids of the peer's skills, from its last list of ids; empty before the first list.
+        ids_digest: digest that the peer had announced when `ids` was requested; "" before that.
     """
 
     announcement: Announcement
@@ -42,7 +42,7 @@ class Peer:
 
 
 class PeerTable:
-    """Peers by agent id; every method may be called from any thread.
+    """Known peers by agent id; every method may be called from any thread.
 
     Args:
         timeout_s: seconds without an announcement after which a peer is forgotten.
@@ -56,7 +56,7 @@ class PeerTable:
     def note(self, announcement: Announcement) -> bool:
         """Store an announcement, and return whether the peer is new.
 
-        An older announcement of a known peer is a replay, and is ignored.
+        An announcement older than the stored announcement of its peer is a replay, and is ignored.
         """
         now_s = time.monotonic()
         with self._lock:
@@ -100,12 +100,12 @@ class PeerTable:
 
 
 class BackOff:
-    """Waiting times by peer and content; every method may be called from any thread.
+    """Waiting times per peer and content; every method may be called from any thread.
 
     Content is the id of a skill, or `ALL_IDS` for the list of ids.
 
     Args:
-        clock: returns seconds that never go back.
+        clock: function that returns a time in seconds and never goes back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -129,7 +129,7 @@ class BackOff:
             return self._failures[agent_id]
 
     def succeeded(self, agent_id: str, content: str) -> None:
-        """Record a valid answer; a list of ids clears no failures, because anyone can fake one."""
+        """Record a valid answer. A list of ids clears no failures, because anyone can fake it."""
         with self._lock:
             self._waits.pop((agent_id, content), None)
             if content != ALL_IDS:
@@ -137,7 +137,7 @@ class BackOff:
                 del self._failures[agent_id]
 
     def failed(self, agent_id: str, content: str) -> None:
-        """Record that a peer sent wrong content, or nothing in time."""
+        """Record that a peer sent wrong content or did not answer in time."""
         with self._lock:
             self._failures[agent_id] += 1
             self._wait_longer(agent_id, content)
@@ -155,7 +155,7 @@ class BackOff:
             self._waits.pop((_ANY_PEER, content), None)
 
     def forget(self, present: Collection[str]) -> None:
-        """Drop old waits, and the failures of peers that left, because they may return repaired."""
+        """Drop old waits, and failures of absent peers, because these may return repaired."""
         now_s = self._clock()
         with self._lock:
             self._waits = {

@@ -1,9 +1,9 @@
 """Pull missing skills from any peer that has them, and check them by hash.
 
-A frozen, slow or lying peer delays only its own requests:
+A peer that hangs, is slow or lies delays only the requests to itself:
 
 - Every request runs in its own thread with a deadline.
-- One peer gets at most half of the requests.
+- A single peer gets at most half of all requests.
 - Peers that failed come last, and are tried less and less often (`peers.BackOff`).
 """
 
@@ -28,10 +28,10 @@ MAX_PULLS = 4
 MAX_PULLS_PER_PEER = 2
 MAX_ID_REQUESTS = 4
 MAX_IDS = 100_000
-# Candidates per peer and round: a peer that lists endless ids cannot keep the planner busy.
+# Candidates per peer and round, so that a very long list of ids cannot block the planner.
 _MAX_CANDIDATES = 64
 _ID_BYTES = 32
-# An honest peer never sends such bytes, whatever its backbones, limits, version and policy.
+# Reasons that never apply to an honest peer, whatever its backbones, limits or version.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 
 
@@ -45,10 +45,10 @@ class Inventory(Protocol):
         """Return the hash of the sorted ids, 64 hex digits."""
 
     def wants(self, skill_id: str) -> bool:
-        """Return whether a missing skill should be fetched."""
+        """Return whether to fetch a skill that the bank does not have."""
 
     def read(self, skill_id: str) -> bytes | None:
-        """Return the bytes of a skill, or None if the bank does not hold it."""
+        """Return the bytes of a skill, or None if the bank does not have it."""
 
     def admit(self, skill_id: str, data: bytes) -> None:
         """Check and save a skill.
@@ -59,7 +59,7 @@ class Inventory(Protocol):
         """
 
     def blob(self, sha256: str) -> bytes | None:
-        """Return other content, such as a reference, by its hash, or None if it is missing."""
+        """Return content other than skills, such as a reference, by its hash; None if missing."""
 
 
 class Puller:
@@ -98,7 +98,7 @@ class Puller:
         self._stopped = False
 
     def plan(self) -> None:
-        """Start the requests that are due: ids of peers with other skills, then missing skills.
+        """Start the requests that are due: first new lists of ids, then missing skills.
 
         Raises:
             StorageError: the inventory cannot be read now.
@@ -137,8 +137,8 @@ class Puller:
             thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _missing(self, others: dict[str, Peer]) -> dict[str, list[str]]:
-        """Return the ids of skills to pull now, each with the peers that have it."""
-        # In this order, so that a pull that ends in between is in one of the two sets.
+        """Return the ids of skills to pull now, each with the peers that have the skill."""
+        # This order matters: a pull that ends in between is still in one of the two sets.
         with self._lock:
             skip = self._refused.keys() | self._pulling.keys()
         skip |= self._inventory.ids()
@@ -195,7 +195,7 @@ class Puller:
     def _start_pull(self, skill_id: str, agents: list[str], failures: dict[str, int]) -> None:
         with self._lock:
             busy = Counter(agent_id for agent_id, _ in self._pulling.values())
-            # Checked again: earlier pulls of this round may have failed already.
+            # Check again, because earlier pulls of this round may have failed already.
             free = [
                 a
                 for a in agents
@@ -230,14 +230,14 @@ class Puller:
             self._wake()
 
     def _admit(self, skill_id: str, data: bytes) -> str | None:
-        """Pass the bytes of a skill to the inventory; return the reason if they are refused."""
-        # Done first, so that no error can cause an endless loop of pulls.
+        """Pass a skill's bytes to the inventory; if the skill is refused, return the reason."""
+        # Hold the skill first, so that no error can cause an endless loop of pulls.
         self._back_off.hold(skill_id)
         reason: str | None = None
         try:
             self._inventory.admit(skill_id, data)
         except SkillRefused as refusal:
-            # The bytes of an id never change, so the skill stays refused until `forget`.
+            # The bytes of an id never change, so the skill is not tried again before `forget`.
             reason = refusal.reason
             with self._lock:
                 self._refused[skill_id] = reason
@@ -245,7 +245,7 @@ class Puller:
             if self._on_refused is not None:
                 self._on_refused(skill_id, reason, str(refusal))
         except TeachmeshError:
-            # Not the peer's fault: the skill cannot be saved now, but may be pulled again later.
+            # This is not the peer's fault: saving failed, so the skill may be pulled again later.
             return None
         else:
             self._counters.count_admitted()

@@ -26,11 +26,11 @@ class Handler(Protocol):
 
 
 class Transport(ABC):
-    """Connection to peers. No data that it delivers is trusted."""
+    """Connection to peers; the data that it delivers is not trusted."""
 
     @abstractmethod
     def start(self, handler: Handler) -> None:
-        """Start to listen, and pass incoming messages to the handler.
+        """Start listening, and pass incoming messages to the handler.
 
         Raises:
             NetworkError: the endpoint cannot be used.
@@ -42,7 +42,7 @@ class Transport(ABC):
 
     @abstractmethod
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
-        """Request content from one peer; None if the peer lacks it or does not answer in time.
+        """Request content from a peer; return None if it lacks the content or answers too late.
 
         The answer is at most `MAX_BODY_BYTES` long and **not** checked: on some networks anybody
         can answer in the peer's name.
@@ -58,7 +58,7 @@ class Transport(ABC):
 
 
 def is_address(agent_id: str, kind: str, key: str) -> bool:
-    """Return whether the parts form a valid address, without wildcards of key expressions."""
+    """Return whether the parts form a valid address without Zenoh's wildcards."""
     if kind not in KINDS or not _AGENT.fullmatch(agent_id):
         return False
     return key == ALL_IDS if kind == "ids" else bool(_HASH.fullmatch(key))

@@ -1,12 +1,12 @@
 """Transport over Eclipse Zenoh in peer mode, without a router.
 
-The code allows for three properties of Zenoh:
+The code works around three properties of Zenoh:
 
-- A peer does not relay messages for others.
-- With blocking congestion control, one frozen peer stalls all others for seconds. Broadcasts are
-  therefore dropped, and gossip makes up for the loss.
-- A session may hang when it is closed. Closing therefore runs in a thread, which is
-  given less than three seconds.
+- A peer does not relay messages for other peers.
+- With blocking congestion control, one frozen peer stalls all other peers for seconds. Congested
+  broadcasts are therefore dropped, and gossip makes up for the loss.
+- A session may hang when it is closed. Closing therefore runs in a thread, and `close` waits less
+  than three seconds for it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ZenohTransport(Transport):
     Args:
         agent_id: id of this agent.
         listen: endpoints to listen on, such as `tcp/0.0.0.0:7447`; port 0 means any free port.
-        join: endpoints of other agents to connect to; retried forever.
+        join: endpoints of other agents; connecting to them is retried forever.
 
     Raises:
         NetworkError: an endpoint is not valid.
@@ -62,7 +62,7 @@ class ZenohTransport(Transport):
         """Open the session.
 
         Raises:
-            NetworkError: the endpoint is in use, or belongs to another machine.
+            NetworkError: an endpoint is in use, or its address is not on this machine.
         """
         try:
             self._session = zenoh.open(self._config())
@@ -81,7 +81,7 @@ class ZenohTransport(Transport):
         ]
 
     def announce(self, data: bytes) -> None:
-        """Broadcast the data; it is dropped if a peer is too slow."""
+        """Broadcast the data; for a peer that is too slow, the message is dropped."""
         session = self._session
         if session is None or len(data) > MAX_ANNOUNCEMENT_BYTES:
             return
@@ -96,8 +96,8 @@ class ZenohTransport(Transport):
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
         """Request content from one peer; the first reply with the right hash is used.
 
-        Without access control, any peer may answer in place of another. Replies are therefore read
-        until one has the right hash. If none has it, the last one is returned.
+        Without access control, any peer may answer in place of another peer. Replies are therefore
+        read until one has the right hash. If no reply has it, the last reply is returned.
         """
         session = self._session
         if session is None or timeout_s <= 0 or not is_address(agent_id, kind, key):
@@ -119,7 +119,7 @@ class ZenohTransport(Transport):
         return found
 
     def endpoints(self) -> tuple[str, ...]:
-        """Return the endpoints that this agent listens on, with the chosen free ports."""
+        """Return the endpoints that this agent listens on, with the actual port in place of 0."""
         return self._listen
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class ZenohTransport(Transport):
             "connect/endpoints": list(self._join),
             "connect/timeout_ms": -1,
             "connect/exit_on_failure": False,
-            # The default of one to four seconds is long for a peer that starts a bit later.
+            # Zenoh's default, one to four seconds, is long if a peer starts slightly later.
             "connect/retry": {
                 "period_init_ms": 250,
                 "period_max_ms": 2000,
