@@ -17,7 +17,7 @@ Running a network with biases:
 
 - `biased_network`: `BeneficialBiases`, the frozen network with biases on some layers.
 - `apply_biases`: biases folded into layers, or added by hooks.
-- `cut_plan`, `network_cut`: a network split in two; the first part has no biases and runs once.
+- `cut_plan`, `network_cut`: networks split at a cut; the part without biases runs once per image.
 - `activation_cache`: activations at the cut, kept in memory and on disk within a budget.
 
 Answering:

@@ -23,8 +23,8 @@ class EncodedBiases:
     Attributes:
         kind: number type, "fp32", "fp16" or "int8".
         values: array of B biases in this type. An int8 value times the scale of its layer is a
-            bias in units of the standard deviation of the following batch norm. What matters is a
-            bias relative to this deviation, which varies by orders of magnitude within a layer.
+            bias in units of the standard deviation of the following batch norm. The
+            deviations vary by orders of magnitude within a layer, so rounding is relative to them.
         scales: float32 array with one scale per layer for int8, otherwise None.
     """
 
