@@ -1,7 +1,7 @@
 """Cache the activations at the cut of a network, so that they are computed once per image.
 
 If the first layers have no biases, every epoch needs the same activations at the input of the first
-biased layer. They are kept as float16: first in memory, then on disk, each up to a budget.
+biased layer. These activations are kept as float16, first in memory, then on disk, up to a budget.
 Activations beyond the budget are computed again every time. If the first layer is biased, the
 images themselves are kept as uint8.
 
@@ -35,15 +35,15 @@ _VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
 
 class KeptActivations:
-    """Cache of the inputs of `BeneficialBiases.suffix` for some images; close it after use.
+    """Cache of the inputs of `BeneficialBiases.suffix` for a set of images; close it after use.
 
     Not thread-safe.
 
     Args:
         bb: the network with biases.
-        images: function from rows to images (n, 3, S, S) uint8; called once per row that fits the
-            budget.
-        count: number of images.
+        images: function from n rows to their images, an (n, 3, S, S) uint8 tensor; called once for
+            each row that fits the budget.
+        count: total number of images.
         budget: memory and disk space that the cache may use.
 
     Attributes:
@@ -72,10 +72,10 @@ class KeptActivations:
         return self._dtype.itemsize * sum(prod(shape) for shape in self._shapes)
 
     def rows(self, rows: np.ndarray) -> Tensors:
-        """Return the inputs of the suffix for some images.
+        """Return the inputs of the suffix for the images in the given rows.
 
         Args:
-            rows: (n,) positions of the images, without repeats.
+            rows: positions of n images, without repeats.
 
         Returns:
             Tensors with n rows each.
@@ -95,7 +95,7 @@ class KeptActivations:
         return self._bb.prefix(torch.from_numpy(found[0]))
 
     def close(self) -> None:
-        """Release memory and disk."""
+        """Release the memory and disk space of the cache."""
         self._stores = []
         self._open.close()
 
@@ -134,7 +134,7 @@ class KeptActivations:
                 target[wanted] = array[places[wanted[inside]]]
 
     def _located(self, rows: np.ndarray) -> list[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
-        """Return each store, a mask of the rows that it covers, and their positions in it."""
+        """Return each store with a mask of the rows it holds and their positions in the store."""
         begins = self._ends - [len(store[0]) for store in self._stores]
         located = []
         for store, begin, end in zip(self._stores, begins, self._ends, strict=True):
@@ -165,12 +165,12 @@ class KeptActivations:
 
 
 class CacheBudget:
-    """Memory and disk space that the caches of one training run share, first come, first served.
+    """Memory and disk space shared by the caches of one training run, on a first-come basis.
 
     Args:
         ram_bytes: maximum number of bytes in memory.
-        disk_bytes: maximum number of bytes on disk; lowered to half of the free space if necessary.
-        folder: folder for the files; `scratch_folder()` by default.
+        disk_bytes: maximum number of bytes on disk, but never more than half of the free space.
+        folder: folder for the temporary files; `scratch_folder()` by default.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class CacheBudget:
 def scratch_folder() -> Path:
     """Return the folder for large temporary files: TMPDIR, TEMP or TMP if set, else /var/tmp.
 
-    On many systems /tmp is in memory, which these files are meant to save. If /var/tmp is not
+    Not /tmp, which on many systems uses memory that these files should save. If /var/tmp is not
     writable, the system's default folder for temporary files is used.
     """
     named = any(os.environ.get(variable) for variable in _VARIABLES)
@@ -209,7 +209,7 @@ def scratch_folder() -> Path:
 
 
 def _allocate(file: IO[Any], size_bytes: int) -> None:
-    """Allocate the whole file now, because a disk that fills up later would kill the process."""
+    """Allocate the whole file now; if the disk filled up later, the process would be killed."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size_bytes)
     else:

@@ -1,4 +1,4 @@
-"""Apply task biases to the layers of a network, either folded in or added by hooks.
+"""Apply the biases of tasks to the layers of a network: fold them in, or add them by hooks.
 
 If all images belong to one task and its biases are not being trained, they are folded into the
 layers' own biases, at no cost. Otherwise forward hooks add the biases to the outputs of the layers.
@@ -45,7 +45,8 @@ class BiasRunner:
         """Apply biases to the layers within the context.
 
         Args:
-            scaled: (total,) biases of one task or (N, total) per image, times `gains`; or None.
+            scaled: biases times `gains`, (total,) for one task or (N, total) with one row per
+                image; None to apply no biases.
             watch: callback for the output of every biased layer, or None.
         """
         with ExitStack() as stack:
@@ -75,11 +76,11 @@ def _after(
 
 
 def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tensor:
-    """Add biases B to the output of a layer in place (Eq. 1 and 2).
+    """Add biases B (Eq. 1 and 2) to the output of a layer; the output is modified in place.
 
     Args:
-        output: output of shape (N, C, H, W), (N, C), (N, tokens, C) or similar; (N * P, ...) in
-            networks that split images into P windows.
+        output: output of shape (N, C, H, W), (N, C), (N, tokens, C) or similar; the first size is
+            N * P in networks that split images into P windows.
         bias: (C,) biases, or (N, C) with one row per image.
         axis: axis of the channels in the output: 1 or -1.
 
@@ -87,7 +88,7 @@ def add_bias(output: torch.Tensor, bias: torch.Tensor, axis: int) -> torch.Tenso
         The tensor `output`.
 
     Raises:
-        BackboneError: the length of the output is not a multiple of the number of images.
+        BackboneError: the number of output rows is not a multiple of the number of images.
 
     Examples:
         >>> add_bias(torch.zeros(1, 2, 1, 3), torch.tensor([1.0, 2.0]), axis=1).tolist()
@@ -115,7 +116,7 @@ def fold_biases(net: nn.Module, layout: BiasLayout, values: torch.Tensor) -> nn.
     Args:
         net: network of the backbone; it is not modified.
         layout: the biased layers.
-        values: (total,) biases, B of Eq. 1 and 2.
+        values: (total,) tensor of the biases B in Eq. 1 and 2.
 
     Returns:
         A network that shares all weights with `net`, except the biases of the biased layers.
@@ -139,9 +140,9 @@ def folded_in(
     """Fold biases into layers within the context, then restore the layers.
 
     Args:
-        layers: biased modules, which no other thread may use meanwhile.
+        layers: biased modules; no other thread may use them within the context.
         layout: the biased layers.
-        scaled: (total,) biases, already multiplied by `gains`.
+        scaled: (total,) tensor of biases, already multiplied by `gains`.
     """
     own = [layer.bias for layer in layers]
     try:
@@ -173,12 +174,12 @@ def biased_modules(net: nn.Module, layout: BiasLayout) -> tuple[Layer, ...]:
 
 
 def gains(layers: tuple[Layer, ...]) -> torch.Tensor:
-    """Return (total,) float32 factors gamma / sigma of biases added before the folded norms."""
+    """Return the factors gamma / sigma of the folded norms, one for each bias, as float32."""
     return joined([(layer, norm_gain(layer)) for layer in layers])
 
 
 def joined(parts: list[tuple[Layer, torch.Tensor | float]]) -> torch.Tensor:
-    """Concatenate a number or a (C,) tensor for each layer into one vector of all channels."""
+    """Join one number or (C,) tensor for each layer into a vector with one entry per channel."""
     return torch.cat(
         [
             torch.as_tensor(part, dtype=torch.float32).cpu().expand(len(layer.weight))

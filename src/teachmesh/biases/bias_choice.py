@@ -29,11 +29,11 @@ FEWEST_WRONG = 3
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A head that may be stored with the biases.
+    """A head that will be stored with the biases if they help.
 
     Attributes:
         head: head on the features of the biased network.
-        features: (V, D) float32 features of the validation images.
+        features: features of the V validation images, a (V, D) float32 array.
     """
 
     head: Head
@@ -45,7 +45,7 @@ class Trained:
     """Trained biases of one task.
 
     Attributes:
-        values: (B,) float32 biases in the paper's units, not yet encoded.
+        values: tensor of B float32 biases in the paper's units, not yet encoded.
         head: head fitted to the network with these biases.
         macs: number of multiply-accumulates of the whole training.
     """
@@ -66,12 +66,12 @@ class BiasStore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Result of the choice: the biases and their weight if they help, otherwise no biases.
+    """Decision whether to keep the biases, with their weight and their effect on accuracy.
 
     Attributes:
         weight: weight of the decision with biases in the fused decision; 0 if they do not help.
         accuracy_without: accuracy on validation images without biases, 0 to 1.
-        accuracy_with: accuracy with biases at their best weight, even if they do not help.
+        accuracy_with: accuracy on validation images with biases at their best weight, 0 to 1.
         biases: biases for the skill; None if they do not help.
     """
 
@@ -88,17 +88,17 @@ def choose(
     labels: np.ndarray,
     weights: Sequence[float],
 ) -> Chosen:
-    """Choose the weight with the lowest log loss; keep the biases if they clearly help.
+    """Choose the weight with the lowest log loss; drop the biases unless they clearly help.
 
     Log loss is much less noisy than accuracy on a hundred images. It is computed at the best
-    temperature, so that overconfidence is not counted. With biases, every later answer needs a
-    second pass, so their gain must exceed its standard error (`gain_is_clear`). The head is rounded
-    before it is evaluated, because it will be stored that way.
+    temperature, so that overconfidence has no effect. With biases, every later answer needs a
+    second pass, so the gain must be at least its standard error (`gain_is_clear`). The head is
+    rounded before it is evaluated, because skills contain the rounded head.
 
     Args:
-        candidate: head and its features of the validation images.
-        values: encoded biases, and their scales or None.
-        without: (V, C) log posteriors without biases, given the task.
+        candidate: the head, and the features it reads for the validation images.
+        values: encoded biases, and their scales (None if the encoding has none).
+        without: (V, C) array of log posteriors without biases, given the task.
         labels: (V,) int64 class indices.
         weights: candidate weights of the decision with biases, each above 0.
     """
@@ -114,8 +114,8 @@ def choose(
 def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:
     """Return True if accuracy rises and the mean log loss falls by at least one standard error.
 
-    Every image contributes to the log loss. The answer changes for only a few of a hundred images,
-    so a test of accuracy alone would miss most real gains.
+    Every image contributes to the log loss, whereas biases change the answer for only a few of a
+    hundred images. Therefore a test of accuracy alone would miss most real gains.
 
     Args:
         before: (V, C) log posteriors without biases.
@@ -147,11 +147,11 @@ def gain_can_show(without: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def not_tried(without: np.ndarray, labels: np.ndarray) -> Chosen:
-    """Return the result for biases that were not trained; arguments as for `gain_can_show`."""
+    """Return the result if no biases were trained; the arguments are those of `gain_can_show`."""
     share = accuracy(without, labels)
     return Chosen(0.0, share, share, None)
 
 
 def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """Return the fraction of correct answers."""
+    """Return the fraction of images whose most probable class is correct."""
     return float(np.mean(posteriors.argmax(axis=1) == labels))

@@ -1,4 +1,4 @@
-"""Encode biases for a skill: float32, float16, or int8 with one scale per layer."""
+"""Encode biases for a skill as float32, float16, or int8 with one scale per layer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class EncodedBiases:
 
     Attributes:
         kind: number type, "fp32", "fp16" or "int8".
-        values: (B,) biases in this type. An int8 value times the scale of its layer is a bias in
-            units of the standard deviation of the following batch norm. These deviations vary by
-            orders of magnitude within a layer, and the effect of a bias is relative to them.
-        scales: (layers,) float32 scales for int8, otherwise None.
+        values: array of B biases in this type. An int8 value times the scale of its layer is a
+            bias in units of the standard deviation of the following batch norm. The
+            deviations vary by orders of magnitude within a layer, so rounding is relative to them.
+        scales: float32 array with one scale per layer for int8, otherwise None.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class EncodedBiases:
         return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
     def decode(self, layout: BiasLayout, deviations: torch.Tensor) -> torch.Tensor:
-        """Return (B,) float32 biases in the paper's units, to be added before the batch norm.
+        """Return the B biases as float32 in the paper's units (added before the batch norm).
 
         Args:
             layout: the biased layers.
@@ -79,7 +79,7 @@ def encode_biases(
         return EncodedBiases(kind, values.clamp(-_LARGEST, _LARGEST).half().numpy(), None)
     scaled = values / deviations.cpu()
     peaks = torch.stack([scaled[part].abs().max() for part in layout.slices])
-    # A layer whose biases are all zero also needs a positive scale, because 0 / 0 is NaN.
+    # The scale is positive even if all biases of a layer are zero, because 0 / 0 is NaN.
     scales = (peaks / LEVELS).clamp(min=float(np.finfo(np.float32).tiny))
     levels = scaled / scales.repeat_interleave(torch.tensor(layout.channels))
     rounded = cast("np.ndarray[Any, Any]", levels.round().clamp(-LEVELS, LEVELS).numpy())

@@ -1,7 +1,7 @@
-"""The head of a biased network: its input latents, and its closed-form refit.
+"""The head of a biased network: the latents that it reads, and its closed-form refit.
 
-During training, the head reads latents that are differentiable everywhere. After training, it can
-be averaged with a head fitted by ridge regression to the most recent latents.
+During training, the head reads latents that are differentiable everywhere. After training, the head
+can be averaged with another head, fitted by ridge regression to the most recent latents.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FLOOR = 1e-6
 
 
 class TapLatents:
-    """Compute one kind of latents from taps.
+    """Compute latents of one kind from the taps of a network.
 
     Args:
         features: kind of latents, "last" or "multi".
@@ -48,11 +48,11 @@ class TapLatents:
         self._projection = torch.from_numpy(reference.projection).to(device)
 
     def exact(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the same latents (N, D) as `Backbone.embed`."""
+        """Return the (N, D) latents that `Backbone.embed` would compute from these taps."""
         return project(taps, self._scale, self._projection) if self._multi else taps[-1]
 
     def smooth(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return an approximation (N, D) of the exact latents with a finite slope everywhere."""
+        """Return approximate (N, D) latents whose gradients are finite everywhere."""
         if not self._multi:
             return taps[-1]
         x = torch.cat(list(taps), dim=1) / self._scale
@@ -61,7 +61,7 @@ class TapLatents:
 
 
 class SeenLatents:
-    """Most recent latents of each training image."""
+    """The most recent latent of each training image."""
 
     def __init__(self) -> None:
         self._by_row: dict[int, np.ndarray] = {}
@@ -70,17 +70,17 @@ class SeenLatents:
         return len(self._by_row)
 
     def keep(self, rows: np.ndarray, latents: torch.Tensor) -> None:
-        """Store the latents (N, D) of images by their rows (N,)."""
+        """Store the (N, D) latents of the images in the given N rows."""
         self._by_row.update(zip(rows.tolist(), latents.cpu().numpy(), strict=True))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ascending rows (M,) and the latents (M, D) of all stored images; M >= 1."""
+        """Return the ascending rows and the latents of all stored images; there must be one."""
         rows = np.array(sorted(self._by_row), dtype=np.int64)
         return rows, np.stack([self._by_row[row] for row in rows.tolist()])
 
 
 def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Head, int]:
-    """Average the trained head with a closed-form head.
+    """Average the trained head with a head fitted in closed form to the most recent latents.
 
     Args:
         trained: trained head, with logits on the scale of log posteriors.
@@ -88,8 +88,8 @@ def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Hea
         labels: (N,) int64 class indices of all training images, indexed by the rows of `seen`.
 
     Returns:
-        The average and its cost in multiply-accumulates; the trained head and 0 if `seen` lacks a
-        class.
+        The average head and its cost in multiply-accumulates. If `seen` has no image of some
+        class, the trained head and 0.
     """
     n_classes = len(trained.bias)
     rows, latents = seen.arrays() if len(seen) else (np.zeros(0, dtype=np.int64), None)

@@ -30,7 +30,7 @@ class BiasLayer:
         name: dotted name of the convolution or fully connected layer in the network.
         channels: number of output channels, with one bias each.
         macs: multiply-accumulates of one image from the input of this layer to the input of the
-            next. Their sum over all layers is the cost of the whole pass.
+            next layer. The sum over all layers is the cost of the whole pass.
     """
 
     name: str
@@ -40,7 +40,7 @@ class BiasLayer:
 
 @dataclass(frozen=True)
 class BiasLayout:
-    """The biased layers: one layer of the network and all layers after it.
+    """The biased layers of a network: the layer with index `first` and all later layers.
 
     Attributes:
         layers: all layers of the network, in the order of the forward pass.
@@ -85,7 +85,7 @@ class BiasLayout:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one image from the input of the first biased layer to the end."""
+        """Multiply-accumulates for one image in the first biased layer and everything after it."""
         return sum(layer.macs for layer in self.chosen)
 
     @cached_property
@@ -98,7 +98,7 @@ class BiasLayout:
         return tuple(slices)
 
     def within(self, wider: BiasLayout, values: torch.Tensor) -> torch.Tensor:
-        """Pad biases with zeros to fit a layout that begins earlier; zero biases have no effect.
+        """Pad biases with zeros (which have no effect) to fit a layout that begins earlier.
 
         Images of tasks whose biases begin at different depths can then share a batch.
 
@@ -110,7 +110,7 @@ class BiasLayout:
             (..., wider.total) biases.
 
         Raises:
-            ValueError: the other layout begins later or belongs to another network.
+            ValueError: `wider` begins later than this layout or belongs to another network.
         """
         if wider.layers != self.layers or wider.first > self.first:
             raise ValueError("expected a layout of the same network that begins no later")
@@ -143,7 +143,7 @@ def biasable_layers(net: nn.Module, size: int) -> tuple[BiasLayer, ...]:
     weight = next(net.parameters())
     with torch.no_grad(), counter:
         net(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype))
-    # Operations before the first layer count as part of it.
+    # Operations before the first layer are counted with the first layer.
     borders = [0, *list(began.values())[1:], counter.macs]
     return tuple(
         BiasLayer(name, channels[name], end - begin)
@@ -156,11 +156,11 @@ def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
 
     Args:
         layers: layers found by `biasable_layers`.
-        which: `all` (Sec. 5), `half` (Sec. 8: the last half of the forward pass, by cost) or
-            `last:N` (all layers if the network has at most N).
+        which: `all` (Sec. 5), `half` (the last half of the forward pass by cost, Sec. 8) or
+            `last:N` (the last N layers, or all layers if the network has fewer).
 
     Raises:
-        UsageError: `which` has another value.
+        UsageError: `which` is none of these.
 
     Examples:
         >>> layers = (BiasLayer("a", 2, 30), BiasLayer("b", 3, 20), BiasLayer("c", 4, 10))
@@ -179,7 +179,7 @@ def choose_layers(layers: Sequence[BiasLayer], which: str) -> BiasLayout:
 
 
 def _half(layers: Sequence[BiasLayer]) -> int:
-    """Return the index of the first layer with at most half of the cost left, or of the last."""
+    """Return the first index from which at most half of the cost remains, or the last index."""
     left = sum(layer.macs for layer in layers)
     half = left / 2
     for index, layer in enumerate(layers):

@@ -2,8 +2,8 @@
 
 The task mapper always uses latents without biases. Within the task, the decision uses the biased
 network and a head that was trained together with the biases. With the task mapper `moments`, that
-head reads the multi-depth latents. Its decision is fused with the decision without biases, with a
-weight chosen on validation images. Biases that do not help on these images are dropped. `auto`
+head reads the multi-depth latents. The decisions with and without biases are fused, with a weight
+chosen on validation images. Biases that do not help on these images are dropped. The option `auto`
 trains no biases if almost all validation images are already classified correctly.
 """
 
@@ -77,7 +77,7 @@ def learn_biases(
     Args:
         task: images, labels and the results without biases.
         options: layers to bias and budget.
-        store: cache of trained biases, for resuming interrupted experiments; or None.
+        store: cache of trained biases, for resuming interrupted experiments; None for no cache.
         progress: called with (training images processed, training images planned).
 
     Raises:
@@ -133,7 +133,7 @@ def train_biases(
         task: images, labels and the results without biases.
         plan: settings of the training.
         bb: the network with biases.
-        small: the network with biases for smaller images; unused if the plan has no smaller images.
+        small: the network with biases for smaller images; needed only if the plan has some.
         progress: called with (training images processed, training images planned).
         head2toe: True to fit a head to the feature maps with the largest biases (Sec. 7.3).
 
@@ -172,7 +172,7 @@ def _keep(
 
 
 class _Finish:
-    """Compute the head that is stored with trained biases, and count the cost."""
+    """Compute the head to store with trained biases, and count the cost of computing it."""
 
     def __init__(
         self, task: BiasTask, bb: BeneficialBiases, trained: TrainedBiases, costs: PassCosts
@@ -182,7 +182,7 @@ class _Finish:
         self.bb = bb
         self.trained = trained
         self.costs = costs
-        # Rounded as in the skill, so that heads are fitted to the biases that other agents use.
+        # The biases are rounded as in the skill, so that heads fit what other agents will use.
         encoded = encode_biases(values, bb.layout, bb.deviations, ENCODING)
         self.values = encoded.decode(bb.layout, bb.deviations)
         self.macs = trained.macs
@@ -190,7 +190,7 @@ class _Finish:
     def trained_head(
         self, reads: TapLatents, labels: np.ndarray, validation: TrainingRows
     ) -> Candidate:
-        """Return the head trained with the biases, averaged with a closed-form refit."""
+        """Return the head that was trained with the biases, averaged with its refit."""
         bb, values = self.bb, self.values
         head, spent = mean_head(self.trained.head, self.trained.seen, labels)
         self.macs += spent
@@ -199,7 +199,7 @@ class _Finish:
         return Candidate(head, features)
 
     def head2toe(self, train: TrainingRows, validation: TrainingRows) -> Candidate:
-        """Fit a head to the feature maps with the largest biases and the last layer (Sec. 7.3)."""
+        """Fit a head to the last layer and to the maps with the largest biases (Sec. 7.3)."""
         choice = choose_maps(self.bb.layout, self.values, self.bb.per_image)
         toe = Head2Toe(self.bb, self.values, choice)
         parts = [self._through(toe.features, split) for split in (train, validation)]

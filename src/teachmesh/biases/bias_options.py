@@ -1,4 +1,4 @@
-"""Options of beneficial biases: layers, budget and Head2Toe."""
+"""Options for beneficial biases: layers, budget and Head2Toe."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class BiasOptions:
     """Layers to bias and the budget for learning the biases.
 
     Attributes:
-        layers: `all` (as in the paper), `half` or `last:N`, trained until patience runs out; or
-            `auto`, the settings that were best within a budget in our measurements.
-        passes: learning budget in forward passes, including the pass without biases and validation.
-            None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
+        layers: `all` (as in the paper), `half` or `last:N`, trained until validation stops
+            improving; or `auto`, the settings that were best within a budget in our measurements.
+        passes: learning budget in forward passes over the task, including validation and the pass
+            without biases. None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
         head2toe: True if the head also reads the feature maps with the largest biases (Sec. 7.3).
     """
 
@@ -46,8 +46,8 @@ def check_passes(passes: float) -> None:
     """Check the value of `--bb-passes` before learning begins.
 
     Raises:
-        UsageError: the budget is at most 1, the cost of the pass without biases, or not below
-            `MOST_PASSES`.
+        UsageError: the budget is not between 1 (the cost of the pass without biases) and
+            `MOST_PASSES`, both exclusive.
     """
     if not passes > 1:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Plan the bias training of one task, as in the paper or within a budget.
 
-A budget is given in forward passes over all images of the task. `costs_of_task` counts the costs to
-compare it with.
+A budget is given in forward passes over all images of the task. `costs_of_task` counts the costs
+that the budget must cover.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class BiasPlan:
         layers: choice of layers, see `choose_layers`.
         images: number of training images to process, including repeats.
         patience: number of epochs without a validation gain after which training stops; the
-            learning rate is constant. With None, validation images are used only at the end, and
+            learning rate is constant. If None, validation images are used only at the end, and
             the learning rate decays to zero.
         batch_size: number of images per step.
         bias_rate: peak learning rate of the biases.
         head_rate: peak learning rate of the head.
-        small_images: how many of `images`, counted from the first, are processed at `SMALL_SIDE`.
+        small_images: number of images to process at `SMALL_SIDE`, at the start of training.
         refit: True to average the trained head with a closed-form head at the end.
     """
 
@@ -79,12 +79,12 @@ class TaskCosts:
 
     Attributes:
         pass_macs: multiply-accumulates of one image without biases, including the projection.
-        costs: costs of the passes with biases.
+        costs: costs of one image with biases.
         train: number of training images.
         validation: number of validation images.
-        before: multiply-accumulates already spent on learning: the pass without biases and the fits
-            to its latents.
-        small: costs of the passes over smaller images; None if images have a fixed size.
+        before: multiply-accumulates already spent on learning, which are those of the pass without
+            biases and of the fits to its latents.
+        small: costs of one smaller image with biases; None if no smaller images are used.
         after: multiply-accumulates of fitting a head after the biases are trained.
     """
 
@@ -111,10 +111,10 @@ class TaskCosts:
         """Return the number of training images that a budget covers after all other costs.
 
         Args:
-            passes: total budget, including the passes already spent.
-            epochs_validated: True if validation images are run after every epoch.
-            ends_with_train: True if training images are run again at the end, as validation images
-                always are.
+            passes: total budget in forward passes, including the passes already spent.
+            epochs_validated: True if the validation images are run after every epoch.
+            ends_with_train: True if not only the validation images but also the training images
+                are run once more at the end.
             small_share: fraction of the training images that are processed at the smaller size.
         """
         images = self.train + self.validation
@@ -138,7 +138,7 @@ def costs_of_task(
         task: images, labels and the results without biases.
         bb: the network with biases.
         small: the network with biases for smaller images, or None.
-        head2toe: True if a head on feature maps will be trained at the end.
+        head2toe: True if a head that reads feature maps will be trained at the end.
     """
     reads = TapLatents(task.base, task.backbone.reference, bb.device).smooth
     n_train, n_validation = len(task.train_labels), len(task.validation_labels)
@@ -164,8 +164,8 @@ def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | No
         bb: the biased network for images of the backbone's own size.
 
     Returns:
-        The network at `SMALL_SIDE`, rounded to a multiple of 8 px. None if that is below
-        `SMALLEST_SIDE`, or if the network takes images of one size only.
+        The network for images at `SMALL_SIDE`, rounded to a multiple of 8 px. None if this side is
+        below `SMALLEST_SIDE`, or if the network takes images of one size only.
     """
     side = round(SMALL_SIDE * bb.size / 8) * 8
     if not SMALLEST_SIDE <= side < bb.size:
@@ -174,16 +174,16 @@ def smaller(forward: ForwardPass, bb: BeneficialBiases) -> BeneficialBiases | No
     try:
         small.costs  # noqa: B018 - counting runs the network
     except (RuntimeError, AssertionError):
-        return None  # its position embeddings have a fixed size
+        return None  # the network's position embeddings have a fixed size
     return small
 
 
 def plan_layers(options: BiasOptions) -> str:
-    """Return the choice of layers; `auto` takes all, because distant tasks need early layers.
+    """Return the choice of layers; `auto` means all, because distant tasks need early layers.
 
-    Biases on the last half of the layers allow twice the epochs at the same cost. The validation
-    log loss was 0.526, compared with 0.475 for all layers (oracle bones), and 0.689 for both
-    (trash).
+    At the same cost, biases on only the last half of the layers allow twice as many epochs. But on
+    oracle bones the validation log loss was then 0.526, against 0.475 with all layers. On trash it
+    was 0.689 with either choice.
     """
     return "all" if options.layers == "auto" else options.layers
 
@@ -233,7 +233,7 @@ def plan_biases(options: BiasOptions, task: TaskCosts) -> BiasPlan:
 
 
 def _in_parts(images: int, train: int) -> int:
-    """Round down to whole parts of an epoch; return numbers below one part unchanged."""
+    """Round a number of images down to whole parts of an epoch, unless it is below one part."""
     steps = math.ceil(train / AUTO_PARTS / AUTO_BATCH_SIZE)
     part = steps * AUTO_BATCH_SIZE
     return images // part * part or images

@@ -27,10 +27,10 @@ class BiasTask:
     Attributes:
         backbone: the frozen network.
         method: task mapper of the skill.
-        images: readable images of both splits.
+        images: readable images of the training and validation splits.
         train_labels: (N,) int64 class indices of the training images.
         validation_labels: (V,) int64 class indices of the validation images, V at least 1.
-        start: head fitted without biases, from which training starts.
+        start: head fitted without biases; training starts from this head.
         without: (V, C) log posteriors of the validation images without biases, given the task.
         before_macs: multiply-accumulates already spent on learning.
         seed: seed for the order of images and for the Head2Toe head.
@@ -83,16 +83,16 @@ class TaskImages:
 
 
 def readable(images: Sequence[ImageRef], embedded: Embedded) -> list[ImageRef]:
-    """Return the images that have latents, in order."""
+    """Return the images for which latents were computed, in the given order."""
     return [images[int(row)] for row in embedded.kept]
 
 
 def decode_rows(images: Sequence[ImageRef], rows: np.ndarray, size: int) -> torch.Tensor:
-    """Decode images to (n, 3, S, S) uint8 in channels-last memory order.
+    """Decode n images to an (n, 3, S, S) uint8 tensor in channels-last memory order.
 
     Args:
         images: all images.
-        rows: (n,) positions of the images to decode.
+        rows: positions of the n images to decode.
         size: side of the decoded images in pixels, S.
 
     Raises:

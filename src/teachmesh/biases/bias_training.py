@@ -1,8 +1,8 @@
 """Train the biases and the head of a task together (paper, Sec. 5), with the network frozen.
 
-The paper uses Adam, with a learning rate of 1e-3 for the head and another one for the biases. It
-freezes the statistics of batch norms and uses batches of 32 images. Training starts from a fitted
-head and zero biases, which give exactly the decisions without biases.
+The paper uses Adam with batches of 32 images. The learning rate is 1e-3 for the head and differs
+for the biases. The statistics of batch norms are frozen. Training starts from a fitted head and
+zero biases, so the first decisions are exactly those without biases.
 
 A batch is split into pieces of fixed size. Each piece is computed by a single-threaded lane, and
 the gradients are summed in order. Therefore the result does not depend on the number of cores.
@@ -46,12 +46,12 @@ class KeptRows(Protocol):
         """Multiply-accumulates spent on computing the inputs so far."""
 
     def rows(self, rows: np.ndarray) -> Tensors:
-        """Return tensors with one row per requested image."""
+        """Return the inputs for the given rows, as tensors with one row per image."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """Network inputs and labels of one split.
+    """The network inputs and labels of all images in one split.
 
     Attributes:
         kept: inputs of `BeneficialBiases.suffix`.
@@ -67,10 +67,10 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The network and the images of one stage of training.
+    """The network and the images for one stage of training.
 
     Attributes:
-        bb: the network with biases, for images of one size.
+        bb: the network with biases, for images of the size used in this stage.
         rows: inputs and labels of the training images.
     """
 
@@ -83,7 +83,7 @@ class TrainedBiases:
     """Result of a training run.
 
     Attributes:
-        values: (B,) float32 biases in the paper's units.
+        values: tensor of B float32 biases in the paper's units.
         head: head trained together with the biases.
         images: number of training images processed, including repeats.
         macs: multiply-accumulates of passes through the biased part of the network.
@@ -99,7 +99,7 @@ class TrainedBiases:
 
 @dataclass
 class _State:
-    """Trained parameters; `scaled` is in units of the standard deviation of the following norm."""
+    """Parameters in training; `scaled` is in standard deviations of the following batch norm."""
 
     scaled: torch.Tensor  # (B,)
     weight: torch.Tensor  # (C, D)
@@ -199,7 +199,7 @@ class BiasTrainer:
             left -= len(order)
 
     def _rate_share(self, done: int) -> float:
-        """Return the fraction of the peak rates: 1 with patience, else warm-up and cosine decay."""
+        """Return the current fraction of the peak rates (always 1 if the plan has patience)."""
         if self._plan.patience is not None:
             return 1.0
         at = done / self._plan.images
@@ -233,7 +233,7 @@ class BiasTrainer:
             return *torch.autograd.grad(loss, state.parameters()), latents.detach()
 
     def _accuracy(self, split: TrainingRows, lanes: Lanes) -> float:
-        """Return the fraction of correct answers with the current head and biases."""
+        """Return the accuracy on a split with the current head and biases."""
         state = self._state.copy()
         values = state.scaled * self._deviations
         pieces = self._pieces(np.arange(len(split)), lanes)

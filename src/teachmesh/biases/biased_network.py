@@ -1,15 +1,15 @@
-"""Run a frozen network with beneficial biases: one float per task and output channel of a layer.
+"""Run a frozen network with beneficial biases: for each task, one float per output channel.
 
-y = Conv(x) + b + B (Eq. 1) and y = FC(x) + b + B (Eq. 2). B has one entry per output channel, added
-at every position. The channels are on axis 1 for convolutions (N, C, H, W), and on the last axis
-for fully connected layers. (The authors' code reinterprets (N, C, H, W) as (N, H, W, C) instead,
-which spreads B over positions and channels; `tests/biases/test_biased_network.py` shows the
-difference.)
+A layer computes y = Conv(x) + b + B (Eq. 1) or y = FC(x) + b + B (Eq. 2). The entry of B for an
+output channel is added at every position. The channels are on axis 1 for convolutions with outputs
+(N, C, H, W), and on the last axis for fully connected layers. (The authors' code reinterprets
+(N, C, H, W) as (N, H, W, C) instead, which spreads B over positions and channels;
+`tests/biases/test_biased_network.py` shows the difference.)
 
 Biases are stored in the paper's units: they are added *before* the batch norm that follows the
-layer. The backbone folds these norms, so B becomes B gamma / sigma. This factor is applied only
-here, so skills do not depend on the folding. `deviations` holds sigma, because training is better
-conditioned in units of sigma.
+layer. The backbone folds these norms into its layers, so B must be multiplied by gamma / sigma.
+Only this module applies the factor, so skills do not depend on the folding. `deviations` holds
+sigma, because training is better conditioned in units of sigma.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PassCosts:
 
     Attributes:
         prefix: cost up to the input of the first biased layer; 0 if no layer precedes it.
-        forward: cost of the rest of the network, with biases.
+        forward: cost of the rest of the forward pass, with biases.
         backward: cost of the gradient with respect to the biases.
     """
 
@@ -63,8 +63,8 @@ class PassCosts:
 class BeneficialBiases:
     """A frozen network that runs with biases on some of its layers.
 
-    It has its own modules but shares the weights of the backbone, which is not modified. Gradients
-    of weights are never computed. It is thread-safe.
+    The network has its own modules but shares the weights of the backbone, which is not modified.
+    Gradients of weights are never computed. This class is thread-safe.
 
     Args:
         forward: forward pass of the backbone.
@@ -92,7 +92,7 @@ class BeneficialBiases:
 
     @property
     def splits(self) -> bool:
-        """True if the input of the first biased layer can be kept instead of the images."""
+        """True if the activations at the cut can be kept instead of the images."""
         return self._plan is not None
 
     @property
@@ -104,10 +104,10 @@ class BeneficialBiases:
 
     @cached_property
     def per_image(self) -> tuple[bool, ...]:
-        """For each biased layer, True if its output has rows for every image.
+        """For each biased layer, True if its output has one or several rows for every image.
 
-        Outputs for position tables have no rows per image, and outputs for windows have several.
-        Passes over two and over three images distinguish them.
+        The output of a layer for windows has several rows per image. A layer that computes a table
+        of positions has none. A pass over two images and one over three tell these cases apart.
         """
         two, three = (self._rows_of(n) for n in (2, 3))
         places = range(len(self.layout.chosen))
@@ -129,7 +129,7 @@ class BeneficialBiases:
         read: Callable[[Tensors], torch.Tensor],
         parameters: Sequence[torch.Tensor] = (),
     ) -> PassCosts:
-        """Count the multiply-accumulates of one image, including a function of the taps.
+        """Count the multiply-accumulates of one image, including those of a function of the taps.
 
         Args:
             read: differentiable function of the taps.
@@ -151,16 +151,16 @@ class BeneficialBiases:
         """Compute the raw pooled taps of images, with biases.
 
         Args:
-            images: (N, 3, S, S) uint8.
-            values: (total,) biases of one task, or (N, total) with the biases for each image; None
-                for no biases. If they require gradients, the result is differentiable.
+            images: (N, 3, S, S) uint8 tensor.
+            values: biases, (total,) for one task or (N, total) with one row per image; None for no
+                biases. If the biases require gradients, the result is differentiable.
             watch: callback for the output of every layer of the layout, even without biases.
 
         Returns:
-            Taps, (N, C_i) float32 each; the last one is the paper's latent.
+            The taps, each an (N, C_i) float32 tensor; the last tap is the paper's latent.
 
         Raises:
-            BackboneError: the images have another shape or type.
+            BackboneError: the images have the wrong shape or type.
         """
         x = self._images(images)
         return self._run(lambda split: split.whole(x), values, len(x), watch)
@@ -172,7 +172,7 @@ class BeneficialBiases:
             images: (N, 3, S, S) uint8.
 
         Returns:
-            One tensor (N, *shape) for each of `kept_shapes`, on the network's device.
+            An (N, *shape) tensor for each shape in `kept_shapes`, on the network's device.
         """
         with full_float32(self.device):
             return self._runner().split.prefix(self._images(images))
@@ -180,7 +180,7 @@ class BeneficialBiases:
     def suffix(
         self, kept: Sequence[torch.Tensor], values: torch.Tensor | None, watch: Watch | None = None
     ) -> Tensors:
-        """Compute the taps from the result of `prefix`; other arguments as for `taps`."""
+        """Compute the taps from the result of `prefix`; `values` and `watch` as in `taps`."""
         rows = [tensor.to(self.device, torch.float32) for tensor in kept]
         return self._run(lambda split: split.suffix(rows), values, len(rows[0]), watch)
 
@@ -199,7 +199,7 @@ class BeneficialBiases:
         return tuple(tap.float() for tap in taps), kept
 
     def _rows_of(self, n: int) -> dict[int, list[int]]:
-        """Return the number of output rows of each call, by index of the layer, for n images."""
+        """For n images, return the number of output rows of each call, by index of the layer."""
         found: dict[int, list[int]] = {}
         images = torch.zeros(n, 3, self.size, self.size, dtype=torch.uint8)
         self.taps(images, None, lambda place, out: found.setdefault(place, []).append(len(out)))
@@ -254,7 +254,7 @@ class BeneficialBiases:
                 pairs = zip(split.suffix(split.prefix(images)), split.whole(images), strict=True)
                 same = all(_error(found, expected) <= TOLERANCE for found, expected in pairs)
         except (RuntimeError, KeyError, TypeError, ValueError):
-            # The network reads values of activations, or bypasses torch functions.
+            # The network branches on activations, or bypasses torch functions.
             return None
         return plan if same else None
 

@@ -2,12 +2,12 @@
 
 The forward pass runs unchanged under a watcher, a `TorchFunctionMode` that intercepts every call of
 a torch function. The watcher numbers every tensor that depends on the images. A tensor that is made
-before the cut and read after it has to be kept. The code of the network is not traced, so residual
-connections, taps and hooks need no special rules.
+before the cut and read after the cut has to be kept. The code of the network is not traced, so
+residual connections, taps and hooks need no special rules.
 
-Planning runs the network on two and on three images, to find the sizes that grow with the number of
-images. (Meta tensors would save the arithmetic, but torch needs two seconds to load the code for
-them.)
+Planning runs the network on two images and then on three, to find the sizes that grow with the
+number of images. (Meta tensors would avoid the computation, but torch needs two seconds to load its
+code for meta tensors.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MARK = "_teachmesh_key"
 
 @dataclass(frozen=True)
 class Made:
-    """Shape and type of a new tensor that a call returned."""
+    """Shape and data type of a new tensor that was returned by a call."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -38,7 +38,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Passed:
-    """Position of an argument that a call returned, as in-place operations do."""
+    """Position of the argument that a call returned unchanged or modified in place."""
 
     position: int
 
@@ -63,8 +63,8 @@ class KeptTensor:
     Attributes:
         key: identifier of the tensor.
         parts: number of rows per image; above 1 if the network splits images into windows.
-        shape: shape for one image.
-        dtype: data type.
+        shape: shape of the tensor for one image.
+        dtype: data type of the tensor.
     """
 
     key: Key
@@ -95,7 +95,7 @@ class SuffixPlan:
 class Watcher(TorchFunctionMode):
     """Intercept the torch functions of a forward pass; number tensors that depend on the images.
 
-    Only calls that return tensors are numbered. The numbers therefore stay the same if other code
+    Only calls that return tensors are numbered. Therefore the numbers do not change if other code
     reads the shape of a tensor (or its gradient, as a counter of operations does).
     """
 
@@ -132,7 +132,7 @@ class Watcher(TorchFunctionMode):
 
 
 class _Planner(Watcher):
-    """Record the calls before the cut, and which of their results are read after it."""
+    """Record the calls before the cut, and which of their results are read after the cut."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def _watch(net: nn.Module, at: str, size: int, n: int) -> _Planner:
 
 
 def run_watched(net: nn.Module, at: str, watcher: Watcher, images: torch.Tensor) -> Any:
-    """Run a network under a watcher, which is notified at the cut; return the outputs."""
+    """Run a network under a watcher and notify the watcher at the cut; return the outputs."""
     module = net.get_submodule(at)
     hook = module.register_forward_pre_hook(lambda *_: watcher.reach(), prepend=True)
     mark(images, IMAGES)
@@ -227,7 +227,7 @@ def key_of(tensor: torch.Tensor) -> Key | None:
 
 
 def mark(tensor: torch.Tensor, key: Key) -> None:
-    """Set the key of a tensor as its attribute, which keeps no other object alive."""
+    """Store the key of a tensor in an attribute; this keeps no other object alive."""
     tensor.__dict__[_MARK] = key
 
 
@@ -248,7 +248,7 @@ def swap(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
     if isinstance(tree, torch.Tensor):
         return change(tree)
     if isinstance(tree, tuple | list) and any(True for _ in tensors(tree)):
-        # The named tuples of torch are built from one iterable, like plain tuples and lists.
+        # Torch's named tuples are built from one iterable, like plain tuples and lists.
         return type(tree)([swap(item, change) for item in tree])
     if isinstance(tree, dict):
         return {name: swap(item, change) for name, item in tree.items()}
@@ -263,5 +263,5 @@ def _note(tensor: torch.Tensor, given: list[torch.Tensor]) -> Made | Passed:
 
 
 def shape_of(tensor: torch.Tensor) -> Made:
-    """Return the shape and type of a tensor."""
+    """Return the shape and data type of a tensor."""
     return Made(tuple(tensor.shape), tensor.dtype)

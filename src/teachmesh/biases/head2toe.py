@@ -1,9 +1,9 @@
-"""Head2Toe on beneficial biases: a head that reads the feature maps with the largest biases.
+"""Head2Toe with beneficial biases: a head that reads the feature maps with the largest biases.
 
 In Head2Toe (Evci et al. 2022), a head can read any layer, and a search finds the layers that help.
-Learned biases replace this search at no cost (paper, Sec. 7.3): the largest 1 % of the biases
-determine the feature maps. These maps are pooled to about 8,192 numbers and concatenated with the
-latent of the last layer.
+Learned biases replace this search at no cost (paper, Sec. 7.3): the head reads the feature maps
+with the largest 1 % of the biases. These maps are pooled to about 8,192 numbers in total and
+concatenated with the latent of the last layer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MapChoice:
     """The feature maps that a head reads.
 
     Attributes:
-        channels: chosen channels of each biased layer, ascending, in the order of the layout.
+        channels: for each biased layer in the order of the layout, the chosen channels, ascending.
         side: maximum number of rows and columns of a pooled map.
     """
 
@@ -45,11 +45,11 @@ def choose_maps(
 
     Args:
         layout: the biased layers.
-        values: (B,) biases in the paper's units; in a tie, the first bias is chosen.
-        per_image: `BeneficialBiases.per_image`. Layers without rows for every image (tables of
-            positions) contain no information about an image and are skipped.
+        values: (B,) biases in the paper's units; of equal biases, the first is chosen.
+        per_image: result of `BeneficialBiases.per_image`. Layers without rows for every image
+            (tables of positions) contain no information about an image and are skipped.
         fraction: fraction of all maps to choose; at least one map is chosen.
-        width: maximum number of values after pooling.
+        width: maximum number of values of all maps after pooling.
     """
     count = max(1, round(fraction * layout.total))
     order = torch.sort(values.detach().abs().cpu(), descending=True, stable=True).indices
@@ -78,7 +78,7 @@ class Head2Toe:
         self.choice = choice
 
     def features(self, kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return (N, D) float32 features: pooled maps, then the latent of the last layer.
+        """Return (N, D) float32 features: the pooled maps, then the latent of the last layer.
 
         Args:
             kept: tensors from `BeneficialBiases.prefix`.
@@ -89,7 +89,7 @@ class Head2Toe:
             chosen = self.choice.channels[place]
             if chosen:
                 pooled = _pooled(output, chosen, self.choice.side, len(kept[0]))
-                # A layer may be called several times: sum over its calls.
+                # A layer may be called several times, so its outputs are summed over the calls.
                 found[place] = found[place] + pooled if place in found else pooled
 
         taps = self._bb.suffix(kept, self._values, watch)
@@ -97,10 +97,10 @@ class Head2Toe:
 
 
 def _pooled(output: torch.Tensor, chosen: Sequence[int], side: int, n: int) -> torch.Tensor:
-    """Pool an output with channels on axis 1 to (N, maps * positions) float32."""
+    """Pool the chosen maps of an output to an (N, maps * positions) float32 tensor."""
     maps = output[:, list(chosen)].float()
     if maps.ndim == 4 and len(maps) == n:
         size = (min(side, maps.shape[2]), min(side, maps.shape[3]))
         return torch.nn.functional.adaptive_avg_pool2d(maps, size).flatten(1)
-    # Vectors, tokens, or windows with several rows per image.
+    # The output has vectors, tokens, or windows with several rows per image.
     return maps.reshape(n, len(maps) // n, len(chosen), -1).mean((1, 3))

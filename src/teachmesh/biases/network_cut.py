@@ -1,8 +1,8 @@
-"""Split a network at a cut: run the first part once and the rest any number of times.
+"""Split a network at a cut, to run the first part once and the rest any number of times.
 
 The paper proposes biases on the last half of the layers, at half the cost (Sec. 8). When the
 activations at the cut are kept, the first half is computed once per image instead of once per
-epoch. For an answer, the second pass then runs only the rest of the network.
+epoch. To answer a question, the second pass then runs only the rest of the network.
 """
 
 from __future__ import annotations
@@ -113,14 +113,14 @@ class _Keeper(Watcher):
 
     def reach(self) -> None:
         if not self.reached and not self._stop:
-            # Cloned, because operations after the cut may work in place.
+            # The tensor is cloned, because operations after the cut may modify it in place.
             self._found = {key: self._found[key].clone() for key in self._wanted}
         super().reach()
         if self._stop:
             raise _CutReached
 
     def rows(self) -> Tensors:
-        """Return the kept tensors, one row per image."""
+        """Return the kept tensors, each with one row per image."""
         rows = []
         for tensor in self._plan.kept:
             found = self._found[tensor.key]
@@ -129,14 +129,14 @@ class _Keeper(Watcher):
 
 
 class _Resumer(Watcher):
-    """Replace results before the cut by meta tensors; use the kept tensors after it."""
+    """Replace results before the cut by meta tensors; use the kept tensors after the cut."""
 
     def __init__(self, plan: SuffixPlan, kept: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self._plan = plan
         self._n = len(kept[0])
         self._device = kept[0].device
-        # Copies, because the rest of the network may work in place.
+        # These are copies, because the rest of the network may modify them in place.
         self._kept = {
             tensor.key: (rows if tensor.parts == 1 else rows.flatten(0, 1)).clone()
             for tensor, rows in zip(plan.kept, kept, strict=True)
@@ -145,7 +145,7 @@ class _Resumer(Watcher):
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
         given = list(tensors((args, kwargs)))
         if not any(key_of(tensor) for tensor in given):
-            return func(*args, **kwargs)  # does not depend on the images
+            return func(*args, **kwargs)  # this call does not depend on the images
         place = self.calls
         if place < len(self._plan.two) and func == self._plan.two[place].function:
             two, three = self._plan.two[place].result, self._plan.three[place].result

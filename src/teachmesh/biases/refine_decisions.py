@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BiasedDecision:
-    """Decision of the biased network on some images of one task.
+    """Decisions of the biased network on images that were mapped to one task.
 
     Attributes:
         task: index of the task in the order of the skills.
         rows: (n,) indices of the images.
         posteriors: (n, C) log posteriors of the classes of the task.
-        weight: weight of this decision in the fused decision.
+        weight: weight of these decisions when they are fused with those of the first pass.
     """
 
     task: int
@@ -32,7 +32,7 @@ class BiasedDecision:
 
 
 def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
-    """Replace the within-task posteriors; keep the task posteriors.
+    """Fuse the within-task posteriors of both passes; the task posteriors do not change.
 
     Posteriors that are not finite, which biases of an untrusted peer can cause, are ignored.
 
@@ -57,11 +57,11 @@ def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
 
 
 def tasks_in_question(decisions: Decisions) -> np.ndarray:
-    """Return (N,) indices: for each image, the task whose biases are used in its second pass.
+    """Return, for each image, the index of the task whose biases are used in its second pass.
 
     Using one task per image limits the cost of an answer. If all classes of all tasks compete, the
-    refined answer may be a class of another task, whose biases were not used. A third pass with its
-    biases could change the answer again, or change it back. It would not improve the task
-    posteriors.
+    refined answer may be a class of another task, whose biases were not used. A third pass with
+    that task's biases could change the answer again or change it back, but would not improve the
+    task posteriors.
     """
     return decisions.answer()[0]

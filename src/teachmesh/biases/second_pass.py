@@ -57,7 +57,7 @@ class BiasedSkill:
 
 
 class SecondPass:
-    """Run second passes with the biases of the skills in a bank.
+    """The second pass of images, with the biases of the skills in a bank.
 
     Args:
         backbone: the frozen network.
@@ -82,13 +82,13 @@ class SecondPass:
 
     @cached_property
     def network(self) -> BeneficialBiases:
-        """The backbone with biases from the first layer that is biased in any skill."""
+        """The backbone with biases on all layers from the first one that any skill biases."""
         layouts = [biased.layout for biased in self._biased.values()]
         earliest = min(layouts, key=lambda layout: layout.first)
         return BeneficialBiases(self._backbone.forward_pass, earliest)
 
     def first(self, images: torch.Tensor) -> tuple[Latents, Tensors]:
-        """Run the first pass: latents without biases, and the inputs of a second pass.
+        """Compute the latents without biases and the inputs of a second pass.
 
         Args:
             images: (N, 3, S, S) uint8.
@@ -109,7 +109,7 @@ class SecondPass:
         Args:
             decisions: decisions of the first pass.
             pairs: (image, task) indices, without repeats; tasks without biases are skipped.
-            kept: function that returns inputs of a second pass, computed by `first` or `kept`.
+            kept: function that returns the inputs of a second pass (from `first` or `kept`).
         """
         ids = decisions.skill_ids
         wanted = sorted((t, i) for i, t in pairs if ids[t] in self._biased)
@@ -138,7 +138,7 @@ class SecondPass:
         return skill.features == "head2toe" or not self.network.mixes
 
     def _run(self, ids: list[str], kept: Tensors) -> list[np.ndarray]:
-        """Return log posteriors of each image for the classes of its task."""
+        """Return, for each image, the log posteriors of the classes of its task."""
         skills = [self._biased[skill_id] for skill_id in ids]
         with torch.no_grad():
             if skills[0].features == "head2toe":
@@ -162,7 +162,7 @@ class SecondPass:
         return torch.stack([skill.layout.within(wide, skill.values) for skill in skills])
 
     def _head2toe(self, skill: BiasedSkill) -> Head2Toe:
-        """Choose the feature maps in the layout of the skill, as for fitting its head."""
+        """Choose the same feature maps as when the head of the skill was fitted."""
         wide = self.network.layout
         earlier = len(wide.chosen) - len(skill.layout.chosen)
         own = choose_maps(skill.layout, skill.values, self.network.per_image[earlier:])
@@ -201,7 +201,7 @@ class SecondPass:
 def _batches(
     wanted: Sequence[tuple[int, int]], alone: Callable[[int], bool]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Batch the sorted (task, image) pairs; a task for which `alone` is true shares no batch."""
+    """Batch sorted (task, image) pairs; tasks for which `alone` is true get their own batches."""
     batch: list[tuple[int, int]] = []
     for task, image in wanted:
         other = bool(batch) and batch[-1][0] != task and (alone(task) or alone(batch[-1][0]))
@@ -218,7 +218,7 @@ def _rows(kept: KeptRows, batch: Sequence[tuple[int, int]]) -> Tensors:
 
 
 def _posteriors(head: Head, features: np.ndarray) -> np.ndarray:
-    """Return (C,) log posteriors; NaN if the head expects another number of features."""
+    """Return C log posteriors; all NaN if the head expects another number of features."""
     if head.weight.shape[1] != features.shape[1]:
         return np.full(len(head.bias), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):

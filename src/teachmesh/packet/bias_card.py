@@ -1,4 +1,4 @@
-"""The card section on beneficial biases: choice, gain and cost."""
+"""The card section on beneficial biases: the choice of layers, the gain and the cost."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class BiasCard:
         layers: number of biased layers.
         floats: number of biases.
         features: input of the head with biases; one of `FEATURES`.
-        weight: log-linear weight of the decision with biases in the final decision; 0 if the biases
-            did not help on validation images and were dropped.
+        weight: log-linear weight of the decision with biases in the final decision; 0 if biases
+            were dropped because they did not help on validation images.
         accuracy_without: validation accuracy without biases, given the task, 0 to 1.
         accuracy_with: validation accuracy with biases, given the task, 0 to 1.
         cost_macs: number of multiply-accumulates for learning the biases.
-        passes: the same cost, in forward passes over the training and validation images.
+        passes: cost of learning in forward passes over the training and validation images.
     """
 
     choice: str
@@ -87,7 +87,7 @@ def check_bias_card(card: BiasCard, limits: Limits) -> None:
     """
     if not _CHOICE.fullmatch(card.choice) or card.features not in FEATURES:
         raise SkillRefused("VALUE", "expected a known choice of biases in the card")
-    # Written so that NaN fails too.
+    # The comparisons are written so that NaN fails too.
     if not all(0.0 <= x <= 1.0 for x in (card.weight, card.accuracy_with, card.accuracy_without)):
         raise SkillRefused("VALUE", "expected weight and accuracies of biases from 0 to 1")
     if not (0.0 <= card.passes <= _MAX_PASSES and math.isfinite(card.passes)):

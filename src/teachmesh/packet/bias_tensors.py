@@ -1,8 +1,8 @@
 """The tensors of beneficial biases in a skill: the biases and their head.
 
-- `biases.values`: (B,) in F32, F16 or I8; for I8 also `biases.scales`, (layers,) F32.
-- `biased.weight`: (C, D) I8, with `biased.scales`, (C,) F32.
-- `biased.bias`: (C,) F32.
+- `biases.values`: the B biases, F32, F16 or I8.
+- `biases.scales`: for I8 biases, one F32 scale per layer.
+- `biased.weight`, `biased.scales`, `biased.bias`: the head, (C, D) I8, (C,) F32 and (C,) F32.
 
 The card and the backbone determine the layers.
 """
@@ -38,11 +38,11 @@ class SkillBiases:
     """Beneficial biases of one task, as stored in a skill.
 
     Attributes:
-        values: (B,) float32, float16 or int8, the biases.
-        scales: (layers,) float32, size of one int8 step of each layer; None for float values.
-        weight: (C, D) int8, weights of the head on the biased network.
-        weight_scales: (C,) float32, size of one int8 step of each head row.
-        bias: (C,) float32, biases of the head.
+        values: array of the B biases in float32, float16 or int8.
+        scales: float32 array with the size of one int8 step for each layer; None for float biases.
+        weight: (C, D) int8 array of the weights of the head that reads the biased network.
+        weight_scales: (C,) float32 array with the size of one int8 step for each row of `weight`.
+        bias: (C,) float32 array of the biases of the head.
     """
 
     values: Array
@@ -83,7 +83,7 @@ class SkillBiases:
 
 
 def bias_tensor_names(card: BiasCard | None, shapes: Shapes) -> set[str]:
-    """Return the names of the bias tensors that a card with this section requires."""
+    """Return the names of the bias tensors that a skill must have, given its card section."""
     if card is None or not card.kept:
         return set()
     names = {VALUES, WEIGHT, WEIGHT_SCALES, BIAS}
@@ -97,13 +97,13 @@ def check_bias_shapes(
     latent_sizes: Mapping[str, int],
     limits: Limits,
 ) -> None:
-    """Check dtypes and shapes against the card; the caller has checked the names.
+    """Check the dtypes and shapes of bias tensors; the caller has checked the names.
 
     Args:
         card: card section of biases that were kept.
-        shapes: tensor name -> (dtype, shape).
+        shapes: dtype and shape of each tensor, by name.
         n_classes: number of classes, C.
-        latent_sizes: latent size D of each kind of latents ("last", "multi") used by an anchor.
+        latent_sizes: latent size D of each kind of latents ("last", "multi") that an anchor uses.
         limits: maximum sizes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Canonical JSON, in which each value has exactly one form, and a parser for untrusted text."""
+"""Canonical JSON (exactly one text for each value), and a JSON parser for untrusted text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NUMBER_CHARACTERS = 32
 
 
 def dump_canonical(value: object) -> str:
-    """Write JSON with sorted keys, no spaces, shortest floats and unescaped characters.
+    """Return a value as JSON with sorted keys, no spaces, shortest floats and no escaped letters.
 
     Raises:
         SkillRefused: VALUE for a number that is not finite.
@@ -44,7 +44,7 @@ def parse_strict(text: str, subject: str, *, brackets: int, quotes: int | None =
             repeats a key; VALUE for NaN and Infinity.
     """
     # Remove pairs of backslashes first, so that any remaining \" is an escaped quotation mark.
-    # An escape outside a string is not JSON; the parser below refuses it.
+    # A backslash outside a string is not JSON; the parser below rejects such text.
     bare = text.replace("\\\\", "").replace('\\"', "")
     if quotes is not None and bare.count('"') > quotes:
         raise SkillRefused("LIMIT", f"the {subject} holds more than {quotes // 2} strings")

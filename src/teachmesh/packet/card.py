@@ -22,7 +22,7 @@ class Card:
     """All data of a skill except its tensors; every field is visible to all peers.
 
     The fields are an allow-list without host names, user names or paths. A received card with an
-    unknown key is refused. The constructor accepts any values; `encode` and `decode` refuse a card
+    unknown key is refused. The constructor accepts any values; `encode` and `decode` reject a card
     that violates the rules of `card_rules.check_card`.
 
     Attributes:
@@ -36,7 +36,7 @@ class Card:
         backbone_name: the teacher's name for the backbone; display only.
         backbone_fingerprint: hash of weights, preprocessing, taps and reference, 64 hex digits.
         reference_id: hash of the reference for multi-depth latents, 64 hex digits.
-        validation_accuracy: accuracy given the task, 0 to 1; None without validation images.
+        validation_accuracy: accuracy on validation images if the task is known, 0 to 1; or None.
         cost_macs: number of multiply-accumulates for learning.
         cost_s: wall-clock time of learning in seconds.
         author: Ed25519 public key of the author, 64 hex digits.
@@ -45,12 +45,12 @@ class Card:
         privacy: kind of data that leaves the teacher: "statistics", "samples" (latents of single
             images) or "images".
         replaces: id of the author's earlier skill that this one replaces, or None.
-        warnings: sentences for people who use the skill, at most 16.
+        warnings: at most 16 sentences for people who use the skill.
         calibration: finite numbers by name, for example for the detection of unknown images.
-        parents: old classes from which new classes were learned, sorted. If empty, the JSON has no
-            such key.
-        biases: gain and cost of beneficial biases, or None if none were learned. If None, the
-            JSON has no such key.
+        parents: old classes from which new classes were learned, sorted. The JSON has no key
+            "parents" if there are none.
+        biases: gain and cost of beneficial biases; None if no biases were learned. The JSON then
+            has no key "biases".
         version: version of teachmesh that wrote the card.
     """
 
@@ -152,7 +152,7 @@ _OPTIONAL = ("validation_accuracy", "replaces")
 
 
 def _check_type(name: str, value: object) -> None:
-    """Check the exact type: a bool is not accepted as an int, nor an int as a float."""
+    """Check the exact type of a value; a bool does not pass as an int, nor an int as a float."""
     if value is None and name in _OPTIONAL:
         return
     if name in _LIST_ITEMS:

@@ -1,4 +1,4 @@
-"""Rules for names, ranges and sizes on a card."""
+"""Rules for the names, numbers and sizes on a card."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _check_numbers(card: Card) -> None:
     if not 0 <= card.validation_images <= _MAX_COUNT:
         raise SkillRefused("VALUE", "the number of validation images is out of range")
     accuracy = card.validation_accuracy
-    # Written as "not (a <= x <= b)" so that NaN fails too.
+    # The comparisons have the form "not (a <= x <= b)" so that NaN fails too.
     if accuracy is not None and not 0.0 <= accuracy <= 1.0:
         raise SkillRefused("VALUE", "expected a validation accuracy between 0 and 1")
     if not 0 <= card.cost_macs <= _MAX_MACS or not 0.0 <= card.cost_s <= _MAX_COST_S:
@@ -124,7 +124,7 @@ def _check_extras(card: Card, limits: Limits) -> None:
 
 
 def _check_text(kind: str, text: str, limit: int, *, as_file: bool = False) -> None:
-    """Apply the rules of `data.names`, and refuse a name that they would normalise."""
+    """Check that a name follows the rules of `data.names` and is already normalised."""
     # Check the length first, because normalising a long text takes time.
     if len(text) > limit:
         raise SkillRefused("NAME", f"expected a {kind} of at most {limit} characters")
@@ -148,7 +148,7 @@ def _check_hex(field: str, text: str) -> None:
 
 
 def _is_time(text: str) -> bool:
-    """Return whether a text is a valid time; any time is accepted, because clocks may be wrong."""
+    """Return whether a text is a valid time (past or future, because clocks may be wrong)."""
     if not _TIME.fullmatch(text):
         return False
     try:

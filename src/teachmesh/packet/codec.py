@@ -38,9 +38,9 @@ class SignedSkill:
 
     Attributes:
         skill: the card and the tensors.
-        signature: 128 hex digits, or "" for an unsigned skill.
+        signature: Ed25519 signature, 128 hex digits; "" if the skill is unsigned.
         id: SHA-256 of the file's bytes, 64 hex digits; identifies the skill.
-        data: bytes of the file.
+        data: all bytes of the file.
     """
 
     skill: Skill
@@ -57,11 +57,11 @@ def skill_id(data: bytes) -> str:
 def encode(skill: Skill, signature: str = "") -> bytes:
     """Encode a skill as a safetensors file; equal skills give equal bytes on every machine.
 
-    Invariant: `decode(encode(s)).skill == s` for every skill that is not refused.
+    Invariant: `decode(encode(s)).skill == s` for every skill `s` that is not refused.
 
     Args:
         skill: the skill to encode.
-        signature: 128 hex digits from `signing.sign`, or "" to get the bytes to sign.
+        signature: 128 hex digits; "" to get the bytes that `signing.sign` signs.
 
     Raises:
         SkillRefused: the skill violates a rule that every receiver checks.
@@ -78,15 +78,15 @@ def encode(skill: Skill, signature: str = "") -> bytes:
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
     """Decode untrusted bytes; check sizes, header, card, layout, values and canonical form.
 
-    Sizes given in the file are compared with the size of the file before memory is allocated.
+    The sizes that the header claims are compared with the file size before memory is allocated.
 
     Args:
         data: bytes of the whole file.
         limits: maximum sizes; larger skills are refused.
 
     Raises:
-        SkillRefused: the bytes violate a rule; the error has the code of the first such rule. No
-            other exception is raised.
+        SkillRefused: the bytes violate a rule; the error has the code of the first violated rule.
+            No other exception is raised.
     """
     header = read_header(data, limits)
     card, signature = _read_metadata(header.metadata)
@@ -95,7 +95,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> SignedSkill:
     check_layout({entry.name: (entry.dtype, entry.shape) for entry in entries}, card, limits)
     skill = Skill(card, {entry.name: _read_tensor(data, header, entry) for entry in entries})
     check_values(skill.tensors, card, limits)
-    # A skill has exactly one encoding; refuse any other that passed the checks above.
+    # A skill has exactly one encoding; any other bytes that passed the checks are rejected.
     if _write(skill, signature) != data:
         raise SkillRefused("FORMAT", "the bytes are not the canonical encoding of the skill")
     return SignedSkill(skill, signature, skill_id(data), data)

@@ -12,7 +12,7 @@ HARD_FILE_BYTES = 128 * MIB
 class Limits:
     """Maximum values, checked before memory is allocated; a value equal to its limit passes.
 
-    An agent may set lower limits than the defaults; it then refuses skills that others accept.
+    An agent with lower limits than the defaults rejects some skills that other agents accept.
     `HARD_FILE_BYTES` applies even if `file_bytes` is larger.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Parents on the card: old classes from which new classes were learned (paper, Sec. 7.2)."""
+"""The parents on a card: old classes from which new classes were learned (paper, Sec. 7.2)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parent:
 
 
 def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
-    """Return three parallel lists, so that a card always has the same number of brackets."""
+    """Return three parallel lists; the number of brackets is the same for any number of parents."""
     return {
         "classes": [parent.class_name for parent in parents],
         "skills": [parent.skill for parent in parents],
@@ -41,11 +41,11 @@ def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
 
 
 def parents_from_json(values: object) -> tuple[Parent, ...]:
-    """Read untrusted lists; check types, but not names.
+    """Read parents from untrusted lists; check the types, but not the names.
 
     Raises:
-        SkillRefused: SCHEMA unless there are three lists of text of equal length. Empty lists are
-            refused too, because a card without parents has no such key.
+        SkillRefused: SCHEMA unless the value is three lists of strings of equal length. Empty lists
+            are rejected too, because the JSON of a card without parents lacks the whole section.
     """
     if type(values) is not dict or values.keys() != set(_KEYS):
         raise SkillRefused("SCHEMA", f"expected {', '.join(_KEYS)} in 'parents'")
@@ -62,8 +62,8 @@ def check_parents(parents: Sequence[Parent], classes: Sequence[str]) -> None:
     """Check that parents have valid classes and ids, are sorted and are not repeated.
 
     Raises:
-        SkillRefused: LIMIT for too many parents. VALUE for an unknown class of this skill, an
-            invalid id, or unsorted or repeated parents. NAME for an invalid name of an old class.
+        SkillRefused: LIMIT for too many parents. VALUE for a class that this skill does not have,
+            an invalid id, or unsorted or repeated parents. NAME for an invalid old class name.
     """
     if len(parents) > MAX_PARENTS:
         raise SkillRefused("LIMIT", f"expected at most {MAX_PARENTS} parents, got {len(parents)}")

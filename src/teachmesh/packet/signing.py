@@ -27,7 +27,7 @@ class AgentKey:
     Invariant: `AgentKey.from_bytes(key.to_bytes()) == key`.
 
     Attributes:
-        seed: 32 secret bytes; never shown.
+        seed: 32 secret bytes, which are never displayed.
     """
 
     seed: bytes = field(repr=False)
@@ -65,11 +65,11 @@ class AgentKey:
 
     @property
     def public_key(self) -> str:
-        """Public key, 64 hex digits; the `author` on the agent's cards."""
+        """Public key, 64 hex digits; it is the `author` on the agent's cards."""
         return self._private().public_key().public_bytes_raw().hex()
 
     def sign_message(self, message: bytes) -> bytes:
-        """Sign a message, which must start with a prefix that is unique to its kind."""
+        """Sign a message, which must start with a prefix that only this kind of message has."""
         return self._private().sign(message)
 
     def _private(self) -> Ed25519PrivateKey:
@@ -83,7 +83,7 @@ _MADE_HERE = object()
 class VerifiedSkill:
     """A skill with a valid signature of its author; created only by `sign` and `verify`.
 
-    A bank stores nothing else, so that no unverified skill can reach the disk.
+    Banks store only objects of this class, so no unverified skill can reach the disk.
 
     Attributes:
         skill: the card and the tensors.
@@ -102,7 +102,7 @@ class VerifiedSkill:
 
     @staticmethod
     def check(value: object) -> None:
-        """Raise TypeError unless a value is a verified skill, for callers that do not use mypy."""
+        """Raise a TypeError unless a value is a verified skill (not every caller uses mypy)."""
         if not isinstance(value, VerifiedSkill):
             raise TypeError(
                 f"expected a VerifiedSkill from signing.sign or signing.verify, "
@@ -116,7 +116,7 @@ def sign(skill: Skill, key: AgentKey) -> VerifiedSkill:
     Equal skills and keys give equal bytes, because Ed25519 is deterministic.
 
     Raises:
-        SkillRefused: AUTHOR if the card names another author; also every error of `encode`.
+        SkillRefused: AUTHOR if the card names another author; the codes of `encode` also occur.
     """
     if skill.card.author != key.public_key:
         raise SkillRefused("AUTHOR", "expected the card to name the key that signs it")
@@ -128,14 +128,14 @@ def verify(signed: SignedSkill) -> VerifiedSkill:
     """Check that the author on the card signed the card and every tensor.
 
     Raises:
-        SkillRefused: SIGNATURE if the signature is missing or wrong, or belongs to other bytes.
+        SkillRefused: SIGNATURE if the signature is missing, invalid or made for different content.
     """
     if not signed.signature:
         raise SkillRefused("SIGNATURE", "the skill is not signed")
     message = _message(signed.skill)
     if not is_signed(message, signed.signature, signed.skill.card.author):
         raise SkillRefused("SIGNATURE", "the signature is not the author's of this skill")
-    # `decode` accepts canonical bytes only, but a `SignedSkill` built by hand may have others.
+    # `decode` accepts only canonical bytes, but a hand-made `SignedSkill` may have other bytes.
     if encode(signed.skill, signed.signature) != signed.data or skill_id(signed.data) != signed.id:
         raise SkillRefused("SIGNATURE", "the bytes are not those of the signed skill")
     return VerifiedSkill(signed.skill, signed.id, signed.data, _MADE_HERE)
@@ -167,5 +167,5 @@ def agent_id(public_key: str) -> str:
 
 
 def default_alias(public_key: str) -> str:
-    """Return a default alias for an agent, made from its key and not from host or user names."""
+    """Return a default alias for an agent, derived from its key, not from a host or user name."""
     return f"agent-{agent_id(public_key)[:_ID_GROUP].lower()}"

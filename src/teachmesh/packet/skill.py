@@ -24,11 +24,11 @@ from teachmesh.packet.tensor_layout import (
 
 @dataclass(frozen=True, eq=False)
 class Skill:
-    """A card and named arrays; immutable, because the arrays are copied and made read-only.
+    """A card and named arrays. A skill is immutable: its arrays are copied and made read-only.
 
     Two skills are equal if their encoded bytes are equal. Tensors of anchors are named
     "<anchor kind>.<tensor>". A trained head adds "head.weight" (C, D) and "head.bias" (C,).
-    `bias_tensors` lists the names for beneficial biases.
+    The module `bias_tensors` lists the names of the tensors of beneficial biases.
 
     Attributes:
         card: description of the skill.
@@ -46,7 +46,7 @@ class Skill:
 
     @classmethod
     def of(cls, card: Card, anchors: Iterable[TaskAnchor], head: Head | None = None) -> Skill:
-        """Build a skill from anchors and, if the method trains one, a head.
+        """Build a skill from anchors and optionally a trained head.
 
         Args:
             card: card whose `anchors` lists exactly the kinds of `anchors`.
@@ -95,7 +95,7 @@ class Skill:
 
 
 def _have_same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """Compare bytes rather than values, because 0.0 and -0.0 give skills with different ids."""
+    """Compare the bytes of arrays, not values: 0.0 and -0.0 give skills with different ids."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return one.tobytes() == other.tobytes()

@@ -1,9 +1,9 @@
-"""The header of a skill file: written in exactly one way, and checked strictly when read.
+"""The header of a skill file, which is written in exactly one way and strictly checked on reading.
 
 A safetensors file consists of the header length (8 bytes, little-endian), a JSON header, and the
 bytes of the tensors. The safetensors library accepts duplicate tensor names, unknown keys, leading
 spaces and a million empty tensors. The order in which it writes tensors depends on its version.
-Skills therefore use the code below; a test compares it with the library in both directions.
+Therefore this module reads and writes skill headers itself; a test compares it with the library.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class RawHeader:
     """A parsed header; its tensor entries are **not** checked yet.
 
     Attributes:
-        metadata: text of the only metadata key.
-        entries: tensor name -> unchecked entry, in file order.
+        metadata: value of the only metadata key.
+        entries: unchecked header entries by tensor name, in file order.
         body_start: offset of the first byte after the header.
         body_bytes: number of bytes after the header.
     """
@@ -59,7 +59,7 @@ class RawHeader:
 
 
 def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) -> bytes:
-    """Encode the header for tensors given as name -> (dtype, shape).
+    """Encode the header of a file with tensors of the given dtypes and shapes.
 
     Returns:
         All bytes before the first tensor. The tensors must follow in the order of `file_order`.
@@ -77,7 +77,7 @@ def write_header(metadata: str, shapes: dict[str, tuple[str, tuple[int, ...]]]) 
 
 
 def file_order(dtypes: dict[str, str]) -> list[str]:
-    """Return tensor names in file order: by dtype as in DTYPES, then by name."""
+    """Return the tensor names in file order: sorted by dtype (as in DTYPES), then by name."""
     return sorted(dtypes, key=lambda name: (_DTYPE_RANK[dtypes[name]], name.encode()))
 
 
@@ -96,7 +96,7 @@ def read_header(data: bytes, limits: Limits) -> RawHeader:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SkillRefused("FORMAT", "the header is not UTF-8") from error
-    # A tensor has 3 brackets (object, 2 lists) and 10 quotes (its name, 3 keys, the dtype).
+    # Each entry has 3 brackets (object, 2 lists) and 10 quotes (tensor name, 3 keys, dtype).
     entries = parse_strict(
         text, "header", brackets=3 * limits.tensors + 2, quotes=10 * limits.tensors + 6
     )

@@ -28,10 +28,10 @@ Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
-    """Check that a skill has exactly the tensors its card requires, and optionally a head.
+    """Check that a skill has exactly the tensors its card requires; a head is optional.
 
     Args:
-        shapes: tensor name -> (dtype, shape), from the file.
+        shapes: dtype and shape of each tensor in the file, by name.
         card: card with the classes, the kinds of anchors and the section on biases.
         limits: maximum sizes.
 
@@ -53,7 +53,7 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
     if HEAD_WEIGHT in shapes:
-        # The input of a head is the paper's latents, unless no anchor of the skill uses them.
+        # A head reads the paper's latents, unless no anchor of the skill uses these latents.
         _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
     if card.biases is not None and card.biases.kept:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
@@ -114,7 +114,7 @@ def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
         if array.dtype.kind != "f":
             continue
         bound = min(limits.magnitude, float(np.finfo(array.dtype).max))
-        # NaN fails the comparison too, so one pass is enough.
+        # NaN fails the comparison too, so no separate check for NaN is needed.
         if not bool(np.all(np.abs(array) <= bound)):
             raise SkillRefused("VALUE", f"tensor {name!r}: expected finite values up to {bound:g}")
     check_bias_values(tensors)
@@ -139,7 +139,7 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
 
 
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Return writable copies of the tensors under a prefix, named without it ("gmmc.x" -> "x")."""
+    """Copy the tensors with a name prefix, and remove the prefix: "gmmc.x" becomes "x"."""
     start = f"{prefix}."
     return {
         name[len(start) :]: array.copy()
