@@ -1,11 +1,11 @@
 """Task anchors, and the task mappers built from them: pure functions of latents.
 
-- `anchor`: `TaskAnchor`, the summary of a task that is sent; `TensorSpec`, its tensor types.
+- `anchor`: `TaskAnchor`, the summary of a task in its skill; `TensorSpec`, types of its tensors.
 - `anchor_kinds`: the anchors of all methods, usable without torch.
 - `mapper`: `TaskMapper`, which combines anchors and maps latents to scores per task and class.
 - `mapper_kinds`: the mappers of all methods.
 - `decisions`: scores of images for all tasks, and the answers derived from them.
-- `moments`: class moments of multi-depth latents, regularised discriminant analysis (default).
+- `moments`: discriminant analysis with class moments of multi-depth latents (the default).
   `moments_fit` fits them, `ridge` fits their linear head, and `discriminant` computes scores in
   the space of a `whitening`.
 - `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_fit` fits them.

@@ -20,8 +20,8 @@ class TensorSpec:
 
     Attributes:
         dtype: safetensors name of the type: "F32", "F16", "I8", "U16" or "U32".
-        shape: sizes as numbers or letters. Each letter has one value within an anchor: C classes,
-            D latent size, K clusters, R directions, S samples.
+        shape: sizes as numbers or letters. Each letter has one value within an anchor: number of
+            classes C, latent size D, and numbers of clusters K, directions R and samples S.
     """
 
     dtype: str
@@ -29,7 +29,7 @@ class TensorSpec:
 
 
 class TaskAnchor(ABC):
-    """Summary of one task in latent space; an immutable set of named arrays.
+    """Summary of one task in latent space, as an immutable set of named arrays.
 
     Invariant: `type(a).from_tensors(a.tensors(), a.n_classes)` has the same tensors as `a`.
     """
@@ -54,7 +54,7 @@ class TaskAnchor(ABC):
 
     @abstractmethod
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return how much images resemble this task, using this anchor alone.
+        """Return how much each image resembles this task, judged by this anchor alone.
 
         Unlike a mapper's scores, the result does not depend on other tasks. So the teacher can
         measure typical values on validation images (`typicality.calibrate`).
@@ -63,7 +63,7 @@ class TaskAnchor(ABC):
             latents: (N, D) float32 latents of the images.
 
         Returns:
-            (N,) float64, higher is more similar; the unit depends on the kind of anchor.
+            (N,) float64 array, higher for more similar images; the unit depends on the kind.
         """
 
     @classmethod
@@ -84,7 +84,7 @@ def check_tensors(
     """Check arrays against their specifications.
 
     Raises:
-        ValueError: names, types or shapes differ, an array is empty, or a number is not finite.
+        ValueError: a name, type or shape is wrong, an array is empty, or a number is not finite.
     """
     if set(tensors) != set(specs):
         raise ValueError(f"expected tensors {sorted(specs)}, got {sorted(tensors)}")
@@ -108,7 +108,7 @@ def check_latents(latents: np.ndarray, dim: int | None = None) -> None:
     """Check that latents are a finite (N, D) array with at least one image.
 
     Raises:
-        ValueError: the array has a different shape, a D other than `dim`, or NaN or infinity.
+        ValueError: the array is empty or not (N, D), D is not `dim`, or a number is not finite.
     """
     if latents.ndim != 2 or latents.size == 0:
         raise ValueError(f"expected latents (N, D) of at least one image, got {latents.shape}")

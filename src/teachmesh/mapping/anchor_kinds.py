@@ -48,7 +48,7 @@ class MomentsAnchor(TaskAnchor):
     """Class means, within-class scatter and linear head of one task.
 
     Attributes:
-        means: (C, D) int8, quantised class means.
+        means: (C, D) int8 array of quantised class means.
         mean_scales: (C,) float32, size of one int8 step of each class mean.
         directions: (R, D) int8, leading directions of the within-class scatter.
         weights: (R,) uint32, scatter along each direction: the task's covariance is
@@ -92,7 +92,7 @@ class MomentsAnchor(TaskAnchor):
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
+        """Return the arrays that are sent, by name."""
         return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
@@ -127,13 +127,13 @@ class MomentsAnchor(TaskAnchor):
 
     @cached_property
     def _head_weights(self) -> torch.Tensor:
-        """(C, D) float64 head weights, cached because every batch of images needs them."""
+        """Return (C, D) float64 head weights, cached because every batch of images needs them."""
         import torch
 
         return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, C) float64 scores of the linear head: about 1 for the right class, else 0."""
+        """Return (N, C) float64 head scores: about 1 for the right class, 0 for the others."""
         import torch
 
         # This uses torch because numpy would start threads that busy-wait.
@@ -141,7 +141,7 @@ class MomentsAnchor(TaskAnchor):
         return np.asarray(logits.numpy() + self.head_bias)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) negated squared distances to the nearest class mean."""
+        """Return each image's negated squared distance to the nearest class mean, (N,)."""
         return _nearest_mean_familiarity(latents, self.class_means())
 
     def moments(self) -> TaskMoments:
@@ -157,7 +157,7 @@ class MomentsAnchor(TaskAnchor):
         return float(squares @ self.weights + self._integer_residual().sum()) * UNIT
 
     def integer_scatter(self) -> np.ndarray:
-        """Return (D, D) float64 covariance in counts of UNIT; every entry is an integer.
+        """Return the (D, D) float64 covariance in multiples of UNIT; every entry is an integer.
 
         Sums of integers below 2^53 are exact in float64, in any order.
         """
@@ -170,7 +170,7 @@ class MomentsAnchor(TaskAnchor):
         return np.asarray(scatter.numpy())
 
     def _integer_residual(self) -> np.ndarray:
-        """Return (D,) float64 residual diagonal, rounded to whole counts of UNIT."""
+        """Return the (D,) float64 residual diagonal as whole multiples of UNIT."""
         return np.asarray(np.rint(self.residual.astype(np.float64) * (RESIDUAL_UNIT / UNIT)))
 
 
@@ -209,7 +209,7 @@ class GmmcAnchor(TaskAnchor):
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
+        """Return the arrays that are sent, by name."""
         return {"means": self.means, "variances": self.variances, "weights": self.weights}
 
     @classmethod
@@ -229,7 +229,7 @@ class GmmcAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["variances"], weights, n_classes)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) log of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats."""
+        """Return, (N,) in nats, the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m."""
         import torch
 
         from teachmesh.mapping.gmm_fit import side_by_side, with_squares
@@ -245,7 +245,7 @@ class MahaAnchor(TaskAnchor):
 
     Attributes:
         means: (C, D) float32, class means over all training images.
-        samples: (S, D) float32, latents of sample images, up to m per class.
+        samples: (S, D) float32, latents of sample images, at most m images per class.
         sample_classes: (S,) uint16 class of each sample.
     """
 
@@ -272,7 +272,7 @@ class MahaAnchor(TaskAnchor):
         return int(self.means.shape[1])
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that travel, by name."""
+        """Return the arrays that are sent, by name."""
         return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
@@ -280,8 +280,8 @@ class MahaAnchor(TaskAnchor):
         """Build the anchor from received arrays.
 
         Raises:
-            ValueError: a type or shape is wrong, a number is too large, or a sample has an unknown
-                class.
+            ValueError: a type or shape is wrong, a number is too large, or a sample's class does
+                not exist.
         """
         check_tensors(cls.tensor_specs, tensors, n_classes)
         largest = int(tensors["sample_classes"].max())
@@ -293,17 +293,17 @@ class MahaAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["samples"], tensors["sample_classes"])
 
     def residuals(self) -> np.ndarray:
-        """Return (S, D) float64 samples minus their class means."""
+        """Return the (S, D) float64 differences between samples and their class means."""
         means = self.means.astype(np.float64)
         return np.asarray(self.samples.astype(np.float64) - means[self.sample_classes])
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N,) negated squared Euclidean distances to the nearest class mean."""
+        """Return each image's negated squared Euclidean distance to the nearest class mean."""
         return _nearest_mean_familiarity(latents, self.means)
 
 
 def _nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return (N,) negated squared Euclidean distances to the nearest of (C, D) means."""
+    """Return each image's negated squared Euclidean distance to the nearest mean, (N,)."""
     import torch
 
     x, means = latents.astype(np.float64, copy=False), means.astype(np.float64, copy=False)

@@ -15,11 +15,11 @@ class Decisions:
 
     Attributes:
         skill_ids: sorted ids of the T skills.
-        task: (N, T) float64, log posterior of each task.
-        within: T arrays (N, C_t) float64, log posterior of each class given the task.
+        task: (N, T) float64 log posteriors of the tasks.
+        within: T arrays, (N, C_t) float64 each, log posterior of each class given the task.
         direct: (N, sum of C_t) float64, log posterior over all classes of all tasks, with the
             tasks in the order of `skill_ids`; None if the mapper scores tasks only.
-        typicality: (N, T) float64, negative if an image is not typical of a task.
+        typicality: (N, T) float64; an entry is negative if the image is not typical of the task.
         answers_directly: True if `answer` uses `direct`; False if it chooses the task first.
         given: index of the right task if it is known, otherwise None.
     """
@@ -33,15 +33,15 @@ class Decisions:
     given: int | None = None
 
     def mapped(self) -> np.ndarray:
-        """Return (N,) indices of the tasks with the highest scores."""
+        """Return the index of the task with the highest score for each image, (N,)."""
         return np.asarray(self.task.argmax(axis=1))
 
     def class_given(self, task: int) -> np.ndarray:
-        """Return (N,) best classes within a given task (the answers with a task oracle)."""
+        """Return each image's best class within a given task, (N,): the answer of a task oracle."""
         return np.asarray(self.within[task].argmax(axis=1))
 
     def final(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (N,) tasks and (N,) classes as in the paper: the best class of the best task."""
+        """Return (N,) tasks and (N,) classes by the paper's rule: best class of the best task."""
         tasks = self.mapped()
         classes = np.array(
             [self.within[t][i].argmax() for i, t in enumerate(tasks)], dtype=np.int64
@@ -49,7 +49,7 @@ class Decisions:
         return tasks, classes
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (N,) tasks and (N,) classes with the highest score over all classes.
+        """Return the class with the highest score of all tasks, as (N,) tasks and (N,) classes.
 
         Raises:
             DataError: the mapper scores tasks only.
@@ -66,11 +66,11 @@ class Decisions:
         return tasks, columns - starts[tasks]
 
     def answer(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (N,) tasks and (N,) classes of the agent's answers."""
+        """Return the agent's answers as (N,) tasks and (N,) classes."""
         return self.best() if self.answers_directly else self.final()
 
     def joint(self) -> np.ndarray:
-        """Return (N, sum of C_t) log posterior over all classes of all tasks."""
+        """Return the (N, sum of C_t) log posteriors over all classes of all tasks."""
         if self.answers_directly and self.direct is not None:
             return self.direct
         parts = [self.task[:, t : t + 1] + w for t, w in enumerate(self.within)]

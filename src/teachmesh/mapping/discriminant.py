@@ -1,8 +1,8 @@
 """Regularised discriminant analysis of many tasks at once, in whitened space.
 
-The covariance of a task is (1 - g) tied + g own. Whitened by the tied covariance of all tasks, it
-becomes a I + g U diag(l) U^T, where U has few columns. So two matrix products are enough for the
-distances and determinants of all classes of all tasks.
+The covariance of a task is (1 - g) tied + g own. Whitening by the tied covariance turns it
+into a I + g U diag(l) U^T, where U has few columns. Therefore two matrix products are enough for
+the distances and determinants of all classes of all tasks.
 
 References:
     Friedman, Regularized Discriminant Analysis, 1989.
@@ -36,7 +36,7 @@ class TaskMoments:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """One task in whitened space, with the covariance base I + U diag(g l) U^T."""
+    """One task in whitened space; its covariance is base I + U diag(g l) U^T."""
 
     means: slice  # columns in the matrix of all means
     basis: slice  # columns in the matrix of all U
@@ -49,11 +49,11 @@ class _Task:
 class Discriminant:
     """Gaussian scores for all classes of all tasks.
 
-    In whitened space, the residual of a task's own covariance is approximated by an isotropic one
-    with the same trace. This keeps U small.
+    In whitened space, the residual part of a task's own covariance is approximated by a multiple
+    of the identity with the same trace. This keeps U small.
 
     Args:
-        whiten: whitening for the tied covariance, the mean over all tasks.
+        whiten: whitening for the tied covariance, which is the mean over all tasks.
         tasks: moments of the tasks, in canonical order.
         own_share: weight of a task's own covariance, g.
     """
@@ -94,7 +94,7 @@ class Discriminant:
         return (rows.T @ vectors) / values.sqrt(), values
 
     def scores(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the (N, C_t) log densities of each task, in nats.
+        """Return the (N, C_t) class log densities for each task t, in nats.
 
         A constant common to all classes of all tasks is omitted.
 

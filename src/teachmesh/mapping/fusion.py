@@ -62,7 +62,7 @@ def tempered_losses(
 
 
 def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean log loss in nats at the best temperature, so that overconfidence is ignored.
+    """Return the mean log loss in nats at the best temperature, which cancels overconfidence.
 
     Training makes a head overconfident. The plain log loss would therefore give it too little
     weight in a pool.
@@ -82,7 +82,7 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def in_errors(differences: np.ndarray) -> float:
-    """Return the mean of paired differences, in standard errors; 0 for a single difference.
+    """Return the mean of paired differences in units of its standard error; 0 for just one.
 
     Args:
         differences: (N,) differences, for example between two losses of each image.
@@ -93,6 +93,6 @@ def in_errors(differences: np.ndarray) -> float:
     """
     if len(differences) < 2:
         return 0.0
-    # Add two opposite differences, so that a few equal ones do not look certain.
+    # Two opposite differences are added, so that a few equal differences do not look certain.
     error = (float((differences**2).sum()) + 2 * float(np.abs(differences).max()) ** 2) ** 0.5
     return float(differences.sum()) / error if error > 0 else 0.0

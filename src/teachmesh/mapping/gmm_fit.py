@@ -1,8 +1,8 @@
 """Gaussian mixtures, fitted by expectation-maximisation (EM) from a k-means start.
 
-The k-means start uses greedy k-means++ and Lloyd's algorithm. It first searches for centres in a
-sample of the rows and in a random projection. Distances change little there, so several starts can
-be tried cheaply. The best start is then refined with all rows and dimensions.
+The k-means start uses greedy k-means++ and Lloyd's algorithm. It first tries
+several starts on a sample of the rows in a random projection, which is cheap and changes distances
+little. The best start is then refined with all rows and dimensions.
 """
 
 from __future__ import annotations
@@ -69,26 +69,26 @@ class MixtureDensity:
         self._constants = (torch.log(weights) - 0.5 * constants).to(dtype)  # (K,)
 
     def log_joint(self, x_and_squares: torch.Tensor) -> torch.Tensor:
-        """Return (N, K) log of phi_k N(x | mu_k, Sigma_k), in nats.
+        """Return the (N, K) logs of phi_k N(x | mu_k, Sigma_k), in nats.
 
         Args:
-            x_and_squares: (N, 2 D) from `with_squares`.
+            x_and_squares: (N, 2 D) result of `with_squares`.
         """
         return torch.addmm(self._constants, x_and_squares, self._factors)
 
 
 def with_squares(x: torch.Tensor) -> torch.Tensor:
-    """Return (N, 2 D): each row, followed by its squares."""
+    """Return an (N, 2 D) array: each row, followed by the squares of its entries."""
     return torch.cat([x, x * x], dim=1)
 
 
 def side_by_side(
     mixtures: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
 ) -> MixtureDensity:
-    """Join mixtures into one density; the weights of each mixture are rescaled to sum to 1.
+    """Combine mixtures in one density; within each mixture, weights are rescaled to sum to 1.
 
     Args:
-        mixtures: means (K, D), variances (K, D) and weights (K,) of each mixture, at least one.
+        mixtures: means (K, D), variances (K, D) and weights (K,) of one or more mixtures.
     """
     means, variances, weights = zip(*mixtures, strict=True)
     shares = [values / values.sum(dtype=np.float64) for values in weights]
@@ -119,7 +119,7 @@ def fit_mixture(
         max_steps: maximum number of EM steps.
     """
     rows = torch.from_numpy(np.ascontiguousarray(data))
-    # Variances are differences of squares, so centred rows lose fewer digits.
+    # Variances are differences of squares, which lose fewer digits if the rows are centred.
     centre = rows.mean(0)
     both = torch.empty(len(rows), 2 * rows.shape[1], dtype=rows.dtype)  # (N, 2 D)
     x, squares = both.chunk(2, dim=1)
@@ -162,7 +162,7 @@ def fit_mixture(
 def _maximise(
     sums: torch.Tensor, counts: torch.Tensor, floor: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return means and variances (K, D) from sums of rows and squares (K, 2 D)."""
+    """Return (K, D) means and variances, given (K, 2 D) sums of rows and their squares."""
     first, second = (sums / counts.clamp(min=_EMPTY)[:, None]).chunk(2, dim=1)
     return first, (second - first * first).clamp(min=0) + floor
 
@@ -190,7 +190,7 @@ def k_means(x: torch.Tensor, n_clusters: int, seed: int) -> tuple[torch.Tensor, 
 def _best_start(
     x: torch.Tensor, n_clusters: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, int]:
-    """Return (N,) labels of the best of several starts, and the number of multiply-accumulates."""
+    """Return the best start's (N,) labels, and the number of multiply-accumulates of all starts."""
     products = 0
     if x.shape[1] > 2 * PROJECTED_DIM:
         directions = torch.randn(x.shape[1], PROJECTED_DIM, generator=generator, dtype=x.dtype)
@@ -232,9 +232,9 @@ def _squared_distances(x: torch.Tensor, norms: torch.Tensor, rows: torch.Tensor)
 
 
 def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Return (N,) labels and the number of inner products; update `centres` in place.
+    """Run Lloyd's algorithm: return (N,) labels and the number of inner products; move `centres`.
 
-    Each step recomputes only distances to centres that moved and sums of clusters that changed.
+    Each step updates only the distances to moved centres and the sums of changed clusters.
     """
     n, k = len(x), len(centres)
     norms = (x * x).sum(1)  # (N,)
@@ -266,5 +266,5 @@ def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def _one_hot(labels: torch.Tensor, n_clusters: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return (K, N) with 1 where a row belongs to a cluster; rows with label -1 belong to none."""
+    """Return a (K, N) matrix, 1 if a row is in the cluster; rows labelled -1 are in no cluster."""
     return (labels == torch.arange(n_clusters)[:, None]).to(dtype)

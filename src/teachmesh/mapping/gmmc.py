@@ -83,10 +83,10 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         self._clusters = None
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, None]:
-        """Return the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m of every task.
+        """Return the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m of each task.
 
-        Eq. 4 divides by the sum over all clusters. This does not change the ranking of the tasks,
-        so it is omitted.
+        Eq. 4 divides by the sum over all clusters. The division is omitted because it does not
+        change the ranking of the tasks.
         """
         anchors = self._in_order()
         if self._clusters is None:

@@ -2,8 +2,8 @@
 
 The teacher computes class means over all training images and draws m = 5 images per class. It sends
 the *latents* of these samples. The paper sends the images, but the student's identical backbone
-would compute equal latents (see docs/decisions/0001). The student computes the tied covariance from
-the samples of all tasks, and assigns an image to the task of the nearest class.
+would compute the same latents from them (see docs/decisions/0001). The student computes the tied
+covariance from the samples of all tasks, and assigns an image to the task of the nearest class.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def fit_maha(
 
 
 def tied_covariance(anchors: list[MahaAnchor]) -> np.ndarray:
-    """Return (D, D) float64 covariance of all samples around their class means, with a ridge.
+    """Return the (D, D) float64 covariance of all samples about their class means, plus a ridge.
 
     This is the paper's sum over all samples of all tasks, except that very long residuals are
     shortened (`LONGEST_RESIDUAL`).
@@ -125,7 +125,7 @@ class MahaMapper(TaskMapper[MahaAnchor]):
 
         Let P be the inverse covariance. Then -(x - mu)^T P (x - mu) / 2 equals
         x^T P mu - mu^T P mu / 2 - x^T P x / 2. The last term is equal for all classes and is
-        omitted. So one matrix product is enough for all classes.
+        omitted. Therefore one matrix product is enough for all classes.
         """
         anchors = self._in_order()
         if self._linear is None:

@@ -22,12 +22,12 @@ class MapperScores:
 
     Attributes:
         keys: keys of the T tasks in canonical (sorted) order.
-        task: (N, T) float64 natural-log scores, comparable across tasks; higher is more probable.
-        classes: T arrays (N, C_t) float64, comparable across all classes of all tasks; None
+        task: (N, T) float64 log scores, comparable across tasks; higher means more probable.
+        classes: T arrays of class scores, (N, C_t) float64 each, comparable across all tasks; None
             if the mapper scores tasks only.
-        typicality: (N, T) float64. It is 1 for an image as typical as the median validation image
-            of the task. It is negative for an image less typical than nearly all of them. It is 0
-            for a task without calibration; None if no task has a calibration.
+        typicality: (N, T) float64. An entry is 1 if the image is as typical as the task's median
+            validation image. It is negative if the image is less typical than nearly all of these.
+            It is 0 if the task has no calibration. None if no task has a calibration.
     """
 
     keys: tuple[str, ...]
@@ -95,7 +95,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
         """Score latents for all tasks.
 
         Args:
-            latents: (N, D) float32 latents of the kind named by `latent`.
+            latents: (N, D) float32 latents of the kind that the attribute `latent` names.
 
         Raises:
             ValueError: the mapper has no anchor, D differs, or numbers are not finite.
@@ -109,7 +109,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
         return MapperScores(keys, task, classes, self._typicality(x))
 
     def prepare(self) -> None:
-        """Precompute the values that `score` needs after a change."""
+        """Compute in advance what `score` needs after anchors were added or removed."""
 
     def _in_order(self) -> list[AnchorT]:
         """Return the anchors in canonical order."""

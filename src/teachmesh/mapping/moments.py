@@ -9,7 +9,7 @@ The teacher sends three things, computed from multi-depth latents:
 The student averages the scatters of all tasks into one tied covariance. It scores every class of
 every task by regularised discriminant analysis. Log-determinants are included, so that a task with
 a wide covariance does not attract the images of other tasks. The discriminant chooses the task;
-within a task, the scores of discriminant and head are combined. Learning needs one backbone pass
+within a task, its scores are combined with those of the head. Learning needs one backbone pass
 and no gradient steps, and no images are sent.
 
 Exact merge: all contributions to the tied scatter are integers in a fixed unit, stored as float64.
@@ -63,7 +63,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         self._discriminant = None
 
     def tied_scatter(self) -> np.ndarray:
-        """Return (D, D) float64 sum of the tasks' covariances, as integer counts of UNIT.
+        """Return the (D, D) float64 sum of the tasks' covariances in integer multiples of UNIT.
 
         Raises:
             ValueError: the mapper has no anchor.
@@ -73,7 +73,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         return np.array(self._scatter)
 
     def tied_covariance(self) -> np.ndarray:
-        """Return (D, D) float64 mean of the tasks' covariances, with a small ridge.
+        """Return the (D, D) float64 mean of the tasks' covariances, plus a small ridge.
 
         Raises:
             ValueError: the mapper has no anchor.
@@ -100,7 +100,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         return self._discriminant
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Score tasks by the mean density of their classes, and classes by density and head."""
+        """Score each task by its classes' mean density, and each class by density and head."""
         anchors = self._in_order()
         tasks: list[torch.Tensor] = []
         classes: list[np.ndarray] = []

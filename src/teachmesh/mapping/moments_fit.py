@@ -59,7 +59,7 @@ def fit_moments(
     """Fit moments and head of one task, in closed form.
 
     Args:
-        latents: (N, D) float32 multi-depth latents, of length 1 at most.
+        latents: (N, D) float32 multi-depth latents, each with a length of at most 1.
         labels: (N,) int64 class of each image; every class occurs.
         n_classes: number of classes, C.
         rank: maximum number of directions, R.
@@ -84,7 +84,7 @@ def fit_moments(
 def pack_moments(
     means: np.ndarray, within: Covariance, head: LinearScores, *, rank: int = RANK
 ) -> MomentsAnchor:
-    """Quantise class means, within-class covariance and head to the format of a skill.
+    """Quantise class means, within-class covariance and head as the skill format requires.
 
     Args:
         means: (C, D) float64 class means.
@@ -147,7 +147,7 @@ def leading_directions(residuals: np.ndarray, rank: int) -> tuple[np.ndarray, np
 
     Args:
         residuals: (N, D) float64 rows minus their class means.
-        rank: number of directions, R; reduced to N or D if it is larger.
+        rank: number of directions, R; limited to the smaller of N and D.
 
     Returns:
         (R, D) orthonormal rows and (R,) sums of squares along them, in decreasing order.

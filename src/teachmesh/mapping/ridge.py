@@ -37,7 +37,7 @@ def fit_ridge(
     x, target = (x - centre) * roots, (one_hot - values) * roots
     n, dim = x.shape
     gram = x @ x.T if n <= dim else x.T @ x
-    # The tiny term makes all weights zero if the latents are constant.
+    # With the tiny term, all weights are zero if the latents are constant.
     gram.diagonal().add_(ridge * float(gram.diagonal().sum()) / n + 1e-12)
     factor = torch.linalg.cholesky(gram)
     if n <= dim:

@@ -1,4 +1,4 @@
-"""Typicality: whether an image resembles the images of a task at all.
+"""Typicality: a measure of whether an image resembles the images of a task at all.
 
 The teacher measures the familiarity of its own validation images and writes two quantiles on the
 card. An image that is less familiar than nearly all of these images is "unknown". On 36 real tasks,
@@ -28,7 +28,7 @@ def calibrate(anchor: TaskAnchor, latents: np.ndarray) -> dict[str, float]:
         latents: (N, D) float32 latents of the task's validation images; N may be 0.
 
     Returns:
-        Numbers for the card, named after the kind of anchor; empty if there are too few images.
+        Numbers for the card, by names that contain the anchor's kind; empty with too few images.
     """
     if len(latents) < MIN_IMAGES:
         return {}
@@ -44,11 +44,11 @@ def typicality(
     Args:
         anchor: anchor of the task.
         latents: (N, D) float32 latents of the images.
-        calibration: result of `calibrate`; numbers for other kinds of anchors are ignored.
+        calibration: result of `calibrate`; entries for other kinds of anchors are ignored.
 
     Returns:
-        (N,) float64: 1 at the median of the validation images, 0 at the low quantile, negative
-        below it. All values are 0 without a calibration, so that no image is called unknown.
+        (N,) float64 array: 1 at the median of the validation images, 0 at their low quantile, and
+        negative below. Without a calibration all values are 0, so that no image is "unknown".
     """
     low = calibration.get(f"{anchor.kind}_low")
     median = calibration.get(f"{anchor.kind}_median")

@@ -28,7 +28,7 @@ class Whitening(ABC):
 
 
 class DenseWhitening(Whitening):
-    """Whitening by the Cholesky factor of a covariance: D^3 operations to set up, N D^2 per use.
+    """Whitening by a Cholesky factor: D^3 operations for the setup, N D^2 for N rows.
 
     Args:
         covariance: (D, D) float64 positive definite matrix.
@@ -49,9 +49,9 @@ class DenseWhitening(Whitening):
 class LowRankWhitening(Whitening):
     """Whitening for the covariance roots^T roots + diag(diagonal).
 
-    It takes D R^2 operations to set up, N D R per use. Let diag^-1/2 roots^T = U diag(s) Q^T.
+    The setup takes D R^2 operations, and N rows take N D R. Let diag^-1/2 roots^T = U diag(s) Q^T.
     Then the inverse covariance is `diag^-1/2 (I - U diag(s^2 / (1 + s^2)) U^T) diag^-1/2`, and
-    this map is a square root of it.
+    W is a square root of that matrix.
 
     Args:
         roots: (R, D) float64, R < D.

@@ -1,4 +1,4 @@
-"""The frozen backbone, which turns images (N, 3, S, S) into latents in one forward pass."""
+"""The frozen backbone, which computes the latents of images in one forward pass."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Latents:
     """Latents of N images.
 
     Attributes:
-        last: (N, D_last) float32, the paper's latents: the pooled last layer.
-        multi: (N, D) float32, multi-depth latents: last and inner layers, scaled,
-            power-transformed and projected by the reference of the backbone.
+        last: (N, D_last) float32 array of the paper's latents, the pooled last layer.
+        multi: (N, D) float32 array of multi-depth latents: the pooled inner and last layers after
+            scaling, power transform and projection by the backbone's reference.
     """
 
     last: np.ndarray
@@ -59,7 +59,7 @@ class Identity:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of 64 hex digits; equal fingerprints mean equal latents up to rounding."""
+        """Hash (64 hex digits) of all fields; equal hashes mean equal latents up to rounding."""
         document = {"schema": FINGERPRINT_SCHEMA, **asdict(self)}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -68,14 +68,14 @@ class Identity:
 class Backbone:
     """A frozen network with its preprocessing and reference.
 
-    It never changes: no gradient is computed, and the weights always match the fingerprint. It is
-    thread-safe.
+    A backbone is thread-safe and never changes: no gradient is computed, and the weights always
+    match the fingerprint.
 
     Args:
-        name: alias in the home.
+        name: alias of the backbone in the home.
         architecture: name and options of the network.
         net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
-            taps (N, C_i), where the last is the paper's latent. Batch norms are folded in a copy.
+            taps (N, C_i), the last being the paper's latent. Batch norms are folded in a copy.
         tap_names: one name per tap.
         preprocessing: image size, mean and standard deviation.
         reference: scale and projection of the multi-depth latents.
@@ -123,7 +123,7 @@ class Backbone:
 
     @property
     def forward_pass(self) -> ForwardPass:
-        """The network, ready to run, for passes with biases and for export."""
+        """The network in ready-to-run form, for passes with biases and for export."""
         return self._forward
 
     @property
@@ -148,14 +148,14 @@ class Backbone:
 
     @cached_property
     def macs_per_image(self) -> int:
-        """Counted multiply-accumulates of the forward pass and projection of one image."""
+        """Number of multiply-accumulates for the forward pass and projection of one image."""
         return macs_per_image(self._forward.net, self.size) + int(self.reference.projection.size)
 
     @torch.inference_mode()
     def embed(self, images: torch.Tensor) -> Latents:
         """Compute the latents of images in one forward pass.
 
-        The latents of an image depend on the batch only by rounding. For another batch size,
+        The batch affects the latents of an image only by rounding. With another batch size,
         convolutions and matrix products may sum in another order, which changes a latent by about
         1e-6 of its length. All N images are processed at once, so N should be small.
 
@@ -174,7 +174,7 @@ class Backbone:
         return Latents(_numpy(taps[-1]), _numpy(multi))
 
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Compute raw pooled taps, (N, C_i) float32 each; the last one is the paper's latent.
+        """Compute the raw pooled taps, (N, C_i) float32 each; the last tap is the paper's latent.
 
         Raises:
             BackboneError: the images are not (N, 3, S, S) uint8.
@@ -201,9 +201,9 @@ class Backbone:
 
 
 def hash_weights(state: dict[str, torch.Tensor]) -> str:
-    """Hash named tensors: names, types, shapes and bytes, in the order of the names.
+    """Hash the names, types, shapes and bytes of tensors, sorted by name.
 
-    Batch norm counters are left out, because some files lack them and no latent depends on them.
+    Batch norm counters are excluded: some files lack them, and they do not affect latents.
     """
     digest = hashlib.sha256()
     for name in sorted(state):

@@ -50,7 +50,7 @@ def embedded_card(folder: Path | None = None) -> dict[str, Any]:
 
 
 def incomplete_package() -> BackboneError:
-    """Return the error for embedded backbone files that are missing or do not match."""
+    """Return the error to raise if the embedded backbone's files are missing or do not match."""
     return BackboneError(
         "the embedded backbone's files are missing or do not belong together; install teachmesh "
         "again"
@@ -96,13 +96,13 @@ def check_new_alias(folder: Path, alias: str) -> None:
 
 
 def known_fingerprints(folder: Path) -> dict[str, str]:
-    """Return the aliases of a home's backbones by fingerprint, without damaged backbones."""
+    """Return a map from fingerprint to alias for a home's backbones, except damaged ones."""
     known = {}
     for name in BackboneStore(folder).names():
         try:
             known[fingerprint_of(folder, name)] = name
         except BackboneError:
-            continue  # reported when it is used; the others are still listed
+            continue  # a damaged backbone is reported when it is used
     return {**known, fingerprint_of(folder, EMBEDDED): EMBEDDED}
 
 
@@ -119,7 +119,7 @@ def stored_description(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the result of `Backbone.describe` that was stored when a backbone was added.
 
     Returns:
-        The description, or None if the card has none for its fingerprint.
+        The description; None if the card has no description for its current fingerprint.
 
     Raises:
         BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
@@ -132,7 +132,7 @@ def stored_description(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def with_description(card: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a card that includes a result of `Backbone.describe`, except for the alias."""
+    """Return a card extended by a result of `Backbone.describe` without its alias."""
     described = {key: value for key, value in description.items() if key != "name"}
     return {**card, DESCRIPTION: described}
 
@@ -143,7 +143,7 @@ def without_description(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def licence_of(folder: Path, name: str) -> str:
-    """Return the licence of a backbone's weights from its card, or "unknown" if it is missing.
+    """Return the licence of a backbone's weights from its card; "unknown" if it has none.
 
     Raises:
         BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
@@ -153,7 +153,7 @@ def licence_of(folder: Path, name: str) -> str:
 
 
 def stated_licence(text: object) -> str:
-    """Mark a licence as stated by a person and not verified.
+    """Mark a licence as stated by a person, that is, not verified.
 
     Examples:
         >>> stated_licence("MIT"), stated_licence("MIT (as stated)")
@@ -182,7 +182,7 @@ def remove_backbone(folder: Path, name: str) -> None:
 
 
 def export_backbone(folder: Path, name: str) -> bytes:
-    """Return a side-loaded backbone and its reference as one file.
+    """Return the bytes of one file with a side-loaded backbone and its reference.
 
     Raises:
         BackboneError: the backbone is unknown, or is the embedded one, which every agent has.
@@ -194,7 +194,7 @@ def export_backbone(folder: Path, name: str) -> bytes:
 
 
 def reference_bytes(folder: Path, sha256: str) -> bytes | None:
-    """Return the reference file with this hash; None if no backbone of the home has it."""
+    """Return the bytes of the reference with this hash; None if no backbone in the home uses it."""
     data = (assets() / EMBEDDED_REFERENCE_FILE).read_bytes()
     if hashlib.sha256(data).hexdigest() == sha256:
         return data

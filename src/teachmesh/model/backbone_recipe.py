@@ -14,7 +14,7 @@ from teachmesh.model.backbone import Preprocessing
 SCHEMA = "teachmesh.recipe/1"
 Option = str | int | float | bool | None
 MIN_SIZE, MAX_SIZE = 16, 1024
-# Rejected, because timm would load files, access the hub, or change inputs or outputs.
+# Options with which timm would load files, access the hub, or change inputs or outputs.
 _OURS = frozenset(
     {
         "cache_dir",
@@ -36,7 +36,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Recipe:
-    """All of a backbone except weights and reference; validated, as it may come from a peer.
+    """A backbone without weights and reference; validated, because it may come from a peer.
 
     Attributes:
         architecture: timm's name of the network, with or without tag.
@@ -69,7 +69,7 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """Name and options in one line, as hashed in the fingerprint."""
+        """Name and options in one line, the text that the fingerprint covers."""
         return f"timm/{self.architecture} {json.dumps(dict(self.options), sort_keys=True)}"
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Recipe:
 
 
 def parse_options(options: Mapping[str, str]) -> dict[str, Option]:
-    """Parse option values that are simple JSON values; keep other values as text.
+    """Parse each value as a JSON scalar; keep a value that is not one as text.
 
     >>> parse_options({"pad_type": "same", "img_size": "64"})
     {'pad_type': 'same', 'img_size': 64}

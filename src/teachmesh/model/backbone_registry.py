@@ -1,4 +1,4 @@
-"""Load, add and import backbones of a home by alias.
+"""Load, add and import the backbones of a home.
 
 `fit_procedural` fits the reference of a new backbone without data.
 """
@@ -46,7 +46,7 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
 
     Args:
         folder: backbone folder of the home.
-        name: alias; `embedded` for the backbone in the package.
+        name: alias of the backbone; `embedded` for the one in the package.
         device: device to run on; the CPU by default.
 
     Raises:
@@ -86,14 +86,14 @@ def add_timm(
     Args:
         folder: backbone folder of the home.
         name: timm's name, or a name in `lite_weights.LITE`, whose weights are in a package.
-        alias: alias in the home; `name` by default.
+        alias: alias of the backbone in the home; `name` by default.
         weights: safetensors file with timm's key names; None to download the weights.
         options: additional arguments of the network.
         size: side of the input in pixels; by default the option `img_size`, or else timm's size.
-        mean: mean per channel; timm's by default.
-        std: standard deviation per channel; timm's by default.
+        mean: mean of each colour channel; timm's value by default.
+        std: standard deviation of each colour channel; timm's value by default.
         dim: number of multi-depth latents, D; `DEFAULT_DIM` by default.
-        reference: reference file of a peer; None to fit a reference to procedural images.
+        reference: bytes of a peer's reference file; None to fit one to procedural images.
         reference_images: number of procedural images; the reference depends on it.
         licence: short name of the licence of the weights, for the card; None if it is unknown.
         progress: called with (reference images done, total number of reference images).
@@ -141,11 +141,11 @@ def fit_procedural(
     The images are generated in batches of 32 to limit memory; batch b has seed b.
 
     Args:
-        net: network as for `Backbone`.
+        net: network with the inputs and outputs that `Backbone` requires.
         preprocessing: image size, mean and standard deviation.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
         progress: called with (images done, total number of images).
-        images: number of images.
+        images: number of procedural images.
 
     Raises:
         BackboneError: the network cannot take images of this size, or its activations are not
@@ -168,7 +168,7 @@ def fit_procedural(
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:
     """Import a backbone from a file after checking its fingerprint.
 
-    The licence on its card is marked as stated, because anybody may have written the file.
+    The licence is marked "as stated" on the card, because anybody may have written the file.
 
     Raises:
         BackboneError: the file is damaged or has another format, or the alias is taken.
@@ -196,7 +196,7 @@ def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
 
 
 def _packaged_weights(name: str, weights: Path | None, licence: str | None) -> bytes | None:
-    """Return the weights of a network in `LITE` as safetensors; None for other names."""
+    """Return the weights of a network in `LITE` as safetensors bytes; None for other names."""
     if name not in LITE:
         return None
     if weights is not None or licence is not None:

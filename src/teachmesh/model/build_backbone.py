@@ -1,4 +1,4 @@
-"""Build a `Backbone` from files of the package or of a home."""
+"""Build a `Backbone` from files in the package or in a home."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def embedded_backbone(
     Args:
         name: alias of the backbone.
         device: device to run on; the CPU by default.
-        folder: folder with its files; the package's own by default.
+        folder: folder that contains the backbone's files; the folder in the package by default.
 
     Raises:
         BackboneError: the files are missing, damaged, or do not belong together.

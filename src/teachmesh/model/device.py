@@ -15,7 +15,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """Return the torch device for a name.
 
     Args:
-        name: `auto` (cuda, else mps, else cpu), `cpu`, `cuda`, `cuda:1` or `mps`.
+        name: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first available of cuda, mps, cpu.
 
     Raises:
         DeviceError: the name is unknown, or the device is not available on this machine.

@@ -7,11 +7,11 @@
     last     1x1 convolution               1,024 channels, 1/16, pooled: the paper's latent
 
 A block has two 3x3 convolutions with batch norms and a ReLU between them, a residual connection
-around them, and a ReLU at the end. Every block provides two taps, the pooled inner and the pooled
-outer activation. All taps are non-negative, which suits the power transform of multi-depth latents.
+around them, and a ReLU at the end. Every block provides two taps: its pooled inner activation and
+its pooled output. All taps are non-negative, which suits the power transform of the latents.
 
-Convolutions are full, not separable as in Xception. On a CPU, training then ran 1.7 times as many
-operations per second, and reached about the same accuracy in less time (docs/results/backbone.md).
+Convolutions are full, whereas Xception's are separable. On a CPU, full ones ran 1.7 times as many
+operations per second in training, for about the same accuracy (docs/results/backbone.md).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Block(nn.Module):
 class EmbeddedNet(nn.Module):
     """Compute pooled taps of images; the last one is the paper's latent.
 
-    Images may have any side of at least 32 px; the default of the shipped weights is 96 px.
+    The side of the images must be at least 32 px; the shipped weights use 96 px by default.
 
     Attributes:
         tap_names: names of the taps, in the order in which `forward` returns them.
@@ -101,7 +101,7 @@ class EmbeddedNet(nn.Module):
         """Run images through the network.
 
         Args:
-            x: (N, 3, H, W) float32 images, normalised.
+            x: normalised images as an (N, 3, H, W) float32 tensor.
 
         Returns:
             One (N, C_i) tensor per name in `tap_names`.
@@ -119,7 +119,7 @@ def load_embedded(folder: Path) -> EmbeddedNet:
     """Build the network with the weights that are shipped with the package.
 
     Convolutions are stored as int8 levels with one step per output channel, other tensors in half
-    precision. Both are converted to float32 exactly, with at most one multiplication, so the
+    precision. Converting a weight to float32 takes at most one multiplication and is exact, so the
     weights are bit-identical on every machine.
 
     Args:

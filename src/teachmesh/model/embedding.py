@@ -37,8 +37,8 @@ class Embedded:
 
     Attributes:
         latents: latents of the readable images, in order.
-        kept: (N,) int64 positions of these images in the sequence.
-        failed: (position, reason) of each image that could not be read.
+        kept: (N,) int64 array with the position of each readable image in the sequence.
+        failed: a pair (position, reason) for each image that could not be read.
         from_cache: True if all latents were read from a cache.
     """
 
@@ -54,7 +54,7 @@ class LabelledLatents:
 
     Attributes:
         latents: latents of the N images.
-        labels: (N,) int64 class indices.
+        labels: (N,) int64 array with the class index of each image.
     """
 
     latents: Latents
@@ -82,7 +82,7 @@ def embed_images(
         batch_size: number of images per forward pass; None for the default of the device.
 
     Returns:
-        Latents of the readable images; unreadable images are listed and raise no error.
+        Latents of the readable images; unreadable images are listed in `failed`.
     """
     last: list[np.ndarray] = []
     multi: list[np.ndarray] = []
@@ -139,7 +139,7 @@ def embed_splits(
         progress: called with (images done, total number of images).
 
     Returns:
-        One result per split, with positions within the split.
+        One result per split; its positions count from the start of that split.
     """
     whole = embed_images(
         backbone, [image for split in splits for image in split.images], progress=progress
@@ -157,7 +157,7 @@ def embed_splits(
 
 
 def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
-    """Join latents with the labels of the readable images."""
+    """Combine the latents of the readable images with their labels."""
     return LabelledLatents(embedded.latents, split.labels[embedded.kept])
 
 

@@ -1,15 +1,15 @@
 """Run a network from pixels to pooled taps, as fast as torch allows without a compiler.
 
 Batch norms are folded into the convolutions before them, and memory is in channels-last order.
-Speed in images per second on one AVX2 core, relative to NCHW order without folding:
+Speed on one AVX2 core, as a multiple of the speed in NCHW order without folding:
 
 - MobileNetV2 at 160 px: 1.8 to 1.9
 - Xception at 299 px: 1.7
 - the embedded network at 96 px: 1.4
 
 Fusing activations into convolutions (with the operator of torch's compiler) gave another factor of
-1.08 with identical results, and prepacked weights gave 1.02. These gains do not justify the use of
-two private interfaces.
+1.08 with identical results, and prepacked weights a factor of 1.02. These gains are too small to
+justify the use of two private interfaces.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _DEVIATION = "_teachmesh_norm_deviation"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Transform from pixels to the input of a network.
+    """How pixels are transformed to the input of a network.
 
     Attributes:
         size: side of the square input in pixels.
         mean: mean per channel, subtracted after scaling pixels to [0, 1].
-        std: standard deviation per channel, by which the difference is divided.
+        std: standard deviation per channel, by which the result is divided.
     """
 
     size: int
@@ -49,7 +49,7 @@ class Preprocessing:
 
 
 class ForwardPass:
-    """A network, ready to run: frozen, in float32, with folded batch norms and channels last.
+    """A frozen float32 network with folded batch norms and channels-last memory.
 
     Args:
         net: network that takes (N, 3, S, S) normalised float images and returns a tuple of pooled
@@ -85,7 +85,7 @@ class ForwardPass:
 
     @torch.inference_mode()
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Compute raw pooled taps, (N, C_i) float32 each; the last one is the paper's latent.
+        """Compute the raw pooled taps, (N, C_i) float32 each; the last tap is the paper's latent.
 
         Raises:
             BackboneError: the images are not (N, 3, S, S) uint8.
@@ -126,13 +126,13 @@ class ForwardPass:
 
 
 def own_modules(net: nn.Module) -> nn.Module:
-    """Copy the modules of a network with hooks and attributes, but share the weights."""
+    """Copy the modules of a network with their hooks and attributes, but share the weights."""
     memo = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
     return copy.deepcopy(net, memo)
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Turn off TF32, the default of CUDA convolutions, which is less precise by three digits."""
+    """Turn off TF32, CUDA's default for convolutions, which has three digits fewer than float32."""
     if device.type != "cuda":
         return nullcontext()
     flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -157,7 +157,7 @@ def fold_batch_norms(net: nn.Module, size: int = 64) -> nn.Module:
         for pair in pairs:
             _fold(folded, pair)
         found = _parts(folded(probe))
-    # The comparison also fails for NaN; then the plain copy is used.
+    # The comparison is also false for NaN, so the plain copy is used in that case.
     if not all(_error(f, e) <= TOLERANCE for f, e in zip(found, expected, strict=True)):
         folded = copy.deepcopy(net)
     for pair in pairs:
@@ -176,7 +176,7 @@ def norm_gain(layer: nn.Module) -> torch.Tensor | float:
 
 
 def norm_deviation(layer: nn.Module) -> torch.Tensor | float:
-    """Return sigma (C,) of the batch norm after a layer, folded or not; 1 without a norm."""
+    """Return sigma (C,) of the batch norm after a layer, folded or not; 1 if there is no norm."""
     found: torch.Tensor | float = layer.__dict__.get(_DEVIATION, 1.0)
     return found
 
@@ -194,13 +194,13 @@ def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _observe(net: nn.Module, probe: torch.Tensor) -> tuple[list[_Pair], tuple[torch.Tensor, ...]]:
-    """Find convolutions whose output goes into one batch norm; also return the network outputs.
+    """Return the network's outputs, and convolutions whose output goes into one batch norm.
 
-    Hooks cannot detect other uses of the output of a convolution, but the later comparison on the
-    probe image can.
+    Hooks cannot detect whether anything else uses the output of a convolution. The comparison on
+    the probe image detects it later.
     """
     made: dict[int, str] = {}
-    alive: list[torch.Tensor] = []  # so that every id is unique during the pass
+    alive: list[torch.Tensor] = []  # kept, so that every id is unique during the pass
     pairs: list[_Pair] = []
     names = {module: name for name, module in net.named_modules()}
 
@@ -260,7 +260,7 @@ def _deviation(norm: nn.BatchNorm2d) -> torch.Tensor:
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return the other operations of a norm: timm's BatchNormAct2d has dropout and activation."""
+    """Return a norm's other operations: in timm's BatchNormAct2d, dropout and activation."""
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     rest = [module for module in rest if not isinstance(module, nn.Identity)]
     return nn.Sequential(*rest) if rest else nn.Identity()

@@ -38,7 +38,7 @@ class Head:
         """Compute the class scores of one task.
 
         Args:
-            latents: (N, D) float32 latents, not normalised.
+            latents: (N, D) float32 array of latents that are not normalised.
 
         Returns:
             (N, C) float32 scores.

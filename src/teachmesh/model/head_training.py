@@ -24,10 +24,10 @@ LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class HeadStart:
-    """Rows of old heads, as initial values for some classes of a new head (paper, Sec. 7.2, 2).
+    """Rows of old heads that initialise some classes of a new head (paper, Sec. 7.2, item 2).
 
     Attributes:
-        classes: (M,) int64 class indices in the new task, without repeats.
+        classes: (M,) int64 array of distinct class indices in the new task.
         weight: (M, D) float32 weights from old heads.
         bias: (M,) float32 biases from old heads.
     """
@@ -38,13 +38,13 @@ class HeadStart:
 
 
 class PlainRows:
-    """Identity mapping from the parameters of a head to its rows.
+    """The default mapping from trained parameters to the rows of a head: the identity.
 
     A subclass can constrain the rows during training.
     """
 
     def of(self, parameter: torch.Tensor) -> torch.Tensor:
-        """Return the rows (C, D + 1) of the head for its parameters (C, D + 1)."""
+        """Return the head's rows (C, D + 1), computed from its parameters (C, D + 1)."""
         return parameter
 
     def gradient(
@@ -63,10 +63,10 @@ class FittedHead:
     Attributes:
         head: head of the best epoch.
         epochs: number of epochs run.
-        best_epoch: epoch of the head, counted from 1; the first epoch if several are equally good.
-        accuracy: accuracy on validation images at that epoch; None without validation images.
-        macs: number of multiply-accumulates of the matrix products.
-        warnings: warning if there were no validation images for choosing the epoch.
+        best_epoch: number of the best epoch, counted from 1; the first if several are equally good.
+        accuracy: validation accuracy at the best epoch; None if there are no validation images.
+        macs: number of multiply-accumulates in the matrix products.
+        warnings: a warning if no validation images were available to choose the epoch.
     """
 
     head: Head
@@ -140,8 +140,8 @@ def head_epochs(
 ) -> Iterator[tuple[float, torch.Tensor]]:
     """Train a head endlessly; yield it before the first epoch and after every epoch.
 
-    The gradient of the cross-entropy is computed by a formula. For one linear layer, this takes two
-    matrix products and is several times faster than automatic differentiation on small batches.
+    The gradient of the cross-entropy is computed with its formula, two matrix products for one
+    linear layer. On small batches this is several times faster than automatic differentiation.
 
     Args:
         latents: (N, D) float32 latents of the training images.
@@ -153,7 +153,7 @@ def head_epochs(
 
     Yields:
         The mean cross-entropy of the epoch in nats (infinite before the first epoch), and the
-        weights and biases (C, D + 1), see `head_of`.
+        (C, D + 1) weights and biases; `head_of` turns these into a head.
     """
     x = _with_ones(latents)
     targets = torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes).float()  # (N, C)
@@ -219,9 +219,9 @@ class Adam:
 
     Args:
         parameter: tensor to update in place.
-        divide: True to divide by the bias correction of the mean squares, as torch does; False to
-            multiply by its inverse. The last bits differ. Skills are trained with False and
-            baselines with True, so that their bytes are the same as in earlier versions.
+        divide: True to divide the mean squares by their bias correction, as torch does; False to
+            multiply by its inverse. The results differ in the last bits. Skills use False and
+            baselines use True, so that both remain byte-identical to earlier versions.
     """
 
     def __init__(self, parameter: torch.Tensor, *, divide: bool = False) -> None:

@@ -1,8 +1,8 @@
-"""Run several forward passes at once, one thread each, instead of one pass on all cores.
+"""Run several single-threaded forward passes at once, instead of one pass on all cores.
 
-If OpenMP threads share a pass, they wait for each other at every layer, and for other work on their
-cores, especially decoding. A lane decodes its own images and runs them through the network with one
-thread. Lanes do not wait for each other, and latents do not depend on the number of cores.
+OpenMP threads that share a pass wait for each other at every layer. They also wait for other work
+on their cores, especially decoding. A lane decodes its own images and runs them through the network
+with one thread. Lanes never wait for each other, and latents do not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Lanes:
 
     @classmethod
     def over(cls, device: torch.device) -> Lanes:
-        """Create the lanes for a device: threads for the CPU, none for an accelerator."""
+        """Create the lanes for a device: the default number for the CPU, 0 for an accelerator."""
         return cls(None if device.type == "cpu" else 0)
 
     def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -69,7 +69,7 @@ class Lanes:
         if self._pool is None:
             return
         self._pool.shutdown(wait=True, cancel_futures=True)
-        # The lanes also changed the number in the matrix library and the default of later threads.
+        # The lanes also changed the matrix library's thread count and the default of later threads.
         torch.set_num_threads(self._before)
 
     def _start(self) -> ThreadPoolExecutor:
@@ -83,6 +83,6 @@ class Lanes:
 
 
 def _set_threads(count: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # first call in a thread: it sets the default, so it comes before ours
+    torch.get_num_threads()  # a thread's first call sets the default, so it precedes ours
     torch.set_num_threads(count)
     ready.wait()

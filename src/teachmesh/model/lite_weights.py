@@ -30,7 +30,7 @@ _OUTER = {
     "_bn1": "bn2",
     "_fc": "classifier",
 }
-# The first block has no expansion, so timm numbers its other layers from one.
+# The first block has no expansion, so timm's numbers of its other layers start at one there.
 _FIRST_BLOCK = {
     "_depthwise_conv": "conv_dw",
     "_bn1": "bn1",
@@ -55,7 +55,7 @@ class LiteCheckpoint:
     Attributes:
         architecture: timm's name of the network.
         module: name of the package's module.
-        file: path of the checkpoint inside the module.
+        file: path of the checkpoint inside the module's folder.
         sha256: SHA-256 of the file.
         blocks_per_stage: number of blocks in each stage.
     """
@@ -71,8 +71,8 @@ class LiteCheckpoint:
 
         Raises:
             MissingExtraError: the package is not installed.
-            BackboneError: the file is missing, has another hash or is not a checkpoint of this
-                kind.
+            BackboneError: the file is missing, has another hash, or is not such a
+                checkpoint.
         """
         data = self._read_file()
         if hashlib.sha256(data).hexdigest() != self.sha256:

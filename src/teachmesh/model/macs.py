@@ -33,7 +33,7 @@ def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | Non
 
 
 def macs_per_image(net: nn.Module, size: int) -> int:
-    """Count the multiply-accumulates of one image through a network.
+    """Count the multiply-accumulates of a network's forward pass for one image.
 
     Args:
         net: network that takes (N, 3, H, W) float images.
@@ -46,10 +46,10 @@ def macs_per_image(net: nn.Module, size: int) -> int:
 
 
 class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Count multiply-accumulates in the context, by the formulas of `torch.utils.flop_counter`.
+    """Count multiply-accumulates within a `with` block, using torch's flop formulas.
 
-    Torch's own `FlopCounterMode` imports the compiler at the first operation, which would cost
-    every learning process two to eight seconds of one core.
+    Torch's own `FlopCounterMode` imports the compiler at the first operation. That would take two
+    to eight seconds in every process that learns.
 
     Args:
         formulas: flop formulas of additional operations.
@@ -61,7 +61,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
 
     @property
     def macs(self) -> int:
-        """Number of multiply-accumulates so far."""
+        """Number of multiply-accumulates counted so far."""
         return int(self.flops // 2)
 
     @classmethod
@@ -79,7 +79,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
         kwargs = kwargs or {}
         formula = self.formulas.get(func._overloadpacket)
         if formula is None:
-            # Under inference_mode, composite operations are not split: count their parts.
+            # Under inference_mode, composite operations arrive whole, so count their parts.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

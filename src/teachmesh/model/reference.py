@@ -34,9 +34,9 @@ class Reference:
     For every r, `Reference.from_bytes(r.to_bytes())` has the same arrays, bytes and id as r.
 
     Attributes:
-        scale: (C,) float32, divisor per channel of the concatenated taps.
-        projection: (C, D) float32, with orthonormal columns up to rounding. All values are exactly
-            representable in float16, or integer multiples of `steps`.
+        scale: (C,) float32 array with a divisor for each channel of the concatenated taps.
+        projection: (C, D) float32 matrix whose columns are orthonormal up to rounding. Its values
+            are exact in float16 or, if `steps` is given, integer multiples of these.
         steps: (D,) float32 rounding steps, one per column, if the file stores the projection as
             int8; None if it stores float16.
 
@@ -68,7 +68,7 @@ class Reference:
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the bytes of the file, 64 hex digits."""
+        """SHA-256 of the file's bytes, as 64 hex digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def apply(self, taps: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -106,8 +106,8 @@ class Reference:
     def quantised(self) -> Reference:
         """Round the projection to int8, which halves the size of the file.
 
-        Rounding changes latents by about 2 %, in the same way for all agents. The result is a new
-        reference with a new id.
+        Rounding changes latents by about 2 %, identically for all agents. The result is another
+        reference, with its own id.
         """
         steps = np.maximum(np.abs(self.projection).max(axis=0), 1e-12) / _LEVELS
         steps = steps.astype(np.float32)
@@ -145,10 +145,10 @@ class Reference:
 def project(
     taps: Sequence[torch.Tensor], scale: torch.Tensor, projection: torch.Tensor
 ) -> torch.Tensor:
-    """Compute latents from taps: scaling, signed square root, unit length, projection.
+    """Compute latents from taps: scale, take signed square roots, normalise, project.
 
     The square root is a power transform that makes pooled activations more Gaussian. The result is
-    **not** centred, because task mappers centre it.
+    **not** centred here, because the task mappers do that.
 
     Args:
         taps: raw taps, (N, C_i) float32 each, where the C_i sum to C.
@@ -166,9 +166,9 @@ def project(
 def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Reference:
     """Fit scale and projection to the taps of reference images.
 
-    The scale is the standard deviation of each channel. The projection is onto the principal
-    components of the transformed taps. These are eigenvectors of the centred covariance in float64,
-    with signs that make the entry of largest magnitude positive. The projection is rounded to
+    The scale is the standard deviation of each channel. The projection consists of the principal
+    components of the transformed taps, computed as eigenvectors of their float64 covariance. The
+    entry of largest magnitude in each eigenvector is made positive. The projection is rounded to
     float16, as in the file. N images have variance in fewer than N components, so seeded random
     directions complete the basis.
 
@@ -185,7 +185,7 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
     if not np.isfinite(joined).all():
         raise ValueError("the network's activations are not finite")
     scale = joined.std(axis=0)
-    # A channel that is silent on the reference images must not explode on other images.
+    # A channel that is zero on all reference images must not become huge on other images.
     scale = np.maximum(scale, _RELATIVE_FLOOR * max(float(np.median(scale)), 1e-12))
     x = joined / scale
     x = np.sign(x) * np.sqrt(np.abs(x))
@@ -213,10 +213,10 @@ def _multiples(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _principal(centred: torch.Tensor, dim: int) -> np.ndarray:
-    """Return the leading eigenvectors (C, dim) of a covariance, completed to a basis."""
+    """Return (C, dim) leading eigenvectors of a covariance, plus random ones if too few exist."""
     if len(centred) < centred.shape[1]:
-        # The smaller matrix has the same vectors: eighty times less work for 1,024 images of
-        # 4,528 channels.
+        # The smaller matrix gives the same eigenvectors, with eighty times less work for 1,024
+        # images and 4,528 channels.
         values, small = torch.linalg.eigh(centred @ centred.T)  # (N,), (N, N)
         kept = values > _NO_VARIANCE * values[-1]
         vectors = centred.T @ (small[:, kept] / values[kept].sqrt())  # (C, at most N - 1)
@@ -236,6 +236,6 @@ def _completed(basis: torch.Tensor, dim: int) -> torch.Tensor:
     size = (len(basis), dim - basis.shape[1])
     rest = torch.randn(size, generator=generator, dtype=torch.float64)
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
-    # Repeated, because rounding errors remain after the first time if rest is nearly in the basis.
+    # Done twice: the first pass leaves rounding errors if `rest` lies almost in the basis.
     rest, _ = torch.linalg.qr(rest - basis @ (basis.T @ rest))
     return torch.cat([basis, rest], dim=1)

@@ -1,6 +1,6 @@
-"""The whole classifier of one task as a network, from pixels to log posteriors of its classes.
+"""The classifier of one task as a single network, from pixels to class log posteriors.
 
-A device that handles a single task needs nothing else. The network contains the frozen backbone
+A device with a single task needs only this network. The network contains the frozen backbone
 with folded biases (Eq. 1 and 2 at no cost), the computation of the latents, and the head. Exported
 with `torch.export`, it runs without teachmesh.
 """
@@ -31,13 +31,13 @@ _EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeErr
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One pass through the network and the head for its result.
+    """One pass through the backbone, and the head that classifies its latents.
 
     Attributes:
         net: network from normalised images to pooled taps, with folded biases.
         features: kind of latents that the head reads: "last" or "multi".
         head: head, with logits on the scale of log posteriors.
-        weight: weight of this decision in the log-linear pool.
+        weight: weight of this branch in the log-linear pool.
     """
 
     net: nn.Module
@@ -51,7 +51,7 @@ class TaskNetwork(nn.Module):
 
     Args:
         backbone: backbone that provides the preprocessing and the reference.
-        branches: a single pass, or the passes without and with biases; the weights sum to 1.
+        branches: one pass, or two passes (without and with biases); their weights sum to 1.
     """
 
     mean: torch.Tensor
@@ -94,7 +94,7 @@ def export_program(network: TaskNetwork, size: int, extra: dict[str, str]) -> by
 
     Args:
         network: network of the task.
-        size: side of its images in pixels, S.
+        size: side of the input images in pixels, S.
         extra: texts to store in the file, by file name.
 
     Raises:

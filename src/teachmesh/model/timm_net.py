@@ -2,8 +2,8 @@
 
 Taps by kind of network:
 
-- EfficientNet-like (MobileNets too): the pooled *input* of the projecting convolution in the last
-  block of every stage. That is the expanded activation before the bottleneck.
+- EfficientNet-like networks (also MobileNets): the pooled *input* of the projecting convolution in
+  the last block of every stage. That is the expanded activation before the bottleneck.
 - other networks with stages: the pooled output of every stage that timm lists in `feature_info`.
   The final stage is left out if its pooled output is the latent itself.
 - transformers: the mean of all tokens after a quarter, a half and three quarters of the blocks.
@@ -38,7 +38,7 @@ class Tap:
 
     Attributes:
         module: dotted name of the module.
-        side: side of the module that is read, its input or its output.
+        side: which activation of the module is read, its input or its output.
     """
 
     module: str
@@ -55,7 +55,7 @@ class TapNet(nn.Module):
 
     Args:
         net: network without classifier.
-        taps: inner taps, in the order of the results.
+        taps: inner taps, in the order in which `forward` returns them.
     """
 
     def __init__(self, net: nn.Module, taps: tuple[Tap, ...]) -> None:
@@ -67,17 +67,17 @@ class TapNet(nn.Module):
 
     @property
     def tap_names(self) -> tuple[str, ...]:
-        """Names of the taps, in the order of the result of `forward`."""
+        """Names of the taps, in the order in which `forward` returns them."""
         return (*map(str, self.taps), "last")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute one (N, C_i) tensor per tap name from normalised images (N, 3, H, W).
+        """Compute one (N, C_i) tensor per tap from (N, 3, H, W) normalised images.
 
         Raises:
-            BackboneError: the network has no activation at a tap.
+            BackboneError: a tap produced no activation in this pass.
         """
         found: dict[Tap, Tensor] = {}
-        # Hooks last for one pass only, so that copies of this module do not write into it.
+        # Hooks are removed after each pass; otherwise a copy of this module would write into it.
         hooks = [self._watch(tap, found) for tap in self.taps]
         try:
             features = self.net.forward_features(x)  # type: ignore[operator]

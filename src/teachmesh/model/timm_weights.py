@@ -26,7 +26,7 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-# A declaration is valid only as long as its library object lives.
+# A declared operator exists only as long as its library object.
 _declared: list[Any] = []
 
 
@@ -50,7 +50,7 @@ def read_weights(path: Path) -> bytes:
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:
-    """Parse the tensors of a safetensors file, in their stored types.
+    """Return the tensors of a safetensors file by name, in their stored types.
 
     Raises:
         BackboneError: the data has another format, or some numbers are not finite.
@@ -73,8 +73,8 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
 def fill(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a timm network.
 
-    Weights of the classifier are dropped if the network was built without one. Otherwise the names
-    must match exactly, except that batch norm counters may be missing.
+    Classifier weights are ignored if the network has no classifier. All other names must match
+    exactly, except that batch norm counters may be missing.
 
     Raises:
         BackboneError: names or shapes do not fit; the message lists them.
@@ -115,15 +115,15 @@ def published_weights(config: Any) -> dict[str, Any]:
     """Download the published weights of a network.
 
     From the hub, only safetensors files are read, never pickle files. Some old networks (including
-    legacy_xception, the network of the paper) are published only as a `.pth` file with a checksum.
-    Torch reads it with its restricted loader, which runs no code. The home stores all weights as
+    legacy_xception, the paper's network) are published only as `.pth` files with a checksum. They
+    are read with torch's restricted loader, which runs no code. The home stores all weights as
     safetensors.
 
     Args:
         config: timm's `PretrainedCfg`.
 
     Returns:
-        timm's `pretrained_cfg_overlay`, with the weights or the path of their file.
+        Value for timm's `pretrained_cfg_overlay`: the weights or the path of their file.
 
     Raises:
         BackboneError: no weights are published, or the download failed.
@@ -151,7 +151,7 @@ def published_weights(config: Any) -> dict[str, Any]:
 
 
 def ensure_torchvision() -> bool:
-    """Import torchvision; declare its missing operators if the import fails without them.
+    """Import torchvision; if the import fails for lack of operators, declare them first.
 
     Returns:
         True if the shim was needed; False if torchvision matches torch.
@@ -169,7 +169,7 @@ def ensure_torchvision() -> bool:
         return False
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    make: Any = torch.library.Library  # torch ships no types for it
+    make: Any = torch.library.Library  # torch has no type hints for this class
     library = make("torchvision", "DEF")
     for schema in _SCHEMAS:
         library.define(schema)
