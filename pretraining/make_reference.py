@@ -1,4 +1,4 @@
-"""Fit scale and projection of the embedded backbone's multi-depth latents."""
+"""Fit the scale and the projection of the embedded backbone's multi-depth latents."""
 
 from __future__ import annotations
 

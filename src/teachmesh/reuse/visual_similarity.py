@@ -24,7 +24,7 @@ CONTRAST = 0.6
 CLASS_CONTRAST = -1.0
 """Minimum contrast of each pair."""
 OUTLIER_DEVIATIONS = 3.5
-"""Distance of outliers below the mean contrast of the other pairs, in standard deviations."""
+"""Minimum distance of an outlier below the other pairs' mean contrast, in standard deviations."""
 LEAST_OTHERS = 3
 """Minimum number of other pairs for detecting an outlier."""
 FEW_CLASSES = 4
@@ -59,7 +59,7 @@ class VisualSimilarity:
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Return the (D, D) float64 matrix W for which W covariance W^T is the identity plus a ridge.
+    """Return a (D, D) float64 matrix W for which W (covariance + ridge) W^T is the identity.
 
     Args:
         covariance: (D, D) positive semidefinite matrix.
