@@ -88,7 +88,7 @@ def glyph_of(alphabet: int, *, curved: bool) -> Painter:
 
 
 def grating(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw a sine grating with random frequency and phase, rotated by 30 degrees times the class."""
+    """Draw a sine grating of random frequency and phase, rotated by 30 degrees per class index."""
     angle = math.radians(30 * label + random.uniform(-5, 5))
     return _waves(angle, random.uniform(3, 9), random)
 

@@ -26,16 +26,16 @@ class StreamSpec:
 
     Attributes:
         source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
-            "skill-102:ROOT" ("skill-102:hub" downloads it).
+            "skill-102:ROOT" ("skill-102:hub" downloads SKILL-102).
         only: names of the tasks to use; all by default.
-        limit: maximum number of tasks; only the first tasks in order are used; all by default.
+        limit: number of tasks to use, from the first in order; all by default.
         order: "given" for the source's order, or "shuffled" for a random order.
         root: folder for downloads from torchvision and the hub; by default a folder in the cache.
         per_class: number of images to keep per class and split; applies only to data sets of
             torchvision and the hub.
 
     Raises:
-        UsageError: the order is unknown, or a number is below 1.
+        UsageError: the order is unknown, or `limit` or `per_class` is below 1.
     """
 
     source: str = BUILTIN
