@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def run() -> dict[str, float]:
-    """Return the median ratio of each command; every round measures all commands and the baseline."""
+    """Return the median ratio of each command; every round also measures the baseline."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         home = Home(folder / "home")

@@ -57,7 +57,7 @@ def check_file(path: Path) -> list[str]:
 
 
 def check_sentence(text: str) -> Iterator[str]:
-    """Yield the breaches in a sentence; code and quotations count as one word, parentheses as none."""
+    """Yield the breaches in a sentence; code and quotations count as single words."""
     prose = _PARENTHESIS.sub(" ", _CODE.sub(" x ", text))
     n_words = len(_WORD.findall(prose))
     if n_words > MAX_WORDS:

@@ -85,7 +85,7 @@ def paragraphs(text: str, line: int = 1, *, docstring: bool = False) -> Iterator
 
 
 def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, str, bool]]:
-    """Yield (line number, prose, whether a paragraph ends before this line) for each line."""
+    """For each line, yield its number, its prose, and whether a paragraph ends before it."""
     base, in_section = 0, False  # base: column from which the indentation of code is counted
     fenced = doctest = is_open = False
     for number, raw in enumerate(text.splitlines(), start=first):
@@ -106,7 +106,7 @@ def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, 
 
 
 def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, str, int]:
-    """Return whether a line begins a paragraph, its text without markers, and the new base."""
+    """Return whether a line begins a paragraph, the line's text without markers, and its base."""
     shown = shown.removeprefix("> ")
     if bullet := _BULLET.match(shown):
         shown = shown[bullet.end() :]
