@@ -27,7 +27,7 @@ BATCH_SIZE = 32
 
 
 def run() -> dict[str, float]:
-    """Return the median of each ratio over several rounds; every round measures both its times."""
+    """Return the median of each ratio over several rounds; each round measures both times."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)

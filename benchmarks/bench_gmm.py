@@ -37,7 +37,7 @@ def run() -> dict[str, float]:
 
 
 def clustered_latents(n: int, dim: int, groups: int, random: np.random.Generator) -> np.ndarray:
-    """Draw (N, D) values like pooled activations: in groups, none negative, and many zero."""
+    """Draw (N, D) values that resemble pooled activations: grouped, nonnegative, often zero."""
     centres = random.normal(-0.2, 1.0, (groups, dim))
     spread = random.uniform(0.3, 0.9, (groups, dim))
     group = random.integers(groups, size=n)

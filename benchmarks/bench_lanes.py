@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def run() -> dict[str, float]:
-    """Return median ratios: the time of a job over the mean of the bare passes around it."""
+    """Return median ratios: a job's time divided by the mean time of the passes around it."""
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)

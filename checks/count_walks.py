@@ -4,8 +4,8 @@
     python -m checks.count_walks --files   # also list the files
 
 A file counts if one of its functions is called. Functions are listed in the order of their first
-calls, including calls in threads that start during the walk. A hop is a change of file between
-neighbours in this list.
+calls, including calls in threads that start during the walk. A hop is a pair of neighbours in
+this list that belong to different files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Walk:
         name: name of the operation.
         files: number of files of the package in which a function is called.
         functions: number of called functions in these files.
-        hops: number of changes of file between first calls.
+        hops: number of hops between files.
         names: paths of the files, in the order of their first calls.
     """
 

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TASKS = ("glyphs_straight", "counting_discs", "shapes_filled", "counting_bars", "shapes_outlined")
 FEW = ("counting_bars", "shapes_outlined")
-"""Tasks reduced to `SHOTS` training images per class, because reuse is only tried with few."""
+"""Tasks cut to `SHOTS` training images per class; reuse is not tried with many images."""
 SHOTS = 5
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("moments", {}),

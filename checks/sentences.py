@@ -32,7 +32,7 @@ class Sentence:
     Attributes:
         path: path of the file.
         line: number of the line where the sentence's paragraph begins, counted from 1.
-        text: the sentence on one line.
+        text: the sentence, joined into one line.
     """
 
     path: Path
@@ -106,7 +106,7 @@ def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, 
 
 
 def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, str, int]:
-    """Return whether a line begins a paragraph, the line's text without markers, and its base."""
+    """Return whether a line begins a paragraph, its text without markers, and the new `base`."""
     shown = shown.removeprefix("> ")
     if bullet := _BULLET.match(shown):
         shown = shown[bullet.end() :]

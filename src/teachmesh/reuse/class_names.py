@@ -17,7 +17,7 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 128
 """Maximum length of a name; longer names are truncated."""
 PROMPT = "a photo of a {}."
-"""Template for the input of a text encoder: CLIP's prompt, as in the paper's Fig. 11."""
+"""Template for the input of a text encoder: CLIP's prompt, as in Fig. 11 of the paper."""
 
 _GENERIC = frozenset(
     (
@@ -78,7 +78,7 @@ def _spaced(text: str) -> str:
     """Replace every character that is not part of a word with a space.
 
     Combining marks are kept because many scripts use them for vowels and tones. Without them, the
-    Hindi words for "day" and "gift" would be equal. Signs after letters tell "C++" from "C#".
+    Hindi words for "day" and "gift" would be equal. Signs after letters distinguish C++ from C#.
     """
     kept = [" "]
     for character in text:
@@ -127,7 +127,7 @@ def _signs(words: str) -> tuple[str, ...]:
 
 
 def _form(words: str) -> tuple[str, ...]:
-    """Return the words that are not signs; names of the same form share them."""
+    """Return the form of a name: its words that are not signs."""
     return tuple(word for word in words.split() if not _is_sign(word))
 
 

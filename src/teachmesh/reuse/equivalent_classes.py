@@ -1,4 +1,4 @@
-"""Find classes of other skills with the same meaning as a class ("bicycle" and "bike")."""
+"""Find the classes of other skills that mean the same as a class ("bicycle" and "bike")."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def fit_prior_weight(ridge: LeaveOneOutRidge, target: np.ndarray, prior: np.ndar
     Args:
         ridge: ridge regression on the shots.
         target: (N, C) regression targets.
-        prior: (N, C) scores of the old head rows on the shots.
+        prior: (N, C) scores that the old head rows give to the shots.
     """
     return prior_weight(ridge.left_out_errors(target), ridge.left_out_errors(prior))
 

@@ -35,7 +35,7 @@ MEAN_SLOPE = 0.7
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
 """Candidate weights of the prior for a class mean, as equivalent numbers of images."""
 SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
-"""Candidate inverse temperatures of scores."""
+"""Candidate inverse temperatures for scaling scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class BankPrior:
 
     Attributes:
         tasks: moments of the bank's tasks in canonical order, at least one.
-        matched: matched classes, one entry per old task with matches; may be empty.
+        matched: matched classes, with one entry for each old task that has any; may be empty.
     """
 
     tasks: tuple[TaskMoments, ...]
@@ -74,7 +74,7 @@ class BankPrior:
 
 
 def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
-    """Return the whitening for the mean covariance of some tasks.
+    """Return the whitening for the mean covariance of the given tasks.
 
     If there are few tasks, no (D, D) matrix is computed.
 

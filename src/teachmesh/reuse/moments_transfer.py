@@ -1,10 +1,10 @@
 """Improve the class moments of a new task with a prior from the bank, if it helps (Sec. 7.2.2).
 
-The prior has three parts, all used in closed form:
+The prior has three parts, and each is used in closed form:
 
 - covariance: the bank's within-class covariance, because a few shots do not determine their own;
 - rows: a prior for the new head rows, from the head rows and the mean differences of matched old
-      classes; regression fits the residual;
+  classes; regression fits the residual;
 - means: class means are shrunk toward the matched old means, which are first shifted to the new
   task. Class means without a match are shrunk toward the centre of the new task.
 
@@ -40,7 +40,7 @@ from teachmesh.reuse.moments_prior import (
 MOST_SHOTS = 20
 """Maximum median number of images per class at which a prior is tried."""
 LEAST_TASKS = 5
-"""Minimum number of old tasks whose covariance is used even if no class matches."""
+"""If no class matches, the covariance is used only with at least this many old tasks."""
 FOLDS = 3
 GATE_GAIN = 0.5
 """Minimum loss reduction on held-out shots for using a prior, in standard errors."""
@@ -76,7 +76,7 @@ class GatedMoments:
         anchor: moments of the new task, with or without the prior.
         kind: transferred part: "nothing", "covariance", or "classes" (covariance, rows and means).
         trial: trial of the transferred part. If nothing was transferred, this is the trial with the
-                lowest loss, or None if nothing was tried.
+            lowest loss, or None if nothing was tried.
         prior_weight: weight of the old head rows in the new head.
     """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 TRIAL_EPOCHS = 20
-"""Number of training epochs in the trial that selects the start of a head."""
+"""Number of training epochs in the trial that selects how a head starts."""
 START_GAIN = 0.5
 """Minimum accuracy gain on held-out shots for using old head rows, in standard errors.
 
@@ -91,7 +91,7 @@ def transfer_moments(
     """Improve the class moments in `anchors` if the prior helps on held-out shots.
 
     Args:
-        anchors: anchors fitted without a prior, by kind.
+        anchors: anchors that were fitted without a prior, keyed by kind.
         train: latents and labels of the shots.
         n_classes: number of classes, C.
         prior: prior from the bank.
@@ -180,11 +180,11 @@ class StartTrial:
 def try_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
 ) -> StartTrial:
-    """Train briefly from each start on one half of the shots, test on the other half, and swap.
+    """Train briefly from each start on half of the shots, test on the rest, and swap the halves.
 
-    There is no trial if a class has only one shot, because this shot cannot be held out. With more
-    than `moments_transfer.MOST_SHOTS` images per class, there is no trial either: old rows would
-    not help, and the trial would cost more than learning.
+    There is no trial if a class has only one shot, because this shot cannot be held out. There is
+    also no trial with more than `moments_transfer.MOST_SHOTS` images per class: old rows would not
+    help, and the trial would cost more than learning.
 
     Args:
         latents: (N, D) float32 latents of the shots.

@@ -18,7 +18,7 @@ import torch
 RIDGE = 0.1
 """Ridge added to the diagonal of the covariance, as a fraction of the diagonal's mean."""
 STANDARD_ERRORS = 2.0
-"""Minimum mean contrast of a set of pairs, in standard errors. For homonyms, the mean is 0."""
+"""Minimum mean contrast of a set of pairs, in standard errors; homonyms have about 0."""
 CONTRAST = 0.6
 """Minimum mean contrast for any number of pairs."""
 CLASS_CONTRAST = -1.0
@@ -45,7 +45,7 @@ class VisualSimilarity:
     Attributes:
         cosine: (A, B) float64 cosines between the directions of classes from the tasks' centres.
         contrast: (A, B) float64 cosines minus the means of their row and column, divided by the
-                standard deviation of all entries. Unrelated classes typically have contrast 0.
+            standard deviation of all entries. Unrelated classes typically have contrast 0.
     """
 
     cosine: np.ndarray

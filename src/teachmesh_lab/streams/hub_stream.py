@@ -37,7 +37,7 @@ def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None
     """Find or download one data set of the hub, and convert it to a task.
 
     Args:
-        repo: "user/name".
+        repo: name of the data set on the hub, "user/name".
         root: folder with a local copy in `<root>/<user>/<name>`; a missing copy is downloaded.
         cache: parent folder of the task folder.
         per_class: number of images to keep per class and split; applies only to parquet files.

@@ -10,7 +10,7 @@ MAX_CLASSES = 500
 """Maximum number of classes per task; the 102 tasks then have 5,033 classes, as in the paper."""
 MAX_TRAIN = 54_000
 MAX_TEST = 6_000
-"""Maximum number of validation images per task, and also of test images."""
+"""Maximum number of validation images per task; the same maximum applies to test images."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def skill102_tasks(
     Args:
         root: folder with `0_collection`, or its parent folder.
         cache: folder for the CSV files.
-        tasks: tasks to write, from the manifest; the paper's 102 tasks by default.
+        tasks: manifest entries of the tasks to write; the paper's 102 tasks by default.
 
     Returns:
         The paths of the CSV files.

@@ -58,7 +58,7 @@ class Stream:
     """Tasks to learn one after another.
 
     Attributes:
-        name: source of the tasks, for display.
+        name: name of the tasks' source, for display.
         paths: one path per task for `read_task`, in the order of learning.
         seed: seed for splitting the tasks that have no splits.
     """
@@ -116,7 +116,7 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         cache: folder for written and downloaded files.
 
     Raises:
-        UsageError: the source needs names of data sets, but gives none.
+        UsageError: the source contains no names of data sets but needs at least one.
         DataError: a task or data set is missing or cannot be used.
         MissingExtraError: a package is not installed.
     """
