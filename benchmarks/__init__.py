@@ -1,1 +1,1 @@
-"""Speed benchmarks: ratios of times measured side by side in one run; not part of the tests."""
+"""Speed benchmarks: ratios of times that one run measures side by side; not part of the tests."""

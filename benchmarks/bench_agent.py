@@ -1,4 +1,4 @@
-"""Time of learning and predicting, relative to a bare backbone pass over the same images."""
+"""Time for learning and predicting, relative to a bare backbone pass over the same images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH_SIZE = 32
 
 
 def run() -> dict[str, float]:
-    """Return median ratios over several rounds; each round measures both times of a ratio."""
+    """Return the median of each ratio over several rounds; each round measures both times."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
@@ -57,7 +57,7 @@ def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
 def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
     """Return the time of a job divided by the mean time of two bare passes.
 
-    One pass runs before the job and one after it, because the speed of the host drifts.
+    One pass runs before the job and one after it, because the speed of the machine drifts.
     """
     before_s = bare_pass(backbone, images)
     started_s = time.perf_counter()
@@ -67,13 +67,13 @@ def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -
 
 
 def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
-    """Decode all images of a folder into (N, 3, S, S) uint8."""
+    """Decode all images of a folder into an (N, 3, S, S) uint8 tensor."""
     batches = iterate_batches(find_images(folder), backbone.size, batch_size=BATCH_SIZE)
     return torch.cat([batch.images for batch in batches])
 
 
 def bare_pass(backbone: Backbone, images: torch.Tensor) -> float:
-    """Measure the seconds of a pass over decoded images, with all threads."""
+    """Return the duration in seconds of a pass over decoded images, with all threads."""
     started_s = time.perf_counter()
     for start in range(0, len(images), BATCH_SIZE):
         backbone.embed(images[start : start + BATCH_SIZE])
@@ -81,7 +81,7 @@ def bare_pass(backbone: Backbone, images: torch.Tensor) -> float:
 
 
 def write_images(folder: Path, count: int, seed: int) -> None:
-    """Write procedural JPEG files into folders named by class."""
+    """Write JPEG files of procedural images; each class has a folder with the class's name."""
     for index, pixels in enumerate(procedural_images(count, SIDE, seed)):
         target = folder / f"class {index % CLASSES}"
         target.mkdir(parents=True, exist_ok=True)

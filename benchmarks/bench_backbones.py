@@ -21,7 +21,7 @@ ROUNDS = 5
 
 
 def run(home: Path, names: list[str]) -> dict[str, float]:
-    """Return median images per second, including decoding; each round measures every backbone."""
+    """Return each backbone's median number of images per second, including decoding."""
     backbones = {name: Agent(home, backbone=name).backbone for name in names}
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:

@@ -1,8 +1,8 @@
-"""Time of fitting the paper's clusters (Eq. 3), compared with scikit-learn at equal likelihood.
+"""Time for fitting the paper's clusters (Eq. 3), relative to scikit-learn at equal likelihood.
 
-The data has well-separated groups, so EM takes few steps, and the start matters most. When groups
-overlap, EM takes most of the time, and both implementations compute the same products. On the
-latents of 4,600 real images, our fit is about 1.3 times as fast.
+The data has well-separated groups, so EM needs few steps, and the choice of the start matters most.
+If groups overlap, EM takes most of the time, and both implementations compute the same products. On
+the latents of 4,600 real images, our fit is about 1.3 times as fast as scikit-learn's.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ MAX_RESTARTS = 10
 def run() -> dict[str, float]:
     """Return the median ratio of scikit-learn's time to ours.
 
-    Our fit is repeated from other starts until its likelihood reaches scikit-learn's; all
-    attempts count.
+    Our fit is repeated from other starts until its likelihood reaches scikit-learn's. Our time
+    includes all attempts.
     """
     data = clustered_latents(IMAGES, DIM, GROUPS, np.random.default_rng(0))
     return {"scikit-learn GMM / ours": statistics.median(_round(data, r) for r in range(ROUNDS))}
 
 
 def clustered_latents(n: int, dim: int, groups: int, random: np.random.Generator) -> np.ndarray:
-    """Draw (N, D) float32 that resemble pooled activations: grouped, not negative, many zeros."""
+    """Draw (N, D) values that resemble pooled activations: grouped, nonnegative, often zero."""
     centres = random.normal(-0.2, 1.0, (groups, dim))
     spread = random.uniform(0.3, 0.9, (groups, dim))
     group = random.integers(groups, size=n)

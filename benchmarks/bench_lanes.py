@@ -1,4 +1,4 @@
-"""Time of parallel lanes and of decoding, each relative to a bare backbone pass."""
+"""Time for parallel lanes and for decoding, each relative to a bare backbone pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def run() -> dict[str, float]:
-    """Return median ratios; each job is compared with the bare passes before and after it."""
+    """Return median ratios: a job's time divided by the mean time of the passes around it."""
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)
@@ -57,7 +57,7 @@ def _in_lanes(count: int, job: Callable[[range], object]) -> None:
 
 
 def _decoding_beside(backbone: Backbone, asked: list[ImageInput]) -> None:
-    """Decode in threads ahead of one forward pass with all threads, as with an accelerator."""
+    """Decode in threads while one forward pass uses all threads, as with an accelerator."""
     for batch in iterate_batches(asked, backbone.size, batch_size=BATCH_SIZE):
         backbone.embed(batch.images)
 

@@ -1,4 +1,4 @@
-"""Time of scoring images for 36 tasks one by one, relative to one batch."""
+"""Time for scoring images one by one, relative to scoring them in one batch, with 36 tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDS = 3
 
 
 def run() -> dict[str, float]:
-    """Return the median ratio of the loop's time to the batch's time; both give equal scores."""
+    """Return the median ratio of the loop's time to the batch's time; their scores are equal."""
     random = np.random.default_rng(0)
     mapper = make_mapper("moments")
     labels = np.repeat(np.arange(CLASSES), IMAGES_PER_CLASS)
@@ -31,7 +31,7 @@ def run() -> dict[str, float]:
         latents = centres[labels] + random.normal(size=(len(labels), DIM))
         mapper.add(f"{task:02}", fit_moments(_unit(latents), labels, CLASSES))
     asked = _unit(random.normal(size=(ASKED, DIM)))
-    mapper.score(asked[:1])  # computes the factorisation, so that neither time includes it
+    mapper.score(asked[:1])  # computes the factorisation now, so that neither time includes it
     ratios = [_round(mapper.score, asked) for _ in range(ROUNDS)]
     return {"per-sample loop / mapper scoring": statistics.median(ratios)}
 

@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def run() -> dict[str, float]:
-    """Return median ratios; each round measures all commands and their baseline."""
+    """Return the median ratio of each command; every round also measures the baseline."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         home = Home(folder / "home")
@@ -40,7 +40,7 @@ def run() -> dict[str, float]:
         environment = {
             **os.environ,
             "TEACHMESH_HOME": str(home.path),
-            # Byte code is written in the first round, as on installation, and then reused.
+            # The first round writes the byte code, as an installation does; later rounds reuse it.
             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -54,7 +54,7 @@ def _one_round(environment: dict[str, str]) -> dict[str, float]:
     for name, command in COMMANDS.items():
         command_s = wall_s(command, environment)
         after_s = wall_s(BASELINE, environment)
-        # The baseline runs before and after, because the speed of the machine drifts.
+        # The baseline runs before and after the commands, because the machine's speed drifts.
         ratios[name] = 2 * command_s / (before_s + after_s)
         before_s = after_s
     return ratios
@@ -70,7 +70,7 @@ def wall_s(arguments: tuple[str, ...], environment: dict[str, str]) -> float:
 
 
 def fill(home: Home) -> None:
-    """Put small signed skills of the embedded backbone into the bank of a home."""
+    """Add small signed skills for the embedded backbone to the bank of a home."""
     key = home.load_key()
     with Bank(home.bank) as bank:
         for number in range(SKILLS):

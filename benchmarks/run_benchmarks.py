@@ -1,4 +1,4 @@
-"""Run every speed benchmark and print one line per ratio, with its goal; `make bench` runs it.
+"""Run all speed benchmarks and print each ratio with its goal; `make bench` runs this module.
 
 python -m benchmarks.run_benchmarks           # one line per ratio
 python -m benchmarks.run_benchmarks --json    # one JSON document

@@ -1,1 +1,1 @@
-"""Checks of the repository: its prose, code walks and results. Not part of the package."""
+"""Checks of the repository's prose, code walks and results. Not part of the package."""

@@ -1,11 +1,11 @@
-"""Count the source files that typical operations walk through, by executing them.
+"""Count the source files that typical operations walk through, by running the operations.
 
     python -m checks.count_walks           # a second predict, a learn, a receive, a bench cell
     python -m checks.count_walks --files   # also list the files
 
-A file counts as soon as one of its functions is called. Functions are listed in the order of their
-first calls, also in threads that start during the walk. A hop is a change of file between
-neighbours in this list.
+A file counts if one of its functions is called. Functions are listed in the order of their first
+calls, including calls in threads that start during the walk. A hop is a pair of neighbours in
+this list that belong to different files.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Walk:
 
     Attributes:
         name: name of the operation.
-        files: number of files of the package with a called function.
+        files: number of files of the package in which a function is called.
         functions: number of called functions in these files.
-        hops: number of changes of file between first calls.
+        hops: number of hops between files.
         names: paths of the files, in the order of their first calls.
     """
 
@@ -89,7 +89,7 @@ def write_task(folder: Path, seed: int) -> Path:
 
 
 def product_walks(scratch: Path) -> list[Walk]:
-    """Count the walks of learning, predicting again and receiving, with the embedded backbone."""
+    """Count the walks of learning, a second prediction and receiving; embedded backbone."""
     from teachmesh import Agent
 
     task, other = write_task(scratch / "first", 1), write_task(scratch / "second", 2)
@@ -117,9 +117,9 @@ agents = [1]
 
 
 def cell_walk(scratch: Path) -> Walk:
-    """Count the walk of one bench cell of `moments` through the laboratory.
+    """Count the walk of one bench cell with the method `moments` through the laboratory.
 
-    A cell of another method runs first, so that no module is imported while the walk is counted.
+    A cell with another method runs first, so that no module is imported while the walk is counted.
     """
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.bench.grid_config import load_config
@@ -142,7 +142,7 @@ def cell_walk(scratch: Path) -> Walk:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the counts."""
+    """Print the counts of all walks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--files", action="store_true", help="also list the files of every walk")

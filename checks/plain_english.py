@@ -1,4 +1,4 @@
-"""Check docstrings and docs against the rules for plain English; `make lint` runs it.
+"""Check docstrings and docs against the rules for plain English; `make lint` runs this check.
 
 python -m checks.plain_english                        # list every breach, exit code 1 if any
 python -m checks.plain_english src/teachmesh/agent    # check only some folders or files
@@ -22,9 +22,9 @@ GENERATED = ("docs/cli.md",)
 MAX_WORDS = 25
 MAX_LINE = 120
 MAX_WHAT = 15.0
-"""Maximum occurrences of "what" per 10,000 words of docstrings."""
+"""Maximum number of occurrences of "what" per 10,000 words of docstrings."""
 SUMMARY_FROM_WORDS = 1000
-"""A page with more words of prose than this must begin with a section "In short"."""
+"""Maximum words of prose in a page that does not begin with a section "In short"."""
 SUMMARY_ITEMS = 6
 BAD_START = re.compile(r"\W*(What|Of|That which|Whoever|Who|Which|Whether or not|As ever)\b")
 BAD_WORDS = re.compile(
@@ -57,7 +57,7 @@ def check_file(path: Path) -> list[str]:
 
 
 def check_sentence(text: str) -> Iterator[str]:
-    """Yield the breaches in a sentence; code and quotations are one word, parentheses none."""
+    """Yield the breaches in a sentence; code and quotations count as single words."""
     prose = _PARENTHESIS.sub(" ", _CODE.sub(" x ", text))
     n_words = len(_WORD.findall(prose))
     if n_words > MAX_WORDS:
@@ -69,7 +69,7 @@ def check_sentence(text: str) -> Iterator[str]:
 
 
 def check_lines(page: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, breach) for long lines of a page; tables and code may be longer."""
+    """Yield (line number, breach) for each long line of a page, except in tables and code."""
     # Fenced code keeps its line feeds, so that line numbers stay correct.
     plain = _FENCED.sub(lambda block: "\n" * block[0].count("\n"), page)
     for number, line in enumerate(plain.splitlines(), start=1):
@@ -96,7 +96,7 @@ def check_summary(page: str, n_words: int) -> Iterator[str]:
 
 
 def what_share(paths: Sequence[Path]) -> tuple[float, int]:
-    """Return the occurrences of "what" per 10,000 docstring words, and the number of words."""
+    """Return the frequency of "what" per 10,000 docstring words, and the number of these words."""
     words = [
         word.lower()
         for path in paths
@@ -108,7 +108,7 @@ def what_share(paths: Sequence[Path]) -> tuple[float, int]:
 
 
 def find_files(roots: Sequence[str]) -> list[Path]:
-    """Return the Python files and pages under some paths, sorted; by default, all of them."""
+    """Return the sorted Python files and pages under some paths; by default, under all paths."""
     found: set[Path] = set()
     for root in map(Path, roots or (*SOURCES, *PAGES)):
         found |= {root} if root.is_file() else {*root.rglob("*.py"), *root.rglob("*.md")}
@@ -116,13 +116,13 @@ def find_files(roots: Sequence[str]) -> list[Path]:
 
 
 def draw_sample(paths: Sequence[Path], count: int, seed: int) -> list[Sentence]:
-    """Draw random sentences of docstrings, at most `count`."""
+    """Draw at most `count` random sentences from docstrings."""
     pool = [s for path in paths if path.suffix == ".py" for s in find_sentences(path)]
     return random.Random(seed).sample(pool, min(count, len(pool)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print breaches, or a sample; return the exit code."""
+    """Print the breaches or a sample, and return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -4,8 +4,8 @@
     python -m checks.same_results --runs OLD_RUN NEW_RUN --old-package NAME
 
 The first form learns the same tasks with both checkouts, each in its own virtual environment, and
-compares tensors and cards. The second form compares the cells of two runs of one grid. Only the
-package's name, times and hashes that depend on the name (fingerprints, ids) may differ.
+compares tensors and cards. The second form compares the cells of two runs of one grid. Only times,
+the package's name and the hashes that depend on this name (fingerprints, ids) may differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TASKS = ("glyphs_straight", "counting_discs", "shapes_filled", "counting_bars", "shapes_outlined")
 FEW = ("counting_bars", "shapes_outlined")
-"""Tasks that keep only `SHOTS` training images per class; reuse is not tried with many images."""
+"""Tasks cut to `SHOTS` training images per class; reuse is not tried with many images."""
 SHOTS = 5
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("moments", {}),
@@ -34,9 +34,9 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("head-reuse", {"method": "maha", "reuse": "auto", "encoder": "names"}),
 )
 VOLATILE = ("created", "cost_s")
-"""Keys whose values depend on the clock."""
+"""JSON keys whose values depend on the clock."""
 HASHED = ("backbone_fingerprint", "fingerprint", "reference_id", "skill", "key")
-"""Keys whose values are hashes of bytes that contain the package's name."""
+"""JSON keys whose values are hashes of bytes that contain the package's name."""
 LEARNER = """
 import json, sys
 from importlib import import_module
@@ -53,7 +53,7 @@ for label, options in json.loads(variants):
 
 
 def learn_with(checkout: Path, package: str, tasks: Sequence[Path], out: Path, key: bytes) -> None:
-    """Learn all tasks with all variants in a checkout's environment and write the skills.
+    """Learn all tasks with all variants in a checkout's environment, and write the skills.
 
     Args:
         checkout: root of the checkout, with its environment in `.venv`.
@@ -74,7 +74,7 @@ def learn_with(checkout: Path, package: str, tasks: Sequence[Path], out: Path, k
 
 
 def keep_few(task: Path) -> None:
-    """Delete the training images of a task except for the first `SHOTS` of every class."""
+    """Delete all training images of a task except the first `SHOTS` images of every class."""
     for folder in (task / "train").iterdir():
         for image in sorted(folder.iterdir())[SHOTS:]:
             image.unlink()
@@ -152,7 +152,7 @@ def compare_runs(old: Path, new: Path, old_package: str) -> list[str]:
 
 
 def compare_checkouts(old: Path, old_package: str) -> list[str]:
-    """Learn with both checkouts; return one line per difference."""
+    """Learn with both checkouts, and return one line per skill that differs."""
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.streams.task_stream import StreamSpec, open_stream
 
@@ -170,7 +170,7 @@ def compare_checkouts(old: Path, old_package: str) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison; return 0 if everything is equal."""
+    """Print the comparison, and return the exit code: 0 if everything is equal."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

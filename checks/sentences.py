@@ -1,7 +1,7 @@
 """Find the sentences in Google-style docstrings and Markdown pages.
 
-Code, tables and headings are skipped: fenced and indented blocks, doctests, rows that start with
-"|", and lines that start with "#".
+Code (fenced and indented blocks, doctests), tables (rows that start with "|") and headings (lines
+that start with "#") are skipped.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Sentence:
 
     Attributes:
         path: path of the file.
-        line: number of the line where its paragraph begins, counted from 1.
-        text: the sentence on one line.
+        line: number of the line where the sentence's paragraph begins, counted from 1.
+        text: the sentence, joined into one line.
     """
 
     path: Path
@@ -64,11 +64,11 @@ def find_texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def paragraphs(text: str, line: int = 1, *, docstring: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (line number, paragraph) for a dedented text; list items and entries are paragraphs.
+    """Yield (line number, paragraph) for a text; list items and section entries are paragraphs.
 
     Args:
         text: a page, or a docstring without the indentation of its code.
-        line: number of its first line.
+        line: line number of the text's first line.
         docstring: whether sections such as "Args:" have entries ("name: description").
     """
     parts: list[str] = []
@@ -85,8 +85,8 @@ def paragraphs(text: str, line: int = 1, *, docstring: bool = False) -> Iterator
 
 
 def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, str, bool]]:
-    """Yield (line number, prose on the line, whether the paragraph before it ends)."""
-    base, in_section = 0, False  # column from which the indentation of code is counted
+    """For each line, yield its number, its prose, and whether a paragraph ends before it."""
+    base, in_section = 0, False  # base: column from which the indentation of code is counted
     fenced = doctest = is_open = False
     for number, raw in enumerate(text.splitlines(), start=first):
         shown, indent = raw.strip(), len(raw) - len(raw.lstrip())
@@ -106,7 +106,7 @@ def _prose_lines(text: str, first: int, docstring: bool) -> Iterator[tuple[int, 
 
 
 def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, str, int]:
-    """Return whether a line begins a paragraph, its text without markers, and the new base."""
+    """Return whether a line begins a paragraph, its text without markers, and the new `base`."""
     shown = shown.removeprefix("> ")
     if bullet := _BULLET.match(shown):
         shown = shown[bullet.end() :]
@@ -118,7 +118,7 @@ def _begin(shown: str, indent: int, base: int, in_section: bool) -> tuple[bool, 
 
 
 def split_sentences(paragraph: str) -> Iterator[str]:
-    """Yield the sentences of a paragraph; a dot in code or after "Eq" does not end one."""
+    """Yield the sentences of a paragraph; no sentence ends at a dot in code or after "Eq"."""
     masked = _CODE_SPAN.sub(lambda span: "`" + "x" * (len(span[0]) - 2) + "`", paragraph)
     start = 0
     for end in _END.finditer(masked):

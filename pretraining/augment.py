@@ -1,4 +1,4 @@
-"""Random crops and flips of whole batches, determined by (seed, epoch, step)."""
+"""Random crops and flips of whole batches of images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
     """Take one crop of each image, with random scale, aspect ratio, position and flip.
 
     Args:
-        pixels: (N, 64, 64, 3) uint8.
-        size: side of the result in pixels.
-        generator: generator of the random numbers.
+        pixels: N images as an (N, 64, 64, 3) uint8 array.
+        size: side of the resulting images in pixels.
+        generator: source of the random numbers.
 
     Returns:
-        (N, 3, size, size) float32 in [-1, 1], channels last in memory.
+        The crops as (N, 3, size, size) float32 values in [-1, 1], with channels last in memory.
     """
     n = len(pixels)
     side = MIN_SIDE + (1 - MIN_SIDE) * torch.rand(n, generator=generator)
@@ -39,7 +39,7 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
     )  # (N, 2, 3)
     images = _floats(pixels)
     if size < images.shape[2]:
-        # Averaged first, because sampling a half-size grid would skip pixels.
+        # The image is averaged first, because sampling a half-size grid would skip pixels.
         images = functional.interpolate(images, size=(size, size), mode="area")
     grid = functional.affine_grid(theta, [n, 3, size, size], align_corners=False)
     crops = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
@@ -47,7 +47,7 @@ def augmented(pixels: np.ndarray, size: int, generator: torch.Generator) -> Tens
 
 
 def plain(pixels: np.ndarray, size: int) -> Tensor:
-    """Resize whole images for validation; shapes are as in `augmented`."""
+    """Resize whole images for validation; arguments and result have shapes as in `augmented`."""
     images = _floats(pixels)
     if size < images.shape[2]:
         images = functional.interpolate(images, size=(size, size), mode="area")

@@ -1,4 +1,4 @@
-"""The training loop; a resumed run draws the same random numbers for (seed, epoch, step)."""
+"""The training loop. Random numbers depend on (seed, epoch, step), also in a resumed run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALIDATION_BATCH = 200
 
 
 class Run:
-    """A pretraining run, which continues from its last saved state if there is one.
+    """A pretraining run; it continues from its last saved state if there is one.
 
     Args:
         recipe: settings of the run.
@@ -33,9 +33,9 @@ class Run:
         validation: validation images.
         logits: (N, 1000) float16 logits of the teacher; None to train without a teacher.
         folder: folder for state and log.
-        save_every_steps: steps between saved states; the end of each epoch is also saved.
+        save_every_steps: number of steps between saves; the end of each epoch is also saved.
         workers: number of threads for the parts of a batch; results do not depend on it.
-        start: initial weights (`training_state.averaged_weights`), or None for random ones.
+        start: initial weights (`training_state.averaged_weights`); None for random weights.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Run:
         self.seconds = 0.0
         self.log: list[dict[str, Any]] = []
         self._resume()
-        # After the state is loaded, because the replicas start with its statistics.
+        # The parts are made after the state is loaded, because replicas start with its statistics.
         self.parts = Parts(self.student, recipe.parts, workers)
 
     def _resume(self) -> None:
@@ -83,7 +83,7 @@ class Run:
         return json.dumps(dataclasses.asdict(self.recipe), sort_keys=True)
 
     def save(self) -> None:
-        """Save the state, so that the run can be resumed from here."""
+        """Save the state, so that the run can be resumed from this step."""
         state = {
             "recipe": self._recipe(),
             "student": self.student.state_dict(),
@@ -94,7 +94,7 @@ class Run:
             "log": self.log,
         }
         save_state(self.folder, state)
-        # The log is derived from the state, so a kill between the two loses no line.
+        # The log is derived from the state, so a kill between these two writes loses no line.
         text = "".join(json.dumps(line) + "\n" for line in self.log).encode()
         write_atomically(self.folder / LOG_FILE, lambda file: file.write(text))
 
@@ -117,9 +117,9 @@ class Run:
     def _train_step(self, epoch: int, index: int, total: int) -> None:
         recipe = self.recipe
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.train))
-        # Sorted, so that rows are read from the large arrays in one direction.
+        # Sorted, so that the large arrays are read in one direction.
         rows = np.sort(order[index * recipe.batch_size : (index + 1) * recipe.batch_size])
-        # Rows alternate between the parts; otherwise they would differ in classes.
+        # Rows alternate between the parts; otherwise the parts would have different classes.
         rows_of = [rows[part :: recipe.parts] for part in range(recipe.parts)]
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step, total)

@@ -1,4 +1,4 @@
-"""Write a run's weights, reference and card into the package.
+"""Write the weights, reference and card of a run into the package.
 
     python -m pretraining.export_weights RUN --data ../shared/pretrain
 
@@ -63,7 +63,7 @@ ABOUT = {
 def packed_weights(run: Path) -> bytes:
     """Return the averaged backbone of a run's last state as a file with int8 convolutions.
 
-    The file has only one metadata key, because the library writes several in random order.
+    The file has only one metadata key, because the library writes several keys in random order.
 
     Raises:
         SystemExit: the run has no saved state yet.
@@ -86,7 +86,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     """Write the three files that the package ships.
 
     Everything is computed before the first file is replaced, because the files belong together
-    and the old ones may be in use.
+    and the old files may be in use.
 
     Args:
         run: folder of a run of `pretraining.pretrain`.
@@ -123,7 +123,7 @@ def shipped_top1(net: EmbeddedNet, data: Path, run: Path) -> dict[str, float]:
         run: folder of the run.
 
     Returns:
-        Top-1 accuracy on the validation images, by image size.
+        The top-1 accuracy on the validation images for each image size.
     """
     state = load_state(run)
     assert state is not None  # a run with weights has a saved state

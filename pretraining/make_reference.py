@@ -1,4 +1,4 @@
-"""Fit scale and projection of the embedded backbone's multi-depth latents."""
+"""Fit the scale and the projection of the embedded backbone's multi-depth latents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH = 50
 
 
 def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) -> Reference:
-    """Fit the reference on 2,000 training images, enlarged to the default input size.
+    """Fit the reference on 2,000 training images, enlarged to the network's input size.
 
     Args:
         net: the trained backbone, in evaluation mode.

@@ -1,4 +1,4 @@
-"""The pretraining images, read from one mosaic of 64 x 64 tiles per class into arrays."""
+"""The pretraining images; each class has one mosaic of 64 x 64 tiles."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Pictures:
     """Images with their labels.
 
     Attributes:
-        pixels: (N, 64, 64, 3) uint8.
-        labels: (N,) int64.
+        pixels: N images as an (N, 64, 64, 3) uint8 array.
+        labels: (N,) int64 class of each image.
     """
 
     pixels: np.ndarray
@@ -33,16 +33,16 @@ class Pictures:
 def load_pictures(
     data: Path, split: str, fraction: float = 1.0, cache: Path | None = None
 ) -> Pictures:
-    """Read all mosaics of a split.
+    """Read the images in all mosaics of a split.
 
     Args:
         data: folder with `classes.json`, `train/` and `val/`.
         split: "train" or "val".
-        fraction: fraction of each class to keep; the first tiles are kept.
+        fraction: fraction of each class's tiles to keep, from the first tile on.
         cache: folder for the decoded images, so that a restart does not decode them again.
 
     Raises:
-        FileNotFoundError: a file is missing in the folder.
+        FileNotFoundError: a file is missing from the folder.
     """
     if cache is None:
         return _decode(data, split, fraction)

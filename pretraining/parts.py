@@ -1,9 +1,9 @@
-"""A training step in parts; its result does not depend on the number of workers.
+"""A training step in parts; the result does not depend on the number of threads.
 
-A batch is cut into parts of fixed size. Each part runs forward and backward in its own thread,
+A batch is cut into parts of fixed size. Each part runs forward and backward in one thread,
 with its own batch statistics. Gradients are added in the order of the parts. The number of
-threads therefore changes only the speed, and no layer waits for a thread that the system has
-paused.
+threads therefore changes only the speed. If the system pauses a thread, no layer in another
+thread waits for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Parts:
         self._pool = ThreadPoolExecutor(workers, initializer=_single_threaded)
 
     def step(self, loss_of_part: Callable[[nn.Module, int], Tensor]) -> float:
-        """Set the network's gradients to the mean over the parts, and average the statistics.
+        """Set the network's gradients to their mean over the parts, and average the statistics.
 
         Args:
             loss_of_part: called with (replica, part); returns the mean loss over the part's images.

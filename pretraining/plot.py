@@ -1,4 +1,4 @@
-"""Plot of a run's log."""
+"""Plot the log of a run."""
 
 from __future__ import annotations
 

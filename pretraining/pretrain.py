@@ -1,6 +1,6 @@
 """Train the embedded backbone: `python -m pretraining.pretrain --data DIR --out RUN`.
 
-A run may be killed at any time. Started again with the same options, it gives the same weights.
+A run may be killed at any time. A restart with the same options produces the same weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options, train, and print the next command.
 
     Args:
-        arguments: command-line arguments; None for those of the process.
+        arguments: command-line arguments; None for the arguments of this process.
     """
     options = _parser().parse_args(arguments)
     start, digest = averaged_weights(options.start) if options.start else (None, "")
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """Return the recipes and logs of a run and of the runs before it."""
+    """Return the recipes and logs of a run and of the runs it builds on."""
     path = run / EARLIER_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))

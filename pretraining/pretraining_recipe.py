@@ -11,7 +11,7 @@ class Recipe:
     """One-cycle SGD over growing image sizes.
 
     Attributes:
-        schedule: (side in pixels, number of epochs) in order; half the side costs a quarter.
+        schedule: (side in pixels, number of epochs) pairs, in the order of training.
         batch_size: number of images per step.
         peak_rate: highest learning rate of the cycle.
         warmup: fraction of all steps before the learning rate peaks.
@@ -19,14 +19,14 @@ class Recipe:
         weight_decay: weight decay of convolution and linear weights.
         label_smoothing: label smoothing in the cross-entropy.
         average_decay: decay per step of the exponential moving average of the weights.
-        distill_weight: weight of the divergence from the teacher; 0 without a teacher.
+        distill_weight: weight of the divergence from the teacher in the loss; 0 without a teacher.
         temperature: softmax temperature of student and teacher.
         seed: seed of weights, order and augmentation.
         fraction: fraction of the training images to use.
-        teacher_size: side in pixels of the teacher's images; 0 without a teacher.
+        teacher_size: side of the teacher's input images in pixels; 0 without a teacher.
         parts: number of parts of a batch, each with its own batch statistics.
-        start: SHA-256 of the initial weights, which are the averaged weights of another run; "" for
-            random weights.
+        start: SHA-256 of the initial weights if these are the averaged weights of another run; ""
+            for random weights.
     """
 
     schedule: tuple[tuple[int, int], ...] = ((32, 7), (48, 5), (64, 4))
@@ -53,11 +53,11 @@ class Recipe:
 
     @property
     def epochs(self) -> int:
-        """Number of passes over the images."""
+        """Total number of passes over the training images."""
         return sum(count for _, count in self.schedule)
 
     def size_of(self, epoch: int) -> int:
-        """Return the side of the images in an epoch, in pixels."""
+        """Return the side in pixels of the images in an epoch."""
         for size, count in self.schedule:
             if epoch < count:
                 return size
@@ -65,7 +65,7 @@ class Recipe:
         raise IndexError("the schedule has no such epoch")
 
     def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step: a linear rise, then half a cosine to zero."""
+        """Return the learning rate of a step; it rises linearly, then falls like a cosine."""
         position = step / steps
         if position < self.warmup:
             return self.peak_rate * (step + 1) / (self.warmup * steps + 1)

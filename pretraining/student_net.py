@@ -1,4 +1,4 @@
-"""The backbone with two classifiers and the losses, for training only."""
+"""The backbone with two classifiers, and the losses; used only for training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Student(nn.Module):
         self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits for the labels (N, C) and for the teacher's classes (N, 1000)."""
+        """Return (N, C) logits for the labels and (N, 1000) logits for the teacher's classes."""
         latents = last_latent(self.net, x)
         return self.labels(latents), self.teacher(latents)
 
@@ -32,14 +32,14 @@ class Student(nn.Module):
 def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
     """Return only the last tap, `net(x)[-1]`.
 
-    Pooling the inner taps would cost a tenth of a training step, and no loss uses them.
+    Pooling the inner taps would take 10 % of a training step's time, and no loss uses these taps.
 
     Args:
         net: the network, in any mode.
-        x: (N, 3, H, W) float32, normalised.
+        x: N normalised images as an (N, 3, H, W) float32 tensor.
 
     Returns:
-        (N, 1024) latents.
+        The (N, 1024) latents.
     """
     x = functional.relu(net.stem_norm(net.stem(x)))
     for block in net.blocks:
@@ -50,13 +50,13 @@ def last_latent(net: EmbeddedNet, x: Tensor) -> Tensor:
 def loss_of(
     answers: tuple[Tensor, Tensor], labels: Tensor, soft: Tensor | None, recipe: Recipe
 ) -> Tensor:
-    """Return the cross-entropy of the labels plus, with a teacher, the divergence from it.
+    """Return the cross-entropy loss, plus the divergence from the teacher if there is one.
 
     Args:
         answers: (N, C) and (N, 1000) logits of the student.
-        labels: (N,) int64.
+        labels: (N,) int64 class of each image.
         soft: (N, 1000) logits of the teacher; None without a teacher.
-        recipe: settings, with the weights of the terms.
+        recipe: settings of the run, with the weight of each loss term.
     """
     by_label, by_teacher = answers
     loss = functional.cross_entropy(by_label, labels, label_smoothing=recipe.label_smoothing)
@@ -85,7 +85,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.SGD:
-    """Make SGD with Nesterov momentum, without weight decay on biases and normalisation layers."""
+    """Make an SGD optimiser whose weight decay omits biases and normalisation layers."""
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [

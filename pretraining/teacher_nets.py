@@ -25,13 +25,13 @@ _BATCH = 50
 def load_logits(weights: Path, pictures: Pictures, run: Path, size: int) -> np.ndarray:
     """Compute the teacher's logits for the images, without augmentation.
 
-    They are computed once per teacher, size and number of images. An interrupted computation
-    continues with its unfinished chunk.
+    Logits are computed once per teacher, size and number of images. An interrupted computation
+    continues with the first unfinished chunk.
 
     Args:
         weights: safetensors file of timm's `mobilenetv2_100` with `pad_type="same"`.
         pictures: N images.
-        run: folder of the cache.
+        run: folder of the run, which also caches the logits.
         size: side in pixels to which the images are enlarged for the teacher.
 
     Returns:
@@ -49,7 +49,7 @@ def load_logits(weights: Path, pictures: Pictures, run: Path, size: int) -> np.n
     for start in range(done, len(pictures), _CHUNK):
         stop = min(start + _CHUNK, len(pictures))
         logits[start:stop] = _answers(net, pictures.pixels[start:stop], size)
-        # In this order, so that the counter is never ahead of the logits.
+        # The logits are written first, so that the counter is never ahead of them.
         logits.flush()
         _write(counter, str(stop))
         print(f"teacher: {stop} of {len(pictures)} images", flush=True)

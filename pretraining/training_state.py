@@ -1,4 +1,4 @@
-"""The state of a run, in one file that is replaced atomically, so that a run can be killed."""
+"""The state of a run in one file, which is replaced atomically in case the run is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EARLIER_FILE = "earlier.json"
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically; after a kill, either the old file or the new one is there.
+    """Write a file atomically: after a kill, either the old or the new file is complete.
 
     Args:
         path: path of the file.
@@ -49,10 +49,10 @@ def load_state(run: Path) -> dict[str, Any] | None:
 
 
 def averaged_weights(run: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Load the averaged weights and classifiers of another run, as the start of a new run.
+    """Load the averaged weights and classifiers of another run to start a new run from them.
 
     Returns:
-        The weights, and the SHA-256 of their names and bytes for the recipe of the new run.
+        The weights, and the SHA-256 of their names and bytes, for the recipe of the new run.
 
     Raises:
         SystemExit: the run has no saved state yet.

@@ -1,4 +1,4 @@
-"""Tiny mosaics like the real ones: three classes of coloured noise."""
+"""Small mosaics in the format of the real mosaics, with three classes of coloured noise."""
 
 import json
 from pathlib import Path

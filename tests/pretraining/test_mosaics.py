@@ -8,7 +8,7 @@ from tests.pretraining.sample_mosaics import write_mosaics
 
 
 def test_tiles_are_read_row_by_row(tmp_path: Path) -> None:
-    """Tile k of a mosaic with 5 columns is the one in row k // 5 and column k % 5."""
+    """Tile k of a mosaic with 5 columns is in row k // 5 and column k % 5."""
     data = write_mosaics(tmp_path / "data")
     pictures = load_pictures(data, "train")
     with Image.open(data / "train" / "n02.webp") as image:

@@ -27,7 +27,7 @@ def net() -> EmbeddedNet:
 def test_any_side_from_32_on_gives_one_vector_per_tap(
     net: EmbeddedNet, height: int, width: int
 ) -> None:
-    """Height and width may differ; every tap is (N, C_i), not negative, and the last 1,024 wide."""
+    """Height and width may differ; every tap is an (N, C_i) array without negative values."""
     with torch.inference_mode():
         taps = net(torch.rand(2, 3, height, width))
     assert len(taps) == len(net.tap_names)
@@ -50,14 +50,14 @@ def test_height_and_width_are_not_confused(net: EmbeddedNet) -> None:
 
 
 def test_training_sees_the_last_tap(net: EmbeddedNet) -> None:
-    """The short cut without inner taps is the network's own last tap, bit for bit."""
+    """The shortcut without inner taps gives exactly the network's last tap."""
     images = torch.rand(2, 3, 40, 32)
     with torch.inference_mode():
         assert torch.equal(last_latent(net, images), net(images)[-1])
 
 
 def test_loaded_weights_are_the_stored_ones_dequantised(net: EmbeddedNet, tmp_path: Path) -> None:
-    """Levels times steps, halves widened; nothing can be trained by accident."""
+    """Loaded weights are levels times steps, with halves widened; none requires a gradient."""
     stored = packed({k: v for k, v in net.state_dict().items() if "batches" not in k})
     save_file(stored, tmp_path / WEIGHTS_FILE)
     loaded = load_embedded(tmp_path)
@@ -78,7 +78,7 @@ def test_loaded_weights_are_the_stored_ones_dequantised(net: EmbeddedNet, tmp_pa
 
 
 def test_damaged_or_incomplete_weights_are_refused(net: EmbeddedNet, tmp_path: Path) -> None:
-    """One sentence instead of a network with random layers."""
+    """Damaged weights give an error message instead of a network with random layers."""
     path = tmp_path / WEIGHTS_FILE
     with pytest.raises(BackboneError, match="embedded backbone"):
         load_embedded(tmp_path)

@@ -38,7 +38,7 @@ class Finished(NamedTuple):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The uninterrupted run that others are compared with."""
+    """The uninterrupted run with which the other runs are compared."""
     folder = tmp_path_factory.mktemp("pretraining")
     data = write_mosaics(folder / "data")
     threads = torch.get_num_threads()
@@ -48,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
-    """SIGKILL in the middle of an epoch and a restart with another number of threads: same bits."""
+    """A kill within an epoch and a restart with more or fewer threads do not change the weights."""
     options = ["--data", str(finished.data), *OPTIONS, "--out", str(tmp_path)]
     _kill_after_the_first_save(options, tmp_path)
     state = load_state(tmp_path)
@@ -63,7 +63,7 @@ def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path)
 
 
 def test_a_finished_run_stays_as_it_is(finished: Finished) -> None:
-    """Starting it again changes nothing, and another recipe is refused before it writes."""
+    """Restarting the run changes nothing; another recipe is rejected before files are written."""
     options = ["--data", str(finished.data), *OPTIONS, "--out", str(finished.run)]
     before = _contents(finished.run, WEIGHTS_FILE, LOG_FILE, "recipe.json")
     main(options)
@@ -76,7 +76,7 @@ def test_a_finished_run_stays_as_it_is(finished: Finished) -> None:
 def test_a_second_cycle_begins_with_the_averaged_weights_of_the_first(
     finished: Finished, tmp_path: Path
 ) -> None:
-    """Without a step they are the same weights; the card's history tells both runs."""
+    """Before the first step, the weights are equal; the card's history lists both runs."""
     start = ["--start", str(finished.run)]
     again = ["--data", str(finished.data), *OPTIONS, *start, "--out", str(tmp_path)]
     main([*again, "--schedule", "32x0"])
@@ -91,7 +91,7 @@ def test_a_second_cycle_begins_with_the_averaged_weights_of_the_first(
 
 
 def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: Path) -> None:
-    """Weights, reference and card belong together; a foreign reference is noticed."""
+    """Weights, reference and card belong together; the reference of other weights is rejected."""
     one, two = tmp_path / "one", tmp_path / "two"
     card = write_assets(finished.run, finished.data, one, dim=16)
     write_assets(finished.run, finished.data, two, dim=16)
@@ -110,7 +110,7 @@ def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: P
 
 
 def test_export_before_the_first_save_is_refused(tmp_path: Path) -> None:
-    """A sentence, not an empty asset."""
+    """Exporting a run without a saved state gives an error message, not an empty file."""
     with pytest.raises(SystemExit, match="no saved state"):
         packed_weights(tmp_path)
 

@@ -10,7 +10,7 @@ from pretraining.mosaics import Pictures
 
 
 class _Means(nn.Module):
-    """A teacher whose logits are the mean colours, and which stops after some images."""
+    """A teacher that returns mean colours as logits and fails after `limit` images."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class _Means(nn.Module):
 def test_interrupted_logits_go_on_where_they_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Finished chunks are not computed again, and the result is that of an uninterrupted run."""
+    """Finished chunks are not computed again; the logits are those of an uninterrupted run."""
     pixels = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), dtype=np.uint8)
     pictures = Pictures(pixels, np.zeros(30, np.int64))
     weights = tmp_path / "weights"
@@ -38,7 +38,7 @@ def test_interrupted_logits_go_on_where_they_stopped(
         if name == "broken":
             with pytest.raises(KeyboardInterrupt):
                 teacher.load_logits(weights, pictures, tmp_path / name, 32)
-            # Only the last ten are left: a teacher that can do no more is enough.
+            # Only ten images are left, so a teacher with a limit of ten is enough.
             monkeypatch.setattr(teacher, "_teacher", lambda _: _Means(10))
         logits = teacher.load_logits(weights, pictures, tmp_path / name, 32)
         means = pixels.reshape(30, -1, 3).mean(1) / 127.5 - 1

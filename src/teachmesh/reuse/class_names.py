@@ -3,7 +3,7 @@
 `TShirt`, `t_shirt` and `t-shirt` become the same name; "class 7", "0001" and "" are meaningless.
 Whether a number matters depends on the task's other names of the same form. The "3" of "plate 3" is
 a symbol if there is also a "plate 8", but the zero-padded "07" of "object 07" is only an index.
-Names of other forms have no effect, so a meaningless name does not change how others are cleaned.
+Names of other forms have no effect, so a meaningless name does not change how they are cleaned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 128
 """Maximum length of a name; longer names are truncated."""
 PROMPT = "a photo of a {}."
-"""Template for the input of a text encoder: CLIP's prompt, as in the paper's Fig. 11."""
+"""Template for the input of a text encoder: CLIP's prompt, as in Fig. 11 of the paper."""
 
 _GENERIC = frozenset(
     (
@@ -43,10 +43,10 @@ class Label:
 
     Attributes:
         raw: original name.
-        words: lower-case words, joined by single spaces; empty if the name is meaningless or has
+        words: lower-case words, joined by single spaces; empty if the name means nothing or has
             no letters or digits.
-        symbol: single characters or short numbers that distinguish the name from others of the
-            same form ("3" of "plate 3"), or None. Symbols are only compared for equality.
+        symbol: single characters or short numbers that distinguish the name from other names of
+            the same form ("3" of "plate 3"), or None. Symbols are only compared for equality.
     """
 
     raw: str
@@ -69,7 +69,7 @@ def clean(name: str) -> str:
     """
     text = unicodedata.normalize("NFKC", name[:MAX_CHARACTERS])
     text = unicodedata.normalize("NFKC", _CAMEL.sub(" ", text).casefold())
-    text = _LETTER_NUMBER.sub(" ", text)  # after case folding, which can turn one letter into two
+    text = _LETTER_NUMBER.sub(" ", text)  # after case folding, which may turn a letter into two
     text = _SIGN_INSIDE.sub(" ", _spaced(text))
     return " ".join(text.split())[:MAX_CHARACTERS].strip()
 
@@ -78,7 +78,7 @@ def _spaced(text: str) -> str:
     """Replace every character that is not part of a word with a space.
 
     Combining marks are kept because many scripts use them for vowels and tones. Without them, the
-    Hindi words for "day" and "gift" are equal. Signs after a letter distinguish "C++" from "C#".
+    Hindi words for "day" and "gift" would be equal. Signs after letters distinguish C++ from C#.
     """
     kept = [" "]
     for character in text:
@@ -127,7 +127,7 @@ def _signs(words: str) -> tuple[str, ...]:
 
 
 def _form(words: str) -> tuple[str, ...]:
-    """Return the words that are not signs; names of the same form share them."""
+    """Return the form of a name: its words that are not signs."""
     return tuple(word for word in words.split() if not _is_sign(word))
 
 
@@ -141,7 +141,7 @@ def _bare(word: str) -> str:
 
 
 def _symbol(words: str) -> str | None:
-    """Return the signs of a name; None if there are none or one is too long for a symbol."""
+    """Return the signs of a name, or None if it has no sign or one that is too long."""
     signs = _signs(words)
     return " ".join(signs) if signs and all(_SYMBOL.fullmatch(_bare(s)) for s in signs) else None
 

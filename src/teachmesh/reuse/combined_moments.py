@@ -20,7 +20,7 @@ from teachmesh.reuse.moments_prior import pooled_whitening
 STYLE_RIDGE = 0.1
 """Ridge penalty on a task's style, relative to the weight of one class mean.
 
-It sets styles that cannot be estimated to zero."""
+If the class means do not determine a style, the penalty makes it zero."""
 RIDGE = 0.1
 """Ridge added to the diagonal of the pooled scatter, as a fraction of the diagonal's mean."""
 
@@ -32,7 +32,7 @@ class Part:
     Attributes:
         anchor: moments of the old task.
         labels: indices of M classes in the old task.
-        classes: (M,) int64 indices of these classes in the new task.
+        classes: indices of these classes in the new task, (M,) int64.
     """
 
     anchor: MomentsAnchor
@@ -61,11 +61,11 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
 
 
 def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -> np.ndarray:
-    """Return (C, D) class means with the styles of the old tasks removed.
+    """Return (C, D) class means, without the styles of the old tasks.
 
-    Each old class mean is modelled as the sum of a class and its task's style, by least squares.
-    Styles can be estimated only for tasks that share classes. Other styles count as zero, because
-    a difference between such tasks also separates their classes.
+    Least squares splits each old class mean into the mean of the class and the style of the task.
+    Styles can be estimated only for tasks that share classes. The styles of the other tasks count
+    as zero, because a difference between these tasks also separates their classes.
     """
     sums = np.zeros((len(parts) + n, parts[0].anchor.dim))
     normal = np.diag(np.r_[np.full(len(parts), STYLE_RIDGE), np.zeros(n)])
@@ -78,10 +78,10 @@ def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -
 
 
 def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScores:
-    """Return the linear discriminant for class means (C, D) and the tasks' mean scatter.
+    """Return the linear discriminant of (C, D) class means and the mean scatter of the tasks.
 
-    It has the scale of a head that is regressed on 0 and 1. At the class means, the right score is
-    on average 1 higher than the others, and the mean of all scores is 1 / C.
+    It has the scale of a head that is fitted to the targets 0 and 1. At the class means, the right
+    score is on average 1 higher than the other scores, and the mean of all scores is 1 / C.
     """
     (n_classes, dim), centre = means.shape, means.mean(axis=0)
     matrix = (

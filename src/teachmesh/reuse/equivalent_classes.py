@@ -1,4 +1,4 @@
-"""Find classes of other skills with the same meaning as a class ("bicycle" and "bike")."""
+"""Find the classes of other skills that mean the same as a class ("bicycle" and "bike")."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EquivalentClasses:
         self._skills = SourceSkills(sources, comparer or NameComparer())
 
     def of(self, skill_id: str, class_name: str) -> tuple[tuple[SourceTask, int, float], ...]:
-        """Return (task, label, name similarity) of each equivalent class, best first.
+        """Return a (task, label, name similarity) tuple for each equivalent class, best first.
 
         Args:
             skill_id: id of one of the skills.
@@ -51,7 +51,7 @@ class EquivalentClasses:
         return {task.skill_id: task for task in self._skills.source_tasks()}
 
     def _look_alike(self, one: SourceTask, label: int, other: SourceTask, other_label: int) -> bool:
-        """Return True if visual similarity confirms the names of two classes or is unknown."""
+        """Return False if the visual similarity of two classes contradicts their names."""
         transform = self._skills.transform()
         if transform is None or one.means is None or other.means is None:
             return True

@@ -1,8 +1,8 @@
 """Closed-form start for training a head, with rows of old heads as a prior (Sec. 7.2, 2).
 
 A copied row separates its class from the other classes of the *old* task. Old rows are therefore
-only a prior: their weight is fitted to the shots, and ridge regression fits the residual. Classes
-without an old row get their row from the regression alone.
+only a prior: their weight is fitted to the shots, and ridge regression fits the residual. For
+classes without an old row, the regression alone gives the row.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FittedStart:
 def fit_start(
     old: HeadStart | None, latents: np.ndarray, labels: np.ndarray, n_classes: int
 ) -> FittedStart:
-    """Fit initial parameters to the shots, with old head rows of some classes as a prior.
+    """Fit initial parameters to the shots, with the old head rows of some classes as a prior.
 
     Args:
         old: old head rows; None to use the shots alone.
@@ -66,7 +66,7 @@ def fit_start(
 
 
 def _scaled_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """Return (M, D) old rows, centred and scaled so that scores have half the targets' variance."""
+    """Return M old rows, centred and scaled: their scores have half the targets' variance."""
     differences = torch.from_numpy(old.weight.astype(np.float64))
     differences = differences - differences.mean(0)
     spread = (x @ differences.T).std(0, correction=0)

@@ -8,15 +8,15 @@ import torch
 from teachmesh.mapping.ridge import RIDGE
 
 USUAL_PRIOR_WEIGHT = 0.3
-"""Typical weight of a prior; the fitted weight is averaged with it. Chosen on validation images."""
+"""Typical weight of a prior, chosen on validation images. Fitted weights are averaged with it."""
 
 
 class LeaveOneOutRidge:
-    """Ridge regression on N rows with an unpenalised intercept, for any targets.
+    """Ridge regression on N rows for any targets; the intercept has no penalty.
 
-    The leave-one-out errors are exact if the weights of the other rows do not change. They are
-    Allen's PRESS residuals: each residual is divided by one minus the leverage of its row. This
-    needs one factorisation instead of N.
+    The leave-one-out errors are exact if the other rows keep their weights when a row is left out.
+    They are Allen's PRESS residuals: each residual is divided by one minus the leverage of its row.
+    They need one factorisation instead of N.
 
     Args:
         rows: (N, D) float64 inputs.
@@ -49,7 +49,7 @@ class LeaveOneOutRidge:
         self._left = (left - self.share).clamp(min=1e-9)[:, None]
 
     def weights(self, targets: np.ndarray) -> np.ndarray:
-        """Return (K, D) float64 regression weights for targets (N, K)."""
+        """Return the (K, D) float64 regression weights for (N, K) targets."""
         centred = self._centred(targets)
         if self._dual:
             slopes = (self._inverse @ centred).T @ self._x
@@ -58,7 +58,7 @@ class LeaveOneOutRidge:
         return np.asarray(slopes.numpy())
 
     def left_out_errors(self, targets: np.ndarray) -> np.ndarray:
-        """Return (N, K) float64 errors: target minus the prediction of a fit without the row."""
+        """Return (N, K) float64 errors: target minus its prediction by a fit without the row."""
         centred = self._centred(targets)
         if self._dual:
             residuals = self._penalty * (self._inverse @ centred)
@@ -77,7 +77,7 @@ def fit_prior_weight(ridge: LeaveOneOutRidge, target: np.ndarray, prior: np.ndar
     Args:
         ridge: ridge regression on the shots.
         target: (N, C) regression targets.
-        prior: (N, C) scores of the old head rows on the shots.
+        prior: (N, C) scores that the old head rows give to the shots.
     """
     return prior_weight(ridge.left_out_errors(target), ridge.left_out_errors(prior))
 
@@ -87,8 +87,8 @@ def prior_weight(target_errors: np.ndarray, prior_errors: np.ndarray) -> float:
 
     Args:
         target_errors: (N, C) leave-one-out errors of the targets.
-        prior_errors: (N, C) leave-one-out errors of the prior's scores: the part of the prior that
-            the regression cannot predict.
+        prior_errors: (N, C) leave-one-out errors of the prior's scores, the part of the scores
+            that the regression cannot predict.
     """
     power = float(np.vdot(prior_errors, prior_errors))
     best = float(np.vdot(prior_errors, target_errors)) / power if power > 0 else 0.0

@@ -4,10 +4,10 @@ Names alone cannot distinguish a hand sign "3" from a printed one. Visual simila
 tell that a photograph and a sketch both show a dog. Pairs with similar names are therefore only
 candidates. They are confirmed if all candidates of two tasks look alike on average
 (`visual_similarity.confirm`). Equal names are homonyms if their classes look no more alike than
-unrelated classes. Classes that look very much alike match even if their names differ.
+unrelated classes. Classes that look very similar match even if their names differ.
 
 The thresholds were chosen on training images of the tasks in docs/results/reuse_measured.md. The
-matching results there therefore describe the fit to these tasks, not the accuracy on other tasks.
+matching results on that page show the fit to these tasks, not the accuracy on other tasks.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ NAME_ALONE = 0.90
 NAME_CONFIRMED = 0.75
 """Minimum name similarity for a match with visual confirmation."""
 LOOKS_ALONE = 0.40
-"""Minimum cosine for mutual nearest neighbours to match without similar names."""
+"""Minimum cosine at which mutual nearest neighbours match without similar names."""
 _TIE_BREAK = 1e-9
-"""Bonus for breaking ties, smaller than any real difference between two similarities."""
+"""Bonus that breaks ties; it is smaller than any real difference between similarities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Match:
         author: alias of the skill's author.
         score: name similarity, or visual similarity for a match by vision only; 0 to 1.
         by: basis of the match: "text", "vision" or "text+vision".
-        cosine: visual similarity, -1 to 1; None if it was not used.
+        cosine: visual similarity, -1 to 1; None if only names were compared.
     """
 
     skill_id: str
@@ -95,7 +95,7 @@ class Match:
 
 
 def check_mode(mode: str) -> None:
-    """Refuse an unknown matching mode.
+    """Reject an unknown matching mode.
 
     Raises:
         UsageError: the mode is unknown.
@@ -120,7 +120,7 @@ def match_classes(
         tasks: old tasks.
         comparer: comparer for class names.
         means: (C, D) class means of a few shots; None to match by names only.
-        transform: (D, D) result of `visual_similarity.whitening` for the bank's covariance.
+        transform: (D, D) whitening of the bank's covariance, see `visual_similarity.whitening`.
         mode: "text" for names only, "vision" for visual similarity only, "auto" for both.
 
     Returns:
@@ -161,13 +161,13 @@ def find_pairs(
     mode: str,
     same_spelling: np.ndarray | None = None,
 ) -> list[tuple[int, int, float, str]]:
-    """Return matches (new class, old class, score, by) with one old task, at most one per class.
+    """Match two tasks: return (new class, old class, score, by) tuples, at most one per class.
 
     Args:
         names: (A, B) name similarities; ignored if the mode is "vision".
-        looks: visual similarity; None to match by names only.
+        looks: visual similarity of the two tasks; None to match by names only.
         mode: one of `MODES`.
-        same_spelling: (A, B) bool; see `mutual_names`.
+        same_spelling: (A, B) bool matrix of equal original names; see `mutual_names`.
     """
     looks = None if mode == "text" else looks
     least = NAME_ALONE if looks is None else NAME_CONFIRMED
@@ -191,8 +191,8 @@ def mutual_names(
     Args:
         names: (A, B) name similarities.
         threshold: minimum similarity of a pair.
-        same_spelling: (A, B) bool, True for names that are equal even before cleaning. It breaks
-            ties: "TShirt" matches "TShirt" rather than "t_shirt".
+        same_spelling: (A, B) bool, True for names that are equal even before cleaning. These names
+            win ties: "TShirt" matches "TShirt" rather than "t_shirt".
 
     >>> mutual_names(np.array([[1.0, 0.0], [0.8, 0.0]]), 0.7)  # "bedroom", "living room"
     [(0, 0)]
@@ -207,15 +207,15 @@ def mutual_names(
 
 
 def confirmed(names: np.ndarray, looks: VisualSimilarity, threshold: float) -> np.ndarray:
-    """Set name similarities to 0 where visual similarity does not confirm them.
+    """Set the name similarities to 0 that visual similarity does not confirm.
 
-    Similarities below the threshold are kept. But if no pair above the threshold is confirmed, all
-    similarities become 0.
+    Similarities below the threshold are kept. However, if no pair at or above the threshold is
+    confirmed, all similarities become 0.
 
     Args:
         names: (C, C') name similarities of the classes of two tasks.
         looks: visual similarity of the same classes.
-        threshold: similarity at or above which a pair needs confirmation.
+        threshold: minimum similarity of the pairs that need confirmation.
     """
     candidates = np.argwhere(names >= threshold)
     sure = set(confirm([(int(i), int(j)) for i, j in candidates], looks))

@@ -1,7 +1,7 @@
-"""The sentence encoder all-MiniLM-L6-v2: a BERT with six layers and mean pooling.
+"""The sentence encoder all-MiniLM-L6-v2: a BERT model with six layers and mean pooling.
 
-The package with the weights depends on half a gigabyte of other packages. The forward pass below
-needs only torch and the tokenizer, and gives the same cosines.
+The package with the weights depends on half a gigabyte of other packages. The forward pass in this
+module needs only torch and the tokenizer, and gives the same cosines.
 
 References:
     Wang et al., MiniLM, NeurIPS 2020; Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
@@ -45,7 +45,7 @@ class MiniLm:
         self._tokenizer.enable_padding()
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return (N, 384) float32 vectors of length 1."""
+        """Return an (N, 384) float32 array with one unit vector per sentence."""
         parts = [
             self._batch(sentences[start : start + _BATCH])
             for start in range(0, len(sentences), _BATCH)

@@ -1,4 +1,4 @@
-"""Prior for class moments: a bank's covariance, and old classes that match the new task.
+"""Prior for class moments: a bank's covariance, and old classes that match new classes.
 
 `BankPrior` holds the prior, `Shots` holds the whitened shots of the new task, and
 `fit_with_prior` uses both to fit a head and class means.
@@ -31,11 +31,11 @@ from teachmesh.reuse import visual_similarity as visual
 from teachmesh.reuse.leave_one_out_ridge import LeaveOneOutRidge, fit_prior_weight
 
 MEAN_SLOPE = 0.7
-"""Expected distance between class means in the new task, relative to the old task."""
+"""Expected ratio of the distances between class means: new task divided by old task."""
 PSEUDO_COUNTS = (1.0, 3.0, 9.0)
 """Candidate weights of the prior for a class mean, as equivalent numbers of images."""
 SHARPNESS = tuple(2.0 ** (i / 2) for i in range(-10, 3))
-"""Candidate inverse temperatures of scores."""
+"""Candidate inverse temperatures for scaling scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class MatchedClasses:
     """Classes of one old task that match classes of the new task.
 
     Attributes:
-        classes: (M,) int64 indices of the matched new classes, without repetition.
+        classes: (M,) int64 indices of the matched new classes; each occurs once.
         means: (M, D) float64 class means of the matched old classes.
         rows: (M, D) float64 head rows of the matched old classes.
     """
@@ -55,11 +55,11 @@ class MatchedClasses:
 
 @dataclass(frozen=True, eq=False)
 class BankPrior:
-    """Moments of a bank's tasks, and the old classes that match the new task.
+    """Moments of a bank's tasks, and the old classes that match classes of the new task.
 
     Attributes:
         tasks: moments of the bank's tasks in canonical order, at least one.
-        matched: matched classes, one entry per old task with matches; may be empty.
+        matched: matched classes, with one entry for each old task that has any; may be empty.
     """
 
     tasks: tuple[TaskMoments, ...]
@@ -74,13 +74,13 @@ class BankPrior:
 
 
 def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
-    """Return the whitening for the mean covariance of some tasks.
+    """Return the whitening for the mean covariance of the given tasks.
 
     If there are few tasks, no (D, D) matrix is computed.
 
     Args:
         tasks: moments of the tasks, at least one.
-        ridge: extra ridge besides `mapping.whitening.RIDGE`, as a fraction of the mean diagonal.
+        ridge: ridge to add to `mapping.whitening.RIDGE`, as a fraction of the diagonal's mean.
     """
     roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5  # (all R, D)
     residual = np.mean([task.residual for task in tasks], axis=0)
@@ -94,8 +94,8 @@ def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
 class Shots:
     """The shots of a new task, whitened by the bank's covariance.
 
-    All class means used here are weighted sums of shots and old means. So shots and old means are
-    whitened once, and the sums are computed in the whitened space.
+    All class means in this module are weighted sums of shots and old means. Shots and old means are
+    therefore whitened once, and the sums are computed in the whitened space.
 
     Args:
         latents: (N, D) float32 multi-depth latents.
@@ -124,7 +124,7 @@ class Shots:
 
         Args:
             centres: (C, D) whitened class means.
-            left_out: (N, D) whitened mean of each shot's class, computed without that shot.
+            left_out: (N, D) whitened class means, one per shot and computed without that shot.
         """
         squares = (centres * centres).sum(1) - 2 * self.z @ centres.T
         rows = np.arange(len(self.labels))
@@ -133,9 +133,9 @@ class Shots:
         return np.asarray(-0.5 * squares)
 
     def left_out_centres(self) -> np.ndarray:
-        """Return (N, D) whitened mean of each shot's class, computed without that shot.
+        """Return for each shot the whitened mean of its class, computed without that shot: (N, D).
 
-        If a class has only one shot, the mean of all class means is used.
+        If a class has only one shot, the mean of all class means replaces its mean.
         """
         counts = self.counts[self.labels][:, None]
         others = (self.centres[self.labels] * counts - self.z) / np.maximum(counts - 1, 1)
@@ -148,9 +148,9 @@ class PriorFit:
 
     Attributes:
         weights: (C, D) float64 head rows.
-        values: (C,) float64 head scores at the origin.
+        values: (C,) float64 scores of the head at the origin of the latent space.
         means: (C, D) float64 class means.
-        prior_weight: weight of the old rows in the head; 0 if no class matches.
+        prior_weight: weight of the old rows in the new head; 0 if no class matches.
     """
 
     weights: np.ndarray
@@ -160,7 +160,7 @@ class PriorFit:
 
 
 def fit_with_prior(shots: Shots, matched: tuple[MatchedClasses, ...]) -> PriorFit:
-    """Fit head and class means to the shots, with the bank as a prior.
+    """Fit a head and class means to the shots, with the bank as a prior.
 
     Args:
         shots: whitened shots of the new task.
@@ -180,7 +180,7 @@ def fit_with_prior(shots: Shots, matched: tuple[MatchedClasses, ...]) -> PriorFi
 
 
 def _prior_rows(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """Return (C, D) head rows from old heads and old class means, scaled to one-hot targets."""
+    """Compute (C, D) prior head rows from old heads and class means, scaled to one-hot targets."""
     total = np.zeros((shots.n_classes, shots.x.shape[1]))
     for part in ("rows", "means"):
         rows = np.zeros_like(total)
@@ -196,13 +196,13 @@ def _prior_rows(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray
 
 
 def _unit_spread(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Scale rows (K, D) so that their scores on x have standard deviation 1; keep zero rows."""
+    """Scale (K, D) rows so that the scores on x have standard deviation 1; keep zero rows."""
     spread = (x @ rows.T).std(axis=0)
     return np.asarray(rows / np.where(spread > 1e-12, spread, np.inf)[:, None])
 
 
 def _shrunk_means(shots: Shots, matched: tuple[MatchedClasses, ...]) -> np.ndarray:
-    """Return (C, D) class means, shrunk to the prior; leave-one-out selects the pseudo-count."""
+    """Return (C, D) class means, shrunk toward the prior with the best leave-one-out weight."""
     prior = _prior_means(shots.means, matched, [task.means for task in matched])
     whitened = _prior_means(shots.centres, matched, [shots.whitened(t.means) for t in matched])
     left_out = shots.left_out_centres()
@@ -260,5 +260,5 @@ def with_fit(alone: MomentsAnchor, fit: PriorFit) -> MomentsAnchor:
 
 
 def shot_losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (N,) log losses in nats after temperature scaling, so overconfidence is ignored."""
+    """Return N log losses in nats, after temperature scaling to remove overconfidence."""
     return tempered_losses(scores, labels, SHARPNESS)

@@ -1,10 +1,10 @@
 """Improve the class moments of a new task with a prior from the bank, if it helps (Sec. 7.2.2).
 
-The prior has three parts, all used in closed form:
+The prior has three parts, and each is used in closed form:
 
-- covariance: the bank's within-class covariance, because a few shots cannot estimate their own;
-- rows: head rows and mean differences of matched old classes are a prior for the new head rows,
-  and regression fits the residual;
+- covariance: the bank's within-class covariance, because a few shots do not determine their own;
+- rows: a prior for the new head rows, from the head rows and the mean differences of matched old
+  classes; regression fits the residual;
 - means: class means are shrunk toward the matched old means, which are first shifted to the new
   task. Class means without a match are shrunk toward the centre of the new task.
 
@@ -38,17 +38,17 @@ from teachmesh.reuse.moments_prior import (
 )
 
 MOST_SHOTS = 20
-"""Maximum median of images per class for trying a prior; with more images, none is needed."""
+"""Maximum median number of images per class at which a prior is tried."""
 LEAST_TASKS = 5
-"""Minimum number of old tasks for using their covariance without a matched class."""
+"""If no class matches, the covariance is used only with at least this many old tasks."""
 FOLDS = 3
 GATE_GAIN = 0.5
-"""Minimum loss reduction by a prior on held-out shots, in standard errors."""
+"""Minimum loss reduction on held-out shots for using a prior, in standard errors."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Result of a prior on held-out shots, compared with learning without it.
+    """Loss and accuracy on held-out shots, with a prior and without it.
 
     Attributes:
         loss: mean loss with the prior, in nats.
@@ -75,9 +75,9 @@ class GatedMoments:
     Attributes:
         anchor: moments of the new task, with or without the prior.
         kind: transferred part: "nothing", "covariance", or "classes" (covariance, rows and means).
-        trial: trial of the transferred part. If nothing was transferred, the trial with the lowest
-            loss, or None if nothing was tried.
-        prior_weight: weight of the old rows in the head.
+        trial: trial of the transferred part. If nothing was transferred, this is the trial with the
+            lowest loss, or None if nothing was tried.
+        prior_weight: weight of the old head rows in the new head.
     """
 
     anchor: MomentsAnchor
@@ -115,7 +115,7 @@ def gate_moments(
 
 
 def should_try_prior(labels: np.ndarray, n_classes: int) -> bool:
-    """Return whether there are few enough shots to need a prior, but enough to hold some out.
+    """Return whether the shots are few enough to need a prior, but enough to hold some out.
 
     Args:
         labels: (N,) int64 class of each shot.
@@ -128,7 +128,7 @@ def should_try_prior(labels: np.ndarray, n_classes: int) -> bool:
 def _choose_kind(trials: dict[str, Trial], bank: BankPrior) -> str:
     """Return the kind of transfer that passes the gate.
 
-    Matched classes must also beat the covariance alone; otherwise they are probably mismatched.
+    Matched classes must also beat the covariance alone; otherwise the matches are probably wrong.
     """
     covariance, classes = trials["covariance"], trials.get("classes")
     if classes is not None and classes.passes and classes.loss < covariance.loss:
@@ -179,10 +179,10 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
 def scores_within_task(
     anchors: Sequence[MomentsAnchor], latents: np.ndarray, bank: BankPrior
 ) -> list[np.ndarray]:
-    """Return the (N, C) within-task scores of each anchor, computed as in `MomentsMapper`.
+    """Return one (N, C) array of within-task scores per anchor, as in `MomentsMapper`.
 
     Args:
-        anchors: moments of the new task that differ in head and means only.
+        anchors: moments of the new task that differ only in their heads and class means.
         latents: (N, D) float32 latents.
         bank: prior with the other tasks of the mapper.
     """

@@ -59,7 +59,7 @@ class SourceSkill:
 
 
 def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
-    """Return the sources without some skills and without all skills derived from them.
+    """Return the sources without the given skills and all skills derived from them.
 
     Args:
         sources: source skills to filter.
@@ -79,7 +79,7 @@ def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[Sou
 def without_copies(sources: Sequence[SourceSkill]) -> tuple[SourceSkill, ...]:
     """Return the sources without combinations whose parents are all among the sources.
 
-    They add no information: the images and covariances of their parents would count twice.
+    Combinations add no information: the images and covariances of their parents would count twice.
     """
     present = {source.skill_id for source in sources}
     return tuple(
@@ -101,11 +101,11 @@ class MatchReport:
         classes: class names in label order.
         matches: matches of each class, best first.
         n_known: number of old tasks that were compared.
-        by_looks: True if class means were compared.
+        by_looks: whether class means were compared.
         mode: matching mode, one of `reuse.matching.MODES`.
-        preview: parts that `learn --reuse` would transfer; None if no image was opened.
+        preview: the parts that `learn --reuse` would transfer; None if no image was opened.
         skipped: number of unreadable images.
-        skipped_reasons: one sentence for each unreadable image.
+        skipped_reasons: for each unreadable image, one sentence with the reason.
     """
 
     task: str
@@ -166,10 +166,10 @@ class SourceSkills:
         """Return the source skills for a matching mode, or None for the mode "none".
 
         Args:
-            sources: function that returns the skills; called only if they are needed.
+            sources: function that returns the skills; called only if the skills are needed.
             mode: one of `reuse.matching.MODES`, or "none".
-            encoder: argument of `reuse.text_encoders.choose_encoder`; the mode "vision" does not
-                load the encoder.
+            encoder: name of an encoder for `reuse.text_encoders.choose_encoder`; not loaded in the
+                mode "vision".
 
         Raises:
             UsageError: the mode or the encoder is unknown.
@@ -192,7 +192,7 @@ class SourceSkills:
         return tuple(tasks)
 
     def covariance(self) -> np.ndarray | None:
-        """Return (D, D) float64 mean within-class covariance; None if no skill has moments."""
+        """Return the (D, D) float64 mean within-class covariance; None if no skill has moments."""
         if self._covariance is None:
             anchors = [moments for s in self.sources if (moments := s.moments()) is not None]
             if anchors:
@@ -201,7 +201,7 @@ class SourceSkills:
         return self._covariance
 
     def transform(self) -> np.ndarray | None:
-        """Return (D, D) float64 map to the space where `covariance` is the identity."""
+        """Return the (D, D) float64 map to the space where `covariance` is the identity."""
         covariance = self.covariance()
         if self._transform is None and covariance is not None:
             self._transform = whitening(covariance)
@@ -265,7 +265,7 @@ class SourceSkills:
     def _head_start(
         self, report: MatchReport, last_dim: int
     ) -> tuple[HeadStart | None, tuple[Parent, ...]]:
-        """Return for each class the head row of its best match whose skill has a trained head."""
+        """Collect one head row per class: from the best match whose skill has a trained head."""
         skills = {source.skill_id: source.skill for source in self.sources}
         heads = {skill_id: skill.head() for skill_id, skill in skills.items()}
         chosen: list[tuple[int, Match]] = []

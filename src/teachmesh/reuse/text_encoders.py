@@ -24,7 +24,7 @@ from teachmesh.reuse.class_names import Label
 
 ENCODERS = ("auto", "minilm", "clip", "names")
 SAME_SYMBOL = 0.97
-"""Similarity of "digit 3" and "plate 3", which have the same symbol but different words."""
+"""Similarity of names with the same symbol but different words ("digit 3" and "plate 3")."""
 OPEN_CLIP = ("ViT-B-32", "openai")
 TRANSFORMERS = "openai/clip-vit-base-patch32"
 _BATCH = 64
@@ -40,14 +40,14 @@ class Encoder(Protocol):
     name: str
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return (N, E) float32 vectors of length 1."""
+        """Return an (N, E) float32 array with one unit vector per sentence."""
 
 
 class NameComparer:
     """Computes similarities of class names, between 0 and 1.
 
     Args:
-        encoder: text encoder; None to only check whether cleaned names are equal.
+        encoder: text encoder; None to check only whether cleaned names are equal.
     """
 
     def __init__(self, encoder: Encoder | None = None) -> None:
@@ -60,9 +60,9 @@ class NameComparer:
         return self._encoder.name if self._encoder is not None else "names"
 
     def similarity(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
-        """Return (A, B) float64 similarities: 1 for equal names, 0 for meaningless names.
+        """Return an (A, B) float64 array: 1 for equal names, 0 if a name is meaningless.
 
-        Symbols are only compared for equality. So are names in a script that the encoder does not
+        Symbols are only compared for equality, as are names in scripts that the encoder does not
         support.
         """
         result = self._cosines(one, other)
@@ -89,7 +89,7 @@ class NameComparer:
         return result
 
     def _encoded(self, encoder: Encoder, sentences: Sequence[str]) -> np.ndarray:
-        """Return (N, E) float64 vectors, and cache them so that no sentence is encoded twice."""
+        """Return an (N, E) float64 array, and cache it so that no sentence is encoded twice."""
         fresh = sorted(set(sentences) - set(self._vectors))
         if fresh:
             self._vectors |= dict(zip(fresh, encoder.encode(fresh).astype(np.float64), strict=True))
@@ -97,13 +97,13 @@ class NameComparer:
 
 
 def _is_readable(label: Label) -> bool:
-    """Return whether all letters are Latin; English encoders cannot distinguish other scripts."""
+    """Return whether all letters are Latin; English encoders cannot read other scripts."""
     letters = [c for c in label.words if c.isalpha()]
     return bool(letters) and all(unicodedata.name(c, "").startswith("LATIN") for c in letters)
 
 
 def check_encoder(wanted: str) -> None:
-    """Refuse an unknown encoder, even if no encoder is needed.
+    """Reject an unknown encoder, even if no encoder is needed.
 
     Raises:
         UsageError: the encoder is unknown.
@@ -160,7 +160,7 @@ class ClipText:
 
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return (N, 512) float32 vectors of length 1."""
+        """Return an (N, 512) float32 array with one unit vector per sentence."""
         parts = [
             self._encode(list(sentences[start : start + _BATCH]))
             for start in range(0, len(sentences), _BATCH)

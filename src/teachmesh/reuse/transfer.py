@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 TRIAL_EPOCHS = 20
-"""Number of training epochs in the trial that selects the start of a head."""
+"""Number of training epochs in the trial that selects how a head starts."""
 START_GAIN = 0.5
-"""Minimum accuracy gain by old head rows on held-out shots, in standard errors.
+"""Minimum accuracy gain on held-out shots for using old head rows, in standard errors.
 
 Chosen on validation images."""
 
@@ -72,7 +72,7 @@ class Transferred:
         return tuple(sorted(self.parents, key=key)[:MAX_PARENTS])
 
     def remarks(self) -> tuple[str, ...]:
-        """Return a warning for the card if it cannot list all parents."""
+        """Return a warning for the card if the card cannot list all parents."""
         if len(self.parents) <= MAX_PARENTS:
             return ()
         return (
@@ -88,10 +88,10 @@ def transfer_moments(
     prior: Prior,
     transferred: Transferred,
 ) -> dict[str, TaskAnchor]:
-    """Improve the class moments among the anchors if the prior helps on held-out shots.
+    """Improve the class moments in `anchors` if the prior helps on held-out shots.
 
     Args:
-        anchors: anchors fitted without a prior, by kind.
+        anchors: anchors that were fitted without a prior, keyed by kind.
         train: latents and labels of the shots.
         n_classes: number of classes, C.
         prior: prior from the bank.
@@ -125,7 +125,7 @@ def transfer_head(
 
     Args:
         train: latents and labels of the shots.
-        validation: latents and labels for early stopping; may be empty.
+        validation: latents and labels of the images for early stopping; may be empty.
         n_classes: number of classes, C.
         prior: prior from the bank; None to train without one.
         transferred: record to update.
@@ -160,8 +160,8 @@ class StartTrial:
     Attributes:
         gain: accuracy gain of old head rows over a random start, in standard errors.
         right: accuracy when starting from old head rows, 0 to 1.
-        right_alone: accuracy with a random start.
-        right_closed: accuracy with a closed-form start without old head rows.
+        right_alone: accuracy when starting from random parameters.
+        right_closed: accuracy when starting from the closed form without old head rows.
         macs: number of multiply-accumulates in the trial.
     """
 
@@ -173,18 +173,18 @@ class StartTrial:
 
     @property
     def passes(self) -> bool:
-        """True if old rows clearly beat a random start, and beat the closed form without them."""
+        """True if old rows clearly beat a random start and also beat the closed-form start."""
         return self.gain > START_GAIN and self.right > self.right_closed
 
 
 def try_start(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, start: HeadStart, *, seed: int = 0
 ) -> StartTrial:
-    """Train briefly from each start on one half of the shots, test on the other half, and swap.
+    """Train briefly from each start on half of the shots, test on the rest, and swap the halves.
 
-    There is no trial if a class has only one shot, because it cannot be held out. Nor is there one
-    above `moments_transfer.MOST_SHOTS` images per class, where old rows do not help and the trial
-    would cost more than learning.
+    There is no trial if a class has only one shot, because this shot cannot be held out. There is
+    also no trial with more than `moments_transfer.MOST_SHOTS` images per class: old rows would not
+    help, and the trial would cost more than learning.
 
     Args:
         latents: (N, D) float32 latents of the shots.
@@ -229,7 +229,7 @@ class TransferPreview:
     """Parts that `learn --reuse` would transfer, and the accuracy on held-out training images.
 
     Attributes:
-        takes: transferred part: "nothing", "covariance", "classes" (covariance, rows and means) or
+        takes: part to transfer: "nothing", "covariance", "classes" (covariance, rows and means) or
             "rows" (rows of a trained head).
         right_alone: accuracy without the transfer, 0 to 1; None if nothing was tried.
         right_with: accuracy with the transfer; equal to `right_alone` if nothing is transferred.
@@ -247,10 +247,10 @@ class TransferPreview:
 def preview_transfer(
     method: str, train: LabelledLatents, n_classes: int, prior: Prior
 ) -> TransferPreview:
-    """Run the same trials as learning, but report only their results.
+    """Run the trials that learning would run, and return only their results.
 
     Args:
-        method: `moments`, `gmmc` or `maha`; the latter two reuse only rows of trained heads.
+        method: `moments`, `gmmc` or `maha`; `gmmc` and `maha` reuse only rows of trained heads.
         train: latents and labels of the shots; every class occurs.
         n_classes: number of classes, C.
         prior: prior from the bank.

@@ -3,8 +3,8 @@
 The paper proposes to send a few shots of a new class through the task mapper, which assigns them to
 an old class. This module computes a similar result in closed form. In the space where the bank's
 within-class covariance is the identity, each class has a direction from the centre of its task. Two
-classes look alike if their directions agree. Subtracting the centre removes the style of a task
-(photographs, sketches).
+classes look alike if their directions agree. Subtracting the centre removes the style of a task,
+for example of photographs or sketches.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import torch
 RIDGE = 0.1
 """Ridge added to the diagonal of the covariance, as a fraction of the diagonal's mean."""
 STANDARD_ERRORS = 2.0
-"""Minimum mean contrast of a set of pairs, in standard errors; homonyms have mean contrast 0."""
+"""Minimum mean contrast of a set of pairs, in standard errors; homonyms have about 0."""
 CONTRAST = 0.6
 """Minimum mean contrast for any number of pairs."""
 CLASS_CONTRAST = -1.0
 """Minimum contrast of each pair."""
 OUTLIER_DEVIATIONS = 3.5
-"""Pairs farther below the mean contrast of the others, in standard deviations, are outliers."""
+"""Minimum distance of an outlier below the other pairs' mean contrast, in standard deviations."""
 LEAST_OTHERS = 3
 """Minimum number of other pairs for detecting an outlier."""
 FEW_CLASSES = 4
-"""If a task has fewer classes, the cosines are checked as well."""
+"""Minimum number of classes; if a task has fewer, the cosines are checked as well."""
 FEW_COSINE = 0.10
 """Minimum mean cosine if a task has few classes.
 
-With two or three classes, 5 % of homonyms pass this test; half of them pass the contrast alone."""
+With two or three classes, 5 % of homonyms pass this test, but 50 % pass the contrast test alone."""
 FEW_CONTRAST = 0.95
 """Minimum mean contrast if a task has few classes."""
 _LEAST_SPREAD = 0.4
@@ -43,9 +43,9 @@ class VisualSimilarity:
     """Visual similarity of the A classes of one task and the B classes of another.
 
     Attributes:
-        cosine: (A, B) float64 cosines between class directions from the tasks' centres.
-        contrast: (A, B) float64 cosines minus the means of their row and column, in standard
-            deviations of the whole matrix. Unrelated classes typically have contrast 0.
+        cosine: (A, B) float64 cosines between the directions of classes from the tasks' centres.
+        contrast: (A, B) float64 cosines minus the means of their row and column, divided by the
+            standard deviation of all entries. Unrelated classes typically have contrast 0.
     """
 
     cosine: np.ndarray
@@ -59,7 +59,7 @@ class VisualSimilarity:
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Return (D, D) float64 W such that W covariance W^T is the identity, up to a ridge.
+    """Return a (D, D) float64 matrix W for which W (covariance + ridge) W^T is the identity.
 
     Args:
         covariance: (D, D) positive semidefinite matrix.
@@ -73,7 +73,7 @@ def whitening(covariance: np.ndarray) -> np.ndarray:
 
 
 def directions(means: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """Return (A, D) unit vectors from a task's centre to its classes; zeros for a single class.
+    """Return (A, D) unit vectors from a task's centre to its classes; a zero vector if A is 1.
 
     Args:
         means: (A, D) class means.
@@ -127,7 +127,7 @@ def confirm(named: Sequence[tuple[int, int]], looks: VisualSimilarity) -> list[t
 
 
 def _inliers(contrast: np.ndarray) -> list[bool]:
-    """Return for each of K contrasts whether it is consistent with the others."""
+    """Return, for each contrast, whether it is consistent with the other contrasts."""
     fits = []
     for k, value in enumerate(contrast):
         others = np.delete(contrast, k)

@@ -1,7 +1,7 @@
-"""The built-in stream: 21 small tasks without any download, for `paper-mini`.
+"""The built-in stream for `paper-mini`: 21 small tasks that need no download.
 
-It has nine tasks of real images from installed packages (`demo.demo_tasks`) and twelve drawn ones
-(`drawn_tasks`), in mixed order.
+It has nine tasks with real images from installed packages (`demo.demo_tasks`) and twelve drawn
+tasks (`drawn_tasks`), in mixed order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from teachmesh_lab.demo.demo_tasks import write_demo_tasks
 from teachmesh_lab.streams.drawn_tasks import DRAWN, write_drawn_task
 
 VERSION = 1
-"""Part of the folder's name; increase it when the images change."""
+"""Version of the images, part of the folder's name; increase it when the images change."""
 
 ORDER = (
     "digits", "shapes_filled", "textures", "counting_discs", "photographs", "glyphs_straight",

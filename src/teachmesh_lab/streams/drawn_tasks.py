@@ -1,8 +1,8 @@
-"""Twelve tasks drawn by code, for kinds of classification other than objects (paper, Sec. 4).
+"""Twelve tasks drawn by code, which classify other things than objects (paper, Sec. 4).
 
-Counting, shapes, orientation, places, invented characters, patterns, roughness and hues are far
-from the training images of a network pretrained on photographs. They therefore add a domain gap to
-the stream.
+Counts, shapes, orientations, places, invented characters, patterns, roughness and hues differ
+greatly from the training images of a network pretrained on photographs. The drawn tasks therefore
+add a domain gap to the stream.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from teachmesh_lab.streams.painters import (
 
 @dataclass(frozen=True)
 class DrawnTask:
-    """A drawn task.
+    """A task whose images are drawn by code.
 
     Attributes:
         kind: "counting", "shapes", "orientation", "glyphs", "textures", "colour" or "place".
-        classes: names of the classes; their positions are passed to the painter.
-        paint: function that draws one image of a class.
+        classes: names of the classes, in the order of the painter's class indices.
+        paint: painter, a function that draws one image of a class.
     """
 
     kind: str
@@ -82,7 +82,7 @@ def write_drawn_task(folder: Path, name: str, seed: int = 0) -> Path:
     """Draw one task: `<folder>/<name>/{train,val,test}/<class>/<n>.png`.
 
     Every image has its own random generator, seeded with (seed, task, class, split, number), so
-    images do not depend on how many are drawn.
+    an image does not depend on the number of images.
 
     Args:
         folder: parent folder of the task.

@@ -1,8 +1,8 @@
-"""Data sets of the Hugging Face hub as tasks: `hf:user/name` (extra `hub`).
+"""Tasks from data sets of the Hugging Face hub: `hf:user/name` (extra `hub`).
 
 A data set without a local copy is downloaded first. Two layouts are supported:
 
-- parquet shards named after their split, with an image and a label column, as the hub writes them;
+- parquet shards as the hub writes them: named after their split, with image and label columns;
 - folders of image files.
 """
 
@@ -26,7 +26,7 @@ _ROWS_PER_READ = 256
 
 @dataclass(frozen=True)
 class _Columns:
-    """Names of the image and label columns, and class names by number."""
+    """Names of the image and label columns, and class names in the order of their numbers."""
 
     image: str
     label: str
@@ -34,13 +34,13 @@ class _Columns:
 
 
 def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
-    """Convert one data set of the hub to a task.
+    """Find or download one data set of the hub, and convert it to a task.
 
     Args:
-        repo: "user/name".
-        root: folder with local copies, `<root>/<user>/<name>`; a missing copy is downloaded.
+        repo: name of the data set on the hub, "user/name".
+        root: folder with a local copy in `<root>/<user>/<name>`; a missing copy is downloaded.
         cache: parent folder of the task folder.
-        per_class: number of images to keep per class and split, in parquet files only.
+        per_class: number of images to keep per class and split; applies only to parquet files.
 
     Returns:
         A path for `read_task`.
@@ -82,7 +82,7 @@ def download_repository(repo: str, folder: Path) -> None:
 
 
 def _shards(folder: Path) -> dict[str, list[Path]]:
-    """Return split -> parquet files, sorted; empty if there are none."""
+    """Return the sorted parquet files of each split; empty if there are none."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
         match = _SHARD.search(path.relative_to(folder).as_posix())
@@ -100,7 +100,7 @@ def _parquet() -> Any:
 
 
 def _columns(shard: Path, repo: str) -> _Columns:
-    """Find the image and label columns by the features in the file's metadata, or by name."""
+    """Find the image and label columns by their types in the file's metadata, or by name."""
     schema = _parquet().read_schema(shard)
     stored = (schema.metadata or {}).get(b"huggingface", b"{}")
     features = json.loads(stored).get("info", {}).get("features", {})

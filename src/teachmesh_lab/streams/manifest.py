@@ -1,4 +1,4 @@
-"""Names and sizes of the tasks of SKILL-102 (paper, Sec. 4), included in the package."""
+"""Names and sizes of the SKILL-102 tasks (paper, Sec. 4); the list is part of the package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import lru_cache
 from importlib import resources
 
 MAX_CLASSES = 500
-"""Limit of classes per task; with it, the 102 tasks have 5,033 classes, as in the paper."""
+"""Maximum number of classes per task; the 102 tasks then have 5,033 classes, as in the paper."""
 MAX_TRAIN = 54_000
 MAX_TEST = 6_000
-"""Limit of validation images, and also of test images, per task."""
+"""Maximum number of validation images per task; the same maximum applies to test images."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class ManifestTask:
     """One task of the manifest.
 
     Attributes:
-        name: folder of the task.
+        name: name of the task and of its folder.
         classes: number of classes in the data set; only `used_classes` of them are learned.
         train: number of training images.
         validation: number of validation images.
         test: number of test images.
-        extra: whether the task is in the paper's code but not among its 102 tasks.
+        extra: whether the task is in the paper's code but not among the paper's 102 tasks.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ManifestTask:
 
 @lru_cache(maxsize=1)
 def all_tasks() -> tuple[ManifestTask, ...]:
-    """Return the 102 tasks of the paper in its order, then the five extras of its code."""
+    """Return the paper's 102 tasks in the paper's order, then the five extra tasks of its code."""
     text = (resources.files("teachmesh_lab.streams") / "skill102.tsv").read_text("utf-8")
     tasks = []
     for line in text.splitlines():
@@ -54,7 +54,7 @@ def all_tasks() -> tuple[ManifestTask, ...]:
 
 
 def skill102() -> tuple[ManifestTask, ...]:
-    """Return the 102 tasks of the paper, in its order.
+    """Return the paper's 102 tasks, in the paper's order.
 
     Examples:
         >>> tasks = skill102()

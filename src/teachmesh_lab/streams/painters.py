@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from teachmesh.data.procedural_images import procedural_images
 
 SIDE = 64
-_SCALE = 2  # images are drawn larger and reduced, so that edges are smooth
+_SCALE = 2  # images are drawn at twice their size and reduced, so that edges are smooth
 _CANVAS = SIDE * _SCALE
 _LEAST_CONTRAST = 90
-"""Minimum difference between the mean grey levels (0 to 255) of figure and background."""
+"""Minimum difference in mean grey level (0 to 255) between figure and background."""
 
 Painter = Callable[[int, np.random.Generator], Image.Image]
 Point = tuple[float, float]
@@ -42,7 +42,7 @@ def count_of(kind: str) -> Painter:
 
 
 def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
-    """Make a painter of regular figures: n corners, 0 for a circle, -n for an n-pointed star."""
+    """Make a painter of figures with n corners; 0 means a circle, -n an n-pointed star."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -63,7 +63,7 @@ def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
 
 
 def glyph_of(alphabet: int, *, curved: bool) -> Painter:
-    """Make a painter of invented characters: strokes between the points of a 3 x 3 grid."""
+    """Make a painter of invented characters, with strokes between points of a 3 x 3 grid."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)
@@ -88,13 +88,13 @@ def glyph_of(alphabet: int, *, curved: bool) -> Painter:
 
 
 def grating(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw a sine grating, rotated by 30 degrees per class, with random frequency and phase."""
+    """Draw a sine grating of random frequency and phase, rotated by 30 degrees per class index."""
     angle = math.radians(30 * label + random.uniform(-5, 5))
     return _waves(angle, random.uniform(3, 9), random)
 
 
 def bar(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw one bar: horizontal, rising, vertical or falling."""
+    """Draw one bar, which is horizontal, rising, vertical or falling."""
     image, draw, colour = _canvas(random)
     x, y = random.uniform(0.35, 0.65, 2)
     angle = math.radians(45 * label + random.uniform(-8, 8))
@@ -123,7 +123,7 @@ def pattern(label: int, random: np.random.Generator) -> Image.Image:
 
 
 def roughness(label: int, random: np.random.Generator) -> Image.Image:
-    """Draw noise whose amplitude falls with frequency to the power 0, 0.75, 1.5 or 2.25."""
+    """Draw noise with amplitude 1 / frequency^p, where p is 0, 0.75, 1.5 or 2.25."""
     noise = np.fft.rfft2(random.standard_normal((SIDE, SIDE)))
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :])
     frequency[0, 0] = 1.0
@@ -173,7 +173,7 @@ def _image(pixels: np.ndarray) -> Image.Image:
 
 
 def _two_tone(share: np.ndarray, random: np.random.Generator) -> Image.Image:
-    """Convert (S, S) values from 0 to 1 to a mixture of two colours."""
+    """Mix two colours; the (S, S) values in `share`, from 0 to 1, determine each pixel."""
     dark, light = random.integers(0, 110, 3), random.integers(146, 256, 3)
     if random.random() < 0.5:
         dark, light = light, dark
@@ -189,7 +189,7 @@ def _waves(angle: float, cycles: float, random: np.random.Generator) -> Image.Im
 
 
 def _apart(count: int, random: np.random.Generator) -> list[Point]:
-    """Choose positions apart from each other: cells of a 3 x 3 grid, slightly displaced."""
+    """Choose separate positions: the centres of cells of a 3 x 3 grid, slightly displaced."""
     cells = random.permutation(9)[:count]
     shake = random.uniform(-0.04, 0.04, (count, 2))
     return [

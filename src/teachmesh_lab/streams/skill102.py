@@ -1,10 +1,10 @@
-"""SKILL-102 on disk, in the layout of its authors: `skill-102:ROOT` (paper, Sec. 4).
+"""Tasks of SKILL-102 on disk, in the layout of its authors: `skill-102:ROOT` (paper, Sec. 4).
 
 `ROOT/0_collection/all_images.sqlite` lists every image in the table
 `images(dataset, file_hash, relative_path, class_id, set_id, problem)`. Sets 0, 1 and 2 are
 training, validation and test. Rows with a problem are ignored. The path of a file is
 `ROOT/<dataset>/<relative_path>`. Images are not copied: every task becomes a CSV file that lists
-them.
+its images.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Row = tuple[str, int, int]  # relative path, class, set
 def skill102_tasks(
     root: Path, cache: Path, tasks: Sequence[ManifestTask] | None = None
 ) -> list[Path]:
-    """Write the available tasks as CSV files, in the paper's order.
+    """Write one CSV file for each available task, in the paper's order.
 
     The limits of the authors' loader apply: 500 classes, 54,000 training, 6,000 validation and
     6,000 test images per task, with an equal number per class. Images are selected by a hash
@@ -51,10 +51,10 @@ def skill102_tasks(
     Args:
         root: folder with `0_collection`, or its parent folder.
         cache: folder for the CSV files.
-        tasks: tasks of the manifest to write; the paper's 102 tasks by default.
+        tasks: manifest entries of the tasks to write; the paper's 102 tasks by default.
 
     Returns:
-        The CSV files.
+        The paths of the CSV files.
 
     Raises:
         DataError: the index is missing, has another layout, or lists none of the tasks.
@@ -83,10 +83,10 @@ def skill102_tasks(
 
 
 def cap(rows: Iterable[Row]) -> list[Row]:
-    """Apply the limits to the rows of one task.
+    """Apply the limits for classes and images to the rows of one task.
 
     Args:
-        rows: (relative path, class, set).
+        rows: one (relative path, class, set) tuple per image.
 
     Returns:
         The rows to use, sorted by set, class and path.
@@ -133,7 +133,7 @@ def _find_root(root: Path) -> Path:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        # Read-only, because the data set may be on a read-only disk.
+        # Opened for reading only, because the data set may be on a read-only disk.
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise StorageError(f"could not open '{path}': {error}") from error

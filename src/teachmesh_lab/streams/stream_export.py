@@ -1,4 +1,4 @@
-"""Write images in memory to a task folder, `<name>/<split>/<class>/<n>.png`."""
+"""Write images from memory to a task folder: `<name>/<split>/<class>/<n>.png`."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def export_task(
     *,
     per_class: int | None = None,
 ) -> Path:
-    """Write a data set as a task folder once; later calls reuse it.
+    """Write a data set as a task folder once; later calls reuse the folder.
 
     Args:
         folder: parent folder of exported tasks.
         name: name of the task; it is cleaned.
-        splits: examples of "train", "val" and "test"; or of one split "", which gets no folder and
-            is divided when the task is read.
-        per_class: maximum number of images per class and split, the first ones; all by default.
+        splits: examples of the splits "train", "val" and "test", or of a single split "". A single
+            split gets no folder and is divided when the task is read.
+        per_class: number of images to keep per class and split, from the first; all by default.
 
     Returns:
         The task folder.
@@ -65,7 +65,7 @@ def export_task(
         try:
             _write_splits(temporary / "task", name, splits, per_class)
             target.parent.mkdir(exist_ok=True)
-            (temporary / "task").rename(target)  # atomic: all or nothing
+            (temporary / "task").rename(target)  # atomic: the folder is never incomplete
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Streams: tasks from one source, in the order of learning."""
+"""Streams of tasks: the tasks come from one source, in the order of learning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS = ("given", "shuffled")
 
 
 NAMED = ("torchvision", "hf", "skill-102")
-"""Sources written with a colon; any other source is the built-in stream or a folder."""
+"""Kinds of sources written with a colon; other sources are the built-in stream or a folder."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class StreamSpec:
 
     Attributes:
         source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
-            "skill-102:ROOT" ("skill-102:hub" downloads it).
+            "skill-102:ROOT" ("skill-102:hub" downloads SKILL-102).
         only: names of the tasks to use; all by default.
-        limit: maximum number of tasks to use, the first ones in order; all by default.
-        order: "given", or "shuffled" by the seed.
+        limit: number of tasks to use, from the first in order; all by default.
+        order: "given" for the source's order, or "shuffled" for a random order.
         root: folder for downloads from torchvision and the hub; by default a folder in the cache.
-        per_class: number of images to keep per class and split, for data sets of torchvision and
-            the hub.
+        per_class: number of images to keep per class and split; applies only to data sets of
+            torchvision and the hub.
 
     Raises:
-        UsageError: the order is unknown, or a number is below 1.
+        UsageError: the order is unknown, or `limit` or `per_class` is below 1.
     """
 
     source: str = BUILTIN
@@ -58,9 +58,9 @@ class Stream:
     """Tasks to learn one after another.
 
     Attributes:
-        name: source of the tasks, for display.
-        paths: one path per task for `read_task`, in order.
-        seed: seed for dividing tasks without splits.
+        name: name of the tasks' source, for display.
+        paths: one path per task for `read_task`, in the order of learning.
+        seed: seed for splitting the tasks that have no splits.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Stream:
 
 
 def source_kind(source: str) -> tuple[str, str]:
-    """Return the kind of a source and the text after the colon.
+    """Return the kind of a source and the text after its colon.
 
     Examples:
         >>> source_kind("hf:someone/pets"), source_kind("builtin"), source_kind("hf")
@@ -97,7 +97,7 @@ def source_kind(source: str) -> tuple[str, str]:
 
 
 def source_name(source: str) -> str:
-    """Return a source for display; a folder is shown by its name, without its path.
+    """Return the name of a source for display; for a folder, its name without the path.
 
     Examples:
         >>> source_name("/data/birds/"), source_name("skill-102:/data/SKILL")
@@ -112,11 +112,11 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
 
     Args:
         spec: source, selection and order.
-        seed: seed for drawn images, splits and a shuffled order.
+        seed: seed for drawn images, for splits, and for a shuffled order.
         cache: folder for written and downloaded files.
 
     Raises:
-        UsageError: the source needs names of data sets, and none are given.
+        UsageError: the source contains no names of data sets but needs at least one.
         DataError: a task or data set is missing or cannot be used.
         MissingExtraError: a package is not installed.
     """
@@ -148,7 +148,7 @@ def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
 def stream_digest(tasks: Sequence[Task]) -> str:
     """Hash the names, classes, labels and file sizes of a stream, to detect changes.
 
-    Images are not read, so that a large stream needs only a listing of its files.
+    No image is read, so that a large stream can be hashed quickly.
     """
     digest = hashlib.sha256()
     for task in tasks:

@@ -1,4 +1,4 @@
-"""Data sets of torchvision as tasks: `torchvision:MNIST,EuroSAT` (extra `bench`)."""
+"""Tasks from data sets of torchvision: `torchvision:MNIST,EuroSAT` (extra `bench`)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SPLIT_WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "tes
 def vision_task(name: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
     """Convert one data set of torchvision to a task folder.
 
-    Data sets with a `train` or `split` parameter keep their splits; others are split when the task
-    is read. Missing validation images are taken from the training images. Missing files are
-    downloaded if the data set supports it.
+    Data sets with a `train` or `split` parameter keep their splits; other data sets are split when
+    the task is read. Missing validation images are taken from the training images. Missing files
+    are downloaded if torchvision can download the data set.
 
     Args:
-        name: name of a class in `torchvision.datasets`.
+        name: name of the data set's class in `torchvision.datasets`.
         root: folder for torchvision's files.
         cache: parent folder of the task folder.
         per_class: number of images to keep per class and split.
@@ -36,7 +36,7 @@ def vision_task(name: str, root: Path, cache: Path, *, per_class: int | None = N
 
 
 def _open_splits(name: str, root: Path) -> dict[str, Any]:
-    """Return split -> data set; the key is "" for a data set without splits."""
+    """Return the data set of each split; the key is "" for a data set without splits."""
     kind = _find(name)
     parameters = inspect.signature(kind).parameters
     options: dict[str, Any] = {"root": str(root)}
