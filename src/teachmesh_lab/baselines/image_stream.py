@@ -19,7 +19,7 @@ class PixelSplit:
     """Images and labels of one split.
 
     Attributes:
-        images: (N, 3, S, S) uint8 RGB.
+        images: RGB images as an (N, 3, S, S) uint8 array.
         labels: (N,) int64 class indices.
 
     Raises:
@@ -52,7 +52,7 @@ class LatentSplit:
     """Latents of a frozen backbone and labels of one split.
 
     Attributes:
-        latents: (N, D) float32.
+        latents: (N, D) float32 latents.
         labels: (N,) int64 class indices.
 
     Raises:

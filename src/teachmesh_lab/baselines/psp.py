@@ -1,9 +1,9 @@
 """`psp`: Parameter Superposition with binary contexts.
 
-All tasks share one set of weights W. Task k uses W * c(k), with a context c(k) of random signs for
-every layer. There is one sign per input of a linear layer, and one per input channel and kernel
+All tasks share one set of weights W. Task k uses W * c(k), where the context c(k) has random signs
+for every layer. There is one sign per input of a linear layer, and one per input channel and kernel
 position of a convolution ([1], Sec. 2.2 and 3). Random contexts are almost orthogonal, so the
-changes that one task makes to W are small noise for the others.
+changes that one task makes to W are small noise for the other tasks.
 
 Contexts are derived from the seed, so they need not be sent. Biases, norms and other parameters of
 the trunk are shared unchanged. Every task has its own head, outside the superposition. Random signs
@@ -43,7 +43,7 @@ class Superposed(nn.Module):
         self.register_buffer("context", torch.ones_like(weight[:1]), persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weights that the current task uses."""
+        """Return the weights multiplied by the context of the current task."""
         return weight * self.context
 
 

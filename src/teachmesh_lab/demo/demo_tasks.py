@@ -1,8 +1,8 @@
 """Small tasks of real images from installed packages, without any download.
 
 Photographs are divided into a grid of blocks. Each block belongs to one split, and each crop lies
-within one block. Therefore no pixel of a test image is in a training image; a test compares all
-crops. Blocks without detail, such as plain sky or the black around a retina, are left out. Their
+within one block. Therefore no pixel of a test image is in a training image; a unit test checks
+this. Blocks without detail, such as plain sky or the black around a retina, are left out. Such
 crops could be identical and would not show their class. Handwritten digits and faces are split by
 image.
 """
@@ -99,7 +99,7 @@ def write_demo_tasks(
     Args:
         folder: parent folder of the tasks; created if it does not exist.
         seed: seed for crops and splits.
-        progress: called with (tasks written, tasks in total).
+        progress: called with (tasks written, total tasks) after each task.
 
     Returns:
         The task folders, sorted by name.
@@ -158,7 +158,7 @@ def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
 
 
 def _lively_blocks(grey: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return (left, top, width, height) of the blocks with detail in a (H, W) picture."""
+    """Return (left, top, width, height) of each block with detail in an (H, W) picture."""
     height, width = grey.shape
     columns = min(6, max(3, width // MIN_BLOCK))
     rows = min(6, max(3, height // MIN_BLOCK))
