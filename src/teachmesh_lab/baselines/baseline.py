@@ -84,7 +84,7 @@ class Baseline:
         return [*self.trunk_parameters(), *heads]
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a task: keep its images and add a head."""
+        """Start a task: store its images and add a head for it."""
         self.data[index] = TrainingSet(
             torch.from_numpy(task.train.images), torch.from_numpy(task.train.labels)
         )
@@ -108,7 +108,7 @@ class Baseline:
         del self.data[index]
 
     def select(self, index: int) -> None:
-        """Switch to task `index` before answering for its images."""
+        """Switch to task `index` before its images are classified."""
 
     def task_bytes(self, index: int) -> int | None:  # noqa: ARG002 - the hook's signature
         """Return the number of bytes that every other agent receives for one task.

@@ -34,7 +34,7 @@ class ExperienceReplay(Baseline):
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)
         self.buffer: dict[int, TrainingSet] = {}
-        self._places = torch.zeros(0, 2, dtype=torch.int64)  # (task, row) of every kept image
+        self._places = torch.zeros(0, 2, dtype=torch.int64)  # (task, row) of each old image
         self._generator = make_generator(seed, "replay", 0)
 
     def begin(self, index: int, task: PixelTask) -> None:

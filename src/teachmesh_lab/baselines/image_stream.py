@@ -138,7 +138,7 @@ def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
     """Check that a stream can be learned.
 
     Raises:
-        DataError: there is no task, two tasks have the same name, or tasks differ in shape.
+        DataError: there is no task, two tasks have the same name, or their inputs differ in shape.
     """
     if not stream:
         raise DataError("expected at least one task, got none")

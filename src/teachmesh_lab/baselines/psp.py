@@ -30,10 +30,10 @@ from teachmesh_lab.baselines.training_costs import weight_layers
 
 @final
 class Superposed(nn.Module):
-    """Multiplies a layer's weights (outputs, *inputs) by the context of the current task.
+    """Multiplies a layer's (outputs, *inputs) weights by the context of the current task.
 
     Attributes:
-        context: signs (1, *inputs), each +1 or -1.
+        context: signs, +1 or -1, as a tensor of shape (1, *inputs).
     """
 
     context: Tensor

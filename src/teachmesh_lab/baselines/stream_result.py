@@ -26,7 +26,7 @@ class TaskAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for all tasks so far, after a task was learned.
+    """Answers for all tasks learned so far, given just after one task was learned.
 
     Attributes:
         after: position in the stream of the task just learned.

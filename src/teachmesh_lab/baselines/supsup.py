@@ -123,7 +123,7 @@ class Supsup(Baseline):
         super().end(index)
 
     def select(self, index: int) -> None:
-        """Put the task's mask on every layer."""
+        """Give every layer the task's mask."""
         for layer, mask in zip(self._stack(index), self.masks[index], strict=True):
             layer.mask = mask
 
@@ -175,7 +175,7 @@ class Supsup(Baseline):
         self.head_layers[index] = self._fix(head, signed=True)
 
     def _fix(self, layer: nn.Module, *, signed: bool) -> Supermask:
-        """Freeze a layer's weights and put a mask on them."""
+        """Freeze a layer's weights and add a mask to the layer."""
         weight = layer.get_parameter("weight").requires_grad_(False)
         if signed:
             with torch.no_grad():

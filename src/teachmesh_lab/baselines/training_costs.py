@@ -22,8 +22,8 @@ class PassCost:
     """Multiply-accumulates for one image in a network.
 
     Attributes:
-        forward: forward pass.
-        backward: gradients of all weights, and of all inputs except the image.
+        forward: number for the forward pass.
+        backward: number for the gradients of all weights, and of all inputs except the image.
     """
 
     forward: int
@@ -33,15 +33,15 @@ class PassCost:
 def pass_cost(trunk: nn.Module, size: int) -> PassCost:
     """Return the cost of one training pass of one image.
 
-    Every product of the forward pass has two products of equal size in the backward pass: one for
+    For every product of the forward pass, the backward pass has two products of equal size: one for
     the weights, one for the inputs. Layers that read the image itself do not need the second
     product. The backward cost is derived from the forward cost, because torch 2.13 counts too
     much. Torch multiplies the cost of a grouped convolution's weight gradient by the number of
     groups.
 
     Args:
-        trunk: network for (N, 3, S, S) float images; its only layers with products are
-            convolutions and linear layers.
+        trunk: network for (N, 3, S, S) float images; only its convolutions and linear layers may
+            compute products.
         size: side length of the images in pixels, S.
     """
     image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)

@@ -71,7 +71,7 @@ class AgentProcess:
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
     ) -> dict[str, Any]:
-        """Wait for an event; events that have already arrived also count.
+        """Wait for a wanted event; events that arrived before this call count too.
 
         Args:
             wanted: function that returns whether an event is the wanted event.
@@ -126,7 +126,7 @@ class AgentProcess:
             try:
                 self._arrived.put({**json.loads(line), "seen_s": time.monotonic()})
             except ValueError:
-                # A kill may cut off the last line.
+                # If the process was killed, its last line may be incomplete.
                 continue
 
     def _drain(self) -> None:
@@ -178,7 +178,7 @@ def start_tethered(
 
 
 def close_tethered(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a child that is about to end, then close its standard input.
+    """Wait until a child has ended, then close its standard input.
 
     Returns:
         The exit code of the child.

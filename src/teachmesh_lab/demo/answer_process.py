@@ -143,7 +143,7 @@ def answer_homes(
             _finish(*running[0], deadline_s)
             running.pop(0)
     finally:
-        # Processes still in the list have not ended.
+        # The processes that remain in the list are still running.
         for process, _ in running:
             process.kill()
             close_tethered(process)

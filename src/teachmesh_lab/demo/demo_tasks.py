@@ -94,7 +94,7 @@ class Crop:
 def write_demo_tasks(
     folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Write nine task folders, `<task>/{train,val,test}/<class>/<n>.png`.
+    """Write nine task folders with images `<task>/{train,val,test}/<class>/<n>.png`.
 
     Args:
         folder: parent folder of the tasks; created if it does not exist.
@@ -232,7 +232,7 @@ def _write_digits(target: Path, seed: int) -> None:
 
 
 def _write_faces(target: Path, seed: int) -> None:
-    """Write faces and other crops from Labeled Faces in the Wild, as shipped with scikit-image."""
+    """Write images with and without faces from Labeled Faces in the Wild (in scikit-image)."""
     path = _package_folder("skimage") / "data" / "lfw_subset.npy"
     images = (np.load(path, allow_pickle=False) * 255).astype(np.uint8)  # (200, 25, 25)
     random = np.random.default_rng(seed)

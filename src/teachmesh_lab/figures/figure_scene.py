@@ -21,10 +21,10 @@ class Scene:
     Attributes:
         stream: source of the tasks, for display.
         backbone: alias of the backbone.
-        options: options of the baselines, as text.
+        options: text that describes the options of the baselines.
         grids: indices of the run's grids that this scene contains.
-        alone: results of a single agent by method, one result per seed.
-        real: results of N real agents by method.
+        alone: results of a single agent, by method; one result per seed.
+        real: results of several real agents, by method.
     """
 
     stream: str
@@ -51,7 +51,7 @@ class Scene:
         return [str(task["name"]) for task in first.values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the rows of a summary's details that belong to these grids."""
+        """Return those rows of a summary's details that belong to the scene's grids."""
         return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:

@@ -102,7 +102,7 @@ def _with_images(
 
 
 def figure_2b(scene: Scene) -> Table:
-    """Compare this stream with the data sets in the paper's table."""
+    """Make a table that compares this stream with the data sets in the paper's Fig. 2b."""
     tasks = next(iter(scene.alone.values()))[0].values["tasks"]
     images = sum(t["train"] + t["validation"] + t["test"] for t in tasks)
     found = difficulty(scene)
@@ -113,7 +113,7 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row per method, with a task oracle only where the paper uses one."""
+    """Return one row per method, with a task oracle only if the paper gives it that oracle."""
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 
