@@ -21,10 +21,10 @@ from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 
 NetFactory = Callable[[int], nn.Module]
-"""Function from a seed to a network. Torch's global generator is seeded before the call."""
+"""Function from a seed to a network; torch's global generator is seeded before the call."""
 
 WIDTHS = (24, 48, 96)
-"""Channels of the three stages."""
+"""Number of channels in each of the three stages."""
 _GROUPS = 8
 
 

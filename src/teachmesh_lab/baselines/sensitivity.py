@@ -16,9 +16,9 @@ from torch.nn import functional
 from teachmesh_lab.baselines.multihead import MultiHead
 
 CHUNK = 16
-"""Number of images processed at once; each needs a copy of the trunk's weights."""
+"""Number of images processed at once; each image needs a copy of the trunk's weights."""
 Output = Callable[[Tensor, Tensor], Tensor]
-"""Logits (C,) and label () of one image -> scalar."""
+"""Function from the (C,) logits and the scalar label of one image to a scalar."""
 
 
 def mean_sensitivity(

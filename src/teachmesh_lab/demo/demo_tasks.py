@@ -22,9 +22,9 @@ from teachmesh.errors import DataError, MissingExtraError, StorageError
 SPLITS = ("train", "val", "test")
 PER_CLASS = {"train": 24, "val": 8, "test": 12}
 MIN_BLOCK = 64
-"""Minimum side of a block in pixels, if the picture is large enough."""
+"""Minimum side length of a block in pixels, if the picture is large enough."""
 MIN_DETAIL = 6.0
-"""Minimum standard deviation of a crop's grey levels (0 to 255); below it, no detail is visible."""
+"""Minimum standard deviation of a crop's grey levels (0 to 255) for visible detail."""
 DIGIT_SIDE = 64
 _DRAWS = 64
 
@@ -67,10 +67,10 @@ PICTURES: Mapping[str, Mapping[str, tuple[tuple[str, str], str]]] = {
         "cameraman": (_SKIMAGE, "camera.png"),
     },
 }
-"""Picture files: task -> class -> ((package, folder in it), file).
+"""Picture files by task and class, each as ((package, folder in the package), file).
 
-Left out: the horse (a silhouette with black or white crops), the cell (all except two blocks are
-empty), the colour wheel and the phantom (not photographs).
+Pictures left out are the horse (a silhouette, so crops are black or white), the cell (only two
+blocks are not empty), and the colour wheel and the phantom (which are not photographs).
 """
 
 
