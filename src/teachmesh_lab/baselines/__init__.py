@@ -1,13 +1,13 @@
 """The paper's baselines, its two bounds and three newer closed-form methods.
 
-- `baseline_registry`: all baselines by name, and functions that run one over a stream.
+- `baseline_registry`: all baselines by name, and functions that run a baseline over a stream.
 - `image_stream`: tasks as pixels or latents. `stream_result`: results of a run.
-- `training_loop`: training loop of all trained baselines. `baseline`: its hooks.
+- `training_loop`: training loop of all trained baselines. `baseline`: hooks of this loop.
 - `choose_hyperparameters`: grid search on validation images.
 - `baseline_nets`, `multihead`: trunks and heads.
-- `seeding`, `training_costs`: random generators and counted costs.
+- `seeding`, `training_costs`: random generators, and counts of multiply-accumulates.
 - `fine_tune`, `joint`: the lower and the upper bound.
-- `ewc`, `online_ewc`, `si`, `mas` (on `quadratic`, `sensitivity`), `lwf`: regularisers.
+- `ewc`, `online_ewc`, `si`, `mas`, `lwf`: regularisers. `quadratic`, `sensitivity`: their parts.
 - `er`: rehearsal. `psp`, `supsup`, `parallel_supsup`: parameter isolation.
 - `frozen`: closed-form methods on latents: `ncm`, `slda`, `ranpac`.
 """

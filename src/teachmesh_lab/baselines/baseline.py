@@ -1,8 +1,8 @@
 """Base class of the trained baselines: the hooks of the training loop (`training_loop`).
 
 Every baseline trains the whole network and has one linear head per task. At test time it is told
-which task an image belongs to. The paper grants this perfect task oracle to its baselines
-(Sec. 6), but does not use it for its own method.
+which task an image belongs to. The paper gives its baselines this perfect task oracle (Sec. 6), but
+its own method works without an oracle.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class TrainingSet:
     """The training images of a task, kept while the task is being learned.
 
     Attributes:
-        images: (N, 3, S, S) uint8.
-        labels: (N,) int64.
+        images: the images as an (N, 3, S, S) uint8 array.
+        labels: class index of each image, as an (N,) int64 array.
     """
 
     images: Tensor
@@ -45,17 +45,17 @@ class Baseline:
 
     1. `begin` for each task of a group.
     2. For every batch: `loss`, backward pass, `before_step`, optimiser step, `after_step`.
-    3. `end` for each task. Its images are dropped, unless a baseline keeps some.
+    3. `end` for each task. It drops the task's images, unless the baseline keeps some of them.
 
     Attributes:
         source: publication of the method.
         grid: candidate values of each hyper-parameter; a single value is not tuned.
-        shares_trunk: whether all heads read the same latents; then the method can also answer
-            without an oracle, by the largest logit over all heads.
+        shares_trunk: whether all heads read the same latents. If so, the method can also answer
+            without an oracle: it chooses the class with the largest logit of all heads.
         isolated: whether later tasks cannot change the answers for a finished task.
         together: whether all tasks are learned at once.
         parallel: whether agents can learn tasks independently and exchange the results.
-        data: training images of each task that is being learned, by its position in the stream.
+        data: training images of the tasks being learned, by the task's position in the stream.
     """
 
     source: ClassVar[str]
@@ -75,7 +75,7 @@ class Baseline:
         return 1.0
 
     def trunk_parameters(self) -> list[nn.Parameter]:
-        """Return all weights below the heads, in the order of the network."""
+        """Return all weights below the heads, in network order."""
         return list(self.net.trunk.parameters())
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
@@ -84,7 +84,7 @@ class Baseline:
         return [*self.trunk_parameters(), *heads]
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a task: keep its images and add a head."""
+        """Start a task: store its images and add a head for it."""
         self.data[index] = TrainingSet(
             torch.from_numpy(task.train.images), torch.from_numpy(task.train.labels)
         )
@@ -108,7 +108,7 @@ class Baseline:
         del self.data[index]
 
     def select(self, index: int) -> None:
-        """Switch to task `index` before answering for its images."""
+        """Switch to task `index` before its images are classified."""
 
     def task_bytes(self, index: int) -> int | None:  # noqa: ARG002 - the hook's signature
         """Return the number of bytes that every other agent receives for one task.

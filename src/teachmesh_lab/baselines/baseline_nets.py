@@ -1,8 +1,8 @@
 """Initial networks of the trained baselines: images (N, 3, S, S) in [0, 1] -> latents (N, D).
 
-Any such module works; if it has several outputs, the last one holds the latents. It always runs in
-evaluation mode, even in training, so batch norms keep their initial statistics. Therefore a task
-can change only the network's parameters, and regularisers need not protect anything else.
+Any module with this input and output works; if it has several outputs, the last one is used. The
+network runs in evaluation mode even during training, so batch norms keep their initial statistics.
+A task changes only the network's parameters, so regularisers need not protect anything else.
 `small_net` uses group norms, which need no statistics.
 """
 
@@ -21,10 +21,10 @@ from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh_lab.baselines.seeding import derive_seed
 
 NetFactory = Callable[[int], nn.Module]
-"""Function from a seed to a network. Torch's global generator is seeded before the call."""
+"""Function from a seed to a network; torch's global generator is seeded before the call."""
 
 WIDTHS = (24, 48, 96)
-"""Channels of the three stages."""
+"""Number of channels in each of the three stages."""
 _GROUPS = 8
 
 
@@ -47,7 +47,7 @@ class _Block(nn.Module):
 
 
 class SmallConvNet(nn.Module):
-    """A residual network of 173,016 parameters; 6.9 million multiply-accumulates at 32 px.
+    """Residual network with 173,016 parameters; 6.9 million multiply-accumulates per 32 px image.
 
     Examples:
         >>> sum(p.numel() for p in SmallConvNet().parameters())
@@ -70,7 +70,7 @@ class SmallConvNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return latents (N, 96) of images (N, 3, S, S) in [0, 1], S at least 16."""
+        """Return the (N, 96) latents of (N, 3, S, S) images in [0, 1]; S is at least 16."""
         x = functional.relu(self.stem_norm(self.stem(images * 2 - 1)))
         return cast(Tensor, self.blocks(x)).mean((2, 3))  # (N, C, H, W) -> (N, C)
 
@@ -86,7 +86,7 @@ class EmbeddedTrunk(nn.Module):
         self.register_buffer("deviation", torch.tensor(card["std"]).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return latents (N, 1024) of images (N, 3, S, S) in [0, 1], S at least 32."""
+        """Return the (N, 1024) latents of (N, 3, S, S) images in [0, 1]; S is at least 32."""
         mean, deviation = self.get_buffer("mean"), self.get_buffer("deviation")
         return cast("tuple[Tensor, ...]", self.net((images - mean) / deviation))[-1]
 
@@ -99,14 +99,14 @@ def small_net(seed: int) -> nn.Module:
 def embedded_net(seed: int) -> nn.Module:
     """Build the pretrained embedded backbone for full fine-tuning; the seed has no effect.
 
-    The paper also starts its baselines from the pretrained backbone. The exceptions are PSP
-    and SUPSUP: they flip the signs of weights or mask them, and start from random weights.
+    The paper also starts its baselines from the pretrained backbone. PSP and SUPSUP are
+    exceptions: they flip the signs of weights or mask them, so they start from random weights.
     """
     return build_net(lambda _: EmbeddedTrunk(), seed)
 
 
 def build_net(factory: NetFactory, seed: int) -> nn.Module:
-    """Seed torch's global generator, call a factory, and restore the generator."""
+    """Build a network with torch's global generator seeded, then restore the generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "net"))
         return factory(seed)

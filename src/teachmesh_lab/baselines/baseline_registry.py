@@ -1,8 +1,8 @@
-"""All baselines by name, and the two ways to run one over a stream.
+"""All baselines by name, and one function per kind of baseline to run it over a stream.
 
-Trained baselines get pixels and train a whole network with one head per task. They are told the
-task at test time, as in the paper (Sec. 6). Frozen baselines get latents of a backbone and answer
-with and without this oracle.
+Trained baselines get pixels and train a whole network with one head per task. At test time they are
+told the task of each image, as in the paper (Sec. 6). Frozen baselines get latents of a backbone;
+they answer both with and without knowing the task.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class BaselineInfo:
     Attributes:
         name: name on the command line and in results.
         kind: "trained" (on pixels) or "frozen" (on latents).
-        oracle: whether it is told the task at test time; frozen baselines are measured with
-            and without the task.
+        oracle: whether it is told the task at test time; frozen baselines are measured both
+            with and without knowing the task.
         parallel: whether agents can learn tasks independently and exchange the results.
-        answers_once: whether each image is answered only once, because later tasks cannot change
-            the answer. The other baselines answer again for all learned tasks after every task.
+        answers_once: whether each image is classified only once, because later tasks cannot change
+            the answer. Other baselines classify all learned tasks' images again after each task.
         source: publication of the method.
         grid: candidate values of each hyper-parameter; a single value is not tuned.
     """
@@ -152,7 +152,7 @@ def run_trained(
         hyper: hyper-parameters with given values; the others are tuned.
         seed: seed for all random numbers.
         choice_tasks: number of tasks, from the start of the stream, used to tune hyper-parameters.
-        progress: called with (tasks done, total tasks) after each task, except in tuning.
+        progress: called with (tasks done, total tasks) after each task, but not during tuning.
         after_task: called after each task with its position and the answers for all tasks so far.
 
     Raises:
@@ -198,7 +198,7 @@ def run_frozen(
         hyper: hyper-parameters with given values; the others are tuned.
         seed: seed for all random numbers.
         choice_tasks: number of tasks, from the start of the stream, used to tune hyper-parameters.
-        progress: called with (tasks done, total tasks) after each task, except in tuning.
+        progress: called with (tasks done, total tasks) after each task, but not during tuning.
         after_task: called after each task with its position and the answers for all tasks so far.
 
     Raises:

@@ -1,9 +1,9 @@
 """Grid search for hyper-parameters on validation images.
 
-Every candidate learns the first tasks of the stream from scratch. The candidate with the best mean
-validation accuracy after the last of them is chosen; ties go to the first one. Later tasks are not
-used, because a lifelong learner has not seen them when it must choose. Test images are not used
-either.
+Every candidate learns the first tasks of the stream from scratch. After these tasks, the candidate
+with the best mean validation accuracy is chosen; among equally good candidates, the first one is
+chosen. Later tasks are not used, because a lifelong learner has not seen them when it must choose.
+Test images are not used either.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Trial:
     """Result of one candidate.
 
     Attributes:
-        accuracy: mean accuracy of the tasks on validation images; NaN if there are none.
+        accuracy: mean accuracy over tasks on validation images; NaN without validation images.
         macs: multiply-accumulates spent on learning and answering.
     """
 
@@ -40,7 +40,7 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
 
     Args:
         grid: candidate values of each hyper-parameter.
-        attempt: function that learns the first `n_tasks` tasks with given hyper-parameters.
+        attempt: function that learns the first `n_tasks` tasks with the hyper-parameters it gets.
         n_tasks: number of tasks that each attempt learns.
 
     Raises:

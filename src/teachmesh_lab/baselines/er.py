@@ -1,8 +1,8 @@
 """`er`: Experience Replay with 10 images per class.
 
 After each task, 10 images per class are kept in a buffer of unlimited size, as in the paper
-(Sec. 6). While a new task is learned, every batch gets an equal number of random images from the
-buffer. Each of these images uses the head of its own task.
+(Sec. 6). While a new task is learned, every batch is extended by an equal number of random images
+from the buffer. Each of these old images is classified by its own task's head.
 
 References:
     [1] Robins, Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 1995.
@@ -34,7 +34,7 @@ class ExperienceReplay(Baseline):
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)
         self.buffer: dict[int, TrainingSet] = {}
-        self._places = torch.zeros(0, 2, dtype=torch.int64)  # (task, row) of every kept image
+        self._places = torch.zeros(0, 2, dtype=torch.int64)  # (task, row) of each old image
         self._generator = make_generator(seed, "replay", 0)
 
     def begin(self, index: int, task: PixelTask) -> None:
@@ -54,7 +54,7 @@ class ExperienceReplay(Baseline):
         return super().parameters([*self.buffer, *indices])
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Return the mean cross-entropy of new and replayed images, each with its task's head."""
+        """Return the mean cross-entropy of new and old images, each under its own task's head."""
         data = self.data[index]
         parts = [(index, data.images[rows], data.labels[rows]), *self._replay(len(rows))]
         latents = self.net.latents(torch.cat([images for _, images, _ in parts]))

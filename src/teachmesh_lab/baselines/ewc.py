@@ -4,9 +4,9 @@ Weights that matter for the likelihood of old tasks are pulled back to their old
 a new task B gets the penalty sum_A lambda/2 sum_k F_Ak (x_k - x*_Ak)^2, with one term per old task
 A ([1], Eq. 3).
 
-F is the diagonal of the Fisher information: the mean over images of the squared gradient of
-log p(y | image). The label y is drawn from the network's own prediction. With the true label, F
-would be the *empirical* Fisher matrix, which vanishes when the task is learned perfectly.
+F is the diagonal of the Fisher information: the mean over images of the squared gradient of log p(y
+| image). The label y is drawn from the network's own prediction. With the true label, F would be
+the *empirical* Fisher matrix, which vanishes when the task is learned perfectly.
 
 References:
     [1] Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017.
@@ -42,7 +42,7 @@ class Ewc(Baseline):
         self.penalty = Quadratic(self.trunk_parameters())
 
     def before_step(self) -> None:
-        """Add the gradient that pulls weights towards their values after the old tasks."""
+        """Add the gradient of the penalty, which pulls weights towards their old values."""
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:
@@ -51,12 +51,12 @@ class Ewc(Baseline):
         super().end(index)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the weights, importances and centres."""
+        """Return the weights, and the importances and centres of the penalty."""
         return super().state() | penalty_state(self.penalty, with_centre=True)
 
 
 def fisher_of_task(baseline: Baseline, index: int) -> list[Tensor]:
-    """Estimate the diagonal Fisher information of the task just learned from some of its images."""
+    """Estimate the Fisher diagonal of the task just learned, from some of its images."""
     net, data = baseline.net, baseline.data[index]
     generator = make_generator(baseline.seed, "fisher", index)
     images = data.images[some_rows(len(data), baseline.hyper["images"], generator)]
@@ -79,9 +79,9 @@ def diagonal_fisher(net: MultiHead, index: int, images: Tensor, labels: Tensor) 
     Args:
         net: the network.
         index: position of the task.
-        images: (N, 3, S, S) uint8.
-        labels: (N,) int64; drawn from p for the Fisher information, or the true labels for the
-            empirical one.
+        images: the images as an (N, 3, S, S) uint8 tensor.
+        labels: (N,) int64 labels; drawn from p for the Fisher information, or the true labels for
+            the empirical Fisher information.
 
     Returns:
         One tensor per parameter of the trunk, with the parameter's shape.

@@ -1,6 +1,6 @@
-"""`fine-tune`: tasks are learned one after another, with no measure against forgetting.
+"""`fine-tune`: tasks are learned one after another, and nothing prevents forgetting.
 
-This is the lower bound. It equals any regulariser with strength 0.
+This is the lower bound. Every regulariser with strength 0 gives the same result.
 """
 
 from __future__ import annotations

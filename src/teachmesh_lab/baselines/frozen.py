@@ -1,8 +1,8 @@
 """Frozen baselines: closed-form methods on the latents of a backbone that never changes.
 
 They need no gradients and only one pass over the latents of each task, and they forget nothing.
-Without an oracle they choose among all classes learned so far; with an oracle, among the task's
-classes.
+Without an oracle they choose among all classes learned so far. With an oracle they choose among the
+classes of the given task.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FrozenBaseline(ABC):
     Attributes:
         source: publication of the method.
         grid: candidate values of each hyper-parameter; a single value is not tuned.
-        widths: number of classes of each learned task, by its position in the stream.
+        widths: number of classes of each learned task, by the task's position in the stream.
     """
 
     source: ClassVar[str]
@@ -57,8 +57,8 @@ class FrozenBaseline(ABC):
 
         Args:
             index: position of the task in the stream.
-            latents: (N, D) float32.
-            labels: (N,) int64; every class occurs.
+            latents: (N, D) float32 latents.
+            labels: (N,) int64 class indices; every class occurs.
             n_classes: number of classes, C.
         """
         self.widths[index] = n_classes
@@ -72,12 +72,12 @@ class FrozenBaseline(ABC):
         """Compute the classifier of all learned tasks.
 
         Returns:
-            Multiply-accumulates of factorisations, which torch does not count.
+            Number of multiply-accumulates in factorisations, which torch's counter omits.
         """
 
     @abstractmethod
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, all classes) float64 scores, by task as in `order`; needs `consolidate`."""
+        """Return (N, all classes) float64 scores, tasks as in `order`; call `consolidate` first."""
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
@@ -138,7 +138,7 @@ def run_latents(
 
 
 def factor_macs(dim: int) -> int:
-    """Return the multiply-accumulates of the Cholesky factorisation of a (D, D) matrix."""
+    """Return the multiply-accumulates needed for a Cholesky factorisation of a (D, D) matrix."""
     return dim**3 // 6
 
 

@@ -19,7 +19,7 @@ class PixelSplit:
     """Images and labels of one split.
 
     Attributes:
-        images: (N, 3, S, S) uint8 RGB.
+        images: RGB images as an (N, 3, S, S) uint8 array.
         labels: (N,) int64 class indices.
 
     Raises:
@@ -52,7 +52,7 @@ class LatentSplit:
     """Latents of a frozen backbone and labels of one split.
 
     Attributes:
-        latents: (N, D) float32.
+        latents: (N, D) float32 latents.
         labels: (N,) int64 class indices.
 
     Raises:
@@ -138,7 +138,7 @@ def check_stream(stream: Sequence[PixelTask] | Sequence[LatentTask]) -> None:
     """Check that a stream can be learned.
 
     Raises:
-        DataError: there is no task, two tasks have the same name, or tasks differ in shape.
+        DataError: there is no task, two tasks have the same name, or their inputs differ in shape.
     """
     if not stream:
         raise DataError("expected at least one task, got none")

@@ -1,8 +1,8 @@
 """`joint`: all tasks are learned at once, from all images.
 
 This is the upper bound for one network with one head per task (multi-task learning, paper Fig. 1a).
-It keeps past images, which lifelong learning forbids. Each batch holds images of one task, in
-random order. It learns only once, so its accuracy matrix has only the last row.
+It keeps past images, which lifelong learning forbids. Each batch holds images of one task, and
+batches come in random order. Learning happens once, so only the accuracy matrix's last row is set.
 
 References:
     Caruana, Multitask Learning, Machine Learning 28, 1997.

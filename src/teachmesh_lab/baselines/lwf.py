@@ -1,10 +1,10 @@
 """`lwf`: Learning without Forgetting.
 
-Before a new task is learned, the old network's answers for the new task's images are recorded for
-all old heads. While the network learns the new task, its old heads are trained to keep giving these
-answers. The loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1],
-Eq. 1-4 and Fig. 3). With several old tasks, their losses are summed. The separate warm-up of the
-new head in [1] is left out.
+Before a new task is learned, the outputs of all old heads for the new task's images are recorded.
+While the network learns the new task, its old heads are trained to keep giving these outputs. The
+loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1], Eq. 1-4 and
+Fig. 3). With several old tasks, their losses are summed. The separate warm-up of the new head in
+[1] is left out.
 
 References:
     [1] Li and Hoiem, Learning without forgetting, TPAMI 2017.
@@ -39,7 +39,7 @@ class Lwf(Baseline):
         self.old_latents = torch.zeros(0, net.dim)
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a task and record the old network's answers for its images."""
+        """Start a task; save the old heads and the old network's latents of the task's images."""
         super().begin(index, task)
         self.old_heads = {old: copy.deepcopy(self.net.head(old)) for old in self.old_tasks}
         # Keep latents and old heads instead of logits. This needs less memory, because the heads of
@@ -55,7 +55,7 @@ class Lwf(Baseline):
         return super().parameters([*self.old_tasks, *indices])
 
     def old_logits(self, old: int, rows: Tensor) -> Tensor:
-        """Return (B, C) logits of an old head for some new images, from their old latents."""
+        """Return an old head's (B, C) logits for new images, from the old network's latents."""
         with torch.no_grad():
             return self.old_heads[old](self.old_latents[rows])  # type: ignore[no-any-return]
 

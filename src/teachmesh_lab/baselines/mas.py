@@ -3,7 +3,7 @@
 The importance of a weight is the sensitivity of the output's squared length to this weight. Omega_k
 is the mean over images of |d ||f(image)||^2 / dx_k| ([1], Eq. 3 and Sec. 4.1), summed over tasks;
 no label is needed. The loss of later tasks gets the penalty lambda sum_k Omega_k (x_k - x*_k)^2
-([1], Eq. 4). The output f consists of the logits of the head just trained.
+([1], Eq. 4). The output f is the vector of logits from the head just trained.
 
 References:
     [1] Aljundi et al., Memory aware synapses: learning what (not) to forget, ECCV 2018.
@@ -66,7 +66,7 @@ def output_sensitivity(net: MultiHead, index: int, images: Tensor) -> list[Tenso
     Args:
         net: the network.
         index: position of the task whose head gives the output.
-        images: (N, 3, S, S) uint8.
+        images: the images as an (N, 3, S, S) uint8 tensor.
     """
     labels = torch.zeros(len(images), dtype=torch.int64)  # not read
     return mean_sensitivity(net, index, images, labels, _squared_length, torch.abs)

@@ -15,16 +15,16 @@ from teachmesh_lab.baselines.training_costs import Costs
 
 
 class MultiHead(nn.Module):
-    """A trunk, images -> latents (N, D), and linear heads D -> C, one per task.
+    """A trunk that maps images to (N, D) latents, and one linear head per task, D -> C.
 
     Args:
         trunk: network for (N, 3, S, S) float images in [0, 1]; if it has several outputs, the last
             is used. It stays in evaluation mode (see `baseline_nets`).
-        size: side of the images in pixels, S.
+        size: side length of the images in pixels, S.
         seed: seed for the initial weights of heads.
 
     Attributes:
-        costs: costs of all passes so far, which the baselines record.
+        costs: costs of all passes so far, as recorded by the baselines.
 
     Raises:
         BackboneError: the trunk does not return (N, D) latents.
@@ -52,7 +52,7 @@ class MultiHead(nn.Module):
         return images.to(self.device).float() / 255
 
     def latents(self, images: Tensor) -> Tensor:
-        """Return latents (N, D) of (N, 3, S, S) uint8 images."""
+        """Return the (N, D) latents of (N, 3, S, S) uint8 images."""
         found = self.trunk(self.prepare(images))
         return cast(Tensor, found[-1] if isinstance(found, tuple | list) else found)
 
@@ -87,5 +87,5 @@ class MultiHead(nn.Module):
 
 
 def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Return one (images, classes) pair per head, as `Costs` expects, for N images in each head."""
+    """Return (images, classes) for each head, as `Costs` expects, if each head gets N images."""
     return [(n, net.classes(index)) for index in indices]

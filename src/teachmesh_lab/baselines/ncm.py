@@ -1,8 +1,8 @@
 """`ncm`: nearest class mean by cosine similarity.
 
 Each class is represented by the mean of its latents. An image gets the class whose mean has the
-largest cosine with its latent. This is [1] with the distance of [2], where it is called SimpleCIL.
-There are no hyper-parameters.
+largest cosine with the image's latent. This is the classifier of [1] with cosine distance, which
+[2] calls SimpleCIL. There are no hyper-parameters.
 
 References:
     [1] Mensink et al., Distance-based image classification, TPAMI 2013.
@@ -23,7 +23,7 @@ from teachmesh_lab.baselines.frozen import FrozenBaseline
 
 @final
 class NearestClassMean(FrozenBaseline):
-    """Classifier by class means. Results are bit-identical for any order of arrival."""
+    """Classifier by class means. Results are bit-identical in whatever order tasks arrive."""
 
     source: ClassVar[str] = "Mensink et al. 2013; SimpleCIL, Zhou et al., IJCV 2024"
 
@@ -50,7 +50,7 @@ class NearestClassMean(FrozenBaseline):
         return {f"means.{index}": means for index, means in self.means.items()}
 
     def task_bytes(self, index: int) -> int:
-        """Return the bytes of the task's class means, sent as float32."""
+        """Return the number of bytes of the task's class means, which are sent as float32."""
         return int(self.means[index].nbytes)
 
 

@@ -22,7 +22,7 @@ from teachmesh_lab.baselines.quadratic import Quadratic
 
 @final
 class OnlineEwc(Baseline):
-    """One quadratic term around the weights after the last task.
+    """EWC with one quadratic term around the weights after the last task.
 
     `strength` is lambda and `decay` is gamma. F is estimated from at most `images` training images.
     """
@@ -43,7 +43,7 @@ class OnlineEwc(Baseline):
         self.penalty.pull(self.hyper["strength"])
 
     def end(self, index: int) -> None:
-        """Decay the old importances, add those of this task and finish the task."""
+        """Decay the old importances, add this task's importances and finish the task."""
         fresh = fisher_of_task(self, index)
         self.penalty.importance = [
             self.hyper["decay"] * old + new

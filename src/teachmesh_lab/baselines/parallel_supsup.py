@@ -1,9 +1,9 @@
 """`parallel-supsup`: SUPSUP by many agents, which exchange their masks (paper, Sec. 6, Fig. 10).
 
-All agents derive the same fixed weights from the seed. Each learns masks for its own tasks and
-sends them to all others, one bit per weight. A mask depends only on its task and its position in
-the stream, so the masks are the same for any number of agents. The accuracies equal those of
-`supsup`, bit for bit. Answers always use masks that were encoded and decoded.
+All agents derive the same fixed weights from the seed. Each agent learns masks for its own tasks
+and sends them to all other agents, with one bit per weight. A mask depends only on its task and the
+task's position in the stream, so the masks are the same for any number of agents. The accuracies
+equal those of `supsup`, bit for bit. Answers always use masks that were encoded and decoded.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ class ParallelSupsup(Supsup):
         self.receive(index, self.net.classes(index), self.encode(index))
 
     def task_bytes(self, index: int) -> int:
-        """Return the bytes of the task's mask: one bit per weight."""
+        """Return the number of bytes of the task's mask, which has one bit per weight."""
         return len(self.encode(index))

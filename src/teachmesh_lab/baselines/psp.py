@@ -1,9 +1,9 @@
 """`psp`: Parameter Superposition with binary contexts.
 
-All tasks share one set of weights W. Task k uses W * c(k), with a context c(k) of random signs for
-every layer. There is one sign per input of a linear layer, and one per input channel and kernel
+All tasks share one set of weights W. Task k uses W * c(k), where the context c(k) has random signs
+for every layer. There is one sign per input of a linear layer, and one per input channel and kernel
 position of a convolution ([1], Sec. 2.2 and 3). Random contexts are almost orthogonal, so the
-changes that one task makes to W are small noise for the others.
+changes that one task makes to W are small noise for the other tasks.
 
 Contexts are derived from the seed, so they need not be sent. Biases, norms and other parameters of
 the trunk are shared unchanged. Every task has its own head, outside the superposition. Random signs
@@ -30,10 +30,10 @@ from teachmesh_lab.baselines.training_costs import weight_layers
 
 @final
 class Superposed(nn.Module):
-    """Multiplies a layer's weights (outputs, *inputs) by the context of the current task.
+    """Multiplies a layer's (outputs, *inputs) weights by the context of the current task.
 
     Attributes:
-        context: signs (1, *inputs), each +1 or -1.
+        context: signs, +1 or -1, as a tensor of shape (1, *inputs).
     """
 
     context: Tensor
@@ -43,7 +43,7 @@ class Superposed(nn.Module):
         self.register_buffer("context", torch.ones_like(weight[:1]), persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weights that the current task uses."""
+        """Return the weights multiplied by the context of the current task."""
         return weight * self.context
 
 

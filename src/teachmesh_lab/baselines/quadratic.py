@@ -1,7 +1,7 @@
 """Quadratic penalty on weight changes: importance times squared distance.
 
-Its gradient is added after the backward pass of the loss, because SI needs the gradient of the loss
-alone. With strength 0, training is bit-identical to training without a penalty.
+The penalty's gradient is added after the backward pass of the loss, because SI needs the gradient
+of the loss alone. With strength 0, training is bit-identical to training without a penalty.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class Quadratic:
     """sum_k importance_k (x_k - centre_k)^2 for parameters x.
 
     Args:
-        parameters: parameters of the trunk, in order; no penalty is needed for old heads, which get
+        parameters: parameters of the trunk, in order. Old heads need no penalty, because they get
             no gradient.
 
     Attributes:
-        importance: one tensor per parameter, with its shape; initially 0.
-        centre: one tensor per parameter, with its shape; initially the parameters' values.
+        importance: one tensor per parameter, of the same shape; initially 0.
+        centre: one tensor per parameter, of the same shape; initially the parameter's value.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -34,7 +34,7 @@ class Quadratic:
         """Add a term around the parameters' current values.
 
         Up to a constant, a sum of parabolas is one parabola around the weighted mean of their
-        centres. Therefore T tasks need no more memory than one.
+        centres. Therefore T tasks need no more memory than one task.
         """
         for i, (parameter, new) in enumerate(zip(self.parameters, importance, strict=True)):
             total = self.importance[i] + new

@@ -1,15 +1,15 @@
 """`ranpac`: ridge regression on a random projection.
 
-Latents x are lifted by h = relu(x W), with M fixed random directions W drawn from the seed.
-G = sum h h^T and Q = sum h y^T (y one-hot) are summed over all images of all tasks. The class
-scores are h (G + r g I)^-1 Q, with g the mean of G's diagonal ([1], Eq. 5-8). Every image counts
-once, so a task with many images has more weight.
+Latents x are lifted to h = relu(x W), where W holds M fixed random directions drawn from the seed.
+In G = sum h h^T and Q = sum h y^T (y is one-hot), both sums are over all images of all tasks. The
+class scores are h (G + r g I)^-1 Q, with g the mean of G's diagonal ([1], Eq. 5-8). Every image
+counts once, so a task with many images has more weight.
 
 Differences from [1]:
 
 - M is 2,000 by default. With the original 10,000, G would take 200 MB.
 - The ridge r is chosen once, relative to g, so that the order of tasks changes only the rounding.
-  In [1] it is chosen again for each task and depends on the order.
+  In [1] the ridge is chosen again for each task and depends on their order.
 
 References:
     [1] McDonnell et al., RanPAC: random projections and pre-trained models for continual learning,
@@ -70,12 +70,12 @@ class RanPac(FrozenBaseline):
         return np.asarray((self.lift(latents) @ self._weights).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return one triangle of G, and Q, in float32."""
+        """Return Q and one triangle of G, in float32."""
         rows, columns = np.triu_indices(self.lifted_dim)
         sums = {f"sums.{i}": s.numpy().astype(np.float32) for i, s in self.sums.items()}
         return {**sums, "gram": self.gram.numpy()[rows, columns].astype(np.float32)}
 
     def task_bytes(self, index: int) -> int:
-        """Return the bytes of the task's own G (one triangle) and Q."""
+        """Return the number of bytes of Q and one triangle of G, for this task alone."""
         triangle = self.lifted_dim * (self.lifted_dim + 1) // 2
         return _BYTES * (triangle + self.widths[index] * self.lifted_dim)

@@ -1,6 +1,6 @@
 """Independent random numbers for every purpose, from one seed.
 
-If a baseline draws extra numbers, for example for its buffer, the order of batches must not change.
+The order of batches must not change if a baseline draws extra numbers, for example for its buffer.
 Therefore every purpose and every task has its own generator.
 """
 

@@ -1,7 +1,7 @@
-"""Sensitivity of the output to each weight: mean squared or absolute gradient over images.
+"""Sensitivity of the output to each weight: mean over images of |gradient| or its square.
 
-Gradients are computed per image, as EWC and MAS define them. Some implementations square the
-gradient of a batch's mean instead, which is a different and smaller quantity.
+Gradients are computed separately for each image, as in the definitions of EWC and MAS. Some
+implementations square the mean gradient of a batch, which is a different, smaller quantity.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch.nn import functional
 from teachmesh_lab.baselines.multihead import MultiHead
 
 CHUNK = 16
-"""Number of images processed at once; each needs a copy of the trunk's weights."""
+"""Number of images processed at once; each image needs a copy of the trunk's weights."""
 Output = Callable[[Tensor, Tensor], Tensor]
-"""Logits (C,) and label () of one image -> scalar."""
+"""Function from the (C,) logits and the scalar label of one image to a scalar."""
 
 
 def mean_sensitivity(
@@ -29,13 +29,13 @@ def mean_sensitivity(
     output: Output,
     measure: Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
-    """Apply a measure to the gradient of each image's output, and average over images.
+    """Return the mean over images of a measure of the gradient of each image's output.
 
     Args:
         net: the network.
         index: position of the task whose head is used.
-        images: (N, 3, S, S) uint8.
-        labels: (N,) int64, passed to `output`.
+        images: the images as an (N, 3, S, S) uint8 tensor.
+        labels: (N,) int64 labels, which are passed to `output`.
         output: scalar function to differentiate, such as a log-likelihood.
         measure: function of a gradient, element by element: its square or absolute value.
 

@@ -1,11 +1,11 @@
 """`si`: Synaptic Intelligence.
 
-While a task is learned, omega_k sums up how much the steps of weight k lowered the loss. It is
-omega_k = -sum g_k dx_k, with g the gradient of the task's own loss ([1], Eq. 3). At the end,
+While a task is learned, omega_k adds up how much the steps of weight k lowered the loss. It is
+omega_k = -sum g_k dx_k, where g is the gradient of the task's own loss ([1], Eq. 3). At the end,
 Omega_k grows by omega_k / (D_k^2 + xi), where D_k is the total change of the weight ([1], Eq. 5).
 The loss of later tasks gets the penalty c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). If the steps
-of a weight raised the loss, its importance for the task is 0, because a negative one would push the
-weight away.
+of a weight raised the loss, its importance for the task is 0. A negative value would push the
+weight away from x*.
 
 References:
     [1] Zenke, Poole, Ganguli, Continual learning through synaptic intelligence, ICML 2017.

@@ -16,8 +16,8 @@ class TaskAnswers:
 
     Attributes:
         oracle: (N,) int64 predicted classes, given the task.
-        free: (N, 2) int64 predicted tasks and classes without an oracle, among the tasks learned so
-            far; None if the method cannot answer without an oracle.
+        free: (N, 2) int64 predicted tasks and classes without an oracle, chosen among all tasks
+            learned so far; None if the method cannot answer without an oracle.
     """
 
     oracle: np.ndarray
@@ -26,12 +26,12 @@ class TaskAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for all tasks so far, after a task was learned.
+    """Answers for all tasks learned so far, given just after one task was learned.
 
     Attributes:
         after: position in the stream of the task just learned.
         test: answers for the test images of tasks 0 to `after`.
-        validation: answers for their validation images.
+        validation: answers for the validation images of the same tasks.
     """
 
     after: int
@@ -91,7 +91,7 @@ class Choice:
 
     Attributes:
         hyper: the chosen values.
-        tried: every candidate with its mean validation accuracy; empty if there was only one.
+        tried: candidates with their mean validation accuracy; empty for a single candidate.
         tasks: number of tasks, from the start of the stream, that each trial learned.
         macs: multiply-accumulates of all trials.
         wall_s: wall seconds of all trials.
@@ -115,7 +115,7 @@ class StreamCosts:
         backward_macs: (T,) multiply-accumulates of backward passes while learning each task.
         consolidate_macs: multiply-accumulates of the factorisation that every agent computes once
             to answer for all tasks.
-        test_macs: multiply-accumulates of all answers, including validation images.
+        test_macs: multiply-accumulates of all answers, including answers for validation images.
         learn_s: (T,) wall seconds for learning each task.
         test_s: wall seconds for answering.
         hand_over_bytes: size of each part of the method's state after the last task. A second agent
@@ -161,8 +161,8 @@ class StreamResult:
         test: accuracy on test images.
         validation: accuracy on validation images.
         costs: counted costs.
-        choice: hyper-parameters and how they were chosen.
-        settings: epochs, batch size, rate and image size; empty for frozen baselines.
+        choice: the hyper-parameters, and how they were chosen.
+        settings: epochs, batch size, learning rate and image size; empty for frozen baselines.
         answers: answers after the last task.
     """
 
@@ -195,7 +195,7 @@ class StreamResult:
 
 
 def size_by_part(state: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Return the payload bytes of named arrays, summed by the first part of their names.
+    """Return the total payload bytes of the arrays whose names have the same first part.
 
     Examples:
         >>> size_by_part({"heads.0": np.zeros(2, np.float32), "heads.1": np.zeros(3, np.float32)})

@@ -1,13 +1,13 @@
 """`supsup`: Supermasks in Superposition.
 
-The weights are fixed and never learned. For every task, a score per weight is trained. In each
-layer, the fraction `keep` of the weights with the largest scores forms the task's subnetwork. In
-training, the mask's gradient is passed straight through to the scores (edge-popup, [2]). A mask
-takes one bit per weight. Masks of different tasks are independent, so nothing is forgotten. Heads
-are masks over fixed random weights too.
+The weights are fixed and never learned. For every task, one score per weight is trained. In each
+layer, the weights with the largest scores (a fraction `keep`) form the task's subnetwork. During
+training, the mask's gradient is passed unchanged to the scores (edge-popup, [2]). A mask takes one
+bit per weight. Masks of different tasks are independent, so nothing is forgotten. Heads, too, are
+masked fixed random weights.
 
 Without an oracle, [1] infers the task from the entropy of all tasks' answers, with T passes per
-image. The paper found that too expensive and grants the oracle (Sec. 6); so do we.
+image. The paper found this too expensive and provides the oracle (Sec. 6); so do we.
 
 References:
     [1] Wortsman et al., Supermasks in superposition, NeurIPS 2020.
@@ -33,7 +33,7 @@ from teachmesh_lab.baselines.training_costs import weight_layers
 
 
 class Supermask(nn.Module):
-    """Multiplies a layer's fixed weights by a mask, either given or computed from scores.
+    """Multiplies a layer's fixed weights by a mask, which is given or computed from scores.
 
     Args:
         weight: weights of the layer.
@@ -52,7 +52,7 @@ class Supermask(nn.Module):
 
     @torch.no_grad()
     def restart(self, generator: torch.Generator) -> None:
-        """Draw new initial scores, uniform like the weights of a layer in [2]."""
+        """Draw new initial scores from the uniform distribution of [2]."""
         bound = self.scores[0].numel() ** -0.5
         fresh = torch.rand(self.scores.shape, generator=generator) * 2 * bound - bound
         self.scores.copy_(fresh)
@@ -81,8 +81,8 @@ class Supsup(Baseline):
     Hyper-parameters:
 
     - `keep`: fraction of the weights in a mask.
-    - `signed`: 1 replaces the network's weights by their signs times the layer's Kaiming deviation,
-      as [2] recommends for random weights; 0 keeps the weights unchanged.
+    - `signed`: 1 replaces each weight by its sign times the layer's Kaiming standard deviation, as
+      [2] recommends for random weights; 0 keeps the weights unchanged.
     - `rate_factor`: factor that multiplies the learning rate of the scores.
     """
 
@@ -123,7 +123,7 @@ class Supsup(Baseline):
         super().end(index)
 
     def select(self, index: int) -> None:
-        """Put the task's mask on every layer."""
+        """Give every layer the task's mask."""
         for layer, mask in zip(self._stack(index), self.masks[index], strict=True):
             layer.mask = mask
 
@@ -143,7 +143,7 @@ class Supsup(Baseline):
         """Register the mask of a task that another agent learned.
 
         Args:
-            index: position of the task; it determines the head's weights, together with the seed.
+            index: position of the task; together with the seed, it determines the head's weights.
             n_classes: number of classes of the task, C.
             packet: result of `encode` by an agent with the same network and seed.
 
@@ -175,7 +175,7 @@ class Supsup(Baseline):
         self.head_layers[index] = self._fix(head, signed=True)
 
     def _fix(self, layer: nn.Module, *, signed: bool) -> Supermask:
-        """Freeze a layer's weights and put a mask on them."""
+        """Freeze a layer's weights and add a mask to the layer."""
         weight = layer.get_parameter("weight").requires_grad_(False)
         if signed:
             with torch.no_grad():

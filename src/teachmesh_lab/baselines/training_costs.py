@@ -1,7 +1,7 @@
-"""Multiply-accumulates of training and answering, counted for one image and multiplied.
+"""Costs of training and answering in multiply-accumulates, computed from the cost per image.
 
-The cost of convolutions and matrix products is proportional to the number of images. Therefore
-counting one pass of one image gives the exact cost of every batch, and training is not slowed down.
+The cost of convolutions and matrix products is proportional to the number of images. Therefore one
+counted pass of one image gives the exact cost of every batch, without slowing down training.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class PassCost:
     """Multiply-accumulates for one image in a network.
 
     Attributes:
-        forward: forward pass.
-        backward: gradients of all weights, and of all inputs except the image.
+        forward: number for the forward pass.
+        backward: number for the gradients of all weights, and of all inputs except the image.
     """
 
     forward: int
@@ -33,16 +33,16 @@ class PassCost:
 def pass_cost(trunk: nn.Module, size: int) -> PassCost:
     """Return the cost of one training pass of one image.
 
-    Every product of the forward pass has two products of equal size in the backward pass: one for
+    For every product of the forward pass, the backward pass has two products of equal size: one for
     the weights, one for the inputs. Layers that read the image itself do not need the second
-    product. The backward cost is derived from the forward cost, because torch 2.13 overcounts it.
-    For the weight gradient of a grouped convolution, it multiplies the count by the number of
+    product. The backward cost is derived from the forward cost, because torch 2.13 counts too
+    much. Torch multiplies the cost of a grouped convolution's weight gradient by the number of
     groups.
 
     Args:
-        trunk: network for (N, 3, S, S) float images; its only layers with products are
-            convolutions and linear layers.
-        size: side of the images in pixels, S.
+        trunk: network for (N, 3, S, S) float images; only its convolutions and linear layers may
+            compute products.
+        size: side length of the images in pixels, S.
     """
     image = torch.zeros(1, 3, size, size, device=next(trunk.parameters()).device)
     at_the_image: list[tuple[nn.Module, Tensor]] = []
@@ -78,7 +78,7 @@ class Costs:
 
     Args:
         trunk: network below the heads.
-        size: side of the images in pixels.
+        size: side length of the images in pixels.
         dim: latent size, D.
 
     Attributes:
@@ -93,26 +93,26 @@ class Costs:
         self.forward = self.backward = self.test = 0
 
     def training_pass(self, n: int, heads: Sequence[tuple[int, int]]) -> None:
-        """Add forward and backward passes of N images; `heads` is (images, classes) per head."""
+        """Add the cost of training on N images; `heads` is (images, classes) for each head."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
         self.backward += n * self.per_image.backward + 2 * products
 
     def sensitivity_pass(self, n: int, n_classes: int) -> None:
-        """Add a training pass of N images without the gradient of the head's weights."""
+        """Add the cost of training on N images, without the gradient of the head's weights."""
         products = self.dim * n * n_classes
         self.forward += n * self.per_image.forward + products
         self.backward += n * self.per_image.backward + products
 
     def forward_pass(self, n: int, heads: Sequence[tuple[int, int]] = ()) -> None:
-        """Add forward passes of N images while learning; `heads` is (images, classes) per head."""
+        """Add N forward passes to the cost of learning; `heads` is (images, classes) per head."""
         products = self.dim * sum(rows * classes for rows, classes in heads)
         self.forward += n * self.per_image.forward + products
 
     def head_pass(self, heads: Sequence[tuple[int, int]]) -> None:
-        """Add forward passes of heads alone while learning, on latents already computed."""
+        """Add forward passes of heads alone, on existing latents, to the cost of learning."""
         self.forward += self.dim * sum(rows * classes for rows, classes in heads)
 
     def test_pass(self, n: int, n_classes: int) -> None:
-        """Add answers for N images; the heads have `n_classes` classes in total."""
+        """Add the cost of answers for N images; the heads have `n_classes` classes in total."""
         self.test += n * (self.per_image.forward + self.dim * n_classes)

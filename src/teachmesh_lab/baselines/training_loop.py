@@ -1,9 +1,8 @@
 """Training loop of all trained baselines: learn a task, then answer for all tasks so far.
 
 Every task is trained with a fresh Adam for a fixed number of epochs, without augmentation or a
-learning-rate schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images are
-used only to tune hyper-parameters (`choose_hyperparameters`), and test images only to score
-answers.
+learning-rate schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images only
+serve to tune hyper-parameters (`choose_hyperparameters`), and test images only to score answers.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Results of a run over a stream, before its name and settings are added.
+    """Results of a run over a stream, without the baseline's name and settings.
 
     Attributes:
         test: accuracy on test images.
@@ -192,7 +191,7 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
 def _batches(
     sizes: dict[int, int], batch_size: int, generator: torch.Generator
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield the (task, rows) of one epoch: every image once, in random order."""
+    """Yield (task, rows) for each batch of one epoch; every image occurs once, in random order."""
     batches = [
         (index, rows)
         for index, size in sizes.items()
@@ -215,7 +214,7 @@ def answer_all(
         baseline: baseline that has learned these tasks.
         stream: all tasks of the stream.
         last: position of the last learned task.
-        former: answers after the previous task; reused if later tasks cannot change them.
+        former: answers after the previous task; they are reused if later tasks cannot change them.
     """
     start = len(former.test) if former is not None and baseline.isolated else 0
     test = list(former.test[:start]) if former is not None else []
@@ -256,7 +255,7 @@ def decide(
         scores: (N, sum of widths) class scores, grouped by task.
         tasks: positions of the tasks in the stream.
         widths: number of classes of each task.
-        index: position of the right task, which the oracle gives.
+        index: position of the right task, as known to the oracle.
         can_be_free: whether scores of different tasks are comparable.
     """
     starts = np.cumsum([0, *widths])

@@ -1,1 +1,1 @@
-"""Commands of the laboratory: `bench`, `demo` and `evaluate`, found by `teachmesh.cli.main`."""
+"""Commands of the laboratory: `bench`, `demo` and `evaluate`, which `teachmesh.cli.main` loads."""

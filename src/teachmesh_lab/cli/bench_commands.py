@@ -27,7 +27,7 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.", show_defau
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group to the application."""
+    """Add the command group `bench` to the application."""
     group = application(
         "Compare our methods, those of the paper and baselines, with one agent and with many."
     )
@@ -177,7 +177,7 @@ def report(
     """
     from teachmesh_lab.bench.bench_report import write_bench_report
 
-    _ = home  # every command takes --home, but results are read without one
+    _ = home  # every command accepts --home, but this one does not need a home
     page = write_bench_report(run_folder, alpha=alpha)
     if json_output:
         figures = sorted(str(path) for path in (run_folder / "figures").glob("*.svg"))
@@ -198,7 +198,7 @@ def compare(
     """
     from teachmesh_lab.bench.compare_runs import compare_runs
 
-    _ = home  # every command takes --home, but results are read without one
+    _ = home  # every command accepts --home, but this one does not need a home
     document = compare_runs(first, second)
     if json_output:
         emit(document)

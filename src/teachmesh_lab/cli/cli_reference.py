@@ -1,4 +1,4 @@
-"""Write `docs/cli.md` from the help of the commands.
+"""Write the help of all commands to a Markdown file such as `docs/cli.md`.
 
 python -m teachmesh_lab.cli.cli_reference FILE
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
+    """Add the command `demo` to the application."""
     command(app, "demo", "teachmesh demo", "teachmesh demo --tasks my-tasks/ --agents 6 --json")(
         demo
     )

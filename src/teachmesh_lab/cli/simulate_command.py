@@ -19,7 +19,7 @@ _SIMULATION_OPTIONS = ("agents", "tasks", "method", "bandwidth", "latency", "alp
 
 
 def register_simulate(group: typer.Typer) -> None:
-    """Add the command to the group."""
+    """Add the command `simulate` to the group `bench`."""
     command(
         group,
         "simulate",
@@ -90,7 +90,7 @@ def simulate(
     """
     from teachmesh_lab.simulation.simulate_grid import Setting, replay_run, run_simulation
 
-    _ = home  # every command takes --home, but the simulation needs none
+    _ = home  # every command accepts --home, but this one does not need a home
     if replay is not None:
         refuse_options(context, _SIMULATION_OPTIONS, "with --replay")
         rows = replay_run(replay)

@@ -4,5 +4,5 @@
 - `demo_tasks`: small tasks of real images from installed packages.
 - `agent_processes`: agents as child processes.
 - `tethered`: runs a child process that ends with its parent.
-- `answer_process`: classifies all test images with one home, to compare the agents.
+- `answer_process`: classifies all test images with one agent's home, to compare agents.
 """

@@ -21,7 +21,7 @@ _STOP_TIMEOUT_S = 15.0
 class AgentProcess:
     """One `teachmesh up` process with its own home.
 
-    Every event has the key `seen_s`, the `time.monotonic()` at which it was read.
+    The key `seen_s` of every event is the value of `time.monotonic()` when it was read.
 
     Args:
         name: name of the agent in messages.
@@ -71,10 +71,10 @@ class AgentProcess:
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
     ) -> dict[str, Any]:
-        """Wait for an event; events that have already arrived also count.
+        """Wait for a wanted event; events that arrived before this call count too.
 
         Args:
-            wanted: returns whether an event is the wanted one.
+            wanted: function that returns whether an event is the wanted event.
             what: description of the event, for error messages.
             deadline_s: deadline, as a value of `time.monotonic()`.
 
@@ -91,7 +91,7 @@ class AgentProcess:
             self._receive(what, deadline_s)
 
     def last(self, kind: str) -> dict[str, Any] | None:
-        """Return the latest event of a kind read so far, or None."""
+        """Return the latest event of a kind, or None if none was read so far."""
         self._drain()
         found = [event for event in self.events if event["event"] == kind]
         return found[-1] if found else None
@@ -126,7 +126,7 @@ class AgentProcess:
             try:
                 self._arrived.put({**json.loads(line), "seen_s": time.monotonic()})
             except ValueError:
-                # A kill may cut off the last line.
+                # If the process was killed, its last line may be incomplete.
                 continue
 
     def _drain(self) -> None:
@@ -160,13 +160,13 @@ def start_tethered(
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module ...` as a child that ends when this process ends.
 
-    Do **not** call `communicate` on it. That closes its standard input, which ends the child.
+    Do **not** call `communicate` on the child: it closes the child's standard input and so ends it.
 
     Args:
         module: the module to run.
         arguments: its arguments.
         stderr: file for the standard error of the child.
-        stdout: `subprocess.PIPE`, or None to inherit it from this process.
+        stdout: `subprocess.PIPE`, or None to inherit the standard output of this process.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "teachmesh_lab.demo.tethered", module, *arguments],
@@ -178,7 +178,7 @@ def start_tethered(
 
 
 def close_tethered(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a child that is about to end, then close its standard input.
+    """Wait until a child has ended, then close its standard input.
 
     Returns:
         The exit code of the child.
@@ -190,5 +190,5 @@ def close_tethered(process: subprocess.Popen[bytes]) -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment of a child: one thread, because several children share the cores."""
+    """Return a child's environment; it allows one thread, as children share the cores."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

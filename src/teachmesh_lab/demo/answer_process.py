@@ -1,4 +1,4 @@
-"""Classify all test images with one home: `python -m teachmesh_lab.demo.answer_process`.
+"""Classify all test images with one agent's home: `python -m teachmesh_lab.demo.answer_process`.
 
 Every agent of the demo gets its own process, so that agents share nothing except files.
 `answer_homes` starts these processes, two at a time.
@@ -36,7 +36,7 @@ class HomeAnswers:
         mapper: (T,) fraction of images with the right task.
         oracle: (T,) fraction of images with the right class, given the task.
         direct: (T,) fraction of images with the right class among all classes of all tasks.
-        answers: (N, 3) int64: task of the image, answered task, answered class.
+        answers: (N, 3) int64 array with the image's task, the answered task and the answered class.
         skills: number of skills in the home's bank.
         digest: digest of the home's bank on disk.
     """
@@ -117,7 +117,7 @@ def answer_homes(
     """Run `answer_home` for every home, each in its own process.
 
     Args:
-        homes: home folders of agents; `<home>.npz` and `<home>.answers.log` appear next to them.
+        homes: homes of agents; `<home>.npz` and `<home>.answers.log` are written next to them.
         tasks_dir: folder of tasks.
         backbone: alias of the backbone, or None for the default.
         seed: seed for splits.
@@ -143,7 +143,7 @@ def answer_homes(
             _finish(*running[0], deadline_s)
             running.pop(0)
     finally:
-        # Processes still in the list have not ended.
+        # The processes that remain in the list are still running.
         for process, _ in running:
             process.kill()
             close_tethered(process)

@@ -1,8 +1,8 @@
 """Small tasks of real images from installed packages, without any download.
 
 Photographs are divided into a grid of blocks. Each block belongs to one split, and each crop lies
-within one block. Therefore no pixel of a test image is in a training image; a test compares all
-crops. Blocks without detail, such as plain sky or the black around a retina, are left out. Their
+within one block. Therefore no pixel of a test image is in a training image; a unit test checks
+this. Blocks without detail, such as plain sky or the black around a retina, are left out. Such
 crops could be identical and would not show their class. Handwritten digits and faces are split by
 image.
 """
@@ -22,9 +22,9 @@ from teachmesh.errors import DataError, MissingExtraError, StorageError
 SPLITS = ("train", "val", "test")
 PER_CLASS = {"train": 24, "val": 8, "test": 12}
 MIN_BLOCK = 64
-"""Minimum side of a block in pixels, if the picture is large enough."""
+"""Minimum side length of a block in pixels, if the picture is large enough."""
 MIN_DETAIL = 6.0
-"""Minimum standard deviation of a crop's grey levels (0 to 255); below it, no detail is visible."""
+"""Minimum standard deviation of a crop's grey levels (0 to 255) for visible detail."""
 DIGIT_SIDE = 64
 _DRAWS = 64
 
@@ -67,10 +67,10 @@ PICTURES: Mapping[str, Mapping[str, tuple[tuple[str, str], str]]] = {
         "cameraman": (_SKIMAGE, "camera.png"),
     },
 }
-"""Picture files: task -> class -> ((package, folder in it), file).
+"""Picture files by task and class, each as ((package, folder in the package), file).
 
-Left out: the horse (a silhouette with black or white crops), the cell (all except two blocks are
-empty), the colour wheel and the phantom (not photographs).
+Pictures left out are the horse (a silhouette, so crops are black or white), the cell (only two
+blocks are not empty), and the colour wheel and the phantom (which are not photographs).
 """
 
 
@@ -94,12 +94,12 @@ class Crop:
 def write_demo_tasks(
     folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Write nine task folders, `<task>/{train,val,test}/<class>/<n>.png`.
+    """Write nine task folders with images `<task>/{train,val,test}/<class>/<n>.png`.
 
     Args:
         folder: parent folder of the tasks; created if it does not exist.
         seed: seed for crops and splits.
-        progress: called with (tasks written, tasks in total).
+        progress: called with (tasks written, total tasks) after each task.
 
     Returns:
         The task folders, sorted by name.
@@ -158,7 +158,7 @@ def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
 
 
 def _lively_blocks(grey: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return (left, top, width, height) of the blocks with detail in a (H, W) picture."""
+    """Return (left, top, width, height) of each block with detail in an (H, W) picture."""
     height, width = grey.shape
     columns = min(6, max(3, width // MIN_BLOCK))
     rows = min(6, max(3, height // MIN_BLOCK))
@@ -232,7 +232,7 @@ def _write_digits(target: Path, seed: int) -> None:
 
 
 def _write_faces(target: Path, seed: int) -> None:
-    """Write faces and other crops from Labeled Faces in the Wild, as shipped with scikit-image."""
+    """Write images with and without faces from Labeled Faces in the Wild (in scikit-image)."""
     path = _package_folder("skimage") / "data" / "lfw_subset.npy"
     images = (np.load(path, allow_pickle=False) * 255).astype(np.uint8)  # (200, 25, 25)
     random = np.random.default_rng(seed)

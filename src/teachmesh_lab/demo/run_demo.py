@@ -41,7 +41,7 @@ class DemoOptions:
         seed: seed for splits and all random numbers.
         report: path of the HTML page; None for a file in `home`.
         keep: empty folder in which to keep the agents' homes; None for a temporary folder.
-        home: home folder with the backbone; the report is also written there by default.
+        home: home folder that holds the backbone; by default, the report is written there, too.
     """
 
     tasks: Path | None = None
@@ -144,7 +144,7 @@ class _Story:
         self.log(f"{late.name} has all skills, including those of {victim.name}")
 
     def learn_alone(self) -> float:
-        """Let one agent learn all tasks alone, and return the seconds that this takes."""
+        """Let one agent learn all tasks alone, and return how many seconds it took."""
         self.log("for comparison: one agent alone learns all tasks")
         before_s = time.perf_counter()
         alone = self._start("alone", learn=self.paths)
@@ -174,7 +174,7 @@ class _Story:
     def document(
         self, answers: Sequence[HomeAnswers], alone_s: float | None, wall_s: float
     ) -> dict[str, Any]:
-        """Return the results as JSON values."""
+        """Return the results as a JSON object."""
         first = answers[0]
         equal = all(np.array_equal(first.answers, other.answers) for other in answers)
         return {
@@ -272,7 +272,7 @@ class _Story:
 
 
 def _learning_s(agent: AgentProcess) -> float:
-    """Return the seconds that an agent spent on learning, without start-up, as in the paper."""
+    """Return the seconds an agent spent on learning; start-up is excluded, as in the paper."""
     seconds = (float(e["wall_s"]) for e in agent.events if e["event"] == "saved")
     return round(sum(seconds), 2)
 

@@ -1,8 +1,8 @@
 """Run a module that ends with its parent: `python -m teachmesh_lab.demo.tethered MODULE ...`.
 
-A killed parent runs no `finally`, so its children would run forever. Therefore the parent holds
-the other end of the child's standard input and never writes to it. End of file means that the
-parent has ended, for any reason. This does not depend on signals of a particular operating system.
+A killed parent runs no `finally` block, so its children would run forever. Therefore the child's
+standard input is a pipe that the parent holds open and never writes to. End of file tells the child
+that the parent has ended, for any reason. This needs no feature of a particular operating system.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures of costs: counted and measured speed-up, bytes and accuracy."""
+"""Figures of costs: counted and measured speed-up, and accuracy against bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results that can be shown in one figure: one stream, one backbone, each method once."""
+"""Results that fit in one figure: one stream and backbone, with each method once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from teachmesh_lab.bench.run_folder import Run
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Results of one stream and one backbone, each method once.
+    """Results for one stream and one backbone, with each method once.
 
     Attributes:
         stream: source of the tasks, for display.
         backbone: alias of the backbone.
-        options: options of the baselines, as text.
-        grids: numbers of the grids in this scene.
-        alone: results of one agent by method, one per seed.
-        real: results of N real agents by method.
+        options: text that describes the options of the baselines.
+        grids: indices of the run's grids that this scene contains.
+        alone: results of a single agent, by method; one result per seed.
+        real: results of several real agents, by method.
     """
 
     stream: str
@@ -51,7 +51,7 @@ class Scene:
         return [str(task["name"]) for task in first.values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the rows of a summary's details that belong to these grids."""
+        """Return those rows of a summary's details that belong to the scene's grids."""
         return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:
@@ -80,8 +80,8 @@ def compared_told(method: str) -> bool:
 def scenes(run: Run) -> list[Scene]:
     """Group the results of grids that have the same stream and backbone and no common method.
 
-    A method that is in two grids differs between them, for example in options, seeds or packing.
-    Two lines with one name would be ambiguous, so the second grid gets its own figures.
+    A method in two grids has different options, seeds or packing in each. Two lines with the same
+    name would be ambiguous, so the second grid gets its own figures.
     """
     groups: list[list[int]] = []
     for number, grid in enumerate(run.config.grids):
@@ -102,7 +102,7 @@ def _together(one: Grid, other: Grid) -> bool:
 
 
 def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:
-    """Build one scene from some grids; None if they have no results."""
+    """Build one scene from some grids; return None if they have no results."""
     grids = [run.config.grids[number] for number in numbers]
     pairs = [(run.inputs[number], run.config.grids[number]) for number in numbers]
     members = [r for r in run.results if any(found.belongs(r.cell, grid) for found, grid in pairs)]

@@ -1,4 +1,4 @@
-"""Style of figures: colours that most people can tell apart, plus lines and markers."""
+"""Style of figures: colours that most people can tell apart, line styles and markers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, without its yellow, which is too light for lines.
+# Okabe and Ito's palette, without yellow, which is too light for lines.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#666666")
 _LINES = ("-", "--", ":", "-.")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -26,9 +26,9 @@ class Drawing:
     """A figure that can be drawn repeatedly.
 
     Attributes:
-        name: name of its files.
-        title: title of its section.
-        caption: description, and differences from the paper's figure.
+        name: name of the figure's files, without suffix.
+        title: title of the figure's section.
+        caption: description of the figure, and how it differs from the paper's figure.
         draw: function that creates the figure.
     """
 
@@ -39,7 +39,7 @@ class Drawing:
 
 
 def look(method: str) -> dict[str, Any]:
-    """Return the colour, line and marker of a method, the same in all figures."""
+    """Return a method's colour, line style and marker, which are the same in all figures."""
     known = list(bench_methods())
     number = known.index(method) if method in known else len(known)
     return {
@@ -106,7 +106,7 @@ def legend(figure: Figure, columns: int = 5) -> None:
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write a drawing as SVG and PNG; the same results give the same bytes.
+    """Write a drawing as SVG and PNG; equal results give identical files.
 
     Raises:
         StorageError: the folder cannot be written.

@@ -22,7 +22,7 @@ _PAPER_SETS = (
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Make a table of a summary's rows for one stream and backbone."""
+    """Make a table from a summary's rows for one stream and one backbone."""
     header = ["method", "agents", "told the task", "accuracy", "mapper", "forgetting", "speed-up",
               "efficiency", "seconds"]  # fmt: skip
     return header, [
@@ -42,7 +42,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Make the table of one agent's costs: learning all tasks, relative cost, one answer."""
+    """Make the table of one agent's costs: training, relative cost, choice, one answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
     header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
@@ -64,7 +64,7 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
 def figure_10(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> Table:
-    """Make the table of N agents: speed-up, and costs of the agent that finishes last."""
+    """Make the table for N agents: their speed-up, and the costs of the last to finish."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
@@ -102,7 +102,7 @@ def _with_images(
 
 
 def figure_2b(scene: Scene) -> Table:
-    """Compare this stream with the data sets in the paper's table."""
+    """Make a table that compares this stream with the data sets in the paper's Fig. 2b."""
     tasks = next(iter(scene.alone.values()))[0].values["tasks"]
     images = sum(t["train"] + t["validation"] + t["test"] for t in tasks)
     found = difficulty(scene)
@@ -113,7 +113,7 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row per method, with a task oracle only where the paper uses one."""
+    """Return one row per method, with a task oracle only if the paper gives it that oracle."""
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 

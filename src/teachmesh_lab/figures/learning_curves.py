@@ -49,7 +49,7 @@ def curve_drawings(scene: Scene) -> list[Drawing]:
 
 
 def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
-    """Return a list of the method with the highest mean final accuracy; empty if there is none."""
+    """Return a list with only the best method by mean final accuracy, or an empty list."""
     means = {m: float(np.mean(a)) for m in methods if (a := scene.last(m, "accuracy")) is not None}
     return [max(means, key=lambda method: means[method])] if means else []
 
@@ -57,7 +57,7 @@ def _best(scene: Scene, methods: Sequence[str]) -> list[str]:
 def _lines(
     axes: Axes, scene: Scene, methods: Sequence[str], curve_of: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    """Draw one line per method, from the matrix used to compare methods."""
+    """Draw one line per method, from the accuracies that `Scene.compared` returns."""
     for method in methods:
         matrix = scene.compared(method)
         assert matrix is not None
@@ -66,7 +66,7 @@ def _lines(
 
 
 def _over_tasks(axes: Axes, what: str) -> None:
-    """Label the axes: per cent, and number of learned tasks."""
+    """Label the axes with per cent (y) and the number of learned tasks (x)."""
     per_cent(axes, what)
     axes.set_xlabel("tasks learned")
     whole_numbers(axes)

@@ -38,10 +38,10 @@ def task_drawings(scene: Scene) -> list[Drawing]:
 
 
 def difficulty(scene: Scene) -> tuple[np.ndarray, str] | None:
-    """Return the (T,) error rates of all tasks, and the source of these rates.
+    """Return the (T,) error rates of all tasks, and a text that names their source.
 
-    The paper uses a network trained on each task alone for a fixed time. The closest result in a
-    run is the error of the fine-tuned network just after each task.
+    The paper uses a network trained on each task alone for a fixed time. In a run, the
+    closest result is the fine-tuned network's error on each task just after learning it.
     """
     for method, name in (("fine-tune", "oracle"), ("supsup", "oracle")):
         matrix = scene.matrix(method, name)
