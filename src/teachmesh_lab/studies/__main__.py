@@ -99,7 +99,7 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
     ("Biases, trials", ("biases-trials",), trial_table),
     ("Biases, encodings", ("biases-bytes",), byte_table),
 )
-"""Title of a section, the parts whose cells it needs, and the function that makes its tables."""
+"""Section title, studies that the section needs, and function that makes its tables."""
 USED_BY = {
     "shots": ("few", "alone", "related", "bank", "heads"),
     "seeds": ("few", "alone", "related", "bank", "heads", "union"),
@@ -110,7 +110,7 @@ USED_BY = {
     "train_images": tuple(BIASES),
     "validation_images": tuple(BIASES),
 }
-"""Parts that each option affects."""
+"""Studies that each option affects."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

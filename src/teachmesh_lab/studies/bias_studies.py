@@ -27,7 +27,7 @@ TEN = (
 MIN_CLASS_IMAGES = 4
 """Minimum number of images per class in a smaller copy of a task."""
 DEFAULT = "default"
-"""Choice of the layers that the variant itself defines."""
+"""Choice of layers for variants that define their own layers."""
 _MEASURED = ("wall_s", "images_embedded", "images_from_cache")
 """Keys of an evaluation whose values differ between runs."""
 
@@ -102,7 +102,7 @@ class BiasStudyPlan:
 
 
 def bias_tasks(plan: BiasStudyPlan) -> Study:
-    """Return the study of every task in its own bank, with the most important cells first."""
+    """Return the study of every task in its own bank, with the main cells first."""
     cells = [
         plan.cell("biases-tasks", (task,), method, bb, method=method, bb=bb)
         for method, bb in _task_methods()
@@ -113,7 +113,7 @@ def bias_tasks(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bank(plan: BiasStudyPlan) -> Study:
-    """Return the study of all tasks in one bank, without a task oracle; main cells come first."""
+    """Return the study of all tasks in one bank without a task oracle, with the main cells first."""
     names = tuple(plan.inputs.tasks)
     cells = [
         plan.cell("biases-bank", names, method, bb, method=method, bb=bb)

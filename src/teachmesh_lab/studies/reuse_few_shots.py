@@ -182,7 +182,7 @@ def _learn_alone(new: StudyTask, shots: int, seeds: int) -> Values:
         fitted = fit_method("moments", train, no_images, len(new.classes))
         answers = log_within(fitted, "moments", new.test.latents).argmax(1)
         result["moments"].append(float(np.mean(answers == new.test.labels)))
-        # As in `learn`, validation images are used only if all training images are.
+        # As in `learn`, use validation images only with all training images.
         held = no_images if shots else new.validation
         x, y = train.latents.last, train.labels
         validation = held.latents.last, held.labels

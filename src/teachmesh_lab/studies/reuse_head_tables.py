@@ -25,9 +25,9 @@ STARTS = {
     "p = inf, kept up": "p = infinity, the paper's, kept",
     "closed form with prior": "closed form with old rows (ours)",
 }
-"""Displayed name of each start in the result of a union."""
+"""Display name of each start that is measured for a union."""
 HEAD_WAYS = ("random start", "closed form without old rows", "closed form with old rows (ours)")
-"""Starts of trained heads; the random start replaces ours if ours does not pass its trial."""
+"""Starts of trained heads. If ours does not pass its trial, the random start replaces it."""
 SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
 
 

@@ -112,7 +112,7 @@ def _closed_start(new: StudyTask, shots: int, seed: int, old_rows: HeadStart | N
 def _matched_rows(
     matcher: PairMatcher, new: StudyTask, old: StudyTask, shots: int, seed: int
 ) -> HeadStart | None:
-    """Return the old rows of classes that match the drawn shots, or None if no class matches."""
+    """Return the old rows that match by class name and by the drawn shots, or None."""
     means = new.means_of(new.shots(shots, seed))
     found = matcher.match(new.name, old.name, means, matcher.transform((old.name,)))
     if not found:
