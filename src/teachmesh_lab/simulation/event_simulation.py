@@ -26,8 +26,8 @@ class Network:
 
     Attributes:
         bandwidth_bytes_per_s: bandwidth of each agent's interface, per direction.
-        latency_s: time from the end of learning to the first byte of a transfer: announcement,
-            request and response.
+        latency_s: time from the end of learning to the first byte of a transfer, spent on the
+            announcement, the request and the response.
     """
 
     bandwidth_bytes_per_s: float

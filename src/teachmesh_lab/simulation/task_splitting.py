@@ -21,7 +21,7 @@ PIECES = 8
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
     """Cut each task larger than an eighth of an agent's fair share into equal parts.
 
-    The skill of each part is as large as the whole task's, since its statistics are.
+    The skill of a part is as large as the skill of the whole task, as are its statistics.
     """
     fair = sum(cost.teacher_macs for cost in costs) / n_agents
     parts: list[TaskCost] = []

@@ -113,7 +113,7 @@ def bias_tasks(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bank(plan: BiasStudyPlan) -> Study:
-    """Return the study of all tasks in one bank without a task oracle, with the main cells first."""
+    """Return the study of all tasks in one bank without a task oracle; the main cells are first."""
     names = tuple(plan.inputs.tasks)
     cells = [
         plan.cell("biases-bank", names, method, bb, method=method, bb=bb)

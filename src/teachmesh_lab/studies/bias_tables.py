@@ -1,4 +1,4 @@
-"""The tables of docs/results/biases_measured.md, including those of the trials."""
+"""Tables of docs/results/biases_measured.md, including the tables of the trials."""
 
 from __future__ import annotations
 

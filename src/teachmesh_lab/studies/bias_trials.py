@@ -53,7 +53,7 @@ class Trial:
         batch_size: number of images per step.
         bias_rate: maximum learning rate of the biases (Adam).
         head_rate: maximum learning rate of the head (Adam).
-        refit: whether the final head is the mean of the trained and a closed-form head.
+        refit: whether the final head is the mean of the trained head and a closed-form head.
     """
 
     name: str
@@ -86,7 +86,7 @@ TRIALS = (
 
 
 class _Recorder(StoredBiases):
-    """Store that keeps the last trained biases unrounded, or None if none were trained."""
+    """Store that also keeps the last trained biases in memory, before they are rounded."""
 
     last: Trained | None = None
 

@@ -86,7 +86,7 @@ def maha_bytes() -> float:
 
 
 def head_training_macs() -> float:
-    """Return the cost of training all heads for 100 epochs, with three products per image."""
+    """Return the cost of training all heads for 100 epochs, with 3 matrix products per image."""
     forward = sum(task.train * task.used_classes for task in skill102()) * LATENT
     return 3.0 * EPOCHS * forward
 
