@@ -71,7 +71,7 @@ def alone(plan: ReusePlan) -> Study:
 
 
 def related(plan: ReusePlan) -> Study:
-    """Return the study of every task after all tasks that the hand-made list relates to it."""
+    """Return the study of every task, learned after all tasks that share a class with it."""
     relation, olds = read_pairs(), {}
     for new in plan.tasks.values():
         others = [old for old in plan.tasks.values() if old is not new]

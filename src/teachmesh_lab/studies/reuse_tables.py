@@ -109,7 +109,7 @@ def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str
 
 
 def table_1(results: Results) -> Iterator[str]:
-    """Yield Table 1 twice, as means over pairs and by pair, with one column per start."""
+    """Yield Table 1 twice, as means over pairs and by pair, with one column for each of `WAYS`."""
     rows = [["shots", "pairs", *WAYS, "over random start", "from reuse"]]
     single = [["new task, old task", "shots", *WAYS]]
     for shots, shown in SHOWN_SHOTS.items():

@@ -90,7 +90,7 @@ class StudyTask:
         return self.head_under(None)
 
     def head_under(self, norm: float | None) -> Head:
-        """Return the head trained with rows divided by this p-norm, or with plain rows."""
+        """Return the head trained with rows divided by this p-norm, or undivided if None."""
         if norm not in self._heads:
             x, y, held = self.train.latents.last, self.train.labels, self.validation
             validation = held.latents.last, held.labels
