@@ -1,6 +1,6 @@
 """Discrete-event simulation of N agents that learn and share skills.
 
-Unlike in the cost ledger, learning and sharing overlap:
+Learning and sharing overlap here, but not in the cost ledger:
 
 - Every agent learns its tasks one after another and announces each finished skill.
 - Every other agent fetches the skill from any agent that has it and is free to send.
@@ -22,24 +22,24 @@ from teachmesh_lab.evaluation.cost_ledger import ALPHA, Assignment, TaskCost
 
 @dataclass(frozen=True)
 class Network:
-    """Network between the agents.
+    """Network that connects the agents.
 
     Attributes:
         bandwidth_bytes_per_s: bandwidth of each agent's interface, per direction.
-        latency_s: time from the end of learning to the first byte of a transfer: announcement,
-            request and response.
+        latency_s: time from the end of learning to the first byte of a transfer, spent on the
+            announcement, the request and the response.
     """
 
     bandwidth_bytes_per_s: float
     latency_s: float = 0.0
 
     def seconds(self, size_bytes: int) -> float:
-        """Return the seconds for which a skill keeps both interfaces busy."""
+        """Return the seconds for which sending a skill keeps both agents' interfaces busy."""
         return size_bytes / self.bandwidth_bytes_per_s
 
     @classmethod
     def of_alpha(cls, speed: float, alpha: float = ALPHA, latency_s: float = 0.0) -> Network:
-        """Make a network on which a byte takes as long as `alpha` multiply-accumulates.
+        """Make a network that sends a byte in the time of `alpha` multiply-accumulates.
 
         Args:
             speed: multiply-accumulates per second.
@@ -55,11 +55,11 @@ class Simulated:
 
     Attributes:
         agents: number of agents, N.
-        makespan_s: time until the last agent was done.
-        alone_s: time that the first agent would need to learn all tasks alone.
-        learning_s: longest learning time of an agent.
-        bytes_received: largest number of bytes that an agent received.
-        done_s: time at which each agent was done.
+        makespan_s: seconds until the last agent was done.
+        alone_s: seconds that the first agent would need to learn all tasks alone.
+        learning_s: longest learning time of any agent, in seconds.
+        bytes_received: largest number of bytes that any agent received.
+        done_s: time at which each agent was done, in seconds.
     """
 
     agents: int
@@ -71,12 +71,12 @@ class Simulated:
 
     @property
     def speedup(self) -> float:
-        """Speed-up over one agent; 1 if there is nothing to do."""
+        """Speed-up over a single agent; 1 if there are no tasks."""
         return self.alone_s / self.makespan_s if self.makespan_s else 1.0
 
     @property
     def efficiency(self) -> float:
-        """Speed-up per agent."""
+        """Speed-up divided by the number of agents."""
         return self.speedup / self.agents
 
 
@@ -135,7 +135,7 @@ class _Agent:
     speed: float
     waiting: deque[int] = field(default_factory=deque)  # tasks to learn
     arrived: deque[int] = field(default_factory=deque)  # skills to decode and register
-    held: set[int] = field(default_factory=set)  # skills that it can send
+    held: set[int] = field(default_factory=set)  # skills that this agent can send
     known: set[int] = field(default_factory=set)
     wanted: deque[int] = field(default_factory=deque)  # skills announced but not fetched
     sending: bool = False
@@ -169,7 +169,7 @@ class _World:
         self._count = 0
 
     def run(self, starts_s: Sequence[float]) -> None:
-        """Process events until none is left."""
+        """Process events until no event is left."""
         for agent, start_s in zip(self.agents, starts_s, strict=True):
             agent.busy = True
             self._at(start_s, "ready", agent, -1)

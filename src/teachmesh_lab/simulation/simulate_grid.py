@@ -1,4 +1,4 @@
-"""`bench simulate`: simulate N agents on the 102 tasks or others, or replay a real run."""
+"""`bench simulate`: simulate N agents on the SKILL-102 tasks or other tasks, or replay a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = "teachmesh.bench-simulation/1"
 _METHOD = "moments"
 AGENTS = (1, 2, 10, 26, 51, 102)
 LOOPBACK_BYTES_PER_S = 200e6
-"""Transfer rate of skills between processes on one machine, including checks and fsync."""
+"""Bytes per second between processes on one machine, including checks and fsync."""
 _TICK = 1e6
 """Units of work per second in replays of measured seconds."""
 
@@ -37,13 +37,13 @@ class Setting:
 
     Attributes:
         agents: numbers of agents to simulate.
-        tasks: CSV file of tasks; None for the 102 tasks.
-        method: method whose costs are estimated if only sizes are known; None for `moments`.
+        tasks: CSV file of tasks; None for the SKILL-102 tasks.
+        method: method to estimate costs for if only sizes are known; None for `moments`.
         bandwidth_bytes_per_s: bandwidth of each agent's interface; None to derive it from alpha.
         latency_s: time from the end of learning to the first byte of a transfer.
-        alpha: multiply-accumulates per byte, if no bandwidth is given; None for the paper's value.
-        speeds: multiply-accumulates per second, one for all agents or one per agent.
-        macs_per_image: multiply-accumulates of the backbone.
+        alpha: multiply-accumulates per byte, used without a bandwidth; None for the paper's value.
+        speeds: multiply-accumulates per second, one value for all agents or one per agent.
+        macs_per_image: multiply-accumulates of the backbone per image.
     """
 
     agents: tuple[int, ...] = AGENTS
@@ -100,7 +100,7 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
     """Simulate the real agents of a run, based on their measured learning times.
 
     Returns:
-        For each cell with several agents: {"method", "agents", "measured_s", "simulated_s",
+        One dict per cell with several agents: {"method", "agents", "measured_s", "simulated_s",
         "ratio"}.
 
     Raises:
@@ -121,8 +121,8 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
 def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """Simulate one real run.
 
-    The author of a skill and its receiver each notice it at their next check of the bank, on
-    average after half a watch interval.
+    The author and the receiver of a skill each notice the skill when they next check the bank,
+    after half a watch interval on average.
 
     Args:
         shared: measurements of N agents, as returned by `real_agents.run_real`.
@@ -137,7 +137,7 @@ def replay(shared: Mapping[str, Any]) -> dict[str, float]:
         assignment.append(tuple(range(start, len(costs))))
         _, saved_s, took_s = mine[0]
         starts_s.append(max(0.0, saved_s - took_s))
-    assignment.append(())  # the listener learns no task
+    assignment.append(())  # the listening agent learns no task
     starts_s.append(0.0)
     network = Network(LOOPBACK_BYTES_PER_S, WATCH_INTERVAL_S)
     speeds = [_TICK] * len(assignment)
@@ -190,7 +190,7 @@ def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> C
 
 
 def _network(setting: Setting) -> tuple[Network, float | None]:
-    """Return the network, and the alpha from which it is derived; None if it is not."""
+    """Return the network and its alpha, or None as alpha if the bandwidth is given."""
     if setting.bandwidth_bytes_per_s is not None:
         return Network(setting.bandwidth_bytes_per_s, setting.latency_s), None
     alpha = ALPHA if setting.alpha is None else setting.alpha

@@ -1,4 +1,4 @@
-"""Tasks of a simulation from a CSV file of sizes or of counted costs."""
+"""Read the tasks of a simulation from a CSV file of sizes or of counted costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST = 10**21
 
 @dataclass(frozen=True)
 class CountedTasks:
-    """Costs counted by a run.
+    """Costs that were counted during a run.
 
     Attributes:
         costs: costs of each task.
@@ -31,9 +31,9 @@ class CountedTasks:
 
 
 def read_task_file(path: Path) -> list[TaskSize] | CountedTasks:
-    """Read a CSV file with a header.
+    """Read the sizes or costs of tasks from a CSV file with a header.
 
-    It must have the columns of one of these formats; other columns are ignored:
+    The file must have the columns of one of these formats; other columns are ignored:
 
     - sizes: `name,classes,train[,validation]`
     - costs, as in `costs/*.csv` of a run: `task,teacher_macs,skill_bytes
@@ -89,7 +89,7 @@ def _size(row: dict[str, str]) -> TaskSize:
 
 
 def _number(row: dict[str, str], column: str, least: int) -> int:
-    """Read a number; if 0 is allowed, the column may also be missing or empty."""
+    """Read a number of at least `least`; if that is 0, the cell may be missing or empty."""
     value = int(row.get(column) or 0) if least == 0 else int(row[column])
     if not least <= value <= _MOST:
         raise ValueError(f"{column} of at least {least}, got {value}")

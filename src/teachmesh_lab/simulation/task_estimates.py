@@ -1,7 +1,7 @@
-"""Costs of a task estimated from its size, for plans and simulations before any run.
+"""Estimate the costs of a task from its size, for plans and simulations before any run.
 
-Estimates of backbone passes and bytes are close. The cost of a fit depends on early stopping, so
-its maximum is used.
+Estimates of backbone passes and bytes are accurate. The cost of a fit depends on early stopping,
+so the maximum cost is used.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost
 _PASSES_PER_STEP = 3
 """Passes of a training step: forward, backward for inputs, and backward for weights."""
 _LATE_PASSES = 28.3
-"""Forward passes per image for `+bb-last`, which has no budget: mean of ten tasks
+"""Forward passes per image for `+bb-last`, which has no budget; the mean over ten tasks
 (docs/results/biases_measured.md)."""
 _EM_PRODUCTS = 15
-"""Approximate number of products of all latents with all clusters in k-means and EM."""
+"""Approximate number of times that k-means and EM compare all latents with all clusters."""
 _CARD_BYTES = 2_000
 _CLASS_CARD_BYTES = 24
-"""Bytes for the name and count of a class on the card."""
+"""Bytes that the name and image count of a class take on the card."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
     """Estimate the cost of learning and sharing one task as a skill.
 
     Args:
-        method: a method of teachmesh; for baselines see `bench.baseline_estimates`.
+        method: name of a method of teachmesh (for baselines, see `bench.baseline_estimates`).
         task: size of the task.
         network: size of the backbone.
 
     Raises:
-        UsageError: an unknown method.
+        UsageError: the method is unknown.
     """
     kind = check_bench_method(method)
     one_pass = (task.train + task.validation) * network.macs_per_image
@@ -89,7 +89,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
 
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """Estimate the cost of consolidation, paid once per agent: factorising a covariance."""
+    """Estimate the cost of factorising a covariance, which each agent pays once."""
     variant = VARIANTS.get(method)
     base = None if variant is None else variant.method
     if base == "moments":

@@ -15,13 +15,13 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost, pack
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
 
 PIECES = 8
-"""Parts per fair share. Agents wait longer with fewer parts, and send more bytes with more."""
+"""Parts per fair share. With fewer parts agents wait longer; with more they send more bytes."""
 
 
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
-    """Cut tasks larger than an eighth of an agent's fair share into equal parts.
+    """Cut each task larger than an eighth of an agent's fair share into equal parts.
 
-    Every part has as many bytes as the whole task, because its statistics are as large.
+    The skill of a part is as large as the skill of the whole task, as are its statistics.
     """
     fair = sum(cost.teacher_macs for cost in costs) / n_agents
     parts: list[TaskCost] = []
@@ -47,8 +47,8 @@ def simulate_packed(
     Args:
         costs: costs of the tasks.
         n_agents: number of agents, N.
-        network: network between the agents.
-        speeds: multiply-accumulates per second, one for all agents or one per agent.
+        network: network that connects the agents.
+        speeds: multiply-accumulates per second, one value for all agents or one per agent.
         packing: "longest-first" or "given".
         split: whether large tasks are cut, so that several agents learn parts of one task.
         consolidation_macs: multiply-accumulates that every agent pays once it has all skills.

@@ -99,7 +99,7 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
     ("Biases, trials", ("biases-trials",), trial_table),
     ("Biases, encodings", ("biases-bytes",), byte_table),
 )
-"""Title of a section, the parts whose cells it needs, and the function that makes its tables."""
+"""Section title, studies that the section needs, and function that makes its tables."""
 USED_BY = {
     "shots": ("few", "alone", "related", "bank", "heads"),
     "seeds": ("few", "alone", "related", "bank", "heads", "union"),
@@ -110,14 +110,14 @@ USED_BY = {
     "train_images": tuple(BIASES),
     "validation_images": tuple(BIASES),
 }
-"""Parts that each option affects."""
+"""Studies that each option affects."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the missing cells of a part, or show its tables.
+    """Measure the missing cells of a study, or show its tables.
 
     Args:
-        arguments: command-line arguments; by default those of this process.
+        arguments: command-line arguments; the command line of this process by default.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace, parts: tuple[str, ...]) -> None:
 
 
 def _show(options: argparse.Namespace, parts: tuple[str, ...]) -> None:
-    """Print the tables, and draw the figures."""
+    """Print the tables and draw the figures of the studies."""
     results = read_results(options.out)
     for title, needed, make in TABLES:
         if options.show and set(needed) & set(parts):
@@ -157,7 +157,7 @@ def _show(options: argparse.Namespace, parts: tuple[str, ...]) -> None:
 
 
 def _study(options: argparse.Namespace, part: str) -> Study:
-    """Make the study of one part."""
+    """Make the study with the given name."""
     home = resolve_home(options.home)
     backbone = options.backbone or home.config.backbone
     if part in REUSE:
@@ -181,7 +181,7 @@ def _study(options: argparse.Namespace, part: str) -> Study:
 
 
 def _names(text: str | None, default: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return the names of the tasks to use; None for all."""
+    """Return the names of the tasks to use, or None to use all tasks."""
     return None if text == "all" else _listed(text) or default
 
 

@@ -27,7 +27,7 @@ TEN = (
 MIN_CLASS_IMAGES = 4
 """Minimum number of images per class in a smaller copy of a task."""
 DEFAULT = "default"
-"""Choice of the layers that the variant itself defines."""
+"""Choice of layers for variants that define their own layers."""
 _MEASURED = ("wall_s", "images_embedded", "images_from_cache")
 """Keys of an evaluation whose values differ between runs."""
 
@@ -40,11 +40,11 @@ class BiasStudyPlan:
         inputs: tasks and backbone.
         home: home with the backbone and the caches.
         backbone: alias of the backbone.
-        out: folder of the cells; smaller copies of tasks are written there.
-        choices: choices of layers to measure, as in `learn --bb`; None for all.
+        out: folder for the cells and for smaller copies of the tasks.
+        choices: values of `learn --bb` (choices of layers) to measure; None for all.
         methods: methods to measure; None for all.
-        train_images: approximate number of training images in a smaller copy; None for all.
-        validation_images: approximate number of validation images in it; None for all.
+        train_images: approximate number of training images to keep per task; None for all.
+        validation_images: approximate number of validation images to keep; None for all.
     """
 
     inputs: StudyInputs
@@ -58,7 +58,7 @@ class BiasStudyPlan:
 
     @property
     def size(self) -> str:
-        """Numbers of training and validation images, such as `240-100`; empty for whole tasks."""
+        """Numbers of training and validation images, such as `240-100`; empty if all are used."""
         limits = self.train_images, self.validation_images
         return "" if limits == (None, None) else "-".join(str(limit or "all") for limit in limits)
 
@@ -67,16 +67,16 @@ class BiasStudyPlan:
 
         Args:
             part: name of the study.
-            tasks: names of the tasks.
-            values: main arguments, for the label.
-            arguments: all arguments except tasks and size.
+            tasks: names of the tasks to measure.
+            values: main arguments, shown in the label.
+            arguments: all arguments of the measurement except tasks and size.
         """
         label = [*tasks[: len(tasks) == 1], *values, *filter(None, [self.size])]
         common = {"tasks": list(tasks), "size": self.size, "bias_version": bias_store.VERSION}
         return self.inputs.cell(part, label, tasks, **common, **arguments)
 
     def folder(self, cell: StudyCell) -> Path:
-        """Return a folder with the tasks of a cell, reduced to the size of the plan."""
+        """Return a folder that contains the tasks of a cell, reduced to the plan's size."""
         tasks = [self.inputs.tasks[name] for name in cell.arguments["tasks"]]
         if not self.size:
             return Path(tasks[0].source).parent
@@ -102,7 +102,7 @@ class BiasStudyPlan:
 
 
 def bias_tasks(plan: BiasStudyPlan) -> Study:
-    """Study every task in its own bank; the most important cells come first."""
+    """Return the study of every task in its own bank, with the main cells first."""
     cells = [
         plan.cell("biases-tasks", (task,), method, bb, method=method, bb=bb)
         for method, bb in _task_methods()
@@ -113,7 +113,7 @@ def bias_tasks(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bank(plan: BiasStudyPlan) -> Study:
-    """Study all tasks in one bank, without a task oracle; the most important cells come first."""
+    """Return the study of all tasks in one bank without a task oracle; the main cells are first."""
     names = tuple(plan.inputs.tasks)
     cells = [
         plan.cell("biases-bank", names, method, bb, method=method, bb=bb)
@@ -124,13 +124,13 @@ def bias_bank(plan: BiasStudyPlan) -> Study:
 
 
 def _task_methods() -> Iterator[tuple[str, str]]:
-    """Yield (method, choice of layers) for the study of single tasks."""
+    """Yield each pair (method, choice of layers) for the study of single tasks."""
     yield from (("moments", bb) for bb in ("none", "auto", "all", "half", "last:10"))
     yield from (("maha", bb) for bb in ("none", "auto", "all", "half", "last:10"))
 
 
 def _bank_methods() -> Iterator[tuple[str, str]]:
-    """Yield (method or variant, choice of layers) for the study of all tasks in one bank."""
+    """Yield each pair (method or variant, choice of layers) for the study of one bank."""
     plain = ("moments", "moments+bb", "maha", "gmmc")
     other = ("maha+bb", "gmmc+bb", "moments+bb-last", "maha+bb-last", "bb-h2t")
     yield from ((method, DEFAULT) for method in (*plain, *other))
@@ -142,7 +142,7 @@ def _is_chosen(wanted: Sequence[str] | None, value: str) -> bool:
 
 
 def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:
-    """Return the result of `evaluate`, without its seconds and cache statistics."""
+    """Return the result of `evaluate`, without timings and cache statistics."""
     bb = cell.arguments["bb"]
     document = run_evaluate(
         EvaluateOptions(
@@ -158,7 +158,7 @@ def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:
 
 
 def _copy_split(split: Split, classes: Sequence[str], folder: Path, most: int | None) -> None:
-    """Copy the first images of each class, at most `most`; None for all."""
+    """Copy the first `most` images of each class, or all images if `most` is None."""
     counts = [0] * len(classes)
     for image, label in zip(split.images, split.labels, strict=True):
         counts[label] += 1

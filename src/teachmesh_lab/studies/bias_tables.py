@@ -1,4 +1,4 @@
-"""The tables of docs/results/biases_measured.md, including those of the trials."""
+"""Tables of docs/results/biases_measured.md, including the tables of the trials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHOICES = ("none", "auto", "half", "last:10", "all")
 
 
 def task_tables(results: Results) -> Iterator[str]:
-    """Yield two tables for each method: accuracy on each task, and mean costs."""
+    """Yield two tables for each method: one of accuracy by task, one of mean costs."""
     found = select(results, "biases-tasks")
     for method, size in dict.fromkeys(map(_method_and_size, found)):
         chosen = [result for result in found if _method_and_size(result) == (method, size)]
@@ -25,7 +25,7 @@ def task_tables(results: Results) -> Iterator[str]:
 
 
 def bank_table(results: Results) -> Iterator[str]:
-    """Yield the table of all tasks in one bank, without a task oracle."""
+    """Yield the table of results with all tasks in one bank, without a task oracle."""
     columns = ("mapper", "oracle", "final", "direct")
     rows = [["variant", *columns, "passes", "KB per skill"]]
     for result in select(results, "biases-bank"):
@@ -39,7 +39,7 @@ def bank_table(results: Results) -> Iterator[str]:
 
 
 def trial_table(results: Results) -> Iterator[str]:
-    """Yield the table of log loss and accuracy on validation images, by task and trial."""
+    """Yield the table of validation log loss and accuracy, by task and trial."""
     names = [NO_BIASES, *(trial.name for trial in TRIALS)]
     shown: dict[str, dict[str, str]] = {}
     for result in select(results, "biases-trials"):
@@ -67,7 +67,7 @@ def _method_and_size(result: StudyResult) -> tuple[str, str]:
 
 
 def _title(result: StudyResult) -> str:
-    """Return the name of a cell's only task, and its size if it is a smaller copy."""
+    """Return the name of a cell's only task, with the size if the task was reduced."""
     return f"{result.cell.arguments['tasks'][0]}{_size_title(result.cell.arguments['size'])}"
 
 
@@ -93,7 +93,7 @@ def _by_choice(results: Results) -> dict[str, dict[str, StudyResult]]:
 
 
 def _accuracies(results: Results) -> str:
-    """Return a table of oracle accuracies on test images; in parentheses, the weight of biases."""
+    """Return a table of oracle test accuracies, with the weight of the biases in parentheses."""
     columns = _by_choice(results)
     by_task = {result.cell.arguments["tasks"][0]: result for result in results}
     rows = [["task", "classes, test images", *columns]]
@@ -111,7 +111,7 @@ def _accuracies(results: Results) -> str:
 def _means(
     name: str, tasks: Sequence[str], columns: Mapping[str, Mapping[str, StudyResult]]
 ) -> list[str]:
-    """Return the mean of every column that has all tasks; means of fewer tasks would mislead."""
+    """Return the mean of every complete column; means over fewer tasks would mislead."""
     return [name, "", *(_column_mean(tasks, column) for column in columns.values())]
 
 
@@ -122,7 +122,7 @@ def _column_mean(tasks: Sequence[str], column: Mapping[str, StudyResult]) -> str
 
 
 def _costs(results: Results) -> str:
-    """Return a table of the costs of each choice, as means over its tasks."""
+    """Return a table with the mean costs of each choice of layers."""
     head = ["choice", "tasks", "passes (most)", "bytes of a skill", "dropped"]
     rows = [[*head, "gain on validation", "gain on test", "worst task", "processor s"]]
     columns = _by_choice(results)
@@ -132,11 +132,11 @@ def _costs(results: Results) -> str:
 
 
 def _cost(column: Mapping[str, StudyResult], plain: Mapping[str, StudyResult]) -> list[str]:
-    """Return the cost and the gains of one choice.
+    """Return the cost and the gains of one choice of layers.
 
     Args:
-        column: results by task.
-        plain: results without biases, by task.
+        column: results by task, measured with this choice.
+        plain: results by task, measured without biases.
     """
     passes = [r.values["document"]["cost"]["backbone_passes"] for r in column.values()]
     cards = [_entry(r)["biases"] for r in column.values() if "biases" in _entry(r)]

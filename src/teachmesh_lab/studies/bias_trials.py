@@ -1,6 +1,6 @@
-"""Trials of bias training, and the loss from rounding biases, on validation images only.
+"""Trials of bias training and of rounded biases, measured on validation images only.
 
-- `biases-trials`: ways to spend the default budget, for the table in docs/biases.md.
+- `biases-trials`: ways to spend the default training budget (table in docs/biases.md).
 - `biases-bytes`: biases of `--bb auto`, stored as float32, float16 and int8.
 """
 
@@ -48,12 +48,12 @@ class Trial:
     """One way to spend the training budget.
 
     Attributes:
-        name: header of its column.
+        name: header of the trial's column in the table.
         small: whether training starts with smaller images.
         batch_size: number of images per step.
         bias_rate: maximum learning rate of the biases (Adam).
         head_rate: maximum learning rate of the head (Adam).
-        refit: whether the final head is the mean of the trained and a closed-form head.
+        refit: whether the final head is the mean of the trained head and a closed-form head.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Trial:
     refit: bool = True
 
     def plan(self, costs: TaskCosts) -> BiasPlan:
-        """Return the training plan of `--bb auto`, with the trial's settings."""
+        """Return the training plan of `--bb auto`, changed to the trial's settings."""
         return replace(
             plan_biases(BiasOptions(), costs),
             batch_size=self.batch_size,
@@ -86,7 +86,7 @@ TRIALS = (
 
 
 class _Recorder(StoredBiases):
-    """Store that remembers the last trained biases, before rounding; None if none were trained."""
+    """Store that also keeps the last trained biases in memory, before they are rounded."""
 
     last: Trained | None = None
 
@@ -117,14 +117,14 @@ class _Workshop:
         return read_task(path)
 
     def embed(self, task: Task) -> EmbeddedTask:
-        """Return the latents of a task, from the home's cache if it has them."""
+        """Return the latents of a task, read from the home's cache if possible."""
         splits = task.train, task.validation
         embedded = [embed_cached(self.backbone, s.images, self._latents) for s in splits]
         train, validation = map(labelled, splits, embedded)
         return EmbeddedTask(train, validation, TaskImages.of(*zip(splits, embedded, strict=True)))
 
     def bias_task(self, cell: StudyCell) -> BiasTask:
-        """Return the input for training biases on the task of a cell, with fitted class moments."""
+        """Fit class moments to a cell's task, and return the input for training its biases."""
         name = cell.arguments["tasks"][0]
         if self._last is None or self._last[0] != name:
             self._last = name, self._fit(self.read(cell))
@@ -155,7 +155,7 @@ class _Workshop:
 
 
 def bias_trials(plan: BiasStudyPlan) -> Study:
-    """Study every task with every trial, and without biases."""
+    """Return the study of every task with every trial, and without biases."""
     workshop = _Workshop(plan)
     trials = {trial.name: trial for trial in TRIALS}
 
@@ -176,7 +176,7 @@ def bias_trials(plan: BiasStudyPlan) -> Study:
 
 
 def bias_bytes(plan: BiasStudyPlan) -> Study:
-    """Study the log loss and changed answers of each encoding; the head stays in float32."""
+    """Return the study of encoded biases: log loss and changed answers, with a float32 head."""
     workshop = _Workshop(plan)
 
     def measure(cell: StudyCell) -> Values:
@@ -191,7 +191,7 @@ def bias_bytes(plan: BiasStudyPlan) -> Study:
 
 
 def _train(task: BiasTask, trial: Trial) -> np.ndarray:
-    """Return (V, C) log posteriors of validation images, with the best weight of the biases."""
+    """Return the (V, C) log posteriors of the validation images, with the best bias weight."""
     forward = task.backbone.forward_pass
     layers = biasable_layers(forward.net, task.backbone.size)
     bb = BeneficialBiases(forward, choose_layers(layers, "all"))

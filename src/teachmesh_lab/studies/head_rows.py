@@ -1,7 +1,7 @@
 """Combine rows of old heads into the head of a new task (paper, Sec. 7.2, 1).
 
 A head has one row of weights per class, and the rows are independent. So one head can contain rows
-of different tasks if their lengths are comparable. The paper divides each row by its p-norm
+of different tasks if the rows have comparable norms. The paper divides each row by its p-norm
 and reports that p = infinity works better than p = 2.
 """
 
@@ -20,8 +20,8 @@ def combine_heads(
     """Build a head without images, from rows of old heads divided by their p-norm.
 
     Args:
-        heads: the old heads.
-        labels: for each head, the rows to use.
+        heads: trained heads of old tasks.
+        labels: indices of the rows to use from each head.
         p: order of the norm: infinity (the paper's choice) or 2.
     """
     weights = [head.weight[list(rows)] for head, rows in zip(heads, labels, strict=True)]
@@ -36,12 +36,12 @@ def combine_rows(
     """Concatenate rows of several heads, each divided by its p-norm.
 
     Args:
-        weights: (C_t, D) rows of each old head.
-        biases: (C_t,) biases of these rows; each is divided by the norm of its row.
+        weights: (C_t, D) array of the rows used from each old head.
+        biases: (C_t,) array of their biases; each is divided by the norm of its row.
         p: order of the norm.
 
     Returns:
-        (C, D) weights and (C,) biases, in the given order. Rows of zeros stay zero.
+        A (C, D) array of weights and a (C,) array of biases. Rows of zeros stay zero.
 
     >>> rows, _ = combine_rows([np.array([[3.0, -4.0]])], [np.zeros(1)])
     >>> rows.tolist()

@@ -1,8 +1,8 @@
 """Recompute numbers of the paper: `python -m teachmesh_lab.studies.paper_arithmetic`.
 
-Numbers in Sec. 6 that depend only on sizes are computed from the manifest of the 102 tasks and the
-size of the network. The table compares them with the printed numbers. docs/results/arithmetic.md
-contains this table, and a test checks that it is up to date.
+Numbers in Sec. 6 that depend only on sizes are computed from the manifest of the SKILL-102 tasks
+and the size of the network. A table compares them with the printed numbers. A test checks that
+the copy of this table in docs/results/arithmetic.md is up to date.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Line:
     """One recomputed number.
 
     Attributes:
-        quantity: name of the number, and its place in the paper.
-        printed: the number in the paper.
-        recomputed: the number computed from sizes.
+        quantity: meaning of the number, and where the paper prints it.
+        printed: the number as printed in the paper.
+        recomputed: the number computed from task and network sizes.
         how: description of the computation, or a remark.
     """
 
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of Fig. 10 as printed: multiply-accumulates, bytes, efficiency."""
+    """The printed multiply-accumulates, bytes and efficiency of a row of Fig. 10."""
 
     name: str
     teacher: float
@@ -71,41 +71,41 @@ def mean_classes() -> float:
 
 
 def head_bytes() -> float:
-    """Return the bytes of an average head: weights and bias in float32."""
+    """Return the size of an average head in bytes, with float32 weights and biases."""
     return (LATENT + 1) * mean_classes() * _FLOAT
 
 
 def gmmc_bytes() -> float:
-    """Return the bytes of an average skill with clusters: head, means, variances and weights."""
+    """Return the size in bytes of an average GMMC skill: head, means, variances and weights."""
     return head_bytes() + CLUSTERS * (2 * LATENT + 1) * _FLOAT
 
 
 def maha_bytes() -> float:
-    """Return the bytes of an average skill that contains five raw images per class."""
+    """Return the size in bytes of an average MAHA skill, with five raw images per class."""
     return head_bytes() + SAMPLES * mean_classes() * IMAGE_BYTES
 
 
 def head_training_macs() -> float:
-    """Return the cost of training all heads for 100 epochs, with three products per image."""
+    """Return the cost of training all heads for 100 epochs, with 3 matrix products per image."""
     forward = sum(task.train * task.used_classes for task in skill102()) * LATENT
     return 3.0 * EPOCHS * forward
 
 
 def shared_images() -> int:
-    """Return the number of images that MAHA shares: five per class."""
+    """Return the number of images that MAHA shares, at five per class."""
     return SAMPLES * sum(task.used_classes for task in skill102())
 
 
 def efficiency_of(variant: Variant) -> float:
     """Compute the efficiency of a row of Fig. 10 from the row's own columns, with alpha = 1,000.
 
-    A single agent learns N times as much and receives nothing, so N cancels.
+    A single agent learns N times as much and receives nothing, so N cancels out.
     """
     return variant.teacher / (variant.teacher + ALPHA * variant.bytes + variant.student)
 
 
 def makespan_efficiency(agents: int, packing: str) -> float:
-    """Return the efficiency with whole tasks, which the agent with the most images limits."""
+    """Return the efficiency with whole tasks; the agent with the most images limits it."""
     costs = [TaskCost(task.name, task.train, 0) for task in skill102()]
     return account(costs, agents, packing=packing).efficiency
 
@@ -116,7 +116,7 @@ def lines() -> list[Line]:
 
 
 def table() -> str:
-    """Return the numbers as a Markdown table."""
+    """Return the recomputed numbers as a Markdown table."""
     rows = [
         "| quantity | paper prints | recomputed | computation and remarks |",
         "|---|---|---|---|",

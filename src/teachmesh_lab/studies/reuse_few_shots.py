@@ -1,4 +1,4 @@
-"""Class moments fitted to few shots: without old tasks, after one, and after several."""
+"""Class moments fitted to few shots, without old tasks, after one, and after several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 
 def few(plan: ReusePlan) -> Study:
-    """Study all ordered pairs of tasks; pairs with the most shared classes come first."""
+    """Return the study of all ordered pairs of tasks, those with most shared classes first."""
     matcher = PairMatcher(plan.tasks, plan.reuse)
 
     def measure(cell: StudyCell) -> Values:
@@ -54,7 +54,7 @@ def few(plan: ReusePlan) -> Study:
 
 
 def alone(plan: ReusePlan) -> Study:
-    """Study class moments and the paper's head on every task, without old tasks."""
+    """Return the study of class moments and the paper's head on each task, without old tasks."""
 
     def measure(cell: StudyCell) -> Values:
         values = cell.arguments
@@ -71,7 +71,7 @@ def alone(plan: ReusePlan) -> Study:
 
 
 def related(plan: ReusePlan) -> Study:
-    """Study every task after all tasks that share a class with it by the hand-made list."""
+    """Return the study of every task, learned after all tasks that share a class with it."""
     relation, olds = read_pairs(), {}
     for new in plan.tasks.values():
         others = [old for old in plan.tasks.values() if old is not new]
@@ -82,19 +82,19 @@ def related(plan: ReusePlan) -> Study:
 
 
 def bank(plan: ReusePlan) -> Study:
-    """Study every task after all other tasks."""
+    """Return the study of every task, learned after all other tasks."""
     return _after("bank", plan, {new: [o for o in plan.tasks if o != new] for new in plan.tasks})
 
 
 def _after(part: str, plan: ReusePlan, olds: dict[str, list[str]]) -> Study:
-    """Make a study that learns each new task after its old tasks."""
+    """Make a study in which each new task is learned after the given old tasks."""
     encoder = PairMatcher(plan.tasks).comparer.name
     matchers: dict[str, PairMatcher] = {}
 
     def measure(cell: StudyCell) -> Values:
         values, new = cell.arguments, cell.arguments["new"]
         if new not in matchers:
-            matchers.clear()  # the whitening for many tasks is large and needed only once
+            matchers.clear()  # a whitening matrix for many tasks is large and used only once
             matchers[new] = PairMatcher(plan.tasks)
         return _learn_after(
             matchers[new], plan.tasks[new], tuple(values["olds"]), values["shots"], values["seeds"]
@@ -126,17 +126,17 @@ def _learn_after(
     *,
     all_answers: bool = True,
 ) -> Values:
-    """Return for each seed which answers are right, without and with transfer from old tasks.
+    """Return, for each seed, which test answers are right with and without transfer.
 
-    The task is given, so only the class can be wrong.
+    The correct task is given, so only the class can be wrong.
 
     Args:
-        matcher: matcher for the classes.
+        matcher: matches the classes of the new task with those of old tasks.
         new: the new task.
         olds: names of the old tasks.
         shots: number of images per class; 0 for all.
-        seeds: number of draws.
-        all_answers: whether answers are kept even if nothing was transferred.
+        seeds: number of random draws of the shots.
+        all_answers: whether to save the answers even if nothing was transferred.
     """
     moments = tuple(matcher.tasks[old].anchor.moments() for old in olds)
     kinds: list[str] = []
@@ -164,7 +164,7 @@ def _learn_after(
 def _matched_classes(
     matcher: PairMatcher, new: str, old: str, means: np.ndarray, transform: np.ndarray
 ) -> MatchedClasses | None:
-    """Return the matched classes of one old task; None if no class matches."""
+    """Return the class matches with one old task, or None if no class matches."""
     found = matcher.match(new, old, means, transform)
     if not found:
         return None
@@ -175,14 +175,14 @@ def _matched_classes(
 
 
 def _learn_alone(new: StudyTask, shots: int, seeds: int) -> Values:
-    """Return the accuracies given the task, for the seeds that `few` and `heads` use."""
+    """Return accuracies within the task, for the same seeds as in `few` and `heads`."""
     result: Values = {"moments": [], "head": []}
     for seed in range(seeds):
         train, no_images = new.shots(shots, seed), take_rows(new.train, slice(0))
         fitted = fit_method("moments", train, no_images, len(new.classes))
         answers = log_within(fitted, "moments", new.test.latents).argmax(1)
         result["moments"].append(float(np.mean(answers == new.test.labels)))
-        # As in `learn`, validation images are used only if all training images are.
+        # As in `learn`, use validation images only with all training images.
         held = no_images if shots else new.validation
         x, y = train.latents.last, train.labels
         validation = held.latents.last, held.labels

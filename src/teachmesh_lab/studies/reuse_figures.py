@@ -1,10 +1,10 @@
-"""Draw Fig. 13 and Fig. 14 from measured cells.
+"""Draw Fig. 13 and Fig. 14 of the paper from measured cells.
 
 - `fig13.svg`: accuracy on unions of two tasks, by epoch.
-- `fig13-zero.svg`: accuracy on tasks whose classes are known in other styles, without images.
-- `fig14.svg`: accuracy of three starts, with three shots.
+- `fig13-zero.svg`: accuracy without images, for tasks whose classes occur in old tasks.
+- `fig14.svg`: accuracy of three starts, with three images per class.
 
-Fig. 11 and 12 are in the report of `teachmesh evaluate --corrective T --report FILE`.
+Fig. 11 and Fig. 12 are in the report of `teachmesh evaluate --corrective T --report FILE`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NORMS = {"p = 2": "p = 2", "p = inf": "p = infinity", "moments": "moments"}
 
 
 def draw_figures(results: Results, folder: Path) -> None:
-    """Draw all figures for which there are cells."""
+    """Draw every figure whose cells have been measured."""
     folder.mkdir(parents=True, exist_ok=True)
     if select(results, "union"):
         draw_unions(results, folder / "fig13.svg")
@@ -34,7 +34,7 @@ def draw_figures(results: Results, folder: Path) -> None:
 
 
 def zero_images(results: Results) -> dict[str, dict[str, float]]:
-    """Return the accuracy without images of a task, by new task and method."""
+    """Return the accuracy of heads built without images, by new task and method."""
     found = by_task(select(results, "combine"))
     return {
         name: {shown: values[key] for key, shown in NORMS.items()} for name, values in found.items()
@@ -42,7 +42,7 @@ def zero_images(results: Results) -> dict[str, dict[str, float]]:
 
 
 def starts(results: Results) -> dict[str, dict[str, float]]:
-    """Return the accuracy with three shots, by pair of tasks and start."""
+    """Return the accuracy with three images per class, by pair of tasks and start."""
     return {
         pair.replace(", ", " <- "): dict(zip(HEAD_WAYS, three_ways(values), strict=True))
         for pair, values in by_task(select(results, "heads", shots=3)).items()
@@ -51,7 +51,7 @@ def starts(results: Results) -> dict[str, dict[str, float]]:
 
 
 def draw_unions(results: Results, path: Path) -> None:
-    """Draw accuracy by epoch for every start of a head, and class moments as horizontal lines."""
+    """Draw accuracy by epoch for each start of a head, and horizontal lines for class moments."""
     found = [result.values for result in select(results, "union")]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -62,13 +62,13 @@ def draw_unions(results: Results, path: Path) -> None:
         axes.axhline(level, color="black", linestyle=style, label=f"class moments, {key}")
     axes.set_xlabel("epochs")
     axes.set_ylabel("right, per cent of test images")
-    axes.set_ylim(50, 95)  # a random start begins far below; its label shows the value
+    axes.set_ylim(50, 95)  # a random start begins far below 50; its label shows the value
     axes.legend(loc="lower right", fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None})
 
 
 def draw_bars(values: Mapping[str, Mapping[str, float]], path: Path) -> None:
-    """Draw horizontal bars, one group per row of values."""
+    """Draw horizontal bars, with one group of bars per row of values."""
     keys = list(next(iter(values.values())))
     height = 0.8 / len(keys)
     figure = Figure(figsize=(7, 1.2 + 0.16 * len(values) * (1 + len(keys))), layout="constrained")

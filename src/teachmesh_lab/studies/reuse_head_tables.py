@@ -1,4 +1,4 @@
-"""Tables of trained heads: Table 1 and its epochs, Fig. 13, and combined tasks."""
+"""Tables of trained heads: Table 1, accuracy by epoch, Fig. 13, and combined tasks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ STARTS = {
     "p = inf, kept up": "p = infinity, the paper's, kept",
     "closed form with prior": "closed form with old rows (ours)",
 }
-"""Displayed name of each start in the result of a union."""
+"""Display name of each start that is measured for a union."""
 HEAD_WAYS = ("random start", "closed form without old rows", "closed form with old rows (ours)")
-"""Starts of trained heads; the random start replaces ours if ours does not pass its trial."""
+"""Starts of trained heads. If ours does not pass its trial, the random start replaces it."""
 SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
 
 
 def passing_draws(values: Values, limit: float = START_GAIN) -> np.ndarray:
-    """Return a bool for each matched seed: True if the old rows pass a trial with this limit."""
+    """Return one bool per matched seed: True if the old rows pass a trial with this limit."""
     pairs = zip(values["gain"], values["beats_closed"], strict=True)
     return np.array([gain > limit and beats for gain, beats in pairs], dtype=bool)
 
 
 def head_gains(values: Values, split: str, limit: float = START_GAIN) -> np.ndarray:
-    """Return (seeds,) accuracy gains of old rows over a random start; 0 if they are not used."""
+    """Return each seed's accuracy gain of old rows over a random start; 0 if they are unused."""
     gains = np.zeros(len(values["random"]))
     draws = zip(values["matched"], values["old rows"], passing_draws(values, limit), strict=True)
     for seed, ours, passes in draws:
@@ -48,7 +48,7 @@ def head_gains(values: Values, split: str, limit: float = START_GAIN) -> np.ndar
 
 
 def three_ways(values: Values) -> tuple[float, float, float]:
-    """Return mean test accuracies over seeds of a random start, a closed form, and `learn`."""
+    """Return the mean test accuracies of a random start, a closed-form start, and `learn`."""
     random, closed = (
         float(np.mean([head["test"] for head in values[key]])) for key in ("random", "closed form")
     )
@@ -56,7 +56,7 @@ def three_ways(values: Values) -> tuple[float, float, float]:
 
 
 def head_tables(results: Results) -> Iterator[str]:
-    """Yield tables of all ordered pairs by number of shots, and of the worst pairs."""
+    """Yield tables of all ordered pairs, by number of shots, and a table of the worst pairs."""
     head = ["shots", "pairs", "seeds", "pairs that use old rows", "gain, any class shared"]
     rows = [[*head, "gain, half or more shared", "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
@@ -78,7 +78,7 @@ def _mean_gain(found: Mapping[str, Values], gains: Mapping[str, Gain], least: fl
 
 
 def pair_tables(results: Results) -> Iterator[str]:
-    """Yield tables of pairs that share half of the classes: accuracies, and limits of the trial."""
+    """Yield two tables of pairs that share half of the classes: accuracies and trial limits."""
     shown: dict[str, dict[str, str]] = {}
     means = [["shots", *HEAD_WAYS]]
     head = ["shots", "trial above", "old rows used", "gain on validation", "gain on test"]
@@ -117,7 +117,7 @@ def _choice(shots: str, found: Mapping[str, Values], limit: float) -> list[str]:
 
 
 def epoch_table(results: Results) -> Iterator[str]:
-    """Yield the table of epochs to the best accuracy, from mean curves of pairs with old rows."""
+    """Yield the table of epochs needed for the best accuracy, for pairs that use old rows."""
     rows = [
         ["shots", "pairs", "start", "best", "after epochs", "reaches the random start's best after"]
     ]
@@ -135,13 +135,13 @@ def epoch_table(results: Results) -> Iterator[str]:
 
 
 def first_as_good(ours: np.ndarray, random: np.ndarray) -> str:
-    """Return the first epoch at which a curve reaches the best value of another, or "never"."""
+    """Return the first epoch at which `ours` reaches the maximum of `random`, or "never"."""
     reached = np.flatnonzero(ours >= random.max())
     return str(reached[0]) if len(reached) else "never"
 
 
 def _curves(values: Values) -> np.ndarray:
-    """Return (3, epochs + 1) mean accuracies of a random start, a closed form, and `learn`."""
+    """Return (3, epochs + 1) mean accuracies: random start, closed-form start, `learn`."""
     random, closed = (
         np.array([head["curve"] for head in values[key]]) for key in ("random", "closed form")
     )
@@ -169,12 +169,12 @@ def union_tables(results: Results) -> Iterator[str]:
 
 
 def union_curves(found: Sequence[Values]) -> dict[str, np.ndarray]:
-    """Return the (epochs + 1,) mean accuracies on all unions for each start."""
+    """Return, for each start, the mean accuracy on all unions by epoch, from epoch 0."""
     return {key: np.mean([values[key] for values in found], axis=0) for key in STARTS}
 
 
 def norm_table(results: Results) -> Iterator[str]:
-    """Yield the table of heads trained with normalised rows: accuracy, and lengths of the rows."""
+    """Yield the table of heads trained with normalised rows: accuracies and row lengths."""
     found = [result.values for result in select(results, "norms")]
     if not found:
         return
@@ -188,7 +188,7 @@ def norm_table(results: Results) -> Iterator[str]:
 
 
 def combined_table(results: Results) -> Iterator[str]:
-    """Yield Fig. 13 at epoch 0 as a table, for tasks whose classes are known in other styles."""
+    """Yield Fig. 13 at epoch 0 as a table, for tasks whose classes occur in other tasks."""
     rows = [["new task", "from", "p = 2", "p = infinity", "moments"]]
     for name, cell in by_task(select(results, "combine")).items():
         values = [f"{100 * cell[key]:.1f}" for key in ("p = 2", "p = inf", "moments")]

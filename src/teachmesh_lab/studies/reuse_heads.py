@@ -17,13 +17,13 @@ from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """Accuracies of one trained head, 0 to 1.
+    """Accuracies of one trained head, between 0 and 1.
 
     Attributes:
         test: accuracy on test images.
-        validation: accuracy on validation images, which are not used in training with few shots.
-        curve: accuracy on test images by epoch, starting at epoch 0; empty unless the pair shares
-            at least half of the classes.
+        validation: accuracy on validation images; few-shot training does not use them.
+        curve: accuracy on test images by epoch, from epoch 0; empty if the pair shares less than
+            half of the classes.
     """
 
     test: float
@@ -38,7 +38,7 @@ class HeadsAlone:
         self._trained: dict[tuple[str, int, int, bool], TrainedHead] = {}
 
     def __call__(self, new: StudyTask, shots: int, seed: int, *, closed: bool) -> TrainedHead:
-        """Return the head for a task, number of images per class, seed of the draw, and start."""
+        """Train a head on `shots` images per class, drawn with this seed, or return it cached."""
         key = new.name, shots, seed, closed
         if key not in self._trained:
             start = _closed_start(new, shots, seed, None) if closed else None
@@ -47,7 +47,7 @@ class HeadsAlone:
 
 
 def heads(plan: ReusePlan) -> Study:
-    """Study all ordered pairs, matched as in `learn --reuse auto`; most shared classes first."""
+    """Return the study of all ordered pairs of tasks, matched as in `learn --reuse auto`."""
     matcher, alone = PairMatcher(plan.tasks), HeadsAlone()
 
     def measure(cell: StudyCell) -> Values:
@@ -105,14 +105,14 @@ def _compare_starts(
 
 
 def _closed_start(new: StudyTask, shots: int, seed: int, old_rows: HeadStart | None) -> HeadStart:
-    """Fit ridge regression to the shots; old rows are its prior, None for no prior."""
+    """Fit ridge regression to the shots, with old rows as the prior if there are any."""
     return fit_start(old_rows, *_shots(new, shots, seed), len(new.classes)).start
 
 
 def _matched_rows(
     matcher: PairMatcher, new: StudyTask, old: StudyTask, shots: int, seed: int
 ) -> HeadStart | None:
-    """Return the old rows of classes that match by name and by these shots; None if none match."""
+    """Return the old rows that match by class name and by the drawn shots, or None."""
     means = new.means_of(new.shots(shots, seed))
     found = matcher.match(new.name, old.name, means, matcher.transform((old.name,)))
     if not found:
@@ -125,9 +125,9 @@ def _matched_rows(
 def _train(
     new: StudyTask, shots: int, seed: int, start: HeadStart | None, curve_epochs: int
 ) -> TrainedHead:
-    """Train a head from a given start; None for a random start."""
+    """Train a head from a given start, or from a random one if `start` is None."""
     (x, y), n_classes = _shots(new, shots, seed), len(new.classes)
-    # As in `learn`, validation images are used only if all training images are.
+    # As in `learn`, use validation images only with all training images.
     held = None if shots else new.validation
     validation = (x[:0], y[:0]) if held is None else (held.latents.last, held.labels)
     fitted = fit_head(x, y, *validation, n_classes, seed=seed, start=start)

@@ -1,4 +1,4 @@
-"""Class matching in studies: pairs of tasks as in `learn`, and all tasks against the list."""
+"""Class matching in studies: between two tasks as in `learn`, and between all tasks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PairMatcher:
         self._alone: dict[tuple[str, int, int], MomentsAnchor] = {}
 
     def alone(self, new: StudyTask, shots: int, seed: int) -> MomentsAnchor:
-        """Return the class moments of the shots, without old tasks."""
+        """Return the class moments of the drawn shots, fitted without old tasks."""
         if (new.name, shots, seed) not in self._alone:
             drawn = new.shots(shots, seed)
             fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes))
@@ -43,14 +43,14 @@ class PairMatcher:
         return self._alone[new.name, shots, seed]
 
     def names(self, new: str, old: str) -> np.ndarray:
-        """Return the (C, C_old) similarities of class names."""
+        """Return the (C, C_old) similarities between new and old class names."""
         if (new, old) not in self._names:
             labels = [read_labels(self.tasks[name].classes) for name in (new, old)]
             self._names[new, old] = self.comparer.similarity(*labels)
         return self._names[new, old]
 
     def transform(self, olds: tuple[str, ...]) -> np.ndarray:
-        """Return the (D, D) whitening matrix for the mean covariance of old tasks."""
+        """Return the (D, D) matrix that whitens the mean covariance of the old tasks."""
         if olds not in self._transforms:
             moments = [self.tasks[old].anchor.moments() for old in olds]
             roots = np.concatenate([m.roots for m in moments])
@@ -62,12 +62,12 @@ class PairMatcher:
     def match(
         self, new: str, old: str, means: np.ndarray, transform: np.ndarray
     ) -> list[tuple[int, int]]:
-        """Return (new class, old class) of each match with one old task, as in `learn --reuse`.
+        """Match classes as in `learn --reuse`, and return (new class, old class) pairs.
 
         Args:
             new: name of the new task.
             old: name of the old task.
-            means: (C, D) class means of the shots.
+            means: (C, D) class means of the new task's shots.
             transform: (D, D) whitening matrix.
         """
         likeness = compare(means, self.tasks[old].anchor.class_means(), transform)
@@ -75,7 +75,7 @@ class PairMatcher:
 
 
 def matching(plan: ReusePlan) -> Study:
-    """Study matches by names, by images and by both, compared with the hand-made list."""
+    """Return the study of matches by names, images or both, against the hand-made list."""
     encoder = choose_encoder("auto")
 
     def measure(cell: StudyCell) -> Values:
@@ -100,7 +100,7 @@ def matching(plan: ReusePlan) -> Study:
 
 
 def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Values:
-    """Return the matches of every task with all others, and their relations in the list."""
+    """Match each task with all other tasks; return matches with their hand-made relations."""
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]

@@ -1,4 +1,4 @@
-"""The tables of docs/results/reuse_measured.md: matching, Table 1, few shots with class moments."""
+"""Tables of docs/results/reuse_measured.md: matching, Table 1, and few shots with moments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from teachmesh_lab.studies.study_cells import StudyResult, Values, markdown, sel
 
 Results = Sequence[StudyResult]
 SHOWN_SHOTS = {shots: str(shots) if shots else "all" for shots in SHOTS}
-"""Label in the tables for each number of images per class."""
+"""Table label of each number of images per class."""
 WORST = 8
 WAYS = ("random start", "moments alone", "in a bank", "with reuse")
-"""A trained head, class moments without and in a bank, and `learn --reuse auto`."""
+"""A trained head, class moments outside and inside a bank, and `learn --reuse auto`."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Sequence[float]) -> Gain:
-        """Compute the gain from accuracy differences (0 to 1); a single one has no interval."""
+        """Compute the gain from accuracy differences (0 to 1); one difference has no interval."""
         values = 100 * np.asarray(differences, dtype=np.float64)
         n = len(values)
         if n < 2:
@@ -40,7 +40,7 @@ class Gain:
 
     @property
     def is_loss(self) -> bool:
-        """True if the whole interval is below zero."""
+        """Whether the whole confidence interval is below zero."""
         return self.mean + self.half < 0
 
     def __str__(self) -> str:
@@ -48,24 +48,24 @@ class Gain:
 
 
 def title(result: StudyResult) -> str:
-    """Return the names of a cell's tasks: "new task" or "new task, old task"."""
+    """Return the task names of a cell, as "new task" or "new task, old task"."""
     arguments = result.cell.arguments
     return ", ".join(arguments[key] for key in ("new", "old") if key in arguments)
 
 
 def by_task(results: Results) -> dict[str, Values]:
-    """Return the values of results by title, in alphabetical order."""
+    """Return the values of each result by its title, in alphabetical order."""
     return {title(result): result.values for result in sorted(results, key=title)}
 
 
 def lowest(shots: str, gains: Mapping[str, Gain], n: int) -> list[list[str]]:
-    """Return table rows of the pairs that lose most, at most n."""
+    """Return table rows for at most n pairs: those that lose the most accuracy."""
     worst = sorted(gains, key=lambda pair: gains[pair].mean)[:n]
     return [[shots, pair, str(gains[pair])] for pair in worst if gains[pair].mean < 0]
 
 
 def moments_gain(values: Values) -> Gain:
-    """Return the gain from transfer over seeds, or over test images if there is one seed."""
+    """Return the gain from transfer over all seeds, or over test images with one seed."""
     right = values["right"]
     if len(right) > 1:
         return Gain.of([float(np.mean(r[1]) - np.mean(r[0])) if r else 0.0 for r in right])
@@ -73,7 +73,7 @@ def moments_gain(values: Values) -> Gain:
 
 
 def few_tables(results: Results) -> Iterator[str]:
-    """Yield tables of class moments: ordered pairs by kind of matching, worst and related pairs."""
+    """Yield tables of class moments: all ordered pairs, the worst pairs, and related pairs."""
     head = ["--reuse", "shots", "pairs", "seeds", "pairs with reuse", "mean gain of sharing pairs"]
     rows = [[*head, "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
@@ -99,7 +99,7 @@ def few_tables(results: Results) -> Iterator[str]:
 
 
 def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str]:
-    """Return table cells: numbers of pairs, seeds and transfers, mean gain, losing pairs."""
+    """Return table cells: numbers of pairs, seeds, transfers, mean gain, and losing pairs."""
     used = [values for values in found.values() if set(values["kinds"]) != {"nothing"}]
     related = [gain.mean for name, gain in gains.items() if found[name]["shared"]]
     losing = sum(gain.is_loss for gain in gains.values())
@@ -109,7 +109,7 @@ def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str
 
 
 def table_1(results: Results) -> Iterator[str]:
-    """Yield Table 1, with `WAYS` as columns: mean accuracies, and accuracies of single pairs."""
+    """Yield Table 1 twice, as means over pairs and by pair, with one column for each of `WAYS`."""
     rows = [["shots", "pairs", *WAYS, "over random start", "from reuse"]]
     single = [["new task, old task", "shots", *WAYS]]
     for shots, shown in SHOWN_SHOTS.items():
@@ -135,7 +135,7 @@ def table_1(results: Results) -> Iterator[str]:
 
 
 def matching_tables(results: Results) -> Iterator[str]:
-    """Yield the table of precision and recall against the hand-made list."""
+    """Yield the table of precision and recall of matches against the hand-made list."""
     rows = [["by", "images per class", "matches", "precision", "with similar ones", "recall"]]
     found = select(results, "matching")
     for result in sorted(
@@ -152,7 +152,7 @@ def matching_tables(results: Results) -> Iterator[str]:
 
 
 def tables_after(results: Results, part: str) -> Iterator[str]:
-    """Yield tables of tasks learned after several others: accuracy of each of `WAYS`, and gains.
+    """Yield tables of accuracies and gains for tasks that are learned after several others.
 
     Args:
         results: all results.
@@ -183,11 +183,11 @@ def tables_after(results: Results, part: str) -> Iterator[str]:
 
 
 def four_ways(values: Values, alone: Values | None) -> list[float] | None:
-    """Return the accuracy of each of `WAYS`, in per cent; None if some answers are missing.
+    """Return accuracies in per cent, in the order of `WAYS`; None if answers are missing.
 
     Args:
-        values: result of `few`, `related` or `bank`.
-        alone: result of `alone` for the new task; None if it was not measured.
+        values: result of the study `few`, `related` or `bank`.
+        alone: result of the study `alone` for the new task; None if it was not measured.
     """
     if alone is None or not all(values["right"]):
         return None
@@ -198,7 +198,7 @@ def four_ways(values: Values, alone: Values | None) -> list[float] | None:
 
 
 def _row(ways: Sequence[float] | None) -> list[str]:
-    """Return table cells: accuracies of the four ways, and gain of reuse over a random start."""
+    """Return table cells: the four accuracies, and the gain of reuse over a random start."""
     if ways is None:
         return [""] * 5
     return [*(f"{value:.1f}" for value in ways), f"{ways[3] - ways[0]:+.1f}"]

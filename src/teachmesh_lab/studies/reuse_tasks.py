@@ -1,4 +1,4 @@
-"""Tasks for the studies of reuse: latents, skills, and a hand-made list of shared classes."""
+"""Tasks for the studies of reuse: latents, skills, and a hand-made list of related classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAIRS = Path(__file__).with_name("reuse_pairs.csv")
 SHOTS = (3, 5, 10, 0)
 """Numbers of images per class; 0 for all."""
 HALF = 0.5
-"""Fraction of shared classes that a pair of tasks needs to be studied in detail."""
+"""Minimum fraction of shared classes for pairs of tasks that are studied in detail."""
 Relations = dict[tuple[str, str], str]
 """Relation of two classes: ("task:class", "task:class") -> "same" or "similar"."""
 
@@ -41,7 +41,7 @@ class StudyTask:
     Latents are computed when they are first needed.
 
     Attributes:
-        task: images and labels.
+        task: images and labels of the task.
         embed: function that computes the latents of a split.
     """
 
@@ -81,7 +81,7 @@ class StudyTask:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """(C, D) float64 head rows of the class moments."""
+        """The (C, D) float64 array of the head's rows, from the class moments."""
         return dequantise_rows(self.anchor.head, self.anchor.head_scales)
 
     @property
@@ -90,7 +90,7 @@ class StudyTask:
         return self.head_under(None)
 
     def head_under(self, norm: float | None) -> Head:
-        """Return the head trained with rows divided by their p-norm (Sec. 7.2, 1), if any."""
+        """Return the head trained with rows divided by this p-norm, or undivided if None."""
         if norm not in self._heads:
             x, y, held = self.train.latents.last, self.train.labels, self.validation
             validation = held.latents.last, held.labels
@@ -99,11 +99,11 @@ class StudyTask:
         return self._heads[norm]
 
     def shots(self, per_class: int, seed: int) -> LabelledLatents:
-        """Draw training images of each class.
+        """Draw training images at random from each class.
 
         Args:
             per_class: number of images per class; 0 for all.
-            seed: seed of the draw.
+            seed: seed of the random draw.
         """
         labels = self.train.labels
         if not per_class:
@@ -114,7 +114,7 @@ class StudyTask:
         return take_rows(self.train, np.concatenate(drawn))
 
     def means_of(self, shots: LabelledLatents) -> np.ndarray:
-        """Return the (C, D) class means of the multi-depth latents of some images."""
+        """Return the (C, D) class means of the given images' multi-depth latents."""
         return class_means(shots.latents.multi, shots.labels, len(self.classes))
 
 
@@ -128,8 +128,8 @@ class ReusePlan:
     Attributes:
         inputs: tasks and backbone.
         tasks: the tasks with their latents.
-        seeds: number of draws of the shots, or of random starts.
-        shots: numbers of images per class; 0 for all.
+        seeds: number of random draws of the shots, or of random starts.
+        shots: numbers of images per class to measure; 0 for all images.
         reuse: how classes are matched in `few`, as in `learn --reuse`.
     """
 
@@ -140,7 +140,7 @@ class ReusePlan:
     reuse: str = "auto"
 
     def draws(self, shots: int) -> int:
-        """Return the number of draws: 1 if all images are used."""
+        """Return the number of random draws; it is 1 if all images are used."""
         return self.seeds if shots else 1
 
 
@@ -156,13 +156,13 @@ def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
 
 
 def take_rows(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
-    """Return the latents and labels of some images of a split."""
+    """Return the latents and labels of the selected images of a split."""
     latents = Latents(split.latents.last[rows], split.latents.multi[rows])
     return LabelledLatents(latents, split.labels[rows])
 
 
 def read_pairs() -> Relations:
-    """Read the hand-made list of related classes; the result contains each pair in both orders."""
+    """Read the hand-made list of related classes; each pair is returned in both orders."""
     relation: Relations = {}
     with PAIRS.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
@@ -175,12 +175,12 @@ def read_pairs() -> Relations:
 
 
 def pairs_digest() -> str:
-    """Return a hash of the hand-made list."""
+    """Return a hash of the hand-made list of related classes."""
     return hashlib.sha256(PAIRS.read_bytes()).hexdigest()[:16]
 
 
 def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[int, int]:
-    """Return the old task's class for each class that both tasks have, by the hand-made list."""
+    """Map each new class to the same class of the old task, according to the list."""
     return {
         i: j
         for i, one in enumerate(new.classes)
@@ -190,7 +190,7 @@ def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[
 
 
 def ordered_pairs(tasks: Tasks) -> list[tuple[str, str, float]]:
-    """Return (new task, old task, fraction of the new task's classes that the old task has).
+    """Return (new task, old task, fraction of new classes that the old task also has).
 
     Pairs with the most shared classes come first.
     """
@@ -206,5 +206,5 @@ def ordered_pairs(tasks: Tasks) -> list[tuple[str, str, float]]:
 
 
 def accuracy(head: Head, images: LabelledLatents) -> float:
-    """Return the accuracy of a head on the last layer's latents, 0 to 1."""
+    """Return the accuracy (0 to 1) of a head on the last layer's latents."""
     return float(np.mean(head.logits(images.latents.last).argmax(1) == images.labels))

@@ -1,7 +1,7 @@
-"""New tasks with known classes (Sec. 7.2, 1), without images and with training (Fig. 13).
+"""Tasks whose classes are known from old tasks (paper, Sec. 7.2, 1 and Fig. 13).
 
-`combine` learns tasks whose classes are known from other tasks, in other styles. `union` joins two
-whole tasks, as in the paper.
+`combine` builds such tasks without images. `union` joins two whole tasks and trains the result, as
+in the paper.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from teachmesh_lab.studies.row_norm import RowNorm
 from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 EPOCHS = 30
-"""Length of the curves; the paper's curve from a random start peaks within 30 epochs."""
+"""Number of epochs to measure; in the paper a random start peaks within 30 epochs."""
 N_TASKS = 20
 """Maximum number of tasks to join; 20 tasks have 190 pairs, as in the paper."""
 NORMS = {"p = 2": 2.0, "p = inf": np.inf}
 
 
 def combine(plan: ReusePlan) -> Study:
-    """Study tasks whose classes all occur in other tasks, learned without images."""
+    """Return the study of tasks learned without images: all their classes occur elsewhere."""
     known = _known_classes(plan.tasks)
 
     def measure(cell: StudyCell) -> Values:
@@ -56,7 +56,7 @@ def combine(plan: ReusePlan) -> Study:
 
 
 def norms(plan: ReusePlan) -> Study:
-    """Study how much accuracy a task loses if its head is trained with normalised rows."""
+    """Return the study of the accuracy that a task loses if its head has normalised rows."""
 
     def measure(cell: StudyCell) -> Values:
         return _train_under_norms(plan.tasks[cell.arguments["new"]])
@@ -66,7 +66,7 @@ def norms(plan: ReusePlan) -> Study:
 
 
 def union(plan: ReusePlan) -> Study:
-    """Study the unions of all pairs of tasks that share no class."""
+    """Return the study of the unions of all pairs of tasks that share no class."""
 
     def measure(cell: StudyCell) -> Values:
         values = cell.arguments
@@ -83,7 +83,7 @@ def union(plan: ReusePlan) -> Study:
 
 
 def unrelated_tasks(tasks: Tasks, n: int = N_TASKS) -> list[StudyTask]:
-    """Draw tasks, with a fixed seed, so that no two share a class in the hand-made list."""
+    """Draw tasks with a fixed seed; no two share a class according to the hand-made list."""
     relation = read_pairs()
     chosen: list[StudyTask] = []
     for name in np.random.default_rng(0).permutation(sorted(tasks)):
@@ -93,7 +93,7 @@ def unrelated_tasks(tasks: Tasks, n: int = N_TASKS) -> list[StudyTask]:
 
 
 def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
-    """Return shared classes by new and old task, for new tasks whose classes are all known."""
+    """Return shared classes by new and old task, for new tasks with only known classes."""
     relation, known = read_pairs(), {}
     for new in tasks.values():
         by_task = {o: shared_classes(new, tasks[o], relation) for o in tasks if o != new.name}
@@ -104,9 +104,9 @@ def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
 
 
 def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> Values:
-    """Return accuracies of heads and moments combined from old tasks that share classes.
+    """Return the accuracies of heads and moments that are combined from old tasks.
 
-    If some old tasks have every class, only these are used.
+    If any old task has all classes of the new task, only such old tasks are used.
     """
     whole = {o: s for o, s in known.items() if len(s) == len(new.classes)} or known
     parts = [Part(tasks[o].anchor, list(s.values()), np.array(list(s))) for o, s in whole.items()]
@@ -114,7 +114,7 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
     bank = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
-    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as in a student with this bank
+    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as with this bank
     result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in reversed(NORMS.items()):
         sums = np.zeros((len(labels), len(new.classes)))
@@ -126,7 +126,7 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
 
 
 def _train_under_norms(task: StudyTask) -> Values:
-    """Return accuracies of a task's plain and normalised heads, and lengths of rows and latents."""
+    """Return accuracies of plain and normalised heads, and norms of rows and latents."""
     found = {"plain": task.head} | {key: task.head_under(p) for key, p in NORMS.items()}
     return {
         "accuracy": {key: accuracy(head, task.test) for key, head in found.items()},
@@ -140,7 +140,7 @@ def _mean_length(rows: np.ndarray) -> float:
 
 
 def _join(one: StudyTask, other: StudyTask, seeds: int) -> Values:
-    """Return accuracies of a union: by epoch (from 0) for each start, and of class moments."""
+    """Return a union's accuracies: by epoch (from 0) for each start, and with class moments."""
     train = _join_images(one, one.train, other.train)
     test = _join_images(one, one.test, other.test)
     x, y, n_classes = train.latents.last, train.labels, len(one.classes) + len(other.classes)
@@ -157,7 +157,7 @@ def _join(one: StudyTask, other: StudyTask, seeds: int) -> Values:
 def _starts(
     one: StudyTask, other: StudyTask, train: LabelledLatents
 ) -> Iterator[tuple[str, HeadStart | None, RowNorm | None]]:
-    """Yield the name of each start, the union's initial head, and the norm used in training.
+    """Yield the name, the initial head of the union and the training norm of each start.
 
     The paper does not state whether rows stay normalised while the union is trained, so both cases
     are measured.
@@ -177,7 +177,7 @@ def _starts(
 
 
 def _stack(heads: Sequence[Head]) -> HeadStart:
-    """Return all rows of some heads, one head after the other."""
+    """Return the rows of all heads, one head after another."""
     weight, bias = (np.concatenate([getattr(h, key) for h in heads]) for key in ("weight", "bias"))
     return HeadStart(np.arange(len(bias)), weight, bias)
 
@@ -185,7 +185,7 @@ def _stack(heads: Sequence[Head]) -> HeadStart:
 def _join_moments(
     one: StudyTask, other: StudyTask, train: LabelledLatents, test: LabelledLatents
 ) -> dict[str, float]:
-    """Return accuracies of the union's class moments, in a bank with both old tasks.
+    """Return the accuracies of the union's class moments, in a bank with both old tasks.
 
     The moments are either combined from both tasks, without images, or fitted to all images.
     """
@@ -209,7 +209,7 @@ def _join_moments(
 def _join_images(
     one: StudyTask, first: LabelledLatents, second: LabelledLatents
 ) -> LabelledLatents:
-    """Return latents and labels of both tasks; the second task's labels follow the first's."""
+    """Join two tasks' latents and labels; the second task's labels are shifted."""
     both = zip(
         (first.latents.last, first.latents.multi),
         (second.latents.last, second.latents.multi),

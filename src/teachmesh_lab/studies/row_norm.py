@@ -1,8 +1,8 @@
 """Train a head with each row divided by its p-norm (paper, Sec. 7.2, 1).
 
-Heads that were trained separately have no common scale. If each row is w / |w|_p in the forward
-pass, rows of different tasks can be joined without rescaling. The paper prefers p = infinity: with
-p = 2 all rows end up with the same length, which makes the old task less accurate.
+Heads that were trained separately have no common scale. If the forward pass divides each row by
+its norm, rows of different tasks can be joined without rescaling. The paper prefers p = infinity:
+with p = 2 all rows end up with the same length, which makes the old task less accurate.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from teachmesh.model.head_training import PlainRows
 
 
 class RowNorm(PlainRows):
-    """Divides the weights of (C, D + 1) rows by their norm, but not the last column, the bias.
+    """Divides each row of weights by its p-norm. The last column, the bias, is not divided.
 
     Args:
-        p: order of the norm, at least 1; may be infinity.
+        p: order of the norm, at least 1 or infinity.
 
     Raises:
         ValueError: p is not at least 1.
@@ -31,7 +31,7 @@ class RowNorm(PlainRows):
         self.p = p
 
     def of(self, parameter: torch.Tensor) -> torch.Tensor:
-        """Return the (C, D + 1) rows as the forward pass uses them.
+        """Return the divided (C, D + 1) rows, for use in the forward pass.
 
         Raises:
             ValueError: the weights of a row are all zero.
@@ -44,7 +44,7 @@ class RowNorm(PlainRows):
         """Return the (C, D + 1) gradient of the parameters, given the gradient of the divided rows.
 
         With w' = w / n and n = |w|_p: dL/dw = (g - (g . w') dn/dw) / n. If p is infinity, dn/dw
-        is the sign of the largest entry at its position and 0 elsewhere.
+        is the sign of the largest entry at that entry's position, and 0 elsewhere.
         """
         lengths = self._lengths(parameter)
         divided = parameter[:, :-1] / lengths

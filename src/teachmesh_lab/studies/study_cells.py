@@ -1,7 +1,7 @@
-"""The engine of all studies: it measures cells, saves each result, and can be killed and resumed.
+"""The engine of all studies. It measures cells and saves each result, so it can be resumed.
 
 A study is a list of cells and a function that measures one cell. Results are saved as in the bench
-(`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` has the result, and `timings/` the seconds.
+(`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` has the result, `timings/` has the times.
 The key is a hash of the cell's arguments and of the digests of its tasks and backbone. So a cell is
 measured again when one of these changes.
 
@@ -33,7 +33,7 @@ from teachmesh_lab.streams.task_stream import stream_digest
 SCHEMA = "teachmesh.study-cell/1"
 INDEX_SCHEMA = "teachmesh.study-index/1"
 VERSION = 1
-"""Version of the results; increased when the same arguments give different results."""
+"""Version of the results. Increase it if the same arguments give different results."""
 _NAME_BYTES = 150
 """Maximum length of a label in a file name; file systems allow names of 255 bytes."""
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
@@ -44,7 +44,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudyCell:
-    """Inputs of one measurement.
+    """Inputs of one measurement (cell).
 
     Attributes:
         part: name of the study.
@@ -89,7 +89,7 @@ class StudyCell:
 
 @dataclass(frozen=True)
 class Study:
-    """Cells, and the function that measures each of them."""
+    """Cells of a study, and the function that measures one cell."""
 
     cells: Sequence[StudyCell]
     measure: Callable[[StudyCell], Values]
@@ -102,7 +102,7 @@ class StudyResult:
     Attributes:
         cell: inputs of the measurement.
         values: the result.
-        timing: seconds of the measurement: `wall_s` and `cpu_s`.
+        timing: duration of the measurement in seconds, as `wall_s` and `cpu_s`.
     """
 
     cell: StudyCell
@@ -126,7 +126,7 @@ class StudyInputs:
     def find(
         cls, folder: Path, home: Home, backbone: str, only: Sequence[str] | None = None
     ) -> StudyInputs:
-        """List the tasks of a folder and look up the backbone.
+        """Find the tasks of a folder and the backbone.
 
         Args:
             folder: folder with one folder or archive per task.
@@ -136,7 +136,7 @@ class StudyInputs:
 
         Raises:
             DataError: a task cannot be read, or `only` contains an unknown name.
-            BackboneError: an unknown backbone.
+            BackboneError: the backbone is unknown.
         """
         tasks = [read_task(path) for path in find_tasks(folder, only)]
         by_name = {task.name: task for task in tasks}
@@ -149,7 +149,7 @@ class StudyInputs:
 
         Args:
             part: name of the study.
-            label: main arguments, for display.
+            label: main arguments, for display in the cell's label.
             tasks: names of the tasks that the result depends on.
             arguments: all arguments of the measurement, as JSON values.
         """
@@ -213,7 +213,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _update_index(out: Path, cells: Sequence[StudyCell]) -> None:
-    """Add cells to the index; if the backbone has changed, clear the index first."""
+    """Add cells to the index, which is cleared first if the backbone has changed."""
     index = _read_index(out)
     for cell in cells:
         if index["fingerprint"] != cell.fingerprint:
