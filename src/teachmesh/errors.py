@@ -2,13 +2,13 @@
 
     TeachmeshError                1   base class
     |-- UsageError                2   an invalid option or argument
-    |-- ConfigError               3   configuration or device
+    |-- ConfigError               3   the configuration or the machine does not fit
     |   |-- DeviceError               the requested device is not available
     |   `-- MissingExtraError         an optional package is not installed
-    |-- DataError                 4   images, folders, labels
+    |-- DataError                 4   unusable images, folders or labels
     |-- BackboneError             5   missing, unknown or different backbone
     |-- SkillRefused              6   a damaged or forged skill, or a skill of another backbone
-    |-- NetworkError              7   no answer in time
+    |-- NetworkError              7   no answer in time, or unusable endpoint
     `-- StorageError              8   disk full, no permission, damaged bank
 
 Exit code 9 means "finished, but some items were skipped", and 130 means "interrupted"; neither
@@ -63,8 +63,8 @@ class MissingExtraError(ConfigError):
     """An optional package is needed, but not installed.
 
     Args:
-        package: the module that could not be imported.
-        extra: the extra of teachmesh that installs it.
+        package: name of the module that could not be imported.
+        extra: name of the teachmesh extra that installs the module.
     """
 
     def __init__(self, package: str, extra: str) -> None:

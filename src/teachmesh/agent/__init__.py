@@ -1,11 +1,11 @@
 """Agents, which learn tasks (teacher) and classify images (student).
 
 - `agent`: `Agent`, with its main methods `learn` and `predict_many`.
-- `bank_view`: key, bank and catalogue of a home, without loading a network.
+- `bank_view`: `BankView`: key, bank and catalogue of an agent, without loading a network.
 - `student`: classifies images with all skills of a bank.
 - `prediction`: turns decisions into answers with names, authors and equivalent classes.
 - `learn_task`: options and result of learning one task.
-- `match_task`, `combine_classes`: match a folder with the bank; combine known classes.
+- `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
 - `catalogue`: descriptions of the skills of a bank.
 - `node`: a running agent that watches its bank, learns and shares.
 - `network_export`: exports one skill as a network that runs without teachmesh.

@@ -44,7 +44,7 @@ class Agent(BankView):
 
     Args:
         home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
-        backbone: alias of the backbone; by default from the home's settings, initially `embedded`.
+        backbone: alias of the backbone; by default that of the settings, initially `embedded`.
         mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with
             (such as `maha+bb`, see `learning.variants`), whose mapper then predicts; by default
             from the home's settings.
@@ -197,7 +197,7 @@ class Agent(BankView):
     # Student
 
     def sync(self) -> Student:
-        """Return the student, updated with all changes of the bank."""
+        """Return the student after updating it with all changes of the bank."""
         version = self.bank.version()
         if version != self._student_version:
             catalogue = self.catalogue()
@@ -209,14 +209,14 @@ class Agent(BankView):
         return self._student
 
     def second_pass(self) -> SecondPass | None:
-        """Return the second pass with the biases of the skills; None if no skill has biases."""
+        """Return the second pass for the skills with biases; None if no skill has biases."""
         self.sync()
         return self._second_pass()
 
     def _second_pass(self) -> SecondPass | None:
         biased = self._student.biased()
         if self._second is None and biased:
-            # Imported here because it is slow to load and only needed with biases.
+            # Imported here because the module is slow to load and only needed with biases.
             from teachmesh.biases.second_pass import SecondPass
 
             self._second = SecondPass(self.backbone, biased)
@@ -228,7 +228,7 @@ class Agent(BankView):
         ids: Sequence[str],
         load: Callable[[str], Skill] | None = None,
     ) -> tuple[SourceSkill, ...]:
-        """Return skills with their display names, in the order of the ids."""
+        """Return the skills with these ids and their display names, in the order of the ids."""
         infos = {info.id: info for info in catalogue.infos()}
         load = load or (lambda skill_id: self.bank.load(skill_id).skill)
         return tuple(SourceSkill(i, infos[i].display_name, infos[i].alias, load(i)) for i in ids)

@@ -67,7 +67,7 @@ def add_backbone(
 
 
 def describe_backbone(home: Path | None, name: str) -> dict[str, Any]:
-    """Describe one backbone; it is loaded, so that damage is detected.
+    """Describe one backbone, after loading it to detect damage.
 
     Raises:
         BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.

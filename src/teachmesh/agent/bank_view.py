@@ -112,7 +112,7 @@ class BankView:
         return self.catalogue().infos()
 
     def unusable_reasons(self) -> list[str]:
-        """Return one sentence per active skill that predictions do not use."""
+        """Return, for each active skill that predictions do not use, a sentence with the reason."""
         catalogue = self.catalogue()
         return [
             f"{info.display_name}: {info.reason}"

@@ -25,7 +25,7 @@ class SkillInfo:
     Attributes:
         id: SHA-256 of the skill's bytes, 64 hex digits.
         task: name that the author gave the task.
-        display_name: name of the task, with `@alias` if several authors use this name.
+        display_name: name of the task, followed by `@alias` if several authors use this name.
         method: method with which the skill was learned.
         anchors: kinds of the skill's anchors.
         n_classes: number of classes.
@@ -52,7 +52,7 @@ class SkillInfo:
 
     @property
     def file_stem(self) -> str:
-        """File name without separators or characters that are special to the shell."""
+        """Name for a file of the skill, without separators and special shell characters."""
         return re.sub(r"[^\w@.-]+", "_", self.display_name).strip("._") or self.id[:12]
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Catalogue:
 
     Attributes:
         entries: entries of all skills of the bank, in canonical order.
-        active_ids: ids of the skills that no newer skill of the same author replaces.
+        active_ids: ids of the skills that are not replaced by a newer skill of the same author.
         fingerprints: mapping from the fingerprint of each of this agent's backbones to its alias.
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
@@ -93,7 +93,7 @@ class Catalogue:
         return sorted(entry.id for entry in self.entries if not self._foreign(entry))
 
     def unmatchable_reasons(self) -> list[str]:
-        """Return one sentence per active skill whose classes cannot be matched."""
+        """Return, for each active skill that cannot be matched, a sentence with the reason."""
         names = self._display_names()
         return [
             f"{names[entry.id]}: {self._foreign(entry)}"

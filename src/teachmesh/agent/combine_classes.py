@@ -87,8 +87,8 @@ def combine_known(
         replace: whether to replace this agent's skill of the same name.
 
     Raises:
-        UsageError: a class or task is unknown, a class occurs twice, fewer than two are given,
-            the method is not `moments`, or `replace` is needed.
+        UsageError: a class or task is unknown, a class occurs twice, fewer than two classes
+            are given, the method is not `moments`, or `replace` is needed.
         DataError: a name is invalid.
         MissingExtraError: the requested encoder is not installed.
     """
@@ -185,7 +185,7 @@ def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: 
 
     - Classes with equal names are always combined, even if the name is meaningless ("7").
     - Classes with other names are matched as in `match --by text`.
-    - A combined task is used only if it is named, or if no other task has the class.
+    - A combined task is used only if `named` lists it, or if no other task has the class.
       Otherwise the means of its parents would count twice.
     """
     combined = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}

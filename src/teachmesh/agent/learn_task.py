@@ -38,7 +38,7 @@ class LearnOptions:
         bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
         bb_passes: total budget for learning, in forward passes over the images.
         replace: whether to replace this agent's skill of the same name.
-        seed: seed for training, and for the split if the folder does not define one.
+        seed: seed for training, and for the split if the folder does not define a split.
         reuse: mode of matching with known classes ("auto", "text", "vision"), or "none". A match
             is used only if it helps on held-out images.
         encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
@@ -168,7 +168,7 @@ class Reuse:
 
     @classmethod
     def of(cls, report: MatchReport, card: Card) -> Reuse:
-        """Summarise a match, and its use as recorded on the card of the learned skill."""
+        """Summarise a match, and what was transferred according to the learned skill's card."""
         return cls(report.encoder, report.n_known, report.n_matched, taken_by(card))
 
 
@@ -195,13 +195,13 @@ class LearnResult:
         n_images: number of training and validation images that were read.
         skipped: number of unreadable images.
         skipped_reasons: one sentence per unreadable image.
-        validation_accuracy: accuracy with the task given, from 0 to 1; None without images.
-        privacy: data from images in the skill: "statistics", or "samples" (single latents).
+        validation_accuracy: accuracy with the task given; None without validation images.
+        privacy: image data in the skill: "statistics" or "samples" (single latents).
         size_bytes: size of the skill in bytes.
         cost_macs: number of multiply-accumulates, counted while learning.
         wall_s: seconds from reading the folder until the skill was saved on disk.
-        warnings: warnings on the card.
-        reused: number of known classes that the card lists as sources.
+        warnings: warnings on the skill's card.
+        reused: number of known classes that the card lists as parents.
         reuse: summary of matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
     """

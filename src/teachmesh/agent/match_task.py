@@ -41,7 +41,7 @@ def match_folder(
         mode: "text" (names only, no image is opened), "vision" (images only) or "auto" (both).
         encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
         method: variant for the preview, as for `learn`; by default the agent's.
-        seed: seed for the split, if the folder does not define one.
+        seed: seed for the split, if the folder does not define a split.
         progress: called with (images done, images in total).
 
     Raises:

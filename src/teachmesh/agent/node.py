@@ -26,7 +26,7 @@ STATE_INTERVAL_S = 1.0
 class Node:
     """A running agent that learns tasks and shares skills with peers.
 
-    Sharing runs in its own threads, so learning and peers do not delay each other.
+    Sharing runs in its own threads, so that learning and sharing do not delay each other.
 
     Args:
         agent: the agent whose bank is shared.
@@ -83,8 +83,8 @@ class Node:
         try:
             self._emit("stats", **self._traffic())
         finally:
-            # `_emit` fails if the reader of the events closed its pipe. The sharing threads must
-            # end anyway.
+            # `_emit` fails if the reader of the events closed its pipe. Even then, the sharing
+            # threads must end.
             self.gossip.close()
             self._running_file.remove()
 

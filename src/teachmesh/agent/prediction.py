@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another class that the image may show, or an equivalent class.
+    """A runner-up among the classes, or a class equivalent to the predicted one.
 
     Attributes:
         task: display name of the task.
         class_name: name of the class.
-        probability: probability of the class, or similarity of the names, from 0 to 1.
+        probability: probability of a runner-up, or name similarity of an equivalent class.
     """
 
     task: str
@@ -94,7 +94,7 @@ class Answers:
         failed: one sentence per unreadable image.
         method: name of the task mapper.
         backbone: alias of the backbone.
-        encoder: name of the text encoder that compared names for `same_as`; "names" if none.
+        encoder: text encoder that compared names for `same_as`; "names" if none is used.
     """
 
     predictions: tuple[Prediction, ...]
@@ -155,7 +155,7 @@ class AnswerWriter:
         """Return one prediction per image.
 
         Args:
-            decisions: decisions about N images, made with these skills.
+            decisions: decisions about N images, made with the skills in `sources`.
             images: names of the N images.
             alternatives: number of runners-up to list.
         """

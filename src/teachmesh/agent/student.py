@@ -51,11 +51,11 @@ class Student:
         self._biased: dict[str, Skill] = {}
 
     def sync(self, wanted: Collection[str], load: Callable[[str], Skill]) -> None:
-        """Register new skills and remove unwanted ones; skills already registered cost no time.
+        """Register wanted skills that are new, and remove registered skills that are not wanted.
 
         Args:
             wanted: ids of the skills to keep; each has an anchor for this mapper.
-            load: function that returns the skill with an id.
+            load: function that returns the skill with a given id.
         """
         for skill_id in sorted(set(self._skills) - set(wanted)):
             self.mapper.remove(skill_id)
@@ -143,7 +143,7 @@ class FirstPass:
         latents: latents of the images, computed without biases.
         kept: activations with N rows, the input of a second pass; empty if none is needed, and
             cleared when the next portion is requested.
-        released: empty until `kept` is cleared; then one entry, True if `kept` was not empty.
+        released: empty until `kept` is cleared; then a single entry: whether `kept` held anything.
     """
 
     names: tuple[str, ...]
@@ -182,7 +182,7 @@ class FirstPasses:
     Attributes:
         backbone: the frozen network.
         images: the images to classify.
-        second: second pass for which activations are kept; None if no image needs one.
+        second: second pass for which activations are kept; None if no image needs a second pass.
         progress: called with (images done, images in total).
         failed: one sentence per unreadable image so far.
     """
@@ -205,7 +205,7 @@ class FirstPasses:
         for portion in portions:
             any_readable = True
             yield portion
-            portion.release()  # the next portion needs the memory
+            portion.release()  # frees memory for the next portion
         if not any_readable:
             raise DataError(self.failed[0])
 

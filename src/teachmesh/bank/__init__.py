@@ -5,7 +5,7 @@ The code is organised as follows:
     home.py       Home: the folder of an agent; resolve_home; Config; load_or_create_key
     store.py      Bank: the skills, stored as files named by their hash
     index.py      Index: the SQLite index of the skill files; tidy updates it from the files
-    entry.py      BankEntry, CheckReport: an entry of the index; the result of a check
+    entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check
     folder.py     SkillFolder: skill files, damaged files and removal marks
     running.py    RunningFile: state of the running agent, read by other commands
     atomic.py     FileOps, write_file: atomic writing of files

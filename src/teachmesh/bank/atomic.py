@@ -57,7 +57,7 @@ class FileOps:
 
     def sync_folder(self, path: Path) -> None:
         """Flush the folder; the names of its files are on the disk when this returns."""
-        if os.name == "nt":  # Windows cannot open folders, but it journals renames
+        if os.name == "nt":  # Windows cannot open folders, but its file system journals renames
             return
         descriptor = os.open(path, os.O_RDONLY)
         try:

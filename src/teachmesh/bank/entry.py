@@ -22,7 +22,7 @@ class BankEntry:
         backbone_fingerprint: fingerprint of the backbone, 64 hex digits.
         size_bytes: size of the skill's file in bytes.
         created: UTC time of creation, such as "2026-11-23T11:00:00Z"; for display only.
-        replaces: id of the older skill that this skill replaces, or None.
+        replaces: id of the older skill that this skill replaces; None if there is none.
     """
 
     id: str
@@ -57,7 +57,7 @@ class BankEntry:
 
 
 def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
-    """Drop the entry of every skill that another skill by the *same* author replaces.
+    """Drop the entries of skills that were replaced by another skill of the *same* author.
 
     The result does not depend on the order in which skills arrived. An author's
     skills can only be replaced by that author.
@@ -72,7 +72,7 @@ class CheckReport:
 
     Attributes:
         skills: number of listed skills with an intact file.
-        damaged: ids of listed skills with a file whose hash is wrong.
+        damaged: ids of listed skills whose file has a wrong hash.
         missing: ids of listed skills that have no file.
         unlisted: names of files that are in the skill folder but not in the index.
         temporary: names of temporary files left behind by killed writers.

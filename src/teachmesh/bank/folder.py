@@ -32,7 +32,7 @@ def check_id(text: str) -> str:
 
 
 class SkillFolder:
-    """The folders and files of one bank; this class does not parse the content of skills.
+    """The folders and files of one bank; the content of skills is not parsed here.
 
     All methods may raise OSError. To call a method that writes, hold the bank's lock.
 

@@ -136,8 +136,8 @@ class Config:
 
     Attributes:
         alias: author's display name on new skills; None to derive the name from the key.
-        backbone: name of the backbone to use when a command names none.
-        method: learning method to use when a command names none.
+        backbone: name of the backbone to use if the command does not specify one.
+        method: learning method to use if the command does not specify one.
     """
 
     alias: str | None = None
@@ -146,7 +146,7 @@ class Config:
 
     @classmethod
     def from_json(cls, values: object) -> Config:
-        """Build the settings from parsed JSON.
+        """Build the settings from a parsed JSON object.
 
         Raises:
             ConfigError: a key is unknown, or a value is invalid.
@@ -197,7 +197,7 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
         ops: disk operations; tests pass their own.
 
     Raises:
-        StorageError: the file cannot be read or written, or has no valid key. The file is
+        StorageError: the file cannot be read or written, or contains no valid key. The file is
             **never** replaced, because a new key means a new agent.
     """
     with storage_errors(f"could not use the agent's key {path}"):

@@ -1,4 +1,4 @@
-"""The SQLite index of a bank, for fast access to data of the skill files.
+"""The SQLite index of a bank, which gives fast access to facts about the skills.
 
 `tidy` updates the index from the files. A lost or damaged index is rebuilt from the files.
 """
@@ -39,7 +39,7 @@ _TABLES = (
 
 
 class Index:
-    """A connection to the index that several threads can share.
+    """A connection to the index; several threads can share the connection.
 
     With write-ahead logging, several processes can read while one writes. The writer must hold the
     bank's lock. Every change is on the disk when its commit returns (synchronous FULL).
@@ -66,7 +66,7 @@ class Index:
         Args:
             path: the database file.
             ops: disk operations; tests pass their own.
-            mode: "ro" to read an index; "rw" to also write to it; "rwc" to also create a missing
+            mode: "ro" to only read; "rw" to read and write; "rwc" to also create a missing
                 index. Creating it requires the bank's lock.
 
         Raises:
@@ -92,7 +92,7 @@ class Index:
         return index
 
     def _prepare(self, mode: str) -> None:
-        # Find damage now, when the index can still be rebuilt, and not in the middle of a write.
+        # Detect damage now, while the index can be rebuilt, and not in the middle of a write.
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")
@@ -204,7 +204,7 @@ def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
     """Finish or undo the work of a killed process; this is fast if there is nothing to do.
 
     - Temporary files and the files of removed skills are deleted.
-    - An entry is added for a skill file that has none; files are complete when they get their name.
+    - An entry is added for a skill file that has none; a file with this name is complete.
     - An entry without a file is dropped.
     """
     files.sweep()
@@ -277,4 +277,4 @@ def _row(entry: BankEntry) -> tuple[object, ...]:
 def _entry(row: tuple[object, ...]) -> BankEntry:
     values = list(row)
     values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
-    return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote these types
+    return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote values of these types

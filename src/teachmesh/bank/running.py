@@ -1,4 +1,4 @@
-"""File with the state of a running agent, which other commands read."""
+"""The file in which a running agent stores its state for other commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunningFile:
         self.path = path
 
     def write(self, state: dict[str, Any], now_s: float) -> None:
-        """Replace the state in the file. There is no fsync: after a crash the state is useless.
+        """Replace the state in the file. No fsync is needed: a crash makes the state useless.
 
         Args:
             state: the state as a JSON object.

@@ -35,7 +35,7 @@ class Bank:
 
     Args:
         folder: the bank's folder; created if it is missing.
-        read_only: True to write nothing, not even to tidy up. An index that cannot be opened
+        read_only: whether to write nothing, even on opening. An index that cannot be opened
             is then replaced by an index in memory, built from the files.
         lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
         limits: size limits; larger skills are refused.
@@ -70,7 +70,7 @@ class Bank:
 
         Raises:
             StorageError: the skill is not in the bank, or its file is damaged. A damaged file is
-                moved out of the way, so that a peer can send the skill again.
+                moved to another folder, so that a peer can send the skill again.
         """
         check_id(skill)
         with storage_errors(f"could not read skill {skill[:12]}"):
@@ -114,7 +114,7 @@ class Bank:
         return digest_of(self.ids())
 
     def version(self) -> int:
-        """Return a number that changes with every write by any process; cheap enough to poll."""
+        """Return a number that changes with every write by any process; reading it is fast."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().changes()
 
@@ -270,7 +270,7 @@ class Bank:
             yield self._current()
 
     def _set_aside(self, skill: str) -> bytes | None:
-        """Move a damaged file away; if another process has just repaired it, return its bytes."""
+        """Move a damaged file away, or return its bytes if another process has repaired it."""
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
             data = self._files.read_whole(skill)
             if data is None:

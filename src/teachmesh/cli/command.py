@@ -1,4 +1,4 @@
-"""Declare commands with examples in the help, one sentence per error, and exit codes."""
+"""Declare commands: examples in the help, one sentence per error, and exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    """Make a group of commands that shows its help if no command is given.
+    """Make a command group that shows its help if the user gives no command.
 
     Args:
         help_text: first lines of the help.

@@ -51,11 +51,11 @@ class LazyCommands(TyperGroup):
     """Group that builds each command only when needed, because building all of them is slow.
 
     Entry points of other packages are read only to list all commands, or to find a command that
-    the product lacks.
+    teachmesh itself does not have.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands, the product's first."""
+        """Return the names of all commands, starting with those of teachmesh itself."""
         self._add_all(ctx)
         return [*PRODUCT, *(name for name in self.commands if name not in PRODUCT)]
 

@@ -112,7 +112,7 @@ def _show(report: MatchReport) -> None:
 
 
 def _way(report: MatchReport) -> str:
-    """Describe how classes were compared, which may differ from the requested way."""
+    """Describe how classes were compared, which may differ from the requested mode."""
     if report.mode == "text":
         return "by names only"
     way = "by looks" if report.mode == "vision" else "by names and looks"

@@ -147,8 +147,8 @@ def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
     """Show a progress bar with rate and remaining time, but only on a terminal.
 
     Yields:
-        A function to call with (done, total) after every step; the bar restarts if `done` is less
-        than before.
+        A function to call with (done, total) after every step; the bar restarts if `done` is
+        smaller than in the previous call.
     """
     if not sys.stderr.isatty():
         yield lambda _done, _total: None

@@ -92,12 +92,12 @@ def options_given(context: typer.Context) -> dict[str, str]:
 
 
 def refuse_options(context: typer.Context, names: Collection[str], reason: str) -> None:
-    """Raise an error if the user gives an option that would be ignored.
+    """Raise an error if the command line has an option that would be ignored.
 
     Args:
         context: context of the command.
         names: names of the parameters that have no effect.
-        reason: cause of the lost effect, such as "with --replay", for the message.
+        reason: reason for the message why they have no effect, such as "with --replay".
 
     Raises:
         UsageError: one of the options is on the command line.

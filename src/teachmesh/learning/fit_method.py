@@ -85,7 +85,7 @@ def fit_method(
     seed: int = 0,
     prior: Prior | None = None,
 ) -> Fitted:
-    """Fit the anchors of one or more methods, and a head if one of them needs it.
+    """Fit the anchors of one or more methods, and a head if one of the methods needs it.
 
     Args:
         method: the main method, which the card names.
@@ -94,7 +94,7 @@ def fit_method(
         n_classes: number of classes, C.
         also: further methods whose anchors are added to the skill.
         seed: seed for clusters, samples and batch order.
-        prior: prior from the bank; None to learn without the bank.
+        prior: prior from the skills of the bank; None to learn without them.
 
     Raises:
         DataError: a class has no readable training image.
@@ -180,7 +180,7 @@ def _use_prior(
     prior: Prior | None,
     transferred: Transferred,
 ) -> tuple[Mapping[str, TaskAnchor], int]:
-    """Return the anchors after transferring class moments, and the multiply-accumulates used."""
+    """Return anchors that use the prior, if any, and the number of multiply-accumulates."""
     if prior is None:
         return alone, 0
     with MacCounter() as counter:

@@ -42,7 +42,7 @@ class NamedClasses(Protocol):
 
 @dataclass(frozen=True)
 class Author:
-    """The agent that signs the skill.
+    """The agent that will sign the skill, as named on its card.
 
     Attributes:
         public_key: Ed25519 public key, 64 hex digits.
@@ -60,7 +60,7 @@ class Lesson:
     Attributes:
         task: name of the task.
         classes: names of the C classes, in label order.
-        method: task mapper to learn for, `moments`, `gmmc` or `maha`.
+        method: task mapper that the skill is for: `moments`, `gmmc` or `maha`.
         biases: options and budget of beneficial biases; None to learn none.
         created: UTC time for the card, such as "2026-11-23T11:00:00Z".
         started_s: value of `time.perf_counter()` when learning began.
@@ -97,8 +97,8 @@ class Lesson:
         """Build the lesson for a task.
 
         Args:
-            task: the task, which gives the name and the classes.
-            variant: the variant, which gives the method and the biases.
+            task: the task, from which the name and the classes are taken.
+            variant: the variant, from which the method and the biases are taken.
             created: UTC time for the card.
             started_s: value of `time.perf_counter()` when learning began; by default now.
             also: further methods whose anchors are added to the skill.
@@ -146,7 +146,7 @@ class Teacher:
         Args:
             lesson: the task and the settings for learning it.
             latents: training and validation images after the backbone pass.
-            prior: prior from the bank's skills; None to learn without them.
+            prior: prior from the bank's skills; None to learn without these skills.
             progress: called with (images processed, images planned) while biases are trained.
 
         Raises:
@@ -176,7 +176,7 @@ class Teacher:
         fitted: Fitted,
         progress: Progress | None,
     ) -> tuple[LearnedBiases | None, tuple[str, ...]]:
-        """Learn biases if the lesson includes them; return them with warnings for the card."""
+        """Return the biases, if the lesson includes any, and warnings for the card."""
         if lesson.biases is None:
             return None, ()
         if latents.images is None:

@@ -23,7 +23,7 @@ class Variant:
     Attributes:
         name: name on the command line.
         method: the task mapper.
-        biases: options of the biases; None without biases.
+        biases: options of the beneficial biases; None to learn without biases.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Variant:
         """Return the variant with other layers or another budget; None keeps the current value.
 
         Raises:
-            UsageError: the layers are unknown, the budget is too small, infinite or given without
+            UsageError: the layers are unknown, the budget is too small, infinite, or given without
                 biases, or `none` is chosen for Head2Toe, which needs biases.
         """
         biases = self.biases
