@@ -1,1 +1,1 @@
-"""Speed benchmarks: ratios of times that one run measures side by side; not part of the tests."""
+"""Speed benchmarks, not part of the tests: ratios of times measured side by side in one run."""

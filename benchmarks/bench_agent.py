@@ -27,7 +27,7 @@ BATCH_SIZE = 32
 
 
 def run() -> dict[str, float]:
-    """Return the median of each ratio over several rounds; each round measures both times."""
+    """Return each ratio's median over several rounds; a round measures job and bare pass."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
@@ -43,7 +43,7 @@ def run() -> dict[str, float]:
 
 
 def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
-    # A flat folder is split 80/10/10, and test images are not embedded.
+    # A folder without splits is split 80/10/10, and test images are not embedded.
     backbone = agent.backbone
     training_images = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
     learn = ratio(

@@ -27,7 +27,7 @@ MAX_RESTARTS = 10
 
 
 def run() -> dict[str, float]:
-    """Return the median ratio of scikit-learn's time to ours.
+    """Return the median ratio of scikit-learn's fitting time to ours.
 
     Our fit is repeated from other starts until its likelihood reaches scikit-learn's. Our time
     includes all attempts.

@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def run() -> dict[str, float]:
-    """Return median ratios: a job's time divided by the mean time of the passes around it."""
+    """Return median ratios: a job's time divided by the mean of the passes before and after."""
     backbone = embedded_backbone("embedded")
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         write_images(Path(name), PREDICT_IMAGES, seed=2)

@@ -31,7 +31,7 @@ def run() -> dict[str, float]:
         latents = centres[labels] + random.normal(size=(len(labels), DIM))
         mapper.add(f"{task:02}", fit_moments(_unit(latents), labels, CLASSES))
     asked = _unit(random.normal(size=(ASKED, DIM)))
-    mapper.score(asked[:1])  # computes the factorisation now, so that neither time includes it
+    mapper.score(asked[:1])  # compute the factorisation now, so that neither time includes it
     ratios = [_round(mapper.score, asked) for _ in range(ROUNDS)]
     return {"per-sample loop / mapper scoring": statistics.median(ratios)}
 

@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def run() -> dict[str, float]:
-    """Return the median ratio of each command; every round also measures the baseline."""
+    """Return each command's median ratio to the baseline, which every round measures too."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         home = Home(folder / "home")

@@ -89,7 +89,7 @@ def write_task(folder: Path, seed: int) -> Path:
 
 
 def product_walks(scratch: Path) -> list[Walk]:
-    """Count the walks of learning, a second prediction and receiving; embedded backbone."""
+    """Count the walks of a learn, a second predict and a receive, with the embedded backbone."""
     from teachmesh import Agent
 
     task, other = write_task(scratch / "first", 1), write_task(scratch / "second", 2)

@@ -1,4 +1,4 @@
-"""Compare skills and bench cells of two checkouts, to check that a change alters no number.
+"""Compare skills and bench cells of two checkouts, to check that a code change alters no number.
 
     python -m checks.same_results OLD_CHECKOUT --old-package NAME
     python -m checks.same_results --runs OLD_RUN NEW_RUN --old-package NAME

@@ -20,7 +20,7 @@ class Pictures:
 
     Attributes:
         pixels: N images as an (N, 64, 64, 3) uint8 array.
-        labels: (N,) int64 class of each image.
+        labels: class index of each image, (N,) int64.
     """
 
     pixels: np.ndarray

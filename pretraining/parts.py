@@ -1,4 +1,4 @@
-"""A training step in parts; the result does not depend on the number of threads.
+"""Training steps computed in parts; results do not depend on the number of threads.
 
 A batch is cut into parts of fixed size. Each part runs forward and backward in one thread,
 with its own batch statistics. Gradients are added in the order of the parts. The number of

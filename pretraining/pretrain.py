@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """Return the recipes and logs of a run and of the runs it builds on."""
+    """Return the recipes and logs of a run and of the earlier runs that it started from."""
     path = run / EARLIER_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     recipe = json.loads((run / RECIPE_FILE).read_text(encoding="utf-8"))

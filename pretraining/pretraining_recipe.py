@@ -21,7 +21,7 @@ class Recipe:
         average_decay: decay per step of the exponential moving average of the weights.
         distill_weight: weight of the divergence from the teacher in the loss; 0 without a teacher.
         temperature: softmax temperature of student and teacher.
-        seed: seed of weights, order and augmentation.
+        seed: seed of the initial weights, the order of the images and the augmentation.
         fraction: fraction of the training images to use.
         teacher_size: side of the teacher's input images in pixels; 0 without a teacher.
         parts: number of parts of a batch, each with its own batch statistics.

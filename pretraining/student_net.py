@@ -24,7 +24,7 @@ class Student(nn.Module):
         self.teacher = nn.Linear(LAST_WIDTH, TEACHER_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (N, C) logits for the labels and (N, 1000) logits for the teacher's classes."""
+        """Return (N, C) logits for the C labels and (N, 1000) logits for the teacher's classes."""
         latents = last_latent(self.net, x)
         return self.labels(latents), self.teacher(latents)
 
@@ -54,7 +54,7 @@ def loss_of(
 
     Args:
         answers: (N, C) and (N, 1000) logits of the student.
-        labels: (N,) int64 class of each image.
+        labels: class index of each image, (N,) int64.
         soft: (N, 1000) logits of the teacher; None without a teacher.
         recipe: settings of the run, with the weight of each loss term.
     """

@@ -38,7 +38,7 @@ _BROKEN = (
     OSError,
     ValueError,
     KeyError,
-    RuntimeError,  # zipfile raises it for encryption and unknown compression
+    RuntimeError,  # zipfile raises it for encrypted members and for unknown compression
 )
 
 
@@ -82,7 +82,7 @@ def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> li
 
 
 def read_tar_range(path: Path, offset: int, size_bytes: int) -> bytes:
-    """Read `size_bytes` bytes at `offset` of the (unpacked) tar, or fewer at its end."""
+    """Read `size_bytes` bytes at `offset` of the (unpacked) tar, or fewer if it ends earlier."""
     spool = _spool(*_identity(path), MAX_UNPACKED_BYTES)
     if spool is not None:
         return spool.read_range(offset, size_bytes)

@@ -132,7 +132,7 @@ class BackboneStore:
             raise StorageError(f"could not remove {name!r}: {error.strerror}") from error
 
     def reference_bytes(self, sha256: str) -> bytes | None:
-        """Return the bytes of the reference file with this hash; None if no backbone has it."""
+        """Return the reference file with this hash, or None if no backbone has such a file."""
         for name in self.names():
             try:
                 data = self._read(name, REFERENCE_FILE)
@@ -214,7 +214,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
-        return  # Windows cannot open folders and does not need this
+        return  # Windows cannot open folders and does not need to flush them
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -95,7 +95,7 @@ def _webp_canvas(head: bytes) -> tuple[int, int] | None:
 
 
 def _gif_canvas(data: bytes) -> tuple[int, int]:
-    """Return the size of the area that covers the screen and the first frame, as in Pillow."""
+    """Return the size of a GIF's canvas (screen and first frame), computed as in Pillow."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while data[at] == 0x21:

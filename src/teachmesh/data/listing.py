@@ -117,7 +117,7 @@ def is_image_name(name: str) -> bool:
 
 
 def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Sort the items by name, without files that do not begin like an image file.
+    """Sort the items by name, leaving out files that do not begin like an image file.
 
     Only the first bytes are read; damage in the rest is found when the image is decoded.
     """
@@ -184,7 +184,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
-    """Return the number of outer folders around the whole layout of split and class folders."""
+    """Return the number of nested folders above the split and class folders."""
     depth = 0
     paths = list(images)
     while paths and all(len(parts) >= depth + 3 for parts in paths):

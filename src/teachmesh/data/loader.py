@@ -34,7 +34,7 @@ class Readable(Protocol):
     """An image that can be decoded: an `ImageRef` or an `ImageInput`."""
 
     def upright(self, size: int) -> np.ndarray:
-        """Return the upright image, (H, W, C) uint8; raise `DataError` if it cannot be decoded."""
+        """Return the upright (H, W, C) uint8 image; raise `DataError` if it cannot be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Batch:
     """Readable images of one batch, and the reasons why the other images are unreadable.
 
     Attributes:
-        indices: ascending positions of the readable images in the sequence, (n,) int64.
+        indices: ascending positions of the n readable images in the sequence, (n,) int64.
         images: decoded images, (n, 3, S, S) torch.uint8, with `channels_last` memory format.
         failed: (position, reason) of each unreadable image of the batch.
     """
@@ -54,7 +54,7 @@ class Batch:
 
 @dataclass(eq=False)
 class _Pending:
-    """A batch that is being decoded; each job writes its own rows."""
+    """A batch that is being decoded; each decoding job writes its own rows."""
 
     pixels: np.ndarray  # (n, S, S, 3) uint8
     start: int

@@ -93,7 +93,7 @@ def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def comparison_key(name: str) -> str:
-    """Return the form by which names are compared: NFC and case-folded."""
+    """Return the form in which names are compared: NFC and case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

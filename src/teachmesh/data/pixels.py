@@ -63,7 +63,7 @@ def squash(pixels: np.ndarray, size: int) -> np.ndarray:
         size: side of the results in pixels, S.
 
     Returns:
-        Square images, (N, S, S, C) uint8. The result for an image does not depend on the rest.
+        Square images, (N, S, S, C) uint8. The result for each image is independent of the others.
     """
     if pixels.shape[1:3] == (size, size):
         return pixels

@@ -33,8 +33,8 @@ def procedural_images(n: int, size: int, seed: int = 0) -> np.ndarray:
     """Draw dead-leaves images.
 
     Image i depends only on (seed, i, size), so a longer series begins with the same images.
-    Shapes are drawn with integers, but textures use floating-point Fourier transforms. Two
-    machines may therefore, very rarely, round a pixel differently. The reference of a backbone must
+    Shapes are drawn with integer arithmetic, but textures use floating-point Fourier transforms.
+    Two machines may therefore, very rarely, round a pixel differently. A backbone's reference must
     be identical everywhere, so the reference itself is shared as a file.
 
     Args:

@@ -1,8 +1,9 @@
 """Seeded, stratified splits that depend on names only, not on the order of a listing.
 
-The images of each class are ordered by a hash of (seed, class, image name). The first images go
-to test, the next images to validation. A folder, an archive and a CSV file of the same images are
-therefore split in the same way on every machine. Adding an image moves few other images.
+The images of each class are ordered by a hash of (seed, class, image name). The first images go to
+test, the next images to validation. A folder, an archive and a CSV file of the same images
+therefore get the same split on every machine. Adding an image changes the split of few other
+images.
 """
 
 from __future__ import annotations

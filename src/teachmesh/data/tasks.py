@@ -82,8 +82,8 @@ class Task:
 def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
-    If there are no validation images, some training images are used; never test images. A
-    source without any split is split 80 / 10 / 10. Images are **not** decoded here.
+    If there are no validation images, some training images are used instead, but never test images.
+    A source without any split is split 80 / 10 / 10. Images are **not** decoded here.
 
     Args:
         path: path of the folder, archive or CSV file.
@@ -229,7 +229,7 @@ def _missing(path: Path, expected: str) -> DataError:
 def _assign(
     items: Sequence[Item], labels: dict[str, str], seed: int
 ) -> tuple[list[SplitName], bool]:
-    """Return the split of every item, and whether any split was made here."""
+    """Return the split of every item, and whether this function made any split."""
     given = {item.split for item in items}
     if "validation" in given:
         return [item.split or "train" for item in items], False

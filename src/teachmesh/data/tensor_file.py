@@ -91,7 +91,7 @@ def _parsed(text: bytes | str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError("its header is malformed") from error
     if not isinstance(value, dict):
-        raise ValueError("its header is malformed")  # noqa: TRY004 - the caller's one exception
+        raise ValueError("its header is malformed")  # noqa: TRY004 - the caller handles only ValueError
     return value
 
 

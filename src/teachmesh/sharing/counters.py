@@ -20,7 +20,7 @@ class Totals:
 
 @dataclass
 class Counters:
-    """Counters of one run; every method may be called from any thread.
+    """Counters for one run; every method may be called from any thread.
 
     A broadcast counts once, no matter how many peers it reaches.
     """

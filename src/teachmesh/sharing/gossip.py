@@ -132,7 +132,7 @@ class Gossip:
         self._announce_now.set()
 
     def refused(self) -> dict[str, str]:
-        """Return the reason for each refused id; refused ids are not pulled again."""
+        """Return the reason for each refused skill id; refused skills are not pulled again."""
         return self._puller.refused()
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:

@@ -26,7 +26,7 @@ class Announcement:
         alias: display name of the agent.
         digest: hash of the sorted ids of the skills in the agent's bank.
         count: number of skills in the agent's bank.
-        sequence: number that grows with each announcement of the agent, also across restarts.
+        sequence: number that grows with each announcement of the agent, even across restarts.
     """
 
     author: str

@@ -56,7 +56,7 @@ class PeerTable:
     def note(self, announcement: Announcement) -> bool:
         """Store an announcement, and return whether the peer is new.
 
-        An announcement older than the stored announcement of its peer is a replay, and is ignored.
+        An announcement older than the peer's stored announcement is a replay, and is ignored.
         """
         now_s = time.monotonic()
         with self._lock:
@@ -155,7 +155,7 @@ class BackOff:
             self._waits.pop((_ANY_PEER, content), None)
 
     def forget(self, present: Collection[str]) -> None:
-        """Drop old waits, and failures of absent peers, because these may return repaired."""
+        """Drop old waits, and failures of absent peers, because such peers may return repaired."""
         now_s = self._clock()
         with self._lock:
             self._waits = {

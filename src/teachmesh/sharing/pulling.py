@@ -1,6 +1,6 @@
 """Pull missing skills from any peer that has them, and check them by hash.
 
-A peer that hangs, is slow or lies delays only the requests to itself:
+A peer that hangs, is slow or lies delays only the requests made to it:
 
 - Every request runs in its own thread with a deadline.
 - A single peer gets at most half of all requests.
@@ -59,7 +59,7 @@ class Inventory(Protocol):
         """
 
     def blob(self, sha256: str) -> bytes | None:
-        """Return content other than skills, such as a reference, by its hash; None if missing."""
+        """Return content that is not a skill, such as a reference, by its hash; None if missing."""
 
 
 class Puller:
@@ -117,7 +117,7 @@ class Puller:
             self._start_pull(skill_id, sources[skill_id], failures)
 
     def refused(self) -> dict[str, str]:
-        """Return the reason for each refused id; refused ids are not pulled again."""
+        """Return the reason for each refused skill id; refused skills are not pulled again."""
         with self._lock:
             return dict(self._refused)
 

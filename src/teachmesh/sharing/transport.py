@@ -58,7 +58,7 @@ class Transport(ABC):
 
 
 def is_address(agent_id: str, kind: str, key: str) -> bool:
-    """Return whether the parts form a valid address without Zenoh's wildcards."""
+    """Return whether the parts form a valid address, which has none of Zenoh's wildcards."""
     if kind not in KINDS or not _AGENT.fullmatch(agent_id):
         return False
     return key == ALL_IDS if kind == "ids" else bool(_HASH.fullmatch(key))

@@ -192,7 +192,7 @@ def parse_endpoint(text: str) -> str:
 
 
 def with_free_port(endpoint: str) -> str:
-    """Replace port 0 with a free port, so that the endpoint can be shown to others."""
+    """Replace port 0 with a free port, so that the endpoint can be shown to other agents."""
     protocol, _, address = endpoint.partition("/")
     host, _, port = address.rpartition(":")
     if port != "0":
