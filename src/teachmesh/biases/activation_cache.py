@@ -1,9 +1,9 @@
 """Cache the activations at the cut of a network, so that they are computed once per image.
 
 If the first layers have no biases, every epoch needs the same activations at the input of the first
-biased layer. These activations are kept as float16, first in memory, then on disk, up to a budget.
-Activations beyond the budget are computed again every time. If the first layer is biased, the
-images themselves are kept as uint8.
+biased layer. These activations are kept as float16, in memory or else on disk, up to a
+budget. Activations beyond the budget are computed again every time. If the first layer is biased,
+the images themselves are kept as uint8.
 
 The file on disk has no name, so a killed process leaves nothing behind.
 """
@@ -184,13 +184,13 @@ class CacheBudget:
         self._disk_left = min(disk_bytes, shutil.disk_usage(self.folder).free // 2)
 
     def reserve_ram(self, count: int, bytes_each: int) -> int:
-        """Reserve memory for at most `count` images; return the number that fits."""
+        """Reserve memory for at most `count` images; return how many fit."""
         places = min(count, self._ram_left // bytes_each)
         self._ram_left -= places * bytes_each
         return places
 
     def reserve_disk(self, count: int, bytes_each: int) -> int:
-        """Reserve disk space for at most `count` images; return the number that fits."""
+        """Reserve disk space for at most `count` images; return how many fit."""
         places = min(count, self._disk_left // bytes_each)
         self._disk_left -= places * bytes_each
         return places
@@ -199,8 +199,8 @@ class CacheBudget:
 def scratch_folder() -> Path:
     """Return the folder for large temporary files: TMPDIR, TEMP or TMP if set, else /var/tmp.
 
-    Not /tmp, which on many systems uses memory that these files should save. If /var/tmp is not
-    writable, the system's default folder for temporary files is used.
+    It is not /tmp, which on many systems uses the memory that these files are meant to save. If
+    /var/tmp is not writable, the system's default folder for temporary files is used.
     """
     named = any(os.environ.get(variable) for variable in _VARIABLES)
     if not named and os.access(_FOR_LARGE_FILES, os.W_OK):

@@ -66,7 +66,7 @@ class BiasStore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Decision whether to keep the biases, with their weight and their effect on accuracy.
+    """The decision whether to keep the biases, with their weight and their effect on accuracy.
 
     Attributes:
         weight: weight of the decision with biases in the fused decision; 0 if they do not help.
@@ -147,7 +147,7 @@ def gain_can_show(without: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def not_tried(without: np.ndarray, labels: np.ndarray) -> Chosen:
-    """Return the result if no biases were trained; the arguments are those of `gain_can_show`."""
+    """Return the decision if no biases were trained; the arguments are those of `gain_can_show`."""
     share = accuracy(without, labels)
     return Chosen(0.0, share, share, None)
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Reads = Callable[[Tensors], torch.Tensor]
 """Differentiable function from taps to the latents (N, D) that the head reads."""
 CLOSED_SHARE = 0.5
-"""Weight of the closed-form head in the average of both heads."""
+"""Weight of the closed-form head in the average with the trained head."""
 _FLOOR = 1e-6
-"""Added under the square root, because its slope is infinite at 0, where silent channels are."""
+"""Number added under the square root, whose slope is infinite at 0 (value of silent channels)."""
 
 
 class TapLatents:
@@ -74,7 +74,7 @@ class SeenLatents:
         self._by_row.update(zip(rows.tolist(), latents.cpu().numpy(), strict=True))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ascending rows and the latents of all stored images; there must be one."""
+        """Return the ascending rows and latents of all stored images; at least one must exist."""
         rows = np.array(sorted(self._by_row), dtype=np.int64)
         return rows, np.stack([self._by_row[row] for row in rows.tolist()])
 
@@ -88,8 +88,8 @@ def mean_head(trained: Head, seen: SeenLatents, labels: np.ndarray) -> tuple[Hea
         labels: (N,) int64 class indices of all training images, indexed by the rows of `seen`.
 
     Returns:
-        The average head and its cost in multiply-accumulates. If `seen` has no image of some
-        class, the trained head and 0.
+        The average head and its cost in multiply-accumulates. If `seen` lacks all images of a
+        class: the trained head and cost 0.
     """
     n_classes = len(trained.bias)
     rows, latents = seen.arrays() if len(seen) else (np.zeros(0, dtype=np.int64), None)

@@ -85,7 +85,7 @@ class BiasLayout:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for one image in the first biased layer and everything after it."""
+        """Multiply-accumulates for one image from the first biased layer to the end of the pass."""
         return sum(layer.macs for layer in self.chosen)
 
     @cached_property

@@ -11,7 +11,7 @@ BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
 DEFAULT_PASSES = 8.0
 """Default budget of `auto` in forward passes over all training and validation images."""
 MOST_PASSES = 1e6
-"""Upper limit of the budget: more takes too long, and an infinite budget cannot be planned."""
+"""Upper limit of the budget: a larger one takes too long, and an infinite one cannot be planned."""
 _LAST = re.compile(r"last:[1-9][0-9]{0,5}")
 
 
@@ -46,8 +46,8 @@ def check_passes(passes: float) -> None:
     """Check the value of `--bb-passes` before learning begins.
 
     Raises:
-        UsageError: the budget is not between 1 (the cost of the pass without biases) and
-            `MOST_PASSES`, both exclusive.
+        UsageError: the budget is not strictly between 1 (the cost of the pass without biases)
+            and `MOST_PASSES`.
     """
     if not passes > 1:
         raise UsageError(

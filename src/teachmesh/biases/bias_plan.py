@@ -26,7 +26,7 @@ BIAS_RATE = 1e-2
 AUTO_BATCH_SIZE = 8
 AUTO_BIAS_RATE = 2e-2
 AUTO_HEAD_RATE = 7e-3
-"""Small batches and high learning rates give more and longer steps at the same cost.
+"""Settings of `auto`: small batches and high learning rates give more and longer steps per cost.
 
 The values were chosen on the validation images of eight tasks (docs/biases.md).
 """
@@ -43,7 +43,7 @@ SMALL_SIDE = 0.75
 SMALL_SHARE = 0.7
 """Fraction of the steps of `auto` on smaller images, which cost about half as much."""
 SMALLEST_SIDE = 48
-"""Minimum side of smaller images in pixels; if it would be less, they are not used."""
+"""Minimum side of smaller images in pixels; images that would be smaller still are not used."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class TaskCosts:
         costs: costs of one image with biases.
         train: number of training images.
         validation: number of validation images.
-        before: multiply-accumulates already spent on learning, which are those of the pass without
-            biases and of the fits to its latents.
+        before: multiply-accumulates already spent on the pass without biases and on the fits to
+            its latents.
         small: costs of one smaller image with biases; None if no smaller images are used.
         after: multiply-accumulates of fitting a head after the biases are trained.
     """

@@ -1,8 +1,8 @@
 """Train the biases and the head of a task together (paper, Sec. 5), with the network frozen.
 
-The paper uses Adam with batches of 32 images. The learning rate is 1e-3 for the head and differs
-for the biases. The statistics of batch norms are frozen. Training starts from a fitted head and
-zero biases, so the first decisions are exactly those without biases.
+The paper uses Adam with batches of 32 images. By default, the learning rate is 1e-3 for the head
+and 1e-2 for the biases (`BIAS_RATE`). The statistics of batch norms are frozen. Training
+starts from a fitted head and zero biases, so the first decisions are exactly those without biases.
 
 A batch is split into pieces of fixed size. Each piece is computed by a single-threaded lane, and
 the gradients are summed in order. Therefore the result does not depend on the number of cores.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PIECE = 8
 """Number of images per piece, at most half a batch, so that two lanes can share a batch."""
 WARM_UP = 0.2
-"""Fraction of training in which the learning rate rises; unused with patience."""
+"""Fraction of training during which the learning rate rises; not used if the plan has patience."""
 FIRST_SHARE = 0.04
 """Initial learning rate as a fraction of the peak rate."""
 
@@ -99,7 +99,7 @@ class TrainedBiases:
 
 @dataclass
 class _State:
-    """Parameters in training; `scaled` is in standard deviations of the following batch norm."""
+    """Parameters being trained; `scaled` is in standard deviations of the following batch norm."""
 
     scaled: torch.Tensor  # (B,)
     weight: torch.Tensor  # (C, D)
@@ -156,7 +156,7 @@ class BiasTrainer:
 
         Args:
             train: images of the training split.
-            validation: images to validate on after every epoch; used only with patience.
+            validation: images to validate on after every epoch; used only if the plan has patience.
             progress: called with (training images processed, training images planned).
             small: network and training images at a smaller size, for the first steps; or None.
         """
@@ -189,7 +189,7 @@ class BiasTrainer:
         )
 
     def _batches(self, n: int) -> Iterator[tuple[np.ndarray, bool]]:
-        """Yield batches of rows in random order, each with True if it ends an epoch."""
+        """Yield batches of rows in random order, each with True if it is the last of its epoch."""
         left = self._plan.images
         while left > 0:
             order = torch.randperm(n, generator=self._generator).numpy()[:left]

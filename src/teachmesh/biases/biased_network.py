@@ -107,7 +107,7 @@ class BeneficialBiases:
         """For each biased layer, True if its output has one or several rows for every image.
 
         The output of a layer for windows has several rows per image. A layer that computes a table
-        of positions has none. A pass over two images and one over three tell these cases apart.
+        of positions has none. Passes over two and over three images tell these cases apart.
         """
         two, three = (self._rows_of(n) for n in (2, 3))
         places = range(len(self.layout.chosen))
@@ -186,7 +186,7 @@ class BeneficialBiases:
 
     @torch.no_grad()
     def first_pass(self, images: torch.Tensor) -> tuple[Tensors, Tensors]:
-        """Compute the taps without biases and the inputs of `suffix` in one pass.
+        """In one pass, compute the taps without biases and the inputs of `suffix`.
 
         Args:
             images: (N, 3, S, S) uint8.

@@ -132,7 +132,7 @@ class Watcher(TorchFunctionMode):
 
 
 class _Planner(Watcher):
-    """Record the calls before the cut, and which of their results are read after the cut."""
+    """Record the calls before the cut, and note which of their results are read after the cut."""
 
     def __init__(self) -> None:
         super().__init__()

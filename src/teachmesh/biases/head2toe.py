@@ -45,7 +45,7 @@ def choose_maps(
 
     Args:
         layout: the biased layers.
-        values: (B,) biases in the paper's units; of equal biases, the first is chosen.
+        values: (B,) biases in the paper's units; if biases are equal, the first is chosen.
         per_image: result of `BeneficialBiases.per_image`. Layers without rows for every image
             (tables of positions) contain no information about an image and are skipped.
         fraction: fraction of all maps to choose; at least one map is chosen.

@@ -72,7 +72,7 @@ class Split:
         return keeper.rows()
 
     def both(self, images: torch.Tensor) -> tuple[Tensors, Tensors]:
-        """Compute the outputs and the tensors that cross the cut in one pass."""
+        """In one pass, compute the outputs and the tensors that cross the cut."""
         if self.plan is None:
             return self.whole(images), (images,)
         keeper = _Keeper(self.plan, images, stop=False)

@@ -1,4 +1,4 @@
-"""Refine the within-task decisions of the first pass by a second pass."""
+"""Refine the within-task decisions of the first pass with those of a second pass with biases."""
 
 from __future__ import annotations
 

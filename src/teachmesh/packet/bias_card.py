@@ -12,7 +12,7 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.limits import Limits
 
 FEATURES = ("last", "multi", "head2toe")
-"""Inputs of a head with biases: the paper's latents, multi-depth latents, maps (Sec. 7.3)."""
+"""Inputs of a head with biases: the paper's latents, multi-depth latents or feature maps."""
 _CHOICE = re.compile(r"all|half|auto|last:[1-9][0-9]{0,5}")
 _MAX_MACS = 2**63 - 1
 _MAX_PASSES = 1e9

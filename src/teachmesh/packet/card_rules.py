@@ -21,7 +21,7 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PRIVACY = ("statistics", "samples", "images")
 # Class names are not used as file names here, but a user's export script may use them. A slash
-# inside a name ("cat/dog") is allowed; paths to other folders and names of devices are not.
+# inside a name ("cat/dog") is allowed; paths to other folders and device names are not.
 _PATH_LIKE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\.$")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _PATH_IN_TEXT = re.compile(r"(^|[\s'\"(=:])(~|[A-Za-z]:)?[/\\]+[^\s/\\]")
@@ -36,7 +36,7 @@ def check_card(card: Card, limits: Limits) -> None:
     Raises:
         SkillRefused: VERSION or SCHEMA for the wrong schema. LIMIT for too many classes, warnings
             or calibration values. NAME for a name that is empty, too long, not printable, not
-            NFC, repeated or similar to a path. VALUE for an invalid number or text.
+            NFC, repeated, or looks like a path. VALUE for an invalid number or text.
     """
     check_schema(card.schema)
     check_labels(card.task, card.classes, limits)

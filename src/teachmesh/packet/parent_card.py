@@ -32,7 +32,7 @@ class Parent:
 
 
 def parents_to_json(parents: Sequence[Parent]) -> dict[str, list[str]]:
-    """Return three parallel lists; the number of brackets is the same for any number of parents."""
+    """Return three parallel lists, so any number of parents needs the same number of brackets."""
     return {
         "classes": [parent.class_name for parent in parents],
         "skills": [parent.skill for parent in parents],

@@ -69,7 +69,7 @@ class AgentKey:
         return self._private().public_key().public_bytes_raw().hex()
 
     def sign_message(self, message: bytes) -> bytes:
-        """Sign a message, which must start with a prefix that only this kind of message has."""
+        """Sign a message, which must start with a prefix used only for messages of its kind."""
         return self._private().sign(message)
 
     def _private(self) -> Ed25519PrivateKey:
@@ -116,7 +116,7 @@ def sign(skill: Skill, key: AgentKey) -> VerifiedSkill:
     Equal skills and keys give equal bytes, because Ed25519 is deterministic.
 
     Raises:
-        SkillRefused: AUTHOR if the card names another author; the codes of `encode` also occur.
+        SkillRefused: AUTHOR if the card names another author; also the codes that `encode` uses.
     """
     if skill.card.author != key.public_key:
         raise SkillRefused("AUTHOR", "expected the card to name the key that signs it")

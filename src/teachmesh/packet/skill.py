@@ -95,7 +95,7 @@ class Skill:
 
 
 def _have_same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """Compare the bytes of arrays, not values: 0.0 and -0.0 give skills with different ids."""
+    """Compare arrays by bytes, not by value: 0.0 and -0.0 give skills with different ids."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return one.tobytes() == other.tobytes()
