@@ -1,4 +1,4 @@
-"""The anchors of the three methods: named arrays, which are checked when they are received.
+"""The anchors (task summaries) of the three methods, checked when they are received.
 
 This module does not import torch, so that a bank can be opened and listed quickly. Functions that
 compute with latents import torch when they are called.
@@ -133,7 +133,7 @@ class MomentsAnchor(TaskAnchor):
         return torch.from_numpy(dequantise_rows(self.head, self.head_scales))
 
     def head_logits(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, C) float64 head scores: about 1 for the right class, 0 for the others."""
+        """Return (N, C) float64 head scores: about 1 for the right class, otherwise about 0."""
         import torch
 
         # This uses torch because numpy would start threads that busy-wait.
@@ -229,7 +229,7 @@ class GmmcAnchor(TaskAnchor):
         return cls(tensors["means"], tensors["variances"], weights, n_classes)
 
     def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return, (N,) in nats, the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m."""
+        """Return (N,) logs of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats."""
         import torch
 
         from teachmesh.mapping.gmm_fit import side_by_side, with_squares
@@ -318,4 +318,4 @@ def _nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndar
 ANCHORS: Mapping[str, type[TaskAnchor]] = {
     anchor.kind: anchor for anchor in (MomentsAnchor, GmmcAnchor, MahaAnchor)
 }
-"""Method name -> class of the anchor."""
+"""Anchor class of each method, by method name."""

@@ -21,7 +21,7 @@ class Decisions:
             tasks in the order of `skill_ids`; None if the mapper scores tasks only.
         typicality: (N, T) float64; an entry is negative if the image is not typical of the task.
         answers_directly: True if `answer` uses `direct`; False if it chooses the task first.
-        given: index of the right task if it is known, otherwise None.
+        given: index of the true task if it is known, otherwise None.
     """
 
     skill_ids: tuple[str, ...]

@@ -1,8 +1,8 @@
 """Regularised discriminant analysis of many tasks at once, in whitened space.
 
-The covariance of a task is (1 - g) tied + g own. Whitening by the tied covariance turns it
-into a I + g U diag(l) U^T, where U has few columns. Therefore two matrix products are enough for
-the distances and determinants of all classes of all tasks.
+The covariance used for a task is (1 - g) times the tied covariance plus g times the task's own.
+Whitening by the tied covariance turns it into a I + g U diag(l) U^T, where U has few columns.
+Therefore two matrix products give the distances and determinants of all classes of all tasks.
 
 References:
     Friedman, Regularized Discriminant Analysis, 1989.

@@ -1,4 +1,4 @@
-"""Combine and compare decisions about the same images."""
+"""Combine and compare two decisions about the same images."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def tempered_log_loss(posteriors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def in_errors(differences: np.ndarray) -> float:
-    """Return the mean of paired differences in units of its standard error; 0 for just one.
+    """Return the mean of paired differences in units of its standard error; 0 if N is 1.
 
     Args:
         differences: (N,) differences, for example between two losses of each image.

@@ -1,4 +1,4 @@
-"""Gaussian Mixture Model Classifier (GMMC): Gaussian clusters per task (paper, Eq. 3 and 4).
+"""Gaussian Mixture Model Classifier (GMMC): each task is a set of clusters (Eq. 3 and 4).
 
 Each teacher fits k = 25 diagonal Gaussians to all training latents of a task. A student collects
 the clusters of all tasks and chooses the task of the cluster with the highest posterior. The

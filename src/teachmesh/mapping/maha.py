@@ -111,7 +111,7 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         self._linear = None
 
     def covariance(self) -> np.ndarray:
-        """Return (D, D) float64 tied covariance of all tasks.
+        """Return the (D, D) float64 tied covariance of all tasks.
 
         Raises:
             ValueError: the mapper has no anchor.

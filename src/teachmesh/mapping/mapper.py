@@ -98,7 +98,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
             latents: (N, D) float32 latents of the kind that the attribute `latent` names.
 
         Raises:
-            ValueError: the mapper has no anchor, D differs, or numbers are not finite.
+            ValueError: the mapper has no anchor, D is wrong, or latents are not finite.
         """
         keys = self.keys()
         if not keys:

@@ -1,6 +1,6 @@
 """Class moments: a closed-form summary of a task in a few kilobytes (the default method).
 
-The teacher sends three things, computed from multi-depth latents:
+The teacher sends three summaries, computed from multi-depth latents:
 
 - class means (int8);
 - the within-class scatter, as a few directions (int8) and a residual diagonal;

@@ -1,4 +1,4 @@
-"""Quantise rows to int8 with one scale per row; they take a quarter of their float32 size."""
+"""Quantise rows to int8 with one scale per row, which takes a quarter of the float32 size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typicality: a measure of whether an image resembles the images of a task at all.
+"""Typicality: a measure of how much an image resembles the images of a task.
 
 The teacher measures the familiarity of its own validation images and writes two quantiles on the
 card. An image that is less familiar than nearly all of these images is "unknown". On 36 real tasks,
@@ -28,7 +28,7 @@ def calibrate(anchor: TaskAnchor, latents: np.ndarray) -> dict[str, float]:
         latents: (N, D) float32 latents of the task's validation images; N may be 0.
 
     Returns:
-        Numbers for the card, by names that contain the anchor's kind; empty with too few images.
+        Numbers for the card, by names that contain the anchor's kind; empty if N is too small.
     """
     if len(latents) < MIN_IMAGES:
         return {}

@@ -41,7 +41,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that the latents of a backbone depend on.
+    """All properties of a backbone that determine its latents.
 
     Attributes:
         architecture: name and options of the network.
@@ -83,7 +83,7 @@ class Backbone:
         device: device of the network; the CPU by default.
 
     Raises:
-        BackboneError: the reference belongs to another network.
+        BackboneError: the reference does not fit the network.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Backbone:
 
         The batch affects the latents of an image only by rounding. With another batch size,
         convolutions and matrix products may sum in another order, which changes a latent by about
-        1e-6 of its length. All N images are processed at once, so N should be small.
+        1e-6 of its norm. All N images are processed at once, so N should be small.
 
         Args:
             images: (N, 3, S, S) uint8 images; N may be 0.

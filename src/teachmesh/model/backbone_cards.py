@@ -132,7 +132,7 @@ def stored_description(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def with_description(card: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a card extended by a result of `Backbone.describe` without its alias."""
+    """Return the card with the result of `Backbone.describe` added, except for its alias."""
     described = {key: value for key, value in description.items() if key != "name"}
     return {**card, DESCRIPTION: described}
 
@@ -143,7 +143,7 @@ def without_description(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def licence_of(folder: Path, name: str) -> str:
-    """Return the licence of a backbone's weights from its card; "unknown" if it has none.
+    """Return the licence of a backbone's weights; "unknown" if the card states none.
 
     Raises:
         BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).

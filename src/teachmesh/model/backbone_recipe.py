@@ -106,7 +106,7 @@ class Recipe:
 
 
 def parse_options(options: Mapping[str, str]) -> dict[str, Option]:
-    """Parse each value as a JSON scalar; keep a value that is not one as text.
+    """Parse each value as a JSON scalar; keep a value that is not a JSON scalar as text.
 
     >>> parse_options({"pad_type": "same", "img_size": "64"})
     {'pad_type': 'same', 'img_size': 64}

@@ -61,7 +61,7 @@ def embedded_backbone(
         folder: folder that contains the backbone's files; the folder in the package by default.
 
     Raises:
-        BackboneError: the files are missing, damaged, or do not belong together.
+        BackboneError: the files are missing or damaged, or do not belong together.
     """
     folder = folder or assets()
     card = embedded_card(folder)

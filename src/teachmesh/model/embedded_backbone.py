@@ -10,8 +10,9 @@ A block has two 3x3 convolutions with batch norms and a ReLU between them, a res
 around them, and a ReLU at the end. Every block provides two taps: its pooled inner activation and
 its pooled output. All taps are non-negative, which suits the power transform of the latents.
 
-Convolutions are full, whereas Xception's are separable. On a CPU, full ones ran 1.7 times as many
-operations per second in training, for about the same accuracy (docs/results/backbone.md).
+The convolutions are ordinary (dense) ones, whereas Xception's are depthwise separable. On a CPU,
+dense convolutions ran 1.7 times as many operations per second in training, for about the same
+accuracy (docs/results/backbone.md).
 """
 
 from __future__ import annotations

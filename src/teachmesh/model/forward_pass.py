@@ -35,7 +35,7 @@ _DEVIATION = "_teachmesh_norm_deviation"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pixels are transformed to the input of a network.
+    """The transformation from pixels to the input of a network.
 
     Attributes:
         size: side of the square input in pixels.
@@ -132,7 +132,7 @@ def own_modules(net: nn.Module) -> nn.Module:
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Turn off TF32, CUDA's default for convolutions, which has three digits fewer than float32."""
+    """Turn off TF32, CUDA's default for convolutions, which has about three decimal digits."""
     if device.type != "cuda":
         return nullcontext()
     flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -18,7 +18,7 @@ import torch
 T = TypeVar("T")
 
 MAX_LANES = 8
-"""Maximum number, because each lane holds a batch; with more cores, lanes get more threads."""
+"""Maximum number of lanes, as each holds a batch; with more cores, lanes get more threads."""
 
 
 class Lanes:
@@ -83,6 +83,6 @@ class Lanes:
 
 
 def _set_threads(count: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # a thread's first call sets the default, so it precedes ours
+    torch.get_num_threads()  # a thread's first call sets the default, so call it first
     torch.set_num_threads(count)
     ready.wait()

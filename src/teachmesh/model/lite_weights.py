@@ -71,8 +71,8 @@ class LiteCheckpoint:
 
         Raises:
             MissingExtraError: the package is not installed.
-            BackboneError: the file is missing, has another hash, or is not such a
-                checkpoint.
+            BackboneError: the file is missing, has another hash, or is not a
+                checkpoint of this format.
         """
         data = self._read_file()
         if hashlib.sha256(data).hexdigest() != self.sha256:

@@ -1,4 +1,4 @@
-"""Count multiply-accumulates, operation by operation."""
+"""Count the multiply-accumulates of functions and networks."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Taps by kind of network:
 
 - EfficientNet-like networks (also MobileNets): the pooled *input* of the projecting convolution in
-  the last block of every stage. That is the expanded activation before the bottleneck.
+  the last block of every stage, which is the expanded activation before the bottleneck.
 - other networks with stages: the pooled output of every stage that timm lists in `feature_info`.
   The final stage is left out if its pooled output is the latent itself.
 - transformers: the mean of all tokens after a quarter, a half and three quarters of the blocks.
@@ -38,7 +38,7 @@ class Tap:
 
     Attributes:
         module: dotted name of the module.
-        side: which activation of the module is read, its input or its output.
+        side: the activation of the module to read: its input or its output.
     """
 
     module: str
@@ -77,7 +77,7 @@ class TapNet(nn.Module):
             BackboneError: a tap produced no activation in this pass.
         """
         found: dict[Tap, Tensor] = {}
-        # Hooks are removed after each pass; otherwise a copy of this module would write into it.
+        # Hooks are removed after each pass; otherwise a copy would write into this module.
         hooks = [self._watch(tap, found) for tap in self.taps]
         try:
             features = self.net.forward_features(x)  # type: ignore[operator]

@@ -34,7 +34,7 @@ _CODE = re.compile(r"n[0-9]{8}|(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}"
 _INDEX = re.compile(r"0[0-9]+")
 _SYMBOL = re.compile(r"[^\W_][+#]*|[0-9]{1,3}")
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
-"""Code points that choose how an emoji is drawn."""
+"""Code points that select how an emoji is drawn."""
 
 
 @dataclass(frozen=True)

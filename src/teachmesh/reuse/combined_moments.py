@@ -41,7 +41,7 @@ class Part:
 
 
 def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
-    """Combine class moments of old tasks into those of a new task, without any images.
+    """Combine class moments of old tasks into class moments of a new task, without any images.
 
     Args:
         parts: old classes; together they cover every class of the new task.
@@ -80,7 +80,7 @@ def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -
 def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScores:
     """Return the linear discriminant of (C, D) class means and the mean scatter of the tasks.
 
-    It has the scale of a head that is fitted to the targets 0 and 1. At the class means, the right
+    Its scores have the scale of a head fitted to the targets 0 and 1. At the class means, the right
     score is on average 1 higher than the other scores, and the mean of all scores is 1 / C.
     """
     (n_classes, dim), centre = means.shape, means.mean(axis=0)

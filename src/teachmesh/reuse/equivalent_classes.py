@@ -1,4 +1,4 @@
-"""Find the classes of other skills that mean the same as a class ("bicycle" and "bike")."""
+"""Find the classes of other skills that mean the same as a given class ("bike" for "bicycle")."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class LeaveOneOutRidge:
 
     The leave-one-out errors are exact if the other rows keep their weights when a row is left out.
     They are Allen's PRESS residuals: each residual is divided by one minus the leverage of its row.
-    They need one factorisation instead of N.
+    Computing them needs one factorisation instead of N.
 
     Args:
         rows: (N, D) float64 inputs.
@@ -58,7 +58,7 @@ class LeaveOneOutRidge:
         return np.asarray(slopes.numpy())
 
     def left_out_errors(self, targets: np.ndarray) -> np.ndarray:
-        """Return (N, K) float64 errors: target minus its prediction by a fit without the row."""
+        """Return (N, K) float64 errors: each target minus its prediction from the other rows."""
         centred = self._centred(targets)
         if self._dual:
             residuals = self._penalty * (self._inverse @ centred)
@@ -87,7 +87,7 @@ def prior_weight(target_errors: np.ndarray, prior_errors: np.ndarray) -> float:
 
     Args:
         target_errors: (N, C) leave-one-out errors of the targets.
-        prior_errors: (N, C) leave-one-out errors of the prior's scores, the part of the scores
+        prior_errors: (N, C) leave-one-out errors of the prior's scores: the part of these scores
             that the regression cannot predict.
     """
     power = float(np.vdot(prior_errors, prior_errors))

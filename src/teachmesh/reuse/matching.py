@@ -207,7 +207,7 @@ def mutual_names(
 
 
 def confirmed(names: np.ndarray, looks: VisualSimilarity, threshold: float) -> np.ndarray:
-    """Set the name similarities to 0 that visual similarity does not confirm.
+    """Set to 0 the name similarities that visual similarity does not confirm.
 
     Similarities below the threshold are kept. However, if no pair at or above the threshold is
     confirmed, all similarities become 0.

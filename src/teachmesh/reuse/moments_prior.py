@@ -227,13 +227,13 @@ def _prior_means(
 ) -> np.ndarray:
     """Return (C, D) old class means, shifted to the new task and averaged over the old tasks.
 
-    Classes without an old mean get the centre of the new task instead.
+    For a class without an old mean, this is the centre of the new task.
     """
     sums = np.zeros_like(own)
     counts = np.zeros(len(own))
     for task, old in zip(matched, old_means, strict=True):
         if len(task.classes) < 2:
-            continue  # a single class has no position relative to others
+            continue  # a single class has no position relative to other classes
         sums[task.classes] += own[task.classes].mean(axis=0)
         sums[task.classes] += MEAN_SLOPE * (old - old.mean(axis=0))
         counts[task.classes] += 1

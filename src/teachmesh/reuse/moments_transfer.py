@@ -1,8 +1,8 @@
 """Improve the class moments of a new task with a prior from the bank, if it helps (Sec. 7.2.2).
 
-The prior has three parts, and each is used in closed form:
+The prior has three parts, all used in closed form:
 
-- covariance: the bank's within-class covariance, because a few shots do not determine their own;
+- covariance: the bank's within-class covariance, because a few shots do not determine a covariance;
 - rows: a prior for the new head rows, from the head rows and the mean differences of matched old
   classes; regression fits the residual;
 - means: class means are shrunk toward the matched old means, which are first shifted to the new
@@ -48,13 +48,13 @@ GATE_GAIN = 0.5
 
 @dataclass(frozen=True)
 class Trial:
-    """Loss and accuracy on held-out shots, with a prior and without it.
+    """Loss and accuracy on held-out shots, with and without a prior.
 
     Attributes:
         loss: mean loss with the prior, in nats.
         gain: loss reduction by the prior, in standard errors.
         right: fraction of shots classified correctly with the prior.
-        right_alone: fraction of shots classified correctly without it.
+        right_alone: fraction of shots classified correctly without the prior.
     """
 
     loss: float

@@ -59,7 +59,7 @@ class SourceSkill:
 
 
 def apart_from(sources: Sequence[SourceSkill], own: frozenset[str]) -> tuple[SourceSkill, ...]:
-    """Return the sources without the given skills and all skills derived from them.
+    """Return the sources, except the given skills and all skills derived from these.
 
     Args:
         sources: source skills to filter.
@@ -101,9 +101,9 @@ class MatchReport:
         classes: class names in label order.
         matches: matches of each class, best first.
         n_known: number of old tasks that were compared.
-        by_looks: whether class means were compared.
+        by_looks: True if class means were compared.
         mode: matching mode, one of `reuse.matching.MODES`.
-        preview: the parts that `learn --reuse` would transfer; None if no image was opened.
+        preview: parts that `learn --reuse` would transfer; None if no image was opened.
         skipped: number of unreadable images.
         skipped_reasons: for each unreadable image, one sentence with the reason.
     """

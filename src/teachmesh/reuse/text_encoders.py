@@ -1,4 +1,4 @@
-"""Similarity of class names, with or without a text encoder.
+"""Compute the similarity of class names, with or without a text encoder.
 
 - `minilm`: a sentence encoder in an installable package; works offline (extra `text`).
 - `clip`: CLIP's text tower, as in the paper; downloads its weights from a hub (extra `clip`).

@@ -18,7 +18,7 @@ import torch
 RIDGE = 0.1
 """Ridge added to the diagonal of the covariance, as a fraction of the diagonal's mean."""
 STANDARD_ERRORS = 2.0
-"""Minimum mean contrast of a set of pairs, in standard errors; homonyms have about 0."""
+"""Minimum mean contrast in standard errors; pairs of homonyms have a mean contrast near 0."""
 CONTRAST = 0.6
 """Minimum mean contrast for any number of pairs."""
 CLASS_CONTRAST = -1.0
@@ -104,7 +104,7 @@ def compare_directions(one: np.ndarray, other: np.ndarray) -> VisualSimilarity:
 
 
 def confirm(named: Sequence[tuple[int, int]], looks: VisualSimilarity) -> list[tuple[int, int]]:
-    """Return the pairs with similar names that also look alike.
+    """Return the pairs of classes that have similar names and also look alike.
 
     The pairs are tested together: if they do not look alike on average, none is confirmed.
     Otherwise outliers are dropped.
