@@ -112,7 +112,7 @@ def net_of(method: str, name: str) -> NetFactory:
 
 
 def latent_task(task: TaskLatents) -> LatentTask:
-    """Return a task with the latents that the paper uses: those of the pooled last layer."""
+    """Return a task with only the latents that the paper uses, from the pooled last layer."""
     parts = [
         LatentSplit(split.latents.last, split.labels)
         for split in (task.train, task.validation, task.test)
@@ -163,7 +163,7 @@ def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, D
 
 
 def _rows(matrix: np.ndarray) -> list[list[float]] | None:
-    """Return the measured rows of the lower triangle: all, only the last, or None if none was."""
+    """Return the measured rows of the lower triangle (all or the last); None if there are none."""
     if math.isnan(matrix[-1, 0]):
         return None
     rows = [[float(value) for value in row[: i + 1]] for i, row in enumerate(matrix)]
@@ -171,7 +171,7 @@ def _rows(matrix: np.ndarray) -> list[list[float]] | None:
 
 
 def _answered(stream: Sequence[PixelTask] | Sequence[LatentTask], *, once: bool) -> int:
-    """Return how many validation and test images are answered in a run, repetitions included."""
+    """Return the number of classifications of validation and test images in a run."""
     counts = [len(task.validation) + len(task.test) for task in stream]
     return sum(counts) if once else sum(sum(counts[: i + 1]) for i in range(len(counts)))
 

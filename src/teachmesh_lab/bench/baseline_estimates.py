@@ -1,4 +1,4 @@
-"""Estimated costs of baselines, computed from the sizes of tasks alone.
+"""Estimate the costs of baselines from the sizes of tasks alone.
 
 Passes and bytes are counted by the same rules as in a real run (`teachmesh_lab.baselines`), as far
 as these rules depend only on sizes. As in the accounts, the costs of answers are left out.
@@ -29,7 +29,7 @@ from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
 
 _FLOAT = 4
 _ON_TOP: Mapping[str, int] = {"ewc": 2, "online-ewc": 1, "mas": 1, "si": 1}
-"""How many numbers a regulariser passes on in addition to each weight of the trunk."""
+"""Extra numbers per trunk weight that a regulariser passes to the next agent."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TrunkSize:
     """Size of a network that a baseline trains.
 
     Attributes:
-        per_image: cost of one forward and one backward pass of a training image.
+        per_image: cost of a forward and a backward pass of one training image.
         size_px: side length of the training images in pixels.
         dim: dimension of the network's latents, D.
         numbers: number of parameters.
@@ -57,7 +57,8 @@ class Planned:
 
     Attributes:
         account: costs of learning all tasks with N agents.
-        choice_macs: multiply-accumulates for tuning hyper-parameters on the first tasks, once.
+        choice_macs: one-off cost, in multiply-accumulates, of tuning the hyper-parameters on the
+            first tasks.
     """
 
     account: Account
@@ -131,7 +132,7 @@ def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
 def trained_costs(
     method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
 ) -> list[TaskCost]:
-    """Estimate each task's learning cost, and the bytes to send if tasks are learned separately."""
+    """Estimate each task's learning cost; bytes are 0 unless tasks are learned separately."""
     found: list[TaskCost] = []
     before: list[TaskSize] = []
     for task in tasks:
@@ -201,7 +202,7 @@ def _method_macs(
 
 
 def _tries(method: str) -> int:
-    """Return the number of trials of hyper-parameters; a single candidate needs no trial."""
+    """Return the number of hyper-parameter trials: 0 if there is only one candidate."""
     count = len(points(BASELINES[method].grid))
     return count if count > 1 else 0
 

@@ -38,7 +38,7 @@ def bench_methods() -> dict[str, Kind]:
 
 
 GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "trained": Kind.TRAINED}
-"""Kind of each named group; a group consists of all methods of its kind."""
+"""Group name -> kind; a group consists of all methods of its kind."""
 
 
 def expand_methods(names: Iterable[str]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def _sections(run: Run) -> list[Section]:
     for number, scene in enumerate(scenes(run)):
         prefix = "" if number == 0 else f"grid{number + 1}-"
         found.append(Section(scene.title, "", None))
-        # One table per scene: costs of different tasks or backbones cannot be compared.
+        # One table per scene: costs are not comparable between different tasks or backbones.
         found += _tables(scene, scene.rows(summary["details"]), summary["alpha"])
         found += _figures(scene, prefix, summary["alpha"])
     checks = [check for row in summary["details"] if not row["oracle"] for check in row["checks"]]

@@ -1,6 +1,6 @@
 """Cells of methods with beneficial biases, measured as in `evaluate`.
 
-An agent with a temporary bank receives the skills of all tasks and answers only at the end. So each
+An agent with a temporary bank receives all skills before it answers any image. So each
 accuracy matrix has one row: more rows would need a second pass of every image after every task.
 Trained biases are kept in the home's cache, so that cells of other methods can use them.
 """

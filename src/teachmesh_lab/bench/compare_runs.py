@@ -1,4 +1,4 @@
-"""`bench compare`: rows that two runs have in common, and rows that only one run has."""
+"""`bench compare`: match the summary rows of two runs, and list the unmatched rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _by_key(summary: Mapping[str, Any]) -> _Rows:
-    """Map (key, number of earlier rows with the same key) to each row."""
+    """Return the rows by (key, number of earlier rows with the same key)."""
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     seen: Counter[str] = Counter()
     for row in summary["details"]:

@@ -1,4 +1,4 @@
-"""`bench run --dry-run`: estimated costs of a run; the images of SKILL-102 are not needed."""
+"""`bench run --dry-run`: estimate the costs of a run, without the images of SKILL-102."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def estimate(config: BenchConfig, home: Home, speed: float) -> dict[str, Any]:
 
     Args:
         config: configuration of the run.
-        home: home with the backbones; it may lack the paper's backbone.
+        home: home with the backbones; the paper's backbone need not be installed.
         speed: multiply-accumulates per second of one agent.
 
     Raises:

@@ -273,7 +273,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "packing": _WORD,
     "options": (dict, "a table"),
 }
-"""Type of each key's value or list items, and a description of the value for messages."""
+"""Key -> type of its value or list items, and a description of the value for messages."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
 _GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
 

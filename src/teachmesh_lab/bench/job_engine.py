@@ -19,7 +19,7 @@ from teachmesh_lab.demo.agent_processes import child_environment, tail
 Answer = dict[str, Any]
 OnDone = Callable[[Job, Answer], None]
 TRIES = 2
-"""Maximum number of attempts at one job when its workers die."""
+"""Maximum number of attempts at a job whose worker processes die."""
 
 
 class Engine(ABC):

@@ -164,7 +164,7 @@ def _stream_json(grid: Grid) -> dict[str, Any]:
 
 
 def _training(cell: Cell) -> tuple[Any, ...] | None:
-    """Return a key that cells with the same trained biases share; None for other methods."""
+    """Return a key, equal for cells with equal trained biases; None for methods without biases."""
     variant = VARIANTS.get(cell.method)
     if variant is None or variant.biases is None:
         return None

@@ -211,7 +211,7 @@ def _measure(
     ids: Sequence[str],
     tasks: Sequence[TaskLatents],
 ) -> None:
-    """Measure the accuracy on all tasks so far; all test images are answered in one batch."""
+    """Measure the accuracy on all tasks learned so far, with all test images in one batch."""
     learned = tasks[: position + 1]
     decisions = student.decide(_joined([task.test.latents for task in learned]))
     columns = [decisions.skill_ids.index(skill) for skill in ids]
@@ -228,7 +228,7 @@ def _measure(
 
 
 def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
-    """Return the multiply-accumulates of consolidating all skills, and of one answer."""
+    """Return the multiply-accumulates for consolidating all skills, and for one answer."""
     student = Student(method)
     student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])

@@ -58,7 +58,7 @@ class RayEngine(Engine):
         self._run, self._home, self._workers = run.absolute(), home.path, workers
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        """Do all jobs with a pool of actors; a lost job counts as failed and the others continue.
+        """Do all jobs with a pool of actors; a lost job counts as failed, and other jobs continue.
 
         Raises:
             NetworkError: the cluster cannot be reached.

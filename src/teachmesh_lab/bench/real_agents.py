@@ -36,7 +36,7 @@ LEARN_DEADLINE_S = 4 * 3600.0
 
 @dataclass(frozen=True, eq=False)
 class HomeAnswers:
-    """Answers that the bank of one home gives to all test images.
+    """Answers to all test images, computed with the bank of one home.
 
     Attributes:
         digest: digest of the home's bank.

@@ -151,7 +151,7 @@ def write_records(out: Path, results: Sequence[Result]) -> None:
 
 
 def records(result: Result) -> Iterator[dict[str, Any]]:
-    """Yield one record per line of a cell's metrics; accuracies not measured are None.
+    """Yield one record per line of a cell's metrics; accuracies that were not measured are None.
 
     If a cell was measured only after the last task, its matrices have one row.
     """
@@ -258,7 +258,7 @@ def _no_cell(path: Path) -> StorageError:
 def _write_costs(path: Path, result: Result) -> None:
     """Write the table that `bench simulate --tasks` reads."""
     costs = [{**cost.to_json(), "consolidation_macs": 0} for cost in result.costs()]
-    # Consolidation is paid once, not per task.
+    # Consolidation happens only once, not once per task.
     costs[0]["consolidation_macs"] = int(result.values.get("consolidation_macs", 0))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(costs[0]), lineterminator="\n")

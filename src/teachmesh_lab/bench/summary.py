@@ -3,7 +3,7 @@
 `rows` has the columns used for comparison. `details` has the same rows in the same order, with more
 columns, such as stream, backbone, forgetting, and whether the row was derived.
 
-`wall_s` and `wall_clock` are measured, and are read from files that are written once. `identity` is
+`wall_s` and `wall_clock` are measured, and read from files that are never rewritten. `identity` is
 a hash of everything else, so two runs of the same configuration have the same identity.
 """
 
@@ -169,7 +169,7 @@ def _paid(accounts: Sequence[Account]) -> dict[str, float]:
 
 
 def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
-    """Return the mean costs of tuning and of answers, which are not in the accounts."""
+    """Return the mean costs of tuning and answering, which the accounts leave out."""
     columns = {"macs_choice": "choice_macs", "macs_test_per_image": "test_macs_per_image"}
     return {
         column: float(np.mean([r.values.get(name, 0) for r in alone]))
@@ -178,7 +178,7 @@ def _outside_accounts(alone: Sequence[Result]) -> dict[str, float]:
 
 
 def _over_time(alone: Sequence[Result], name: str) -> dict[str, float | None]:
-    """Return the mean metrics that require accuracies measured after every task."""
+    """Return the mean of each metric that requires accuracies measured after every task."""
     matrices = [m for r in alone if (m := r.matrix(name)) is not None]
     mappers = [m for r in alone if (m := r.matrix("mapper")) is not None]
     slopes = [regression_line(learned_mean(m)).slope for m in mappers]

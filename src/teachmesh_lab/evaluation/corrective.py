@@ -48,7 +48,7 @@ class Answered:
     answer: np.ndarray
 
     def right(self, equivalent: np.ndarray) -> float:
-        """Return the fraction of right answers; `equivalent` is a (K, K) bool matrix."""
+        """Return the fraction of answers that are right, or equivalent by a (K, K) bool matrix."""
         return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
 
 
@@ -97,14 +97,14 @@ def correct(
 
 
 def choose_comparer(threshold: float | None, encoder: str | None) -> NameComparer | None:
-    """Return the comparer of class names, or None if there is no threshold.
+    """Return the comparer of class names, or None if `threshold` is None.
 
     Args:
         threshold: lowest similarity of equivalent classes, or None.
         encoder: name for `reuse.text_encoders.choose_encoder`; None for "auto".
 
     Raises:
-        UsageError: the threshold is invalid, or the encoder is unknown or has no threshold.
+        UsageError: an invalid threshold, an unknown encoder, or an encoder without a threshold.
         MissingExtraError: the encoder is not installed.
     """
     if threshold is None:

@@ -22,7 +22,7 @@ import numpy as np
 ALPHA = 1000.0
 """Cost of one byte in multiply-accumulates, according to the paper."""
 EQUAL = "equal"
-"""The paper's packing: all work is divided equally among N agents."""
+"""Name of the paper's packing, which divides all work equally among N agents."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ Assignment = tuple[tuple[int, ...], ...]
 def longest_first(
     costs: Sequence[float], n_agents: int, speeds: Sequence[float] | None = None
 ) -> Assignment:
-    """Assign each task, longest first, to the agent that would finish it first.
+    """Assign tasks, longest first, each to the agent that would finish it soonest.
 
     Args:
         costs: costs of the tasks, in any unit.

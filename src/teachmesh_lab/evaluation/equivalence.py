@@ -55,7 +55,7 @@ class Equivalence:
     def nearest(self, rank: int = 1) -> np.ndarray:
         """Return a (K, K) bool matrix: True for pairs of mutual nearest classes.
 
-        Each class of a pair is among the `rank` classes of its task most similar to the other.
+        Within its own task, each class of a pair is among the `rank` most similar to its partner.
         """
         chosen = np.eye(len(self.similarity), dtype=bool)
         bounds = np.cumsum([0, *(len(task.classes) for task in self.tasks)])

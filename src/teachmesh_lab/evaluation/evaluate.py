@@ -198,7 +198,7 @@ def _learn(
     lesson = Lesson.of(
         task,
         variant,
-        created="2000-01-01T00:00:00Z",  # constant, so that evaluations make equal skills
+        created="2000-01-01T00:00:00Z",  # constant, so that reruns make identical skills
         started_s=before_s,
         seed=seed,
         warnings=task.warnings,

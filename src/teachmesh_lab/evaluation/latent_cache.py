@@ -33,7 +33,7 @@ _SUFFIX = ".safetensors"
 
 
 class LatentCache:
-    """Cache of named sets of arrays on disk, with a size limit; drops the least recently used.
+    """Disk cache of named sets of arrays; above a size limit, the least recently used are removed.
 
     Several processes may use one folder. Complete entries are renamed into place, so a
     reader never gets a partial entry. Entries are **not** synced to the disk, because they can be

@@ -1,4 +1,4 @@
-"""Accuracies of an agent on test images: mapper, oracle, final, direct."""
+"""Measure an agent's accuracies on test images: mapper, oracle, final and direct."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def score_task(
         decisions: decisions of the first pass.
         labels: (N,) int64 array of true classes.
         skill_bytes: size of the task's skill.
-        given: function that runs second passes; None for skills without biases.
+        given: function that runs second passes; None if skills have no biases.
     """
     answers = answer(decisions, np.full(len(labels), task), given)
     right = answers.score(task, labels)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
 
 Given = Callable[[np.ndarray], "Decisions"]
-"""(N,) tasks -> decisions after a second pass of each image with the biases of its task."""
+"""(N,) array of tasks -> decisions after each image's second pass with its task's biases."""
 
 # Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 from 30 on.
 _T_95 = (
@@ -131,7 +131,7 @@ class Line:
 
     Attributes:
         slope: change of accuracy per task.
-        intercept: accuracy at zero tasks.
+        intercept: value of the line at zero tasks.
         zero: number of tasks at which the line reaches zero; None if it does not fall. This
             extrapolation is pessimistic, because the true curve flattens.
     """
