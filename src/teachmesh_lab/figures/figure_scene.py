@@ -1,4 +1,4 @@
-"""Results that fit in one figure: one stream and backbone, with each method once."""
+"""Results that can share a figure: one stream and backbone, with each method once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Scene:
         return [str(task["name"]) for task in first.values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return those rows of a summary's details that belong to the scene's grids."""
+        """Return the rows of a summary's details that belong to the scene's grids."""
         return [row for row in rows if row["grid"] in self.grids]
 
     def matrix(self, method: str, name: str) -> np.ndarray | None:
@@ -80,7 +80,7 @@ def compared_told(method: str) -> bool:
 def scenes(run: Run) -> list[Scene]:
     """Group the results of grids that have the same stream and backbone and no common method.
 
-    A method in two grids has different options, seeds or packing in each. Two lines with the same
+    If a method is in two grids, its options, seeds or packing differ. Two lines with the same
     name would be ambiguous, so the second grid gets its own figures.
     """
     groups: list[list[int]] = []

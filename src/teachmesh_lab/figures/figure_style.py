@@ -39,7 +39,7 @@ class Drawing:
 
 
 def look(method: str) -> dict[str, Any]:
-    """Return a method's colour, line style and marker, which are the same in all figures."""
+    """Return the colour, line style and marker that a method has in all figures."""
     known = list(bench_methods())
     number = known.index(method) if method in known else len(known)
     return {
@@ -89,7 +89,7 @@ def plain_numbers(axes: Axes) -> None:
 
 
 def legend(figure: Figure, columns: int = 5) -> None:
-    """Add one legend above all axes, with each name once."""
+    """Add one legend above all axes; it shows each name only once."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -106,7 +106,7 @@ def legend(figure: Figure, columns: int = 5) -> None:
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write a drawing as SVG and PNG; equal results give identical files.
+    """Write a drawing as SVG and PNG files, which are identical for equal results.
 
     Raises:
         StorageError: the folder cannot be written.

@@ -42,7 +42,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Make the table of one agent's costs: training, relative cost, choice, one answer."""
+    """Make the table of one agent's costs, for training, for tuning and for one answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
     header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
@@ -64,7 +64,7 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
 def figure_10(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> Table:
-    """Make the table for N agents: their speed-up, and the costs of the last to finish."""
+    """Make the table for N agents: their speed-up, and the costs of the agent that ends last."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
@@ -113,7 +113,7 @@ def figure_2b(scene: Scene) -> Table:
 
 
 def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row per method, with a task oracle only if the paper gives it that oracle."""
+    """Return one row per method; a method has a task oracle only if it has one in the paper."""
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 

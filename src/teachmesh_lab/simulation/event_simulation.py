@@ -1,11 +1,11 @@
 """Discrete-event simulation of N agents that learn and share skills.
 
-Learning and sharing overlap here, but not in the cost ledger:
+Agents can learn and share at the same time here, which the cost ledger does not allow:
 
 - Every agent learns its tasks one after another and announces each finished skill.
 - Every other agent fetches the skill from any agent that has it and is free to send.
 - An agent sends at most one skill at a time, and receives at most one.
-- Received skills are decoded and registered between two tasks, when the processor is free.
+- An agent decodes and registers received skills between two tasks, when its processor is free.
 - Once an agent has all skills, it consolidates them and is done.
 """
 
@@ -218,7 +218,7 @@ class _World:
         self._fetch(agent)
 
     def _fetch(self, agent: _Agent) -> None:
-        """Receive the first wanted skill that another agent is free to send, or wait."""
+        """Receive the first missing skill that another agent is free to send, or wait."""
         if agent.receiving:
             return
         for task in agent.wanted:

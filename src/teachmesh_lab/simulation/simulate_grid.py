@@ -97,7 +97,7 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
 
 
 def replay_run(run: Path) -> list[dict[str, Any]]:
-    """Simulate the real agents of a run, based on their measured learning times.
+    """Simulate the real agents of a run with their measured learning times.
 
     Returns:
         One dict per cell with several agents: {"method", "agents", "measured_s", "simulated_s",
@@ -121,7 +121,7 @@ def replay_run(run: Path) -> list[dict[str, Any]]:
 def replay(shared: Mapping[str, Any]) -> dict[str, float]:
     """Simulate one real run.
 
-    The author and the receiver of a skill each notice the skill when they next check the bank,
+    The author and the receiver of a skill notice it only when they next check the bank,
     after half a watch interval on average.
 
     Args:

@@ -14,7 +14,7 @@ from teachmesh_lab.simulation.task_estimates import TaskSize
 _SIZES = ("name", "classes", "train")
 _COSTS = ("task", "teacher_macs", "skill_bytes")
 _MOST = 10**21
-"""Largest accepted number; products of such numbers still fit into a float."""
+"""Largest accepted number, so that products of accepted numbers still fit into a float."""
 
 
 @dataclass(frozen=True)

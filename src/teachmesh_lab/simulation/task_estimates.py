@@ -1,7 +1,7 @@
 """Estimate the costs of a task from its size, for plans and simulations before any run.
 
 Estimates of backbone passes and bytes are accurate. The cost of a fit depends on early stopping,
-so the maximum cost is used.
+so the estimate is the maximum cost.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost
 _PASSES_PER_STEP = 3
 """Passes of a training step: forward, backward for inputs, and backward for weights."""
 _LATE_PASSES = 28.3
-"""Forward passes per image for `+bb-last`, which has no budget; the mean over ten tasks
+"""Mean number of forward passes per image over ten tasks, for `+bb-last`, which has no budget
 (docs/results/biases_measured.md)."""
 _EM_PRODUCTS = 15
 """Approximate number of times that k-means and EM compare all latents with all clusters."""
 _CARD_BYTES = 2_000
 _CLASS_CARD_BYTES = 24
-"""Bytes that the name and image count of a class take on the card."""
+"""Bytes that the name and image count of a class occupy on the card."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
 
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """Estimate the cost of factorising a covariance, which each agent pays once."""
+    """Estimate the cost of factorising the covariance; each agent pays it only once."""
     variant = VARIANTS.get(method)
     base = None if variant is None else variant.method
     if base == "moments":

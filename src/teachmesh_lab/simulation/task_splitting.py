@@ -15,13 +15,13 @@ from teachmesh_lab.evaluation.cost_ledger import TaskCost, pack
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
 
 PIECES = 8
-"""Parts per fair share. With fewer parts agents wait longer; with more they send more bytes."""
+"""Parts per fair share. With fewer parts, agents wait longer; with more, they send more bytes."""
 
 
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
     """Cut each task larger than an eighth of an agent's fair share into equal parts.
 
-    The skill of a part is as large as the skill of the whole task, as are its statistics.
+    The statistics of a part, and so its skill, are as large as those of the whole task.
     """
     fair = sum(cost.teacher_macs for cost in costs) / n_agents
     parts: list[TaskCost] = []

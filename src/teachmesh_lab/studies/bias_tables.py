@@ -111,7 +111,7 @@ def _accuracies(results: Results) -> str:
 def _means(
     name: str, tasks: Sequence[str], columns: Mapping[str, Mapping[str, StudyResult]]
 ) -> list[str]:
-    """Return the mean of every complete column; means over fewer tasks would mislead."""
+    """Return the mean of each column that has all tasks; fewer tasks would bias the mean."""
     return [name, "", *(_column_mean(tasks, column) for column in columns.values())]
 
 

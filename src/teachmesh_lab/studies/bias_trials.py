@@ -40,7 +40,7 @@ METHOD = "moments"
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "int8")
 BATCH_SIZE = 16
 NO_BIASES = "none"
-"""Name of the trial without biases."""
+"""Name of the trial that learns without biases."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ TRIALS = (
 
 
 class _Recorder(StoredBiases):
-    """Store that also keeps the last trained biases in memory, before they are rounded."""
+    """Store that also keeps the last trained biases in memory as they were before rounding."""
 
     last: Trained | None = None
 
@@ -98,7 +98,7 @@ class _Recorder(StoredBiases):
 
 
 class _Workshop:
-    """Reads, embeds and learns tasks; the backbone is loaded once."""
+    """Reads, embeds and learns tasks with a backbone that is loaded only once."""
 
     def __init__(self, plan: BiasStudyPlan) -> None:
         self._plan = plan
@@ -112,7 +112,7 @@ class _Workshop:
         return self._agent.backbone
 
     def read(self, cell: StudyCell) -> Task:
-        """Return the task of a cell."""
+        """Return the task that a cell measures."""
         (path,) = find_tasks(self._plan.folder(cell), cell.arguments["tasks"])
         return read_task(path)
 

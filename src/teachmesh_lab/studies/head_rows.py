@@ -37,7 +37,7 @@ def combine_rows(
 
     Args:
         weights: (C_t, D) array of the rows used from each old head.
-        biases: (C_t,) array of their biases; each is divided by the norm of its row.
+        biases: (C_t,) array of biases per old head; each bias is divided by the norm of its row.
         p: order of the norm.
 
     Returns:

@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Variant:
-    """The printed multiply-accumulates, bytes and efficiency of a row of Fig. 10."""
+    """One row of Fig. 10 as printed: multiply-accumulates, bytes and efficiency."""
 
     name: str
     teacher: float
@@ -92,7 +92,7 @@ def head_training_macs() -> float:
 
 
 def shared_images() -> int:
-    """Return the number of images that MAHA shares, at five per class."""
+    """Return the number of images that MAHA shares, with five images per class."""
     return SAMPLES * sum(task.used_classes for task in skill102())
 
 
@@ -105,7 +105,7 @@ def efficiency_of(variant: Variant) -> float:
 
 
 def makespan_efficiency(agents: int, packing: str) -> float:
-    """Return the efficiency with whole tasks; the agent with the most images limits it."""
+    """Return the efficiency if no task is split; the agent with the most images limits it."""
     costs = [TaskCost(task.name, task.train, 0) for task in skill102()]
     return account(costs, agents, packing=packing).efficiency
 

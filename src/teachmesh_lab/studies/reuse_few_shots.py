@@ -1,4 +1,4 @@
-"""Class moments fitted to few shots, without old tasks, after one, and after several."""
+"""Class moments fitted to few shots: without old tasks, after one old task, after several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 
 def few(plan: ReusePlan) -> Study:
-    """Return the study of all ordered pairs of tasks, those with most shared classes first."""
+    """Return the study of all ordered pairs of tasks; pairs with most shared classes are first."""
     matcher = PairMatcher(plan.tasks, plan.reuse)
 
     def measure(cell: StudyCell) -> Values:

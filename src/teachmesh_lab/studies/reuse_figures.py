@@ -2,7 +2,7 @@
 
 - `fig13.svg`: accuracy on unions of two tasks, by epoch.
 - `fig13-zero.svg`: accuracy without images, for tasks whose classes occur in old tasks.
-- `fig14.svg`: accuracy of three starts, with three images per class.
+- `fig14.svg`: accuracy of three starts of a head, with three images per class.
 
 Fig. 11 and Fig. 12 are in the report of `teachmesh evaluate --corrective T --report FILE`.
 """

@@ -27,7 +27,7 @@ STARTS = {
 }
 """Display name of each start that is measured for a union."""
 HEAD_WAYS = ("random start", "closed form without old rows", "closed form with old rows (ours)")
-"""Starts of trained heads. If ours does not pass its trial, the random start replaces it."""
+"""Starts of trained heads. If our start fails its trial, the random start replaces it."""
 SHOWN_EPOCHS = (0, 1, 2, 3, 5, 10, 20, 30)
 
 
@@ -38,7 +38,7 @@ def passing_draws(values: Values, limit: float = START_GAIN) -> np.ndarray:
 
 
 def head_gains(values: Values, split: str, limit: float = START_GAIN) -> np.ndarray:
-    """Return each seed's accuracy gain of old rows over a random start; 0 if they are unused."""
+    """Return each seed's accuracy gain of old rows over a random start; 0 if rows are unused."""
     gains = np.zeros(len(values["random"]))
     draws = zip(values["matched"], values["old rows"], passing_draws(values, limit), strict=True)
     for seed, ours, passes in draws:
@@ -78,7 +78,7 @@ def _mean_gain(found: Mapping[str, Values], gains: Mapping[str, Gain], least: fl
 
 
 def pair_tables(results: Results) -> Iterator[str]:
-    """Yield two tables of pairs that share half of the classes: accuracies and trial limits."""
+    """Yield tables of accuracies and trial limits, for pairs that share half of the classes."""
     shown: dict[str, dict[str, str]] = {}
     means = [["shots", *HEAD_WAYS]]
     head = ["shots", "trial above", "old rows used", "gain on validation", "gain on test"]
@@ -141,7 +141,7 @@ def first_as_good(ours: np.ndarray, random: np.ndarray) -> str:
 
 
 def _curves(values: Values) -> np.ndarray:
-    """Return (3, epochs + 1) mean accuracies: random start, closed-form start, `learn`."""
+    """Return (3, epochs + 1) mean accuracies for random start, closed-form start, and `learn`."""
     random, closed = (
         np.array([head["curve"] for head in values[key]]) for key in ("random", "closed form")
     )

@@ -40,7 +40,7 @@ class Gain:
 
     @property
     def is_loss(self) -> bool:
-        """Whether the whole confidence interval is below zero."""
+        """Whether the whole confidence interval lies below zero."""
         return self.mean + self.half < 0
 
     def __str__(self) -> str:
@@ -54,12 +54,12 @@ def title(result: StudyResult) -> str:
 
 
 def by_task(results: Results) -> dict[str, Values]:
-    """Return the values of each result by its title, in alphabetical order."""
+    """Map the title of each result to its values, in alphabetical order of titles."""
     return {title(result): result.values for result in sorted(results, key=title)}
 
 
 def lowest(shots: str, gains: Mapping[str, Gain], n: int) -> list[list[str]]:
-    """Return table rows for at most n pairs: those that lose the most accuracy."""
+    """Return table rows for the (at most) n pairs that lose the most accuracy."""
     worst = sorted(gains, key=lambda pair: gains[pair].mean)[:n]
     return [[shots, pair, str(gains[pair])] for pair in worst if gains[pair].mean < 0]
 
@@ -73,7 +73,7 @@ def moments_gain(values: Values) -> Gain:
 
 
 def few_tables(results: Results) -> Iterator[str]:
-    """Yield tables of class moments: all ordered pairs, the worst pairs, and related pairs."""
+    """Yield tables of gains with class moments: for all ordered, worst, and related pairs."""
     head = ["--reuse", "shots", "pairs", "seeds", "pairs with reuse", "mean gain of sharing pairs"]
     rows = [[*head, "pairs that lose"]]
     worst = [["shots", "new task, old task", "gain"]]
@@ -99,7 +99,7 @@ def few_tables(results: Results) -> Iterator[str]:
 
 
 def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str]:
-    """Return table cells: numbers of pairs, seeds, transfers, mean gain, and losing pairs."""
+    """Return table cells: pairs, seeds and transfers (counts), mean gain, and losing pairs."""
     used = [values for values in found.values() if set(values["kinds"]) != {"nothing"}]
     related = [gain.mean for name, gain in gains.items() if found[name]["shared"]]
     losing = sum(gain.is_loss for gain in gains.values())
@@ -109,7 +109,7 @@ def _summary(found: Mapping[str, Values], gains: Mapping[str, Gain]) -> list[str
 
 
 def table_1(results: Results) -> Iterator[str]:
-    """Yield Table 1 twice, as means over pairs and by pair, with one column for each of `WAYS`."""
+    """Yield Table 1 averaged over pairs, then by pair; each of `WAYS` has a column."""
     rows = [["shots", "pairs", *WAYS, "over random start", "from reuse"]]
     single = [["new task, old task", "shots", *WAYS]]
     for shots, shown in SHOWN_SHOTS.items():

@@ -180,7 +180,7 @@ def pairs_digest() -> str:
 
 
 def shared_classes(new: StudyTask, old: StudyTask, relation: Relations) -> dict[int, int]:
-    """Map each new class to the same class of the old task, according to the list."""
+    """Map each new class to the same class of the old task, according to the hand-made list."""
     return {
         i: j
         for i, one in enumerate(new.classes)

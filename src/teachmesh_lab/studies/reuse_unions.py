@@ -1,6 +1,6 @@
 """Tasks whose classes are known from old tasks (paper, Sec. 7.2, 1 and Fig. 13).
 
-`combine` builds such tasks without images. `union` joins two whole tasks and trains the result, as
+`combine` builds such tasks without images. `union` joins two whole tasks and trains their head, as
 in the paper.
 """
 
@@ -56,7 +56,7 @@ def combine(plan: ReusePlan) -> Study:
 
 
 def norms(plan: ReusePlan) -> Study:
-    """Return the study of the accuracy that a task loses if its head has normalised rows."""
+    """Return the study of how much accuracy a task loses if its head has normalised rows."""
 
     def measure(cell: StudyCell) -> Values:
         return _train_under_norms(plan.tasks[cell.arguments["new"]])
@@ -93,7 +93,7 @@ def unrelated_tasks(tasks: Tasks, n: int = N_TASKS) -> list[StudyTask]:
 
 
 def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
-    """Return shared classes by new and old task, for new tasks with only known classes."""
+    """Return shared classes by new and old task, if old tasks have all classes of the new one."""
     relation, known = read_pairs(), {}
     for new in tasks.values():
         by_task = {o: shared_classes(new, tasks[o], relation) for o in tasks if o != new.name}
@@ -104,7 +104,7 @@ def _known_classes(tasks: Tasks) -> dict[str, dict[str, dict[int, int]]]:
 
 
 def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> Values:
-    """Return the accuracies of heads and moments that are combined from old tasks.
+    """Return the accuracies of heads and moments assembled from those of old tasks.
 
     If any old task has all classes of the new task, only such old tasks are used.
     """

@@ -1,4 +1,4 @@
-"""The engine of all studies. It measures cells and saves each result, so it can be resumed.
+"""The engine of all studies. It measures cells and saves each result, so a killed study resumes.
 
 A study is a list of cells and a function that measures one cell. Results are saved as in the bench
 (`teachmesh_lab.bench.cell`): `cells/<label>-<key>.json` has the result, `timings/` has the times.
@@ -38,7 +38,7 @@ _NAME_BYTES = 150
 """Maximum length of a label in a file name; file systems allow names of 255 bytes."""
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 Values = dict[str, Any]
-"""Result of a cell: JSON values, determined by the cell's inputs."""
+"""Result of a cell, as JSON values; it depends only on the cell's inputs."""
 Log = Callable[[str], None]
 
 
@@ -48,7 +48,7 @@ class StudyCell:
 
     Attributes:
         part: name of the study.
-        label: part and main arguments, separated by `/`; unique among the current cells.
+        label: part and main arguments, separated by `/`; no two current cells have the same label.
         arguments: JSON values that the measurement depends on.
         tasks_digest: hash of the tasks' names, classes, labels and image sizes (`stream_digest`);
             the images are not read.
