@@ -1,8 +1,8 @@
 """Measurements and comparisons of teachmesh. The product never imports this package.
 
-- `evaluation`: `teachmesh evaluate`, with accuracies and costs.
-- `demo`: `teachmesh demo`.
-- `bench`: `teachmesh bench`, grids of resumable cells.
+- `evaluation`: measurements of accuracy and costs for `teachmesh evaluate`.
+- `demo`: the agents and tasks of `teachmesh demo`.
+- `bench`: resumable grids of experiments for `teachmesh bench`.
 - `figures`: figures and tables of bench runs.
 - `baselines`: methods to compare teachmesh with.
 - `streams`: sequences of tasks to learn.

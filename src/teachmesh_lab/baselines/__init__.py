@@ -5,9 +5,9 @@
 - `training_loop`: training loop of all trained baselines. `baseline`: hooks of this loop.
 - `choose_hyperparameters`: grid search on validation images.
 - `baseline_nets`, `multihead`: trunks and heads.
-- `seeding`, `training_costs`: random generators, and counts of multiply-accumulates.
+- `seeding`: random generators. `training_costs`: counts of multiply-accumulates.
 - `fine_tune`, `joint`: the lower and the upper bound.
-- `ewc`, `online_ewc`, `si`, `mas`, `lwf`: regularisers. `quadratic`, `sensitivity`: their parts.
+- `ewc`, `online_ewc`, `si`, `mas`, `lwf`: regularisers. `quadratic`, `sensitivity`: shared code.
 - `er`: rehearsal. `psp`, `supsup`, `parallel_supsup`: parameter isolation.
-- `frozen`: closed-form methods on latents: `ncm`, `slda`, `ranpac`.
+- `frozen`: base of the closed-form methods on latents, which are `ncm`, `slda` and `ranpac`.
 """

@@ -45,7 +45,7 @@ class Baseline:
 
     1. `begin` for each task of a group.
     2. For every batch: `loss`, backward pass, `before_step`, optimiser step, `after_step`.
-    3. `end` for each task. It drops the task's images, unless the baseline keeps some of them.
+    3. `end` for each task, which drops the task's images unless the baseline keeps some of them.
 
     Attributes:
         source: publication of the method.

@@ -106,7 +106,7 @@ def embedded_net(seed: int) -> nn.Module:
 
 
 def build_net(factory: NetFactory, seed: int) -> nn.Module:
-    """Build a network with torch's global generator seeded, then restore the generator."""
+    """Build a network after seeding torch's global generator, then restore the generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "net"))
         return factory(seed)

@@ -40,7 +40,7 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
 
     Args:
         grid: candidate values of each hyper-parameter.
-        attempt: function that learns the first `n_tasks` tasks with the hyper-parameters it gets.
+        attempt: function that learns the first `n_tasks` tasks with given hyper-parameters.
         n_tasks: number of tasks that each attempt learns.
 
     Raises:

@@ -87,7 +87,7 @@ class ExperienceReplay(Baseline):
         return super().state() | kept
 
     def _replay(self, n: int) -> list[tuple[int, Tensor, Tensor]]:
-        """Draw at most n images from the buffer; return (task, images, labels) for each task."""
+        """Draw at most n images from the buffer; return (task, images, labels) per drawn task."""
         drawn = torch.randperm(len(self._places), generator=self._generator)[:n]
         places = self._places[drawn]
         return [

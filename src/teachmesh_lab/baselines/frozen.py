@@ -77,7 +77,7 @@ class FrozenBaseline(ABC):
 
     @abstractmethod
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return (N, all classes) float64 scores, tasks as in `order`; call `consolidate` first."""
+        """Return (N, all classes) float64 scores, in `order` of tasks; call `consolidate` first."""
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def run_latents(
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> Trace:
-    """Learn all tasks in order; after each, answer for all tasks learned so far.
+    """Learn all tasks in order; after each task, classify the images of all tasks so far.
 
     Args:
         baseline: new baseline that has learned nothing.

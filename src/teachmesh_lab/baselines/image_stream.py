@@ -49,7 +49,7 @@ class PixelSplit:
 
 @dataclass(frozen=True, eq=False)
 class LatentSplit:
-    """Latents of a frozen backbone and labels of one split.
+    """Latents and labels of one split; the latents come from a frozen backbone.
 
     Attributes:
         latents: (N, D) float32 latents.

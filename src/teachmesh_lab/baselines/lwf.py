@@ -39,7 +39,7 @@ class Lwf(Baseline):
         self.old_latents = torch.zeros(0, net.dim)
 
     def begin(self, index: int, task: PixelTask) -> None:
-        """Start a task; save the old heads and the old network's latents of the task's images."""
+        """Start a task; save the old heads and the old network's latents for the task's images."""
         super().begin(index, task)
         self.old_heads = {old: copy.deepcopy(self.net.head(old)) for old in self.old_tasks}
         # Keep latents and old heads instead of logits. This needs less memory, because the heads of

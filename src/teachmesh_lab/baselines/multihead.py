@@ -48,7 +48,7 @@ class MultiHead(nn.Module):
         return next(self.trunk.parameters()).device
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Convert uint8 images to (N, 3, S, S) float32 in [0, 1] on the network's device."""
+        """Convert uint8 images to (N, 3, S, S) float32 in [0, 1], on the network's device."""
         return images.to(self.device).float() / 255
 
     def latents(self, images: Tensor) -> Tensor:
@@ -87,5 +87,5 @@ class MultiHead(nn.Module):
 
 
 def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (images, classes) for each head, as `Costs` expects, if each head gets N images."""
+    """Return one (images, classes) pair per head, as for `Costs`, if each head gets N images."""
     return [(n, net.classes(index)) for index in indices]

@@ -1,4 +1,4 @@
-"""`parallel-supsup`: SUPSUP by many agents, which exchange their masks (paper, Sec. 6, Fig. 10).
+"""`parallel-supsup`: SUPSUP with many agents, which exchange their masks (paper, Sec. 6, Fig. 10).
 
 All agents derive the same fixed weights from the seed. Each agent learns masks for its own tasks
 and sends them to all other agents, with one bit per weight. A mask depends only on its task and the

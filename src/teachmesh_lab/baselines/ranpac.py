@@ -9,7 +9,7 @@ Differences from [1]:
 
 - M is 2,000 by default. With the original 10,000, G would take 200 MB.
 - The ridge r is chosen once, relative to g, so that the order of tasks changes only the rounding.
-  In [1] the ridge is chosen again for each task and depends on their order.
+  In [1] the ridge is chosen again after each task and depends on the order of tasks.
 
 References:
     [1] McDonnell et al., RanPAC: random projections and pre-trained models for continual learning,
@@ -66,7 +66,7 @@ class RanPac(FrozenBaseline):
         return factor_macs(self.lifted_dim) + len(sums) * self.lifted_dim**2
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return scores: about 1 for the right class and 0 for the others."""
+        """Return class scores: about 1 for the right class and 0 for the other classes."""
         return np.asarray((self.lift(latents) @ self._weights).numpy())
 
     def state(self) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """`si`: Synaptic Intelligence.
 
-While a task is learned, omega_k adds up how much the steps of weight k lowered the loss. It is
+While a task is learned, omega_k sums up how much the steps of weight k lowered the loss. Thus
 omega_k = -sum g_k dx_k, where g is the gradient of the task's own loss ([1], Eq. 3). At the end,
 Omega_k grows by omega_k / (D_k^2 + xi), where D_k is the total change of the weight ([1], Eq. 5).
 The loss of later tasks gets the penalty c sum_k Omega_k (x_k - x*_k)^2 ([1], Eq. 4). If the steps

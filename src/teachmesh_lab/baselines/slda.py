@@ -4,9 +4,9 @@ The classifier uses class means mu_c and one within-class covariance S for all c
 L = [(1 - e) S + e s I]^-1, the score of a class is x L mu_c - mu_c L mu_c / 2 ([1], Eq. 2-4). The
 factor s is the mean variance, so that the shrinkage e does not depend on the scale of latents.
 
-S is the exact pooled scatter, divided by the number of images. In [1] it is approximated: it is
-updated after each image, while the means still change. The scatter is a sum over tasks, so their
-order of arrival changes only the rounding.
+S is the exact pooled scatter, divided by the number of images. In [1] S is only approximate: it is
+updated after each image, while the means still change. The scatter is a sum over tasks, so the
+order of tasks changes only the rounding.
 
 References:
     [1] Hayes and Kanan, Lifelong machine learning with deep streaming linear discriminant

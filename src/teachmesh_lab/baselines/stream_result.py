@@ -26,7 +26,7 @@ class TaskAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for all tasks learned so far, given just after one task was learned.
+    """Answers for all tasks learned so far, at the moment when one more task was learned.
 
     Attributes:
         after: position in the stream of the task just learned.
@@ -160,7 +160,7 @@ class StreamResult:
         seed: seed for all random numbers.
         test: accuracy on test images.
         validation: accuracy on validation images.
-        costs: counted costs.
+        costs: costs of the run.
         choice: the hyper-parameters, and how they were chosen.
         settings: epochs, batch size, learning rate and image size; empty for frozen baselines.
         answers: answers after the last task.
@@ -195,7 +195,7 @@ class StreamResult:
 
 
 def size_by_part(state: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Return the total payload bytes of the arrays whose names have the same first part.
+    """Sum the payload bytes of arrays by the first part of their names.
 
     Examples:
         >>> size_by_part({"heads.0": np.zeros(2, np.float32), "heads.1": np.zeros(3, np.float32)})

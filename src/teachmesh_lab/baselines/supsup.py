@@ -123,7 +123,7 @@ class Supsup(Baseline):
         super().end(index)
 
     def select(self, index: int) -> None:
-        """Give every layer the task's mask."""
+        """Set every layer's mask to the task's mask."""
         for layer, mask in zip(self._stack(index), self.masks[index], strict=True):
             layer.mask = mask
 

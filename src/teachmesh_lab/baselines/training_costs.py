@@ -22,8 +22,8 @@ class PassCost:
     """Multiply-accumulates for one image in a network.
 
     Attributes:
-        forward: number for the forward pass.
-        backward: number for the gradients of all weights, and of all inputs except the image.
+        forward: multiply-accumulates of the forward pass.
+        backward: multiply-accumulates of the gradients of all weights and all inputs but the image.
     """
 
     forward: int
@@ -74,7 +74,7 @@ def weight_layers(trunk: nn.Module) -> dict[str, nn.Module]:
 
 
 class Costs:
-    """Costs of one run so far.
+    """Multiply-accumulates that one run has spent so far.
 
     Args:
         trunk: network below the heads.

@@ -1,4 +1,4 @@
-"""Training loop of all trained baselines: learn a task, then answer for all tasks so far.
+"""Training loop of all trained baselines: learn a task, then classify all tasks' images so far.
 
 Every task is trained with a fresh Adam for a fixed number of epochs, without augmentation or a
 learning-rate schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images only
@@ -66,7 +66,7 @@ class Trace:
         test: accuracy on test images.
         validation: accuracy on validation images.
         answers: answers after the last task.
-        costs: counted costs.
+        costs: costs of the run.
     """
 
     test: Accuracy
@@ -83,7 +83,7 @@ def run_stream(
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> Trace:
-    """Learn all tasks in order; after each, answer for all tasks learned so far.
+    """Learn all tasks in order; after each task, classify the images of all tasks so far.
 
     Args:
         baseline: new baseline that has learned nothing.
@@ -91,7 +91,7 @@ def run_stream(
         schedule: training settings.
         progress: called with (tasks done, total tasks) after each task.
         after_task: called after each task with its position and the answers for all tasks so far.
-            If all tasks are learned together, it is called once, with the last position.
+            If all tasks are learned together, there is one call, with the last position.
     """
     n_tasks, costs = len(stream), baseline.net.costs
     test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
@@ -102,7 +102,7 @@ def run_stream(
         before, started_s = (costs.forward, costs.backward), time.perf_counter()
         _learn_group(baseline, stream, group, schedule)
         last = group[-1]
-        # Costs of tasks that are learned together are recorded for the last of them.
+        # Costs of tasks that are learned together are recorded for the last task.
         forward[last], backward[last] = costs.forward - before[0], costs.backward - before[1]
         learn_s[last] = time.perf_counter() - started_s
         started_s = time.perf_counter()
@@ -208,7 +208,7 @@ def _batches(
 def answer_all(
     baseline: Baseline, stream: Sequence[PixelTask], last: int, former: Answers | None = None
 ) -> Answers:
-    """Answer for the test and validation images of tasks 0 to `last`.
+    """Classify the test and validation images of tasks 0 to `last`.
 
     Args:
         baseline: baseline that has learned these tasks.

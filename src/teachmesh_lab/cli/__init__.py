@@ -1,1 +1,1 @@
-"""Commands of the laboratory: `bench`, `demo` and `evaluate`, which `teachmesh.cli.main` loads."""
+"""The commands `bench`, `demo` and `evaluate`, which `teachmesh.cli.main` loads."""

@@ -30,7 +30,7 @@ def command_paths(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str
 
     Args:
         group: a group of click commands.
-        above: path of the group.
+        above: command path of the group; empty for the root.
 
     Examples:
         >>> ("skills", "list") in command_paths(typer.main.get_command(app))

@@ -21,7 +21,7 @@ _STOP_TIMEOUT_S = 15.0
 class AgentProcess:
     """One `teachmesh up` process with its own home.
 
-    The key `seen_s` of every event is the value of `time.monotonic()` when it was read.
+    The key `seen_s` of every event is the value of `time.monotonic()` when the event was read.
 
     Args:
         name: name of the agent in messages.
@@ -71,7 +71,7 @@ class AgentProcess:
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, deadline_s: float
     ) -> dict[str, Any]:
-        """Wait for a wanted event; events that arrived before this call count too.
+        """Wait for a wanted event, which may have arrived before this call.
 
         Args:
             wanted: function that returns whether an event is the wanted event.
@@ -190,5 +190,5 @@ def close_tethered(process: subprocess.Popen[bytes]) -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """Return a child's environment; it allows one thread, as children share the cores."""
+    """Return a child's environment, with one thread per child because children share cores."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

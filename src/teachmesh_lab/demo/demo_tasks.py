@@ -1,8 +1,8 @@
-"""Small tasks of real images from installed packages, without any download.
+"""Small tasks with real images from installed packages; nothing is downloaded.
 
 Photographs are divided into a grid of blocks. Each block belongs to one split, and each crop lies
 within one block. Therefore no pixel of a test image is in a training image; a unit test checks
-this. Blocks without detail, such as plain sky or the black around a retina, are left out. Such
+this. Blocks without detail, such as plain sky or the black around a retina, are left out. Their
 crops could be identical and would not show their class. Handwritten digits and faces are split by
 image.
 """

@@ -35,7 +35,7 @@ class DemoOptions:
     """Options of the demo.
 
     Attributes:
-        tasks: folder of tasks; None for small tasks of real images.
+        tasks: folder of tasks; None for small tasks with real images.
         agents: number of agents that learn; one more joins late.
         backbone: alias of a backbone in `home`; None for the default.
         seed: seed for splits and all random numbers.
@@ -84,7 +84,7 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
             story.kill_one_and_let_one_join()
         finally:
             story.stop()
-        # For the user's own tasks this comparison would double the time.
+        # With the user's own tasks, this comparison would double the duration.
         alone_s = story.learn_alone() if options.tasks is None else None
         answers = story.answer(tasks_dir)
         document = story.document(answers, alone_s, time.perf_counter() - started_s)
@@ -106,7 +106,7 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
 
 
 class _Story:
-    """Agents of one demo and the steps that they go through."""
+    """The agents of one demo and the demo's steps, one method per step."""
 
     def __init__(self, options: DemoOptions, folder: Path, paths: Sequence[Path], log: Log) -> None:
         self.options, self.folder, self.paths, self.log = options, folder, paths, log

@@ -3,7 +3,7 @@
 - `task_stream`: a stream and its sources: `builtin`, a folder, `torchvision:`, `hf:`, `skill-102:`.
 - `builtin_stream`: 21 small tasks that need no download; `drawn_tasks` draws twelve of these.
 - `painters`: functions that draw the images of the drawn tasks.
-- `vision_sets`: data sets of torchvision. `hub_stream`: data sets of the Hugging Face hub.
+- `vision_sets`: data sets from torchvision. `hub_stream`: data sets from the Hugging Face hub.
 - `manifest`: names and sizes of the SKILL-102 tasks. `skill102`: the SKILL-102 images on disk.
 - `stream_export`: writes images in memory to a task folder.
 """

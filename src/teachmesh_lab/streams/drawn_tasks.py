@@ -1,4 +1,4 @@
-"""Twelve tasks drawn by code, which classify other things than objects (paper, Sec. 4).
+"""Twelve tasks drawn by code, whose classes are not kinds of objects (paper, Sec. 4).
 
 Counts, shapes, orientations, places, invented characters, patterns, roughness and hues differ
 greatly from the training images of a network pretrained on photographs. The drawn tasks therefore

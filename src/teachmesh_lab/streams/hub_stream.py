@@ -1,8 +1,8 @@
-"""Tasks from data sets of the Hugging Face hub: `hf:user/name` (extra `hub`).
+"""Tasks from data sets on the Hugging Face hub: `hf:user/name` (extra `hub`).
 
 A data set without a local copy is downloaded first. Two layouts are supported:
 
-- parquet shards as the hub writes them: named after their split, with image and label columns;
+- parquet shards named after their split, as on the hub, with image and label columns;
 - folders of image files.
 """
 
@@ -34,7 +34,7 @@ class _Columns:
 
 
 def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
-    """Find or download one data set of the hub, and convert it to a task.
+    """Find or download one data set from the hub, and convert it to a task.
 
     Args:
         repo: name of the data set on the hub, "user/name".
@@ -54,7 +54,7 @@ def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None
         download_repository(repo, folder)
     shards = _shards(folder)
     if not shards:
-        return folder  # image files in folders are already a task
+        return folder  # folders of image files are already a task
     columns = _columns(next(iter(shards.values()))[0], repo)
     splits = {split: _examples(paths, columns) for split, paths in shards.items()}
     return export_task(cache, repo.replace("/", "_"), splits, per_class=per_class)

@@ -42,7 +42,7 @@ def count_of(kind: str) -> Painter:
 
 
 def shape_of(corners: tuple[int, ...], *, filled: bool) -> Painter:
-    """Make a painter of figures with n corners; 0 means a circle, -n an n-pointed star."""
+    """Make a painter of polygons by corner count; 0 means a circle, -n an n-pointed star."""
 
     def paint(label: int, random: np.random.Generator) -> Image.Image:
         image, draw, colour = _canvas(random)

@@ -2,7 +2,7 @@
 
 `ROOT/0_collection/all_images.sqlite` lists every image in the table
 `images(dataset, file_hash, relative_path, class_id, set_id, problem)`. Sets 0, 1 and 2 are
-training, validation and test. Rows with a problem are ignored. The path of a file is
+for training, validation and test. Rows with a problem are ignored. The path of a file is
 `ROOT/<dataset>/<relative_path>`. Images are not copied: every task becomes a CSV file that lists
 its images.
 """
@@ -83,7 +83,7 @@ def skill102_tasks(
 
 
 def cap(rows: Iterable[Row]) -> list[Row]:
-    """Apply the limits for classes and images to the rows of one task.
+    """Limit the numbers of classes and images in the rows of one task.
 
     Args:
         rows: one (relative path, class, set) tuple per image.

@@ -43,7 +43,7 @@ def export_task(
 
     Args:
         folder: parent folder of exported tasks.
-        name: name of the task; it is cleaned.
+        name: name of the task; `clean_name` makes the folder name from it.
         splits: examples of the splits "train", "val" and "test", or of a single split "". A single
             split gets no folder and is divided when the task is read.
         per_class: number of images to keep per class and split, from the first; all by default.

@@ -1,4 +1,4 @@
-"""Streams of tasks: the tasks come from one source, in the order of learning."""
+"""Streams of tasks: all tasks of a stream come from one source, in the order of learning."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StreamSpec:
         limit: number of tasks to use, from the first in order; all by default.
         order: "given" for the source's order, or "shuffled" for a random order.
         root: folder for downloads from torchvision and the hub; by default a folder in the cache.
-        per_class: number of images to keep per class and split; applies only to data sets of
+        per_class: number of images to keep per class and split; applies only to data sets from
             torchvision and the hub.
 
     Raises:

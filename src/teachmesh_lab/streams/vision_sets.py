@@ -1,4 +1,4 @@
-"""Tasks from data sets of torchvision: `torchvision:MNIST,EuroSAT` (extra `bench`)."""
+"""Tasks from torchvision's data sets: `torchvision:MNIST,EuroSAT` (extra `bench`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPLIT_WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "tes
 
 
 def vision_task(name: str, root: Path, cache: Path, *, per_class: int | None = None) -> Path:
-    """Convert one data set of torchvision to a task folder.
+    """Convert one torchvision data set to a task folder.
 
     Data sets with a `train` or `split` parameter keep their splits; other data sets are split when
     the task is read. Missing validation images are taken from the training images. Missing files
