@@ -10,7 +10,7 @@ Learn a task and classify an image:
 Packages:
 
 - `teachmesh.data`: reads tasks and pixels from folders, archives and CSV files.
-- `teachmesh.model`: the frozen backbone, which turns images into latents, and linear heads.
+- `teachmesh.model`: the frozen backbone (turns images into latents) and linear heads.
 - `teachmesh.mapping`: task anchors, and the task mappers built from them.
 - `teachmesh.packet`: skills as signed, deterministic bytes.
 - `teachmesh.bank`: the skills of one agent, stored on disk.

@@ -83,7 +83,7 @@ class DataError(TeachmeshError):
 
 
 class BackboneError(TeachmeshError):
-    """A backbone is missing, unknown, damaged, or differs from the backbone of a skill."""
+    """A backbone is missing, unknown or damaged, or differs from that of a skill."""
 
     exit_code = 5
 

@@ -105,7 +105,7 @@ class Agent(BankView):
             keywords: individual options that override `options`, such as `method="maha"`.
 
         Returns:
-            Summary of the saved skill, which is on the disk when this returns.
+            Summary of the saved skill, which is on disk when this returns.
 
         Raises:
             DataError: the images or labels cannot be used.

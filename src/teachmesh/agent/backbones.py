@@ -136,7 +136,7 @@ def use_backbone(home: Path | None, name: str) -> None:
 
 
 def export_backbone(home: Path | None, name: str, target: Path) -> int:
-    """Write a backbone with its reference to one file; return the file's size in bytes."""
+    """Write a backbone and its reference to one file; return the file's size in bytes."""
     data = cards.export_backbone(resolve_home(home).backbones, name)
     write_file(target, data)
     return len(data)
@@ -241,7 +241,7 @@ def _loaded_description(home: Home, name: str) -> dict[str, Any]:
 
 
 def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[str, Any]:
-    """Add licence, size, default flag and, for the embedded backbone, its card to a description."""
+    """Add to a description: licence, size, default flag and, if embedded, the card."""
     document = {
         **description,
         "licence": cards.licence_of(home.backbones, name),

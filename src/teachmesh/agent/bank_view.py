@@ -108,7 +108,7 @@ class BankView:
         return self.bank.put(verified, restore=expected_id is None)
 
     def skills(self) -> list[SkillInfo]:
-        """Return a description of every skill of the bank; unused skills include a reason."""
+        """Describe every skill of the bank, with the reason if predictions do not use it."""
         return self.catalogue().infos()
 
     def unusable_reasons(self) -> list[str]:
@@ -124,7 +124,7 @@ class BankView:
         """Return the skill with this task name, display name or id prefix.
 
         Raises:
-            DataError: no skill or more than one matches.
+            DataError: no skill matches, or more than one does.
         """
         return self.catalogue().find(selector)
 

@@ -105,7 +105,7 @@ class Catalogue:
         """Return the skill with this task name, display name or id prefix.
 
         Raises:
-            DataError: no skill or more than one matches; the message suggests names.
+            DataError: no skill matches, or more than one does; the message suggests names.
         """
         infos = [info for info in self.infos() if info.id in self.active_ids] or self.infos()
         found = [i for i in infos if selector in (i.display_name, i.task, i.id)]

@@ -61,7 +61,7 @@ def export_network(agent: Agent, selector: str, path: Path) -> int:
 
 
 def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
-    """Build a skill's network: a branch with biases, a branch without, or a weighted sum.
+    """Build a skill's network: a branch with biases, one without, or their weighted sum.
 
     Args:
         backbone: the backbone of the skill.

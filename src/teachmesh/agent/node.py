@@ -149,7 +149,7 @@ class Node:
                 self._report_state(now_s)
 
     def _retry_refused(self) -> None:
-        """When a backbone is added, retry skills that were refused for lack of a backbone."""
+        """When a backbone is added, retry skills refused because a backbone was missing."""
         refused = [
             skill_id for skill_id, reason in self.gossip.refused().items() if reason == "BACKBONE"
         ]

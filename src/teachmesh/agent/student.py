@@ -141,7 +141,7 @@ class FirstPass:
     Attributes:
         names: names of the N readable images, N at least 1.
         latents: latents of the images, computed without biases.
-        kept: activations with N rows, the input of a second pass; empty if none is needed, and
+        kept: input of a second pass, activations with N rows; empty if none is needed, and
             cleared when the next portion is requested.
         released: empty until `kept` is cleared; then a single entry: whether `kept` held anything.
     """

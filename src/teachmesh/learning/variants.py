@@ -34,8 +34,8 @@ class Variant:
         """Return the variant with other layers or another budget; None keeps the current value.
 
         Raises:
-            UsageError: the layers are unknown, the budget is too small, infinite, or given without
-                biases, or `none` is chosen for Head2Toe, which needs biases.
+            UsageError: the layers are unknown; the budget is too small, infinite or given without
+                biases; or `none` is chosen for Head2Toe, which needs biases.
         """
         biases = self.biases
         if layers is not None:
