@@ -46,7 +46,7 @@ def list_csv(path: Path) -> Listing:
 
 def _item(path: Path, line: int, image: str, parts: Sequence[str], label: str, word: str) -> Item:
     split = _split(path, line, word)
-    # Use the same name as a listing of folders does, so that equal tasks get equal splits.
+    # Use the same name as in a listing of folders, so that equal tasks get equal splits.
     below_split = split is not None and len(parts) >= 3 and parts[0].casefold() in SPLIT_WORDS
     name = unicodedata.normalize("NFC", "/".join(parts[1:] if below_split else parts))
     return Item(split, label, name, ImageRef(path.parent / image))

@@ -28,7 +28,7 @@ class ImageInput:
     """One image to classify.
 
     Attributes:
-        name: name shown in answers: the path, or "image 3" for a third input without a path.
+        name: name shown in answers: the path, or "image 3" if the third input has no path.
         source: reference to the image's file, its encoded bytes, or the decoded image.
     """
 
@@ -38,7 +38,7 @@ class ImageInput:
     def upright(self, size: int) -> np.ndarray:
         """Return the upright image as an (H, W, C) uint8 array, with C = 1 for grey.
 
-        It has enough pixels for a square of side `size`.
+        The image has enough pixels for a square of side `size`.
 
         Raises:
             DataError: the image cannot be read.

@@ -188,8 +188,8 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     """Convert an image in memory in the same way as `decode_upright`.
 
     Args:
-        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or
-            uint16. Channels are RGB or RGBA.
+        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with dtype
+            uint8 or uint16. Channels are RGB or RGBA.
         size: final side of the square image in pixels, S.
 
     Returns:

@@ -37,7 +37,7 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
 
     Returns:
         The upright image as an (H, W, C) uint8 array. Grey images keep C = 1, which costs a third
-        and gives the same values. If a side was 4 S or longer, the image is already S x S.
+        as much and gives the same values. If a side was 4 S or longer, the image is already S x S.
 
     Raises:
         ValueError: the mode has no conversion to RGB.

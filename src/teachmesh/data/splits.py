@@ -28,7 +28,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
 
     Returns:
         One split per key, in the order of `keys`. Every class keeps at least one training image.
-        A class of two images keeps both for training; of three images, one is for validation.
+        A class of two images uses both for training; a class of three uses one for validation.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for position, (label, _) in enumerate(keys):

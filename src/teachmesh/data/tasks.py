@@ -201,7 +201,7 @@ def _looks_like_task(path: Path) -> bool:
 def _list(path: Path) -> Listing:
     try:
         is_dir, is_file = path.is_dir(), path.is_file()
-    except OSError as error:  # a name that is too long, a folder without permission
+    except OSError as error:  # the name is too long, or permission is denied
         raise DataError(
             f"expected a usable path, got '{shown(str(path), 200)}' ({error.strerror}); check it"
         ) from error

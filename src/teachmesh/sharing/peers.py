@@ -18,7 +18,7 @@ PEER_TIMEOUT_S = 10.0
 MAX_PEERS = 256
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
-# Even an honest peer fails sometimes: a skill was removed there, or its disk was busy.
+# Even an honest peer fails sometimes, for example if a skill was removed or its disk is busy.
 PATIENCE = 3
 _ANY_PEER = ""
 _ANY_CONTENT = ""

@@ -1,6 +1,6 @@
 """Pull missing skills from any peer that has them, and check them by hash.
 
-A peer that hangs, is slow or lies delays only the requests made to it:
+A slow, hanging or lying peer delays only the requests made to it:
 
 - Every request runs in its own thread with a deadline.
 - A single peer gets at most half of all requests.

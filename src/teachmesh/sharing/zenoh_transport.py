@@ -43,7 +43,7 @@ class ZenohTransport(Transport):
     Args:
         agent_id: id of this agent.
         listen: endpoints to listen on, such as `tcp/0.0.0.0:7447`; port 0 means any free port.
-        join: endpoints of other agents; connecting to them is retried forever.
+        join: endpoints of other agents; failed connections are retried forever.
 
     Raises:
         NetworkError: an endpoint is not valid.
