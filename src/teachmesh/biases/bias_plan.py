@@ -113,8 +113,8 @@ class TaskCosts:
         Args:
             passes: total budget in forward passes, including the passes already spent.
             epochs_validated: True if the validation images are run after every epoch.
-            ends_with_train: True if not only the validation images but also the training images
-                are run once more at the end.
+            ends_with_train: True if the training images are also run once more at the end,
+                like the validation images.
             small_share: fraction of the training images that are processed at the smaller size.
         """
         images = self.train + self.validation

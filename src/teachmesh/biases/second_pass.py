@@ -82,7 +82,7 @@ class SecondPass:
 
     @cached_property
     def network(self) -> BeneficialBiases:
-        """The backbone with biases on the first layer that any skill biases and all later ones."""
+        """The backbone with biases from the first layer on that has biases in any skill."""
         layouts = [biased.layout for biased in self._biased.values()]
         earliest = min(layouts, key=lambda layout: layout.first)
         return BeneficialBiases(self._backbone.forward_pass, earliest)

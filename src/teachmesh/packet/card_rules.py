@@ -36,7 +36,7 @@ def check_card(card: Card, limits: Limits) -> None:
     Raises:
         SkillRefused: VERSION or SCHEMA for the wrong schema. LIMIT for too many classes, warnings
             or calibration values. NAME for a name that is empty, too long, not printable, not
-            NFC, repeated, or looks like a path. VALUE for an invalid number or text.
+            NFC or repeated, or that looks like a path. VALUE for an invalid number or text.
     """
     check_schema(card.schema)
     check_labels(card.task, card.classes, limits)

@@ -81,7 +81,7 @@ _MADE_HERE = object()
 
 @dataclass(frozen=True)
 class VerifiedSkill:
-    """A skill with a valid signature of its author; created only by `sign` and `verify`.
+    """A skill with a valid signature by its author; created only by `sign` and `verify`.
 
     Banks store only objects of this class, so no unverified skill can reach the disk.
 
