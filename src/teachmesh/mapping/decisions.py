@@ -49,7 +49,7 @@ class Decisions:
         return tasks, classes
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the class with the highest score of all tasks, as (N,) tasks and (N,) classes.
+        """Return the best class among those of all tasks, as (N,) tasks and (N,) classes.
 
         Raises:
             DataError: the mapper scores tasks only.

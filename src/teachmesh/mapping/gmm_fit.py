@@ -266,5 +266,5 @@ def _lloyd(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def _one_hot(labels: torch.Tensor, n_clusters: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return a (K, N) matrix, 1 if a row is in the cluster; rows labelled -1 are in no cluster."""
+    """Return the (K, N) membership matrix of 0 and 1; rows labelled -1 are in no cluster."""
     return (labels == torch.arange(n_clusters)[:, None]).to(dtype)

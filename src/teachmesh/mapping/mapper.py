@@ -95,7 +95,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
         """Score latents for all tasks.
 
         Args:
-            latents: (N, D) float32 latents of the kind that the attribute `latent` names.
+            latents: (N, D) float32 latents of the kind given by the attribute `latent`.
 
         Raises:
             ValueError: the mapper has no anchor, D is wrong, or latents are not finite.

@@ -100,7 +100,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         return self._discriminant
 
     def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Score each task by its classes' mean density, and each class by density and head."""
+        """Score each task by its classes' mean density, and each class by its density and head."""
         anchors = self._in_order()
         tasks: list[torch.Tensor] = []
         classes: list[np.ndarray] = []

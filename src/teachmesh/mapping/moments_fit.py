@@ -56,7 +56,7 @@ class Covariance:
 def fit_moments(
     latents: np.ndarray, labels: np.ndarray, n_classes: int, *, rank: int = RANK
 ) -> MomentsAnchor:
-    """Fit moments and head of one task, in closed form.
+    """Fit the moments and the head of one task, in closed form.
 
     Args:
         latents: (N, D) float32 multi-depth latents, each with a length of at most 1.

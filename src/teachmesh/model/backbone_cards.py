@@ -182,7 +182,7 @@ def remove_backbone(folder: Path, name: str) -> None:
 
 
 def export_backbone(folder: Path, name: str) -> bytes:
-    """Return the bytes of one file with a side-loaded backbone and its reference.
+    """Return the bytes of a file that contains a side-loaded backbone and its reference.
 
     Raises:
         BackboneError: the backbone is unknown, or is the embedded one, which every agent has.

@@ -36,7 +36,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Recipe:
-    """A backbone without weights and reference; validated, because it may come from a peer.
+    """A backbone without its weights and reference; validated, because it may come from a peer.
 
     Attributes:
         architecture: timm's name of the network, with or without tag.

@@ -132,7 +132,7 @@ def own_modules(net: nn.Module) -> nn.Module:
 
 
 def full_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Turn off TF32, CUDA's default for convolutions, which has about three decimal digits."""
+    """Turn off TF32, CUDA's default for convolutions, because it keeps only about three digits."""
     if device.type != "cuda":
         return nullcontext()
     flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -183,7 +183,7 @@ def norm_deviation(layer: nn.Module) -> torch.Tensor | float:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Names of a convolution and of the batch norm that reads its output."""
+    """Names of a convolution and of the batch norm that is applied to its output."""
 
     conv: str
     norm: str

@@ -140,8 +140,8 @@ def head_epochs(
 ) -> Iterator[tuple[float, torch.Tensor]]:
     """Train a head endlessly; yield it before the first epoch and after every epoch.
 
-    The gradient of the cross-entropy is computed with its formula, two matrix products for one
-    linear layer. On small batches this is several times faster than automatic differentiation.
+    The gradient of the cross-entropy is computed from its formula, with two matrix products per
+    batch. On small batches this is several times faster than automatic differentiation.
 
     Args:
         latents: (N, D) float32 latents of the training images.
