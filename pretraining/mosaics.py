@@ -38,7 +38,7 @@ def load_pictures(
     Args:
         data: folder with `classes.json`, `train/` and `val/`.
         split: "train" or "val".
-        fraction: fraction of each class's tiles to keep, from the first tile on.
+        fraction: fraction of each class's tiles to keep, starting with the first.
         cache: folder for the decoded images, so that a restart does not decode them again.
 
     Raises:

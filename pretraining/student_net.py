@@ -85,7 +85,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.SGD:
-    """Make an SGD optimiser whose weight decay omits biases and normalisation layers."""
+    """Make an SGD optimiser without weight decay for biases and normalisation layers."""
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [

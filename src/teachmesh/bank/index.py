@@ -204,7 +204,7 @@ def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
     """Finish or undo the work of a killed process; this is fast if there is nothing to do.
 
     - Temporary files and the files of removed skills are deleted.
-    - An entry is added for a skill file that has none; a file with this name is complete.
+    - An entry is added for each skill file without one; a file with its final name is complete.
     - An entry without a file is dropped.
     """
     files.sweep()

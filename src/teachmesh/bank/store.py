@@ -35,7 +35,7 @@ class Bank:
 
     Args:
         folder: the bank's folder; created if it is missing.
-        read_only: whether to write nothing, even on opening. An index that cannot be opened
+        read_only: True to write nothing, even on opening. An index that cannot be opened
             is then replaced by an index in memory, built from the files.
         lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
         limits: size limits; larger skills are refused.

@@ -141,7 +141,7 @@ def _bare(word: str) -> str:
 
 
 def _symbol(words: str) -> str | None:
-    """Return the signs of a name, or None if it has no sign or one that is too long."""
+    """Return the signs of a name, or None if there are none or any is too long."""
     signs = _signs(words)
     return " ".join(signs) if signs and all(_SYMBOL.fullmatch(_bare(s)) for s in signs) else None
 

@@ -66,7 +66,7 @@ def fit_start(
 
 
 def _scaled_rows(old: HeadStart, x: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """Return M old rows, centred and scaled: their scores have half the targets' variance."""
+    """Centre M old rows; scale them so that their scores have half the targets' variance."""
     differences = torch.from_numpy(old.weight.astype(np.float64))
     differences = differences - differences.mean(0)
     spread = (x @ differences.T).std(0, correction=0)

@@ -133,9 +133,9 @@ class Shots:
         return np.asarray(-0.5 * squares)
 
     def left_out_centres(self) -> np.ndarray:
-        """Return for each shot the whitened mean of its class, computed without that shot: (N, D).
+        """Return the (N, D) whitened class means of the shots, each computed without its shot.
 
-        If a class has only one shot, the mean of all class means replaces its mean.
+        For a shot that is the only one of its class, this is the mean of all class means.
         """
         counts = self.counts[self.labels][:, None]
         others = (self.centres[self.labels] * counts - self.z) / np.maximum(counts - 1, 1)

@@ -60,7 +60,7 @@ class NameComparer:
         return self._encoder.name if self._encoder is not None else "names"
 
     def similarity(self, one: Sequence[Label], other: Sequence[Label]) -> np.ndarray:
-        """Return an (A, B) float64 array: 1 for equal names, 0 if a name is meaningless.
+        """Return (A, B) float64 similarities: 1 for equal names, 0 if a name is meaningless.
 
         Symbols are only compared for equality, as are names in scripts that the encoder does not
         support.
