@@ -37,7 +37,7 @@ class TrunkSize:
     """Size of a network that a baseline trains.
 
     Attributes:
-        per_image: cost of a forward and a backward pass of one training image.
+        per_image: cost of a forward and a backward pass for one training image.
         size_px: side length of the training images in pixels.
         dim: dimension of the network's latents, D.
         numbers: number of parameters.
@@ -179,7 +179,7 @@ def frozen_costs(
 
 
 def _step(trunk: TrunkSize, classes: int) -> int:
-    """Return the MACs of a forward and a backward pass of one image, including the task's head."""
+    """Return the MACs of a forward and a backward pass for one image, including the task's head."""
     return trunk.per_image.forward + trunk.per_image.backward + 3 * trunk.dim * classes
 
 

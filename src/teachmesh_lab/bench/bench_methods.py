@@ -42,7 +42,7 @@ GROUPS = {"ours": Kind.OURS, "biased": Kind.ADAPTED, "frozen": Kind.FROZEN, "tra
 
 
 def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
-    """Replace each group with its methods; keep the order and drop repeated names.
+    """Replace each group with its methods; keep the order, and drop repeated names.
 
     Examples:
         >>> expand_methods(["slda", "frozen"])

@@ -1,7 +1,7 @@
 """Cells of methods with beneficial biases, measured as in `evaluate`.
 
 An agent with a temporary bank receives all skills before it answers any image. So each
-accuracy matrix has one row: more rows would need a second pass of every image after every task.
+accuracy matrix has one row: more rows would need a second pass for every image after every task.
 Trained biases are kept in the home's cache, so that cells of other methods can use them.
 """
 

@@ -49,7 +49,7 @@ class HomeAnswers:
     parts: tuple[Answers, ...]
 
     def differences(self, other: HomeAnswers) -> int:
-        """Count the images that another home answers differently."""
+        """Count the images for which the answer of another home differs."""
         pairs = zip(self.parts, other.parts, strict=True)
         return sum(
             int(np.sum((mine.task != theirs.task) | (mine.label != theirs.label)))

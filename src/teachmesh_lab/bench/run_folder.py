@@ -83,7 +83,7 @@ def lock_folder(out: Path) -> Iterator[None]:
 
 
 def read_run(run: Path, *, alpha: float | None = None) -> Run:
-    """Read configuration, results and summary of a run from its files.
+    """Read the configuration, results and summary of a run from its files.
 
     Args:
         run: folder of the run.

@@ -77,7 +77,7 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
 
 
 def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path) -> None:
-    """Fill the cache for a task; record how long training and validation images took to embed.
+    """Cache a task's latents; record how long its training and validation images took to embed.
 
     Args:
         backbone: the frozen network.

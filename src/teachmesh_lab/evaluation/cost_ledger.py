@@ -99,8 +99,8 @@ def account(
         alpha: multiply-accumulates per byte.
         packing: "longest-first", "given", or "equal" (the paper's division by N).
         speeds: speeds of the agents, relative to the agent that learns alone; default 1.
-        consolidation_macs: cost for every agent of the work after the last skill has arrived, such
-            as factorising a covariance.
+        consolidation_macs: cost, for every agent, of the work after the last skill has arrived,
+            such as factorising a covariance.
 
     Raises:
         ValueError: no task or agent is given, or the speeds or packing are not valid.

@@ -176,7 +176,7 @@ class Refiner:
         self._known: dict[tuple[int, int], BiasedDecision] = {}
 
     def given(self, tasks: np.ndarray) -> Decisions:
-        """Refine the decisions by a second pass of every image with the biases of one task.
+        """Refine the decisions by a second pass for each image, with the biases of the given task.
 
         Args:
             tasks: (N,) index of the task of each image.
