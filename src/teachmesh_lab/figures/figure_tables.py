@@ -64,7 +64,7 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
 def figure_10(
     rows: Sequence[Mapping[str, Any]], agents: int, results: Sequence[Result], alpha: float
 ) -> Table:
-    """Make the table for N agents: their speed-up, and the costs of the agent that ends last."""
+    """Make the table for N agents: their speed-up, and the costs of the last agent to finish."""
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",

@@ -40,7 +40,7 @@ def task_drawings(scene: Scene) -> list[Drawing]:
 def difficulty(scene: Scene) -> tuple[np.ndarray, str] | None:
     """Return the (T,) error rates of all tasks, and a text that names their source.
 
-    The paper uses a network trained on each task alone for a fixed time. In a run, the
+    The paper trains one network per task, for a fixed time. In a run, the
     closest result is the fine-tuned network's error on each task just after it learned the task.
     """
     for method, name in (("fine-tune", "oracle"), ("supsup", "oracle")):

@@ -19,7 +19,7 @@ PIECES = 8
 
 
 def split_tasks(costs: Sequence[TaskCost], n_agents: int) -> list[TaskCost]:
-    """Cut each task larger than an eighth of an agent's fair share into equal parts.
+    """Cut each task that exceeds an eighth of an agent's fair share into equal parts.
 
     The statistics of a part, and so its skill, are as large as those of the whole task.
     """

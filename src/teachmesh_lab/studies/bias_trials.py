@@ -86,7 +86,7 @@ TRIALS = (
 
 
 class _Recorder(StoredBiases):
-    """Store that also keeps the last trained biases in memory as they were before rounding."""
+    """Store that also keeps the last trained biases in memory, before they are rounded."""
 
     last: Trained | None = None
 

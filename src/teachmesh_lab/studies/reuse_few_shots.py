@@ -22,7 +22,7 @@ from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
 
 
 def few(plan: ReusePlan) -> Study:
-    """Return the study of all ordered pairs of tasks; pairs with most shared classes are first."""
+    """Return the study of all ordered task pairs; pairs with the most shared classes come first."""
     matcher = PairMatcher(plan.tasks, plan.reuse)
 
     def measure(cell: StudyCell) -> Values:

@@ -38,7 +38,7 @@ class HeadsAlone:
         self._trained: dict[tuple[str, int, int, bool], TrainedHead] = {}
 
     def __call__(self, new: StudyTask, shots: int, seed: int, *, closed: bool) -> TrainedHead:
-        """Train a head on `shots` images per class, drawn with this seed, or return it cached."""
+        """Return a head trained on `shots` images per class drawn with this seed; cache it."""
         key = new.name, shots, seed, closed
         if key not in self._trained:
             start = _closed_start(new, shots, seed, None) if closed else None

@@ -100,7 +100,7 @@ def matching(plan: ReusePlan) -> Study:
 
 
 def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Values:
-    """Match each task with all other tasks; return matches and their relations in the list."""
+    """Match each task with all other tasks; return matches, with their relations in the list."""
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]

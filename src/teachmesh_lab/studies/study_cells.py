@@ -126,7 +126,7 @@ class StudyInputs:
     def find(
         cls, folder: Path, home: Home, backbone: str, only: Sequence[str] | None = None
     ) -> StudyInputs:
-        """Find the tasks of a folder and the backbone.
+        """Find the backbone in a home and the tasks in a folder.
 
         Args:
             folder: folder with one folder or archive per task.
