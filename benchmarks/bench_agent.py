@@ -27,7 +27,7 @@ BATCH_SIZE = 32
 
 
 def run() -> dict[str, float]:
-    """Return each ratio's median over several rounds; a round measures job and bare pass."""
+    """Return each ratio's median over several rounds; each round times a job and bare passes."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)

@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def run() -> dict[str, float]:
-    """Return each command's median ratio to the baseline, which every round measures too."""
+    """Return each command's median ratio to the baseline; each round times both."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         home = Home(folder / "home")

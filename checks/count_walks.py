@@ -1,4 +1,4 @@
-"""Count the source files that typical operations walk through, by running the operations.
+"""Run typical operations and count the source files whose functions they call.
 
     python -m checks.count_walks           # a second predict, a learn, a receive, a bench cell
     python -m checks.count_walks --files   # also list the files
@@ -30,7 +30,7 @@ SOURCES = Path(__file__).parents[1] / "src"
 
 @dataclass(frozen=True)
 class Walk:
-    """Counts of the walk of one operation.
+    """Counts for one operation.
 
     Attributes:
         name: name of the operation.
@@ -48,7 +48,7 @@ class Walk:
 
 
 def count(name: str, package: str, work: Callable[[], object]) -> Walk:
-    """Run an operation and count its walk through a package.
+    """Run an operation and count the files and functions of a package that it uses.
 
     Args:
         name: name of the operation.
@@ -89,7 +89,7 @@ def write_task(folder: Path, seed: int) -> Path:
 
 
 def product_walks(scratch: Path) -> list[Walk]:
-    """Count the walks of a learn, a second predict and a receive, with the embedded backbone."""
+    """Count for a learn, a second predict and a receive, each with the embedded backbone."""
     from teachmesh import Agent
 
     task, other = write_task(scratch / "first", 1), write_task(scratch / "second", 2)
@@ -117,9 +117,9 @@ agents = [1]
 
 
 def cell_walk(scratch: Path) -> Walk:
-    """Count the walk of one bench cell with the method `moments` through the laboratory.
+    """Count the laboratory's files and functions for one bench cell with the method `moments`.
 
-    A cell with another method runs first, so that no module is imported while the walk is counted.
+    A cell with another method runs first, so that no module is imported during the count.
     """
     from teachmesh.bank.home import resolve_home
     from teachmesh_lab.bench.grid_config import load_config
@@ -142,7 +142,7 @@ def cell_walk(scratch: Path) -> Walk:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the counts of all walks."""
+    """Print the counts for all operations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--files", action="store_true", help="also list the files of every walk")

@@ -91,7 +91,7 @@ class Baseline:
         self.net.add_head(index, len(task.classes))
 
     def loss(self, index: int, rows: Tensor) -> Tensor:
-        """Return the mean loss in nats of the images `rows` of task `index`."""
+        """Return the mean loss (nats) for the images `rows` of task `index`."""
         data = self.data[index]
         latents = self.net.latents(data.images[rows])
         self.net.costs.training_pass(len(rows), [(len(rows), self.net.classes(index))])

@@ -1,7 +1,7 @@
 """`parallel-supsup`: SUPSUP with many agents, which exchange their masks (paper, Sec. 6, Fig. 10).
 
 All agents derive the same fixed weights from the seed. Each agent learns masks for its own tasks
-and sends them to all other agents, with one bit per weight. A mask depends only on its task and the
+and sends them to all other agents, at one bit per weight. A mask depends only on its task and the
 task's position in the stream, so the masks are the same for any number of agents. The accuracies
 equal those of `supsup`, bit for bit. Answers always use masks that were encoded and decoded.
 """

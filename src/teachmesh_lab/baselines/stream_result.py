@@ -26,7 +26,7 @@ class TaskAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for all tasks learned so far, at the moment when one more task was learned.
+    """Answers for all tasks learned so far, recorded after each newly learned task.
 
     Attributes:
         after: position in the stream of the task just learned.

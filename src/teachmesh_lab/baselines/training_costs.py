@@ -31,7 +31,7 @@ class PassCost:
 
 
 def pass_cost(trunk: nn.Module, size: int) -> PassCost:
-    """Return the cost of one training pass of one image.
+    """Return the cost of one training pass for one image.
 
     For every product of the forward pass, the backward pass has two products of equal size: one for
     the weights, one for the inputs. Layers that read the image itself do not need the second

@@ -1,4 +1,4 @@
-"""Training loop of all trained baselines: learn a task, then classify all tasks' images so far.
+"""Training loop of all trained baselines: learn a task, classify the images of all tasks so far.
 
 Every task is trained with a fresh Adam for a fixed number of epochs, without augmentation or a
 learning-rate schedule, as in the authors' code (Adam 1e-3, batches of 32). Validation images only

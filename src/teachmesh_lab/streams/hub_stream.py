@@ -47,7 +47,7 @@ def hub_task(repo: str, root: Path, cache: Path, *, per_class: int | None = None
 
     Raises:
         MissingExtraError: a package is not installed.
-        DataError: the data set does not exist or has no images and labels.
+        DataError: the data set does not exist, or images or labels are missing.
     """
     folder = root / repo
     if not folder.is_dir():

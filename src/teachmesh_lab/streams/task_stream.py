@@ -116,7 +116,7 @@ def open_stream(spec: StreamSpec, seed: int, cache: Path) -> Stream:
         cache: folder for written and downloaded files.
 
     Raises:
-        UsageError: the source contains no names of data sets but needs at least one.
+        UsageError: the source must name at least one data set but names none.
         DataError: a task or data set is missing or cannot be used.
         MissingExtraError: a package is not installed.
     """
