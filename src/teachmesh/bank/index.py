@@ -230,8 +230,8 @@ def read_entries(
         move_damaged: whether to move files with a wrong hash to the folder of damaged files.
 
     Returns:
-        Entries of the files that pass all checks. An intact file that fails a check stays in
-        place without an entry, for example a file from a newer version of teachmesh.
+        Entries of the files that pass all checks. Intact files that fail a check, such as
+        those of a newer version of teachmesh, stay in place without an entry.
     """
     entries = []
     for skill in sorted(ids):

@@ -113,14 +113,14 @@ class Watcher(TorchFunctionMode):
         self.reached = True
 
     def before(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Run a call before the cut; number its result if it depends on the images."""
+        """Execute a call that precedes the cut; number its result if it depends on the images."""
         result = func(*args, **kwargs)
         if any(key_of(tensor) for tensor in tensors((args, kwargs))):
             self.number(result)
         return result
 
     def after(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Run a call after the cut."""
+        """Execute a call that follows the cut."""
         return func(*args, **kwargs)
 
     def number(self, result: Any) -> None:

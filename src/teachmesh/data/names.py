@@ -1,8 +1,8 @@
 """Names that are safe to show, store and compare, and suggestions for misspelt names.
 
 Names come from folders, CSV files and other agents, and are shown in terminals, JSON and web pages.
-A name is therefore Unicode NFC and has a length limit. Characters that move a cursor, hide text or
-reorder it are rejected. Emoji, CJK and all other visible scripts are allowed.
+A name is therefore normalised to Unicode NFC and has a length limit. Characters that move a cursor,
+hide text or reorder it are rejected. Emoji, CJK and all other visible scripts are allowed.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def fit_mixture(
     """Fit a mixture by maximum likelihood.
 
     Args:
-        data: (N, D) float32 or float64 rows; as in scikit-learn, the fit uses this type.
+        data: (N, D) float32 or float64 rows; the fit is computed in their number type.
         n_clusters: number of clusters, K, at most N.
         seed: seed for the k-means start.
         floor: constant added to every variance, like `reg_covar` in scikit-learn.

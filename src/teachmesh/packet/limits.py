@@ -1,4 +1,4 @@
-"""Maximum sizes in data from untrusted peers."""
+"""Size limits for data from untrusted peers."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Encoder(Protocol):
 
 
 class NameComparer:
-    """Computes similarities of class names, between 0 and 1.
+    """Computes similarities between class names, from 0 to 1.
 
     Args:
         encoder: text encoder; None to check only whether cleaned names are equal.

@@ -78,7 +78,7 @@ class Gossip:
         transport: connection to the peers; started and closed by this object.
         key: key that signs announcements; the transport must use the agent id of this key.
         alias: display name of this agent.
-        on_refused: called from any thread with (id, reason, message) when a skill is refused.
+        on_refused: called, from any thread, with (id, reason, message) when a skill is refused.
         interval_s: seconds between announcements.
     """
 

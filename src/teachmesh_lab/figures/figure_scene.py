@@ -78,7 +78,7 @@ def compared_told(method: str) -> bool:
 
 
 def scenes(run: Run) -> list[Scene]:
-    """Group the results of grids that have the same stream and backbone and no common method.
+    """Group the results of grids that share a stream and a backbone, but no method.
 
     If a method is in two grids, its options, seeds or packing differ. Two lines with the same
     name would be ambiguous, so the second grid gets its own figures.
