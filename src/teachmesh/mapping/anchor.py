@@ -48,9 +48,9 @@ class TaskAnchor(ABC):
     def dim(self) -> int:
         """Latent size, D."""
 
-    @abstractmethod
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays of the anchor, by name."""
+        """Return the arrays that are sent, by name."""
+        return {name: getattr(self, name) for name in self.tensor_specs}
 
     @abstractmethod
     def familiarity(self, latents: np.ndarray) -> np.ndarray:

@@ -91,10 +91,6 @@ class MomentsAnchor(TaskAnchor):
         """Latent size, D."""
         return int(self.means.shape[1])
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that are sent, by name."""
-        return {name: getattr(self, name) for name in self.tensor_specs}
-
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MomentsAnchor:
         """Build the anchor from received arrays.
@@ -208,10 +204,6 @@ class GmmcAnchor(TaskAnchor):
         """Latent size, D."""
         return int(self.means.shape[1])
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that are sent, by name."""
-        return {"means": self.means, "variances": self.variances, "weights": self.weights}
-
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> GmmcAnchor:
         """Build the anchor from received arrays.
@@ -270,10 +262,6 @@ class MahaAnchor(TaskAnchor):
     def dim(self) -> int:
         """Latent size, D."""
         return int(self.means.shape[1])
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return the arrays that are sent, by name."""
-        return {name: getattr(self, name) for name in self.tensor_specs}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], n_classes: int) -> MahaAnchor:
