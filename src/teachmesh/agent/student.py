@@ -143,18 +143,13 @@ class FirstPass:
         latents: latents of the images, computed without biases.
         kept: input of a second pass, activations with N rows; empty if none is needed, and
             cleared when the next portion is requested.
-        released: empty until `kept` is cleared; then a single entry: whether `kept` held anything.
+        biased: whether a second pass may follow, so that `kept` must not be cleared before it.
     """
 
     names: tuple[str, ...]
     latents: Latents
     kept: list[torch.Tensor] = field(default_factory=list)
-    released: list[bool] = field(default_factory=list)
-
-    def release(self) -> None:
-        """Free the kept activations; afterwards, a second pass is not possible."""
-        self.released.append(bool(self.kept))
-        self.kept.clear()
+    biased: bool = False
 
     def needs_second_pass(self) -> bool:
         """Return whether activations are kept for a second pass.
@@ -162,9 +157,9 @@ class FirstPass:
         Raises:
             ValueError: the activations were freed, because a later portion was requested.
         """
-        if any(self.released):
+        if self.biased and not self.kept:
             raise ValueError("expected to refine a portion before the next one is requested")
-        return bool(self.kept)
+        return self.biased
 
     def kept_rows(self, rows: np.ndarray) -> Tensors:
         """Return the kept activations of some images.
@@ -205,7 +200,7 @@ class FirstPasses:
         for portion in portions:
             any_readable = True
             yield portion
-            portion.release()  # frees memory for the next portion
+            portion.kept.clear()  # frees memory for the next portion
         if not any_readable:
             raise DataError(self.failed[0])
 
@@ -245,7 +240,7 @@ class FirstPasses:
             return None, failed
         latents, kept = second.first(batch.images)
         names = tuple(self.images[i].name for i in batch.indices)
-        return FirstPass(names, latents, list(kept)), failed
+        return FirstPass(names, latents, list(kept), biased=True), failed
 
 
 def refine_with(second: SecondPass, decisions: Decisions, seen: FirstPass) -> Decisions:
@@ -271,4 +266,5 @@ def _joined(parts: Sequence[FirstPass]) -> FirstPass:
             np.concatenate([part.latents.multi for part in parts]),
         ),
         [torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True)],
+        biased=True,
     )
