@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save
 
 from pretraining.distillation_loop import read_log, top1
-from pretraining.make_reference import fit_embedded_reference
+from pretraining.make_reference import fit_shipped_reference
 from pretraining.mosaics import load_pictures
 from pretraining.student_net import Student
 from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
@@ -101,7 +101,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     with TemporaryDirectory() as temporary:
         (Path(temporary) / WEIGHTS_FILE).write_bytes(weights)
         net = load_embedded(Path(temporary))
-    reference = fit_embedded_reference(net, data, SIZE, dim)
+    reference = fit_shipped_reference(net, Preprocessing(SIZE, MEAN, STD), data, dim)
     card = describe(net, reference, run)
     card["validation_top1"] = shipped_top1(net, data, run)
     card["weights_file_sha256"] = hashlib.sha256(weights).hexdigest()

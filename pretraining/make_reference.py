@@ -1,37 +1,156 @@
-"""Fit the scale and the projection of the embedded backbone's multi-depth latents."""
+"""Make the references that the package ships, from the pretraining images.
+
+    python -m pretraining.make_reference embedded --data DATA
+    python -m pretraining.make_reference lite0 --data DATA
+    python -m pretraining.make_reference tiles --data DATA --out FOLDER
+
+Only statistics of the images enter the package. `tiles` writes the images themselves to a folder,
+for `teachmesh backbone add --reference-images`.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from pretraining.augment import plain
-from pretraining.mosaics import load_pictures
-from teachmesh.model.embedded_backbone import EmbeddedNet
-from teachmesh.model.reference import Reference, fit_reference
+from pretraining.mosaics import TILE, Pictures, load_pictures
+from teachmesh.data.image_inputs import ImageInput
+from teachmesh.data.loader import read_batch
+from teachmesh.model.backbone import Identity, hash_weights
+from teachmesh.model.backbone_cards import (
+    CARD_FILE,
+    EMBEDDED,
+    EMBEDDED_REFERENCE_FILE,
+    assets,
+    embedded_card,
+)
+from teachmesh.model.embedded_backbone import EmbeddedNet, load_embedded
+from teachmesh.model.forward_pass import ForwardPass, Preprocessing
+from teachmesh.model.lite_weights import LITE
+from teachmesh.model.reference import DEFAULT_DIM, Reference
+from teachmesh.model.reference_images import make_reference
+from teachmesh.model.timm_net import build_taps, default_preprocessing
 
-IMAGES_PER_CLASS = 10
-_TRAINING_IMAGES_PER_CLASS = 500
-_BATCH = 50
+IMAGES_PER_CLASS = 30
+LITE_SIZE = 160
+_IMAGES_OF_A_CLASS = 50
 
 
-def fit_embedded_reference(net: EmbeddedNet, data: Path, size: int, dim: int) -> Reference:
-    """Fit the reference on 2,000 training images, enlarged to the network's input size.
+@dataclass(frozen=True, eq=False)
+class PictureImages:
+    """The pretraining images, enlarged to the network's input size.
+
+    Attributes:
+        pictures: the images with their labels.
+        size: side of the network's input in pixels.
+        real: always true.
+    """
+
+    pictures: Pictures
+    size: int
+    real: bool = True
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64 classes of the images."""
+        return self.pictures.labels
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(self, start: int, stop: int) -> torch.Tensor:
+        """Return images start to stop - 1 as (n, 3, S, S) uint8."""
+        inputs = [ImageInput(str(i), self.pictures.pixels[i]) for i in range(start, stop)]
+        return read_batch(inputs, range(len(inputs)), self.size).images
+
+
+def pretraining_images(data: Path, size: int) -> PictureImages:
+    """Return 30 validation images of each of the 200 classes, which no weight was trained on."""
+    return PictureImages(load_pictures(data, "val", IMAGES_PER_CLASS / _IMAGES_OF_A_CLASS), size)
+
+
+def fit_shipped_reference(
+    net: torch.nn.Module, preprocessing: Preprocessing, data: Path, dim: int = DEFAULT_DIM
+) -> Reference:
+    """Fit the reference of a network to the pretraining images; its projection is stored as int8.
 
     Args:
-        net: the trained backbone, in evaluation mode.
+        net: network with the inputs and outputs that `Backbone` requires.
+        preprocessing: image size, mean and standard deviation.
         data: folder of the pretraining images.
-        size: side of the network's input in pixels.
         dim: dimension of the multi-depth latents, D.
     """
-    pixels = load_pictures(data, "train", IMAGES_PER_CLASS / _TRAINING_IMAGES_PER_CLASS).pixels
-    parts: list[list[np.ndarray]] = [[] for _ in net.tap_names]
-    with torch.inference_mode():
-        for start in range(0, len(pixels), _BATCH):
-            for kept, tap in zip(
-                parts, net(plain(pixels[start : start + _BATCH], size)), strict=True
-            ):
-                kept.append(tap.numpy())
-    return fit_reference([np.concatenate(kept) for kept in parts], dim).quantised()
+    forward = ForwardPass(net, preprocessing, torch.device("cpu"))
+    images = pretraining_images(data, preprocessing.size)
+    return make_reference(forward.taps, images, dim, quantise=True, progress=_say)
+
+
+def _say(done: int, total: int) -> None:
+    if done % 2048 == 0 or done == total:
+        print(f"{done} of {total} images", flush=True)
+
+
+def _write_lite0(data: Path) -> None:
+    checkpoint = LITE["lite0"]
+    net = build_taps(checkpoint.architecture, {}, checkpoint.read())
+    usual = default_preprocessing(checkpoint.architecture)
+    preprocessing = Preprocessing(LITE_SIZE, usual.mean, usual.std)
+    reference = fit_shipped_reference(net, preprocessing, data)
+    (assets() / "lite0-reference.safetensors").write_bytes(reference.to_bytes())
+
+
+def _write_embedded(data: Path) -> None:
+    card = embedded_card()
+    net: EmbeddedNet = load_embedded(assets())
+    mean, std = tuple(card["mean"]), tuple(card["std"])
+    preprocessing = Preprocessing(int(card["size"]), mean, std)
+    reference = fit_shipped_reference(net, preprocessing, data, int(card["dim"]))
+    identity = Identity(
+        str(card["architecture"]),
+        hash_weights(net.state_dict()),
+        preprocessing,
+        tuple(net.tap_names),
+        reference.id,
+    )
+    card["fingerprint"] = identity.fingerprint
+    described = card.get("description")
+    if isinstance(described, dict):
+        described |= {"fingerprint": identity.fingerprint, "reference": reference.id}
+    (assets() / EMBEDDED_REFERENCE_FILE).write_bytes(reference.to_bytes())
+    text = json.dumps(card, indent=1, sort_keys=True) + "\n"
+    (assets() / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def write_tiles(data: Path, out: Path) -> None:
+    """Write the pretraining images to PNG files, one folder per class."""
+    pictures = pretraining_images(data, TILE).pictures
+    for number, (pixels, label) in enumerate(zip(pictures.pixels, pictures.labels, strict=True)):
+        folder = out / f"{label:03}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number:04}.png")
+
+
+def main() -> None:
+    """Write the reference of one network into the package, or the images to a folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("made", choices=(EMBEDDED, "lite0", "tiles"))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the mosaics")
+    parser.add_argument("--out", type=Path, help="folder for `tiles`")
+    arguments = parser.parse_args()
+    if arguments.made == "tiles":
+        if arguments.out is None:
+            parser.error("tiles needs --out FOLDER")
+        write_tiles(arguments.data, arguments.out)
+        return
+    writers = {EMBEDDED: _write_embedded, "lite0": _write_lite0}
+    writers[arguments.made](arguments.data)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ from teachmesh.model.task_network import export_program
 from teachmesh.packet.skill import Skill
 from tests.biases.test_second_pass import WIDTHS, by_hand, skill_of
 from tests.cli.test_commands import run, run_json
-from tests.mapping.latents import make_anchor, make_sample
+from tests.mapping.latents import make_anchor, make_sample, sample_metric
 from tests.model.nets import pictures, state_sha256, tiny_backbone
 
 WITHOUT_TEACHMESH = """
@@ -80,7 +80,7 @@ def test_biases_are_folded_in_and_fused_with_the_weight_on_the_card(
     anchor = skill.anchor("moments")
     assert anchor is not None
     fitted = Fitted({"moments": anchor}, None, None)
-    without = log_within(fitted, "moments", backbone.embed(images))
+    without = log_within(fitted, "moments", backbone.embed(images), backbone.reference.metric)
     with_biases = np.stack([by_hand(backbone, skill, image) for image in images])
     network = network_of(backbone, skill)
     expected = fuse(without, with_biases, 0.5)
@@ -115,13 +115,14 @@ def test_feature_maps_are_not_exported() -> None:
 
 
 def test_class_moments_are_a_linear_head_within_their_task() -> None:
-    """The quadratic term is equal for all classes of a task, so that one head suffices."""
-    sample = make_sample(3, n_classes=4, per_class=30)
+    """The metric is linear too, so that one head on latents suffices."""
+    sample, metric = make_sample(3, n_classes=4, per_class=30), sample_metric()
     anchor = make_anchor("moments", sample)
     assert isinstance(anchor, MomentsAnchor)
     latents = Latents(sample.latents, sample.latents)
-    wanted = log_within(Fitted({"moments": anchor}, None, None), "moments", latents)
-    logits = torch.from_numpy(linear_within(anchor).logits(sample.latents).astype(np.float64))
+    wanted = log_within(Fitted({"moments": anchor}, None, None), "moments", latents, metric)
+    head = linear_within(anchor, metric)
+    logits = torch.from_numpy(head.logits(sample.latents).astype(np.float64))
     np.testing.assert_allclose(torch.log_softmax(logits, 1).numpy(), wanted, atol=1e-5)
 
 

@@ -15,9 +15,8 @@ from teachmesh.model.backbone import Backbone, hash_weights
 from teachmesh.model.backbone_cards import assets
 from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
-from teachmesh.model.reference import fit_reference
 from teachmesh.model.timm_net import TapNet, find_taps, import_timm
-from tests.model.nets import TinyNet, randomise
+from tests.model.nets import TinyNet, randomise, reference_of
 
 HALF = (0.5, 0.5, 0.5)
 SIZES = {
@@ -83,7 +82,7 @@ def timm_backbone(name: str) -> Backbone:
         net=net,
         tap_names=net.tap_names,
         preprocessing=Preprocessing(size_of(name), HALF, HALF),
-        reference=fit_reference([rng.random((40, tap.shape[1])) for tap in taps], 6),
+        reference=reference_of([rng.random((40, tap.shape[1])) for tap in taps], 6),
         weights_sha256=hash_weights(net.state_dict()),
     )
 

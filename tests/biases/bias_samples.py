@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from teachmesh.biases.bias_layout import biasable_layers, choose_layers
 from teachmesh.biases.bias_training import TrainingRows
 from teachmesh.biases.biased_network import BeneficialBiases
+from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.model.backbone import Backbone
 from tests.model.nets import pictures, tiny_backbone
 
@@ -49,4 +51,42 @@ def training_rows(bb: BeneficialBiases, n: int, seed: int = 0) -> TrainingRows:
     return TrainingRows(InMemory(bb.prefix(images)), labels)
 
 
-__all__ = ["N_CLASSES", "InMemory", "biased", "labelled_pictures", "tiny_backbone", "training_rows"]
+def decisions_of(
+    ids: Sequence[str],
+    task: np.ndarray,
+    within: Sequence[np.ndarray],
+    *,
+    direct: np.ndarray | None = None,
+    comparable: bool = True,
+) -> Decisions:
+    """Build decisions of a first pass from known scores; no task has held-out images.
+
+    Args:
+        ids: ids of the T skills, sorted.
+        task: (N, T) log posteriors of the tasks.
+        within: for each task, (N, C_t) log posteriors of its classes.
+        direct: log posteriors over all classes of all tasks, if there are any.
+        comparable: whether classes of different tasks can be compared.
+    """
+    familiarity = PerTask(lambda _: np.zeros(len(task)), len(ids))
+    return Decisions(
+        skill_ids=tuple(ids),
+        n_classes=tuple(part.shape[1] for part in within),
+        task=task,
+        within=PerTask(lambda position: within[position], len(ids)),
+        familiarity=familiarity,
+        held_out=(None,) * len(ids),
+        direct=direct,
+        comparable=comparable,
+    )
+
+
+__all__ = [
+    "N_CLASSES",
+    "InMemory",
+    "biased",
+    "decisions_of",
+    "labelled_pictures",
+    "tiny_backbone",
+    "training_rows",
+]

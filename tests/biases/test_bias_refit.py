@@ -11,7 +11,7 @@ import torch
 from teachmesh.biases.bias_head import CLOSED_SHARE, SeenLatents, TapLatents, mean_head, refit_macs
 from teachmesh.biases.bias_plan import BiasPlan
 from teachmesh.biases.bias_training import BiasTrainer
-from teachmesh.mapping.moments import HEAD_TEMPERATURE
+from teachmesh.mapping.moments_fit import HEAD_TEMPERATURE
 from teachmesh.mapping.ridge import RIDGE
 from teachmesh.model.head import Head
 from tests.biases.bias_samples import N_CLASSES, biased, tiny_backbone, training_rows

@@ -29,7 +29,7 @@ def answering_the_next_class(plain: Skill, agent: Agent) -> Skill:
     """Add biases of zero and a head that shifts the classes by one and decides alone."""
     anchor = plain.anchor("moments")
     assert isinstance(anchor, MomentsAnchor)
-    head = linear_within(anchor)
+    head = linear_within(anchor, agent.metric())
     turned = Head(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1))
     layout = biased(agent.backbone, "last:1").layout
     card = sample_bias_card(layout, choice="last:1", features="multi")

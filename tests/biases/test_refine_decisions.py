@@ -7,6 +7,7 @@ import numpy as np
 from teachmesh.biases.refine_decisions import BiasedDecision, refine, tasks_in_question
 from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.fusion import fuse, log_softmax
+from tests.biases.bias_samples import decisions_of
 
 SIZES = (2, 3, 4)
 N = 6
@@ -16,13 +17,12 @@ def decisions(*, direct: bool = True, seed: int = 0) -> Decisions:
     """Draw decisions on six images for three tasks of two, three and four classes."""
     generator = np.random.default_rng(seed)
     scores = [generator.normal(size=(N, size)) for size in SIZES]
-    return Decisions(
+    return decisions_of(
         ("a", "b", "c"),
         log_softmax(generator.normal(size=(N, 3))),
-        tuple(log_softmax(part) for part in scores),
-        log_softmax(np.hstack(scores)) if direct else None,
-        None,
-        direct,
+        [log_softmax(part) for part in scores],
+        direct=log_softmax(np.hstack(scores)) if direct else None,
+        comparable=direct,
     )
 
 
@@ -49,6 +49,8 @@ def test_task_posteriors_do_not_change() -> None:
     """The total probability of each task stays, and all classes still sum to one."""
     before = decisions()
     after = refine(before, [biased(0, [0, 1, 2]), biased(2, [3, 5])])
+    assert np.array_equal(after.mapped(), before.mapped())
+    np.testing.assert_allclose(np.exp(after.joint()).sum(1), 1)
     assert before.direct is not None
     assert after.direct is not None
     ends = np.cumsum(SIZES)[:-1]
@@ -65,7 +67,7 @@ def test_a_biased_decision_of_full_weight_decides_within_its_task() -> None:
     tasks = tasks_in_question(before)
     assert np.array_equal(tasks, before.mapped())
     said = [biased(t, np.flatnonzero(tasks == t).tolist(), 1.0) for t in set(tasks.tolist())]
-    found_tasks, found_classes = refine(before, said).final()
+    found_tasks, found_classes = refine(before, said).answer()
     assert np.array_equal(found_tasks, tasks)
     for one in said:
         assert np.array_equal(found_classes[one.rows], one.posteriors.argmax(1))
@@ -80,6 +82,16 @@ def test_biased_decisions_that_are_no_numbers_change_nothing() -> None:
     assert after.within[1][0].tobytes() == before.within[1][0].tobytes()
     assert after.within[1][1].tobytes() != before.within[1][1].tobytes()
     assert np.isfinite(after.joint()).all()
+
+
+def test_two_biased_decisions_of_one_task_both_count() -> None:
+    """They come one by one if a second pass runs per image; the order makes no difference."""
+    before, said = decisions(), [biased(1, [0, 4]), biased(1, [2, 3], 0.9)]
+    after, turned = refine(before, said), refine(before, said[::-1])
+    assert after.within[1].tobytes() == turned.within[1].tobytes()
+    for one in said:
+        expected = fuse(before.within[1][one.rows], one.posteriors, one.weight)
+        np.testing.assert_allclose(after.within[1][one.rows], expected)
 
 
 def test_the_decisions_of_the_first_pass_are_left_as_they_are() -> None:

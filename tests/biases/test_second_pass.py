@@ -21,7 +21,7 @@ from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.skill import Skill
 from teachmesh_lab.evaluation.measure import Refiner
 from tests.biases.bias_nets import TABLES, size_of, timm_backbone
-from tests.biases.bias_samples import biased
+from tests.biases.bias_samples import biased, decisions_of
 from tests.model.nets import needs_timm, pictures, tiny_backbone
 from tests.packet.sample_skills import sample_bias_card, sample_card
 
@@ -65,7 +65,7 @@ def skill_of(which: str, features: str, seed: int, width: int | None = None) -> 
 def decisions(ids: tuple[str, ...]) -> Decisions:
     """Build uniform decisions of the first pass."""
     even = np.full((N, 3), -np.log(3))
-    return Decisions(ids, np.zeros((N, len(ids))), (even,) * len(ids), None, None, False)
+    return decisions_of(ids, np.zeros((N, len(ids))), [even] * len(ids), comparable=False)
 
 
 def test_a_mixed_batch_equals_one_whole_pass_per_image(backbone: Backbone) -> None:

@@ -12,8 +12,10 @@ from teachmesh.bank.home import Home, resolve_home
 from teachmesh.model.backbone_cards import export_backbone
 from teachmesh.model.backbone_registry import add_timm
 from teachmesh.model.lite_weights import LITE
+from teachmesh.model.reference_images import MIN_IMAGES
 from tests.cli.test_commands import run, run_json
 from tests.model.nets import needs_timm, random_timm
+from tests.model.test_reference_images import write_images
 
 NAME = "mobilenetv3_small_050"
 FEW: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 33}
@@ -115,3 +117,34 @@ def test_a_missing_default_backbone_can_be_replaced(warm: Path, weights: Path) -
     home.save_config(dataclasses.replace(home.config, backbone="gone"))
     assert "did you mean 'net'" in run("backbone", "use", "nett", code=5).stderr
     assert run_json("backbone", "use", "net")["lost_skills"] == 0
+
+
+@needs_timm
+def test_a_reference_is_made_from_own_images_or_procedural_ones(
+    weights: Path, tmp_path: Path
+) -> None:
+    """Its origin is in the JSON; procedural images come with a remark on what they cost."""
+    photos = write_images(tmp_path / "photos", MIN_IMAGES, 2)
+    small = ("--weights", str(weights), "--size", "32", "--dim", "24")
+    add = ("backbone", "add", NAME, *small, "--as")
+    own = run(*add, "own", "--reference-images", str(photos))
+    assert "procedural" not in own.stderr
+    assert "reference was made from procedural images" in run(*add, "drawn").stderr
+    origins = {b["name"]: b["reference_from"] for b in run_json("backbone", "list")["backbones"]}
+    assert origins == {"embedded": "package", "own": "images", "drawn": "procedural"}
+    prints = [run_json("backbone", "show", name)["fingerprint"] for name in ("own", "drawn")]
+    assert len(set(prints)) == 2
+
+
+@needs_timm
+def test_bad_reference_images_are_one_sentence(weights: Path, tmp_path: Path) -> None:
+    """Two references at once, a missing folder and a folder of too few images."""
+    add = ("backbone", "add", NAME, "--weights", str(weights), "--reference-images")
+    both = run(*add, str(tmp_path), "--reference", str(tmp_path / "x"), code=2)
+    assert "got both" in both.stderr
+    missing = run(*add, str(tmp_path / "nowhere"), code=4)
+    few = run(*add, str(write_images(tmp_path / "few", 3, 1)), code=4)
+    assert f"at least {MIN_IMAGES} readable images" in few.stderr
+    for result in (both, missing, few):
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert licences() == {"embedded": "research"}

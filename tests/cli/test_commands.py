@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -52,6 +53,43 @@ def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
     card = run_json("skills", "show", "warm")["card"]
     assert card["classes"] == ["orange", "red", "yellow"]
     assert run_json("status")["skills"] == 1
+
+
+def test_too_few_images_for_a_rate_of_false_alarms_are_a_line_and_null(warm: Path) -> None:
+    """At 5 % the 30 training images suffice; at 1 % they do not, and the reason is printed."""
+    run("learn", str(warm))
+    image = str(sorted((warm / "orange").iterdir())[0])
+    (usual,) = run_json("predict", image)["predictions"]
+    (strict,) = run_json("predict", image, "--false-alarms", "0.01")["predictions"]
+    reason = "30 held-out images, 99 are needed for 1 %"
+    assert (usual["unknown"], usual["unknown_reason"]) == (False, "")
+    assert (strict["unknown"], strict["unknown_reason"]) == (None, reason)
+    assert usual == strict | {"unknown": False, "unknown_reason": ""}
+    assert isinstance(usual["familiarity"], float)
+    said = run("predict", image, "--false-alarms", "0.01").stdout
+    assert f"cannot say whether it is unknown: {reason}\n" in said
+    assert "cannot say" not in run("predict", image).stdout
+
+
+def test_an_unknown_image_is_shown_with_its_nearest_class(warm: Path, tmp_path: Path) -> None:
+    """The text begins with the doubt; the JSON has true, and the same class."""
+    run("learn", str(warm))
+    image = tmp_path / "strange.png"
+    noise = np.random.default_rng(3).integers(0, 2, (12, 12), dtype=np.uint8) * 255
+    Image.fromarray(noise).resize((96, 96), Image.Resampling.NEAREST).save(image)
+    (found,) = run_json("predict", str(image))["predictions"]
+    assert found["unknown"] is True
+    assert f"unknown, nearest: warm / {found['class']} " in run("predict", str(image)).stdout
+
+
+@pytest.mark.parametrize("rate", ["0", "0.5", "nan", "-0.1"])
+def test_a_rate_of_false_alarms_that_is_not_possible_is_a_usage_error(rate: str) -> None:
+    """One sentence with the range, before an image is looked for."""
+    result = run("predict", "nothing.jpg", f"--false-alarms={rate}", code=2)
+    (line,) = result.stderr.splitlines()
+    assert line == (
+        f"error: expected a rate of false alarms above 0 and up to 0.25, got {float(rate):g}"
+    )
 
 
 def test_a_skill_travels_by_file(warm: Path, tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ def few(tmp_path: Path) -> Path:
     return folder.rename(folder.with_name("few"))
 
 
+@pytest.fixture
+def easy(tmp_path: Path) -> Path:
+    """The same with ten training images per class, so that nothing is left to gain."""
+    folder = write_task(tmp_path / "more", "warm", per_class=12, seed=7)
+    return folder.rename(folder.with_name("easy"))
+
+
 EARTH = {
     "amber": (200, 150, 60),
     "brick": (190, 90, 60),
@@ -90,13 +97,16 @@ def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, ta
     assert run_json("match", str(few), "--by", "text", "--encoder", "names")["saves"] is None
 
 
-def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path) -> None:
-    """The colours need no transfer, and the output says so; with --by text there is no preview."""
+def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path, easy: Path) -> None:
+    """Only few images need a transfer, and the output says so; --by text has no preview."""
     run("learn", str(warm))
-    said = run("match", str(few), "--encoder", "names").stdout
+    said = run("match", str(easy), "--encoder", "names").stdout
     assert "take nothing: right on held-out images are 100.0 % anyway" in said
     assert "3 of 3 classes are known\n" in said
-    by_name = run("match", str(few), "--encoder", "names", "--by", "text").stdout
+    said = run("match", str(few), "--encoder", "names").stdout
+    assert "take the known classes" in said
+    assert "100.0 % when learning alone" in said
+    by_name = run("match", str(easy), "--encoder", "names", "--by", "text").stdout
     assert "held-out" not in by_name
     assert "are known: they are a start" in by_name
 
@@ -120,11 +130,11 @@ def test_match_says_why_there_are_no_looks(warm: Path, few: Path) -> None:
 
 
 def test_where_nothing_is_taken_the_skill_is_that_of_learning_alone(
-    warm: Path, cold: Path, few: Path, tmp_path: Path
+    warm: Path, cold: Path, easy: Path, tmp_path: Path
 ) -> None:
     """Empty bank, no match, or a match without gain: the tensors are those without --reuse."""
     alone = Agent(tmp_path / "alone")
-    for folder, known in ((warm, 0), (cold, 0), (few, 3)):
+    for folder, known in ((warm, 0), (cold, 0), (easy, 3)):
         learned = run_json("learn", str(folder), "--reuse", "auto", "--encoder", "names")
         assert (learned["reuse"]["known"], learned["reuse"]["takes"]) == (known, "nothing")
         card = run_json("skills", "show", folder.name)["card"]
@@ -151,12 +161,14 @@ def test_old_classes_help_few_noisy_images_and_stand_on_the_card(tmp_path: Path)
     assert parents["skills"] == [old["skill"]] * learned["reused"] == [old["skill"]] * 6
 
 
-def test_learn_says_what_reuse_came_to(warm: Path, few: Path) -> None:
+def test_learn_says_what_reuse_came_to(warm: Path, few: Path, easy: Path) -> None:
     """With --reuse one line shows matches, transfer and encoder; without it there is none."""
     assert "reuse:" not in run("learn", str(warm)).stdout
-    said = run("learn", str(few), "--reuse", "auto", "--encoder", "names").stdout
+    said = run("learn", str(easy), "--reuse", "auto", "--encoder", "names").stdout
     assert "reuse: 3 of 3 classes known in 1 tasks, took nothing" in said
     assert "no text encoder" in said
+    said = run("learn", str(few), "--reuse", "auto", "--encoder", "names").stdout
+    assert "known in 2 tasks, took the known classes" in said
 
 
 def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: Path) -> None:

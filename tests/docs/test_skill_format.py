@@ -6,12 +6,17 @@ import hashlib
 import re
 from pathlib import Path
 
+from teachmesh.mapping.anchor_kinds import MAX_SPREAD
+from teachmesh.mapping.moments import EVIDENCE_UNIT
+from teachmesh.mapping.typicality import MAX_FALSE_ALARMS, MAX_IMAGES, MAX_SCORES, MAX_VALUES
+from teachmesh.packet.card import SCHEMA
 from teachmesh.packet.limits import DEFAULT_LIMITS
+from teachmesh.packet.signing import CONTEXT
 from teachmesh.packet.tensor_layout import ANCHORS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "skill_format.md").read_text("utf-8")
-GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v1.safetensors").read_bytes()
+GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v2.safetensors").read_bytes()
 
 
 def test_the_table_lists_exactly_the_tensors_of_all_anchors() -> None:
@@ -29,6 +34,18 @@ def test_the_limits_are_the_defaults() -> None:
     """Every field of `Limits` has a row with its value."""
     rows = re.findall(r"\| (\d+)[\w ,]* \| `(\w+)` \|", PAGE)
     assert {name: float(value) for value, name in rows} == vars(DEFAULT_LIMITS)
+
+
+def test_the_bounds_of_anchors_and_held_out_scores_are_those_of_the_code() -> None:
+    """Each number is on the page, in the sentence about it."""
+    assert f"MUST be at most {MAX_SPREAD:g} [VALUE]" in PAGE
+    assert f"one row of at most {MAX_VALUES} F32 [SCHEMA]" in PAGE
+    assert f"an integer from 0 to {MAX_IMAGES} |" in PAGE
+    assert f"the min(n, {MAX_SCORES}) lowest scores" in PAGE
+    assert f"Rates above {MAX_FALSE_ALARMS:g} are not supported" in PAGE
+    assert f"(evidence - background) / {EVIDENCE_UNIT:g}`" in PAGE
+    assert f'"{CONTEXT[:-1].decode()}" 0x00 SHA-256' in PAGE
+    assert f'| `"{SCHEMA}"`;' in PAGE
 
 
 def test_the_golden_example_is_the_golden_file() -> None:

@@ -33,8 +33,8 @@ def demo_result() -> dict[str, Any]:
             }
         ],
         "tasks": [
-            {"name": EVIL, "author": EVIL, "mapper": 1.0, "oracle": 0.5, "direct": 0.25},
-            {"name": "plain", "author": "bob", "mapper": 0.0, "oracle": 1.0, "direct": 0.0},
+            {"name": EVIL, "author": EVIL, "mapper": 1.0, "oracle": 0.5, "final": 0.25},
+            {"name": "plain", "author": "bob", "mapper": 0.0, "oracle": 1.0, "final": 0.0},
         ],
         "digests_equal": True,
         "predictions_equal": False,
@@ -134,7 +134,7 @@ def test_plots_have_room_for_few_and_many_tasks_with_long_names(
 ) -> None:
     """Warnings are errors here, so matplotlib must find space for every label."""
     result = demo_result()
-    scores = {"author": "bob", "mapper": 1.0, "oracle": 0.5, "direct": 0.25}
+    scores = {"author": "bob", "mapper": 1.0, "oracle": 0.5, "final": 0.25}
     result["tasks"] = [{"name": f"{i} {'W' * 120}", **scores} for i in range(n_tasks)]
     result["confusion"] = [[1] * n_tasks] * n_tasks
     page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")

@@ -7,16 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from teachmesh.agent.student import PAPER_MAPPERS
+from teachmesh.agent.student import make_mapper as mapper_with
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS
+from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS, GmmcAnchor
+from teachmesh.mapping.gmmc import log_likelihood
 from teachmesh.mapping.mapper import MapperScores, TaskMapper
-from teachmesh.mapping.mapper_kinds import MAPPERS, make_mapper
-from teachmesh.mapping.typicality import calibrate
-from tests.mapping.latents import DIM, Sample, make_anchor, make_sample
+from teachmesh.mapping.moments_fit import held_out_scores
+from teachmesh.mapping.typicality import HeldOut
+from tests.mapping.latents import DIM, Sample, make_anchor, make_sample, sample_metric
 
 every_kind = pytest.mark.parametrize("kind", METHODS)
 KEYS = ("c3", "a1", "b2", "d4")
 QUESTIONS = make_sample(99, n_classes=5, per_class=4).latents
+
+
+def make_mapper(kind: str) -> TaskMapper[Any]:
+    """Return an empty mapper of a kind."""
+    return mapper_with(kind, sample_metric())
 
 
 def anchors_of(kind: str) -> dict[str, TaskAnchor]:
@@ -46,9 +54,12 @@ def assert_same_bits(one: MapperScores, other: MapperScores) -> None:
 
 def test_every_method_has_an_anchor_and_a_mapper_that_agree() -> None:
     """Both registries have all methods, and anchor and mapper use equal latents."""
-    assert set(METHODS) == set(ANCHORS) == set(MAPPERS)
+    assert set(METHODS) == set(ANCHORS) == {"moments", *PAPER_MAPPERS}
     for kind in METHODS:
-        assert ANCHORS[kind].latent == MAPPERS[kind].latent
+        assert ANCHORS[kind].latent == make_mapper(kind).latent
+        assert ANCHORS[kind].kind == make_mapper(kind).kind == kind
+    with pytest.raises(KeyError):
+        make_mapper("none")
 
 
 @every_kind
@@ -225,37 +236,78 @@ def test_degenerate_tasks_give_finite_scores(kind: str, case: str) -> None:
         assert all(np.isfinite(values).all() for values in scores.classes or ())
 
 
-@every_kind
-def test_typicality_tells_own_images_from_foreign_ones(kind: str) -> None:
-    """About 5 % of own images are below zero, and nearly all images of another task."""
-    sample = make_sample(0, per_class=80)
-    train, validation = slice(0, None, 2), slice(1, None, 2)
-    own = Sample(sample.latents[train], sample.labels[train], sample.n_classes)
+def held_out_of(kind: str, own: Sample, others: np.ndarray) -> HeldOut:
+    """Return held-out scores as a teacher makes them, from validation images if needed."""
+    if kind == "moments":
+        return held_out_scores(own.latents, own.labels, own.n_classes, sample_metric())
     anchor = make_anchor(kind, own)
-    calibration = calibrate(anchor, sample.latents[validation])
-    assert set(calibration) == {f"{kind}_low", f"{kind}_median"}
-    mapper = make_mapper(kind)
-    mapper.add("a", anchor, calibration)
-    known = mapper.score(sample.latents[validation]).typicality
-    foreign = mapper.score(make_sample(7, per_class=20).latents).typicality
-    assert known is not None
-    assert foreign is not None
-    assert np.median(known) == pytest.approx(1, abs=1e-6)
-    assert 0.03 < np.mean(known < 0) < 0.07
-    assert np.mean(foreign < 0) > 0.9
-
-
-@every_kind
-def test_without_calibration_nothing_is_called_unknown(kind: str) -> None:
-    """A task with too few validation images has typicality 0 next to calibrated tasks."""
-    sample = make_sample(0)
-    anchor = make_anchor(kind, sample)
-    assert calibrate(anchor, sample.latents[:5]) == {}
+    if isinstance(anchor, GmmcAnchor):
+        return HeldOut.of(log_likelihood(anchor, others))
     mapper = make_mapper(kind)
     mapper.add("a", anchor)
-    assert mapper.score(QUESTIONS).typicality is None
-    mapper.add("b", anchor, calibrate(anchor, sample.latents))
-    typicality = mapper.score(QUESTIONS).typicality
-    assert typicality is not None
-    assert (typicality[:, 0] == 0).all()
-    assert (typicality[:, 1] != 0).all()
+    return HeldOut.of(mapper.familiarity("a", others))
+
+
+@every_kind
+def test_familiarity_tells_own_images_from_foreign_ones(kind: str) -> None:
+    """About the promised 10 % of fresh images are below the threshold, and nearly all others."""
+    alarms, caught = [], []
+    for seed in range(6):
+        sample = make_sample(seed, per_class=120)
+        parts = [slice(start, None, 3) for start in range(3)]
+        labels = np.repeat(sample.labels[:3], 40)
+        train, validation, fresh = (
+            Sample(
+                np.concatenate([sample.latents[sample.labels == c][part] for c in range(3)]),
+                labels,
+                3,
+            )
+            for part in parts
+        )
+        mapper = make_mapper(kind)
+        mapper.add("a", make_anchor(kind, train), held_out_of(kind, train, validation.latents))
+        held_out = mapper.held_out("a")
+        assert held_out is not None
+        threshold = held_out.threshold(0.1)
+        assert threshold is not None
+        alarms.append(np.mean(mapper.familiarity("a", fresh.latents) < threshold))
+        foreign = make_sample(seed + 50, per_class=20).latents
+        caught.append(np.mean(mapper.familiarity("a", foreign) < threshold))
+    assert 0.05 < np.mean(alarms) < 0.14
+    assert np.mean(caught) > 0.9
+
+
+@every_kind
+def test_familiarity_depends_on_the_anchor_and_its_held_out_images_only(kind: str) -> None:
+    """Other tasks change no bit of it."""
+    anchors = anchors_of(kind)
+    crowd = filled(kind, anchors)
+    for key, anchor in anchors.items():
+        alone = filled(kind, {key: anchor})
+        found, expected = (m.familiarity(key, QUESTIONS) for m in (crowd, alone))
+        assert found.shape == (len(QUESTIONS),)
+        assert found.tobytes() == expected.tobytes()
+        assert crowd.held_out(key) is None
+
+
+@every_kind
+def test_held_out_scores_are_kept_and_removed_with_their_anchor(kind: str) -> None:
+    """The first ones of a key count, because a key always refers to the same skill."""
+    anchor, held_out = make_anchor(kind, make_sample(0)), HeldOut.of(np.zeros(4))
+    mapper = make_mapper(kind)
+    mapper.add("a", anchor, held_out)
+    mapper.add("a", anchor, None)
+    assert mapper.held_out("a") is held_out
+    mapper.remove("a")
+    with pytest.raises(KeyError):
+        mapper.held_out("a")
+
+
+@every_kind
+def test_an_exact_copy_takes_half_of_the_images(kind: str) -> None:
+    """Ties are broken by a hash of the key and the image, for every kind of mapper."""
+    anchor = make_anchor(kind, make_sample(0))
+    images = make_sample(0, per_class=120).latents
+    for keys in (("a", "b"), ("b", "a")):
+        scores = filled(kind, dict.fromkeys(keys, anchor)).score(images)
+        assert 0.42 < np.mean(scores.task.argmax(axis=1) == scores.keys.index("a")) < 0.58

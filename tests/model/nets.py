@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from teachmesh.data.procedural_images import procedural_images
+from teachmesh.mapping.metric import ReferenceLatents, fit_metric
 from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
-from teachmesh.model.reference import Reference, fit_reference
+from teachmesh.model.reference import Reference, fit_projection, project
 from teachmesh.model.timm_net import import_timm
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
@@ -67,7 +69,15 @@ def pictures(n: int, size: int = SIZE) -> Tensor:
 def tiny_reference(seed: int = 0, dim: int = 6) -> Reference:
     """Fit a reference for the 12 channels of `TinyNet`."""
     rng = np.random.default_rng(seed)
-    return fit_reference([rng.random((40, 5)), rng.random((40, 7))], dim)
+    return reference_of([rng.random((40, 5)), rng.random((40, 7))], dim)
+
+
+def reference_of(taps: Sequence[np.ndarray], dim: int) -> Reference:
+    """Fit a reference to the (N, C_i) taps of images without labels."""
+    scale, projection, steps = fit_projection(taps, dim)
+    rows = [torch.from_numpy(tap).float() for tap in taps]
+    latents = project(rows, torch.from_numpy(scale), torch.from_numpy(projection)).numpy()
+    return Reference(scale, projection, fit_metric(ReferenceLatents(latents, None, None)), steps)
 
 
 def tiny_backbone(**changes: Any) -> Backbone:

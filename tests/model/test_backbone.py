@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -167,7 +168,7 @@ def test_counters_of_batch_norms_do_not_count() -> None:
 def test_a_reference_of_another_network_is_refused_on_construction() -> None:
     """The error does not wait for the first image."""
     wide = tiny_reference()
-    short = type(wide)(wide.scale[:9].copy(), wide.projection[:9].copy())
+    short = dataclasses.replace(wide, scale=wide.scale[:9], projection=wide.projection[:9])
     with pytest.raises(BackboneError, match="9 channels in all, got 12"):
         tiny_backbone(reference=short)
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, pack, unpack
-from teachmesh.errors import BackboneError
+from teachmesh.errors import BackboneError, DataError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_cards import (
     EMBEDDED,
@@ -23,7 +23,9 @@ from teachmesh.model.backbone_cards import (
     remove_backbone,
 )
 from teachmesh.model.backbone_registry import add_timm, import_backbone, load_backbone
+from teachmesh.model.reference_images import LOOKS, MIN_IMAGES
 from tests.model.nets import SHARED_WEIGHTS, needs_timm, pictures, random_timm, state_sha256
+from tests.model.test_reference_images import write_images
 
 pytestmark = needs_timm
 NAME = "mobilenetv3_small_050"
@@ -105,6 +107,29 @@ def test_a_peers_reference_makes_its_backbone(tmp_path: Path, home: Path, weight
     with pytest.raises(BackboneError, match="the reference belongs to another backbone"):
         add_timm(tmp_path, "resnet10t", weights=other, size=32, reference=reference)
     assert BackboneStore(tmp_path).names() == [NAME]
+
+
+def test_a_reference_is_made_from_a_persons_images(
+    tmp_path: Path, home: Path, weights: Path
+) -> None:
+    """Progress counts the looks; a folder of too few images is refused and nothing is saved."""
+    photos, backbones = write_images(tmp_path / "photos", MIN_IMAGES, 4), tmp_path / "home"
+    seen: list[tuple[int, int]] = []
+    added = add(
+        backbones,
+        weights,
+        reference_folder=photos,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (MIN_IMAGES * (1 + len(LOOKS)),) * 2
+    assert load_backbone(backbones, NAME).fingerprint == added.fingerprint
+    procedural = load_backbone(home, "net")
+    assert added.identity.weights_sha256 == procedural.identity.weights_sha256
+    assert added.reference_id != procedural.reference_id
+    next(photos.rglob("*.png")).unlink()
+    with pytest.raises(DataError, match=f"at least {MIN_IMAGES} readable images"):
+        add(backbones, weights, alias="few", reference_folder=photos)
+    assert backbone_names(backbones) == [EMBEDDED, NAME]
 
 
 def test_a_backbone_is_exported_to_one_file(tmp_path: Path, home: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from teachmesh.errors import DeviceError
-from teachmesh.model.device import choose_device
+from teachmesh.model.build_backbone import choose_device
 
 CPU = torch.device("cpu")
 

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone, Preprocessing, hash_weights
 from teachmesh.model.backbone_cards import assets, embedded_card
-from teachmesh.model.backbone_registry import fit_procedural
+from teachmesh.model.backbone_registry import fit_reference
 from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.embedded_backbone import EmbeddedNet, load_embedded
+from teachmesh.model.reference_images import ProceduralImages
 from tests.model.nets import pictures, randomise
 
 SIZE = 32
@@ -30,7 +31,7 @@ def files() -> dict[str, Any]:
     state = {k: v.half() for k, v in net.state_dict().items() if v.is_floating_point()}
     net.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     preprocessing = Preprocessing(SIZE, HALF, HALF)
-    reference = fit_procedural(net, preprocessing, dim=16, images=20)
+    reference = fit_reference(net, preprocessing, ProceduralImages(20, SIZE), 16)
     backbone = Backbone(
         name="embedded",
         architecture="test",

@@ -19,7 +19,12 @@ from torch.nn import functional
 
 from teachmesh.data.backbone_store import BackboneStore
 from teachmesh.errors import BackboneError, MissingExtraError
-from teachmesh.model.backbone_cards import export_backbone, licence_of
+from teachmesh.model.backbone_cards import (
+    assets,
+    export_backbone,
+    licence_of,
+    reference_source,
+)
 from teachmesh.model.backbone_registry import add_timm, import_backbone, load_backbone
 from teachmesh.model.lite_weights import LITE, LiteCheckpoint, load_checkpoint, rename_keys
 from teachmesh.model.timm_net import create
@@ -98,6 +103,23 @@ def test_lite0_is_added_by_its_name_alone(tmp_path: Path) -> None:
     assert licence_of(tmp_path, "small") == "Apache-2.0"
     import_backbone(tmp_path, export_backbone(tmp_path, "small"), "imported")
     assert licence_of(tmp_path, "imported") == "Apache-2.0 (as stated)"
+
+
+@needs_timm
+@needs_lite0
+def test_lite0_has_the_reference_of_the_package(tmp_path: Path) -> None:
+    """No image is drawn or read; all agents get it at all sizes, unless they choose otherwise."""
+    seen: list[int] = []
+    added = add_timm(tmp_path, "lite0", size=160, progress=lambda done, _: seen.append(done))
+    data = (assets() / "lite0-reference.safetensors").read_bytes()
+    assert BackboneStore(tmp_path).load("lite0").reference == data
+    assert added.reference_id == hashlib.sha256(data).hexdigest()
+    assert added.reference.dim == added.dim == 1024
+    assert seen == []
+    assert reference_source(tmp_path, "lite0") == "package"
+    other = add_timm(tmp_path, "lite0", alias="other", size=160, dim=24, reference_images=8)
+    assert other.reference_id != added.reference_id
+    assert reference_source(tmp_path, "other") == "procedural"
 
 
 @needs_timm

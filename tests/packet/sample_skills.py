@@ -21,6 +21,7 @@ MALLORY = AgentKey(bytes(range(2, 34)))
 
 LATENT_SIZE = 8
 N_CLUSTERS = 4
+RANK = 2
 
 
 def sample_card(n_classes: int = 3, **changes: Any) -> Card:
@@ -81,6 +82,35 @@ def sample_tensors(n_classes: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+def moments_tensors(n_classes: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
+    """An anchor of class moments with scores of held-out images, the same on every machine."""
+    images, scores = 4, [-1.5, -0.25, 0.0, 0.5]
+    return {
+        "moments.means": _levels(seed, (n_classes, LATENT_SIZE)),
+        "moments.mean_scales": np.full(n_classes, 1 / 64, np.float32),
+        "moments.directions": _levels(seed + 1, (RANK, LATENT_SIZE)),
+        "moments.variances": np.array([2.0, 0.5], np.float32),
+        "moments.rest": np.array([0.25], np.float32),
+        "moments.degrees": np.array([12 * n_classes - n_classes], np.uint32),
+        "moments.head": _levels(seed + 2, (n_classes, LATENT_SIZE)),
+        "moments.head_scales": np.full(n_classes, 1 / 32, np.float32),
+        "moments.head_bias": _numbers(seed + 3, (n_classes,)),
+        "held_out.moments": np.array([images, 0.75, 0.25, *scores], np.float32),
+    }
+
+
+def moments_skill(n_classes: int = 3, seed: int = 0, **changes: Any) -> Skill:
+    """A valid skill with class moments, a GMMC anchor, a head and scores of held-out images."""
+    changes = {"method": "moments", "anchors": ("gmmc", "moments"), **changes}
+    tensors = sample_tensors(n_classes, seed) | moments_tensors(n_classes, seed)
+    tensors["held_out.gmmc"] = np.zeros(3, np.float32)
+    return Skill(sample_card(n_classes, **changes), tensors)
+
+
+def _levels(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    return (4 * _numbers(seed, shape)).astype(np.int8)
+
+
 def _numbers(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     counts = np.arange(1, int(np.prod(shape)) + 1, dtype=np.int64)
     return (((counts * 37 + seed * 11) % 64 - 32) / 8).astype(np.float32).reshape(shape)
@@ -135,10 +165,18 @@ def file_with_card(changes: Mapping[str, Any], *, drop: tuple[str, ...] = ()) ->
 
 def file_with_tensors(changes: Mapping[str, np.ndarray | None], **card: Any) -> bytes:
     """A file written by the safetensors library from other tensors; None removes one."""
+    return _changed(sample_skill(len(card.get("classes", (0, 0, 0))), **card), changes)
+
+
+def moments_file(changes: Mapping[str, np.ndarray | None], **card: Any) -> bytes:
+    """The same for a skill with class moments."""
+    return _changed(moments_skill(**card), changes)
+
+
+def _changed(skill: Skill, changes: Mapping[str, np.ndarray | None]) -> bytes:
     from safetensors.numpy import save
 
-    n_classes = len(card.get("classes", (0, 0, 0)))
-    tensors: dict[str, Any] = {**sample_tensors(n_classes), **changes}
-    metadata = {"card": sample_card(n_classes, **card).to_json(), "signature": ""}
+    tensors: dict[str, Any] = {**skill.tensors, **changes}
+    metadata = {"card": skill.card.to_json(), "signature": ""}
     kept = {name: array for name, array in tensors.items() if array is not None}
     return save(kept, {"teachmesh": canonical(metadata)})

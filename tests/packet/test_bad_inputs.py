@@ -24,6 +24,8 @@ from tests.packet.sample_skills import (
     canonical,
     file_with_card,
     file_with_tensors,
+    moments_file,
+    moments_tensors,
     parse_file,
     sample_bytes,
     sample_tensors,
@@ -165,9 +167,9 @@ FORMAT: dict[str, tuple[str, bytes]] = {
     "19 rank 3": ("FORMAT", with_entry(shape=[4, 4, 2])),
     "20 a quarter of a million empty tensors": ("LIMIT", many_tensors(250_000)),
     "20 as many as fit under the cap": ("LIMIT", many_tensors(16_000)),
-    "20 twenty-five tensors": (
+    "20 thirty-three tensors": (
         "LIMIT",
-        with_header(lambda h: h.update({f"t{i}": dict(h["gmmc.means"]) for i in range(20)})),
+        with_header(lambda h: h.update({f"t{i}": dict(h["gmmc.means"]) for i in range(28)})),
     ),
     "21 zero-size promise": ("FORMAT", with_entry(shape=[2**40, 0], data_offsets=[0, 0])),
     "22 10,000 nested lists": ("LIMIT", write_file('{"a":' + "[" * 10_000, b"")),
@@ -390,13 +392,20 @@ MEANING: dict[str, tuple[str, bytes]] = {
         ),
     ),
     "56 schema version 99": ("VERSION", file_with_card({"schema": "teachmesh.skill/99"})),
-    "56 schema version 2 with new keys": (
+    "56 schema version 3 with new keys": (
         "VERSION",
-        file_with_card({"schema": "teachmesh.skill/2", "new": 1}, drop=("alias",)),
+        file_with_card({"schema": "teachmesh.skill/3", "new": 1}, drop=("alias",)),
     ),
+    "56 schema version 1": ("VERSION", file_with_card({"schema": "teachmesh.skill/1"})),
+    "56 schema version 1 with old keys": (
+        "VERSION",
+        file_with_card({"schema": "teachmesh.skill/1", "old": 1}, drop=("privacy",)),
+    ),
+    "56 schema version 01": ("SCHEMA", file_with_card({"schema": "teachmesh.skill/01"})),
+    "56 schema version 02": ("SCHEMA", file_with_card({"schema": "teachmesh.skill/02"})),
     "56 another schema": ("SCHEMA", file_with_card({"schema": "other/1"})),
     "56 schema version 0": ("SCHEMA", file_with_card({"schema": "teachmesh.skill/0"})),
-    "56 schema is a list": ("SCHEMA", file_with_card({"schema": ["teachmesh.skill/1"]})),
+    "56 schema is a list": ("SCHEMA", file_with_card({"schema": ["teachmesh.skill/2"]})),
     "card is missing": ("SCHEMA", with_metadata(canonical({"signature": ""}))),
     "card lacks a key": ("SCHEMA", file_with_card({}, drop=("privacy",))),
     "text for a number": ("SCHEMA", file_with_card({"cost_s": "1.25"})),
@@ -425,7 +434,101 @@ MEANING: dict[str, tuple[str, bytes]] = {
     "version with spaces": ("VALUE", file_with_card({"version": "0.1 (alice@laptop)"})),
 }
 
-CASES = FORMAT | name_cases() | VALUES | MEANING
+
+def moments(name: str, value: float) -> bytes:
+    """Class moments with one number of one tensor replaced."""
+    array = moments_tensors()[f"moments.{name}"]
+    array.flat[0] = value
+    return moments_file({f"moments.{name}": array})
+
+
+def held_out(*values: float) -> bytes:
+    """Class moments with other scores of held-out images."""
+    return moments_file({"held_out.moments": np.array(values, np.float32)})
+
+
+MOMENTS: dict[str, tuple[str, bytes]] = {
+    "moments: format 1 tensors": (
+        "SCHEMA",
+        moments_file(
+            {
+                "moments.variances": None,
+                "moments.rest": None,
+                "moments.degrees": None,
+                "moments.weights": np.ones(2, np.uint32),
+                "moments.residual": np.ones(LATENT_SIZE, np.float16),
+            }
+        ),
+    ),
+    "moments: rest per dimension": (
+        "SCHEMA",
+        moments_file({"moments.rest": np.ones(LATENT_SIZE, np.float32)}),
+    ),
+    "moments: signed degrees": (
+        "SCHEMA",
+        moments_file({"moments.degrees": np.ones(1, np.int32)}),
+    ),
+    "moments: two degrees": ("SCHEMA", moments_file({"moments.degrees": np.ones(2, np.uint32)})),
+    "moments: no degrees": ("SCHEMA", moments_file({"moments.degrees": None})),
+    "moments: float means": (
+        "SCHEMA",
+        moments_file({"moments.means": np.ones((3, LATENT_SIZE), np.float32)}),
+    ),
+    "moments: a variance too many": (
+        "SCHEMA",
+        moments_file({"moments.variances": np.ones(3, np.float32)}),
+    ),
+    "moments: 257 directions": (
+        "LIMIT",
+        moments_file(
+            {
+                "moments.directions": np.ones((257, LATENT_SIZE), np.int8),
+                "moments.variances": np.zeros(257, np.float32),
+            }
+        ),
+    ),
+    "moments: lowest level in a mean": ("VALUE", moments("means", -128)),
+    "moments: lowest level in a direction": ("VALUE", moments("directions", -128)),
+    "moments: lowest level in a head": ("VALUE", moments("head", -128)),
+    "moments: mean scale 0": ("VALUE", moments("mean_scales", 0)),
+    "moments: mean scale above 1": ("VALUE", moments("mean_scales", 1.01)),
+    "moments: head scale 0": ("VALUE", moments("head_scales", 0)),
+    "moments: head scale above 1000": ("VALUE", moments("head_scales", 1001)),
+    "moments: negative variance": ("VALUE", moments("variances", -0.5)),
+    "moments: negative rest": ("VALUE", moments("rest", -0.5)),
+    "moments: mean variance above 16": ("VALUE", moments("rest", 15.8)),
+    "moments: NaN in a variance": ("VALUE", moments("variances", np.nan)),
+    "moments: infinite rest": ("VALUE", moments("rest", np.inf)),
+    "moments: bias 1e30": ("VALUE", moments("head_bias", 1e30)),
+    "held out: two numbers": ("VALUE", held_out(0, 0)),
+    "held out: a score too many": ("VALUE", held_out(1, 1, 1, 0, 0)),
+    "held out: a score too few": ("VALUE", held_out(2, 1, 1, 0)),
+    "held out: half an image": ("VALUE", held_out(1.5, 1, 1, 0)),
+    "held out: 400 images": ("VALUE", held_out(400, 1, 1, *range(100))),
+    "held out: descending": ("VALUE", held_out(2, 1, 1, 1, 0)),
+    "held out: NaN": ("VALUE", held_out(1, 1, 1, np.nan)),
+    "held out: negative median": ("VALUE", held_out(1, -1, 1, 0)),
+    "held out: negative spread": ("VALUE", held_out(1, 1, -1, 0)),
+    "held out: 104 numbers": ("SCHEMA", held_out(101, 1, 1, *range(101))),
+    "held out: two rows": (
+        "SCHEMA",
+        moments_file({"held_out.moments": np.zeros((2, 3), np.float32)}),
+    ),
+    "held out: half precision": (
+        "SCHEMA",
+        moments_file({"held_out.moments": np.zeros(3, np.float16)}),
+    ),
+    "held out: an anchor that the card lacks": (
+        "SCHEMA",
+        file_with_tensors({"held_out.moments": np.zeros(3, np.float32)}),
+    ),
+    "held out: an unknown anchor": (
+        "SCHEMA",
+        moments_file({"held_out.x": np.zeros(3, np.float32)}),
+    ),
+}
+
+CASES = FORMAT | name_cases() | VALUES | MEANING | MOMENTS
 
 
 def test_the_file_that_all_cases_start_from_is_valid() -> None:
@@ -433,6 +536,9 @@ def test_the_file_that_all_cases_start_from_is_valid() -> None:
     decode(VALID)
     decode(file_with_tensors({}))
     decode(file_with_card({}))
+    decode(moments_file({}))
+    decode(moments_file({"held_out.moments": None}))
+    decode(held_out(100, 1, 1, *range(100)))
 
 
 @pytest.mark.parametrize(("reason", "data"), CASES.values(), ids=CASES.keys())

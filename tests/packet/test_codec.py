@@ -14,7 +14,9 @@ import pytest
 import safetensors.numpy
 
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.codec import decode, encode, skill_id
+from teachmesh.mapping.anchor_kinds import ANCHORS, MomentsAnchor
+from teachmesh.packet import bias_tensors
+from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
@@ -22,7 +24,10 @@ from teachmesh.packet.skill_header import DTYPES, write_header
 from tests.packet.sample_skills import (
     ALICE,
     canonical,
+    file_with_card,
     file_with_tensors,
+    moments_skill,
+    moments_tensors,
     parse_file,
     sample_bytes,
     sample_card,
@@ -30,26 +35,41 @@ from tests.packet.sample_skills import (
     sample_tensors,
 )
 
-GOLDEN = Path(__file__).parent / "golden_skill_v1.safetensors"
-GOLDEN_ID = "3c9a3b51cdd2bd0af68d8f12686c7b12316faf200f296ab6f617316ac6f5aa61"
+FOLDER = Path(__file__).parent
+GOLDEN = FOLDER / "golden_skill_v2.safetensors"
+GOLDEN_ID = "4201e4e4b3697975ceb5e8d94355be1aeb60ba2e3aa93a6b3a04e21d800061f9"
 
 
 def test_the_golden_skill_is_written_byte_for_byte() -> None:
     """Fixed key, card and arrays give these bytes for ever: ids must not change."""
-    data = sample_bytes()
+    signed = sign(moments_skill(), ALICE)
 
-    assert skill_id(data) == GOLDEN_ID
-    assert data == GOLDEN.read_bytes()
+    assert signed.data == GOLDEN.read_bytes()
+    assert signed.id == GOLDEN_ID
 
 
 def test_the_golden_skill_is_read_for_ever() -> None:
-    """Every later version reads files of version 1."""
+    """Every later version reads files of version 2."""
     signed = decode(GOLDEN.read_bytes())
     verify(signed)
 
     assert signed.id == GOLDEN_ID
-    assert signed.skill == sample_skill()
+    assert signed.skill == moments_skill()
     assert signed.skill.card.task == "flowers"
+
+
+def test_a_skill_of_format_1_is_refused_with_a_remedy() -> None:
+    """The sentence says which command learns the task again."""
+    with pytest.raises(SkillRefused, match="format 1.*teachmesh learn FOLDER --replace") as refusal:
+        decode((FOLDER / "golden_skill_v1.safetensors").read_bytes())
+    assert refusal.value.reason == "VERSION"
+
+
+def test_a_skill_of_a_later_format_is_refused_with_a_remedy() -> None:
+    """An update can read it, so learning again is not suggested."""
+    with pytest.raises(SkillRefused, match="newer teachmesh; update") as refusal:
+        decode(file_with_card({"schema": "teachmesh.skill/3"}))
+    assert refusal.value.reason == "VERSION"
 
 
 def test_the_first_bytes_are_those_of_the_specification() -> None:
@@ -169,6 +189,40 @@ def test_a_skill_gives_its_anchor_and_its_head() -> None:
     assert Skill.of(skill.card, [anchor], head).tensors["head.weight"].shape == (3, 8)
 
 
+def test_class_moments_and_held_out_scores_survive_their_bytes() -> None:
+    """Anchor, scores and thresholds come out as they went in."""
+    skill = decode(encode(moments_skill())).skill
+    anchor, held_out = skill.anchor("moments"), skill.held_out("moments")
+
+    assert skill == moments_skill()
+    assert isinstance(anchor, MomentsAnchor)
+    assert held_out is not None
+    assert held_out.tensor().tobytes() == moments_tensors()["held_out.moments"].tobytes()
+    assert (held_out.images, held_out.threshold(0.25)) == (4, -1.5)
+    for name, array in anchor.tensors().items():
+        assert array.tobytes() == moments_tensors()[f"moments.{name}"].tobytes()
+
+
+def test_held_out_scores_are_optional_for_every_kind_of_anchor() -> None:
+    """A skill without them is valid, and cannot call an image unknown."""
+    tensors = dict(moments_skill().tensors)
+    for kind in ("moments", "gmmc"):
+        del tensors[f"held_out.{kind}"]
+        skill = decode(encode(Skill(moments_skill().card, tensors))).skill
+        assert skill.held_out(kind) is None
+    assert sample_skill().held_out("gmmc") is None
+
+
+def test_the_largest_skill_of_all_methods_is_within_the_limit_of_tensors() -> None:
+    """All anchors with held-out scores, a head, and biases with scales and a head of their own."""
+    names = {f"{kind}.{name}" for kind, anchor in ANCHORS.items() for name in anchor.tensor_specs}
+    names |= {f"held_out.{kind}" for kind in ANCHORS} | {"head.weight", "head.bias"}
+    names |= {bias_tensors.VALUES, bias_tensors.SCALES, bias_tensors.BIAS}
+    names |= {bias_tensors.WEIGHT, bias_tensors.WEIGHT_SCALES}
+
+    assert len(names) <= Limits().tensors
+
+
 def test_one_class_is_a_skill() -> None:
     """Bad input 45: one class is accepted; the teacher warns, the format does not care."""
     data = sign(sample_skill(n_classes=1), ALICE).data
@@ -208,6 +262,31 @@ def test_a_stricter_limit_refuses_what_the_default_takes() -> None:
     with pytest.raises(SkillRefused) as refusal:
         decode(data, Limits(file_bytes=len(data) - 1))
     assert refusal.value.reason == "LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("tensors", 16, "LIMIT"),
+        ("classes", 3, "LIMIT"),
+        ("clusters", 4, "LIMIT"),
+        ("rank", 2, "LIMIT"),
+        ("latent_size", 8, "LIMIT"),
+        ("magnitude", 4.125, "VALUE"),
+        ("class_name", 8, "NAME"),
+        ("calibration", 1, "LIMIT"),
+    ],
+)
+def test_sizes_at_a_limit_are_accepted_and_larger_ones_are_refused(
+    name: str, value: float, reason: str
+) -> None:
+    """The golden skill has exactly these sizes."""
+    data = GOLDEN.read_bytes()
+    decode(data, Limits(**{name: value}))  # type: ignore[arg-type]
+
+    with pytest.raises(SkillRefused) as refusal:
+        decode(data, Limits(**{name: value - 1}))  # type: ignore[arg-type]
+    assert refusal.value.reason == reason
 
 
 def test_decoding_a_usual_skill_is_fast() -> None:

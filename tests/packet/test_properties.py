@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import unicodedata
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from teachmesh.data.names import comparison_key
 from teachmesh.errors import SkillRefused
+from teachmesh.mapping.typicality import HeldOut, Scale
 from teachmesh.packet.card import Card
 from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.signing import sign, verify
@@ -87,6 +89,60 @@ def skills(draw: st.DrawFn) -> Skill:
         tensors["head.weight"] = draw(hnp.arrays(dtype, (n_classes, size), elements=elements))
         tensors["head.bias"] = draw(hnp.arrays(dtype, (n_classes,), elements=elements))
     return Skill(draw(cards(n_classes)), tensors)
+
+
+@st.composite
+def held_out_scores(draw: st.DrawFn) -> HeldOut:
+    """Held-out scores of any number of images, with or without a scale."""
+    scores = draw(st.lists(FINITE, max_size=450))
+    positive = st.floats(0.125, 1e5, width=32)
+    scale = draw(st.none() | st.builds(Scale, positive, positive))
+    return HeldOut.of(np.array(scores), scale)
+
+
+@st.composite
+def moments_skills(draw: st.DrawFn) -> Skill:
+    """Valid skills of class moments of any size, with or without held-out scores."""
+    n_classes, size, rank = (draw(st.integers(1, high)) for high in (6, 9, 5))
+
+    def levels(count: int) -> np.ndarray:
+        return draw(hnp.arrays(np.int8, (count, size), elements=st.integers(-127, 127)))
+
+    def floats(count: int, low: float, high: float) -> np.ndarray:
+        return draw(hnp.arrays(np.float32, count, elements=st.floats(low, high, width=32)))
+
+    tensors = {
+        "moments.means": levels(n_classes),
+        "moments.mean_scales": floats(n_classes, 0.125, 1),
+        "moments.directions": levels(rank),
+        "moments.variances": floats(rank, 0, 0.5) * np.float32(size / rank),
+        "moments.rest": floats(1, 0, 15),
+        "moments.degrees": draw(hnp.arrays(np.uint32, 1)),
+        "moments.head": levels(n_classes),
+        "moments.head_scales": floats(n_classes, 0.125, 1000),
+        "moments.head_bias": floats(n_classes, -1e6, 1e6),
+    }
+    if draw(st.booleans()):
+        tensors["held_out.moments"] = draw(held_out_scores()).tensor()
+    card = dataclasses.replace(draw(cards(n_classes)), method="moments", anchors=("moments",))
+    return Skill(card, tensors)
+
+
+@FEW
+@given(moments_skills())
+def test_every_valid_skill_of_class_moments_survives_its_bytes(skill: Skill) -> None:
+    """Bytes, anchor and held-out scores come out as they went in."""
+    found = decode(encode(skill)).skill
+    anchor, held_out = found.anchor("moments"), found.held_out("moments")
+
+    assert found == skill
+    assert anchor is not None
+    for name, array in anchor.tensors().items():
+        assert array.tobytes() == skill.tensors[f"moments.{name}"].tobytes()
+    sent = skill.tensors.get("held_out.moments")
+    assert (held_out is None) == (sent is None)
+    if held_out is not None and sent is not None:
+        assert held_out.tensor().tobytes() == sent.tobytes()
 
 
 @FEW

@@ -9,17 +9,23 @@ import pytest
 
 from teachmesh.learning.fit_method import fit_method
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.discriminant import own_share
+from teachmesh.mapping.moments_fit import (
+    DENSITY_SHARE,
+    HEAD_SHARE,
+    HEAD_TEMPERATURE,
+    fit_moments,
+)
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head_training import HeadStart, fit_head
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
-from teachmesh.reuse.combined_moments import Part, combine_moments
+from teachmesh.reuse.combined_moments import STYLE_RIDGE, Part, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
 from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, try_start
-from tests.reuse.test_moments_transfer import CLASSES, bank_prior, old_task, sample
+from tests.reuse.test_moments_transfer import CLASSES, METRIC, bank_prior, old_task, sample
 
 OLD = sample(1, 100)
 NOTHING = (OLD[0][:0], OLD[1][:0])
@@ -78,68 +84,95 @@ def test_many_images_prevent_the_trial() -> None:
     assert not many.passes
 
 
+def logits(anchor: MomentsAnchor, points: np.ndarray) -> np.ndarray:
+    """Return (N, C) scores of an anchor's head at points of the metric's space."""
+    return points @ anchor.head_rows().T + anchor.head_bias
+
+
+def covariance(anchor: MomentsAnchor) -> np.ndarray:
+    """Return the (D, D) covariance of an anchor."""
+    return anchor.roots().T @ anchor.roots() + float(anchor.rest[0]) * np.eye(anchor.dim)
+
+
 def test_moments_of_two_styles_classify_a_third() -> None:
     """The styles of the old tasks are removed."""
-    anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
+    anchors = [fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
     parts = [Part(anchor, list(everything), everything) for anchor in anchors]
     combined = combine_moments(parts, CLASSES)
     x, labels = sample(3, 60)
-    scores = combined.head_logits(x) - combined.head_logits(x).mean(axis=0)
-    assert np.mean(scores.argmax(1) == labels) > 3 / CLASSES
+    scores = logits(combined, METRIC.apply(x))
+    assert np.mean((scores - scores.mean(axis=0)).argmax(1) == labels) > 3 / CLASSES
 
 
-def test_the_scatter_of_a_combination_is_the_mean_of_the_old_ones() -> None:
-    """The total variance is equal up to rounding, and the entries up to the rank of 32."""
-    anchors = [fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2)]
+def test_the_covariance_of_a_combination_is_the_mean_of_the_old_ones() -> None:
+    """This holds up to rounding, because both have 16 directions and 32 can be sent."""
+    anchors = [fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
     combined = combine_moments([Part(a, list(everything), everything) for a in anchors], CLASSES)
-    assert combined.trace() == pytest.approx(np.mean([a.trace() for a in anchors]), rel=1e-3)
-    old = sum(anchor.integer_scatter() for anchor in anchors) / 2
-    difference = np.abs(combined.integer_scatter() - old).max()
-    assert difference < 0.02 * np.abs(old).max()
+    assert combined.spread() == pytest.approx(np.mean([a.spread() for a in anchors]), rel=1e-3)
+    assert combined.degrees.tolist() == [sum(int(a.degrees[0]) for a in anchors)]
+    old = np.mean([covariance(anchor) for anchor in anchors], axis=0)
+    assert np.abs(covariance(combined) - old).max() < 0.02 * np.abs(old).max()
     MomentsAnchor.from_tensors(combined.tensors(), CLASSES)
 
 
 def test_a_combination_of_one_task_answers_like_this_task() -> None:
-    """It has the means of the task, and scores of about 1 for the right class."""
+    """It has the means of the task, and its head has the scale of a fitted head.
+
+    Without the density's part, the right class is ahead by 1 / `HEAD_TEMPERATURE` on average.
+    """
     old = old_task()
     everything = np.arange(CLASSES)
     combined = combine_moments([Part(old, list(everything), everything)], CLASSES)
-    np.testing.assert_allclose(combined.class_means(), old.class_means(), atol=0.01)
-    scores = combined.head_logits(old.class_means())
-    others = scores[~np.eye(CLASSES, dtype=bool)]
-    assert scores.diagonal().mean() - others.mean() == pytest.approx(1, abs=0.02)
-    assert scores.mean() == pytest.approx(1 / CLASSES, abs=0.02)
+    means = old.class_means()
+    np.testing.assert_allclose(combined.class_means(), means, atol=float(old.mean_scales.max()))
+    share = own_share(int(old.degrees[0]), HEAD_SHARE)
+    precision = np.linalg.inv((1 - share) * np.eye(old.dim) + share * covariance(old))
+    offsets = means[:, None] - means  # (class mean, class, D)
+    densities = -0.5 * np.einsum("ijk,kl,ijl->ij", offsets, precision, offsets)
+    scores = logits(combined, means) - DENSITY_SHARE * densities
+    others = scores.sum(axis=1) - scores.diagonal()
+    lead = float((scores.diagonal() - others / (CLASSES - 1)).mean())
+    assert lead == pytest.approx(1 / HEAD_TEMPERATURE, rel=0.02)
     x, labels = sample(1, 60)
-    right = [np.mean(a.head_logits(x).argmax(1) == labels) for a in (old, combined)]
+    points = METRIC.apply(x)
+    right = [np.mean(logits(a, points).argmax(1) == labels) for a in (old, combined)]
     assert right[1] > right[0] - 0.05
 
 
 def test_means_of_classes_that_no_tasks_share_stay() -> None:
     """Style and class cannot be separated, so the old means are kept."""
-    one, other = (fit_moments(*sample(seed, 200), CLASSES, rank=8) for seed in (1, 2))
+    one, other = (fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2))
     parts = [Part(one, [0, 1, 2], np.arange(3)), Part(other, [3], np.array([3]))]
     means = combine_moments(parts, 4).class_means()
     expected = np.concatenate([one.class_means()[:3], other.class_means()[3:4]])
-    np.testing.assert_allclose(means, expected, atol=0.01)
+    steps = max(float(anchor.mean_scales.max()) for anchor in (one, other))
+    np.testing.assert_allclose(means, expected, atol=steps)
 
 
 def test_shared_classes_determine_the_styles() -> None:
-    """One task lacks a class and is shifted as a whole; the missing class shifts with it."""
-    old = fit_moments(*OLD, CLASSES, rank=8)
-    means = old.class_means()
-    levels, scales = quantise_rows(means[:5] + 0.2 * SHIFT)
+    """One task lacks a class and is shifted as a whole; the missing class shifts with it.
+
+    Five shared classes and the penalty r on two styles move the missing class by
+    shift / (2 + 0.4 r), and the shared classes by half of the shift.
+    """
+    old = fit_moments(*OLD, CLASSES, METRIC, rank=8)
+    means, shift = old.class_means(), 8 * SHIFT
+    levels, scales = quantise_rows(means[:5] + shift)
     moved = dataclasses.replace(old, means=levels, mean_scales=scales)
     whole = Part(old, range(CLASSES), np.arange(CLASSES))
-    combined = combine_moments([whole, Part(moved, range(5), np.arange(5))], CLASSES).class_means()
-    between = combined - means  # half of the shift, for all classes alike
-    np.testing.assert_allclose(between, np.tile(0.1 * SHIFT, (CLASSES, 1)), atol=0.01)
+    combined = combine_moments([whole, Part(moved, range(5), np.arange(5))], CLASSES)
+    parts = np.array([1 / 2] * 5 + [1 / (2 + 0.4 * STYLE_RIDGE)])
+    steps = float(scales.max() + combined.mean_scales.max())
+    between = combined.class_means() - means
+    np.testing.assert_allclose(between, np.outer(parts, shift), atol=steps / 2)
+    assert steps < 0.1 * np.abs(shift).max()
 
 
 def test_a_class_in_no_part_is_refused() -> None:
     """A task without images needs all its classes."""
-    anchor = fit_moments(*OLD, CLASSES, rank=8)
+    anchor = fit_moments(*OLD, CLASSES, METRIC, rank=8)
     with pytest.raises(ValueError, match="1 are in none"):
         combine_moments([Part(anchor, [0, 1], np.array([0, 1]))], 3)
 
@@ -150,15 +183,15 @@ def test_a_transfer_is_recorded_and_a_refused_one_leaves_no_trace() -> None:
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
-    alone = fit_method("moments", train, nothing, CLASSES)
+    alone = fit_method("moments", train, nothing, CLASSES, METRIC)
     right = Prior(bank_prior(old_task()), moments_parents=parents)
-    transferred = fit_method("moments", train, nothing, CLASSES, prior=right)
+    transferred = fit_method("moments", train, nothing, CLASSES, METRIC, prior=right)
     assert (transferred.borrowed, transferred.parents) == ("classes", parents)
-    assert transferred.calibration["reuse_gain"] > 0
+    assert transferred.notes["reuse_gain"] > 0
     permuted = Prior(
         bank_prior(old_task(), np.roll(np.arange(CLASSES), 2)), moments_parents=parents
     )
-    refused = fit_method("moments", train, nothing, CLASSES, prior=permuted)
+    refused = fit_method("moments", train, nothing, CLASSES, METRIC, prior=permuted)
     assert (refused.borrowed, refused.parents) == ("nothing", ())
     for name, tensor in alone.tensors().items():
         np.testing.assert_array_equal(refused.tensors()[name], tensor)
@@ -177,7 +210,7 @@ def test_a_card_without_space_for_all_parents_has_a_remark() -> None:
     train = LabelledLatents(Latents(x, x), labels)
     nothing = LabelledLatents(Latents(x[:0], x[:0]), labels[:0])
     prior = Prior(bank_prior(old_task()), moments_parents=tuple(parents))
-    assert fit_method("moments", train, nothing, CLASSES, prior=prior).warnings == (remark,)
+    assert fit_method("moments", train, nothing, CLASSES, METRIC, prior=prior).warnings == (remark,)
 
 
 def test_a_transferred_start_is_recorded_on_the_card() -> None:
@@ -188,7 +221,7 @@ def test_a_transferred_start_is_recorded_on_the_card() -> None:
     parents = tuple(Parent(f"class {c}", "ab" * 32, f"old {c}") for c in range(CLASSES))
     for order, expected in ((np.arange(CLASSES), parents), (np.roll(np.arange(CLASSES), 2), ())):
         prior = Prior(start=start(order), head_parents=parents)
-        fitted = fit_method("maha", train, nothing, CLASSES, prior=prior)
+        fitted = fit_method("maha", train, nothing, CLASSES, METRIC, prior=prior)
         assert fitted.parents == expected
-        assert fitted.calibration.get("reuse_start_gain", 0.0) > 0 or not expected
-        assert ("reuse_start_gain" in fitted.calibration) == bool(expected)
+        assert fitted.notes.get("reuse_start_gain", 0.0) > 0 or not expected
+        assert ("reuse_start_gain" in fitted.notes) == bool(expected)

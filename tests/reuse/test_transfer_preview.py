@@ -10,7 +10,7 @@ from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.reuse.moments_transfer import gate_moments
 from teachmesh.reuse.transfer import Prior, TransferPreview, preview_transfer
-from tests.reuse.test_moments_transfer import CLASSES, bank_prior, old_task, sample
+from tests.reuse.test_moments_transfer import CLASSES, METRIC, bank_prior, old_task, sample
 from tests.reuse.test_transfer import start
 
 
@@ -25,7 +25,7 @@ def test_moments_transfer_only_through_the_gate(order: np.ndarray) -> None:
     """Matching classes bring a gain; permuted ones change nothing."""
     train, prior = shots(33, 3), Prior(bank_prior(old_task(), order))
     found = preview_transfer("moments", train, CLASSES, prior)
-    alone = fit_moments(train.latents.multi, train.labels, CLASSES)
+    alone = fit_moments(train.latents.multi, train.labels, CLASSES, METRIC)
     assert prior.bank is not None
     learned = gate_moments(alone, train.latents.multi, train.labels, CLASSES, prior.bank)
     assert found.takes == learned.kind

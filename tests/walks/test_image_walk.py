@@ -49,7 +49,7 @@ def test_every_station_of_an_image(agent: Agent, cold: Path) -> None:
     assert [image.name for image in images] == [str(path)]
 
     skills = agent.sync()
-    by_hand = Student("moments")
+    by_hand = Student("moments", agent.backbone.reference.metric)
     by_hand.sync(agent.bank.ids(), lambda skill_id: agent.bank.load(skill_id).skill)
     assert skills.skill_ids == by_hand.skill_ids == tuple(agent.bank.ids())
 

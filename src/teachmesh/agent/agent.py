@@ -25,8 +25,9 @@ from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.teacher import Author, Teacher
+from teachmesh.mapping.typicality import FALSE_ALARMS, check_rate
 from teachmesh.model.backbone_registry import load_backbone
-from teachmesh.model.device import choose_device
+from teachmesh.model.build_backbone import choose_device
 from teachmesh.packet.signing import sign
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
     from teachmesh.mapping.decisions import Decisions
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
 
@@ -75,7 +77,6 @@ class Agent(BankView):
         super().__init__(home, backbone=backbone, mapper=mapper, bank=bank)
         self._device = device
         self._second: SecondPass | None = None
-        self._student = Student(self.method)
         self._student_version: int | None = None
         self._writer = AnswerWriter(())
 
@@ -83,6 +84,10 @@ class Agent(BankView):
     def backbone(self) -> Backbone:
         """The frozen network, loaded on first use."""
         return load_backbone(self.home.backbones, self.backbone_name, choose_device(self._device))
+
+    @cached_property
+    def _student(self) -> Student:
+        return Student(self.method, self.metric())
 
     # Teacher
 
@@ -146,7 +151,8 @@ class Agent(BankView):
             UsageError: the mode or the encoder is unknown.
         """
         return TaskSources(
-            task, SourceSkills.of(lambda: self.sources_for(task.name), mode, encoder)
+            task,
+            SourceSkills.of(lambda: self.sources_for(task.name), self.metric, mode, encoder),
         )
 
     def embed_task(
@@ -168,6 +174,10 @@ class Agent(BankView):
         if on_understood is not None:
             on_understood(task.summary())
         return embed_task(self.backbone, task, progress)
+
+    def metric(self) -> Metric:
+        """Return the fixed metric of the backbone's latents."""
+        return self.backbone.reference.metric
 
     def teacher(self, bias_store: BiasStore | None = None) -> Teacher:
         """Return a teacher that makes skills for this agent.
@@ -241,6 +251,7 @@ class Agent(BankView):
         *,
         task: str | None = None,
         alternatives: int = 3,
+        false_alarms: float = FALSE_ALARMS,
     ) -> Prediction | list[Prediction]:
         """Predict the task and the class of images.
 
@@ -249,14 +260,18 @@ class Agent(BankView):
                 (H, W, 3) array; or a list of such values.
             task: the task if it is known; then only its classes are candidates.
             alternatives: number of runners-up to list.
+            false_alarms: fraction of known images that may be called unknown, up to 0.25.
 
         Returns:
             One prediction for a single image, otherwise a list.
 
         Raises:
             DataError: an image cannot be read, or there is no skill.
+            UsageError: the rate of false alarms is not possible.
         """
-        answers = self.predict_many(asked, task=task, alternatives=alternatives)
+        answers = self.predict_many(
+            asked, task=task, alternatives=alternatives, false_alarms=false_alarms
+        )
         if answers.failed:
             raise DataError(answers.failed[0])
         one = not isinstance(asked, list | tuple) and len(answers.predictions) == 1
@@ -268,6 +283,7 @@ class Agent(BankView):
         *,
         task: str | None = None,
         alternatives: int = 3,
+        false_alarms: float = FALSE_ALARMS,
         progress: Progress | None = None,
     ) -> Answers:
         """Predict the task and the class of images, and list the unreadable images.
@@ -276,11 +292,14 @@ class Agent(BankView):
             asked: images as for `predict`.
             task: the task if it is known.
             alternatives: number of runners-up to list.
+            false_alarms: fraction of known images that may be called unknown, up to 0.25.
             progress: called with (images done, images in total).
 
         Raises:
             DataError: no image can be read, or there is no skill.
+            UsageError: the rate of false alarms is not possible.
         """
+        check_rate(false_alarms)
         images = find_images(asked)  # paths, bytes, pictures -> images
         skills = self.sync()  # bank -> consolidated task mapper
         given = self.skill_given(task)  # None if the task is not known
@@ -289,7 +308,8 @@ class Agent(BankView):
         for seen in passes:
             decisions = skills.decide(seen.latents, given)  # latents -> task, class, unknown
             decisions = self.refine(decisions, seen)  # second pass if a skill has biases
-            predictions += self.describe(decisions, seen, alternatives)  # names, author, same-as
+            # decisions -> names, authors, equivalent classes
+            predictions += self.describe(decisions, seen, alternatives, false_alarms)
         return Answers(tuple(predictions), tuple(passes.failed), self.method, self.backbone.name)
 
     def skill_given(self, task: str | None) -> str | None:
@@ -334,7 +354,11 @@ class Agent(BankView):
         return decisions if second is None else refine_with(second, decisions, seen)
 
     def describe(
-        self, decisions: Decisions, seen: FirstPass, alternatives: int = 3
+        self,
+        decisions: Decisions,
+        seen: FirstPass,
+        alternatives: int = 3,
+        false_alarms: float = FALSE_ALARMS,
     ) -> list[Prediction]:
         """Return predictions with names, probabilities, authors and equivalent classes.
 
@@ -342,5 +366,6 @@ class Agent(BankView):
             decisions: decisions about the images.
             seen: the images after the first pass.
             alternatives: number of runners-up to list.
+            false_alarms: fraction of known images that may be called unknown.
         """
-        return self._writer.describe(decisions, seen.names, alternatives)
+        return self._writer.describe(decisions, seen.names, alternatives, false_alarms)

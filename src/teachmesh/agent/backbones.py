@@ -39,6 +39,7 @@ def add_backbone(
     std: tuple[float, float, float] | None,
     dim: int | None,
     reference: Path | None,
+    reference_images: Path | None = None,
     licence: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def add_backbone(
         std=std,
         dim=dim,
         reference=None if reference is None else read_file(reference),
+        reference_folder=reference_images,
         licence=licence,
         progress=progress,
     )
@@ -246,6 +248,7 @@ def _completed(home: Home, name: str, description: Mapping[str, Any]) -> dict[st
         **description,
         "licence": cards.licence_of(home.backbones, name),
         "size_bytes": _size_bytes(home, name),
+        "reference_from": cards.reference_source(home.backbones, name),
         "default": name == home.config.backbone,
     }
     if name == cards.EMBEDDED:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
-from teachmesh.bank.home import resolve_home
-from teachmesh.bank.running import RunningFile
+from teachmesh.bank.home import RunningFile, resolve_home
 from teachmesh.bank.store import Bank
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints, licence_of

@@ -16,7 +16,7 @@ import torch
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import NetworkError, TeachmeshError
 from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
-from teachmesh.model.device import choose_device
+from teachmesh.model.build_backbone import choose_device
 from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 

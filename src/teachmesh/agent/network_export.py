@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from teachmesh.agent.agent import Agent
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
 
@@ -73,7 +74,7 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
     net, key = backbone.forward_pass.net, "task"
     biased = SecondPass(backbone, {key: skill}).biased(key)
     if biased is None:
-        return TaskNetwork(backbone, [_without_biases(net, skill)])
+        return TaskNetwork(backbone, [_without_biases(net, skill, backbone.reference.metric)])
     if biased.features == "head2toe":
         raise UsageError(
             "expected biases whose head reads the latents, got bb-h2t, whose head reads single "
@@ -82,7 +83,7 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
     folded = fold_biases(net, biased.layout, biased.values)
     branches = [Branch(folded, biased.features, biased.head, biased.weight)]
     if biased.weight < 1:
-        branches.append(_without_biases(net, skill, 1 - biased.weight))
+        branches.append(_without_biases(net, skill, backbone.reference.metric, 1 - biased.weight))
     return TaskNetwork(backbone, branches)
 
 
@@ -98,10 +99,10 @@ def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
     return load_backbone(agent.home.backbones, name, torch.device("cpu"))
 
 
-def _without_biases(net: nn.Module, skill: Skill, weight: float = 1.0) -> Branch:
+def _without_biases(net: nn.Module, skill: Skill, metric: Metric, weight: float = 1.0) -> Branch:
     anchor = skill.anchor(skill.card.method)
     if isinstance(anchor, MomentsAnchor):
-        return Branch(net, anchor.latent, linear_within(anchor), weight)
+        return Branch(net, anchor.latent, linear_within(anchor, metric), weight)
     head = skill.head()
     assert head is not None  # skills of other methods are admitted only with a head
     return Branch(net, "last", head, weight)

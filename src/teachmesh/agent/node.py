@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.bank.running import RunningFile
+from teachmesh.bank.home import RunningFile
 from teachmesh.errors import StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from teachmesh.mapping.typicality import FALSE_ALARMS, images_needed
 from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.equivalent_classes import EquivalentClasses
 
@@ -41,8 +42,12 @@ class Prediction:
         task: display name of the task (`flowers`, or `flowers@alias` if two authors use the name).
         class_name: name of the class.
         probability: posterior of this class over all candidate classes, from 0 to 1.
-        unknown: True if the image is farther from `task` than nearly all validation images of
-            that task; `task` and `class_name` then name the nearest match.
+        unknown: True if the image resembles `task` less than nearly all images that were held out
+            in learning. `task` and `class_name` then name the nearest match. None if the task had
+            too few images for the rate of false alarms.
+        unknown_reason: why `unknown` is None, in one sentence; empty otherwise.
+        familiarity: score that `unknown` is decided by, higher for images that resemble `task`
+            more; 0 is typical with the default mapper, which makes scores of tasks comparable.
         skill_id: id of the skill that decided.
         author: agent id of the skill's author.
         alias: the author's alias.
@@ -55,12 +60,14 @@ class Prediction:
     task: str
     class_name: str
     probability: float
-    unknown: bool
+    unknown: bool | None
     skill_id: str
     author: str
     alias: str
     alternatives: tuple[Alternative, ...] = ()
     same_as: tuple[Alternative, ...] = ()
+    unknown_reason: str = ""
+    familiarity: float = 0.0
 
     def __str__(self) -> str:
         doubt = "unknown, nearest: " if self.unknown else ""
@@ -150,7 +157,11 @@ class AnswerWriter:
         self._same_as: dict[tuple[str, str], tuple[Alternative, ...]] = {}
 
     def describe(
-        self, decisions: Decisions, images: Sequence[str], alternatives: int
+        self,
+        decisions: Decisions,
+        images: Sequence[str],
+        alternatives: int,
+        false_alarms: float = FALSE_ALARMS,
     ) -> list[Prediction]:
         """Return one prediction per image.
 
@@ -158,10 +169,20 @@ class AnswerWriter:
             decisions: decisions about N images, made with the skills in `sources`.
             images: names of the N images.
             alternatives: number of runners-up to list.
+            false_alarms: fraction of known images that may be called unknown.
         """
-        if decisions.given is not None:
-            return self._within(decisions, decisions.given, images, alternatives)
-        return self._among_all(decisions, images, alternatives)
+        tasks, classes = _chosen(decisions)
+        return [
+            self._prediction(
+                decisions,
+                i,
+                image,
+                (int(tasks[i]), int(classes[i])),
+                alternatives,
+                false_alarms,
+            )
+            for i, image in enumerate(images)
+        ]
 
     def same_as(self, skill_id: str, class_name: str) -> tuple[Alternative, ...]:
         """Return the equivalent classes of other tasks, best first.
@@ -178,81 +199,72 @@ class AnswerWriter:
             )
         return self._same_as[key]
 
-    def _among_all(
-        self, decisions: Decisions, images: Sequence[str], alternatives: int
-    ) -> list[Prediction]:
-        tasks, classes = decisions.answer()
-        joint = np.exp(decisions.joint())  # (N, all classes)
-        starts = np.cumsum([0, *(part.shape[1] for part in decisions.within)])
-        columns = [
-            (self._sources[skill_id].task, name)
-            for skill_id in decisions.skill_ids
-            for name in self._sources[skill_id].skill.card.classes
-        ]
-        best = np.argsort(-joint, axis=1, kind="stable")[:, : alternatives + 1].tolist()
-        predictions = []
-        for i, image in enumerate(images):
-            answer = int(starts[tasks[i]] + classes[i])
-            others = [column for column in best[i] if column != answer][:alternatives]
-            runners_up = tuple(
-                Alternative(columns[c][0], columns[c][1], float(joint[i, c])) for c in others
-            )
-            predictions.append(
-                self._prediction(
-                    image,
-                    decisions.skill_ids[tasks[i]],
-                    int(classes[i]),
-                    float(joint[i, answer]),
-                    _is_unknown(decisions, i, int(tasks[i])),
-                    runners_up,
-                )
-            )
-        return predictions
-
-    def _within(
-        self, decisions: Decisions, task: int, images: Sequence[str], alternatives: int
-    ) -> list[Prediction]:
-        skill_id = decisions.skill_ids[task]
-        source = self._sources[skill_id]
-        classes = source.skill.card.classes
-        probabilities = np.exp(decisions.within[task])  # (N, C)
-        predictions = []
-        for i, image in enumerate(images):
-            best, *others = np.argsort(-probabilities[i], kind="stable")[: alternatives + 1]
-            runners_up = tuple(
-                Alternative(source.task, classes[c], float(probabilities[i, c])) for c in others
-            )
-            probability = float(probabilities[i, best])
-            unknown = _is_unknown(decisions, i, task)
-            predictions.append(
-                self._prediction(image, skill_id, int(best), probability, unknown, runners_up)
-            )
-        return predictions
-
     def _prediction(
         self,
+        decisions: Decisions,
+        i: int,
         image: str,
-        skill_id: str,
-        label: int,
-        probability: float,
-        unknown: bool,
-        alternatives: tuple[Alternative, ...],
+        answer: tuple[int, int],
+        alternatives: int,
+        false_alarms: float,
     ) -> Prediction:
+        task, label = answer
+        skill_id = decisions.skill_ids[task]
         source = self._sources[skill_id]
         class_name = source.skill.card.classes[label]
+        log_posterior = float(decisions.within[task][i, label])
+        if decisions.given is None:
+            log_posterior += float(decisions.task[i, task])
+        unknown, reason = _judge(decisions, i, task, false_alarms)
         return Prediction(
             image=image,
             task=source.task,
             class_name=class_name,
-            probability=probability,
+            probability=float(np.exp(log_posterior)),
             unknown=unknown,
             skill_id=skill_id,
             author=self._authors[skill_id],
             alias=source.alias,
-            alternatives=alternatives,
+            alternatives=self._runners_up(decisions, i, answer, alternatives),
             same_as=self.same_as(skill_id, class_name),
+            unknown_reason=reason,
+            familiarity=float(decisions.familiarity[task][i]),
+        )
+
+    def _runners_up(
+        self, decisions: Decisions, i: int, answer: tuple[int, int], count: int
+    ) -> tuple[Alternative, ...]:
+        """Return the next-best classes of an image, of its task only if the task is given."""
+        if decisions.given is None:
+            leading = decisions.leading(i, count + 1)
+        else:
+            row = decisions.within[decisions.given][i]
+            labels = np.argsort(-row, kind="stable")[: count + 1].tolist()
+            leading = [(decisions.given, label, float(row[label])) for label in labels]
+        others = [found for found in leading if found[:2] != answer][:count]
+        sources = [(self._sources[decisions.skill_ids[t]], c, p) for t, c, p in others]
+        return tuple(
+            Alternative(source.task, source.skill.card.classes[label], float(np.exp(log_posterior)))
+            for source, label, log_posterior in sources
         )
 
 
-def _is_unknown(decisions: Decisions, image: int, task: int) -> bool:
-    return decisions.typicality is not None and bool(decisions.typicality[image, task] < 0)
+def _chosen(decisions: Decisions) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N,) tasks and (N,) classes of the answers."""
+    if decisions.given is None:
+        return decisions.answer()
+    classes = decisions.class_given(decisions.given)
+    return np.full(len(classes), decisions.given), classes
+
+
+def _judge(
+    decisions: Decisions, image: int, task: int, false_alarms: float
+) -> tuple[bool | None, str]:
+    """Return whether an image is unknown, or None with the reason if this cannot be said."""
+    held_out = decisions.held_out[task]
+    threshold = None if held_out is None else held_out.threshold(false_alarms)
+    if threshold is None:
+        n = 0 if held_out is None else held_out.images
+        needed = images_needed(false_alarms)
+        return None, f"{n} held-out images, {needed} are needed for {100 * false_alarms:g} %"
+    return bool(decisions.familiarity[task][image] < threshold), ""

@@ -6,11 +6,11 @@ same skills therefore give the same answers, regardless of the order in which sk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +18,12 @@ import torch
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
 from teachmesh.data.loader import Progress, read_batch
 from teachmesh.errors import DataError
-from teachmesh.mapping.decisions import Decisions
+from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.mapper_kinds import make_mapper
+from teachmesh.mapping.gmmc import GmmcMapper
+from teachmesh.mapping.maha import MahaMapper
+from teachmesh.mapping.mapper import TaskMapper
+from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.model.forward_pass import Tensors
@@ -29,12 +32,32 @@ from teachmesh.model.lanes import Lanes
 if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.image_inputs import ImageInput
-    from teachmesh.mapping.mapper import MapperScores
+    from teachmesh.mapping.anchor import TaskAnchor
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
 
+FEW_SKILLS = 4
+"""Number of new skills up to which they are loaded one by one."""
 KEPT_BYTES = 64 << 20
 """Memory for the activations that are kept between the two passes."""
+
+PAPER_MAPPERS: Mapping[str, type[GmmcMapper | MahaMapper]] = {
+    mapper.kind: mapper for mapper in (GmmcMapper, MahaMapper)
+}
+
+
+def make_mapper(kind: str, metric: Metric) -> TaskMapper[Any]:
+    """Return an empty mapper of the given kind.
+
+    Args:
+        kind: name of the method.
+        metric: metric of the backbone, which only `moments` needs.
+
+    Raises:
+        KeyError: the kind is unknown.
+    """
+    return MomentsMapper(metric) if kind == "moments" else PAPER_MAPPERS[kind]()
 
 
 class Student:
@@ -42,11 +65,12 @@ class Student:
 
     Args:
         method: the task mapper: `moments`, `gmmc` or `maha`.
+        metric: metric of the backbone's latents.
     """
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, metric: Metric) -> None:
         self.method = method
-        self.mapper = make_mapper(method)
+        self.mapper = make_mapper(method, metric)
         self._skills: dict[str, Skill] = {}
         self._biased: dict[str, Skill] = {}
 
@@ -61,9 +85,11 @@ class Student:
             self.mapper.remove(skill_id)
             del self._skills[skill_id]
             self._biased.pop(skill_id, None)
-        for skill_id in sorted(set(wanted) - set(self._skills)):
-            self._register(skill_id, load(skill_id))
-        self.mapper.prepare()
+        new = sorted(set(wanted) - set(self._skills))
+        jobs = (partial(self._prepare, skill_id, load) for skill_id in new)
+        with Lanes(None if len(new) > FEW_SKILLS else 0) as lanes:
+            for skill_id, (skill, anchor, derived) in zip(new, lanes.run(jobs), strict=True):
+                self._register(skill_id, skill, anchor, derived)
 
     @property
     def skill_ids(self) -> tuple[str, ...]:
@@ -97,41 +123,54 @@ class Student:
                 "expected at least one skill that can be used, found none; "
                 "learn one with `teachmesh learn FOLDER` or join other agents with `teachmesh up`"
             )
-        multi = self.mapper.latent == "multi"
-        scores = self.mapper.score(latents.multi if multi else latents.last)
-        answers_directly = scores.classes is not None and self.method == "moments"
+        own = latents.multi if self.mapper.latent == "multi" else latents.last
+        scores = self.mapper.score(own)
+        keys = scores.keys
+
+        def within(task: int) -> np.ndarray:
+            return self._within(keys[task], latents)
+
+        def familiarity(task: int) -> np.ndarray:
+            return self.mapper.familiarity(keys[task], own)
+
+        direct = None if scores.classes is None else log_softmax(np.hstack(scores.classes))
         return Decisions(
-            skill_ids=scores.keys,
+            skill_ids=keys,
+            n_classes=tuple(len(self._skills[key].card.classes) for key in keys),
             task=log_softmax(scores.task),
-            within=self._within(scores, latents, answers_directly),
-            direct=None if scores.classes is None else log_softmax(np.hstack(scores.classes)),
-            typicality=scores.typicality,
-            answers_directly=answers_directly,
-            given=None if given is None else scores.keys.index(given),
+            within=PerTask(within, len(keys)),
+            familiarity=PerTask(familiarity, len(keys)),
+            held_out=tuple(self.mapper.held_out(key) for key in keys),
+            direct=direct,
+            comparable=self.method != "gmmc",
+            given=None if given is None else keys.index(given),
         )
 
-    def _register(self, skill_id: str, skill: Skill) -> None:
+    def _prepare(
+        self, skill_id: str, load: Callable[[str], Skill]
+    ) -> tuple[Skill, TaskAnchor, Any]:
+        """Load a skill and derive what the mapper needs of it, without changing the student."""
+        skill = load(skill_id)
         anchor = skill.anchor(self.method)
         if anchor is None:
             raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
-        self.mapper.add(skill_id, anchor, skill.card.calibration)
+        return skill, anchor, self.mapper.derive(anchor)
+
+    def _register(self, skill_id: str, skill: Skill, anchor: TaskAnchor, derived: Any) -> None:
+        self.mapper.add(skill_id, anchor, skill.held_out(self.method), derived)
         self._skills[skill_id] = skill
         same_kind = (skill.card.method == "moments") == (self.method == "moments")
         if same_kind and skill.biases() is not None:
             self._biased[skill_id] = skill
 
-    def _within(
-        self, scores: MapperScores, latents: Latents, answers_directly: bool
-    ) -> tuple[np.ndarray, ...]:
-        if answers_directly and scores.classes is not None:
-            return tuple(log_softmax(c) for c in scores.classes)
-        logits = []
-        for key in scores.keys:
-            head = self._skills[key].head()
-            if head is None:
-                raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
-            logits.append(head.logits(latents.last))
-        return tuple(log_softmax(values) for values in logits)
+    def _within(self, key: str, latents: Latents) -> np.ndarray:
+        """Return (N, C) log posteriors of the classes of one task, by its skill alone."""
+        if isinstance(self.mapper, MomentsMapper):
+            return self.mapper.within(key, latents.multi)
+        head = self._skills[key].head()
+        if head is None:
+            raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
+        return log_softmax(head.logits(latents.last))
 
 
 @dataclass(frozen=True, eq=False)

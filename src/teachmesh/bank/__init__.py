@@ -7,7 +7,6 @@ The code is organised as follows:
     index.py      Index: the SQLite index of the skill files; tidy updates it from the files
     entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check
     folder.py     SkillFolder: skill files, damaged files and removal marks
-    running.py    RunningFile: state of the running agent, read by other commands
     atomic.py     FileOps, write_file: atomic writing of files
 
 Import names from these modules; the package's `__init__` imports nothing.

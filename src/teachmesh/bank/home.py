@@ -28,6 +28,8 @@ from teachmesh.packet.signing import AgentKey, default_alias
 
 HOME_VARIABLE = "TEACHMESH_HOME"
 CONFIG_SCHEMA = "teachmesh.config/1"
+STALE_AFTER_S = 10.0
+"""Age of `running.json` from which it counts as left behind by a killed process."""
 _CONFIG_BYTES = 64 * 1024
 _LOCK_TIMEOUT_S = 10.0
 _OWNER_ONLY = 0o600
@@ -224,3 +226,47 @@ def _create_key(path: Path, ops: FileOps) -> None:
                 write_atomic(path, AgentKey.create().to_bytes(), mode=_OWNER_ONLY, ops=ops)
     except Timeout as error:
         raise StorageError(f"another process is making {path}; try again") from error
+
+
+class RunningFile:
+    """`running.json` of a home, which exists while `teachmesh up` runs in that home.
+
+    Args:
+        path: path of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, state: dict[str, Any], now_s: float) -> None:
+        """Replace the state in the file. No fsync is needed: a crash makes the state useless.
+
+        Args:
+            state: the state as a JSON object.
+            now_s: current time, in seconds since the epoch.
+        """
+        document = {"pid": os.getpid(), "written_s": now_s, **state}
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        with storage_errors(f"writing {self.path}"):
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+            temporary.replace(self.path)
+
+    def read(self, now_s: float) -> dict[str, Any] | None:
+        """Return the state of the agent that runs in this home, or None if no agent is running.
+
+        A killed agent cannot remove its file, so a file that is too old is ignored.
+        """
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        written_s = document.get("written_s")
+        fresh = isinstance(written_s, int | float) and abs(now_s - written_s) < STALE_AFTER_S
+        return document if fresh else None
+
+    def remove(self) -> None:
+        """Remove the file when the agent stops."""
+        with storage_errors(f"removing {self.path}"):
+            self.path.unlink(missing_ok=True)

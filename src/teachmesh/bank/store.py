@@ -16,7 +16,7 @@ from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
 from teachmesh.bank.folder import SkillFolder, check_id
 from teachmesh.bank.index import Index, open_or_replace, read_entries, tidy
 from teachmesh.errors import SkillRefused, StorageError
-from teachmesh.packet.codec import SignedSkill, decode
+from teachmesh.packet.codec import SignedSkill, decode_again
 from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
 from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.packet.skill_header import check_sizes
@@ -87,8 +87,11 @@ class Bank:
         return data
 
     def load(self, skill: str) -> SignedSkill:
-        """Read and decode a skill; raises the same errors as `get`."""
-        return decode(self.get(skill), self._limits)
+        """Read and decode a skill; raises the same errors as `get`.
+
+        The skill was checked when it came into the bank, and `get` compares its hash.
+        """
+        return decode_again(self.get(skill), skill, self._limits)
 
     def entries(self) -> list[BankEntry]:
         """Return the entries of all skills, sorted by id."""

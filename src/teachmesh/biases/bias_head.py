@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from teachmesh.mapping.moments import HEAD_TEMPERATURE
+from teachmesh.mapping.moments_fit import HEAD_TEMPERATURE
 from teachmesh.mapping.ridge import RIDGE, fit_ridge
 from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.head import Head

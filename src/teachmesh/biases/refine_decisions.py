@@ -40,28 +40,26 @@ def refine(decisions: Decisions, biased: Iterable[BiasedDecision]) -> Decisions:
         decisions: decisions of the first pass.
         biased: decisions of the second pass, at most one per task and image.
     """
-    within = list(decisions.within)
+    within: dict[int, np.ndarray] = {}
     direct = None if decisions.direct is None else decisions.direct.copy()
-    starts = np.cumsum([0, *[part.shape[1] for part in within]])
+    starts = np.cumsum([0, *decisions.n_classes])
     for found in biased:
         good = np.isfinite(found.posteriors).all(axis=1)
         rows, task = found.rows[good], found.task
-        fused = fuse(within[task][rows], found.posteriors[good], found.weight)
-        within[task] = within[task].copy()
-        within[task][rows] = fused
+        before = within[task] if task in within else decisions.within[task].copy()
+        fused = fuse(before[rows], found.posteriors[good], found.weight)
+        before[rows] = fused
+        within[task] = before
         if direct is not None:
             block = slice(starts[task], starts[task + 1])
             mass = np.logaddexp.reduce(direct[rows, block], axis=1, keepdims=True)
             direct[rows, block] = mass + fused
-    return replace(decisions, within=tuple(within), direct=direct)
+    return replace(decisions, within=decisions.within.replaced(within), direct=direct)
 
 
 def tasks_in_question(decisions: Decisions) -> np.ndarray:
     """Return, for each image, the index of the task whose biases are used in its second pass.
 
-    Using one task per image limits the cost of an answer. If all classes of all tasks compete, the
-    refined answer may be a class of another task, whose biases were not used. A third pass with
-    that task's biases could change the answer again or change it back, but would not improve the
-    task posteriors.
+    A second pass does not change the task of an image, so one task per image is enough.
     """
-    return decisions.answer()[0]
+    return decisions.mapped()

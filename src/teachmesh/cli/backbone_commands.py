@@ -133,6 +133,14 @@ def add(
         Path | None,
         typer.Option("--reference", help="Reference file of a peer, instead of computing one."),
     ] = None,
+    reference_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference-images",
+            help="Folder of 200 or more of your own images, to compute the reference from. Best "
+            "are photographs of many kinds, one folder per class.",
+        ),
+    ] = None,
     licence: Annotated[
         str | None,
         typer.Option(
@@ -147,10 +155,13 @@ def add(
     The weights of lite0, lite1 and lite2 come with the extra `lite`; their licence is Apache-2.0.
     Weights of other networks come from a file or from the hub.
 
-    Its reference (scale and projection of the multi-depth latents) is computed once from
-    procedural images. Agents that exchange skills need the same reference, so copy the whole
-    backbone to them with `backbone export` and `backbone import`.
+    Its reference (scale, projection and metric of the multi-depth latents) comes with the package
+    for lite0. For other networks it is computed once, from your images or from procedural ones.
+    Agents that exchange skills need the same reference, so copy the whole backbone to them with
+    `backbone export` and `backbone import`.
     """
+    if reference is not None and reference_images is not None:
+        raise UsageError("expected --reference or --reference-images, got both; leave one out")
     from teachmesh.agent.backbones import add_backbone
 
     with progress_bar("reference") as progress:
@@ -165,6 +176,7 @@ def add(
             std=_three(std, "--std"),
             dim=dim,
             reference=reference,
+            reference_images=reference_images,
             licence=licence,
             progress=progress,
         )
@@ -172,7 +184,15 @@ def add(
         emit({"schema": "teachmesh.backbone/1", **document})
     else:
         say(f"added backbone {plain(document['name'])}: {_summary(document)}")
+        if document["reference_from"] == "procedural":
+            note(PROCEDURAL_REMARK)
         note(f"use it with --backbone {document['name']}, or: teachmesh backbone use NAME")
+
+
+PROCEDURAL_REMARK = (
+    "the reference was made from procedural images: with your own images (--reference-images), the "
+    "right task is found for up to 1 % more images, and unknown images are told better"
+)
 
 
 def _three(text: str | None, option: str) -> tuple[float, float, float] | None:

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
         "predict",
         "teachmesh predict part.jpg",
         "teachmesh predict photos/ --json",
+        "teachmesh predict photos/ --false-alarms 0.01",
         "cat part.jpg | teachmesh predict -",
     )(predict)
 
@@ -48,6 +49,13 @@ def predict(
         int,
         typer.Option("--alternatives", "-k", min=0, max=50, help="Number of runners-up to show."),
     ] = 3,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms",
+            help="Fraction of known images that may be called unknown, up to 0.25.",
+        ),
+    ] = 0.05,
     encoder: Annotated[
         str,
         typer.Option(
@@ -62,8 +70,8 @@ def predict(
 ) -> None:
     """Classify images: task, class, probability, and author of the skill.
 
-    All classes of all tasks are scored in one backbone pass. Images that resemble no known task are
-    marked unknown.
+    All tasks are scored in one backbone pass. The best one chooses the class. Images that resemble
+    no known task are marked unknown.
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.prediction import mark_equivalent
@@ -75,7 +83,13 @@ def predict(
         note(f"not used: {plain(reason)}")
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
     with progress_bar("predicting") as progress:
-        answers = agent.predict_many(asked, task=task, alternatives=alternatives, progress=progress)
+        answers = agent.predict_many(
+            asked,
+            task=task,
+            alternatives=alternatives,
+            false_alarms=false_alarms,
+            progress=progress,
+        )
     if encoder != "names":  # the agent has already compared names for equality
         answers = mark_equivalent(answers, agent.sources(), comparer)
     for failure in answers.failed:
@@ -97,6 +111,8 @@ def _show(prediction: Prediction, encoder: str) -> None:
         f"{plain(prediction.class_name)} {percent(prediction.probability)} "
         f"(skill {prediction.skill_id[:12]} from {plain(prediction.alias)})"
     )
+    if prediction.unknown is None:
+        say(f"    cannot say whether it is unknown: {prediction.unknown_reason}")
     for same in prediction.same_as:
         say(f"    same as {plain(same.class_name)} in task {plain(same.task)}{by}")
     for other in prediction.alternatives:

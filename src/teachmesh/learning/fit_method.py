@@ -1,4 +1,4 @@
-"""Fit anchors, a head and a calibration to the latents of one task.
+"""Fit anchors, a head and scores of held-out images to the latents of one task.
 
 - `moments` (default): class moments of the multi-depth latents in closed form, without a head
   or gradient steps.
@@ -16,19 +16,20 @@ import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
 from teachmesh.errors import DataError, UsageError
-from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.anchor_kinds import GmmcAnchor, MahaAnchor, MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc
+from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc, log_likelihood
 from teachmesh.mapping.maha import fit_maha
-from teachmesh.mapping.moments import MomentsMapper
-from teachmesh.mapping.moments_fit import fit_moments
-from teachmesh.mapping.typicality import calibrate
+from teachmesh.mapping.mapper import nearest_mean_familiarity
+from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
+from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.model.macs import MacCounter, count_macs
 from teachmesh.reuse.transfer import Prior, Transferred, transfer_head, transfer_moments
 
 if TYPE_CHECKING:
     from teachmesh.mapping.anchor import TaskAnchor
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Latents
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.model.head_training import FittedHead
@@ -47,7 +48,8 @@ class Fitted:
         anchors: anchors of the task, by kind.
         head: the trained head; None if no method needs one.
         validation_accuracy: accuracy with the task given; None without validation images.
-        calibration: calibration values for the card, by name.
+        held_out: scores of images that were held out of the fit, by kind of anchor.
+        notes: numbers for the card, by name.
         cost_macs: number of multiply-accumulates, excluding the backbone pass.
         warnings: warnings for the card.
         parents: known classes that contributed to the result.
@@ -57,7 +59,8 @@ class Fitted:
     anchors: Mapping[str, TaskAnchor]
     head: Head | None
     validation_accuracy: float | None
-    calibration: Mapping[str, float] = field(default_factory=dict)
+    held_out: Mapping[str, HeldOut] = field(default_factory=dict)
+    notes: Mapping[str, float] = field(default_factory=dict)
     cost_macs: int = 0
     warnings: tuple[str, ...] = ()
     parents: tuple[Parent, ...] = ()
@@ -72,7 +75,7 @@ class Fitted:
         }
         if self.head is not None:
             named |= {"head.weight": self.head.weight, "head.bias": self.head.bias}
-        return named
+        return named | {f"held_out.{kind}": found.tensor() for kind, found in self.held_out.items()}
 
 
 def fit_method(
@@ -80,6 +83,7 @@ def fit_method(
     train: LabelledLatents,
     validation: LabelledLatents,
     n_classes: int,
+    metric: Metric,
     *,
     also: Sequence[str] = (),
     seed: int = 0,
@@ -92,6 +96,7 @@ def fit_method(
         train: latents and labels of the training images; every class must occur.
         validation: latents and labels of the validation images; may be empty.
         n_classes: number of classes, C.
+        metric: metric of the backbone's latents.
         also: further methods whose anchors are added to the skill.
         seed: seed for clusters, samples and batch order.
         prior: prior from the skills of the bank; None to learn without them.
@@ -101,20 +106,26 @@ def fit_method(
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
-    alone, anchor_macs, warnings = _fit_anchors(kinds, train, n_classes, seed)
+    alone, anchor_macs, warnings = _fit_anchors(kinds, train, n_classes, metric, seed)
     transferred = Transferred()
     anchors, prior_macs = _use_prior(alone, train, n_classes, prior, transferred)
     fitted = _fit_head(kinds, train, validation, n_classes, prior, transferred, seed)
     accuracy = None if fitted is None else fitted.accuracy
     if method == "moments" and len(validation):
-        accuracy = _accuracy(Fitted(anchors, None, None), method, validation)
+        accuracy = _accuracy(Fitted(anchors, None, None), method, validation, metric)
+    with MacCounter() as counter:
+        held_out = _held_out(anchors, train, validation, metric)
     head_warnings = () if fitted is None else fitted.warnings
     return Fitted(
         anchors=anchors,
         head=None if fitted is None else fitted.head,
         validation_accuracy=accuracy,
-        calibration={**transferred.notes, **_calibrations(anchors, validation)},
-        cost_macs=anchor_macs + prior_macs + (0 if fitted is None else fitted.macs),
+        held_out=held_out,
+        notes=transferred.notes,
+        cost_macs=anchor_macs
+        + prior_macs
+        + int(counter.macs)
+        + (0 if fitted is None else fitted.macs),
         warnings=(*warnings, *head_warnings, *transferred.remarks()),
         parents=transferred.sorted_parents(),
         borrowed=transferred.kind,
@@ -141,10 +152,10 @@ def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _fit_anchors(
-    kinds: Sequence[str], train: LabelledLatents, n_classes: int, seed: int
+    kinds: Sequence[str], train: LabelledLatents, n_classes: int, metric: Metric, seed: int
 ) -> tuple[dict[str, TaskAnchor], int, tuple[str, ...]]:
     """Return the anchors by kind, the number of multiply-accumulates, and warnings."""
-    fits = {kind: _fit_anchor(kind, train, n_classes, seed) for kind in kinds}
+    fits = {kind: _fit_anchor(kind, train, n_classes, metric, seed) for kind in kinds}
     warnings: tuple[str, ...] = ()
     if "gmmc" in kinds and len(train) < N_CLUSTERS:
         warnings = (f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}",)
@@ -153,7 +164,7 @@ def _fit_anchors(
 
 
 def _fit_anchor(
-    kind: str, train: LabelledLatents, n_classes: int, seed: int
+    kind: str, train: LabelledLatents, n_classes: int, metric: Metric, seed: int
 ) -> tuple[TaskAnchor, int]:
     """Return the anchor of one method, and the number of multiply-accumulates."""
     if kind == "gmmc":
@@ -165,7 +176,7 @@ def _fit_anchor(
         )
     elif kind == "moments":
         work = lambda: found.append(  # noqa: E731 - one counted call
-            fit_moments(train.latents.multi, train.labels, n_classes)
+            fit_moments(train.latents.multi, train.labels, n_classes, metric)
         )
     else:
         raise UsageError(f"expected a method that can be fitted, got {kind!r}")
@@ -203,19 +214,35 @@ def _fit_head(
     return transfer_head(train, validation, n_classes, prior, transferred, seed)
 
 
-def _accuracy(fitted: Fitted, method: str, validation: LabelledLatents) -> float:
-    decided = log_within(fitted, method, validation.latents)
+def _accuracy(fitted: Fitted, method: str, validation: LabelledLatents, metric: Metric) -> float:
+    decided = log_within(fitted, method, validation.latents, metric)
     return float(np.mean(decided.argmax(1) == validation.labels))
 
 
-def _calibrations(
-    anchors: Mapping[str, TaskAnchor], validation: LabelledLatents
-) -> dict[str, float]:
-    named: dict[str, float] = {}
-    for anchor in anchors.values():
-        multi = anchor.latent == "multi"
-        named |= calibrate(anchor, validation.latents.multi if multi else validation.latents.last)
-    return named
+def _held_out(
+    anchors: Mapping[str, TaskAnchor],
+    train: LabelledLatents,
+    validation: LabelledLatents,
+    metric: Metric,
+) -> dict[str, HeldOut]:
+    """Score images that were held out of each fit.
+
+    Moments are cheap, so they are fitted again without some training images, in turn. The other
+    anchors are judged by validation images.
+    """
+    found = {}
+    for kind, anchor in anchors.items():
+        if isinstance(anchor, MomentsAnchor):
+            latents, labels = train.latents.multi, train.labels
+            found[kind] = held_out_scores(latents, labels, anchor.n_classes, metric)
+            continue
+        scores = np.zeros(0)
+        if len(validation) and isinstance(anchor, GmmcAnchor):
+            scores = log_likelihood(anchor, validation.latents.last)
+        elif len(validation) and isinstance(anchor, MahaAnchor):
+            scores = nearest_mean_familiarity(validation.latents.last, anchor.means)
+        found[kind] = HeldOut.of(scores)
+    return found
 
 
 START_RIDGE = 3.0
@@ -224,42 +251,35 @@ With 3, the validation log loss with biases on two tasks (trash, oracle bones) i
 with 1, it is 0.697 and 0.475."""
 
 
-def log_within(fitted: Fitted, method: str, latents: Latents) -> np.ndarray:
+def log_within(fitted: Fitted, method: str, latents: Latents, metric: Metric) -> np.ndarray:
     """Return an (N, C) array with the log posterior of each class within the task.
 
     Args:
         fitted: the fitted task.
         method: the method to classify with.
         latents: latents of N images, N at least 1.
+        metric: metric of the backbone's latents.
     """
-    if method == "moments":
-        mapper = MomentsMapper()
-        mapper.add("task", fitted.anchors[method])
-        scores = mapper.score(latents.multi)
-        assert scores.classes is not None
-        return log_softmax(scores.classes[0])
+    anchor = fitted.anchors[method]
+    if isinstance(anchor, MomentsAnchor):
+        points = metric.apply(latents.multi)
+        return log_softmax(points @ anchor.head_rows().T + anchor.head_bias)
     assert fitted.head is not None
     return log_softmax(fitted.head.logits(latents.last))
 
 
-def linear_within(anchor: MomentsAnchor) -> Head:
-    """Return the classifier of class moments within their task as a linear head.
-
-    Its posteriors equal those of `log_within`: the classes of a task share a covariance, so the
-    quadratic term of an image cancels.
+def linear_within(anchor: MomentsAnchor, metric: Metric) -> Head:
+    """Return the head of class moments as a head that reads latents.
 
     Args:
         anchor: class moments of the task.
+        metric: metric of the backbone's latents.
     """
-    mapper = MomentsMapper()
-    mapper.add("task", anchor)
-    origin = np.zeros((1, anchor.dim), dtype=np.float32)
-    units = np.eye(anchor.dim, dtype=np.float32)
-    scores = mapper.score(np.concatenate([origin, units])).classes
-    assert scores is not None
-    centred = scores[0] - scores[0].mean(axis=1, keepdims=True)  # (1 + D, C)
-    weight = (centred[1:] - centred[0]).T
-    return Head(weight.astype(np.float32), centred[0].astype(np.float32))
+    origin = metric.apply(np.zeros((1, anchor.dim)))  # (1, D)
+    columns = metric.apply(np.eye(anchor.dim)) - origin  # (D, D)
+    rows = anchor.head_rows()
+    bias = anchor.head_bias + rows @ origin[0]
+    return Head((rows @ columns.T).astype(np.float32), bias.astype(np.float32))
 
 
 def start_head(fitted: Fitted, method: str, train: LabelledLatents) -> Head:

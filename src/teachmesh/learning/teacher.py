@@ -141,7 +141,7 @@ class Teacher:
         prior: Prior | None = None,
         progress: Progress | None = None,
     ) -> Skill:
-        """Make the skill of one task; validation images are used for choices and calibration.
+        """Make the skill of one task; validation images are used for choices.
 
         Args:
             lesson: the task and the settings for learning it.
@@ -158,6 +158,7 @@ class Teacher:
             latents.train,
             latents.validation,
             len(lesson.classes),
+            self.backbone.reference.metric,
             also=lesson.also,
             seed=lesson.seed,
             prior=prior,
@@ -194,7 +195,12 @@ class Teacher:
             train_labels=latents.train.labels,
             validation_labels=latents.validation.labels,
             start=start_head(fitted, lesson.method, latents.train),
-            without=log_within(fitted, lesson.method, latents.validation.latents),
+            without=log_within(
+                fitted,
+                lesson.method,
+                latents.validation.latents,
+                self.backbone.reference.metric,
+            ),
             before_macs=self._macs(latents) + fitted.cost_macs,
             seed=lesson.seed,
         )
@@ -236,7 +242,7 @@ class Teacher:
             version=__version__,
             replaces=lesson.replaces,
             warnings=(*lesson.warnings, *few_images, *fitted.warnings, *remarks),
-            calibration=fitted.calibration,
+            calibration=fitted.notes,
             parents=fitted.parents,
             biases=None if learned is None else learned.card,
         )

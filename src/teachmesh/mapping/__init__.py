@@ -3,11 +3,12 @@
 - `anchor`: `TaskAnchor`, the summary of a task in its skill; `TensorSpec`, types of its tensors.
 - `anchor_kinds`: the anchors of all methods, usable without torch.
 - `mapper`: `TaskMapper`, which combines anchors and maps latents to scores per task and class.
-- `mapper_kinds`: the mappers of all methods.
+- `metric`: the fixed space of a backbone's latents, and the background of images in general.
 - `decisions`: scores of images for all tasks, and the answers derived from them.
 - `moments`: discriminant analysis with class moments of multi-depth latents (the default).
-  `moments_fit` fits them, `ridge` fits their linear head, and `discriminant` computes scores in
-  the space of a `whitening`.
+  `moments_fit` fits them, `ridge` fits their linear head, `discriminant` computes densities, and
+  `moments_scan` finds the best tasks of large banks.
+- `whitening`: linear maps to the space where a covariance is the identity.
 - `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_fit` fits them.
 - `maha`: class means and a covariance shared by all tasks (paper, Eq. 5).
 - `typicality`: detection of images that do not resemble a task ("unknown").

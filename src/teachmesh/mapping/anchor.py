@@ -52,20 +52,6 @@ class TaskAnchor(ABC):
         """Return the arrays that are sent, by name."""
         return {name: getattr(self, name) for name in self.tensor_specs}
 
-    @abstractmethod
-    def familiarity(self, latents: np.ndarray) -> np.ndarray:
-        """Return how much each image resembles this task, judged by this anchor alone.
-
-        Unlike a mapper's scores, the result does not depend on other tasks. So the teacher can
-        measure typical values on validation images (`typicality.calibrate`).
-
-        Args:
-            latents: (N, D) float32 latents of the images.
-
-        Returns:
-            (N,) float64 array, higher for more similar images; the unit depends on the kind.
-        """
-
     @classmethod
     @abstractmethod
     def from_tensors(

@@ -1,8 +1,7 @@
-"""Regularised discriminant analysis of many tasks at once, in whitened space.
+"""Gaussian densities of tasks and classes in a space where the identity is the usual covariance.
 
-The covariance used for a task is (1 - g) times the tied covariance plus g times the task's own.
-Whitening by the tied covariance turns it into a I + g U diag(l) U^T, where U has few columns.
-Therefore two matrix products give the distances and determinants of all classes of all tasks.
+A task's covariance is `base I + U diag(g l) U^T`, where U has few columns. Matrix products with
+class means and with U therefore give the distances and determinants of all its classes.
 
 References:
     Friedman, Regularized Discriminant Analysis, 1989.
@@ -10,112 +9,169 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from teachmesh.mapping.whitening import LowRankWhitening, Whitening, ridge_of
+OWN_SHARE = 0.2
+"""Weight of a task's own covariance if it has many degrees of freedom, g."""
+HALF_SHARE = 20
+"""Degrees of freedom at which a covariance has half of its full weight."""
+_NO_VARIANCE = 1e-9
+_LEAST_SHARE = 1e-12
+_ALIGNMENT = 64
+"""Alignment, in bytes, of the memory of new tensors."""
 
 
 @dataclass(frozen=True, eq=False)
 class TaskMoments:
-    """Class means and covariance of one task, as sent by its teacher.
+    """Class means and within-class covariance of one task, in the space of a metric.
 
     Attributes:
         means: (C, D) float64 class means.
         roots: (R, D) float64; the low-rank part of the covariance is roots^T roots.
-        residual: (D,) float64, remaining diagonal of the covariance.
+        rest: remaining variance of every dimension.
+        share: weight of the task's own covariance, g; the identity has the weight 1 - g.
     """
 
     means: np.ndarray
     roots: np.ndarray
-    residual: np.ndarray
+    rest: float
+    share: float
+
+    def leading(self, coordinates: int, directions: int) -> TaskMoments:
+        """Return the moments of the first coordinates, with fewer directions of the covariance."""
+        roots = self.roots[:directions, :coordinates]
+        return dataclasses.replace(self, means=self.means[:, :coordinates], roots=roots)
+
+
+def own_share(degrees: int, full: float = OWN_SHARE) -> float:
+    """Return the weight of a task's own covariance.
+
+    Args:
+        degrees: degrees of freedom of the covariance: images minus classes.
+        full: weight for many degrees of freedom.
+
+    >>> [round(own_share(degrees), 3) for degrees in (0, 20, 1980)]
+    [0.0, 0.1, 0.198]
+    """
+    return full * degrees / (degrees + HALF_SHARE)
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
-    """One task in whitened space; its covariance is base I + U diag(g l) U^T."""
+class TaskDensity:
+    """Log densities of the classes of one task, as a quadratic function of a point z.
 
-    means: slice  # columns in the matrix of all means
-    basis: slice  # columns in the matrix of all U
-    centres: torch.Tensor  # (C, R) means along U
-    shrink: torch.Tensor  # (R,) reduction of squared deviations along U
-    base: float
-    log_determinant: float
+    The covariance is (1 - g) I + g own. For class c,
+    `density_c(z) = rows[c] z + offsets[c] + |axes z|^2 - precision |z|^2 / 2`, up to the constant
+    -D/2 log(2 pi). The first two terms differ between classes, the others are common to the task.
 
-
-class Discriminant:
-    """Gaussian scores for all classes of all tasks.
-
-    In whitened space, the residual part of a task's own covariance is approximated by a multiple
-    of the identity with the same trace. This keeps U small.
-
-    Args:
-        whiten: whitening for the tied covariance, which is the mean over all tasks.
-        tasks: moments of the tasks, in canonical order.
-        own_share: weight of a task's own covariance, g.
+    Attributes:
+        matrix: (C + R, D) float32, the rows and below them the axes.
+        offsets: (C,) float64; minus infinity for classes that are not used.
+        precision: inverse variance outside the task's own directions.
     """
 
-    def __init__(self, whiten: Whitening, tasks: Sequence[TaskMoments], own_share: float) -> None:
-        self._whiten = whiten
-        self._means = whiten.apply(torch.from_numpy(np.concatenate([t.means for t in tasks])))
-        dim = self._means.shape[1]
-        self._lengths = (self._means * self._means).sum(1)  # (all C,)
-        bases: list[torch.Tensor] = []
-        self._tasks: list[_Task] = []
-        c = r = 0
-        for task in tasks:
-            basis, values = self._own_directions(torch.from_numpy(task.roots))
-            isotropic = float(whiten.precisions @ torch.from_numpy(task.residual)) / dim
-            base = (1 - own_share) + own_share * isotropic
-            means = slice(c, c + len(task.means))
-            self._tasks.append(
-                _Task(
-                    means,
-                    slice(r, r + len(values)),
-                    self._means[means] @ basis,
-                    1 - base / (base + own_share * values),
-                    base,
-                    dim * float(np.log(base)) + float(torch.log1p(own_share * values / base).sum()),
-                )
-            )
-            bases.append(basis)
-            c, r = means.stop, r + len(values)
-        self._basis = torch.cat(bases, dim=1)  # (D, all R)
+    matrix: np.ndarray
+    offsets: np.ndarray
+    precision: float
 
-    def _own_directions(self, roots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (D, R) orthonormal directions and (R,) variances of the whitened covariance."""
-        rows = self._whiten.apply(roots)  # (R, D)
-        values, vectors = torch.linalg.eigh(rows @ rows.T)
-        kept = values > 1e-8
-        values, vectors = values[kept], vectors[:, kept]
-        return (rows.T @ vectors) / values.sqrt(), values
+    @classmethod
+    def of(cls, task: TaskMoments) -> TaskDensity:
+        """Compute the density of a task from its moments.
 
-    def scores(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the (N, C_t) class log densities for each task t, in nats.
+        The matrix is rounded to float32, and all densities are computed from the rounded numbers.
+        """
+        means, roots = torch.from_numpy(task.means), torch.from_numpy(task.roots)
+        base = (1 - task.share) + task.share * task.rest
+        # With M = base / g I + R R^T, the inverse covariance is (I - R^T M^-1 R) / base.
+        inner = roots @ roots.T
+        ratio = base / max(task.share, _LEAST_SHARE)
+        inner.diagonal().add_(ratio)
+        factor = torch.linalg.cholesky(inner)
+        axes = torch.linalg.solve_triangular(factor, roots, upper=False)  # (R, D)
+        rows = (means - (means @ axes.T) @ axes) / base  # (C, D)
+        spread = 2 * float((factor.diagonal() / ratio**0.5).log().sum())
+        log_determinant = task.means.shape[1] * float(np.log(base)) + spread
+        offsets = -0.5 * ((rows * means).sum(1) + log_determinant)
+        matrix = torch.cat([rows, axes / (2 * base) ** 0.5])
+        return cls(matrix.float().numpy(), offsets.numpy(), 1 / base)
 
-        A constant common to all classes of all tasks is omitted.
+    @property
+    def rows(self) -> np.ndarray:
+        """(C, D) float32."""
+        return self.matrix[: len(self.offsets)]
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(R, D) float32."""
+        return self.matrix[len(self.offsets) :]
+
+    def scores(self, z: torch.Tensor) -> torch.Tensor:
+        """Return (N, C) class log densities in nats.
 
         Args:
-            x: (N, D) float64 latents.
+            z: (N, D) float64 points.
         """
-        z = self._whiten.apply(x)  # (N, D)
-        distances = self._lengths - 2 * (z @ self._means.T) + (z * z).sum(1, keepdim=True)
-        along = z @ self._basis  # (N, all R)
-        return [self._task_scores(distances, along, task) for task in self._tasks]
+        products = z @ torch.from_numpy(self.matrix).double().T  # (N, C + R)
+        linear, along = products.tensor_split([len(self.offsets)], dim=1)
+        common = (along * along).sum(1) - 0.5 * self.precision * (z * z).sum(1)
+        return linear + torch.from_numpy(self.offsets) + common[:, None]
 
-    @staticmethod
-    def _task_scores(distances: torch.Tensor, along: torch.Tensor, task: _Task) -> torch.Tensor:
-        image, centres, shrink = along[:, task.basis], task.centres, task.shrink
-        saved = ((image * image) @ shrink)[:, None] + (centres * centres) @ shrink
-        saved = saved - 2 * (image * shrink) @ centres.T  # (N, C)
-        squared = (distances[:, task.means] - saved) / task.base
-        return -0.5 * (squared + task.log_determinant)
+    def evidence_in_float32(self, point: torch.Tensor, square: float) -> float:
+        """Return the log density of the best class at one point, computed with float32 products.
+
+        Args:
+            point: (D,) float32.
+            square: squared length of the point.
+        """
+        matrix = _aligned(torch.from_numpy(self.matrix))
+        products = torch.mv(matrix, _aligned(point)).numpy().astype(np.float64)
+        count = len(self.offsets)
+        along = products[count:]
+        best = float((products[:count] + self.offsets).max())
+        return best + float(along @ along) - 0.5 * self.precision * square
 
 
-def whitening_of_one(task: TaskMoments) -> LowRankWhitening:
-    """Return the whitening for the covariance of a single task, without a (D, D) matrix."""
-    trace = float((task.roots**2).sum() + task.residual.sum())
-    return LowRankWhitening(task.roots, task.residual + ridge_of(trace, len(task.residual)))
+def _aligned(values: torch.Tensor) -> torch.Tensor:
+    """Return a copy if the memory is not aligned, because products could then be rounded otherwise.
+
+    Equal tasks would have unequal evidence, depending on their places in memory.
+    """
+    return values if values.data_ptr() % _ALIGNMENT == 0 else values.clone()
+
+
+def principal_axes(roots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return variances (R,) and orthonormal columns (D, R) of the covariance roots^T roots."""
+    values, vectors = torch.linalg.eigh(roots @ roots.T)
+    kept = values > _NO_VARIANCE
+    values, vectors = values[kept], vectors[:, kept]
+    return values, (roots.T @ vectors) / values.sqrt()
+
+
+class WideGaussian:
+    """A Gaussian with the covariance I + roots^T roots.
+
+    Args:
+        mean: (D,) float64.
+        roots: (R, D) float64.
+    """
+
+    def __init__(self, mean: np.ndarray, roots: np.ndarray) -> None:
+        self._mean = torch.from_numpy(mean)
+        values, self._basis = principal_axes(torch.from_numpy(roots))
+        self._shrink = values / (1 + values)
+        self._log_determinant = float(torch.log1p(values).sum())
+
+    def score(self, z: torch.Tensor) -> torch.Tensor:
+        """Return (N,) log densities in nats, without the constant -D/2 log(2 pi).
+
+        Args:
+            z: (N, D) float64 points.
+        """
+        x = z - self._mean
+        along = x @ self._basis
+        squared = (x * x).sum(1) - (along * along) @ self._shrink
+        return -0.5 * (squared + self._log_determinant)

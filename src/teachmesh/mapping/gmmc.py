@@ -66,6 +66,18 @@ def fit_gmmc(
     return anchor, mixture.macs
 
 
+def log_likelihood(anchor: GmmcAnchor, latents: np.ndarray) -> np.ndarray:
+    """Return (N,) logs of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats.
+
+    Args:
+        anchor: clusters of a task.
+        latents: (N, D) latents.
+    """
+    density = side_by_side([(anchor.means, anchor.variances, anchor.weights)])
+    x = torch.from_numpy(latents.astype(np.float64))
+    return np.asarray(density.log_joint(with_squares(x)).amax(dim=1).numpy())
+
+
 class GmmcMapper(TaskMapper[GmmcAnchor]):
     """Task mapper that holds the clusters of all tasks (D_map in the paper)."""
 
@@ -76,13 +88,17 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         super().__init__(GmmcAnchor)
         self._clusters: MixtureDensity | None = None
 
-    def _added(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002 - collected again when needed
+    def _added(self, key: str, derived: object) -> None:  # noqa: ARG002 - collected again
         self._clusters = None
 
-    def _removed(self, anchor: GmmcAnchor) -> None:  # noqa: ARG002
+    def _removed(self, key: str) -> None:  # noqa: ARG002
         self._clusters = None
 
-    def _score(self, x: torch.Tensor) -> tuple[np.ndarray, None]:
+    def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
+        """Return (N,) logs of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats."""
+        return log_likelihood(self._anchors[key], latents)
+
+    def _score(self, latents: np.ndarray) -> tuple[np.ndarray, None]:
         """Return the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m of each task.
 
         Eq. 4 divides by the sum over all clusters. The division is omitted because it does not
@@ -91,6 +107,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         anchors = self._in_order()
         if self._clusters is None:
             self._clusters = side_by_side([(a.means, a.variances, a.weights) for a in anchors])
+        x = torch.from_numpy(latents.astype(np.float64))
         joint = self._clusters.log_joint(with_squares(x))  # (N, all K)
         parts = torch.split(joint, [len(anchor.weights) for anchor in anchors], dim=1)
         return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None

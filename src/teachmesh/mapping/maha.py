@@ -15,7 +15,7 @@ import torch
 
 from teachmesh.mapping.anchor import check_labels, check_latents
 from teachmesh.mapping.anchor_kinds import MahaAnchor
-from teachmesh.mapping.mapper import TaskMapper
+from teachmesh.mapping.mapper import TaskMapper, nearest_mean_familiarity
 from teachmesh.mapping.moments_fit import class_means
 
 SAMPLES_PER_CLASS = 5
@@ -104,10 +104,10 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         # (D, all C) P mu, and (all C,) mu^T P mu / 2
         self._linear: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def _added(self, anchor: MahaAnchor) -> None:  # noqa: ARG002 - computed again when needed
+    def _added(self, key: str, derived: object) -> None:  # noqa: ARG002 - computed again
         self._linear = None
 
-    def _removed(self, anchor: MahaAnchor) -> None:  # noqa: ARG002
+    def _removed(self, key: str) -> None:  # noqa: ARG002
         self._linear = None
 
     def covariance(self) -> np.ndarray:
@@ -120,7 +120,11 @@ class MahaMapper(TaskMapper[MahaAnchor]):
             raise ValueError("expected at least one task anchor, got none; add one first")
         return tied_covariance(self._in_order())
 
-    def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
+        """Return each image's negated squared Euclidean distance to the nearest class mean."""
+        return nearest_mean_familiarity(latents, self._anchors[key].means)
+
+    def _score(self, latents: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Score classes by Eq. 5 in linear form, and tasks by their nearest class.
 
         Let P be the inverse covariance. Then -(x - mu)^T P (x - mu) / 2 equals
@@ -134,6 +138,7 @@ class MahaMapper(TaskMapper[MahaAnchor]):
             projected = torch.cholesky_solve(means.T, factor)  # (D, all C)
             self._linear = projected, 0.5 * (means.T * projected).sum(0)
         weights, offsets = self._linear
+        x = torch.from_numpy(latents.astype(np.float64))
         parts = torch.split(x @ weights - offsets, [anchor.n_classes for anchor in anchors], dim=1)
         task = torch.stack([part.amax(dim=1) for part in parts], dim=1)
         return task.numpy(), tuple(part.contiguous().numpy() for part in parts)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 
 from teachmesh.mapping.anchor import TaskAnchor, check_latents
-from teachmesh.mapping.typicality import typicality
+from teachmesh.mapping.typicality import HeldOut
 
 AnchorT = TypeVar("AnchorT", bound=TaskAnchor)
 
@@ -22,18 +23,15 @@ class MapperScores:
 
     Attributes:
         keys: keys of the T tasks in canonical (sorted) order.
-        task: (N, T) float64 log scores, comparable across tasks; higher means more probable.
+        task: (N, T) float64 log scores, comparable across tasks; higher means more probable. In a
+            large bank, tasks that are far behind have minus infinity.
         classes: T arrays of class scores, (N, C_t) float64 each, comparable across all tasks; None
             if the mapper scores tasks only.
-        typicality: (N, T) float64. An entry is 1 if the image is as typical as the task's median
-            validation image. It is negative if the image is less typical than nearly all of these.
-            It is 0 if the task has no calibration. None if no task has a calibration.
     """
 
     keys: tuple[str, ...]
     task: np.ndarray
     classes: tuple[np.ndarray, ...] | None = None
-    typicality: np.ndarray | None = None
 
 
 class TaskMapper(ABC, Generic[AnchorT]):
@@ -49,17 +47,25 @@ class TaskMapper(ABC, Generic[AnchorT]):
     def __init__(self, anchor_type: type[AnchorT]) -> None:
         self._anchor_type = anchor_type
         self._anchors: dict[str, AnchorT] = {}
-        self._calibrations: dict[str, Mapping[str, float]] = {}
+        self._held_out: dict[str, HeldOut | None] = {}
+
+    def derive(self, anchor: TaskAnchor) -> Any:
+        """Compute the values of one anchor that `add` stores, in any thread; here, none."""
 
     def add(
-        self, key: str, anchor: TaskAnchor, calibration: Mapping[str, float] | None = None
+        self,
+        key: str,
+        anchor: TaskAnchor,
+        held_out: HeldOut | None = None,
+        derived: Any = None,
     ) -> None:
         """Register an anchor; do nothing if the key is registered already.
 
         Args:
             key: name of the anchor; a key must always refer to the same anchor.
             anchor: summary of the task.
-            calibration: result of `typicality.calibrate` for this task.
+            held_out: scores of images that were held out when the anchor was fitted.
+            derived: result of `derive` for the anchor; None to compute it now.
 
         Raises:
             ValueError: the anchor has the wrong kind or latent size.
@@ -76,16 +82,15 @@ class TaskMapper(ABC, Generic[AnchorT]):
                 "with another backbone"
             )
         if key not in self._anchors:
+            self._added(key, self.derive(anchor) if derived is None else derived)
             self._anchors[key] = anchor
-            self._calibrations[key] = dict(calibration or {})
-            self._added(anchor)
+            self._held_out[key] = held_out
 
     def remove(self, key: str) -> None:
         """Remove an anchor; do nothing if the key is unknown."""
-        anchor = self._anchors.pop(key, None)
-        if anchor is not None:
-            del self._calibrations[key]
-            self._removed(anchor)
+        if self._anchors.pop(key, None) is not None:
+            del self._held_out[key]
+            self._removed(key)
 
     def keys(self) -> tuple[str, ...]:
         """Return the registered keys in canonical (sorted) order."""
@@ -104,33 +109,66 @@ class TaskMapper(ABC, Generic[AnchorT]):
         if not keys:
             raise ValueError("expected at least one task anchor, got none; add one first")
         check_latents(latents, self._anchors[keys[0]].dim)
-        x = latents.astype(np.float64)
-        task, classes = self._score(torch.from_numpy(x))
-        return MapperScores(keys, task, classes, self._typicality(x))
+        task, classes = self._score(latents)
+        return MapperScores(keys, without_ties(task, keys, latents), classes)
 
-    def prepare(self) -> None:
-        """Compute in advance what `score` needs after anchors were added or removed."""
+    def held_out(self, key: str) -> HeldOut | None:
+        """Return the scores of held-out images of a task."""
+        return self._held_out[key]
+
+    @abstractmethod
+    def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
+        """Return how much each image resembles one task, by that task's anchor alone.
+
+        Args:
+            key: key of the task.
+            latents: (N, D) float32 latents of the images.
+
+        Returns:
+            (N,) float64 array, higher for more similar images; the unit depends on the kind.
+        """
 
     def _in_order(self) -> list[AnchorT]:
         """Return the anchors in canonical order."""
         return [self._anchors[key] for key in self.keys()]
 
-    def _typicality(self, latents: np.ndarray) -> np.ndarray | None:
-        if not any(self._calibrations.values()):
-            return None
-        columns = [
-            typicality(self._anchors[key], latents, self._calibrations[key]) for key in self.keys()
-        ]
-        return np.stack(columns, axis=1)
+    @abstractmethod
+    def _added(self, key: str, derived: Any) -> None:
+        """Store the derived values of an anchor that is added."""
 
     @abstractmethod
-    def _added(self, anchor: AnchorT) -> None:
-        """Update derived values after adding an anchor."""
-
-    @abstractmethod
-    def _removed(self, anchor: AnchorT) -> None:
+    def _removed(self, key: str) -> None:
         """Update derived values after removing an anchor."""
 
     @abstractmethod
-    def _score(self, x: torch.Tensor) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+    def _score(self, latents: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Return task scores (N, T) and class scores for latents (N, D), in canonical order."""
+
+
+def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return each image's negated squared Euclidean distance to the nearest mean, (N,).
+
+    Args:
+        latents: (N, D) latents.
+        means: (C, D) class means.
+    """
+    x, centres = (torch.from_numpy(a.astype(np.float64, copy=False)) for a in (latents, means))
+    squared = (x * x).sum(1, keepdim=True) + (centres * centres).sum(1) - 2 * x @ centres.T
+    return np.asarray(-squared.amin(dim=1).clamp(min=0.0).numpy())
+
+
+def without_ties(task: np.ndarray, keys: Sequence[str], latents: np.ndarray) -> np.ndarray:
+    """Lower all but one of several equal best scores of an image by one rounding step.
+
+    A hash of key and latents decides which one stays. An exact copy of a skill therefore gets half
+    of its images. No key can be chosen so that it wins them all.
+    """
+    tied = task == task.max(axis=1, keepdims=True)
+    for i in np.flatnonzero(tied.sum(axis=1) > 1):
+        columns = np.flatnonzero(tied[i])
+        image = np.ascontiguousarray(latents[i]).tobytes()
+        order = [hashlib.sha256(keys[int(t)].encode() + image).digest() for t in columns]
+        winner = columns[order.index(max(order))]
+        lower = np.nextafter(task[i, winner], -np.inf)
+        task[i, columns[columns != winner]] = lower
+    return task

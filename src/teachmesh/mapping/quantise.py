@@ -32,3 +32,14 @@ def quantise_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def dequantise_rows(quantised: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Return (N, D) float64 rows from int8 rows and their scales."""
     return quantised.astype(np.float64) * scales.astype(np.float64)[:, None]
+
+
+def unit_rows(levels: np.ndarray) -> np.ndarray:
+    """Return (R, D) float64 rows of length 1 in the direction of int8 rows; zero rows stay zero.
+
+    >>> unit_rows(np.array([[3, 4], [0, 0]], dtype=np.int8)).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    rows = levels.astype(np.float64)
+    lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))

@@ -19,9 +19,6 @@ _NO_VARIANCE = 1e-12
 class Whitening(ABC):
     """Linear map x -> W x of rows (N, D), where W^T W is the inverse covariance."""
 
-    precisions: torch.Tensor
-    """(D,) diagonal of the inverse covariance."""
-
     @abstractmethod
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """Return whitened rows (N, D) float64."""
@@ -38,7 +35,6 @@ class DenseWhitening(Whitening):
         factor = torch.linalg.cholesky(torch.from_numpy(covariance))
         identity = torch.eye(len(factor), dtype=torch.float64)
         inverse = torch.linalg.solve_triangular(factor, identity, upper=False)  # (D, D)
-        self.precisions = (inverse * inverse).sum(0)
         self._matrix = inverse.T.contiguous()
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
@@ -66,13 +62,22 @@ class LowRankWhitening(Whitening):
         squares, vectors = squares[kept], vectors[:, kept]
         self._directions = (scaled.T @ vectors) / squares.sqrt()  # (D, R) orthonormal
         self._cuts = 1 - (1 + squares).rsqrt()  # (R,)
-        lost = (self._directions * self._directions) @ (squares / (1 + squares))  # (D,)
-        self.precisions = self._scales * self._scales * (1 - lost)
+        self._gains = (1 + squares).sqrt() - 1  # (R,)
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """Scale the rows, then shrink them along R directions."""
         scaled = rows * self._scales
         return torch.sub(scaled, ((scaled @ self._directions) * self._cuts) @ self._directions.T)
+
+    def undo(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the (N, D) rows that `apply` maps to the given ones."""
+        stretched = torch.add(rows, ((rows @ self._directions) * self._gains) @ self._directions.T)
+        return stretched / self._scales
+
+    def undo_transposed(self, rows: torch.Tensor) -> torch.Tensor:
+        """Multiply the rows (K, D) by the transpose of the matrix that `undo` multiplies by."""
+        scaled = rows / self._scales
+        return torch.add(scaled, ((scaled @ self._directions) * self._gains) @ self._directions.T)
 
 
 def ridge_of(trace: float, dim: int) -> float:

@@ -24,6 +24,9 @@ DESCRIPTION = "description"
 """Card key of the stored result of `Backbone.describe`, so that listing loads no weights."""
 LICENCE = "licence"
 """Card key of a short name for the licence of the weights."""
+REFERENCE_SOURCE = "reference_from"
+"""Card key of where the reference comes from: package, file, images or procedural."""
+PROCEDURAL = "procedural"
 RESEARCH_LICENCE = "research"
 """Licence of the embedded backbone, whose training images are for non-commercial research."""
 UNKNOWN_LICENCE = "unknown"
@@ -150,6 +153,18 @@ def licence_of(folder: Path, name: str) -> str:
     """
     licence = _card(folder, name).get(LICENCE)
     return licence if isinstance(licence, str) else UNKNOWN_LICENCE
+
+
+def reference_source(folder: Path, name: str) -> str:
+    """Return where the reference of a backbone comes from: "package" or the value on its card.
+
+    Raises:
+        BackboneError: the backbone is damaged, or unknown (the message suggests the nearest).
+    """
+    if name == EMBEDDED:
+        return "package"
+    source = _card(folder, name).get(REFERENCE_SOURCE)
+    return source if source in ("package", "images", PROCEDURAL) else "file"
 
 
 def stated_licence(text: object) -> str:

@@ -1,6 +1,6 @@
 """Load, add and import the backbones of a home.
 
-`fit_procedural` fits the reference of a new backbone without data.
+`fit_reference` fits the reference of a new backbone to images.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save
 from torch import nn
@@ -17,12 +16,14 @@ from torch import nn
 from teachmesh.data.backbone_store import BackboneStore, StoredBackbone, unpack
 from teachmesh.data.loader import Progress
 from teachmesh.data.names import shown
-from teachmesh.data.procedural_images import procedural_images
 from teachmesh.errors import BackboneError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.backbone_cards import (
     EMBEDDED,
     LICENCE,
+    PROCEDURAL,
+    REFERENCE_SOURCE,
+    assets,
     check_new_alias,
     known_name,
     stated_licence,
@@ -32,13 +33,18 @@ from teachmesh.model.backbone_recipe import Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.lite_weights import LITE, LITE_LICENCE
-from teachmesh.model.reference import DEFAULT_DIM, Reference, fit_reference
+from teachmesh.model.reference import DEFAULT_DIM, Reference
+from teachmesh.model.reference_images import (
+    FolderImages,
+    ProceduralImages,
+    ReferenceImages,
+    make_reference,
+)
 from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
 
 PROCEDURAL_IMAGES = 1024
 """Default number of images for fitting a reference."""
-_BATCH = 32
 
 
 def load_backbone(folder: Path, name: str, device: torch.device | None = None) -> Backbone:
@@ -77,6 +83,7 @@ def add_timm(
     std: tuple[float, float, float] | None = None,
     dim: int | None = None,
     reference: bytes | None = None,
+    reference_folder: Path | None = None,
     reference_images: int = PROCEDURAL_IMAGES,
     licence: str | None = None,
     progress: Progress | None = None,
@@ -93,7 +100,9 @@ def add_timm(
         mean: mean of each colour channel; timm's value by default.
         std: standard deviation of each colour channel; timm's value by default.
         dim: number of multi-depth latents, D; `DEFAULT_DIM` by default.
-        reference: bytes of a peer's reference file; None to fit one to procedural images.
+        reference: bytes of a peer's reference file; None to use the packaged one of `lite0`, or to
+            fit one.
+        reference_folder: folder of images to fit the reference to; procedural images by default.
         reference_images: number of procedural images; the reference depends on it.
         licence: short name of the licence of the weights, for the card; None if it is unknown.
         progress: called with (reference images done, total number of reference images).
@@ -116,53 +125,59 @@ def add_timm(
         data = read_weights(weights)
     elif data is None:
         data = save(download_state(name, recipe.options))
+    source = "file"
+    if reference is None and reference_folder is None and reference_images == PROCEDURAL_IMAGES:
+        reference, source = _packaged_reference(name, dim), "package"
     if reference is None:
+        source = PROCEDURAL if reference_folder is None else "images"
         net = build_taps(architecture, recipe.options, parse_weights(data))
-        fitted = fit_procedural(
-            net, recipe.preprocessing, dim or DEFAULT_DIM, progress, reference_images
-        )
+        side = recipe.preprocessing.size
+        images: ReferenceImages = ProceduralImages(reference_images, side)
+        if reference_folder is not None:
+            images = FolderImages.of(reference_folder, side)
+        fitted = fit_reference(net, recipe.preprocessing, images, dim or DEFAULT_DIM, progress)
         reference = fitted.to_bytes()
-    stored = StoredBackbone({**recipe.to_json(), **licence_entry}, data, reference)
+    about = {**recipe.to_json(), **licence_entry, REFERENCE_SOURCE: source}
+    stored = StoredBackbone(about, data, reference)
     backbone = assemble(alias, stored)
     stored.about["fingerprint"] = backbone.fingerprint
     _save(folder, stored, backbone)
     return backbone
 
 
-def fit_procedural(
+def fit_reference(
     net: nn.Module,
     preprocessing: Preprocessing,
+    images: ReferenceImages,
     dim: int = DEFAULT_DIM,
     progress: Progress | None = None,
-    images: int = PROCEDURAL_IMAGES,
 ) -> Reference:
-    """Fit the scale and projection of a network to seeded procedural images.
-
-    The images are generated in batches of 32 to limit memory; batch b has seed b.
+    """Fit the reference of a network to images.
 
     Args:
         net: network with the inputs and outputs that `Backbone` requires.
         preprocessing: image size, mean and standard deviation.
+        images: the reference images.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
         progress: called with (images done, total number of images).
-        images: number of procedural images.
 
     Raises:
         BackboneError: the network cannot take images of this size, or its activations are not
             finite.
     """
     forward = ForwardPass(net, preprocessing, torch.device("cpu"))
-    parts = []
-    for seed, start in enumerate(range(0, images, _BATCH)):
-        count = min(_BATCH, images - start)
-        pixels = procedural_images(count, preprocessing.size, seed)
-        parts.append([tap.numpy() for tap in forward.taps(torch.from_numpy(pixels))])
-        if progress is not None:
-            progress(start + count, images)
     try:
-        return fit_reference([np.concatenate(taps) for taps in zip(*parts, strict=True)], dim)
+        return make_reference(forward.taps, images, dim, progress=progress)
     except ValueError as error:
         raise BackboneError(f"no reference can be made for this network: {error}") from error
+
+
+def _packaged_reference(name: str, dim: int | None) -> bytes | None:
+    """Return the reference that the package contains for a network, or None."""
+    path = assets() / f"{name}-reference.safetensors"
+    if name not in LITE or dim not in (None, DEFAULT_DIM) or not path.exists():
+        return None
+    return path.read_bytes()
 
 
 def import_backbone(folder: Path, data: bytes, alias: str | None = None) -> Backbone:

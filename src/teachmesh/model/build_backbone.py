@@ -1,7 +1,8 @@
-"""Build a `Backbone` from files in the package or in a home."""
+"""Build a `Backbone` from files in the package or in a home, on a chosen device."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from teachmesh.data.backbone_store import StoredBackbone
+from teachmesh.errors import DeviceError
 from teachmesh.model.backbone import Backbone, hash_weights
 from teachmesh.model.backbone_cards import (
     EMBEDDED_REFERENCE_FILE,
@@ -22,6 +24,8 @@ from teachmesh.model.forward_pass import Preprocessing
 from teachmesh.model.reference import Reference
 from teachmesh.model.timm_net import build_taps
 from teachmesh.model.timm_weights import parse_weights
+
+_DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def assemble(name: str, stored: StoredBackbone, device: torch.device | None = None) -> Backbone:
@@ -92,3 +96,39 @@ def _preprocessing(card: Mapping[str, Any]) -> Preprocessing:
         (float(mean[0]), float(mean[1]), float(mean[2])),
         (float(std[0]), float(std[1]), float(std[2])),
     )
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the torch device for a name.
+
+    Args:
+        name: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first available of cuda, mps, cpu.
+
+    Raises:
+        DeviceError: the name is unknown, or the device is not available on this machine.
+
+    Examples:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    if not _DEVICES.fullmatch(name):
+        raise DeviceError(f"expected a device out of auto, cpu, cuda, cuda:1, mps, got {name!r}")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+    if name.startswith("cuda") and not _has_cuda(name):
+        raise DeviceError(
+            f"expected the device {name!r}, this machine has {torch.cuda.device_count()} CUDA "
+            "devices; use --device cpu or auto"
+        )
+    if name == "mps" and not _has_mps():
+        raise DeviceError("expected the device 'mps', it is not available; use --device cpu")
+    return torch.device(name)
+
+
+def _has_mps() -> bool:
+    return bool(torch.backends.mps.is_available())
+
+
+def _has_cuda(name: str) -> bool:
+    index = int(name.partition(":")[2] or 0)
+    return torch.cuda.is_available() and index < torch.cuda.device_count()

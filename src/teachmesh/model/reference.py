@@ -1,4 +1,4 @@
-"""The fixed reference of multi-depth latents: a scale per channel and a projection to D numbers.
+"""The fixed reference of multi-depth latents: scale, projection, metric and background.
 
 All agents must use exactly the same numbers, but eigenvectors differ in the last bits from machine
 to machine. The reference is therefore a *file*, named by its hash, that travels with the backbone.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -17,11 +17,15 @@ import torch
 
 from teachmesh.data.tensor_file import read_tensors, write_tensors
 from teachmesh.errors import BackboneError
+from teachmesh.mapping.metric import Metric
 
-SCHEMA = "teachmesh.reference/1"
+SCHEMA = "teachmesh.reference/2"
+_OLD_SCHEMA = b"teachmesh.reference/1"
+_METRIC = "metric."
 DEFAULT_DIM = 1024
 """Default number of multi-depth latents, D, unless the taps have fewer channels."""
 MAX_BYTES = 256 << 20
+_HEADER_BYTES = 4096
 _RELATIVE_FLOOR = 1e-3
 _NO_VARIANCE = 1e-10
 _LEVELS = 127
@@ -29,7 +33,7 @@ _LEVELS = 127
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Scale and projection that turn raw taps into multi-depth latents.
+    """Scale and projection that turn raw taps into multi-depth latents, and the latents' metric.
 
     For every r, `Reference.from_bytes(r.to_bytes())` has the same arrays, bytes and id as r.
 
@@ -37,6 +41,7 @@ class Reference:
         scale: (C,) float32 array with a divisor for each channel of the concatenated taps.
         projection: (C, D) float32 matrix whose columns are orthonormal up to rounding. Its values
             are exact in float16 or, if `steps` is given, integer multiples of these.
+        metric: metric and background of the latents.
         steps: (D,) float32 rounding steps, one per column, if the file stores the projection as
             int8; None if it stores float16.
 
@@ -46,6 +51,7 @@ class Reference:
 
     scale: np.ndarray
     projection: np.ndarray
+    metric: Metric
     steps: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +64,8 @@ class Reference:
             raise ValueError("it has no column, or more columns than channels")
         if not (np.isfinite(projection).all() and np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError("its numbers are not finite and positive")
+        if self.metric.dim != projection.shape[1]:
+            raise ValueError("its metric belongs to latents of another size")
         if self.steps is not None:
             _check_steps(self.steps, projection)
 
@@ -101,19 +109,8 @@ class Reference:
         else:
             stored["levels"] = np.rint(self.projection / self.steps).astype(np.int8)
             stored["steps"] = self.steps
+        stored |= {f"{_METRIC}{f.name}": getattr(self.metric, f.name) for f in fields(Metric)}
         return write_tensors({"schema": SCHEMA}, stored)
-
-    def quantised(self) -> Reference:
-        """Round the projection to int8, which halves the size of the file.
-
-        Rounding changes latents by about 2 %, identically for all agents. The result is another
-        reference, with its own id.
-        """
-        steps = np.maximum(np.abs(self.projection).max(axis=0), 1e-12) / _LEVELS
-        steps = steps.astype(np.float32)
-        # Float32 division may round the largest entry of a column up to the next level.
-        levels = np.clip(np.rint(self.projection / steps), -_LEVELS, _LEVELS)
-        return Reference(self.scale, levels.astype(np.float32) * steps, steps)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Reference:
@@ -125,20 +122,24 @@ class Reference:
         try:
             if len(data) > MAX_BYTES:
                 raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+            if _OLD_SCHEMA in data[:_HEADER_BYTES]:
+                raise ValueError("it has no metric, because an earlier version made it")
             document, tensors = read_tensors(data, SCHEMA)
-            if set(document) != {"schema"}:
+            names = {field.name: f"{_METRIC}{field.name}" for field in fields(Metric)}
+            if set(document) != {"schema"} or not set(names.values()) <= set(tensors):
                 raise ValueError("it holds something else")
+            metric = Metric(**{name: tensors.pop(stored) for name, stored in names.items()})
             if set(tensors) == {"scale", "levels", "steps"}:
-                return cls(tensors["scale"], _multiples(tensors), tensors["steps"])
+                return cls(tensors["scale"], _multiples(tensors), metric, tensors["steps"])
             if set(tensors) != {"scale", "projection"}:
                 raise ValueError("it holds something else")
             if tensors["projection"].dtype != np.float16:
                 raise ValueError("its projection is not float16")
-            return cls(tensors["scale"], tensors["projection"].astype(np.float32))
+            return cls(tensors["scale"], tensors["projection"].astype(np.float32), metric)
         except ValueError as error:
             raise BackboneError(
-                f"expected a reference file of a backbone, but {error}; get it again from an "
-                "agent that has the backbone (`teachmesh backbone export`)"
+                f"expected a reference file of a backbone, but {error}; add the backbone again, or "
+                "get it from an agent that has it (`teachmesh backbone export`)"
             ) from error
 
 
@@ -163,7 +164,9 @@ def project(
     return x @ projection
 
 
-def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Reference:
+def fit_projection(
+    taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM, *, quantise: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Fit scale and projection to the taps of reference images.
 
     The scale is the standard deviation of each channel. The projection consists of the principal
@@ -175,6 +178,11 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
     Args:
         taps: taps of the reference images, (N, C_i) float arrays, N at least 2.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
+        quantise: True to round the projection to int8, which halves the size of the file. Latents
+            then change by about 2 %, identically for all agents.
+
+    Returns:
+        Scale, projection and the steps of the rounding to int8, as `Reference` stores them.
 
     Raises:
         ValueError: there are fewer than 2 images, `dim` is below 1, or activations are not finite.
@@ -191,8 +199,20 @@ def fit_reference(taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM) -> Referen
     x = np.sign(x) * np.sqrt(np.abs(x))
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     basis = _principal(torch.from_numpy(x - x.mean(axis=0)), min(dim, x.shape[1]))
+    scale = scale.astype(np.float32)
+    if quantise:
+        return scale, *_quantised(basis.astype(np.float32))
     rounded = basis.astype(np.float16).astype(np.float32)
-    return Reference(scale.astype(np.float32), np.ascontiguousarray(rounded))
+    return scale, np.ascontiguousarray(rounded), None
+
+
+def _quantised(projection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round a projection to multiples of (D,) steps; return both."""
+    steps = np.maximum(np.abs(projection).max(axis=0), 1e-12) / _LEVELS
+    steps = steps.astype(np.float32)
+    # Float32 division may round the largest entry of a column up to the next level.
+    levels = np.clip(np.rint(projection / steps), -_LEVELS, _LEVELS)
+    return levels.astype(np.float32) * steps, steps
 
 
 def _check_steps(steps: np.ndarray, projection: np.ndarray) -> None:

@@ -11,8 +11,9 @@ from teachmesh.errors import SkillRefused
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.parent_card import Parent, parents_from_json, parents_to_json
 
-SCHEMA = "teachmesh.skill/1"
+SCHEMA = "teachmesh.skill/2"
 SCHEMA_PREFIX = "teachmesh.skill/"
+_VERSION = int(SCHEMA[len(SCHEMA_PREFIX) :])
 
 Privacy = Literal["statistics", "samples", "images"]
 
@@ -46,7 +47,7 @@ class Card:
             images) or "images".
         replaces: id of the author's earlier skill that this one replaces, or None.
         warnings: at most 16 sentences for people who use the skill.
-        calibration: finite numbers by name, for example for the detection of unknown images.
+        calibration: finite numbers by name: notes on what was reused.
         parents: old classes from which new classes were learned, sorted. The JSON has no key
             "parents" if there are none.
         biases: gain and cost of beneficial biases; None if no biases were learned. The JSON then
@@ -126,18 +127,24 @@ def check_schema(schema: object) -> None:
     """Check that a card has the schema of this version of teachmesh.
 
     Raises:
-        SkillRefused: VERSION for a newer schema; SCHEMA for any other value.
+        SkillRefused: VERSION for a newer or older schema; SCHEMA for any other value.
     """
     if schema == SCHEMA:
         return
     number = schema[len(SCHEMA_PREFIX) :] if isinstance(schema, str) else ""
-    if isinstance(schema, str) and schema.startswith(SCHEMA_PREFIX) and _is_newer(number):
-        raise SkillRefused("VERSION", "made by a newer teachmesh; update to read it")
+    if isinstance(schema, str) and schema.startswith(SCHEMA_PREFIX) and _is_version(number):
+        if int(number) > _VERSION:
+            raise SkillRefused("VERSION", "made by a newer teachmesh; update to read it")
+        raise SkillRefused(
+            "VERSION",
+            f"made by an earlier teachmesh (format {number}), whose skills depend on each other; "
+            "learn the task again from its images with `teachmesh learn FOLDER --replace`",
+        )
     raise SkillRefused("SCHEMA", f"expected a card of schema {SCHEMA!r}")
 
 
-def _is_newer(number: str) -> bool:
-    return 0 < len(number) <= 9 and number.isascii() and number.isdigit() and int(number) > 1
+def _is_version(number: str) -> bool:
+    return 0 < len(number) <= 9 and number.isascii() and number.isdigit() and number[0] != "0"
 
 
 _LIST_ITEMS: dict[str, type] = {

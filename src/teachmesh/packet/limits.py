@@ -22,7 +22,7 @@ class Limits:
         classes: number of classes, C.
         clusters: number of clusters of a mixture anchor, K.
         samples: number of samples per class of a Mahalanobis anchor, M.
-        rank: number of directions of a low-rank scatter, R.
+        rank: number of directions of a low-rank covariance, R.
         latent_size: latent size, D.
         magnitude: absolute value of a floating-point tensor element. Mean latents of real
             backbones stay below 100; 1e6 leaves a margin and keeps every product finite.
@@ -37,7 +37,7 @@ class Limits:
 
     file_bytes: int = 16 * MIB
     header_bytes: int = MIB
-    tensors: int = 24
+    tensors: int = 32
     classes: int = 10_000
     clusters: int = 64
     samples: int = 64

@@ -15,7 +15,7 @@ from teachmesh.packet.codec import SignedSkill, encode, skill_id
 from teachmesh.packet.skill import Skill
 
 # This prefix prevents the signature of a skill from being valid for any other kind of message.
-CONTEXT = b"teachmesh.skill/1\0"
+CONTEXT = b"teachmesh.skill/2\0"
 _ID_CHARACTERS = 16
 _ID_GROUP = 4
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from teachmesh.mapping.anchor import TaskAnchor
+from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.card import Card
@@ -17,6 +18,7 @@ from teachmesh.packet.tensor_layout import (
     HEAD,
     HEAD_BIAS,
     HEAD_WEIGHT,
+    HELD_OUT,
     make_anchor,
     under_prefix,
 )
@@ -28,6 +30,7 @@ class Skill:
 
     Two skills are equal if their encoded bytes are equal. Tensors of anchors are named
     "<anchor kind>.<tensor>". A trained head adds "head.weight" (C, D) and "head.bias" (C,).
+    Scores of held-out images are in "held_out.<anchor kind>".
     The module `bias_tensors` lists the names of the tensors of beneficial biases.
 
     Attributes:
@@ -67,6 +70,11 @@ class Skill:
         if kind not in self.card.anchors:
             return None
         return make_anchor(kind, self.tensors, len(self.card.classes))
+
+    def held_out(self, kind: str) -> HeldOut | None:
+        """Return scores of held-out images for one kind of anchor; None if the skill has none."""
+        array = self.tensors.get(f"{HELD_OUT}.{kind}")
+        return None if array is None else HeldOut.from_tensor(array)
 
     def head(self) -> Head | None:
         """Return the trained head in float32, or None if the skill has none."""

@@ -10,6 +10,7 @@ import numpy as np
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import ANCHORS
+from teachmesh.mapping.typicality import MAX_VALUES, HeldOut
 from teachmesh.packet.bias_tensors import (
     Shapes,
     bias_tensor_names,
@@ -22,13 +23,16 @@ from teachmesh.packet.limits import Limits
 HEAD = "head"
 HEAD_WEIGHT = "head.weight"
 HEAD_BIAS = "head.bias"
+HELD_OUT = "held_out"
 _HEAD_DTYPES = ("F32", "F16")
 
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
-    """Check that a skill has exactly the tensors its card requires; a head is optional.
+    """Check that a skill has exactly the tensors its card requires.
+
+    A head and scores of held-out images are optional.
 
     Args:
         shapes: dtype and shape of each tensor in the file, by name.
@@ -42,7 +46,8 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
     names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
     if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
         names |= {HEAD_WEIGHT, HEAD_BIAS}
-    names |= bias_tensor_names(card.biases, shapes)
+    held_out = {f"{HELD_OUT}.{kind}" for kind in card.anchors} & shapes.keys()
+    names |= held_out | bias_tensor_names(card.biases, shapes)
     if unknown := sorted(shapes.keys() - names):
         raise SkillRefused("SCHEMA", f"unknown tensor {unknown[0][:64]!a}")
     if missing := sorted(names - shapes.keys()):
@@ -52,6 +57,10 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
     for kind in card.anchors:
         if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
+    for name in sorted(held_out):
+        dtype, shape = shapes[name]
+        if dtype != "F32" or len(shape) != 1 or shape[0] > MAX_VALUES:
+            raise SkillRefused("SCHEMA", f"expected up to {MAX_VALUES} float32 in {name!r}")
     if HEAD_WEIGHT in shapes:
         # A head reads the paper's latents, unless no anchor of the skill uses these latents.
         _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
@@ -125,6 +134,8 @@ def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
 def _check_anchor_values(kind: str, tensors: Tensors, card: Card) -> None:
     try:
         make_anchor(kind, tensors, len(card.classes))
+        if (array := tensors.get(f"{HELD_OUT}.{kind}")) is not None:
+            HeldOut.from_tensor(array)
     except ValueError as error:
         raise SkillRefused("VALUE", f"anchor {kind!r}: {error}") from error
 
@@ -139,10 +150,14 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
 
 
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Copy the tensors with a name prefix, and remove the prefix: "gmmc.x" becomes "x"."""
+    """Return the tensors with a name prefix, without the prefix: "gmmc.x" becomes "x".
+
+    Large int8 tensors stay views of the skill. The others are copied, because torch warns of
+    read-only arrays.
+    """
     start = f"{prefix}."
     return {
-        name[len(start) :]: array.copy()
+        name[len(start) :]: array if array.dtype == np.int8 else array.copy()
         for name, array in sorted(tensors.items())
         if name.startswith(start)
     }

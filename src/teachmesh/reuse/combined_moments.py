@@ -56,7 +56,8 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
     tasks = [part.anchor.moments() for part in parts]
     means = _joined_means(parts, tasks, n_classes)
     roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5
-    within = Covariance(roots, rest=np.mean([task.residual for task in tasks], axis=0))
+    degrees = sum(int(part.anchor.degrees[0]) for part in parts)
+    within = Covariance(roots, degrees, rest=float(np.mean([task.rest for task in tasks])))
     return pack_moments(means, within, _discriminant(means, tasks))
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,8 @@ import torch
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.fusion import tempered_losses
-from teachmesh.mapping.moments import DENSITY_SHARE
-from teachmesh.mapping.moments_fit import class_means
-from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
+from teachmesh.mapping.metric import Metric
+from teachmesh.mapping.moments_fit import DENSITY_SHARE, LinearScores, class_means, refitted
 from teachmesh.mapping.whitening import (
     RIDGE,
     DenseWhitening,
@@ -59,10 +57,12 @@ class BankPrior:
 
     Attributes:
         tasks: moments of the bank's tasks in canonical order, at least one.
+        metric: metric of the backbone's latents.
         matched: matched classes, with one entry for each old task that has any; may be empty.
     """
 
     tasks: tuple[TaskMoments, ...]
+    metric: Metric
     matched: tuple[MatchedClasses, ...] = ()
 
     @cached_property
@@ -83,16 +83,17 @@ def pooled_whitening(tasks: Sequence[TaskMoments], ridge: float) -> Whitening:
         ridge: ridge to add to `mapping.whitening.RIDGE`, as a fraction of the diagonal's mean.
     """
     roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5  # (all R, D)
-    residual = np.mean([task.residual for task in tasks], axis=0)
-    trace, dim = float((roots * roots).sum() + residual.sum()), len(residual)
-    diagonal = residual + ridge_of(trace, dim) + ridge * trace / dim
+    rest = float(np.mean([task.rest for task in tasks]))
+    dim = tasks[0].means.shape[1]
+    trace = float((roots * roots).sum()) + dim * rest
+    diagonal = np.full(dim, rest + ridge_of(trace, dim) + ridge * trace / dim)
     if 2 * len(roots) < dim:
         return LowRankWhitening(roots, diagonal)
     return DenseWhitening(roots.T @ roots + np.diag(diagonal))
 
 
 class Shots:
-    """The shots of a new task, whitened by the bank's covariance.
+    """The shots of a new task in the metric's space, also whitened by the bank's covariance.
 
     All class means in this module are weighted sums of shots and old means. Shots and old means are
     therefore whitened once, and the sums are computed in the whitened space.
@@ -105,7 +106,7 @@ class Shots:
     """
 
     def __init__(self, latents: np.ndarray, labels: np.ndarray, n_classes: int, bank: BankPrior):
-        self.x = latents.astype(np.float64)
+        self.x = bank.metric.apply(latents)
         self.labels = labels
         self.n_classes = n_classes
         self.whitening = bank.whitening  # (D, D)
@@ -244,19 +245,9 @@ def _prior_means(
 
 
 def with_fit(alone: MomentsAnchor, fit: PriorFit) -> MomentsAnchor:
-    """Replace the head and the class means of an anchor, and keep its scatter."""
-    means, mean_scales = quantise_rows(fit.means)
-    head, head_scales = quantise_rows(fit.weights)
-    # As in `pack_moments`, the bias is computed for the rounded weights.
-    drift = (fit.weights - dequantise_rows(head, head_scales)) @ fit.means.mean(axis=0)
-    return dataclasses.replace(
-        alone,
-        means=means,
-        mean_scales=mean_scales,
-        head=head,
-        head_scales=head_scales,
-        head_bias=(fit.values + drift).astype(np.float32),
-    )
+    """Replace the head and the class means of an anchor, and keep its covariance."""
+    origin = np.zeros(fit.means.shape[1])
+    return refitted(alone, fit.means, LinearScores(fit.weights, origin, fit.values))
 
 
 def shot_losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -23,16 +23,14 @@ import numpy as np
 import torch
 
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.mapping.discriminant import Discriminant
 from teachmesh.mapping.fusion import in_errors
-from teachmesh.mapping.moments import DENSITY_SHARE, HEAD_TEMPERATURE, OWN_SHARE
+from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.moments_prior import (
     BankPrior,
     MatchedClasses,
     Shots,
     fit_with_prior,
-    pooled_whitening,
     shot_losses,
     with_fit,
 )
@@ -44,6 +42,8 @@ LEAST_TASKS = 5
 FOLDS = 3
 GATE_GAIN = 0.5
 """Minimum loss reduction on held-out shots for using a prior, in standard errors."""
+SMALL_LOSS = 1e-3
+"""Mean loss reduction in nats that is too small to matter, whatever its standard error."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Trial:
 
     Attributes:
         loss: mean loss with the prior, in nats.
-        gain: loss reduction by the prior, in standard errors.
+        gain: loss reduction by the prior, in standard errors; 0 below `SMALL_LOSS`.
         right: fraction of shots classified correctly with the prior.
         right_alone: fraction of shots classified correctly without the prior.
     """
@@ -154,17 +154,22 @@ def run_trials(
     scores = np.zeros((1 + len(kinds), len(labels), n_classes))
     for held in range(folds):
         out, kept = fold == held, fold != held
-        alone = fit_moments(latents[kept], labels[kept], n_classes)
+        alone = fit_moments(latents[kept], labels[kept], n_classes, bank.metric)
         shots = Shots(latents[kept], labels[kept], n_classes, bank)
         fits = [fit_with_prior(shots, matched) for matched in kinds.values()]
         anchors = [alone, *(with_fit(alone, fit) for fit in fits)]
-        scores[:, out] = scores_within_task(anchors, latents[out], bank)
+        scores[:, out] = scores_within_task(anchors, latents[out], bank.metric)
     losses = [shot_losses(answers, labels) for answers in scores]
     right = [float((answers.argmax(1) == labels).mean()) for answers in scores]
     return {
-        kind: Trial(float(losses[i].mean()), in_errors(losses[0] - losses[i]), right[i], right[0])
+        kind: Trial(float(losses[i].mean()), _gain(losses[0] - losses[i]), right[i], right[0])
         for i, kind in enumerate(kinds, start=1)
     }
+
+
+def _gain(saved: np.ndarray) -> float:
+    """Return a loss reduction in standard errors; 0 if it is too small to matter."""
+    return in_errors(saved) if abs(float(saved.mean())) >= SMALL_LOSS else 0.0
 
 
 def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
@@ -177,20 +182,18 @@ def _fold_of(labels: np.ndarray, folds: int) -> np.ndarray:
 
 
 def scores_within_task(
-    anchors: Sequence[MomentsAnchor], latents: np.ndarray, bank: BankPrior
+    anchors: Sequence[MomentsAnchor], latents: np.ndarray, metric: Metric
 ) -> list[np.ndarray]:
     """Return one (N, C) array of within-task scores per anchor, as in `MomentsMapper`.
 
     Args:
-        anchors: moments of the new task that differ only in their heads and class means.
+        anchors: moments of tasks.
         latents: (N, D) float32 latents.
-        bank: prior with the other tasks of the mapper.
+        metric: metric of the backbone's latents.
     """
-    # A prior does not change the scatter of a task, so one covariance serves all anchors.
-    whiten = pooled_whitening((*bank.tasks, anchors[0].moments()), 0.0)
-    discriminant = Discriminant(whiten, [anchor.moments() for anchor in anchors], OWN_SHARE)
-    densities = discriminant.scores(torch.from_numpy(latents.astype(np.float64)))
+    z = torch.from_numpy(metric.apply(latents))
+    heads = [torch.from_numpy(anchor.head_rows()) for anchor in anchors]
     return [
-        anchor.head_logits(latents) / HEAD_TEMPERATURE + DENSITY_SHARE * density.numpy()
-        for anchor, density in zip(anchors, densities, strict=True)
+        np.asarray((z @ head.T).numpy() + anchor.head_bias)
+        for anchor, head in zip(anchors, heads, strict=True)
     ]

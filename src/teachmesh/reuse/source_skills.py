@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.errors import UsageError
-from teachmesh.mapping.anchor_kinds import UNIT, MomentsAnchor
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments_fit import class_means
-from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.head_training import HeadStart
 from teachmesh.packet.parent_card import Parent
 from teachmesh.reuse.matching import MODES, Match, SourceTask, match_classes
@@ -22,6 +21,7 @@ from teachmesh.reuse.transfer import Prior
 from teachmesh.reuse.visual_similarity import whitening
 
 if TYPE_CHECKING:
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.packet.skill import Skill
     from teachmesh.reuse.transfer import TransferPreview
@@ -146,13 +146,21 @@ class SourceSkills:
         sources: the skills, in canonical order.
         comparer: comparer for class names.
         mode: matching mode, one of `reuse.matching.MODES`.
+        metric: function that returns the metric of the backbone's latents; None to match names
+            only.
     """
 
     sources: Sequence[SourceSkill]
     comparer: NameComparer
     mode: str = "auto"
+    metric: Callable[[], Metric] | None = None
     _covariance: np.ndarray | None = field(default=None, init=False)
     _transform: np.ndarray | None = field(default=None, init=False)
+
+    def _metric(self) -> Metric:
+        if self.metric is None:
+            raise ValueError("expected a metric for matching images, got none")
+        return self.metric()
 
     @property
     def encoder(self) -> str | None:
@@ -161,12 +169,17 @@ class SourceSkills:
 
     @classmethod
     def of(
-        cls, sources: Callable[[], Sequence[SourceSkill]], mode: str, encoder: str
+        cls,
+        sources: Callable[[], Sequence[SourceSkill]],
+        metric: Callable[[], Metric],
+        mode: str,
+        encoder: str,
     ) -> SourceSkills | None:
         """Return the source skills for a matching mode, or None for the mode "none".
 
         Args:
             sources: function that returns the skills; called only if the skills are needed.
+            metric: function that returns the metric of the backbone's latents.
             mode: one of `reuse.matching.MODES`, or "none".
             encoder: name of an encoder for `reuse.text_encoders.choose_encoder`; not loaded in the
                 mode "vision".
@@ -179,7 +192,8 @@ class SourceSkills:
             return None
         if mode not in MODES:
             raise UsageError(f"expected to match by {', '.join(MODES)} or none, got {mode!r}")
-        return cls(sources(), choose_encoder("names" if mode == "vision" else encoder), mode)
+        comparer = choose_encoder("names" if mode == "vision" else encoder)
+        return cls(sources(), comparer, mode, metric)
 
     def source_tasks(self) -> tuple[SourceTask, ...]:
         """Return the old tasks with their class means."""
@@ -196,8 +210,7 @@ class SourceSkills:
         if self._covariance is None:
             anchors = [moments for s in self.sources if (moments := s.moments()) is not None]
             if anchors:
-                scatter = np.sum([anchor.integer_scatter() for anchor in anchors], axis=0)
-                self._covariance = scatter * (UNIT / len(anchors))
+                self._covariance = mean_covariance(anchors)
         return self._covariance
 
     def transform(self) -> np.ndarray | None:
@@ -219,7 +232,8 @@ class SourceSkills:
         """
         means = None
         if train is not None and self.mode != "text" and self.covariance() is not None:
-            means = class_means(train.latents.multi, train.labels, len(classes))
+            points = self._metric().apply(train.latents.multi)
+            means = class_means(points, train.labels, len(classes))
         transform = None if means is None else self.transform()
         tasks = self.source_tasks()
         matches = match_classes(
@@ -255,10 +269,10 @@ class SourceSkills:
             if not pairs:
                 continue
             new, old = np.array([i for i, _ in pairs]), [m.label for _, m in pairs]
-            rows = dequantise_rows(moments.head[old], moments.head_scales[old])
+            rows = moments.head_rows()[old]
             matched.append(MatchedClasses(new, moments.class_means()[old], rows))
             parents += [_parent(report, i, match) for i, match in pairs]
-        bank_prior = BankPrior(tuple(bank), tuple(matched)) if bank else None
+        bank_prior = BankPrior(tuple(bank), self._metric(), tuple(matched)) if bank else None
         start, head_parents = self._head_start(report, last_dim)
         return Prior(bank_prior, start, tuple(parents), head_parents)
 
@@ -285,6 +299,16 @@ class SourceSkills:
             biases.append(head.bias[match.label])
         start = HeadStart(np.array([i for i, _ in chosen]), np.stack(weights), np.array(biases))
         return start, tuple(_parent(report, i, match) for i, match in chosen)
+
+
+def mean_covariance(anchors: Sequence[MomentsAnchor]) -> np.ndarray:
+    """Return the (D, D) float64 mean of the tasks' covariances in the metric's space."""
+    total = np.zeros((anchors[0].dim, anchors[0].dim))
+    for anchor in anchors:
+        roots = anchor.roots()
+        total += roots.T @ roots
+        total[np.diag_indices_from(total)] += float(anchor.rest[0])
+    return total / len(anchors)
 
 
 def _pairs_with(report: MatchReport, skill_id: str) -> list[tuple[int, Match]]:

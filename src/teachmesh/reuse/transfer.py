@@ -269,7 +269,7 @@ def _preview_moments(train: LabelledLatents, n_classes: int, prior: Prior) -> Tr
     if prior.bank is None:
         return TransferPreview("nothing")
     latents, labels = train.latents.multi, train.labels
-    alone = fit_moments(latents, labels, n_classes)
+    alone = fit_moments(latents, labels, n_classes, prior.bank.metric)
     found = gate_moments(alone, latents, labels, n_classes, prior.bank)
     if found.trial is None:
         return TransferPreview(found.kind)

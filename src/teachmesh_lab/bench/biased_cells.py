@@ -86,4 +86,4 @@ def _measure_agent(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore
 
 def _rows(scores: Sequence[TaskScore]) -> dict[str, Any]:
     """Return the last row of each accuracy matrix."""
-    return {name: [[getattr(score, name) for score in scores]] for name in MEASURES}
+    return {name: [[getattr(score, kind) for score in scores]] for name, kind in MEASURES.items()}

@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 CELL_SCHEMA = "teachmesh.bench-cell/1"
 TIMING_SCHEMA = "teachmesh.bench-timing/1"
-MEASURES = ("mapper", "accuracy", "final", "oracle")
-"""Names of the accuracy matrices of teachmesh's own methods, in the order of the cell files."""
-VERSION = 2
+MEASURES = {"mapper": "mapper", "accuracy": "final", "final": "final", "oracle": "oracle"}
+"""Name of each accuracy matrix of teachmesh's own methods -> its field in `metrics.Accuracies`.
+
+The order is that of the cell files. `accuracy` is the accuracy of a method's answers, which all
+methods have. For teachmesh's own methods, it equals `final`.
+"""
+VERSION = 3
 """Version of the results; increased when code changes alter the results of a configuration.
 
 Cells of an older version are then computed again.

@@ -21,7 +21,6 @@ from teachmesh.biases.bias_task import TaskImages
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import find_variant
-from teachmesh.mapping.decisions import Decisions
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone import Latents
 from teachmesh.model.macs import Formula, count_macs
@@ -35,6 +34,7 @@ from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
     from teachmesh.data.tasks import Task
+    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
     from teachmesh_lab.evaluation.bias_store import StoredBiases
 
@@ -48,7 +48,6 @@ class Curves:
 
     Attributes:
         mapper: (T, T) fractions of images that are mapped to the right task.
-        accuracy: (T, T) fractions of the agent's answers that have the right task and class.
         final: (T, T) fractions of images with the right task and class. As in the paper, the
             mapper chooses the task, and that task's skill chooses the class.
         oracle: (T, T) fractions of images with the right class if the task is given.
@@ -56,20 +55,19 @@ class Curves:
     """
 
     mapper: np.ndarray
-    accuracy: np.ndarray
     final: np.ndarray
     oracle: np.ndarray
     confusion: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
         """Return the lower triangle of each matrix, row by row, and the confusion matrix."""
-        rows = {name: triangle(getattr(self, name)) for name in MEASURES}
+        rows = {name: triangle(getattr(self, kind)) for name, kind in MEASURES.items()}
         return {**rows, "confusion": self.confusion.astype(int).tolist()}
 
     def enter(self, after: int, task: int, right: Accuracies) -> None:
         """Set the accuracies on one task, measured after task `after` was learned."""
-        for name in MEASURES:
-            getattr(self, name)[after, task] = getattr(right, name)
+        for kind in set(MEASURES.values()):
+            getattr(self, kind)[after, task] = getattr(right, kind)
 
 
 def run_ours(
@@ -87,7 +85,7 @@ def run_ours(
         The results determined by the configuration, and the measured seconds.
     """
     clock = time.perf_counter
-    student = Student(method)
+    student = Student(method, backbone.reference.metric)
     skills: dict[str, Skill] = {}
     ids: list[str] = []
     costs: list[TaskCost] = []
@@ -136,7 +134,7 @@ def counted(
         costs: cost of each task.
         passes: maximum number of backbone passes for one answer.
     """
-    consolidation, per_image = student_macs(method, skills, latents)
+    consolidation, per_image = student_macs(method, skills, latents, backbone.reference.metric)
     return {
         "costs": [cost.to_json() for cost in costs],
         "consolidation_macs": consolidation,
@@ -223,18 +221,18 @@ def _measure(
         rows = slice(ends[j] - sizes[j], ends[j])
         curves.enter(position, j, answers.score(columns[j], task.test.labels, rows))
         if len(learned) == len(tasks):
-            answered = task_of_column[answers.task[rows]]
+            answered = task_of_column[answers.mapped[rows]]
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
 
 
-def student_macs(method: str, skills: Mapping[str, Skill], latents: Latents) -> tuple[int, int]:
+def student_macs(
+    method: str, skills: Mapping[str, Skill], latents: Latents, metric: Metric
+) -> tuple[int, int]:
     """Return the multiply-accumulates for consolidating all skills, and for one answer."""
-    student = Student(method)
+    student = Student(method, metric)
     student.sync(list(skills), skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
-    answers: list[Decisions] = []
-    first = count_student_macs(lambda: answers.append(student.decide(one)))
-    later = count_student_macs(lambda: answers.append(student.decide(one)))
+    first, later = (count_student_macs(lambda: student.decide(one).answer()) for _ in range(2))
     return first - later, later
 
 
@@ -258,8 +256,7 @@ def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
 
 def _empty_curves(n: int) -> Curves:
     unknown = np.full((n, n), np.nan)
-    copies = (unknown.copy(), unknown.copy(), unknown.copy(), unknown.copy())
-    return Curves(*copies, np.zeros((n, n)))
+    return Curves(unknown.copy(), unknown.copy(), unknown.copy(), np.zeros((n, n)))
 
 
 def _cholesky(matrix: torch.Tensor, **_: Any) -> int:

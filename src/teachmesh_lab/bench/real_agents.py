@@ -52,7 +52,7 @@ class HomeAnswers:
         """Count the images for which the answer of another home differs."""
         pairs = zip(self.parts, other.parts, strict=True)
         return sum(
-            int(np.sum((mine.task != theirs.task) | (mine.label != theirs.label)))
+            int(np.sum((mine.mapped != theirs.mapped) | (mine.final != theirs.final)))
             for mine, theirs in pairs
         )
 
@@ -242,7 +242,7 @@ def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, A
         part.score(number, task.test.labels)
         for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))
     ]
-    return {name: [[getattr(one, name) for one in right]] for name in MEASURES}
+    return {name: [[getattr(one, kind) for one in right]] for name, kind in MEASURES.items()}
 
 
 def _traffic_json(traffic: Traffic) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from teachmesh.cli.command import application, command
-from teachmesh.cli.output import emit, note, percent, plain, say, table
+from teachmesh.cli.output import emit, note, percent, plain, progress_bar, say, size, table
 from teachmesh.cli.shared_options import (
     BackboneOption,
     HomeOption,
@@ -48,7 +48,40 @@ def register(app: typer.Typer) -> None:
         "teachmesh bench compare mini mini-again",
         "teachmesh bench compare mini other --json",
     )(compare)
+    command(
+        group,
+        "scale",
+        "teachmesh bench scale --tasks 1000",
+        "teachmesh bench scale --tasks 10000 --json",
+    )(scale)
     register_simulate(group)
+
+
+def scale(
+    tasks: Annotated[
+        int, typer.Option("--tasks", min=1, help="Number of skills of 16 classes each.")
+    ] = 1000,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Measure an agent with many synthetic skills: mapping, start, memory, adding.
+
+    The skills are written to a temporary folder in the home's cache, 85 KB each, and have the
+    statistics of real ones. The home's own bank is not used.
+    """
+    from teachmesh.bank.home import resolve_home
+    from teachmesh_lab.bench.bank_scale import measure_scale
+
+    cache = resolve_home(home).cache
+    with progress_bar("writing skills") as progress:
+        document = measure_scale(tasks, cache, progress)
+    if json_output:
+        emit(document)
+        return
+    say(f"{document['tasks']} tasks with {document['classes']} classes")
+    say(f"mapping an image: {document['map_over_backbone']:.3f} passes of MobileNetV2 at 160 px")
+    say(f"start: {document['start_s']:.1f} s, with {size(document['rss_bytes'])} of memory")
+    say(f"adding a skill and removing it: {document['add_ms']:.2f} ms")
 
 
 def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> None:

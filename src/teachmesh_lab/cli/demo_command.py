@@ -79,7 +79,7 @@ def _show(document: Mapping[str, Any]) -> None:
         [
             plain(t["name"]),
             plain(t["author"]),
-            *(percent(t[k]) for k in ("mapper", "oracle", "direct")),
+            *(percent(t[k]) for k in ("mapper", "oracle", "final")),
         ]
         for t in document["tasks"]
     ]

@@ -35,7 +35,8 @@ class HomeAnswers:
         tasks: names of the tasks.
         mapper: (T,) fraction of images with the right task.
         oracle: (T,) fraction of images with the right class, given the task.
-        direct: (T,) fraction of images with the right class among all classes of all tasks.
+        final: (T,) fraction of images with the right task and class in the agent's answers.
+        direct: (T,) the same if the best of all classes of all tasks were chosen.
         answers: (N, 3) int64 array with the image's task, the answered task and the answered class.
         skills: number of skills in the home's bank.
         digest: digest of the home's bank on disk.
@@ -44,6 +45,7 @@ class HomeAnswers:
     tasks: tuple[str, ...]
     mapper: np.ndarray
     oracle: np.ndarray
+    final: np.ndarray
     direct: np.ndarray
     answers: np.ndarray
     skills: int
@@ -78,6 +80,7 @@ def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) ->
         tuple(score.name for score in scores),
         np.array([score.mapper for score in scores]),
         np.array([score.oracle for score in scores]),
+        np.array([score.final for score in scores]),
         np.array([score.final if score.direct is None else score.direct for score in scores]),
         np.concatenate(answers).astype(np.int64),
         len(agent.bank.ids()),
@@ -99,6 +102,7 @@ def load_answers(path: Path) -> HomeAnswers:
             tuple(str(name) for name in stored["tasks"]),
             stored["mapper"],
             stored["oracle"],
+            stored["final"],
             stored["direct"],
             stored["answers"],
             int(stored["skills"]),
@@ -181,6 +185,7 @@ def main() -> None:
         tasks=np.array(found.tasks),
         mapper=found.mapper,
         oracle=found.oracle,
+        final=found.final,
         direct=found.direct,
         answers=found.answers,
         skills=found.skills,

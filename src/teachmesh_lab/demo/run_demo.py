@@ -196,6 +196,7 @@ class _Story:
                     "author": self.authors[name],
                     "mapper": float(first.mapper[i]),
                     "oracle": float(first.oracle[i]),
+                    "final": float(first.final[i]),
                     "direct": float(first.direct[i]),
                 }
                 for i, name in enumerate(first.tasks)

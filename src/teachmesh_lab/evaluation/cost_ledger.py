@@ -35,8 +35,8 @@ class TaskCost:
         skill_bytes: size of the encoded and signed skill, which every other agent receives.
         receive_macs: cost for each agent that receives the skill: one multiplication per decoded
             number, and a backbone pass for each image in the skill.
-        register_macs: cost of adding the task to the mapper, for instance to the covariance of all
-            tasks. Every agent that uses the skill pays this cost, including the skill's author.
+        register_macs: cost of adding the task to the mapper, such as computing its densities.
+            Every agent that uses the skill pays this cost, including the skill's author.
     """
 
     task: str

@@ -11,6 +11,7 @@ import numpy as np
 from teachmesh.biases.bias_task import decode_rows
 from teachmesh.biases.refine_decisions import BiasedDecision, refine
 from teachmesh.errors import DataError
+from teachmesh.mapping.typicality import FALSE_ALARMS
 from teachmesh_lab.evaluation.metrics import Given, answer
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ class TaskScore:
             the mapper does not score classes.
         skill_bytes: size of the encoded and signed skill.
         unknown: fraction of images that were called unknown, although their task is known.
-        accuracy: fraction with the right task and class in the agent's answers; not in the JSON
-            document, which has `direct` and `final`.
     """
 
     name: str
@@ -51,11 +50,10 @@ class TaskScore:
     direct: float | None
     skill_bytes: int
     unknown: float
-    accuracy: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the task's object in the evaluation document."""
-        return {key: value for key, value in asdict(self).items() if key != "accuracy"}
+        return asdict(self)
 
 
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
@@ -131,22 +129,37 @@ def score_task(
     """
     answers = answer(decisions, np.full(len(labels), task), given)
     right = answers.score(task, labels)
-    unknown = 0.0
-    if decisions.typicality is not None:
-        chosen = decisions.typicality[np.arange(len(labels)), answers.task]
-        unknown = float(np.mean(chosen < 0))
     return TaskScore(
         name=name,
-        classes=decisions.within[task].shape[1],
+        classes=decisions.n_classes[task],
         test_images=len(labels),
         mapper=right.mapper,
         oracle=right.oracle,
         final=right.final,
         direct=right.direct,
         skill_bytes=skill_bytes,
-        unknown=unknown,
-        accuracy=right.accuracy,
+        unknown=float(np.mean(is_unknown(decisions, answers.mapped))),
     )
+
+
+def is_unknown(
+    decisions: Decisions, tasks: np.ndarray, false_alarms: float = FALSE_ALARMS
+) -> np.ndarray:
+    """Return an (N,) array of whether each image is called unknown.
+
+    Args:
+        decisions: decisions about N images.
+        tasks: (N,) position of the task that was chosen for each image.
+        false_alarms: fraction of known images that may be called unknown.
+    """
+    unknown = np.zeros(len(tasks), dtype=bool)
+    for task in np.unique(tasks):
+        held_out = decisions.held_out[task]
+        threshold = None if held_out is None else held_out.threshold(false_alarms)
+        if threshold is not None:
+            rows = tasks == task
+            unknown[rows] = decisions.familiarity[task][rows] < threshold
+    return unknown
 
 
 def mean_of(scores: Sequence[TaskScore]) -> dict[str, float | None]:

@@ -38,17 +38,16 @@ class Accuracies:
     Attributes:
         mapper: fraction of images for which the task mapper chooses the right task.
         oracle: fraction of images with the right class if the task is given.
-        final: fraction with the right task and class; the mapper chooses the task, as in the paper.
+        final: fraction with the right task and class; the mapper chooses the task, as in the paper
+            and in the agent's answers.
         direct: fraction with the right task and class; the best of all classes is chosen. None if
             the mapper does not score classes.
-        accuracy: accuracy of the agent's answers, equal to either `direct` or `final`.
     """
 
     mapper: float
     oracle: float
     final: float
     direct: float | None
-    accuracy: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +58,12 @@ class Answers:
         mapped: (N,) array of the tasks that the mapper chooses.
         final: (N,) array of the classes chosen within the mapped tasks.
         oracle: (N,) array of the classes chosen if the right task is given.
-        task: (N,) array of the tasks in the agent's answers.
-        label: (N,) array of the classes in the agent's answers.
         direct: (N, 2) array of task and best-scoring class; None without class scores.
     """
 
     mapped: np.ndarray
     final: np.ndarray
     oracle: np.ndarray
-    task: np.ndarray
-    label: np.ndarray
     direct: np.ndarray | None
 
     def renumbered(self, positions: np.ndarray) -> Answers:
@@ -76,9 +71,7 @@ class Answers:
         direct = self.direct
         if direct is not None:
             direct = np.stack([positions[direct[:, 0]], direct[:, 1]], axis=1)
-        return replace(
-            self, mapped=positions[self.mapped], task=positions[self.task], direct=direct
-        )
+        return replace(self, mapped=positions[self.mapped], direct=direct)
 
     def score(self, task: int, labels: np.ndarray, rows: slice = slice(None)) -> Accuracies:
         """Compute the accuracies on the images of one task.
@@ -88,7 +81,7 @@ class Answers:
             labels: (n,) array of the true classes of the task's images.
             rows: rows of the task's images in the answers; all by default.
         """
-        mapped, answered = self.mapped[rows] == task, self.task[rows] == task
+        mapped = self.mapped[rows] == task
         direct = None
         if self.direct is not None:
             right = (self.direct[rows, 0] == task) & (self.direct[rows, 1] == labels)
@@ -98,7 +91,6 @@ class Answers:
             oracle=float(np.mean(self.oracle[rows] == labels)),
             final=float(np.mean(mapped & (self.final[rows] == labels))),
             direct=direct,
-            accuracy=float(np.mean(answered & (self.label[rows] == labels))),
         )
 
 
@@ -114,15 +106,14 @@ def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) 
         given: function that runs second passes; None for skills without biases.
     """
     refined = given or (lambda _: decisions)
-    mapped, final = refined(decisions.mapped()).final()
-    answered, label = refined(decisions.answer()[0]).answer()
+    mapped, final = refined(decisions.mapped()).answer()
     told, oracle = refined(tasks), np.empty(len(tasks), dtype=np.int64)
     for task in np.unique(tasks):
         oracle[tasks == task] = told.class_given(task)[tasks == task]
     direct = None
-    if decisions.direct is not None:
+    if decisions.comparable:
         direct = np.stack(refined(decisions.best()[0]).best(), axis=1)
-    return Answers(mapped, final, oracle, answered, label, direct)
+    return Answers(mapped, final, oracle, direct)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,17 @@ from teachmesh.biases.bias_options import DEFAULT_PASSES, BiasOptions
 from teachmesh.learning.variants import VARIANTS, find_variant
 from teachmesh.mapping.gmmc import N_CLUSTERS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
-from teachmesh.mapping.moments import RANK
-from teachmesh.mapping.moments_fit import OVERSAMPLE, POWER_STEPS
+from teachmesh.mapping.metric import DIRECTIONS
+from teachmesh.mapping.moments import LEADING
+from teachmesh.mapping.moments_fit import (
+    FAST_OVERSAMPLE,
+    FAST_STEPS,
+    OVERSAMPLE,
+    POWER_STEPS,
+    RANK,
+    fold_count,
+)
+from teachmesh.mapping.typicality import MAX_VALUES
 from teachmesh.model.head_training import MAX_EPOCHS
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
@@ -89,12 +98,9 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
 
 
 def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """Estimate the cost of factorising the covariance; each agent pays it only once."""
+    """Estimate the cost of factorising the covariance of `maha`; each agent pays it only once."""
     variant = VARIANTS.get(method)
-    base = None if variant is None else variant.method
-    if base == "moments":
-        return network.dim**3 * 2 // 3 + n_classes * network.dim**2
-    if base == "maha":
+    if variant is not None and variant.method == "maha":
         return network.last_dim**3 // 6 + n_classes * network.last_dim**2
     return 0
 
@@ -102,10 +108,22 @@ def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     n, c, d = task.train, task.classes, network.dim
     rank = min(RANK, n)
-    products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + min(n, d) + c
-    numbers = 2 * c * d + rank * d + d
-    size = 2 * c * (d + 6) + rank * (d + 4) + 2 * d + _CARD_BYTES + c * _CLASS_CARD_BYTES
-    return TaskCost(task.name, one_pass + n * d * products, size, numbers, rank * d * d)
+    products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + 2 * min(n, d) + 3 * c
+    folds = fold_count(n)
+    products += (folds - 1) * (2 * FAST_STEPS + 2) * min(RANK + FAST_OVERSAMPLE, n) + rank + c
+    products += 5 * min(DIRECTIONS, d)
+    floats = 3 * c + rank + 2 + min(MAX_VALUES, n + 3)
+    numbers = 2 * c * d + rank * d + floats
+    size = 2 * c * d + rank * d + 4 * floats + _CARD_BYTES + c * _CLASS_CARD_BYTES
+    coordinates, directions = LEADING
+    register = _density_macs(c, rank, d)
+    register += _density_macs(c, min(directions, rank), min(coordinates, d))
+    return TaskCost(task.name, one_pass + n * d * products, size, numbers, register)
+
+
+def _density_macs(classes: int, rank: int, dim: int) -> int:
+    """Return the cost of `TaskDensity.of`: products, a factorisation, and a triangular solve."""
+    return 3 * rank**2 * dim // 2 + rank**3 // 6 + 2 * classes * rank * dim
 
 
 def _with_head(method: str, task: TaskSize, network: NetworkSize, macs: int) -> TaskCost:

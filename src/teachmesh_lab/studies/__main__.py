@@ -14,6 +14,7 @@ from teachmesh.reuse.matching import MODES
 from teachmesh_lab.studies.bias_studies import TEN, BiasStudyPlan, bias_bank, bias_tasks
 from teachmesh_lab.studies.bias_tables import bank_table, byte_table, task_tables, trial_table
 from teachmesh_lab.studies.bias_trials import bias_bytes, bias_trials
+from teachmesh_lab.studies.copied_skills import copies, copies_table
 from teachmesh_lab.studies.reuse_few_shots import alone, bank, few, related
 from teachmesh_lab.studies.reuse_head_tables import (
     combined_table,
@@ -35,6 +36,12 @@ from teachmesh_lab.studies.reuse_tables import (
 from teachmesh_lab.studies.reuse_tasks import SHOTS, ReusePlan, study_tasks
 from teachmesh_lab.studies.reuse_unions import combine, norms, union
 from teachmesh_lab.studies.study_cells import Study, StudyInputs, read_results, run_study
+from teachmesh_lab.studies.unknown_images import (
+    calibration,
+    calibration_table,
+    unknown,
+    unknown_tables,
+)
 
 EPILOG = """\
 parts of reuse:
@@ -47,6 +54,10 @@ parts of reuse:
   union          unions of two tasks (Fig. 13)
   norms          heads trained under a norm
   matching       matches against a hand-made list
+parts of strangers:
+  unknown        images of tasks that nobody learned
+  calibration    probabilities after learning from few images
+  copies         skills that copy another task
 parts of biases:
   biases-tasks   each task in a bank of its own
   biases-bank    all tasks in one bank
@@ -71,13 +82,18 @@ REUSE: dict[str, Callable[[ReusePlan], Study]] = {
     "norms": norms,
     "matching": matching,
 }
+STRANGERS: dict[str, Callable[[ReusePlan], Study]] = {
+    "unknown": unknown,
+    "calibration": calibration,
+    "copies": copies,
+}
 BIASES: dict[str, Callable[[BiasStudyPlan], Study]] = {
     "biases-tasks": bias_tasks,
     "biases-bank": bias_bank,
     "biases-trials": bias_trials,
     "biases-bytes": bias_bytes,
 }
-GROUPS = {"reuse": tuple(REUSE), "biases": tuple(BIASES)}
+GROUPS = {"reuse": tuple(REUSE), "strangers": tuple(STRANGERS), "biases": tuple(BIASES)}
 TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], ...] = (
     ("Matching", ("matching",), matching_tables),
     ("Zero images", ("combine",), combined_table),
@@ -94,6 +110,9 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
         lambda results: tables_after(results, "related"),
     ),
     ("Moments, after all others", ("bank",), lambda results: tables_after(results, "bank")),
+    ("Images of hidden tasks", ("unknown",), unknown_tables),
+    ("Probabilities", ("calibration",), calibration_table),
+    ("Copies", ("copies",), copies_table),
     ("Biases, each task in a bank of its own", ("biases-tasks",), task_tables),
     ("Biases, all tasks in one bank", ("biases-bank",), bank_table),
     ("Biases, trials", ("biases-trials",), trial_table),
@@ -160,14 +179,15 @@ def _study(options: argparse.Namespace, part: str) -> Study:
     """Make the study with the given name."""
     home = resolve_home(options.home)
     backbone = options.backbone or home.config.backbone
-    if part in REUSE:
+    if part in REUSE or part in STRANGERS:
         inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, None))
         seeds = 20 if options.seeds is None else options.seeds
         shots = SHOTS if options.shots is None else tuple(options.shots)
         tasks = study_tasks(inputs, home, backbone)
-        return REUSE[part](ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto"))
+        plan = ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto")
+        return {**REUSE, **STRANGERS}[part](plan)
     inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, TEN))
-    plan = BiasStudyPlan(
+    bias_plan = BiasStudyPlan(
         inputs,
         home,
         backbone,
@@ -177,7 +197,7 @@ def _study(options: argparse.Namespace, part: str) -> Study:
         options.train_images,
         options.validation_images,
     )
-    return BIASES[part](plan)
+    return BIASES[part](bias_plan)
 
 
 def _names(text: str | None, default: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -201,7 +221,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("part", choices=(*GROUPS, *REUSE, *BIASES), metavar="PART", help="see below; or a group")
+    add(
+        "part",
+        choices=(*GROUPS, *REUSE, *STRANGERS, *BIASES),
+        metavar="PART",
+        help="see below; or a group",
+    )
     add("--out", type=Path, required=True, help="folder of the cells")
     add("--tasks", type=Path, help="folder with one folder or archive per task")
     add("--names", help="comma-separated tasks, or `all`; default: all for reuse, ten for biases")

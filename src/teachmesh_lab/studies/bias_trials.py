@@ -134,7 +134,8 @@ class _Workshop:
         embedded = embed_task(self.backbone, task)  # one pass over both splits, as in `learn`
         train, validation = embedded.train, embedded.validation
         assert embedded.images is not None
-        fitted = fit_method(METHOD, train, validation, len(task.classes))
+        metric = self.backbone.reference.metric
+        fitted = fit_method(METHOD, train, validation, len(task.classes), metric)
         return BiasTask(
             backbone=self.backbone,
             method=METHOD,
@@ -142,7 +143,7 @@ class _Workshop:
             train_labels=train.labels,
             validation_labels=validation.labels,
             start=start_head(fitted, METHOD, train),
-            without=log_within(fitted, METHOD, validation.latents),
+            without=log_within(fitted, METHOD, validation.latents, metric),
             before_macs=self.backbone.macs_per_image * len(embedded) + fitted.cost_macs,
         )
 

@@ -147,8 +147,9 @@ def _learn_after(
         plain = matcher.alone(new, shots, seed)
         means, transform = new.means_of(drawn), matcher.transform(olds)
         found = [_matched_classes(matcher, new.name, old, means, transform) for old in olds]
-        prior = BankPrior(moments, tuple(classes for classes in found if classes is not None))
-        matched += sum(classes is not None for classes in found)
+        matches = tuple(classes for classes in found if classes is not None)
+        prior = BankPrior(moments, new.metric, matches)
+        matched += len(matches)
         gated = gate_moments(plain, drawn.latents.multi, drawn.labels, len(new.classes), prior)
         kinds.append(gated.kind)
         if gated.kind == "nothing":
@@ -156,7 +157,7 @@ def _learn_after(
         if gated.kind == "nothing" and not all_answers:
             right.append([])
             continue
-        answers = scores_within_task((plain, gated.anchor), new.test.latents.multi, prior)
+        answers = scores_within_task((plain, gated.anchor), new.test.latents.multi, new.metric)
         right.append([(a.argmax(1) == new.test.labels).astype(int).tolist() for a in answers])
     return {"kinds": kinds, "right": right, "matched": matched}
 
@@ -179,8 +180,8 @@ def _learn_alone(new: StudyTask, shots: int, seeds: int) -> Values:
     result: Values = {"moments": [], "head": []}
     for seed in range(seeds):
         train, no_images = new.shots(shots, seed), take_rows(new.train, slice(0))
-        fitted = fit_method("moments", train, no_images, len(new.classes))
-        answers = log_within(fitted, "moments", new.test.latents).argmax(1)
+        fitted = fit_method("moments", train, no_images, len(new.classes), new.metric)
+        answers = log_within(fitted, "moments", new.test.latents, new.metric).argmax(1)
         result["moments"].append(float(np.mean(answers == new.test.labels)))
         # As in `learn`, use validation images only with all training images.
         held = no_images if shots else new.validation

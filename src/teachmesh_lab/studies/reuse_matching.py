@@ -8,6 +8,7 @@ from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.reuse.class_names import read_labels
 from teachmesh.reuse.matching import SourceTask, find_pairs, match_classes
+from teachmesh.reuse.source_skills import mean_covariance
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
 from teachmesh.reuse.visual_similarity import compare, whitening
 from teachmesh_lab.studies.reuse_tasks import ReusePlan, StudyTask, Tasks, pairs_digest, read_pairs
@@ -38,7 +39,7 @@ class PairMatcher:
         """Return the class moments of the drawn shots, fitted without old tasks."""
         if (new.name, shots, seed) not in self._alone:
             drawn = new.shots(shots, seed)
-            fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes))
+            fitted = fit_moments(drawn.latents.multi, drawn.labels, len(new.classes), new.metric)
             self._alone[new.name, shots, seed] = fitted
         return self._alone[new.name, shots, seed]
 
@@ -52,10 +53,7 @@ class PairMatcher:
     def transform(self, olds: tuple[str, ...]) -> np.ndarray:
         """Return the (D, D) matrix that whitens the mean covariance of the old tasks."""
         if olds not in self._transforms:
-            moments = [self.tasks[old].anchor.moments() for old in olds]
-            roots = np.concatenate([m.roots for m in moments])
-            residual = np.mean([m.residual for m in moments], axis=0)
-            covariance = roots.T @ roots / len(olds) + np.diag(residual)
+            covariance = mean_covariance([self.tasks[old].anchor for old in olds])
             self._transforms[olds] = whitening(covariance)
         return self._transforms[olds]
 
@@ -67,7 +65,7 @@ class PairMatcher:
         Args:
             new: name of the new task.
             old: name of the old task.
-            means: (C, D) class means of the new task's shots.
+            means: (C, D) class means of the new task's shots in the metric's space.
             transform: (D, D) whitening matrix.
         """
         likeness = compare(means, self.tasks[old].anchor.class_means(), transform)
@@ -106,8 +104,7 @@ def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> V
         others = [task for task in tasks.values() if task is not new]
         known = [SourceTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
         means = new.means_of(new.shots(shots, 0))
-        covariance = np.mean([o.anchor.integer_scatter() for o in others], axis=0) * 2.0**-40
-        transform = whitening(covariance)
+        transform = whitening(mean_covariance([other.anchor for other in others]))
         matches = match_classes(
             new.classes, known, comparer, means=means, transform=transform, mode=mode
         )

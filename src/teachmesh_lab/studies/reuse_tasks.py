@@ -15,8 +15,8 @@ from teachmesh.agent import Agent
 from teachmesh.bank.home import Home
 from teachmesh.data.tasks import Split, Task
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_fit import class_means, fit_moments
-from teachmesh.mapping.quantise import dequantise_rows
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.model.head import Head
@@ -43,10 +43,12 @@ class StudyTask:
     Attributes:
         task: images and labels of the task.
         embed: function that computes the latents of a split.
+        load_metric: function that returns the metric of the backbone's latents.
     """
 
     task: Task
     embed: Callable[[Split], LabelledLatents]
+    load_metric: Callable[[], Metric]
     _heads: dict[float | None, Head] = field(default_factory=dict, init=False)
 
     @property
@@ -74,15 +76,21 @@ class StudyTask:
         """Latents of the test images."""
         return self.embed(self.task.test)
 
+    @property
+    def metric(self) -> Metric:
+        """Metric of the backbone's latents."""
+        return self.load_metric()
+
     @cached_property
     def anchor(self) -> MomentsAnchor:
         """Class moments of all training images."""
-        return fit_moments(self.train.latents.multi, self.train.labels, len(self.classes))
+        train, n_classes = self.train, len(self.classes)
+        return fit_moments(train.latents.multi, train.labels, n_classes, self.metric)
 
     @cached_property
     def rows(self) -> np.ndarray:
         """The (C, D) float64 array of the head's rows, from the class moments."""
-        return dequantise_rows(self.anchor.head, self.anchor.head_scales)
+        return self.anchor.head_rows()
 
     @property
     def head(self) -> Head:
@@ -114,8 +122,9 @@ class StudyTask:
         return take_rows(self.train, np.concatenate(drawn))
 
     def means_of(self, shots: LabelledLatents) -> np.ndarray:
-        """Return the (C, D) class means of the given images' multi-depth latents."""
-        return class_means(shots.latents.multi, shots.labels, len(self.classes))
+        """Return the (C, D) class means of the given images in the metric's space."""
+        points = self.metric.apply(shots.latents.multi)
+        return class_means(points, shots.labels, len(self.classes))
 
 
 Tasks = dict[str, StudyTask]
@@ -152,7 +161,10 @@ def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
     def embed(split: Split) -> LabelledLatents:
         return labelled(split, embed_cached(agent.backbone, split.images, cache))
 
-    return {name: StudyTask(task, embed) for name, task in inputs.tasks.items()}
+    def metric() -> Metric:
+        return agent.backbone.reference.metric
+
+    return {name: StudyTask(task, embed, metric) for name, task in inputs.tasks.items()}
 
 
 def take_rows(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:

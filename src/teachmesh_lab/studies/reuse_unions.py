@@ -18,7 +18,6 @@ from teachmesh.model.head import Head
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.head_prior import fit_start
-from teachmesh.reuse.moments_prior import BankPrior
 from teachmesh.reuse.moments_transfer import scores_within_task
 from teachmesh_lab.studies.head_rows import combine_heads
 from teachmesh_lab.studies.reuse_tasks import (
@@ -113,8 +112,7 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
     result: Values = {"from": sorted(whole)}
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
-    bank = BankPrior(tuple(tasks[o].anchor.moments() for o in tasks if o != new.name))
-    (answers,) = scores_within_task([anchor], latents.multi, bank)  # as with this bank
+    (answers,) = scores_within_task([anchor], latents.multi, new.metric)
     result["moments"] = float(np.mean(answers.argmax(1) == labels))
     for key, p in reversed(NORMS.items()):
         sums = np.zeros((len(labels), len(new.classes)))
@@ -185,7 +183,7 @@ def _stack(heads: Sequence[Head]) -> HeadStart:
 def _join_moments(
     one: StudyTask, other: StudyTask, train: LabelledLatents, test: LabelledLatents
 ) -> dict[str, float]:
-    """Return the accuracies of the union's class moments, in a bank with both old tasks.
+    """Return the accuracies of the union's class moments.
 
     The moments are either combined from both tasks, without images, or fitted to all images.
     """
@@ -194,14 +192,13 @@ def _join_moments(
         Part(one.anchor, range(first), np.arange(first)),
         Part(other.anchor, range(n_classes - first), np.arange(first, n_classes)),
     ]
-    bank = BankPrior((one.anchor.moments(), other.anchor.moments()))
     anchors = {
         "zero images": combine_moments(parts, n_classes),
-        "all images": fit_moments(train.latents.multi, train.labels, n_classes),
+        "all images": fit_moments(train.latents.multi, train.labels, n_classes, one.metric),
     }
     result = {}
     for key, anchor in anchors.items():
-        (answers,) = scores_within_task([anchor], test.latents.multi, bank)
+        (answers,) = scores_within_task([anchor], test.latents.multi, one.metric)
         result[key] = float(np.mean(answers.argmax(1) == test.labels))
     return result
 

@@ -32,7 +32,7 @@ from teachmesh_lab.streams.task_stream import stream_digest
 
 SCHEMA = "teachmesh.study-cell/1"
 INDEX_SCHEMA = "teachmesh.study-index/1"
-VERSION = 1
+VERSION = 2
 """Version of the results. Increase it if the same arguments give different results."""
 _NAME_BYTES = 150
 """Maximum length of a label in a file name; file systems allow names of 255 bytes."""
