@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
-from teachmesh.mapping.discriminant import HALF_SHARE, OWN_SHARE
+from teachmesh.mapping.discriminant import HALF_SHARE, OWN_SHARE, class_means
 from teachmesh.mapping.moments import EVIDENCE_UNIT, TASK_SHARPNESS, MomentsMapper
 from teachmesh.mapping.moments_fit import (
     DENSITY_SHARE,
@@ -16,7 +16,6 @@ from teachmesh.mapping.moments_fit import (
     HEAD_TEMPERATURE,
     Covariance,
     LinearScores,
-    class_means,
     fit_moments,
     fused_head,
     leading_directions,

@@ -16,7 +16,7 @@ import safetensors.numpy
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor_kinds import ANCHORS, MomentsAnchor
 from teachmesh.packet import bias_tensors
-from teachmesh.packet.codec import decode, encode
+from teachmesh.packet.codec import decode, decode_again, encode
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
@@ -56,6 +56,16 @@ def test_the_golden_skill_is_read_for_ever() -> None:
     assert signed.id == GOLDEN_ID
     assert signed.skill == moments_skill()
     assert signed.skill.card.task == "flowers"
+
+
+@pytest.mark.parametrize("skill", [sample_skill(), moments_skill()])
+def test_decoding_again_gives_the_same_skill(skill: Skill) -> None:
+    """The bytes passed all checks before; card, tensors, signature and id are equal."""
+    data = sign(skill, ALICE).data
+    first = decode(data)
+    again = decode_again(data, first.id)
+    assert again.skill == first.skill
+    assert (again.signature, again.id, again.data) == (first.signature, first.id, first.data)
 
 
 def test_a_skill_of_format_1_is_refused_with_a_remedy() -> None:

@@ -34,9 +34,8 @@ CLASSES_FILE = "classes.json"
 def export_network(agent: Agent, selector: str, path: Path) -> int:
     """Write the classifier of one skill's task as a `torch.export` program.
 
-    Beneficial biases are added to the network's own biases. With `moments`, the program uses the
-    covariance of this skill alone. An agent pools the covariances of all its tasks, so its answer
-    may differ for some images.
+    Beneficial biases are added to the network's own biases. The program chooses the classes that an
+    agent chooses if the task is given, because a skill alone decides within its task.
 
     Args:
         agent: owner of the bank.

@@ -163,6 +163,7 @@ def add(
     if reference is not None and reference_images is not None:
         raise UsageError("expected --reference or --reference-images, got both; leave one out")
     from teachmesh.agent.backbones import add_backbone
+    from teachmesh.model.backbone_cards import PROCEDURAL
 
     with progress_bar("reference") as progress:
         document = add_backbone(
@@ -184,7 +185,7 @@ def add(
         emit({"schema": "teachmesh.backbone/1", **document})
     else:
         say(f"added backbone {plain(document['name'])}: {_summary(document)}")
-        if document["reference_from"] == "procedural":
+        if document["reference_from"] == PROCEDURAL:
             note(PROCEDURAL_REMARK)
         note(f"use it with --backbone {document['name']}, or: teachmesh backbone use NAME")
 

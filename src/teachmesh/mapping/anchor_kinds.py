@@ -3,7 +3,7 @@
 This module does not import torch, so that a bank can be opened and listed quickly. Functions that
 compute with latents import torch when they are called.
 
-- `MomentsAnchor`: class means, within-class scatter and linear head.
+- `MomentsAnchor`: class means, within-class covariance and linear head.
 - `GmmcAnchor`: Gaussian clusters (paper, Eq. 3).
 - `MahaAnchor`: class means and sample latents (paper, Sec. 5).
 """

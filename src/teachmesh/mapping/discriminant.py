@@ -47,6 +47,20 @@ class TaskMoments:
         return dataclasses.replace(self, means=self.means[:, :coordinates], roots=roots)
 
 
+def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return (C, D) float64 class means.
+
+    Args:
+        latents: (N, D) latents.
+        labels: (N,) int64 class of each image; every class occurs.
+        n_classes: number of classes, C.
+    """
+    sums = torch.zeros(n_classes, latents.shape[1], dtype=torch.float64)
+    sums.index_add_(0, torch.from_numpy(labels), torch.from_numpy(latents.astype(np.float64)))
+    counts = np.bincount(labels, minlength=n_classes)
+    return np.asarray(sums.numpy() / counts[:, None])
+
+
 def own_share(degrees: int, full: float = OWN_SHARE) -> float:
     """Return the weight of a task's own covariance.
 
@@ -119,6 +133,10 @@ class TaskDensity:
         linear, along = products.tensor_split([len(self.offsets)], dim=1)
         common = (along * along).sum(1) - 0.5 * self.precision * (z * z).sum(1)
         return linear + torch.from_numpy(self.offsets) + common[:, None]
+
+    def evidence(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the (N,) log densities of the best class, in nats, from (N, D) float64 points."""
+        return self.scores(z).amax(dim=1)
 
     def evidence_in_float32(self, point: torch.Tensor, square: float) -> float:
         """Return the log density of the best class at one point, computed with float32 products.

@@ -15,8 +15,8 @@ import torch
 
 from teachmesh.mapping.anchor import check_labels, check_latents
 from teachmesh.mapping.anchor_kinds import MahaAnchor
+from teachmesh.mapping.discriminant import class_means
 from teachmesh.mapping.mapper import TaskMapper, nearest_mean_familiarity
-from teachmesh.mapping.moments_fit import class_means
 
 SAMPLES_PER_CLASS = 5
 """Number of samples per class: m in the paper's Mahalanobis section."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from teachmesh.mapping.discriminant import WideGaussian
+from teachmesh.mapping.discriminant import WideGaussian, class_means
 from teachmesh.mapping.quantise import LEVELS, quantise_rows, unit_rows
 from teachmesh.mapping.whitening import LowRankWhitening, ridge_of
 
@@ -159,7 +159,7 @@ def fit_metric(latents: ReferenceLatents) -> Metric:
         trace = (PROCEDURAL_SHARE if latents.looks is None else TOTAL_SHARE) * total
     within = within * (trace / max(float(np.trace(within)), 1e-12))
     directions, variances = _leading(within)
-    explained = (directions.astype(np.float64) / _lengths(directions)) ** 2
+    explained = unit_rows(directions) ** 2
     rest = np.maximum(np.diag(within) - variances @ explained, 0).astype(np.float32)
     nothing = directions[:1], np.zeros(1, dtype=np.float32)
     metric = Metric(centre.astype(np.float32), directions, variances, rest, *nothing)
@@ -180,10 +180,7 @@ def _background(metric: Metric, latents: ReferenceLatents) -> dict[str, np.ndarr
 
 def _covariance_within(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     n_classes = int(labels.max()) + 1
-    counts = np.bincount(labels, minlength=n_classes)
-    sums = np.zeros((n_classes, points.shape[1]))
-    np.add.at(sums, labels, points)
-    residuals = points - (sums / np.maximum(counts, 1)[:, None])[labels]
+    residuals = points - class_means(points, labels, n_classes)[labels]
     product: np.ndarray = residuals.T @ residuals
     return product / max(len(points) - n_classes, 1)
 
@@ -195,7 +192,3 @@ def _leading(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = vectors.flip(1)[:, :count].T.numpy()
     variances = values.flip(0)[:count].clamp(min=0).numpy()
     return quantise_rows(rows)[0], variances.astype(np.float32)
-
-
-def _lengths(directions: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.norm(directions.astype(np.float64), axis=1, keepdims=True))

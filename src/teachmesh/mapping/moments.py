@@ -27,7 +27,7 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.mapper import TaskMapper
+from teachmesh.mapping.mapper import TaskMapper, nearest_mean_familiarity
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_scan import DensityBlocks
 from teachmesh.mapping.typicality import HeldOut
@@ -69,11 +69,7 @@ class TaskScorer:
         self._means = anchor.class_means()
         self._head = torch.from_numpy(anchor.head_rows())
         self._bias = anchor.head_bias.astype(np.float64)
-        self._raw_means: torch.Tensor | None = None
-
-    def evidence(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the (N,) log densities of the best class, in nats."""
-        return self._density.scores(z).amax(dim=1)
+        self._raw_means: np.ndarray | None = None
 
     def within(self, z: torch.Tensor) -> np.ndarray:
         """Return (N, C) log posteriors of the classes, given the task."""
@@ -82,11 +78,8 @@ class TaskScorer:
     def distances(self, z: torch.Tensor) -> np.ndarray:
         """Return (N,) squared distances of the latents to the nearest class mean."""
         if self._raw_means is None:
-            self._raw_means = torch.from_numpy(self._metric.undo(self._means))
-        x = torch.from_numpy(self._metric.undo(z.numpy()))
-        squared = (x * x).sum(1, keepdim=True) + (self._raw_means**2).sum(1)
-        nearest = (squared - 2 * x @ self._raw_means.T).amin(dim=1)
-        return np.asarray(nearest.clamp(min=0.0).numpy())
+            self._raw_means = self._metric.undo(self._means)
+        return -nearest_mean_familiarity(self._metric.undo(z.numpy()), self._raw_means)
 
     def familiarity(self, z: torch.Tensor, held_out: HeldOut | None) -> np.ndarray:
         """Return (N,) scores that are higher for images that resemble the task.
@@ -99,7 +92,7 @@ class TaskScorer:
             held_out: held-out scores with their scale; None to use the evidence only.
         """
         background = self._metric.background_gaussian.score(z)
-        score = ((self.evidence(z) - background) / EVIDENCE_UNIT).numpy()
+        score = ((self._density.evidence(z) - background) / EVIDENCE_UNIT).numpy()
         if held_out is not None and held_out.scale is not None:
             score = score + held_out.scale.standardise(self.distances(z))
         return np.asarray(score)

@@ -15,7 +15,7 @@ import torch
 
 from teachmesh.mapping.anchor import check_labels, check_latents
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
-from teachmesh.mapping.discriminant import TaskDensity, TaskMoments, own_share
+from teachmesh.mapping.discriminant import TaskDensity, TaskMoments, class_means, own_share
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments import EVIDENCE_UNIT
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
@@ -257,8 +257,7 @@ def held_out_scores(
         directions, variances, rest = _leading_part(within, RANK, (FAST_OVERSAMPLE, FAST_STEPS))
         roots = np.sqrt(variances)[:, None] * directions
         task = TaskMoments(means, roots, rest, own_share(within.degrees))
-        density = TaskDensity.of(task).scores(torch.from_numpy(z)[held])
-        evidence[held] = density.amax(dim=1).numpy()
+        evidence[held] = TaskDensity.of(task).evidence(torch.from_numpy(z)[held]).numpy()
         centres = torch.from_numpy(class_means(latents[kept], renamed, len(classes)))
         distances[held] = torch.cdist(raw[held], centres).square().amin(dim=1).numpy()
     background = metric.background_gaussian.score(torch.from_numpy(z)).numpy()
@@ -285,20 +284,6 @@ def _leading_part(
     variances = squares / within.divisor
     rest = max(total - float(variances.sum()), 0.0) / within.rows.shape[1] + within.rest
     return vectors, variances, rest
-
-
-def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return (C, D) float64 class means.
-
-    Args:
-        latents: (N, D) latents.
-        labels: (N,) int64 class of each image; every class occurs.
-        n_classes: number of classes, C.
-    """
-    sums = torch.zeros(n_classes, latents.shape[1], dtype=torch.float64)
-    sums.index_add_(0, torch.from_numpy(labels), torch.from_numpy(latents.astype(np.float64)))
-    counts = np.bincount(labels, minlength=n_classes)
-    return np.asarray(sums.numpy() / counts[:, None])
 
 
 def leading_directions(

@@ -64,7 +64,7 @@ class DensityBlocks:
             key: key of the task.
             z: (N, D) float64 points.
         """
-        return self.density(key).scores(z).amax(dim=1)
+        return self.density(key).evidence(z)
 
     def best(self, z: torch.Tensor, count: int) -> list[list[str]]:
         """Return, for each point, the keys of the tasks with the most evidence, in any order.

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.mapping.discriminant import TaskMoments
+from teachmesh.mapping.discriminant import TaskMoments, class_means
 from teachmesh.mapping.fusion import tempered_losses
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments_fit import DENSITY_SHARE, LinearScores, class_means, refitted
+from teachmesh.mapping.moments_fit import DENSITY_SHARE, LinearScores, refitted
 from teachmesh.mapping.whitening import (
     RIDGE,
     DenseWhitening,

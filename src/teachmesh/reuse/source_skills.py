@@ -10,8 +10,7 @@ import numpy as np
 
 from teachmesh.errors import UsageError
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.mapping.discriminant import TaskMoments
-from teachmesh.mapping.moments_fit import class_means
+from teachmesh.mapping.discriminant import TaskMoments, class_means
 from teachmesh.model.head_training import HeadStart
 from teachmesh.packet.parent_card import Parent
 from teachmesh.reuse.matching import MODES, Match, SourceTask, match_classes

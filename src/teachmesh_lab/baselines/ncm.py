@@ -16,7 +16,7 @@ from typing import ClassVar, final
 import numpy as np
 import torch
 
-from teachmesh.mapping.moments_fit import class_means
+from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Hyper
 from teachmesh_lab.baselines.frozen import FrozenBaseline
 

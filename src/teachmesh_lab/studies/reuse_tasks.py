@@ -15,8 +15,9 @@ from teachmesh.agent import Agent
 from teachmesh.bank.home import Home
 from teachmesh.data.tasks import Split, Task
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.discriminant import class_means
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments_fit import class_means, fit_moments
+from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.model.head import Head
