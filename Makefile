@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Processes of the test suite: of a file one runs all tests, so that what they share is made once.
 WORKERS ?= 2
-SOURCES := src tests pretraining benchmarks checks
+SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from teachmesh.agent.student import make_mapper
 from teachmesh.mapping.mapper import MapperScores
 from teachmesh.mapping.metric import ReferenceLatents, fit_metric
 from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.own_mapper import make_mapper
 
 Score = Callable[[np.ndarray], MapperScores]
 TASKS = 36

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from checks.sentences import Sentence, find_sentences, find_texts
 
-SOURCES = ("src", "pretraining", "benchmarks", "checks")
+SOURCES = ("src", "pretraining", "benchmarks", "checks", "examples")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
 GENERATED = ("docs/cli.md",)
 MAX_WORDS = 25

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from teachmesh.agent.student import PAPER_MAPPERS
-from teachmesh.agent.student import make_mapper as mapper_with
+from teachmesh.errors import ConfigError
 from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS, GmmcAnchor
 from teachmesh.mapping.gmmc import log_likelihood
 from teachmesh.mapping.mapper import MapperScores, TaskMapper
 from teachmesh.mapping.moments_fit import held_out_scores
+from teachmesh.mapping.own_mapper import PAPER_MAPPERS
+from teachmesh.mapping.own_mapper import make_mapper as mapper_with
 from teachmesh.mapping.typicality import HeldOut
 from tests.mapping.latents import DIM, Sample, make_anchor, make_sample, sample_metric
 
@@ -58,7 +59,7 @@ def test_every_method_has_an_anchor_and_a_mapper_that_agree() -> None:
     for kind in METHODS:
         assert ANCHORS[kind].latent == make_mapper(kind).latent
         assert ANCHORS[kind].kind == make_mapper(kind).kind == kind
-    with pytest.raises(KeyError):
+    with pytest.raises(ConfigError, match="a package that offers the mapper 'none'"):
         make_mapper("none")
 
 

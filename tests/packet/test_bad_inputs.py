@@ -424,7 +424,11 @@ MEANING: dict[str, tuple[str, bytes]] = {
     ),
     "accuracy 1.5": ("VALUE", file_with_card({"validation_accuracy": 1.5})),
     "unknown privacy": ("VALUE", file_with_card({"privacy": "none"})),
-    "unknown anchor": ("SCHEMA", file_with_card({"method": "x", "anchors": ["x"]})),
+    "anchor of a package without tensors": (
+        "SCHEMA",
+        file_with_card({"method": "x", "anchors": ["x"]}),
+    ),
+    "reserved anchor": ("SCHEMA", file_with_card({"method": "head", "anchors": ["head"]})),
     "no anchor": ("VALUE", file_with_card({"anchors": []})),
     "anchor twice": ("VALUE", file_with_card({"anchors": ["gmmc", "gmmc"]})),
     "method without its anchor": ("VALUE", file_with_card({"method": "maha"})),

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.bank.home import RunningFile, resolve_home
 from teachmesh.bank.store import Bank
+from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant
+from teachmesh.mapping.anchor_kinds import METHODS
 from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints, licence_of
+from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, agent_id
+from teachmesh.packet.tensor_layout import check_layout, check_values
 from teachmesh.sharing.admission import Admission
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from teachmesh.bank.entry import BankEntry
 
 
@@ -56,6 +62,7 @@ class BankView:
         self.variant = find_variant(mapper or config.method)
         self.method = self.variant.method
         self.backbone_name = backbone or config.backbone
+        self._checked: dict[str, str] = {}
 
     @cached_property
     def key(self) -> AgentKey:
@@ -78,13 +85,37 @@ class BankView:
         Raises:
             BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.
         """
+        entries = self.bank.entries()
         return Catalogue(
-            entries=self.bank.entries(),
+            entries=entries,
             active_ids=frozenset(entry.id for entry in self.bank.active()),
             fingerprints=known_fingerprints(self.home.backbones),
             fingerprint=fingerprint_of(self.home.backbones, self.backbone_name),
             method=self.method,
+            damaged=self._damaged(entries),
         )
+
+    def _damaged(self, entries: Sequence[BankEntry]) -> dict[str, str]:
+        """Check skills that may have come before the package of this task mapper was installed.
+
+        Skills of the methods of teachmesh were checked completely when they came.
+        """
+        if self.method in METHODS:
+            return {}
+        for entry in entries:
+            if self.method in entry.anchors and entry.id not in self._checked:
+                self._checked[entry.id] = self._fault(entry.id)
+        return {skill_id: fault for skill_id, fault in self._checked.items() if fault}
+
+    def _fault(self, skill_id: str) -> str:
+        """Return why the task mapper cannot use a skill, or an empty text."""
+        try:
+            skill = self.bank.load(skill_id).skill
+            check_layout(skill.shapes(), skill.card, DEFAULT_LIMITS)
+            check_values(skill.tensors, skill.card, DEFAULT_LIMITS)
+        except (SkillRefused, StorageError) as error:
+            return f"the mapper {self.method!r} cannot use it: {error}"
+        return "" if skill.head() is not None else "carries no head, which its mapper needs"
 
     @cached_property
     def admission(self) -> Admission:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.data.names import closest
 from teachmesh.errors import DataError
+from teachmesh.mapping.own_anchors import is_installed
 from teachmesh.packet.signing import agent_id
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Catalogue:
         fingerprints: mapping from the fingerprint of each of this agent's backbones to its alias.
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
+        damaged: reasons by id for skills whose content the task mapper cannot use.
     """
 
     entries: Sequence[BankEntry]
@@ -77,6 +79,7 @@ class Catalogue:
     fingerprints: Mapping[str, str]
     fingerprint: str
     method: str
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
@@ -140,9 +143,14 @@ class Catalogue:
     def _reason(self, entry: BankEntry) -> str:
         if reason := self._foreign(entry):
             return reason
-        if self.method not in entry.anchors:
-            return f"carries no {self.method} anchor (it has {', '.join(entry.anchors)})"
-        return ""
+        if self.method in entry.anchors:
+            return self.damaged.get(entry.id, "")
+        if not is_installed(entry.method):
+            return (
+                f"learned with the mapper {entry.method!r}, which is not installed here; install "
+                "its package and use it with --method"
+            )
+        return f"carries no {self.method} anchor (it has {', '.join(entry.anchors)})"
 
     def _foreign(self, entry: BankEntry) -> str:
         """Return why no mapper can use a skill, or an empty text if a mapper can use it."""

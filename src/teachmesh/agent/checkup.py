@@ -14,9 +14,13 @@ from typing import Any
 import torch
 
 from teachmesh.agent.agent import Agent
+from teachmesh.data.entry_points import EntryPoints
 from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
 from teachmesh.model.build_backbone import choose_device
+from teachmesh.model.own_network import OWN_NETWORKS
+from teachmesh.sharing.own_transport import OWN_TRANSPORTS
 from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 
@@ -55,7 +59,7 @@ class Check:
 
 def run_checkup(home: Path | None) -> list[Check]:
     """Check everything that an agent needs; failures are reported, not raised."""
-    checks = [_versions(), _device(), _number_type(), _extras()]
+    checks = [_versions(), _device(), _number_type(), _extras(), _entry_points()]
     try:
         agent = Agent(home)
     except TeachmeshError as error:
@@ -96,6 +100,14 @@ def _extras() -> Check:
         return Check("extras", True, "timm, lite and bench are installed")
     wanted = ",".join(sorted(missing))
     return Check("extras", True, f"optional: {wanted}", f'pip install "teachmesh[{wanted}]"')
+
+
+def _entry_points() -> Check:
+    groups: list[EntryPoints[Any]] = [OWN_MAPPERS, OWN_NETWORKS, OWN_TRANSPORTS]
+    faults = [fault for group in groups for fault in group.faults()]
+    found = [f"{group.kind} {name}" for group in groups for name in group.names()]
+    offered = f"of other packages: {', '.join(found)}" if found else "none of other packages"
+    return Check("entry points", not faults, "; ".join([offered, *faults]))
 
 
 def _home(agent: Agent) -> Check:

@@ -99,7 +99,8 @@ def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
 
 
 def _without_biases(net: nn.Module, skill: Skill, metric: Metric, weight: float = 1.0) -> Branch:
-    anchor = skill.anchor(skill.card.method)
+    # The anchor of another method is not read, so its package need not be installed.
+    anchor = skill.anchor(MomentsAnchor.kind) if skill.card.method == MomentsAnchor.kind else None
     if isinstance(anchor, MomentsAnchor):
         return Branch(net, anchor.latent, linear_within(anchor, metric), weight)
     head = skill.head()

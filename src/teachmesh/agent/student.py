@@ -6,7 +6,7 @@ same skills therefore give the same answers, regardless of the order in which sk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -20,10 +20,8 @@ from teachmesh.data.loader import Progress, read_batch
 from teachmesh.errors import DataError
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.gmmc import GmmcMapper
-from teachmesh.mapping.maha import MahaMapper
-from teachmesh.mapping.mapper import TaskMapper
 from teachmesh.mapping.moments import MomentsMapper
+from teachmesh.mapping.own_mapper import make_mapper
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.model.forward_pass import Tensors
@@ -42,29 +40,12 @@ FEW_SKILLS = 4
 KEPT_BYTES = 64 << 20
 """Memory for the activations that are kept between the two passes."""
 
-PAPER_MAPPERS: Mapping[str, type[GmmcMapper | MahaMapper]] = {
-    mapper.kind: mapper for mapper in (GmmcMapper, MahaMapper)
-}
-
-
-def make_mapper(kind: str, metric: Metric) -> TaskMapper[Any]:
-    """Return an empty mapper of the given kind.
-
-    Args:
-        kind: name of the method.
-        metric: metric of the backbone, which only `moments` needs.
-
-    Raises:
-        KeyError: the kind is unknown.
-    """
-    return MomentsMapper(metric) if kind == "moments" else PAPER_MAPPERS[kind]()
-
 
 class Student:
     """The skills of one backbone, combined in one task mapper.
 
     Args:
-        method: the task mapper: `moments`, `gmmc` or `maha`.
+        method: the task mapper: `moments`, `gmmc`, `maha` or one of another package.
         metric: metric of the backbone's latents.
     """
 

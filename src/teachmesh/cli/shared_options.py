@@ -45,7 +45,8 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="moments (default), gmmc or maha; with +bb or +bb-last, or bb-h2t, to learn biases.",
+        help="moments (default), gmmc or maha; with +bb or +bb-last, or bb-h2t, to learn biases; "
+        "or a mapper of an installed package.",
         show_default=False,
     ),
 ]

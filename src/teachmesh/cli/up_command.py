@@ -49,6 +49,9 @@ def up(
         list[Path] | None,
         typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
     ] = None,
+    transport: Annotated[
+        str, typer.Option("--transport", help="zenoh, or a transport of an installed package.")
+    ] = "zenoh",
     method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
@@ -63,15 +66,15 @@ def up(
     """
     from teachmesh.agent import Agent
     from teachmesh.agent.node import Node
-    from teachmesh.sharing.zenoh_transport import ZenohTransport
+    from teachmesh.sharing.own_transport import make_transport
 
     agent = Agent(home, backbone=backbone, device=device)
-    transport = ZenohTransport(
-        agent.id, listen=tuple(listen or ("tcp/127.0.0.1:0",)), join=tuple(join or ())
-    )
+    endpoints = tuple(listen or ("tcp/127.0.0.1:0",))
+    peers = tuple(join or ())
+    made = make_transport(transport, agent.id, listen=endpoints, join=peers)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with Node(agent, transport, on_event=_print_json if json_output else _print_text) as node:
+    with Node(agent, made, on_event=_print_json if json_output else _print_text) as node:
         node.run(tuple(learn or ()), stop, method=method, seed=seed)
 
 

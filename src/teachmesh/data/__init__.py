@@ -3,6 +3,7 @@
 Modules in the order of use:
 
 - `names`: names that are safe to show, store and compare; suggestions for misspelt names.
+- `entry_points`: objects that other installed packages offer.
 - `image_headers`: format, size and orientation from a file's headers, without decoding.
 - `pixels`: conversion of decoded images to upright, opaque, square pixels.
 - `images`: `ImageRef` (location of an image's bytes), and decoding to upright uint8 pixels.

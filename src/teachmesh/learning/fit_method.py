@@ -4,6 +4,7 @@
   or gradient steps.
 - `gmmc` (paper, Eq. 3-4): Gaussian clusters of the last layer's latents, and a trained head.
 - `maha` (paper, Eq. 5): class means and a few sample latents per class, and a trained head.
+- mappers of other packages (`mapping.own_mapper`): their anchor, and a trained head.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
-from teachmesh.errors import DataError, UsageError
+from teachmesh.errors import DataError
 from teachmesh.mapping.anchor_kinds import GmmcAnchor, MahaAnchor, MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc, log_likelihood
 from teachmesh.mapping.maha import fit_maha
 from teachmesh.mapping.mapper import nearest_mean_familiarity
 from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
+from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.model.macs import MacCounter, count_macs
@@ -34,10 +36,6 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.model.head_training import FittedHead
     from teachmesh.packet.parent_card import Parent
-
-
-WITH_HEAD = ("gmmc", "maha")
-"""Methods whose mapper chooses only the task; a trained head chooses the class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +177,11 @@ def _fit_anchor(
             fit_moments(train.latents.multi, train.labels, n_classes, metric)
         )
     else:
-        raise UsageError(f"expected a method that can be fitted, got {kind!r}")
+        own = OWN_MAPPERS.load(kind)
+        latents = train.latents.multi if own.latent == "multi" else train.latents.last
+        work = lambda: found.append(  # noqa: E731 - one counted call
+            own.fit(latents, train.labels, n_classes, metric, seed)
+        )
     macs = count_macs(work)
     return found[0], macs
 
@@ -209,7 +211,7 @@ def _fit_head(
     seed: int,
 ) -> FittedHead | None:
     """Train the head; return None if no method needs one."""
-    if not any(kind in WITH_HEAD for kind in kinds):
+    if all(kind == MomentsAnchor.kind for kind in kinds):
         return None
     return transfer_head(train, validation, n_classes, prior, transferred, seed)
 
@@ -241,8 +243,18 @@ def _held_out(
             scores = log_likelihood(anchor, validation.latents.last)
         elif len(validation) and isinstance(anchor, MahaAnchor):
             scores = nearest_mean_familiarity(validation.latents.last, anchor.means)
+        elif len(validation):
+            scores = _own_familiarity(anchor, validation, metric)
         found[kind] = HeldOut.of(scores)
     return found
+
+
+def _own_familiarity(anchor: TaskAnchor, validation: LabelledLatents, metric: Metric) -> np.ndarray:
+    """Return the (N,) familiarity of validation images with a mapper of another package."""
+    mapper = OWN_MAPPERS.load(anchor.kind)(metric)
+    mapper.add("task", anchor)
+    latents = validation.latents.multi if mapper.latent == "multi" else validation.latents.last
+    return mapper.familiarity("task", latents)
 
 
 START_RIDGE = 3.0

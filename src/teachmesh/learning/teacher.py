@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from teachmesh.learning.fit_method import Fitted, fit_method, log_within, start_head
+from teachmesh.mapping.own_mapper import privacy_of
 from teachmesh.packet.card import Card
 from teachmesh.packet.skill import Skill
 from teachmesh.version import __version__
@@ -238,7 +239,7 @@ class Teacher:
             author=self.author.public_key,
             alias=self.author.alias,
             created=lesson.created,
-            privacy="samples" if "maha" in fitted.anchors else "statistics",
+            privacy=privacy_of(fitted.anchors),
             version=__version__,
             replaces=lesson.replaces,
             warnings=(*lesson.warnings, *few_images, *fitted.warnings, *remarks),

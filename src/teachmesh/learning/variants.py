@@ -4,6 +4,8 @@
 - `+bb`: with biases, within a budget of forward passes.
 - `+bb-last`: with biases on the last half of the layers only (paper, Sec. 8).
 - `bb-h2t`: the paper's Head2Toe and Mahalanobis mapper on top of biases (Sec. 7.3).
+
+Packages can add task mappers without biases, see `mapping.own_mapper`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from teachmesh.biases.bias_options import BiasOptions, check_choice, check_passes
+from teachmesh.data.entry_points import MAPPERS_GROUP, offered_names
 from teachmesh.data.names import closest
 from teachmesh.errors import UsageError
 from teachmesh.mapping.anchor_kinds import METHODS
@@ -43,6 +46,11 @@ class Variant:
             biases = None if layers == "none" else replace(biases or BiasOptions(), layers=layers)
         if self.biases is not None and self.biases.head2toe and biases is None:
             raise UsageError(f"expected biases on some layers with {self.name!r}, got --bb none")
+        if biases is not None and self.method not in METHODS:
+            raise UsageError(
+                f"expected no biases with {self.method!r}, a mapper of another package; leave "
+                "--bb out, or choose a method of teachmesh"
+            )
         if passes is not None:
             if biases is None:
                 raise UsageError("expected --bb-passes together with --bb or a +bb method")
@@ -75,6 +83,7 @@ def find_variant(name: str) -> Variant:
 
     Raises:
         UsageError: the name is unknown; the message suggests the nearest one.
+        ConfigError: another package offers the method, and it cannot be used.
 
     Examples:
         >>> find_variant("maha+bb").method
@@ -82,9 +91,9 @@ def find_variant(name: str) -> Variant:
     """
     if name in VARIANTS:
         return VARIANTS[name]
-    nearest = closest(name, VARIANTS)
-    hint = f"; did you mean {nearest!r}?" if nearest else ""
-    raise UsageError(f"expected a method out of {', '.join(VARIANTS)}, got {name!r}{hint}")
+    if name in offered_names(MAPPERS_GROUP):
+        return Variant(check_method(name), name)
+    raise _unknown(name, (*VARIANTS, *offered_names(MAPPERS_GROUP)))
 
 
 def check_method(method: str) -> str:
@@ -92,9 +101,20 @@ def check_method(method: str) -> str:
 
     Raises:
         UsageError: the method is unknown; the message suggests the nearest one.
+        ConfigError: another package offers the method, and it cannot be used.
     """
     if method in METHODS:
         return method
-    nearest = closest(method, METHODS)
+    if method not in offered_names(MAPPERS_GROUP):
+        raise _unknown(method, (*METHODS, *offered_names(MAPPERS_GROUP)))
+    # Imported here because it loads torch, and the methods of teachmesh do not need it.
+    from teachmesh.mapping.own_mapper import OWN_MAPPERS
+
+    OWN_MAPPERS.load(method)
+    return method
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> UsageError:
+    nearest = closest(name, known)
     hint = f"; did you mean {nearest!r}?" if nearest else ""
-    raise UsageError(f"expected a method out of {', '.join(METHODS)}, got {method!r}{hint}")
+    return UsageError(f"expected a method out of {', '.join(known)}, got {name!r}{hint}")

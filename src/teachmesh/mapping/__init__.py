@@ -3,6 +3,8 @@
 - `anchor`: `TaskAnchor`, the summary of a task in its skill; `TensorSpec`, types of its tensors.
 - `anchor_kinds`: the anchors of all methods, usable without torch.
 - `mapper`: `TaskMapper`, which combines anchors and maps latents to scores per task and class.
+- `own_anchors`: the anchor class of any method, without torch.
+- `own_mapper`: task mappers of other packages, and the function that makes any mapper.
 - `metric`: the fixed space of a backbone's latents, and the background of images in general.
 - `decisions`: scores of images for all tasks, and the answers derived from them.
 - `moments`: discriminant analysis with class moments of multi-depth latents (the default).

@@ -11,7 +11,8 @@ import numpy as np
 
 AnchorType = TypeVar("AnchorType", bound="TaskAnchor")
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16, "U32": np.uint32}
+DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16, "U32": np.uint32}
+"""Types of the tensors of anchors, by their safetensors name."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def check_tensors(
     sizes: dict[str, int] = {"C": n_classes}
     for name, spec in specs.items():
         array = tensors[name]
-        if array.dtype != _DTYPES[spec.dtype] or array.ndim != len(spec.shape):
+        if array.dtype != DTYPES[spec.dtype] or array.ndim != len(spec.shape):
             raise ValueError(
                 f"tensor {name!r}: expected {spec.dtype} of {len(spec.shape)} axes, got "
                 f"{array.dtype} of {array.ndim}"

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from teachmesh.mapping.discriminant import TaskMoments
 
 METHODS = ("moments", "gmmc", "maha")
-"""Names of the methods; the first is the default."""
+"""Names of the methods of teachmesh; the first is the default."""
+KIND_NAME = r"[a-z][a-z0-9_-]{0,31}"
+"""Regular expression for the kind of an anchor, and for the names of its tensors."""
+RESERVED_KINDS = ("head", "held_out", "biases", "biased", "bb-h2t")
+"""Names of other tensors and methods, which no kind of anchor can have."""
+SIZES = ("C", "D", "K", "R", "S")
+"""Letters for the sizes of tensors; `packet.limits` bounds each of them."""
 MAX_SPREAD = 16.0
 """Maximum mean variance of a task per dimension of the metric's space; tasks have 0.2 to 3."""
 _MAX_MEAN_SCALE = 1.0
@@ -241,4 +247,4 @@ class MahaAnchor(TaskAnchor):
 ANCHORS: Mapping[str, type[TaskAnchor]] = {
     anchor.kind: anchor for anchor in (MomentsAnchor, GmmcAnchor, MahaAnchor)
 }
-"""Anchor class of each method, by method name."""
+"""Anchor class of each method of teachmesh, by method name."""

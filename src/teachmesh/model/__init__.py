@@ -8,6 +8,7 @@ Modules in the order of use:
 - `backbone_recipe`: the recipe of a side-loaded backbone, validated because peers send it.
 - `embedded_backbone`: the network whose weights are shipped with the package.
 - `timm_net`: any timm network as a backbone, with taps chosen by rules.
+- `own_network`: networks of other packages.
 - `timm_weights`: read or download the weights of timm networks; a shim for torchvision.
 - `forward_pass`: compute pooled taps from pixels in one fast pass, with folded batch norms.
 - `reference`: scale, projection and metric of multi-depth latents.

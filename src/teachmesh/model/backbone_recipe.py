@@ -13,6 +13,8 @@ from teachmesh.model.backbone import Preprocessing
 
 SCHEMA = "teachmesh.recipe/1"
 Option = str | int | float | bool | None
+OWN_PREFIX = "own/"
+"""Start of the architecture of a network from another package (`model.own_network`)."""
 MIN_SIZE, MAX_SIZE = 16, 1024
 # Options with which timm would load files, access the hub, or change inputs or outputs.
 _OURS = frozenset(
@@ -39,7 +41,8 @@ class Recipe:
     """A backbone without its weights and reference; validated, because it may come from a peer.
 
     Attributes:
-        architecture: timm's name of the network, with or without tag.
+        architecture: timm's name of the network, with or without tag; or `OWN_PREFIX` and the name
+            of a network of another package.
         options: additional arguments of the network.
         preprocessing: image size, mean and standard deviation.
 
@@ -70,7 +73,8 @@ class Recipe:
     @property
     def title(self) -> str:
         """Name and options in one line, the text that the fingerprint covers."""
-        return f"timm/{self.architecture} {json.dumps(dict(self.options), sort_keys=True)}"
+        origin = "" if self.architecture.startswith(OWN_PREFIX) else "timm/"
+        return f"{origin}{self.architecture} {json.dumps(dict(self.options), sort_keys=True)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON values, including the schema."""

@@ -29,10 +29,11 @@ from teachmesh.model.backbone_cards import (
     stated_licence,
     with_description,
 )
-from teachmesh.model.backbone_recipe import Recipe, parse_options
+from teachmesh.model.backbone_recipe import OWN_PREFIX, Recipe, parse_options
 from teachmesh.model.build_backbone import assemble, embedded_backbone
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.lite_weights import LITE, LITE_LICENCE
+from teachmesh.model.own_network import OWN_NETWORKS, OwnNetwork, build_tapped
 from teachmesh.model.reference import DEFAULT_DIM, Reference
 from teachmesh.model.reference_images import (
     FolderImages,
@@ -40,7 +41,7 @@ from teachmesh.model.reference_images import (
     ReferenceImages,
     make_reference,
 )
-from teachmesh.model.timm_net import build_taps, default_preprocessing, download_state
+from teachmesh.model.timm_net import default_preprocessing, download_state
 from teachmesh.model.timm_weights import parse_weights, read_weights
 
 PROCEDURAL_IMAGES = 1024
@@ -92,7 +93,8 @@ def add_timm(
 
     Args:
         folder: backbone folder of the home.
-        name: timm's name, or a name in `lite_weights.LITE`, whose weights are in a package.
+        name: timm's name, or the name of a network whose weights are in a package
+            (`lite_weights.LITE` or an entry point, see `own_network`).
         alias: alias of the backbone in the home; `name` by default.
         weights: safetensors file with timm's key names; None to download the weights.
         options: additional arguments of the network.
@@ -119,8 +121,10 @@ def add_timm(
     if name in LITE:
         licence_entry = {LICENCE: LITE_LICENCE}
     data = _packaged_weights(name, weights, licence)
-    architecture = LITE[name].architecture if name in LITE else name
-    recipe = _recipe(architecture, parse_options(options or {}), size, mean, std)
+    if own := own_network(name):
+        licence_entry = {LICENCE: own.licence}
+    recipe = _recipe(name, own, parse_options(options or {}), size, mean, std)
+    architecture = recipe.architecture
     if data is None and weights is not None:
         data = read_weights(weights)
     elif data is None:
@@ -130,7 +134,7 @@ def add_timm(
         reference, source = _packaged_reference(name, dim), "package"
     if reference is None:
         source = PROCEDURAL if reference_folder is None else "images"
-        net = build_taps(architecture, recipe.options, parse_weights(data))
+        net, _ = build_tapped(architecture, recipe.options, parse_weights(data))
         side = recipe.preprocessing.size
         images: ReferenceImages = ProceduralImages(reference_images, side)
         if reference_folder is not None:
@@ -211,25 +215,43 @@ def _save(folder: Path, stored: StoredBackbone, backbone: Backbone) -> None:
 
 
 def _packaged_weights(name: str, weights: Path | None, licence: str | None) -> bytes | None:
-    """Return the weights of a network in `LITE` as safetensors bytes; None for other names."""
-    if name not in LITE:
+    """Return the weights that a package brings as safetensors bytes; None for other names."""
+    own = own_network(name)
+    if name not in LITE and own is None:
         return None
     if weights is not None or licence is not None:
+        hint = "" if name not in LITE else f", or name the network {LITE[name].architecture!r}"
         raise BackboneError(
             f"expected no --weights or --licence with {name!r}, which has its own; leave them "
-            f"out, or name the network {LITE[name].architecture!r}"
+            f"out{hint}"
         )
-    return save(LITE[name].read())
+    return save(LITE[name].read()) if own is None else own.weights()
+
+
+def own_network(name: str) -> OwnNetwork | None:
+    """Return the network of another package with this name; None if there is none.
+
+    Raises:
+        ConfigError: a package offers the network, and it cannot be used.
+    """
+    return OWN_NETWORKS.load(name) if name in OWN_NETWORKS.names() else None
 
 
 def _recipe(
     name: str,
+    own: OwnNetwork | None,
     options: dict[str, str | int | float | bool | None],
     size: int | None,
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
 ) -> Recipe:
-    default = default_preprocessing(name)
+    if own is not None:
+        if options:
+            raise BackboneError(f"expected no --option with {name!r}, a network of a package")
+        name, default = OWN_PREFIX + name, own.preprocessing
+    else:
+        name = LITE[name].architecture if name in LITE else name
+        default = default_preprocessing(name)
     image_size = options.get("img_size")
     own_size = image_size if isinstance(image_size, int) else default.size
     preprocessing = Preprocessing(size or own_size, mean or default.mean, std or default.std)

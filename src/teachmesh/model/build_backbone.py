@@ -21,8 +21,8 @@ from teachmesh.model.backbone_cards import (
 from teachmesh.model.backbone_recipe import Recipe
 from teachmesh.model.embedded_backbone import load_embedded
 from teachmesh.model.forward_pass import Preprocessing
+from teachmesh.model.own_network import build_tapped
 from teachmesh.model.reference import Reference
-from teachmesh.model.timm_net import build_taps
 from teachmesh.model.timm_weights import parse_weights
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -40,13 +40,14 @@ def assemble(name: str, stored: StoredBackbone, device: torch.device | None = No
         BackboneError: a file is damaged, or the files do not belong together.
     """
     recipe = Recipe.from_json(stored.about)
-    net = build_taps(recipe.architecture, recipe.options, parse_weights(stored.weights))
+    weights = parse_weights(stored.weights)
+    net, tap_names = build_tapped(recipe.architecture, recipe.options, weights)
     reference = Reference.from_bytes(stored.reference)
     return Backbone(
         name=name,
         architecture=recipe.title,
         net=net,
-        tap_names=net.tap_names,
+        tap_names=tap_names,
         preprocessing=recipe.preprocessing,
         reference=reference,
         weights_sha256=hash_weights(net.state_dict()),

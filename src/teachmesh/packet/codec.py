@@ -26,7 +26,6 @@ from teachmesh.packet.skill_header import (
 from teachmesh.packet.tensor_layout import check_layout, check_values
 
 _SIGNATURE = re.compile(r"([0-9a-f]{128})?")
-_DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 # One bracket each for the metadata, the card, its four lists, calibration, biases, parents and
 # their three lists. Two spare brackets let newer cards reach the version check.
 _METADATA_BRACKETS = 14
@@ -67,7 +66,7 @@ def encode(skill: Skill, signature: str = "") -> bytes:
         SkillRefused: the skill violates a rule that every receiver checks.
     """
     check_card(skill.card, DEFAULT_LIMITS)
-    check_layout(_shapes(skill), skill.card, DEFAULT_LIMITS)
+    check_layout(skill.shapes(), skill.card, DEFAULT_LIMITS)
     check_values(skill.tensors, skill.card, DEFAULT_LIMITS)
     data = _write(skill, signature)
     if len(data) > HARD_FILE_BYTES:
@@ -147,18 +146,9 @@ def _read_tensor(
 
 def _write(skill: Skill, signature: str) -> bytes:
     metadata = dump_canonical({"card": skill.card.to_json(), "signature": signature})
-    shapes = _shapes(skill)
+    shapes = skill.shapes()
     parts = [write_header(metadata, shapes)]
     for name in file_order({name: dtype for name, (dtype, _) in shapes.items()}):
         dtype = DTYPES[shapes[name][0]]
         parts.append(skill.tensors[name].astype(dtype, copy=False).tobytes())
     return b"".join(parts)
-
-
-def _shapes(skill: Skill) -> dict[str, tuple[str, tuple[int, ...]]]:
-    shapes = {}
-    for name, array in skill.tensors.items():
-        if array.dtype not in _DTYPE_NAMES:
-            raise SkillRefused("SCHEMA", f"tensor {name!r}: no dtype of the format: {array.dtype}")
-        shapes[name] = (_DTYPE_NAMES[array.dtype], array.shape)
-    return shapes

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.card import Card
+from teachmesh.packet.skill_header import DTYPES
 from teachmesh.packet.tensor_layout import (
     HEAD,
     HEAD_BIAS,
@@ -22,6 +24,8 @@ from teachmesh.packet.tensor_layout import (
     make_anchor,
     under_prefix,
 )
+
+_DTYPE_NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,21 @@ class Skill:
         if head is not None:
             tensors |= {HEAD_WEIGHT: head.weight, HEAD_BIAS: head.bias}
         return cls(card, tensors)
+
+    def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return dtype and shape of each tensor, as the header of the skill's file lists them.
+
+        Raises:
+            SkillRefused: SCHEMA for a tensor of a type that the format lacks.
+        """
+        found = {}
+        for name, array in self.tensors.items():
+            if array.dtype not in _DTYPE_NAMES:
+                raise SkillRefused(
+                    "SCHEMA", f"tensor {name!r}: no dtype of the format: {array.dtype}"
+                )
+            found[name] = (_DTYPE_NAMES[array.dtype], array.shape)
+        return found
 
     def anchor(self, kind: str) -> TaskAnchor | None:
         """Return the anchor of the given kind, or None if the skill has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.anchor_kinds import ANCHORS
+from teachmesh.mapping.anchor_kinds import ANCHORS, KIND_NAME, RESERVED_KINDS
+from teachmesh.mapping.own_anchors import anchor_class
 from teachmesh.mapping.typicality import MAX_VALUES, HeldOut
 from teachmesh.packet.bias_tensors import (
     Shapes,
@@ -43,7 +45,10 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         SkillRefused: SCHEMA for an unknown kind of anchor, and for a tensor that is missing,
             unknown or has the wrong dtype or shape. LIMIT for a size above its bound.
     """
-    names = {f"{kind}.{name}" for kind in card.anchors for name in _anchor_class(kind).tensor_specs}
+    known = {kind: found for kind in card.anchors if (found := _anchor_class(kind)) is not None}
+    names = {f"{kind}.{name}" for kind, anchor in known.items() for name in anchor.tensor_specs}
+    for kind in card.anchors:
+        names |= set() if kind in known else _foreign_names(kind, shapes)
     if HEAD_WEIGHT in shapes or HEAD_BIAS in shapes:
         names |= {HEAD_WEIGHT, HEAD_BIAS}
     held_out = {f"{HELD_OUT}.{kind}" for kind in card.anchors} & shapes.keys()
@@ -52,10 +57,12 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         raise SkillRefused("SCHEMA", f"unknown tensor {unknown[0][:64]!a}")
     if missing := sorted(names - shapes.keys()):
         raise SkillRefused("SCHEMA", f"the tensor {missing[0]!r} is missing")
-    sizes = {kind: _check_anchor(kind, shapes, card, limits) for kind in card.anchors}
+    sizes = {
+        kind: _check_anchor(kind, anchor, shapes, card, limits) for kind, anchor in known.items()
+    }
     latent_sizes: dict[str, int] = {}
-    for kind in card.anchors:
-        if latent_sizes.setdefault(ANCHORS[kind].latent, sizes[kind]) != sizes[kind]:
+    for kind, anchor in known.items():
+        if latent_sizes.setdefault(anchor.latent, sizes[kind]) != sizes[kind]:
             raise SkillRefused("SCHEMA", "two anchors disagree about the latent size")
     for name in sorted(held_out):
         dtype, shape = shapes[name]
@@ -63,18 +70,30 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
             raise SkillRefused("SCHEMA", f"expected up to {MAX_VALUES} float32 in {name!r}")
     if HEAD_WEIGHT in shapes:
         # A head reads the paper's latents, unless no anchor of the skill uses these latents.
-        _check_head(shapes, card, latent_sizes.get("last", sizes[card.method]))
+        of_method = sizes[card.method] if len(known) == len(card.anchors) else None
+        _check_head(shapes, card, latent_sizes.get("last", of_method), limits)
     if card.biases is not None and card.biases.kept:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
 
 
-def _anchor_class(kind: str) -> type[TaskAnchor]:
-    if kind not in ANCHORS:
-        raise SkillRefused("SCHEMA", f"unknown anchor {kind[:64]!a}")
-    return ANCHORS[kind]
+def _anchor_class(kind: str) -> type[TaskAnchor] | None:
+    """Return the class for a kind of anchor; None for a mapper that is not installed here."""
+    if not re.fullmatch(KIND_NAME, kind) or kind in RESERVED_KINDS:
+        raise SkillRefused("SCHEMA", f"expected kinds of anchors like 'gmmc', got {kind[:64]!a}")
+    return anchor_class(kind)
 
 
-def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
+def _foreign_names(kind: str, shapes: Shapes) -> set[str]:
+    """Return the names of the tensors of an anchor whose mapper is not installed here."""
+    found = {name for name in shapes if re.fullmatch(rf"{kind}\.{KIND_NAME}", name)}
+    if not found:
+        raise SkillRefused("SCHEMA", f"expected tensors of the anchor {kind!r}, got none")
+    return found
+
+
+def _check_anchor(
+    kind: str, anchor: type[TaskAnchor], shapes: Shapes, card: Card, limits: Limits
+) -> int:
     """Check the dtypes and shapes of an anchor's tensors; return the latent size D."""
     bounds = {
         "C": limits.classes,
@@ -85,7 +104,7 @@ def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
         "S": limits.samples * len(card.classes),
     }
     bound_sizes = {"C": len(card.classes)}
-    for name, spec in ANCHORS[kind].tensor_specs.items():
+    for name, spec in anchor.tensor_specs.items():
         dtype, shape = shapes[f"{kind}.{name}"]
         if dtype != spec.dtype or len(shape) != len(spec.shape):
             raise SkillRefused("SCHEMA", f"tensor '{kind}.{name}' has another dtype or rank")
@@ -102,8 +121,13 @@ def _check_anchor(kind: str, shapes: Shapes, card: Card, limits: Limits) -> int:
     return bound_sizes["D"]
 
 
-def _check_head(shapes: Shapes, card: Card, latent_size: int) -> None:
+def _check_head(shapes: Shapes, card: Card, latent_size: int | None, limits: Limits) -> None:
+    """Check the head; its latent size is None if the mapper of the skill is not installed here."""
     n_classes = len(card.classes)
+    if latent_size is None:
+        latent_size = shapes[HEAD_WEIGHT][1][-1]
+    if latent_size > limits.latent_size:
+        raise SkillRefused("LIMIT", f"expected D <= {limits.latent_size}, got {latent_size}")
     expected = {HEAD_WEIGHT: (n_classes, latent_size), HEAD_BIAS: (n_classes,)}
     for name, shape in expected.items():
         if shapes[name][0] not in _HEAD_DTYPES or shapes[name][1] != shape:
@@ -128,14 +152,24 @@ def check_values(tensors: Tensors, card: Card, limits: Limits) -> None:
             raise SkillRefused("VALUE", f"tensor {name!r}: expected finite values up to {bound:g}")
     check_bias_values(tensors)
     for kind in card.anchors:
-        _check_anchor_values(kind, tensors, card)
+        if anchor_class(kind) is not None:
+            _check_anchor_values(kind, tensors, card)
+        elif (scores := tensors.get(f"{HELD_OUT}.{kind}")) is not None:
+            _check_held_out(kind, scores)
 
 
 def _check_anchor_values(kind: str, tensors: Tensors, card: Card) -> None:
     try:
         make_anchor(kind, tensors, len(card.classes))
-        if (array := tensors.get(f"{HELD_OUT}.{kind}")) is not None:
-            HeldOut.from_tensor(array)
+    except ValueError as error:
+        raise SkillRefused("VALUE", f"anchor {kind!r}: {error}") from error
+    if (array := tensors.get(f"{HELD_OUT}.{kind}")) is not None:
+        _check_held_out(kind, array)
+
+
+def _check_held_out(kind: str, array: np.ndarray[Any, Any]) -> None:
+    try:
+        HeldOut.from_tensor(array)
     except ValueError as error:
         raise SkillRefused("VALUE", f"anchor {kind!r}: {error}") from error
 
@@ -144,9 +178,19 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
     """Build the anchor of the given kind from a skill's tensors.
 
     Raises:
-        ValueError: a value is out of range for the anchor.
+        ValueError: a value is out of range for the anchor, or its mapper cannot be used here.
     """
-    return ANCHORS[kind].from_tensors(under_prefix(tensors, kind), n_classes)
+    own = under_prefix(tensors, kind)
+    if kind in ANCHORS:
+        return ANCHORS[kind].from_tensors(own, n_classes)
+    found = anchor_class(kind)
+    if found is None:
+        raise ValueError(f"expected a mapper {kind!r} that can be used here; install its package")
+    try:
+        return found.from_tensors(own, n_classes)
+    # Code of another package can raise any exception; a skill must not stop an agent.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,6 +1,7 @@
 """Exchange of skills between peers by anti-entropy; this package treats skills as bytes with an id.
 
 - `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
+- `own_transport`: makes a transport by name, also one of another package.
 - `messages`: signed announcements of a bank's digest.
 - `gossip`: announces and serves the bank; digests show which skills are missing.
 - `peers`: peers heard from recently, and waiting times after failed requests.

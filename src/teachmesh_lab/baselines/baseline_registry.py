@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
+from teachmesh.data.entry_points import BASELINES_GROUP, EntryPoints
 from teachmesh.data.loader import Progress
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
@@ -28,6 +29,7 @@ from teachmesh_lab.baselines.mas import Mas
 from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.ncm import NearestClassMean
 from teachmesh_lab.baselines.online_ewc import OnlineEwc
+from teachmesh_lab.baselines.own_baseline import AnyBaseline, check_baseline
 from teachmesh_lab.baselines.parallel_supsup import ParallelSupsup
 from teachmesh_lab.baselines.psp import Psp
 from teachmesh_lab.baselines.ranpac import RanPac
@@ -88,24 +90,31 @@ class BaselineInfo:
     grid: Grid
 
 
-BASELINES: dict[str, BaselineInfo] = {
-    **{
-        name: BaselineInfo(
-            name,
-            "trained",
-            True,
-            kind.parallel,
-            kind.isolated or kind.together,
-            kind.source,
-            kind.grid,
-        )
-        for name, kind in _TRAINED.items()
-    },
-    **{
-        name: BaselineInfo(name, "frozen", False, True, False, kind.source, kind.grid)
-        for name, kind in _FROZEN.items()
-    },
-}
+OWN_BASELINES = EntryPoints(BASELINES_GROUP, "baseline", check_baseline, (*_TRAINED, *_FROZEN))
+"""Baselines of other packages, by name."""
+
+
+def _info(name: str, kind: AnyBaseline) -> BaselineInfo:
+    if issubclass(kind, FrozenBaseline):
+        return BaselineInfo(name, "frozen", False, True, False, kind.source, kind.grid)
+    once = kind.isolated or kind.together
+    return BaselineInfo(name, "trained", True, kind.parallel, once, kind.source, kind.grid)
+
+
+class KnownBaselines(dict[str, BaselineInfo]):
+    """Properties of the baselines of teachmesh; other packages' baselines are found by name.
+
+    Only the baselines of teachmesh are listed, so that no package is loaded without need.
+    """
+
+    def __missing__(self, name: str) -> BaselineInfo:
+        if name not in OWN_BASELINES.names():
+            raise KeyError(name)
+        return _info(name, OWN_BASELINES.load(name))
+
+
+_KINDS: dict[str, AnyBaseline] = {**_TRAINED, **_FROZEN}
+BASELINES = KnownBaselines({name: _info(name, kind) for name, kind in _KINDS.items()})
 
 
 def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> Baseline:
@@ -245,9 +254,13 @@ def _result(
 
 
 def _find(known: Mapping[str, type[_Kind]], name: str) -> type[_Kind]:
-    if name not in known:
-        raise UsageError(
-            f"expected a baseline out of {', '.join(known)}, got {name!r}"
-            f"{did_you_mean(name, list(known))}"
-        )
-    return known[name]
+    if name in known:
+        return known[name]
+    offered = OWN_BASELINES.names()
+    base = Baseline if known is _TRAINED else FrozenBaseline
+    if name in offered and issubclass(found := OWN_BASELINES.load(name), base):
+        return cast("type[_Kind]", found)
+    names = [*known, *offered]
+    raise UsageError(
+        f"expected a baseline out of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}"
+    )

@@ -17,7 +17,7 @@ from teachmesh_lab.baselines.choose_hyperparameters import points
 from teachmesh_lab.baselines.frozen import factor_macs
 from teachmesh_lab.baselines.training_costs import PassCost, pass_cost, weight_layers
 from teachmesh_lab.bench.baseline_cells import net_of
-from teachmesh_lab.bench.bench_methods import Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import Scalar, check_estimated, with_defaults
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
     TaskCost,
@@ -86,6 +86,7 @@ def plan_baseline(
         alpha: multiply-accumulates per byte.
         packing: how tasks are assigned to agents, for methods that learn tasks separately.
     """
+    check_estimated(method)
     info = BASELINES[method]
     chosen = with_defaults(dict(options))
     first = int(chosen["choice_tasks"])

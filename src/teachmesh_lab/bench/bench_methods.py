@@ -6,6 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
+from teachmesh.data.entry_points import (
+    BASELINES_GROUP,
+    MAPPERS_GROUP,
+    offered_names,
+    package_of,
+)
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh.learning.variants import VARIANTS
@@ -57,17 +63,39 @@ def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_bench_method(name: str) -> Kind:
-    """Return the kind of a method.
+    """Return the kind of a method of teachmesh or of another package.
 
     Raises:
         UsageError: an unknown method; the message suggests the most similar name.
+        ConfigError: another package offers the method, and it cannot be used.
     """
     kinds = bench_methods()
-    if name not in kinds:
+    if name in kinds:
+        return kinds[name]
+    if name in offered_names(MAPPERS_GROUP):
+        return Kind.OURS
+    baselines = offered_names(BASELINES_GROUP)
+    if name in baselines:
+        from teachmesh_lab.baselines.baseline_registry import BASELINES
+
+        return Kind(BASELINES[name].kind)
+    known = (*kinds, *offered_names(MAPPERS_GROUP), *baselines)
+    raise UsageError(
+        f"expected a method out of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}"
+    )
+
+
+def check_estimated(name: str) -> None:
+    """Check that the costs of a method can be estimated before a run.
+
+    Raises:
+        UsageError: the method is from another package.
+    """
+    if name not in bench_methods():
         raise UsageError(
-            f"expected a method out of {', '.join(kinds)}, got {name!r}{did_you_mean(name, kinds)}"
+            f"expected methods of teachmesh in an estimate, got {name!r} of another package; run "
+            "the bench without --dry-run, which counts its costs"
         )
-    return kinds[name]
 
 
 Scalar = str | int | float | bool
@@ -149,6 +177,7 @@ def recipe_of(method: str) -> str:
 
     - baselines: the hyper-parameters to try, and the default options if a network is trained;
     - methods with biases: the version number of the bias-training code;
+    - methods of other packages: the name and version of the package;
     - other methods: nothing.
 
     Raises:
@@ -164,11 +193,20 @@ def recipe_of(method: str) -> str:
 
     kind = check_bench_method(method)
     if kind is Kind.OURS:
-        return ""
+        return "" if method in VARIANTS else _recipe_text(_package(MAPPERS_GROUP, method))
     if kind is Kind.ADAPTED:
         return _recipe_text({"biases": bias_store.VERSION})
     grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
-    return _recipe_text({"grid": grid} | ({"usual": dict(OPTIONS)} if kind is Kind.TRAINED else {}))
+    own = _package(BASELINES_GROUP, method)
+    return _recipe_text(
+        own | {"grid": grid} | ({"usual": dict(OPTIONS)} if kind is Kind.TRAINED else {})
+    )
+
+
+def _package(group: str, method: str) -> dict[str, object]:
+    """Return the package of a method as a part of its recipe, empty for teachmesh itself."""
+    known = method in bench_methods()
+    return {} if known else {"package": package_of(group, method)}
 
 
 def _recipe_text(values: dict[str, object]) -> str:

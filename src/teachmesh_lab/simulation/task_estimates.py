@@ -24,7 +24,7 @@ from teachmesh.mapping.moments_fit import (
 )
 from teachmesh.mapping.typicality import MAX_VALUES
 from teachmesh.model.head_training import MAX_EPOCHS
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, check_estimated
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 _PASSES_PER_STEP = 3
@@ -85,6 +85,7 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
         UsageError: the method is unknown.
     """
     kind = check_bench_method(method)
+    check_estimated(method)
     one_pass = (task.train + task.validation) * network.macs_per_image
     variant = find_variant(method)
     base = variant.method

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teachmesh.agent.student import make_mapper
 from teachmesh.learning.fit_method import fit_method
 from teachmesh.mapping.metric import ReferenceLatents, fit_metric
+from teachmesh.mapping.own_mapper import make_mapper
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh_lab.bench.own_cells import count_student_macs
