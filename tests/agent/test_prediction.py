@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,18 @@ from teachmesh.errors import UsageError
 from tests.conftest import write_task
 
 
+@pytest.fixture(scope="module")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that learned the task warm, made once and copied for each test."""
+    place = tmp_path_factory.mktemp("learned")
+    Agent(place / "home").learn(write_task(place, "warm"))
+    return place / "home"
+
+
 @pytest.fixture
-def agent(tmp_path: Path, warm: Path) -> Agent:
+def agent(learned_once: Path, tmp_path: Path) -> Agent:
     """An agent that learned the task warm from 30 images."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
-    return agent
+    return Agent(shutil.copytree(learned_once, tmp_path / "home"))
 
 
 def strange_images(count: int) -> list[np.ndarray]:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from teachmesh.agent import Agent
 from tests.cli.test_commands import run, run_json
+from tests.conftest import write_task
+
+
+@pytest.fixture(scope="module")
+def taught_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that learned two tasks, and their folder; made once and copied for each test."""
+    place = tmp_path_factory.mktemp("taught")
+    agent = Agent(place / "home")
+    for name in ("warm", "cold"):
+        agent.learn(write_task(place / "tasks", name))
+    return place
 
 
 @pytest.fixture
-def taught(warm: Path, cold: Path) -> Path:
+def taught(taught_once: Path, tmp_path: Path) -> Path:
     """The folder of two learned tasks."""
-    run("learn", str(warm))
-    run("learn", str(cold))
-    return warm.parent
+    shutil.copytree(taught_once / "home", tmp_path / "default-home")
+    return Path(shutil.copytree(taught_once / "tasks", tmp_path / "tasks"))
 
 
 def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_path: Path) -> None:
