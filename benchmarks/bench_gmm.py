@@ -16,12 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from teachmesh.mapping.gmm_fit import fit_mixture
-from teachmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR
+from teachmesh.mapping.gmmc import N_CLUSTERS
 
 IMAGES = 10_000
 DIM = 1_024
 GROUPS = 25
 TOLERANCE = 1e-3
+FLOOR = 1e-3
 ROUNDS = 3
 MAX_RESTARTS = 10
 
@@ -49,7 +50,7 @@ def _round(data: np.ndarray, seed: int) -> float:
     reference = GaussianMixture(
         N_CLUSTERS,
         covariance_type="diag",
-        reg_covar=VARIANCE_FLOOR,
+        reg_covar=FLOOR,
         tol=TOLERANCE,
         random_state=seed,
     )
@@ -65,7 +66,7 @@ def _round(data: np.ndarray, seed: int) -> float:
             data,
             N_CLUSTERS,
             seed=seed + ROUNDS * restart,
-            floor=VARIANCE_FLOOR,
+            floor=FLOOR,
             tolerance=TOLERANCE,
         )
         if found.log_likelihood >= goal - TOLERANCE:

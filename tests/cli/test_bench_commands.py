@@ -27,6 +27,7 @@ def test_presets_are_listed_with_what_they_need() -> None:
     assert (code, document["schema"]) == (0, "teachmesh.bench-presets/1")
     missing = {p["name"]: p["missing_backbones"] for p in document["presets"]}
     assert missing == {
+        "mapper-constants": [],
         "paper-mini": [],
         "paper-small": ["mobilenetv2_100"],
         "skill-102": ["legacy_xception.tf_in1k"],

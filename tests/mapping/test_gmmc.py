@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 from teachmesh.mapping.anchor_kinds import GmmcAnchor
 from teachmesh.mapping.gmm_fit import MixtureDensity, fit_mixture, k_means, with_squares
-from teachmesh.mapping.gmmc import VARIANCE_FLOOR, GmmcMapper, fit_gmmc
+from teachmesh.mapping.gmmc import SMALLEST_FLOOR, VARIANCE_FLOOR, GmmcMapper, fit_gmmc
 from tests.mapping.latents import make_sample
 
 
@@ -107,6 +107,22 @@ def test_a_channel_without_variance_gets_the_floor() -> None:
     latents[:, 3] = 0.25
     anchor, _ = fit_gmmc(latents, 3, n_clusters=4)
     np.testing.assert_allclose(anchor.variances[:, 3], VARIANCE_FLOOR, rtol=1e-3)
+    smallest, _ = fit_gmmc(latents, 3, n_clusters=4, floor=0)
+    np.testing.assert_allclose(smallest.variances[:, 3], SMALLEST_FLOOR, rtol=1e-3)
+
+
+def test_the_scale_of_latents_changes_no_task() -> None:
+    """Latents and standard deviations times 8 lower all log densities by D log 8."""
+    samples = [make_sample(seed) for seed in (0, 1)]
+    found = []
+    for scale in (1, 8):
+        mapper = GmmcMapper()
+        for number, sample in enumerate(samples):
+            latents = scale * sample.latents
+            anchor, _ = fit_gmmc(latents, 3, n_clusters=5, scale=scale**2)
+            mapper.add(f"task{number}", anchor)
+        found.append(mapper.score(scale * make_sample(9).latents).task)
+    np.testing.assert_allclose(found[0] - found[1], 24 * np.log(8), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class Agent(BankView):
             from the home's settings.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
         bank: folder of a bank to use instead of the home's, for experiments.
+        ridge: ridge of the task mapper `maha`, for experiments; None for the default.
 
     Raises:
         UsageError: the mapper is unknown.
@@ -73,9 +74,11 @@ class Agent(BankView):
         mapper: str | None = None,
         device: str = "auto",
         bank: Path | None = None,
+        ridge: float | None = None,
     ) -> None:
         super().__init__(home, backbone=backbone, mapper=mapper, bank=bank)
         self._device = device
+        self._ridge = ridge
         self._second: SecondPass | None = None
         self._student_version: int | None = None
         self._writer = AnswerWriter(())
@@ -87,7 +90,7 @@ class Agent(BankView):
 
     @cached_property
     def _student(self) -> Student:
-        return Student(self.method, self.metric())
+        return Student(self.method, self.metric(), self._ridge)
 
     # Teacher
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import check_method, find_variant
+from teachmesh.learning.variants import MapperConstants, check_method, find_variant
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
@@ -42,6 +42,9 @@ class LearnOptions:
         reuse: mode of matching with known classes ("auto", "text", "vision"), or "none". A match
             is used only if it helps on held-out images.
         encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
+        clusters: number of clusters of `gmmc`; None for the default.
+        samples: number of samples per class of `maha`, or "all"; None for the default.
+        variance_floor: variance floor of `gmmc`; None for the default.
     """
 
     name: str | None = None
@@ -53,6 +56,9 @@ class LearnOptions:
     seed: int = 0
     reuse: str = "none"
     encoder: str = "auto"
+    clusters: int | None = None
+    samples: int | str | None = None
+    variance_floor: float | None = None
 
     @classmethod
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
@@ -81,13 +87,19 @@ class LearnOptions:
             default: the agent's variant, used if the options name no method.
 
         Raises:
-            UsageError: a method is unknown, or it does not allow these biases or this budget.
+            UsageError: a method is unknown, or it does not allow these biases, this budget or
+                these constants.
         """
         chosen = find_variant(self.method) if self.method else default
         chosen = chosen.with_biases(self.bb, self.bb_passes)
         for other in self.also:
             check_method(other)
+        self.constants().check_used({chosen.method, *self.also})
         return chosen
+
+    def constants(self) -> MapperConstants:
+        """Return the constants of the task mappers."""
+        return MapperConstants(self.clusters, self.variance_floor, self.samples)
 
     def lesson(
         self, task: Task, variant: Variant, replaces: str | None, started_s: float
@@ -109,6 +121,7 @@ class LearnOptions:
             seed=self.seed,
             replaces=replaces,
             warnings=task.warnings,
+            constants=self.constants(),
         )
 
 

@@ -47,11 +47,12 @@ class Student:
     Args:
         method: the task mapper: `moments`, `gmmc`, `maha` or one of another package.
         metric: metric of the backbone's latents.
+        ridge: ridge of `maha`, for experiments; None for the default.
     """
 
-    def __init__(self, method: str, metric: Metric) -> None:
+    def __init__(self, method: str, metric: Metric, ridge: float | None = None) -> None:
         self.method = method
-        self.mapper = make_mapper(method, metric)
+        self.mapper = make_mapper(method, metric, ridge)
         self._skills: dict[str, Skill] = {}
         self._biased: dict[str, Skill] = {}
 

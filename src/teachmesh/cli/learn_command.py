@@ -23,13 +23,17 @@ from teachmesh.cli.output import (
 from teachmesh.cli.shared_options import (
     BackboneOption,
     BiasOption,
+    ClustersOption,
     DeviceOption,
     EncoderOption,
     HomeOption,
     JsonOption,
     MethodOption,
     PassesOption,
+    SamplesOption,
     SeedOption,
+    VarianceFloorOption,
+    samples_of,
 )
 from teachmesh.errors import EXIT_SKIPPED
 
@@ -71,6 +75,9 @@ def learn(
             show_default=False,
         ),
     ] = None,
+    clusters: ClustersOption = None,
+    samples: SamplesOption = None,
+    variance_floor: VarianceFloorOption = None,
     backbone: BackboneOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the skill of this name.")
@@ -112,6 +119,9 @@ def learn(
             seed=seed,
             reuse=reuse,
             encoder=encoder,
+            clusters=clusters,
+            samples=samples_of(samples),
+            variance_floor=variance_floor,
             progress=progress,
             on_understood=None if json_output else note,
         )

@@ -67,6 +67,31 @@ PassesOption = Annotated[
         show_default=False,
     ),
 ]
+ClustersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--clusters",
+        help="Number of clusters per task, with gmmc only. Default: 25.",
+        show_default=False,
+    ),
+]
+SamplesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--samples",
+        help="Number of samples per class, or all, with maha only. Default: 5.",
+        show_default=False,
+    ),
+]
+VarianceFloorOption = Annotated[
+    float | None,
+    typer.Option(
+        "--variance-floor",
+        help="Constant added to variances, relative to those of reference images, with gmmc "
+        "only. Default: 0.1; the authors' code: 0.",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", help="Seed for splits and all other random choices.")
 ]
@@ -115,6 +140,15 @@ def words(text: str | None) -> tuple[str, ...] | None:
     ('moments', 'maha')
     """
     return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
+
+
+def samples_of(text: str | None) -> int | str | None:
+    """Parse a number of samples; other words are returned and checked later.
+
+    >>> samples_of("5"), samples_of("all")
+    (5, 'all')
+    """
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 def integers(text: str) -> tuple[int, ...]:

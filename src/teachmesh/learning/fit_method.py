@@ -17,10 +17,11 @@ import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
 from teachmesh.errors import DataError
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.mapping.anchor_kinds import GmmcAnchor, MahaAnchor, MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.gmmc import N_CLUSTERS, fit_gmmc, log_likelihood
-from teachmesh.mapping.maha import fit_maha
+from teachmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR, fit_gmmc, log_likelihood
+from teachmesh.mapping.maha import SAMPLES_PER_CLASS, fit_maha
 from teachmesh.mapping.mapper import nearest_mean_familiarity
 from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
 from teachmesh.mapping.own_mapper import OWN_MAPPERS
@@ -86,6 +87,8 @@ def fit_method(
     also: Sequence[str] = (),
     seed: int = 0,
     prior: Prior | None = None,
+    constants: MapperConstants = NO_CONSTANTS,
+    last_variance: float = 1.0,
 ) -> Fitted:
     """Fit the anchors of one or more methods, and a head if one of the methods needs it.
 
@@ -98,13 +101,17 @@ def fit_method(
         also: further methods whose anchors are added to the skill.
         seed: seed for clusters, samples and batch order.
         prior: prior from the skills of the bank; None to learn without them.
+        constants: constants of `gmmc` and `maha`; each method takes its own.
+        last_variance: see `Backbone.last_variance`; the unit of the variance floor of `gmmc`.
 
     Raises:
         DataError: a class has no readable training image.
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
-    alone, anchor_macs, warnings = _fit_anchors(kinds, train, n_classes, metric, seed)
+    alone, anchor_macs, warnings = _fit_anchors(
+        kinds, train, n_classes, metric, seed, constants, last_variance
+    )
     transferred = Transferred()
     anchors, prior_macs = _use_prior(alone, train, n_classes, prior, transferred)
     fitted = _fit_head(kinds, train, validation, n_classes, prior, transferred, seed)
@@ -150,27 +157,49 @@ def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _fit_anchors(
-    kinds: Sequence[str], train: LabelledLatents, n_classes: int, metric: Metric, seed: int
+    kinds: Sequence[str],
+    train: LabelledLatents,
+    n_classes: int,
+    metric: Metric,
+    seed: int,
+    constants: MapperConstants,
+    last_variance: float,
 ) -> tuple[dict[str, TaskAnchor], int, tuple[str, ...]]:
     """Return the anchors by kind, the number of multiply-accumulates, and warnings."""
-    fits = {kind: _fit_anchor(kind, train, n_classes, metric, seed) for kind in kinds}
+    fits = {
+        kind: _fit_anchor(kind, train, n_classes, metric, seed, constants, last_variance)
+        for kind in kinds
+    }
     warnings: tuple[str, ...] = ()
-    if "gmmc" in kinds and len(train) < N_CLUSTERS:
-        warnings = (f"only {len(train)} clusters: fewer training images than {N_CLUSTERS}",)
+    clusters = constants.clusters or N_CLUSTERS
+    if "gmmc" in kinds and len(train) < clusters:
+        warnings = (f"only {len(train)} clusters: fewer training images than {clusters}",)
     anchors = {kind: anchor for kind, (anchor, _) in fits.items()}
     return anchors, sum(macs for _, macs in fits.values()), warnings
 
 
 def _fit_anchor(
-    kind: str, train: LabelledLatents, n_classes: int, metric: Metric, seed: int
+    kind: str,
+    train: LabelledLatents,
+    n_classes: int,
+    metric: Metric,
+    seed: int,
+    constants: MapperConstants,
+    last_variance: float,
 ) -> tuple[TaskAnchor, int]:
     """Return the anchor of one method, and the number of multiply-accumulates."""
+    last = train.latents.last
     if kind == "gmmc":
-        return fit_gmmc(train.latents.last, n_classes, seed=seed)
+        clusters, floor = constants.clusters or N_CLUSTERS, constants.variance_floor
+        floor = VARIANCE_FLOOR if floor is None else floor
+        return fit_gmmc(
+            last, n_classes, n_clusters=clusters, seed=seed, floor=floor, scale=last_variance
+        )
     found: list[TaskAnchor] = []
     if kind == "maha":
+        samples = constants.samples_or(SAMPLES_PER_CLASS)
         work = lambda: found.append(  # noqa: E731 - one counted call
-            fit_maha(train.latents.last, train.labels, n_classes, seed=seed)
+            fit_maha(last, train.labels, n_classes, samples_per_class=samples, seed=seed)
         )
     elif kind == "moments":
         work = lambda: found.append(  # noqa: E731 - one counted call

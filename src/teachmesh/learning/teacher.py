@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from teachmesh.learning.fit_method import Fitted, fit_method, log_within, start_head
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.mapping.own_mapper import privacy_of
 from teachmesh.packet.card import Card
 from teachmesh.packet.skill import Skill
@@ -69,6 +70,7 @@ class Lesson:
         seed: seed for clusters, samples and batch order.
         replaces: id of the skill that the new one replaces, or None.
         warnings: warnings for the card that are known before learning.
+        constants: constants of the task mappers.
     """
 
     task: str
@@ -81,6 +83,7 @@ class Lesson:
     seed: int = 0
     replaces: str | None = None
     warnings: tuple[str, ...] = ()
+    constants: MapperConstants = NO_CONSTANTS
 
     @classmethod
     def of(
@@ -94,6 +97,7 @@ class Lesson:
         seed: int = 0,
         replaces: str | None = None,
         warnings: Sequence[str] = (),
+        constants: MapperConstants = NO_CONSTANTS,
     ) -> Lesson:
         """Build the lesson for a task.
 
@@ -106,6 +110,7 @@ class Lesson:
             seed: seed for clusters, samples and batch order.
             replaces: id of the skill that the new one replaces, or None.
             warnings: warnings for the card.
+            constants: constants of the task mappers.
         """
         return cls(
             task=task.name,
@@ -118,6 +123,7 @@ class Lesson:
             seed=seed,
             replaces=replaces,
             warnings=tuple(warnings),
+            constants=constants,
         )
 
 
@@ -163,6 +169,8 @@ class Teacher:
             also=lesson.also,
             seed=lesson.seed,
             prior=prior,
+            constants=lesson.constants,
+            last_variance=self.backbone.last_variance,
         )
         learned, remarks = self._learn_biases(lesson, latents, fitted, progress)
         card = self._card(lesson, latents, fitted, learned, remarks)

@@ -6,11 +6,17 @@
 - `bb-h2t`: the paper's Head2Toe and Mahalanobis mapper on top of biases (Sec. 7.3).
 
 Packages can add task mappers without biases, see `mapping.own_mapper`.
+
+The constants of the paper's task mappers can be set too. The number of clusters, the variance floor
+and the number of samples belong to a skill, so skills with different values work together. The
+ridge belongs to the student. Agents with different ridges would give different answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 
 from teachmesh.biases.bias_options import BiasOptions, check_choice, check_passes
 from teachmesh.data.entry_points import MAPPERS_GROUP, offered_names
@@ -118,3 +124,102 @@ def _unknown(name: str, known: tuple[str, ...]) -> UsageError:
     nearest = closest(name, known)
     hint = f"; did you mean {nearest!r}?" if nearest else ""
     return UsageError(f"expected a method out of {', '.join(known)}, got {name!r}{hint}")
+
+
+ALL = "all"
+"""Value of `samples` for all training images."""
+OWNERS: Mapping[str, str] = {
+    "clusters": "gmmc",
+    "variance_floor": "gmmc",
+    "samples": "maha",
+    "ridge": "maha",
+}
+"""Method that uses each constant."""
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "clusters": (1, 64),
+    "variance_floor": (0, 1e3),
+    "samples": (1, 1024),
+    "ridge": (1e-6, 1e3),
+}
+_WHOLE = ("clusters", "samples")
+
+
+@dataclass(frozen=True)
+class MapperConstants:
+    """Constants of `gmmc` and `maha`; None for the default.
+
+    Attributes:
+        clusters: number of clusters per task, k.
+        variance_floor: constant added to the variances of clusters, as a fraction of the
+            variance of reference images; 0 for the authors' code.
+        samples: number of samples per class, m, or "all".
+        ridge: ridge of the tied covariance, as a fraction of the mean variance.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range.
+
+    Examples:
+        >>> MapperConstants(clusters=5).given()
+        {'clusters': 5}
+    """
+
+    clusters: int | None = None
+    variance_floor: float | None = None
+    samples: int | str | None = None
+    ridge: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.given().items():
+            if (name, value) != ("samples", ALL):
+                _check(name, value)
+
+    def given(self) -> dict[str, int | float | str]:
+        """Return the constants that are not None, by name."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value is not None}
+
+    def of_method(self, method: str) -> MapperConstants:
+        """Return the constants that a task mapper uses; the others are None."""
+        found = {name: v for name, v in self.given().items() if OWNERS[name] == method}
+        return MapperConstants(**found)  # type: ignore[arg-type] # values were checked
+
+    def check_used(self, methods: Collection[str], prefix: str = "--") -> None:
+        """Check that each given constant is used.
+
+        Args:
+            methods: task mappers in use.
+            prefix: text before the names of options.
+
+        Raises:
+            UsageError: no method uses a constant.
+        """
+        for name in self.given():
+            if (owner := OWNERS[name]) not in methods:
+                option = prefix + (name.replace("_", "-") if prefix else name)
+                raise UsageError(
+                    f"expected {option} with {owner} only, got it with "
+                    f"{', '.join(sorted(methods))}; leave it out or use {owner}"
+                )
+
+    def samples_or(self, default: int) -> int:
+        """Return the number of samples per class; a huge number for all images."""
+        if self.samples is None:
+            return default
+        return sys.maxsize if self.samples == ALL else int(self.samples)
+
+
+NO_CONSTANTS = MapperConstants()
+"""All constants at their defaults."""
+
+
+def _check(name: str, value: float | str) -> None:
+    low, high = _RANGES[name]
+    whole = name in _WHOLE
+    # In Python a bool is also an int.
+    number = not isinstance(value, (str, bool)) and (isinstance(value, int) or not whole)
+    if not number or not low <= float(value) <= high:
+        kind = "a whole number" if whole else "a number"
+        other = f" or {ALL!r}" if name == "samples" else ""
+        raise UsageError(
+            f"expected {kind} from {low:g} to {high:g}{other} for {name!r}, got {value!r}"
+        )

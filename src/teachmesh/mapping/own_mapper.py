@@ -108,18 +108,21 @@ OWN_MAPPERS = EntryPoints(MAPPERS_GROUP, "mapper", _checked, METHODS)
 """Task mappers of other packages, by the name of their method."""
 
 
-def make_mapper(kind: str, metric: Metric) -> TaskMapper[Any]:
+def make_mapper(kind: str, metric: Metric, ridge: float | None = None) -> TaskMapper[Any]:
     """Return an empty mapper of the given kind.
 
     Args:
         kind: name of the method.
         metric: metric of the backbone's multi-depth latents.
+        ridge: ridge of `maha`, for experiments; None for the default.
 
     Raises:
         ConfigError: the kind is not of teachmesh, and no package offers one that can be used.
     """
     if kind == MomentsMapper.kind:
         return MomentsMapper(metric)
+    if kind == MahaMapper.kind and ridge is not None:
+        return MahaMapper(ridge)
     return PAPER_MAPPERS[kind]() if kind in PAPER_MAPPERS else OWN_MAPPERS.load(kind)(metric)
 
 

@@ -132,6 +132,12 @@ class Backbone:
         return self.preprocessing.size
 
     @property
+    def last_variance(self) -> float:
+        """Mean variance of the last layer's latents over the reference images."""
+        scale = self.reference.scale[-self.last_dim :].astype(np.float64)
+        return float((scale * scale).mean())
+
+    @property
     def dim(self) -> int:
         """Number of multi-depth latents, D."""
         return self.reference.dim

@@ -12,12 +12,14 @@ from torch.utils.flop_counter import flop_registry
 
 Formula = Callable[..., int]
 """Function from the arguments and the result (`out_val`) of an operation to its flops."""
+_ATEN = torch.ops.aten
 
 
 def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | None = None) -> int:
     """Count the multiply-accumulates of the torch operations that a function runs.
 
-    Matrix products and convolutions are counted, as in the paper; element-wise operations are not.
+    Products of matrices and vectors and convolutions are counted, as in the paper, also those that
+    change a tensor in place. Element-wise operations are not counted.
 
     Args:
         work: function to call once.
@@ -57,7 +59,7 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
 
     def __init__(self, formulas: Mapping[Any, Formula] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # as above
-        self.formulas, self.flops = {**flop_registry, **(formulas or {})}, 0
+        self.formulas, self.flops = {**flop_registry, **_PRODUCTS, **(formulas or {})}, 0
 
     @property
     def macs(self) -> int:
@@ -88,3 +90,68 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
         if formula is not None:
             self.flops += int(formula(*args, **kwargs, out_val=out))
         return out
+
+
+def _matrix_vector(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    return 2 * matrix.numel()
+
+
+def _plus_matrix_vector(_: Any, matrix: torch.Tensor, *__: Any, **___: Any) -> int:
+    return 2 * matrix.numel()
+
+
+def _plus_batch(_: Any, left: torch.Tensor, right: torch.Tensor, **__: Any) -> int:
+    return 2 * left.numel() * right.shape[-1]
+
+
+_PRODUCTS: Mapping[Any, Formula] = {
+    _ATEN.mv: _matrix_vector,
+    _ATEN.dot: _matrix_vector,
+    _ATEN.vdot: _matrix_vector,
+    _ATEN.addmv: _plus_matrix_vector,
+    _ATEN.addmv_: _plus_matrix_vector,
+    _ATEN.addbmm: _plus_batch,
+    _ATEN.addbmm_: _plus_batch,
+    _ATEN.addmm_: flop_registry[_ATEN.addmm],
+    _ATEN.baddbmm_: flop_registry[_ATEN.baddbmm],
+}
+"""Products that torch's own table leaves out: with a vector, or in place."""
+
+
+def _cholesky(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    return 2 * (matrix.numel() * matrix.shape[-1] // 6)
+
+
+def _cholesky_solve(right: torch.Tensor, factor: torch.Tensor, *_: Any, **__: Any) -> int:
+    # One forward and one backward substitution, D^2 / 2 each, per column.
+    return int(2 * factor.numel() * right.shape[-1])
+
+
+def _triangular(factor: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
+    return int(factor.numel() * right.shape[-1])
+
+
+def _solve(matrix: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
+    # A factorisation, D^3 / 3, and two substitutions per column.
+    columns = right.numel() // right.shape[-1] if right.ndim == 1 else right.shape[-1]
+    return 2 * (matrix.numel() * matrix.shape[-1] // 3 + matrix.numel() * columns)
+
+
+def _inverse(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    return int(2 * matrix.numel() * matrix.shape[-1])
+
+
+def _eigen(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
+    # Reduction to tridiagonal form and back-transformation: about 9 n^3 operations.
+    return int(9 * matrix.numel() * matrix.shape[-1])
+
+
+FACTORISATIONS: Mapping[Any, Formula] = {
+    _ATEN.linalg_cholesky_ex: _cholesky,
+    _ATEN.cholesky_solve: _cholesky_solve,
+    _ATEN.linalg_solve_triangular: _triangular,
+    _ATEN._linalg_solve_ex: _solve,
+    _ATEN.linalg_inv_ex: _inverse,
+    _ATEN._linalg_eigh: _eigen,
+}
+"""Formulas of factorisations and solutions, which torch's own table leaves out."""

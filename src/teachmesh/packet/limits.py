@@ -40,7 +40,7 @@ class Limits:
     tensors: int = 32
     classes: int = 10_000
     clusters: int = 64
-    samples: int = 64
+    samples: int = 1024
     rank: int = 256
     latent_size: int = 65_536
     magnitude: float = 1e6

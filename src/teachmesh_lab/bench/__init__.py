@@ -3,7 +3,7 @@
 A cell is a combination of one method, stream, seed and number of agents.
 
 - `grid_config`: grids, read from presets and TOML files; `toml_text`: reads and writes TOML.
-- `bench_methods`: names, kinds and training options of the methods.
+- `bench_methods`: names, kinds and options of the methods, and constants of task mappers.
 - `run_grid`: a whole run; `jobs`: its cells and their order; `cell`: one cell and its files.
 - `job_engine`, `ray_engine`: send jobs to processes; `worker`: a process that does jobs.
 - `stream_latents`: latents of a stream, computed once.

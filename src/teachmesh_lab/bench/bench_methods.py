@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from typing import Any
 
 from teachmesh.data.entry_points import (
     BASELINES_GROUP,
@@ -14,7 +17,7 @@ from teachmesh.data.entry_points import (
 )
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
-from teachmesh.learning.variants import VARIANTS
+from teachmesh.learning.variants import OWNERS, VARIANTS, MapperConstants, find_variant
 
 
 class Kind(Enum):
@@ -170,32 +173,123 @@ def _check_option(name: str, value: Scalar) -> None:
         raise UsageError(f"expected option {name!r} between 0 and 1, got {value!r}")
 
 
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "gmmc": ("mapping.gmmc", "mapping.gmm_fit", "model.head_training"),
+    "maha": ("mapping.maha", "model.head_training"),
+    "moments": (
+        "mapping.moments",
+        "mapping.moments_fit",
+        "mapping.discriminant",
+        "mapping.ridge",
+        "mapping.whitening",
+    ),
+}
+"""Modules of `teachmesh` whose constants affect the results of a task mapper."""
+
+
+def training_options(options: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the options of baselines among the options of a grid."""
+    return {name: value for name, value in options.items() if name not in OWNERS}
+
+
+def constants_of(options: Mapping[str, Scalar]) -> MapperConstants:
+    """Return the constants of task mappers among the options of a grid or a cell.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range.
+    """
+    found: dict[str, Any] = {name: v for name, v in options.items() if name in OWNERS}
+    return MapperConstants(**found)
+
+
+def mapper_options_of(method: str, options: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the options of a grid that affect one of teachmesh's own methods.
+
+    Examples:
+        >>> mapper_options_of("maha+bb", {"clusters": 5, "samples": 1, "epochs": 2})
+        {'samples': 1}
+    """
+    return dict(constants_of(options).of_method(find_variant(method).method).given())
+
+
+def check_mapper_options(
+    options: Mapping[str, Scalar], own: Collection[str], real: Collection[str]
+) -> None:
+    """Check the constants of task mappers among the options of a grid.
+
+    Args:
+        options: options of the grid.
+        own: methods of the grid that are teachmesh's own.
+        real: methods that real processes learn, with the constants of the code.
+
+    Raises:
+        UsageError: a value is out of range, or a constant would be ignored.
+    """
+    constants = constants_of(options)
+    if not constants.given():
+        return
+    constants.check_used({find_variant(method).method for method in own} or {"baselines"}, "")
+    for method in real:
+        if used := mapper_options_of(method, options):
+            raise UsageError(
+                f"expected no {', '.join(used)} for {method!r} in 'real', because real agents use "
+                "the default; leave it out, or leave the method out of 'real'"
+            )
+
+
+def constants_in_code(method: str) -> dict[str, dict[str, Any]]:
+    """Return the constants in the code that affect a task mapper, by module and name.
+
+    Args:
+        method: name of the task mapper.
+    """
+    return {name: _constants(name) for name in _MODULES[method]}
+
+
+def _constants(name: str) -> dict[str, Any]:
+    module = importlib.import_module(f"teachmesh.{name}")
+    kinds = (int, float, str, tuple)
+    return {key: v for key, v in vars(module).items() if key.isupper() and isinstance(v, kinds)}
+
+
+def expand_lists(options: Mapping[str, Any]) -> list[dict[str, Scalar]]:
+    """Return all combinations of options; a list stands for several values.
+
+    Examples:
+        >>> expand_lists({"clusters": [1, 25], "epochs": 5})
+        [{'clusters': 1, 'epochs': 5}, {'clusters': 25, 'epochs': 5}]
+    """
+    values = [value if isinstance(value, list) else [value] for value in options.values()]
+    return [dict(zip(options, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
 def recipe_of(method: str) -> str:
     """Return the settings in the code that affect a method's results, as JSON text.
 
     They are part of a cell's key, so a cell is computed again when one of them changes. They are:
 
     - baselines: the hyper-parameters to try, and the default options if a network is trained;
-    - methods with biases: the version number of the bias-training code;
-    - methods of other packages: the name and version of the package;
-    - other methods: nothing.
+    - task mappers: all constants of their modules;
+    - methods with biases: also the version number of the bias-training code;
+    - methods of other packages: the name and version of the package.
 
     Raises:
         UsageError: an unknown method.
 
     Examples:
-        >>> recipe_of("moments"), recipe_of("ncm")
-        ('', '{"grid":{}}')
+        >>> recipe_of("ncm")
+        '{"grid":{}}'
     """
     # Imported here because these modules load torch, and figures and reports need no recipe.
     from teachmesh_lab.baselines.baseline_registry import BASELINES
     from teachmesh_lab.evaluation import bias_store
 
     kind = check_bench_method(method)
-    if kind is Kind.OURS:
-        return "" if method in VARIANTS else _recipe_text(_package(MAPPERS_GROUP, method))
-    if kind is Kind.ADAPTED:
-        return _recipe_text({"biases": bias_store.VERSION})
+    if kind is Kind.OURS and method not in VARIANTS:
+        return _recipe_text(_package(MAPPERS_GROUP, method))
+    if kind in (Kind.OURS, Kind.ADAPTED):
+        biases = {} if kind is Kind.OURS else {"biases": bias_store.VERSION}
+        return _recipe_text({"constants": constants_in_code(VARIANTS[method].method), **biases})
     grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
     own = _package(BASELINES_GROUP, method)
     return _recipe_text(

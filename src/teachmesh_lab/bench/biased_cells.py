@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent import Agent
+from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import MEASURES
-from teachmesh_lab.bench.own_cells import count_student_macs, counted, make_skill, task_sizes
+from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes
 from teachmesh_lab.evaluation.bias_store import StoredBiases
-from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.evaluation.measure import TaskScore, measure
 
@@ -46,24 +46,28 @@ def run_by_agent(
     """
     clock = time.perf_counter
     store = StoredBiases(LatentCache(home.cache / "biases"))
-    costs: list[TaskCost] = []
+    constants = constants_of(dict(cell.options))
+    sizes: list[int] = []
     skills: dict[str, Skill] = {}
     learn_s: list[float] = []
     student_s = 0.0
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as folder:
         agent = Agent(
-            home.path, backbone=cell.backbone, mapper=cell.method, bank=Path(folder) / "bank"
+            home.path,
+            backbone=cell.backbone,
+            mapper=cell.method,
+            bank=Path(folder) / "bank",
+            ridge=constants.ridge,
         )
         for task in tasks:
             before_s = clock()
-            skill, data = make_skill(cell.method, task, agent.backbone, cell.seed, store)
+            skill, data = make_skill(cell.method, task, agent.backbone, cell.seed, constants, store)
             learn_s.append(clock() - before_s)
             before_s = clock()
             skills[agent.receive(data).id] = skill
-            register = count_student_macs(agent.sync)
+            agent.sync()
             student_s += clock() - before_s
-            numbers = sum(array.size for array in skill.tensors.values())
-            costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
+            sizes.append(len(data))
         before_s = clock()
         scores = _measure_agent(agent, tasks)
         timing = {"learn_s": learn_s, "student_s": student_s, "measure_s": clock() - before_s}
@@ -73,7 +77,7 @@ def run_by_agent(
         "tasks": [task_sizes(task) for task in tasks],
         "needs_oracle": False,
         "parallel": "skills",
-        **counted(agent.method, tasks[0].test.latents, agent.backbone, skills, costs, passes),
+        **counted(cell, tasks[0].test.latents, agent.backbone, skills, sizes, passes),
     }
     return result, timing
 

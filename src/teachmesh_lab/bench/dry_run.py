@@ -8,11 +8,12 @@ from typing import Any
 
 from teachmesh.bank.home import Home
 from teachmesh.errors import BackboneError, UsageError
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.reference import DEFAULT_DIM
 from teachmesh_lab.bench.baseline_cells import image_bytes
 from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_baseline
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.evaluation.cost_ledger import TaskCost, account
 from teachmesh_lab.simulation.task_estimates import (
@@ -70,7 +71,10 @@ def manifest_sizes(tasks: Sequence[ManifestTask]) -> list[TaskSize]:
 
 
 def shared_costs(
-    method: str, sizes: Sequence[TaskSize], network: NetworkSize
+    method: str,
+    sizes: Sequence[TaskSize],
+    network: NetworkSize,
+    constants: MapperConstants = NO_CONSTANTS,
 ) -> tuple[list[TaskCost], int]:
     """Estimate the costs of tasks that are learned separately, and the cost of consolidation.
 
@@ -78,11 +82,12 @@ def shared_costs(
         method: method of teachmesh, or a closed-form baseline on latents.
         sizes: sizes of the tasks.
         network: size of the backbone.
+        constants: constants of the task mapper.
     """
     if check_bench_method(method) is Kind.FROZEN:
         return frozen_costs(method, sizes, network)
-    once = consolidation_macs(method, sum(size.classes for size in sizes), network)
-    return [estimate_task(method, size, network) for size in sizes], once
+    once = consolidation_macs(method, sizes, network, constants)
+    return [estimate_task(method, size, network, constants) for size in sizes], once
 
 
 def network_size(home: Home, backbone: str) -> NetworkSize:
@@ -108,6 +113,7 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
         "classes": sum(task.classes for task in sizes),
         "images": sum(task.train + task.validation for task in sizes),
         "backbone": grid.backbone,
+        "options": dict(grid.options),
         "macs_per_image": network.macs_per_image,
         "seeds": list(grid.seeds),
         "rows": [
@@ -143,7 +149,8 @@ def _plan(
         return plan_baseline(
             method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
         )
-    costs, once = shared_costs(method, sizes, network)
+    constants = constants_of(dict(grid.options_of(method)))
+    costs, once = shared_costs(method, sizes, network, constants)
     packing = grid.packing
     paid = account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
     return Planned(paid, 0)

@@ -18,7 +18,11 @@ from teachmesh_lab.bench.bench_methods import (
     Scalar,
     bench_methods,
     check_bench_method,
+    check_mapper_options,
+    expand_lists,
     expand_methods,
+    mapper_options_of,
+    training_options,
     with_defaults,
 )
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
@@ -28,6 +32,8 @@ from teachmesh_lab.streams.task_stream import StreamSpec
 SCHEMA = "teachmesh.bench-config/1"
 _SEEDS_END = 2**63
 """Seeds must be smaller than this number, a limit of torch's generators."""
+
+_OWN = (Kind.OURS, Kind.ADAPTED)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Grid:
         real: methods to measure with N real processes; each must be a task mapper without biases.
             For all other methods, rows of N agents are derived from counted costs.
         packing: how tasks are assigned to agents.
-        options: training options of the baselines.
+        options: training options of the baselines, and constants of task mappers.
     """
 
     methods: tuple[str, ...]
@@ -65,7 +71,9 @@ class Grid:
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
-        with_defaults(self.options)
+        with_defaults(training_options(self.options))
+        own = [m for m in self.methods if check_bench_method(m) in _OWN]
+        check_mapper_options(self.options, own, self.real)
 
     def _check_numbers(self) -> None:
         if not self.agents or min(self.agents) < 1:
@@ -92,9 +100,10 @@ class Grid:
             raise UsageError("expected a number of agents above 1 in a grid with 'real', got none")
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
-        """Return the sorted options that affect a method's cells; teachmesh's methods have none."""
-        ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
-        return () if ours else tuple(sorted(self.options.items()))
+        """Return the sorted options that affect a method's cells."""
+        ours = check_bench_method(method) in _OWN
+        used = mapper_options_of if ours else lambda _, options: training_options(options)
+        return tuple(sorted(used(method, self.options).items()))
 
 
 @dataclass(frozen=True)
@@ -207,7 +216,8 @@ def parse_config(text: str, source: str) -> BenchConfig:
     _check_values(document, source)
     document.setdefault("name", Path(source).stem)
     document["alpha"] = float(document.get("alpha", ALPHA))
-    return BenchConfig(grids=tuple(_grid(table, source) for table in tables), **document)
+    grids = tuple(grid for table in tables for grid in _grids(table, source))
+    return BenchConfig(grids=grids, **document)
 
 
 def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
@@ -276,6 +286,14 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
 """Key -> type of its value or list items, and a description of the value for messages."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
 _GRID_KEYS = tuple(item.name for item in dataclasses.fields(Grid) if item.name != "stream")
+
+
+def _grids(table: Mapping[str, Any], source: str) -> list[Grid]:
+    """Return one grid, or several if an option has a list of values."""
+    options = table.get("options", {})
+    if not isinstance(options, dict):
+        return [_grid(table, source)]
+    return [_grid({**table, "options": one}, source) for one in expand_lists(options)]
 
 
 def _grid(table: Mapping[str, Any], source: str) -> Grid:

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from teachmesh.agent.student import Student
 from teachmesh.biases.bias_task import TaskImages
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
-from teachmesh.learning.variants import find_variant
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, find_variant
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
+from teachmesh.mapping.metric import Metric
 from teachmesh.model.backbone import Latents
-from teachmesh.model.macs import Formula, count_macs
+from teachmesh.model.macs import FACTORISATIONS, count_macs
 from teachmesh.packet.codec import skill_id
 from teachmesh.packet.signing import AgentKey, sign
 from teachmesh.packet.skill import Skill
+from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.stream_latents import TaskLatents
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
@@ -34,8 +35,8 @@ from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
     from teachmesh.data.tasks import Task
-    from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
+    from teachmesh_lab.bench.cell import Cell
     from teachmesh_lab.evaluation.bias_store import StoredBiases
 
 _KEY = AgentKey(hashlib.sha256(b"teachmesh.bench").digest())
@@ -70,39 +71,54 @@ class Curves:
             getattr(self, kind)[after, task] = getattr(right, kind)
 
 
+@dataclass(frozen=True)
+class StudentCosts:
+    """Multiply-accumulates of one student that holds all skills.
+
+    Attributes:
+        register: cost of each skill on its own: for `moments`, its densities; otherwise 0.
+        consolidation: cost of the work on all skills together, which the first image waits for:
+            for `maha`, the tied covariance and its factorisation; otherwise 0.
+        per_image: cost of classifying one image, without the backbone pass.
+    """
+
+    register: tuple[int, ...]
+    consolidation: int
+    per_image: int
+
+
 def run_ours(
-    method: str, tasks: Sequence[TaskLatents], backbone: Backbone, seed: int
+    cell: Cell, tasks: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Learn all tasks with one agent and measure its accuracy after each task.
 
     Args:
-        method: name of the task mapper.
+        cell: method, seed and constants of the task mapper.
         tasks: tasks in the order of learning.
         backbone: network that computed the latents.
-        seed: seed for clusters, samples and batch order.
 
     Returns:
         The results determined by the configuration, and the measured seconds.
     """
     clock = time.perf_counter
-    student = Student(method, backbone.reference.metric)
+    constants = constants_of(dict(cell.options))
+    student = Student(cell.method, backbone.reference.metric, constants.ridge)
     skills: dict[str, Skill] = {}
     ids: list[str] = []
-    costs: list[TaskCost] = []
+    sizes: list[int] = []
     learn_s: list[float] = []
     student_s = measure_s = 0.0
     curves = _empty_curves(len(tasks))
     for position, task in enumerate(tasks):
         before_s = clock()
-        skill, data = make_skill(method, task, backbone, seed)
+        skill, data = make_skill(cell.method, task, backbone, cell.seed, constants)
         learn_s.append(clock() - before_s)
         ids.append(skill_id(data))
         skills[ids[-1]] = skill
+        sizes.append(len(data))
         before_s = clock()
-        register = count_student_macs(lambda: student.sync(ids, skills.__getitem__))
+        student.sync(ids, skills.__getitem__)
         student_s += clock() - before_s
-        numbers = sum(array.size for array in skill.tensors.values())
-        costs.append(TaskCost(task.name, skill.card.cost_macs, len(data), numbers, register))
         before_s = clock()
         _measure(curves, position, student, ids, tasks)
         measure_s += clock() - before_s
@@ -111,38 +127,96 @@ def run_ours(
         "needs_oracle": False,
         "parallel": "skills",
         **curves.to_json(),
-        **counted(method, tasks[0].test.latents, backbone, skills, costs),
+        "validation": _on_validation_images(student, ids, tasks),
+        **counted(cell, tasks[0].test.latents, backbone, skills, sizes),
     }
     return result, {"learn_s": learn_s, "student_s": student_s, "measure_s": measure_s}
 
 
 def counted(
-    method: str,
+    cell: Cell,
     latents: Latents,
     backbone: Backbone,
     skills: Mapping[str, Skill],
-    costs: Sequence[TaskCost],
+    sizes: Sequence[int],
     passes: int = 1,
 ) -> dict[str, Any]:
     """Return the costs of skills for a cell's file, in multiply-accumulates and bytes.
 
     Args:
-        method: name of the task mapper.
+        cell: method and constants of the task mapper.
         latents: latents of one or more images; the cost of an answer is counted for the first.
         backbone: network that computed the latents.
         skills: skills by id, in the order of learning.
-        costs: cost of each task.
+        sizes: size of each encoded skill in bytes.
         passes: maximum number of backbone passes for one answer.
     """
-    consolidation, per_image = student_macs(method, skills, latents, backbone.reference.metric)
+    method, ridge = find_variant(cell.method).method, constants_of(dict(cell.options)).ridge
+    student = student_costs(method, skills, latents, backbone.reference.metric, ridge)
+    costs = [
+        TaskCost(skill.card.task, skill.card.cost_macs, size, _numbers(skill), register)
+        for skill, size, register in zip(skills.values(), sizes, student.register, strict=True)
+    ]
     return {
         "costs": [cost.to_json() for cost in costs],
-        "consolidation_macs": consolidation,
-        "mapper_macs_per_image": per_image,
-        "test_macs_per_image": backbone.macs_per_image * passes + per_image,
+        "consolidation_macs": student.consolidation,
+        "mapper_macs_per_image": student.per_image,
+        "test_macs_per_image": backbone.macs_per_image * passes + student.per_image,
         "backbone_macs_per_image": backbone.macs_per_image,
         "latent_dim": backbone.last_dim,
     }
+
+
+def student_costs(
+    method: str,
+    skills: Mapping[str, Skill],
+    latents: Latents,
+    metric: Metric,
+    ridge: float | None = None,
+) -> StudentCosts:
+    """Count the costs of a new student that receives all skills and then classifies images.
+
+    A student consolidates when the first image is classified after skills arrived, not at every
+    arrival. So N agents that share T tasks pay for T registrations and one consolidation each.
+
+    Args:
+        method: name of the task mapper.
+        skills: skills by id, in the order of learning.
+        latents: latents of one or more images; the first one is classified.
+        metric: metric of the backbone's latents.
+        ridge: ridge of `maha`; None for the default.
+    """
+    student = Student(method, metric, ridge)
+    register = [_register_macs(student, skill) for skill in skills.values()]
+    student.sync(list(skills), skills.__getitem__)
+    one = Latents(latents.last[:1], latents.multi[:1])
+    # Another image, because a mapper may keep what it computed for the first one.
+    other = Latents(*(np.nextafter(x, np.float32(np.inf)) for x in (one.last, one.multi)))
+    first = count_student_macs(lambda: student.decide(one).answer())
+    later = count_student_macs(lambda: student.decide(other).answer())
+    return StudentCosts(tuple(register), first - later, later)
+
+
+def count_student_macs(work: Callable[[], object]) -> int:
+    """Count the multiply-accumulates of matrix products, convolutions and factorisations.
+
+    torch counts only products and convolutions. Consolidating skills also needs a factorisation,
+    so the formulas for such operations are added here.
+
+    Args:
+        work: function whose operations are counted; called once, in this thread only.
+
+    Examples:
+        >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
+        36000
+    """
+    return count_macs(work, FACTORISATIONS)
+
+
+def _register_macs(student: Student, skill: Skill) -> int:
+    anchor = skill.anchor(student.method)
+    assert anchor is not None
+    return count_student_macs(lambda: student.mapper.derive(anchor))
 
 
 def make_skill(
@@ -150,6 +224,7 @@ def make_skill(
     task: TaskLatents,
     backbone: Backbone,
     seed: int,
+    constants: MapperConstants = NO_CONSTANTS,
     store: StoredBiases | None = None,
 ) -> tuple[Skill, bytes]:
     """Make the skill of a task; seconds on its card are set to 0, so its bytes are reproducible.
@@ -159,9 +234,11 @@ def make_skill(
         task: latents and images of the task.
         backbone: network that computed the latents.
         seed: seed for clusters, samples and batch order.
+        constants: constants of the task mappers.
         store: cache of trained biases.
     """
-    lesson = Lesson.of(task, find_variant(method), created=_CREATED, seed=seed)
+    variant = find_variant(method)
+    lesson = Lesson.of(task, variant, created=_CREATED, seed=seed, constants=constants)
     images = TaskImages(task.images.train, task.images.validation)
     latents = EmbeddedTask(task.train, task.validation, images)
     skill = Teacher(backbone, Author(_KEY.public_key, "bench"), store).teach(lesson, latents)
@@ -169,21 +246,14 @@ def make_skill(
     return skill, sign(skill, _KEY).data
 
 
-def count_student_macs(work: Callable[[], object]) -> int:
-    """Count the multiply-accumulates of matrix products, convolutions and factorisations.
+def _numbers(skill: Skill) -> int:
+    return sum(array.size for array in skill.tensors.values())
 
-    torch counts only matrix products and convolutions. Consolidating skills also needs a
-    factorisation, so the formulas for such operations are added here.
 
-    Args:
-        work: function whose operations are counted; called once. It must factorise only
-            matrices without a batch axis.
-
-    Examples:
-        >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
-        36000
-    """
-    return count_macs(work, _FORMULAS)
+def sample_images(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
+    """Return the number of sample images that the paper's MAHA would send."""
+    counts = np.bincount(task.train.labels, minlength=len(task.classes))
+    return int(np.minimum(counts, per_class).sum())
 
 
 def sample_image_bytes(task: Task, per_class: int = SAMPLES_PER_CLASS) -> int:
@@ -225,15 +295,21 @@ def _measure(
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
 
 
-def student_macs(
-    method: str, skills: Mapping[str, Skill], latents: Latents, metric: Metric
-) -> tuple[int, int]:
-    """Return the multiply-accumulates for consolidating all skills, and for one answer."""
-    student = Student(method, metric)
-    student.sync(list(skills), skills.__getitem__)
-    one = Latents(latents.last[:1], latents.multi[:1])
-    first, later = (count_student_macs(lambda: student.decide(one).answer()) for _ in range(2))
-    return first - later, later
+def _on_validation_images(
+    student: Student, ids: Sequence[str], tasks: Sequence[TaskLatents]
+) -> dict[str, list[float | None]]:
+    """Return each task's accuracies on validation images, by which constants are chosen."""
+    found: dict[str, list[float | None]] = {"mapper": [], "accuracy": []}
+    for skill, task in zip(ids, tasks, strict=True):
+        right = None
+        if len(task.validation):
+            decisions = student.decide(task.validation.latents)
+            column = decisions.skill_ids.index(skill)
+            answers = answer(decisions, np.full(len(task.validation), column))
+            right = answers.score(column, task.validation.labels)
+        for name, values in found.items():
+            values.append(None if right is None else getattr(right, MEASURES[name]))
+    return found
 
 
 def _joined(parts: Sequence[Latents]) -> Latents:
@@ -257,30 +333,3 @@ def task_sizes(task: TaskLatents | Task) -> dict[str, Any]:
 def _empty_curves(n: int) -> Curves:
     unknown = np.full((n, n), np.nan)
     return Curves(unknown.copy(), unknown.copy(), unknown.copy(), np.zeros((n, n)))
-
-
-def _cholesky(matrix: torch.Tensor, **_: Any) -> int:
-    return 2 * (len(matrix) ** 3 // 6)
-
-
-def _cholesky_solve(right: torch.Tensor, factor: torch.Tensor, *_: Any, **__: Any) -> int:
-    # One forward and one backward substitution, D^2 / 2 each, per column.
-    return int(2 * len(factor) ** 2 * right.shape[1])
-
-
-def _triangular(factor: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
-    return int(len(factor) ** 2 * right.shape[1])
-
-
-def _eigen(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
-    # Reduction to tridiagonal form and back-transformation: about 9 n^3 operations.
-    return 9 * len(matrix) ** 3
-
-
-_ATEN = torch.ops.aten
-_FORMULAS: dict[Any, Formula] = {
-    _ATEN.linalg_cholesky_ex: _cholesky,
-    _ATEN.cholesky_solve: _cholesky_solve,
-    _ATEN.linalg_solve_triangular: _triangular,
-    _ATEN._linalg_eigh: _eigen,
-}

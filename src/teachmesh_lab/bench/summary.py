@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh_lab.bench.cell import Inputs, Result
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.evaluation.cost_ledger import (
@@ -45,8 +44,8 @@ ROW = (
 """Columns of `rows`."""
 DETAIL = (
     *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
-    "final", "total", "macs_choice", "macs_test_per_image", "forgetting", "backward_transfer",
-    "mapper_slope", "derived", "checks", "wall_clock",
+    "accuracy_validation", "final", "total", "macs_choice", "macs_test_per_image", "forgetting",
+    "backward_transfer", "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
 """Columns of `details`."""
 
@@ -144,6 +143,7 @@ def _detail(
         "oracle": oracle,
         "accuracy": accuracy,
         "accuracy_95": half,
+        "accuracy_validation": None if oracle else _on_validation_images(alone),
         "mapper": float(np.mean(mappers)) if mappers and not oracle else None,
         "final": _optional_mean(scored, "final") if not oracle else None,
         "tasks": len(alone[0].values["tasks"]),
@@ -158,6 +158,12 @@ def _detail(
     }  # fmt: skip
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
     return row | _paid(accounts) | _outside_accounts(alone) | _over_time(alone, name)
+
+
+def _on_validation_images(results: Sequence[Result]) -> float | None:
+    """Return the mean accuracy on validation images, by which constants are chosen."""
+    values = [r.values["validation"]["accuracy"] for r in results if "validation" in r.values]
+    return _optional([x for row in values for x in row])
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:
@@ -225,10 +231,14 @@ def images_that_travel(result: Result, agents: int, packing: str, alpha: float) 
         dataclasses.replace(
             cost,
             skill_bytes=image_bytes + _FLOAT_BYTES * row * size["classes"],
-            receive_macs=cost.receive_macs + SAMPLES_PER_CLASS * size["classes"] * per_image,
+            receive_macs=cost.receive_macs + images * per_image,
         )
-        for cost, size, image_bytes in zip(
-            result.costs(), values["tasks"], values["sample_image_bytes"], strict=True
+        for cost, size, image_bytes, images in zip(
+            result.costs(),
+            values["tasks"],
+            values["sample_image_bytes"],
+            values["sample_images"],
+            strict=True,
         )
     ]
     once = int(values["consolidation_macs"])

@@ -22,12 +22,13 @@ import torch
 
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import TeachmeshError
+from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone_registry import load_backbone
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
 from teachmesh_lab.bench.jobs import Job, record_name
-from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes
+from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes, sample_images
 from teachmesh_lab.bench.real_agents import run_real
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
 from teachmesh_lab.evaluation.latent_cache import LatentCache
@@ -111,8 +112,10 @@ class Workshop:
         if kind is Kind.ADAPTED:
             result, timing = run_by_agent(cell, latents, self.home)
         elif kind is Kind.OURS:
-            result, timing = run_ours(cell.method, latents, backbone, cell.seed)
-            result["sample_image_bytes"] = [sample_image_bytes(task) for task in tasks]
+            result, timing = run_ours(cell, latents, backbone)
+            count = constants_of(dict(cell.options)).samples_or(SAMPLES_PER_CLASS)
+            result["sample_image_bytes"] = [sample_image_bytes(task, count) for task in tasks]
+            result["sample_images"] = [sample_images(task, count) for task in tasks]
         else:
             from teachmesh_lab.bench.baseline_cells import run_frozen_baseline
 

@@ -189,7 +189,7 @@ def run(
     if json_output:
         emit(document)
     else:
-        _show(document["rows"])
+        _show(document["details"])
         say(f"results: {plain(str(folder))}; pages: teachmesh bench report {plain(str(folder))}")
     if document["failed"]:
         raise typer.Exit(EXIT_SKIPPED)
@@ -255,13 +255,15 @@ def compare(
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
-    header = ["method", "agents", "told the task", "accuracy", "mapper", "speed-up", "efficiency"]
+    header = ["method", "agents", "told the task", "accuracy", "(validation)", "mapper", "speed-up",
+              "efficiency"]  # fmt: skip
     shown = [
         [
-            plain(row["method"]),
+            plain(" ".join([row["method"], *(f"{k}={v}" for k, v in row["options"].items())])),
             str(row["agents"]),
             "yes" if row["oracle"] else "no",
             percent(row["accuracy"]),
+            percent(row["accuracy_validation"]),
             percent(row["mapper"]),
             f"{row['speedup']:.2f}",
             f"{row['efficiency']:.3f}",

@@ -12,12 +12,16 @@ from teachmesh.cli.output import emit, note, percent, plain, progress_bar, say, 
 from teachmesh.cli.shared_options import (
     BackboneOption,
     BiasOption,
+    ClustersOption,
     DeviceOption,
     HomeOption,
     JsonOption,
     MethodOption,
     PassesOption,
+    SamplesOption,
     SeedOption,
+    VarianceFloorOption,
+    samples_of,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +46,18 @@ def evaluate(
     method: MethodOption = None,
     bb: BiasOption = None,
     bb_passes: PassesOption = None,
+    clusters: ClustersOption = None,
+    samples: SamplesOption = None,
+    variance_floor: VarianceFloorOption = None,
+    ridge: Annotated[
+        float | None,
+        typer.Option(
+            "--ridge",
+            help="Ridge of the covariance relative to the mean variance, with maha only. "
+            "Default: 0.1.",
+            show_default=False,
+        ),
+    ] = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
@@ -76,6 +92,7 @@ def evaluate(
     right class, given the task. Column final chooses by mapper, then head, as in the paper. Column
     direct chooses the best of all classes of all tasks. Means are unweighted over tasks.
     """
+    from teachmesh.learning.variants import MapperConstants
     from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 
     names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
@@ -85,6 +102,7 @@ def evaluate(
         method=method,
         bb=bb,
         bb_passes=bb_passes,
+        constants=MapperConstants(clusters, variance_floor, samples_of(samples), ridge),
         backbone=backbone,
         seed=seed,
         home=home,

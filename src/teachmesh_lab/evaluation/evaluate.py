@@ -18,6 +18,7 @@ from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_tas
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Lesson
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.bias_store import StoredBiases
@@ -41,6 +42,7 @@ class EvaluateOptions:
         method: task mapper or variant (`maha+bb`); by default, the home's method.
         bb: layers of beneficial biases, as in `teachmesh learn --bb`.
         bb_passes: budget for learning a task, in forward passes over its images.
+        constants: constants of the task mapper.
         backbone: alias of the backbone; by default, the home's backbone.
         seed: seed for splits, clusters, samples and batch order.
         home: home of the agent; its backbones are used, but its bank is not modified.
@@ -55,6 +57,7 @@ class EvaluateOptions:
     method: str | None = None
     bb: str | None = None
     bb_passes: float | None = None
+    constants: MapperConstants = NO_CONSTANTS
     backbone: str | None = None
     seed: int = 0
     home: Path | None = None
@@ -119,7 +122,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
 
     Raises:
         DataError: a task cannot be read or has no test images.
-        UsageError: the threshold or the encoder is invalid; raised before learning.
+        UsageError: the threshold, the encoder or a constant is invalid; raised before learning.
         MissingExtraError: the encoder is not installed; raised before learning.
     """
     started_s = time.perf_counter()
@@ -134,17 +137,20 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             mapper=options.method,
             device=options.device,
             bank=Path(folder) / "bank",
+            ridge=options.constants.ridge,
         )
         variant = agent.variant.with_biases(options.bb, options.bb_passes)
+        options.constants.check_used({variant.method})
         total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
-        cards = [_learn(agent, task, embed, clock, options.seed, variant) for task in tasks]
+        cards = [_learn(agent, task, embed, clock, options, variant) for task in tasks]
         scores = _measure(agent, tasks, embed, clock)
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
             "bb": None if variant.biases is None else asdict(variant.biases),
+            "constants": options.constants.given(),
             "backbone": agent.backbone.name,
             "fingerprint": agent.backbone.fingerprint,
             "seed": options.seed,
@@ -187,7 +193,12 @@ def _bias_json(card: Card) -> dict[str, Any]:
 
 
 def _learn(
-    agent: Agent, task: Task, embed: _Embedder, clock: _Clock, seed: int, variant: Variant
+    agent: Agent,
+    task: Task,
+    embed: _Embedder,
+    clock: _Clock,
+    options: EvaluateOptions,
+    variant: Variant,
 ) -> Card:
     """Learn one task; return the card of its skill."""
     before_s = time.perf_counter()
@@ -200,8 +211,9 @@ def _learn(
         variant,
         created="2000-01-01T00:00:00Z",  # constant, so that reruns make identical skills
         started_s=before_s,
-        seed=seed,
+        seed=options.seed,
         warnings=task.warnings,
+        constants=options.constants,
     )
     images = TaskImages(train_images, validation_images)
     teacher = agent.teacher(embed.biases)

@@ -6,10 +6,11 @@ so the estimate is the maximum cost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from teachmesh.biases.bias_options import DEFAULT_PASSES, BiasOptions
-from teachmesh.learning.variants import VARIANTS, find_variant
+from teachmesh.learning.variants import NO_CONSTANTS, VARIANTS, MapperConstants, find_variant
 from teachmesh.mapping.gmmc import N_CLUSTERS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.metric import DIRECTIONS
@@ -73,13 +74,19 @@ class NetworkSize:
     dim: int
 
 
-def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost:
+def estimate_task(
+    method: str,
+    task: TaskSize,
+    network: NetworkSize,
+    constants: MapperConstants = NO_CONSTANTS,
+) -> TaskCost:
     """Estimate the cost of learning and sharing one task as a skill.
 
     Args:
         method: name of a method of teachmesh (for baselines, see `bench.baseline_estimates`).
         task: size of the task.
         network: size of the backbone.
+        constants: constants of the task mapper.
 
     Raises:
         UsageError: the method is unknown.
@@ -95,15 +102,33 @@ def estimate_task(method: str, task: TaskSize, network: NetworkSize) -> TaskCost
     if base == "moments":
         return _moments(task, network, one_pass)
     head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim
-    return _with_head(base, task, network, one_pass + head)
+    if base == "gmmc":
+        return _gmmc(task, network, one_pass + head, constants.clusters or N_CLUSTERS)
+    return _maha(task, network, one_pass + head, _samples(task, constants))
 
 
-def consolidation_macs(method: str, n_classes: int, network: NetworkSize) -> int:
-    """Estimate the cost of factorising the covariance of `maha`; each agent pays it only once."""
+def consolidation_macs(
+    method: str,
+    tasks: Sequence[TaskSize],
+    network: NetworkSize,
+    constants: MapperConstants = NO_CONSTANTS,
+) -> int:
+    """Estimate the cost of consolidating all skills, which each agent pays once.
+
+    For `maha`, this is the covariance of all samples, its factorisation, and a solution for every
+    class. Every class is assumed to have enough images for the samples.
+
+    Args:
+        method: name of a method.
+        tasks: sizes of all tasks.
+        network: size of the backbone.
+        constants: constants of the task mapper.
+    """
     variant = VARIANTS.get(method)
-    if variant is not None and variant.method == "maha":
-        return network.last_dim**3 // 6 + n_classes * network.last_dim**2
-    return 0
+    if variant is None or variant.method != "maha":
+        return 0
+    rows = sum(task.classes + _samples(task, constants) for task in tasks)
+    return network.last_dim**3 // 6 + rows * network.last_dim**2
 
 
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
@@ -115,7 +140,7 @@ def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     products += 5 * min(DIRECTIONS, d)
     floats = 3 * c + rank + 2 + min(MAX_VALUES, n + 3)
     numbers = 2 * c * d + rank * d + floats
-    size = 2 * c * d + rank * d + 4 * floats + _CARD_BYTES + c * _CLASS_CARD_BYTES
+    size = 2 * c * d + rank * d + 4 * floats + _card_bytes(task)
     coordinates, directions = LEADING
     register = _density_macs(c, rank, d)
     register += _density_macs(c, min(directions, rank), min(coordinates, d))
@@ -127,16 +152,27 @@ def _density_macs(classes: int, rank: int, dim: int) -> int:
     return 3 * rank**2 * dim // 2 + rank**3 // 6 + 2 * classes * rank * dim
 
 
-def _with_head(method: str, task: TaskSize, network: NetworkSize, macs: int) -> TaskCost:
-    c, d = task.classes, network.last_dim
-    numbers = c * (d + 1)
-    register = 0
-    if method == "maha":
-        samples = SAMPLES_PER_CLASS * c
-        numbers += (c + samples) * d
-        register = samples * d * d
-    else:
-        numbers += min(N_CLUSTERS, task.train) * (2 * d + 1)
-        macs += _EM_PRODUCTS * task.train * 2 * d * N_CLUSTERS
-    size = 4 * numbers + _CARD_BYTES + c * _CLASS_CARD_BYTES
-    return TaskCost(task.name, macs, size, numbers, register)
+def _samples(task: TaskSize, constants: MapperConstants) -> int:
+    return min(constants.samples_or(SAMPLES_PER_CLASS) * task.classes, task.train)
+
+
+def _gmmc(task: TaskSize, network: NetworkSize, macs: int, clusters: int) -> TaskCost:
+    d = network.last_dim
+    macs += _EM_PRODUCTS * task.train * 2 * d * clusters
+    numbers = _head_numbers(task, network) + min(clusters, task.train) * (2 * d + 1)
+    return TaskCost(task.name, macs, 4 * numbers + _card_bytes(task), numbers)
+
+
+def _maha(task: TaskSize, network: NetworkSize, macs: int, samples: int) -> TaskCost:
+    floats = _head_numbers(task, network) + (task.classes + samples) * network.last_dim
+    size = 4 * floats + 2 * samples + _card_bytes(task)  # labels of samples take two bytes
+    return TaskCost(task.name, macs, size, floats + samples)
+
+
+def _head_numbers(task: TaskSize, network: NetworkSize) -> int:
+    """Return the number of numbers in a trained head and in the scores of held-out images."""
+    return task.classes * (network.last_dim + 1) + min(MAX_VALUES, task.validation + 3)
+
+
+def _card_bytes(task: TaskSize) -> int:
+    return _CARD_BYTES + task.classes * _CLASS_CARD_BYTES

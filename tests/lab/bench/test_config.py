@@ -35,7 +35,7 @@ def test_every_preset_reads_and_says_what_it_takes(name: str) -> None:
 
 def test_the_presets_are_those_of_the_project() -> None:
     """`paper-mini` has the paper's four variants, ours, every baseline, and several agents."""
-    assert preset_names() == ["paper-mini", "paper-small", "skill-102"]
+    assert preset_names() == ["mapper-constants", "paper-mini", "paper-small", "skill-102"]
     mini = load_config("paper-mini")
     without_biases = {name for name, kind in bench_methods().items() if kind is not Kind.ADAPTED}
     wanted = without_biases | {"gmmc+bb", "maha+bb"}
