@@ -25,7 +25,7 @@ def test_sources_do_not_depend_on_the_mapper_that_answers(
         assert [source.skill_id for source in sources] == sorted(ids)
         assert {source.task for source in sources} == {"warm", "cold"}
     other = dataclasses.replace(agent.catalogue(), fingerprint="0" * 64)
-    assert other.matchable_ids() == []
+    assert other.matchable() == []
     reasons = sorted(other.unmatchable_reasons())
     assert [reason.partition(":")[0] for reason in reasons] == ["cold", "warm"]
     assert all("made with backbone embedded" in reason for reason in reasons)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.bank.atomic import TEMP_PREFIX
+from teachmesh.bank.index import FORMAT
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
@@ -229,3 +230,23 @@ def test_a_newer_index_is_not_touched(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="newer teachmesh"):
         Bank(tmp_path / "bank")
+
+
+def test_an_index_of_an_older_format_is_derived_from_the_files(tmp_path: Path) -> None:
+    """Before class names and biases were columns; read-only banks leave the file as it is."""
+    ids, digest, entries = fill(tmp_path / "bank")
+    path = tmp_path / "bank" / "index.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE skills DROP COLUMN has_biases")
+        connection.execute("ALTER TABLE skills RENAME COLUMN classes TO n_classes")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    with Bank(tmp_path / "bank", read_only=True) as reader:
+        assert (reader.ids(), reader.entries()) == (ids, entries)
+    with Bank(tmp_path / "bank") as again:
+        assert (again.ids(), again.digest(), again.entries()) == (ids, digest, entries)
+        assert again.check().is_clean
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+    connection.close()

@@ -35,5 +35,5 @@ def test_biases_are_used_only_with_the_method_that_they_were_chosen_for() -> Non
     }
     for method in ("gmmc", "moments"):
         student = Student(method, METRIC)
-        student.sync(list(bank), bank.__getitem__)
+        student.sync(bank, bank.__getitem__)
         assert set(student.biased()) == {f"by {method}"}

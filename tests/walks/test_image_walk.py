@@ -50,7 +50,10 @@ def test_every_station_of_an_image(agent: Agent, cold: Path) -> None:
 
     skills = agent.sync()
     by_hand = Student("moments", agent.backbone.reference.metric)
-    by_hand.sync(agent.bank.ids(), lambda skill_id: agent.bank.load(skill_id).skill)
+    by_hand.sync(
+        {entry.id: entry for entry in agent.bank.entries()},
+        lambda skill_id: agent.bank.load(skill_id).skill,
+    )
     assert skills.skill_ids == by_hand.skill_ids == tuple(agent.bank.ids())
 
     (seen,) = agent.embed(images)

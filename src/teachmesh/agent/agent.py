@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.bank_view import BankView, answered_again
 from teachmesh.agent.catalogue import Catalogue
 from teachmesh.agent.learn_task import (
     LearnOptions,
@@ -28,10 +28,12 @@ from teachmesh.learning.teacher import Author, Teacher
 from teachmesh.mapping.typicality import FALSE_ALARMS, check_rate
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.build_backbone import choose_device
-from teachmesh.packet.signing import sign
+from teachmesh.packet.signing import agent_id, sign
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
 
 if TYPE_CHECKING:
+    from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.folder import ArrayFiles
     from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
@@ -90,7 +92,11 @@ class Agent(BankView):
 
     @cached_property
     def _student(self) -> Student:
-        return Student(self.method, self.metric(), self._ridge)
+        return Student(self.method, self.metric(), self._store_of, self._ridge)
+
+    def _store_of(self, part: str, origin: str) -> ArrayFiles:
+        """Return the files for densities that were derived from skills of this backbone."""
+        return self.bank.derived(f"{self.backbone.fingerprint[:16]}/{part}", origin)
 
     # Teacher
 
@@ -197,7 +203,8 @@ class Agent(BankView):
         mapper in use.
         """
         catalogue = self.catalogue()
-        return self._named(catalogue, catalogue.matchable_ids())
+        skills = cache(lambda skill_id: self.bank.load(skill_id).skill)
+        return named(catalogue, catalogue.matchable(), skills)
 
     def sources_for(self, task: str) -> tuple[SourceSkill, ...]:
         """Return the source skills for transfer to a task.
@@ -214,9 +221,9 @@ class Agent(BankView):
         version = self.bank.version()
         if version != self._student_version:
             catalogue = self.catalogue()
-            ids = catalogue.usable_ids()
-            self._student.sync(ids, lambda skill_id: self.bank.load(skill_id).skill)
-            self._writer = AnswerWriter(self._named(catalogue, ids, self._student.skill))
+            usable = {entry.id: entry for entry in catalogue.usable()}
+            self._student.sync(usable, lambda skill_id: self.bank.load(skill_id).skill)
+            self._writer = AnswerWriter(named(catalogue, usable.values(), self._student.skill))
             self._second = None
             self._student_version = version
         return self._student
@@ -234,17 +241,6 @@ class Agent(BankView):
 
             self._second = SecondPass(self.backbone, biased)
         return self._second
-
-    def _named(
-        self,
-        catalogue: Catalogue,
-        ids: Sequence[str],
-        load: Callable[[str], Skill] | None = None,
-    ) -> tuple[SourceSkill, ...]:
-        """Return the skills with these ids and their display names, in the order of the ids."""
-        infos = {info.id: info for info in catalogue.infos()}
-        load = load or (lambda skill_id: self.bank.load(skill_id).skill)
-        return tuple(SourceSkill(i, infos[i].display_name, infos[i].alias, load(i)) for i in ids)
 
     # Answers
 
@@ -280,6 +276,7 @@ class Agent(BankView):
         one = not isinstance(asked, list | tuple) and len(answers.predictions) == 1
         return answers.predictions[0] if one else list(answers.predictions)
 
+    @answered_again
     def predict_many(
         self,
         asked: AskedImages | Sequence[AskedImages],
@@ -372,3 +369,20 @@ class Agent(BankView):
             false_alarms: fraction of known images that may be called unknown.
         """
         return self._writer.describe(decisions, seen.names, alternatives, false_alarms)
+
+
+def named(
+    catalogue: Catalogue, entries: Iterable[BankEntry], load: Callable[[str], Skill]
+) -> tuple[SourceSkill, ...]:
+    """Return skills with their display names.
+
+    Args:
+        catalogue: catalogue of the bank.
+        entries: entries of the skills.
+        load: function that returns the skill with a given id.
+    """
+    names = catalogue.display_names()
+    return tuple(
+        SourceSkill(e.id, names[e.id], e.alias, agent_id(e.author), e.classes, load)
+        for e in entries
+    )

@@ -116,7 +116,7 @@ def skills_lost_with(home: Path | None, name: str) -> list[str]:
     """
     from teachmesh.agent.bank_view import BankView
 
-    kept = set(BankView(home, backbone=name).catalogue().usable_ids())
+    kept = {entry.id for entry in BankView(home, backbone=name).catalogue().usable()}
     try:
         infos = BankView(home).skills()
     except BackboneError:

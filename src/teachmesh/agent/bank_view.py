@@ -6,9 +6,10 @@ Nothing here imports torch, so that `teachmesh status` and `teachmesh skills` ar
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.bank.home import RunningFile, resolve_home
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from teachmesh.bank.entry import BankEntry
+
+Arguments = ParamSpec("Arguments")
+AnswersT = TypeVar("AnswersT")
+ViewT = TypeVar("ViewT", bound="BankView")
+RETRIES = 8
+"""Number of damaged skills that may be found during one answer."""
 
 
 class BankView:
@@ -192,3 +199,25 @@ class BankView:
             "digest": self.digest(),
             "running": RunningFile(self.home.running).read(time.time()),
         }
+
+
+def answered_again(
+    answer: Callable[Concatenate[ViewT, Arguments], AnswersT],
+) -> Callable[Concatenate[ViewT, Arguments], AnswersT]:
+    """Call a method again if the bank changed before it failed.
+
+    The bank sets a damaged skill aside when the skill is loaded. The other skills then answer.
+    """
+
+    @wraps(answer)
+    def again(agent: ViewT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> AnswersT:
+        for _ in range(RETRIES):
+            version = agent.bank.version()
+            try:
+                return answer(agent, *args, **kwargs)
+            except StorageError:
+                if agent.bank.version() == version:
+                    raise
+        return answer(agent, *args, **kwargs)
+
+    return again

@@ -83,21 +83,21 @@ class Catalogue:
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
-        names = self._display_names()
+        names = self.display_names()
         infos = [self._info(entry, names[entry.id]) for entry in self.entries]
         return sorted(infos, key=lambda info: (info.display_name, info.id))
 
-    def usable_ids(self) -> list[str]:
-        """Return the ids of the skills that predictions use, in canonical order."""
-        return sorted(entry.id for entry in self.entries if not self._reason(entry))
+    def usable(self) -> list[BankEntry]:
+        """Return the entries of the skills that predictions use, in canonical order."""
+        return [entry for entry in self.entries if not self._reason(entry)]
 
-    def matchable_ids(self) -> list[str]:
-        """Return the sorted ids of skills whose classes can be matched, whatever their anchors."""
-        return sorted(entry.id for entry in self.entries if not self._foreign(entry))
+    def matchable(self) -> list[BankEntry]:
+        """Return the entries of skills whose classes can be matched, whatever their anchors."""
+        return [entry for entry in self.entries if not self._foreign(entry)]
 
     def unmatchable_reasons(self) -> list[str]:
         """Return, for each active skill that cannot be matched, a sentence with the reason."""
-        names = self._display_names()
+        names = self.display_names()
         return [
             f"{names[entry.id]}: {self._foreign(entry)}"
             for entry in self.entries
@@ -162,7 +162,7 @@ class Catalogue:
             return f"made with {made_with} ({entry.backbone_fingerprint[:12]})"
         return ""
 
-    def _display_names(self) -> dict[str, str]:
+    def display_names(self) -> dict[str, str]:
         """Return display names by id: `flowers`, or `flowers@alias` if authors share the name.
 
         If authors also share an alias, the start of the author's id is appended. The name of a

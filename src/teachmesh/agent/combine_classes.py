@@ -206,7 +206,7 @@ def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: 
 def _same_name(name: str, sources: Sequence[SourceSkill]) -> Iterator[Match]:
     key = comparison_key(name)
     for source in sources:
-        for label, old in enumerate(source.skill.card.classes):
+        for label, old in enumerate(source.classes):
             if comparison_key(old) == key:
                 yield Match(source.skill_id, source.task, label, old, source.alias, 1.0, "text")
 
@@ -221,7 +221,7 @@ def _unknown(one: _Wanted, sources: Sequence[SourceSkill]) -> str:
                 f"{', '.join(shown(name) for name in full)} before the colon"
             )
     searched = [source for source in sources if one.task in (None, source.task)]
-    names = {name for source in searched for name in source.skill.card.classes}
+    names = {name for source in searched for name in source.classes}
     where = "the bank" if one.task is None else f"task '{shown(one.task)}'"
     near = did_you_mean(one.name, names)
     return (

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.mapping.typicality import FALSE_ALARMS, images_needed
-from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.equivalent_classes import EquivalentClasses
 
 if TYPE_CHECKING:
@@ -152,7 +151,6 @@ class AnswerWriter:
         self, sources: Sequence[SourceSkill], comparer: NameComparer | None = None
     ) -> None:
         self._sources = {source.skill_id: source for source in sources}
-        self._authors = {s.skill_id: agent_id(s.skill.card.author) for s in sources}
         self._equivalents = EquivalentClasses(sources, comparer)
         self._same_as: dict[tuple[str, str], tuple[Alternative, ...]] = {}
 
@@ -211,7 +209,7 @@ class AnswerWriter:
         task, label = answer
         skill_id = decisions.skill_ids[task]
         source = self._sources[skill_id]
-        class_name = source.skill.card.classes[label]
+        class_name = source.classes[label]
         log_posterior = float(decisions.within[task][i, label])
         if decisions.given is None:
             log_posterior += float(decisions.task[i, task])
@@ -223,7 +221,7 @@ class AnswerWriter:
             probability=float(np.exp(log_posterior)),
             unknown=unknown,
             skill_id=skill_id,
-            author=self._authors[skill_id],
+            author=source.author,
             alias=source.alias,
             alternatives=self._runners_up(decisions, i, answer, alternatives),
             same_as=self.same_as(skill_id, class_name),
@@ -244,7 +242,7 @@ class AnswerWriter:
         others = [found for found in leading if found[:2] != answer][:count]
         sources = [(self._sources[decisions.skill_ids[t]], c, p) for t, c, p in others]
         return tuple(
-            Alternative(source.task, source.skill.card.classes[label], float(np.exp(log_posterior)))
+            Alternative(source.task, source.classes[label], float(np.exp(log_posterior)))
             for source, label, log_posterior in sources
         )
 

@@ -6,11 +6,11 @@ same skills therefore give the same answers, regardless of the order in which sk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,25 +20,43 @@ from teachmesh.data.loader import Progress, read_batch
 from teachmesh.errors import DataError
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
+from teachmesh.mapping.mapper import Registered
 from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.mapping.own_mapper import make_mapper
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.model.forward_pass import Tensors
-from teachmesh.model.lanes import Lanes
+from teachmesh.model.lanes import Lanes, one_thread
 
 if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.image_inputs import ImageInput
-    from teachmesh.mapping.anchor import TaskAnchor
     from teachmesh.mapping.metric import Metric
+    from teachmesh.mapping.moments_scan import StoreOf
+    from teachmesh.mapping.typicality import HeldOut
     from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
 
-FEW_SKILLS = 4
-"""Number of new skills up to which they are loaded one by one."""
+KEPT_SKILLS = 256
+"""Number of skills that stay in memory; others are loaded when an answer needs them."""
 KEPT_BYTES = 64 << 20
 """Memory for the activations that are kept between the two passes."""
+
+
+class SkillFacts(Protocol):
+    """Facts about a skill that are needed before it is loaded."""
+
+    @property
+    def method(self) -> str:
+        """Name of the method with which the skill was learned."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether the skill carries beneficial biases."""
 
 
 class Student:
@@ -47,40 +65,57 @@ class Student:
     Args:
         method: the task mapper: `moments`, `gmmc`, `maha` or one of another package.
         metric: metric of the backbone's latents.
+        store_of: function that returns a store for derived densities; None to save none.
         ridge: ridge of `maha`, for experiments; None for the default.
     """
 
-    def __init__(self, method: str, metric: Metric, ridge: float | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        metric: Metric,
+        store_of: StoreOf | None = None,
+        ridge: float | None = None,
+    ) -> None:
         self.method = method
-        self.mapper = make_mapper(method, metric, ridge)
-        self._skills: dict[str, Skill] = {}
-        self._biased: dict[str, Skill] = {}
+        self.mapper = make_mapper(method, metric, self._anchor, store_of, ridge)
+        self._facts: dict[str, SkillFacts] = {}
+        self._load: Callable[[str], Skill] | None = None
+        self._skill = lru_cache(maxsize=KEPT_SKILLS)(self._loaded)
 
-    def sync(self, wanted: Collection[str], load: Callable[[str], Skill]) -> None:
+    def sync(self, wanted: Mapping[str, SkillFacts], load: Callable[[str], Skill]) -> None:
         """Register wanted skills that are new, and remove registered skills that are not wanted.
 
         Args:
-            wanted: ids of the skills to keep; each has an anchor for this mapper.
-            load: function that returns the skill with a given id.
+            wanted: the skills to keep, by id; each has an anchor for this mapper.
+            load: function that returns the skill with a given id; also used after this call.
         """
-        for skill_id in sorted(set(self._skills) - set(wanted)):
+        self._load = load
+        for skill_id in sorted(set(self._facts) - set(wanted)):
             self.mapper.remove(skill_id)
-            del self._skills[skill_id]
-            self._biased.pop(skill_id, None)
-        new = sorted(set(wanted) - set(self._skills))
-        jobs = (partial(self._prepare, skill_id, load) for skill_id in new)
-        with Lanes(None if len(new) > FEW_SKILLS else 0) as lanes:
-            for skill_id, (skill, anchor, derived) in zip(new, lanes.run(jobs), strict=True):
-                self._register(skill_id, skill, anchor, derived)
+            del self._facts[skill_id]
+        new = set(wanted) - set(self._facts)
+        restored = set() if self._facts else self.mapper.restore(new)
+        self._facts |= {skill_id: wanted[skill_id] for skill_id in restored}
+        with one_thread():  # the matrices are too small for several
+            for skill_id in sorted(new - restored):
+                self._register(skill_id)
+                self._facts[skill_id] = wanted[skill_id]
+        self.mapper.save()
 
     @property
     def skill_ids(self) -> tuple[str, ...]:
         """Ids of the registered skills, in canonical order."""
-        return tuple(sorted(self._skills))
+        return self.mapper.keys()
 
     def skill(self, skill_id: str) -> Skill:
-        """Return a registered skill."""
-        return self._skills[skill_id]
+        """Return a registered skill, which is loaded unless it was used recently.
+
+        Raises:
+            StorageError: the skill's file is damaged or gone.
+        """
+        if skill_id not in self._facts:
+            raise KeyError(skill_id)
+        return self._skill(skill_id)
 
     def biased(self) -> dict[str, Skill]:
         """Return the skills whose beneficial biases can be used with this mapper, by id.
@@ -88,7 +123,11 @@ class Student:
         The gain of a skill's biases was measured with its own classifier: class moments or a
         trained head. The biases are used only if this mapper has that kind of classifier.
         """
-        return dict(self._biased)
+        return {
+            skill_id: self.skill(skill_id)
+            for skill_id, facts in self._facts.items()
+            if facts.has_biases and (facts.method == "moments") == (self.method == "moments")
+        }
 
     def decide(self, latents: Latents, given: str | None = None) -> Decisions:
         """Decide the task, class and typicality of images with all skills.
@@ -100,7 +139,7 @@ class Student:
         Raises:
             DataError: the student has no skill yet.
         """
-        if not self._skills:
+        if not self._facts:
             raise DataError(
                 "expected at least one skill that can be used, found none; "
                 "learn one with `teachmesh learn FOLDER` or join other agents with `teachmesh up`"
@@ -112,44 +151,46 @@ class Student:
         def within(task: int) -> np.ndarray:
             return self._within(keys[task], latents)
 
+        def held_out(task: int) -> HeldOut | None:
+            return self.mapper.held_out(keys[task])
+
         def familiarity(task: int) -> np.ndarray:
             return self.mapper.familiarity(keys[task], own)
 
         direct = None if scores.classes is None else log_softmax(np.hstack(scores.classes))
         return Decisions(
             skill_ids=keys,
-            n_classes=tuple(len(self._skills[key].card.classes) for key in keys),
+            n_classes=tuple(self._facts[key].n_classes for key in keys),
             task=log_softmax(scores.task),
             within=PerTask(within, len(keys)),
             familiarity=PerTask(familiarity, len(keys)),
-            held_out=tuple(self.mapper.held_out(key) for key in keys),
+            held_out=PerTask(held_out, len(keys)),
             direct=direct,
             comparable=self.method != "gmmc",
             given=None if given is None else keys.index(given),
         )
 
-    def _prepare(
-        self, skill_id: str, load: Callable[[str], Skill]
-    ) -> tuple[Skill, TaskAnchor, Any]:
-        """Load a skill and derive what the mapper needs of it, without changing the student."""
-        skill = load(skill_id)
+    def _loaded(self, skill_id: str) -> Skill:
+        assert self._load is not None
+        return self._load(skill_id)
+
+    def _anchor(self, skill_id: str) -> Registered[Any]:
+        """Return what the mapper keeps of a skill."""
+        skill = self._skill(skill_id)
         anchor = skill.anchor(self.method)
         if anchor is None:
             raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
-        return skill, anchor, self.mapper.derive(anchor)
+        return anchor, skill.held_out(self.method)
 
-    def _register(self, skill_id: str, skill: Skill, anchor: TaskAnchor, derived: Any) -> None:
-        self.mapper.add(skill_id, anchor, skill.held_out(self.method), derived)
-        self._skills[skill_id] = skill
-        same_kind = (skill.card.method == "moments") == (self.method == "moments")
-        if same_kind and skill.biases() is not None:
-            self._biased[skill_id] = skill
+    def _register(self, skill_id: str) -> None:
+        anchor, held_out = self._anchor(skill_id)
+        self.mapper.add(skill_id, anchor, held_out)
 
     def _within(self, key: str, latents: Latents) -> np.ndarray:
         """Return (N, C) log posteriors of the classes of one task, by its skill alone."""
         if isinstance(self.mapper, MomentsMapper):
             return self.mapper.within(key, latents.multi)
-        head = self._skills[key].head()
+        head = self.skill(key).head()
         if head is None:
             raise DataError(f"the skill {key[:12]} has no head, which {self.method} needs")
         return log_softmax(head.logits(latents.last))

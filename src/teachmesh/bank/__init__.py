@@ -6,7 +6,7 @@ The code is organised as follows:
     store.py      Bank: the skills, stored as files named by their hash
     index.py      Index: the SQLite index of the skill files; tidy updates it from the files
     entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check
-    folder.py     SkillFolder: skill files, damaged files and removal marks
+    folder.py     SkillFolder: skill files, damaged files, removal marks; ArrayFiles
     atomic.py     FileOps, write_file: atomic writing of files
 
 Import names from these modules; the package's `__init__` imports nothing.

@@ -98,11 +98,26 @@ def storage_errors(doing: str) -> Iterator[None]:
         raise StorageError(f"{doing}: {reason}") from error
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = FILE_OPS) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    ops: FileOps = FILE_OPS,
+    durable: bool = True,
+) -> None:
     """Write a file atomically; the data is on the disk when this returns.
 
     If the process is killed, the file has either its old or its new content. A temporary file may
     remain in the same folder until `sweep` is called.
+
+    Args:
+        path: path of the file.
+        data: content of the file.
+        mode: permissions of the file.
+        ops: disk operations; tests pass their own.
+        durable: False to skip the fsync, for data that can be computed again. After a power failure
+            the file may then be damaged.
 
     Raises:
         OSError: the error of the first operation that failed. The temporary file is removed if
@@ -110,22 +125,24 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, ops: FileOps = F
     """
     temporary = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}")
     try:
-        _write_new(temporary, data, mode, ops)
+        _write_new(temporary, data, mode, ops, durable=durable)
         ops.rename(temporary, path)
     except OSError:
         with suppress(OSError):
             ops.remove(temporary)
         raise
-    ops.sync_folder(path.parent)
+    if durable:
+        ops.sync_folder(path.parent)
 
 
-def _write_new(path: Path, data: bytes, mode: int, ops: FileOps) -> None:
+def _write_new(path: Path, data: bytes, mode: int, ops: FileOps, *, durable: bool) -> None:
     descriptor = ops.create(path, mode)
     try:
         rest = memoryview(data)
         while rest:
             rest = rest[ops.write(descriptor, rest) :]
-        ops.sync(descriptor)
+        if durable:
+            ops.sync(descriptor)
     finally:
         os.close(descriptor)
 

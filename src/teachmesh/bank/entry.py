@@ -18,7 +18,8 @@ class BankEntry:
         alias: display name of the author.
         method: name of the method with which the skill was learned.
         anchors: kinds of the skill's anchors, sorted.
-        n_classes: number of classes, C.
+        classes: names of the C classes in label order.
+        has_biases: whether the skill carries beneficial biases.
         backbone_fingerprint: fingerprint of the backbone, 64 hex digits.
         size_bytes: size of the skill's file in bytes.
         created: UTC time of creation, such as "2026-11-23T11:00:00Z"; for display only.
@@ -31,11 +32,17 @@ class BankEntry:
     alias: str
     method: str
     anchors: tuple[str, ...]
-    n_classes: int
+    classes: tuple[str, ...]
+    has_biases: bool
     backbone_fingerprint: str
     size_bytes: int
     created: str
     replaces: str | None
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, C."""
+        return len(self.classes)
 
     @classmethod
     def of(cls, verified: VerifiedSkill) -> BankEntry:
@@ -48,7 +55,8 @@ class BankEntry:
             alias=card.alias,
             method=card.method,
             anchors=card.anchors,
-            n_classes=len(card.classes),
+            classes=card.classes,
+            has_biases=verified.skill.has_biases,
             backbone_fingerprint=card.backbone_fingerprint,
             size_bytes=len(verified.data),
             created=card.created,

@@ -23,19 +23,21 @@ from teachmesh.packet.codec import decode
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import verify
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_TIMEOUT_S = 5.0
 _COLUMNS = ", ".join(item.name for item in fields(BankEntry))
 _MARKS = ", ".join("?" for _ in fields(BankEntry))
-_ANCHORS = [item.name for item in fields(BankEntry)].index("anchors")
-_TABLES = (
-    """CREATE TABLE skills (
+_NAMES = [item.name for item in fields(BankEntry)]
+_LISTS = [_NAMES.index(name) for name in ("anchors", "classes")]
+_BOOLEAN = _NAMES.index("has_biases")
+_TABLES = {
+    "skills": """CREATE TABLE skills (
         id TEXT PRIMARY KEY, task TEXT NOT NULL, author TEXT NOT NULL, alias TEXT NOT NULL,
-        method TEXT NOT NULL, anchors TEXT NOT NULL, n_classes INTEGER NOT NULL,
-        backbone_fingerprint TEXT NOT NULL, size_bytes INTEGER NOT NULL, created TEXT NOT NULL,
-        replaces TEXT) WITHOUT ROWID""",
-    "CREATE TABLE counter (changes INTEGER NOT NULL)",
-)
+        method TEXT NOT NULL, anchors TEXT NOT NULL, classes TEXT NOT NULL,
+        has_biases INTEGER NOT NULL, backbone_fingerprint TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, created TEXT NOT NULL, replaces TEXT) WITHOUT ROWID""",
+    "counter": "CREATE TABLE counter (changes INTEGER NOT NULL)",
+}
 
 
 class Index:
@@ -71,7 +73,8 @@ class Index:
 
         Raises:
             sqlite3.OperationalError: the operating system denied access.
-            sqlite3.DatabaseError: the file is not a database, or is damaged or empty.
+            sqlite3.DatabaseError: the file is not a database, is damaged or empty, or has an older
+                format and may not be changed.
             StorageError: a newer version of teachmesh wrote the file.
         """
         index = cls(_connect(f"{path.absolute().as_uri()}?mode={mode}"), ops, path)
@@ -100,7 +103,7 @@ class Index:
         if written > FORMAT:
             raise StorageError(f"{self._path} was made by a newer teachmesh; update to use it")
         if written < FORMAT and mode != "rwc":
-            raise sqlite3.DatabaseError("the index is empty")
+            raise sqlite3.DatabaseError("the index is empty or of an older format")
         if mode == "ro":
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -110,7 +113,9 @@ class Index:
 
     def _create(self) -> None:
         with self._transaction():
-            for table in _TABLES:
+            for name, table in _TABLES.items():
+                # An index of an older format is filled again from the files.
+                self._connection.execute(f"DROP TABLE IF EXISTS {name}")
                 self._connection.execute(table)
             # The counter starts at a random value, so that pollers notice a new database.
             start = secrets.randbits(48)
@@ -270,11 +275,14 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 def _row(entry: BankEntry) -> tuple[object, ...]:
     values = list(astuple(entry))
-    values[_ANCHORS] = json.dumps(entry.anchors)
+    for position in _LISTS:
+        values[position] = json.dumps(values[position])
     return tuple(values)
 
 
 def _entry(row: tuple[object, ...]) -> BankEntry:
     values = list(row)
-    values[_ANCHORS] = tuple(json.loads(str(row[_ANCHORS])))
+    for position in _LISTS:
+        values[position] = tuple(json.loads(str(row[position])))
+    values[_BOOLEAN] = bool(row[_BOOLEAN])
     return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote values of these types

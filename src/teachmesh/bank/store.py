@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
 from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
-from teachmesh.bank.folder import SkillFolder, check_id
+from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, open_or_replace, read_entries, tidy
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import SignedSkill, decode_again
@@ -202,6 +202,15 @@ class Bank:
             temporary=tuple(sorted(temporary)),
             removed_present=tuple(sorted(removed & present)),
         )
+
+    def derived(self, part: str, origin: str) -> ArrayFiles:
+        """Return the files with arrays that were derived from the skills.
+
+        Args:
+            part: name of a folder for these arrays.
+            origin: text that is equal for all arrays that were computed in the same way.
+        """
+        return ArrayFiles(self.folder / "derived" / part, origin, self._ops)
 
     def close(self) -> None:
         """Close the index; the bank cannot be used afterwards."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,21 @@ _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class SavedArrays:
+    """Derived arrays in one file; changes of the arrays do not change the file.
+
+    Attributes:
+        name: name of the file.
+        keys: one text per slot of the arrays.
+        arrays: arrays by name.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    arrays: Arrays
 
 
 def write_tensors(document: Mapping[str, Any], tensors: Arrays) -> bytes:

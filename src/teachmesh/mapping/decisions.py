@@ -72,7 +72,7 @@ class Decisions:
     task: np.ndarray
     within: PerTask[np.ndarray]
     familiarity: PerTask[np.ndarray]
-    held_out: tuple[HeldOut | None, ...]
+    held_out: PerTask[HeldOut | None]
     direct: np.ndarray | None = None
     comparable: bool = True
     given: int | None = None

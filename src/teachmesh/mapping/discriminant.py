@@ -98,14 +98,16 @@ class TaskDensity:
 
         The matrix is rounded to float32, and all densities are computed from the rounded numbers.
         """
-        means, roots = torch.from_numpy(task.means), torch.from_numpy(task.roots)
+        means, roots = (_aligned(torch.from_numpy(part)) for part in (task.means, task.roots))
         base = (1 - task.share) + task.share * task.rest
         # With M = base / g I + R R^T, the inverse covariance is (I - R^T M^-1 R) / base.
         inner = roots @ roots.T
         ratio = base / max(task.share, _LEAST_SHARE)
         inner.diagonal().add_(ratio)
         factor = torch.linalg.cholesky(inner)
-        axes = torch.linalg.solve_triangular(factor, roots, upper=False)  # (R, D)
+        identity = torch.eye(len(roots), dtype=roots.dtype)
+        # A product with the small inverse is faster than solving for D columns.
+        axes = torch.linalg.solve_triangular(factor, identity, upper=False) @ roots  # (R, D)
         rows = (means - (means @ axes.T) @ axes) / base  # (C, D)
         spread = 2 * float((factor.diagonal() / ratio**0.5).log().sum())
         log_determinant = task.means.shape[1] * float(np.log(base)) + spread

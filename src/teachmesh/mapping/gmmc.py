@@ -102,7 +102,7 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return (N,) logs of phi_m N(x | mu_m, Sigma_m) for the best cluster m, in nats."""
-        return log_likelihood(self._anchors[key], latents)
+        return log_likelihood(self.anchor(key), latents)
 
     def _score(self, latents: np.ndarray) -> tuple[np.ndarray, None]:
         """Return the log of phi_m N(x | mu_m, Sigma_m) for the best cluster m of each task.

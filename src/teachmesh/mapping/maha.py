@@ -122,13 +122,13 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         Raises:
             ValueError: the mapper has no anchor.
         """
-        if not self._anchors:
+        if not self._registered:
             raise ValueError("expected at least one task anchor, got none; add one first")
         return tied_covariance(self._in_order(), self.ridge)
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return each image's negated squared Euclidean distance to the nearest class mean."""
-        return nearest_mean_familiarity(latents, self._anchors[key].means)
+        return nearest_mean_familiarity(latents, self.anchor(key).means)
 
     def _score(self, latents: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Score classes by Eq. 5 in linear form, and tasks by their nearest class.

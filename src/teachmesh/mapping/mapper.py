@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -15,6 +15,10 @@ from teachmesh.mapping.anchor import TaskAnchor, check_latents
 from teachmesh.mapping.typicality import HeldOut
 
 AnchorT = TypeVar("AnchorT", bound=TaskAnchor)
+Registered = tuple[AnchorT, HeldOut | None]
+"""An anchor and the scores of images that were held out when it was fitted."""
+AnchorSource = Callable[[str], Registered[AnchorT]]
+"""Function that returns the anchor of a key, so that it need not stay in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +43,37 @@ class TaskMapper(ABC, Generic[AnchorT]):
 
     Invariant: equal sets of (key, anchor) give bit-identical scores, regardless of the order of
     `add` and `remove` and of how often an anchor is added.
+
+    Args:
+        anchor_type: class of the anchors.
+        source: function that returns an anchor again; None to keep all anchors in memory.
     """
 
     kind: ClassVar[str]
     latent: ClassVar[Literal["last", "multi"]]
 
-    def __init__(self, anchor_type: type[AnchorT]) -> None:
+    def __init__(
+        self, anchor_type: type[AnchorT], source: AnchorSource[AnchorT] | None = None
+    ) -> None:
         self._anchor_type = anchor_type
-        self._anchors: dict[str, AnchorT] = {}
-        self._held_out: dict[str, HeldOut | None] = {}
+        self._source = source
+        self._registered: dict[str, Registered[AnchorT] | None] = {}  # None: ask the source
+        self._keys: tuple[str, ...] | None = None
+        self._dim: int | None = None
 
     def derive(self, anchor: TaskAnchor) -> Any:
         """Compute the values of one anchor that `add` stores, in any thread; here, none."""
+
+    def restore(self, wanted: Collection[str]) -> set[str]:  # noqa: ARG002 - nothing is saved here
+        """Register anchors whose derived values are saved; return their keys.
+
+        Args:
+            wanted: keys that are not registered yet.
+        """
+        return set()
+
+    def save(self) -> None:
+        """Save derived values, so that `restore` finds them; here, none."""
 
     def add(
         self,
@@ -75,26 +98,32 @@ class TaskMapper(ABC, Generic[AnchorT]):
                 f"expected a {self._anchor_type.kind} anchor, got a {anchor.kind} one; use the "
                 f"{anchor.kind} mapper"
             )
-        other = next(iter(self._anchors.values()), anchor)
-        if other.dim != anchor.dim:
+        if self._registered and anchor.dim != self._dim:
             raise ValueError(
-                f"expected an anchor of latent size {other.dim}, got {anchor.dim}; it was made "
+                f"expected an anchor of latent size {self._dim}, got {anchor.dim}; it was made "
                 "with another backbone"
             )
-        if key not in self._anchors:
+        if key not in self._registered:
             self._added(key, self.derive(anchor) if derived is None else derived)
-            self._anchors[key] = anchor
-            self._held_out[key] = held_out
+            self._register(key, anchor.dim, None if self._source else (anchor, held_out))
+
+    def _register(self, key: str, dim: int, registered: Registered[AnchorT] | None) -> None:
+        self._registered[key] = registered
+        self._dim = dim
+        self._keys = None
 
     def remove(self, key: str) -> None:
         """Remove an anchor; do nothing if the key is unknown."""
-        if self._anchors.pop(key, None) is not None:
-            del self._held_out[key]
+        if key in self._registered:
+            del self._registered[key]
+            self._keys = None
             self._removed(key)
 
     def keys(self) -> tuple[str, ...]:
         """Return the registered keys in canonical (sorted) order."""
-        return tuple(sorted(self._anchors))
+        if self._keys is None:
+            self._keys = tuple(sorted(self._registered))
+        return self._keys
 
     def score(self, latents: np.ndarray) -> MapperScores:
         """Score latents for all tasks.
@@ -108,13 +137,24 @@ class TaskMapper(ABC, Generic[AnchorT]):
         keys = self.keys()
         if not keys:
             raise ValueError("expected at least one task anchor, got none; add one first")
-        check_latents(latents, self._anchors[keys[0]].dim)
+        check_latents(latents, self._dim)
         task, classes = self._score(latents)
         return MapperScores(keys, without_ties(task, keys, latents), classes)
 
     def held_out(self, key: str) -> HeldOut | None:
         """Return the scores of held-out images of a task."""
-        return self._held_out[key]
+        return self._of(key)[1]
+
+    def anchor(self, key: str) -> AnchorT:
+        """Return a registered anchor."""
+        return self._of(key)[0]
+
+    def _of(self, key: str) -> Registered[AnchorT]:
+        registered = self._registered[key]
+        if registered is None:
+            assert self._source is not None
+            return self._source(key)
+        return registered
 
     @abstractmethod
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
@@ -130,7 +170,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
 
     def _in_order(self) -> list[AnchorT]:
         """Return the anchors in canonical order."""
-        return [self._anchors[key] for key in self.keys()]
+        return [self.anchor(key) for key in self.keys()]
 
     @abstractmethod
     def _added(self, key: str, derived: Any) -> None:

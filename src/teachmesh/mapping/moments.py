@@ -17,6 +17,8 @@ Both decisions are functions of the skill and the metric. No skill changes those
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -27,9 +29,9 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.mapper import TaskMapper, nearest_mean_familiarity
+from teachmesh.mapping.mapper import AnchorSource, TaskMapper, nearest_mean_familiarity
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments_scan import DensityBlocks
+from teachmesh.mapping.moments_scan import ArrayStore, DensityBlocks, StoreOf
 from teachmesh.mapping.typicality import HeldOut
 
 TASK_SHARPNESS = 0.03
@@ -103,16 +105,26 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
 
     Args:
         metric: metric of the backbone's latents.
+        source: function that returns an anchor again; None to keep all anchors in memory.
+        store_of: function that returns a store for densities; None to save none.
     """
 
     kind: ClassVar[str] = "moments"
     latent: ClassVar[Literal["last", "multi"]] = "multi"
 
-    def __init__(self, metric: Metric) -> None:
-        super().__init__(MomentsAnchor)
+    def __init__(
+        self,
+        metric: Metric,
+        source: AnchorSource[MomentsAnchor] | None = None,
+        store_of: StoreOf | None = None,
+    ) -> None:
+        super().__init__(MomentsAnchor, source)
         self.metric = metric
-        self._densities = DensityBlocks()
-        self._leading = DensityBlocks()
+        stores: list[ArrayStore | None] = [None, None]
+        if store_of is not None:
+            origin = self._origin()
+            stores = [store_of(part, origin) for part in ("densities", "leading")]
+        self._densities, self._leading = (DensityBlocks(store) for store in stores)
         self._last: tuple[np.ndarray, torch.Tensor] | None = None
         self._scorer = lru_cache(maxsize=4 * SMALL_BANK)(self._make_scorer)
 
@@ -126,6 +138,41 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         moments = anchor.moments()
         return TaskDensity.of(moments), TaskDensity.of(moments.leading(*LEADING))
 
+    def _origin(self) -> str:
+        """Return a hash of the densities of one fixed task, 64 hex digits.
+
+        It changes if a formula, a constant, a library or a processor gives other bits.
+        """
+        probe = hashlib.sha256()
+        for density in self.derive(probe_anchor(self.metric.dim)):
+            for part in (density.matrix, density.offsets, np.float64(density.precision)):
+                probe.update(part.tobytes())
+        return probe.hexdigest()
+
+    def restore(self, wanted: Collection[str]) -> set[str]:
+        """Register the wanted tasks whose densities are saved; return their keys.
+
+        Without a source of anchors, nothing is registered.
+
+        Args:
+            wanted: keys that are not registered yet.
+        """
+        if self._source is None:
+            return set()
+        found, leading = (part.restore(wanted) for part in (self._densities, self._leading))
+        for part, more in ((self._densities, found - leading), (self._leading, leading - found)):
+            for key in more:
+                part.remove(key)
+        for key in found & leading:
+            self._register(key, self.metric.dim, None)
+        return found & leading
+
+    def save(self) -> None:
+        """Save densities, so that the next start is faster; small banks save none."""
+        if len(self._registered) > SMALL_BANK:
+            self._densities.save()
+            self._leading.save()
+
     def _added(self, key: str, derived: Any) -> None:
         density, leading = derived
         self._densities.add(key, density)
@@ -137,7 +184,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         self._scorer.cache_clear()
 
     def _make_scorer(self, key: str) -> TaskScorer:
-        return TaskScorer(self._anchors[key], self._densities.density(key), self.metric)
+        return TaskScorer(self.anchor(key), self._densities.density(key), self.metric)
 
     def within(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return (N, C) log posteriors of the classes, given the task.
@@ -150,7 +197,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return (N,) scores that are higher for images that resemble a task."""
-        return self._scorer(key).familiarity(self._points(latents), self._held_out[key])
+        return self._scorer(key).familiarity(self._points(latents), self.held_out(key))
 
     def _points(self, latents: np.ndarray) -> torch.Tensor:
         """Return (N, D) points of latents; those of the last call are kept for the next one."""
@@ -177,3 +224,27 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
                 evidence = density.evidence_in_float32(point, squares[i])
                 found[i, column[key]] = TASK_SHARPNESS * evidence
         return found, None
+
+
+def probe_anchor(dim: int, n_classes: int = 16, n_axes: int = 32) -> MomentsAnchor:
+    """Return the moments of a fixed task, whose densities show how densities are computed.
+
+    Args:
+        dim: latent size, D.
+        n_classes: number of classes.
+        n_axes: number of directions of the covariance.
+    """
+    levels = ((np.arange((n_classes + n_axes) * dim) * 7919) % 255 - 127).astype(np.int8)
+    means, directions = np.split(levels.reshape(-1, dim), [n_classes])
+    scales = np.full(n_classes, 0.01, dtype=np.float32)
+    return MomentsAnchor(
+        means,
+        scales,
+        directions,
+        np.linspace(84, 10, n_axes, dtype=np.float32),
+        np.array([0.8], dtype=np.float32),
+        np.array([100], dtype=np.uint32),
+        means,
+        scales,
+        np.zeros(n_classes, dtype=np.float32),
+    )

@@ -8,12 +8,14 @@ evidence of all its tasks.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from teachmesh.data.tensor_file import SavedArrays
 from teachmesh.mapping.discriminant import TaskDensity
 
 BLOCK_ROWS = 8192
@@ -22,15 +24,51 @@ POINTS = 256
 """Number of points that are scored together; larger products are faster."""
 BLOCKS_IN_MEMORY = 8
 """Number of blocks in memory; further blocks are mapped from a temporary file."""
+
+SAVED_SHARE = 3
+"""A block is saved again when one in three of its slots is new."""
+_ARRAYS = ("matrices", "offsets", "precisions", "sizes")
 _UNIT = float(np.finfo(np.float32).eps) / 2
 
 
-class DensityBlocks:
-    """Densities of tasks by key."""
+class ArrayStore(Protocol):
+    """A place for derived arrays, which may be lost at any time."""
 
-    def __init__(self) -> None:
-        self._blocks: list[_Block] = []
-        self._places: dict[str, tuple[_Block, int]] = {}
+    def load(self) -> Iterator[SavedArrays]:
+        """Yield the content of all intact files."""
+
+    def save(
+        self, keys: Sequence[str], arrays: Mapping[str, np.ndarray], replaces: str
+    ) -> SavedArrays | None:
+        """Save arrays as one file; return its content, or None if it cannot be written.
+
+        Args:
+            keys: one text per slot of the arrays.
+            arrays: arrays by name.
+            replaces: name of an older file, which is removed then; empty if there is none.
+        """
+
+    def remove(self, name: str) -> None:
+        """Remove a file; a missing file is not an error."""
+
+
+StoreOf = Callable[[str, str], ArrayStore]
+"""Function that returns a store from the name of its content and from the arrays' origin.
+
+Arrays of another origin were computed in another way, and are not loaded."""
+
+
+class DensityBlocks:
+    """Densities of tasks by key.
+
+    Args:
+        store: place where blocks are saved; None to save nothing.
+    """
+
+    def __init__(self, store: ArrayStore | None = None) -> None:
+        self._store = store
+        self._blocks: list[DensityBlock] = []
+        self._places: dict[str, tuple[DensityBlock, int]] = {}
 
     def add(self, key: str, density: TaskDensity) -> None:
         """Store the density of a task."""
@@ -40,7 +78,8 @@ class DensityBlocks:
             if block.shape == shape and block.free:
                 break
         else:
-            block = _Block.new(shape, mapped=len(self._blocks) >= BLOCKS_IN_MEMORY)
+            mapped = len(self._blocks) >= BLOCKS_IN_MEMORY
+            block = DensityBlock.new(shape, BLOCK_ROWS, mapped=mapped)
             self._blocks.append(block)
         self._places[key] = block, block.put(key, density)
 
@@ -48,6 +87,39 @@ class DensityBlocks:
         """Forget the density of a task."""
         block, slot = self._places.pop(key)
         block.clear(slot)
+
+    def restore(self, wanted: Collection[str]) -> set[str]:
+        """Add densities from saved blocks; return the keys of the tasks that were found.
+
+        Other slots of these blocks are freed. A block without any of the tasks is removed.
+
+        Args:
+            wanted: keys of tasks that have no density yet.
+        """
+        missing = set(wanted)
+        for saved in () if self._store is None else self._store.load():
+            found = missing.intersection(saved.keys)
+            if not found and self._store is not None:
+                self._store.remove(saved.name)
+                continue
+            missing -= found
+            self._take(DensityBlock.of(saved), found)
+        return set(wanted) - missing
+
+    def _take(self, block: DensityBlock, wanted: set[str]) -> None:
+        """Use the wanted densities of a block, and free its other slots."""
+        self._blocks.append(block)
+        for slot, key in enumerate(block.keys):
+            if key in wanted:
+                self._places[key] = block, slot
+            elif key:
+                block.clear(slot)
+
+    def save(self) -> None:
+        """Save the blocks with many new slots."""
+        if self._store is not None:
+            for block in self._blocks:
+                block.save(self._store)
 
     def density(self, key: str) -> TaskDensity:
         """Return the density of a task, a view of its rows.
@@ -116,18 +188,20 @@ class DensityBlocks:
 
 
 @dataclass(eq=False)
-class _Block:
+class DensityBlock:
     """Slots for tasks with at most C classes and R axes.
 
     Attributes:
         shape: (C, R, D).
-        matrices: (slots, C + R, D) float32; rows and axes that are not used are zero.
-        offsets: (slots, C) float64; minus infinity for rows that are not used.
+        matrices: (slots, C + R, D) float32; rows and axes that a task does not use are zero.
+        offsets: (slots, C) float64; minus infinity for rows that a task does not use.
         precisions: (slots,) float64.
         sizes: (slots, 3) float64, length of the longest row, root of the sum of the axes' squares,
             and largest offset.
         keys: key of the task in each slot; empty for a free slot.
         free: free slots.
+        fresh: slots with tasks that the saved file does not have.
+        file: name of the saved file; empty if the block was never saved.
     """
 
     shape: tuple[int, int, int]
@@ -137,11 +211,20 @@ class _Block:
     sizes: np.ndarray
     keys: list[str]
     free: list[int] = field(default_factory=list)
+    fresh: set[int] = field(default_factory=set)
+    file: str = ""
 
     @classmethod
-    def new(cls, shape: tuple[int, int, int], *, mapped: bool) -> _Block:
+    def new(cls, shape: tuple[int, int, int], rows: int, *, mapped: bool) -> DensityBlock:
+        """Return an empty block.
+
+        Args:
+            shape: (C, R, D).
+            rows: number of rows and axes of all its slots; one slot may have more.
+            mapped: whether to map the matrices from a temporary file.
+        """
         classes, axes, dim = shape
-        slots = max(1, BLOCK_ROWS // (classes + axes))
+        slots = max(1, rows // (classes + axes))
         return cls(
             shape,
             _zeros((slots, classes + axes, dim), mapped=mapped),
@@ -152,25 +235,49 @@ class _Block:
             list(range(slots))[::-1],
         )
 
+    @classmethod
+    def of(cls, saved: SavedArrays) -> DensityBlock:
+        """Return the block in a file, which `save` wrote."""
+        matrices, offsets, precisions, sizes = (saved.arrays[name] for name in _ARRAYS)
+        classes = offsets.shape[1]
+        shape = classes, matrices.shape[1] - classes, matrices.shape[2]
+        free = [slot for slot, key in enumerate(saved.keys) if not key][::-1]
+        keys = list(saved.keys)
+        return cls(shape, matrices, offsets, precisions, sizes, keys, free, file=saved.name)
+
+    def save(self, store: ArrayStore) -> None:
+        """Save the block if many of its slots are new; then map its matrices from the file."""
+        if len(self.fresh) < max(1, len(self.keys) // SAVED_SHARE):
+            return
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        saved = store.save(self.keys, arrays, self.file)
+        if saved is not None:
+            self.matrices = saved.arrays["matrices"]
+            self.file = saved.name
+            self.fresh.clear()
+
     def put(self, key: str, density: TaskDensity) -> int:
         """Store a density in a free slot; return the slot."""
         slot, classes = self.free.pop(), self.shape[0]
         n_rows, n_axes = len(density.rows), len(density.axes)
         self.matrices[slot, :n_rows] = density.rows
+        self.matrices[slot, n_rows:classes] = 0
         self.matrices[slot, classes : classes + n_axes] = density.axes
+        self.matrices[slot, classes + n_axes :] = 0
         self.offsets[slot, :n_rows] = density.offsets
+        self.offsets[slot, n_rows:] = -np.inf
         self.precisions[slot] = density.precision
         longest = np.sqrt(np.square(density.rows, dtype=np.float64).sum(axis=1).max())
         spread = np.sqrt(np.square(density.axes, dtype=np.float64).sum())
         self.sizes[slot] = longest, spread, np.abs(density.offsets).max()
         self.keys[slot] = key
+        self.fresh.add(slot)
         return slot
 
     def clear(self, slot: int) -> None:
-        """Empty a slot."""
-        self.matrices[slot] = 0
-        self.offsets[slot] = -np.inf
+        """Empty a slot; its rows stay until it is used again, so that no memory is touched."""
         self.keys[slot] = ""
+        self.fresh.discard(slot)
         self.free.append(slot)
 
     def density(self, slot: int) -> TaskDensity:

@@ -15,9 +15,10 @@ from teachmesh.mapping.anchor import DTYPES, TaskAnchor
 from teachmesh.mapping.anchor_kinds import KIND_NAME, METHODS, RESERVED_KINDS, SIZES
 from teachmesh.mapping.gmmc import GmmcMapper
 from teachmesh.mapping.maha import MahaMapper
-from teachmesh.mapping.mapper import TaskMapper
+from teachmesh.mapping.mapper import AnchorSource, TaskMapper
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments import MomentsMapper
+from teachmesh.mapping.moments_scan import StoreOf
 
 AnchorT = TypeVar("AnchorT", bound=TaskAnchor)
 
@@ -108,19 +109,27 @@ OWN_MAPPERS = EntryPoints(MAPPERS_GROUP, "mapper", _checked, METHODS)
 """Task mappers of other packages, by the name of their method."""
 
 
-def make_mapper(kind: str, metric: Metric, ridge: float | None = None) -> TaskMapper[Any]:
+def make_mapper(
+    kind: str,
+    metric: Metric,
+    source: AnchorSource[Any] | None = None,
+    store_of: StoreOf | None = None,
+    ridge: float | None = None,
+) -> TaskMapper[Any]:
     """Return an empty mapper of the given kind.
 
     Args:
         kind: name of the method.
         metric: metric of the backbone's multi-depth latents.
+        source: function that returns an anchor again, see `MomentsMapper`.
+        store_of: function that returns a store for densities, see `MomentsMapper`.
         ridge: ridge of `maha`, for experiments; None for the default.
 
     Raises:
         ConfigError: the kind is not of teachmesh, and no package offers one that can be used.
     """
     if kind == MomentsMapper.kind:
-        return MomentsMapper(metric)
+        return MomentsMapper(metric, source, store_of)
     if kind == MahaMapper.kind and ridge is not None:
         return MahaMapper(ridge)
     return PAPER_MAPPERS[kind]() if kind in PAPER_MAPPERS else OWN_MAPPERS.load(kind)(metric)

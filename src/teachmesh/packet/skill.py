@@ -84,6 +84,21 @@ class Skill:
             found[name] = (_DTYPE_NAMES[array.dtype], array.shape)
         return found
 
+    @property
+    def method(self) -> str:
+        """Name of the method with which the skill was learned."""
+        return self.card.method
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, C."""
+        return len(self.card.classes)
+
+    @property
+    def has_biases(self) -> bool:
+        """True if the skill carries beneficial biases."""
+        return self.biases() is not None
+
     def anchor(self, kind: str) -> TaskAnchor | None:
         """Return the anchor of the given kind, or None if the skill has none."""
         if kind not in self.card.anchors:

@@ -51,7 +51,7 @@ class EquivalentClasses:
     @cached_property
     def _tasks(self) -> dict[str, SourceTask]:
         return {
-            key: SourceTask(key, source.task, source.alias, source.skill.card.classes)
+            key: SourceTask(key, source.task, source.alias, source.classes)
             for key, source in self._sources.items()
         }
 

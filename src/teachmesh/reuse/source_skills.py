@@ -38,13 +38,22 @@ class SourceSkill:
         skill_id: id of the skill.
         task: display name of its task.
         alias: alias of its author.
-        skill: the skill itself.
+        author: agent id of its author.
+        classes: names of its classes in label order.
+        load: function that returns the skill with a given id.
     """
 
     skill_id: str
     task: str
     alias: str
-    skill: Skill
+    author: str
+    classes: tuple[str, ...]
+    load: Callable[[str], Skill]
+
+    @property
+    def skill(self) -> Skill:
+        """The skill itself."""
+        return self.load(self.skill_id)
 
     def moments(self) -> MomentsAnchor | None:
         """Return the class moments of the skill; None if it has none."""
@@ -200,8 +209,9 @@ class SourceSkills:
         for source in self.sources:
             moments = source.moments()
             means = None if moments is None else moments.class_means()
-            classes = source.skill.card.classes
-            tasks.append(SourceTask(source.skill_id, source.task, source.alias, classes, means))
+            tasks.append(
+                SourceTask(source.skill_id, source.task, source.alias, source.classes, means)
+            )
         return tuple(tasks)
 
     def covariance(self) -> np.ndarray | None:

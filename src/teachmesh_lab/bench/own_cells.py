@@ -102,7 +102,7 @@ def run_ours(
     """
     clock = time.perf_counter
     constants = constants_of(dict(cell.options))
-    student = Student(cell.method, backbone.reference.metric, constants.ridge)
+    student = Student(cell.method, backbone.reference.metric, ridge=constants.ridge)
     skills: dict[str, Skill] = {}
     ids: list[str] = []
     sizes: list[int] = []
@@ -117,7 +117,7 @@ def run_ours(
         skills[ids[-1]] = skill
         sizes.append(len(data))
         before_s = clock()
-        student.sync(ids, skills.__getitem__)
+        student.sync(skills, skills.__getitem__)
         student_s += clock() - before_s
         before_s = clock()
         _measure(curves, position, student, ids, tasks)
@@ -186,9 +186,9 @@ def student_costs(
         metric: metric of the backbone's latents.
         ridge: ridge of `maha`; None for the default.
     """
-    student = Student(method, metric, ridge)
+    student = Student(method, metric, ridge=ridge)
     register = [_register_macs(student, skill) for skill in skills.values()]
-    student.sync(list(skills), skills.__getitem__)
+    student.sync(skills, skills.__getitem__)
     one = Latents(latents.last[:1], latents.multi[:1])
     # Another image, because a mapper may keep what it computed for the first one.
     other = Latents(*(np.nextafter(x, np.float32(np.inf)) for x in (one.last, one.multi)))
