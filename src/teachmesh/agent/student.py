@@ -26,7 +26,7 @@ from teachmesh.mapping.own_mapper import make_mapper
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.model.forward_pass import Tensors
-from teachmesh.model.lanes import Lanes, one_thread
+from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
@@ -96,10 +96,9 @@ class Student:
         new = set(wanted) - set(self._facts)
         restored = set() if self._facts else self.mapper.restore(new)
         self._facts |= {skill_id: wanted[skill_id] for skill_id in restored}
-        with one_thread():  # the matrices are too small for several
-            for skill_id in sorted(new - restored):
-                self._register(skill_id)
-                self._facts[skill_id] = wanted[skill_id]
+        for skill_id in sorted(new - restored):
+            self.mapper.add(skill_id, *self._anchor(skill_id))
+            self._facts[skill_id] = wanted[skill_id]
         self.mapper.save()
 
     @property
@@ -181,10 +180,6 @@ class Student:
         if anchor is None:
             raise DataError(f"the skill {skill_id[:12]} carries no {self.method} anchor")
         return anchor, skill.held_out(self.method)
-
-    def _register(self, skill_id: str) -> None:
-        anchor, held_out = self._anchor(skill_id)
-        self.mapper.add(skill_id, anchor, held_out)
 
     def _within(self, key: str, latents: Latents) -> np.ndarray:
         """Return (N, C) log posteriors of the classes of one task, by its skill alone."""

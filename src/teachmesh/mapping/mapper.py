@@ -62,7 +62,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
         self._dim: int | None = None
 
     def derive(self, anchor: TaskAnchor) -> Any:
-        """Compute the values of one anchor that `add` stores, in any thread; here, none."""
+        """Compute the values of one anchor that `add` stores; here, none."""
 
     def restore(self, wanted: Collection[str]) -> set[str]:  # noqa: ARG002 - nothing is saved here
         """Register anchors whose derived values are saved; return their keys.
@@ -75,20 +75,13 @@ class TaskMapper(ABC, Generic[AnchorT]):
     def save(self) -> None:
         """Save derived values, so that `restore` finds them; here, none."""
 
-    def add(
-        self,
-        key: str,
-        anchor: TaskAnchor,
-        held_out: HeldOut | None = None,
-        derived: Any = None,
-    ) -> None:
+    def add(self, key: str, anchor: TaskAnchor, held_out: HeldOut | None = None) -> None:
         """Register an anchor; do nothing if the key is registered already.
 
         Args:
             key: name of the anchor; a key must always refer to the same anchor.
             anchor: summary of the task.
             held_out: scores of images that were held out when the anchor was fitted.
-            derived: result of `derive` for the anchor; None to compute it now.
 
         Raises:
             ValueError: the anchor has the wrong kind or latent size.
@@ -104,7 +97,7 @@ class TaskMapper(ABC, Generic[AnchorT]):
                 "with another backbone"
             )
         if key not in self._registered:
-            self._added(key, self.derive(anchor) if derived is None else derived)
+            self._added(key, self.derive(anchor))
             self._register(key, anchor.dim, None if self._source else (anchor, held_out))
 
     def _register(self, key: str, dim: int, registered: Registered[AnchorT] | None) -> None:

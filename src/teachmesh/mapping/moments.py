@@ -18,7 +18,8 @@ Both decisions are functions of the skill and the metric. No skill changes those
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -136,7 +137,8 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
                 "were made with another backbone"
             )
         moments = anchor.moments()
-        return TaskDensity.of(moments), TaskDensity.of(moments.leading(*LEADING))
+        with one_thread():
+            return TaskDensity.of(moments), TaskDensity.of(moments.leading(*LEADING))
 
     def _origin(self) -> str:
         """Return a hash of the densities of one fixed task, 64 hex digits.
@@ -224,6 +226,17 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
                 evidence = density.evidence_in_float32(point, squares[i])
                 found[i, column[key]] = TASK_SHARPNESS * evidence
         return found, None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Multiply small matrices with one thread, which is faster and gives the same bits anywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def probe_anchor(dim: int, n_classes: int = 16, n_axes: int = 32) -> MomentsAnchor:

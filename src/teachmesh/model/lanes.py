@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -81,17 +80,6 @@ class Lanes:
             pool.submit(_set_threads, share, ready)
         ready.wait()
         return pool
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run products of small matrices with one OpenMP thread, and set the number back at the end."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _set_threads(count: int, ready: threading.Barrier) -> None:
