@@ -212,7 +212,7 @@ class LastArrivalWins(TaskMapper[MomentsAnchor]):
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Count the anchors, which depends on other tasks."""
-        return np.full(len(latents), float(len(self._anchors)))
+        return np.full(len(latents), float(len(self.keys())))
 
     def _added(self, key: str, derived: Any) -> None:
         self._last = key
