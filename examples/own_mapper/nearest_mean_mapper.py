@@ -68,7 +68,7 @@ class NearestMeanMapper(OwnMapper[NearestMeanAnchor]):
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return the negated squared distance of each image to the task's nearest mean, (N,)."""
-        return nearest_mean_familiarity(latents, self._anchors[key].means)
+        return nearest_mean_familiarity(latents, self.anchor(key).means)
 
     def _score(self, latents: np.ndarray) -> tuple[np.ndarray, None]:
         """Return (N, T) scores. They come from the anchors alone, in canonical order."""
