@@ -148,8 +148,8 @@ def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
 
 
 def _density_macs(classes: int, rank: int, dim: int) -> int:
-    """Return the cost of `TaskDensity.of`: products, a factorisation, and a triangular solve."""
-    return 3 * rank**2 * dim // 2 + rank**3 // 6 + 2 * classes * rank * dim
+    """Return the cost of `TaskDensity.of`: products, a factorisation, and an inverse."""
+    return 2 * rank**2 * dim + rank**3 // 6 + rank**3 // 2 + 2 * classes * rank * dim
 
 
 def _samples(task: TaskSize, constants: MapperConstants) -> int:
