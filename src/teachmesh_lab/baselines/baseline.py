@@ -20,6 +20,8 @@ from teachmesh_lab.baselines.multihead import MultiHead
 
 Hyper = Mapping[str, float]
 Grid = Mapping[str, tuple[float, ...]]
+BatchPart = tuple[int, Tensor]
+"""Position of a task, and the (B,) rows of its images in a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,15 @@ class Baseline:
     Order of calls:
 
     1. `begin` for each task of a group.
-    2. For every batch: `loss`, backward pass, `before_step`, optimiser step, `after_step`.
-    3. `end` for each task, which drops the task's images unless the baseline keeps some of them.
+    2. `warm_up` for each task of the group.
+    3. For every batch: `batch_loss`, backward pass, `before_step`, optimiser step, `after_step`.
+    4. `end` for each task, which drops the task's images unless the baseline keeps some of them.
 
     Attributes:
         source: publication of the method.
-        grid: candidate values of each hyper-parameter; a single value is not tuned.
+        grid: candidate values of each hyper-parameter, from the weakest to the strongest
+            regularisation, because the last of equally good candidates is chosen; a single value
+            is not tuned.
         shares_trunk: whether all heads read the same latents. If so, the method can also answer
             without an oracle: it chooses the class with the largest logit of all heads.
         isolated: whether later tasks cannot change the answers for a finished task.
@@ -66,7 +71,8 @@ class Baseline:
     parallel: ClassVar[bool] = False
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
-        self.net, self.hyper, self.seed = net, dict(hyper), seed
+        settled = {name: values[0] for name, values in self.grid.items() if len(values) == 1}
+        self.net, self.hyper, self.seed = net, settled | dict(hyper), seed
         self.data: dict[int, TrainingSet] = {}
 
     @property
@@ -90,12 +96,29 @@ class Baseline:
         )
         self.net.add_head(index, len(task.classes))
 
+    def warm_up(self, index: int, batch_size: int, rate: float) -> None:
+        """Prepare the head of a task before the first epoch; does nothing by default.
+
+        Args:
+            index: position of the task, for which `begin` was called.
+            batch_size: number of images per step.
+            rate: learning rate of Adam.
+        """
+
     def loss(self, index: int, rows: Tensor) -> Tensor:
         """Return the mean loss (nats) for the images `rows` of task `index`."""
         data = self.data[index]
         latents = self.net.latents(data.images[rows])
         self.net.costs.training_pass(len(rows), [(len(rows), self.net.classes(index))])
         return self.net.cross_entropy(latents, index, data.labels[rows]) / len(rows)
+
+    def batch_loss(self, parts: Sequence[BatchPart]) -> Tensor:
+        """Return the mean loss (nats) of one batch, given as (task, rows) pairs.
+
+        There is one pair, unless the baseline learns several tasks at once.
+        """
+        ((index, rows),) = parts
+        return self.loss(index, rows)
 
     def before_step(self) -> None:
         """Add the gradients of penalties to the gradients of the loss."""
@@ -106,6 +129,19 @@ class Baseline:
     def end(self, index: int) -> None:
         """Finish a task and drop its images."""
         del self.data[index]
+
+    @property
+    def answers_stay(self) -> bool:
+        """Whether answers for a finished task stay the same, so that they are computed once."""
+        return self.isolated
+
+    def infer(self, images: Tensor) -> np.ndarray | None:  # noqa: ARG002 - the hook's signature
+        """Return the (N,) int64 positions of the tasks that the method infers for images.
+
+        The result is None if the method does not infer tasks, or if it does so by the largest logit
+        of all heads (`shares_trunk`).
+        """
+        return None
 
     def select(self, index: int) -> None:
         """Switch to task `index` before its images are classified."""
@@ -122,7 +158,9 @@ class Baseline:
 
         Values that can be derived from the seed or the common initial network are omitted.
         """
-        return {name: parameter_array(p) for name, p in self.net.named_parameters()}
+        arrays = {name: parameter_array(p) for name, p in self.net.named_parameters()}
+        norms = enumerate(self.net.norm_statistics)
+        return arrays | {f"norms.{number}": parameter_array(tensor) for number, tensor in norms}
 
 
 def parameter_array(parameter: Tensor) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Initial networks of the trained baselines: images (N, 3, S, S) in [0, 1] -> latents (N, D).
 
 Any module with this input and output works; if it has several outputs, the last one is used. The
-network runs in evaluation mode even during training, so batch norms keep their initial statistics.
-A task changes only the network's parameters, so regularisers need not protect anything else.
-`small_net` uses group norms, which need no statistics.
+network runs in evaluation mode even during training. By default its batch norms keep their initial
+statistics, so that a task changes only parameters, which regularisers protect. With running norms
+(`MultiHead`), every task also moves the statistics of all earlier tasks, which no regulariser
+protects. `small_net` uses group norms, which need no statistics.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def trained_baseline(name: str, net: MultiHead, hyper: Hyper, *, seed: int) -> B
     Args:
         name: name of the baseline.
         net: network without heads; the baseline changes it.
-        hyper: a value for every hyper-parameter in the baseline's grid.
+        hyper: a value for every hyper-parameter with several candidates in the baseline's grid.
         seed: seed for all random numbers.
 
     Raises:
@@ -143,6 +143,7 @@ def run_trained(
     hyper: Mapping[str, float] | None = None,
     seed: int = 0,
     choice_tasks: int = CHOICE_TASKS,
+    running_norms: bool = False,
     progress: Progress | None = None,
     after_task: AfterTask | None = None,
 ) -> StreamResult:
@@ -161,6 +162,7 @@ def run_trained(
         hyper: hyper-parameters with given values; the others are tuned.
         seed: seed for all random numbers.
         choice_tasks: number of tasks, from the start of the stream, used to tune hyper-parameters.
+        running_norms: whether batch norms learn statistics (see `MultiHead`).
         progress: called with (tasks done, total tasks) after each task, but not during tuning.
         after_task: called after each task with its position and the answers for all tasks so far.
 
@@ -174,7 +176,8 @@ def run_trained(
     schedule = Schedule(epochs, batch_size, rate)
 
     def fresh(candidate: Hyper) -> Baseline:
-        net = MultiHead(build_net(net_factory, seed), stream[0].size, seed)
+        trunk = build_net(net_factory, seed)
+        net = MultiHead(trunk, stream[0].size, seed, running_norms=running_norms)
         return trained_baseline(name, net, candidate, seed=seed)
 
     first = stream[: max(1, choice_tasks)]
@@ -186,6 +189,7 @@ def run_trained(
     baseline = fresh(choice.hyper)
     trace = run_stream(baseline, stream, schedule, progress=progress, after_task=after_task)
     settings = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "size": stream[0].size}
+    settings["parameters"] = baseline.net.numbers
     return _result(name, stream, seed, trace, choice, settings)
 
 

@@ -1,9 +1,9 @@
 """Grid search for hyper-parameters on validation images.
 
 Every candidate learns the first tasks of the stream from scratch. After these tasks, the candidate
-with the best mean validation accuracy is chosen; among equally good candidates, the first one is
-chosen. Later tasks are not used, because a lifelong learner has not seen them when it must choose.
-Test images are not used either.
+with the best mean validation accuracy is chosen. Among equally good candidates, the last one is
+chosen, because grids list weak regularisation first. Later tasks are not used, because a lifelong
+learner has not seen them when it must choose. Test images are not used either.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
             f"expected validation images in the first {n_tasks} tasks to choose hyper-parameters "
             "by, found none; add some, or give the hyper-parameters"
         )
-    best = max(range(len(trials)), key=lambda i: trials[i].accuracy)  # ties go to the first
+    # Ties go to the last candidate, which has the strongest regularisation.
+    best = max(range(len(trials)), key=lambda i: (trials[i].accuracy, i))
     return Choice(
         candidates[best],
         tuple((c, trial.accuracy) for c, trial in zip(candidates, trials, strict=True)),

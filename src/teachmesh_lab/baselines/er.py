@@ -1,8 +1,13 @@
 """`er`: Experience Replay with 10 images per class.
 
 After each task, 10 images per class are kept in a buffer of unlimited size, as in the paper
-(Sec. 6). While a new task is learned, every batch is extended by an equal number of random images
-from the buffer. Each of these old images is classified by its own task's head.
+(Sec. 6). While a new task is learned, every batch is extended by random images from the buffer.
+Each of these old images is classified by its own task's head. The number of old images per batch is
+
+- equal to the number of new images, by default, so that a task costs twice its own images; or
+- as many as an epoch needs to replay the whole buffer `passes` times, so that later tasks cost
+  more. With one pass, the 102 tasks of the paper cost 2.75 times as much as without replay. The
+  paper's Fig. 9 has 2.90 for ER over LwF.
 
 References:
     [1] Robins, Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 1995.
@@ -11,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, final
 
@@ -20,16 +26,20 @@ from torch import Tensor, nn
 
 from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper, TrainingSet
 from teachmesh_lab.baselines.image_stream import PixelTask
-from teachmesh_lab.baselines.multihead import MultiHead
+from teachmesh_lab.baselines.multihead import MultiHead, mixed_loss
 from teachmesh_lab.baselines.seeding import make_generator
 
 
 @final
 class ExperienceReplay(Baseline):
-    """Replay of old images. At most `images_per_class` images of each class are kept."""
+    """Replay of old images.
+
+    At most `images_per_class` images of each class are kept. `passes` is the number of times that
+    an epoch uses the buffer; 0 replays one old image for every new one.
+    """
 
     source: ClassVar[str] = "Robins 1995; 10 images per class as in the paper, Sec. 6"
-    grid: ClassVar[Grid] = {"images_per_class": (10.0,)}
+    grid: ClassVar[Grid] = {"images_per_class": (10.0,), "passes": (0.0,)}
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)
@@ -56,15 +66,15 @@ class ExperienceReplay(Baseline):
     def loss(self, index: int, rows: Tensor) -> Tensor:
         """Return the mean cross-entropy of new and old images, each under its own task's head."""
         data = self.data[index]
-        parts = [(index, data.images[rows], data.labels[rows]), *self._replay(len(rows))]
-        latents = self.net.latents(torch.cat([images for _, images, _ in parts]))
-        heads = [(len(labels), self.net.classes(task)) for task, _, labels in parts]
-        self.net.costs.training_pass(len(latents), heads)
-        loss = latents.new_zeros(())
-        split = torch.split(latents, [len(labels) for _, _, labels in parts])
-        for (task, _, labels), own in zip(parts, split, strict=True):
-            loss = loss + self.net.cross_entropy(own, task, labels)
-        return loss / len(latents)
+        old = self._replay(self.replays(index, len(rows)))
+        return mixed_loss(self.net, [(index, data.images[rows], data.labels[rows]), *old])
+
+    def replays(self, index: int, n: int) -> int:
+        """Return the number of old images in a batch with n new images of the task `index`."""
+        passes = self.hyper["passes"]
+        if not passes:
+            return n
+        return math.ceil(n * passes * len(self._places) / len(self.data[index]))
 
     def end(self, index: int) -> None:
         """Finish a task and keep at most `images_per_class` images of every class."""

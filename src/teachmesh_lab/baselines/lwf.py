@@ -3,8 +3,11 @@
 Before a new task is learned, the outputs of all old heads for the new task's images are recorded.
 While the network learns the new task, its old heads are trained to keep giving these outputs. The
 loss is L_new + lambda sum_old CE(p_old^(1/T), p^(1/T)) with temperature T = 2 ([1], Eq. 1-4 and
-Fig. 3). With several old tasks, their losses are summed. The separate warm-up of the new head in
-[1] is left out.
+Fig. 3). With several old tasks, their losses are summed.
+
+In a warm-up, the new head is trained alone before everything is trained together ([1], Fig. 3). The
+network does not change meanwhile, so the recorded latents serve and no image passes it again. The
+first task needs no warm-up, because there is nothing to protect.
 
 References:
     [1] Li and Hoiem, Learning without forgetting, TPAMI 2017.
@@ -20,17 +23,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from teachmesh.model.head_training import Adam
 from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
 from teachmesh_lab.baselines.image_stream import PixelTask
 from teachmesh_lab.baselines.multihead import MultiHead, head_rows
+from teachmesh_lab.baselines.seeding import make_generator
 
 
 @final
 class Lwf(Baseline):
-    """Distillation from the old network. `strength` is lambda and `temperature` is T."""
+    """Distillation from the old network.
+
+    `strength` is lambda, `temperature` is T, and `warm_up` is the number of epochs in which the new
+    head is trained alone.
+    """
 
     source: ClassVar[str] = "Li and Hoiem, TPAMI 2017, Eq. 1-4"
-    grid: ClassVar[Grid] = {"strength": (1.0, 3.0, 10.0), "temperature": (2.0,)}
+    grid: ClassVar[Grid] = {
+        "strength": (1.0, 3.0, 10.0),
+        "temperature": (2.0,),
+        "warm_up": (1.0,),
+    }
 
     def __init__(self, net: MultiHead, hyper: Hyper, seed: int) -> None:
         super().__init__(net, hyper, seed)
@@ -49,6 +62,24 @@ class Lwf(Baseline):
             with torch.no_grad():
                 self.old_latents = torch.cat([self.net.latents(p) for p in torch.split(images, 64)])
             self.net.costs.forward_pass(len(images))
+
+    def warm_up(self, index: int, batch_size: int, rate: float) -> None:
+        """Train the new head alone, on the old network's latents."""
+        if not self.old_tasks:
+            return
+        labels = self.data[index].labels.to(self.net.device)
+        optimizers = [Adam(p, divide=True) for p in self.net.head(index).parameters()]
+        generator = make_generator(self.seed, "warm-up", index)
+        for _ in range(int(self.hyper["warm_up"])):
+            for rows in torch.split(torch.randperm(len(labels), generator=generator), batch_size):
+                loss = self.net.cross_entropy(self.old_latents[rows], index, labels[rows])
+                gradients = torch.autograd.grad(
+                    loss / len(rows), [optimizer.parameter for optimizer in optimizers]
+                )
+                for optimizer, gradient in zip(optimizers, gradients, strict=True):
+                    optimizer.step(gradient, rate)
+                # Forward and backward passes of the head: two products, as many as two heads.
+                self.net.costs.head_pass(head_rows(self.net, 2 * len(rows), [index]))
 
     def parameters(self, indices: Sequence[int]) -> list[nn.Parameter]:
         """Return the parameters of the trunk, the new head and the old heads."""

@@ -19,20 +19,34 @@ class MultiHead(nn.Module):
 
     Args:
         trunk: network for (N, 3, S, S) float images in [0, 1]; if it has several outputs, the last
-            is used. It stays in evaluation mode (see `baseline_nets`).
+            is used. It stays in evaluation mode, apart from its batch norms (see `running_norms`).
         size: side length of the images in pixels, S.
         seed: seed for the initial weights of heads.
+        running_norms: whether batch norms use the batch's statistics in training, and update the
+            statistics that they use otherwise; if not, they keep their initial statistics.
 
     Attributes:
+        numbers: number of parameters of the trunk.
+        norm_statistics: running means and variances of all batch norms, in network order; empty if
+            they are frozen.
         costs: costs of all passes so far, as recorded by the baselines.
 
     Raises:
         BackboneError: the trunk does not return (N, D) latents.
     """
 
-    def __init__(self, trunk: nn.Module, size: int, seed: int) -> None:
+    def __init__(
+        self, trunk: nn.Module, size: int, seed: int, *, running_norms: bool = False
+    ) -> None:
         super().__init__()
         self.trunk = trunk.eval()
+        self.numbers = sum(parameter.numel() for parameter in trunk.parameters())
+        found = [m for m in trunk.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self._norms = found if running_norms else []
+        statistics = [(m.running_mean, m.running_var) for m in self._norms]
+        self.norm_statistics = [
+            tensor for pair in statistics for tensor in pair if tensor is not None
+        ]
         self.heads = nn.ModuleDict()
         self.seed = seed
         with torch.no_grad():
@@ -47,12 +61,19 @@ class MultiHead(nn.Module):
         """Device on which the network runs."""
         return next(self.trunk.parameters()).device
 
+    def set_learning(self, learning: bool) -> None:
+        """Let running batch norms use and update the statistics of batches, or not."""
+        for norm in self._norms:
+            norm.training = learning
+
     def prepare(self, images: Tensor) -> Tensor:
         """Convert uint8 images to (N, 3, S, S) float32 in [0, 1], on the network's device."""
         return images.to(self.device).float() / 255
 
     def latents(self, images: Tensor) -> Tensor:
         """Return the (N, D) latents of (N, 3, S, S) uint8 images."""
+        if len(images) == 1:
+            self.set_learning(False)  # one image has no statistics in a layer of one pixel
         found = self.trunk(self.prepare(images))
         return cast(Tensor, found[-1] if isinstance(found, tuple | list) else found)
 
@@ -84,6 +105,25 @@ class MultiHead(nn.Module):
         """Return the cross-entropy summed over the N images, in nats."""
         labels = labels.to(self.device)
         return functional.cross_entropy(self.logits(latents, index), labels, reduction="sum")
+
+
+def mixed_loss(net: MultiHead, parts: Sequence[tuple[int, Tensor, Tensor]]) -> Tensor:
+    """Return the mean cross-entropy (nats) of a batch from several tasks, and count its cost.
+
+    Args:
+        net: the network.
+        parts: position of a task, images as (B, 3, S, S) uint8 and (B,) int64 labels, for each
+            task in the batch.
+    """
+    latents = net.latents(torch.cat([images for _, images, _ in parts]))
+    heads = [(len(labels), net.classes(index)) for index, _, labels in parts]
+    net.costs.training_pass(len(latents), heads)
+    split = torch.split(latents, [rows for rows, _ in heads])
+    losses = [
+        net.cross_entropy(own, index, labels)
+        for (index, _, labels), own in zip(parts, split, strict=True)
+    ]
+    return torch.stack(losses).sum() / len(latents)
 
 
 def head_rows(net: MultiHead, n: int, indices: Sequence[int]) -> list[tuple[int, int]]:

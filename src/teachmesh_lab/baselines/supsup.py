@@ -6,8 +6,8 @@ training, the mask's gradient is passed unchanged to the scores (edge-popup, [2]
 bit per weight. Masks of different tasks are independent, so nothing is forgotten. Heads, too, are
 masked fixed random weights.
 
-Without an oracle, [1] infers the task from the entropy of all tasks' answers, with T passes per
-image. The paper found this too expensive and provides the oracle (Sec. 6); so do we.
+The paper provides the task, because the inference of [1] did not fit its GPUs (Sec. 6). So do we by
+default. With `infer`, tasks are also inferred as in [1] (`supsup_inference`).
 
 References:
     [1] Wortsman et al., Supermasks in superposition, NeurIPS 2020.
@@ -25,11 +25,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from teachmesh.errors import DataError
-from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
+from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper, parameter_array
 from teachmesh_lab.baselines.image_stream import PixelTask
 from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.seeding import make_generator
+from teachmesh_lab.baselines.supsup_inference import MaskedTask, infer_tasks
 from teachmesh_lab.baselines.training_costs import weight_layers
+
+_FIXED = "parametrizations.weight.original"
+"""Name of a masked layer's fixed weights, relative to the layer."""
 
 
 class Supermask(nn.Module):
@@ -84,10 +88,18 @@ class Supsup(Baseline):
     - `signed`: 1 replaces each weight by its sign times the layer's Kaiming standard deviation, as
       [2] recommends for random weights; 0 keeps the weights unchanged.
     - `rate_factor`: factor that multiplies the learning rate of the scores.
+    - `infer`: 1 to infer tasks as well as to be told them.
+
+    Running batch norms have statistics of their own for every task. They travel with its mask.
     """
 
     source: ClassVar[str] = "Wortsman et al., NeurIPS 2020; Ramanujan et al., CVPR 2020"
-    grid: ClassVar[Grid] = {"rate_factor": (1.0, 10.0), "signed": (1.0, 0.0), "keep": (0.5,)}
+    grid: ClassVar[Grid] = {
+        "rate_factor": (10.0, 1.0),
+        "signed": (0.0, 1.0),
+        "keep": (0.5,),
+        "infer": (0.0,),
+    }
     shares_trunk: ClassVar[bool] = False
     isolated: ClassVar[bool] = True
 
@@ -100,6 +112,8 @@ class Supsup(Baseline):
         ]
         self.head_layers: dict[int, Supermask] = {}
         self.masks: dict[int, list[Tensor]] = {}
+        self.norms: dict[int, list[Tensor]] = {}
+        self._first_norms = [tensor.clone() for tensor in net.norm_statistics]
 
     @property
     def rate_factor(self) -> float:
@@ -114,18 +128,37 @@ class Supsup(Baseline):
         """Start a task with fresh scores for all layers and a head of fixed random signs."""
         super().begin(index, task)
         self._add_head(index)
+        self._set_norms(self._first_norms)
         for number, layer in enumerate(self._stack(index)):
             layer.restart(make_generator(self.seed, "scores", index, number))
 
     def end(self, index: int) -> None:
         """Finish a task and keep its mask; the scores are no longer needed."""
         self.masks[index] = [layer.chosen() for layer in self._stack(index)]
+        self.norms[index] = [tensor.clone() for tensor in self.net.norm_statistics]
         super().end(index)
 
     def select(self, index: int) -> None:
         """Set every layer's mask to the task's mask."""
         for layer, mask in zip(self._stack(index), self.masks[index], strict=True):
             layer.mask = mask
+        self._set_norms(self.norms[index])
+
+    @property
+    def answers_stay(self) -> bool:
+        """Whether answers stay; an inferred task can change when more tasks are known."""
+        return not self.hyper["infer"]
+
+    def infer(self, images: Tensor) -> np.ndarray | None:
+        """Return the (N,) tasks that one gradient of the entropy chooses; None unless `infer`."""
+        if not self.hyper["infer"]:
+            return None
+        for layer in self.layers:
+            layer.mask = torch.ones((), dtype=torch.bool)
+        norms = zip(*self.norms.values(), strict=True)
+        self._set_norms([torch.stack(statistics).mean(0) for statistics in norms])
+        places = infer_tasks(self.net, [self._masked(index) for index in self.masks], images)
+        return np.asarray(np.array(list(self.masks), dtype=np.int64)[places])
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the masks of all tasks: one bit per weight and task."""
@@ -135,9 +168,10 @@ class Supsup(Baseline):
         }
 
     def encode(self, index: int) -> bytes:
-        """Encode the mask of a task: the bits of all layers in order, eight per byte."""
+        """Encode a task: the mask's bits of all layers, eight per byte, then norms as float32."""
         bits = torch.cat([mask.flatten() for mask in self.masks[index]])
-        return np.packbits(bits.cpu().numpy()).tobytes()
+        norms = [parameter_array(tensor).tobytes() for tensor in self.norms[index]]
+        return np.packbits(bits.cpu().numpy()).tobytes() + b"".join(norms)
 
     def receive(self, index: int, n_classes: int, packet: bytes) -> None:
         """Register the mask of a task that another agent learned.
@@ -154,17 +188,33 @@ class Supsup(Baseline):
             self.net.add_head(index, n_classes)
             self._add_head(index)
         sizes = [layer.scores.numel() for layer in self._stack(index)]
-        if len(packet) != -(-sum(sizes) // 8):
+        n_bytes, norms = -(-sum(sizes) // 8), self.net.norm_statistics
+        expected = n_bytes + 4 * sum(tensor.numel() for tensor in norms)
+        if len(packet) != expected:
             raise DataError(
-                f"expected a mask of {-(-sum(sizes) // 8)} bytes, got {len(packet)}; it belongs to "
-                "another network or number of classes"
+                f"expected a mask of {expected} bytes, got {len(packet)}; it belongs to another "
+                "network or number of classes"
             )
-        raw = np.unpackbits(np.frombuffer(packet, dtype=np.uint8), count=sum(sizes))
+        raw = np.unpackbits(np.frombuffer(packet[:n_bytes], dtype=np.uint8), count=sum(sizes))
+        floats = torch.from_numpy(np.frombuffer(packet[n_bytes:], dtype=np.float32).copy())
+        parts = torch.split(floats.to(self.net.device), [tensor.numel() for tensor in norms])
+        self.norms[index] = list(parts)
         bits = torch.from_numpy(raw.astype(bool)).to(self.net.device)
         self.masks[index] = [
             part.view(layer.scores.shape)
             for part, layer in zip(torch.split(bits, sizes), self._stack(index), strict=True)
         ]
+
+    def _set_norms(self, statistics: Sequence[Tensor]) -> None:
+        for tensor, value in zip(self.net.norm_statistics, statistics, strict=True):
+            tensor.copy_(value)
+
+    def _masked(self, index: int) -> MaskedTask:
+        *masks, head_mask = self.masks[index]
+        names = [f"{name}.{_FIXED}" for name in weight_layers(self.net.trunk)]
+        fixed = dict(self.net.trunk.named_parameters())
+        trunk = {name: fixed[name] * mask for name, mask in zip(names, masks, strict=True)}
+        return MaskedTask(trunk, self.net.head(index).get_parameter(_FIXED) * head_mask)
 
     def _stack(self, index: int) -> list[Supermask]:
         return [*self.layers, self.head_layers[index]]

@@ -113,6 +113,15 @@ class Costs:
         """Add forward passes of heads alone, on existing latents, to the cost of learning."""
         self.forward += self.dim * sum(rows * classes for rows, classes in heads)
 
+    def inference_pass(self, n: int, products: int) -> None:
+        """Add a forward and a backward pass per image to the cost of answering.
+
+        Args:
+            n: number of images.
+            products: multiply-accumulates per image on top.
+        """
+        self.test += n * (self.per_image.forward + self.per_image.backward + products)
+
     def test_pass(self, n: int, n_classes: int) -> None:
         """Add the cost of answers for N images; the heads have `n_classes` classes in total."""
         self.test += n * (self.per_image.forward + self.dim * n_classes)

@@ -8,7 +8,7 @@ serve to tune hyper-parameters (`choose_hyperparameters`), and test images only 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from teachmesh.data.loader import Progress
 from teachmesh.errors import UsageError
 from teachmesh.model.head_training import Adam
-from teachmesh_lab.baselines.baseline import Baseline
+from teachmesh_lab.baselines.baseline import Baseline, BatchPart
 from teachmesh_lab.baselines.image_stream import LatentTask, PixelSplit, PixelTask
 from teachmesh_lab.baselines.seeding import make_generator
 from teachmesh_lab.baselines.stream_result import (
@@ -168,18 +168,22 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
 
     Args:
         baseline: baseline that holds the images of these tasks.
-        indices: positions of the tasks; each batch holds images of one task.
+        indices: positions of the tasks; a batch mixes the images of all of them.
         schedule: training settings.
     """
     generator = make_generator(baseline.seed, "order", indices[0])
     optimizers = [Adam(parameter, divide=True) for parameter in baseline.parameters(indices)]
     rate = schedule.rate * baseline.rate_factor
     sizes = {index: len(baseline.data[index]) for index in indices}
+    for index in indices:
+        baseline.warm_up(index, schedule.batch_size, rate)
     for _ in range(schedule.epochs):
-        for index, rows in _batches(sizes, schedule.batch_size, generator):
+        for parts in _batches(sizes, schedule.batch_size, generator):
             for optimizer in optimizers:
                 optimizer.parameter.grad = None
-            baseline.loss(index, rows).backward()  # type: ignore[no-untyped-call]
+            baseline.net.set_learning(True)
+            baseline.batch_loss(parts).backward()  # type: ignore[no-untyped-call]
+            baseline.net.set_learning(False)
             baseline.before_step()
             for optimizer in optimizers:
                 # Parameters without a gradient, such as other tasks' heads, are not changed.
@@ -189,19 +193,17 @@ def learn(baseline: Baseline, indices: Sequence[int], schedule: Schedule) -> Non
 
 
 def _batches(
-    sizes: dict[int, int], batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield (task, rows) for each batch of one epoch; every image occurs once, in random order."""
-    batches = [
-        (index, rows)
-        for index, size in sizes.items()
-        for rows in torch.split(torch.randperm(size, generator=generator), batch_size)
-    ]
-    if len(sizes) == 1:
-        yield from batches
-        return
-    for position in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[position]
+    sizes: Mapping[int, int], batch_size: int, generator: torch.Generator
+) -> Iterator[list[BatchPart]]:
+    """Yield the batches of one epoch over all tasks; every image occurs once, in random order."""
+    tasks = torch.cat([torch.full((size,), index) for index, size in sizes.items()])
+    rows = torch.cat([torch.arange(size) for size in sizes.values()])
+    for drawn in torch.split(torch.randperm(len(rows), generator=generator), batch_size):
+        yield [
+            (index, rows[drawn[tasks[drawn] == index]])
+            for index in sizes
+            if bool((tasks[drawn] == index).any())
+        ]
 
 
 @torch.no_grad()
@@ -216,7 +218,7 @@ def answer_all(
         last: position of the last learned task.
         former: answers after the previous task; they are reused if later tasks cannot change them.
     """
-    start = len(former.test) if former is not None and baseline.isolated else 0
+    start = len(former.test) if former is not None and baseline.answers_stay else 0
     test = list(former.test[:start]) if former is not None else []
     validation = list(former.validation[:start]) if former is not None else []
     for index in range(start, last + 1):
@@ -228,7 +230,10 @@ def answer_all(
 def _answer(baseline: Baseline, split: PixelSplit, index: int, last: int) -> TaskAnswers:
     net = baseline.net
     baseline.select(index)
-    heads = list(range(last + 1)) if baseline.shares_trunk else [index]
+    if not baseline.shares_trunk:
+        images = torch.from_numpy(split.images)
+        return TaskAnswers(_classes(baseline, images, index), _inferred(baseline, images))
+    heads = list(range(last + 1))
     widths = [net.classes(head) for head in heads]
     net.costs.test_pass(len(split), sum(widths))
     scores = [
@@ -238,7 +243,32 @@ def _answer(baseline: Baseline, split: PixelSplit, index: int, last: int) -> Tas
         for latents in [net.latents(part)]
     ]
     joined = torch.cat(scores) if scores else torch.zeros(0, sum(widths))
-    return decide(joined.numpy(), heads, widths, index, can_be_free=baseline.shares_trunk)
+    return decide(joined.numpy(), heads, widths, index)
+
+
+def _classes(baseline: Baseline, images: Tensor, index: int) -> np.ndarray:
+    """Return the (N,) classes of images under one task, after `select` for this task."""
+    net = baseline.net
+    net.costs.test_pass(len(images), net.classes(index))
+    found = [
+        net.logits(net.latents(part), index).argmax(1).cpu()
+        for part in torch.split(images, _ANSWER_BATCH)
+        if len(part)
+    ]
+    return np.asarray(torch.cat([*found, torch.zeros(0, dtype=torch.int64)]).numpy())
+
+
+def _inferred(baseline: Baseline, images: Tensor) -> np.ndarray | None:
+    """Return (N, 2) tasks and classes, with the task inferred; None without an inference."""
+    tasks = baseline.infer(images)
+    if tasks is None:
+        return None
+    classes = np.zeros_like(tasks)
+    for index in np.unique(tasks).tolist():
+        baseline.select(index)
+        mine = tasks == index
+        classes[mine] = _classes(baseline, images[torch.from_numpy(mine)], index)
+    return np.stack([tasks, classes], axis=1)
 
 
 def decide(
@@ -246,8 +276,6 @@ def decide(
     tasks: Sequence[int],
     widths: Sequence[int],
     index: int,
-    *,
-    can_be_free: bool = True,
 ) -> TaskAnswers:
     """Derive answers from class scores of several tasks.
 
@@ -256,14 +284,11 @@ def decide(
         tasks: positions of the tasks in the stream.
         widths: number of classes of each task.
         index: position of the right task, as known to the oracle.
-        can_be_free: whether scores of different tasks are comparable.
     """
     starts = np.cumsum([0, *widths])
     place = list(tasks).index(index)
     own = scores[:, starts[place] : starts[place + 1]]
     oracle = own.argmax(1).astype(np.int64)
-    if not can_be_free:
-        return TaskAnswers(oracle, None)
     best = scores.argmax(1)
     owner = np.searchsorted(starts, best, side="right") - 1
     found = np.stack([np.asarray(tasks)[owner], best - starts[owner]], axis=1)

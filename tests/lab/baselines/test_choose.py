@@ -8,24 +8,68 @@ import numpy as np
 import pytest
 
 from teachmesh.errors import DataError, UsageError
-from teachmesh_lab.baselines.baseline_registry import run_frozen, run_trained
+from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.choose_hyperparameters import Trial, choose, narrow, points
-from teachmesh_lab.baselines.image_stream import PixelSplit, PixelTask
+from teachmesh_lab.baselines.image_stream import (
+    LatentSplit,
+    LatentTask,
+    PixelSplit,
+    PixelTask,
+)
 from tests.lab.baselines.sample_streams import make_latent_stream, make_stream, tiny_net
 
 GRID = {"a": (1.0, 2.0, 3.0), "b": (0.5,)}
 
 
-def test_the_best_candidate_wins_and_ties_go_to_the_first() -> None:
+REGULARISING = ("strength", "ridge", "shrinkage")
+
+
+def test_the_best_candidate_wins_and_ties_go_to_the_last() -> None:
     """The result lists all candidates and their accuracies."""
     found = choose(GRID, lambda hyper: Trial(min(hyper["a"], 2.0) / 4, 5), 3)
-    assert found.hyper == {"a": 2.0, "b": 0.5}
+    assert found.hyper == {"a": 3.0, "b": 0.5}
+    best = choose(GRID, lambda hyper: Trial(1.0 if hyper["a"] == 2.0 else 0.5, 5), 3)
+    assert best.hyper == {"a": 2.0, "b": 0.5}
     assert [(hyper["a"], accuracy) for hyper, accuracy in found.tried] == [
         (1.0, 0.25),
         (2.0, 0.5),
         (3.0, 0.5),
     ]
     assert (found.tasks, found.macs) == (3, 15)
+
+
+def test_grids_list_strong_regularisation_last() -> None:
+    """So the last of equally good candidates has the strongest regularisation."""
+    found = [
+        values
+        for info in BASELINES.values()
+        for name, values in info.grid.items()
+        if name in REGULARISING
+    ]
+    assert len(found) > 5
+    assert all(list(values) == sorted(values) for values in found)
+
+
+def test_a_tie_of_ranpac_takes_the_strongest_ridge() -> None:
+    """On classes far apart every ridge answers all validation images correctly."""
+    stream = make_latent_stream(2)
+    apart = [dataclasses.replace(task, **far_apart(task)) for task in stream]
+    result = run_frozen("ranpac", apart, hyper={"projections": 50.0})
+    assert {accuracy for _, accuracy in result.choice.tried} == {1.0}
+    assert result.choice.hyper["ridge"] == max(BASELINES["ranpac"].grid["ridge"])
+
+
+def far_apart(task: LatentTask) -> dict[str, LatentSplit]:
+    """Return splits in which every class has a direction of its own."""
+    start = 0 if task.name.endswith("0") else 6
+    named = dict(zip(("train", "validation", "test"), task.splits, strict=True))
+    return {
+        name: LatentSplit(
+            np.eye(12, dtype=np.float32)[split.labels + start] + split.latents / 1000,
+            split.labels,
+        )
+        for name, split in named.items()
+    }
 
 
 def test_given_values_are_not_tried() -> None:

@@ -91,3 +91,19 @@ def test_the_state_contains_the_buffer() -> None:
     state = baseline.state()
     assert state["buffer.0.images"].nbytes == 3 * 3 * 3 * 8 * 8
     assert state["buffer.1.images"].nbytes == 2 * 3 * 3 * 8 * 8
+
+
+def test_passes_replay_the_whole_buffer_in_an_epoch() -> None:
+    """With one pass, replays grow with the buffer; without, they equal the new images."""
+    stream = make_stream(3)
+    for passes, expected in ((0.0, [8, 8]), (1.0, [5, 5]), (2.0, [10, 10])):
+        baseline = ExperienceReplay(multi_head(), {"passes": passes}, seed=0)
+        baseline.hyper["images_per_class"] = 3.0
+        learn_all(baseline, stream[:2], ONE_EPOCH)
+        baseline.begin(2, stream[2])
+        # The buffer has 9 + 6 images, and an epoch has 24 new images in three batches of 8.
+        assert [baseline.replays(2, n) for n in (8, 8)] == expected
+        before = baseline.net.costs.forward
+        baseline.loss(2, torch.arange(8))
+        trunk = baseline.net.costs.per_image.forward
+        assert (baseline.net.costs.forward - before) // trunk == 8 + expected[0]

@@ -22,7 +22,7 @@ from tests.lab.baselines.sample_streams import (
 
 def make(strength: float = 1.0) -> Lwf:
     """Make a baseline on a fresh network."""
-    return Lwf(multi_head(), {"strength": strength, "temperature": 2.0}, seed=0)
+    return Lwf(multi_head(), {"strength": strength, "temperature": 2.0, "warm_up": 0.0}, seed=0)
 
 
 def test_old_logits_are_those_of_the_old_network() -> None:
@@ -97,3 +97,19 @@ def test_no_image_is_kept() -> None:
     learn_all(baseline, make_stream(2))
     assert baseline.data == {}
     assert len(baseline.old_latents) == 0
+
+
+def test_the_warm_up_trains_the_new_head_alone() -> None:
+    """It lowers the new task's loss; the trunk and the old heads keep their bits."""
+    stream = make_stream(2)
+    baseline = Lwf(multi_head(), {"strength": 1.0, "warm_up": 5.0}, seed=0)
+    learn_all(baseline, stream[:1])
+    baseline.begin(1, stream[1])
+    rows = torch.arange(len(baseline.data[1]))
+    before, loss = weights(baseline.net), float(baseline.loss(1, rows).detach())
+    baseline.warm_up(1, 8, 0.05)
+    after = weights(baseline.net)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"heads.1.weight", "heads.1.bias"}
+    assert float(baseline.loss(1, rows).detach()) < loss
+    assert len(baseline.old_latents) == len(rows)
