@@ -10,13 +10,15 @@ import numpy as np
 
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import check_failed
-from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, small_net
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from teachmesh_lab.bench.bench_methods import net_name, with_defaults
+from teachmesh_lab.bench.bench_methods import hyper_of, with_defaults
+from teachmesh_lab.bench.starting_nets import network_columns, starting_net
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from teachmesh.data.tasks import Split, Task
     from teachmesh.model.backbone import Backbone
     from teachmesh_lab.baselines.stream_result import StreamResult
@@ -28,12 +30,15 @@ _MEASURES = {"oracle": "oracle", "free": "accuracy", "mapper": "mapper"}
 Document = dict[str, Any]
 
 
-def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, Document]:
+def run_trained_baseline(
+    cell: Cell, tasks: Sequence[Task], backbones: Path
+) -> tuple[Document, Document]:
     """Train a whole network on one task after another.
 
     Args:
-        cell: method, seed and training options.
+        cell: method, seed, training options and backbone.
         tasks: tasks of the stream.
+        backbones: backbone folder of the home.
 
     Returns:
         The results determined by the configuration, and the measured seconds.
@@ -41,23 +46,31 @@ def run_trained_baseline(cell: Cell, tasks: Sequence[Task]) -> tuple[Document, D
     Raises:
         UsageError: an unknown option.
         DataError: more than a fifth of the images of a split cannot be read.
+        BackboneError: the backbone is unknown or damaged.
+        MissingExtraError: the network is timm's, and timm is not installed.
     """
     options = with_defaults(dict(cell.options))
-    stream = [pixel_task(task, int(options["size_px"])) for task in tasks]
+    start = starting_net(cell.method, options, backbones, cell.backbone)
+    stream = [pixel_task(task, start.size_px) for task in tasks]
     result = run_trained(
         cell.method,
         stream,
-        net_of(cell.method, str(options["net"])),
+        start.factory,
         epochs=int(options["epochs"]),
         batch_size=int(options["batch_size"]),
         rate=float(options["rate"]),
+        hyper=hyper_of(cell.method, options),
         seed=cell.seed,
         choice_tasks=int(options["choice_tasks"]),
+        running_norms=options["norms"] == "running",
     )
     passes = [0] * len(tasks)
     document, timing = _documents(result, passes)
-    answered = _answered(stream, once=BASELINES[cell.method].answers_once)
+    once = BASELINES[cell.method].answers_once and not hyper_of(cell.method, options).get("infer")
+    answered = _answered(stream, once=once)
     document["test_macs_per_image"] = round(result.costs.test_macs / answered)
+    numbers = int(result.settings["parameters"])
+    document["network"] = network_columns(start.name, numbers, start.size_px)
     if cell.method == "joint":
         # Joint training needs all images in one place.
         document["parallel"] = "gather"
@@ -99,16 +112,6 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
         _pixels(split, size_px, task.name) for split in (task.train, task.validation, task.test)
     ]
     return PixelTask(task.name, task.classes, *parts)
-
-
-def net_of(method: str, name: str) -> NetFactory:
-    """Return the factory for the network that a method starts from.
-
-    Args:
-        method: name of a baseline.
-        name: value of the option `net`.
-    """
-    return small_net if net_name(method, name) == "small" else embedded_net
 
 
 def latent_task(task: TaskLatents) -> LatentTask:

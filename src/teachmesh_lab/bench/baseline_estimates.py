@@ -6,18 +6,19 @@ as these rules depend only on sizes. As in the accounts, the costs of answers ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
+from pathlib import Path
 
 from teachmesh_lab.baselines.baseline_nets import build_net
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.baselines.choose_hyperparameters import points
 from teachmesh_lab.baselines.frozen import factor_macs
-from teachmesh_lab.baselines.training_costs import PassCost, pass_cost, weight_layers
-from teachmesh_lab.bench.baseline_cells import net_of
+from teachmesh_lab.baselines.multihead import MultiHead
+from teachmesh_lab.baselines.training_costs import PassCost, weight_layers
 from teachmesh_lab.bench.bench_methods import Scalar, check_estimated, with_defaults
+from teachmesh_lab.bench.starting_nets import StartingNet, starting_net
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
     TaskCost,
@@ -41,6 +42,7 @@ class TrunkSize:
         size_px: side length of the training images in pixels.
         dim: dimension of the network's latents, D.
         numbers: number of parameters.
+        norm_numbers: number of statistics of running batch norms; 0 if they are frozen.
         weights: number of weights in layers that can be masked.
     """
 
@@ -48,6 +50,7 @@ class TrunkSize:
     size_px: int
     dim: int
     numbers: int
+    norm_numbers: int
     weights: int
 
 
@@ -72,6 +75,8 @@ def plan_baseline(
     network: NetworkSize,
     options: Mapping[str, Scalar],
     *,
+    backbones: Path,
+    backbone: str,
     alpha: float,
     packing: str,
 ) -> Planned:
@@ -83,6 +88,8 @@ def plan_baseline(
         agents: number of agents, N.
         network: size of the backbone, for methods that work on its latents.
         options: training options of the grid.
+        backbones: backbone folder of the home.
+        backbone: alias of the grid's backbone, which may be the network to train.
         alpha: multiply-accumulates per byte.
         packing: how tasks are assigned to agents, for methods that learn tasks separately.
     """
@@ -98,8 +105,9 @@ def plan_baseline(
             for cost, task in zip(costs, tasks, strict=True)
         ]
         return Planned(paid, _tries(method) * sum(fits[:first]))
-    trunk = trunk_size(method, str(chosen["net"]), int(chosen["size_px"]))
-    costs = trained_costs(method, tasks, trunk, int(chosen["epochs"]))
+    start = starting_net(method, chosen, backbones, backbone, weights=False)
+    trunk = trunk_size(start, running_norms=chosen["norms"] == "running")
+    costs = trained_costs(method, tasks, trunk, chosen)
     choice = _tries(method) * sum(cost.teacher_macs for cost in costs[:first])
     if info.parallel:
         return Planned(account(costs, agents, alpha=alpha, packing=packing), choice)
@@ -110,35 +118,43 @@ def plan_baseline(
     return Planned(chain_account(costs, agents, hand_over, alpha=alpha), choice)
 
 
-def trunk_size(method: str, net: str, size_px: int) -> TrunkSize:
+_sizes: dict[tuple[str, int, bool], TrunkSize] = {}
+
+
+def trunk_size(start: StartingNet, *, running_norms: bool = False) -> TrunkSize:
     """Measure the size of the network that a method starts from.
 
+    Networks are told apart by name and input size, and each is built only once.
+
     Args:
-        method: name of the baseline.
-        net: value of the option `net`.
-        size_px: side length of the images in pixels.
+        start: the network.
+        running_norms: whether its batch norms learn statistics.
     """
-    trunk = build_net(net_of(method, net), 0).eval()
-    with torch.no_grad():
-        latents = trunk(torch.zeros(1, 3, size_px, size_px))
-    return TrunkSize(
-        pass_cost(trunk, size_px),
-        size_px,
-        int(latents.shape[1]),
-        sum(parameter.numel() for parameter in trunk.parameters()),
-        sum(layer.get_parameter("weight").numel() for layer in weight_layers(trunk).values()),
-    )
+    key = (start.name, start.size_px, running_norms)
+    if key not in _sizes:
+        trunk = build_net(start.factory, 0).to("meta")  # shapes suffice for counting
+        net = MultiHead(trunk, start.size_px, 0, running_norms=running_norms)
+        _sizes[key] = TrunkSize(
+            net.costs.per_image,
+            start.size_px,
+            net.dim,
+            net.numbers,
+            sum(tensor.numel() for tensor in net.norm_statistics),
+            sum(layer.get_parameter("weight").numel() for layer in weight_layers(trunk).values()),
+        )
+    return _sizes[key]
 
 
 def trained_costs(
-    method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, epochs: int
+    method: str, tasks: Sequence[TaskSize], trunk: TrunkSize, options: Mapping[str, Scalar]
 ) -> list[TaskCost]:
     """Estimate each task's learning cost; bytes are 0 unless tasks are learned separately."""
     found: list[TaskCost] = []
     before: list[TaskSize] = []
+    epochs = int(options["epochs"])
     for task in tasks:
         macs = epochs * task.train * _step(trunk, task.classes)
-        macs += _method_macs(method, task, before, trunk, epochs)
+        macs += _method_macs(method, task, before, trunk, options)
         size = _mask_bytes(task, trunk) if BASELINES[method].parallel else 0
         found.append(TaskCost(task.name, macs, size))
         before.append(task)
@@ -150,7 +166,8 @@ def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) ->
     if "supsup" in method:
         return sum(_mask_bytes(task, trunk) for task in tasks)
     heads = sum(task.classes * (trunk.dim + 1) for task in tasks)
-    size = _FLOAT * (trunk.numbers * (1 + _ON_TOP.get(method, 0)) + heads)
+    numbers = trunk.numbers * (1 + _ON_TOP.get(method, 0)) + trunk.norm_numbers
+    size = _FLOAT * (numbers + heads)
     if method == "er":
         kept = sum(_kept(task) for task in tasks)
         size += kept * (3 * trunk.size_px**2 + 8)  # pixels, and a label of eight bytes
@@ -185,21 +202,38 @@ def _step(trunk: TrunkSize, classes: int) -> int:
 
 
 def _method_macs(
-    method: str, task: TaskSize, before: Sequence[TaskSize], trunk: TrunkSize, epochs: int
+    method: str,
+    task: TaskSize,
+    before: Sequence[TaskSize],
+    trunk: TrunkSize,
+    options: Mapping[str, Scalar],
 ) -> int:
     """Return the multiply-accumulates that a method adds to plain training on one task."""
     old = sum(item.classes for item in before)
+    epochs = int(options["epochs"])
     if method in ("ewc", "online-ewc", "mas"):
         images = min(int(BASELINES[method].grid["images"][0]), task.train)
         labels = 0 if method == "mas" else trunk.per_image.forward + trunk.dim * task.classes
         return images * (_step(trunk, task.classes) - trunk.dim * task.classes + labels)
     if method == "lwf" and before:
-        return task.train * (trunk.per_image.forward + epochs * 4 * trunk.dim * old)
+        heads = epochs * 4 * old + int(options["warm_up"]) * 2 * task.classes
+        return task.train * (trunk.per_image.forward + trunk.dim * heads)
     if method == "er" and before:
-        # Each batch has as many old images as new ones; old images have heads of average size.
-        width = round(old / len(before))
-        return epochs * task.train * _step(trunk, width)
+        # Old images have heads of average size.
+        return epochs * _replayed(task, before, options) * _step(trunk, round(old / len(before)))
     return 0
+
+
+def _replayed(task: TaskSize, before: Sequence[TaskSize], options: Mapping[str, Scalar]) -> int:
+    """Return the old images that ER replays in one epoch."""
+    batch, passes = int(options["batch_size"]), float(options["replay_passes"])
+    buffer = sum(_kept(item) for item in before)
+    full, rest = divmod(task.train, batch)
+    wanted = [
+        size if not passes else math.ceil(size * passes * buffer / task.train)
+        for size in (batch, rest)
+    ]
+    return full * min(wanted[0], buffer) + min(wanted[1], buffer)
 
 
 def _tries(method: str) -> int:
@@ -218,4 +252,4 @@ def _kept(task: TaskSize) -> int:
 
 
 def _mask_bytes(task: TaskSize, trunk: TrunkSize) -> int:
-    return -(-(trunk.weights + trunk.dim * task.classes) // 8)
+    return -(-(trunk.weights + trunk.dim * task.classes) // 8) + _FLOAT * trunk.norm_numbers

@@ -109,33 +109,84 @@ OPTIONS: Mapping[str, int | float | str] = {
     "rate": 1e-3,
     "size_px": 32,
     "choice_tasks": 3,
-    "net": "paper",
+    "net": "quick",
+    "norms": "frozen",
+    "replay_passes": 0.0,
+    "warm_up": 1,
+    "task_inference": "none",
 }
 """Training options of baselines and their defaults.
 
-`net` is "embedded" (pretrained), "small" (random weights), or "paper": small for the methods that
-the paper trains from random weights, embedded for all others.
+- `size_px`: side of the images in pixels; 0 for the network's own input size.
+- `net`: "embedded" (pretrained), "small" (random weights), "backbone" (the grid's backbone,
+  pretrained), "resnet18" or "resnet50" (timm, random weights). "quick" and "paper" depend on the
+  method (`net_name`).
+- `norms`: whether batch norms keep their statistics ("frozen") or learn them ("running").
+- `replay_passes`: how often ER replays its buffer in an epoch; 0 for as many old images as new.
+- `warm_up`: epochs in which LwF trains a new head alone.
+- `task_inference`: "entropy" if SUPSUP infers tasks as well, as its authors do.
 """
-NETS = ("paper", "embedded", "small")
-_LEAST: Mapping[str, int] = {"epochs": 1, "batch_size": 1, "size_px": 8, "choice_tasks": 1}
-RANDOM_START = ("psp", "supsup", "parallel-supsup")
-"""Methods that the paper trains from random weights."""
+NETS = ("quick", "paper", "embedded", "small", "backbone", "resnet18", "resnet50")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "net": NETS,
+    "norms": ("frozen", "running"),
+    "task_inference": ("none", "entropy"),
+}
+_LEAST: Mapping[str, int] = {
+    "epochs": 1,
+    "batch_size": 1,
+    "size_px": 8,
+    "choice_tasks": 1,
+    "replay_passes": 0,
+    "warm_up": 0,
+}
+_OWN_SIZE = ("size_px", 0)
+_RANDOM_START = {"psp": "resnet18", "supsup": "resnet50", "parallel-supsup": "resnet50"}
+"""Method that the paper trains from random weights -> the paper's network."""
 
 
 def net_name(method: str, net: str) -> str:
-    """Return the network that a method starts from: "embedded" or "small".
+    """Return the network that a method starts from.
+
+    - "quick" is the embedded network, or the small one for methods that the paper trains from
+      random weights.
+    - "paper" is the grid's backbone, or the ResNet that the paper uses for such a method.
 
     Args:
         method: name of a baseline.
         net: value of the option `net`.
 
     Examples:
-        >>> net_name("psp", "paper"), net_name("ewc", "paper"), net_name("ewc", "small")
-        ('small', 'embedded', 'small')
+        >>> [net_name(method, "quick") for method in ("ewc", "psp")]
+        ['embedded', 'small']
+        >>> [net_name(method, "paper") for method in ("ewc", "psp", "supsup")]
+        ['backbone', 'resnet18', 'resnet50']
+        >>> net_name("ewc", "small")
+        'small'
     """
-    if net != "paper":
-        return net
-    return "small" if method in RANDOM_START else "embedded"
+    if net == "quick":
+        return "small" if method in _RANDOM_START else "embedded"
+    return _RANDOM_START.get(method, "backbone") if net == "paper" else net
+
+
+def hyper_of(method: str, options: Mapping[str, Scalar]) -> dict[str, float]:
+    """Return the hyper-parameters that options set for a method.
+
+    Args:
+        method: name of a baseline.
+        options: training options with defaults.
+
+    Examples:
+        >>> hyper_of("er", with_defaults({"replay_passes": 1})), hyper_of("ewc", with_defaults({}))
+        ({'passes': 1.0}, {})
+    """
+    if method == "er":
+        return {"passes": float(options["replay_passes"])}
+    if method == "lwf":
+        return {"warm_up": float(options["warm_up"])}
+    if "supsup" in method:
+        return {"infer": float(options["task_inference"] == "entropy")}
+    return {}
 
 
 def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
@@ -165,11 +216,13 @@ def _check_option(name: str, value: Scalar) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UsageError(f"expected option {name!r} like {usual!r}, got {value!r}")
     if isinstance(value, str):
-        if value not in NETS:
-            raise UsageError(f"expected option {name!r} out of {', '.join(NETS)}, got {value!r}")
-    elif name in _LEAST and value < _LEAST[name]:
-        raise UsageError(f"expected option {name!r} of at least {_LEAST[name]}, got {value!r}")
-    elif name not in _LEAST and not 0 < value < 1:
+        if value not in _CHOICES[name]:
+            known = ", ".join(_CHOICES[name])
+            raise UsageError(f"expected option {name!r} out of {known}, got {value!r}")
+    elif name in _LEAST:
+        if value < _LEAST[name] and (name, value) != _OWN_SIZE:
+            raise UsageError(f"expected option {name!r} of at least {_LEAST[name]}, got {value!r}")
+    elif not 0 < value < 1:
         raise UsageError(f"expected option {name!r} between 0 and 1, got {value!r}")
 
 

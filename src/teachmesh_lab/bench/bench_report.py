@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.bank.atomic import write_file
-from teachmesh_lab.bench.bench_methods import Kind, net_name, with_defaults
+from teachmesh_lab.bench.bench_methods import Kind
 from teachmesh_lab.bench.run_folder import Run, read_run
 from teachmesh_lab.evaluation import html_page as page
 from teachmesh_lab.figures.cost_figures import cost_drawings
@@ -131,9 +131,8 @@ def figure_9_text(scene: Scene) -> str:
     networks: dict[str, None] = {}
     for method in scene.methods(Kind.TRAINED):
         for result in scene.alone[method]:
-            options = with_defaults(dict(result.cell.options))
-            net = net_name(method, str(options["net"]))
-            networks[f"the network '{net}' on images of {options['size_px']} px"] = None
+            found = result.values["network"]
+            networks[f"the network '{found['network']}' on images of {found['size_px']} px"] = None
     if not networks:
         return _FIGURE_9
     trained = _FIGURE_9_TRAINED.format(networks=" or ".join(networks), backbone=scene.backbone)

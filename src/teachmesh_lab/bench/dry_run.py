@@ -117,7 +117,7 @@ def _grid(grid: Grid, home: Home, speed: float, alpha: float) -> dict[str, Any]:
         "macs_per_image": network.macs_per_image,
         "seeds": list(grid.seeds),
         "rows": [
-            _row(method, agents, _plan(method, agents, grid, sizes, network, alpha), speed)
+            _row(method, agents, _plan(method, agents, grid, home, sizes, network, alpha), speed)
             for method in grid.methods
             for agents in grid.agents
         ],
@@ -140,6 +140,7 @@ def _plan(
     method: str,
     agents: int,
     grid: Grid,
+    home: Home,
     sizes: Sequence[TaskSize],
     network: NetworkSize,
     alpha: float,
@@ -147,7 +148,15 @@ def _plan(
     if check_bench_method(method) in (Kind.FROZEN, Kind.TRAINED):
         options = dict(grid.options_of(method))
         return plan_baseline(
-            method, sizes, agents, network, options, alpha=alpha, packing=grid.packing
+            method,
+            sizes,
+            agents,
+            network,
+            options,
+            backbones=home.backbones,
+            backbone=grid.backbone,
+            alpha=alpha,
+            packing=grid.packing,
         )
     constants = constants_of(dict(grid.options_of(method)))
     costs, once = shared_costs(method, sizes, network, constants)

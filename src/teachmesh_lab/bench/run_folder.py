@@ -28,12 +28,12 @@ from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, summarise
 from teachmesh_lab.streams.task_stream import source_name
 
 _LISTS = ("rows", "details", "inputs", "cells", "failed")
-_OF_A_CELL = ("tasks", "needs_oracle", "parallel")
+_OF_A_CELL = ("tasks", "needs_oracle", "parallel", "network")
 
 
 COLUMNS = (
     "method", "agents", "seed", "tasks_learned", "task", "accuracy", "oracle", "mapper", "final",
-    "stream", "backbone", "cell",
+    "stream", "backbone", "network", "parameters", "size_px", "cell",
 )  # fmt: skip
 _MEASURES = ("accuracy", "oracle", "mapper", "final")
 _PACKAGES = (
@@ -170,6 +170,7 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
                 **{m: known[m][row][column] if m in known else None for m in _MEASURES},
                 "stream": source_name(result.cell.stream.source),
                 "backbone": result.cell.backbone,
+                **result.values["network"],
                 "cell": result.cell.name,
             }
 

@@ -39,7 +39,7 @@ CLOCKED = ("wall_s", "wall_clock")
 _FLOAT_BYTES = 4
 ROW = (
     "method", "agents", "oracle", "accuracy", "mapper", "macs_teacher", "macs_student", "bytes",
-    "efficiency", "speedup", "wall_s", "seeds",
+    "efficiency", "speedup", "wall_s", "seeds", "network", "parameters", "size_px",
 )  # fmt: skip
 """Columns of `rows`."""
 DETAIL = (
@@ -156,6 +156,7 @@ def _detail(
         "wall_s": _wall(scored, agents),
         "wall_clock": _wall_clock(scored),
     }  # fmt: skip
+    row |= scored[0].values["network"]
     accounts = [account_of(r, agents, grid.packing, alpha) for r in alone]
     return row | _paid(accounts) | _outside_accounts(alone) | _over_time(alone, name)
 

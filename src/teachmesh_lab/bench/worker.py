@@ -30,6 +30,7 @@ from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
 from teachmesh_lab.bench.jobs import Job, record_name
 from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes, sample_images
 from teachmesh_lab.bench.real_agents import run_real
+from teachmesh_lab.bench.starting_nets import backbone_columns
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
 from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.streams.task_stream import Stream, StreamSpec, open_stream
@@ -102,13 +103,14 @@ class Workshop:
         if kind is Kind.TRAINED:
             from teachmesh_lab.bench.baseline_cells import run_trained_baseline
 
-            return run_trained_baseline(cell, tasks)
+            return run_trained_baseline(cell, tasks, self.home.backbones)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
             # One folder per process, because agents of a killed run may still be shutting down.
             workplace = self.run / "scratch" / f"{cell.name}-{os.getpid()}"
-            return run_real(cell, tasks, stream.paths, latents, self.home, workplace)
+            result, timing = run_real(cell, tasks, stream.paths, latents, self.home, workplace)
+            return result | {"network": backbone_columns(backbone)}, timing
         if kind is Kind.ADAPTED:
             result, timing = run_by_agent(cell, latents, self.home)
         elif kind is Kind.OURS:
@@ -120,6 +122,7 @@ class Workshop:
             from teachmesh_lab.bench.baseline_cells import run_frozen_baseline
 
             result, timing = run_frozen_baseline(cell, latents, backbone)
+        result["network"] = backbone_columns(backbone)
         timing["embed_s"] = self._embed_seconds(cell, len(tasks))
         return result, timing
 

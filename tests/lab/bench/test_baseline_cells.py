@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import pixel_task
 from teachmesh_lab.bench.baseline_estimates import trunk_size
-from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED
+from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED, with_defaults
 from teachmesh_lab.bench.bench_report import figure_9_text
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.bench.starting_nets import starting_net
 from teachmesh_lab.figures.figure_scene import scenes
 from teachmesh_lab.figures.figure_tables import figure_9
 from tests.lab.bench.conftest import TinyRun
@@ -66,13 +68,22 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     # An answer costs a pass of the method's network and a product with heads: one head after the
     # first task, two heads for twice as many images after the second; with masks always one head.
     answers = {row["method"]: row["macs_test_per_image"] for row in summary["details"]}
-    own = trunk_size("fine-tune", "small", 32)
+    options = with_defaults(QUICK)
+    own = trunk_size(starting_net("fine-tune", options, tiny.home.backbones, "embedded"))
     backbone = load_backbone(tiny.home.backbones, "embedded")
     for method, classes in (("fine-tune", (3 + 2 * 6) / 3), ("parallel-supsup", 3), ("joint", 6)):
         assert answers[method] == own.per_image.forward + own.dim * classes
     assert answers["ncm"] == backbone.macs_per_image + backbone.last_dim * (3 + 2 * 6) / 3
     text = figure_9_text(scene)
     assert "the network 'small' on images of 32 px instead of embedded" in text
+    # Rows name the network that was trained, not the grid's backbone.
+    networks = {row["method"]: (row["network"], row["size_px"]) for row in summary["rows"]}
+    assert networks == {m: ("embedded", 96) if m == "ncm" else ("small", 32) for m in METHODS}
+    assert {r["parameters"] for r in summary["rows"] if r["method"] != "ncm"} == {173_016}
+    with (run / "metrics.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    found_in_metrics = {line["method"]: line["network"] for line in lines}
+    assert found_in_metrics == {method: name for method, (name, _) in networks.items()}
     # A frozen baseline pays for the backbone's pass over training and validation images.
     passes = backbone.macs_per_image * 66
     assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes

@@ -18,6 +18,11 @@ def test_what_is_not_given_is_as_it_is_otherwise() -> None:
     assert with_defaults({"epochs": 1, "net": "small"}) == {**OPTIONS, "epochs": 1, "net": "small"}
 
 
+def test_the_image_size_may_be_that_of_the_network() -> None:
+    """0 is not a size below the limit, but stands for the network's own size."""
+    assert with_defaults({"size_px": 0})["size_px"] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -29,8 +34,12 @@ def test_what_is_not_given_is_as_it_is_otherwise() -> None:
         ({"size_px": 4}, "expected option 'size_px' of at least 8, got 4"),
         ({"rate": 1}, "expected option 'rate' between 0 and 1, got 1"),
         ({"rate": float("nan")}, "expected option 'rate' between 0 and 1, got nan"),
-        ({"net": 1}, "expected option 'net' like 'paper', got 1"),
-        ({"net": "resnet"}, "out of paper, embedded, small, got 'resnet'"),
+        ({"net": 1}, "expected option 'net' like 'quick', got 1"),
+        ({"net": "resnet"}, "out of quick, paper, embedded, .*, got 'resnet'"),
+        ({"norms": "learned"}, "expected option 'norms' out of frozen, running, got 'learned'"),
+        ({"task_inference": "on"}, "'task_inference' out of none, entropy, got 'on'"),
+        ({"replay_passes": -0.5}, "expected option 'replay_passes' of at least 0, got -0.5"),
+        ({"warm_up": 0.5}, "expected option 'warm_up' like 1, got 0.5"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(options: dict[str, Scalar], message: str) -> None:
