@@ -4,10 +4,11 @@
 - `image_stream`: tasks as pixels or latents. `stream_result`: results of a run.
 - `training_loop`: training loop of all trained baselines. `baseline`: hooks of this loop.
 - `choose_hyperparameters`: grid search on validation images.
-- `baseline_nets`, `multihead`: trunks and heads.
+- `baseline_nets`, `timm_trunks`, `multihead`: trunks and heads.
 - `seeding`: random generators. `training_costs`: counts of multiply-accumulates.
 - `fine_tune`, `joint`: the lower and the upper bound.
 - `ewc`, `online_ewc`, `si`, `mas`, `lwf`: regularisers. `quadratic`, `sensitivity`: shared code.
-- `er`: rehearsal. `psp`, `supsup`, `parallel_supsup`: parameter isolation.
+- `er`: rehearsal. `psp`, `supsup`, `parallel_supsup`: parameter isolation. `supsup_inference`: the
+  tasks that masks choose.
 - `frozen`: base of the closed-form methods on latents, which are `ncm`, `slda` and `ranpac`.
 """

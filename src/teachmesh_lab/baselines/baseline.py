@@ -53,8 +53,7 @@ class Baseline:
     Attributes:
         source: publication of the method.
         grid: candidate values of each hyper-parameter, from the weakest to the strongest
-            regularisation, because the last of equally good candidates is chosen; a single value
-            is not tuned.
+            regularisation, because ties take the last. A single value is not tuned.
         shares_trunk: whether all heads read the same latents. If so, the method can also answer
             without an oracle: it chooses the class with the largest logit of all heads.
         isolated: whether later tasks cannot change the answers for a finished task.

@@ -1,9 +1,9 @@
 """The task inference of SUPSUP: one gradient of the entropy over all masks ([1], Sec. 3.3, Eq. 4).
 
-The masks M_i of all k tasks are mixed with equal weights a_i = 1/k. The task of an image is the one
-whose weight, if it grew, would lower the entropy H of the image's answer fastest: argmax of
--dH/da_i. One forward and one backward pass serve for any number of tasks, because the effective
-weights are W * sum_i a_i M_i. Hence dH/da_i is the product of dH/d(effective weights) and W * M_i.
+The masks M_i of all k tasks are mixed with equal weights a_i = 1/k. H is the entropy of an image's
+answer. The task of the image is the one whose growing weight lowers H fastest: argmax of -dH/da_i.
+One forward and one backward pass serve for any number of tasks, because the effective weights are W
+* sum_i a_i M_i. Hence dH/da_i is the product of dH/d(effective weights) and W * M_i.
 
 Heads are mixed in the same way. [1] has one output layer for all tasks; here a task with fewer
 classes has zero weights for the missing outputs. Mixed batch norms use the mean of the statistics

@@ -9,6 +9,7 @@ A cell is a combination of one method, stream, seed and number of agents.
 - `stream_latents`: latents of a stream, computed once.
 - `own_cells`, `biased_cells`: cells of teachmesh's methods without and with biases;
   `real_agents`: cells of N processes that share skills; `baseline_cells`: cells of baselines.
+- `starting_nets`: networks that trained baselines start from.
 - `summary`: rows computed from cells; `run_folder`: reads and writes the files of a run.
 - `dry_run`, `baseline_estimates`: estimated costs of a run.
 - `compare_runs`: two runs side by side; `bench_report`: figures and reports of one run.
