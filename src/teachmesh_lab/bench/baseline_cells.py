@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from teachmesh_lab.bench.bench_methods import hyper_of, with_defaults
-from teachmesh_lab.bench.starting_nets import network_columns, starting_net
+from teachmesh_lab.bench.bench_methods import Scalar, hyper_of, with_defaults
+from teachmesh_lab.bench.starting_nets import StartingNet, network_columns, starting_net
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 if TYPE_CHECKING:
@@ -52,18 +52,7 @@ def run_trained_baseline(
     options = with_defaults(dict(cell.options))
     start = starting_net(cell.method, options, backbones, cell.backbone)
     stream = [pixel_task(task, start.size_px) for task in tasks]
-    result = run_trained(
-        cell.method,
-        stream,
-        start.factory,
-        epochs=int(options["epochs"]),
-        batch_size=int(options["batch_size"]),
-        rate=float(options["rate"]),
-        hyper=hyper_of(cell.method, options),
-        seed=cell.seed,
-        choice_tasks=int(options["choice_tasks"]),
-        running_norms=options["norms"] == "running",
-    )
+    result = _train(cell, start, stream, options)
     passes = [0] * len(tasks)
     document, timing = _documents(result, passes)
     once = BASELINES[cell.method].answers_once and not hyper_of(cell.method, options).get("infer")
@@ -77,6 +66,23 @@ def run_trained_baseline(
         document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
+
+
+def _train(
+    cell: Cell, start: StartingNet, stream: Sequence[PixelTask], options: Mapping[str, Scalar]
+) -> StreamResult:
+    return run_trained(
+        cell.method,
+        stream,
+        start.factory,
+        epochs=int(options["epochs"]),
+        batch_size=int(options["batch_size"]),
+        rate=float(options["rate"]),
+        hyper=hyper_of(cell.method, options),
+        seed=cell.seed,
+        choice_tasks=int(options["choice_tasks"]),
+        running_norms=options["norms"] == "running",
+    )
 
 
 def run_frozen_baseline(
