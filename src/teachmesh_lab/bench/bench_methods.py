@@ -184,7 +184,7 @@ def hyper_of(method: str, options: Mapping[str, Scalar]) -> dict[str, float]:
         return {"passes": float(options["replay_passes"])}
     if method == "lwf":
         return {"warm_up": float(options["warm_up"])}
-    if "supsup" in method:
+    if method in ("supsup", "parallel-supsup"):
         return {"infer": float(options["task_inference"] == "entropy")}
     return {}
 
