@@ -20,6 +20,8 @@ from teachmesh_lab.baselines.stream_result import Choice
 
 CHOICE_TASKS = 3
 """Number of tasks, from the start of the stream, used to tune hyper-parameters."""
+_ROUNDING = 1e-9
+"""Accuracies that differ by less are equal; means of equal accuracies may differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
     """Try every point of a grid and choose the best.
 
     Args:
-        grid: candidate values of each hyper-parameter.
+        grid: candidate values of each hyper-parameter, from weak to strong regularisation.
         attempt: function that learns the first `n_tasks` tasks with given hyper-parameters.
         n_tasks: number of tasks that each attempt learns.
 
@@ -61,8 +63,8 @@ def choose(grid: Grid, attempt: Callable[[Hyper], Trial], n_tasks: int) -> Choic
             f"expected validation images in the first {n_tasks} tasks to choose hyper-parameters "
             "by, found none; add some, or give the hyper-parameters"
         )
-    # Ties go to the last candidate, which has the strongest regularisation.
-    best = max(range(len(trials)), key=lambda i: (trials[i].accuracy, i))
+    highest = max(trial.accuracy for trial in trials)
+    best = max(i for i, trial in enumerate(trials) if trial.accuracy >= highest - _ROUNDING)
     return Choice(
         candidates[best],
         tuple((c, trial.accuracy) for c, trial in zip(candidates, trials, strict=True)),
