@@ -28,6 +28,7 @@ def test_presets_are_listed_with_what_they_need() -> None:
     assert (code, document["schema"]) == (0, "teachmesh.bench-presets/1")
     missing = {p["name"]: p["missing_backbones"] for p in document["presets"]}
     assert missing == {
+        "closed-forms": ["mobilenetv2_100"],
         "mapper-constants": [],
         "paper-mini": [],
         "paper-small": ["mobilenetv2_100"],

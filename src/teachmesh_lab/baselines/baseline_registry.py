@@ -18,6 +18,7 @@ from teachmesh.errors import UsageError
 from teachmesh_lab.baselines.baseline import Baseline, Grid, Hyper
 from teachmesh_lab.baselines.baseline_nets import NetFactory, build_net, small_net
 from teachmesh_lab.baselines.choose_hyperparameters import CHOICE_TASKS, Trial, choose, narrow
+from teachmesh_lab.baselines.closed_forms import FROZEN, choose_frozen
 from teachmesh_lab.baselines.er import ExperienceReplay
 from teachmesh_lab.baselines.ewc import Ewc
 from teachmesh_lab.baselines.fine_tune import FineTune
@@ -27,14 +28,11 @@ from teachmesh_lab.baselines.joint import Joint
 from teachmesh_lab.baselines.lwf import Lwf
 from teachmesh_lab.baselines.mas import Mas
 from teachmesh_lab.baselines.multihead import MultiHead
-from teachmesh_lab.baselines.ncm import NearestClassMean
 from teachmesh_lab.baselines.online_ewc import OnlineEwc
 from teachmesh_lab.baselines.own_baseline import AnyBaseline, check_baseline
 from teachmesh_lab.baselines.parallel_supsup import ParallelSupsup
 from teachmesh_lab.baselines.psp import Psp
-from teachmesh_lab.baselines.ranpac import RanPac
 from teachmesh_lab.baselines.si import SynapticIntelligence
-from teachmesh_lab.baselines.slda import StreamingLda
 from teachmesh_lab.baselines.stream_result import Choice, StreamResult
 from teachmesh_lab.baselines.supsup import Supsup
 from teachmesh_lab.baselines.training_loop import (
@@ -57,11 +55,6 @@ _TRAINED: dict[str, type[Baseline]] = {
     "psp": Psp,
     "supsup": Supsup,
     "parallel-supsup": ParallelSupsup,
-}
-_FROZEN: dict[str, type[FrozenBaseline]] = {
-    "ncm": NearestClassMean,
-    "slda": StreamingLda,
-    "ranpac": RanPac,
 }
 
 
@@ -90,7 +83,7 @@ class BaselineInfo:
     grid: Grid
 
 
-OWN_BASELINES = EntryPoints(BASELINES_GROUP, "baseline", check_baseline, (*_TRAINED, *_FROZEN))
+OWN_BASELINES = EntryPoints(BASELINES_GROUP, "baseline", check_baseline, (*_TRAINED, *FROZEN))
 """Baselines of other packages, by name."""
 
 
@@ -113,7 +106,7 @@ class KnownBaselines(dict[str, BaselineInfo]):
         return _info(name, OWN_BASELINES.load(name))
 
 
-_KINDS: dict[str, AnyBaseline] = {**_TRAINED, **_FROZEN}
+_KINDS: dict[str, AnyBaseline] = {**_TRAINED, **FROZEN}
 BASELINES = KnownBaselines({name: _info(name, kind) for name, kind in _KINDS.items()})
 
 
@@ -183,7 +176,7 @@ def run_trained(
     first = stream[: max(1, choice_tasks)]
     choice = choose(
         narrow(kind.grid, hyper or {}, name),
-        lambda candidate: _trial(run_stream(fresh(candidate), first, schedule), "oracle"),
+        lambda candidate: _trial(run_stream(fresh(candidate), first, schedule)),
         len(first),
     )
     baseline = fresh(choice.hyper)
@@ -218,22 +211,16 @@ def run_frozen(
         UsageError: the baseline or a hyper-parameter is unknown.
         DataError: the stream cannot be learned, or validation images for tuning are missing.
     """
-    kind = _find(_FROZEN, name)
+    kind = _find(FROZEN, name)
     check_stream(stream)
-    dim = int(stream[0].train.latents.shape[1])
-    first = stream[: max(1, choice_tasks)]
-    choice = choose(
-        narrow(kind.grid, hyper or {}, name),
-        lambda candidate: _trial(run_latents(kind(dim, candidate, seed), first), "free"),
-        len(first),
-    )
-    baseline = kind(dim, choice.hyper, seed)
+    choice = choose_frozen(name, stream[: max(1, choice_tasks)], hyper=hyper, seed=seed, kind=kind)
+    baseline = kind(stream[0].train.latents.shape[1], choice.hyper, seed)
     trace = run_latents(baseline, stream, progress=progress, after_task=after_task)
     return _result(name, stream, seed, trace, choice, {})
 
 
-def _trial(trace: Trace, accuracy: Literal["oracle", "free"]) -> Trial:
-    return Trial(trace.validation.last_mean(accuracy), trace.costs.total_macs)
+def _trial(trace: Trace) -> Trial:
+    return Trial(trace.validation.last_mean("oracle"), trace.costs.total_macs)
 
 
 def _result(

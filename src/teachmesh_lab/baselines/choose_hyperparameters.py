@@ -1,9 +1,9 @@
 """Grid search for hyper-parameters on validation images.
 
-Every candidate learns the first tasks of the stream from scratch. After these tasks, the candidate
-with the best mean validation accuracy is chosen. Among equally good candidates, the last one is
-chosen, because grids list weak regularisation first. Later tasks are not used, because a lifelong
-learner has not seen them when it must choose. Test images are not used either.
+Every candidate learns the first tasks of the stream. After these tasks, the candidate with the best
+mean validation accuracy is chosen. Grids list values from weak to strong regularisation, and among
+equally good candidates the most strongly regularised one is chosen. Later tasks are not used,
+because a lifelong learner has not seen them when it must choose. Test images are not used either.
 """
 
 from __future__ import annotations

@@ -11,13 +11,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from teachmesh.data.loader import Progress
 from teachmesh.model.macs import count_macs
 from teachmesh_lab.baselines.baseline import Grid, Hyper
+from teachmesh_lab.baselines.choose_hyperparameters import Trial
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask
 from teachmesh_lab.baselines.stream_result import (
     Accuracy,
@@ -32,16 +33,20 @@ _T = TypeVar("_T")
 
 
 class FrozenBaseline(ABC):
-    """Statistics of latents, and a linear classifier derived from them.
+    """Statistics of latents, and a classifier derived from them.
 
     Attributes:
         source: publication of the method.
-        grid: candidate values of each hyper-parameter; a single value is not tuned.
+        grid: candidate values of each hyper-parameter, from weak to strong regularisation; a single
+            value is not tuned.
+        late: hyper-parameters that learning does not use, so that `hyper` may be replaced between
+            learning and `consolidate`.
         widths: number of classes of each learned task, by the task's position in the stream.
     """
 
     source: ClassVar[str]
     grid: ClassVar[Grid] = {}
+    late: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         self.dim, self.hyper, self.seed = dim, dict(hyper), seed
@@ -52,7 +57,7 @@ class FrozenBaseline(ABC):
         """Positions of the learned tasks in ascending order, whatever their order of arrival."""
         return sorted(self.widths)
 
-    def learn(self, index: int, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
+    def learn(self, index: int, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> int:
         """Learn one task.
 
         Args:
@@ -60,12 +65,15 @@ class FrozenBaseline(ABC):
             latents: (N, D) float32 latents.
             labels: (N,) int64 class indices; every class occurs.
             n_classes: number of classes, C.
+
+        Returns:
+            Number of multiply-accumulates in factorisations, which torch's counter omits.
         """
         self.widths[index] = n_classes
-        self._learn(index, latents, labels)
+        return self._learn(index, latents, labels)
 
     @abstractmethod
-    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None: ...
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> int: ...
 
     @abstractmethod
     def consolidate(self) -> int:
@@ -88,6 +96,26 @@ class FrozenBaseline(ABC):
         """Return the number of bytes that every other agent receives for one task."""
 
 
+class IndependentBaseline(FrozenBaseline):
+    """A method whose scores of a task depend on that task alone.
+
+    Other tasks can win an image, but they change no score. Therefore a run computes the scores of
+    an image and a task only once.
+    """
+
+    def consolidate(self) -> int:
+        """Do nothing: every task is ready when it is learned."""
+        return 0
+
+    @abstractmethod
+    def task_scores(self, latents: np.ndarray, index: int) -> np.ndarray:
+        """Return (N, C) float64 scores of the classes of one learned task."""
+
+    def scores(self, latents: np.ndarray) -> np.ndarray:
+        """Return the scores of the classes of all tasks, in `order` of tasks."""
+        return np.hstack([self.task_scores(latents, index) for index in self.order])
+
+
 def run_latents(
     baseline: FrozenBaseline,
     stream: Sequence[LatentTask],
@@ -106,17 +134,17 @@ def run_latents(
     n_tasks = len(stream)
     test, validation = Accuracy.empty(n_tasks), Accuracy.empty(n_tasks)
     learn_macs, learn_s = [], []
-    consolidate_macs = test_macs = 0
+    consolidate_macs = 0
     test_s = 0.0
     answers: Answers | None = None
+    scorer = _Scorer(baseline)
     for last, task in enumerate(stream):
         started_s = time.perf_counter()
         learn_macs.append(_learn(baseline, last, task))
         consolidate_macs = _consolidate(baseline)
         learn_s.append(time.perf_counter() - started_s)
         started_s = time.perf_counter()
-        found, macs = _counted(partial(_answer_all, baseline, stream, last))
-        answers, test_macs = found, test_macs + macs
+        answers = found = _answer_all(scorer, stream, last)
         test_s += time.perf_counter() - started_s
         enter(found, stream, test, validation)
         if after_task is not None:
@@ -128,13 +156,38 @@ def run_latents(
         tuple(learn_macs),
         (0,) * n_tasks,
         consolidate_macs,
-        test_macs,
+        scorer.macs,
         tuple(learn_s),
         test_s,
         size_by_part(baseline.state()),
         tuple(baseline.task_bytes(index) for index in range(n_tasks)),
     )
     return Trace(test, validation, answers, costs)
+
+
+def learn_latents(baseline: FrozenBaseline, stream: Sequence[LatentTask]) -> int:
+    """Learn all tasks without answering; return the number of multiply-accumulates."""
+    return sum(_learn(baseline, index, task) for index, task in enumerate(stream))
+
+
+def try_latents(
+    baseline: FrozenBaseline,
+    stream: Sequence[LatentTask],
+    part: Literal["validation", "test"] = "validation",
+) -> Trial:
+    """Classify the images of all tasks once, without knowing their tasks.
+
+    Args:
+        baseline: baseline that has learned all tasks.
+        stream: the tasks.
+        part: images to classify.
+    """
+    macs, scorer = _consolidate(baseline), _Scorer(baseline)
+    accuracy = Accuracy.empty(len(stream))
+    for index, task in enumerate(stream):
+        split = task.test if part == "test" else task.validation
+        accuracy.score(len(stream) - 1, index, scorer.answer(split, index), split.labels)
+    return Trial(accuracy.last_mean("free"), macs + scorer.macs)
 
 
 def factor_macs(dim: int) -> int:
@@ -144,12 +197,12 @@ def factor_macs(dim: int) -> int:
 
 def _learn(baseline: FrozenBaseline, index: int, task: LatentTask) -> int:
     train = task.train
-    return count_macs(lambda: baseline.learn(index, train.latents, train.labels, len(task.classes)))
+    learn = partial(baseline.learn, index, train.latents, train.labels, len(task.classes))
+    return sum(_counted(learn))
 
 
 def _consolidate(baseline: FrozenBaseline) -> int:
-    unseen, counted = _counted(baseline.consolidate)
-    return unseen + counted
+    return sum(_counted(baseline.consolidate))
 
 
 def _counted(work: Callable[[], _T]) -> tuple[_T, int]:
@@ -158,16 +211,44 @@ def _counted(work: Callable[[], _T]) -> tuple[_T, int]:
     return found[0], macs
 
 
-def _answer_all(baseline: FrozenBaseline, stream: Sequence[LatentTask], last: int) -> Answers:
+class _Scorer:
+    """Classifies images, and remembers scores that later tasks cannot change.
+
+    Attributes:
+        macs: multiply-accumulates of all answers. Remembered scores are charged every time.
+    """
+
+    def __init__(self, baseline: FrozenBaseline) -> None:
+        self.baseline, self.macs = baseline, 0
+        self._known: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
+
+    def answer(self, split: LatentSplit, index: int) -> TaskAnswers:
+        """Classify the images of one split of a task."""
+        order = self.baseline.order
+        widths = [self.baseline.widths[task] for task in order]
+        if isinstance(self.baseline, IndependentBaseline):
+            parts = [self._task_scores(self.baseline, split, task) for task in order]
+            scores = np.hstack(parts)
+        else:
+            scores, macs = _counted(partial(self.baseline.scores, split.latents))
+            self.macs += macs
+        return decide(scores, order, widths, index)
+
+    def _task_scores(
+        self, baseline: IndependentBaseline, split: LatentSplit, task: int
+    ) -> np.ndarray:
+        key = id(split), task
+        if key not in self._known:
+            self._known[key] = _counted(partial(baseline.task_scores, split.latents, task))
+        scores, macs = self._known[key]
+        self.macs += macs
+        return scores
+
+
+def _answer_all(scorer: _Scorer, stream: Sequence[LatentTask], last: int) -> Answers:
     tasks = range(last + 1)
     return Answers(
         last,
-        tuple(_answer(baseline, stream[index].test, index) for index in tasks),
-        tuple(_answer(baseline, stream[index].validation, index) for index in tasks),
+        tuple(scorer.answer(stream[index].test, index) for index in tasks),
+        tuple(scorer.answer(stream[index].validation, index) for index in tasks),
     )
-
-
-def _answer(baseline: FrozenBaseline, split: LatentSplit, index: int) -> TaskAnswers:
-    order = baseline.order
-    widths = [baseline.widths[task] for task in order]
-    return decide(baseline.scores(split.latents), order, widths, index)

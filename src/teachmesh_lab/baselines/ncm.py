@@ -18,11 +18,11 @@ import torch
 
 from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Hyper
-from teachmesh_lab.baselines.frozen import FrozenBaseline
+from teachmesh_lab.baselines.frozen import IndependentBaseline
 
 
 @final
-class NearestClassMean(FrozenBaseline):
+class NearestClassMean(IndependentBaseline):
     """Classifier by class means. Results are bit-identical in whatever order tasks arrive."""
 
     source: ClassVar[str] = "Mensink et al. 2013; SimpleCIL, Zhou et al., IJCV 2024"
@@ -30,20 +30,17 @@ class NearestClassMean(FrozenBaseline):
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         super().__init__(dim, hyper, seed)
         self.means: dict[int, np.ndarray] = {}
-        self._directions = torch.zeros(0, dim, dtype=torch.float64)
+        self._directions: dict[int, torch.Tensor] = {}
 
-    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> int:
         self.means[index] = class_means(latents, labels, self.widths[index]).astype(np.float32)
-
-    def consolidate(self) -> int:
-        """Normalise the means of all classes."""
-        rows = np.concatenate([self.means[index] for index in self.order])
-        self._directions = _unit(torch.from_numpy(rows))
+        self._directions[index] = _unit(torch.from_numpy(self.means[index]))
         return 0
 
-    def scores(self, latents: np.ndarray) -> np.ndarray:
-        """Return the cosines of latents and class means."""
-        return np.asarray((_unit(torch.from_numpy(latents)) @ self._directions.T).numpy())
+    def task_scores(self, latents: np.ndarray, index: int) -> np.ndarray:
+        """Return the cosines of latents and the class means of a task."""
+        directions = self._directions[index]
+        return np.asarray((_unit(torch.from_numpy(latents)) @ directions.T).numpy())
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the means of all classes."""

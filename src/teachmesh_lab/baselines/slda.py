@@ -34,6 +34,8 @@ class StreamingLda(FrozenBaseline):
     source: ClassVar[str] = "Hayes and Kanan, CVPR workshops 2020, Eq. 2-4"
     grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
 
+    late: ClassVar[frozenset[str]] = frozenset({"shrinkage"})
+
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         super().__init__(dim, hyper, seed)
         self.means: dict[int, np.ndarray] = {}
@@ -42,12 +44,13 @@ class StreamingLda(FrozenBaseline):
         self._weights = torch.zeros(0, dim, dtype=torch.float64)
         self._biases = torch.zeros(0, dtype=torch.float64)
 
-    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> int:
         means = class_means(latents, labels, self.widths[index])
         residuals = torch.from_numpy(latents - means[labels])
         self.scatter += residuals.T @ residuals
         self.images += len(labels)
         self.means[index] = means
+        return 0
 
     def consolidate(self) -> int:
         """Factorise the covariance and solve for every class."""

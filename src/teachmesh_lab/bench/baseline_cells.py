@@ -11,6 +11,7 @@ import numpy as np
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
+from teachmesh_lab.baselines.closed_forms import MULTI
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
 from teachmesh_lab.bench.bench_methods import Scalar, hyper_of, with_defaults
 from teachmesh_lab.bench.starting_nets import StartingNet, network_columns, starting_net
@@ -88,18 +89,22 @@ def _train(
 def run_frozen_baseline(
     cell: Cell, latents: Sequence[TaskLatents], backbone: Backbone
 ) -> tuple[Document, Document]:
-    """Fit a closed-form classifier to the paper's latents; its costs include backbone passes.
+    """Fit a closed-form classifier to latents; its costs include backbone passes.
 
     Args:
-        cell: method and seed.
+        cell: method, seed and options, of which only `choice_tasks` is used.
         latents: latents of the tasks.
         backbone: network that computed the latents.
 
     Returns:
         The results determined by the configuration, and the measured seconds.
+
+    Raises:
+        UsageError: an unknown option.
     """
-    stream = [latent_task(task) for task in latents]
-    result = run_frozen(cell.method, stream, seed=cell.seed)
+    first = int(with_defaults(dict(cell.options))["choice_tasks"])
+    stream = [latent_task(task, cell.method) for task in latents]
+    result = run_frozen(cell.method, stream, seed=cell.seed, choice_tasks=first)
     images = [len(task.train) + len(task.validation) for task in latents]
     document, timing = _documents(result, [n * backbone.macs_per_image for n in images])
     own = round(result.costs.test_macs / _answered(stream, once=False))
@@ -120,10 +125,17 @@ def pixel_task(task: Task, size_px: int) -> PixelTask:
     return PixelTask(task.name, task.classes, *parts)
 
 
-def latent_task(task: TaskLatents) -> LatentTask:
-    """Return a task with only the latents that the paper uses, from the pooled last layer."""
+def latent_task(task: TaskLatents, method: str) -> LatentTask:
+    """Return a task with the latents that a closed-form method reads.
+
+    Args:
+        task: latents and labels of a task.
+        method: name of the method. If it ends in `-multi`, the method reads multi-depth latents,
+            otherwise the paper's, of the pooled last layer.
+    """
+    kind = "multi" if method.endswith(MULTI) else "last"
     parts = [
-        LatentSplit(split.latents.last, split.labels)
+        LatentSplit(getattr(split.latents, kind), split.labels)
         for split in (task.train, task.validation, task.test)
     ]
     return LatentTask(task.name, task.classes, *parts)

@@ -14,10 +14,11 @@ from pathlib import Path
 from teachmesh_lab.baselines.baseline_nets import build_net
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.baselines.choose_hyperparameters import points
-from teachmesh_lab.baselines.frozen import factor_macs
+from teachmesh_lab.baselines.closed_forms import learnings
 from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.training_costs import PassCost, weight_layers
 from teachmesh_lab.bench.bench_methods import Scalar, check_estimated, with_defaults
+from teachmesh_lab.bench.closed_form_estimates import closed_form_costs
 from teachmesh_lab.bench.starting_nets import StartingNet, starting_net
 from teachmesh_lab.evaluation.cost_ledger import (
     Account,
@@ -98,13 +99,13 @@ def plan_baseline(
     chosen = with_defaults(dict(options))
     first = int(chosen["choice_tasks"])
     if info.kind == "frozen":
-        costs, once = frozen_costs(method, tasks, network)
+        costs, once = closed_form_costs(method, tasks, network)
         paid = account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
         fits = [
             cost.teacher_macs - _images(task) * network.macs_per_image
             for cost, task in zip(costs, tasks, strict=True)
         ]
-        return Planned(paid, _tries(method) * sum(fits[:first]))
+        return Planned(paid, learnings(method) * sum(fits[:first]))
     start = starting_net(method, chosen, backbones, backbone, weights=False)
     trunk = trunk_size(start, running_norms=chosen["norms"] == "running")
     costs = trained_costs(method, tasks, trunk, chosen)
@@ -172,28 +173,6 @@ def hand_over_bytes(method: str, tasks: Sequence[TaskSize], trunk: TrunkSize) ->
         kept = sum(_kept(task) for task in tasks)
         size += kept * (3 * trunk.size_px**2 + 8)  # pixels, and a label of eight bytes
     return size
-
-
-def frozen_costs(
-    method: str, tasks: Sequence[TaskSize], network: NetworkSize
-) -> tuple[list[TaskCost], int]:
-    """Estimate each task's cost, including backbone passes, and the cost of consolidation."""
-    dim, lift, square = network.last_dim, 0, 0
-    if method == "ranpac":
-        dim = int(BASELINES[method].grid["projections"][0])
-        lift = network.last_dim * dim
-    if method != "ncm":
-        square = dim * dim
-    costs = [
-        TaskCost(
-            task.name,
-            _images(task) * network.macs_per_image + task.train * (lift + square),
-            _FLOAT * (task.classes * dim + (square + dim) // 2 * (square > 0)),
-        )
-        for task in tasks
-    ]
-    classes = sum(task.classes for task in tasks)
-    return costs, factor_macs(dim) + classes * square if square else 0
 
 
 def _step(trunk: TrunkSize, classes: int) -> int:

@@ -29,7 +29,11 @@ class Kind(Enum):
     TRAINED = "trained"  # the whole network is trained on one task after another
 
 
-FROZEN = ("ncm", "slda", "ranpac")
+CLOSED_FORMS = (
+    "ncm", "slda", "layup", "ranpac", "gh-nb", "gh-lda", "gh-qda", "fecam", "lr-rgda",
+)  # fmt: skip
+FROZEN = tuple(name + ending for name in CLOSED_FORMS for ending in ("", "-multi"))
+"""Closed-form methods: on the paper's latents, and with the ending on multi-depth latents."""
 TRAINED = (
     "fine-tune", "ewc", "online-ewc", "si", "mas", "lwf", "er", "psp", "supsup",
     "parallel-supsup", "joint",
@@ -54,8 +58,8 @@ def expand_methods(names: Iterable[str]) -> tuple[str, ...]:
     """Replace each group with its methods; keep the order, and drop repeated names.
 
     Examples:
-        >>> expand_methods(["slda", "frozen"])
-        ('slda', 'ncm', 'ranpac')
+        >>> expand_methods(["slda", "frozen"])[:4]
+        ('slda', 'ncm', 'ncm-multi', 'slda-multi')
     """
     kinds = bench_methods()
     found: list[str] = []
@@ -321,7 +325,7 @@ def recipe_of(method: str) -> str:
 
     They are part of a cell's key, so a cell is computed again when one of them changes. They are:
 
-    - baselines: the hyper-parameters to try, and the default options if a network is trained;
+    - baselines: the hyper-parameters to try, and the default options that they use;
     - task mappers: all constants of their modules;
     - methods with biases: also the version number of the bias-training code;
     - methods of other packages: the name and version of the package.
@@ -331,7 +335,7 @@ def recipe_of(method: str) -> str:
 
     Examples:
         >>> recipe_of("ncm")
-        '{"grid":{}}'
+        '{"grid":{},"usual":{"choice_tasks":3}}'
     """
     # Imported here because these modules load torch, and figures and reports need no recipe.
     from teachmesh_lab.baselines.baseline_registry import BASELINES
@@ -344,10 +348,8 @@ def recipe_of(method: str) -> str:
         biases = {} if kind is Kind.OURS else {"biases": bias_store.VERSION}
         return _recipe_text({"constants": constants_in_code(VARIANTS[method].method), **biases})
     grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
-    own = _package(BASELINES_GROUP, method)
-    return _recipe_text(
-        own | {"grid": grid} | ({"usual": dict(OPTIONS)} if kind is Kind.TRAINED else {})
-    )
+    used = OPTIONS if kind is Kind.TRAINED else {"choice_tasks": OPTIONS["choice_tasks"]}
+    return _recipe_text(_package(BASELINES_GROUP, method) | {"grid": grid, "usual": dict(used)})
 
 
 def _package(group: str, method: str) -> dict[str, object]:

@@ -12,8 +12,9 @@ from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.reference import DEFAULT_DIM
 from teachmesh_lab.bench.baseline_cells import image_bytes
-from teachmesh_lab.bench.baseline_estimates import Planned, frozen_costs, plan_baseline
+from teachmesh_lab.bench.baseline_estimates import Planned, plan_baseline
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of
+from teachmesh_lab.bench.closed_form_estimates import closed_form_costs
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.evaluation.cost_ledger import TaskCost, account
 from teachmesh_lab.simulation.task_estimates import (
@@ -85,7 +86,7 @@ def shared_costs(
         constants: constants of the task mapper.
     """
     if check_bench_method(method) is Kind.FROZEN:
-        return frozen_costs(method, sizes, network)
+        return closed_form_costs(method, sizes, network)
     once = consolidation_macs(method, sizes, network, constants)
     return [estimate_task(method, size, network, constants) for size in sizes], once
 

@@ -12,14 +12,17 @@ import pytest
 from teachmesh.data.tasks import find_tasks, read_task
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
-from teachmesh_lab.bench.baseline_cells import pixel_task
+from teachmesh_lab.bench.baseline_cells import latent_task, pixel_task, run_frozen_baseline
 from teachmesh_lab.bench.baseline_estimates import trunk_size
 from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED, with_defaults
 from teachmesh_lab.bench.bench_report import figure_9_text
+from teachmesh_lab.bench.cell import Cell
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.starting_nets import starting_net
+from teachmesh_lab.bench.stream_latents import TaskLatents, task_latents
+from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.figures.figure_scene import scenes
 from teachmesh_lab.figures.figure_tables import figure_9
 from tests.lab.bench.conftest import TinyRun
@@ -87,6 +90,37 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     # A frozen baseline pays for the backbone's pass over training and validation images.
     passes = backbone.macs_per_image * 66
     assert passes <= rows["ncm", 1, False]["macs_teacher"] < 1.01 * passes
+
+
+@pytest.fixture(scope="module")
+def latents(tiny: TinyRun) -> list[TaskLatents]:
+    """Latents of both tasks, from the cache of the run."""
+    backbone = load_backbone(tiny.home.backbones, "embedded")
+    cache = LatentCache(tiny.home.cache / "latents")
+    paths = find_tasks(tiny.config.grids[0].stream.source)
+    return [task_latents(backbone, read_task(path), cache) for path in paths]
+
+
+def test_the_option_choice_tasks_decides_how_many_tasks_choose(
+    tiny: TinyRun, latents: list[TaskLatents]
+) -> None:
+    """Two tasks cost more than one to choose on, and may choose another value."""
+    backbone = load_backbone(tiny.home.backbones, "embedded")
+    spec = tiny.config.grids[0].stream
+    spent = []
+    for first in (1, 2):
+        options = (("choice_tasks", first),)
+        cell = Cell("slda", spec, 0, 1, "embedded", "", options, "", "", "")
+        document, _ = run_frozen_baseline(cell, latents, backbone)
+        spent.append(document["choice_macs"])
+    assert 0 < spent[0] < spent[1]
+
+
+def test_the_name_of_a_closed_form_says_which_latents_it_reads(latents: list[TaskLatents]) -> None:
+    """The paper's latents without an ending, multi-depth latents with it."""
+    task = latents[0]
+    assert latent_task(task, "slda").train.latents is task.train.latents.last
+    assert latent_task(task, "slda-multi").test.latents is task.test.latents.multi
 
 
 def test_pixels_are_the_images_in_their_order(tiny: TinyRun) -> None:

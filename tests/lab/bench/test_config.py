@@ -9,7 +9,7 @@ import pytest
 from teachmesh.errors import StorageError, UsageError
 from teachmesh.learning.variants import VARIANTS
 from teachmesh.mapping.anchor_kinds import METHODS
-from teachmesh_lab.bench.bench_methods import Kind, bench_methods
+from teachmesh_lab.bench.bench_methods import FROZEN, Kind, bench_methods
 from teachmesh_lab.bench.grid_config import (
     BenchConfig,
     Grid,
@@ -35,7 +35,9 @@ def test_every_preset_reads_and_says_what_it_takes(name: str) -> None:
 
 def test_the_presets_are_those_of_the_project() -> None:
     """`paper-mini` has the paper's four variants, ours, every baseline, and several agents."""
-    assert preset_names() == ["mapper-constants", "paper-mini", "paper-small", "skill-102"]
+    assert preset_names() == [
+        "closed-forms", "mapper-constants", "paper-mini", "paper-small", "skill-102",
+    ]  # fmt: skip
     mini = load_config("paper-mini")
     without_biases = {name for name, kind in bench_methods().items() if kind is not Kind.ADAPTED}
     wanted = without_biases | {"gmmc+bb", "maha+bb"}
@@ -58,10 +60,10 @@ def test_groups_stand_for_all_methods_of_a_kind() -> None:
         "[[grid]]\nagents = [1, 2]\nmethods = ['slda', 'ours', 'frozen']\nreal = ['ours']", "x"
     )
     (grid,) = config.grids
-    assert grid.methods == ("slda", *METHODS, "ncm", "ranpac")
+    assert grid.methods == ("slda", *METHODS, *(name for name in FROZEN if name != "slda"))
     assert grid.real == METHODS
     (chosen,) = override(config, Overrides(methods=("frozen",))).grids
-    assert set(chosen.methods) == {"ncm", "slda", "ranpac"}
+    assert set(chosen.methods) == set(FROZEN)
     with pytest.raises(UsageError, match="expected methods of 'x'"):
         override(config, Overrides(methods=("trained",)))
     with pytest.raises(UsageError, match="at least one method"):
