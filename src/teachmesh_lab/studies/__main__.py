@@ -36,6 +36,7 @@ from teachmesh_lab.studies.reuse_tables import (
 from teachmesh_lab.studies.reuse_tasks import SHOTS, ReusePlan, study_tasks
 from teachmesh_lab.studies.reuse_unions import combine, norms, union
 from teachmesh_lab.studies.study_cells import Study, StudyInputs, read_results, run_study
+from teachmesh_lab.studies.task_orders import orders, orders_table
 from teachmesh_lab.studies.unknown_images import (
     calibration,
     calibration_table,
@@ -58,6 +59,8 @@ parts of strangers:
   unknown        images of tasks that nobody learned
   calibration    probabilities after learning from few images
   copies         skills that copy another task
+parts of orders:
+  orders         final accuracy of closed forms over orders of tasks
 parts of biases:
   biases-tasks   each task in a bank of its own
   biases-bank    all tasks in one bank
@@ -87,6 +90,7 @@ STRANGERS: dict[str, Callable[[ReusePlan], Study]] = {
     "calibration": calibration,
     "copies": copies,
 }
+ORDERS = "orders"
 BIASES: dict[str, Callable[[BiasStudyPlan], Study]] = {
     "biases-tasks": bias_tasks,
     "biases-bank": bias_bank,
@@ -113,6 +117,7 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
     ("Images of hidden tasks", ("unknown",), unknown_tables),
     ("Probabilities", ("calibration",), calibration_table),
     ("Copies", ("copies",), copies_table),
+    ("Orders of tasks", ("orders",), orders_table),
     ("Biases, each task in a bank of its own", ("biases-tasks",), task_tables),
     ("Biases, all tasks in one bank", ("biases-bank",), bank_table),
     ("Biases, trials", ("biases-trials",), trial_table),
@@ -121,11 +126,11 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
 """Section title, studies that the section needs, and function that makes its tables."""
 USED_BY = {
     "shots": ("few", "alone", "related", "bank", "heads"),
-    "seeds": ("few", "alone", "related", "bank", "heads", "union"),
+    "seeds": ("few", "alone", "related", "bank", "heads", "union", "orders"),
     "reuse": ("few",),
     "figures": ("heads", "combine", "union"),
     "choices": ("biases-tasks", "biases-bank"),
-    "methods": ("biases-tasks", "biases-bank"),
+    "methods": ("biases-tasks", "biases-bank", "orders"),
     "train_images": tuple(BIASES),
     "validation_images": tuple(BIASES),
 }
@@ -179,12 +184,14 @@ def _study(options: argparse.Namespace, part: str) -> Study:
     """Make the study with the given name."""
     home = resolve_home(options.home)
     backbone = options.backbone or home.config.backbone
-    if part in REUSE or part in STRANGERS:
+    if part in REUSE or part in STRANGERS or part == ORDERS:
         inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, None))
         seeds = 20 if options.seeds is None else options.seeds
         shots = SHOTS if options.shots is None else tuple(options.shots)
         tasks = study_tasks(inputs, home, backbone)
         plan = ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto")
+        if part == ORDERS:
+            return orders(plan, _listed(options.methods))
         return {**REUSE, **STRANGERS}[part](plan)
     inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, TEN))
     bias_plan = BiasStudyPlan(
@@ -223,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "part",
-        choices=(*GROUPS, *REUSE, *STRANGERS, *BIASES),
+        choices=(*GROUPS, *REUSE, *STRANGERS, ORDERS, *BIASES),
         metavar="PART",
         help="see below; or a group",
     )
@@ -235,12 +242,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--show", action="store_true", help="print the tables of the part, measure nothing")
     reuse = parser.add_argument_group("reuse").add_argument
     reuse("--shots", type=int, nargs="+", help="images per class, 0 for all; default 3 5 10 0")
-    reuse("--seeds", type=int, help="draws of the shots or random starts; default 20")
+    reuse("--seeds", type=int, help="draws of shots, random starts or random orders; default 20")
     reuse("--reuse", choices=MODES, help="how `few` matches classes; default auto")
     reuse("--figures", type=Path, help="folder to draw Fig. 13 and 14 in; measure nothing")
     biases = parser.add_argument_group("biases").add_argument
     biases("--choices", help="comma-separated choices of `--bb`: none,auto,last:10")
-    biases("--methods", help="comma-separated methods: moments,maha+bb")
+    biases(
+        "--methods", help="comma-separated methods: moments,maha+bb; for orders: moments,slda-multi"
+    )
     biases("--train-images", type=int, help="approximate number per task, the same for each class")
     biases("--validation-images", type=int, help="the same for validation images")
     return parser
