@@ -25,10 +25,11 @@ class CosineNcm(FrozenBaseline):
         self.means: dict[int, np.ndarray] = {}
         self._rows = torch.zeros(0, dim, dtype=torch.float64)
 
-    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> None:
+    def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> int:
         classes = range(self.widths[index])
         means = [latents[labels == label].mean(axis=0) for label in classes]
         self.means[index] = np.stack(means).astype(np.float32)
+        return 0
 
     def consolidate(self) -> int:
         """Stack the means of all tasks; nothing is factorised."""
