@@ -12,6 +12,8 @@ from teachmesh_lab.evaluation.metrics import (
     mean_and_half_width,
     normalised,
     regression_line,
+    seed_deviation,
+    t_quantile,
     task_curve,
 )
 
@@ -64,6 +66,25 @@ def test_a_hole_below_the_diagonal_is_an_error() -> None:
         learned_mean(holed)
     with pytest.raises(ValueError, match="matrix"):
         learned_mean(HAND[:2])
+
+
+def test_a_seed_that_changes_nothing_has_no_interval() -> None:
+    """Accuracies that differ by rounding only are equal, and give no interval of width zero."""
+    for values in ([0.7, 0.7, 0.7], [0.1 + 0.2, 0.3]):
+        assert seed_deviation(values) == 0.0
+        assert mean_and_half_width(values)[1] is None
+    assert seed_deviation([0.7]) is None
+    assert seed_deviation([0.7, 0.9]) == pytest.approx(np.sqrt(0.02))
+
+
+def test_quantiles_are_those_of_students_t_for_any_number_of_seeds() -> None:
+    """Published quantiles; 40 degrees of freedom are not yet normal."""
+    published = {1: 12.7062, 2: 4.3027, 29: 2.0452, 40: 2.0211, 100: 1.9840}
+    for freedom, quantile in published.items():
+        assert t_quantile(freedom) == pytest.approx(quantile, abs=1e-4)
+    values = np.linspace(0.4, 0.6, 41)
+    half = mean_and_half_width(values.tolist())[1]
+    assert half == pytest.approx(2.0211 * values.std(ddof=1) / np.sqrt(41), rel=1e-4)
 
 
 def test_confidence_covers_the_true_mean_in_95_of_100_draws() -> None:

@@ -8,10 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from teachmesh.errors import MissingExtraError, UsageError
+from teachmesh_lab.evaluation.class_level import SeedAnswers, class_level
 from teachmesh_lab.evaluation.evaluation_report import write_report
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 
 pytest.importorskip("matplotlib")
 
@@ -61,6 +64,17 @@ def evaluation(direct: float | None) -> dict[str, Any]:
     }
 
 
+def with_class_level() -> dict[str, Any]:
+    """Return an evaluation with its class level and origin, and one mistake with a picture."""
+    labels, answered = np.array([0, 1, 2]), np.array([0, 1, 1])
+    sure = np.full(3, 0.9, dtype=np.float32)
+    own = ImageAnswers(labels, labels == answered, np.zeros(3, dtype=np.int64), answered, sure)
+    seed = SeedAnswers([EVIL], [["a", EVIL, "c"]], [own])
+    level = class_level(seed, [{"task": 0, "row": 2, "picture": "AAAA"}])
+    origin = {"command": "teachmesh evaluate", "date": "2026-11-30", "processor": EVIL}
+    return evaluation(0.6) | {"class_level": level, "origin": origin}
+
+
 class _Tags(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -73,7 +87,9 @@ class _Tags(HTMLParser):
         self.links += [v or "" for k, v in attrs if k in {"src", "href", "xlink:href"}]
 
 
-@pytest.mark.parametrize("result", [demo_result(), evaluation(0.6), evaluation(None)])
+@pytest.mark.parametrize(
+    "result", [demo_result(), evaluation(0.6), evaluation(None), with_class_level()]
+)
 def test_the_page_needs_no_network_and_runs_nothing(result: dict[str, Any], tmp_path: Path) -> None:
     """The page has no script, and all its links point into the page itself."""
     page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
@@ -89,6 +105,16 @@ def test_names_from_peers_are_shown_and_not_read_as_markup(tmp_path: Path) -> No
     page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_the_page_shows_the_class_level_and_where_it_comes_from(tmp_path: Path) -> None:
+    """Classes, calibration, pictures of mistakes, date and command are on the page."""
+    page = write_report(with_class_level(), tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Expected calibration error: 0.233" in page
+    assert page.count("src='data:image/jpeg;base64,AAAA'") == 1
+    assert "answered as" in page
+    assert "teachmesh evaluate (2026-11-30)" in page
+    assert "<script>alert" not in page
 
 
 def test_the_page_says_what_is_not_equal(tmp_path: Path) -> None:

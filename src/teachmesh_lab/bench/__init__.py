@@ -12,5 +12,6 @@ A cell is a combination of one method, stream, seed and number of agents.
 - `starting_nets`: networks that trained baselines start from.
 - `summary`: rows computed from cells; `run_folder`: reads and writes the files of a run.
 - `dry_run`, `baseline_estimates`: estimated costs of a run.
-- `compare_runs`: two runs side by side; `bench_report`: figures and reports of one run.
+- `compare_runs`: two runs side by side.
+- `bench_report`: figures, tables and reports of one run; `report_sections`: their content.
 """

@@ -16,6 +16,7 @@ from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelS
 from teachmesh_lab.bench.bench_methods import Scalar, hyper_of, with_defaults
 from teachmesh_lab.bench.starting_nets import StartingNet, network_columns, starting_net
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,7 @@ def run_trained_baseline(
         # Joint training needs all images in one place.
         document["parallel"] = "gather"
         document["gather_bytes"] = sum(image_bytes(task) for task in tasks)
+    document["answers"] = _answers(result, [task.test.labels for task in stream])
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in stream]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -109,6 +111,7 @@ def run_frozen_baseline(
     document, timing = _documents(result, [n * backbone.macs_per_image for n in images])
     own = round(result.costs.test_macs / _answered(stream, once=False))
     document["test_macs_per_image"] = backbone.macs_per_image + own
+    document["answers"] = _answers(result, [task.test.labels for task in latents])
     sizes = [(len(t.classes), len(t.train), len(t.validation), len(t.test)) for t in latents]
     return document | {"tasks": _task_rows(result.tasks, sizes)}, timing
 
@@ -181,6 +184,15 @@ def _documents(result: StreamResult, passes: Sequence[int]) -> tuple[Document, D
         "choice_s": result.choice.wall_s,
     }
     return document, timing
+
+
+def _answers(result: StreamResult, labels: Sequence[np.ndarray]) -> list[Document]:
+    """Return the answers to the test images of each task, after the last task."""
+    found = []
+    for answers, classes in zip(result.answers.test, labels, strict=True):
+        free = (None, None) if answers.free is None else answers.free.T
+        found.append(ImageAnswers(classes, answers.oracle == classes, *free).to_json())
+    return found
 
 
 def _rows(matrix: np.ndarray) -> list[list[float]] | None:

@@ -89,5 +89,6 @@ def _measure_agent(agent: Agent, tasks: Sequence[TaskLatents]) -> list[TaskScore
 
 
 def _rows(scores: Sequence[TaskScore]) -> dict[str, Any]:
-    """Return the last row of each accuracy matrix."""
-    return {name: [[getattr(score, kind) for score in scores]] for name, kind in MEASURES.items()}
+    """Return the last row of each accuracy matrix, and the answers to each image."""
+    rows = {name: [[getattr(score, kind) for score in scores]] for name, kind in MEASURES.items()}
+    return {**rows, "answers": [score.answers.to_json() for score in scores if score.answers]}

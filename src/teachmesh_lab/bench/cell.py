@@ -23,6 +23,7 @@ import numpy as np
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 from teachmesh_lab.streams.task_stream import StreamSpec, source_kind, source_name
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ MEASURES = {"mapper": "mapper", "accuracy": "final", "final": "final", "oracle":
 The order is that of the cell files. `accuracy` is the accuracy of a method's answers, which all
 methods have. For teachmesh's own methods, it equals `final`.
 """
-VERSION = 5
+VERSION = 6
 """Version of the results; increased when code changes alter the results of a configuration.
 
 Cells of an older version are then computed again.
@@ -127,6 +128,11 @@ class Cell:
         """Name of the cell's files, without extension."""
         return f"{self.method}-{self.agents}-seed{self.seed}-{self.key}"
 
+    @property
+    def label(self) -> str:
+        """Description of the cell for people."""
+        return f"{self.method}, {self.agents} agents, seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -203,6 +209,26 @@ class Result:
         """Return each task's accuracy after the last task was learned; None if not measured."""
         rows = self.values.get(name)
         return [float(value) for value in rows[-1]] if rows else None
+
+    def answers(self) -> list[ImageAnswers]:
+        """Return the answers to the test images of each task; empty for older cells."""
+        return [ImageAnswers.from_json(values) for values in self.values.get("answers", [])]
+
+    def right(self, measure: str) -> dict[tuple[str, str], np.ndarray]:
+        """Return (task, hash of its test images) -> (N,) bool, whether each answer is right.
+
+        Args:
+            measure: one of `image_answers.RIGHT`; the result is empty if it was not measured.
+        """
+        tests = self.values.get("tests", [])
+        found = {}
+        for position, (task, test, own) in enumerate(
+            zip(self.values["tasks"], tests, self.answers(), strict=False)
+        ):
+            right = own.right(measure, position)
+            if right is not None:
+                found[str(task["name"]), str(test["images"])] = right
+        return found
 
 
 def hash_inputs(values: Mapping[str, Any]) -> str:

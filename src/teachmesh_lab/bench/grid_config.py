@@ -223,6 +223,9 @@ def parse_config(text: str, source: str) -> BenchConfig:
 def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
     """Apply the changes of the command line to every grid.
 
+    A changed configuration has no description and no expected figures, which are those of the
+    preset's own tasks, methods and seeds.
+
     Raises:
         UsageError: a method occurs in no grid, or a number is invalid.
     """
@@ -238,7 +241,9 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
             f"expected methods of '{config.name}' ({', '.join(every)}), got "
             f"{', '.join(sorted(unknown) or wanted or ())}"
         )
-    return dataclasses.replace(config, grids=kept)
+    if kept == config.grids:
+        return config
+    return dataclasses.replace(config, grids=kept, about="", expected="")
 
 
 def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.stream_latents import TaskLatents
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
@@ -53,17 +54,20 @@ class Curves:
             mapper chooses the task, and that task's skill chooses the class.
         oracle: (T, T) fractions of images with the right class if the task is given.
         confusion: (T, T) counts after the last task; rows: task of the image, columns: answer.
+        answers: answers to the test images of each task, after the last task.
     """
 
     mapper: np.ndarray
     final: np.ndarray
     oracle: np.ndarray
     confusion: np.ndarray
+    answers: list[ImageAnswers] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the lower triangle of each matrix, row by row, and the confusion matrix."""
         rows = {name: triangle(getattr(self, kind)) for name, kind in MEASURES.items()}
-        return {**rows, "confusion": self.confusion.astype(int).tolist()}
+        answers = [answer.to_json() for answer in self.answers]
+        return {**rows, "confusion": self.confusion.astype(int).tolist(), "answers": answers}
 
     def enter(self, after: int, task: int, right: Accuracies) -> None:
         """Set the accuracies on one task, measured after task `after` was learned."""
@@ -291,6 +295,8 @@ def _measure(
         rows = slice(ends[j] - sizes[j], ends[j])
         curves.enter(position, j, answers.score(columns[j], task.test.labels, rows))
         if len(learned) == len(tasks):
+            own = ImageAnswers.of(answers.renumbered(task_of_column), task.test.labels, rows)
+            curves.answers.append(own)
             answered = task_of_column[answers.mapped[rows]]
             curves.confusion[j] = np.bincount(answered, minlength=len(tasks))
 

@@ -23,6 +23,7 @@ from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.run_demo import NAMES
 from teachmesh_lab.evaluation.cost_ledger import PACKINGS, pack
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 from teachmesh_lab.evaluation.metrics import Answers, answer
 
 if TYPE_CHECKING:
@@ -237,12 +238,11 @@ def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnsw
 
 
 def _scores(answers: HomeAnswers, latents: Sequence[TaskLatents]) -> dict[str, Any]:
-    """Return the last row of each accuracy matrix, measured after all skills were shared."""
-    right = [
-        part.score(number, task.test.labels)
-        for number, (part, task) in enumerate(zip(answers.parts, latents, strict=True))
-    ]
-    return {name: [[getattr(one, kind) for one in right]] for name, kind in MEASURES.items()}
+    """Return the last row of each accuracy matrix, and the answers to each image."""
+    pairs = [(part, task.test.labels) for part, task in zip(answers.parts, latents, strict=True)]
+    right = [part.score(number, labels) for number, (part, labels) in enumerate(pairs)]
+    rows = {name: [[getattr(one, kind) for one in right]] for name, kind in MEASURES.items()}
+    return {**rows, "answers": [ImageAnswers.of(*pair).to_json() for pair in pairs]}
 
 
 def _traffic_json(traffic: Traffic) -> dict[str, Any]:

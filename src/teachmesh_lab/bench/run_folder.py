@@ -8,12 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,14 @@ from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import read_file, write_file
 from teachmesh.errors import StorageError, UsageError
-from teachmesh.version import __version__
 from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, Inputs, Result, load_json
 from teachmesh_lab.bench.grid_config import BenchConfig, check_alpha, parse_config
 from teachmesh_lab.bench.summary import DETAIL, ROW, SCHEMA, summarise
+from teachmesh_lab.evaluation.page_origin import environment, invocation
 from teachmesh_lab.streams.task_stream import source_name
 
-_LISTS = ("rows", "details", "inputs", "cells", "failed")
+ENV_SCHEMA = "teachmesh.bench-env/1"
+_LISTS = ("rows", "details", "inputs", "cells", "failed", "missing")
 _OF_A_CELL = ("tasks", "needs_oracle", "parallel", "network")
 
 
@@ -36,9 +34,6 @@ COLUMNS = (
     "stream", "backbone", "network", "parameters", "size_px", "cell",
 )  # fmt: skip
 _MEASURES = ("accuracy", "oracle", "mapper", "final")
-_PACKAGES = (
-    "torch", "numpy", "pillow", "safetensors", "eclipse-zenoh", "timm", "matplotlib", "ray",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +92,19 @@ def read_run(run: Path, *, alpha: float | None = None) -> Run:
     if alpha is not None:
         check_alpha(alpha)
     stored = read_summary(run)
-    config = _read_config(run / "config.toml")
+    config = read_config(run / "config.toml")
     inputs = _read_inputs(run / "summary.json", stored, config)
-    results = tuple(_read_result(run, name) for name in stored["cells"])
-    if alpha is None:
+    # A run that still computes, or was killed, has more cells than its summary.
+    later = [
+        item for item in stored["missing"] if (run / "cells" / f"{item['cell']}.json").exists()
+    ]
+    names = [*stored["cells"], *(item["cell"] for item in later)]
+    results = tuple(_read_result(run, name) for name in names)
+    if alpha is None and not later:
         return Run(config, inputs, results, stored)
-    summary = summarise(config, inputs, results, stored["failed"], alpha=alpha)
+    missing = [item for item in stored["missing"] if item not in later]
+    failed = stored["failed"]
+    summary = summarise(config, inputs, results, failed, missing, alpha=alpha)
     return Run(config, inputs, results, summary)
 
 
@@ -175,18 +177,26 @@ def records(result: Result) -> Iterator[dict[str, Any]]:
             }
 
 
-def environment() -> dict[str, Any]:
-    """Return the content of `env.json`: machine and versions, but no personal data."""
-    return {
-        "schema": "teachmesh.bench-env/1",
-        "teachmesh": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-    }
+def write_environment(out: Path, command: Sequence[str] | None) -> None:
+    """Write `env.json`: machine, versions, and the commands that computed cells in this folder.
+
+    Args:
+        out: folder of the run.
+        command: arguments of the command that is about to compute cells; None for this process's.
+    """
+    runs = read_environment(out).get("runs", [])
+    document = {"schema": ENV_SCHEMA, **environment(), "runs": [*runs, invocation(command)]}
+    write_file(out / "env.json", (json.dumps(document, indent=1) + "\n").encode())
+
+
+def read_environment(run: Path) -> dict[str, Any]:
+    """Return the content of `env.json`; empty if the run has no such file.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    path = run / "env.json"
+    return load_json(path) if path.exists() else {}
 
 
 def _no_summary(path: Path) -> StorageError:
@@ -207,6 +217,7 @@ def _is_summary(stored: Mapping[str, Any]) -> bool:
         (stored["rows"], ROW),
         (stored["details"], DETAIL),
         (stored["failed"], ("cell", "message")),
+        (stored["missing"], ("cell", "label")),
     )
     full = all(
         isinstance(row, dict) and set(keys) <= set(row) for table, keys in rows for row in table
@@ -226,7 +237,12 @@ def _read_inputs(path: Path, stored: Mapping[str, Any], config: BenchConfig) -> 
     return found
 
 
-def _read_config(path: Path) -> BenchConfig:
+def read_config(path: Path) -> BenchConfig:
+    """Read the configuration of a run.
+
+    Raises:
+        StorageError: the file is missing or damaged.
+    """
     try:
         return parse_config(read_file(path).decode("utf-8"), str(path))
     except (UnicodeDecodeError, UsageError) as error:
@@ -267,21 +283,3 @@ def _write_costs(path: Path, result: Result) -> None:
     writer.writerows(costs)
     path.parent.mkdir(exist_ok=True)
     write_file(path, table.getvalue().encode())
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,12 +12,18 @@ from typing import Any
 from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
 from teachmesh.data.names import did_you_mean
-from teachmesh.errors import UsageError
-from teachmesh_lab.bench.cell import load_results
-from teachmesh_lab.bench.grid_config import BenchConfig
+from teachmesh.errors import BackboneError, DataError, UsageError
+from teachmesh_lab.bench.cell import Cell, load_results
+from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.bench.job_engine import Answer, Engine, InProcess, Processes
 from teachmesh_lab.bench.jobs import Job, Plan, make_plan
-from teachmesh_lab.bench.run_folder import environment, lock_folder, write_records, write_summary
+from teachmesh_lab.bench.run_folder import (
+    lock_folder,
+    read_config,
+    write_environment,
+    write_records,
+    write_summary,
+)
 from teachmesh_lab.bench.summary import summarise
 
 ENGINES = ("local", "ray")
@@ -25,11 +31,19 @@ Log = Callable[[str], None]
 
 
 def run_bench(
-    config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], *, log: Log
+    config: BenchConfig,
+    out: Path,
+    home: Home,
+    make_engine: Callable[[], Engine],
+    *,
+    log: Log,
+    only: bool = False,
+    command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compute the missing cells, then write the summary and the other files of the run.
 
-    A run can be killed at any time and restarted; finished cells are not computed again.
+    A run can be killed at any time and restarted; finished cells are not computed again. The
+    summary also keeps the grids of earlier runs in the folder.
 
     Args:
         config: configuration of the run.
@@ -37,6 +51,8 @@ def run_bench(
         home: home whose backbones and caches are used.
         make_engine: function that makes the engine for the jobs; called only if there are jobs.
         log: function called with one sentence per step.
+        only: leave earlier runs in the folder out of the summary.
+        command: arguments of the command for `env.json`; those of this process by default.
 
     Returns:
         The content of `summary.json`.
@@ -46,7 +62,38 @@ def run_bench(
         StorageError: the folder cannot be used, or another process is using it.
     """
     with lock_folder(out):
-        return _run(config, out, home, make_engine, log)
+        whole = config if only else _with_earlier(config, out)
+        plan = make_plan(config, home)
+        total = plan if whole == config else _plan_whole(whole, home)
+        write_file(out / "config.toml", whole.to_toml().encode())
+        _write(whole, total, out)  # a report can be written before the run ends
+        failed = _compute(plan, out, make_engine, log, command)
+        summary = _write(whole, total, out, failed)
+        shutil.rmtree(out / "scratch", ignore_errors=True)
+        return summary
+
+
+def join_grids(earlier: Sequence[Grid], now: Sequence[Grid]) -> tuple[Grid, ...]:
+    """Add the grids of a run to those of earlier runs in the same folder.
+
+    Grids that differ only in their methods become one grid. An earlier grid that is part of a new
+    one is dropped.
+
+    Args:
+        earlier: grids of the earlier runs.
+        now: grids of this run.
+    """
+    rest, joined = list(now), list[Grid]()
+    for old in earlier:
+        twin = next((grid for grid in rest if _with_methods_of(old, grid) == grid), None)
+        if twin is not None:
+            rest.remove(twin)
+            methods = tuple(dict.fromkeys((*old.methods, *twin.methods)))
+            real = tuple(dict.fromkeys((*old.real, *twin.real)))
+            joined.append(dataclasses.replace(old, methods=methods, real=real))
+        elif not any(_part_of(old, grid) for grid in now):
+            joined.append(old)
+    return (*joined, *rest)
 
 
 def check_engine(name: str) -> None:
@@ -86,30 +133,70 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
     return InProcess(run, home) if count == 1 else Processes(run, home, count)
 
 
-def _run(
-    config: BenchConfig, out: Path, home: Home, make_engine: Callable[[], Engine], log: Log
+def _with_methods_of(grid: Grid, other: Grid) -> Grid:
+    return dataclasses.replace(grid, methods=other.methods, real=other.real)
+
+
+def _part_of(old: Grid, new: Grid) -> bool:
+    """Return whether all cells of a grid are cells of another one."""
+    wider = dataclasses.replace(_with_methods_of(old, new), seeds=new.seeds, agents=new.agents)
+    return wider == new and all(
+        set(getattr(old, name)) <= set(getattr(new, name))
+        for name in ("methods", "real", "seeds", "agents")
+    )
+
+
+def _with_earlier(config: BenchConfig, out: Path) -> BenchConfig:
+    """Return the configuration together with that of the earlier runs in its folder."""
+    if not (out / "config.toml").exists():
+        return config
+    earlier = read_config(out / "config.toml")
+    grids = join_grids(earlier.grids, config.grids)
+    if all(grid in config.grids for grid in grids):
+        return config
+    if all(grid in earlier.grids for grid in grids):
+        return dataclasses.replace(earlier, alpha=config.alpha)
+    return dataclasses.replace(config, grids=grids, about="", expected="")
+
+
+def _plan_whole(whole: BenchConfig, home: Home) -> Plan:
+    try:
+        return make_plan(whole, home)
+    except (DataError, BackboneError) as error:
+        raise type(error)(
+            f"{error}; an earlier run in this folder needs it: choose another --out, or leave the "
+            "earlier run out with --only"
+        ) from error
+
+
+def _write(
+    config: BenchConfig, plan: Plan, out: Path, failed: Sequence[dict[str, str]] = ()
 ) -> dict[str, Any]:
-    plan = make_plan(config, home)
-    write_file(out / "config.toml", config.to_toml().encode())
-    failed = _compute(plan, out, make_engine, log)
+    """Write the summary and the metrics of the cells that are computed already."""
     results = load_results(out, plan.cells)
-    summary = summarise(config, plan.inputs, results, failed)
+    known = {result.cell.name for result in results}
+    missing = [
+        {"cell": cell.name, "label": cell.label} for cell in plan.cells if cell.name not in known
+    ]
+    summary = summarise(config, plan.inputs, results, failed, missing)
     write_records(out, results)
     write_summary(out, summary)
-    shutil.rmtree(out / "scratch", ignore_errors=True)
     return summary
 
 
 def _compute(
-    plan: Plan, out: Path, make_engine: Callable[[], Engine], log: Log
+    plan: Plan,
+    out: Path,
+    make_engine: Callable[[], Engine],
+    log: Log,
+    command: Sequence[str] | None,
 ) -> list[dict[str, str]]:
     """Compute the missing cells; return the label and error message of each failed cell."""
     missing = plan.cell_jobs(out) + plan.real_jobs(out)
     if not missing:
         log(f"all {len(plan.cells)} cells are computed already")
         return []
-    env = json.dumps(environment(), indent=1) + "\n"
-    write_file(out / "env.json", env.encode())
+    write_environment(out, command)
     log(f"{len(missing)} of {len(plan.cells)} cells to compute")
     engine = make_engine()
     failures: list[dict[str, str]] = []
@@ -154,4 +241,4 @@ def _label(job: Job) -> str:
     if job["kind"] == "embed":
         return f"{job['task']} ({job['backbone']}, seed {job['seed']})"
     cell = job["cell"]
-    return f"{cell['method']}, {cell['agents']} agents, seed {cell['seed']}"
+    return Cell.from_json(cell).label

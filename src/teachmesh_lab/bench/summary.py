@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.cell import Inputs, Result
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.evaluation.cost_ledger import (
@@ -31,7 +32,9 @@ from teachmesh_lab.evaluation.metrics import (
     learned_mean,
     mean_and_half_width,
     regression_line,
+    seed_deviation,
 )
+from teachmesh_lab.evaluation.sampling_error import image_error
 
 SCHEMA = "teachmesh.bench/1"
 CLOCKED = ("wall_s", "wall_clock")
@@ -43,7 +46,8 @@ ROW = (
 )  # fmt: skip
 """Columns of `rows`."""
 DETAIL = (
-    *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options", "accuracy_95",
+    *ROW, "grid", "cells", "stream", "tasks", "backbone", "packing", "options",
+    "measure", "test_images", "accuracy_sd", "accuracy_95", "accuracy_images",
     "accuracy_validation", "final", "total", "macs_choice", "macs_test_per_image", "forgetting",
     "backward_transfer", "mapper_slope", "derived", "checks", "wall_clock",
 )  # fmt: skip
@@ -55,6 +59,7 @@ def summarise(
     inputs: Sequence[Inputs],
     results: Sequence[Result],
     failed: Sequence[Mapping[str, str]] = (),
+    missing: Sequence[Mapping[str, str]] = (),
     *,
     alpha: float | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +70,7 @@ def summarise(
         inputs: streams and backbone of each grid.
         results: results of the computed cells.
         failed: {"cell", "message"} of each cell that failed.
+        missing: {"cell", "label"} of each planned cell that has no result.
         alpha: multiply-accumulates per byte; None for the configuration's value.
     """
     chosen = config.alpha if alpha is None else alpha
@@ -85,6 +91,7 @@ def summarise(
         "inputs": [item.to_json() for item in inputs],
         "cells": [r.cell.name for r in results],
         "failed": [dict(item) for item in failed],
+        "missing": [dict(item) for item in missing],
     }
     document["identity"] = identity(document)
     return document
@@ -135,15 +142,20 @@ def _detail(
     alpha: float,
 ) -> dict[str, Any]:
     name = "oracle" if oracle else "accuracy"
-    accuracy, half = mean_and_half_width([_mean(r, name) for r in scored])
+    per_seed = [_mean(r, name) for r in scored]
+    accuracy, half = mean_and_half_width(per_seed)
     mappers = [_mean(r, "mapper") for r in scored if r.last("mapper") is not None]
     row = {
         "method": method,
         "agents": agents,
         "oracle": oracle,
         "accuracy": accuracy,
+        "measure": "oracle" if oracle else _measure(method),
+        "test_images": _test_images(alone[0]),
+        "accuracy_sd": seed_deviation(per_seed),
         "accuracy_95": half,
         "accuracy_validation": None if oracle else _on_validation_images(alone),
+        "accuracy_images": image_error([r.right(name) for r in scored]),
         "mapper": float(np.mean(mappers)) if mappers and not oracle else None,
         "final": _optional_mean(scored, "final") if not oracle else None,
         "tasks": len(alone[0].values["tasks"]),
@@ -165,6 +177,16 @@ def _on_validation_images(results: Sequence[Result]) -> float | None:
     """Return the mean accuracy on validation images, by which constants are chosen."""
     values = [r.values["validation"]["accuracy"] for r in results if "validation" in r.values]
     return _optional([x for row in values for x in row])
+
+
+def _measure(method: str) -> str:
+    """Return the kind of an accuracy without an oracle: "final" or "direct" (docs/bench.md)."""
+    ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
+    return "final" if ours else "direct"
+
+
+def _test_images(result: Result) -> int:
+    return sum(int(task["test"]) for task in result.values["tasks"])
 
 
 def _paid(accounts: Sequence[Account]) -> dict[str, float]:

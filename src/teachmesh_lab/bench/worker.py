@@ -32,12 +32,20 @@ from teachmesh_lab.bench.own_cells import run_ours, sample_image_bytes, sample_i
 from teachmesh_lab.bench.real_agents import run_real
 from teachmesh_lab.bench.starting_nets import backbone_columns
 from teachmesh_lab.bench.stream_latents import embed_task, embedding_seconds, task_latents
+from teachmesh_lab.evaluation.image_answers import (
+    ImageAnswers,
+    describe_tests,
+    surest_mistakes,
+)
 from teachmesh_lab.evaluation.latent_cache import LatentCache
 from teachmesh_lab.streams.task_stream import Stream, StreamSpec, open_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
+    from teachmesh_lab.bench.stream_latents import TaskLatents
 
 
 class Workshop:
@@ -95,6 +103,8 @@ class Workshop:
         started_s = time.perf_counter()
         result, timing = self._result(cell)
         timing["wall_s"] = time.perf_counter() - started_s
+        _, tasks = self.stream(cell.stream, cell.seed)
+        result["tests"] = describe_tests(tasks)
         save_cell(self.run, cell, result, timing)
 
     def _result(self, cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -113,11 +123,13 @@ class Workshop:
             return result | {"network": backbone_columns(backbone)}, timing
         if kind is Kind.ADAPTED:
             result, timing = run_by_agent(cell, latents, self.home)
+            result["mistakes"] = _mistakes(result, latents)
         elif kind is Kind.OURS:
             result, timing = run_ours(cell, latents, backbone)
             count = constants_of(dict(cell.options)).samples_or(SAMPLES_PER_CLASS)
             result["sample_image_bytes"] = [sample_image_bytes(task, count) for task in tasks]
             result["sample_images"] = [sample_images(task, count) for task in tasks]
+            result["mistakes"] = _mistakes(result, latents)
         else:
             from teachmesh_lab.bench.baseline_cells import run_frozen_baseline
 
@@ -133,6 +145,11 @@ class Workshop:
                 for number in range(n_tasks)
             ]
         )
+
+
+def _mistakes(result: dict[str, Any], latents: Sequence[TaskLatents]) -> list[dict[str, Any]]:
+    answers = [ImageAnswers.from_json(values) for values in result["answers"]]
+    return surest_mistakes(answers, [task.images.test for task in latents])
 
 
 def attempt(workshop: Workshop, job: Job) -> dict[str, Any]:

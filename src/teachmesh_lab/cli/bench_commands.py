@@ -40,7 +40,10 @@ def register(app: typer.Typer) -> None:
         "teachmesh bench run paper-small --tasks my-tasks/ --out small --workers 2 --json",
     )(run)
     command(
-        group, "report", "teachmesh bench report mini", "teachmesh bench report mini --alpha 100"
+        group,
+        "report",
+        "teachmesh bench report mini",
+        "teachmesh bench report mini --latex --csv --pdf",
     )(report)
     command(
         group,
@@ -144,6 +147,10 @@ def run(
         str | None, typer.Option("--agents", help="Numbers of agents, comma-separated: 1,4.")
     ] = None,
     backbone: BackboneOption = None,
+    only: Annotated[
+        bool,
+        typer.Option("--only", help="Leave earlier runs in the folder out of the summary."),
+    ] = False,
     engine: Annotated[
         str, typer.Option("--engine", help="local, or ray (extra: ray; RAY_ADDRESS for a cluster).")
     ] = "local",
@@ -162,6 +169,8 @@ def run(
 ) -> None:
     """Compute the missing cells of a grid (method, stream, seed, agents).
 
+    A second run in the same folder adds its methods and grids to the summary.
+
     Each cell is one file. After a kill at any moment, the next run computes only the missing cells.
     Results depend on the configuration only. Seconds are stored separately, so that two runs of one
     configuration agree in everything else.
@@ -170,7 +179,7 @@ def run(
     from teachmesh_lab.bench.grid_config import Overrides, load_config, override
     from teachmesh_lab.bench.run_grid import check_engine, make_engine, run_bench
 
-    ignored = ("engine", "workers", "out") if dry_run else ("speed",)
+    ignored = ("engine", "workers", "out", "only") if dry_run else ("speed",)
     refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
     check_engine(engine)
     several = (None if text is None else integers(text) for text in (seeds, agents))
@@ -186,7 +195,12 @@ def run(
 
     folder = (out or Path(f"bench-{config.name}")).absolute()
     document = run_bench(
-        config, folder, opened, lambda: make_engine(engine, folder, opened, workers), log=note
+        config,
+        folder,
+        opened,
+        lambda: make_engine(engine, folder, opened, workers),
+        log=note,
+        only=only,
     )
     if json_output:
         emit(document)
@@ -203,20 +217,32 @@ def report(
         float | None,
         typer.Option("--alpha", min=0, help="Multiply-accumulates per byte. Default: the run's."),
     ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Also write tables/*.tex, for the package booktabs.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Also write tables/*.csv.")] = False,
+    for_print: Annotated[
+        bool, typer.Option("--pdf", help="Also write figures/*.pdf, and PNG files with 300 dpi.")
+    ] = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Draw the figures and write report.html and report.md of a run.
 
-    Needs the extra bench. The home is not read, because the run may come from another machine.
+    A run that is not finished has a report, too, which lists the missing cells. Needs the extra
+    bench. The home is not read, because the run may come from another machine.
     """
     from teachmesh_lab.bench.bench_report import write_bench_report
 
     _ = home  # every command accepts --home, but this one does not need a home
-    page = write_bench_report(run_folder, alpha=alpha)
+    page = write_bench_report(
+        run_folder, alpha=alpha, latex=latex, as_csv=as_csv, for_print=for_print
+    )
     if json_output:
         figures = sorted(str(path) for path in (run_folder / "figures").glob("*.svg"))
-        emit({"schema": "teachmesh.bench-report/1", "report": str(page), "figures": figures})
+        tables = sorted(str(path) for path in (run_folder / "tables").glob("*.*"))
+        document = {"report": str(page), "figures": figures, "tables": tables}
+        emit({"schema": "teachmesh.bench-report/1", **document})
     else:
         say(f"report: {plain(str(page))}")
 
@@ -247,7 +273,7 @@ def compare(
          *(percent(value) for value in row["mapper"])]
         for row in document["rows"]
     ]  # fmt: skip
-    header = ["stream", "tasks", "method", "agents", "told the task", "accuracy", "(second)",
+    header = ["stream", "tasks", "method", "agents", "oracle", "accuracy", "(second)",
               "mapper", "(second)"]  # fmt: skip
     say(table(header, rows))
     for key, where in (("only_first", "first"), ("only_second", "second")):
@@ -257,14 +283,16 @@ def compare(
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
-    header = ["method", "agents", "told the task", "accuracy", "(validation)", "mapper", "speed-up",
-              "efficiency"]  # fmt: skip
+    header = ["method", "agents", "seeds", "oracle", "accuracy", "± seeds", "(validation)",
+              "mapper", "speed-up", "efficiency"]  # fmt: skip
     shown = [
         [
             plain(" ".join([row["method"], *(f"{k}={v}" for k, v in row["options"].items())])),
             str(row["agents"]),
+            str(len(row["seeds"])),
             "yes" if row["oracle"] else "no",
             percent(row["accuracy"]),
+            _deviation(row["accuracy_sd"]),
             percent(row["accuracy_validation"]),
             percent(row["mapper"]),
             f"{row['speedup']:.2f}",
@@ -273,6 +301,11 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     say(table(header, shown))
+
+
+def _deviation(value: float | None) -> str:
+    """Return a deviation over seeds in points of accuracy."""
+    return "-" if value is None else f"{100 * value:.1f}" if value else "deterministic"
 
 
 def _show_plan(document: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ def demo(
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
-        Path | None, typer.Option("--report", help="File for the HTML report.")
+        Path | None, typer.Option("--report", "--out", help="File for the HTML report.")
     ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep the homes of the agents in this folder.")
@@ -74,7 +74,7 @@ def demo(
 
 
 def _show(document: Mapping[str, Any]) -> None:
-    header = ["task", "learned by", "mapper", "with oracle", "without oracle"]
+    header = ["task", "learned by", "mapper", "oracle", "final"]
     rows = [
         [
             plain(t["name"]),

@@ -22,6 +22,7 @@ from teachmesh.cli.shared_options import (
     SeedOption,
     VarianceFloorOption,
     samples_of,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def evaluate(
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Also write an HTML report to this file.")
+        Path | None,
+        typer.Option("--report", "--out", help="Also write an HTML report to this file."),
     ] = None,
     corrective: Annotated[
         float | None,
@@ -90,15 +92,15 @@ def evaluate(
 
     Column mapper is the share of images with the right task. Column oracle is the share with the
     right class, given the task. Column final chooses by mapper, then head, as in the paper. Column
-    direct chooses the best of all classes of all tasks. Means are unweighted over tasks.
+    direct chooses the best of all classes of all tasks. Means are unweighted over tasks. The page
+    of --report also shows accuracy per class, confused classes, calibration and surest mistakes.
     """
     from teachmesh.learning.variants import MapperConstants
     from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
 
-    names = tuple(n.strip() for n in only.split(",") if n.strip()) if only else None
     options = EvaluateOptions(
         tasks_dir,
-        only=names,
+        only=words(only),
         method=method,
         bb=bb,
         bb_passes=bb_passes,
@@ -109,6 +111,7 @@ def evaluate(
         device=device,
         corrective=corrective,
         encoder=encoder,
+        pictures=report is not None,
     )
     with progress_bar("evaluating") as progress:
         document = run_evaluate(options, progress=progress)
@@ -140,7 +143,7 @@ def _show(document: Mapping[str, Any]) -> None:
 
 def _show_corrective(result: Mapping[str, Any]) -> None:
     plain_mean = sum(entry["right"] for entry in result["plain"]) / len(result["plain"])
-    say(f"right without oracle: {percent(plain_mean)}; if equivalent classes count as right:")
+    say(f"final: {percent(plain_mean)}; if equivalent classes count as right:")
     rows = [
         [row["by"].replace("_", " "), str(row["threshold"]), percent(row["mean"])]
         for row in result["corrected"]

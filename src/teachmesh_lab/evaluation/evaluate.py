@@ -22,9 +22,12 @@ from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.bias_store import StoredBiases
+from teachmesh_lab.evaluation.class_level import SeedAnswers, class_level
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
+from teachmesh_lab.evaluation.image_answers import surest_mistakes
 from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
+from teachmesh_lab.evaluation.page_origin import environment, invocation
 
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
@@ -50,6 +53,7 @@ class EvaluateOptions:
         corrective: similarity threshold for equivalent classes of different tasks, for corrected
             accuracies (Sec. 7.1); None for plain accuracies only.
         encoder: encoder of class names for `corrective`; None for "auto".
+        pictures: whether the document contains small pictures of the surest mistakes.
     """
 
     tasks_dir: Path
@@ -64,6 +68,7 @@ class EvaluateOptions:
     device: str = "auto"
     corrective: float | None = None
     encoder: str | None = None
+    pictures: bool = False
 
 
 @dataclass
@@ -145,7 +150,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options, variant) for task in tasks]
-        scores = _measure(agent, tasks, embed, clock)
+        scores, images = _measure(agent, tasks, embed, clock)
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
@@ -159,6 +164,8 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
                 for score, card in zip(scores, cards, strict=True)
             ],
             "mean": mean_of(scores),
+            "class_level": _class_level(tasks, scores, images if options.pictures else []),
+            "origin": {**environment(), **invocation()},
             "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
             "cost": _cost(agent, tasks, cards),
             "wall_s": {**clock.to_json(), "total": round(time.perf_counter() - started_s, 3)},
@@ -225,12 +232,22 @@ def _learn(
 
 def _measure(
     agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
-) -> list[TaskScore]:
+) -> tuple[list[TaskScore], list[Sequence[ImageRef]]]:
+    """Return the scores and the readable test images of each task."""
     before_s = time.perf_counter()
     tests, images = _embed_tests(tasks, embed)
     scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
     clock.predict += time.perf_counter() - before_s
-    return scores
+    return scores, list(images.values())
+
+
+def _class_level(
+    tasks: Sequence[Task], scores: Sequence[TaskScore], images: Sequence[Sequence[ImageRef]]
+) -> dict[str, Any]:
+    """Return the class level; without images, it has no mistakes with pictures."""
+    answers = [score.answers for score in scores if score.answers is not None]
+    seed = SeedAnswers([t.name for t in tasks], [t.classes for t in tasks], answers)
+    return class_level(seed, surest_mistakes(answers, images) if images else [])
 
 
 def _embed_tests(

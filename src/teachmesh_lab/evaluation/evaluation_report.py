@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.errors import UsageError
+from teachmesh_lab.evaluation.class_level_page import class_level_sections
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.html_page import image as _image
 from teachmesh_lab.evaluation.html_page import new_figure as _figure
@@ -14,21 +15,30 @@ from teachmesh_lab.evaluation.html_page import plot_text as _plot_text
 from teachmesh_lab.evaluation.html_page import table as _table
 from teachmesh_lab.evaluation.html_page import text as _text
 from teachmesh_lab.evaluation.html_page import write_page
+from teachmesh_lab.evaluation.page_origin import origin_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LABELS = {
     "mapper": "mapper",
-    "oracle": "with oracle",
-    "final": "without oracle",
-    "direct": "best of all classes",
+    "oracle": "oracle",
+    "final": "final",
+    "direct": "direct",
     "plain": "plain",
     "names": "equivalent by name is right",
     "names_and_looks": "equivalent by name and looks is right",
 }
 _COLOURS = {"mapper": "#9aa5b1", "oracle": "#e8a33d", "final": "#5aa469", "direct": "#3b7dd8"}
 _COLOURS |= {"plain": "#9aa5b1", "names": "#e8a33d", "names_and_looks": "#3b7dd8"}
+
+
+_NO_TASK = {"name": "mean", "classes": ""}
+_WORDS = (
+    "mapper: right task. oracle: right class, given the task. final: right task and class; the "
+    "mapper chooses the task. direct: right task and class; the best of all classes is chosen "
+    "(docs/bench.md, Words)."
+)
 
 
 def write_report(result: Mapping[str, Any], path: Path) -> Path:
@@ -80,12 +90,13 @@ def _demo(result: Mapping[str, Any]) -> str:
         f"<p>Learned and shared in {result['learn_s']:.1f} s{alone}. "
         f"{result['bytes_sent'] / 1e6:.2f} MB travelled.</p>",
         "<h2>Tasks</h2>",
-        _table(["task", "learned by", "mapper", "with oracle", "without oracle"], rows),
-        _image(_bars(tasks, _DEMO_BARS), "accuracy per task"),
+        _table(["task", "learned by", *_DEMO_BARS], rows),
+        f"<p>{_WORDS}</p>",
+        _image(lambda: _bars(tasks, _DEMO_BARS), "accuracy per task"),
         "<h2>Agents</h2>",
         _table(["agent", "id", "skills", "digest", ""], agents),
         "<h2>Which task was answered</h2>",
-        _image(_matrix(result["confusion"], [t["name"] for t in tasks]), "confusion of tasks"),
+        _image(lambda: _matrix(result["confusion"], [t["name"] for t in tasks]), "tasks"),
     ]
     return "".join(parts)
 
@@ -93,24 +104,38 @@ def _demo(result: Mapping[str, Any]) -> str:
 def _evaluation(result: Mapping[str, Any]) -> str:
     tasks = result["tasks"]
     keys = [key for key in ("mapper", "oracle", "final", "direct") if tasks[0][key] is not None]
+    images = sum(t["test_images"] for t in tasks)
     rows = [
-        [t["name"], str(t["classes"]), *(_percent(t[k]) for k in keys), f"{t['skill_bytes']:,}"]
-        for t in [*tasks, {**result["mean"], "name": "mean", "classes": ""}]
+        [
+            t["name"],
+            str(t["classes"]),
+            f"{t['test_images']:,}",
+            *(_percent(t[k]) for k in keys),
+            f"{t['skill_bytes']:,}",
+        ]
+        for t in [*tasks, {**_NO_TASK, **result["mean"], "test_images": images}]
     ]
     parts = [
         "<h1>Evaluation without a task oracle</h1>",
-        f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, "
-        f"{len(tasks)} tasks.</p>",
-        _table(["task", "classes", *keys, "bytes"], rows),
-        _image(_bars(tasks, keys), "accuracy per task"),
+        f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, one seed "
+        f"({result.get('seed', 0)}), {len(tasks)} tasks, {images:,} test images. {_WORDS}</p>",
+        _table(["task", "classes", "test images", *keys, "bytes"], rows),
+        _image(lambda: _bars(tasks, keys), "accuracy per task"),
     ]
     if "corrective" in result:
         parts.append(corrective_section(result["corrective"], _table, _corrected_bars))
+    if "class_level" in result:
+        error = 100 * result["class_level"]["standard_error"]
+        parts.append(f"<p>Standard error of the mean of final, over test images: {error:.1f} "
+                     "points (bootstrap within each task).</p>")  # fmt: skip
+        parts.append(class_level_sections(result["class_level"]))
+    if "origin" in result:
+        parts += ["<h2>Origin</h2>", _table(["", "computed with"], origin_rows(result["origin"]))]
     return "".join(parts)
 
 
 def _corrected_bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    return _image(_bars(tasks, keys), "accuracy per task with equivalent classes as right")
+    return _image(lambda: _bars(tasks, keys), "accuracy per task with equivalent classes as right")
 
 
 _DEMO_BARS = ("mapper", "oracle", "final")
@@ -159,7 +184,7 @@ def _matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
     for row, values in enumerate(counts):
         for column, value in enumerate(values):
             if value:
-                color = "white" if shares[row][column] > 0.5 else "black"
+                color = "white" if shares[row][column] > 0.5 else "#111111"
                 axes.text(column, row, str(value), ha="center", va="center", color=color)
     axes.set_xticks(range(len(names)), shown, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), shown)

@@ -6,7 +6,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,18 @@ th:first-child, td:first-child { text-align: left; }
 td { white-space: nowrap; }
 td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
 figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+.mistakes { display: flex; flex-wrap: wrap; gap: 1rem; }
+.mistakes figure { width: 9rem; margin: 0; font-size: .8rem; }
+.mistakes img { width: 6rem; image-rendering: pixelated; }
 .yes { color: #1a8a5f; } .no { color: #c33; font-weight: bold; }
 """
 
 _PAGE_COLOUR = "#010203"
 """Placeholder in figures for the text colour of the page, which depends on the browser."""
+_BLACK_BY_DEFAULT = (
+    "text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color",
+    "ytick.color", "xtick.labelcolor", "ytick.labelcolor", "legend.labelcolor",
+)  # fmt: skip
 
 
 def write_page(body: str, path: Path) -> Path:
@@ -92,19 +99,42 @@ def plot_text(name: str) -> str:
     return short.replace("$", r"\$")
 
 
-def image(figure: Figure, alternative: str) -> str:
+def mistake_pictures(mistakes: Sequence[Mapping[str, Any]]) -> str:
+    """Return pictures of wrong answers, each with its class, the answer and the probability.
+
+    Args:
+        mistakes: values from `class_level.describe_mistakes`.
+    """
+    return "<div class='mistakes'>" + "".join(map(_mistake, mistakes)) + "</div>"
+
+
+def _mistake(item: Mapping[str, Any]) -> str:
+    caption = (
+        f"{item['class']} ({item['task']}) answered as {item['answered_class']} "
+        f"({item['answered_task']}), {100 * item['probability']:.1f} %"
+    )
+    picture = f"data:image/jpeg;base64,{item['picture']}"
+    return (
+        f"<figure><img src='{text(picture)}' alt='{text(item['class'])}'>"
+        f"<figcaption>{text(caption)}</figcaption></figure>"
+    )
+
+
+def image(draw: Callable[[], Figure], alternative: str) -> str:
     """Return a figure as embedded SVG in the colours of the page.
 
+    Everything that is black by default has the page's text colour, which is white in dark mode.
     Text is not converted to shapes, so it uses the reader's fonts and can be searched.
     """
     import matplotlib
 
     stream = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alternative}
+    settings |= dict.fromkeys(_BLACK_BY_DEFAULT, _PAGE_COLOUR)
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # matplotlib's own font may lack glyphs, but it is only used to estimate text sizes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        _take_page_colours(figure)
+        figure = draw()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :].replace(_PAGE_COLOUR, "currentColor")
@@ -112,16 +142,3 @@ def image(figure: Figure, alternative: str) -> str:
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
     return f"<figure role='img' aria-label='{text(alternative)}'>{drawn}</figure>"
-
-
-def _take_page_colours(figure: Figure) -> None:
-    for axes in figure.axes:
-        axes.tick_params(colors=_PAGE_COLOUR)
-        axes.xaxis.label.set_color(_PAGE_COLOUR)
-        axes.yaxis.label.set_color(_PAGE_COLOUR)
-        axes.title.set_color(_PAGE_COLOUR)
-        for spine in axes.spines.values():
-            spine.set_edgecolor(_PAGE_COLOUR)
-    for legend in figure.legends:
-        for entry in legend.get_texts():
-            entry.set_color(_PAGE_COLOUR)

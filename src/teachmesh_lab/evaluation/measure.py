@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from teachmesh.biases.bias_task import decode_rows
 from teachmesh.biases.refine_decisions import BiasedDecision, refine
 from teachmesh.errors import DataError
 from teachmesh.mapping.typicality import FALSE_ALARMS
+from teachmesh_lab.evaluation.image_answers import ImageAnswers
 from teachmesh_lab.evaluation.metrics import Given, answer
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class TaskScore:
             the mapper does not score classes.
         skill_bytes: size of the encoded and signed skill.
         unknown: fraction of images that were called unknown, although their task is known.
+        answers: answers to each image; not part of the JSON document.
     """
 
     name: str
@@ -50,10 +52,11 @@ class TaskScore:
     direct: float | None
     skill_bytes: int
     unknown: float
+    answers: ImageAnswers | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the task's object in the evaluation document."""
-        return asdict(self)
+        return {name: value for name, value in vars(self).items() if name != "answers"}
 
 
 def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
@@ -105,8 +108,21 @@ def measure(
         if tuple(learned) != tuple(classes[name]):
             raise DataError(f"the skill of {name!r} knows other classes than its test images")
         given = second_passes(agent, decisions, images[name] if images else None)
-        scores.append(score_task(name, task, decisions, test.labels, info.size_bytes, given))
+        score = score_task(name, task, decisions, test.labels, info.size_bytes, given)
+        scores.append(_in_order_of(list(tests), score, decisions, agent))
     return scores
+
+
+def _in_order_of(
+    names: Sequence[str], score: TaskScore, decisions: Decisions, agent: Agent
+) -> TaskScore:
+    """Number the answered tasks by their positions among the measured ones, others as the last."""
+    assert score.answers is not None
+    assert score.answers.tasks is not None
+    cards = [agent.sync().skill(skill).card.task for skill in decisions.skill_ids]
+    position = np.array([names.index(card) if card in names else len(names) for card in cards])
+    answers = replace(score.answers, tasks=position[score.answers.tasks])
+    return replace(score, answers=answers)
 
 
 def score_task(
@@ -139,6 +155,7 @@ def score_task(
         direct=right.direct,
         skill_bytes=skill_bytes,
         unknown=float(np.mean(is_unknown(decisions, answers.mapped))),
+        answers=ImageAnswers.of(answers, labels),
     )
 
 

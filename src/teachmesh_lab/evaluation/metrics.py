@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachmesh.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
 
+_ROUNDING = 1e-9
+"""Differences of accuracies below this value are due to rounding."""
+
 Given = Callable[[np.ndarray], "Decisions"]
 """(N,) array of tasks -> decisions after each image's second pass with its task's biases."""
-
-# Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom; 1.96 from 30 on.
-_T_95 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,14 @@ class Answers:
         final: (N,) array of the classes chosen within the mapped tasks.
         oracle: (N,) array of the classes chosen if the right task is given.
         direct: (N, 2) array of task and best-scoring class; None without class scores.
+        probability: (N,) array of the probability of the final answer.
     """
 
     mapped: np.ndarray
     final: np.ndarray
     oracle: np.ndarray
     direct: np.ndarray | None
+    probability: np.ndarray
 
     def renumbered(self, positions: np.ndarray) -> Answers:
         """Give task t the new position `positions[t]`."""
@@ -106,14 +106,24 @@ def answer(decisions: Decisions, tasks: np.ndarray, given: Given | None = None) 
         given: function that runs second passes; None for skills without biases.
     """
     refined = given or (lambda _: decisions)
-    mapped, final = refined(decisions.mapped()).answer()
+    own = refined(decisions.mapped())
+    mapped, final = own.answer()
     told, oracle = refined(tasks), np.empty(len(tasks), dtype=np.int64)
     for task in np.unique(tasks):
         oracle[tasks == task] = told.class_given(task)[tasks == task]
     direct = None
     if decisions.comparable:
         direct = np.stack(refined(decisions.best()[0]).best(), axis=1)
-    return Answers(mapped, final, oracle, direct)
+    return Answers(mapped, final, oracle, direct, _probability(own, mapped, final))
+
+
+def _probability(decisions: Decisions, tasks: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the (N,) probabilities of a task and class for each image."""
+    log_task = np.take_along_axis(decisions.task, tasks[:, None], axis=1)[:, 0]
+    log_class = [
+        decisions.within[int(t)][i, c] for i, (t, c) in enumerate(zip(tasks, classes, strict=True))
+    ]
+    return np.asarray(np.exp(log_task + np.array(log_class)))
 
 
 @dataclass(frozen=True)
@@ -227,18 +237,54 @@ def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean over seeds and the half width of its 95 % confidence interval (Student's t).
 
     Returns:
-        (mean, half width); the half width is None for a single value.
+        (mean, half width); the half width is None for a single value, and for equal values, which
+        show that the seed changes nothing.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
 
     Examples:
-        >>> mean_and_half_width([0.5])
-        (0.5, None)
+        >>> mean_and_half_width([0.5]), mean_and_half_width([0.5, 0.5, 0.5])
+        ((0.5, None), (0.5, None))
     """
     array = np.asarray(values, dtype=np.float64)
-    n = len(array)
-    if n < 2:
+    deviation = seed_deviation(values)
+    if not deviation:
         return float(array.mean()), None
-    quantile = _T_95[n - 2] if n - 2 < len(_T_95) else 1.96
-    return float(array.mean()), float(quantile * array.std(ddof=1) / np.sqrt(n))
+    n = len(array)
+    return float(array.mean()), t_quantile(n - 1) * deviation / float(np.sqrt(n))
+
+
+def seed_deviation(values: Sequence[float]) -> float | None:
+    """Return the standard deviation over seeds (divisor n - 1); None for a single value.
+
+    Accuracies that differ only by rounding count as equal, so that their deviation is 0.
+    """
+    if len(values) < 2:
+        return None
+    if np.ptp(values) < _ROUNDING:
+        return 0.0
+    return float(np.std(values, ddof=1))
+
+
+def t_quantile(freedom: int) -> float:
+    """Return the two-sided 95 % quantile of Student's t.
+
+    Args:
+        freedom: degrees of freedom, the number of values minus 1.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+
+    Examples:
+        >>> round(t_quantile(1), 3), round(t_quantile(40), 3)
+        (12.706, 2.021)
+    """
+    try:
+        from scipy.special import stdtrit
+    except ImportError as error:
+        raise MissingExtraError("scipy", "bench") from error
+    return float(stdtrit(freedom, 0.975))
 
 
 def _check(matrix: np.ndarray) -> None:

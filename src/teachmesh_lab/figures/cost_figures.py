@@ -14,7 +14,6 @@ from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.figure_style import (
     Drawing,
     legend,
-    look,
     plain_numbers,
     plot,
     whole_numbers,
@@ -45,17 +44,14 @@ def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot()
         method = methods[0]
-        cell = scene.alone[method][0]
         counts = range(1, len(scene.tasks()) + 1)
         for packing, label, line in _WAYS:
-            values = [account_of(cell, n, packing, alpha).speedup for n in counts]
-            colour = look(method)["color"]
+            values = _mean_speedups(scene.alone[method], counts, packing, alpha)
+            colour = scene.look(method)["color"]
             axes.plot(counts, values, line, color=colour, label=f"{method}, {label}")
         for other in methods[1:]:
-            values = [
-                account_of(scene.alone[other][0], n, "longest-first", alpha).speedup for n in counts
-            ]
-            axes.plot(counts, values, **(look(other) | {"marker": "", "linewidth": 0.9}))
+            values = _mean_speedups(scene.alone[other], counts, "longest-first", alpha)
+            axes.plot(counts, values, **(scene.look(other) | {"marker": "", "linewidth": 0.9}))
         axes.plot(counts, counts, color="#b0b0b0", linewidth=0.8, label="N")
         axes.plot(counts, [n / 2 for n in counts], color="#b0b0b0", linewidth=0.8, linestyle=":",
                   label="0.5 N, the paper's goal")  # fmt: skip
@@ -74,6 +70,15 @@ def _speedup(scene: Scene, methods: Sequence[str], alpha: float) -> Drawing:
     )
 
 
+def _mean_speedups(
+    results: Sequence[Result], counts: Sequence[int], packing: str, alpha: float
+) -> list[float]:
+    """Return the mean speed-up over seeds for each number of agents."""
+    return [
+        float(np.mean([account_of(r, n, packing, alpha).speedup for r in results])) for n in counts
+    ]
+
+
 def _wall_clock(scene: Scene) -> Drawing:
     def draw() -> Figure:
         figure, axes = plot(5.5, 3.8)
@@ -81,7 +86,7 @@ def _wall_clock(scene: Scene) -> Drawing:
         for method, results in scene.real.items():
             points = sorted(_measured(r) for r in results if "shared" in r.timing)
             most = max(most, *(n for n, _ in points))
-            style = look(method) | {"linestyle": "", "markersize": 7}
+            style = scene.look(method) | {"linestyle": "", "markersize": 7}
             axes.plot([n for n, _ in points], [s for _, s in points], **style)
         axes.plot([1, most], [1, most], color="#b0b0b0", linewidth=0.8, label="N")
         axes.set_xlim(0.8, most + 0.2)
@@ -112,13 +117,16 @@ def _bytes(scene: Scene, methods: Sequence[str]) -> Drawing:
         for method in methods:
             size = np.mean([c.skill_bytes for r in scene.alone[method] for c in r.costs()])
             told = compared_told(method)
-            values = scene.last(method, "oracle" if told else "accuracy")
+            values = scene.by_task(method, "oracle" if told else "accuracy")
             assert values is not None
-            style = look(method) | {"linestyle": "", "markersize": 8}
+            style = scene.look(method) | {"linestyle": "", "markersize": 8}
             if told:
-                style |= {"markerfacecolor": "none", "label": f"{method} (told the task)"}
-            axes.plot([size / 1e3], [100 * np.mean(values)], **style)
+                style |= {"markerfacecolor": "none", "label": f"{method} (oracle)"}
+            seeds = 100 * values.mean(axis=1)
+            axes.plot([size / 1e3], [seeds.mean()], **style)
+            axes.vlines(size / 1e3, seeds.min(), seeds.max(), color=style["color"], linewidth=1)
         axes.set_xscale("log")
+        axes.margins(x=0.1)
         plain_numbers(axes)
         axes.set_xlabel("kilobytes per task, as encoded")
         axes.set_ylabel("right, mean over tasks, per cent")

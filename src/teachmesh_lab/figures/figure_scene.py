@@ -12,6 +12,7 @@ from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
 from teachmesh_lab.bench.cell import Result
 from teachmesh_lab.bench.grid_config import Grid
 from teachmesh_lab.bench.run_folder import Run
+from teachmesh_lab.figures.figure_style import look
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,7 @@ class Scene:
     Attributes:
         stream: source of the tasks, for display.
         backbone: alias of the backbone.
+        order: order of the tasks, as configured.
         options: text that describes the options of the baselines.
         grids: indices of the run's grids that this scene contains.
         alone: results of a single agent, by method; one result per seed.
@@ -29,6 +31,7 @@ class Scene:
 
     stream: str
     backbone: str
+    order: str
     options: tuple[str, ...]
     grids: tuple[int, ...]
     alone: dict[str, list[Result]]
@@ -47,26 +50,74 @@ class Scene:
 
     def tasks(self) -> list[str]:
         """Return the names of the tasks, in the order of the first cell."""
-        first = next(iter(self.alone.values()))[0]
-        return [str(task["name"]) for task in first.values["tasks"]]
+        return [str(task["name"]) for task in self._some()[0].values["tasks"]]
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the rows of a summary's details that belong to the scene's grids."""
         return [row for row in rows if row["grid"] in self.grids]
 
-    def matrix(self, method: str, name: str) -> np.ndarray | None:
-        """Return (T, T) accuracies, averaged over seeds; None if they were not measured."""
-        found = [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
-        return np.asarray(np.mean(found, axis=0)) if found else None
+    def first_tasks(self) -> list[str]:
+        """Return the names of the tasks that were learned first, one per order of the tasks."""
+        firsts = [str(r.values["tasks"][0]["name"]) for r in self._some()]
+        return list(dict.fromkeys(firsts))
 
-    def compared(self, method: str) -> np.ndarray | None:
-        """Return the (T, T) accuracies used to compare methods (see `compared_told`)."""
-        return self.matrix(method, "oracle" if compared_told(method) else "accuracy")
+    def seeds(self) -> list[int]:
+        """Return the sorted seeds of the one-agent cells."""
+        return sorted({r.cell.seed for results in self.alone.values() for r in results})
+
+    def look(self, method: str) -> dict[str, Any]:
+        """Return the colour, line style and marker of a method, which no other method has here."""
+        return look(method, [*self.alone, *self.real])
+
+    def matrices(self, method: str, name: str) -> list[np.ndarray]:
+        """Return one (T, T) array of accuracies per seed, in the order of learning of that seed.
+
+        If the orders differ, rows and columns of two seeds belong to different tasks. So only
+        curves over the number of learned tasks may be averaged.
+        """
+        return [m for r in self.alone.get(method, []) if (m := r.matrix(name)) is not None]
+
+    def compared(self, method: str) -> list[np.ndarray]:
+        """Return the (T, T) accuracies used to compare methods (see `compared_told`), per seed."""
+        return self.matrices(method, "oracle" if compared_told(method) else "accuracy")
+
+    def by_task(self, method: str, name: str) -> np.ndarray | None:
+        """Return (S, T) final accuracies of S seeds, joined by the names of the tasks.
+
+        Args:
+            method: name of the method.
+            name: kind of accuracy, one of `MEASURES`.
+
+        Returns:
+            The columns have the order of `tasks`; None if the accuracy was not measured.
+        """
+        found = [
+            self.ordered(r, values)
+            for r in self.alone.get(method, [])
+            if (values := r.last(name)) is not None
+        ]
+        return np.array(found) if found else None
 
     def last(self, method: str, name: str) -> np.ndarray | None:
-        """Return (T,) final accuracies, averaged over seeds; None if they were not measured."""
-        found = [v for r in self.alone.get(method, []) if (v := r.last(name)) is not None]
-        return np.asarray(np.mean(found, axis=0)) if found else None
+        """Return the (T,) means of `by_task` over seeds; None if they were not measured."""
+        found = self.by_task(method, name)
+        return None if found is None else np.asarray(found.mean(axis=0))
+
+    def ordered(self, result: Result, values: Sequence[Any]) -> list[Any]:
+        """Sort one value per task of a result into the order of `tasks`."""
+        names = [str(task["name"]) for task in result.values["tasks"]]
+        return [values[names.index(name)] for name in self.tasks()]
+
+    def confusion(self, method: str) -> np.ndarray:
+        """Return (T, T) shares of answered tasks, over all seeds; rows and columns as `tasks`."""
+        counts = np.zeros((len(self.tasks()), len(self.tasks())))
+        for result in self.alone[method]:
+            places = self.ordered(result, range(len(counts)))
+            counts += np.array(result.values["confusion"])[np.ix_(places, places)]
+        return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+    def _some(self) -> list[Result]:
+        return next(iter(self.alone.values()))
 
 
 def compared_told(method: str) -> bool:
@@ -113,6 +164,7 @@ def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:
     return Scene(
         run.inputs[numbers[0]].stream,
         grids[0].backbone,
+        grids[0].stream.order,
         tuple(options),
         tuple(numbers),
         _by_method(alone),

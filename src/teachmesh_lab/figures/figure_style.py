@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from teachmesh.bank.atomic import write_file
 from teachmesh_lab.bench.bench_methods import bench_methods
@@ -15,8 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, without yellow, which is too light for lines.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#666666")
+# Okabe and Ito's palette, without yellow, which is too light for lines. Further colours differ from
+# it and from each other, and are visible on white and on black.
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#9467bd",
+    "#bcbd22", "#e6194b", "#8c564b", "#17becf", "#f032e6", "#66bb3a", "#fb9a99", "#5b5bd6",
+    "#b2c4a0", "#c51b7d", "#4f7f3a", "#b39ddb", "#a0522d", "#00ccaa", "#d4a373", "#607d8b",
+)  # fmt: skip
 _LINES = ("-", "--", ":", "-.")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -38,18 +46,27 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def look(method: str) -> dict[str, Any]:
-    """Return the colour, line style and marker that a method has in all figures."""
-    known = list(bench_methods())
-    number = known.index(method) if method in known else len(known)
+def look(method: str, methods: Sequence[str]) -> dict[str, Any]:
+    """Return the colour, line style and marker that a method has in all figures of a scene.
+
+    Args:
+        method: one of the methods.
+        methods: all methods of the scene; up to 24 of them have colours of their own.
+    """
+    number = sorted(dict.fromkeys(methods), key=_registered).index(method)
     return {
         "color": COLOURS[number % len(COLOURS)],
-        "linestyle": _LINES[number // len(COLOURS) % len(_LINES)],
+        "linestyle": _LINES[(number + number // len(COLOURS)) % len(_LINES)],
         "marker": _MARKS[number % len(_MARKS)],
         "markersize": 3.5,
         "linewidth": 1.4,
         "label": method,
     }
+
+
+def _registered(method: str) -> tuple[int, str]:
+    known = list(bench_methods())
+    return (known.index(method) if method in known else len(known)), method
 
 
 def plot(width: float = 7.0, height: float = 4.0) -> tuple[Figure, Axes]:
@@ -81,11 +98,48 @@ def whole_numbers(axes: Axes) -> None:
 
 
 def plain_numbers(axes: Axes) -> None:
-    """Label a logarithmic x axis with numbers instead of powers."""
-    from matplotlib.ticker import ScalarFormatter
+    """Label a logarithmic x axis with a few numbers instead of powers, and no minor ticks.
 
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(ScalarFormatter())
+    Call this after everything is drawn, because the numbers depend on the limits of the axis.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(FixedLocator(few_numbers(low, high)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def few_numbers(low: float, high: float) -> list[float]:
+    """Return three or more round numbers within positive limits, as few as possible.
+
+    Examples:
+        >>> few_numbers(1.5, 300), few_numbers(1.8, 11)
+        ([2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0], [2.0, 5.0, 10.0])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(n / 10 for n in range(10, 100))):
+        every = [step * 10.0**power for power in powers for step in steps]
+        found = [number for number in every if low <= number <= high]
+        if len(found) >= 3:
+            break
+    return found if len(found) <= 12 else found[:: len(found) // 6]
+
+
+def band(axes: Axes, places: Sequence[float], values: np.ndarray, style: dict[str, Any]) -> None:
+    """Draw the mean of (S, P) values over S seeds, and a band from the lowest to the highest seed.
+
+    Args:
+        axes: axes to draw on.
+        places: P positions on the x axis.
+        values: values of each seed; NaN where a seed has none.
+        style: style of the line, from `look`.
+    """
+    axes.plot(places, np.nanmean(values, axis=0), **style)
+    if len(values) > 1:
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        axes.fill_between(places, low, high, color=style["color"], alpha=0.12, linewidth=0)
 
 
 def legend(figure: Figure, columns: int = 5) -> None:
@@ -105,8 +159,13 @@ def legend(figure: Figure, columns: int = 5) -> None:
         )
 
 
-def save(drawing: Drawing, folder: Path) -> list[Path]:
+def save(drawing: Drawing, folder: Path, *, for_print: bool = False) -> list[Path]:
     """Write a drawing as SVG and PNG files, which are identical for equal results.
+
+    Args:
+        drawing: the figure.
+        folder: folder of the files; created if it does not exist.
+        for_print: also write a PDF file, and the PNG file with 300 instead of 110 dots per inch.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -119,9 +178,13 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
     settings: Any = {"svg.hashsalt": drawing.name, "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
         figure = drawing.draw()
-        for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        kinds: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": None}}
+        if for_print:
+            kinds["pdf"] = {"CreationDate": None}
+        for kind, metadata in kinds.items():
             stream = io.BytesIO()
-            figure.savefig(stream, format=kind, dpi=110, metadata=metadata)
+            dpi = 300 if for_print else 110
+            figure.savefig(stream, format=kind, dpi=dpi, metadata=metadata)
             folder.mkdir(parents=True, exist_ok=True)
             written.append(folder / f"{drawing.name}.{kind}")
             write_file(written[-1], stream.getvalue())

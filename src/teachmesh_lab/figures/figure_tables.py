@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from teachmesh_lab.bench.cell import Result
 from teachmesh_lab.bench.summary import images_that_travel
+from teachmesh_lab.figures.comparison_tables import plus_minus
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
+from teachmesh_lab.figures.table_files import Table
 from teachmesh_lab.figures.task_figures import difficulty
 
-Table = tuple[list[str], list[list[str]]]
+_ACCOUNT = {
+    "macs_teacher": "teacher_macs", "macs_student": "student_macs", "bytes": "bytes",
+    "total": "total", "speedup": "speedup", "efficiency": "efficiency",
+}  # fmt: skip
+"""Column of a row -> attribute of `cost_ledger.Account`."""
 
 _PAPER_SETS = (
     ("SKILL-102 (paper)", "102", "7,059", "5,162,149", "99.6 %"),
@@ -23,14 +31,21 @@ _PAPER_SETS = (
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Make a table from a summary's rows for one stream and one backbone."""
-    header = ["method", "agents", "told the task", "accuracy", "mapper", "forgetting", "speed-up",
-              "efficiency", "seconds"]  # fmt: skip
+    header = ["method", "agents", "network", "accuracy of", "accuracy", "± seeds", "95 % (t)",
+              "± images", "seeds", "test images", "mapper", "forgetting", "speed-up", "efficiency",
+              "seconds"]  # fmt: skip
     return header, [
         [
             str(row["method"]) + (" *" if row["derived"] else ""),
             str(row["agents"]),
-            "yes" if row["oracle"] else "no",
-            _percent(row["accuracy"]) + _half(row["accuracy_95"]),
+            network_text(row),
+            str(row["measure"]),
+            _percent(row["accuracy"]),
+            plus_minus(row["accuracy_sd"]),
+            _half(row["accuracy_95"]),
+            _half(row["accuracy_images"]),
+            str(len(row["seeds"])),
+            f"{row['test_images']:,}",
             _percent(row["mapper"]),
             _percent(row["forgetting"]),
             _number(row["speedup"], ".2f"),
@@ -41,12 +56,17 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
+def network_text(row: Mapping[str, Any]) -> str:
+    """Return the network of a row, its millions of parameters, and its input size."""
+    return f"{row['network']}, {row['parameters'] / 1e6:.2f} M, {row['size_px']} px"
+
+
 def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Make the table of one agent's costs, for training, for tuning and for one answer."""
     alone = _one_each([row for row in rows if row["agents"] == 1])
     reference = min((row["macs_teacher"] for row in alone), default=1.0)
     header = ["one agent", "training (MAC)", "relative", "choice (MAC)", "answer (MAC per image)",
-              "told the task", "accuracy"]  # fmt: skip
+              "accuracy of", "accuracy", "± seeds", "seeds"]  # fmt: skip
     return header, [
         [
             str(row["method"]),
@@ -54,8 +74,8 @@ def figure_9(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['macs_teacher'] / reference:.3g}x",
             f"{row['macs_choice']:.3g}" if row["macs_choice"] else "-",
             f"{row['macs_test_per_image']:.3g}",
-            "yes" if row["oracle"] else "no",
-            _percent(row["accuracy"]),
+            str(row["measure"]),
+            *_over_seeds(row),
         ]
         for row in alone
     ]
@@ -68,7 +88,7 @@ def figure_10(
     chosen = _one_each([row for row in rows if row["agents"] == agents])
     reference = min((row["total"] for row in chosen), default=1.0)
     header = [f"{agents} agents", "teacher (MAC)", "bytes", "student (MAC)", "total (MAC)",
-              "speed-up", "efficiency", "relative", "accuracy"]  # fmt: skip
+              "speed-up", "efficiency", "relative", "accuracy", "± seeds", "seeds"]  # fmt: skip
     return header, [
         [
             str(row["method"]) + (" *" if row["derived"] else ""),
@@ -79,7 +99,7 @@ def figure_10(
             f"{row['speedup']:.3f}",
             f"{row['efficiency']:.4f}",
             f"{row['total'] / reference:.3g}x",
-            _percent(row["accuracy"]),
+            *_over_seeds(row),
         ]
         for row in [*chosen, *_with_images(chosen, agents, results, alpha)]
     ]
@@ -93,10 +113,11 @@ def _with_images(
     for row in rows:
         cells = [r for r in results if r.cell.agents == 1 and r.cell.method == row["method"]]
         if row["method"] == "maha" and cells:
-            paid = images_that_travel(cells[0], agents, row["packing"], alpha)
-            columns = {"macs_teacher": paid.teacher_macs, "macs_student": paid.student_macs}
-            names = ("bytes", "total", "speedup", "efficiency")
-            columns |= {name: getattr(paid, name) for name in names}
+            paid = [images_that_travel(cell, agents, row["packing"], alpha) for cell in cells]
+            columns = {
+                column: float(np.mean([getattr(one, name) for one in paid]))
+                for column, name in _ACCOUNT.items()
+            }
             found.append({**row, **columns, "method": "maha, images travel", "derived": True})
     return found
 
@@ -117,12 +138,18 @@ def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["oracle"] == compared_told(row["method"])]
 
 
+def _over_seeds(row: Mapping[str, Any]) -> list[str]:
+    """Return the accuracy, its deviation over seeds, and the number of seeds."""
+    accuracy = _percent(row["accuracy"])
+    return [accuracy, plus_minus(row["accuracy_sd"]), str(len(row["seeds"]))]
+
+
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _half(value: float | None) -> str:
-    return "" if value is None else f" ± {100 * value:.1f}"
+    return "-" if value is None else f"± {100 * value:.1f}"
 
 
 def _number(value: float | None, pattern: str) -> str:

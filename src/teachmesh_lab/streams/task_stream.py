@@ -28,8 +28,9 @@ class StreamSpec:
         source: "builtin", a folder of tasks, "torchvision:A,B", "hf:user/name,...", or
             "skill-102:ROOT" ("skill-102:hub" downloads SKILL-102).
         only: names of the tasks to use; all by default.
-        limit: number of tasks to use, from the first in order; all by default.
-        order: "given" for the source's order, or "shuffled" for a random order.
+        limit: number of tasks to use, from the first in the source's order; all by default.
+        order: "given" for the source's order, or "shuffled" for a random order. All seeds learn the
+            same tasks.
         root: folder for downloads from torchvision and the hub; by default a folder in the cache.
         per_class: number of images to keep per class and split; applies only to data sets from
             torchvision and the hub.
@@ -140,9 +141,10 @@ def chosen(names: Sequence[str], spec: StreamSpec, seed: int) -> list[int]:
         if name not in names:
             raise DataError(f"the stream has no task {name!r}; it has {', '.join(names)}"[:300])
     wanted = [i for i, name in enumerate(names) if not spec.only or name in spec.only]
+    wanted = wanted[: spec.limit]
     if spec.order == "shuffled":
         wanted = [wanted[i] for i in np.random.default_rng(seed).permutation(len(wanted))]
-    return wanted[: spec.limit]
+    return wanted
 
 
 def stream_digest(tasks: Sequence[Task]) -> str:

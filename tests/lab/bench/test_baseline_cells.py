@@ -15,9 +15,9 @@ from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import latent_task, pixel_task, run_frozen_baseline
 from teachmesh_lab.bench.baseline_estimates import trunk_size
 from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED, with_defaults
-from teachmesh_lab.bench.bench_report import figure_9_text
 from teachmesh_lab.bench.cell import Cell
 from teachmesh_lab.bench.job_engine import InProcess
+from teachmesh_lab.bench.report_sections import figure_9_text
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.bench.starting_nets import starting_net
@@ -66,8 +66,9 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     # In tables and figures only methods that train the whole network are told the task.
     (scene,) = scenes(found)
     told = {line[0]: line[5] for line in figure_9(scene.rows(summary["details"]))[1]}
-    assert told == {m: "no" if m == "ncm" else "yes" for m in METHODS}
-    assert np.array_equal(np.nan_to_num(scene.compared("fine-tune")), np.nan_to_num(matrix))
+    assert told == {m: "direct" if m == "ncm" else "oracle" for m in METHODS}
+    (compared,) = scene.compared("fine-tune")
+    assert np.array_equal(np.nan_to_num(compared), np.nan_to_num(matrix))
     # An answer costs a pass of the method's network and a product with heads: one head after the
     # first task, two heads for twice as many images after the second; with masks always one head.
     answers = {row["method"]: row["macs_test_per_image"] for row in summary["details"]}

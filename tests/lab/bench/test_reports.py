@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from teachmesh_lab.bench.bench_report import write_bench_report
+from teachmesh_lab.bench.bench_report import all_sections, write_bench_report, write_tables
 from teachmesh_lab.bench.compare_runs import compare_runs
+from teachmesh_lab.bench.grid_config import Grid, Overrides, load_config, override
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.run_folder import read_run, write_records
-from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.bench.run_grid import join_grids, run_bench
 from teachmesh_lab.bench.summary import account_of
 from teachmesh_lab.figures.figure_scene import scenes
-from teachmesh_lab.figures.figure_style import save
+from teachmesh_lab.figures.figure_style import Drawing, plot, save
 from teachmesh_lab.figures.figure_tables import figure_9
 from teachmesh_lab.figures.learning_curves import curve_drawings
 from teachmesh_lab.simulation.simulate_grid import Setting, run_simulation
@@ -62,12 +65,13 @@ def test_the_report_shows_every_figure_offline(tiny: TinyRun, tmp_path: Path) ->
     pytest.importorskip("matplotlib")
     run = tmp_path / "run"
     shutil.copytree(tiny.folder, run)
-    page = write_bench_report(run).read_text("utf-8")
+    page = write_bench_report(run, latex=True).read_text("utf-8")
+    assert (run / "tables" / "results.tex").exists()
     names = {path.stem for path in (run / "figures").glob("*.svg")}
     assert names == {
         "fig02a-tasks", "fig04a-first-task-ours", "fig05-normalised", "fig06-mapper",
         "fig07-per-task", "fig08-absolute", "speedup-counted", "bytes-accuracy",
-        "confusion-moments", "confusion-gmmc",
+        "confusion-moments", "confusion-gmmc", "calibration",
     }  # fmt: skip
     assert names == {path.stem for path in (run / "figures").glob("*.png")}
     assert page.count("<svg") == len(names)
@@ -146,6 +150,130 @@ def test_folders_of_one_name_are_two_streams(tiny: TinyRun, tmp_path: Path) -> N
     # Two specifications of one stream share one cell, which is in the rows of both grids.
     again = dataclasses.replace(grids[0], stream=StreamSpec(str(tmp_path / "a" / "tasks"), limit=9))
     config = dataclasses.replace(config, grids=(grids[0], again))
-    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    summary = run_bench(config, run, tiny.home, lambda: engine, log=_silent, only=True)
     assert len(summary["cells"]) == 1
     assert [row["seeds"] for row in summary["details"]] == [[0]] * 4
+
+
+def test_a_second_run_in_a_folder_adds_its_methods(tiny: TinyRun, tmp_path: Path) -> None:
+    """The summary keeps the rows of the first run, unless only those of the second are wanted."""
+    (grid,) = tiny.config.grids
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    before = read_run(run).summary
+    config = dataclasses.replace(
+        tiny.config, grids=(dataclasses.replace(grid, methods=("ncm",), agents=(1, 2)),)
+    )
+    engine = InProcess(run, tiny.home)
+    both = run_bench(config, run, tiny.home, lambda: engine, log=_silent)
+    assert both["rows"][: len(before["rows"])] == before["rows"]
+    assert {row["method"] for row in both["rows"]} == {"moments", "gmmc", "ncm"}
+    (scene,) = scenes(read_run(run))
+    assert list(scene.alone) == ["moments", "gmmc", "ncm"]
+    # The first command again changes nothing, and computes nothing.
+    same = run_bench(tiny.config, run, tiny.home, lambda: engine, log=_silent)
+    assert same["identity"] == both["identity"]
+    alone = run_bench(config, run, tiny.home, lambda: engine, log=_silent, only=True)
+    assert {row["method"] for row in alone["rows"]} == {"ncm"}
+    assert len(json.loads((run / "env.json").read_text("utf-8"))["runs"]) == 2
+
+
+def test_grids_are_joined_if_only_their_methods_differ() -> None:
+    """More seeds replace a grid that is part of them; other tasks stay apart."""
+    one = Grid(("moments",), seeds=(0,))
+    assert join_grids([one], [one]) == (one,)
+    other = dataclasses.replace(one, methods=("ncm", "moments"))
+    (joined,) = join_grids([one], [other])
+    assert joined.methods == ("moments", "ncm")
+    more = dataclasses.replace(one, seeds=(0, 1))
+    assert join_grids([one], [more]) == (more,)
+    assert join_grids([more], [one]) == (more, one)
+    elsewhere = dataclasses.replace(one, stream=StreamSpec("folder"))
+    assert join_grids([one], [elsewhere]) == (one, elsewhere)
+
+
+def test_an_unfinished_run_has_a_report_that_names_the_missing_cells(
+    tiny: TinyRun, tmp_path: Path
+) -> None:
+    """A run stopped after its first cell has a summary; later cells appear without a new run."""
+
+    class Stopped(InProcess):
+        def run(self, jobs, on_done) -> None:  # type: ignore[no-untyped-def] # as its base class
+            cells = jobs[0]["kind"] == "cell"
+            super().run(jobs[:1] if cells else jobs, on_done)
+            if cells:
+                raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(tiny.config, run, tiny.home, lambda: Stopped(run, tiny.home), log=_silent)
+    found = read_run(run)
+    assert [result.cell.method for result in found.results] == ["moments"]
+    assert [item["label"] for item in found.summary["missing"]] == ["gmmc, 1 agents, seed 0"]
+    assert {row["method"] for row in found.summary["rows"]} == {"moments"}
+    first = all_sections(found, run)[0]
+    assert first.title == "Unfinished"
+    assert "1 cells have no result" in first.text
+    assert first.table == (["missing cell"], [["gmmc, 1 agents, seed 0"]])
+    for name in ("cells", "timings"):
+        (lost,) = (tiny.folder / name).glob("gmmc-*.json")
+        shutil.copy(lost, run / name)
+    whole = read_run(run)
+    assert whole.summary["missing"] == []
+    assert whole.summary["identity"] == tiny.summary["identity"]
+
+
+def test_tables_and_figures_are_ready_for_a_paper(tiny: TinyRun, tmp_path: Path) -> None:
+    """Every table is LaTeX and CSV, every figure PDF and PNG with 300 dpi; all are reproducible."""
+    pytest.importorskip("matplotlib")
+    run = tmp_path / "run"
+    shutil.copytree(tiny.folder, run)
+    write_tables(all_sections(read_run(run), run), run / "tables", latex=True, as_csv=True)
+    tables = {path.stem for path in (run / "tables").glob("*.tex")}
+    assert {"results", "what-was-run", "fig-9-one-agent", "ranks-over-tasks-oracle"} <= tables
+    assert tables == {path.stem for path in (run / "tables").glob("*.csv")}
+    with (run / "tables" / "results.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert [row[0] for row in rows[:2]] == ["moments", "moments"]
+    assert dict(zip(header, rows[0], strict=True))["± seeds"] == "n = 1"
+    text = (run / "tables" / "results.tex").read_text("utf-8")
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in lines} == {len(header) - 1}
+    assert not re.search(r"(?<!\\)[%_#]", "".join(lines))
+    drawing = Drawing("small", "", "", lambda: plot(2, 2)[0])
+    first = [path.read_bytes() for path in save(drawing, tmp_path / "a", for_print=True)]
+    again = save(drawing, tmp_path / "b", for_print=True)
+    assert [path.suffix for path in again] == [".svg", ".png", ".pdf"]
+    assert first == [path.read_bytes() for path in again]
+    assert int.from_bytes(first[1][16:20], "big") == 2 * 300  # width of the PNG file
+
+
+def test_the_report_describes_what_was_run(tiny: TinyRun) -> None:
+    """Other tasks, seeds or methods take the preset's description and expectations away."""
+    mine = override(load_config("paper-mini"), Overrides(source="/somewhere/else"))
+    assert (mine.about, mine.expected) == ("", "")
+    assert load_config("paper-mini").about
+    assert override(load_config("paper-mini"), Overrides()) == load_config("paper-mini")
+    sections = {
+        section.title: section for section in all_sections(read_run(tiny.folder), tiny.folder)
+    }
+    run = sections["What was run"]
+    assert run.table is not None
+    assert run.table[1] == [["tasks", "2", "6", "60", "6", "given", "1 (0)", "embedded", "2"]]
+    assert all(f"{word}: " in run.text for word in ("mapper", "oracle", "final", "direct"))
+    origin = sections["Origin"].table
+    assert origin is not None
+    assert {"processor", "teachmesh", "packages"} <= {row[0] for row in origin[1]}
+
+
+def test_rows_state_seeds_and_errors_of_the_images(tiny: TinyRun) -> None:
+    """Details have the number of test images and their error; one seed has no deviation."""
+    for row in tiny.summary["details"]:
+        assert row["seeds"] == [0]
+        assert row["test_images"] == 6
+        assert (row["accuracy_sd"], row["accuracy_95"]) == (None, None)
+        assert row["measure"] == ("oracle" if row["oracle"] else "final")
+        share = row["accuracy"]
+        # Both tasks have equally many images, so this is a bound.
+        assert 0 <= row["accuracy_images"] <= np.sqrt(share * (1 - share) / 6) + 1e-9
