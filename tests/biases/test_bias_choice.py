@@ -43,6 +43,15 @@ def test_a_worse_decision_is_dropped_and_both_accuracies_are_reported() -> None:
     assert (chosen.accuracy_without, chosen.accuracy_with) == (0.75, 0.5)
 
 
+def test_a_worse_decision_is_kept_if_biases_are_always_kept() -> None:
+    """The paper's way: the decision with biases replaces the other one, whatever it is worth."""
+    worse = Candidate(HEAD, scores(20))
+    chosen = choose(worse, VALUES, log_softmax(scores(30)), LABELS, [1.0], always=True)
+    assert chosen.weight == 1.0
+    assert chosen.biases is not None
+    assert (chosen.accuracy_without, chosen.accuracy_with) == (0.75, 0.5)
+
+
 def test_fused_decisions_never_answer_worse_than_those_without() -> None:
     """This holds for any quality of the biased decision."""
     without = log_softmax(scores(30))

@@ -10,25 +10,28 @@ from teachmesh.learning.variants import VARIANTS, find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
 
 
-def test_every_method_has_a_variant_without_with_and_with_late_biases() -> None:
-    """gmmc, maha and moments, each plain, +bb and +bb-last; and Head2Toe on biases."""
-    names = {f"{method}{ending}" for method in METHODS for ending in ("", "+bb", "+bb-last")}
+def test_every_method_has_a_variant_without_biases_and_five_with() -> None:
+    """gmmc, maha and moments, each plain and with the endings; and Head2Toe on biases."""
+    endings = ("", "+bb", "+bb-last", "+bb-all", "+bb-always", "+bb-all-always")
+    names = {f"{method}{ending}" for method in METHODS for ending in endings}
     assert set(VARIANTS) == {*names, "bb-h2t"}
     assert all(variant.name == name for name, variant in VARIANTS.items())
     assert find_variant("moments").biases is None
     assert find_variant("gmmc+bb-last").biases == BiasOptions("half")
+    assert find_variant("maha+bb-all-always").biases == BiasOptions("all", keep="always")
     assert find_variant("bb-h2t").biases == BiasOptions(head2toe=True)
 
 
 @pytest.mark.parametrize(
     ("name", "layers", "passes", "result", "options"),
     [
-        ("maha", "all", None, "maha+bb", BiasOptions("all")),
+        ("maha", "all", None, "maha+bb-all", BiasOptions("all")),
+        ("maha+bb-always", "all", None, "maha+bb-all-always", BiasOptions("all", keep="always")),
         ("maha+bb", "last:3", 5.0, "maha+bb", BiasOptions("last:3", 5.0)),
         ("maha+bb", None, 5.0, "maha+bb", BiasOptions("auto", 5.0)),
         ("maha+bb", "none", None, "maha", None),
         ("maha", "none", None, "maha", None),
-        ("maha+bb-last", "all", None, "maha+bb", BiasOptions("all")),
+        ("maha+bb-last", "all", None, "maha+bb-all", BiasOptions("all")),
         ("maha+bb-last", "half", 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
         ("maha+bb-last", None, 9.0, "maha+bb-last", BiasOptions("half", 9.0)),
         ("maha+bb-last", "none", None, "maha", None),

@@ -87,6 +87,8 @@ def choose(
     without: np.ndarray,
     labels: np.ndarray,
     weights: Sequence[float],
+    *,
+    always: bool = False,
 ) -> Chosen:
     """Choose the weight with the lowest log loss; drop the biases unless they clearly help.
 
@@ -101,14 +103,16 @@ def choose(
         without: (V, C) array of log posteriors without biases, given the task.
         labels: (V,) int64 class indices.
         weights: candidate weights of the decision with biases, each above 0.
+        always: True to keep the biases even if they do not help.
     """
     biases = SkillBiases.of(*values, candidate.head)
     posteriors = log_softmax(biases.head().logits(candidate.features))
     pools = [(fuse(without, posteriors, weight), weight) for weight in weights]
     fused, weight = min(pools, key=lambda pool: tempered_log_loss(pool[0], labels))
     before, after = accuracy(without, labels), accuracy(fused, labels)
-    helps = gain_is_clear(without, fused, labels)
-    return Chosen(weight if helps else 0.0, before, after, biases if helps else None)
+    if always or gain_is_clear(without, fused, labels):
+        return Chosen(weight, before, after, biases)
+    return Chosen(0.0, before, after, None)
 
 
 def gain_is_clear(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> bool:

@@ -3,8 +3,9 @@
 The task mapper always uses latents without biases. Within the task, the decision uses the biased
 network and a head that was trained together with the biases. With the task mapper `moments`, that
 head reads the multi-depth latents. The decisions with and without biases are fused, with a weight
-chosen on validation images. Biases that do not help on these images are dropped. The option `auto`
-trains no biases if almost all validation images are already classified correctly.
+chosen on validation images. Biases that do not help on these images are dropped, unless the option
+`keep` is `always`. The option `auto` trains no biases if almost all validation images are already
+classified correctly.
 """
 
 from __future__ import annotations
@@ -94,14 +95,17 @@ def learn_biases(
     def train() -> Trained:
         return train_biases(task, plan, bb, small, progress, head2toe=options.head2toe)
 
-    if options.layers == "auto" and not gain_can_show(task.without, task.validation_labels):
+    always = options.keep == "always"
+    can_gain = always or gain_can_show(task.without, task.validation_labels)
+    if options.layers == "auto" and not can_gain:
         chosen, macs = not_tried(task.without, task.validation_labels), 0
     else:
         found = train() if store is None else store.fetch(task, plan, options.head2toe, train)
         encoded = encode_biases(torch.from_numpy(found.values), bb.layout, bb.deviations, ENCODING)
         weights = WEIGHTS if task.method == "moments" else (1.0,)
         values = encoded.values, encoded.scales
-        chosen = choose(found.head, values, task.without, task.validation_labels, weights)
+        labels = task.validation_labels
+        chosen = choose(found.head, values, task.without, labels, weights, always=always)
         macs = found.macs
     card = BiasCard(
         choice=options.layers,

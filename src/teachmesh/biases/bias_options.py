@@ -1,4 +1,4 @@
-"""Options for beneficial biases: layers, budget and Head2Toe."""
+"""Options for beneficial biases: layers, budget, Head2Toe, and whether to drop useless biases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from teachmesh.errors import UsageError
 
 BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
+KEEP_CHOICES = ("auto", "always")
 DEFAULT_PASSES = 8.0
 """Default budget of `auto` in forward passes over all training and validation images."""
 MOST_PASSES = 1e6
@@ -25,11 +26,14 @@ class BiasOptions:
         passes: learning budget in forward passes over the task, including validation and the pass
             without biases. None means `DEFAULT_PASSES` for `auto` and no limit otherwise.
         head2toe: True if the head also reads the feature maps with the largest biases (Sec. 7.3).
+        keep: `auto` to drop biases that do not help on validation images; `always` to train and
+            keep them for every task, as in the paper.
     """
 
     layers: str = "auto"
     passes: float | None = None
     head2toe: bool = False
+    keep: str = "auto"
 
 
 def check_choice(layers: str) -> None:

@@ -45,8 +45,8 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="moments (default), gmmc or maha; with +bb or +bb-last, or bb-h2t, to learn biases; "
-        "or a mapper of an installed package.",
+        help="moments (default), gmmc or maha; with +bb or +bb-last, or bb-h2t, to learn biases "
+        "(+bb-all-always: the paper's way); or a mapper of an installed package.",
         show_default=False,
     ),
 ]

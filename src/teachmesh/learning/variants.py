@@ -3,6 +3,9 @@
 - `gmmc`, `maha`, `moments`: without biases.
 - `+bb`: with biases, within a budget of forward passes.
 - `+bb-last`: with biases on the last half of the layers only (paper, Sec. 8).
+- `+bb-all`: with biases on all layers, trained until validation stops improving (paper, Sec. 5).
+- `+bb-always`, `+bb-all-always`: as `+bb` and `+bb-all`, but biases that do not help are kept. The
+  last is the paper's way.
 - `bb-h2t`: the paper's Head2Toe and Mahalanobis mapper on top of biases (Sec. 7.3).
 
 Packages can add task mappers without biases, see `mapping.own_mapper`.
@@ -23,6 +26,15 @@ from teachmesh.data.entry_points import MAPPERS_GROUP, offered_names
 from teachmesh.data.names import closest
 from teachmesh.errors import UsageError
 from teachmesh.mapping.anchor_kinds import METHODS
+
+ENDINGS = {
+    ("auto", "auto"): "+bb",
+    ("half", "auto"): "+bb-last",
+    ("all", "auto"): "+bb-all",
+    ("auto", "always"): "+bb-always",
+    ("all", "always"): "+bb-all-always",
+}
+"""Layers and `keep` of `BiasOptions` -> ending of the variant's name."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +77,19 @@ class Variant:
         return replace(self, name=self._name_with(biases), biases=biases)
 
     def _name_with(self, biases: BiasOptions | None) -> str:
-        """Return the variant's name for other biases; other layers change `+bb-last` to `+bb`."""
+        """Return the variant's name for other biases; it is `+bb` for layers such as `last:3`."""
         if biases is None:
             return self.method
-        if self.biases is not None and (biases.head2toe or biases.layers == self.biases.layers):
+        if biases.head2toe:
             return self.name
-        return f"{self.method}+bb"
+        return f"{self.method}{ENDINGS.get((biases.layers, biases.keep), '+bb')}"
 
 
 def _variants() -> dict[str, Variant]:
     found = [Variant(method, method) for method in METHODS]
-    found += [Variant(f"{m}+bb", m, BiasOptions()) for m in METHODS]
-    found += [Variant(f"{m}+bb-last", m, BiasOptions("half")) for m in METHODS]
+    for (layers, keep), ending in ENDINGS.items():
+        options = BiasOptions(layers, keep=keep)
+        found += [Variant(f"{method}{ending}", method, options) for method in METHODS]
     found.append(Variant("bb-h2t", "maha", BiasOptions(head2toe=True)))
     return {variant.name: variant for variant in found}
 

@@ -25,6 +25,7 @@ from teachmesh_lab.bench.bench_methods import (
     training_options,
     with_defaults,
 )
+from teachmesh_lab.bench.bias_grid_keys import BIAS_KEYS, take_bias_keys
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
 from teachmesh_lab.evaluation.cost_ledger import ALPHA, EQUAL, PACKINGS
 from teachmesh_lab.streams.task_stream import StreamSpec
@@ -287,6 +288,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "real": _WORDS,
     "packing": _WORD,
     "options": (dict, "a table"),
+    **dict.fromkeys(BIAS_KEYS, _WORD),
 }
 """Key -> type of its value or list items, and a description of the value for messages."""
 _STREAM_KEYS = tuple(item.name for item in dataclasses.fields(StreamSpec))
@@ -302,7 +304,7 @@ def _grids(table: Mapping[str, Any], source: str) -> list[Grid]:
 
 
 def _grid(table: Mapping[str, Any], source: str) -> Grid:
-    _check_keys(table, (*_STREAM_KEYS, *_GRID_KEYS), source)
+    _check_keys(table, (*_STREAM_KEYS, *_GRID_KEYS, *BIAS_KEYS), source)
     _check_values(table, source)
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
@@ -312,6 +314,7 @@ def _grid(table: Mapping[str, Any], source: str) -> Grid:
         raise UsageError(f"expected methods in every [[grid]] of '{source}'")
     for key in ("methods", "real"):
         values[key] = expand_methods(values.get(key, ()))
+    take_bias_keys(values)
     return Grid(stream=stream, **values)
 
 

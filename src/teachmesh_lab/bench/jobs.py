@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,5 +168,5 @@ def _training(cell: Cell) -> tuple[Any, ...] | None:
     variant = VARIANTS.get(cell.method)
     if variant is None or variant.biases is None:
         return None
-    base = base_of(variant.method)
-    return cell.stream_digest, cell.fingerprint, cell.seed, base, variant.biases
+    base, biases = base_of(variant.method), replace(variant.biases, keep="auto")
+    return cell.stream_digest, cell.fingerprint, cell.seed, base, biases

@@ -59,7 +59,16 @@ class TaskScore:
         return {name: value for name, value in vars(self).items() if name != "answers"}
 
 
-def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef] | None) -> Given:
+Known = dict[tuple[int, str], BiasedDecision]
+"""(row of the image, id of the skill) -> decision of the second pass."""
+
+
+def second_passes(
+    agent: Agent,
+    decisions: Decisions,
+    images: Sequence[ImageRef] | None,
+    known: Known | None = None,
+) -> Given:
     """Return a function that runs second passes, with biases, for images with known latents.
 
     If the agent's skills have no biases, the function returns the decisions unchanged.
@@ -68,6 +77,7 @@ def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef]
         agent: agent whose biases are used.
         decisions: decisions of the first pass.
         images: the images; if None, there is no second pass.
+        known: results of earlier second passes of these images; new ones are added.
     """
     second = agent.second_pass()
     if second is None or images is None:
@@ -76,7 +86,7 @@ def second_passes(agent: Agent, decisions: Decisions, images: Sequence[ImageRef]
     def kept(rows: np.ndarray) -> tuple[torch.Tensor, ...]:
         return second.kept(decode_rows(images, rows, agent.backbone.size))
 
-    return Refiner(second, decisions, kept).given
+    return Refiner(second, decisions, kept, known).given
 
 
 def measure(
@@ -84,6 +94,7 @@ def measure(
     classes: Mapping[str, Sequence[str]],
     tests: Mapping[str, LabelledLatents],
     images: Mapping[str, Sequence[ImageRef]] | None = None,
+    known: Mapping[str, Known] | None = None,
 ) -> list[TaskScore]:
     """Classify the test images of every task with all skills of an agent, and score the answers.
 
@@ -92,6 +103,7 @@ def measure(
         classes: task -> class names in label order.
         tests: task -> latents and labels of the test images.
         images: task -> the test images, for second passes; if None, biases are not used.
+        known: task -> results of earlier second passes; new ones are added.
 
     Raises:
         DataError: the agent has no skill for a task, or that skill has different classes.
@@ -107,7 +119,8 @@ def measure(
         learned = agent.sync().skill(info.id).card.classes
         if tuple(learned) != tuple(classes[name]):
             raise DataError(f"the skill of {name!r} knows other classes than its test images")
-        given = second_passes(agent, decisions, images[name] if images else None)
+        earlier = known[name] if known else None
+        given = second_passes(agent, decisions, images[name] if images else None, earlier)
         score = score_task(name, task, decisions, test.labels, info.size_bytes, given)
         scores.append(_in_order_of(list(tests), score, decisions, agent))
     return scores
@@ -197,13 +210,20 @@ class Refiner:
         second: second passes of the skills.
         decisions: decisions of the first pass.
         kept: function that returns the images' inputs for a second pass.
+        known: results of earlier second passes of these images; new ones are added.
     """
 
-    def __init__(self, second: SecondPass, decisions: Decisions, kept: KeptRows) -> None:
+    def __init__(
+        self,
+        second: SecondPass,
+        decisions: Decisions,
+        kept: KeptRows,
+        known: Known | None = None,
+    ) -> None:
         self._second = second
         self._decisions = decisions
         self._kept = kept
-        self._known: dict[tuple[int, int], BiasedDecision] = {}
+        self._known: Known = {} if known is None else known
 
     def given(self, tasks: np.ndarray) -> Decisions:
         """Refine the decisions by a second pass for each image, with the biases of the given task.
@@ -211,12 +231,15 @@ class Refiner:
         Args:
             tasks: (N,) index of the task of each image.
         """
+        ids = self._decisions.skill_ids
         pairs = [(i, int(t)) for i, t in enumerate(tasks)]
-        missing = [pair for pair in pairs if pair not in self._known]
+        missing = [(i, t) for i, t in pairs if (i, ids[t]) not in self._known]
         for found in self._second.opinions(self._decisions, missing, self._kept):
             for n, i in enumerate(found.rows):
                 row = slice(n, n + 1)
-                self._known[int(i), found.task] = BiasedDecision(
+                self._known[int(i), ids[found.task]] = BiasedDecision(
                     found.task, found.rows[row], found.posteriors[row], found.weight
                 )
-        return refine(self._decisions, [self._known[p] for p in pairs if p in self._known])
+        # The position of a skill changes when an agent receives others.
+        known = ((t, self._known.get((i, ids[t]))) for i, t in pairs)
+        return refine(self._decisions, [replace(b, task=t) for t, b in known if b is not None])

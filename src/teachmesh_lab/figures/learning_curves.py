@@ -26,17 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NO_BIASES = (
-    " Variants with biases are not shown: they answer only after the last task, because every "
-    "answer needs a second pass of the backbone."
-)
+_OURS = (Kind.OURS, Kind.ADAPTED)
 _FIRST_TASKS = 10
 _FURTHER_TASKS = 20
 
 
 def curve_drawings(scene: Scene) -> list[Drawing]:
     """Return all curves for which the scene has results."""
-    ours = [m for m in scene.methods(Kind.OURS) if scene.compared(m)]
+    ours = [m for m in scene.methods(*_OURS) if scene.compared(m)]
     theirs = [m for m in scene.methods(Kind.FROZEN, Kind.TRAINED) if scene.compared(m)]
     found = []
     if ours:
@@ -138,8 +135,7 @@ def _first_task_ours(scene: Scene, methods: Sequence[str]) -> Drawing:
         f"{_first_text(scene)} Not told the task (final). Dotted: the mapper alone. The paper "
         "shows its four variants on 102 flowers, all above 90 % of their initial accuracy after "
         "101 more tasks. Only the mapper can lose accuracy, because a head never changes."
-        + _seeds_text(scene)
-        + _NO_BIASES,
+        + _seeds_text(scene),
         draw,
     )
 
@@ -193,7 +189,7 @@ def _normalised(scene: Scene, methods: Sequence[str]) -> Drawing:
         "Fig. 5: accuracy of the first ten tasks, divided by that just after learning",
         "One line per task, averaged over seeds; up to twenty further tasks. As in the paper, a "
         "line may rise above 100 if later tasks help, as with ER. Tasks with no right answer just "
-        "after learning are left out." + _NO_BIASES,
+        "after learning are left out.",
         draw,
     )
 
@@ -228,8 +224,7 @@ def _mapper(scene: Scene, methods: Sequence[str]) -> Drawing:
         f"Dashed: regression lines. {'; '.join(parts)}. The paper: 87.1 % (MAHA) and 84.9 % "
         "(GMMC, y = -0.0012 x + 0.952, zero at 800) with 102 tasks. The zero extrapolates a line "
         "although the curve saturates, so it understates the possible number of tasks."
-        + _seeds_text(scene)
-        + _NO_BIASES,
+        + _seeds_text(scene),
         draw,
     )
 
@@ -246,6 +241,6 @@ def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
         "fig08-absolute",
         "Fig. 8: mean accuracy over all tasks learned so far",
         "Shows interference and the difficulty of tasks together. Methods that train the whole "
-        "network are told the task, as in the paper." + _seeds_text(scene) + _NO_BIASES,
+        "network are told the task, as in the paper." + _seeds_text(scene),
         draw,
     )

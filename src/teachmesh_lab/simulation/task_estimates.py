@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from teachmesh.biases.bias_options import DEFAULT_PASSES, BiasOptions
+from teachmesh.biases.bias_options import DEFAULT_PASSES
 from teachmesh.learning.variants import NO_CONSTANTS, VARIANTS, MapperConstants, find_variant
 from teachmesh.mapping.gmmc import N_CLUSTERS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
@@ -25,14 +25,14 @@ from teachmesh.mapping.moments_fit import (
 )
 from teachmesh.mapping.typicality import MAX_VALUES
 from teachmesh.model.head_training import MAX_EPOCHS
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, check_estimated
+from teachmesh_lab.bench.bench_methods import check_bench_method, check_estimated
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 
 _PASSES_PER_STEP = 3
 """Passes of a training step: forward, backward for inputs, and backward for weights."""
-_LATE_PASSES = 28.3
-"""Mean number of forward passes per image over ten tasks, for `+bb-last`, which has no budget
-(docs/results/biases_measured.md)."""
+_PASSES = {"auto": DEFAULT_PASSES, "half": 28.3, "all": 52.7}
+"""Forward passes per image, by choice of layers. `half` and `all` have no budget, so these are
+means over ten tasks (docs/results/biases_measured.md)."""
 _EM_PRODUCTS = 15
 """Approximate number of times that k-means and EM compare all latents with all clusters."""
 _CARD_BYTES = 2_000
@@ -91,14 +91,13 @@ def estimate_task(
     Raises:
         UsageError: the method is unknown.
     """
-    kind = check_bench_method(method)
+    check_bench_method(method)
     check_estimated(method)
     one_pass = (task.train + task.validation) * network.macs_per_image
     variant = find_variant(method)
     base = variant.method
-    if kind is Kind.ADAPTED:
-        late = variant.biases == BiasOptions("half")
-        one_pass = round(one_pass * (_LATE_PASSES if late else DEFAULT_PASSES))
+    if variant.biases is not None:
+        one_pass = round(one_pass * _PASSES[variant.biases.layers])
     if base == "moments":
         return _moments(task, network, one_pass)
     head = _PASSES_PER_STEP * MAX_EPOCHS * task.train * task.classes * network.last_dim

@@ -54,6 +54,25 @@ def test_methods_of_teachmesh_come_from_one_place() -> None:
     assert adapted == set(VARIANTS) - set(METHODS)
 
 
+def test_a_grid_chooses_how_biases_are_learned_and_kept() -> None:
+    """`bb` and `keep` name variants, which the file that a run writes lists by name."""
+    text = "[[grid]]\nmethods = ['maha', 'maha+bb', 'bb-h2t']\nbb = 'all'\nkeep = 'always'"
+    config = parse_config(text, "x")
+    assert config.grids[0].methods == ("maha", "maha+bb-all-always", "bb-h2t")
+    assert parse_config(config.to_toml(), "x") == config
+    keep = parse_config("[[grid]]\nmethods = ['gmmc+bb']\nkeep = 'always'", "x")
+    assert keep.grids[0].methods == ("gmmc+bb-always",)
+
+
+def test_the_group_of_biases_leaves_out_training_to_the_end() -> None:
+    """It has the variants within the budget; the paper's way is chosen by name or by `bb`."""
+    (grid,) = parse_config("[[grid]]\nmethods = ['biased']", "x").grids
+    assert set(grid.methods) == {
+        *(f"{method}{ending}" for method in METHODS for ending in ("+bb", "+bb-last")),
+        "bb-h2t",
+    }
+
+
 def test_groups_stand_for_all_methods_of_a_kind() -> None:
     """Groups work in a file and on the command line; grids hold the names of the methods."""
     config = parse_config(
@@ -117,6 +136,10 @@ def test_toml_of_a_run_survives_a_round_trip() -> None:
             "without biases in 'real'",
         ),
         ("[[grid]]\nmethods = ['maha+bb']\nagents = [1, 2]\nreal = ['maha+bb']", "'maha\\+bb'"),
+        ("[[grid]]\nmethods = ['maha+bb']\nbb = 'last:3'", "auto, half, all"),
+        ("[[grid]]\nmethods = ['maha+bb']\nkeep = 'allways'", "did you mean 'always'"),
+        ("[[grid]]\nmethods = ['maha+bb']\nbb = 'half'\nkeep = 'always'", "together with"),
+        ("[[grid]]\nmethods = ['maha', 'bb-h2t']\nbb = 'all'", "a method with \\+bb"),
         ("[[grid]]\nmethods = ['maha']\nagents = [1, 2]\nreal = ['gmmc']", "methods of the grid"),
         ("[[grid]]\nmethods = ['maha']\nreal = ['maha']", "agents above 1 in a grid with 'real'"),
         ("schema = 'other/1'\n[[grid]]\nmethods = ['moments']", "schema"),

@@ -15,7 +15,9 @@ from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize, estim
 
 
 @pytest.mark.parametrize("base", ["moments", "maha", "gmmc"])
-@pytest.mark.parametrize(("ending", "passes"), [("+bb", 8.0), ("+bb-last", 28.3)])
+@pytest.mark.parametrize(
+    ("ending", "passes"), [("+bb", 8.0), ("+bb-last", 28.3), ("+bb-all-always", 52.7)]
+)
 def test_biases_cost_the_passes_that_were_measured(base: str, ending: str, passes: float) -> None:
     """Biases add their budget, or without a budget the average of ten tasks."""
     task, network = TaskSize("trash", 6, 700, 78), NetworkSize(100_000_000, 1280, 768)
