@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
+from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.packet.skill import Skill
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
 
@@ -54,6 +57,70 @@ def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_pat
     image = str(sorted((taught / "warm" / "red").iterdir())[0])
     answer = run_json("predict", image, "--task", "mixed", "--home", str(tmp_path / "peer"))
     assert answer["predictions"][0]["class"] == "red"
+
+
+WANTED = {"red": "warm", "yellow": "warm", "blue": "cold", "violet": "cold"}
+
+
+def test_rows_of_moments_heads_are_divided_by_their_norms(taught: Path) -> None:
+    """The rows are those of the old skills, divided by their norms up to one common factor."""
+    old = {task: bank_skill(task) for task in ("warm", "cold")}
+    for norm in ("none", "2", "inf"):
+        run_json("combine", "mixed", *WANTED, "--rows", norm, "--replace")
+        rows = moments_of(bank_skill("mixed")).head_rows()
+        expected = []
+        for name, task in WANTED.items():
+            row = moments_of(old[task]).head_rows()[old[task].card.classes.index(name)]
+            expected.append(row if norm == "none" else row / np.linalg.norm(row, ord=float(norm)))
+        scale = np.abs(rows).max() / np.abs(expected).max()
+        bound = 0.01 * np.abs(rows).max()  # the rows are rounded to int8
+        np.testing.assert_allclose(rows, scale * np.array(expected), atol=bound)
+    assert share_right(taught) == 1.0
+
+
+def test_rows_of_trained_heads_make_a_skill_of_that_method(warm: Path, cold: Path) -> None:
+    """`maha` has samples by class, so its skills can be combined; clusters cannot."""
+    for path in (warm, cold):
+        run("learn", str(path), "--method", "maha")
+    run_json("combine", "mixed", *WANTED, "--rows", "inf", "--method", "maha")
+    head, old = bank_skill("mixed").head(), bank_skill("cold")
+    trained = old.head()
+    assert head is not None
+    assert trained is not None
+    np.testing.assert_allclose(
+        np.corrcoef(head.weight[2], trained.weight[old.card.classes.index("blue")])[0, 1], 1.0
+    )
+    assert share_right(warm.parent, "--method", "maha") > 0.4  # chance is a quarter
+    for arguments, said in (
+        (("--method", "maha"), "expected --rows with the method 'maha'"),
+        (("--method", "gmmc", "--rows", "inf"), "clusters belong to a whole task"),
+        (("--rows", "3"), "expected --rows inf, 2, none, got '3'"),
+    ):
+        document = json.loads(run("combine", "x", *WANTED, *arguments, "--json", code=2).stdout)
+        assert said in document["message"]
+
+
+def bank_skill(task: str) -> Skill:
+    """Return the skill of a task in the bank of the default home."""
+    bank = Agent().bank
+    return bank.load(run_json("skills", "show", task)["id"]).skill
+
+
+def moments_of(skill: Skill) -> MomentsAnchor:
+    """Return the class moments of a skill."""
+    anchor = skill.anchor("moments")
+    assert isinstance(anchor, MomentsAnchor)
+    return anchor
+
+
+def share_right(folder: Path, *arguments: str) -> float:
+    """Return the fraction of images of the combined classes that are right, given the task."""
+    right = []
+    for name, task in WANTED.items():
+        path = str(folder / task / name)
+        answers = run_json("predict", path, "--task", "mixed", *arguments)["predictions"]
+        right += [answer["class"] == name for answer in answers]
+    return float(np.mean(right))
 
 
 def test_one_tasks_class_can_be_asked_for(taught: Path) -> None:

@@ -1,4 +1,8 @@
-"""Combine classes of the bank into a new task, without images (`teachmesh combine`)."""
+"""Combine classes of the bank into a new task, without images (`teachmesh combine`).
+
+The head of the new task is either the discriminant of the combined class moments, or it consists of
+old head rows, divided by their p-norm, as in the paper (Fig. 13).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,12 @@ import numpy as np
 from teachmesh.agent.learn_task import now, skill_to_replace
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
-from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.macs import MacCounter
 from teachmesh.packet.card import Card
 from teachmesh.packet.parent_card import Parent
 from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
-from teachmesh.reuse.combined_moments import Part, combine_moments
+from teachmesh.reuse.assemble_skill import ClassPart, assemble, can_combine, check_method
 from teachmesh.reuse.matching import Match
 from teachmesh.reuse.source_skills import WITHOUT_IMAGE, SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import choose_encoder
@@ -74,6 +77,7 @@ def combine_known(
     *,
     tasks: Sequence[str] = (),
     encoder: str = "auto",
+    rows: str | None = None,
     replace: bool = False,
 ) -> Combination:
     """Combine classes of an agent's bank into a new task (Sec. 7.2, item 1), and save it.
@@ -84,40 +88,41 @@ def combine_known(
         classes: names of at least two classes; `TASK:CLASS` selects the class of one task.
         tasks: known tasks to use; by default all.
         encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
+        rows: norm that divides the old head rows that form the new head: "inf", "2" or "none";
+            None for the discriminant of the combined class moments.
         replace: whether to replace this agent's skill of the same name.
 
     Raises:
         UsageError: a class or task is unknown, a class occurs twice, fewer than two classes
-            are given, the method is not `moments`, or `replace` is needed.
+            are given, the norm is unknown, skills of the method cannot be combined, or `replace`
+            is needed.
         DataError: a name is invalid.
         MissingExtraError: the requested encoder is not installed.
     """
     started_s = time.perf_counter()
-    if agent.method != MomentsAnchor.kind:
-        raise UsageError(
-            f"expected the method 'moments', got {agent.method!r}: only class moments can be "
-            "combined without an image"
-        )
+    check_method(agent.method, rows)
     name = check_name("task", name, as_file=True)
     tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
     replaced = skill_to_replace(
         agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
     )
-    sources = [s for s in agent.sources() if s.skill_id != replaced and s.moments() is not None]
+    sources = [
+        s for s in agent.sources() if s.skill_id != replaced and can_combine(s, agent.method)
+    ]
     wanted = tuple(_Wanted.read(text, sources) for text in classes)
     _check_classes([one.name for one in wanted])
     chosen = SourceSkills(_limited(sources, tasks), choose_encoder(encoder), "text")
-    rows = _look_up(name, wanted, chosen, set(tasks))
+    found = _look_up(name, wanted, chosen, set(tasks))
     with MacCounter() as counter:
-        anchor = combine_moments(_parts(rows, chosen.sources), len(wanted))
+        anchor, head = assemble(agent.method, _parts(found, chosen.sources), len(wanted), rows)
     images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
     transferred = Transferred(
-        {Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, rows)}
+        {Parent(w.name, m.skill_id, m.class_name) for w, m in _pairs(wanted, found)}
     )
     card = Card(
         task=name,
         classes=tuple(one.name for one in wanted),
-        images_per_class=tuple(sum(images[m.skill_id][m.label] for m in row) for row in rows),
+        images_per_class=tuple(sum(images[m.skill_id][m.label] for m in row) for row in found),
         validation_images=0,
         method=anchor.kind,
         anchors=(anchor.kind,),
@@ -130,14 +135,14 @@ def combine_known(
         author=agent.key.public_key,
         alias=agent.alias,
         created=now(),
-        privacy="statistics",
+        privacy="statistics" if head is None else "samples",
         version=__version__,
         replaces=replaced,
         warnings=(WITHOUT_IMAGE, *transferred.remarks()),
         parents=transferred.sorted_parents(),
     )
-    entry = agent.bank.put(sign(Skill.of(card, [anchor]), agent.key))
-    return Combination(name, entry.id, chosen.comparer.name, card.classes, rows, entry.size_bytes)
+    entry = agent.bank.put(sign(Skill.of(card, [anchor], head), agent.key))
+    return Combination(name, entry.id, chosen.comparer.name, card.classes, found, entry.size_bytes)
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[Sourc
         if task not in known:
             near = did_you_mean(task, known)
             raise UsageError(
-                f"expected a task with class moments in the bank, got '{shown(task)}'{near}"
+                f"expected a task of the bank that can be combined, got '{shown(task)}'{near}"
             )
     return [source for source in sources if not tasks or source.task in tasks]
 
@@ -234,15 +239,14 @@ def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Mat
     return ((one, match) for one, row in zip(wanted, rows, strict=True) for match in row)
 
 
-def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[Part]:
+def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[ClassPart]:
     """Return the classes to use from every known task, in canonical order."""
     parts = []
     for source in sources:
         pairs = [
             (i, m.label) for i, row in enumerate(rows) for m in row if m.skill_id == source.skill_id
         ]
-        moments = source.moments()
-        if pairs and moments is not None:
-            new, old = zip(*pairs, strict=True)
-            parts.append(Part(moments, old, np.array(new)))
+        if pairs:
+            new, old = np.array(pairs).T
+            parts.append(ClassPart(source, old, new))
     return parts

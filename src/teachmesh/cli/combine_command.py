@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
         "combine",
         "teachmesh combine pets dog cat horse",
         "teachmesh combine garage jaguar lada:niva --from cars --from lada --json",
+        "teachmesh combine pets dog cat --rows inf                    # the paper's Fig. 13",
     )(combine)
 
 
@@ -46,6 +47,24 @@ def combine(
         ),
     ] = None,
     encoder: EncoderOption = "auto",
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            help="Make the head of old head rows, divided by their p-norm, as in the paper: p is "
+            "inf, 2 or none (undivided). Default: the discriminant of the class moments.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Kind of skills to combine: moments, or maha with --rows. Default: the home's.",
+            show_default=False,
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
@@ -63,9 +82,9 @@ def combine(
     from teachmesh.agent import Agent
     from teachmesh.agent.combine_classes import combine_known
 
-    agent = Agent(home, backbone=backbone, device=device)
+    agent = Agent(home, backbone=backbone, mapper=method, device=device)
     result = combine_known(
-        agent, name, classes, tasks=tuple(tasks or ()), encoder=encoder, replace=replace
+        agent, name, classes, tasks=tuple(tasks or ()), encoder=encoder, rows=rows, replace=replace
     )
     if json_output:
         emit(result.to_json())

@@ -18,8 +18,8 @@ from teachmesh.model.head import Head
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.combined_moments import Part, combine_moments
 from teachmesh.reuse.head_prior import fit_start
+from teachmesh.reuse.head_rows import combine_heads
 from teachmesh.reuse.moments_transfer import scores_within_task
-from teachmesh_lab.studies.head_rows import combine_heads
 from teachmesh_lab.studies.reuse_tasks import (
     ReusePlan,
     StudyTask,
