@@ -15,16 +15,18 @@ from teachmesh_lab.studies.bias_studies import TEN, BiasStudyPlan, bias_bank, bi
 from teachmesh_lab.studies.bias_tables import bank_table, byte_table, task_tables, trial_table
 from teachmesh_lab.studies.bias_trials import bias_bytes, bias_trials
 from teachmesh_lab.studies.copied_skills import copies, copies_table
+from teachmesh_lab.studies.mapper_matching import mapper_matching, mapper_matching_tables
 from teachmesh_lab.studies.reuse_few_shots import alone, bank, few, related
 from teachmesh_lab.studies.reuse_head_tables import (
     combined_table,
+    copied_tables,
     epoch_table,
     head_tables,
     norm_table,
     pair_tables,
     union_tables,
 )
-from teachmesh_lab.studies.reuse_heads import heads
+from teachmesh_lab.studies.reuse_heads import copied_rows, heads
 from teachmesh_lab.studies.reuse_matching import matching
 from teachmesh_lab.studies.reuse_tables import (
     Results,
@@ -35,6 +37,7 @@ from teachmesh_lab.studies.reuse_tables import (
 )
 from teachmesh_lab.studies.reuse_tasks import SHOTS, ReusePlan, study_tasks
 from teachmesh_lab.studies.reuse_unions import combine, norms, union
+from teachmesh_lab.studies.similar_classes import similar, similar_tables
 from teachmesh_lab.studies.study_cells import Study, StudyInputs, read_results, run_study
 from teachmesh_lab.studies.task_orders import orders, orders_table
 from teachmesh_lab.studies.unknown_images import (
@@ -51,10 +54,13 @@ parts of reuse:
   related        class moments after all tasks that share classes
   bank           class moments after all other tasks
   heads          trained heads after one old task (Table 1), all ordered pairs
+  copied-rows    Table 1 the paper's way: rows copied by name, related pairs
+  similar        similar, not identical classes: EXP-1 and EXP-2 (Fig. 14)
   combine        tasks combined from other styles, zero images
   union          unions of two tasks (Fig. 13)
   norms          heads trained under a norm
   matching       matches against a hand-made list
+  mapper-matching  ten images of a class through the task mapper (Sec. 8)
 parts of strangers:
   unknown        images of tasks that nobody learned
   calibration    probabilities after learning from few images
@@ -80,10 +86,13 @@ REUSE: dict[str, Callable[[ReusePlan], Study]] = {
     "related": related,
     "bank": bank,
     "heads": heads,
+    "copied-rows": copied_rows,
+    "similar": similar,
     "combine": combine,
     "union": union,
     "norms": norms,
     "matching": matching,
+    "mapper-matching": mapper_matching,
 }
 STRANGERS: dict[str, Callable[[ReusePlan], Study]] = {
     "unknown": unknown,
@@ -101,7 +110,10 @@ GROUPS = {"reuse": tuple(REUSE), "strangers": tuple(STRANGERS), "biases": tuple(
 TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], ...] = (
     ("Matching", ("matching",), matching_tables),
     ("Zero images", ("combine",), combined_table),
+    ("Matching through the mapper (Sec. 8)", ("mapper-matching",), mapper_matching_tables),
     ("Table 1", ("few", "alone"), table_1),
+    ("Table 1, copied rows", ("copied-rows",), copied_tables),
+    ("Fig. 14: similar classes", ("similar",), similar_tables),
     ("Fig. 13: unions of two tasks", ("union",), union_tables),
     ("Heads trained under a norm", ("norms",), norm_table),
     ("Heads, ordered pairs", ("heads",), head_tables),
@@ -125,10 +137,14 @@ TABLES: tuple[tuple[str, tuple[str, ...], Callable[[Results], Iterator[str]]], .
 )
 """Section title, studies that the section needs, and function that makes its tables."""
 USED_BY = {
-    "shots": ("few", "alone", "related", "bank", "heads"),
-    "seeds": ("few", "alone", "related", "bank", "heads", "union", "orders"),
+    "shots": ("few", "alone", "related", "bank", "heads", "copied-rows", "similar"),
+    "seeds": (
+        *("few", "alone", "related", "bank", "heads", "union"),
+        *("copied-rows", "similar", "mapper-matching", "orders"),
+    ),
     "reuse": ("few",),
-    "figures": ("heads", "combine", "union"),
+    "pairs": ("similar",),
+    "figures": ("heads", "combine", "union", "similar"),
     "choices": ("biases-tasks", "biases-bank"),
     "methods": ("biases-tasks", "biases-bank", "orders"),
     "train_images": tuple(BIASES),
@@ -189,7 +205,7 @@ def _study(options: argparse.Namespace, part: str) -> Study:
         seeds = 20 if options.seeds is None else options.seeds
         shots = SHOTS if options.shots is None else tuple(options.shots)
         tasks = study_tasks(inputs, home, backbone)
-        plan = ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto")
+        plan = ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto", options.pairs)
         if part == ORDERS:
             return orders(plan, _listed(options.methods))
         return {**REUSE, **STRANGERS}[part](plan)
@@ -244,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     reuse("--shots", type=int, nargs="+", help="images per class, 0 for all; default 3 5 10 0")
     reuse("--seeds", type=int, help="draws of shots, random starts or random orders; default 20")
     reuse("--reuse", choices=MODES, help="how `few` matches classes; default auto")
+    reuse("--pairs", type=Path, help="CSV of similar classes: experiment, new, old (TASK:CLASS)")
     reuse("--figures", type=Path, help="folder to draw Fig. 13 and 14 in; measure nothing")
     biases = parser.add_argument_group("biases").add_argument
     biases("--choices", help="comma-separated choices of `--bb`: none,auto,last:10")

@@ -3,6 +3,7 @@
 - `fig13.svg`: accuracy on unions of two tasks, by epoch.
 - `fig13-zero.svg`: accuracy without images, for tasks whose classes occur in old tasks.
 - `fig14.svg`: accuracy of three starts of a head, with three images per class.
+- `fig14-similar.svg`: accuracy by epoch on similar, not identical, classes (EXP-1 and EXP-2).
 
 Fig. 11 and Fig. 12 are in the report of `teachmesh evaluate --corrective T --report FILE`.
 """
@@ -18,6 +19,8 @@ from matplotlib.figure import Figure
 from teachmesh_lab.studies.reuse_head_tables import HEAD_WAYS, STARTS, three_ways, union_curves
 from teachmesh_lab.studies.reuse_tables import Results, by_task
 from teachmesh_lab.studies.reuse_tasks import HALF
+from teachmesh_lab.studies.similar_classes import STARTS as SIMILAR_STARTS
+from teachmesh_lab.studies.similar_classes import similar_curves
 from teachmesh_lab.studies.study_cells import select
 
 NORMS = {"p = 2": "p = 2", "p = inf": "p = infinity", "moments": "moments"}
@@ -31,6 +34,8 @@ def draw_figures(results: Results, folder: Path) -> None:
     for name, values in (("fig13-zero", zero_images(results)), ("fig14", starts(results))):
         if values:
             draw_bars(values, folder / f"{name}.svg")
+    if select(results, "similar"):
+        draw_similar(results, folder / "fig14-similar.svg")
 
 
 def zero_images(results: Results) -> dict[str, dict[str, float]]:
@@ -64,6 +69,27 @@ def draw_unions(results: Results, path: Path) -> None:
     axes.set_ylabel("right, per cent of test images")
     axes.set_ylim(50, 95)  # a random start begins far below 50; its label shows the value
     axes.legend(loc="lower right", fontsize="small", frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def draw_similar(results: Results, path: Path) -> None:
+    """Draw accuracy by epoch for each start, one panel per experiment and number of shots."""
+    found = select(results, "similar")
+    names = list(dict.fromkeys(result.cell.arguments["experiment"] for result in found))
+    shots = list(dict.fromkeys(result.cell.arguments["shots"] for result in found))
+    figure = Figure(figsize=(2.6 * len(shots) + 0.6, 2.4 * len(names) + 0.6), layout="constrained")
+    panels = figure.subplots(len(names), len(shots), sharex=True, sharey=True, squeeze=False)
+    for result in found:
+        values = result.cell.arguments
+        axes = panels[names.index(values["experiment"])][shots.index(values["shots"])]
+        for key, curve in similar_curves(result.values).items():
+            axes.plot(100 * curve, label=SIMILAR_STARTS[key])
+        images = f"{values['shots'] or 'all'} images per class"
+        axes.set_title(f"{values['experiment']}, {images}", fontsize="small")
+    figure.supxlabel("epochs")
+    figure.supylabel("right, per cent of test images")
+    lines, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path, metadata={"Date": None})
 
 

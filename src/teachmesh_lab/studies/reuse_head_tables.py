@@ -116,6 +116,43 @@ def _choice(shots: str, found: Mapping[str, Values], limit: float) -> list[str]:
     return [shots, shown, f"{100 * share:.0f} %", *gains, losing]
 
 
+def copied_tables(results: Results) -> Iterator[str]:
+    """Yield Table 1 in the layout of the paper, with a row for plainly copied rows and for ours."""
+    ways = {"random": "random", "copied": "old rows, copied (the paper)", "ours": "ours"}
+    found = {
+        name: cells
+        for shots, name in SHOWN_SHOTS.items()
+        if (cells := by_task(select(results, "copied-rows", shots=shots)))
+    }
+    rows = [["new task, old task", "start", *found]]
+    for pair in sorted({pair for cells in found.values() for pair in cells}):
+        for key, way in ways.items():
+            means = [_percent(cells.get(pair), key) for cells in found.values()]
+            rows.append([pair, way, *means])
+    for key, way in ways.items():
+        means = [_percent_of_all(cells, key) for cells in found.values()]
+        rows.append([f"mean of {len({row[0] for row in rows[1:]})} pairs", way, *means])
+    yield markdown(rows)
+    lost = [
+        [ways[key], *(_gain_and_losses(cells, key) for cells in found.values())]
+        for key in ("copied", "ours")
+    ]
+    yield markdown([["start", *(f"{name}: gain, pairs that lose" for name in found)], *lost])
+
+
+def _percent(values: Values | None, key: str) -> str:
+    return "" if values is None else f"{100 * np.mean(values[key]):.1f}"
+
+
+def _percent_of_all(cells: Mapping[str, Values], key: str) -> str:
+    return f"{100 * np.mean([np.mean(values[key]) for values in cells.values()]):.1f}"
+
+
+def _gain_and_losses(cells: Mapping[str, Values], key: str) -> str:
+    gains = [Gain.of(list(np.subtract(v[key], v["random"]))) for v in cells.values()]
+    return f"{np.mean([g.mean for g in gains]):+.1f}, {sum(g.is_loss for g in gains)}"
+
+
 def epoch_table(results: Results) -> Iterator[str]:
     """Yield the table of epochs needed for the best accuracy, for pairs that use old rows."""
     rows = [

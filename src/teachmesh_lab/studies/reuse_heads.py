@@ -1,4 +1,8 @@
-"""Table 1: heads trained from a random start, and from rows of one old task."""
+"""Table 1: heads trained from a random start, and from rows of one old task.
+
+- `heads`: the product's way, for all ordered pairs of tasks.
+- `copied_rows`: next to it the paper's way, which copies the rows of classes with similar names.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 
 from teachmesh.model.head_training import MAX_EPOCHS, HeadStart, fit_head, head_epochs, head_of
 from teachmesh.reuse.head_prior import fit_start
-from teachmesh.reuse.transfer import try_start
+from teachmesh.reuse.transfer import START_GAIN, try_start
 from teachmesh_lab.studies.reuse_matching import PairMatcher
 from teachmesh_lab.studies.reuse_tasks import HALF, ReusePlan, StudyTask, accuracy, ordered_pairs
 from teachmesh_lab.studies.study_cells import Study, StudyCell, Values
@@ -73,6 +77,58 @@ def heads(plan: ReusePlan) -> Study:
         for new, old, shared in ordered_pairs(plan.tasks)
     ]
     return Study(cells, measure)
+
+
+def copied_rows(plan: ReusePlan) -> Study:
+    """Return the study of copied rows, for pairs of tasks that share half of the classes or more.
+
+    In the paper's way, names alone decide which rows are copied, and no trial checks the result.
+    """
+    by_name, matcher = PairMatcher(plan.tasks, "text"), PairMatcher(plan.tasks)
+    alone = HeadsAlone()
+
+    def measure(cell: StudyCell) -> Values:
+        values = cell.arguments
+        both = plan.tasks[values["new"]], plan.tasks[values["old"]]
+        found: Values = {"random": [], "copied": [], "ours": []}
+        for seed in range(values["seeds"]):
+            random = alone(both[0], values["shots"], seed, closed=False)
+            old_rows = _matched_rows(by_name, *both, values["shots"], seed)
+            copied = _train(both[0], values["shots"], seed, old_rows, 0) if old_rows else random
+            ours = _after_trial(matcher, *both, values["shots"], seed) or random
+            for key, head in (("random", random), ("copied", copied), ("ours", ours)):
+                found[key].append(head.test)
+        return found
+
+    cells = [
+        plan.inputs.cell(
+            "copied-rows",
+            (shots, new, old),
+            (new, old),
+            new=new,
+            old=old,
+            shots=shots,
+            seeds=plan.seeds,
+            encoder=matcher.comparer.name,
+        )
+        for shots in plan.shots
+        for new, old, shared in ordered_pairs(plan.tasks)
+        if shared >= HALF
+    ]
+    return Study(cells, measure)
+
+
+def _after_trial(
+    matcher: PairMatcher, new: StudyTask, old: StudyTask, shots: int, seed: int
+) -> TrainedHead | None:
+    """Train a head as `learn --reuse auto` does; None if no old rows are used."""
+    old_rows = _matched_rows(matcher, new, old, shots, seed)
+    if old_rows is None:
+        return None
+    trial = try_start(*_shots(new, shots, seed), len(new.classes), old_rows)
+    if not (trial.gain > START_GAIN and trial.right > trial.right_closed):
+        return None
+    return _train(new, shots, seed, _closed_start(new, shots, seed, old_rows), 0)
 
 
 def _compare_starts(

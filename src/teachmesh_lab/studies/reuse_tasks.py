@@ -141,6 +141,7 @@ class ReusePlan:
         seeds: number of random draws of the shots, or of random starts.
         shots: numbers of images per class to measure; 0 for all images.
         reuse: how classes are matched in `few`, as in `learn --reuse`.
+        pairs: CSV file with the experiments of `similar`; None for the project's own.
     """
 
     inputs: StudyInputs
@@ -148,6 +149,7 @@ class ReusePlan:
     seeds: int = 20
     shots: tuple[int, ...] = SHOTS
     reuse: str = "auto"
+    pairs: Path | None = None
 
     def draws(self, shots: int) -> int:
         """Return the number of random draws; it is 1 if all images are used."""
