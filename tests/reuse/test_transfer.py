@@ -22,7 +22,7 @@ from teachmesh.model.embedding import LabelledLatents
 from teachmesh.model.head_training import HeadStart, fit_head
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
-from teachmesh.reuse.combined_moments import STYLE_RIDGE, Part, combine_moments
+from teachmesh.reuse.combined_anchors import STYLE_RIDGE, Part, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
 from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, try_start
 from tests.reuse.test_moments_transfer import CLASSES, METRIC, bank_prior, old_task, sample

@@ -22,7 +22,7 @@ from teachmesh.packet.card import Card
 from teachmesh.packet.parent_card import Parent
 from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
-from teachmesh.reuse.assemble_skill import ClassPart, assemble, can_combine, check_method
+from teachmesh.reuse.combined_anchors import ClassPart, assemble, can_combine, check_method
 from teachmesh.reuse.matching import Match
 from teachmesh.reuse.source_skills import WITHOUT_IMAGE, SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import choose_encoder

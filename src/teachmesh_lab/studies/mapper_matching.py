@@ -156,8 +156,8 @@ def match_through(
         latents: latents of the shots.
 
     Returns:
-        For each class: [class, old class, share of the images that one task gets, share that could
-        be of that task, share that one class of it gets, relation in the hand-made list].
+        For each class a list of: class, old class, share of the images that one task gets, share
+        that could be of it, share that one class of it gets, and relation in the hand-made list.
     """
     relation, keys = read_pairs(), list(bank.mapper.keys())
     scores = bank.mapper.score(bank.seen(latents)).task.copy()

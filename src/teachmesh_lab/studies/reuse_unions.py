@@ -14,11 +14,10 @@ import numpy as np
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
-from teachmesh.model.head import Head
+from teachmesh.model.head import Head, combine_heads
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
-from teachmesh.reuse.combined_moments import Part, combine_moments
+from teachmesh.reuse.combined_anchors import Part, combine_moments
 from teachmesh.reuse.head_prior import fit_start
-from teachmesh.reuse.head_rows import combine_heads
 from teachmesh.reuse.moments_transfer import scores_within_task
 from teachmesh_lab.studies.reuse_tasks import (
     ReusePlan,

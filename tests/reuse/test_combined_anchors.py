@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.anchor_kinds import MahaAnchor
-from teachmesh.model.head import Head
+from teachmesh.model.head import Head, RowPart, combine_heads, merge_rows
 from teachmesh.model.head_training import fit_head
-from teachmesh.reuse.combined_samples import SamplePart, combine_samples
-from teachmesh.reuse.head_rows import RowPart, combine_heads, merge_rows
+from teachmesh.reuse.combined_anchors import SamplePart, combine_samples
 from tests.reuse.test_moments_transfer import CLASSES, sample
 
 NO_VALIDATION = (np.zeros((0, 48), dtype=np.float32), np.zeros(0, dtype=np.int64))
