@@ -69,7 +69,7 @@ def test_experiments_are_read_and_need_all_their_tasks(tmp_path: Path) -> None:
     study = similar(type(plan)(plan.inputs, plan.tasks, 1, (3,), "auto", file))
     (cell,) = study.cells
     text = "".join(similar_tables([StudyResult(cell, study.measure(cell), {})]))
-    assert "| mine | 3 | old rows, copied (the paper) |" in text
+    assert "| mine | 60 | 3 | old rows, copied (the paper) |" in text
     file.write_text("experiment,new\nmine,pacs_photo:dog\n")
     with pytest.raises(DataError, match="the columns experiment, new and old"):
         read_experiments(file)

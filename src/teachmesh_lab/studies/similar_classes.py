@@ -2,7 +2,8 @@
 
 An experiment is one new task of a few classes. Each class has a similar class in an old task,
 listed by hand in a CSV file. The head is trained from a random start, from copied old rows (the
-paper), and from a closed-form start with the old rows as a prior (ours).
+paper), from old rows brought to one norm, and from a closed-form start with the old rows as a prior
+(ours).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from teachmesh.errors import DataError
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
+from teachmesh.model.head import RowPart, merge_rows
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.head_prior import fit_start
 from teachmesh_lab.studies.reuse_tasks import ReusePlan, StudyTask, Tasks, accuracy, take_rows
@@ -36,6 +38,7 @@ EPOCHS = 30
 STARTS = {
     "random": "random start",
     "copied": "old rows, copied (the paper)",
+    "divided": "old rows of equal infinity norm",
     "ours": "closed form with old rows (ours)",
 }
 """Key in the results -> label in tables and figures."""
@@ -100,6 +103,7 @@ def similar(plan: ReusePlan) -> Study:
                 pairs=[asdict(pair) for pair in pairs],
                 shots=shots,
                 seeds=plan.seeds,
+                starts=list(STARTS),
             )
             for shots in plan.shots
         ]
@@ -116,14 +120,15 @@ def measure_starts(tasks: Tasks, pairs: Sequence[ClassPair], shots: int, seeds: 
         seeds: number of draws of the shots and of random starts.
 
     Returns:
-        For each start, a list with one curve per seed: accuracy by epoch, from epoch 0.
+        For each start, a list with one curve per seed: accuracy by epoch, from epoch 0. Under
+        "test_images", the number of test images.
 
     Raises:
         DataError: a task has no class of this name.
     """
     test = _join([_images(tasks[p.new_task], p.new_class, "test") for p in pairs])
-    old = _old_rows(tasks, pairs)
-    result: Values = {key: [] for key in STARTS}
+    old, divided = (_old_rows(tasks, pairs, p) for p in (None, np.inf))
+    result: Values = {"test_images": len(test)} | {key: [] for key in STARTS}
     for seed in range(seeds):
         drawn = [
             _draw(_images(tasks[p.new_task], p.new_class, "train"), shots, [seed, n])
@@ -131,19 +136,21 @@ def measure_starts(tasks: Tasks, pairs: Sequence[ClassPair], shots: int, seeds: 
         ]
         train = _join(drawn)
         x, y = train.latents.last, train.labels
-        starts = {"random": None, "copied": old, "ours": fit_start(old, x, y, len(pairs)).start}
-        for key, start in starts.items():
+        ours = fit_start(old, x, y, len(pairs)).start
+        for key, start in zip(STARTS, (None, old, divided, ours), strict=True):
             epochs = islice(head_epochs(x, y, len(pairs), seed=seed, start=start), EPOCHS + 1)
             result[key].append([accuracy(head_of(rows), test) for _, rows in epochs])
     return result
 
 
-def _old_rows(tasks: Tasks, pairs: Sequence[ClassPair]) -> HeadStart:
-    heads = [tasks[pair.old_task].head for pair in pairs]
-    rows = [_label(tasks[pair.old_task], pair.old_class) for pair in pairs]
-    weight = np.stack([head.weight[row] for head, row in zip(heads, rows, strict=True)])
-    bias = np.array([head.bias[row] for head, row in zip(heads, rows, strict=True)])
-    return HeadStart(np.arange(len(pairs)), weight, bias)
+def _old_rows(tasks: Tasks, pairs: Sequence[ClassPair], p: float | None) -> HeadStart:
+    """Return the rows of the old classes, each divided by its p-norm and multiplied by the mean."""
+    parts = []
+    for label, pair in enumerate(pairs):
+        old = tasks[pair.old_task]
+        parts.append(RowPart(old.head, np.array([_label(old, pair.old_class)]), np.array([label])))
+    head = merge_rows(parts, len(pairs), p)
+    return HeadStart(np.arange(len(pairs)), head.weight, head.bias)
 
 
 def _label(task: StudyTask, name: str) -> int:
@@ -184,7 +191,8 @@ def similar_tables(results: Sequence[StudyResult]) -> Iterator[str]:
     """Yield Fig. 14 as a table: accuracy by epoch of each experiment, number of shots and start."""
     epochs = [f"epoch {epoch}" for epoch in SHOWN_EPOCHS]
     reached = "reaches the random start's best after"
-    rows = [["experiment", "shots", "start", *epochs, "best", "after epochs", reached]]
+    head = ["experiment", "test images", "shots", "start", *epochs]
+    rows = [[*head, "best", "after epochs", reached]]
     pairs = [["experiment", "new class", "old class"]]
     seen = set()
     for result in select(results, "similar"):
@@ -195,7 +203,8 @@ def similar_tables(results: Sequence[StudyResult]) -> Iterator[str]:
             best = f"{100 * curve.max():.1f}", str(int(curve.argmax()))
             as_good = np.flatnonzero(curve >= curves["random"].max())
             first = str(as_good[0]) if len(as_good) else "never"
-            rows.append([name, str(shots or "all"), STARTS[key], *shown, *best, first])
+            images = str(result.values["test_images"])
+            rows.append([name, images, str(shots or "all"), STARTS[key], *shown, *best, first])
         if name not in seen:
             seen.add(name)
             for pair in result.cell.arguments["pairs"]:
