@@ -93,3 +93,4 @@ def test_table_1_has_the_papers_way_and_ours() -> None:
     assert values["random"] == [accuracy(plain.head, new.test)]
     text = "".join(copied_tables([StudyResult(cell, values, {})]))
     assert "| pacs_photo, pacs_art | old rows, copied (the paper) |" in text
+    assert text.count("| mean of 1 pairs |") == 3

@@ -93,9 +93,8 @@ def combine_known(
         replace: whether to replace this agent's skill of the same name.
 
     Raises:
-        UsageError: a class or task is unknown, a class occurs twice, fewer than two classes
-            are given, the norm is unknown, skills of the method cannot be combined, or `replace`
-            is needed.
+        UsageError: a class, task or norm is unknown. A class occurs twice, or fewer than two are
+            given. Skills of the method cannot be combined, or `replace` is needed.
         DataError: a name is invalid.
         MissingExtraError: the requested encoder is not installed.
     """

@@ -156,8 +156,9 @@ def match_through(
         latents: latents of the shots.
 
     Returns:
-        For each class a list of: class, old class, share of the images that one task gets, share
-        that could be of it, share that one class of it gets, and relation in the hand-made list.
+        One list for each class. It contains the class, the old class, three shares of the images,
+        and the relation in the hand-made list. The shares are those that one task gets, that could
+        be of this task, and that one class of it gets.
     """
     relation, keys = read_pairs(), list(bank.mapper.keys())
     scores = bank.mapper.score(bank.seen(latents)).task.copy()

@@ -125,13 +125,14 @@ def copied_tables(results: Results) -> Iterator[str]:
         if (cells := by_task(select(results, "copied-rows", shots=shots)))
     }
     rows = [["new task, old task", "start", *found]]
-    for pair in sorted({pair for cells in found.values() for pair in cells}):
+    pairs = sorted({pair for cells in found.values() for pair in cells})
+    for pair in pairs:
         for key, way in ways.items():
             means = [_percent(cells.get(pair), key) for cells in found.values()]
             rows.append([pair, way, *means])
     for key, way in ways.items():
         means = [_percent_of_all(cells, key) for cells in found.values()]
-        rows.append([f"mean of {len({row[0] for row in rows[1:]})} pairs", way, *means])
+        rows.append([f"mean of {len(pairs)} pairs", way, *means])
     yield markdown(rows)
     lost = [
         [ways[key], *(_gain_and_losses(cells, key) for cells in found.values())]

@@ -1,9 +1,12 @@
 """Fig. 14: new classes that start from the head rows of similar, but not identical, old classes.
 
 An experiment is one new task of a few classes. Each class has a similar class in an old task,
-listed by hand in a CSV file. The head is trained from a random start, from copied old rows (the
-paper), from old rows brought to one norm, and from a closed-form start with the old rows as a prior
-(ours).
+listed by hand in a CSV file. The head is trained from four starts:
+
+- a random start,
+- copied old rows (the paper),
+- old rows brought to one norm,
+- a closed form with the old rows as a prior (ours).
 """
 
 from __future__ import annotations
