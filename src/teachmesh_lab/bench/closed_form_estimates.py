@@ -57,6 +57,7 @@ class Method:
         each = task.train // task.classes
         if self.name in ("fecam", "gh-qda"):
             macs += task.classes * _axes_macs(each, self.dim)
+            macs += task.classes * self.dim * (self.name == "gh-qda")  # lengths of means
         elif each > self.rank:
             macs += task.classes * each * (each + self.rank) * self.dim
         return macs
@@ -84,6 +85,7 @@ class Method:
             for task in tasks:
                 own = min(task.train // task.classes, self.rank)
                 macs += task.classes * (own * self.dim**2 + _axes_macs(own, self.dim))
+            macs += classes * self.dim  # lengths of means
         return macs
 
 
