@@ -70,6 +70,8 @@ def far_apart(task: LatentTask) -> dict[str, LatentSplit]:
         )
         for name, split in named.items()
     }
+
+
 def test_means_of_equal_accuracies_are_a_tie() -> None:
     """The mean of three accuracies depends on their order by rounding, which decides nothing."""
     means = {1.0: (0.1 + 0.2 + 0.3) / 3, 2.0: (0.3 + 0.2 + 0.1) / 3, 3.0: 0.1}
