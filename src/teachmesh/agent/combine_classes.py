@@ -1,6 +1,6 @@
 """Combine classes of the bank into a new task, without images (`teachmesh combine`).
 
-The head of the new task is either the discriminant of the combined class moments, or it consists of
+The head of the new task is the discriminant of the combined class moments. It can also consist of
 old head rows, divided by their p-norm, as in the paper (Fig. 13).
 """
 

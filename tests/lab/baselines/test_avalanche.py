@@ -2,7 +2,7 @@
 
 Batches have one image, because Avalanche squares the gradient of a batch's mean. Its Fisher
 information uses the true labels, so ours does here too. SI is not compared: Avalanche 0.6.0 keeps a
-view of the weights instead of a copy, so on a CPU every step of its path has length zero.
+view of the weights instead of a copy. On a CPU, every step of its path has length zero.
 """
 
 from __future__ import annotations
