@@ -19,7 +19,11 @@ import torch
 from safetensors.torch import save
 
 from pretraining.distillation_loop import read_log, top1
-from pretraining.make_reference import fit_shipped_reference
+from pretraining.make_reference import (
+    EMBEDDED_SIZE,
+    fit_shipped_reference,
+    size_and_identity,
+)
 from pretraining.mosaics import load_pictures
 from pretraining.student_net import Student
 from pretraining.training_state import EARLIER_FILE, RECIPE_FILE, load_state, write_atomically
@@ -33,11 +37,9 @@ from teachmesh.model.backbone_cards import (
 )
 from teachmesh.model.embedded_backbone import WEIGHTS_FILE, EmbeddedNet, load_embedded, packed
 from teachmesh.model.forward_pass import Preprocessing
-from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import DEFAULT_DIM, Reference
 
-SIZE = 96
-MEASURED_SIZES = (64, 80, SIZE)
+MEASURED_SIZES = (64, 80, 96)
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
 ARCHITECTURE = "teachmesh-embedded-2"
@@ -101,7 +103,7 @@ def write_assets(run: Path, data: Path, folder: Path, dim: int = DEFAULT_DIM) ->
     with TemporaryDirectory() as temporary:
         (Path(temporary) / WEIGHTS_FILE).write_bytes(weights)
         net = load_embedded(Path(temporary))
-    reference = fit_shipped_reference(net, Preprocessing(SIZE, MEAN, STD), data, dim)
+    reference = fit_shipped_reference(net, Preprocessing(EMBEDDED_SIZE, MEAN, STD), data, dim)
     card = describe(net, reference, run)
     card["validation_top1"] = shipped_top1(net, data, run)
     card["weights_file_sha256"] = hashlib.sha256(weights).hexdigest()
@@ -142,7 +144,7 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
         architecture=ARCHITECTURE,
         net=net,
         tap_names=net.tap_names,
-        preprocessing=Preprocessing(SIZE, MEAN, STD),
+        preprocessing=Preprocessing(EMBEDDED_SIZE, MEAN, STD),
         reference=reference,
         weights_sha256=hash_weights(net.state_dict()),
     )
@@ -151,15 +153,11 @@ def describe(net: EmbeddedNet, reference: Reference, run: Path) -> dict[str, Any
     earlier = run / EARLIER_FILE
     card = {
         **ABOUT,
+        **size_and_identity(net, backbone),
         "architecture": ARCHITECTURE,
-        "size": SIZE,
         "mean": MEAN,
         "std": STD,
-        "taps": net.tap_names,
-        "dim": reference.dim,
-        "fingerprint": backbone.fingerprint,
         "parameters": sum(p.numel() for p in net.parameters()),
-        "macs_per_image": macs_per_image(net, SIZE),
         "recipe": json.loads((run / RECIPE_FILE).read_text(encoding="utf-8")),
         "earlier": json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else [],
         "epochs": epochs,

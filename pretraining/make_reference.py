@@ -14,6 +14,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,23 +23,29 @@ from PIL import Image
 from pretraining.mosaics import TILE, Pictures, load_pictures
 from teachmesh.data.image_inputs import ImageInput
 from teachmesh.data.loader import read_batch
-from teachmesh.model.backbone import Identity, hash_weights
+from teachmesh.model.backbone import Backbone, hash_weights
 from teachmesh.model.backbone_cards import (
     CARD_FILE,
     EMBEDDED,
     EMBEDDED_REFERENCE_FILE,
     assets,
     embedded_card,
+    with_description,
 )
-from teachmesh.model.embedded_backbone import EmbeddedNet, load_embedded
+from teachmesh.model.embedded_backbone import QUADRANTS, EmbeddedNet, load_embedded
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.lite_weights import LITE
+from teachmesh.model.macs import macs_per_image
 from teachmesh.model.reference import DEFAULT_DIM, Reference
 from teachmesh.model.reference_images import make_reference
-from teachmesh.model.timm_net import build_taps, default_preprocessing
+from teachmesh.model.timm_net import TapNet, build_taps, default_preprocessing
 
 IMAGES_PER_CLASS = 30
 LITE_SIZE = 160
+EMBEDDED_SIZE = 112
+"""Side of the embedded network's input in pixels."""
+TAP_WEIGHTS = {QUADRANTS: 0.35}
+"""Weights of the taps by name in the references; 1 for all other taps."""
 _IMAGES_OF_A_CLASS = 50
 
 
@@ -76,19 +83,21 @@ def pretraining_images(data: Path, size: int) -> PictureImages:
 
 
 def fit_shipped_reference(
-    net: torch.nn.Module, preprocessing: Preprocessing, data: Path, dim: int = DEFAULT_DIM
+    net: EmbeddedNet | TapNet, preprocessing: Preprocessing, data: Path, dim: int = DEFAULT_DIM
 ) -> Reference:
     """Fit the reference of a network to the pretraining images; its projection is stored as int8.
 
     Args:
-        net: network with the inputs and outputs that `Backbone` requires.
+        net: network with the inputs and outputs that `Backbone` requires; its taps get the weights
+            `TAP_WEIGHTS`.
         preprocessing: image size, mean and standard deviation.
         data: folder of the pretraining images.
         dim: dimension of the multi-depth latents, D.
     """
     forward = ForwardPass(net, preprocessing, torch.device("cpu"))
     images = pretraining_images(data, preprocessing.size)
-    return make_reference(forward.taps, images, dim, quantise=True, progress=_say)
+    weights = [TAP_WEIGHTS.get(name, 1.0) for name in net.tap_names]
+    return make_reference(forward.taps, images, dim, weights=weights, quantise=True, progress=_say)
 
 
 def _say(done: int, total: int) -> None:
@@ -109,22 +118,33 @@ def _write_embedded(data: Path) -> None:
     card = embedded_card()
     net: EmbeddedNet = load_embedded(assets())
     mean, std = tuple(card["mean"]), tuple(card["std"])
-    preprocessing = Preprocessing(int(card["size"]), mean, std)
+    preprocessing = Preprocessing(EMBEDDED_SIZE, mean, std)
     reference = fit_shipped_reference(net, preprocessing, data, int(card["dim"]))
-    identity = Identity(
-        str(card["architecture"]),
-        hash_weights(net.state_dict()),
-        preprocessing,
-        tuple(net.tap_names),
-        reference.id,
+    backbone = Backbone(
+        name=EMBEDDED,
+        architecture=str(card["architecture"]),
+        net=net,
+        tap_names=net.tap_names,
+        preprocessing=preprocessing,
+        reference=reference,
+        weights_sha256=hash_weights(net.state_dict()),
     )
-    card["fingerprint"] = identity.fingerprint
-    described = card.get("description")
-    if isinstance(described, dict):
-        described |= {"fingerprint": identity.fingerprint, "reference": reference.id}
+    card |= size_and_identity(net, backbone)
+    card = with_description(card, backbone.describe())
     (assets() / EMBEDDED_REFERENCE_FILE).write_bytes(reference.to_bytes())
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     (assets() / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def size_and_identity(net: EmbeddedNet, backbone: Backbone) -> dict[str, Any]:
+    """Return the card's entries that depend on the input size, the taps or the reference."""
+    return {
+        "size": backbone.size,
+        "taps": net.tap_names,
+        "dim": backbone.dim,
+        "fingerprint": backbone.fingerprint,
+        "macs_per_image": macs_per_image(net, backbone.size),
+    }
 
 
 def write_tiles(data: Path, out: Path) -> None:

@@ -100,6 +100,18 @@ def test_the_projection_is_that_of_the_principal_components(n: int) -> None:
     assert steps is None
 
 
+def test_the_weight_of_a_tap_multiplies_its_transformed_channels() -> None:
+    """The oracle weights the roots before normalisation; the weight is part of the scale."""
+    taps, factors = some_taps(300), np.repeat([1.0, 0.35], [8, 12])
+    plain = fit_projection(taps, dim=6)[0]
+    scale, projection, _ = fit_projection(taps, dim=6, weights=[1, 0.35])
+    x = np.sqrt(np.concatenate(taps, axis=1) / plain) * factors
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(transformed(taps, scale), x, rtol=1e-6)
+    _, _, rows = np.linalg.svd(x - x.mean(axis=0))
+    np.testing.assert_allclose(np.abs(projection), np.abs(rows[:6].T), atol=1e-3)  # float16
+
+
 def test_applying_a_reference_follows_the_formula() -> None:
     """The oracle divides, takes the signed root, normalises and projects, without centring."""
     taps = some_taps(30)

@@ -231,6 +231,14 @@ def test_a_quantised_reference_has_the_metric_of_its_own_latents(labelled: Path)
     np.testing.assert_allclose(reference.metric.centre, x.mean(axis=0), atol=1e-5)
 
 
+def test_weights_belong_to_taps() -> None:
+    """A weight of 1/2 quadruples the scale of the second tap's channels, not of the first's."""
+    images = ProceduralImages(32, SIZE)
+    plain = make_reference(taps, images, DIM).scale
+    weighted = make_reference(taps, images, DIM, weights=[1, 0.5]).scale
+    np.testing.assert_allclose(weighted, plain * np.repeat([1, 4], [5, 7]), rtol=1e-6)
+
+
 def test_activations_that_are_no_numbers_are_refused() -> None:
     """No reference is made from them."""
 

@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from pretraining.student_net import last_latent
 from teachmesh.errors import BackboneError
 from teachmesh.model.embedded_backbone import (
     LAST_WIDTH,
+    QUADRANTS,
     STEPS,
     WEIGHTS_FILE,
     EmbeddedNet,
@@ -34,19 +36,36 @@ def test_any_side_from_32_on_gives_one_vector_per_tap(
     assert all(tap.shape[0] == 2 and tap.ndim == 2 for tap in taps)
     assert all(bool((tap >= 0).all()) for tap in taps)
     assert taps[-1].shape == (2, LAST_WIDTH)
-    assert sum(tap.shape[1] for tap in taps) <= 4500
+    assert sum(tap.shape[1] for tap in taps) == 6784
 
 
 def test_height_and_width_are_not_confused(net: EmbeddedNet) -> None:
-    """Pooled taps of a transposed image differ, unless the kernels are transposed with it."""
+    """Pooled taps of a transposed image differ, unless the kernels are transposed with it.
+
+    The upper right and lower left quadrants then change places.
+    """
     image = torch.rand(1, 3, 32, 48)
     turned = EmbeddedNet().eval()
     state = net.state_dict()
     turned.load_state_dict({k: v.mT if v.ndim == 4 else v for k, v in state.items()})
     with torch.inference_mode():
-        expected, got = net(image), turned(image.mT)
+        expected, got = list(net(image)), turned(image.mT)
+    at = net.tap_names.index(QUADRANTS)
+    expected[at] = expected[at].unflatten(1, (2, 2, LAST_WIDTH)).transpose(1, 2).flatten(1)
     for one, other in zip(expected, got, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(112, 112), (32, 33), (70, 16)])
+def test_quadrants_are_those_of_adaptive_pooling(net: EmbeddedNet, height: int, width: int) -> None:
+    """Torch's adaptive pooling of the last map is the oracle, for even and odd sides and for 1."""
+    maps: list[torch.Tensor] = []
+    hook = net.last_norm.register_forward_hook(lambda _, __, out: maps.append(out.relu()))
+    with torch.inference_mode():
+        taps = dict(zip(net.tap_names, net(torch.rand(2, 3, height, width)), strict=True))
+        expected = functional.adaptive_avg_pool2d(maps[0], 2).flatten(2).mT.flatten(1)
+    hook.remove()
+    torch.testing.assert_close(taps[QUADRANTS], expected)
 
 
 def test_training_sees_the_last_tap(net: EmbeddedNet) -> None:

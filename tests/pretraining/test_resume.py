@@ -99,7 +99,7 @@ def test_two_exports_are_the_same_bytes_and_load(finished: Finished, tmp_path: P
     assert _contents(one, *ASSETS) == _contents(two, *ASSETS)
     backbone = embedded_backbone("tiny", folder=one)
     assert backbone.fingerprint == card["fingerprint"]
-    assert (backbone.dim, backbone.size) == (16, 96)
+    assert (backbone.dim, backbone.size) == (16, 112)
     assert "ImageNet" in card["data_licence"]
     assert set(card["validation_top1"]) == {"64 px", "80 px", "96 px"}
 

@@ -6,6 +6,9 @@
     stage 3  2 blocks                        256 channels, 1/16
     last     1x1 convolution               1,024 channels, 1/16, pooled: the paper's latent
 
+The last feature map provides one more tap, before the latent: the means of its four quadrants.
+They show roughly where in the image something is.
+
 A block has two 3x3 convolutions with batch norms and a ReLU between them, a residual connection
 around them, and a ReLU at the end. Every block provides two taps: its pooled inner activation and
 its pooled output. All taps are non-negative, which suits the power transform of the latents.
@@ -18,6 +21,7 @@ accuracy (docs/results/backbone.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -33,6 +37,8 @@ STAGES = ((64, 1), (128, 2), (256, 2))
 """(channels, blocks) of each stage; every stage begins with stride 2."""
 LAST_WIDTH = 1024
 LEVELS = 127
+QUADRANTS = "last.quadrants"
+"""Name of the tap with the means of the last feature map's four quadrants."""
 STEPS = ".steps"
 """Suffix for the name of the tensor that stores the rounding steps of another tensor."""
 WEIGHTS_FILE = "embedded.safetensors"
@@ -71,7 +77,7 @@ class _Block(nn.Module):
 class EmbeddedNet(nn.Module):
     """Compute pooled taps of images; the last one is the paper's latent.
 
-    The side of the images must be at least 32 px; the shipped weights use 96 px by default.
+    The side of the images must be at least 32 px; the shipped weights use 112 px by default.
 
     Attributes:
         tap_names: names of the taps, in the order in which `forward` returns them.
@@ -96,7 +102,7 @@ class EmbeddedNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.last = nn.Conv2d(width, LAST_WIDTH, 1, bias=False)
         self.last_norm = nn.BatchNorm2d(LAST_WIDTH)
-        self.tap_names.append("last")
+        self.tap_names += [QUADRANTS, "last"]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run images through the network.
@@ -113,7 +119,16 @@ class EmbeddedNet(nn.Module):
             inner, x = block(x)
             taps += [inner.mean((2, 3)), x.mean((2, 3))]  # (N, C)
         x = functional.relu(self.last_norm(self.last(x)))
-        return (*taps, x.mean((2, 3)))
+        return (*taps, _quadrant_means(x), x.mean((2, 3)))
+
+
+def _quadrant_means(x: Tensor) -> Tensor:
+    """Average the quadrants of (N, C, H, W) maps to (N, 4 C); odd sides overlap by one row.
+
+    The result is that of adaptive pooling, whose gradient on a GPU differs from run to run.
+    """
+    sides = [(slice(0, (side + 1) // 2), slice(side // 2, None)) for side in x.shape[2:]]
+    return torch.cat([x[:, :, rows, columns].mean((2, 3)) for rows, columns in product(*sides)], 1)
 
 
 def load_embedded(folder: Path) -> EmbeddedNet:

@@ -165,19 +165,26 @@ def project(
 
 
 def fit_projection(
-    taps: Sequence[np.ndarray], dim: int = DEFAULT_DIM, *, quantise: bool = False
+    taps: Sequence[np.ndarray],
+    dim: int = DEFAULT_DIM,
+    *,
+    weights: Sequence[float] | None = None,
+    quantise: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Fit scale and projection to the taps of reference images.
 
-    The scale is the standard deviation of each channel. The projection consists of the principal
-    components of the transformed taps, computed as eigenvectors of their float64 covariance. The
-    entry of largest magnitude in each eigenvector is made positive. The projection is rounded to
-    float16, as in the file. N images have variance in fewer than N components, so seeded random
-    directions complete the basis.
+    The scale is the standard deviation of each channel, divided by the square of its tap's weight.
+    The square root therefore multiplies the transformed channels of a tap by its weight.
+
+    The projection consists of the principal components of the transformed taps, computed as
+    eigenvectors of their float64 covariance. The entry of largest magnitude in each eigenvector is
+    made positive. The projection is rounded to float16, as in the file. N images have variance in
+    fewer than N components, so seeded random directions complete the basis.
 
     Args:
         taps: taps of the reference images, (N, C_i) float arrays, N at least 2.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
+        weights: positive factor of each transformed tap; by default 1.
         quantise: True to round the projection to int8, which halves the size of the file. Latents
             then change by about 2 %, identically for all agents.
 
@@ -195,6 +202,8 @@ def fit_projection(
     scale = joined.std(axis=0)
     # A channel that is zero on all reference images must not become huge on other images.
     scale = np.maximum(scale, _RELATIVE_FLOOR * max(float(np.median(scale)), 1e-12))
+    if weights is not None:
+        scale /= np.repeat(np.square(weights), [tap.shape[1] for tap in taps])
     x = joined / scale
     x = np.sign(x) * np.sqrt(np.abs(x))
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

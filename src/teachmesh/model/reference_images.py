@@ -126,6 +126,7 @@ def make_reference(
     images: ReferenceImages,
     dim: int = DEFAULT_DIM,
     *,
+    weights: Sequence[float] | None = None,
     quantise: bool = False,
     progress: Progress | None = None,
 ) -> Reference:
@@ -135,6 +136,7 @@ def make_reference(
         taps: the network.
         images: the reference images, at least 2.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
+        weights: positive factor of each transformed tap; by default 1.
         quantise: True to store the projection as int8.
         progress: called with (images done, total number of images, including looks).
 
@@ -150,8 +152,8 @@ def make_reference(
         if images.real:
             for parts, part in zip(looks, _looks_of(pixels, start, _stride(images)), strict=False):
                 parts.append(run(part))
-    joined = torch.cat(plain)
-    scale, projection, steps = fit_projection([joined.numpy()], dim, quantise=quantise)
+    split = np.split(torch.cat(plain).numpy(), np.cumsum(run.widths)[:-1], axis=1)
+    scale, projection, steps = fit_projection(split, dim, weights=weights, quantise=quantise)
 
     def latents(parts: list[torch.Tensor]) -> np.ndarray:
         arrays = torch.from_numpy(scale), torch.from_numpy(projection)
@@ -173,14 +175,16 @@ class _Run:
         self._total = total
         self._progress = progress
         self._done = 0
+        self.widths: list[int] = []
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the joined taps (n, C) of one batch."""
-        joined = torch.cat([tap.cpu() for tap in self._taps(pixels)], dim=1)
+        taps = [tap.cpu() for tap in self._taps(pixels)]
+        self.widths = [tap.shape[1] for tap in taps]
         self._done += len(pixels)
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
-        return joined
+        return torch.cat(taps, dim=1)
 
 
 def _total(images: ReferenceImages) -> int:
