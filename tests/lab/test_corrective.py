@@ -27,7 +27,7 @@ def tasks(tmp_path: Path) -> Path:
     return tmp_path / "tasks"
 
 
-def _turned(_: Agent, decisions: Decisions, images: Any) -> Given:
+def _turned(_: Agent, decisions: Decisions, images: Any, known: Any = None) -> Given:
     """Return a second pass that shifts every class by one if there are images."""
     if images is None:
         return lambda _: decisions

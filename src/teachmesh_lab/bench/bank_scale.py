@@ -122,7 +122,11 @@ def _in_bands(values: tuple[float, ...], dim: int) -> np.ndarray:
 
 
 def measure_scale(
-    tasks: int, cache: Path | None = None, progress: Progress | None = None
+    tasks: int,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    images: int = POINTS,
 ) -> dict[str, Any]:
     """Make a bank of synthetic skills, and measure it in two fresh processes.
 
@@ -130,6 +134,7 @@ def measure_scale(
         tasks: number of skills.
         cache: existing folder for the temporary bank; the system's temporary folder by default.
         progress: called with (skills written, number of skills).
+        images: number of images that are mapped together.
 
     Returns:
         The document of `teachmesh bench scale --json`.
@@ -145,7 +150,7 @@ def measure_scale(
         agent = Agent(home)
         write_skills(agent.bank, agent.backbone, range(tasks), progress)
         first = _in_fresh_process(home)
-        document = _in_fresh_process(home, str(tasks))
+        document = _in_fresh_process(home, str(tasks), str(images))
         return {
             **document,
             "first_start_s": first["start_s"],
@@ -227,19 +232,20 @@ def _rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure_bank(home: Path, tasks: int) -> dict[str, Any]:
+def measure_bank(home: Path, tasks: int, images: int = POINTS) -> dict[str, Any]:
     """Start an agent on a bank of synthetic skills, and measure it.
 
     Args:
         home: home of the agent.
         tasks: number of skills in its bank.
+        images: number of images that are mapped together.
     """
     agent, started = start(home)
     mapper = agent.sync().mapper
     synthetic = SyntheticSkills(agent.backbone.dim)
-    asked = np.linspace(0, tasks - 1, min(tasks, POINTS)).astype(int)
-    points = [synthetic.points(int(n), -(-POINTS // len(asked))) for n in asked]
-    latents = _latents(agent.metric(), np.concatenate(points)[:POINTS])
+    asked = np.linspace(0, tasks - 1, min(tasks, images)).astype(int)
+    points = [synthetic.points(int(n), -(-images // len(asked))) for n in asked]
+    latents = _latents(agent.metric(), np.concatenate(points)[:images])
     ratio = mapping_ratio(mapper, latents)
     rss_bytes = _rss_bytes()
     return {
@@ -263,11 +269,12 @@ def mapping_ratio(mapper: TaskMapper[MomentsAnchor], latents: np.ndarray) -> flo
     Both use all cores. The rounds alternate, and the median ratio counts.
     """
     forward = network()
+    batches = -(-len(latents) // BATCH)
     images = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8)
 
     def passes() -> None:
         with Lanes() as lanes:
-            list(lanes.run((lambda: forward.taps(images)) for _ in range(POINTS // BATCH)))
+            list(lanes.run((lambda: forward.taps(images)) for _ in range(batches)))
 
     def mapping() -> None:
         mapper.score(latents)
@@ -275,7 +282,9 @@ def mapping_ratio(mapper: TaskMapper[MomentsAnchor], latents: np.ndarray) -> flo
     mapping()
     passes()
     pairs = [(_seconds(mapping), _seconds(passes)) for _ in range(ROUNDS)]
-    return statistics.median(mapped / passed for mapped, passed in pairs)
+    # The last batch has as many images as the others.
+    share = batches * BATCH / len(latents)
+    return share * statistics.median(mapped / passed for mapped, passed in pairs)
 
 
 def add_milliseconds(mapper: TaskMapper[Any], synthetic: SyntheticSkills, first: int) -> float:
@@ -300,5 +309,6 @@ def _seconds(work: Callable[[], None]) -> float:
 
 if __name__ == "__main__":
     folder, *numbers = sys.argv[1:]
-    found = measure_bank(Path(folder), int(numbers[0])) if numbers else start(Path(folder))[1]
+    counts = [int(number) for number in numbers]
+    found = measure_bank(Path(folder), *counts) if counts else start(Path(folder))[1]
     sys.stdout.write(json.dumps(found))

@@ -211,6 +211,7 @@ def count_student_macs(work: Callable[[], object]) -> int:
         work: function whose operations are counted; called once, in this thread only.
 
     Examples:
+        >>> import torch
         >>> count_student_macs(lambda: torch.linalg.cholesky(torch.eye(60)))
         36000
     """

@@ -64,6 +64,9 @@ def scale(
     tasks: Annotated[
         int, typer.Option("--tasks", min=1, help="Number of skills of 16 classes each.")
     ] = 1000,
+    images: Annotated[
+        int, typer.Option("--images", min=1, help="Number of images that are mapped together.")
+    ] = 256,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -78,7 +81,7 @@ def scale(
 
     cache = resolve_home(home).cache
     with progress_bar("writing skills") as progress:
-        document = measure_scale(tasks, cache, progress)
+        document = measure_scale(tasks, cache, progress, images=images)
     if json_output:
         emit(document)
         return

@@ -132,11 +132,12 @@ def test_layup_is_ridge_regression_without_an_intercept() -> None:
 
 
 def test_products_of_the_quadratic_head_are_counted() -> None:
-    """Expected by hand: a Gram matrix, a factorisation and a triangular solve for each class."""
+    """Expected by hand: a Gram matrix, a factorisation, a triangular solve and a length for each class."""
     sizes = [np.bincount(task.train.labels) for task in STREAM]
     costs = run_latents(QdaHead(DIM, {"shrinkage": 0.1}, 0), STREAM).costs
     assert costs.learn_macs == tuple(
-        sum(int(n * n * DIM + n**3 // 6 + n * n * DIM // 2) for n in counts) for counts in sizes
+        sum(int(n * n * DIM + n**3 // 6 + n * n * DIM // 2) + DIM for n in counts)
+        for counts in sizes
     )
     assert costs.consolidate_macs == 0
     axes, classes = (np.cumsum(x) for x in ([s.sum() for s in sizes], [len(s) for s in sizes]))

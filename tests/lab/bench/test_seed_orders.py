@@ -109,10 +109,6 @@ def test_a_deviation_of_nothing_is_no_deviation_of_zero() -> None:
 
 
 def test_each_row_names_its_network() -> None:
-    """The cell's own network is named; otherwise the backbone, or the network of the options."""
-    row = {"method": "ewc", "network": None, "options": {"size_px": 32}, "backbone": "embedded"}
-    assert network_text(row) == "embedded, 32 px"
-    assert network_text({**row, "method": "psp"}) == "small, 32 px"
-    assert network_text({**row, "method": "ncm", "backbone": "xception"}) == "xception"
-    network = {"name": "resnet18", "parameters": 11_200_000, "size_px": 64}
-    assert network_text({**row, "network": network}) == "resnet18, 11.20 M, 64 px"
+    """The network that was trained is named, with its parameters and its input size."""
+    row = {"network": "resnet18", "parameters": 11_200_000, "size_px": 64}
+    assert network_text(row) == "resnet18, 11.20 M, 64 px"
