@@ -132,7 +132,7 @@ def test_layup_is_ridge_regression_without_an_intercept() -> None:
 
 
 def test_products_of_the_quadratic_head_are_counted() -> None:
-    """Expected by hand: a Gram matrix, a factorisation, a triangular solve and a length for each class."""
+    """Expected by hand per class: Gram matrix, factorisation, triangular solve, length of mean."""
     sizes = [np.bincount(task.train.labels) for task in STREAM]
     costs = run_latents(QdaHead(DIM, {"shrinkage": 0.1}, 0), STREAM).costs
     assert costs.learn_macs == tuple(
