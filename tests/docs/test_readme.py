@@ -45,6 +45,7 @@ def test_every_python_block_runs(workplace: Path, capsys: pytest.CaptureFixture[
     assert "taught by" in capsys.readouterr().out
 
 
+@pytest.mark.timeout(400)  # ten processes, each of which imports torch
 def test_every_shell_line_runs(workplace: Path) -> None:
     """Each `teachmesh` line ends well; `up` is started, watched until it listens, and stopped."""
     lines = [line for block in _blocks("sh") for line in block.splitlines()]
