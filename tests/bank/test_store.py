@@ -41,6 +41,8 @@ def test_what_was_put_can_be_got(bank: Bank) -> None:
         size_bytes=len(data),
         created="2026-11-23T11:00:00Z",
         replaces=None,
+        has_head=True,
+        latent_sizes=(8, 0),
     )
 
 

@@ -18,6 +18,7 @@ from teachmesh.agent.learn_task import (
     skill_to_replace,
 )
 from teachmesh.agent.prediction import Answers, AnswerWriter, Prediction
+from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
@@ -184,6 +185,12 @@ class Agent(BankView):
             on_understood(task.summary())
         return embed_task(self.backbone, task, progress)
 
+    def latent_sizes(self) -> dict[str, int]:
+        """Return the sizes of the backbone's latents by kind."""
+        if stated := super().latent_sizes():
+            return stated
+        return {"last": self.backbone.last_dim, "multi": self.backbone.dim}  # loads the network
+
     def metric(self) -> Metric:
         """Return the fixed metric of the backbone's latents."""
         return self.backbone.reference.metric
@@ -223,10 +230,18 @@ class Agent(BankView):
             catalogue = self.catalogue()
             usable = {entry.id: entry for entry in catalogue.usable()}
             self._student.sync(usable, lambda skill_id: self.bank.load(skill_id).skill)
-            self._writer = AnswerWriter(named(catalogue, usable.values(), self._student.skill))
+            for skill_id, reason in self._student.unusable.items():
+                super().set_aside(SkillFault(skill_id, reason))
+            used = [usable[skill_id] for skill_id in self._student.skill_ids]
+            self._writer = AnswerWriter(named(catalogue, used, self._student.skill))
             self._second = None
             self._student_version = version
         return self._student
+
+    def set_aside(self, fault: SkillFault) -> None:
+        """Let other skills answer from the next `sync` on, and show the reason in `skills`."""
+        super().set_aside(fault)
+        self._student_version = None
 
     def second_pass(self) -> SecondPass | None:
         """Return the second pass for the skills with biases; None if no skill has biases."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
+from teachmesh.agent.skill_faults import SkillFault
+from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.bank.home import RunningFile, resolve_home
 from teachmesh.bank.store import Bank
 from teachmesh.errors import SkillRefused, StorageError
@@ -100,16 +102,20 @@ class BankView:
             fingerprint=fingerprint_of(self.home.backbones, self.backbone_name),
             method=self.method,
             damaged=self._damaged(entries),
+            latent_sizes=self.latent_sizes(),
         )
 
-    def _damaged(self, entries: Sequence[BankEntry]) -> dict[str, str]:
-        """Check skills that may have come before the package of this task mapper was installed.
+    def latent_sizes(self) -> dict[str, int]:
+        """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""
+        return latent_sizes(self.home.backbones, self.backbone_name)
 
-        Skills of the methods of teachmesh were checked completely when they came.
+    def _damaged(self, entries: Sequence[BankEntry]) -> dict[str, str]:
+        """Return reasons by id for skills that this task mapper cannot use.
+
+        Skills of another package's mapper may have come before the package was installed. Skills
+        of the methods of teachmesh were checked completely when they came.
         """
-        if self.method in METHODS:
-            return {}
-        for entry in entries:
+        for entry in () if self.method in METHODS else entries:
             if self.method in entry.anchors and entry.id not in self._checked:
                 self._checked[entry.id] = self._fault(entry.id)
         return {skill_id: fault for skill_id, fault in self._checked.items() if fault}
@@ -122,12 +128,19 @@ class BankView:
             check_values(skill.tensors, skill.card, DEFAULT_LIMITS)
         except (SkillRefused, StorageError) as error:
             return f"the mapper {self.method!r} cannot use it: {error}"
-        return "" if skill.head() is not None else "carries no head, which its mapper needs"
+        sizes = misfit(skill.latent_sizes(), self.latent_sizes())
+        return sizes or ("" if skill.has_head else "carries no head, which its mapper needs")
+
+    def set_aside(self, fault: SkillFault) -> None:
+        """Let other skills answer, and show the reason in `skills`."""
+        self._checked[fault.skill_id] = f"it fails in predictions: {fault.reason}"
 
     @cached_property
     def admission(self) -> Admission:
         """The checks that every received skill must pass."""
-        return Admission(lambda: known_fingerprints(self.home.backbones))
+        backbones = self.home.backbones
+        checks = (lambda verified: check_fit(verified, backbones),)
+        return Admission(lambda: known_fingerprints(backbones), checks)
 
     def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
         """Check a skill from another agent and save it.
@@ -204,20 +217,24 @@ class BankView:
 def answered_again(
     answer: Callable[Concatenate[ViewT, Arguments], AnswersT],
 ) -> Callable[Concatenate[ViewT, Arguments], AnswersT]:
-    """Call a method again if the bank changed before it failed.
+    """Call a method again if it failed because of one skill.
 
-    The bank sets a damaged skill aside when the skill is loaded. The other skills then answer.
+    The bank sets a damaged skill aside when the skill is loaded. The agent sets a skill aside
+    whose content fails. The other skills then answer.
     """
 
     @wraps(answer)
     def again(agent: ViewT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> AnswersT:
-        for _ in range(RETRIES):
+        damaged = 0
+        while True:
             version = agent.bank.version()
             try:
                 return answer(agent, *args, **kwargs)
+            except SkillFault as fault:
+                agent.set_aside(fault)  # ends, because each skill fails once at most
             except StorageError:
-                if agent.bank.version() == version:
+                damaged += 1
+                if damaged > RETRIES or agent.bank.version() == version:
                     raise
-        return answer(agent, *args, **kwargs)
 
     return again

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.skill_fit import lacks_head, misfit
 from teachmesh.data.names import closest
 from teachmesh.errors import DataError
 from teachmesh.mapping.own_anchors import is_installed
@@ -72,6 +73,7 @@ class Catalogue:
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
         damaged: reasons by id for skills whose content the task mapper cannot use.
+        latent_sizes: sizes of the backbone's latents by kind; sizes that are missing are unknown.
     """
 
     entries: Sequence[BankEntry]
@@ -80,6 +82,7 @@ class Catalogue:
     fingerprint: str
     method: str
     damaged: Mapping[str, str] = field(default_factory=dict)
+    latent_sizes: Mapping[str, int] = field(default_factory=dict)
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
@@ -144,7 +147,7 @@ class Catalogue:
         if reason := self._foreign(entry):
             return reason
         if self.method in entry.anchors:
-            return self.damaged.get(entry.id, "")
+            return self.damaged.get(entry.id, "") or lacks_head(entry, self.method)
         if not is_installed(entry.method):
             return (
                 f"learned with the mapper {entry.method!r}, which is not installed here; install "
@@ -160,7 +163,7 @@ class Catalogue:
             known = self.fingerprints.get(entry.backbone_fingerprint)
             made_with = f"backbone {known}" if known else "a backbone that is not here"
             return f"made with {made_with} ({entry.backbone_fingerprint[:12]})"
-        return ""
+        return misfit(entry.latent_sizes, self.latent_sizes)
 
     def display_names(self) -> dict[str, str]:
         """Return display names by id: `flowers`, or `flowers@alias` if authors share the name.

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from teachmesh.agent.skill_faults import SkillFault, check_scores, finite, guarded
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
 from teachmesh.data.loader import Progress, read_batch
-from teachmesh.errors import DataError
+from teachmesh.errors import DataError, StorageError
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
-from teachmesh.mapping.mapper import Registered
+from teachmesh.mapping.mapper import Registered, TaskMapper
 from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.mapping.own_mapper import make_mapper
 from teachmesh.model.backbone import Latents
@@ -31,6 +32,7 @@ from teachmesh.model.lanes import Lanes
 if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.image_inputs import ImageInput
+    from teachmesh.mapping.mapper import MapperScores
     from teachmesh.mapping.metric import Metric
     from teachmesh.mapping.moments_scan import StoreOf
     from teachmesh.mapping.typicality import HeldOut
@@ -67,6 +69,9 @@ class Student:
         metric: metric of the backbone's latents.
         store_of: function that returns a store for derived densities; None to save none.
         ridge: ridge of `maha`, for experiments; None for the default.
+
+    Attributes:
+        unusable: reasons by id for wanted skills that the mapper cannot register.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class Student:
     ) -> None:
         self.method = method
         self.mapper = make_mapper(method, metric, self._anchor, store_of, ridge)
+        self._make_mapper = partial(make_mapper, method, metric, self._anchor, ridge=ridge)
+        self.unusable: dict[str, str] = {}
         self._facts: dict[str, SkillFacts] = {}
         self._load: Callable[[str], Skill] | None = None
         self._skill = lru_cache(maxsize=KEPT_SKILLS)(self._loaded)
@@ -85,9 +92,14 @@ class Student:
     def sync(self, wanted: Mapping[str, SkillFacts], load: Callable[[str], Skill]) -> None:
         """Register wanted skills that are new, and remove registered skills that are not wanted.
 
+        A skill whose content fails is added to `unusable`; the others are registered.
+
         Args:
             wanted: the skills to keep, by id; each has an anchor for this mapper.
             load: function that returns the skill with a given id; also used after this call.
+
+        Raises:
+            StorageError: the file of a skill is damaged.
         """
         self._load = load
         for skill_id in sorted(set(self._facts) - set(wanted)):
@@ -97,8 +109,11 @@ class Student:
         restored = set() if self._facts else self.mapper.restore(new)
         self._facts |= {skill_id: wanted[skill_id] for skill_id in restored}
         for skill_id in sorted(new - restored):
-            self.mapper.add(skill_id, *self._anchor(skill_id))
-            self._facts[skill_id] = wanted[skill_id]
+            try:
+                guarded(skill_id, partial(self._add, self.mapper, skill_id))
+                self._facts[skill_id] = wanted[skill_id]
+            except SkillFault as fault:
+                self.unusable[skill_id] = fault.reason
         self.mapper.save()
 
     @property
@@ -137,6 +152,7 @@ class Student:
 
         Raises:
             DataError: the student has no skill yet.
+            SkillFault: the content of a skill fails, now or when the decisions are read.
         """
         if not self._facts:
             raise DataError(
@@ -144,17 +160,17 @@ class Student:
                 "learn one with `teachmesh learn FOLDER` or join other agents with `teachmesh up`"
             )
         own = latents.multi if self.mapper.latent == "multi" else latents.last
-        scores = self.mapper.score(own)
+        scores = self._score(own)
         keys = scores.keys
 
         def within(task: int) -> np.ndarray:
-            return self._within(keys[task], latents)
+            return finite(keys[task], lambda: self._within(keys[task], latents))
 
         def held_out(task: int) -> HeldOut | None:
-            return self.mapper.held_out(keys[task])
+            return guarded(keys[task], lambda: self.mapper.held_out(keys[task]))
 
         def familiarity(task: int) -> np.ndarray:
-            return self.mapper.familiarity(keys[task], own)
+            return finite(keys[task], lambda: self.mapper.familiarity(keys[task], own))
 
         direct = None if scores.classes is None else log_softmax(np.hstack(scores.classes))
         return Decisions(
@@ -169,9 +185,27 @@ class Student:
             given=None if given is None else keys.index(given),
         )
 
+    def _score(self, own: np.ndarray) -> MapperScores:
+        """Score (N, D) latents for all tasks; raise a `SkillFault` if one of them cannot score."""
+        try:
+            scores = self.mapper.score(own)
+        except (StorageError, OSError, MemoryError):
+            raise
+        except Exception:
+            for key in self.skill_ids:  # find the skill that fails alone
+                alone = self._make_mapper()
+                guarded(key, partial(self._add, alone, key))
+                guarded(key, partial(alone.score, own))
+            raise
+        check_scores(scores.keys, scores.task)
+        return scores
+
     def _loaded(self, skill_id: str) -> Skill:
         assert self._load is not None
         return self._load(skill_id)
+
+    def _add(self, mapper: TaskMapper[Any], skill_id: str) -> None:
+        mapper.add(skill_id, *self._anchor(skill_id))
 
     def _anchor(self, skill_id: str) -> Registered[Any]:
         """Return what the mapper keeps of a skill."""

@@ -24,6 +24,9 @@ class BankEntry:
         size_bytes: size of the skill's file in bytes.
         created: UTC time of creation, such as "2026-11-23T11:00:00Z"; for display only.
         replaces: id of the older skill that this skill replaces; None if there is none.
+        has_head: whether the skill carries a trained head.
+        latent_sizes: sizes of the latents "last" and "multi" that the skill was made for; 0 if
+            no part of the skill reads them.
     """
 
     id: str
@@ -38,6 +41,8 @@ class BankEntry:
     size_bytes: int
     created: str
     replaces: str | None
+    has_head: bool
+    latent_sizes: tuple[int, int]
 
     @property
     def n_classes(self) -> int:
@@ -61,6 +66,8 @@ class BankEntry:
             size_bytes=len(verified.data),
             created=card.created,
             replaces=card.replaces,
+            has_head=verified.skill.has_head,
+            latent_sizes=verified.skill.latent_sizes(),
         )
 
 

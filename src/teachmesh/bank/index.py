@@ -23,19 +23,20 @@ from teachmesh.packet.codec import decode
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import verify
 
-FORMAT = 2
+FORMAT = 3
 _BUSY_TIMEOUT_S = 5.0
 _COLUMNS = ", ".join(item.name for item in fields(BankEntry))
 _MARKS = ", ".join("?" for _ in fields(BankEntry))
 _NAMES = [item.name for item in fields(BankEntry)]
-_LISTS = [_NAMES.index(name) for name in ("anchors", "classes")]
-_BOOLEAN = _NAMES.index("has_biases")
+_LISTS = [_NAMES.index(name) for name in ("anchors", "classes", "latent_sizes")]
+_BOOLEANS = [_NAMES.index(name) for name in ("has_biases", "has_head")]
 _TABLES = {
     "skills": """CREATE TABLE skills (
         id TEXT PRIMARY KEY, task TEXT NOT NULL, author TEXT NOT NULL, alias TEXT NOT NULL,
         method TEXT NOT NULL, anchors TEXT NOT NULL, classes TEXT NOT NULL,
         has_biases INTEGER NOT NULL, backbone_fingerprint TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL, created TEXT NOT NULL, replaces TEXT) WITHOUT ROWID""",
+        size_bytes INTEGER NOT NULL, created TEXT NOT NULL, replaces TEXT,
+        has_head INTEGER NOT NULL, latent_sizes TEXT NOT NULL) WITHOUT ROWID""",
     "counter": "CREATE TABLE counter (changes INTEGER NOT NULL)",
 }
 
@@ -284,5 +285,6 @@ def _entry(row: tuple[object, ...]) -> BankEntry:
     values = list(row)
     for position in _LISTS:
         values[position] = tuple(json.loads(str(row[position])))
-    values[_BOOLEAN] = bool(row[_BOOLEAN])
+    for position in _BOOLEANS:
+        values[position] = bool(row[position])
     return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote values of these types

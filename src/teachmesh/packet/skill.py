@@ -11,6 +11,7 @@ import numpy as np
 
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
+from teachmesh.mapping.own_anchors import anchor_class
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
@@ -21,6 +22,7 @@ from teachmesh.packet.tensor_layout import (
     HEAD_BIAS,
     HEAD_WEIGHT,
     HELD_OUT,
+    latent_size,
     make_anchor,
     under_prefix,
 )
@@ -98,6 +100,25 @@ class Skill:
     def has_biases(self) -> bool:
         """True if the skill carries beneficial biases."""
         return self.biases() is not None
+
+    @property
+    def has_head(self) -> bool:
+        """True if the skill carries a trained head."""
+        return HEAD_WEIGHT in self.tensors
+
+    def latent_sizes(self) -> tuple[int, int]:
+        """Return the sizes of the latents "last" and "multi" that the skill reads; 0 for none.
+
+        Anchors of mappers that are not installed here are left out.
+        """
+        sizes = {"last": 0, "multi": 0}
+        for kind in self.card.anchors:
+            if (anchor := anchor_class(kind)) is not None:
+                sizes[anchor.latent] = latent_size(kind, anchor, self.tensors)
+        if self.has_head and self.card.anchors != ("moments",):
+            # Every mapper but class moments lets the head read the paper's latents.
+            sizes["last"] = int(self.tensors[HEAD_WEIGHT].shape[1])
+        return sizes["last"], sizes["multi"]
 
     def anchor(self, kind: str) -> TaskAnchor | None:
         """Return the anchor of the given kind, or None if the skill has none."""

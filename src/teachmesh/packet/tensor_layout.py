@@ -193,6 +193,15 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
+def latent_size(kind: str, anchor: type[TaskAnchor], tensors: Tensors) -> int:
+    """Return the latent size D of an anchor from the shapes of its tensors."""
+    return next(
+        int(tensors[f"{kind}.{name}"].shape[spec.shape.index("D")])
+        for name, spec in anchor.tensor_specs.items()
+        if "D" in spec.shape
+    )
+
+
 def under_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
     """Return the tensors with a name prefix, without the prefix: "gmmc.x" becomes "x".
 
