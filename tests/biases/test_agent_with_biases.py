@@ -44,7 +44,7 @@ def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> No
     assert found.biases is not None
     assert found.biases.features == "head2toe"
     assert 0 < found.biases.passes <= 4.1
-    assert found.biases.accuracy_with >= found.biases.accuracy_without
+    assert found.biases.accuracy_with >= found.biases.accuracy_without or not found.biases.weight
     agent = Agent(tmp_path / "home", mapper="bb-h2t")
     kept = {found.skill_id} if found.biases.weight else set()
     assert agent.sync().biased().keys() == kept

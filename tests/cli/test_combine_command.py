@@ -75,7 +75,7 @@ def test_rows_of_moments_heads_are_divided_by_their_norms(taught: Path) -> None:
         scale = np.abs(rows).max() / np.abs(expected).max()
         bound = 0.01 * np.abs(rows).max()  # the rows are rounded to int8
         np.testing.assert_allclose(rows, scale * np.array(expected), atol=bound)
-    assert share_right(taught) == 1.0
+    assert share_right(taught) > 0.9  # chance is a quarter
 
 
 def test_rows_of_trained_heads_make_a_skill_of_that_method(warm: Path, cold: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.data.tasks import find_tasks, read_task
+from teachmesh.model.backbone_cards import embedded_card
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import latent_task, pixel_task, run_frozen_baseline
@@ -82,7 +83,9 @@ def test_baselines_have_rows_for_one_agent_and_for_many(tiny: TinyRun, tmp_path:
     assert "the network 'small' on images of 32 px instead of embedded" in text
     # Rows name the network that was trained, not the grid's backbone.
     networks = {row["method"]: (row["network"], row["size_px"]) for row in summary["rows"]}
-    assert networks == {m: ("embedded", 96) if m == "ncm" else ("small", 32) for m in METHODS}
+    assert networks == {
+        m: ("embedded", embedded_card()["size"]) if m == "ncm" else ("small", 32) for m in METHODS
+    }
     assert {r["parameters"] for r in summary["rows"] if r["method"] != "ncm"} == {173_016}
     with (run / "metrics.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))

@@ -9,6 +9,7 @@ import torch
 
 from teachmesh.bank.home import resolve_home
 from teachmesh.errors import BackboneError
+from teachmesh.model.backbone_cards import embedded_card
 from teachmesh.model.backbone_registry import add_timm, load_backbone
 from teachmesh_lab.baselines.baseline_nets import build_net
 from teachmesh_lab.baselines.baseline_registry import trained_baseline
@@ -36,7 +37,7 @@ def test_the_default_is_the_embedded_network_or_a_small_one(tmp_path: Path) -> N
     assert (start("ewc", tmp_path).name, start("ewc", tmp_path).size_px) == ("embedded", 32)
     assert start("psp", tmp_path, size_px=0).name == "small"
     own = start("ewc", tmp_path, net="backbone", size_px=0)
-    assert (own.name, own.size_px) == ("embedded", 96)
+    assert (own.name, own.size_px) == ("embedded", embedded_card()["size"])
 
 
 @needs_timm
