@@ -48,6 +48,13 @@ class Wide(NearestMeanMapper):
         kind = "wide"
         tensor_specs = {"means": TensorSpec("F32", ("C", "Z"))}
 
+class Listed(NearestMeanMapper):
+    kind = "listed"
+
+    class anchor_type(NearestMeanAnchor):
+        kind = "listed"
+        tensor_specs = ["means"]
+
 class Half(FrozenBaseline):
     source = "none"
 
@@ -70,6 +77,7 @@ MAPPERS = {
     "other": ("broken_module:OtherKind", "expected the kind 'other' of mapper and anchor"),
     "secret": ("broken_module:Secret", "expected privacy out of statistics, samples, images"),
     "wide": ("broken_module:Wide", "expected sizes out of C, D, K, R, S with D, got ['C', 'Z']"),
+    "listed": ("broken_module:Listed", "'list' object has no attribute 'items'"),
     "head": ("broken_module:OtherKind", "expected a name like 'my-mapper' that is not reserved"),
     "gmmc": ("broken_module:OtherKind", "teachmesh itself has this name"),
     "twice": ("broken_module:OtherKind", "several packages offer this name (first, broken_module"),

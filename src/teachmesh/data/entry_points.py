@@ -31,8 +31,8 @@ class EntryPoints(Generic[T]):
     Attributes:
         group: name of the group, such as "teachmesh.mappers".
         kind: word for these objects in messages, such as "mapper".
-        check: function from a name and a loaded object to the object; raises `TypeError` or
-            `ValueError` with the reason if the object cannot be used.
+        check: function from a name and a loaded object to the object; raises `AttributeError`,
+            `TypeError` or `ValueError` with the reason if the object cannot be used.
         taken: names of teachmesh itself, which no package can have.
     """
 
@@ -65,7 +65,7 @@ class EntryPoints(Generic[T]):
             if isinstance(found, _Failed):
                 raise TypeError(found.reason)
             return self.check(name, found)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{_described(self.kind, points[0])} cannot be used: {error}; repair the package "
                 "or uninstall it"
