@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method
+from teachmesh.learning.variants import NO_CONSTANTS
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of
 from teachmesh_lab.bench.cell import Result
 from teachmesh_lab.bench.grid_config import Grid
 from teachmesh_lab.bench.run_folder import Run
@@ -23,7 +24,7 @@ class Scene:
         stream: source of the tasks, for display.
         backbone: alias of the backbone.
         order: order of the tasks, as configured.
-        options: text that describes the options of the baselines.
+        options: text that describes options of baselines and constants of task mappers.
         grids: indices of the run's grids that this scene contains.
         alone: results of a single agent, by method; one result per seed.
         real: results of several real agents, by method.
@@ -41,7 +42,7 @@ class Scene:
     def title(self) -> str:
         """Title with stream, number of tasks, backbone and options."""
         title = f"{self.stream}, {len(self.tasks())} tasks, backbone {self.backbone}"
-        return title + (f"; baselines: {', '.join(self.options)}" if self.options else "")
+        return title + (f"; {', '.join(self.options)}" if self.options else "")
 
     def methods(self, *kinds: Kind) -> list[str]:
         """Return the methods of the given kinds (all by default), in the order of the run."""
@@ -132,7 +133,8 @@ def scenes(run: Run) -> list[Scene]:
     """Group the results of grids that share a stream and a backbone, but no method.
 
     If a method is in two grids, its options, seeds or packing differ. Two lines with the same
-    name would be ambiguous, so the second grid gets its own figures.
+    name would be ambiguous, so the second grid gets its own figures. Two grids that set different
+    constants of task mappers stay apart, too: their values would be paired arbitrarily.
     """
     groups: list[list[int]] = []
     for number, grid in enumerate(run.config.grids):
@@ -149,7 +151,8 @@ def scenes(run: Run) -> list[Scene]:
 
 def _together(one: Grid, other: Grid) -> bool:
     same = (one.stream, one.backbone) == (other.stream, other.backbone)
-    return same and not set(one.methods) & set(other.methods)
+    given = {constants_of(grid.options) for grid in (one, other)} - {NO_CONSTANTS}
+    return same and len(given) < 2 and not set(one.methods) & set(other.methods)
 
 
 def _scene(run: Run, numbers: Sequence[int]) -> Scene | None:

@@ -16,6 +16,7 @@ from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.jobs import make_plan
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench
+from teachmesh_lab.figures.figure_scene import scenes
 from tests.lab.bench.conftest import TinyRun
 
 CONSTANTS = [
@@ -100,6 +101,10 @@ def test_options_change_skills_and_students(tiny: TinyRun, tmp_path: Path) -> No
     assert every - few == pytest.approx((30 - 3) * (4 * latents + 2), abs=64)
     assert few < ridge < every
     assert all(row["accuracy_validation"] is not None for row in rows)
+    # No figure compares a number of clusters with a number of samples.
+    assert [list(scene.alone) for scene in scenes(read_run(run))] == [
+        ["gmmc"], ["gmmc"], ["maha"], ["maha"], ["maha"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
