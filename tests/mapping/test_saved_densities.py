@@ -13,6 +13,7 @@ from teachmesh.bank.folder import ArrayFiles
 from teachmesh.mapping import moments as moments_module
 from teachmesh.mapping import moments_scan
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.moments import MomentsMapper
 from tests.mapping.banks import METRIC, mapper_of, questions, random_anchor, random_anchors
 
@@ -132,6 +133,22 @@ def test_densities_of_another_formula_are_not_used(
         derive: Callable[..., object] = torch.linalg.cholesky
         monkeypatch.setattr(torch.linalg, "cholesky", lambda a: derive(a) * (1 + 1e-15))
     assert bool(saving_mapper(tmp_path).restore(sorted(BANK))) is not changed
+
+
+def test_blocks_with_other_arrays_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bounds of the first round are saved, too, so a new formula for them counts."""
+    restart(tmp_path, sorted(BANK))
+    put = moments_scan.DensityBlock.put
+
+    def larger(block: moments_scan.DensityBlock, key: str, density: TaskDensity) -> int:
+        slot = put(block, key, density)
+        block.sizes[slot] *= 2
+        return slot
+
+    monkeypatch.setattr(moments_scan.DensityBlock, "put", larger)
+    assert saving_mapper(tmp_path).restore(sorted(BANK)) == set()
 
 
 def test_anchors_are_loaded_only_for_the_tasks_that_are_asked(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.mapper import AnchorSource, TaskMapper, nearest_mean_familiarity
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments_scan import ArrayStore, DensityBlocks, StoreOf
+from teachmesh.mapping.moments_scan import ArrayStore, DensityBlocks, StoreOf, saved_arrays
 from teachmesh.mapping.typicality import HeldOut
 
 TASK_SHARPNESS = 0.03
@@ -141,14 +141,15 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
             return TaskDensity.of(moments), TaskDensity.of(moments.leading(*LEADING))
 
     def _origin(self) -> str:
-        """Return a hash of the densities of one fixed task, 64 hex digits.
+        """Return a hash of the saved arrays of one fixed task, 64 hex digits.
 
-        It changes if a formula, a constant, a library or a processor gives other bits.
+        It changes if a formula, a constant, a library or a processor gives other bits, or if other
+        arrays are saved.
         """
         probe = hashlib.sha256()
         for density in self.derive(probe_anchor(self.metric.dim)):
-            for part in (density.matrix, density.offsets, np.float64(density.precision)):
-                probe.update(part.tobytes())
+            for name, array in saved_arrays(density).items():
+                probe.update(name.encode() + array.tobytes())
         return probe.hexdigest()
 
     def restore(self, wanted: Collection[str]) -> set[str]:

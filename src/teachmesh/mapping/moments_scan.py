@@ -317,6 +317,15 @@ class DensityBlock:
         return scores, errors.float()[:, None].expand(slots, n)
 
 
+def saved_arrays(density: TaskDensity) -> dict[str, np.ndarray]:
+    """Return the arrays that are saved for a block with this density only, by name."""
+    n_classes, (height, dim) = len(density.offsets), density.matrix.shape
+    shape = padded(n_classes), padded(height - n_classes), dim
+    block = DensityBlock.new(shape, 1, mapped=False)
+    block.put("", density)
+    return {name: getattr(block, name) for name in _ARRAYS}
+
+
 def padded(count: int) -> int:
     """Return the next of the sizes 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ...
 
