@@ -240,9 +240,10 @@ def _check_option(name: str, value: Scalar) -> None:
         raise UsageError(f"expected option {name!r} between 0 and 1, got {value!r}")
 
 
+_HEAD = "model.head_training"
 _MODULES: Mapping[str, tuple[str, ...]] = {
-    "gmmc": ("mapping.gmmc", "mapping.gmm_fit", "model.head_training"),
-    "maha": ("mapping.maha", "model.head_training"),
+    "gmmc": ("mapping.gmmc", "mapping.gmm_fit", _HEAD),
+    "maha": ("mapping.maha", _HEAD),
     "moments": (
         "mapping.moments",
         "mapping.moments_fit",
@@ -338,7 +339,8 @@ def recipe_of(method: str) -> str:
     - baselines: the hyper-parameters to try, and the default options that they use;
     - task mappers: all constants of their modules;
     - methods with biases: also the version of the bias-training code, and when it is measured;
-    - methods of other packages: the name and version of the package.
+    - methods of other packages: the name and version of the package; of mappers, also the constants
+      of the training of heads.
 
     Raises:
         UsageError: an unknown method.
@@ -353,7 +355,8 @@ def recipe_of(method: str) -> str:
 
     kind = check_bench_method(method)
     if kind is Kind.OURS and method not in VARIANTS:
-        return _recipe_text(_package(MAPPERS_GROUP, method))
+        head = {_HEAD: _constants(_HEAD)}  # the head chooses the class, as with `gmmc` and `maha`
+        return _recipe_text(_package(MAPPERS_GROUP, method) | {"constants": head})
     if kind in (Kind.OURS, Kind.ADAPTED):
         measured = {"biases": bias_store.VERSION, "measured": "after every task"}
         biases = {} if kind is Kind.OURS else measured
