@@ -11,5 +11,5 @@ The modules, in the order in which a new task uses them:
 6. Gate: `moments_transfer` and `transfer` drop a prior that does not help on held-out shots.
 7. Transfer: `transfer` is the entry point for `learn --reuse` and `match`.
 
-`combined_moments` builds a task from old classes without any images.
+`combined_anchors` builds a task from old classes without any images.
 """

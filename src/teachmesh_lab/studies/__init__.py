@@ -5,6 +5,9 @@
 - `reuse_few_shots`, `reuse_heads`, `reuse_unions`, `reuse_matching`: the studies of reuse.
 - `reuse_tables`, `reuse_head_tables`, `reuse_figures`: tables and figures of reuse.
 - `bias_studies`, `bias_trials`: the studies of beneficial biases; `bias_tables`: tables of biases.
-- `head_rows`, `row_norm`: combined heads, and heads with normalised rows (Sec. 7.2, 1).
+- `row_norm`: heads with normalised rows (Sec. 7.2, 1).
+- `similar_classes`: starts from rows of similar classes (Fig. 14).
+- `mapper_matching`: matches through the task mapper (Sec. 8).
+- `task_orders`: the spread of accuracies over orders of tasks.
 - `paper_arithmetic`: recomputes numbers of the paper; it has its own command.
 """
