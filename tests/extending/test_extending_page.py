@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from teachmesh.agent import Agent
 from teachmesh.agent.node import BankInventory
@@ -16,6 +17,9 @@ from teachmesh.model.backbone_cards import export_backbone, licence_of
 from teachmesh.model.backbone_registry import add_timm, import_backbone
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.own_transport import make_transport
+from teachmesh_lab.baselines.baseline_nets import build_net
+from teachmesh_lab.bench.bench_methods import with_defaults
+from teachmesh_lab.bench.starting_nets import starting_net
 from tests.extending.conftest import ROOT, See, hide, write_package
 
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
@@ -73,6 +77,22 @@ def test_a_network_of_a_package_becomes_a_backbone(tmp_path: Path, warm: Path) -
         add_timm(folder, "tiny-net", options={"width": "2"}, **FEW)
     with pytest.raises(BackboneError, match="expected no --weights or --licence with 'tiny-net'"):
         add_timm(folder, "tiny-net", licence="MIT", **FEW)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_network_of_a_package_is_trained_by_baselines(tmp_path: Path) -> None:
+    """Before the first step, its latents are those of the frozen backbone."""
+    folder = Agent(tmp_path / "home").home.backbones
+    backbone = add_timm(folder, "tiny-net", **FEW)
+    found = starting_net(
+        "ewc", with_defaults({"net": "backbone", "size_px": 0}), folder, "tiny-net"
+    )
+    assert (found.name, found.size_px) == ("tiny-net", 32)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    trunk = build_net(found.factory, 0)
+    assert all(parameter.requires_grad for parameter in trunk.parameters())
+    latents = trunk(images.float() / 255).detach().numpy()
+    assert latents == pytest.approx(backbone.embed(images).last, abs=1e-5)
 
 
 def test_a_backbone_file_needs_the_package_of_its_network(

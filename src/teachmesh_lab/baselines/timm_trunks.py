@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from teachmesh.data.backbone_store import StoredBackbone
-from teachmesh.model.backbone_recipe import Recipe
+from teachmesh.model.backbone_recipe import OWN_PREFIX, Recipe
 from teachmesh.model.forward_pass import Preprocessing
+from teachmesh.model.own_network import build_tapped
 from teachmesh.model.timm_net import build_network, create, default_preprocessing
 from teachmesh.model.timm_weights import parse_weights
 from teachmesh_lab.baselines.baseline_nets import NetFactory
@@ -41,6 +42,15 @@ class TimmTrunk(nn.Module):
         normal = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
         latents = net.forward_head(net.forward_features(normal), pre_logits=True)
         return cast(Tensor, latents.flatten(1))
+
+
+class TappedTrunk(TimmTrunk):
+    """A network of another package (`model.own_network`), including its normalisation."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the (N, D) latents of the last tap for (N, 3, S, S) images in [0, 1]."""
+        normal = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
+        return cast(Tensor, self.net(normal)[-1])
 
 
 def random_trunk(name: str, _: int) -> nn.Module:
@@ -76,8 +86,11 @@ def backbone_trunk(stored: StoredBackbone) -> tuple[NetFactory, int]:
     """
     recipe = Recipe.from_json(stored.about)
 
-    def build(_: int) -> nn.Module:
+    def build(_seed: int) -> nn.Module:
         weights = parse_weights(stored.weights)
+        if recipe.architecture.startswith(OWN_PREFIX):
+            own, _ = build_tapped(recipe.architecture, recipe.options, weights)
+            return TappedTrunk(own, recipe.preprocessing)
         net = build_network(recipe.architecture, recipe.options, weights)
         return TimmTrunk(net, recipe.preprocessing)
 
