@@ -280,6 +280,17 @@ def mapper_options_of(method: str, options: Mapping[str, Scalar]) -> dict[str, S
     return dict(constants_of(options).of_method(find_variant(method).method).given())
 
 
+def options_in_use(methods: Collection[str], options: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the options without constants of task mappers that none of the methods uses.
+
+    Examples:
+        >>> options_in_use(["maha", "ewc"], {"clusters": 5, "samples": 1, "epochs": 2})
+        {'samples': 1, 'epochs': 2}
+    """
+    bases = {VARIANTS[method].method for method in methods if method in VARIANTS}
+    return {k: v for k, v in options.items() if k not in OWNERS or OWNERS[k] in bases}
+
+
 def check_mapper_options(
     options: Mapping[str, Scalar], own: Collection[str], real: Collection[str]
 ) -> None:

@@ -22,6 +22,7 @@ from teachmesh_lab.bench.bench_methods import (
     expand_lists,
     expand_methods,
     mapper_options_of,
+    options_in_use,
     training_options,
     with_defaults,
 )
@@ -260,6 +261,7 @@ def _override_grid(grid: Grid, changes: Overrides) -> Grid | None:
     return dataclasses.replace(
         grid,
         methods=methods,
+        options=options_in_use(methods, grid.options),
         real=tuple(m for m in grid.real if m in methods) if max(agents) > 1 else (),
         stream=stream,
         backbone=changes.backbone or grid.backbone,
@@ -300,6 +302,8 @@ def _grids(table: Mapping[str, Any], source: str) -> list[Grid]:
     options = table.get("options", {})
     if not isinstance(options, dict):
         return [_grid(table, source)]
+    if empty := [name for name, value in options.items() if value == []]:
+        raise UsageError(f"expected a value of option {empty[0]!r} in '{source}', got []")
     return [_grid({**table, "options": one}, source) for one in expand_lists(options)]
 
 

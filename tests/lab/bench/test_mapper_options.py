@@ -11,7 +11,7 @@ import pytest
 from teachmesh.errors import UsageError
 from teachmesh.learning.variants import MapperConstants
 from teachmesh_lab.bench.bench_methods import constants_of, recipe_of
-from teachmesh_lab.bench.grid_config import load_config, parse_config
+from teachmesh_lab.bench.grid_config import Overrides, load_config, override, parse_config
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.jobs import make_plan
 from teachmesh_lab.bench.run_folder import read_run
@@ -77,6 +77,13 @@ def test_a_list_of_values_is_a_grid_for_each(tmp_path: Path) -> None:
     assert [one["samples"] for one in given if "samples" in one] == [1, 5, 10, "all"]
 
 
+def test_methods_that_are_left_out_take_their_constants_along() -> None:
+    """`--methods` may leave out the method to which a constant belongs; baselines keep theirs."""
+    text = "[[grid]]\nmethods = ['gmmc', 'moments', 'si']\noptions = {clusters = 5, epochs = 2}"
+    (grid,) = override(parse_config(text, "x"), Overrides(methods=("moments", "si"))).grids
+    assert (grid.methods, grid.options) == (("moments", "si"), {"epochs": 2})
+
+
 def test_options_change_skills_and_students(tiny: TinyRun, tmp_path: Path) -> None:
     """Clusters and samples are paid in bytes; the ridge changes neither bytes nor cost."""
     (grid,) = tiny.config.grids
@@ -119,6 +126,10 @@ def test_options_change_skills_and_students(tiny: TinyRun, tmp_path: Path) -> No
         ("methods = ['gmmc']\noptions = {variance_floor = nan}", "for 'variance_floor', got nan"),
         ("methods = ['maha']\noptions = {ridge = '1'}", "a number from .* for 'ridge', got '1'"),
         ("methods = ['gmmc']\noptions = {cluster = 5}", "got 'cluster'"),
+        (
+            "methods = ['gmmc']\noptions = {clusters = []}",
+            "a value of option 'clusters' in 'x', got",
+        ),
         (
             "methods = ['gmmc']\nagents = [1, 2]\nreal = ['gmmc']\noptions = {clusters = 5}",
             "no clusters for 'gmmc' in 'real'",
