@@ -59,12 +59,13 @@ def test_a_dry_run_of_the_paper_needs_no_data() -> None:
     assert document["schema"] == "teachmesh.bench-plan/1"
     grid, *trained = document["grids"]
     assert (grid["tasks"], grid["classes"], grid["images"]) == (102, 5033, 2284686)
-    # The paper has 1.56e18 for LwF, and for ER 4.53e18, 2.90 times as much; we count 2.75.
+    # The paper has 1.56e18 for LwF, and for ER 4.53e18, 2.90 times as much. The factor
+    # depends on the order of the tasks; we count 2.41 in the order of seed 0.
     costs = {r["method"]: r["macs_teacher"] for g in trained[:2] for r in g["rows"]}
     eight = {"ewc", "online-ewc", "si", "mas", "lwf", "er", "psp", "supsup"}
     assert eight <= set(costs)
     assert costs["lwf"] == pytest.approx(1.56e18, rel=0.03)
-    assert costs["er"] / costs["si"] == pytest.approx(2.75, rel=0.02)
+    assert costs["er"] / costs["si"] == pytest.approx(2.41, rel=0.02)
     row = next(r for r in grid["rows"] if r["method"] == "moments" and r["agents"] == 1)
     assert row["macs_teacher"] == pytest.approx(1.91e16, rel=5e-3)
     assert row["hours"] == pytest.approx(row["macs_teacher"] / 1e12 / 3600, rel=1e-3)

@@ -6,8 +6,7 @@ Each of these old images is classified by its own task's head. The number of old
 
 - equal to the number of new images, by default, so that a task costs twice its own images; or
 - as many as an epoch needs to replay the whole buffer `passes` times, so that later tasks cost
-  more. With one pass, the 102 tasks of the paper cost 2.75 times as much as without replay. The
-  paper's Fig. 9 has 2.90 for ER over LwF.
+  more. The paper's Fig. 9 has 2.90 times the cost of LwF.
 
 References:
     [1] Robins, Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 1995.

@@ -348,6 +348,7 @@ def recipe_of(method: str) -> str:
     They are part of a cell's key, so a cell is computed again when one of them changes. They are:
 
     - baselines: the hyper-parameters to try, and the default options that they use;
+    - trained baselines: also the embedded network, which they may start from;
     - task mappers: all constants of their modules;
     - methods with biases: also the version of the bias-training code, and when it is measured;
     - methods of other packages: the name and version of the package; of mappers, also the constants
@@ -361,6 +362,7 @@ def recipe_of(method: str) -> str:
         '{"grid":{},"usual":{"choice_tasks":3}}'
     """
     # Imported here because these modules load torch, and figures and reports need no recipe.
+    from teachmesh.model.backbone_cards import embedded_card
     from teachmesh_lab.baselines.baseline_registry import BASELINES
     from teachmesh_lab.evaluation import bias_store
 
@@ -374,7 +376,9 @@ def recipe_of(method: str) -> str:
         return _recipe_text({"constants": constants_in_code(VARIANTS[method].method), **biases})
     grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
     used = OPTIONS if kind is Kind.TRAINED else {"choice_tasks": OPTIONS["choice_tasks"]}
-    return _recipe_text(_package(BASELINES_GROUP, method) | {"grid": grid, "usual": dict(used)})
+    net = {"embedded": embedded_card()["fingerprint"]} if kind is Kind.TRAINED else {}
+    own = _package(BASELINES_GROUP, method)
+    return _recipe_text(own | net | {"grid": grid, "usual": dict(used)})
 
 
 def _package(group: str, method: str) -> dict[str, object]:

@@ -37,7 +37,7 @@ MEASURES = {"mapper": "mapper", "accuracy": "final", "final": "final", "oracle":
 The order is that of the cell files. `accuracy` is the accuracy of a method's answers, which all
 methods have. For teachmesh's own methods, it equals `final`.
 """
-VERSION = 6
+VERSION = 7
 """Version of the results; increased when code changes alter the results of a configuration.
 
 Cells of an older version are then computed again.
