@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from teachmesh.agent.backbones import describe_backbone, describe_backbones
@@ -14,8 +15,11 @@ from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
 from teachmesh.model.backbone_cards import embedded_card
 from teachmesh.model.backbone_registry import add_timm
+from teachmesh.model.embedded_backbone import LAST_WIDTH
+from teachmesh.packet.signing import sign
+from teachmesh.packet.skill import Skill
 from tests.model.nets import needs_timm, random_timm
-from tests.packet.sample_skills import sample_bytes, sample_signed
+from tests.packet.sample_skills import ALICE, LATENT_SIZE, sample_signed, sample_skill
 
 RUN = (
     "import sys\n"
@@ -96,7 +100,13 @@ def test_importing_a_skill_loads_no_torch(home: Path, tmp_path: Path) -> None:
     """It is decoded, verified and admitted as a skill from a peer."""
     file = tmp_path / "peer.skill"
     fingerprint = embedded_card()["fingerprint"]
-    file.write_bytes(sample_bytes(seed=9, task="asters", backbone_fingerprint=fingerprint))
+    small = sample_skill(seed=9, task="asters", backbone_fingerprint=fingerprint)
+    # The latents of the embedded backbone have another size than those of the sample.
+    wide = {
+        name: np.tile(array, (1, LAST_WIDTH // LATENT_SIZE)) if array.ndim == 2 else array
+        for name, array in small.tensors.items()
+    }
+    file.write_bytes(sign(Skill(small.card, wide), ALICE).data)
     output, loaded = run(home, tmp_path, "skills", "import", str(file))
     assert "saved asters" in output
     assert loaded == []
