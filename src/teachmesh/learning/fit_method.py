@@ -27,7 +27,7 @@ from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
 from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
-from teachmesh.model.macs import MacCounter, count_macs
+from teachmesh.model.macs import MacCounter
 from teachmesh.reuse.transfer import Prior, Transferred, transfer_head, transfer_moments
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ def fit_method(
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
-    alone, anchor_macs, warnings = _fit_anchors(
-        kinds, train, n_classes, metric, seed, constants, last_variance
-    )
+    fits = _AnchorFits(train, n_classes, metric, seed, constants, last_variance)
+    by_kind = {kind: fits.fit(kind) for kind in kinds}
+    alone = {kind: anchor for kind, (anchor, _) in by_kind.items()}
+    anchor_macs = sum(macs for _, macs in by_kind.values())
     transferred = Transferred()
     anchors, prior_macs = _use_prior(alone, train, n_classes, prior, transferred)
     fitted = _fit_head(kinds, train, validation, n_classes, prior, transferred, seed)
@@ -131,7 +132,7 @@ def fit_method(
         + prior_macs
         + int(counter.macs)
         + (0 if fitted is None else fitted.macs),
-        warnings=(*warnings, *head_warnings, *transferred.remarks()),
+        warnings=(*fits.warnings(kinds), *head_warnings, *transferred.remarks()),
         parents=transferred.sorted_parents(),
         borrowed=transferred.kind,
     )
@@ -156,63 +157,57 @@ def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
     return counts
 
 
-def _fit_anchors(
-    kinds: Sequence[str],
-    train: LabelledLatents,
-    n_classes: int,
-    metric: Metric,
-    seed: int,
-    constants: MapperConstants,
-    last_variance: float,
-) -> tuple[dict[str, TaskAnchor], int, tuple[str, ...]]:
-    """Return the anchors by kind, the number of multiply-accumulates, and warnings."""
-    fits = {
-        kind: _fit_anchor(kind, train, n_classes, metric, seed, constants, last_variance)
-        for kind in kinds
-    }
-    warnings: tuple[str, ...] = ()
-    clusters = constants.clusters or N_CLUSTERS
-    if "gmmc" in kinds and len(train) < clusters:
-        warnings = (f"only {len(train)} clusters: fewer training images than {clusters}",)
-    anchors = {kind: anchor for kind, (anchor, _) in fits.items()}
-    return anchors, sum(macs for _, macs in fits.values()), warnings
+@dataclass(frozen=True, eq=False)
+class _AnchorFits:
+    """Arguments of `fit_method` that the anchors of all methods are fitted with."""
 
+    train: LabelledLatents
+    n_classes: int
+    metric: Metric
+    seed: int
+    constants: MapperConstants
+    last_variance: float
 
-def _fit_anchor(
-    kind: str,
-    train: LabelledLatents,
-    n_classes: int,
-    metric: Metric,
-    seed: int,
-    constants: MapperConstants,
-    last_variance: float,
-) -> tuple[TaskAnchor, int]:
-    """Return the anchor of one method, and the number of multiply-accumulates."""
-    last = train.latents.last
-    if kind == "gmmc":
-        clusters, floor = constants.clusters or N_CLUSTERS, constants.variance_floor
-        floor = VARIANCE_FLOOR if floor is None else floor
+    def fit(self, kind: str) -> tuple[TaskAnchor, int]:
+        """Return the anchor of one method, and the number of multiply-accumulates."""
+        if kind == "gmmc":
+            return self._clusters()
+        with MacCounter() as counter:
+            anchor = self._counted(kind)
+        return anchor, int(counter.macs)
+
+    def _clusters(self) -> tuple[TaskAnchor, int]:
+        floor = self.constants.variance_floor
         return fit_gmmc(
-            last, n_classes, n_clusters=clusters, seed=seed, floor=floor, scale=last_variance
+            self.train.latents.last,
+            self.n_classes,
+            n_clusters=self.constants.clusters or N_CLUSTERS,
+            seed=self.seed,
+            floor=VARIANCE_FLOOR if floor is None else floor,
+            scale=self.last_variance,
         )
-    found: list[TaskAnchor] = []
-    if kind == "maha":
-        samples = constants.samples_or(SAMPLES_PER_CLASS)
-        work = lambda: found.append(  # noqa: E731 - one counted call
-            fit_maha(last, train.labels, n_classes, samples_per_class=samples, seed=seed)
-        )
-    elif kind == "moments":
-        work = lambda: found.append(  # noqa: E731 - one counted call
-            fit_moments(train.latents.multi, train.labels, n_classes, metric)
-        )
-    else:
+
+    def _counted(self, kind: str) -> TaskAnchor:
+        """Return an anchor whose products are counted while they run."""
+        latents, labels, n_classes = self.train.latents, self.train.labels, self.n_classes
+        if kind == "maha":
+            samples = self.constants.samples_or(SAMPLES_PER_CLASS)
+            return fit_maha(
+                latents.last, labels, n_classes, samples_per_class=samples, seed=self.seed
+            )
+        if kind == "moments":
+            return fit_moments(latents.multi, labels, n_classes, self.metric)
         own = OWN_MAPPERS.load(kind)
-        latents = train.latents.multi if own.latent == "multi" else train.latents.last
-        work = lambda: found.append(  # noqa: E731 - one counted call
-            own.fit(latents, train.labels, n_classes, metric, seed)
-        )
-    macs = count_macs(work)
-    return found[0], macs
+        read = latents.multi if own.latent == "multi" else latents.last
+        anchor: TaskAnchor = own.fit(read, labels, n_classes, self.metric, self.seed)
+        return anchor
+
+    def warnings(self, kinds: Sequence[str]) -> tuple[str, ...]:
+        """Return remarks about too few images."""
+        clusters, images = self.constants.clusters or N_CLUSTERS, len(self.train)
+        if "gmmc" not in kinds or images >= clusters:
+            return ()
+        return (f"only {images} clusters: fewer training images than {clusters}",)
 
 
 def _use_prior(
