@@ -94,11 +94,25 @@ class TaskScorer:
             z: (N, D) points in the metric's space.
             held_out: held-out scores with their scale; None to use the evidence only.
         """
-        background = self._metric.background_gaussian.score(z)
-        score = ((self._density.evidence(z) - background) / EVIDENCE_UNIT).numpy()
-        if held_out is not None and held_out.scale is not None:
-            score = score + held_out.scale.standardise(self.distances(z))
-        return np.asarray(score)
+        scale = None if held_out is None else held_out.scale
+        nearness = 0.0 if scale is None else scale.standardise(self.distances(z))
+        return resemblance(self._density.evidence(z), nearness, z, self._metric)
+
+
+def resemblance(
+    evidence: torch.Tensor, nearness: np.ndarray | float, z: torch.Tensor, metric: Metric
+) -> np.ndarray:
+    """Return how much images resemble a task, (N,) float64.
+
+    Args:
+        evidence: (N,) evidence of the task, in nats.
+        nearness: (N,) standardised distances to the nearest class mean, see `Scale.standardise`; 0
+            if the task has no scale.
+        z: (N, D) float64 points in the metric's space.
+        metric: metric with the background.
+    """
+    against = (evidence - metric.background_gaussian.score(z)) / EVIDENCE_UNIT
+    return np.asarray(nearness + against.numpy())
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):

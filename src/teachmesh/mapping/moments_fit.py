@@ -17,7 +17,7 @@ from teachmesh.mapping.anchor import check_labels, check_latents
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
 from teachmesh.mapping.discriminant import TaskDensity, TaskMoments, class_means, own_share
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments import EVIDENCE_UNIT
+from teachmesh.mapping.moments import resemblance
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
 from teachmesh.mapping.typicality import HeldOut, Scale, folds_of
@@ -260,9 +260,9 @@ def held_out_scores(
         evidence[held] = TaskDensity.of(task).evidence(torch.from_numpy(z)[held]).numpy()
         centres = torch.from_numpy(class_means(latents[kept], renamed, len(classes)))
         distances[held] = torch.cdist(raw[held], centres).square().amin(dim=1).numpy()
-    background = metric.background_gaussian.score(torch.from_numpy(z)).numpy()
     scale = Scale.of(distances[counted])
-    scores = scale.standardise(distances) + (evidence - background) / EVIDENCE_UNIT
+    nearness = scale.standardise(distances)
+    scores = resemblance(torch.from_numpy(evidence), nearness, torch.from_numpy(z), metric)
     return HeldOut.of(scores[counted], scale)
 
 
