@@ -12,6 +12,10 @@ from teachmesh.errors import StorageError, TeachmeshError
 T = TypeVar("T")
 
 
+MACHINE_FAULTS = (StorageError, OSError, MemoryError)
+"""Faults of this machine, not of a skill."""
+
+
 class SkillFault(TeachmeshError):
     """One skill of the bank cannot answer; the other skills can.
 
@@ -35,8 +39,8 @@ def guarded(skill_id: str, compute: Callable[[], T]) -> T:
     """
     try:
         return compute()
-    except (StorageError, OSError, MemoryError):
-        raise  # a fault of this machine, not of the skill
+    except MACHINE_FAULTS:
+        raise
     except Exception as error:  # a skill of a peer must not stop an agent
         raise SkillFault(skill_id, f"{type(error).__name__}: {error}") from error
 

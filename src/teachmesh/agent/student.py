@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from teachmesh.agent.skill_faults import SkillFault, check_scores, finite, guarded
+from teachmesh.agent.skill_faults import (
+    MACHINE_FAULTS,
+    SkillFault,
+    check_scores,
+    finite,
+    guarded,
+)
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
 from teachmesh.data.loader import Progress, read_batch
-from teachmesh.errors import DataError, StorageError
+from teachmesh.errors import DataError
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.mapper import Registered, TaskMapper
@@ -82,8 +88,8 @@ class Student:
         ridge: float | None = None,
     ) -> None:
         self.method = method
-        self.mapper = make_mapper(method, metric, self._anchor, store_of, ridge)
         self._make_mapper = partial(make_mapper, method, metric, self._anchor, ridge=ridge)
+        self.mapper = self._make_mapper(store_of=store_of)
         self.unusable: dict[str, str] = {}
         self._facts: dict[str, SkillFacts] = {}
         self._load: Callable[[str], Skill] | None = None
@@ -189,7 +195,7 @@ class Student:
         """Score (N, D) latents for all tasks; raise a `SkillFault` if one of them cannot score."""
         try:
             scores = self.mapper.score(own)
-        except (StorageError, OSError, MemoryError):
+        except MACHINE_FAULTS:
             raise
         except Exception:
             for key in self.skill_ids:  # find the skill that fails alone

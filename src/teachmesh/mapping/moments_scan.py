@@ -72,8 +72,7 @@ class DensityBlocks:
 
     def add(self, key: str, density: TaskDensity) -> None:
         """Store the density of a task."""
-        n_classes, (height, dim) = len(density.offsets), density.matrix.shape
-        shape = padded(n_classes), padded(height - n_classes), dim
+        shape = _block_shape(density)
         for block in self._blocks:
             if block.shape == shape and block.free:
                 break
@@ -319,11 +318,15 @@ class DensityBlock:
 
 def saved_arrays(density: TaskDensity) -> dict[str, np.ndarray]:
     """Return the arrays that are saved for a block with this density only, by name."""
-    n_classes, (height, dim) = len(density.offsets), density.matrix.shape
-    shape = padded(n_classes), padded(height - n_classes), dim
-    block = DensityBlock.new(shape, 1, mapped=False)
+    block = DensityBlock.new(_block_shape(density), 1, mapped=False)
     block.put("", density)
     return {name: getattr(block, name) for name in _ARRAYS}
+
+
+def _block_shape(density: TaskDensity) -> tuple[int, int, int]:
+    """Return (C, R, D) of the blocks in which a density has its place."""
+    n_classes, (height, dim) = len(density.offsets), density.matrix.shape
+    return padded(n_classes), padded(height - n_classes), dim
 
 
 def padded(count: int) -> int:
