@@ -11,7 +11,7 @@
 - `er`: rehearsal. `psp`, `supsup`, `parallel_supsup`: parameter isolation. `supsup_inference`: the
   tasks that masks choose.
 - `frozen`: base of the closed-form methods on latents. `closed_forms`: these by name.
-- `ncm`, `slda`: class means, and one covariance for all classes.
+- `ncm`, `slda`: class means, and one covariance for all classes (`shared_covariance`).
 - `layup`, `ranpac`: ridge regression on latents or on their projections. `gram_ridge`: shared code.
 - `fecam`, `lr_rgda`, `gaussian_heads`: Gaussians with own covariances of classes.
   `quadratic_scores`: shared code.

@@ -29,18 +29,15 @@ from torch import Tensor
 
 from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Grid, Hyper
-from teachmesh_lab.baselines.frozen import IndependentBaseline
+from teachmesh_lab.baselines.frozen import NUMBER_BYTES, TINY, IndependentBaseline
 from teachmesh_lab.baselines.quadratic_scores import (
     QuadraticScores,
+    covariance_arrays,
     covariance_rows,
     form_bytes,
     low_rank_axes,
-    smallest_form,
     unseen_macs,
 )
-
-_TINY = 1e-12
-_BYTES = 4  # numbers are sent as float32
 
 
 @final
@@ -73,17 +70,12 @@ class FeCam(IndependentBaseline):
     def state(self) -> dict[str, np.ndarray]:
         """Return the means and the covariances of all classes, in float32."""
         means = {f"means.{index}": m.astype(np.float32) for index, m in self.means.items()}
-        covariances = {
-            f"covariances.{index}.{label}": smallest_form(rows)
-            for index, found in self.rows.items()
-            for label, rows in enumerate(found)
-        }
-        return {**means, **covariances}
+        return {**means, **covariance_arrays(self.rows)}
 
     def task_bytes(self, index: int) -> int:
         """Return the number of bytes of the task's means and covariances."""
         covariances = sum(form_bytes(len(rows), self.dim) for rows in self.rows[index])
-        return _BYTES * self.widths[index] * self.dim + covariances
+        return NUMBER_BYTES * self.widths[index] * self.dim + covariances
 
     def _power(self, rows: Tensor) -> Tensor:
         rows = rows.double()
@@ -101,8 +93,8 @@ def _score(mean: Tensor, rows: Tensor, shrinkage: float) -> QuadraticScores:
     variances = rows.square().sum(0)
     diagonal = float(variances.mean())
     other = (float(rows.sum(1).square().sum()) - dim * diagonal) / max(dim * (dim - 1), 1)
-    p = shrinkage * (diagonal - other) + _TINY
-    q = shrinkage * (diagonal + (dim - 1) * other) + _TINY
+    p = shrinkage * (diagonal - other) + TINY
+    q = shrinkage * (diagonal + (dim - 1) * other) + TINY
     deviations = (variances + (p * (dim - 1) + q) / dim).sqrt()
     axes, _ = low_rank_axes(_whiten(rows, p, q))
     ones = torch.full((1, dim), dim**-0.5, dtype=torch.float64)

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, TypeVar
 import numpy as np
 
 from teachmesh.data.loader import Progress
-from teachmesh.model.macs import count_macs
+from teachmesh.model.macs import MacCounter
 from teachmesh_lab.baselines.baseline import Grid, Hyper
 from teachmesh_lab.baselines.choose_hyperparameters import Trial
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask
@@ -29,6 +29,10 @@ from teachmesh_lab.baselines.stream_result import (
 )
 from teachmesh_lab.baselines.training_loop import AfterTask, Trace, decide, enter
 
+NUMBER_BYTES = 4
+"""Bytes of a number that is sent: float32, or int32 for counts."""
+TINY = 1e-12
+"""Term that keeps systems solvable if latents have no variance."""
 _T = TypeVar("_T")
 
 
@@ -206,9 +210,9 @@ def _consolidate(baseline: FrozenBaseline) -> int:
 
 
 def _counted(work: Callable[[], _T]) -> tuple[_T, int]:
-    found: list[_T] = []
-    macs = count_macs(lambda: found.append(work()))
-    return found[0], macs
+    with MacCounter() as counter:
+        found = work()
+    return found, int(counter.macs)
 
 
 class _Scorer:

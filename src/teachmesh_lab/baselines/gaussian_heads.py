@@ -27,20 +27,24 @@ from torch import Tensor
 
 from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Grid, Hyper
-from teachmesh_lab.baselines.frozen import FrozenBaseline, IndependentBaseline, factor_macs
+from teachmesh_lab.baselines.frozen import (
+    NUMBER_BYTES,
+    TINY,
+    FrozenBaseline,
+    IndependentBaseline,
+)
 from teachmesh_lab.baselines.quadratic_scores import (
     QuadraticScores,
+    covariance_arrays,
     covariance_rows,
     form_bytes,
     low_rank_axes,
-    smallest_form,
     triangle,
     unseen_macs,
 )
+from teachmesh_lab.baselines.shared_covariance import SharedCovariance
 
 _SOURCE = "Turazza et al., ICLR 2026"
-_TINY = 1e-12
-_BYTES = 4  # numbers are sent as float32; counts as int32
 
 
 class GaussianHead(FrozenBaseline):
@@ -72,7 +76,7 @@ class GaussianHead(FrozenBaseline):
 
     def task_bytes(self, index: int) -> int:
         """Return the number of bytes of the task's counts, means and covariances."""
-        own = _BYTES * self.widths[index] * (self.dim + 1)
+        own = NUMBER_BYTES * self.widths[index] * (self.dim + 1)
         return own + self._covariance_bytes(index)
 
     @abstractmethod
@@ -98,7 +102,7 @@ class NaiveBayesHead(GaussianHead, IndependentBaseline):
     def task_scores(self, latents: np.ndarray, index: int) -> np.ndarray:
         """Return log densities plus log priors, up to the same term for all classes."""
         means, variances = (torch.from_numpy(x[index]) for x in (self.means, self.variances))
-        least = self.hyper["floor"] * variances.mean(1, keepdim=True) + _TINY
+        least = self.hyper["floor"] * variances.mean(1, keepdim=True) + TINY
         precisions = 1 / variances.maximum(least)
         linear = precisions * means
         offsets = torch.from_numpy(self.counts[index]).log() + 0.5 * precisions.log().sum(1)
@@ -110,7 +114,7 @@ class NaiveBayesHead(GaussianHead, IndependentBaseline):
         return {f"variances.{i}": v.astype(np.float32) for i, v in self.variances.items()}
 
     def _covariance_bytes(self, index: int) -> int:
-        return _BYTES * self.widths[index] * self.dim
+        return NUMBER_BYTES * self.widths[index] * self.dim
 
 
 @final
@@ -124,8 +128,8 @@ class LdaHead(GaussianHead):
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         super().__init__(dim, hyper, seed)
         self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
-        self._weights = torch.zeros(0, dim, dtype=torch.float64)
-        self._biases = torch.zeros(0, dtype=torch.float64)
+        self._classifier: SharedCovariance | None = None
+        self._priors = torch.zeros(0, dtype=torch.float64)
 
     def _learn_covariances(self, index: int, latents: Tensor, labels: np.ndarray) -> int:
         residuals = latents - torch.from_numpy(self.means[index])[torch.from_numpy(labels)]
@@ -139,21 +143,20 @@ class LdaHead(GaussianHead):
             for found in (self.means, self.counts)
         )
         covariance = self.scatter / max(int(counts.sum()) - len(counts), 1)
-        covariance = shrunk(covariance, self.hyper["shrinkage"])
-        self._weights = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance)).T
-        self._biases = counts.log() - 0.5 * (self._weights * means).sum(1)
-        return factor_macs(self.dim) + len(means) * self.dim**2
+        self._classifier = SharedCovariance.of(means, covariance, self.hyper["shrinkage"])
+        self._priors = counts.log()
+        return self._classifier.macs
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
         """Return log densities plus log priors, up to the same term for all classes."""
-        x = torch.from_numpy(latents).double()
-        return np.asarray((x @ self._weights.T + self._biases).numpy())
+        assert self._classifier is not None
+        return self._classifier.scores(latents, self._priors)
 
     def _covariances(self) -> dict[str, np.ndarray]:
         return {"scatter": triangle(self.scatter)}
 
     def _covariance_bytes(self, index: int) -> int:  # noqa: ARG002 - the same for every task
-        return _BYTES * self.dim * (self.dim + 1) // 2
+        return NUMBER_BYTES * self.dim * (self.dim + 1) // 2
 
 
 @final
@@ -177,7 +180,7 @@ class QdaHead(GaussianHead, IndependentBaseline):
 
     def _score(self, mean: Tensor, prior: Tensor, rows: Tensor) -> QuadraticScores:
         shrinkage = self.hyper["shrinkage"]
-        base = shrinkage * float(rows.square().sum()) / self.dim + _TINY
+        base = shrinkage * float(rows.square().sum()) / self.dim + TINY
         axes, log_det = low_rank_axes(rows * ((1 - shrinkage) / base) ** 0.5)
         axes = axes * base**-0.5
         constant = prior - 0.5 * (log_det + self.dim * np.log(base) + mean @ mean / base)
@@ -196,22 +199,7 @@ class QdaHead(GaussianHead, IndependentBaseline):
         return self._tasks[index](torch.from_numpy(latents).double())
 
     def _covariances(self) -> dict[str, np.ndarray]:
-        return {
-            f"covariances.{index}.{label}": smallest_form(rows)
-            for index, found in self.rows.items()
-            for label, rows in enumerate(found)
-        }
+        return covariance_arrays(self.rows)
 
     def _covariance_bytes(self, index: int) -> int:
         return sum(form_bytes(len(rows), self.dim) for rows in self.rows[index])
-
-
-def shrunk(covariance: Tensor, shrinkage: float) -> Tensor:
-    """Return (1 - e) S + e s I of a (D, D) covariance S, where s is the mean of its diagonal.
-
-    The tiny term keeps the matrix invertible if latents have no variance.
-    """
-    ridge = shrinkage * covariance.diagonal().mean() + _TINY
-    covariance = (1 - shrinkage) * covariance
-    covariance.diagonal().add_(ridge)
-    return covariance

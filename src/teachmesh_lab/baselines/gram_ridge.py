@@ -13,10 +13,8 @@ import numpy as np
 import torch
 
 from teachmesh_lab.baselines.baseline import Hyper
-from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
+from teachmesh_lab.baselines.frozen import NUMBER_BYTES, FrozenBaseline, factor_macs
 from teachmesh_lab.baselines.quadratic_scores import triangle
-
-_BYTES = 4  # numbers are sent as float32
 
 
 class GramRidge(FrozenBaseline):
@@ -69,4 +67,4 @@ class GramRidge(FrozenBaseline):
     def task_bytes(self, index: int) -> int:
         """Return the number of bytes of Q and one triangle of G, for this task alone."""
         half = self.lifted_dim * (self.lifted_dim + 1) // 2
-        return _BYTES * (half + self.widths[index] * self.lifted_dim)
+        return NUMBER_BYTES * (half + self.widths[index] * self.lifted_dim)

@@ -28,19 +28,16 @@ from torch import Tensor
 
 from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Grid, Hyper
-from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
+from teachmesh_lab.baselines.frozen import NUMBER_BYTES, TINY, FrozenBaseline, factor_macs
 from teachmesh_lab.baselines.quadratic_scores import (
     QuadraticScores,
+    covariance_arrays,
     covariance_rows,
     form_bytes,
     low_rank_axes,
-    smallest_form,
     triangle,
     unseen_macs,
 )
-
-_TINY = 1e-12
-_BYTES = 4  # numbers are sent as float32
 
 
 @final
@@ -84,7 +81,7 @@ class LowRankDiscriminant(FrozenBaseline):
         rows = [found for index in self.order for found in self.rows[index]]
         mean = self.total / len(rows)
         base = shared * mean
-        base.diagonal().add_(identity * mean.diagonal().mean() + _TINY)
+        base.diagonal().add_(identity * mean.diagonal().mean() + TINY)
         factor = torch.linalg.cholesky(base)
         self._to_white = torch.linalg.solve_triangular(
             factor, torch.eye(self.dim, dtype=torch.float64), upper=False
@@ -108,19 +105,15 @@ class LowRankDiscriminant(FrozenBaseline):
         The sum is left out if the directions of all classes are complete.
         """
         means = {f"means.{index}": m.astype(np.float32) for index, m in self.means.items()}
-        own = {
-            f"covariances.{index}.{label}": smallest_form(rows)
-            for index, found in self.rows.items()
-            for label, rows in enumerate(found)
-        }
+        own = covariance_arrays(self.rows)
         total = {} if all(self.exact.values()) else {"total": triangle(self.total)}
         return {**means, **own, **total}
 
     def task_bytes(self, index: int) -> int:
         """Return the number of bytes of the task's means, directions and sum of covariances."""
         own = sum(form_bytes(len(rows), self.dim) for rows in self.rows[index])
-        total = 0 if self.exact[index] else _BYTES * self.dim * (self.dim + 1) // 2
-        return _BYTES * self.widths[index] * self.dim + own + total
+        total = 0 if self.exact[index] else NUMBER_BYTES * self.dim * (self.dim + 1) // 2
+        return NUMBER_BYTES * self.widths[index] * self.dim + own + total
 
 
 def _leading(rows: Tensor, rank: int) -> Tensor:

@@ -7,14 +7,14 @@ of V. Therefore no (D, D) matrix of a class is formed, and scores are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_BYTES = 4  # numbers are sent as float32
+from teachmesh_lab.baselines.frozen import NUMBER_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +114,22 @@ def smallest_form(rows: Tensor) -> np.ndarray:
     return triangle(rows.T @ rows)
 
 
+def covariance_arrays(rows: Mapping[int, Sequence[Tensor]]) -> dict[str, np.ndarray]:
+    """Return the smallest forms of all classes' covariances, by names to send them under.
+
+    Args:
+        rows: position of a task -> (K, D) rows of V of each of its classes.
+    """
+    return {
+        f"covariances.{index}.{label}": smallest_form(own)
+        for index, found in rows.items()
+        for label, own in enumerate(found)
+    }
+
+
 def form_bytes(count: int, dim: int) -> int:
     """Return the number of bytes of `smallest_form` for K rows of dimension D."""
-    return _BYTES * min(count * dim, dim * (dim + 1) // 2)
+    return NUMBER_BYTES * min(count * dim, dim * (dim + 1) // 2)
 
 
 def triangle(matrix: Tensor) -> np.ndarray:

@@ -22,9 +22,9 @@ import torch
 
 from teachmesh.mapping.discriminant import class_means
 from teachmesh_lab.baselines.baseline import Grid, Hyper
-from teachmesh_lab.baselines.frozen import FrozenBaseline, factor_macs
-
-_BYTES = 4  # numbers are sent as float32
+from teachmesh_lab.baselines.frozen import NUMBER_BYTES, FrozenBaseline
+from teachmesh_lab.baselines.quadratic_scores import triangle
+from teachmesh_lab.baselines.shared_covariance import SharedCovariance
 
 
 @final
@@ -41,8 +41,7 @@ class StreamingLda(FrozenBaseline):
         self.means: dict[int, np.ndarray] = {}
         self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
         self.images = 0
-        self._weights = torch.zeros(0, dim, dtype=torch.float64)
-        self._biases = torch.zeros(0, dtype=torch.float64)
+        self._classifier: SharedCovariance | None = None
 
     def _learn(self, index: int, latents: np.ndarray, labels: np.ndarray) -> int:
         means = class_means(latents, labels, self.widths[index])
@@ -56,27 +55,19 @@ class StreamingLda(FrozenBaseline):
         """Factorise the covariance and solve for every class."""
         means = torch.from_numpy(np.concatenate([self.means[index] for index in self.order]))
         covariance = self.scatter / self.images
-        shrinkage = self.hyper["shrinkage"]
-        # The tiny term keeps the system solvable if latents are constant and have no variance.
-        ridge = shrinkage * covariance.diagonal().mean() + 1e-12
-        covariance = (1 - shrinkage) * covariance
-        covariance.diagonal().add_(ridge)
-        self._weights = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance)).T
-        self._biases = -0.5 * (self._weights * means).sum(1)
-        return factor_macs(self.dim) + len(means) * self.dim**2
+        self._classifier = SharedCovariance.of(means, covariance, self.hyper["shrinkage"])
+        return self._classifier.macs
 
     def scores(self, latents: np.ndarray) -> np.ndarray:
         """Return log densities, up to a term that is the same for all classes."""
-        x = torch.from_numpy(latents).double()
-        return np.asarray((x @ self._weights.T + self._biases).numpy())
+        assert self._classifier is not None
+        return self._classifier.scores(latents)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the means and one triangle of the scatter, in float32."""
-        rows, columns = np.triu_indices(self.dim)
-        triangle = self.scatter.numpy()[rows, columns].astype(np.float32)
         means = {f"means.{index}": m.astype(np.float32) for index, m in self.means.items()}
-        return {**means, "scatter": triangle}
+        return {**means, "scatter": triangle(self.scatter)}
 
     def task_bytes(self, index: int) -> int:
         """Return the number of bytes of the task's means and one triangle of its scatter."""
-        return _BYTES * (self.widths[index] * self.dim + self.dim * (self.dim + 1) // 2)
+        return NUMBER_BYTES * (self.widths[index] * self.dim + self.dim * (self.dim + 1) // 2)
