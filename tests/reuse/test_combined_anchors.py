@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.anchor_kinds import MahaAnchor
-from teachmesh.model.head import Head, RowPart, combine_heads, merge_rows
+from teachmesh.model.head import Head, OldClasses, combine_heads, merge_rows
 from teachmesh.model.head_training import fit_head
-from teachmesh.reuse.combined_anchors import SamplePart, combine_samples
+from teachmesh.reuse.combined_anchors import combine_samples
 from tests.reuse.test_moments_transfer import CLASSES, sample
 
 NO_VALIDATION = (np.zeros((0, 48), dtype=np.float32), np.zeros(0, dtype=np.int64))
@@ -32,8 +32,8 @@ def test_a_class_of_several_parents_has_the_mean_of_their_divided_rows() -> None
     first = Head(np.array([[3.0, -4.0]]), np.array([8.0]))
     second = Head(np.array([[9.0, 9.0], [0.0, 2.0]]), np.array([1.0, 4.0]))
     parts = [
-        RowPart(first, np.array([0]), np.array([0])),
-        RowPart(second, np.array([1]), np.array([0])),
+        OldClasses(first, np.array([0]), np.array([0])),
+        OldClasses(second, np.array([1]), np.array([0])),
     ]
     head = merge_rows(parts, 1, np.inf)
     np.testing.assert_allclose(head.weight, [[3 * 0.375, 0.0]], atol=1e-6)
@@ -49,8 +49,8 @@ def test_combined_samples_keep_their_distance_from_the_mean() -> None:
     two = MahaAnchor(*_anchor([[9.0, 9.0], [4.0, 2.0]], [[4.0, 4.0]]), np.ones(1, np.uint16))
     joined = combine_samples(
         [
-            SamplePart(one, np.array([0]), np.array([0])),
-            SamplePart(two, np.array([1]), np.array([0])),
+            OldClasses(one, np.array([0]), np.array([0])),
+            OldClasses(two, np.array([1]), np.array([0])),
         ],
         1,
     )

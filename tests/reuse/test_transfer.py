@@ -19,10 +19,11 @@ from teachmesh.mapping.moments_fit import (
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
+from teachmesh.model.head import OldClasses
 from teachmesh.model.head_training import HeadStart, fit_head
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.parent_card import MAX_PARENTS, Parent
-from teachmesh.reuse.combined_anchors import STYLE_RIDGE, Part, combine_moments
+from teachmesh.reuse.combined_anchors import STYLE_RIDGE, combine_moments
 from teachmesh.reuse.moments_transfer import MOST_SHOTS
 from teachmesh.reuse.transfer import START_GAIN, Prior, StartTrial, Transferred, try_start
 from tests.reuse.test_moments_transfer import CLASSES, METRIC, bank_prior, old_task, sample
@@ -98,7 +99,7 @@ def test_moments_of_two_styles_classify_a_third() -> None:
     """The styles of the old tasks are removed."""
     anchors = [fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
-    parts = [Part(anchor, list(everything), everything) for anchor in anchors]
+    parts = [OldClasses(anchor, list(everything), everything) for anchor in anchors]
     combined = combine_moments(parts, CLASSES)
     x, labels = sample(3, 60)
     scores = logits(combined, METRIC.apply(x))
@@ -109,7 +110,9 @@ def test_the_covariance_of_a_combination_is_the_mean_of_the_old_ones() -> None:
     """This holds up to rounding, because both have 16 directions and 32 can be sent."""
     anchors = [fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2)]
     everything = np.arange(CLASSES)
-    combined = combine_moments([Part(a, list(everything), everything) for a in anchors], CLASSES)
+    combined = combine_moments(
+        [OldClasses(a, list(everything), everything) for a in anchors], CLASSES
+    )
     assert combined.spread() == pytest.approx(np.mean([a.spread() for a in anchors]), rel=1e-3)
     assert combined.degrees.tolist() == [sum(int(a.degrees[0]) for a in anchors)]
     old = np.mean([covariance(anchor) for anchor in anchors], axis=0)
@@ -124,7 +127,7 @@ def test_a_combination_of_one_task_answers_like_this_task() -> None:
     """
     old = old_task()
     everything = np.arange(CLASSES)
-    combined = combine_moments([Part(old, list(everything), everything)], CLASSES)
+    combined = combine_moments([OldClasses(old, list(everything), everything)], CLASSES)
     means = old.class_means()
     np.testing.assert_allclose(combined.class_means(), means, atol=float(old.mean_scales.max()))
     share = own_share(int(old.degrees[0]), HEAD_SHARE)
@@ -144,7 +147,7 @@ def test_a_combination_of_one_task_answers_like_this_task() -> None:
 def test_means_of_classes_that_no_tasks_share_stay() -> None:
     """Style and class cannot be separated, so the old means are kept."""
     one, other = (fit_moments(*sample(seed, 200), CLASSES, METRIC, rank=8) for seed in (1, 2))
-    parts = [Part(one, [0, 1, 2], np.arange(3)), Part(other, [3], np.array([3]))]
+    parts = [OldClasses(one, [0, 1, 2], np.arange(3)), OldClasses(other, [3], np.array([3]))]
     means = combine_moments(parts, 4).class_means()
     expected = np.concatenate([one.class_means()[:3], other.class_means()[3:4]])
     steps = max(float(anchor.mean_scales.max()) for anchor in (one, other))
@@ -161,8 +164,8 @@ def test_shared_classes_determine_the_styles() -> None:
     means, shift = old.class_means(), 8 * SHIFT
     levels, scales = quantise_rows(means[:5] + shift)
     moved = dataclasses.replace(old, means=levels, mean_scales=scales)
-    whole = Part(old, range(CLASSES), np.arange(CLASSES))
-    combined = combine_moments([whole, Part(moved, range(5), np.arange(5))], CLASSES)
+    whole = OldClasses(old, range(CLASSES), np.arange(CLASSES))
+    combined = combine_moments([whole, OldClasses(moved, range(5), np.arange(5))], CLASSES)
     parts = np.array([1 / 2] * 5 + [1 / (2 + 0.4 * STYLE_RIDGE)])
     steps = float(scales.max() + combined.mean_scales.max())
     between = combined.class_means() - means
@@ -174,7 +177,7 @@ def test_a_class_in_no_part_is_refused() -> None:
     """A task without images needs all its classes."""
     anchor = fit_moments(*OLD, CLASSES, METRIC, rank=8)
     with pytest.raises(ValueError, match="1 are in none"):
-        combine_moments([Part(anchor, [0, 1], np.array([0, 1]))], 3)
+        combine_moments([OldClasses(anchor, [0, 1], np.array([0, 1]))], 3)
 
 
 def test_a_transfer_is_recorded_and_a_refused_one_leaves_no_trace() -> None:

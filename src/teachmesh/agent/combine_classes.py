@@ -17,12 +17,13 @@ import numpy as np
 from teachmesh.agent.learn_task import now, skill_to_replace
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
+from teachmesh.model.head import OldClasses
 from teachmesh.model.macs import MacCounter
 from teachmesh.packet.card import Card
 from teachmesh.packet.parent_card import Parent
 from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
-from teachmesh.reuse.combined_anchors import ClassPart, assemble, can_combine, check_method
+from teachmesh.reuse.combined_anchors import assemble, can_combine, check_method
 from teachmesh.reuse.matching import Match
 from teachmesh.reuse.source_skills import WITHOUT_IMAGE, SourceSkill, SourceSkills
 from teachmesh.reuse.text_encoders import choose_encoder
@@ -238,7 +239,7 @@ def _pairs(wanted: Sequence[_Wanted], rows: Rows) -> Iterator[tuple[_Wanted, Mat
     return ((one, match) for one, row in zip(wanted, rows, strict=True) for match in row)
 
 
-def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[ClassPart]:
+def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[OldClasses[SourceSkill]]:
     """Return the classes to use from every known task, in canonical order."""
     parts = []
     for source in sources:
@@ -247,5 +248,5 @@ def _parts(rows: Rows, sources: Sequence[SourceSkill]) -> list[ClassPart]:
         ]
         if pairs:
             new, old = np.array(pairs).T
-            parts.append(ClassPart(source, old, new))
+            parts.append(OldClasses(source, old, new))
     return parts

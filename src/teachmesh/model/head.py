@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from teachmesh.errors import UsageError
+
+OldT = TypeVar("OldT")
+OtherT = TypeVar("OtherT")
 
 NORMS: Mapping[str, float | None] = {"inf": np.inf, "2": 2.0, "none": None}
 """Value of `combine --rows` -> order of the norm; None leaves the rows as they are."""
@@ -117,21 +121,25 @@ def combine_rows(
 
 
 @dataclass(frozen=True, eq=False)
-class RowPart:
-    """Rows of one old head that become rows of a new head.
+class OldClasses(Generic[OldT]):
+    """Classes of one old task that become classes of the new task.
 
     Attributes:
-        head: the old head.
-        labels: (M,) int64 indices of rows in the old head.
+        old: skill, anchor or head of the old task.
+        labels: indices of M classes in the old task.
         classes: (M,) int64 indices of these classes in the new task.
     """
 
-    head: Head
-    labels: np.ndarray
+    old: OldT
+    labels: Sequence[int] | np.ndarray
     classes: np.ndarray
 
+    def of(self, old: OtherT) -> OldClasses[OtherT]:
+        """Return the same classes of another part of the old task, such as its head."""
+        return OldClasses(old, self.labels, self.classes)
 
-def merge_rows(parts: Sequence[RowPart], n_classes: int, p: float | None) -> Head:
+
+def merge_rows(parts: Sequence[OldClasses[Head]], n_classes: int, p: float | None) -> Head:
     """Build a head with one row per new class: the mean of the divided old rows of that class.
 
     All rows are multiplied by the mean norm of the old rows. This changes no decision, but it keeps
@@ -144,11 +152,13 @@ def merge_rows(parts: Sequence[RowPart], n_classes: int, p: float | None) -> Hea
 
     Examples:
         >>> old = Head(np.array([[3.0, -4.0]]), np.array([2.0]))
-        >>> merge_rows([RowPart(old, np.array([0]), np.array([0]))], 1, np.inf).weight.tolist()
+        >>> merge_rows([OldClasses(old, np.array([0]), np.array([0]))], 1, np.inf).weight.tolist()
         [[3.0, -4.0]]
     """
-    rows = np.concatenate([part.head.weight[part.labels] for part in parts]).astype(np.float64)
-    biases = np.concatenate([part.head.bias[part.labels] for part in parts])
+    rows = np.concatenate([part.old.weight[np.asarray(part.labels)] for part in parts]).astype(
+        np.float64
+    )
+    biases = np.concatenate([part.old.bias[np.asarray(part.labels)] for part in parts])
     classes = np.concatenate([part.classes for part in parts])
     lengths = _lengths(rows, p)
     scale = lengths.mean() / lengths / np.bincount(classes, minlength=n_classes)[classes]

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from teachmesh.mapping.anchor_kinds import MahaAnchor, MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
 from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
 from teachmesh.mapping.quantise import quantise_rows
-from teachmesh.model.head import Head, RowPart, merge_rows, read_norm
+from teachmesh.model.head import Head, OldClasses, merge_rows, read_norm
 from teachmesh.reuse.moments_prior import pooled_whitening
 from teachmesh.reuse.source_skills import SourceSkill
 
@@ -31,22 +31,7 @@ RIDGE = 0.1
 """Ridge added to the diagonal of the pooled scatter, as a fraction of the diagonal's mean."""
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Classes of one old task that become classes of the new task.
-
-    Attributes:
-        anchor: moments of the old task.
-        labels: indices of M classes in the old task.
-        classes: indices of these classes in the new task, (M,) int64.
-    """
-
-    anchor: MomentsAnchor
-    labels: Sequence[int]
-    classes: np.ndarray
-
-
-def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
+def combine_moments(parts: Sequence[OldClasses[MomentsAnchor]], n_classes: int) -> MomentsAnchor:
     """Combine class moments of old tasks into class moments of a new task, without any images.
 
     Args:
@@ -59,22 +44,24 @@ def combine_moments(parts: Sequence[Part], n_classes: int) -> MomentsAnchor:
     missing = n_classes - len({int(label) for part in parts for label in part.classes})
     if missing:
         raise ValueError(f"expected every class in a part, {missing} are in none")
-    tasks = [part.anchor.moments() for part in parts]
+    tasks = [part.old.moments() for part in parts]
     means = _joined_means(parts, tasks, n_classes)
     roots = np.concatenate([task.roots for task in tasks]) / len(tasks) ** 0.5
-    degrees = sum(int(part.anchor.degrees[0]) for part in parts)
+    degrees = sum(int(part.old.degrees[0]) for part in parts)
     within = Covariance(roots, degrees, rest=float(np.mean([task.rest for task in tasks])))
     return pack_moments(means, within, _discriminant(means, tasks))
 
 
-def _joined_means(parts: Sequence[Part], tasks: Sequence[TaskMoments], n: int) -> np.ndarray:
+def _joined_means(
+    parts: Sequence[OldClasses[MomentsAnchor]], tasks: Sequence[TaskMoments], n: int
+) -> np.ndarray:
     """Return (C, D) class means, without the styles of the old tasks.
 
     Least squares splits each old class mean into the mean of the class and the style of the task.
     Styles can be estimated only for tasks that share classes. The styles of the other tasks count
     as zero, because a difference between these tasks also separates their classes.
     """
-    sums = np.zeros((len(parts) + n, parts[0].anchor.dim))
+    sums = np.zeros((len(parts) + n, parts[0].old.dim))
     normal = np.diag(np.r_[np.full(len(parts), STYLE_RIDGE), np.zeros(n)])
     for style, (part, task) in enumerate(zip(parts, tasks, strict=True)):
         for label, new in zip(part.labels, part.classes, strict=True):
@@ -105,22 +92,7 @@ def _discriminant(means: np.ndarray, tasks: Sequence[TaskMoments]) -> LinearScor
     return LinearScores(unit * (white @ matrix.T), centre, values)
 
 
-@dataclass(frozen=True, eq=False)
-class SamplePart:
-    """Classes of one old task that become classes of the new task.
-
-    Attributes:
-        anchor: class means and samples of the old task.
-        labels: (M,) int64 indices of classes in the old task.
-        classes: (M,) int64 indices of these classes in the new task.
-    """
-
-    anchor: MahaAnchor
-    labels: np.ndarray
-    classes: np.ndarray
-
-
-def combine_samples(parts: Sequence[SamplePart], n_classes: int) -> MahaAnchor:
+def combine_samples(parts: Sequence[OldClasses[MahaAnchor]], n_classes: int) -> MahaAnchor:
     """Combine class means and samples of old tasks, without any images.
 
     A class with several parents has the mean of their means. Samples keep their distance from the
@@ -130,17 +102,17 @@ def combine_samples(parts: Sequence[SamplePart], n_classes: int) -> MahaAnchor:
         parts: old classes; together they cover every class of the new task.
         n_classes: number of classes of the new task, C.
     """
-    dim = parts[0].anchor.dim
+    dim = parts[0].old.dim
     sums, counts = np.zeros((n_classes, dim)), np.zeros(n_classes)
     for part in parts:
-        np.add.at(sums, part.classes, part.anchor.means[part.labels].astype(np.float64))
+        np.add.at(sums, part.classes, part.old.means[np.asarray(part.labels)].astype(np.float64))
         np.add.at(counts, part.classes, 1)
     means = sums / counts[:, None]
     samples, classes = [], []
     for part in parts:
-        residuals = part.anchor.residuals()
+        residuals = part.old.residuals()
         for old, new in zip(part.labels, part.classes, strict=True):
-            own = residuals[part.anchor.sample_classes == old]
+            own = residuals[part.old.sample_classes == old]
             samples.append(means[new] + own)
             classes.append(np.full(len(own), new, dtype=np.uint16))
     joined = np.concatenate(samples).astype(np.float32)
@@ -179,23 +151,8 @@ def can_combine(source: SourceSkill, method: str) -> bool:
     return source.skill.anchor(method) is not None and source.skill.head() is not None
 
 
-@dataclass(frozen=True, eq=False)
-class ClassPart:
-    """Classes of one source skill that become classes of the new task.
-
-    Attributes:
-        source: the skill.
-        labels: (M,) int64 indices of the classes in the skill.
-        classes: (M,) int64 indices of these classes in the new task.
-    """
-
-    source: SourceSkill
-    labels: np.ndarray
-    classes: np.ndarray
-
-
 def assemble(
-    method: str, parts: Sequence[ClassPart], n_classes: int, rows: str | None
+    method: str, parts: Sequence[OldClasses[SourceSkill]], n_classes: int, rows: str | None
 ) -> tuple[MomentsAnchor | MahaAnchor, Head | None]:
     """Return the anchor of the new task, and its trained head if the method has one.
 
@@ -207,34 +164,35 @@ def assemble(
     """
     head = None
     if rows is not None:
-        row_parts = [RowPart(_head_of(part, method), part.labels, part.classes) for part in parts]
-        head = merge_rows(row_parts, n_classes, read_norm(rows))
+        heads = [part.of(_head_of(part.old, method)) for part in parts]
+        head = merge_rows(heads, n_classes, read_norm(rows))
     if method == MahaAnchor.kind:
-        return combine_samples([_samples_of(part) for part in parts], n_classes), head
-    anchor = combine_moments([_moments_of(part) for part in parts], n_classes)
+        samples = [part.of(_samples_of(part.old)) for part in parts]
+        return combine_samples(samples, n_classes), head
+    anchor = combine_moments([part.of(_moments_of(part.old)) for part in parts], n_classes)
     return (anchor if head is None else _with_head(anchor, head)), None
 
 
-def _head_of(part: ClassPart, method: str) -> Head:
+def _head_of(source: SourceSkill, method: str) -> Head:
     """Return the head that decides within the old task: that of class moments, or a trained one."""
-    moments = part.source.moments()
+    moments = source.moments()
     if method == MomentsAnchor.kind and moments is not None:
         return Head(moments.head_rows(), moments.head_bias)
-    head = part.source.skill.head()
+    head = source.skill.head()
     assert head is not None  # see `can_combine`
     return head
 
 
-def _moments_of(part: ClassPart) -> Part:
-    moments = part.source.moments()
+def _moments_of(source: SourceSkill) -> MomentsAnchor:
+    moments = source.moments()
     assert moments is not None  # see `can_combine`
-    return Part(moments, part.labels.tolist(), part.classes)
+    return moments
 
 
-def _samples_of(part: ClassPart) -> SamplePart:
-    anchor = part.source.skill.anchor(MahaAnchor.kind)
+def _samples_of(source: SourceSkill) -> MahaAnchor:
+    anchor = source.skill.anchor(MahaAnchor.kind)
     assert isinstance(anchor, MahaAnchor)  # see `can_combine`
-    return SamplePart(anchor, part.labels, part.classes)
+    return anchor
 
 
 def _with_head(anchor: MomentsAnchor, head: Head) -> MomentsAnchor:

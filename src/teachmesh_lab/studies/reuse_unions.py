@@ -14,9 +14,9 @@ import numpy as np
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
-from teachmesh.model.head import Head, combine_heads
+from teachmesh.model.head import Head, OldClasses, combine_heads
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
-from teachmesh.reuse.combined_anchors import Part, combine_moments
+from teachmesh.reuse.combined_anchors import combine_moments
 from teachmesh.reuse.head_prior import fit_start
 from teachmesh.reuse.moments_transfer import scores_within_task
 from teachmesh_lab.studies.reuse_tasks import (
@@ -107,7 +107,9 @@ def _combine(tasks: Tasks, new: StudyTask, known: dict[str, dict[int, int]]) -> 
     If any old task has all classes of the new task, only such old tasks are used.
     """
     whole = {o: s for o, s in known.items() if len(s) == len(new.classes)} or known
-    parts = [Part(tasks[o].anchor, list(s.values()), np.array(list(s))) for o, s in whole.items()]
+    parts = [
+        OldClasses(tasks[o].anchor, list(s.values()), np.array(list(s))) for o, s in whole.items()
+    ]
     result: Values = {"from": sorted(whole)}
     latents, labels = new.test.latents, new.test.labels
     anchor = combine_moments(parts, len(new.classes))
@@ -188,8 +190,8 @@ def _join_moments(
     """
     first, n_classes = len(one.classes), len(one.classes) + len(other.classes)
     parts = [
-        Part(one.anchor, range(first), np.arange(first)),
-        Part(other.anchor, range(n_classes - first), np.arange(first, n_classes)),
+        OldClasses(one.anchor, range(first), np.arange(first)),
+        OldClasses(other.anchor, range(n_classes - first), np.arange(first, n_classes)),
     ]
     anchors = {
         "zero images": combine_moments(parts, n_classes),

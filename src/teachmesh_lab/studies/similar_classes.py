@@ -22,7 +22,7 @@ import numpy as np
 from teachmesh.errors import DataError
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
-from teachmesh.model.head import RowPart, merge_rows
+from teachmesh.model.head import OldClasses, merge_rows
 from teachmesh.model.head_training import HeadStart, head_epochs, head_of
 from teachmesh.reuse.head_prior import fit_start
 from teachmesh_lab.studies.reuse_tasks import ReusePlan, StudyTask, Tasks, accuracy, take_rows
@@ -151,7 +151,9 @@ def _old_rows(tasks: Tasks, pairs: Sequence[ClassPair], p: float | None) -> Head
     parts = []
     for label, pair in enumerate(pairs):
         old = tasks[pair.old_task]
-        parts.append(RowPart(old.head, np.array([_label(old, pair.old_class)]), np.array([label])))
+        parts.append(
+            OldClasses(old.head, np.array([_label(old, pair.old_class)]), np.array([label]))
+        )
     head = merge_rows(parts, len(pairs), p)
     return HeadStart(np.arange(len(pairs)), head.weight, head.bias)
 
