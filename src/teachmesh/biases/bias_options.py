@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from teachmesh.errors import UsageError
 
 BIAS_CHOICES = ("auto", "all", "half", "last:N", "none")
-KEEP_CHOICES = ("auto", "always")
 DEFAULT_PASSES = 8.0
 """Default budget of `auto` in forward passes over all training and validation images."""
 MOST_PASSES = 1e6

@@ -210,6 +210,12 @@ class Result:
         rows = self.values.get(name)
         return [float(value) for value in rows[-1]] if rows else None
 
+    def last_mean(self, name: str) -> float:
+        """Return the mean of `last`, which must have been measured."""
+        values = self.last(name)
+        assert values is not None
+        return float(np.mean(values))
+
     def answers(self) -> list[ImageAnswers]:
         """Return the answers to the test images of each task; empty for older cells."""
         return [ImageAnswers.from_json(values) for values in self.values.get("answers", [])]

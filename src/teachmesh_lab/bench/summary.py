@@ -142,9 +142,9 @@ def _detail(
     alpha: float,
 ) -> dict[str, Any]:
     name = "oracle" if oracle else "accuracy"
-    per_seed = [_mean(r, name) for r in scored]
+    per_seed = [r.last_mean(name) for r in scored]
     accuracy, half = mean_and_half_width(per_seed)
-    mappers = [_mean(r, "mapper") for r in scored if r.last("mapper") is not None]
+    mappers = [r.last_mean("mapper") for r in scored if r.last("mapper") is not None]
     row = {
         "method": method,
         "agents": agents,
@@ -268,14 +268,8 @@ def images_that_travel(result: Result, agents: int, packing: str, alpha: float) 
     return account(costs, agents, alpha=alpha, packing=packing, consolidation_macs=once)
 
 
-def _mean(result: Result, name: str) -> float:
-    values = result.last(name)
-    assert values is not None
-    return float(np.mean(values))
-
-
 def _optional_mean(results: Sequence[Result], name: str) -> float | None:
-    values = [_mean(r, name) for r in results if r.last(name) is not None]
+    values = [r.last_mean(name) for r in results if r.last(name) is not None]
     return float(np.mean(values)) if values else None
 
 

@@ -45,7 +45,7 @@ def difference_table(scene: Scene, measure: str) -> Table | None:
         found = paired_difference(*strata) if strata else None
         if found is None:
             continue
-        per_seed = [_mean(one, measure) - _mean(two, measure) for one, two in pairs]
+        per_seed = [one.last_mean(measure) - two.last_mean(measure) for one, two in pairs]
         rows.append(
             [
                 f"{best} - {other}",
@@ -116,12 +116,6 @@ def plus_minus(value: float | None) -> str:
 def _same_seeds(one: Sequence[Result], other: Sequence[Result]) -> list[tuple[Result, Result]]:
     by_seed = {result.cell.seed: result for result in other}
     return [(result, by_seed[result.cell.seed]) for result in one if result.cell.seed in by_seed]
-
-
-def _mean(result: Result, measure: str) -> float:
-    values = result.last(measure)
-    assert values is not None
-    return float(np.mean(values))
 
 
 def _signed(value: float) -> str:

@@ -62,17 +62,7 @@ def heads(plan: ReusePlan) -> Study:
         )
 
     cells = [
-        plan.inputs.cell(
-            "heads",
-            (shots, new, old),
-            (new, old),
-            new=new,
-            old=old,
-            shots=shots,
-            seeds=plan.seeds,
-            encoder=matcher.comparer.name,
-            shared=shared,
-        )
+        _pair_cell(plan, "heads", matcher, shots, (new, old), shared=shared)
         for shots in plan.shots
         for new, old, shared in ordered_pairs(plan.tasks)
     ]
@@ -101,21 +91,35 @@ def copied_rows(plan: ReusePlan) -> Study:
         return found
 
     cells = [
-        plan.inputs.cell(
-            "copied-rows",
-            (shots, new, old),
-            (new, old),
-            new=new,
-            old=old,
-            shots=shots,
-            seeds=plan.seeds,
-            encoder=matcher.comparer.name,
-        )
+        _pair_cell(plan, "copied-rows", matcher, shots, (new, old))
         for shots in plan.shots
         for new, old, shared in ordered_pairs(plan.tasks)
         if shared >= HALF
     ]
     return Study(cells, measure)
+
+
+def _pair_cell(
+    plan: ReusePlan,
+    study: str,
+    matcher: PairMatcher,
+    shots: int,
+    pair: tuple[str, str],
+    **more: float,
+) -> StudyCell:
+    """Return the cell of a new and an old task; `more` are further arguments of the study."""
+    new, old = pair
+    return plan.inputs.cell(
+        study,
+        (shots, new, old),
+        pair,
+        new=new,
+        old=old,
+        shots=shots,
+        seeds=plan.seeds,
+        encoder=matcher.comparer.name,
+        **more,
+    )
 
 
 def _after_trial(
