@@ -10,17 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from teachmesh.bank.home import Home
 from teachmesh.bank.store import Bank
-from teachmesh.model.backbone_cards import EMBEDDED, embedded_card
-from teachmesh.packet.card import Card
-from teachmesh.packet.signing import AgentKey, sign
-from teachmesh.packet.skill import Skill
+from teachmesh.model.backbone_cards import EMBEDDED
+from teachmesh.model.backbone_registry import load_backbone
+from teachmesh.model.build_backbone import choose_device
+from teachmesh_lab.bench.bank_scale import write_skills
 
 SKILLS = 100
-CLUSTERS, LATENT_SIZE = 2, 8
 ROUNDS = 11
 BASELINE = ("-c", "import typer, rich")
 COMMANDS = {
@@ -70,38 +67,7 @@ def wall_s(arguments: tuple[str, ...], environment: dict[str, str]) -> float:
 
 
 def fill(home: Home) -> None:
-    """Add small signed skills for the embedded backbone to the bank of a home."""
-    key = home.load_key()
+    """Add synthetic signed skills for the embedded backbone to the bank of a home."""
+    backbone = load_backbone(home.backbones, EMBEDDED, choose_device("cpu"))
     with Bank(home.bank) as bank:
-        for number in range(SKILLS):
-            bank.put(sign(small_skill(f"task {number}", key), key))
-
-
-def small_skill(task: str, key: AgentKey) -> Skill:
-    """Return a skill of a few hundred bytes: two Gaussian clusters and no head."""
-    card = Card(
-        task=task,
-        classes=("one", "two"),
-        images_per_class=(10, 10),
-        validation_images=4,
-        method="gmmc",
-        anchors=("gmmc",),
-        backbone_name=EMBEDDED,
-        backbone_fingerprint=embedded_card()["fingerprint"],
-        reference_id="0" * 64,
-        validation_accuracy=1.0,
-        cost_macs=1,
-        cost_s=1.0,
-        author=key.public_key,
-        alias="bench",
-        created="2026-11-29T12:00:00Z",
-        privacy="statistics",
-        version="0.1.0",
-    )
-    shape = (CLUSTERS, LATENT_SIZE)
-    tensors = {
-        "gmmc.means": np.zeros(shape, np.float32),
-        "gmmc.variances": np.ones(shape, np.float32),
-        "gmmc.weights": np.full(CLUSTERS, 1 / CLUSTERS, np.float32),
-    }
-    return Skill(card, tensors)
+        write_skills(bank, backbone, range(SKILLS))
