@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,29 @@ def test_leading_coordinates_have_the_marginal_density(coordinates: int) -> None
     np.testing.assert_allclose(part, whole[:coordinates, :coordinates], atol=1e-12)
     found = TaskDensity.of(kept).scores(torch.from_numpy(points[:, :coordinates].copy()))
     np.testing.assert_allclose(found, log_densities(kept, points[:, :coordinates]), rtol=1e-5)
+
+
+def placed(values: np.ndarray, offset: int, columns: int) -> np.ndarray:
+    """Return a copy whose memory starts `offset` bytes after a multiple of 64."""
+    n_rows, width = values.shape
+    buffer = np.zeros(n_rows * columns + 16)
+    first = (-buffer.ctypes.data % 64 + offset) // 8
+    copy = buffer[first : first + n_rows * columns].reshape(n_rows, columns)[:, :width]
+    copy[...] = values
+    return copy
+
+
+@pytest.mark.parametrize("dim", [9, 16, 40])
+def test_densities_do_not_depend_on_the_place_of_moments_in_memory(dim: int) -> None:
+    """Products are rounded otherwise at another place or with other strides."""
+    for seed in range(20):
+        task = random_task(dim, 5, 3 + seed)
+        densities = []
+        for offset, columns in itertools.product(range(0, 64, 8), (dim, dim + 7)):
+            means, roots = (placed(part, offset, columns) for part in (task.means, task.roots))
+            density = TaskDensity.of(TaskMoments(means, roots, task.rest, task.share))
+            densities.append(density.matrix.tobytes() + density.offsets.tobytes())
+        assert len(set(densities)) == 1
 
 
 def test_leading_directions_are_the_first_ones() -> None:

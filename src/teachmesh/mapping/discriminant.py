@@ -98,7 +98,9 @@ class TaskDensity:
 
         The matrix is rounded to float32, and all densities are computed from the rounded numbers.
         """
-        means, roots = (_aligned(torch.from_numpy(part)) for part in (task.means, task.roots))
+        # Copies, because the place and the strides of an array in memory change how products are
+        # rounded. Equal tasks would have unequal evidence.
+        means, roots = torch.tensor(task.means), torch.tensor(task.roots)
         base = (1 - task.share) + task.share * task.rest
         # With M = base / g I + R R^T, the inverse covariance is (I - R^T M^-1 R) / base.
         inner = roots @ roots.T
@@ -181,7 +183,7 @@ class WideGaussian:
 
     def __init__(self, mean: np.ndarray, roots: np.ndarray) -> None:
         self._mean = torch.from_numpy(mean)
-        values, self._basis = principal_axes(torch.from_numpy(roots))
+        values, self._basis = principal_axes(torch.tensor(roots))  # a copy, see `TaskDensity.of`
         self._shrink = values / (1 + values)
         self._log_determinant = float(torch.log1p(values).sum())
 

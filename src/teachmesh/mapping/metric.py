@@ -95,7 +95,7 @@ class Metric:
         Args:
             latents: (N, D) multi-depth latents.
         """
-        centred = torch.from_numpy(latents.astype(np.float64) - self.centre)
+        centred = torch.tensor(latents, dtype=torch.float64) - torch.from_numpy(self.centre)
         return np.asarray(self._whitening.apply(centred).numpy())
 
     def undo(self, points: np.ndarray) -> np.ndarray:

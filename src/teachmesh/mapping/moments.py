@@ -70,7 +70,7 @@ class TaskScorer:
         self._density = density
         self._metric = metric
         self._means = anchor.class_means()
-        self._head = torch.from_numpy(anchor.head_rows())
+        self._head = torch.tensor(anchor.head_rows())  # a copy, see `TaskDensity.of`
         self._bias = anchor.head_bias.astype(np.float64)
         self._raw_means: np.ndarray | None = None
 
