@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,18 +25,33 @@ SIDE = 48
 
 def write_task(folder: Path, name: str, *, per_class: int = 12, seed: int = 0) -> Path:
     """A task folder `<name>/<class>/*.png`: textured images tinted with the class's colour."""
+    for place, data in _pictures(name, per_class, seed).items():
+        target = folder / name / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return folder / name
+
+
+@cache
+def _pictures(name: str, per_class: int, seed: int) -> Mapping[str, bytes]:
+    """Draw the files of a task; drawn once per process, because half of all tests need a task."""
     classes = COLOURS[name]
     textures = procedural_images(per_class * len(classes), SIDE, seed=seed + len(name))
-    for index, (label, colour) in enumerate(classes.items()):
-        target = folder / name / label
-        target.mkdir(parents=True)
-        for number in range(per_class):
-            texture = textures[index * per_class + number]
-            grey = texture.mean(axis=0, keepdims=True) / 255  # (1, H, W)
-            tint = np.array(colour, dtype=np.float64)[:, None, None]
-            pixels = (0.35 * 255 * grey + 0.65 * tint).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels.transpose(1, 2, 0)).save(target / f"{number:02}.png")
-    return folder / name
+    greys = textures.mean(axis=1, keepdims=True) / 255  # (N, 1, H, W)
+    return {
+        f"{label}/{number:02}.png": _tinted(greys[index * per_class + number], colour)
+        for index, (label, colour) in enumerate(classes.items())
+        for number in range(per_class)
+    }
+
+
+def _tinted(grey: np.ndarray, colour: tuple[int, int, int]) -> bytes:
+    """Return (1, H, W) grey values in [0, 1], tinted, as a PNG file."""
+    tint = np.array(colour, dtype=np.float64)[:, None, None]
+    pixels = (0.35 * 255 * grey + 0.65 * tint).clip(0, 255).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(pixels.transpose(1, 2, 0)).save(file, "PNG")
+    return file.getvalue()
 
 
 def write_muddled_task(folder: Path, name: str) -> Path:
