@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -51,6 +52,8 @@ PROCEDURAL_IMAGES = 1024
 def load_backbone(folder: Path, name: str, device: torch.device | None = None) -> Backbone:
     """Load a backbone by its alias.
 
+    Agents of one process share the embedded backbone, because it never changes.
+
     Args:
         folder: backbone folder of the home.
         name: alias of the backbone; `embedded` for the one in the package.
@@ -61,7 +64,7 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
             damaged or does not match its fingerprint.
     """
     if name == EMBEDDED:
-        return embedded_backbone(EMBEDDED, device)
+        return _embedded(device or torch.device("cpu"))
     stored = BackboneStore(folder).load(known_name(folder, name))
     backbone = assemble(name, stored, device)
     if backbone.fingerprint != stored.about.get("fingerprint"):
@@ -70,6 +73,11 @@ def load_backbone(folder: Path, name: str, device: torch.device | None = None) -
             "with; remove it and add it again"
         )
     return backbone
+
+
+@cache
+def _embedded(device: torch.device) -> Backbone:
+    return embedded_backbone(EMBEDDED, device)
 
 
 def add_timm(
