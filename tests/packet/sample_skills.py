@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.biases.bias_layout import BiasLayout
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.card import Card
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
 from teachmesh.packet.skill import Skill
+
+if TYPE_CHECKING:
+    # Importing it would load torch, in every process of the tests that only writes skills.
+    from teachmesh.biases.bias_layout import BiasLayout
 
 ALICE = AgentKey(bytes(range(32)))
 BOB = AgentKey(bytes(range(1, 33)))
