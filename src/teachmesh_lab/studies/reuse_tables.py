@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from teachmesh.reuse.matching import MODES
+from teachmesh_lab.evaluation.metrics import t_quantile
 from teachmesh_lab.studies.reuse_tasks import HALF, SHOTS, read_pairs
 from teachmesh_lab.studies.study_cells import StudyResult, Values, markdown, select
 
@@ -35,7 +35,7 @@ class Gain:
         n = len(values)
         if n < 2:
             return cls(float(values.mean()), float("inf"), n)
-        half = float(student_t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
+        half = float(t_quantile(n - 1) * values.std(ddof=1) / n**0.5)
         return cls(float(values.mean()), half, n)
 
     @property
