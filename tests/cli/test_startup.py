@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,14 +23,25 @@ from teachmesh.packet.skill import Skill
 from tests.model.nets import needs_timm, random_timm
 from tests.packet.sample_skills import ALICE, LATENT_SIZE, sample_signed, sample_skill
 
-RUN = (
-    "import sys\n"
-    "from teachmesh.cli.main import run\n"
-    "try:\n    run()\n"
-    "except SystemExit as end:\n    assert not end.code, end.code\n"
-    "heavy = {'torch', 'PIL', 'zenoh', 'safetensors', 'timm'}\n"
-    "print('loaded:', *sorted(heavy & set(sys.modules)), file=sys.stderr)"
-)
+RUN = """
+import contextlib, io, json, os, sys
+from teachmesh.cli.main import run
+heavy, seen, program = {"torch", "PIL", "zenoh", "safetensors", "timm"}, set(), sys.argv[0]
+for arguments, variables in json.load(sys.stdin):
+    os.environ.update(variables)
+    sys.argv, code = [program, *arguments], None
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            run()
+        except SystemExit as end:
+            code = end.code
+    for name in variables:
+        del os.environ[name]
+    assert not code, (code, arguments)
+    loaded = heavy & set(sys.modules)
+    print(json.dumps([output.getvalue(), sorted(loaded - seen)]))
+    seen |= loaded
+"""
 COMMANDS = (
     ("--help",),
     ("--version",),
@@ -46,6 +59,7 @@ COMMANDS = (
     ("bench", "--help"),
     ("learn", "--help"),
 )
+IMPORT = ("skills", "import", "peer.skill")
 COMPLETIONS = {
     "teachmesh ": ("status", "skills", "bench"),
     "teachmesh sk": ("skills",),
@@ -70,35 +84,38 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return opened.path
 
 
-def run(home: Path, folder: Path, *arguments: str, **variables: str) -> tuple[str, list[str]]:
-    """Return the output of a command in its own process and the heavy packages it loaded."""
-    environment = {**os.environ, "TEACHMESH_HOME": str(home), **variables}
+class Ran(NamedTuple):
+    """The output of a command, and the heavy packages that it was the first to load."""
+
+    output: str
+    loaded: list[str]
+
+
+@pytest.fixture(scope="module")
+def ran(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    """All command lines and completions, run one after the other in one fresh process."""
+    place = tmp_path_factory.mktemp("ran")
+    write_peer_skill(place / "peer.skill")
+    calls: list[tuple[str, tuple[str, ...], dict[str, str]]] = [
+        (" ".join(command), command, {}) for command in (*COMMANDS, IMPORT)
+    ]
+    calls += [(line, (), completion(line)) for line in COMPLETIONS]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments],
+        [sys.executable, "-c", RUN],
+        input=json.dumps([call[1:] for call in calls]),
         capture_output=True,
         text=True,
-        check=True,
-        cwd=folder,
-        env=environment,
+        check=False,
+        cwd=place,
+        env={**os.environ, "TEACHMESH_HOME": str(home)},
     )
-    return done.stdout, done.stderr.splitlines()[-1].split()[1:]
+    assert done.returncode == 0, done.stderr
+    found = [Ran(*json.loads(line)) for line in done.stdout.splitlines()]
+    return dict(zip((name for name, *_ in calls), found, strict=True))
 
 
-@needs_timm
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_commands_that_only_look_load_no_torch(
-    home: Path, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    """They load no packages for images, network or weights either."""
-    output, loaded = run(home, tmp_path, *command)
-    assert output
-    assert loaded == []
-
-
-@needs_timm
-def test_importing_a_skill_loads_no_torch(home: Path, tmp_path: Path) -> None:
-    """It is decoded, verified and admitted as a skill from a peer."""
-    file = tmp_path / "peer.skill"
+def write_peer_skill(file: Path) -> None:
+    """Write a skill of the embedded backbone."""
     fingerprint = embedded_card()["fingerprint"]
     small = sample_skill(seed=9, task="asters", backbone_fingerprint=fingerprint)
     # The latents of the embedded backbone have another size than those of the sample.
@@ -107,21 +124,41 @@ def test_importing_a_skill_loads_no_torch(home: Path, tmp_path: Path) -> None:
         for name, array in small.tensors.items()
     }
     file.write_bytes(sign(Skill(small.card, wide), ALICE).data)
-    output, loaded = run(home, tmp_path, "skills", "import", str(file))
+
+
+def completion(line: str) -> dict[str, str]:
+    """Return the variables with which a shell asks for the ends of a line."""
+    return {
+        "_TEACHMESH_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+
+
+@needs_timm
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_commands_that_only_look_load_no_torch(
+    ran: dict[str, Ran], command: tuple[str, ...]
+) -> None:
+    """They load no packages for images, network or weights either."""
+    output, loaded = ran[" ".join(command)]
+    assert output
+    assert loaded == []
+
+
+@needs_timm
+def test_importing_a_skill_loads_no_torch(ran: dict[str, Ran]) -> None:
+    """It is decoded, verified and admitted as a skill from a peer."""
+    output, loaded = ran[" ".join(IMPORT)]
     assert "saved asters" in output
     assert loaded == []
 
 
 @needs_timm
 @pytest.mark.parametrize("line", COMPLETIONS)
-def test_completion_loads_no_torch(home: Path, tmp_path: Path, line: str) -> None:
+def test_completion_loads_no_torch(ran: dict[str, Ran], line: str) -> None:
     """Commands, sub-commands and options are completed, including those of the laboratory."""
-    variables = {
-        "_TEACHMESH_COMPLETE": "complete_bash",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(line.count(" ")),
-    }
-    output, loaded = run(home, tmp_path, **variables)
+    output, loaded = ran[line]
     assert set(COMPLETIONS[line]) <= set(output.split())
     assert loaded == []
 
