@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments_scan, "POINTS", 7)
 
 
+@cache
 def density(seed: int, size: float = 1.0) -> TaskDensity:
     """Return the density of a random task."""
     return TaskDensity.of(random_anchor(seed, size=size).moments())
@@ -81,6 +83,15 @@ def bank(kind: str, size: float) -> dict[str, TaskDensity]:
     return densities
 
 
+@cache
+def bank_and_evidence(
+    kind: str, size: float
+) -> tuple[dict[str, TaskDensity], torch.Tensor, dict[str, np.ndarray]]:
+    """Return a bank, points of the same size and their exact evidence; the same for every count."""
+    densities, z = bank(kind, size), points(size)
+    return densities, z, exact(densities, z)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8, 200])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
 @pytest.mark.parametrize("kind", ["random", "near ties", "copies", "poisoned"])
@@ -88,8 +99,7 @@ def test_exactly_the_best_tasks_and_their_equals_are_found(
     kind: str, size: float, count: int
 ) -> None:
     """Tasks of all sizes, padded and mapped blocks, slots that were used before."""
-    densities, z = bank(kind, size), points(size)
-    evidence = exact(densities, z)
+    densities, z, evidence = bank_and_evidence(kind, size)
     found = filled(densities).best(z, count)
     assert len(found) == len(z)
     for i, keys in enumerate(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def randomise(net: nn.Module, seed: int = 0) -> None:
 
 def pictures(n: int, size: int = SIZE) -> Tensor:
     """Draw procedural images (n, 3, size, size) uint8."""
-    return torch.from_numpy(procedural_images(n, size, seed=7))
+    return torch.from_numpy(_pixels(n, size).copy())
+
+
+@cache
+def _pixels(n: int, size: int) -> np.ndarray:
+    return procedural_images(n, size, seed=7)
 
 
 def tiny_reference(seed: int = 0, dim: int = 6) -> Reference:

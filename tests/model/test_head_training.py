@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -27,15 +27,20 @@ VALIDATION = (SAMPLE.latents[80:], SAMPLE.labels[80:])
 NOTHING = (SAMPLE.latents[:0], SAMPLE.labels[:0])
 
 
-def reference_parameters(
-    epochs: int, seed: int, rows_of: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
-) -> tuple[np.ndarray, np.ndarray]:
+Parameters = tuple[np.ndarray, np.ndarray]
+
+
+def reference_epochs(
+    seed: int, rows_of: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
+) -> Iterator[Parameters]:
     """Train torch.nn.Linear by torch.optim.Adam and autograd with equal start and batches.
 
     Args:
-        epochs: number of epochs.
         seed: seed for the start and the order of batches.
         rows_of: the weights as the forward pass uses them; autograd goes through it.
+
+    Yields:
+        Weights and biases after each epoch, without end.
     """
     x, y = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1])
     generator = torch.Generator().manual_seed(seed)
@@ -45,13 +50,20 @@ def reference_parameters(
         layer.weight.copy_(start[:, :-1])
         layer.bias.copy_(start[:, -1])
     optimizer = torch.optim.Adam(layer.parameters(), lr=LEARNING_RATE)
-    for _ in range(epochs):
+    while True:
         for rows in torch.randperm(len(y), generator=generator).split(BATCH_SIZE):
             optimizer.zero_grad()
             log_odds = x[rows] @ rows_of(layer.weight).T + layer.bias
             torch.nn.functional.cross_entropy(log_odds, y[rows]).backward()
             optimizer.step()
-    return rows_of(layer.weight).detach().numpy(), layer.bias.detach().numpy()
+        yield rows_of(layer.weight).detach().numpy().copy(), layer.bias.detach().numpy().copy()
+
+
+def reference_parameters(
+    epochs: int, seed: int, rows_of: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
+) -> Parameters:
+    """Return weights and biases after some epochs of `reference_epochs`."""
+    return next(islice(reference_epochs(seed, rows_of), epochs - 1, None))
 
 
 def test_training_equals_adam_with_automatic_differentiation() -> None:
@@ -82,8 +94,7 @@ def test_the_first_best_validation_epoch_is_kept() -> None:
     fitted = fit_head(*TRAIN, *VALIDATION, 4, seed=1)
     assert fitted.epochs == fitted.best_epoch + PATIENCE
     accuracies = []
-    for epoch in range(1, fitted.epochs + 1):
-        weight, bias = reference_parameters(epoch, seed=1)
+    for weight, bias in islice(reference_epochs(seed=1), fitted.epochs):
         answers = (VALIDATION[0] @ weight.T + bias).argmax(axis=1)
         accuracies.append(np.mean(answers == VALIDATION[1]))
     assert fitted.best_epoch == 1 + int(np.argmax(accuracies))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,15 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("unlabelled"), CLASSES * 52, CLASSES, flat=True)
 
 
+@cache
+def most_pictures() -> np.ndarray:
+    """Draw as many pictures as any test writes; fewer pictures are the first ones of these."""
+    return procedural_images(max(CLASSES * 52, MIN_IMAGES), SIZE, seed=3)
+
+
 def write_images(folder: Path, count: int, n_classes: int, *, flat: bool = False) -> Path:
     """Write images whose brightness depends on their class, into one folder per class or one."""
-    for i, pixels in enumerate(procedural_images(count, SIZE, seed=3)):
+    for i, pixels in enumerate(most_pictures()[:count]):
         label = i % n_classes
         target = folder if flat else folder / f"class{label}"
         target.mkdir(parents=True, exist_ok=True)
