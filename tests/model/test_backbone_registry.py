@@ -252,3 +252,10 @@ def test_the_measuring_weights_can_be_added(tmp_path: Path) -> None:
         1024,
     )
     assert 150e6 < described["macs_per_image"] < 160e6
+
+
+def test_agents_of_one_process_share_the_embedded_backbone(tmp_path: Path) -> None:
+    """The folder of a home does not matter, and the network is loaded once."""
+    one, other = (load_backbone(tmp_path / name, "embedded") for name in ("alice", "bob"))
+    assert one is other
+    assert load_backbone(tmp_path, "embedded", torch.device("cpu")) is one
