@@ -18,7 +18,7 @@ from teachmesh.model.backbone_registry import add_timm, import_backbone
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.own_transport import make_transport
 from teachmesh_lab.baselines.baseline_nets import build_net
-from teachmesh_lab.bench.bench_methods import with_defaults
+from teachmesh_lab.bench.baseline_options import with_defaults
 from teachmesh_lab.bench.starting_nets import starting_net
 from tests.extending.conftest import ROOT, See, hide, write_package
 

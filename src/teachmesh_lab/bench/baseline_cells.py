@@ -13,7 +13,7 @@ from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.closed_forms import MULTI
 from teachmesh_lab.baselines.image_stream import LatentSplit, LatentTask, PixelSplit, PixelTask
-from teachmesh_lab.bench.bench_methods import Scalar, hyper_of, with_defaults
+from teachmesh_lab.bench.baseline_options import Scalar, hyper_of, with_defaults
 from teachmesh_lab.bench.starting_nets import StartingNet, network_columns, starting_net
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.image_answers import ImageAnswers

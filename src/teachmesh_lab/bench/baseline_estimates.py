@@ -17,7 +17,8 @@ from teachmesh_lab.baselines.choose_hyperparameters import points
 from teachmesh_lab.baselines.closed_forms import learnings
 from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.training_costs import PassCost, weight_layers
-from teachmesh_lab.bench.bench_methods import Scalar, check_estimated, with_defaults
+from teachmesh_lab.bench.baseline_options import Scalar, with_defaults
+from teachmesh_lab.bench.bench_methods import check_estimated
 from teachmesh_lab.bench.closed_form_estimates import closed_form_costs
 from teachmesh_lab.bench.starting_nets import StartingNet, starting_net
 from teachmesh_lab.evaluation.cost_ledger import (

@@ -1,4 +1,4 @@
-"""Methods that a run can compare, with their kinds, training options and built-in settings."""
+"""Methods that a run can compare, with their kinds, options and built-in settings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ from teachmesh.data.entry_points import (
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh.learning.variants import OWNERS, VARIANTS, MapperConstants, find_variant
+from teachmesh_lab.bench.baseline_options import (
+    OPTIONS,
+    Scalar,
+    options_read,
+    training_options,
+    with_defaults,
+)
 
 
 class Kind(Enum):
@@ -115,131 +122,6 @@ def check_estimated(name: str) -> None:
         )
 
 
-Scalar = str | int | float | bool
-
-OPTIONS: Mapping[str, int | float | str] = {
-    "epochs": 5,
-    "batch_size": 32,
-    "rate": 1e-3,
-    "size_px": 32,
-    "choice_tasks": 3,
-    "net": "quick",
-    "norms": "frozen",
-    "replay_passes": 0.0,
-    "warm_up": 1,
-    "task_inference": "none",
-}
-"""Training options of baselines and their defaults.
-
-- `size_px`: side of the images in pixels; 0 for the network's own input size.
-- `net`: "embedded" (pretrained), "small" (random weights), "backbone" (the grid's backbone,
-  pretrained), "resnet18" or "resnet50" (timm, random weights). "quick" and "paper" depend on the
-  method (`net_name`).
-- `norms`: whether batch norms keep their statistics ("frozen") or learn them ("running").
-- `replay_passes`: how often ER replays its buffer in an epoch; 0 for as many old images as new.
-- `warm_up`: epochs in which LwF trains a new head alone.
-- `task_inference`: "entropy" if SUPSUP infers tasks as well, as its authors do.
-"""
-NETS = ("quick", "paper", "embedded", "small", "backbone", "resnet18", "resnet50")
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "net": NETS,
-    "norms": ("frozen", "running"),
-    "task_inference": ("none", "entropy"),
-}
-_LEAST: Mapping[str, int] = {
-    "epochs": 1,
-    "batch_size": 1,
-    "size_px": 8,
-    "choice_tasks": 1,
-    "replay_passes": 0,
-    "warm_up": 0,
-}
-_OWN_SIZE = ("size_px", 0)
-_RANDOM_START = {"psp": "resnet18", "supsup": "resnet50", "parallel-supsup": "resnet50"}
-"""Method that the paper trains from random weights -> the paper's network."""
-
-
-def net_name(method: str, net: str) -> str:
-    """Return the network that a method starts from.
-
-    - "quick" is the embedded network, or the small one for methods that the paper trains from
-      random weights.
-    - "paper" is the grid's backbone, or the ResNet that the paper uses for such a method.
-
-    Args:
-        method: name of a baseline.
-        net: value of the option `net`.
-
-    Examples:
-        >>> [net_name(method, "quick") for method in ("ewc", "psp")]
-        ['embedded', 'small']
-        >>> [net_name(method, "paper") for method in ("ewc", "psp", "supsup")]
-        ['backbone', 'resnet18', 'resnet50']
-        >>> net_name("ewc", "small")
-        'small'
-    """
-    if net == "quick":
-        return "small" if method in _RANDOM_START else "embedded"
-    return _RANDOM_START.get(method, "backbone") if net == "paper" else net
-
-
-def hyper_of(method: str, options: Mapping[str, Scalar]) -> dict[str, float]:
-    """Return the hyper-parameters that options set for a method.
-
-    Args:
-        method: name of a baseline.
-        options: training options with defaults.
-
-    Examples:
-        >>> hyper_of("er", with_defaults({"replay_passes": 1})), hyper_of("ewc", with_defaults({}))
-        ({'passes': 1.0}, {})
-    """
-    if method == "er":
-        return {"passes": float(options["replay_passes"])}
-    if method == "lwf":
-        return {"warm_up": float(options["warm_up"])}
-    if method in ("supsup", "parallel-supsup"):
-        return {"infer": float(options["task_inference"] == "entropy")}
-    return {}
-
-
-def with_defaults(options: Mapping[str, Scalar]) -> dict[str, int | float | str]:
-    """Check training options and add default values for missing ones.
-
-    Raises:
-        UsageError: an unknown option, or a value of the wrong type or outside its range.
-
-    Examples:
-        >>> with_defaults({"epochs": 2})["epochs"], with_defaults({})["rate"]
-        (2, 0.001)
-    """
-    for name, value in options.items():
-        if name not in OPTIONS:
-            raise UsageError(
-                f"expected options of baselines out of {', '.join(OPTIONS)}, got {name!r}"
-                f"{did_you_mean(name, list(OPTIONS))}"
-            )
-        _check_option(name, value)
-    return {**OPTIONS, **options}
-
-
-def _check_option(name: str, value: Scalar) -> None:
-    usual = OPTIONS[name]
-    kind = (int, float) if isinstance(usual, float) else type(usual)
-    # In Python a bool is also an int.
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise UsageError(f"expected option {name!r} like {usual!r}, got {value!r}")
-    if isinstance(value, str):
-        if value not in _CHOICES[name]:
-            known = ", ".join(_CHOICES[name])
-            raise UsageError(f"expected option {name!r} out of {known}, got {value!r}")
-    elif name in _LEAST:
-        if value < _LEAST[name] and (name, value) != _OWN_SIZE:
-            raise UsageError(f"expected option {name!r} of at least {_LEAST[name]}, got {value!r}")
-    elif not 0 < value < 1:
-        raise UsageError(f"expected option {name!r} between 0 and 1, got {value!r}")
-
-
 _HEAD = "model.head_training"
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "gmmc": ("mapping.gmmc", "mapping.gmm_fit", _HEAD),
@@ -253,11 +135,6 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Modules of `teachmesh` whose constants affect the results of a task mapper."""
-
-
-def training_options(options: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the options of baselines among the options of a grid."""
-    return {name: value for name, value in options.items() if name not in OWNERS}
 
 
 def constants_of(options: Mapping[str, Scalar]) -> MapperConstants:
@@ -280,15 +157,58 @@ def mapper_options_of(method: str, options: Mapping[str, Scalar]) -> dict[str, S
     return dict(constants_of(options).of_method(find_variant(method).method).given())
 
 
-def options_in_use(methods: Collection[str], options: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the options without constants of task mappers that none of the methods uses.
+def options_of(method: str, options: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the options of a grid that affect the results of a method.
 
     Examples:
-        >>> options_in_use(["maha", "ewc"], {"clusters": 5, "samples": 1, "epochs": 2})
-        {'samples': 1, 'epochs': 2}
+        >>> options = {"clusters": 5, "choice_tasks": 1, "epochs": 2}
+        >>> [options_of(method, options) for method in ("gmmc", "slda", "ncm", "fine-tune")]
+        [{'clusters': 5}, {'choice_tasks': 1}, {}, {'epochs': 2}]
     """
-    bases = {VARIANTS[method].method for method in methods if method in VARIANTS}
-    return {k: v for k, v in options.items() if k not in OWNERS or OWNERS[k] in bases}
+    kind = check_bench_method(method)
+    if kind in (Kind.OURS, Kind.ADAPTED):
+        return mapper_options_of(method, options)
+    read = _options_read(method, kind)
+    return {name: value for name, value in options.items() if name in read}
+
+
+def _options_read(method: str, kind: Kind) -> frozenset[str]:
+    chooses = None if method in bench_methods() else _chooses(method)
+    return options_read(method, trained=kind is Kind.TRAINED, chooses=chooses)
+
+
+def _chooses(method: str) -> bool:
+    """Return whether a baseline of another package has hyper-parameters to choose."""
+    from teachmesh_lab.baselines.baseline_registry import BASELINES
+
+    return any(len(values) > 1 for values in BASELINES[method].grid.values())
+
+
+def options_in_use(methods: Collection[str], options: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the options without those that none of the methods uses.
+
+    Examples:
+        >>> options_in_use(["maha", "slda"], {"clusters": 5, "samples": 1, "choice_tasks": 2})
+        {'samples': 1, 'choice_tasks': 2}
+    """
+    used = {name for method in methods for name in options_of(method, options)}
+    return {name: value for name, value in options.items() if name in used}
+
+
+def check_training_options(options: Mapping[str, Scalar], methods: Collection[str]) -> None:
+    """Check the options of baselines among the options of a grid.
+
+    Raises:
+        UsageError: an option is unknown, has a wrong value, or would be ignored.
+    """
+    given = training_options(options)
+    with_defaults(given)
+    used = options_in_use(methods, given)
+    if unused := [name for name in given if name not in used]:
+        raise UsageError(
+            f"expected options that a method of the grid uses, got {unused[0]!r} with "
+            f"{', '.join(methods)}; leave it out, or add a baseline that uses it"
+        )
 
 
 def check_mapper_options(
@@ -359,7 +279,7 @@ def recipe_of(method: str) -> str:
 
     Examples:
         >>> recipe_of("ncm")
-        '{"grid":{},"usual":{"choice_tasks":3}}'
+        '{"grid":{},"usual":{}}'
     """
     # Imported here because these modules load torch, and figures and reports need no recipe.
     from teachmesh.model.backbone_cards import embedded_card
@@ -375,10 +295,11 @@ def recipe_of(method: str) -> str:
         biases = {} if kind is Kind.OURS else measured
         return _recipe_text({"constants": constants_in_code(VARIANTS[method].method), **biases})
     grid = {name: list(values) for name, values in BASELINES[method].grid.items()}
-    used = OPTIONS if kind is Kind.TRAINED else {"choice_tasks": OPTIONS["choice_tasks"]}
+    read = _options_read(method, kind)
+    usual = {name: value for name, value in OPTIONS.items() if name in read}
     net = {"embedded": embedded_card()["fingerprint"]} if kind is Kind.TRAINED else {}
     own = _package(BASELINES_GROUP, method)
-    return _recipe_text(own | net | {"grid": grid, "usual": dict(used)})
+    return _recipe_text(own | net | {"grid": grid, "usual": usual})
 
 
 def _package(group: str, method: str) -> dict[str, object]:

@@ -13,18 +13,17 @@ from typing import Any
 from teachmesh.bank.atomic import read_file
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
+from teachmesh_lab.bench.baseline_options import Scalar
 from teachmesh_lab.bench.bench_methods import (
     Kind,
-    Scalar,
     bench_methods,
     check_bench_method,
     check_mapper_options,
+    check_training_options,
     expand_lists,
     expand_methods,
-    mapper_options_of,
     options_in_use,
-    training_options,
-    with_defaults,
+    options_of,
 )
 from teachmesh_lab.bench.bias_grid_keys import BIAS_KEYS, take_bias_keys
 from teachmesh_lab.bench.toml_text import read_toml, write_toml
@@ -73,7 +72,7 @@ class Grid:
         if self.packing not in (*PACKINGS, EQUAL):
             known = ", ".join((*PACKINGS, EQUAL))
             raise UsageError(f"expected a packing out of {known}, got {self.packing!r}")
-        with_defaults(training_options(self.options))
+        check_training_options(self.options, self.methods)
         own = [m for m in self.methods if check_bench_method(m) in _OWN]
         check_mapper_options(self.options, own, self.real)
 
@@ -103,9 +102,7 @@ class Grid:
 
     def options_of(self, method: str) -> tuple[tuple[str, Scalar], ...]:
         """Return the sorted options that affect a method's cells."""
-        ours = check_bench_method(method) in _OWN
-        used = mapper_options_of if ours else lambda _, options: training_options(options)
-        return tuple(sorted(used(method, self.options).items()))
+        return tuple(sorted(options_of(method, self.options).items()))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError, DataError, UsageError
+from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import Cell, load_results
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.bench.job_engine import Answer, Engine, InProcess, Processes
@@ -76,8 +77,8 @@ def run_bench(
 def join_grids(earlier: Sequence[Grid], now: Sequence[Grid]) -> tuple[Grid, ...]:
     """Add the grids of a run to those of earlier runs in the same folder.
 
-    Grids that differ only in their methods become one grid. An earlier grid that is part of a new
-    one is dropped.
+    Grids that differ only in their methods, and in options that these methods use, become one
+    grid. An earlier grid that is part of a new one is dropped.
 
     Args:
         earlier: grids of the earlier runs.
@@ -85,12 +86,10 @@ def join_grids(earlier: Sequence[Grid], now: Sequence[Grid]) -> tuple[Grid, ...]
     """
     rest, joined = list(now), list[Grid]()
     for old in earlier:
-        twin = next((grid for grid in rest if _with_methods_of(old, grid) == grid), None)
-        if twin is not None:
-            rest.remove(twin)
-            methods = tuple(dict.fromkeys((*old.methods, *twin.methods)))
-            real = tuple(dict.fromkeys((*old.real, *twin.real)))
-            joined.append(dataclasses.replace(old, methods=methods, real=real))
+        found = next(((g, both) for g in rest if (both := _joined(old, g)) is not None), None)
+        if found is not None:
+            rest.remove(found[0])
+            joined.append(found[1])
         elif not any(_part_of(old, grid) for grid in now):
             joined.append(old)
     return (*joined, *rest)
@@ -133,16 +132,39 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
     return InProcess(run, home) if count == 1 else Processes(run, home, count)
 
 
-def _with_methods_of(grid: Grid, other: Grid) -> Grid:
-    return dataclasses.replace(grid, methods=other.methods, real=other.real)
+def _joined(old: Grid, new: Grid) -> Grid | None:
+    """Return the cells of two grids as one grid; None if they differ in more than methods."""
+    if not _alike(old, new, ("methods", "real", "options")):
+        return None
+    if constants_of(old.options) != constants_of(new.options):
+        return None
+    both = dataclasses.replace(
+        old,
+        methods=tuple(dict.fromkeys((*old.methods, *new.methods))),
+        real=tuple(dict.fromkeys((*old.real, *new.real))),
+        options={**old.options, **new.options},
+    )
+    same = all(
+        both.options_of(method) == grid.options_of(method)
+        for grid in (old, new)
+        for method in grid.methods
+    )
+    return both if same else None
+
+
+def _alike(one: Grid, other: Grid, but: Collection[str]) -> bool:
+    """Return whether two grids are equal but for the named fields."""
+    names = {field.name for field in dataclasses.fields(Grid)} - set(but)
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _part_of(old: Grid, new: Grid) -> bool:
     """Return whether all cells of a grid are cells of another one."""
-    wider = dataclasses.replace(_with_methods_of(old, new), seeds=new.seeds, agents=new.agents)
-    return wider == new and all(
-        set(getattr(old, name)) <= set(getattr(new, name))
-        for name in ("methods", "real", "seeds", "agents")
+    several = ("methods", "real", "seeds", "agents")
+    return (
+        _alike(old, new, (*several, "options"))
+        and all(set(getattr(old, name)) <= set(getattr(new, name)) for name in several)
+        and all(old.options_of(method) == new.options_of(method) for method in old.methods)
     )
 
 

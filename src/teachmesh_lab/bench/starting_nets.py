@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.data.backbone_store import BackboneStore
 from teachmesh.model.backbone_cards import EMBEDDED, embedded_card, known_name
 from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, small_net
-from teachmesh_lab.bench.bench_methods import Scalar, net_name
+from teachmesh_lab.bench.baseline_options import Scalar, net_name
 
 if TYPE_CHECKING:
     from teachmesh.model.backbone import Backbone

@@ -15,7 +15,8 @@ from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
 from teachmesh_lab.bench.baseline_cells import latent_task, pixel_task, run_frozen_baseline
 from teachmesh_lab.bench.baseline_estimates import trunk_size
-from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED, with_defaults
+from teachmesh_lab.bench.baseline_options import with_defaults
+from teachmesh_lab.bench.bench_methods import FROZEN, TRAINED
 from teachmesh_lab.bench.cell import Cell
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.report_sections import figure_9_text

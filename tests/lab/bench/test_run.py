@@ -23,7 +23,7 @@ from teachmesh.bank.home import resolve_home
 from teachmesh.errors import BackboneError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh_lab.baselines.baseline_registry import BASELINES
-from teachmesh_lab.bench.bench_methods import OPTIONS
+from teachmesh_lab.bench.baseline_options import OPTIONS
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.compare_runs import compare_runs
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid

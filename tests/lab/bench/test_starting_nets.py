@@ -17,7 +17,7 @@ from teachmesh_lab.baselines.multihead import MultiHead
 from teachmesh_lab.baselines.timm_trunks import random_timm as random_timm_net
 from teachmesh_lab.baselines.training_loop import Schedule
 from teachmesh_lab.bench.baseline_estimates import trunk_size
-from teachmesh_lab.bench.bench_methods import with_defaults
+from teachmesh_lab.bench.baseline_options import with_defaults
 from teachmesh_lab.bench.starting_nets import StartingNet, starting_net
 from tests.lab.baselines.sample_streams import SIZE, learn_all, make_stream
 from tests.model.nets import needs_timm, random_timm
