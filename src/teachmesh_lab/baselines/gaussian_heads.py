@@ -121,7 +121,7 @@ class NaiveBayesHead(GaussianHead, IndependentBaseline):
 class LdaHead(GaussianHead):
     """One covariance for all classes. `shrinkage` is e."""
 
-    grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
+    grid: ClassVar[Grid] = {"shrinkage": (1e-6, 1e-5, 0.0001, 0.001, 0.01, 0.1, 0.5)}
 
     late: ClassVar[frozenset[str]] = frozenset({"shrinkage"})
 

@@ -29,4 +29,4 @@ class LayUp(GramRidge):
     """Ridge regression on the latents. `ridge` is r."""
 
     source: ClassVar[str] = "Ahrens et al., TMLR 2024, without its adaptation"
-    grid: ClassVar[Grid] = {"ridge": (0.0001, 0.001, 0.01, 0.1)}
+    grid: ClassVar[Grid] = {"ridge": (1e-6, 1e-5, 0.0001, 0.001, 0.01, 0.1)}

@@ -31,7 +31,10 @@ class RanPac(GramRidge):
     """Ridge regression on rectified projections. `projections` is M and `ridge` is r."""
 
     source: ClassVar[str] = "McDonnell et al., NeurIPS 2023, without its adaptation"
-    grid: ClassVar[Grid] = {"ridge": (0.0001, 0.001, 0.01, 0.1), "projections": (2000.0,)}
+    grid: ClassVar[Grid] = {
+        "ridge": (1e-6, 1e-5, 0.0001, 0.001, 0.01, 0.1),
+        "projections": (2000.0,),
+    }
 
     def __init__(self, dim: int, hyper: Hyper, seed: int) -> None:
         super().__init__(dim, hyper, seed, int(hyper["projections"]))

@@ -32,7 +32,7 @@ class StreamingLda(FrozenBaseline):
     """Classifier by class means and one shared covariance. `shrinkage` is e."""
 
     source: ClassVar[str] = "Hayes and Kanan, CVPR workshops 2020, Eq. 2-4"
-    grid: ClassVar[Grid] = {"shrinkage": (0.0001, 0.01, 0.1, 0.5)}
+    grid: ClassVar[Grid] = {"shrinkage": (1e-6, 1e-5, 0.0001, 0.001, 0.01, 0.1, 0.5)}
 
     late: ClassVar[frozenset[str]] = frozenset({"shrinkage"})
 
