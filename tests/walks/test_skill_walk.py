@@ -42,7 +42,7 @@ def test_every_station_of_a_skill(tmp_path: Path, warm: Path, cold: Path, reuse:
 
     task = read_task(warm, name=options.name, seed=options.seed)
     assert (task.name, task.classes) == ("mine", ("orange", "red", "yellow"))
-    assert walker.skill_to_replace(task, options) is None
+    assert walker.check_task(task, variant, options) is None
 
     sources = walker.source_skills(task, options.reuse, options.encoder)
     assert (sources.skills is None) == (reuse == "none")

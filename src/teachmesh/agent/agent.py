@@ -25,6 +25,7 @@ from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
+from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
 from teachmesh.mapping.typicality import FALSE_ALARMS, check_rate
 from teachmesh.model.backbone_registry import load_backbone
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
+    from teachmesh.learning.variants import Variant
     from teachmesh.mapping.decisions import Decisions
     from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
@@ -131,7 +133,7 @@ class Agent(BankView):
         options = LearnOptions.of(options, keywords)
         variant = options.variant(self.variant)  # method and biases, checked first
         task = read_task(path, name=options.name, seed=options.seed)  # folder -> classes, splits
-        replaces = self.skill_to_replace(task, options)  # None if the task is new
+        replaces = self.check_task(task, variant, options)  # None if the task is new
         sources = self.source_skills(task, options.reuse, options.encoder)  # bank -> old classes
         latents = self.embed_task(task, progress, on_understood)  # images -> latents
         match = sources.match(latents.train)  # empty without reuse
@@ -140,12 +142,16 @@ class Agent(BankView):
         entry = self.bank.put(sign(skill, self.key))  # skill -> signed bytes -> disk
         return LearnResult.of(entry, skill, task, latents, match, started_s)
 
-    def skill_to_replace(self, task: Task, options: LearnOptions) -> str | None:
-        """Return the id of this agent's skill for a task; None if there is none.
+    def check_task(self, task: Task, variant: Variant, options: LearnOptions) -> str | None:
+        """Check that a task may be learned; return the id of the skill that it replaces, or None.
 
         Raises:
-            UsageError: a skill exists, and the options do not allow replacing it.
+            UsageError: a skill exists, and the options do not allow replacing it; or the samples of
+                `maha` do not fit into a skill.
         """
+        methods, constants = {variant.method, *options.also}, options.constants()
+        if "maha" in methods:
+            check_sample_limits(task, methods, constants, self.latent_sizes().get("last"))
         author = self.key.public_key
         return skill_to_replace(self.bank, author, task.name, replace=options.replace)
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from teachmesh.agent.skill_fit import latent_sizes
 from teachmesh.bank.home import Home
 from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean
+from teachmesh.data.tasks import Task
 from teachmesh.errors import BackboneError
+from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.variants import VARIANTS
 from teachmesh.model.backbone_cards import backbone_names, fingerprint_of
-from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, recipe_of
+from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of, recipe_of
 from teachmesh_lab.bench.cell import Cell, Inputs, cell_path
 from teachmesh_lab.bench.grid_config import BenchConfig, Grid
 from teachmesh_lab.streams.task_stream import open_stream, source_name, stream_digest
@@ -61,6 +64,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
     Raises:
         DataError: a stream cannot be used.
         BackboneError: an unknown backbone.
+        UsageError: a skill of `maha` would have too many samples.
     """
     cells: dict[str, Cell] = {}
     inputs: list[Inputs] = []
@@ -73,6 +77,7 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
             stream = open_stream(grid.stream, seed, home.cache / "streams")
             tasks = stream.tasks()
             digest = digests[seed] = stream_digest(tasks)
+            _check_limits(grid, tasks, home)
             for cell in _cells(grid, seed, digest, fingerprint):
                 # Two grids may contain the same cell; it keeps its first position.
                 cells.setdefault(cell.key, cell)
@@ -89,6 +94,16 @@ def make_plan(config: BenchConfig, home: Home) -> Plan:
                     }
         inputs.append(Inputs(source_name(grid.stream.source), fingerprint, digests))
     return Plan(tuple(cells.values()), tuple(inputs), tuple(embeddings.values()))
+
+
+def _check_limits(grid: Grid, tasks: Sequence[Task], home: Home) -> None:
+    """Check that the skills of the grid's methods do not become too large."""
+    methods = {VARIANTS[method].method for method in grid.methods if method in VARIANTS}
+    if "maha" not in methods:
+        return
+    last_dim = latent_sizes(home.backbones, grid.backbone).get("last")
+    for task in tasks:
+        check_sample_limits(task, methods, constants_of(grid.options), last_dim)
 
 
 def in_working_order(cells: Sequence[Cell]) -> list[Cell]:

@@ -17,6 +17,7 @@ from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
+from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.model.embedding import LabelledLatents, labelled
@@ -146,6 +147,9 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         )
         variant = agent.variant.with_biases(options.bb, options.bb_passes)
         options.constants.check_used({variant.method})
+        for task in tasks:
+            last_dim = agent.latent_sizes().get("last")
+            check_sample_limits(task, {variant.method}, options.constants, last_dim)
         total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
         embed = _Embedder(agent, total, progress)
         clock = _Clock()
