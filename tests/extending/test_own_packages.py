@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.errors import DataError, UsageError
+from teachmesh.errors import DataError, SkillRefused, UsageError
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.mapper import TaskMapper
+from teachmesh.model.backbone_registry import add_timm
 from teachmesh.packet.card import Card
 from teachmesh.packet.codec import encode, skill_id
 from teachmesh.packet.signing import sign
@@ -28,7 +29,8 @@ from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.run_grid import run_bench
 from teachmesh_lab.evaluation.mapper_laws import LAWS, LawBroken, MapperCase, case_of
 from teachmesh_lab.streams.task_stream import StreamSpec
-from tests.extending.conftest import ROOT, See, hide
+from tests.extending.conftest import ROOT, See, hide, write_package
+from tests.extending.test_extending_page import MODULES
 
 METHOD = "nearest-mean"
 
@@ -177,6 +179,52 @@ def test_biases_are_refused_for_a_mapper_of_another_package(
         Agent(tmp_path / "home").learn(warm, method=METHOD, bb="auto")
     with pytest.raises(UsageError, match=r"got 'nearest-mea'; did you mean 'nearest-mean'"):
         Agent(tmp_path / "home").learn(warm, method="nearest-mea")
+
+
+DEEP = """
+from nearest_mean_mapper import NearestMeanAnchor, NearestMeanMapper
+
+class DeepAnchor(NearestMeanAnchor):
+    kind = "deep-mean"
+    latent = "multi"
+
+class DeepMapper(NearestMeanMapper):
+    kind = "deep-mean"
+    latent = "multi"
+    anchor_type = DeepAnchor
+
+    @classmethod
+    def fit(cls, latents, labels, n_classes, metric, seed):
+        return DeepAnchor(super().fit(latents, labels, n_classes, metric, seed).means)
+"""
+
+
+def test_the_head_of_a_mapper_of_multi_depth_latents_reads_the_last_layer(
+    examples: Path, see: See, tmp_path: Path, warm: Path, cold: Path
+) -> None:
+    """The two sizes of latents differ; a skill is learned, shared and predicted with."""
+    see(examples)
+    entries = {
+        "teachmesh.mappers": {"deep-mean": "deep_mean:DeepMapper"},
+        "teachmesh.backbones": {"tiny-net": "tiny_network:TINY"},
+    }
+    modules = {"deep_mean": DEEP, "tiny_network": MODULES["tiny_network"]}
+    write_package(tmp_path / "site", "deep", entries, **modules)
+    see(tmp_path / "site")
+    for name in ("alice", "bob"):
+        add_timm(Agent(tmp_path / name).home.backbones, "tiny-net", dim=20, reference_images=33)
+    alice, bob = (
+        Agent(tmp_path / name, mapper="deep-mean", backbone="tiny-net") for name in ("alice", "bob")
+    )
+    skills = [alice.read(alice.learn(task).skill_id) for task in (warm, cold)]
+    received = [bob.receive(data) for data in skills]
+    assert {entry.latent_sizes for entry in received} == {(24, 20)}
+    images = [warm / "orange" / "00.png", cold / "blue" / "00.png"]
+    assert bob.predict(images) == alice.predict(images)
+    skill = alice.bank.load(alice.find("warm").id).skill
+    small = {**skill.tensors, "head.weight": np.ones((3, 7), np.float32)}
+    with pytest.raises(SkillRefused, match="expected 'last' latents of size"):
+        bob.receive(signed(alice, skill.card, small))
 
 
 def test_both_run_in_a_grid(

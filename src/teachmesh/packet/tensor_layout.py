@@ -69,9 +69,9 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         if dtype != "F32" or len(shape) != 1 or shape[0] > MAX_VALUES:
             raise SkillRefused("SCHEMA", f"expected up to {MAX_VALUES} float32 in {name!r}")
     if HEAD_WEIGHT in shapes:
-        # A head reads the paper's latents, unless no anchor of the skill uses these latents.
-        of_method = sizes[card.method] if len(known) == len(card.anchors) else None
-        _check_head(shapes, card, latent_sizes.get("last", of_method), limits)
+        # Only class moments alone have a head for multi-depth latents (`Skill.latent_sizes`).
+        kind = "multi" if card.anchors == ("moments",) else "last"
+        _check_head(shapes, card, latent_sizes.get(kind), limits)
     if card.biases is not None and card.biases.kept:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
 
@@ -122,7 +122,7 @@ def _check_anchor(
 
 
 def _check_head(shapes: Shapes, card: Card, latent_size: int | None, limits: Limits) -> None:
-    """Check the head; its latent size is None if the mapper of the skill is not installed here."""
+    """Check the head; its latent size is None if no known anchor reads the same latents."""
     n_classes = len(card.classes)
     if latent_size is None:
         latent_size = shapes[HEAD_WEIGHT][1][-1]
