@@ -32,7 +32,7 @@ from teachmesh.model.backbone_cards import (
     embedded_card,
     with_description,
 )
-from teachmesh.model.embedded_backbone import QUADRANTS, EmbeddedNet, load_embedded
+from teachmesh.model.embedded_backbone import TAP_WEIGHTS, EmbeddedNet, load_embedded
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.lite_weights import LITE
 from teachmesh.model.macs import macs_per_image
@@ -44,8 +44,6 @@ IMAGES_PER_CLASS = 30
 LITE_SIZE = 160
 EMBEDDED_SIZE = 112
 """Side of the embedded network's input in pixels."""
-TAP_WEIGHTS = {QUADRANTS: 0.35}
-"""Weights of the taps by name in the references; 1 for all other taps."""
 _IMAGES_OF_A_CLASS = 50
 
 

@@ -49,6 +49,22 @@ def files() -> dict[str, Any]:
     }
 
 
+def test_a_new_reference_has_the_weights_of_the_network() -> None:
+    """The divisors of quadrants are larger by 1 / 0.35^2 than with equal weights."""
+    net = EmbeddedNet()
+    randomise(net)
+    preprocessing, images = Preprocessing(SIZE, HALF, HALF), ProceduralImages(20, SIZE)
+    found = fit_reference(net, preprocessing, images, 16)
+    weights = net.tap_weights
+    del net.tap_weights
+    equal = fit_reference(net, preprocessing, images, 16)
+    ratios = found.scale / equal.scale
+    quadrants = slice(-5 * 1024, -1024)  # 4 x 1,024 channels before the latents
+    np.testing.assert_allclose(ratios[quadrants], 1 / 0.35**2, rtol=1e-5)
+    np.testing.assert_allclose(ratios[-1024:], 1.0, rtol=1e-5)
+    assert sorted(set(weights)) == [0.35, 1.0]
+
+
 def write(folder: Path, files: dict[str, Any]) -> Path:
     """Write the three files to a folder."""
     save_file(files["state"], str(folder / "embedded.safetensors"))

@@ -167,7 +167,8 @@ def fit_reference(
     """Fit the reference of a network to images.
 
     Args:
-        net: network with the inputs and outputs that `Backbone` requires.
+        net: network with the inputs and outputs that `Backbone` requires. If it has an attribute
+            `tap_weights`, one positive number per tap, the taps get these weights; otherwise 1.
         preprocessing: image size, mean and standard deviation.
         images: the reference images.
         dim: number of multi-depth latents, D; lowered if the taps have fewer channels.
@@ -179,7 +180,8 @@ def fit_reference(
     """
     forward = ForwardPass(net, preprocessing, torch.device("cpu"))
     try:
-        return make_reference(forward.taps, images, dim, progress=progress)
+        weights = getattr(net, "tap_weights", None)
+        return make_reference(forward.taps, images, dim, weights=weights, progress=progress)
     except ValueError as error:
         raise BackboneError(f"no reference can be made for this network: {error}") from error
 

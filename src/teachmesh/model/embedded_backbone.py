@@ -39,6 +39,8 @@ LAST_WIDTH = 1024
 LEVELS = 127
 QUADRANTS = "last.quadrants"
 """Name of the tap with the means of the last feature map's four quadrants."""
+TAP_WEIGHTS = {QUADRANTS: 0.35}
+"""Weights of the taps by name in every reference of this network; 1 for all other taps."""
 STEPS = ".steps"
 """Suffix for the name of the tensor that stores the rounding steps of another tensor."""
 WEIGHTS_FILE = "embedded.safetensors"
@@ -81,6 +83,7 @@ class EmbeddedNet(nn.Module):
 
     Attributes:
         tap_names: names of the taps, in the order in which `forward` returns them.
+        tap_weights: weights of the taps in the reference, in the same order.
         reentrant: True, because `forward` stores nothing in the module, so that several threads may
             run it at once.
     """
@@ -103,6 +106,7 @@ class EmbeddedNet(nn.Module):
         self.last = nn.Conv2d(width, LAST_WIDTH, 1, bias=False)
         self.last_norm = nn.BatchNorm2d(LAST_WIDTH)
         self.tap_names += [QUADRANTS, "last"]
+        self.tap_weights = [TAP_WEIGHTS.get(name, 1.0) for name in self.tap_names]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run images through the network.
