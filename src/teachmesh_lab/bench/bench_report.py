@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from teachmesh.bank.atomic import write_file
+from teachmesh_lab.bench.report_files import replace_report_files
 from teachmesh_lab.bench.report_sections import (
     Section,
     agents_section,
@@ -30,6 +31,8 @@ def write_bench_report(
 ) -> Path:
     """Draw all figures for which a run has results, and write both reports.
 
+    Figures and tables of an earlier report that are not part of this one are removed.
+
     Args:
         run: folder of the run.
         alpha: multiply-accumulates per byte in tables and figures; None for the run's value.
@@ -48,11 +51,13 @@ def write_bench_report(
     """
     found = read_run(run, alpha=alpha)
     sections = all_sections(found, run)
+    written: list[Path] = []
     for section in sections:
         if section.drawing is not None:
-            save(section.drawing, run / "figures", for_print=for_print)
+            written += save(section.drawing, run / "figures", for_print=for_print)
     if latex or as_csv:
-        write_tables(sections, run / "tables", latex=latex, as_csv=as_csv)
+        written += write_tables(sections, run / "tables", latex=latex, as_csv=as_csv)
+    replace_report_files(run, written)
     write_file(run / "report.md", _markdown(found, sections).encode())
     return page.write_page(_html(found, sections), run / "report.html")
 
@@ -84,9 +89,12 @@ def all_sections(run: Run, folder: Path) -> list[Section]:
     details, alpha = run.summary["details"], run.summary["alpha"]
     drawn = scenes(run)
     found = run_sections(run, drawn)
+    seen: set[tuple[object, ...]] = set()
     for number, scene in enumerate(drawn):
         prefix = "" if number == 0 else f"grid{number + 1}-"
-        found += scene_sections(scene, prefix, details, alpha)
+        same = (scene.stream, scene.backbone, *sorted(scene.alone))
+        found += scene_sections(scene, prefix, details, alpha, brief=same in seen)
+        seen.add(same)
     found += agents_section(details)
     origin = origin_rows(read_environment(folder))
     return [*found, Section("Origin", "", (["", "computed with"], origin))] if origin else found

@@ -26,6 +26,7 @@ from teachmesh_lab.figures.figure_scene import Scene
 from teachmesh_lab.figures.figure_style import Drawing
 from teachmesh_lab.figures.figure_tables import figure_2b, figure_9, figure_10, rows_table
 from teachmesh_lab.figures.learning_curves import curve_drawings
+from teachmesh_lab.figures.option_tables import OPTIONS_TEXT, option_tables
 from teachmesh_lab.figures.table_files import Table
 from teachmesh_lab.figures.task_figures import task_drawings
 
@@ -37,14 +38,14 @@ WORDS = (
 )
 _RESULTS = (
     "The column 'accuracy of' names the kind of accuracy. ± seeds: standard deviation over the "
-    "seeds of the row (divisor n - 1); 'deterministic' if no seed changes the accuracy. 95 % (t): "
-    "half width of the interval of Student's t for the mean over seeds{factors}. ± images: "
-    "standard error of the choice of test images, from a bootstrap within each task. Test images "
-    "are those of one seed. {derived}"
+    "seeds of the row (divisor n - 1); 'same for all seeds' if no seed changes the accuracy. "
+    "95 % (t): half width of the interval of Student's t for the mean over seeds{factors}. "
+    "± images: standard error of the choice of test images, from a bootstrap within each task. "
+    "Test images are those of one seed. {derived}"
 )
 _DERIVED = (
-    "* derived from the cells of one agent and the counted costs; rows without a star were "
-    "measured with real processes."
+    "* derived from the cells of one agent and the counted costs; other rows of several agents "
+    "were measured with real processes."
 )
 _FIGURE_9 = (
     "Fig. 9: cost and accuracy of one agent. Multiply-accumulates of learning are counted, and "
@@ -100,9 +101,12 @@ def run_sections(run: Run, scenes: Sequence[Scene]) -> list[Section]:
     about = " ".join((config.about + "\n" + config.expected).split())
     rows = [_run_row(scene) for scene in scenes]
     header = ["tasks", "number", "classes", "training images", "test images", "order", "seeds",
-              "backbone", "methods"]  # fmt: skip
+              "backbone", "methods", "options"]  # fmt: skip
     text = f"{about} {WORDS}" if about else WORDS
-    return [*found, Section("What was run", text, (header, rows))]
+    found.append(Section("What was run", text, (header, rows)))
+    for place, table in option_tables(run.summary["details"]):
+        found.append(Section(f"Values of options: {place}", OPTIONS_TEXT, table))
+    return found
 
 
 def _run_row(scene: Scene) -> list[str]:
@@ -118,6 +122,7 @@ def _run_row(scene: Scene) -> list[str]:
         f"{len(seeds)} ({', '.join(map(str, seeds))})",
         scene.backbone,
         str(len(scene.alone)),
+        ", ".join(scene.options) or "defaults",
     ]
 
 
@@ -130,7 +135,12 @@ def _unfinished(missing: Sequence[Mapping[str, str]]) -> Section:
 
 
 def scene_sections(
-    scene: Scene, prefix: str, details: Sequence[Mapping[str, Any]], alpha: float
+    scene: Scene,
+    prefix: str,
+    details: Sequence[Mapping[str, Any]],
+    alpha: float,
+    *,
+    brief: bool = False,
 ) -> list[Section]:
     """Return the tables and figures of one scene.
 
@@ -139,12 +149,17 @@ def scene_sections(
         prefix: start of the names of all files.
         details: all rows of the run's details.
         alpha: multiply-accumulates per byte.
+        brief: whether to return only the results, because an earlier scene differs only in options.
     """
     # One table per scene: costs are not comparable between different tasks or backbones.
     rows = scene.rows(details)
     found = [
         Section(scene.title, ""),
         Section("Results", results_text(rows), rows_table(rows)),
+    ]
+    if brief:
+        return [_named(section, prefix) for section in found]
+    found += [
         *_comparisons(scene),
         Section(
             "Fig. 2b: this stream and others",

@@ -150,7 +150,7 @@ def _detail(
         "agents": agents,
         "oracle": oracle,
         "accuracy": accuracy,
-        "measure": "oracle" if oracle else _measure(method),
+        "measure": "oracle" if oracle else _measure(method, alone[0]),
         "test_images": _test_images(alone[0]),
         "accuracy_sd": seed_deviation(per_seed),
         "accuracy_95": half,
@@ -179,10 +179,14 @@ def _on_validation_images(results: Sequence[Result]) -> float | None:
     return _optional([x for row in values for x in row])
 
 
-def _measure(method: str) -> str:
-    """Return the kind of an accuracy without an oracle: "final" or "direct" (docs/bench.md)."""
+def _measure(method: str, result: Result) -> str:
+    """Return the kind of an accuracy without an oracle: "final" or "direct" (docs/bench.md).
+
+    SUPSUP with its own inference first chooses a task, then a class of this task.
+    """
     ours = check_bench_method(method) in (Kind.OURS, Kind.ADAPTED)
-    return "final" if ours else "direct"
+    infers = dict(result.values.get("hyper") or {}).get("infer", 0.0)
+    return "final" if ours or infers else "direct"
 
 
 def _test_images(result: Result) -> int:

@@ -308,7 +308,7 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _deviation(value: float | None) -> str:
     """Return a deviation over seeds in points of accuracy."""
-    return "-" if value is None else f"{100 * value:.1f}" if value else "deterministic"
+    return "-" if value is None else f"{100 * value:.1f}" if value else "same for all seeds"
 
 
 def _show_plan(document: Mapping[str, Any]) -> None:

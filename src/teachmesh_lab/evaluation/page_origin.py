@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -13,6 +14,8 @@ from typing import Any
 
 from teachmesh.version import __version__
 
+_PREFIX = re.compile(r"(--[\w-]+=)?(hf:|tcp/|[\w+-]+://)?([\w-]{2,}:)?")
+"""Name of an option, start of a text that is no path, and kind of a source of tasks."""
 _PACKAGES = (
     "torch", "numpy", "scipy", "pillow", "safetensors", "eclipse-zenoh", "timm", "matplotlib",
     "ray",
@@ -42,9 +45,10 @@ def invocation(arguments: Sequence[str] | None = None) -> dict[str, str]:
     Examples:
         >>> invocation(["bench", "run", "/home/ada/mine.toml"])["command"]
         'teachmesh bench run mine.toml'
+        >>> invocation(["bench", "run", "mini", "--tasks=/home/ada/pets"])["command"]
+        'teachmesh bench run mini --tasks=pets'
     """
-    words = sys.argv[1:] if arguments is None else arguments
-    shown = [Path(word).name if os.sep in word and "://" not in word else word for word in words]
+    shown = map(_without_folders, sys.argv[1:] if arguments is None else arguments)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"date": now, "command": " ".join(["teachmesh", *shown])}
 
@@ -60,6 +64,20 @@ def origin_rows(origin: Mapping[str, Any]) -> list[list[str]]:
     rows += [[name, str(origin[name])] for name in _MACHINE if name in origin]
     packages = ", ".join(f"{name} {v}" for name, v in origin.get("packages", {}).items())
     return [*rows, ["packages", packages]] if packages else rows
+
+
+def _without_folders(word: str) -> str:
+    """Shorten the path in a word of a command line to its last part.
+
+    Examples:
+        >>> [_without_folders(w) for w in ("--out=/tmp/a", "skill-102:/data/S", "hf:user/name")]
+        ['--out=a', 'skill-102:S', 'hf:user/name']
+    """
+    found = _PREFIX.match(word)
+    assert found is not None  # every part is optional
+    if found[2] or os.sep not in word:
+        return word
+    return found[0] + Path(word[found.end() :]).name
 
 
 def _version(package: str) -> str | None:

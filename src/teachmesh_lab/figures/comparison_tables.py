@@ -13,6 +13,9 @@ from teachmesh_lab.evaluation.sampling_error import DRAWS, paired_difference
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.table_files import Table
 
+_SMALLEST = 0.0005
+"""Smallest error that is not rounded to 0.0 points."""
+
 
 def compared_methods(scene: Scene, measure: str) -> list[str]:
     """Return the methods to compare by a measure, the best first.
@@ -107,10 +110,22 @@ def rank_text(ranks: Ranks, n_tasks: int) -> str:
 
 
 def plus_minus(value: float | None) -> str:
-    """Return a deviation over seeds: points, "deterministic" for 0, "n = 1" if there is none."""
+    """Return a deviation over seeds in points; a text for 0, and for a single seed."""
     if value is None:
         return "n = 1"
-    return f"± {100 * value:.1f}" if value else "deterministic"
+    return points(value) if value else "same for all seeds"
+
+
+def points(value: float) -> str:
+    """Return an error in points of accuracy; a small one is never shown as 0.0.
+
+    Examples:
+        >>> points(0.012), points(0.0002), points(0.0)
+        ('± 1.2', '± < 0.05', '± 0')
+    """
+    if not value:
+        return "± 0"
+    return f"± {100 * value:.1f}" if value >= _SMALLEST else f"± < {100 * _SMALLEST:g}"
 
 
 def _same_seeds(one: Sequence[Result], other: Sequence[Result]) -> list[tuple[Result, Result]]:

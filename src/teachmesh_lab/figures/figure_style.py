@@ -127,7 +127,14 @@ def few_numbers(low: float, high: float) -> list[float]:
     return found if len(found) <= 12 else found[:: len(found) // 6]
 
 
-def band(axes: Axes, places: Sequence[float], values: np.ndarray, style: dict[str, Any]) -> None:
+def band(
+    axes: Axes,
+    places: Sequence[float],
+    values: np.ndarray,
+    style: dict[str, Any],
+    *,
+    filled: bool = True,
+) -> None:
     """Draw the mean of (S, P) values over S seeds, and a band from the lowest to the highest seed.
 
     Args:
@@ -135,25 +142,41 @@ def band(axes: Axes, places: Sequence[float], values: np.ndarray, style: dict[st
         places: P positions on the x axis.
         values: values of each seed; NaN where a seed has none.
         style: style of the line, from `look`.
+        filled: whether to draw the band.
     """
     axes.plot(places, np.nanmean(values, axis=0), **style)
-    if len(values) > 1:
+    if len(values) > 1 and filled:
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         axes.fill_between(places, low, high, color=style["color"], alpha=0.12, linewidth=0)
 
 
+_ENTRY_INCHES, _LETTER_INCHES, _LINE_INCHES = 0.65, 0.085, 0.19
+"""Width of an entry of a legend without its name, of a letter of the name, and height of a line."""
+MOST_BANDS = 8
+"""With more methods in one figure, their bands would cover each other and the lines."""
+
+
 def legend(figure: Figure, columns: int = 5) -> None:
-    """Add one legend above all axes; it shows each name only once."""
+    """Add one legend above all axes; it shows each name only once.
+
+    The legend gets no more columns than fit, and the figure becomes higher for a legend of more
+    than two lines.
+    """
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
+        entry = _ENTRY_INCHES + _LETTER_INCHES * max(map(len, entries))
+        fitting = max(1, int(figure.get_figwidth() / entry))
+        columns = min(columns, fitting, len(entries))
+        lines = -(-len(entries) // columns)
+        figure.set_figheight(figure.get_figheight() + _LINE_INCHES * max(0, lines - 2))
         figure.legend(
             list(entries.values()),
             list(entries),
             loc="outside upper center",
-            ncols=min(columns, len(entries)),
+            ncols=columns,
             frameon=False,
             fontsize="small",
         )

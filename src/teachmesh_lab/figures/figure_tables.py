@@ -9,7 +9,7 @@ import numpy as np
 
 from teachmesh_lab.bench.cell import Result
 from teachmesh_lab.bench.summary import images_that_travel
-from teachmesh_lab.figures.comparison_tables import plus_minus
+from teachmesh_lab.figures.comparison_tables import plus_minus, points
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.table_files import Table
 from teachmesh_lab.figures.task_figures import difficulty
@@ -40,14 +40,14 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             str(row["agents"]),
             network_text(row),
             str(row["measure"]),
-            _percent(row["accuracy"]),
+            percent(row["accuracy"]),
             plus_minus(row["accuracy_sd"]),
-            _half(row["accuracy_95"]),
-            _half(row["accuracy_images"]),
+            half_width(row["accuracy_95"]),
+            half_width(row["accuracy_images"]),
             str(len(row["seeds"])),
             f"{row['test_images']:,}",
-            _percent(row["mapper"]),
-            _percent(row["forgetting"]),
+            percent(row["mapper"]),
+            percent(row["forgetting"]),
             _number(row["speedup"], ".2f"),
             _number(row["efficiency"], ".3f"),
             _number(row["wall_s"], ".1f"),
@@ -127,7 +127,7 @@ def figure_2b(scene: Scene) -> Table:
     tasks = next(iter(scene.alone.values()))[0].values["tasks"]
     images = sum(t["train"] + t["validation"] + t["test"] for t in tasks)
     found = difficulty(scene)
-    gap = "-" if found is None else _percent(float(found[0].max() - found[0].min()))
+    gap = "-" if found is None else percent(float(found[0].max() - found[0].min()))
     header = ["data set", "tasks", "classes", "images", "largest gap of difficulty"]
     own = [scene.stream, str(len(tasks)), f"{sum(t['classes'] for t in tasks):,}", f"{images:,}"]
     return header, [[*own, gap], *[list(row) for row in _PAPER_SETS]]
@@ -140,16 +140,18 @@ def _one_each(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _over_seeds(row: Mapping[str, Any]) -> list[str]:
     """Return the accuracy, its deviation over seeds, and the number of seeds."""
-    accuracy = _percent(row["accuracy"])
+    accuracy = percent(row["accuracy"])
     return [accuracy, plus_minus(row["accuracy_sd"]), str(len(row["seeds"]))]
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share in per cent with one decimal; "-" for None."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def _half(value: float | None) -> str:
-    return "-" if value is None else f"± {100 * value:.1f}"
+def half_width(value: float | None) -> str:
+    """Return an error in points; "-" for None."""
+    return "-" if value is None else points(value)
 
 
 def _number(value: float | None, pattern: str) -> str:

@@ -13,6 +13,7 @@ from teachmesh_lab.evaluation.metrics import learned_mean, normalised, regressio
 from teachmesh_lab.figures.figure_scene import Scene, compared_told
 from teachmesh_lab.figures.figure_style import (
     COLOURS,
+    MOST_BANDS,
     Drawing,
     band,
     bare,
@@ -57,7 +58,8 @@ def _lines(
     """Draw one line per method, from the accuracies that `Scene.compared` returns."""
     for method in methods:
         curves = over_seeds(scene.compared(method), curve_of)
-        band(axes, range(1, curves.shape[1] + 1), curves, scene.look(method))
+        filled = len(methods) <= MOST_BANDS
+        band(axes, range(1, curves.shape[1] + 1), curves, scene.look(method), filled=filled)
 
 
 def over_seeds(
@@ -87,8 +89,10 @@ def _first_text(scene: Scene) -> str:
     return f"Mean over {len(firsts)} orders of the tasks; their first tasks: {', '.join(firsts)}."
 
 
-def _seeds_text(scene: Scene) -> str:
+def _seeds_text(scene: Scene, lines: int = 1) -> str:
     count = len(scene.seeds())
+    if count > 1 and lines > MOST_BANDS:
+        return f" Mean of {count} seeds; the table of results has their spread."
     return f" Band: lowest to highest of {count} seeds." if count > 1 else " One seed."
 
 
@@ -154,7 +158,7 @@ def _first_task_baselines(scene: Scene, methods: Sequence[str]) -> Drawing:
         f"{_first_text(scene)} Methods that train the whole network are told the task (the "
         "paper's oracle); closed forms and ours are not. In the paper, the regularisers are near "
         "zero after ten more tasks and SUPSUP keeps its accuracy. The closed-form baselines are "
-        "not in the paper." + _seeds_text(scene),
+        "not in the paper." + _seeds_text(scene, len(methods)),
         draw,
     )
 
@@ -241,6 +245,6 @@ def _absolute(scene: Scene, methods: Sequence[str]) -> Drawing:
         "fig08-absolute",
         "Fig. 8: mean accuracy over all tasks learned so far",
         "Shows interference and the difficulty of tasks together. Methods that train the whole "
-        "network are told the task, as in the paper." + _seeds_text(scene),
+        "network are told the task, as in the paper." + _seeds_text(scene, len(methods)),
         draw,
     )

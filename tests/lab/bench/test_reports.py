@@ -106,7 +106,7 @@ def test_tables_of_costs_do_not_mix_streams(tiny: TinyRun, tmp_path: Path) -> No
 def test_rows_of_grids_with_other_options_stay_apart(tiny: TinyRun, tmp_path: Path) -> None:
     """A baseline with two learning rates gives two rows, one per cell."""
     (grid,) = tiny.config.grids
-    quick = {"epochs": 1, "net": "small", "choice_tasks": 1}
+    quick = {"epochs": 1, "net": "small"}
     grids = tuple(
         dataclasses.replace(grid, methods=("psp",), agents=(1,), options={**quick, "rate": rate})
         for rate in (1e-3, 1e-9)
@@ -260,7 +260,9 @@ def test_the_report_describes_what_was_run(tiny: TinyRun) -> None:
     }
     run = sections["What was run"]
     assert run.table is not None
-    assert run.table[1] == [["tasks", "2", "6", "60", "6", "given", "1 (0)", "embedded", "2"]]
+    assert run.table[1] == [
+        ["tasks", "2", "6", "60", "6", "given", "1 (0)", "embedded", "2", "defaults"]
+    ]
     assert all(f"{word}: " in run.text for word in ("mapper", "oracle", "final", "direct"))
     origin = sections["Origin"].table
     assert origin is not None

@@ -104,8 +104,8 @@ def test_methods_are_ranked_and_old_cells_have_no_paired_differences() -> None:
 
 
 def test_a_deviation_of_nothing_is_no_deviation_of_zero() -> None:
-    """Equal seeds are deterministic, and a single seed has no deviation."""
-    assert [plus_minus(v) for v in (None, 0.0, 0.012)] == ["n = 1", "deterministic", "± 1.2"]
+    """Equal values have no deviation, and a single seed has no deviation."""
+    assert [plus_minus(v) for v in (None, 0.0, 0.012)] == ["n = 1", "same for all seeds", "± 1.2"]
 
 
 def test_each_row_names_its_network() -> None:
