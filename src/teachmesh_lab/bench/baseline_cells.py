@@ -21,6 +21,8 @@ from teachmesh_lab.evaluation.image_answers import ImageAnswers
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
     from teachmesh.data.tasks import Split, Task
     from teachmesh.model.backbone import Backbone
     from teachmesh_lab.baselines.stream_result import StreamResult
@@ -33,7 +35,7 @@ Document = dict[str, Any]
 
 
 def run_trained_baseline(
-    cell: Cell, tasks: Sequence[Task], backbones: Path
+    cell: Cell, tasks: Sequence[Task], backbones: Path, device: torch.device | None = None
 ) -> tuple[Document, Document]:
     """Train a whole network on one task after another.
 
@@ -41,6 +43,7 @@ def run_trained_baseline(
         cell: method, seed, training options and backbone.
         tasks: tasks of the stream.
         backbones: backbone folder of the home.
+        device: device of the network; the CPU by default.
 
     Returns:
         The results determined by the configuration, and the measured seconds.
@@ -52,7 +55,7 @@ def run_trained_baseline(
         MissingExtraError: the network is timm's, and timm is not installed.
     """
     options = with_defaults(dict(cell.options))
-    start = starting_net(cell.method, options, backbones, cell.backbone)
+    start = starting_net(cell.method, options, backbones, cell.backbone).on(device)
     stream = [pixel_task(task, start.size_px) for task in tasks]
     result = _train(cell, start, stream, options)
     passes = [0] * len(tasks)

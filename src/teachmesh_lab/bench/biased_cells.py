@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def run_by_agent(
-    cell: Cell, tasks: Sequence[TaskLatents], home: Home
+    cell: Cell, tasks: Sequence[TaskLatents], home: Home, device: str = "cpu"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Learn all tasks with one agent, and score its answers after each task.
 
@@ -38,6 +38,7 @@ def run_by_agent(
         cell: method, seed and backbone.
         tasks: tasks in the order of the stream.
         home: home whose backbones and caches are used; its bank is not used.
+        device: device of the backbone.
 
     Returns:
         The results determined by the configuration, and the measured seconds.
@@ -61,6 +62,7 @@ def run_by_agent(
             mapper=cell.method,
             bank=Path(folder) / "bank",
             ridge=constants.ridge,
+            device=device,
         )
         for position, task in enumerate(tasks):
             before_s = clock()

@@ -15,6 +15,7 @@ from teachmesh.data.names import did_you_mean
 from teachmesh.errors import UsageError
 from teachmesh_lab.bench.baseline_options import Scalar
 from teachmesh_lab.bench.bench_methods import (
+    GROUPS,
     Kind,
     bench_methods,
     check_bench_method,
@@ -233,7 +234,9 @@ def override(config: BenchConfig, changes: Overrides) -> BenchConfig:
         changes = dataclasses.replace(changes, methods=expand_methods(wanted))
     grids = [_override_grid(grid, changes) for grid in config.grids]
     kept = tuple(grid for grid in grids if grid is not None)
-    unknown = set(changes.methods or ()) - {method for grid in kept for method in grid.methods}
+    # A group stands for those of its methods that the grids have.
+    named = {name for name in wanted or () if name not in GROUPS}
+    unknown = named - {method for grid in kept for method in grid.methods}
     if unknown or not kept:
         every = sorted({method for grid in config.grids for method in grid.methods})
         raise UsageError(

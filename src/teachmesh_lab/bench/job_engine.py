@@ -37,10 +37,10 @@ class Engine(ABC):
 
 
 class InProcess(Engine):
-    """Does one job after another in this process."""
+    """Does one job after another in this process; the arguments are those of `worker.Workshop`."""
 
-    def __init__(self, run: Path, home: Home) -> None:
-        self._run, self._home = run, home
+    def __init__(self, run: Path, home: Home, device: str = "cpu") -> None:
+        self._run, self._home, self._device = run, home, device
         self._workshop: Any = None
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
@@ -49,7 +49,7 @@ class InProcess(Engine):
         from teachmesh_lab.bench.worker import Workshop, attempt
 
         if self._workshop is None:
-            self._workshop = Workshop(self._run, self._home)
+            self._workshop = Workshop(self._run, self._home, self._device)
         for job in jobs:
             on_done(job, attempt(self._workshop, job))
 
@@ -61,10 +61,11 @@ class Processes(Engine):
         run: folder of the run; the workers write their logs to `worker-<n>.log` in it.
         home: home whose backbones and caches are used.
         workers: number of worker processes.
+        device: device of all networks.
     """
 
-    def __init__(self, run: Path, home: Home, workers: int) -> None:
-        self._run, self._home, self._workers = run, home, workers
+    def __init__(self, run: Path, home: Home, workers: int, device: str = "cpu") -> None:
+        self._run, self._home, self._workers, self._device = run, home, workers, device
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         """Do all jobs; when this returns, all workers have exited."""
@@ -73,7 +74,7 @@ class Processes(Engine):
             waiting.put(job)
         done: queue.SimpleQueue[tuple[Job, Answer]] = queue.SimpleQueue()
         count = min(self._workers, len(jobs))
-        workers = [_Worker(self._run, self._home, number) for number in range(count)]
+        workers = [_Worker(self._run, self._home, self._device, number) for number in range(count)]
         threads = [
             threading.Thread(target=worker.serve, args=(waiting, done), daemon=True)
             for worker in workers
@@ -93,8 +94,8 @@ class Processes(Engine):
 class _Worker:
     """A child process with a thread that sends jobs to it."""
 
-    def __init__(self, run: Path, home: Home, number: int) -> None:
-        self._arguments = [str(run), str(home.path)]
+    def __init__(self, run: Path, home: Home, device: str, number: int) -> None:
+        self._arguments = [str(run), str(home.path), device]
         self._log = run / f"worker-{number}.log"
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False

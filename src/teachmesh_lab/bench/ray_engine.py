@@ -41,13 +41,14 @@ class RayEngine(Engine):
         run: folder of the run.
         home: home whose backbones and caches are used.
         workers: number of actors.
+        device: device of all networks.
 
     Raises:
         MissingExtraError: Ray is not installed.
         UsageError: the fraction of a GPU in the environment is not a number of at least 0.
     """
 
-    def __init__(self, run: Path, home: Home, workers: int) -> None:
+    def __init__(self, run: Path, home: Home, workers: int, device: str = "cpu") -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         gpu_share()
         try:
@@ -56,6 +57,7 @@ class RayEngine(Engine):
             raise MissingExtraError("ray", "ray") from error
         self._ray = ray
         self._run, self._home, self._workers = run.absolute(), home.path, workers
+        self._device = device
 
     def run(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         """Do all jobs with a pool of actors; a lost job counts as failed, and other jobs continue.
@@ -84,7 +86,7 @@ class RayEngine(Engine):
         kind = self._ray.remote(
             num_cpus=1, num_gpus=gpu_share(), max_restarts=TRIES - 1, max_task_retries=TRIES - 1
         )(_Actor)
-        return kind.remote(str(self._run), str(self._home))
+        return kind.remote(str(self._run), str(self._home), self._device)
 
     def _feed(self, actors: Sequence[Any], waiting: list[Job], on_done: OnDone) -> None:
         ray = self._ray
@@ -108,11 +110,11 @@ class RayEngine(Engine):
 class _Actor:
     """Actor that holds a `Workshop` on one node of the cluster."""
 
-    def __init__(self, run: str, home: str) -> None:
+    def __init__(self, run: str, home: str, device: str) -> None:
         from teachmesh.bank.home import resolve_home
         from teachmesh_lab.bench.worker import Workshop
 
-        self._workshop = Workshop(Path(run), resolve_home(home))
+        self._workshop = Workshop(Path(run), resolve_home(home), device)
 
     def do(self, job: Mapping[str, Any]) -> Answer:
         """Do one job and return its outcome."""

@@ -108,7 +108,9 @@ def check_engine(name: str) -> None:
         )
 
 
-def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine:
+def make_engine(
+    name: str, run: Path, home: Home, workers: int | None, device: str = "cpu"
+) -> Engine:
     """Make the engine with a given name.
 
     Args:
@@ -116,9 +118,11 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
         run: folder of the run.
         home: home whose backbones and caches are used.
         workers: number of workers; one per core by default.
+        device: device of all networks.
 
     Raises:
         UsageError: an unknown engine or fewer than one worker.
+        DeviceError: the device of the local engine is unknown or not available.
         MissingExtraError: Ray is not installed.
     """
     count = workers if workers is not None else os.cpu_count() or 1
@@ -128,8 +132,14 @@ def make_engine(name: str, run: Path, home: Home, workers: int | None) -> Engine
     if name == "ray":
         from teachmesh_lab.bench.ray_engine import RayEngine
 
-        return RayEngine(run, home, count)
-    return InProcess(run, home) if count == 1 else Processes(run, home, count)
+        return RayEngine(run, home, count, device)
+    # Imported here because a run without missing cells needs no torch.
+    from teachmesh.model.build_backbone import choose_device
+
+    chosen = str(choose_device(device))  # an error here is shown once, not once per job
+    if count == 1:
+        return InProcess(run, home, chosen)
+    return Processes(run, home, count, chosen)
 
 
 def _joined(old: Grid, new: Grid) -> Grid | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from teachmesh_lab.baselines.baseline_nets import NetFactory, embedded_net, smal
 from teachmesh_lab.bench.baseline_options import Scalar, net_name
 
 if TYPE_CHECKING:
+    import torch
+
     from teachmesh.model.backbone import Backbone
 
 _SMALL_SIZE = 32
@@ -31,6 +33,12 @@ class StartingNet:
     name: str
     factory: NetFactory
     size_px: int
+
+    def on(self, device: torch.device | None) -> StartingNet:
+        """Return the same network, built on a device; None leaves it on the CPU."""
+        if device is None:
+            return self
+        return replace(self, factory=lambda seed: self.factory(seed).to(device))
 
 
 def starting_net(

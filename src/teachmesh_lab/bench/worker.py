@@ -1,4 +1,4 @@
-"""A worker process: `python -m teachmesh_lab.bench.worker RUN HOME` reads one job per line.
+"""A worker process: `python -m teachmesh_lab.bench.worker RUN HOME DEVICE` reads one job per line.
 
 Every worker uses one thread, because several workers share the cores and results must not depend on
 the number of cores. A worker exits when its standard input ends, even in the middle of a job, so it
@@ -24,6 +24,7 @@ from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import TeachmeshError
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.model.backbone_registry import load_backbone
+from teachmesh.model.build_backbone import choose_device
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method, constants_of
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.cell import Cell, cell_path, save_cell
@@ -54,10 +55,15 @@ class Workshop:
     Args:
         run: folder of the run.
         home: home whose backbones and caches are used.
+        device: device of all networks: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    Raises:
+        DeviceError: the device is unknown or not available.
     """
 
-    def __init__(self, run: Path, home: Home) -> None:
+    def __init__(self, run: Path, home: Home, device: str = "cpu") -> None:
         self.run, self.home = run, home
+        self.device = choose_device(device)
         self._backbones: dict[str, Backbone] = {}
         self._streams: dict[tuple[StreamSpec, int], tuple[Stream, list[Task]]] = {}
 
@@ -69,7 +75,7 @@ class Workshop:
     def backbone(self, name: str) -> Backbone:
         """Return the backbone with a given alias; each backbone is loaded only once."""
         if name not in self._backbones:
-            self._backbones[name] = load_backbone(self.home.backbones, name)
+            self._backbones[name] = load_backbone(self.home.backbones, name, self.device)
         return self._backbones[name]
 
     def stream(self, spec: StreamSpec, seed: int) -> tuple[Stream, list[Task]]:
@@ -113,7 +119,7 @@ class Workshop:
         if kind is Kind.TRAINED:
             from teachmesh_lab.bench.baseline_cells import run_trained_baseline
 
-            return run_trained_baseline(cell, tasks, self.home.backbones)
+            return run_trained_baseline(cell, tasks, self.home.backbones, self.device)
         backbone = self.backbone(cell.backbone)
         latents = [task_latents(backbone, task, self.cache) for task in tasks]
         if cell.agents > 1:
@@ -122,7 +128,7 @@ class Workshop:
             result, timing = run_real(cell, tasks, stream.paths, latents, self.home, workplace)
             return result | {"network": backbone_columns(backbone)}, timing
         if kind is Kind.ADAPTED:
-            result, timing = run_by_agent(cell, latents, self.home)
+            result, timing = run_by_agent(cell, latents, self.home, str(self.device))
             result["mistakes"] = _mistakes(result, latents)
         elif kind is Kind.OURS:
             result, timing = run_ours(cell, latents, backbone)
@@ -175,7 +181,7 @@ def _read_jobs(lines: IO[str], jobs: queue.SimpleQueue[Job]) -> None:
 
 def main() -> None:
     """Read jobs from standard input until it ends; write one line of JSON after each job."""
-    workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]))
+    workshop = Workshop(Path(sys.argv[1]), resolve_home(sys.argv[2]), sys.argv[3])
     answers = sys.stdout
     sys.stdout = sys.stderr  # output of libraries must not mix with the answers
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()

@@ -161,6 +161,14 @@ def run(
         int | None,
         typer.Option("--workers", min=1, help="Processes, one thread each. Default: one per core."),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            help="Device of all networks: cpu, auto, cuda, cuda:1 or mps. Accelerators round "
+            "differently.",
+        ),
+    ] = "cpu",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate the cost without computing.")
     ] = False,
@@ -182,7 +190,7 @@ def run(
     from teachmesh_lab.bench.grid_config import Overrides, load_config, override
     from teachmesh_lab.bench.run_grid import check_engine, make_engine, run_bench
 
-    ignored = ("engine", "workers", "out", "only") if dry_run else ("speed",)
+    ignored = ("engine", "workers", "device", "out", "only") if dry_run else ("speed",)
     refuse_options(context, ignored, "with --dry-run" if dry_run else "without --dry-run")
     check_engine(engine)
     several = (None if text is None else integers(text) for text in (seeds, agents))
@@ -201,7 +209,7 @@ def run(
         config,
         folder,
         opened,
-        lambda: make_engine(engine, folder, opened, workers),
+        lambda: make_engine(engine, folder, opened, workers, device),
         log=note,
         only=only,
     )

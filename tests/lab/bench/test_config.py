@@ -85,6 +85,9 @@ def test_groups_stand_for_all_methods_of_a_kind() -> None:
     assert set(chosen.methods) == set(FROZEN)
     with pytest.raises(UsageError, match="expected methods of 'x'"):
         override(config, Overrides(methods=("trained",)))
+    part = parse_config("[[grid]]\nmethods = ['ewc', 'moments']", "x")
+    (chosen,) = override(part, Overrides(methods=("trained",))).grids
+    assert chosen.methods == ("ewc",)
     with pytest.raises(UsageError, match="at least one method"):
         parse_config("[[grid]]\nmethods = []", "x")
 
