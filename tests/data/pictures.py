@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from teachmesh.data.images import convert_upright, decode_upright
+from teachmesh.data.decoding import convert_upright, decode_upright
 from teachmesh.data.pixels import squash
 
 

@@ -7,10 +7,15 @@ therefore parsed here, so that Pillow never reaches the code that warns.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Literal
 
-ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF"]
+ImageFormat = Literal[
+    "JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PNM", "JPEG 2000", "AVIF", "HEIC"
+]
+FORMATS = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM/PGM/PBM, JPEG 2000, AVIF or HEIC"
+"""The formats that are read, for messages."""
 
 SNIFF_BYTES = 64
 """Number of leading bytes that `sniff` and `describe` use."""
@@ -18,32 +23,58 @@ SNIFF_BYTES = 64
 _FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
     (b"8BPS", "Photoshop"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\0\0\x01\0", "icon"),
+    (b"P7\n", "PAM"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance"),
+    (b"SIMPLE  =", "FITS"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"\x1f\x8b", "gzip"),
     (b"PK\x03\x04", "zip"),
 )
-_HEIF_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
+_MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+)
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_PNM = re.compile(rb"P[1-6f]\s+(?:\d|#)")
 
 
 def sniff(data: bytes) -> ImageFormat | None:
     """Detect a supported format from the first bytes, ignoring the file name; None if unknown."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith(b"BM"):
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    return None
+    if _PNM.match(data[:SNIFF_BYTES]):
+        return "PNM"
+    return _heif(data)
+
+
+def _heif(data: bytes) -> ImageFormat | None:
+    """Return the format of a HEIF container by its brands; None for a video."""
+    if data[4:8] != b"ftyp":
+        return None
+    size = min(int.from_bytes(data[:4], "big"), SNIFF_BYTES)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, size, 4))}
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    return "HEIC" if brands & _HEIC_BRANDS else None
 
 
 def describe(data: bytes) -> str:
@@ -52,9 +83,10 @@ def describe(data: bytes) -> str:
         return "an empty file"
     for magic, name in _FOREIGN_MAGIC:
         if data.startswith(magic):
-            return f"a {name} file, which is not supported"
+            article = "an" if name[0] in "aeiouAEIOU" else "a"
+            return f"{article} {name} file, which is not supported"
     if data[4:8] == b"ftyp":
-        return f"an {_HEIF_BRANDS.get(data[8:12], 'HEIC')} file, which is not supported"
+        return "a video or another container, which is not supported"
     head = data[:SNIFF_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith((b"<svg", b"<?xml")):
         return "an SVG file, which is not supported"
@@ -107,43 +139,3 @@ def _gif_canvas(data: bytes) -> tuple[int, int]:
         return width, height
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
     return max(width, left + frame_width), max(height, top + frame_height)
-
-
-def without_animation(png: bytes) -> bytes:
-    """Remove the animation chunks of a PNG file, so that only the still image is read."""
-    if b"acTL" not in png:
-        return png
-    kept = [png[:8]]
-    at = 8
-    while at + 12 <= len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        end = at + 12 + length
-        if png[at + 4 : at + 8] not in (b"acTL", b"fcTL", b"fdAT"):
-            kept.append(png[at:end])
-        at = end
-    return b"".join(kept)
-
-
-def exif_orientation(exif: object) -> int:
-    """Return the EXIF orientation, from 1 (upright) to 8; 1 if the tag is absent or damaged.
-
-    Args:
-        exif: value of Pillow's `info["exif"]`: TIFF bytes, with or without the prefix "Exif".
-    """
-    if not isinstance(exif, bytes):
-        return 1
-    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (at,) = struct.unpack_from(order + "I", tiff, 4)
-        (entries,) = struct.unpack_from(order + "H", tiff, at)
-        for entry in range(entries):
-            tag, kind, count = struct.unpack_from(order + "HHI", tiff, at + 2 + 12 * entry)
-            if tag == 0x0112 and kind == 3 and count == 1:
-                (value,) = struct.unpack_from(order + "H", tiff, at + 10 + 12 * entry)
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1

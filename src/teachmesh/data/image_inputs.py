@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 
-from teachmesh.data.images import ImageRef, convert_upright, decode_upright
+from teachmesh.data.decoding import convert_upright, decode_upright
+from teachmesh.data.images import ImageRef
 from teachmesh.data.names import closest
 from teachmesh.errors import DataError
 

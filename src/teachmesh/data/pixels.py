@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from teachmesh.data.sixteen_bits import eight_bits
 from teachmesh.errors import DataError
 
 # Shortcuts (JPEG's reduced scales, box reduction) leave an image this many times larger than
 # the target, so that the last step is always a bicubic filter over at least two source pixels.
 REDUCING_GAP = 2.0
 
-DECODING = "decoding 2"
+DECODING = "decoding 3"
 """Version of the conversion to pixels; part of cache keys, so that old latents are never reused."""
+
+_BAND_ROWS = 1024
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,23 +85,27 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bit(image)
     if image.has_transparency_data:
-        front = image.convert("RGBA")
-        white = Image.new("RGBA", front.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, front).convert("RGB")
+        return _on_white(image)
     if image.mode in ("L", "RGB"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to 8-bit by keeping its high byte, as Pillow does for 16-bit colour.
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay an image with transparency on white, in bands of rows so that little memory is used."""
+    opaque = Image.new("RGB", image.size)
+    for top in range(0, image.height, _BAND_ROWS):
+        box = (0, top, image.width, min(top + _BAND_ROWS, image.height))
+        front = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", front.size, (255, 255, 255, 255))
+        opaque.paste(Image.alpha_composite(white, front).convert("RGB"), box[:2])
+    return opaque
 
-    Pillow's own conversion of 16-bit grey would clip all values above 255 to white.
-    """
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range")
-    values = np.asarray(image).astype(np.int64)
-    grey = (np.clip(values, 0, 0xFFFF) >> 8).astype(np.uint8)
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Convert grey samples of 16 or 32 bits; Pillow's own conversion would clip them at 255."""
+    values = np.asarray(image)
+    grey = eight_bits(values)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[values == transparent] = 255
@@ -119,5 +126,5 @@ def from_array(array: np.ndarray) -> Image.Image:
             f"{array.shape} of {array.dtype}; move the channels last and scale to 0..255"
         )
     if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+        pixels = eight_bits(pixels)
     return Image.fromarray(np.ascontiguousarray(pixels))
