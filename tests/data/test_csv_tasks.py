@@ -47,7 +47,7 @@ def test_the_dialects_of_spreadsheets_are_read(tmp_path: Path, text: str) -> Non
     """Byte order mark, CRLF, quoting, other separators, column order and blank lines."""
     task = read_task(csv_task(tmp_path, text))
     assert task.name == "pets"
-    assert task.summary() == "2 classes, 6 / 2 / 2 images"
+    assert task.summary() == "2 classes, 6 / 2 / 2 images (train / validation / test)"
 
 
 def test_labels_may_hold_commas(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_missing_images_count_as_unreadable(tmp_path: Path) -> None:
 def test_repeated_lines_are_ignored_with_a_warning(tmp_path: Path) -> None:
     """The same image, label and split twice is one image."""
     task = read_task(csv_task(tmp_path, f"path,label\n{ROWS}\n{ROWS}"))
-    assert task.summary() == "2 classes, 6 / 2 / 2 images"
+    assert task.summary() == "2 classes, 6 / 2 / 2 images (train / validation / test)"
     assert task.warnings == ("10 repeated lines ignored",)
 
 
@@ -103,6 +103,7 @@ def test_repeated_lines_are_ignored_with_a_warning(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "expected the columns path,label .* line 1, got an empty line"),
+        ("path,label\n", "expected lines with images .* got none"),
         (f"file,label\n{ROWS}", "expected the columns path,label .*got file, label"),
         (ROWS, "expected the columns path,label"),
         (f"path,label\n{ROWS}\n,cat", "line 12, got an empty value"),
@@ -112,7 +113,7 @@ def test_repeated_lines_are_ignored_with_a_warning(tmp_path: Path) -> None:
         (f"path,label,split\n{ROWS}\nx.png,cat,trian", r"'trian' \(did you mean 'train'\?\)"),
         (f"path,label,split\n{ROWS}\nx.png,cat,test", "a split in every line or in none"),
         (f'path,label\n{ROWS}\n"cat/1.png,cat', "expected comma-separated values"),
-        (f"path,label\n{ROWS}\n".encode() + b"\xff\xfe,cat", "expected UTF-8 text"),
+        (f"path,label\n{ROWS}\n".encode() + b"\x81,cat", "expected UTF-8 text"),
         (f'path,label\n{ROWS}\ncat/1.png,"a\nb"', "two for|unprintable"),
         (f"path,label\n{ROWS}\na\0b,cat", "empty value|comma-separated"),
     ],

@@ -206,7 +206,6 @@ def test_an_opened_image_is_turned_once_and_a_turned_one_not_again() -> None:
         np.zeros((8, 8, 3), dtype=np.float32),
         np.zeros((0, 8, 3), dtype=np.uint8),
         np.zeros(8, dtype=np.uint8),
-        Image.new("F", (4, 4)),
         "photo.jpg",
     ],
 )

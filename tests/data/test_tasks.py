@@ -45,7 +45,7 @@ def test_a_flat_folder_is_split_by_eight_one_and_one(tmp_path: Path) -> None:
         assert part.labels.dtype == np.int64
         np.testing.assert_array_equal(np.bincount(part.labels), [count, count])
     assert task.split_seed == 0
-    assert task.summary() == "2 classes, 32 / 4 / 4 images"
+    assert task.summary() == "2 classes, 32 / 4 / 4 images (train / validation / test)"
 
 
 def test_given_splits_are_kept(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 
 def test_stray_hidden_and_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
-    """Hidden files silently; texts, nested archives and images outside of classes with a count."""
+    """Hidden files, texts, nested archives and images outside of classes, with a count."""
     extra = {
         ".hidden/cat/1.png": b"x",
         "cat/.DS_Store": b"x",
@@ -125,19 +125,23 @@ def test_stray_hidden_and_other_files_are_ignored_and_counted(tmp_path: Path) ->
         assert task.warnings == (
             "2 files that are no images ignored",
             "1 file outside of class folders ignored",
+            "hidden and system files ignored: 2 folders ('.hidden', '__MACOSX'), 1 files",
         )
 
 
 def test_unreadable_images_are_skipped_and_counted(tmp_path: Path) -> None:
-    """Text named .jpg, an empty file, a HEIC and a dangling link are known before decoding."""
+    """Text named .jpg, an empty file, a PDF and a dangling link are known before decoding."""
     root = write_folder(
         tmp_path / "pets",
-        {**TREE, "cat/t.jpg": b"hello", "cat/e.jpg": b"", "dog/h.heic": b"\0\0\0\x18ftypheic"},
+        {**TREE, "cat/t.jpg": b"hello", "cat/e.jpg": b"", "dog/h.heic": b"%PDF-1.7"},
     )
     (root / "dog" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     task = read_task(root)
     assert task.skipped == 4
-    assert task.summary() == "2 classes, 32 / 4 / 4 images, 4 unreadable skipped"
+    assert (
+        task.summary()
+        == "2 classes, 32 / 4 / 4 images (train / validation / test), 4 unreadable skipped"
+    )
 
 
 def test_more_than_a_fifth_unreadable_stops(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_small_classes_keep_their_training_images(tmp_path: Path) -> None:
         ({"cat/1.png": encoded(smooth(4, 4))}, r"got 1 \('cat'\)"),
         (flat_tree(5, ("cat",)), r"at least two classes .* got 1 \('cat'\)"),
         ({"1.png": encoded(smooth(4, 4))}, "got none.*folder of its name"),
-        (split_tree({"val": 2, "test": 2}), "expected a folder train/ next to test and val/"),
+        (split_tree({"val": 2, "test": 2}), "expected a folder train/ next to test/ and val/"),
         ({**SPLIT, "test/fox/1.png": SPLIT["test/cat/0.png"]}, "got none for 'fox'"),
         ({**split_tree({"train": 2}), "test/Cat/1.png": SPLIT["test/cat/0.png"]}, "'Cat', 'cat'"),
         (flat_tree(2, ("Cat", "cat")), "'Cat', 'cat'; give one class one name"),
@@ -291,4 +295,7 @@ def test_tasks_in_a_folder_are_found_sorted_and_chosen(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no measuring data beside the project")
 def test_a_real_task_has_the_counts_of_its_index() -> None:
     """cifar10.tar: 10 classes, 1,200 / 150 / 150 images."""
-    assert read_task(SHARED / "cifar10.tar").summary() == "10 classes, 1,200 / 150 / 150 images"
+    assert (
+        read_task(SHARED / "cifar10.tar").summary()
+        == "10 classes, 1,200 / 150 / 150 images (train / validation / test)"
+    )

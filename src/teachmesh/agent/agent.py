@@ -22,7 +22,6 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
-from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.sample_limits import check_sample_limits
@@ -132,7 +131,7 @@ class Agent(BankView):
         started_s = time.perf_counter()
         options = LearnOptions.of(options, keywords)
         variant = options.variant(self.variant)  # method and biases, checked first
-        task = read_task(path, name=options.name, seed=options.seed)  # folder -> classes, splits
+        task = options.read(path)  # folder -> classes, splits
         replaces = self.check_task(task, variant, options)  # None if the task is new
         sources = self.source_skills(task, options.reuse, options.encoder)  # bank -> old classes
         latents = self.embed_task(task, progress, on_understood)  # images -> latents

@@ -6,9 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.data.layouts import Layout
 from teachmesh.data.names import did_you_mean
+from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import MapperConstants, check_method, find_variant
@@ -45,6 +48,8 @@ class LearnOptions:
         clusters: number of clusters of `gmmc`; None for the default.
         samples: number of samples per class of `maha`, or "all"; None for the default.
         variance_floor: variance floor of `gmmc`; None for the default.
+        layout: meaning of the top folders: `auto`, `classes` or `splits`.
+        split: fractions for validation and test, see `data.tasks.read_task`; None for a tenth each.
     """
 
     name: str | None = None
@@ -59,6 +64,8 @@ class LearnOptions:
     clusters: int | None = None
     samples: int | str | None = None
     variance_floor: float | None = None
+    layout: Layout = "auto"
+    split: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
@@ -96,6 +103,10 @@ class LearnOptions:
             check_method(other)
         self.constants().check_used({chosen.method, *self.also})
         return chosen
+
+    def read(self, path: str | Path) -> Task:
+        """Read the task at a path, with the name, layout and splits of the options."""
+        return read_task(path, name=self.name, seed=self.seed, layout=self.layout, split=self.split)
 
     def constants(self) -> MapperConstants:
         """Return the constants of the task mappers."""

@@ -33,6 +33,7 @@ from teachmesh.cli.shared_options import (
     SamplesOption,
     SeedOption,
     VarianceFloorOption,
+    percentages,
     samples_of,
 )
 from teachmesh.errors import EXIT_SKIPPED
@@ -90,6 +91,22 @@ def learn(
         ),
     ] = "none",
     encoder: EncoderOption = "auto",
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            help="Meaning of the top folders: auto, classes or splits (train, val, test).",
+        ),
+    ] = "auto",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            help="Percent of each class for validation/test, of a source without splits. 0/0 "
+            "trains on every image. Default: 10/10.",
+            show_default=False,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     home: HomeOption = None,
@@ -116,6 +133,8 @@ def learn(
             bb_passes=bb_passes,
             also=tuple(also or ()),
             replace=replace,
+            layout=layout,
+            split=percentages(split),
             seed=seed,
             reuse=reuse,
             encoder=encoder,

@@ -151,6 +151,26 @@ def samples_of(text: str | None) -> int | str | None:
     return int(text) if text is not None and text.isdecimal() else text
 
 
+def percentages(text: str | None) -> tuple[float, float] | None:
+    """Parse percentages for validation and test as fractions; return None if not given.
+
+    Raises:
+        UsageError: the text is not two numbers of 0 to 90 in all, separated by a slash.
+
+    >>> percentages("10/20")
+    (0.1, 0.2)
+    """
+    if text is None:
+        return None
+    try:
+        validation, test = (float(word) / 100 for word in text.split("/"))
+        if validation >= 0 <= test and validation + test <= 0.9:
+            return validation, test
+    except ValueError:
+        pass  # the message below covers it
+    raise UsageError(f"expected percentages like 10/10 (validation/test), got {text!r}")
+
+
 def integers(text: str) -> tuple[int, ...]:
     """Parse at least one whole number, separated by commas.
 

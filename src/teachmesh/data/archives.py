@@ -29,6 +29,9 @@ ZIP_SUFFIXES = (".zip",)
 MAX_UNPACKED_BYTES = 16 << 30
 """Maximum size of a compressed tar after unpacking."""
 
+_UTF8_FLAG = 0x800
+_ENCRYPTED_FLAG = 0x1
+
 _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -64,11 +67,31 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
+@dataclass(frozen=True)
+class Contents:
+    """Entries of an archive.
+
+    Attributes:
+        members: folders and regular files; a hard link to an earlier file counts as that file.
+        links: number of other links, which are never followed.
+        remarks: remarks on the archive, one sentence each.
+    """
+
+    members: list[Member]
+    links: int = 0
+    remarks: tuple[str, ...] = ()
+
+
 def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
-    """List the folders and regular files of an archive, ignoring symbolic links and devices.
+    """List the folders and regular files of an archive, see `scan_archive`."""
+    return scan_archive(path, max_unpacked_bytes).members
+
+
+def scan_archive(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> Contents:
+    """List the entries of an archive, ignoring symbolic links and devices.
 
     Raises:
-        DataError: the archive cannot be read, or an unpacked tar exceeds the limit.
+        DataError: the archive cannot be read or is encrypted, or an unpacked tar exceeds the limit.
     """
     try:
         if path.name.lower().endswith(ZIP_SUFFIXES):
@@ -132,7 +155,7 @@ class _Spool:
             self._file.seek(offset)
             return self._file.read(size_bytes)
 
-    def members(self) -> list[Member]:
+    def contents(self) -> Contents:
         with self._lock:
             self._file.seek(0)
             with tarfile.open(fileobj=self._file, mode="r:") as tar:
@@ -151,7 +174,27 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 @lru_cache(maxsize=8)
 def _zip(path: str, _mtime_ns: int, _size_bytes: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+    archive = zipfile.ZipFile(path)
+    for info in archive.infolist():
+        info.filename = _zip_name(info)
+        archive.NameToInfo[info.filename] = info
+    return archive
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name; names without an encoding mark are UTF-8 if they can be."""
+    if info.flag_bits & _UTF8_FLAG or info.filename.isascii():
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
+
+
+def _in_cp437(info: zipfile.ZipInfo) -> bool:
+    """Return whether a name has no encoding mark and is no UTF-8, so that it may look wrong."""
+    unmarked = not info.flag_bits & _UTF8_FLAG and not info.filename.isascii()
+    return unmarked and info.filename == info.orig_filename.replace("\\", "/")
 
 
 @lru_cache(maxsize=4)
@@ -171,18 +214,19 @@ def _spool(path: str, _mtime_ns: int, _size_bytes: int, max_bytes: int) -> _Spoo
     return None
 
 
-def _tar_members(path: Path, max_unpacked_bytes: int) -> list[Member]:
+def _tar_members(path: Path, max_unpacked_bytes: int) -> Contents:
     spool = _spool(*_identity(path), max_unpacked_bytes)
     if spool is not None:
-        return spool.members()
+        return spool.contents()
     with tarfile.open(path, mode="r:") as tar:
         return _scan(tar)
 
 
-def _scan(tar: tarfile.TarFile) -> list[Member]:
+def _scan(tar: tarfile.TarFile) -> Contents:
     """Read all headers once; a hard link becomes a member with the bytes of its target."""
     members: list[Member] = []
     files: dict[str, Member] = {}
+    links = 0
     for info in tar:
         if info.isdir():
             members.append(Member(info.name, True, 0, None))
@@ -192,8 +236,10 @@ def _scan(tar: tarfile.TarFile) -> list[Member]:
         elif info.islnk() and info.linkname in files:
             target = files[info.linkname]
             members.append(Member(info.name, False, target.size_bytes, target.offset))
+        else:
+            links += info.islnk() or info.issym()
     _check_end(tar)
-    return members
+    return Contents(members, links)
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
@@ -205,9 +251,16 @@ def _check_end(tar: tarfile.TarFile) -> None:
         raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
 
 
-def _zip_members(path: Path) -> list[Member]:
-    return [
+def _zip_members(path: Path) -> Contents:
+    entries = _zip(*_identity(path)).infolist()
+    if any(info.flag_bits & _ENCRYPTED_FLAG for info in entries):
+        raise RuntimeError("encrypted; pack it without a password")
+    links = [info for info in entries if S_ISLNK(info.external_attr >> 16)]
+    foreign = sum(map(_in_cp437, entries))
+    remark = f"{foreign} names in the zip have no encoding mark: read as code page 437"
+    members = [
         Member(info.filename, info.is_dir(), info.file_size, None)
-        for info in _zip(*_identity(path)).infolist()
+        for info in entries
         if not S_ISLNK(info.external_attr >> 16)
     ]
+    return Contents(members, len(links), (remark,) if foreign else ())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from teachmesh.data.listing import Item
-from teachmesh.data.names import check_name, comparison_key, shown
+from teachmesh.data.names import check_class_name, comparison_key, shown
 from teachmesh.errors import DataError
 
 MAX_CLASSES = 10_000
@@ -22,7 +22,7 @@ def class_names(items: Sequence[Item]) -> dict[str, str]:
     Raises:
         DataError: a name is not valid, or two names look the same to a reader.
     """
-    names = {label: check_name("class", label) for label in sorted({i.label for i in items})}
+    names = {label: check_class_name(label) for label in sorted({i.label for i in items})}
     spellings: dict[str, set[str]] = defaultdict(set)
     for name in names.values():
         spellings[comparison_key(name)].add(name)

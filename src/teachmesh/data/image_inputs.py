@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,13 @@ from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 
+from teachmesh.data.archives import is_archive
+from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.decoding import convert_upright, decode_upright
+from teachmesh.data.image_headers import FORMATS
 from teachmesh.data.images import ImageRef
 from teachmesh.data.names import closest
+from teachmesh.data.source_files import find_source_files
 from teachmesh.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
 AskedImages = Union[str, Path, bytes, "Image.Image", np.ndarray]
 """One input from a caller: a path to a file or folder, the bytes of a file, or an image."""
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
-
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
@@ -30,11 +31,12 @@ class ImageInput:
 
     Attributes:
         name: name shown in answers: the path, or "image 3" if the third input has no path.
-        source: reference to the image's file, its encoded bytes, or the decoded image.
+        source: reference to the image's file, its encoded bytes, the decoded image, or the reason
+            why a folder of images cannot be read.
     """
 
     name: str
-    source: ImageRef | bytes | Image.Image | np.ndarray
+    source: ImageRef | bytes | Image.Image | np.ndarray | DataError
 
     def upright(self, size: int) -> np.ndarray:
         """Return the upright image as an (H, W, C) uint8 array, with C = 1 for grey.
@@ -46,6 +48,8 @@ class ImageInput:
         """
         if isinstance(self.source, ImageRef):
             return self.source.upright(size)
+        if isinstance(self.source, DataError):
+            raise self.source
         if isinstance(self.source, bytes):
             return decode_upright(self.source, size, source=self.name)
         return convert_upright(self.source, size)
@@ -70,29 +74,27 @@ def _images_of(item: AskedImages, position: int) -> list[ImageInput]:
     if not isinstance(item, str | Path):
         return [ImageInput(f"image {position + 1}", item)]
     path = Path(item).expanduser()
-    if path.is_dir():
-        found = _images_below(path)
-        if not found:
-            raise DataError(
-                f"expected images (JPEG, PNG, WebP, BMP or GIF) in the folder '{path}', found none"
-            )
-        return [ImageInput(str(image), ImageRef(image)) for image in found]
+    if path.is_dir() or (path.is_file() and is_archive(path)):
+        return _images_below(path)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return [ImageInput(_name(row.image), row.image) for row in list_csv(path).items]
     if not path.exists():
         raise DataError(f"expected an image or a folder, found nothing at '{path}'{_hint(path)}")
     return [ImageInput(str(path), ImageRef(path))]
 
 
-def _images_below(folder: Path) -> list[Path]:
-    found = []
-    # os.walk does not follow links to folders, so loops of links are harmless.
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(parent, name)
-            for name in sorted(files)
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-        ]
-    return found
+def _images_below(path: Path) -> list[ImageInput]:
+    """List the images of a folder or archive that `tasks.read_task` would list, by their paths."""
+    found = find_source_files(path)
+    images = [ImageInput(_name(found.images[p]), found.images[p]) for p in sorted(found.images)]
+    images += [ImageInput(folder, DataError(why)) for folder, why in found.unlisted.items()]
+    if not images:
+        raise DataError(f"expected images ({FORMATS}) in '{path}', found none")
+    return images
+
+
+def _name(image: ImageRef) -> str:
+    return str(image.path) if image.member is None else f"{image.path}:{image.member}"
 
 
 def _hint(path: Path) -> str:

@@ -1,45 +1,22 @@
 """Flat lists of labelled images from folders and archives.
 
 Supported layouts are `<class>/*` and `{train,val|validation,test}/<class>/*`, at the root or below
-one common folder. Hidden files are ignored. Links to folders are followed, except in loops.
+one common folder.
 """
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from teachmesh.data.archives import is_archive, list_members
 from teachmesh.data.image_headers import describe, sniff
 from teachmesh.data.images import ImageRef
-from teachmesh.data.names import shown
+from teachmesh.data.layouts import Layout, Parts, SplitName, split_word, understand
+from teachmesh.data.source_files import SourceFiles, counted, find_source_files
+from teachmesh.data.tiff_headers import tiff_facts
 from teachmesh.errors import DataError
-
-SplitName = Literal["train", "validation", "test"]
-
-SPLIT_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
-# Image formats that are not supported. Such files count as unreadable instead of being ignored,
-# because users expect them to be images of the class.
-_FOREIGN_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".svg", ".psd", ".eps", ".pdf", ".dng"}
-)
-_HIDDEN = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
-_MAX_DEPTH = 16
-
-Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,167 +46,125 @@ class Listing:
         empty_classes: labels of classes without readable images.
         unreadable: one sentence for each image that was left out, with the reason.
         warnings: notes on ignored files, one sentence each.
+        layout: folders of the splits for a message; "" if the source has none.
     """
 
     items: tuple[Item, ...]
     empty_classes: tuple[str, ...]
     unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
+    layout: str = ""
 
 
-@dataclass
-class _Found:
-    """Files and folders below a root, keyed by the parts of their relative paths."""
-
-    files: dict[Parts, ImageRef] = field(default_factory=dict)
-    folders: set[Parts] = field(default_factory=set)
-
-
-def list_source(path: Path) -> Listing:
+def list_source(path: Path, layout: Layout = "auto") -> Listing:
     """List a folder or an archive.
 
+    Args:
+        path: path of the folder or archive.
+        layout: meaning of the top folders, see `layouts.understand`.
+
     Raises:
-        DataError: the source is unreadable, or its layout has no training images.
+        DataError: the source is unreadable, or its layout is ambiguous or has no training images.
     """
-    found = _archive(path) if is_archive(path) else _folder(path)
-    images = {p: ref for p, ref in found.files.items() if is_image_name(p[-1])}
-    warnings = [_ignored(len(found.files) - len(images), "that are no images")]
-    folders = found.folders | {parts[:-1] for parts in images}
-    depth = _common_depth(images, folders)
-    images = {parts[depth:]: ref for parts, ref in images.items()}
-    folders = {parts[depth:] for parts in folders if len(parts) > depth}
-    arrange = _split_items if _has_splits(images, path) else _flat_items
-    items, class_folders = arrange(images, folders)
-    warnings.append(_ignored(len(images) - len(items), "outside of class folders"))
-    kept, unreadable = keep_readable(items)
-    # A class counts as empty only if it has no training images.
-    trained = {item.label for item in kept if item.split in (None, "train")}
-    labels = class_folders | {item.label for item in items}
-    return Listing(
-        kept, tuple(sorted(labels - trained)), unreadable, tuple(w for w in warnings if w)
+    found = find_source_files(path)
+    for reason in found.unlisted.values():
+        raise DataError(reason)
+    depth = _common_depth(found, layout)
+    images = {parts[depth:]: ref for parts, ref in found.images.items()}
+    folders = {parts[depth:] for parts in found.folders if len(parts) > depth}
+    understood = understand(images, str(path), layout)
+    items, labels = _arrange(images, folders, understood.splits)
+    outside = 0 if understood.remarks else len(images) - len(items)
+    kept, unreadable, remarks = keep_readable(items)
+    warnings = (
+        _ignored(len(found.others), "that are no images"),
+        _ignored(outside, "outside of class folders"),
+        *understood.remarks,
+        *found.left_out(),
+        *remarks,
     )
+    empty = _empty(labels, kept)
+    return Listing(kept, empty, unreadable, tuple(filter(None, warnings)), understood.sentence())
 
 
-def is_image_name(name: str) -> bool:
-    """Return whether a file name has an image suffix, supported or not."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - it may not be a valid Path
-    return suffix in IMAGE_SUFFIXES or suffix in _FOREIGN_SUFFIXES
-
-
-def keep_readable(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+def keep_readable(
+    items: Iterable[Item],
+) -> tuple[tuple[Item, ...], tuple[str, ...], tuple[str, ...]]:
     """Sort the items by name, leaving out files that do not begin like an image file.
 
     Only the first bytes are read; damage in the rest is found when the image is decoded.
+
+    Returns:
+        The readable items, one sentence for each other item, and remarks on unusual files.
     """
     kept: list[Item] = []
     unreadable: list[str] = []
+    deep, pages = 0, 0
     for item in sorted(items, key=lambda item: (item.name, item.split or "")):
         try:
             head = item.image.head()
-        except DataError as error:
-            unreadable.append(str(error))
-            continue
-        if sniff(head) is None:
-            unreadable.append(f"'{item.image}' is {describe(head)}")
-        else:
+            image_format = sniff(head)
+            if image_format is None:
+                unreadable.append(f"'{item.image}' is {describe(head)}")
+                continue
+            if image_format == "TIFF":
+                facts = tiff_facts(item.image.read_at)
+                deep, pages = deep + (facts.bits > 8), pages + (facts.pages > 1)
+            elif image_format == "PNG":
+                deep += head[24] == 16
             kept.append(item)
-    return tuple(kept), tuple(unreadable)
+        except (DataError, IndexError) as error:
+            unreadable.append(str(error))
+    return tuple(kept), tuple(unreadable), _remarks(deep, pages)
 
 
-def _archive(path: Path) -> _Found:
-    found = _Found()
-    for member in list_members(path):
-        # Absolute names and backslashes are harmless, because nothing is extracted.
-        parts = tuple(p for p in member.name.replace("\\", "/").split("/") if p not in ("", "."))
-        if not parts or ".." in parts or any(map(_is_hidden, parts)):
-            continue
-        if member.is_folder:
-            found.folders.add(parts)
-        else:
-            found.files[parts] = ImageRef(path, member.name, member.offset, member.size_bytes)
-    return found
+def _remarks(deep: int, pages: int) -> tuple[str, ...]:
+    """Return remarks on images with more than 8 bits, and on files with several pages."""
+    bits = (
+        f"{counted(deep, 'image')} with more than 8 bits per sample: each is scaled by its own "
+        "brightest sample, as 8, 10, 12, 14 or 16 bits"
+    )
+    first = f"only the first page is used of {counted(pages, 'TIFF file')} with several pages"
+    return (*((bits,) if deep else ()), *((first,) if pages else ()))
 
 
-def _folder(root: Path) -> _Found:
-    found = _Found()
-    _walk(root, (), frozenset(), found)
-    return found
-
-
-def _walk(folder: Path, parts: Parts, above: frozenset[tuple[int, int]], found: _Found) -> None:
-    try:
-        state = folder.stat()
-        here = (state.st_dev, state.st_ino)
-        if here in above or len(parts) > _MAX_DEPTH:
-            return
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not _is_hidden(entry.name)]
-        for entry in visible:
-            below = (*parts, entry.name)
-            if entry.is_dir():
-                found.folders.add(below)
-                _walk(folder / entry.name, below, above | {here}, found)
-            # A dangling link counts as a file, and therefore as an unreadable image.
-            elif entry.is_file() or entry.is_symlink():
-                found.files[below] = ImageRef(folder / entry.name)
-    except OSError as error:
-        raise DataError(
-            f"expected a readable folder '{shown(str(folder), 200)}', got "
-            f"'{error.strerror}'; check its permissions"
-        ) from error
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _HIDDEN
-
-
-def _common_depth(images: Iterable[Parts], folders: Iterable[Parts]) -> int:
+def _common_depth(found: SourceFiles, layout: Layout) -> int:
     """Return the number of nested folders above the split and class folders."""
     depth = 0
-    paths = list(images)
+    paths = list(found.images)
+    other_tops = {parts[:n] for parts in found.others for n in range(1, len(parts))}
     while paths and all(len(parts) >= depth + 3 for parts in paths):
-        tops = {parts[depth] for parts in (*paths, *folders) if len(parts) > depth}
-        if len(tops) != 1 or next(iter(tops)).casefold() in SPLIT_WORDS:
+        tops = {parts[depth] for parts in paths}
+        # An empty folder is a class without images; a folder of other files only is not.
+        tops |= {
+            parts[depth]
+            for parts in found.folders
+            if len(parts) > depth and parts[: depth + 1] not in other_tops
+        }
+        if len(tops) != 1 or (layout != "classes" and split_word(next(iter(tops)))):
             break
         depth += 1
     return depth
 
 
-def _has_splits(images: Iterable[Parts], path: Path) -> bool:
-    """Return whether the top folders are splits (train, validation, test), not classes."""
-    tops = {parts[0] for parts in images if len(parts) >= 3}
-    splits = [SPLIT_WORDS[top.casefold()] for top in sorted(tops) if top.casefold() in SPLIT_WORDS]
-    if len(splits) != len(set(splits)):
-        raise DataError(
-            f"expected one folder per split in '{shown(str(path), 200)}', got "
-            f"{', '.join(shown(top) for top in sorted(tops))}; merge the two that mean the same"
-        )
-    if "train" in splits:
-        return True
-    if splits and len(splits) == len(tops):
-        raise DataError(
-            f"expected a folder train/ next to {' and '.join(sorted(tops))}/ in "
-            f"'{shown(str(path), 200)}', got none; add training images"
-        )
-    return False
-
-
-def _split_items(images: dict[Parts, ImageRef], folders: set[Parts]) -> tuple[list[Item], set[str]]:
+def _arrange(
+    images: dict[Parts, ImageRef], folders: set[Parts], splits: dict[str, SplitName]
+) -> tuple[list[Item], set[str]]:
+    """Return the items and the labels of all class folders, empty ones too."""
+    level = 1 if splits else 0
     items = [
-        Item(SPLIT_WORDS[parts[0].casefold()], parts[1], _name(parts[1:]), image)
+        Item(splits.get(parts[0]), parts[level], _name(parts[level:]), image)
         for parts, image in images.items()
-        if len(parts) >= 3 and parts[0].casefold() in SPLIT_WORDS
+        if len(parts) >= level + 2 and (not splits or parts[0] in splits)
     ]
-    return items, {p[1] for p in folders if len(p) == 2 and p[0].casefold() in SPLIT_WORDS}
+    below = {p for p in folders if len(p) == level + 1 and (not splits or p[0] in splits)}
+    return items, {parts[level] for parts in below} | {item.label for item in items}
 
 
-def _flat_items(images: dict[Parts, ImageRef], folders: set[Parts]) -> tuple[list[Item], set[str]]:
-    items = [
-        Item(None, parts[0], _name(parts), image)
-        for parts, image in images.items()
-        if len(parts) >= 2
-    ]
-    return items, {parts[0] for parts in folders if len(parts) == 1}
+def _empty(labels: set[str], kept: Iterable[Item]) -> tuple[str, ...]:
+    """Return the labels without training images, each once, whatever its Unicode form."""
+    trained = {_name((item.label,)) for item in kept if item.split in (None, "train")}
+    return tuple(sorted({_name((label,)) for label in labels} - trained))
 
 
 def _name(parts: Parts) -> str:

@@ -16,6 +16,8 @@ from teachmesh.errors import DataError
 
 NAME_LIMIT = 128
 """Maximum length of a class or task name, in characters."""
+REMARK_LIMIT = 256
+"""Maximum length of a remark on a card, in characters."""
 
 # Control, surrogate and private-use characters, line and paragraph separators, and format
 # characters (such as bidirectional overrides) except the two joiners.
@@ -23,6 +25,11 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cf", "Zl", "Zp"})
 # Zero-width (non-)joiner: Persian words and family emoji need them.
 _JOINERS = frozenset("\u200c\u200d")
 _RESERVED_FILES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+
+# Absolute paths, drives and steps to a parent folder. "cat/dog" is a name.
+_PATH = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.?([/\\]|$)")
+_PATH_IN_TEXT = re.compile(r"(?:^|[\s'\"(=:])(?:~|[A-Za-z]:)?[/\\]+")
 
 
 def is_visible(character: str) -> bool:
@@ -77,6 +84,28 @@ def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool =
     if as_file and name != _without_separators(name):
         raise DataError(_message(kind, text, "it cannot be used in a file name or before '@'"))
     return name
+
+
+def check_class_name(text: str, limit: int = NAME_LIMIT) -> str:
+    """Check a class name as `check_name` does, and return it in NFC.
+
+    Dots at the end ("Quercus sp.") and names that Windows reserves for devices ("CON") are
+    allowed, because class names are never used as file names.
+
+    Raises:
+        DataError: the name is no valid name, or it is a path to another folder.
+    """
+    name = check_name("class", text, limit)
+    if _PATH.search(name):
+        raise DataError(_message("class", text, "it is a path to another folder"))
+    return name
+
+
+def remark(text: str, limit: int = REMARK_LIMIT) -> str:
+    """Make a remark that a skill's card accepts: one line in NFC, short and without paths."""
+    line = unicodedata.normalize("NFC", " ".join(shown(text, 4 * limit).split()))
+    line = _PATH_IN_TEXT.sub(lambda found: found[0].replace("/", "_").replace("\\", "_"), line)
+    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 
 def clean_name(text: str, limit: int = NAME_LIMIT) -> str:

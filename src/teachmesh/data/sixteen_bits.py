@@ -98,7 +98,8 @@ def _from_floats(samples: np.ndarray) -> np.ndarray:
     if low < 0 or high > 0xFFFF:
         return _stretched(finite, low, high)
     white = 1.0 if high <= 1 else float((1 << _depth(int(np.ceil(high)))) - 1)
-    return np.rint(finite * np.float32(255 / white)).astype(np.uint8)
+    eight: np.ndarray = np.rint(finite * np.float32(255 / white)).astype(np.uint8)
+    return eight
 
 
 def _stretched(samples: np.ndarray, low: float, high: float) -> np.ndarray:

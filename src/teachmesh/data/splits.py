@@ -12,19 +12,26 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-from teachmesh.data.listing import SplitName
+from teachmesh.data.layouts import SplitName
 
-VALIDATION_SHARE = 0.1
-TEST_SHARE = 0.1
+DEFAULT_SHARES = (0.1, 0.1)
+"""Fractions of each class for validation and test."""
 
 
-def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> list[SplitName]:
+def carve(
+    keys: Sequence[tuple[str, str]],
+    seed: int,
+    *,
+    with_test: bool,
+    fractions: tuple[float, float] = DEFAULT_SHARES,
+) -> list[SplitName]:
     """Choose the split of every image.
 
     Args:
         keys: (class name, image name) of each image; all keys differ.
         seed: seed of the split.
-        with_test: whether to split off a tenth for test, in addition to a tenth for validation.
+        with_test: whether to split off images for test, in addition to those for validation.
+        fractions: fractions of each class for validation and test; by default a tenth each.
 
     Returns:
         One split per key, in the order of `keys`. Every class keeps at least one training image.
@@ -36,7 +43,7 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
     splits: list[SplitName] = ["train"] * len(keys)
     for members in groups.values():
         members.sort(key=lambda position: _rank(seed, *keys[position]))
-        n_validation, n_test = shares(len(members), with_test=with_test)
+        n_validation, n_test = shares(len(members), with_test=with_test, fractions=fractions)
         for position in members[:n_test]:
             splits[position] = "test"
         for position in members[n_test : n_test + n_validation]:
@@ -44,16 +51,23 @@ def carve(keys: Sequence[tuple[str, str]], seed: int, *, with_test: bool) -> lis
     return splits
 
 
-def shares(n_images: int, *, with_test: bool) -> tuple[int, int]:
+def shares(
+    n_images: int,
+    *,
+    with_test: bool,
+    fractions: tuple[float, float] = DEFAULT_SHARES,
+) -> tuple[int, int]:
     """Return the number of validation images and of test images for a class.
 
     Examples:
         >>> [shares(n, with_test=True) for n in (1, 2, 3, 4, 10, 100)]
         [(0, 0), (0, 0), (1, 0), (1, 1), (1, 1), (10, 10)]
     """
-    n_validation = max(1, round(n_images * VALIDATION_SHARE)) if n_images >= 3 else 0
-    n_test = max(1, round(n_images * TEST_SHARE)) if with_test and n_images >= 4 else 0
-    return n_validation, n_test
+    validation, test = fractions
+    n_validation = max(1, round(n_images * validation)) if validation and n_images >= 3 else 0
+    n_test = max(1, round(n_images * test)) if with_test and test and n_images >= 4 else 0
+    n_validation = min(n_validation, n_images - 1)
+    return n_validation, min(n_test, n_images - 1 - n_validation)
 
 
 def _rank(seed: int, label: str, name: str) -> bytes:

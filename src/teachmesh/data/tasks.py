@@ -15,14 +15,19 @@ import numpy as np
 from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
 from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
+from teachmesh.data.duplicates import without_shared
 from teachmesh.data.images import ImageRef
-from teachmesh.data.listing import Item, Listing, SplitName, is_image_name, list_source
-from teachmesh.data.names import check_name, clean_name, did_you_mean, shown
-from teachmesh.data.splits import carve
-from teachmesh.errors import DataError
+from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
+from teachmesh.data.listing import Item, Listing, list_source
+from teachmesh.data.names import check_name, clean_name, did_you_mean, remark, shown
+from teachmesh.data.source_files import is_image_name, is_system_name
+from teachmesh.data.splits import DEFAULT_SHARES, carve
+from teachmesh.errors import DataError, UsageError
 
 MAX_FAILED_SHARE = 0.2
 """Maximum fraction of unreadable images in a task."""
+
+_ARCHIVES_NOT_READ = (".7z", ".rar", ".zst", ".lz4", ".tbz2", ".txz", ".gz", ".xz", ".iso")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,7 @@ class Task:
         split_seed: seed of the splits that `read_task` made; None if the source has all splits.
         unreadable: one sentence for each file left out because it does not begin like an image.
         warnings: notes for the user, one sentence each.
+        layout: folders of the source that are splits, for a message; "" if there are none.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Task:
     split_seed: int | None
     unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
+    layout: str = ""
 
     @property
     def skipped(self) -> int:
@@ -73,40 +80,61 @@ class Task:
         return len(self.unreadable)
 
     def summary(self) -> str:
-        """Return a line like "10 classes, 910 / 110 / 110 images, 3 unreadable skipped"."""
+        """Return classes, images per split, and the folders that were understood as splits.
+
+        Such as "10 classes, 910 / 110 / 110 images (train / validation / test), 3 unreadable
+        skipped; splits by folder: 'train' = train, 'val' = validation".
+        """
         parts = f"{len(self.train):,} / {len(self.validation):,} / {len(self.test):,}"
         skipped = f", {self.skipped:,} unreadable skipped" if self.skipped else ""
-        return f"{len(self.classes):,} classes, {parts} images{skipped}"
+        splits = f"; splits by folder: {self.layout}" if self.layout else ""
+        meaning = "images (train / validation / test)"
+        return f"{len(self.classes):,} classes, {parts} {meaning}{skipped}{splits}"
 
 
-def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Task:
+def read_task(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    layout: Layout = "auto",
+    split: tuple[float, float] | None = None,
+) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
     If there are no validation images, some training images are used instead, but never test images.
-    A source without any split is split 80 / 10 / 10. Images are **not** decoded here.
+    A source without any split is split 80 / 10 / 10. Images are **not** decoded here. A validation
+    or test image whose file equals an image of a split before it is left out, with a remark.
 
     Args:
         path: path of the folder, archive or CSV file.
         name: name of the task; by default, the cleaned-up name of the file or folder.
         seed: seed for making the splits that the source does not have.
+        layout: "classes" or "splits" if the meaning of the top folders is not clear.
+        split: fractions of each class for validation and test, of a source without splits; (0, 0)
+            uses every image of any source for training. By default a tenth each.
 
     Raises:
+        UsageError: the layout is unknown.
         DataError: the path does not exist, there are fewer than two classes, class names are not
             valid or too similar, or a class lacks training images. Also raised if more than a
             fifth of the images are unreadable.
     """
     path = Path(path).expanduser()
-    listing = _list(path)
+    if layout not in LAYOUTS:
+        raise UsageError(f"expected a layout out of {', '.join(LAYOUTS)}, got {layout!r}")
+    listing = _list(path, layout)
     task = check_name("task", name, as_file=True) if name is not None else task_name(path)
     total = len(listing.items) + len(listing.unreadable)
     check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
     labels = class_names(listing.items)
     classes = trained_classes(listing.items, labels, path)
-    splits, carved = _assign(listing.items, labels, seed)
+    splits, carved = _assign(listing.items, labels, seed, split)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
     index = {label: number for number, label in enumerate(classes)}
-    for item, split in zip(listing.items, splits, strict=True):
-        parts[split].append((index[labels[item.label]], item.image))
+    for item, where in zip(listing.items, splits, strict=True):
+        parts[where].append((index[labels[item.label]], item.image))
+    parts, copies = without_shared(parts)
     return Task(
         name=task,
         classes=classes,
@@ -116,7 +144,17 @@ def read_task(path: Path | str, *, name: str | None = None, seed: int = 0) -> Ta
         source=str(path),
         split_seed=seed if carved else None,
         unreadable=listing.unreadable,
-        warnings=(*listing.warnings, *_warnings(listing, parts)),
+        warnings=tuple(
+            map(
+                remark,
+                (
+                    *listing.warnings,
+                    *copies,
+                    *_warnings(listing, parts, every_image=split is not None and not any(split)),
+                ),
+            )
+        ),
+        layout=listing.layout,
     )
 
 
@@ -170,7 +208,7 @@ def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Pa
         raise _missing(folder, "a folder of tasks")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not _looks_like_task(path):
+        if is_system_name(path.name) or not _looks_like_task(path):
             continue
         if other := found.get(task_name(path)):
             raise DataError(
@@ -195,10 +233,10 @@ def find_tasks(folder: Path | str, only: Sequence[str] | None = None) -> list[Pa
 def _looks_like_task(path: Path) -> bool:
     if not path.is_dir():
         return is_archive(path)
-    return any(child.is_dir() and not child.name.startswith(".") for child in path.iterdir())
+    return any(child.is_dir() and not is_system_name(child.name) for child in path.iterdir())
 
 
-def _list(path: Path) -> Listing:
+def _list(path: Path, layout: Layout) -> Listing:
     try:
         is_dir, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # the name is too long, or permission is denied
@@ -206,12 +244,17 @@ def _list(path: Path) -> Listing:
             f"expected a usable path, got '{shown(str(path), 200)}' ({error.strerror}); check it"
         ) from error
     if is_dir or (is_file and is_archive(path)):
-        return list_source(path)
+        return list_source(path, layout)
     if is_file and path.suffix.lower() == ".csv":
         return list_csv(path)
     if not is_file:
         raise _missing(path, "a folder, a .tar or .zip archive, or a .csv file")
     kind = "one image" if is_image_name(path.name) else "another kind of file"
+    if path.suffix.lower() in _ARCHIVES_NOT_READ:
+        raise DataError(
+            f"expected a .tar or .zip archive, got a {path.suffix.lower()} file: "
+            f"'{shown(str(path), 200)}'; unpack it and learn from the folder"
+        )
     raise DataError(
         f"expected a folder, a .tar or .zip archive, or a .csv file, got {kind}: "
         f"'{shown(str(path), 200)}'; put the images of each class into a folder of its name"
@@ -227,16 +270,30 @@ def _missing(path: Path, expected: str) -> DataError:
 
 
 def _assign(
-    items: Sequence[Item], labels: dict[str, str], seed: int
+    items: Sequence[Item],
+    labels: dict[str, str],
+    seed: int,
+    fractions: tuple[float, float] | None,
 ) -> tuple[list[SplitName], bool]:
     """Return the split of every item, and whether this function made any split."""
     given = {item.split for item in items}
+    if fractions is not None and not any(fractions):
+        return ["train"] * len(items), False
+    if fractions is not None and given - {None}:
+        raise DataError(
+            "expected a source without splits for --split, got one whose folders or column name "
+            "them; use --split 0/0 to train on every image"
+        )
     if "validation" in given:
         return [item.split or "train" for item in items], False
     pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
     keys = [(labels[items[n].label], items[n].name) for n in pool]
     splits: list[SplitName] = [item.split or "train" for item in items]
-    for n, split in zip(pool, carve(keys, seed, with_test=None in given), strict=True):
+    for n, split in zip(
+        pool,
+        carve(keys, seed, with_test=None in given, fractions=fractions or DEFAULT_SHARES),
+        strict=True,
+    ):
         splits[n] = split
     return splits, True
 
@@ -247,12 +304,14 @@ def _part(members: list[tuple[int, ImageRef]]) -> Split:
     return Split(tuple(image for _, image in members), labels)
 
 
-def _warnings(listing: Listing, parts: dict[SplitName, list[tuple[int, ImageRef]]]) -> list[str]:
+def _warnings(
+    listing: Listing, parts: dict[SplitName, list[tuple[int, ImageRef]]], *, every_image: bool
+) -> list[str]:
     warnings = []
     if listing.empty_classes:
         n = len(listing.empty_classes)
         classes = "class" if n == 1 else "classes"
         warnings.append(f"left out {n} {classes} without images: {some(listing.empty_classes)}")
-    if not parts["validation"]:
+    if not parts["validation"] and not every_image:
         warnings.append("no validation images: too few images per class to set some aside")
     return warnings

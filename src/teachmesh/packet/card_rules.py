@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from teachmesh.data.names import check_name, comparison_key, shown
+from teachmesh.data.names import check_class_name, check_name, comparison_key, shown
 from teachmesh.errors import DataError, SkillRefused
 from teachmesh.packet.bias_card import check_bias_card
 from teachmesh.packet.card import Card, check_schema
@@ -20,10 +20,6 @@ _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,32}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PRIVACY = ("statistics", "samples", "images")
-# Class names are not used as file names here, but a user's export script may use them. A slash
-# inside a name ("cat/dog") is allowed; paths to other folders and device names are not.
-_PATH_LIKE = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\.$")
-_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _PATH_IN_TEXT = re.compile(r"(^|[\s'\"(=:])(~|[A-Za-z]:)?[/\\]+[^\s/\\]")
 _MAX_COUNT = 10**9
 _MAX_MACS = 2**63 - 1
@@ -138,8 +134,10 @@ def _check_text(kind: str, text: str, limit: int, *, as_file: bool = False) -> N
 
 def _check_class_name(name: str, limits: Limits) -> None:
     _check_text("class", name, limits.class_name)
-    if _PATH_LIKE.search(name) or _WINDOWS_DEVICE.fullmatch(name):
-        raise SkillRefused("NAME", f"the class name {shown(name)!r} looks like a path; rename it")
+    try:
+        check_class_name(name, limits.class_name)
+    except DataError as error:
+        raise SkillRefused("NAME", str(error)) from error
 
 
 def _check_hex(field: str, text: str) -> None:

@@ -1,0 +1,112 @@
+"""Images whose files are equal byte for byte: in two splits, in two classes, or twice.
+
+Only files of equal size are read and hashed, so that a task of different photos costs nothing.
+Copies that were saved again, with other metadata or in another format, are **not** found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from teachmesh.data.images import ImageRef
+from teachmesh.data.layouts import SplitName
+from teachmesh.data.names import shown
+from teachmesh.data.source_files import counted
+from teachmesh.errors import DataError
+
+Member = tuple[int, ImageRef]
+"""Class index and image."""
+_ORDER: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class _Copy:
+    split: SplitName
+    label: int
+    image: ImageRef
+
+    def place(self) -> str:
+        path = self.image.member or str(self.image.path)
+        return shown("/".join(path.replace("\\", "/").split("/")[-3:]), 60)
+
+
+def without_shared(
+    parts: dict[SplitName, list[Member]],
+) -> tuple[dict[SplitName, list[Member]], list[str]]:
+    """Take images out of validation and test that train, or validation, also has.
+
+    Args:
+        parts: images of each split.
+
+    Returns:
+        The parts without these images; validation keeps them if it has no others. Also remarks
+        with numbers and an example: on images in two splits, in two classes, and twice in one
+        class of a split.
+    """
+    groups = _equal([_Copy(s, label, image) for s in _ORDER for label, image in parts[s]])
+    shared: list[tuple[_Copy, _Copy]] = []
+    conflicting: list[tuple[_Copy, _Copy]] = []
+    twice: list[tuple[_Copy, _Copy]] = []
+    for first, *others in groups:
+        for other in others:
+            if other.split != first.split:
+                shared.append((first, other))
+            elif other.label == first.label:
+                twice.append((first, other))
+        conflicting += [(first, o) for o in others if o.label != first.label][:1]
+    removed = {(copy.split, copy.image) for _, copy in shared}
+    kept = {s: [m for m in parts[s] if (s, m[1]) not in removed] for s in _ORDER}
+    stay = bool(parts["validation"]) and not kept["validation"]
+    if stay:  # an estimate that is too good is better than none
+        kept["validation"] = parts["validation"]
+    done = {"validation": "kept, because there are no others" if stay else "left out"}
+    remarks = [_shared_remark(shared, split, done.get(split, "left out")) for split in _ORDER[1:]]
+    remarks.append(_remark(conflicting, "in two classes"))
+    remarks.append(_remark(twice, "twice in one class"))
+    return kept, [remark for remark in remarks if remark]
+
+
+def _equal(copies: Sequence[_Copy]) -> list[list[_Copy]]:
+    """Group copies with equal bytes, in order; single images are left out."""
+    by_size: defaultdict[int, list[_Copy]] = defaultdict(list)
+    for copy in copies:
+        by_size[_size(copy.image)].append(copy)
+    by_digest: defaultdict[bytes, list[_Copy]] = defaultdict(list)
+    for copy in (c for group in by_size.values() if len(group) > 1 for c in group):
+        digest = _digest(copy.image)
+        if digest:
+            by_digest[digest].append(copy)
+    return [group for group in by_digest.values() if len(group) > 1]
+
+
+def _size(image: ImageRef) -> int:
+    try:
+        return image.n_bytes()
+    except DataError:  # reported when the image is decoded
+        return -1
+
+
+def _digest(image: ImageRef) -> bytes:
+    try:
+        return hashlib.blake2b(image.read(), digest_size=20).digest()
+    except DataError:  # reported when the image is decoded
+        return b""
+
+
+def _shared_remark(pairs: Sequence[tuple[_Copy, _Copy]], split: SplitName, done: str) -> str:
+    chosen = [pair for pair in pairs if pair[1].split == split]
+    if not chosen:
+        return ""
+    first, other = chosen[0]
+    n = counted(len(chosen), f"{split} image")
+    return f"{n} equal to images of {first.split}, {done}: {other.place()}"
+
+
+def _remark(pairs: Sequence[tuple[_Copy, _Copy]], where: str) -> str:
+    if not pairs:
+        return ""
+    first, other = pairs[0]
+    return f"{counted(len(pairs), 'image')} {where}: {first.place()} = {other.place()}"
