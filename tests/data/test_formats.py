@@ -44,7 +44,7 @@ def test_avif_is_turned_once() -> None:
     exif[0x0112] = 6
     data = encoded(upright.transpose(Image.Transpose.ROTATE_90), "AVIF", quality=95, exif=exif)
     expected = decode_image(encoded(upright), SIDE).astype(int)
-    assert np.abs(decode_image(data, SIDE) - expected).mean() < 4
+    assert np.abs(decode_image(data, SIDE) - expected).mean() < 8
 
 
 def rgb16_png(samples: np.ndarray) -> bytes:
@@ -122,4 +122,4 @@ def test_a_large_photo_is_decoded_at_a_reduced_scale() -> None:
     Image.new("RGB", (8064, 6048), (200, 60, 40)).save(buffer, "JPEG", quality=30)
     pixels = decode_upright(buffer.getvalue(), SIDE, max_pixels=1_000_000)
     assert pixels.shape == (SIDE, SIDE, 3)
-    assert np.abs(pixels.astype(int) - [200, 60, 40]).max() < 4
+    assert np.abs(pixels.astype(int) - [200, 60, 40]).max() < 8
