@@ -33,8 +33,8 @@ def list_csv(path: Path) -> Listing:
     or the one of Excel's first line "sep=;". The text is UTF-8, UTF-16 with a mark, or cp1252.
 
     Raises:
-        DataError: the file is not text or not CSV, has no lines, a column or value is missing, a
-            split is unknown, or an image has two labels.
+        DataError: the file is not text or not CSV, has no lines, or lacks a column or value. Also
+            raised if a split is unknown, or an image has two labels.
     """
     rows, remark = _rows(path)
     moved, prefix = _moved(path.parent, [image for _, (image, _, _) in rows])

@@ -1,8 +1,8 @@
 """Conversion of samples of more than 8 bits to 8 bits, by the brightest sample of the image.
 
 Cameras and microscopes store 10, 12 or 14 bits in 16-bit files, and the file does not tell. The
-rule uses the image alone, so that it gives the same pixels in learning and in answering: the
-smallest of 8, 10, 12, 14 and 16 bits that holds the brightest sample is taken as white.
+smallest of 8, 10, 12, 14 and 16 bits that holds the brightest sample is therefore taken as white.
+The rule uses the image alone, so that learning and answering get the same pixels.
 """
 
 from __future__ import annotations
