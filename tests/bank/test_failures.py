@@ -10,8 +10,9 @@ from shutil import copytree
 
 import pytest
 
-from teachmesh.bank.atomic import TEMP_PREFIX, write_file
+from teachmesh.bank.atomic import TEMP_PREFIX
 from teachmesh.bank.home import Config, Home
+from teachmesh.bank.output_file import write_file
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id

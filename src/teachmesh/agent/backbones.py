@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.bank.atomic import read_file, write_file
+from teachmesh.bank.atomic import read_file
 from teachmesh.bank.home import Home, resolve_home
+from teachmesh.bank.output_file import write_file
 from teachmesh.errors import BackboneError, NetworkError, UsageError
 from teachmesh.model import backbone_cards as cards
 

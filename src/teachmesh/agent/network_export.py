@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.second_pass import SecondPass
 from teachmesh.data.names import shown

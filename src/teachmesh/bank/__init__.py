@@ -7,7 +7,8 @@ The code is organised as follows:
     index.py      Index: the SQLite index of the skill files; tidy updates it from the files
     entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check
     folder.py     SkillFolder: skill files, damaged files, removal marks; ArrayFiles
-    atomic.py     FileOps, write_file: atomic writing of files
+    atomic.py     FileOps, write_atomic: atomic writing of files
+    output_file.py  write_file: write to a path chosen by the user
 
 Import names from these modules; the package's `__init__` imports nothing.
 """

@@ -21,6 +21,7 @@ _REASONS = {
     errno.EACCES: "there is no permission; check the folder's owner or choose another with --home",
     errno.EPERM: "there is no permission; check the folder's owner or choose another with --home",
     errno.ENOENT: "it does not exist",
+    errno.ENOTDIR: "a part of its path is a file; choose another folder with --home",
 }
 
 
@@ -157,16 +158,6 @@ def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
     for path in stale:
         ops.remove(path)
     return len(stale)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file atomically to a path chosen by the user.
-
-    Raises:
-        StorageError: writing is not permitted, the disk is full, or the folder is missing.
-    """
-    with storage_errors(f"could not write {path}"):
-        write_atomic(path, data, mode=0o644)
 
 
 def read_file(path: Path, limit_bytes: int = 128 * 1024 * 1024) -> bytes:

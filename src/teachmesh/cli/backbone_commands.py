@@ -9,7 +9,7 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, lines, note, plain, progress_bar, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import HomeOption, JsonOption, output_path
 from teachmesh.errors import UsageError
 
 NameArgument = Annotated[str, typer.Argument(help="Alias of a backbone.", show_default=False)]
@@ -68,7 +68,14 @@ def fetch(
         list[str], typer.Option("--join", help="Endpoint of an agent that has it; may be repeated.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File. Default: ID.reference.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="FILE",
+            help="File. Default: ID.reference.",
+        ),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -302,7 +309,14 @@ def _counted(names: list[str]) -> str:
 def export(
     name: NameArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File. Default: NAME.backbone.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="FILE",
+            help="File. Default: NAME.backbone.",
+        ),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,

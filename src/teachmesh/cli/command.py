@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
-from teachmesh.errors import EXIT_INTERRUPTED, TeachmeshError
+from teachmesh.cli.output import emit, note
+from teachmesh.cli.streams import drop_stdout
+from teachmesh.errors import EXIT_INTERRUPTED, StorageError, TeachmeshError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,27 +64,41 @@ def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except TeachmeshError as error:
-            _show_error(error, as_json=bool(kwargs.get("json_output")))
+            show_error(
+                type(error).__name__,
+                str(error),
+                error.exit_code,
+                as_json=bool(kwargs.get("json_output")),
+            )
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            print("interrupted: nothing half-written was kept", file=sys.stderr)
+            note("interrupted: nothing half-written was kept")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             # A reader such as `| head` closed the pipe, which is not an error.
-            sys.stderr.close()
+            drop_stdout()
             raise typer.Exit(0) from None
 
     return guarded
 
 
-def _show_error(error: TeachmeshError, *, as_json: bool) -> None:
-    message = " ".join(str(error).split())
-    print(f"error: {message}", file=sys.stderr)
+def show_error(kind: str, text: str, exit_code: int, *, as_json: bool) -> None:
+    """Print an error as one sentence to stderr, and with `as_json` as a document to stdout.
+
+    Args:
+        kind: class of the error, such as "DataError".
+        text: the message.
+        exit_code: exit code of the process.
+        as_json: whether the user gave --json.
+    """
+    message = " ".join(text.split())
+    note(f"error: {message}")
     if as_json:
-        document = {
-            "schema": "teachmesh.error/1",
-            "error": type(error).__name__,
-            "exit_code": error.exit_code,
-            "message": message,
-        }
-        print(json.dumps(document))
+        emit_error(kind, message, exit_code)
+
+
+def emit_error(kind: str, message: str, exit_code: int) -> None:
+    """Print the document of an error; it is lost if stdout cannot be written."""
+    document = {"error": kind, "exit_code": exit_code, "message": message}
+    with suppress(StorageError, BrokenPipeError):
+        emit({"schema": "teachmesh.error/1", **document})

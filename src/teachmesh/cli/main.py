@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,13 +21,21 @@ from teachmesh.cli import (
     status_commands,
     up_command,
 )
-from teachmesh.cli.command import application
+from teachmesh.cli.command import application, emit_error
+from teachmesh.cli.output import note, say
+from teachmesh.cli.streams import finish_stdout, help_errors, prepare_streams
+from teachmesh.errors import EXIT_OK, StorageError
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Register = Callable[[typer.Typer], None]
+
+# Some versions of typer have their own copy of click, whose classes are not public.
+_CLICK_ERROR: Any = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
 COMMANDS_GROUP = "teachmesh.commands"
 """Entry-point group of functions `register(app: typer.Typer)` that add commands."""
@@ -68,6 +76,29 @@ class LazyCommands(TyperGroup):
                 self._add_all(ctx)
         return self.commands.get(cmd_name)
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and exit; every error is one sentence, and with --json a document."""
+        prepare_streams()
+        arguments = sys.argv[1:] if args is None else list(args)
+        try:
+            with help_errors():
+                found = super().main(arguments, prog_name, **{**extra, "standalone_mode": False})
+            code = found if isinstance(found, int) else EXIT_OK
+        except _CLICK_ERROR as error:
+            code = _show_usage_error(error, as_json="--json" in arguments)
+        except typer.Abort:
+            note("aborted")
+            code = 1
+        except StorageError as error:
+            note(f"error: {error}")
+            code = error.exit_code
+        sys.exit(finish_stdout(code))
+
     def _add_all(self, ctx: Any) -> None:
         for name in PRODUCT:
             self.get_command(ctx, name)
@@ -106,9 +137,18 @@ def _built(register: Register) -> Mapping[str, Any]:
     return get_group(part).commands
 
 
+def _show_usage_error(error: Any, *, as_json: bool) -> int:
+    """Print a wrong command line and how to correct it; return the exit code."""
+    error.show()
+    if as_json:
+        message = " ".join(error.format_message().split())
+        emit_error("UsageError", message, error.exit_code)
+    return int(error.exit_code)
+
+
 def _remark(point: EntryPoint, reason: str) -> None:
     text = f"remark: {point.name!r} ({point.value}) is left out: {reason}"
-    print(" ".join(text.split()), file=sys.stderr)
+    note(" ".join(text.split()))
 
 
 app = application(
@@ -123,7 +163,7 @@ app = application(
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"teachmesh {__version__}")
+        say(f"teachmesh {__version__}")
         raise typer.Exit
 
 
@@ -138,5 +178,5 @@ def _application(
 
 
 def run() -> None:
-    """Entry point of the `teachmesh` script."""
+    """Run the command line; `teachmesh.__main__` calls this after a handler for Ctrl-C is set."""
     app(prog_name="teachmesh")

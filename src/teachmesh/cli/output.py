@@ -10,8 +10,10 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from teachmesh.cli.streams import set_encoding, stdout_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,22 +29,41 @@ TAKES = {
 
 
 def emit(document: Mapping[str, Any]) -> None:
-    """Print one JSON document.
+    """Print one JSON document in UTF-8, whatever the encoding of stdout.
 
     Raises:
         ValueError: a float is not finite.
+        StorageError: stdout cannot be written.
     """
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    if not _is_utf8(text):  # a file name that is not UTF-8 becomes an escape such as \\udce9
+        text = json.dumps(document, allow_nan=False)
+    set_encoding("utf-8")
+    say(text)
 
 
-def say(text: str) -> None:
-    """Print a result as text to stdout."""
-    print(text)
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def say(text: str, *, flush: bool = False) -> None:
+    """Print a result as text to stdout.
+
+    Raises:
+        StorageError: stdout cannot be written.
+    """
+    with stdout_errors():
+        print(text, flush=flush)
 
 
 def note(text: str) -> None:
-    """Print a remark as text to stderr."""
-    print(text, file=sys.stderr)
+    """Print a remark as text to stderr; it is lost if stderr cannot be written."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def describe_encoder(encoder: str | None) -> str:

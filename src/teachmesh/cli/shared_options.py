@@ -5,6 +5,7 @@ Shared options have the same name, help and behaviour in every command.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -95,6 +96,22 @@ VarianceFloorOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option("--seed", help="Seed for splits and all other random choices.")
 ]
+
+
+def output_path(text: str | Path) -> Path:
+    """Parse the name of a file to write.
+
+    Raises:
+        BadParameter: the text is `-`, or names a folder.
+    """
+    name = str(text)
+    if name == "-":
+        raise typer.BadParameter("expected a file, got -; only files can be written")
+    if not name or name.endswith(("/", os.sep, "/.", "/..")) or name in {".", ".."}:
+        raise typer.BadParameter(f"expected a file, got the folder {name!r}; name a file in it")
+    return Path(name)
+
+
 EncoderOption = Annotated[
     str,
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import HomeOption, JsonOption, output_path
 from teachmesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -131,12 +131,17 @@ def remove(
 def export(
     skill: SkillArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File. Default: TASK.skill.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", parser=output_path, metavar="FILE", help="File. Default: TASK.skill."
+        ),
     ] = None,
     network: Annotated[
         Path | None,
         typer.Option(
             "--network",
+            parser=output_path,
+            metavar="FILE",
             help="Write the task's whole network here instead, for machines without teachmesh.",
             show_default=False,
         ),
@@ -151,7 +156,7 @@ def export(
     backbone. `torch.export.load(FILE).module()` runs it; classes.json inside has the class names.
     """
     from teachmesh.agent.bank_view import BankView
-    from teachmesh.bank.atomic import write_file
+    from teachmesh.bank.output_file import write_file
 
     if network is not None:
         _export_network(home, skill, network, output, json_output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 from teachmesh_lab.bench.report_files import replace_report_files
 from teachmesh_lab.bench.report_sections import (
     Section,

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from teachmesh.bank.atomic import read_file, write_file
+from teachmesh.bank.atomic import read_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.errors import StorageError
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.image_answers import ImageAnswers

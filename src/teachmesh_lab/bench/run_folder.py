@@ -16,7 +16,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from teachmesh.bank.atomic import read_file, write_file
+from teachmesh.bank.atomic import read_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.errors import StorageError, UsageError
 from teachmesh_lab.bench.cell import CELL_SCHEMA, Cell, Inputs, Result, load_json
 from teachmesh_lab.bench.grid_config import BenchConfig, check_alpha, parse_config

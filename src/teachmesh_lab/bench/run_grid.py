@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
+from teachmesh.bank.output_file import write_file
 from teachmesh.data.names import did_you_mean
 from teachmesh.errors import BackboneError, DataError, UsageError
 from teachmesh_lab.bench.bench_methods import constants_of

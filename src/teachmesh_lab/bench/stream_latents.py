@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import check_failed
 from teachmesh.model.embedding import embed_images, labelled

@@ -10,7 +10,13 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, note, percent, plain, say, size, table
-from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption, SeedOption
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    HomeOption,
+    JsonOption,
+    SeedOption,
+    output_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +45,14 @@ def demo(
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     report: Annotated[
-        Path | None, typer.Option("--report", "--out", help="File for the HTML report.")
+        Path | None,
+        typer.Option(
+            "--report",
+            "--out",
+            parser=output_path,
+            metavar="FILE",
+            help="File for the HTML report.",
+        ),
     ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep the homes of the agents in this folder.")

@@ -21,6 +21,7 @@ from teachmesh.cli.shared_options import (
     SamplesOption,
     SeedOption,
     VarianceFloorOption,
+    output_path,
     samples_of,
     words,
 )
@@ -63,7 +64,13 @@ def evaluate(
     seed: SeedOption = 0,
     report: Annotated[
         Path | None,
-        typer.Option("--report", "--out", help="Also write an HTML report to this file."),
+        typer.Option(
+            "--report",
+            "--out",
+            parser=output_path,
+            metavar="FILE",
+            help="Also write an HTML report to this file.",
+        ),
     ] = None,
     corrective: Annotated[
         float | None,
@@ -113,6 +120,10 @@ def evaluate(
         encoder=encoder,
         pictures=report is not None,
     )
+    if report is not None:
+        from teachmesh_lab.evaluation.html_page import check_page
+
+        check_page(report)  # before work that takes minutes
     with progress_bar("evaluating") as progress:
         document = run_evaluate(options, progress=progress)
     if report is not None:

@@ -20,6 +20,7 @@ from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.answer_process import HomeAnswers, answer_homes
 from teachmesh_lab.demo.demo_tasks import write_demo_tasks
 from teachmesh_lab.evaluation.evaluation_report import write_report
+from teachmesh_lab.evaluation.html_page import check_page
 
 Log = Callable[[str], None]
 NAMES = (
@@ -67,6 +68,8 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
         TeachmeshError: an agent ended early, or an event did not occur in time.
     """
     started_s = time.perf_counter()
+    report = options.report or resolve_home(options.home).path / "demo-report.html"
+    check_page(report)
     with _workspace(options.keep) as folder:
         tasks_dir = options.tasks or folder / "tasks"
         if options.tasks is None:
@@ -88,7 +91,6 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
         alone_s = story.learn_alone() if options.tasks is None else None
         answers = story.answer(tasks_dir)
         document = story.document(answers, alone_s, time.perf_counter() - started_s)
-        report = options.report or resolve_home(options.home).path / "demo-report.html"
         document["report"] = str(write_report(document, report))
         return document
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.errors import MissingExtraError, StorageError
+from teachmesh.bank.atomic import storage_errors
+from teachmesh.bank.output_file import check_output, write_file
+from teachmesh.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,12 +60,20 @@ def write_page(body: str, path: Path) -> Path:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>teachmesh</title><style>{STYLE}</style></head><body>{body}</body></html>"
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"could not write the report '{path}': {error.strerror}") from error
+    check_page(path)
+    write_file(path, page.encode())
     return path.absolute()
+
+
+def check_page(path: Path) -> None:
+    """Make the folder of a page and check that the page can probably be written.
+
+    Raises:
+        StorageError: the folder cannot be made, or the path is not that of a file.
+    """
+    with storage_errors(f"could not make the folder of {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path)
 
 
 def text(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 from teachmesh_lab.bench.bench_methods import bench_methods
 from teachmesh_lab.evaluation.html_page import new_figure
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows, as texts."""

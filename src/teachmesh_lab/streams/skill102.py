@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from teachmesh.bank.atomic import write_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.errors import DataError, StorageError
 from teachmesh_lab.streams.manifest import (
     MAX_CLASSES,

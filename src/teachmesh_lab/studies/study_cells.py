@@ -21,8 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from teachmesh.bank.atomic import write_file
 from teachmesh.bank.home import Home
+from teachmesh.bank.output_file import write_file
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import StorageError
 from teachmesh_lab.bench.cell import cell_path, hash_inputs, load_json, save_cell
