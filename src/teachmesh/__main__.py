@@ -35,7 +35,7 @@ def run() -> None:
         run_application()
     except KeyboardInterrupt:
         if sys.stderr is not None:
-            print("interrupted: nothing half-written was kept", file=sys.stderr)
+            sys.stderr.write("interrupted: nothing half-written was kept\n")
         sys.exit(EXIT_INTERRUPTED)
     finally:
         interrupts.is_last = True  # Ctrl-C during the exit of Python must not print a traceback

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
-from teachmesh.bank.home import RunningFile, resolve_home
+from teachmesh.bank.home import RunningFile, RunningLock, resolve_home
 from teachmesh.bank.store import Bank
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant
@@ -210,8 +210,15 @@ class BankView:
             "classes": sum(info.n_classes for info in infos if info.usable),
             "size_bytes": sum(info.size_bytes for info in infos),
             "digest": self.digest(),
-            "running": RunningFile(self.home.running).read(time.time()),
+            "running": self._running(),
         }
+
+    def _running(self) -> dict[str, Any] | None:
+        """Return the state of the running agent of this home; None if it does not run."""
+        state = RunningFile(self.home.running).read(time.time())
+        if state is None and RunningLock(self.home.path).is_held():
+            return {"endpoints": [], "peers": [], "twin": False}  # it cannot write its state now
+        return state
 
 
 def answered_again(

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.bank.home import RunningFile
-from teachmesh.errors import StorageError, TeachmeshError
+from teachmesh.bank.home import RunningFile, RunningLock
+from teachmesh.errors import ConfigError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
@@ -33,7 +34,10 @@ class Node:
         transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads but never concurrently. Its
             item "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
-            or `stats`.
+            or `stats`. If the call fails, no more events follow, and the run ends with that error.
+
+    Raises:
+        ConfigError: another process runs the agent of this home (raised on entering).
     """
 
     def __init__(
@@ -47,20 +51,32 @@ class Node:
             agent.key,
             alias=agent.alias,
             on_refused=self._report_refused,
+            on_twin=self._report_twin,
         )
+        self._lock = RunningLock(agent.home.path)
         self._on_event = on_event
         self._event_lock = threading.Lock()
         self._running_file = RunningFile(agent.home.running)
         self._stopped = threading.Event()
+        self._ended = threading.Event()
+        self._failure: Exception | None = None
+        self._reported = ""
         self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch")
         self._seen: set[str] = set()
+        self._version: int | None = None
+        self._next_state_s = 0.0
         self._synced_state: tuple[object, ...] | None = None
         self._backbones: frozenset[str] = frozenset()
 
     def __enter__(self) -> Node:
         self._seen = set(self.agent.bank.ids())
         self._backbones = self._known_backbones()
-        self.gossip.start()
+        self._lock.acquire()
+        try:
+            self.gossip.start()
+        except BaseException:
+            self._lock.release()
+            raise
         self._emit(
             "ready",
             id=self.agent.id,
@@ -81,12 +97,14 @@ class Node:
         self._stopped.set()
         self._watcher.join()
         try:
-            self._emit("stats", **self._traffic())
+            self._with_report(lambda: self._emit("stats", **self._traffic()))
         finally:
-            # `_emit` fails if the reader of the events closed its pipe. Even then, the sharing
-            # threads must end.
+            # Whatever failed, the sharing threads must end.
             self.gossip.close()
-            self._running_file.remove()
+            self._with_report(self._running_file.remove)
+            self._lock.release()
+        if error is None and self._failure is not None:
+            raise self._failure
 
     def run(
         self,
@@ -105,12 +123,18 @@ class Node:
             stop: event that ends the run; any thread may set it.
             method: variant, as for `Agent.learn`; by default the agent's.
             seed: seed for splits and training.
+
+        Raises:
+            Exception: the error of `on_event`, or a defect that ended the watching of the bank.
         """
         for path in tasks:
-            if stop.is_set():
+            if stop.is_set() or self._ended.is_set():
                 break
             self._learn(path, method, seed)
-        stop.wait()
+        while not stop.wait(WATCH_INTERVAL_S) and not self._ended.is_set():
+            pass
+        if self._failure is not None:
+            raise self._failure
 
     def _learn(self, path: Path, method: str | None, seed: int) -> None:
         try:
@@ -134,19 +158,41 @@ class Node:
 
     def _watch(self) -> None:
         """Watch the bank, and report new skills from peers or from local processes."""
-        version = None
-        next_state_s = 0.0
         while not self._stopped.wait(WATCH_INTERVAL_S):
-            current = self.agent.bank.version()
-            if current != version:
-                version = current
-                self.gossip.notify()
-                self._report_new()
-            now_s = time.time()
-            if now_s >= next_state_s:
-                next_state_s = now_s + STATE_INTERVAL_S
-                self._retry_refused()
-                self._report_state(now_s)
+            try:
+                self._with_report(self._look)
+            # A thread that ends alone would leave an agent that only seems to run.
+            except Exception as error:  # noqa: BLE001
+                self._end(error)
+                return
+
+    def _look(self) -> None:
+        """Look at the bank once, and report its state once per second."""
+        current = self.agent.bank.version()
+        if current != self._version:
+            self.gossip.notify()
+            self._report_new()
+            self._version = current
+        now_s = time.time()
+        if now_s >= self._next_state_s:
+            self._next_state_s = now_s + STATE_INTERVAL_S
+            self._retry_refused()
+            self._report_state(now_s)
+            self._reported = ""
+
+    def _with_report(self, work: Callable[[], None]) -> None:
+        """Do work that is repeated; report an error such as a full disk once, and go on."""
+        try:
+            work()
+        except TeachmeshError as error:
+            if str(error) != self._reported:
+                self._reported = str(error)
+                self._emit("error", message=str(error), exit_code=error.exit_code)
+
+    def _end(self, error: Exception) -> None:
+        """End the run with an error."""
+        self._failure = self._failure or error
+        self._ended.set()
 
     def _retry_refused(self) -> None:
         """When a backbone is added, retry skills refused because a backbone was missing."""
@@ -174,6 +220,9 @@ class Node:
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
 
+    def _report_twin(self) -> None:
+        self._emit("error", message=TWIN, exit_code=ConfigError.exit_code)
+
     def _report_state(self, now_s: float) -> None:
         stats = self.gossip.stats()
         peers = [
@@ -187,7 +236,8 @@ class Node:
             for peer in stats.peers
         ]
         endpoints = list(self.transport.endpoints())
-        self._running_file.write({"endpoints": endpoints, "peers": peers}, now_s)
+        state_file = {"endpoints": endpoints, "peers": peers, "twin": stats.twin}
+        self._running_file.write(state_file, now_s)
         in_sync = [peer for peer in stats.peers if peer.in_sync]
         digest, count = self.agent.bank.digest(), len(self.agent.bank.ids())
         state = (digest, len(in_sync), len(peers))
@@ -208,7 +258,13 @@ class Node:
 
     def _emit(self, event: str, **details: Any) -> None:
         with self._event_lock:
-            self._on_event({"event": event, **details})
+            if self._failure is not None:
+                return
+            try:
+                self._on_event({"event": event, **details})
+            # The listener may be any code; its error ends the run instead of one thread.
+            except Exception as error:  # noqa: BLE001
+                self._end(error)
 
 
 class BankInventory:

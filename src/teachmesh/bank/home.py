@@ -5,12 +5,13 @@
 - `bank/`: the skills.
 - `backbones/`: backbones that the user added.
 - `cache/`: latents; may be deleted at any time.
-- `running.json`: state of the `teachmesh up` process while it runs.
+- `running.json`, `running.lock`: state of the `teachmesh up` process while it runs.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -94,6 +95,30 @@ class Home:
     def load_key(self) -> AgentKey:
         """Return the agent's key, created on the first call; see `load_or_create_key`."""
         return load_or_create_key(self.key_file, self._ops)
+
+    def renew_key(self) -> Path | None:
+        """Move the key away, so that `load_key` creates a new one: the home gets a new identity.
+
+        Returns:
+            Path of the old key, which is kept; None if there was no key.
+
+        Raises:
+            ConfigError: an agent runs in this home.
+            StorageError: the key cannot be moved.
+        """
+        lock = RunningLock(self.path)
+        lock.acquire()
+        try:
+            with storage_errors(f"could not move the agent's key {self.key_file}"):
+                if not self.key_file.exists():
+                    return None
+                start = hashlib.sha256(self.key_file.read_bytes()).hexdigest()[:12]
+                old = self.key_file.with_name(f"agent.key.old-{start}")
+                self._ops.rename(self.key_file, old)
+                self._ops.sync_folder(self.path)
+                return old
+        finally:
+            lock.release()
 
     def alias(self, key: AgentKey) -> str:
         """Return the agent's display name: the configured alias, or one derived from its key."""
@@ -226,6 +251,52 @@ def _create_key(path: Path, ops: FileOps) -> None:
                 write_atomic(path, AgentKey.create().to_bytes(), mode=_OWNER_ONLY, ops=ops)
     except Timeout as error:
         raise StorageError(f"another process is making {path}; try again") from error
+
+
+class RunningLock:
+    """Lock that `teachmesh up` holds while it runs; the system frees it if the process is killed.
+
+    Args:
+        home: the agent's home folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._path = home / "running.lock"
+        self._lock = FileLock(self._path, mode=_OWNER_ONLY, thread_local=False)
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ConfigError: another process has it.
+            StorageError: the file cannot be created.
+        """
+        try:
+            with storage_errors(f"could not lock the agent's home {self._home}"):
+                self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ConfigError(
+                f"another process already runs the agent of {self._home}; stop it first, or "
+                "choose another folder with --home"
+            ) from error
+
+    def release(self) -> None:
+        """Free the lock."""
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        """Return whether a process has the lock; False if the file cannot be used."""
+        if not self._path.exists():
+            return False
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        self._lock.release()
+        return False
 
 
 class RunningFile:

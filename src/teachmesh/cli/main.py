@@ -14,6 +14,7 @@ from typer.main import get_group
 from teachmesh.cli import (
     backbone_commands,
     combine_command,
+    identity_commands,
     learn_command,
     match_command,
     predict_command,
@@ -49,6 +50,7 @@ PRODUCT: Mapping[str, Register] = {
     "up": up_command.register,
     "status": status_commands.register,
     "doctor": status_commands.register,
+    "identity": identity_commands.register,
     "skills": skills_commands.register,
     "backbone": backbone_commands.register,
 }
@@ -76,18 +78,13 @@ class LazyCommands(TyperGroup):
                 self._add_all(ctx)
         return self.commands.get(cmd_name)
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        **extra: Any,
-    ) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run a command and exit; every error is one sentence, and with --json a document."""
         prepare_streams()
         arguments = sys.argv[1:] if args is None else list(args)
         try:
             with help_errors():
-                found = super().main(arguments, prog_name, **{**extra, "standalone_mode": False})
+                found = super().main(arguments, *rest, **{**extra, "standalone_mode": False})
             code = found if isinstance(found, int) else EXIT_OK
         except _CLICK_ERROR as error:
             code = _show_usage_error(error, as_json="--json" in arguments)

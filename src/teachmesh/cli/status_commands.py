@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """Show identity, backbone, skills, digest, and the peers of a running agent."""
     from teachmesh.agent.bank_view import BankView
+    from teachmesh.sharing.twin_watch import TWIN
 
     document = BankView(home).status()
     if json_output:
@@ -35,7 +36,10 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     if running is None:
         say("not running; share with: teachmesh up")
         return
-    say(f"running, listening on {', '.join(running['endpoints'])}")
+    where = ", ".join(running["endpoints"])
+    say(f"running, listening on {where}" if where else "running, but its state cannot be written")
+    if running.get("twin"):
+        say(f"warning: {TWIN}")
     for peer in running["peers"]:
         state = "in sync" if peer["in_sync"] else f"{peer['count']} skills"
         say(f"  peer {plain(peer['alias'])}: {state}, seen {peer['last_seen_s']:.0f} s ago")

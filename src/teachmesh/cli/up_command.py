@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from teachmesh.cli.command import command
-from teachmesh.cli.output import plain, size
+from teachmesh.cli.output import plain, say, size
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
@@ -21,6 +22,7 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     SeedOption,
 )
+from teachmesh.errors import EXIT_INTERRUPTED, StorageError
 
 
 def register(app: typer.Typer) -> None:
@@ -74,12 +76,19 @@ def up(
     made = make_transport(transport, agent.id, listen=endpoints, join=peers)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with Node(agent, made, on_event=_print_json if json_output else _print_text) as node:
-        node.run(tuple(learn or ()), stop, method=method, seed=seed)
+    try:
+        with Node(agent, made, on_event=_print_json if json_output else _print_text) as node:
+            node.run(tuple(learn or ()), stop, method=method, seed=seed)
+    except BrokenPipeError as error:
+        raise StorageError(
+            "could not write the events: the reader closed the pipe; the agent has stopped"
+        ) from error
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
     def handler(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(EXIT_INTERRUPTED)  # the user does not want to wait; no file is half-written
         stop.set()
 
     signal.signal(signal.SIGTERM, handler)
@@ -87,13 +96,13 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _print_json(event: dict[str, Any]) -> None:
-    print(json.dumps({"schema": "teachmesh.event/1", **event}), flush=True)
+    say(json.dumps({"schema": "teachmesh.event/1", **event}), flush=True)
 
 
 def _print_text(event: dict[str, Any]) -> None:
     line = _TEXTS.get(event["event"], lambda _event: "")(event)
     if line:
-        print(plain(line), flush=True)
+        say(plain(line), flush=True)
 
 
 _TEXTS = {

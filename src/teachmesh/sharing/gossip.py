@@ -22,6 +22,7 @@ from teachmesh.sharing.messages import Announcement, decode_announcement, encode
 from teachmesh.sharing.peers import PeerTable
 from teachmesh.sharing.pulling import BODY_TIMEOUT_S, Inventory, Puller
 from teachmesh.sharing.transport import MAX_BODY_BYTES, Transport
+from teachmesh.sharing.twin_watch import TwinWatch
 
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
@@ -60,6 +61,7 @@ class GossipStats:
         refused: number of refused skills for each reason.
         dropped: number of ignored broadcasts: garbage, forgeries, messages of another version.
         peers: peers heard from recently.
+        twin: whether another agent with the key of this agent was heard from recently.
     """
 
     bytes_sent: int
@@ -68,6 +70,7 @@ class GossipStats:
     refused: dict[str, int]
     dropped: int
     peers: tuple[PeerState, ...]
+    twin: bool = False
 
 
 class Gossip:
@@ -79,6 +82,7 @@ class Gossip:
         key: key that signs announcements; the transport must use the agent id of this key.
         alias: display name of this agent.
         on_refused: called, from any thread, with (id, reason, message) when a skill is refused.
+        on_twin: called once, from any thread, when another agent with the same key appears.
         interval_s: seconds between announcements.
     """
 
@@ -90,6 +94,7 @@ class Gossip:
         *,
         alias: str,
         on_refused: Callable[[str, str, str], None] | None = None,
+        on_twin: Callable[[], None] | None = None,
         interval_s: float = ANNOUNCE_INTERVAL_S,
     ) -> None:
         self._inventory = inventory
@@ -99,6 +104,7 @@ class Gossip:
         self._alias = alias
         self._interval_s = interval_s
         self._sequence = 0
+        self._twin = TwinWatch(on_twin)
         self._peers = PeerTable()
         self._counters = Counters()
         self._stopping = threading.Event()
@@ -178,7 +184,13 @@ class Gossip:
         )
         totals = self._counters.totals()
         return GossipStats(
-            totals.sent, totals.received, totals.admitted, totals.refused, totals.dropped, peers
+            totals.sent,
+            totals.received,
+            totals.admitted,
+            totals.refused,
+            totals.dropped,
+            peers,
+            twin=self._twin.is_present(),
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
@@ -209,6 +221,7 @@ class Gossip:
         announcement = decode_announcement(data)
         if announcement is not None and announcement.author == self._author:
             # Some transports deliver an agent's own broadcasts; they do not count as traffic.
+            self._twin.note(announcement.sequence)
             return
         self._counters.count_received(len(data))
         if announcement is None:
@@ -259,6 +272,7 @@ class Gossip:
             self._sequence,
         )
         data = encode_announcement(announcement, self._key)
+        self._twin.sent(self._sequence)
         self._transport.announce(data)
         self._counters.count_sent(len(data))
         self._plan_now.set()
