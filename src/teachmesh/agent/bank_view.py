@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
-from teachmesh.bank.home import RunningFile, RunningLock, resolve_home
+from teachmesh.bank.home import resolve_home
+from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.bank.home import RunningFile, RunningLock
+from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.errors import ConfigError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip

@@ -3,6 +3,7 @@
 The code is organised as follows:
 
     home.py       Home: the folder of an agent; resolve_home; Config; load_or_create_key
+    running.py    RunningFile, RunningLock: state of `teachmesh up`
     store.py      Bank: the skills, stored as files named by their hash
     index.py      Index: the SQLite index of the skill files; tidy updates it from the files
     entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check

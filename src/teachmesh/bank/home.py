@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
+from teachmesh.bank.running import RunningLock
 from teachmesh.data.names import check_name, did_you_mean, shown
 from teachmesh.errors import ConfigError, DataError, StorageError
 from teachmesh.packet.limits import DEFAULT_LIMITS
@@ -29,8 +30,6 @@ from teachmesh.packet.signing import AgentKey, default_alias
 
 HOME_VARIABLE = "TEACHMESH_HOME"
 CONFIG_SCHEMA = "teachmesh.config/1"
-STALE_AFTER_S = 10.0
-"""Age of `running.json` from which it counts as left behind by a killed process."""
 _CONFIG_BYTES = 64 * 1024
 _LOCK_TIMEOUT_S = 10.0
 _OWNER_ONLY = 0o600
@@ -251,93 +250,3 @@ def _create_key(path: Path, ops: FileOps) -> None:
                 write_atomic(path, AgentKey.create().to_bytes(), mode=_OWNER_ONLY, ops=ops)
     except Timeout as error:
         raise StorageError(f"another process is making {path}; try again") from error
-
-
-class RunningLock:
-    """Lock that `teachmesh up` holds while it runs; the system frees it if the process is killed.
-
-    Args:
-        home: the agent's home folder.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._path = home / "running.lock"
-        self._lock = FileLock(self._path, mode=_OWNER_ONLY, thread_local=False)
-
-    def acquire(self) -> None:
-        """Take the lock.
-
-        Raises:
-            ConfigError: another process has it.
-            StorageError: the file cannot be created.
-        """
-        try:
-            with storage_errors(f"could not lock the agent's home {self._home}"):
-                self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ConfigError(
-                f"another process already runs the agent of {self._home}; stop it first, or "
-                "choose another folder with --home"
-            ) from error
-
-    def release(self) -> None:
-        """Free the lock."""
-        self._lock.release()
-
-    def is_held(self) -> bool:
-        """Return whether a process has the lock; False if the file cannot be used."""
-        if not self._path.exists():
-            return False
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:
-            return False
-        self._lock.release()
-        return False
-
-
-class RunningFile:
-    """`running.json` of a home, which exists while `teachmesh up` runs in that home.
-
-    Args:
-        path: path of the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def write(self, state: dict[str, Any], now_s: float) -> None:
-        """Replace the state in the file. No fsync is needed: a crash makes the state useless.
-
-        Args:
-            state: the state as a JSON object.
-            now_s: current time, in seconds since the epoch.
-        """
-        document = {"pid": os.getpid(), "written_s": now_s, **state}
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        with storage_errors(f"writing {self.path}"):
-            temporary.write_text(json.dumps(document), encoding="utf-8")
-            temporary.replace(self.path)
-
-    def read(self, now_s: float) -> dict[str, Any] | None:
-        """Return the state of the agent that runs in this home, or None if no agent is running.
-
-        A killed agent cannot remove its file, so a file that is too old is ignored.
-        """
-        try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        if not isinstance(document, dict):
-            return None
-        written_s = document.get("written_s")
-        fresh = isinstance(written_s, int | float) and abs(now_s - written_s) < STALE_AFTER_S
-        return document if fresh else None
-
-    def remove(self) -> None:
-        """Remove the file when the agent stops."""
-        with storage_errors(f"removing {self.path}"):
-            self.path.unlink(missing_ok=True)

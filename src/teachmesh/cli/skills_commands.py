@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from teachmesh.cli.command import application, command
-from teachmesh.cli.output import describe_biases, emit, plain, say, size, table
+from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
 from teachmesh.cli.shared_options import HomeOption, JsonOption, output_path
-from teachmesh.errors import UsageError
+from teachmesh.errors import (
+    EXIT_SKIPPED,
+    SkillRefused,
+    StorageError,
+    TeachmeshError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from teachmesh.bank.entry import BankEntry
 
 _SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
 SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
@@ -169,7 +177,7 @@ def export(
     if json_output:
         emit(_exported(info.id, target, len(data)))
     else:
-        say(f"wrote {target} ({size(len(data))})")
+        say(f"wrote {plain(str(target))} ({size(len(data))})")
 
 
 def _export_network(
@@ -198,15 +206,57 @@ def import_skills(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Check skills from files, as if a peer had sent them, and add them to the bank."""
+    """Check skills from files, as if a peer had sent them, and add them to the bank.
+
+    A file that fails is reported, and the others are imported; the exit code is then 9. If no
+    file can be imported, it is that of the first error.
+    """
     from teachmesh.agent.bank_view import BankView
     from teachmesh.bank.atomic import read_file
 
     view = BankView(home)
-    saved = [view.receive(read_file(path)) for path in files]
+    saved: list[tuple[Path, BankEntry]] = []
+    failed: list[tuple[Path, TeachmeshError]] = []
+    for path in files:
+        try:
+            saved.append((path, view.receive(read_file(path))))
+        except (SkillRefused, StorageError) as error:
+            failed.append((path, error))
+    if failed and not saved:
+        _raise_first(failed)
+    _show_imported(saved, failed, json_output)
+    if failed:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _raise_first(failed: Sequence[tuple[Path, TeachmeshError]]) -> NoReturn:
+    """Report all errors but the first, which is raised with the name of its file."""
+    for path, error in failed[1:]:
+        note(f"not imported: {_failure(path, error)}")
+    path, error = failed[0]
+    text = _failure(path, error)
+    if isinstance(error, SkillRefused):
+        raise SkillRefused(error.reason, text)
+    raise StorageError(text)
+
+
+def _failure(path: Path, error: TeachmeshError) -> str:
+    text = str(error)
+    return plain(text if str(path) in text else f"{path}: {text}")
+
+
+def _show_imported(
+    saved: Sequence[tuple[Path, BankEntry]],
+    failed: Sequence[tuple[Path, TeachmeshError]],
+    json_output: bool,
+) -> None:
+    for path, error in failed:
+        note(f"not imported: {_failure(path, error)}")
     if json_output:
-        rows = [{"id": entry.id, "task": entry.task} for entry in saved]
-        emit({"schema": "teachmesh.imported/1", "skills": rows})
+        skills = [{"id": e.id, "task": e.task, "file": str(path)} for path, e in saved]
+        errors = [{"file": str(path), "message": str(error)} for path, error in failed]
+        emit({"schema": "teachmesh.imported/1", "skills": skills, "failed": errors})
         return
-    for entry in saved:
-        say(f"saved {plain(entry.task)} ({entry.id[:12]}) from {plain(entry.alias)}")
+    for path, entry in saved:
+        where = f"{plain(str(path))}: " if len(saved) + len(failed) > 1 else ""
+        say(f"{where}saved {plain(entry.task)} ({entry.id[:12]}) from {plain(entry.alias)}")

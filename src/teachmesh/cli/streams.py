@@ -83,12 +83,14 @@ def _sentence(error: OSError) -> str:
 
 def drop_stdout() -> None:
     """Send all later output nowhere, so that Python reports no second error when it exits."""
-    with suppress(OSError, ValueError):  # a stream in memory has no descriptor
-        descriptor = os.open(os.devnull, os.O_WRONLY)
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
         os.dup2(descriptor, sys.stdout.fileno())
-        os.close(descriptor)
-    with suppress(OSError, ValueError):
         sys.stdout.flush()
+    except (OSError, ValueError):  # a stream in memory has no descriptor
+        sys.stdout = io.StringIO()
+    finally:
+        os.close(descriptor)
 
 
 def finish_stdout(exit_code: int) -> int:
