@@ -57,6 +57,8 @@ class Agent(BankView):
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
         bank: folder of a bank to use instead of the home's, for experiments.
         ridge: ridge of the task mapper `maha`, for experiments; None for the default.
+        reading: True to create nothing if the home is missing, and to write nothing if it is
+            read-only.
 
     Raises:
         UsageError: the mapper is unknown.
@@ -79,8 +81,9 @@ class Agent(BankView):
         device: str = "auto",
         bank: Path | None = None,
         ridge: float | None = None,
+        reading: bool = False,
     ) -> None:
-        super().__init__(home, backbone=backbone, mapper=mapper, bank=bank)
+        super().__init__(home, backbone=backbone, mapper=mapper, bank=bank, reading=reading)
         self._device = device
         self._ridge = ridge
         self._second: SecondPass | None = None

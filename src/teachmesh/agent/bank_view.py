@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
-from teachmesh.bank.home import resolve_home
+from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
 from teachmesh.errors import SkillRefused, StorageError
@@ -46,6 +46,8 @@ class BankView:
         backbone: alias of the backbone; by default the one in the home's settings.
         mapper: task mapper or variant, as for `Agent`; by default the one in the home's settings.
         bank: folder of a bank to use instead of the home's.
+        reading: True to create nothing if the home is missing, and to write nothing if it is
+            read-only.
 
     Raises:
         UsageError: the mapper is unknown.
@@ -65,10 +67,12 @@ class BankView:
         backbone: str | None = None,
         mapper: str | None = None,
         bank: Path | None = None,
+        reading: bool = False,
     ) -> None:
-        self.home = resolve_home(home)
+        self.home = open_to_read(home) if reading else resolve_home(home)
         config = self.home.config
-        self.bank = Bank(bank or self.home.bank)
+        folder = bank or self.home.bank
+        self.bank = Bank(folder, read_only=reading and not is_writable(folder))
         self.variant = find_variant(mapper or config.method)
         self.method = self.variant.method
         self.backbone_name = backbone or config.backbone
@@ -198,10 +202,11 @@ class BankView:
     def status(self) -> dict[str, Any]:
         """Return the document that `teachmesh status --json` prints."""
         infos = self.skills()
+        exists = self.home.key_file.exists() or is_writable(self.home.bank)
         return {
             "schema": "teachmesh.status/1",
-            "id": self.id,
-            "alias": self.alias,
+            "id": self.id if exists else None,
+            "alias": self.alias if exists else None,
             "home": str(self.home.path),
             "backbone": self.backbone_name,
             "backbone_licence": licence_of(self.home.backbones, self.backbone_name),

@@ -11,10 +11,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,28 @@ def resolve_home(option: str | Path | None, environment: Mapping[str, str] | Non
         StorageError: the folders cannot be created.
     """
     return Home(home_path(option, environment))
+
+
+def open_to_read(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:
+    """Open the home at the path that `home_path` returns, without creating anything.
+
+    Raises:
+        StorageError: the path cannot be used, for example because it is below a file.
+    """
+    path = home_path(option, environment)
+    with storage_errors(f"could not open the agent's home {path}"):
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except FileNotFoundError:
+            is_folder = True
+        if not is_folder:
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+    return Home(path, create=False)
+
+
+def is_writable(bank: Path) -> bool:
+    """Return whether a bank exists and can be changed; this changes nothing."""
+    return bank.is_dir() and os.access(bank, os.W_OK | os.X_OK)
 
 
 class Home:
@@ -230,7 +255,8 @@ def load_or_create_key(path: Path, ops: FileOps = FILE_OPS) -> AgentKey:
         if not path.exists():
             _create_key(path, ops)
         if os.name == "posix" and path.stat().st_mode & _OTHERS:
-            path.chmod(_OWNER_ONLY)
+            with suppress(OSError):  # a read-only disk
+                path.chmod(_OWNER_ONLY)
         data = path.read_bytes()
     try:
         return AgentKey.from_bytes(data)

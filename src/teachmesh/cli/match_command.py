@@ -71,7 +71,7 @@ def match(
     from teachmesh.agent import Agent
     from teachmesh.agent.match_task import match_folder
 
-    agent = Agent(home, backbone=backbone, device=device)
+    agent = Agent(home, backbone=backbone, device=device, reading=True)
     for reason in agent.catalogue().unmatchable_reasons():
         note(f"not used: {plain(reason)}")
     with progress_bar("matching") as progress:

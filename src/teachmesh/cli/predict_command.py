@@ -78,7 +78,7 @@ def predict(
     from teachmesh.reuse.text_encoders import choose_encoder
 
     comparer = choose_encoder(encoder)
-    agent = Agent(home, backbone=backbone, mapper=method, device=device)
+    agent = Agent(home, backbone=backbone, mapper=method, device=device, reading=True)
     for reason in agent.unusable_reasons():
         note(f"not used: {plain(reason)}")
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]

@@ -57,7 +57,7 @@ def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> Non
     """List the skills of the bank, with the reason if one is not used."""
     from teachmesh.agent.bank_view import BankView
 
-    view = BankView(home)
+    view = BankView(home, reading=True)
     skills = view.skills()
     if json_output:
         documents = [skill.to_json() for skill in skills]
@@ -86,7 +86,7 @@ def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption 
     """Show the card of one skill: classes, author, accuracy, cost."""
     from teachmesh.agent.bank_view import BankView
 
-    view = BankView(home)
+    view = BankView(home, reading=True)
     info = view.find(skill)
     card = view.card(info.id)
     if json_output:
@@ -125,7 +125,7 @@ def remove(
     """Remove a skill from this agent; peers keep their copies, and it is not fetched again."""
     from teachmesh.agent.bank_view import BankView
 
-    view = BankView(home)
+    view = BankView(home, reading=True)
     info = view.find(skill)
     if not yes and not json_output:
         typer.confirm(f"remove {plain(info.display_name)} ({info.id[:12]})?", abort=True, err=True)
@@ -169,7 +169,7 @@ def export(
     if network is not None:
         _export_network(home, skill, network, output, json_output)
         return
-    view = BankView(home)
+    view = BankView(home, reading=True)
     info = view.find(skill)
     target = output or Path(f"{info.file_stem}.skill")
     data = view.read(info.id)
@@ -188,7 +188,7 @@ def _export_network(
 
     if output is not None:
         raise UsageError("expected --output for the skill or --network for its network, got both")
-    agent = Agent(home)
+    agent = Agent(home, reading=True)
     n_bytes = export_network(agent, skill, network)
     if json_output:
         emit(_exported(agent.find(skill).id, network, n_bytes))

@@ -20,11 +20,15 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     from teachmesh.agent.bank_view import BankView
     from teachmesh.sharing.twin_watch import TWIN
 
-    document = BankView(home).status()
+    document = BankView(home, reading=True).status()
     if json_output:
         emit(document)
         return
-    say(f"agent {document['id']} ({plain(document['alias'])}), home {document['home']}")
+    where = plain(document["home"])
+    if document["id"] is None:
+        say(f"no agent in {where} yet; it is created by: teachmesh learn, import or up")
+    else:
+        say(f"agent {document['id']} ({plain(document['alias'])}), home {where}")
     licence = plain(document["backbone_licence"])
     say(f"backbone {plain(document['backbone'])} (licence: {licence}), method {document['method']}")
     say(
