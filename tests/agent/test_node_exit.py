@@ -10,6 +10,7 @@ import pytest
 
 from teachmesh.agent import Agent
 from teachmesh.agent.node import Node
+from teachmesh.errors import ConfigError
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 
@@ -32,3 +33,62 @@ def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) ->
     with pytest.raises(BrokenPipeError):
         node.__exit__(None, None, None)
     assert set(threading.enumerate()) <= before
+
+
+def test_a_listener_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    """The run must not go on without a watcher, as it did after a closed pipe."""
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "stats":
+            raise BrokenPipeError
+
+    agent = Agent(tmp_path / "home")
+    with (
+        pytest.raises(BrokenPipeError),
+        Node(agent, InMemoryTransport(Hub(), agent.id), listen) as node,
+    ):
+        node.run((), threading.Event())
+    assert agent.status()["running"] is None
+
+
+def test_a_second_node_of_one_home_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    """The lock is free again after the end, and a file without a lock does not count."""
+    agent = Agent(tmp_path / "home")
+    (tmp_path / "home" / "running.lock").write_bytes(b"")  # left behind by a killed process
+    with Node(agent, InMemoryTransport(Hub(), agent.id), lambda _event: None):
+        second = Node(agent, InMemoryTransport(Hub(), agent.id), lambda _event: None)
+        with pytest.raises(ConfigError, match="already runs the agent"):
+            second.__enter__()
+        assert agent.status()["running"] is not None
+    assert agent.status()["running"] is None
+    with Node(agent, InMemoryTransport(Hub(), agent.id), lambda _event: None):
+        pass
+
+
+def test_a_full_disk_is_an_event_and_the_node_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state cannot be written once; there is one error, and the next state is written."""
+    events: list[dict[str, Any]] = []
+    synced = threading.Event()
+
+    def listen(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event["event"] == "stats":
+            synced.set()
+
+    agent = Agent(tmp_path / "home")
+    blocked = tmp_path / "home" / "running.json"
+    blocked.mkdir()  # the state cannot replace a folder
+    (blocked / "x").write_bytes(b"")
+    node = Node(agent, InMemoryTransport(Hub(), agent.id), listen)
+    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    with node:
+        while not any(event["event"] == "error" for event in events):
+            threading.Event().wait(0.01)
+        (blocked / "x").unlink()
+        blocked.rmdir()
+        assert synced.wait(30)
+    errors = [event for event in events if event["event"] == "error"]
+    assert [event["exit_code"] for event in errors] == [8]

@@ -35,14 +35,14 @@ class RunningLock:
             ConfigError: another process has it.
             StorageError: the file cannot be created.
         """
-        try:
-            with storage_errors(f"could not lock the agent's home {self._home}"):
+        with storage_errors(f"could not lock the agent's home {self._home}"):
+            try:
                 self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ConfigError(
-                f"another process already runs the agent of {self._home}; stop it first, or "
-                "choose another folder with --home"
-            ) from error
+            except Timeout as error:  # an OSError too, so it is caught first
+                raise ConfigError(
+                    f"another process already runs the agent of {self._home}; stop it first, or "
+                    "choose another folder with --home"
+                ) from error
 
     def release(self) -> None:
         """Free the lock."""

@@ -1,0 +1,47 @@
+"""Commands that only read create nothing, and work on a disk that cannot be written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from teachmesh.agent.bank_view import BankView
+from tests.cli.test_commands import run, run_json
+
+READING = {
+    "status": 0,
+    "skills list": 0,
+    "skills show x": 4,
+    "skills export x": 4,
+    "predict nothing.png": 4,
+    "match nothing --by text": 4,
+}
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_mistyped_home_is_not_created(command: str, tmp_path: Path) -> None:
+    """Neither a missing folder nor a folder of something else is changed."""
+    other = tmp_path / "photos"
+    other.mkdir()
+    for home in (tmp_path / "typo", other):
+        run(*command.split(), "--home", str(home), code=READING[command])
+    assert sorted(tmp_path.rglob("*")) == [other]
+    assert run_json("status", "--home", str(other))["id"] is None
+
+
+def test_a_read_only_home_lists_and_predicts(
+    warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers are those of the writable home; not a file changes."""
+    home = tmp_path / "home"
+    run("learn", str(warm), "--home", str(home))
+    image = str(sorted((warm / "red").iterdir())[0])
+    commands = (["status"], ["skills", "list"], ["predict", image])
+    expected = [run_json(*command, "--home", str(home)) for command in commands]
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode == os.R_OK)
+    assert BankView(home, reading=True).bank.read_only
+    assert [run_json(*command, "--home", str(home)) for command in commands] == expected
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
