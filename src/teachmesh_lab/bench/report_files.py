@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from teachmesh.bank.atomic import read_file, write_file
+from teachmesh.bank.atomic import read_file
+from teachmesh.bank.output_file import write_file
 from teachmesh.errors import StorageError
 from teachmesh_lab.bench.cell import load_json
 
