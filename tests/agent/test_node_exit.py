@@ -70,12 +70,11 @@ def test_a_full_disk_is_an_event_and_the_node_goes_on(
 ) -> None:
     """The state cannot be written once; there is one error, and the next state is written."""
     events: list[dict[str, Any]] = []
-    synced = threading.Event()
+    failed, synced = threading.Event(), threading.Event()
 
     def listen(event: dict[str, Any]) -> None:
         events.append(event)
-        if event["event"] == "stats":
-            synced.set()
+        {"error": failed, "stats": synced}.get(event["event"], threading.Event()).set()
 
     agent = Agent(tmp_path / "home")
     blocked = tmp_path / "home" / "running.json"
@@ -85,8 +84,7 @@ def test_a_full_disk_is_an_event_and_the_node_goes_on(
     monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
     monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
     with node:
-        while not any(event["event"] == "error" for event in events):
-            threading.Event().wait(0.01)
+        assert failed.wait(30)
         (blocked / "x").unlink()
         blocked.rmdir()
         assert synced.wait(30)
