@@ -245,6 +245,14 @@ FORMAT: dict[str, tuple[str, bytes]] = {
     ),
 }
 
+CLASS_NAMES = {
+    "32 device CON": "CON",
+    "32 device with an ending": "nul.txt",
+    "32 device COM1": "com1",
+    "32 trailing dot": "roses.",
+}
+"""Names that only a class may have, because classes are never names of files."""
+
 BAD_NAMES = {
     "30 parent folders": "../../etc/passwd",
     "30 parent folder inside": "a/../b",
@@ -254,10 +262,6 @@ BAD_NAMES = {
     "31 drive with a slash": "C:/x",
     "31 server": "\\\\host\\x",
     "31 home": "~/x",
-    "32 device CON": "CON",
-    "32 device with an ending": "nul.txt",
-    "32 device COM1": "com1",
-    "32 trailing dot": "roses.",
     "32 trailing space": "roses ",
     "32 leading space": " roses",
     "33 empty": "",
@@ -280,9 +284,10 @@ BAD_NAMES = {
 def name_cases() -> dict[str, tuple[str, bytes]]:
     """Every bad name as a task, as a class, as an alias and as a backbone."""
     cases = {}
-    for label, name in BAD_NAMES.items():
+    for label, name in (BAD_NAMES | CLASS_NAMES).items():
         for field in ("task", "alias", "backbone_name"):
             cases[f"{label} as {field}"] = ("NAME", file_with_card({field: name}))
+    for label, name in BAD_NAMES.items():
         cases[f"{label} as class"] = ("NAME", file_with_card({"classes": ["a", name, "b"]}))
     for label, classes in {
         "36 twice": ["a", "b", "a"],
@@ -555,6 +560,13 @@ def test_a_bad_file_is_refused_with_its_reason(reason: str, data: bytes) -> None
     assert refusal.value.reason == reason, message
     assert message.isprintable()
     assert 10 < len(message) < 300
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES.values(), ids=CLASS_NAMES)
+def test_a_class_may_end_with_a_dot_or_be_a_device(name: str) -> None:
+    """Species and diagnoses have such names."""
+    skill = decode(file_with_card({"classes": ["a", name, "b"]})).skill
+    assert skill.card.classes == ("a", name, "b")
 
 
 def test_no_refusal_takes_long() -> None:

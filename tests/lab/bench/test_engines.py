@@ -43,7 +43,7 @@ def test_a_worker_ends_in_the_middle_of_a_job_when_its_parent_is_gone(
 ) -> None:
     """A SIGKILL of the parent ends the worker's standard input; a half-written job is ignored."""
     command = [sys.executable, "-m", "tests.lab.bench.stuck_worker"]
-    command += [str(tmp_path), str(tiny.home.path)]
+    command += [str(tmp_path), str(tiny.home.path), "cpu"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stderr=pipe, text=True, cwd=ROOT) as worker:
         assert worker.stdin is not None

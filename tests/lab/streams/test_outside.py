@@ -105,7 +105,7 @@ def test_image_folders_of_the_hub_are_used_in_place(tmp_path: Path) -> None:
             folder = tmp_path / "root" / "someone" / "pets" / split / label
             folder.mkdir(parents=True)
             for n in range(4):
-                (folder / f"{n}.png").write_bytes(_picture(n))
+                (folder / f"{n}.png").write_bytes(_picture(n + 4 * (split == "test")))
     spec = StreamSpec("hf:someone/pets", root=str(tmp_path / "root"))
     stream = open_stream(spec, 0, tmp_path / "cache")
     assert stream.paths == (tmp_path / "root" / "someone" / "pets",)
