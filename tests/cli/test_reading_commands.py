@@ -18,6 +18,10 @@ READING = {
     "skills export x": 4,
     "predict nothing.png": 4,
     "match nothing --by text": 4,
+    "backbone list": 0,
+    "backbone show embedded": 0,
+    "backbone export x": 5,
+    "doctor": 0,
 }
 
 
@@ -56,3 +60,24 @@ def test_a_read_only_home_lists_and_predicts(
     assert BankView(home, reading=True).bank.read_only
     assert [run_json(*command, "--home", str(home)) for command in commands] == expected
     assert contents(home) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("link.png", "expected an image or a folder, found a link to nothing at '{}'; "),
+        ("empty.png", "expected an image, got an empty file in '{}'; copy it again"),
+        ("empty.pgn", "expected an image or a folder, found nothing at '{}'; did you mean"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_named_once(
+    warm: Path, name: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remedy fits the fault, and no name is suggested for itself."""
+    monkeypatch.chdir(warm)
+    run("learn", str(warm))
+    Path("link.png").symlink_to("nothing")
+    Path("empty.png").touch()
+    said = run("predict", name, code=4).stderr
+    assert said.count(name) == 1
+    assert sentence.format(name) in said

@@ -76,7 +76,6 @@ def test_a_truncated_file_is_refused(image_format: str) -> None:
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"", "an empty file"),
         (b"hello, I am no image\n", "text"),
         (b"\0\0\0\x18ftypisom", "a video or another container, which is not supported"),
         (b"\0\0\x01\0\x01\0", "an icon file, which is not supported"),
@@ -91,6 +90,12 @@ def test_what_is_no_supported_image_is_named(data: bytes, what: str) -> None:
     """The message names the real format and the remedy, for any file name."""
     with pytest.raises(DataError, match=f"got {what}.*convert it to JPEG or PNG"):
         decode_image(data, SIDE)
+
+
+def test_an_empty_file_is_to_be_copied_again() -> None:
+    """Nothing in it can be converted."""
+    with pytest.raises(DataError, match="got an empty file; copy it again"):
+        decode_image(b"", SIDE)
 
 
 def test_random_damage_is_refused_or_survived_but_never_leaks() -> None:

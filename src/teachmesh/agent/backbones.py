@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.atomic import read_file
-from teachmesh.bank.home import Home, resolve_home
+from teachmesh.bank.home import Home, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.errors import BackboneError, NetworkError, UsageError
 from teachmesh.model import backbone_cards as cards
@@ -75,7 +75,7 @@ def describe_backbone(home: Path | None, name: str) -> dict[str, Any]:
     Raises:
         BackboneError: the backbone is unknown (the message suggests the nearest) or damaged.
     """
-    opened = resolve_home(home)
+    opened = open_to_read(home)
     return _completed(opened, name, _loaded_description(opened, name))
 
 
@@ -85,7 +85,7 @@ def describe_backbones(home: Path | None) -> list[dict[str, Any]]:
     Raises:
         BackboneError: a card is damaged.
     """
-    opened = resolve_home(home)
+    opened = open_to_read(home)
     documents = []
     for name in cards.backbone_names(opened.backbones):
         stored = cards.stored_description(opened.backbones, name)
@@ -140,7 +140,7 @@ def use_backbone(home: Path | None, name: str) -> None:
 
 def export_backbone(home: Path | None, name: str, target: Path) -> int:
     """Write a backbone and its reference to one file; return the file's size in bytes."""
-    data = cards.export_backbone(resolve_home(home).backbones, name)
+    data = cards.export_backbone(open_to_read(home).backbones, name)
     write_file(target, data)
     return len(data)
 

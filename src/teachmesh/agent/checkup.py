@@ -61,7 +61,7 @@ def run_checkup(home: Path | None) -> list[Check]:
     """Check everything that an agent needs; failures are reported, not raised."""
     checks = [_versions(), _device(), _number_type(), _extras(), _entry_points()]
     try:
-        agent = Agent(home)
+        agent = Agent(home, reading=True)
     except TeachmeshError as error:
         return [*checks, Check("home", False, str(error), "choose another with --home")]
     checks.append(_home(agent))
@@ -111,11 +111,15 @@ def _entry_points() -> Check:
 
 
 def _home(agent: Agent) -> Check:
-    free = shutil.disk_usage(agent.home.path).free
+    path = agent.home.path
+    free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
+    who = "no agent yet"  # reading the key would create it
+    if agent.home.key_file.exists():
+        who = f"agent {agent.id} ({agent.alias})"
     return Check(
         "home",
         free >= MIN_FREE_BYTES,
-        f"{agent.home.path}, agent {agent.id} ({agent.alias}), {free / 1e9:.1f} GB free",
+        f"{path}, {who}, {free / 1e9:.1f} GB free",
         "" if free >= MIN_FREE_BYTES else "make room on this disk or choose another --home",
     )
 

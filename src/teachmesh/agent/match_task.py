@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachmesh.data.loader import Progress
+from teachmesh.data.loader import Progress, named_failure
 from teachmesh.data.tasks import check_failed, read_task
-from teachmesh.learning.fit_method import count_images
+from teachmesh.learning.embedded_task import check_readable
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh.reuse.matching import check_mode
@@ -79,8 +79,8 @@ def _shots(
     """
     images = task.train.images
     embedded = embed_images(agent.backbone, images, progress=progress)
-    failed = tuple(f"{images[i]}: {reason}" for i, reason in embedded.failed)
+    failed = tuple(named_failure(str(images[i]), why) for i, why in embedded.failed)
     check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name)
     train = labelled(task.train, embedded)
-    count_images(train.labels, len(task.classes))
+    check_readable(task.classes, train.labels, failed)
     return train, failed

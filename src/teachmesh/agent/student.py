@@ -23,7 +23,7 @@ from teachmesh.agent.skill_faults import (
     guarded,
 )
 from teachmesh.biases.refine_decisions import refine, tasks_in_question
-from teachmesh.data.loader import Progress, read_batch
+from teachmesh.data.loader import Progress, named_failure, read_batch
 from teachmesh.errors import DataError
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.fusion import log_softmax
@@ -303,7 +303,7 @@ class FirstPasses:
 
     def _whole(self) -> Iterator[FirstPass]:
         embedded = embed_images(self.backbone, self.images, progress=self.progress)
-        self.failed += [f"{self.images[i].name}: {reason}" for i, reason in embedded.failed]
+        self.failed += [named_failure(self.images[i].name, why) for i, why in embedded.failed]
         if len(embedded.kept):
             yield FirstPass(tuple(self.images[i].name for i in embedded.kept), embedded.latents)
 
@@ -332,7 +332,7 @@ class FirstPasses:
     def _batch(self, second: SecondPass, positions: range) -> tuple[FirstPass | None, list[str]]:
         """Return one batch after the first pass, and one sentence per unreadable image."""
         batch = read_batch(self.images, positions, self.backbone.size)
-        failed = [f"{self.images[i].name}: {reason}" for i, reason in batch.failed]
+        failed = [named_failure(self.images[i].name, why) for i, why in batch.failed]
         if not len(batch.indices):
             return None, failed
         latents, kept = second.first(batch.images)

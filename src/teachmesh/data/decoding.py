@@ -78,6 +78,8 @@ def decode_upright(
     Raises:
         DataError: the data is not a supported image, is damaged, or exceeds a limit.
     """
+    if not data:
+        raise DataError(f"expected an image, got an empty file{_at(source)}; copy it again")
     image_format = sniff(data)
     if image_format is None:
         raise DataError(

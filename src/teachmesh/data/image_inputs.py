@@ -79,7 +79,8 @@ def _images_of(item: AskedImages, position: int) -> list[ImageInput]:
     if path.is_file() and path.suffix.lower() == ".csv":
         return [ImageInput(_name(row.image), row.image) for row in list_csv(path).items]
     if not path.exists():
-        raise DataError(f"expected an image or a folder, found nothing at '{path}'{_hint(path)}")
+        found = "a link to nothing" if path.is_symlink() else "nothing"
+        raise DataError(f"expected an image or a folder, found {found} at '{path}'{_hint(path)}")
     return [ImageInput(str(path), ImageRef(path))]
 
 
@@ -100,5 +101,6 @@ def _name(image: ImageRef) -> str:
 def _hint(path: Path) -> str:
     if not path.parent.is_dir():
         return "; check the path"
-    nearest = closest(path.name, sorted(sibling.name for sibling in path.parent.iterdir()))
+    siblings = sorted(sibling.name for sibling in path.parent.iterdir() if sibling.exists())
+    nearest = closest(path.name, siblings)
     return f"; did you mean '{nearest}'?" if nearest else "; check the path"

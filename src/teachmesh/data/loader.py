@@ -154,3 +154,14 @@ def _submit(
         rows = range(first, min(first + _IMAGES_PER_JOB, len(positions)))
         batch.jobs.append(pool.submit(batch.decode, images, rows, stop))
     return batch
+
+
+def named_failure(name: str, reason: str) -> str:
+    """Return one sentence about an unreadable image, which names it once.
+
+    >>> named_failure("a.png", "expected an image, got an empty file in 'a.png'; copy it again")
+    "expected an image, got an empty file in 'a.png'; copy it again"
+    >>> named_failure("image 1", "expected an image, got an empty file; copy it again")
+    'image 1: expected an image, got an empty file; copy it again'
+    """
+    return reason if f"'{name}'" in reason else f"{name}: {reason}"

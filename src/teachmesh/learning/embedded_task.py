@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from teachmesh.biases.bias_task import TaskImages
+from teachmesh.data.loader import named_failure
+from teachmesh.data.names import shown
 from teachmesh.data.tasks import check_failed
-from teachmesh.learning.fit_method import count_images
+from teachmesh.errors import DataError
 from teachmesh.model.embedding import embed_splits, labelled
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from teachmesh.data.loader import Progress
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
@@ -52,7 +57,7 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
     total = sum(len(split.images) for split in splits)
     train, validation = embed_splits(backbone, splits, progress=progress)
     failed = tuple(
-        f"{split.images[i]}: {reason}"
+        named_failure(str(split.images[i]), reason)
         for split, part in zip(splits, (train, validation), strict=True)
         for i, reason in part.failed
     )
@@ -63,5 +68,26 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         TaskImages.of((task.train, train), (task.validation, validation)),
         failed,
     )
-    count_images(embedded.train.labels, len(task.classes))
+    check_readable(task.classes, embedded.train.labels, failed)
     return embedded
+
+
+def check_readable(classes: Sequence[str], labels: np.ndarray, failed: Sequence[str]) -> None:
+    """Check that every class has a readable training image.
+
+    Args:
+        classes: names of the C classes.
+        labels: (N,) int64 labels of the readable training images.
+        failed: one sentence per unreadable image, for the message.
+
+    Raises:
+        DataError: a class has none; the message names the class and an unreadable image.
+    """
+    missing = sorted(set(range(len(classes))) - set(labels.tolist()))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        example = f" ({failed[0]})" if failed else ""
+        raise DataError(
+            f"expected a readable training image of every class, found none of "
+            f"'{shown(classes[missing[0]])}'{more}{example}; replace its images"
+        )
