@@ -144,7 +144,7 @@ def test_unreadable_images_are_named_and_the_others_answered(
     for one in (agent, biased):
         passes = one.embed(find_images([str(broken), str(good)]))
         assert [seen.names for seen in passes] == [(str(good),)]
-        assert [reason.startswith(f"{broken}: ") for reason in passes.failed] == [True]
+        assert [reason.count(str(broken)) for reason in passes.failed] == [1]
         answers = one.predict_many([str(broken), str(good)])
         assert answers.failed == tuple(passes.failed)
         assert [prediction.image for prediction in answers.predictions] == [str(good)]
