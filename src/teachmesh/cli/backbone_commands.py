@@ -9,7 +9,7 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, lines, note, plain, progress_bar, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, output_path
+from teachmesh.cli.shared_options import HomeOption, JsonOption, output_option
 from teachmesh.errors import UsageError
 
 NameArgument = Annotated[str, typer.Argument(help="Alias of a backbone.", show_default=False)]
@@ -69,13 +69,7 @@ def fetch(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_path,
-            metavar="FILE",
-            help="File. Default: ID.reference.",
-        ),
+        output_option("--output", "-o", text="File. Default: ID.reference."),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -310,13 +304,7 @@ def export(
     name: NameArgument,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=output_path,
-            metavar="FILE",
-            help="File. Default: NAME.backbone.",
-        ),
+        output_option("--output", "-o", text="File. Default: NAME.backbone."),
     ] = None,
     home: HomeOption = None,
     json_output: JsonOption = False,

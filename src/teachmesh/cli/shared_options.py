@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -112,6 +112,16 @@ def output_path(text: str | Path) -> Path:
     return Path(name)
 
 
+def output_option(*names: str, text: str) -> Any:
+    """Return an option for the name of a file to write, which `output_path` checks.
+
+    Args:
+        names: names of the option, such as "--output" and "-o".
+        text: help text.
+    """
+    return typer.Option(*names, parser=output_path, metavar="FILE", help=text)
+
+
 EncoderOption = Annotated[
     str,
     typer.Option(
@@ -180,12 +190,13 @@ def percentages(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
-        validation, test = (float(word) / 100 for word in text.split("/"))
-        if validation >= 0 <= test and validation + test <= 0.9:
-            return validation, test
+        shares = tuple(float(word) / 100 for word in text.split("/"))
     except ValueError:
-        pass  # the message below covers it
-    raise UsageError(f"expected percentages like 10/10 (validation/test), got {text!r}")
+        shares = ()
+    if len(shares) != 2 or not min(shares) >= 0 or not sum(shares) <= 0.9:
+        raise UsageError(f"expected percentages like 10/10 (validation/test), got {text!r}")
+    validation, test = shares
+    return validation, test
 
 
 def integers(text: str) -> tuple[int, ...]:

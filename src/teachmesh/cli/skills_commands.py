@@ -9,7 +9,7 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, output_path
+from teachmesh.cli.shared_options import HomeOption, JsonOption, output_option
 from teachmesh.errors import (
     EXIT_SKIPPED,
     SkillRefused,
@@ -140,18 +140,13 @@ def export(
     skill: SkillArgument,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", parser=output_path, metavar="FILE", help="File. Default: TASK.skill."
-        ),
+        output_option("--output", "-o", text="File. Default: TASK.skill."),
     ] = None,
     network: Annotated[
         Path | None,
-        typer.Option(
+        output_option(
             "--network",
-            parser=output_path,
-            metavar="FILE",
-            help="Write the task's whole network here instead, for machines without teachmesh.",
-            show_default=False,
+            text="Write the task's whole network here instead, for machines without teachmesh.",
         ),
     ] = None,
     home: HomeOption = None,

@@ -15,7 +15,7 @@ from teachmesh.cli.shared_options import (
     HomeOption,
     JsonOption,
     SeedOption,
-    output_path,
+    output_option,
 )
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ def demo(
     seed: SeedOption = 0,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report",
-            "--out",
-            parser=output_path,
-            metavar="FILE",
-            help="File for the HTML report.",
-        ),
+        output_option("--report", "--out", text="File for the HTML report."),
     ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep the homes of the agents in this folder.")

@@ -21,7 +21,7 @@ from teachmesh.cli.shared_options import (
     SamplesOption,
     SeedOption,
     VarianceFloorOption,
-    output_path,
+    output_option,
     samples_of,
     words,
 )
@@ -64,13 +64,7 @@ def evaluate(
     seed: SeedOption = 0,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report",
-            "--out",
-            parser=output_path,
-            metavar="FILE",
-            help="Also write an HTML report to this file.",
-        ),
+        output_option("--report", "--out", text="Also write an HTML report to this file."),
     ] = None,
     corrective: Annotated[
         float | None,
