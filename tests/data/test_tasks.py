@@ -294,8 +294,8 @@ def test_tasks_in_a_folder_are_found_sorted_and_chosen(tmp_path: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no measuring data beside the project")
 def test_a_real_task_has_the_counts_of_its_index() -> None:
-    """cifar10.tar: 10 classes, 1,200 / 150 / 150 images."""
-    assert (
-        read_task(SHARED / "cifar10.tar").summary()
-        == "10 classes, 1,200 / 150 / 150 images (train / validation / test)"
+    """cifar10.tar: 10 classes, 1,200 / 150 / 150 images in folders named train, val and test."""
+    assert read_task(SHARED / "cifar10.tar").summary() == (
+        "10 classes, 1,200 / 150 / 150 images (train / validation / test); "
+        "splits by folder: 'test' = test, 'train' = train, 'val' = validation"
     )
