@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from teachmesh.cli.main import app
+from teachmesh.cli.output import table
 from tests.cli.test_commands import run, run_json
 
 
@@ -126,6 +128,30 @@ def test_a_closed_stdout_is_code_8_and_a_closed_reader_is_quiet(tmp_path: Path) 
         check=False,
     )
     assert (piped.returncode, piped.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("extra", [[], ["--json"]], ids=["text", "json"])
+def test_an_output_that_is_stdout_gets_the_bytes_alone(
+    extra: list[str], warm: Path, tmp_path: Path
+) -> None:
+    """`-o /dev/stdout` into a pipe: the bytes of the file; the message goes to stderr."""
+    run("learn", str(warm))
+    run("skills", "export", "warm", "-o", str(tmp_path / "warm.skill"))
+    command = [sys.executable, "-m", "teachmesh", "skills", "export", "warm", *extra]
+    done = subprocess.run([*command, "-o", "/dev/stdout"], capture_output=True, check=True)
+    assert done.stdout == (tmp_path / "warm.skill").read_bytes()
+    assert b"/dev/stdout" in done.stderr
+
+
+@pytest.mark.parametrize("width", [None, 20, 12])
+def test_a_table_fits_the_terminal_and_counts_wide_characters(width: int | None) -> None:
+    """Lines are at most as wide as the terminal, and end together; no character is lost."""
+    rows = [["a name of [bold]words[/bold]", "4"], ["猫", "12"]]
+    shown = table(["task", "n"], rows, width=width).splitlines()
+    assert max(map(cell_len, shown)) <= (width or 100)
+    letters = [c for line in shown for c in line if c not in " -"]
+    assert sorted(letters) == sorted("taskn412猫" + rows[0][0].replace(" ", ""))
+    assert cell_len(shown[-1]) == cell_len(shown[0])
 
 
 def test_import_reports_each_file_and_goes_on(warm: Path, tmp_path: Path) -> None:

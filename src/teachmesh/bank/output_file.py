@@ -57,6 +57,8 @@ def check_output(path: Path) -> Path:
     """
     with _clear_errors(path):
         target = Path(os.path.realpath(path))
+        if _mode(target) is None and _mode(path) is not None:
+            target = path  # a link of /proc/self/fd to a pipe, which has no path of its own
         mode = _mode(target)
         if mode is None or stat.S_ISREG(mode):
             _check_folder(path, target.parent)

@@ -6,14 +6,18 @@ if it is a terminal.
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from teachmesh.cli.streams import set_encoding, stdout_errors
+from rich.cells import cell_len
+
+from teachmesh.cli.streams import message_stream, set_encoding, stdout_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,13 +55,13 @@ def _is_utf8(text: str) -> bool:
 
 
 def say(text: str, *, flush: bool = False) -> None:
-    """Print a result as text to stdout.
+    """Print a result as text to stdout, or to stderr if an output file is stdout itself.
 
     Raises:
         StorageError: stdout cannot be written.
     """
     with stdout_errors():
-        print(text, flush=flush)
+        print(text, flush=flush, file=message_stream())
 
 
 def note(text: str) -> None:
@@ -134,19 +138,61 @@ def _holds_objects(value: object) -> bool:
     return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a table with the first column left-aligned and the others right-aligned."""
-    cells = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
+    """Format a table with the first column left-aligned and the others right-aligned.
+
+    Columns are as wide as their cells look on a terminal, where a Chinese character takes two
+    columns. Cells that do not fit in a terminal's width continue on the next line.
+
+    Args:
+        header: names of the columns.
+        rows: cells, as many in each row as there are columns.
+        width: columns of the terminal; None takes those of stdout. Lines for a file or a pipe
+            have no limit.
+
+    >>> print(table(["task", "classes"], [["weather", "4"], ["猫", "12"]]))
+    task     classes
+    -------  -------
+    weather        4
+    猫            12
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    whole = _aligned(header, rows)
+    if width is None or max(map(cell_len, whole)) <= width:
+        return "\n".join(whole)
+    return _folded(header, rows, width)
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of any width, a hundred times as fast as rich."""
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join([first, *others]).rstrip()
+        gaps = [" " * (n - cell_len(cell)) for cell, n in zip(row, widths, strict=True)]
+        cells = [f"{row[0]}{gaps[0]}", *map(str.__add__, gaps[1:], row[1:])]
+        return "  ".join(cells).rstrip()
 
-    return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *map(line, cells[1:])])
+    return [line(header), "  ".join("-" * n for n in widths), *map(line, rows)]
+
+
+def _folded(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    lines_of_box = "    \n    \n -  \n    \n    \n    \n    \n    \n"  # dashes below the header
+    grid = Table(box=Box(lines_of_box), show_edge=False, pad_edge=False, collapse_padding=True)
+    for i, name in enumerate(header):
+        justify: Literal["left", "right"] = "left" if i == 0 else "right"
+        grid.add_column(Text(name), justify=justify, overflow="fold")
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def describe_biases(biases: Mapping[str, Any]) -> str:

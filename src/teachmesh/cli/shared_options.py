@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from teachmesh.cli.streams import keep_stdout_for_data
 from teachmesh.errors import UsageError
 
 Value = TypeVar("Value")
@@ -99,7 +100,7 @@ SeedOption = Annotated[
 
 
 def output_path(text: str | Path) -> Path:
-    """Parse the name of a file to write.
+    """Parse the name of a file to write; if it is stdout, messages go to stderr.
 
     Raises:
         BadParameter: the text is `-`, or names a folder.
@@ -109,6 +110,7 @@ def output_path(text: str | Path) -> Path:
         raise typer.BadParameter("expected a file, got -; only files can be written")
     if not name or name.endswith(("/", os.sep, "/.", "/..")) or name in {".", ".."}:
         raise typer.BadParameter(f"expected a file, got the folder {name!r}; name a file in it")
+    keep_stdout_for_data(Path(name))
     return Path(name)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from teachmesh.errors import EXIT_OK, EXIT_SKIPPED, StorageError
 
@@ -20,8 +21,29 @@ _REASONS = {
 }
 
 
+_data_only = False
+"""Whether stdout carries the data of an output file, so that messages go to stderr."""
+
+
+def keep_stdout_for_data(path: Path) -> None:
+    """Send messages to stderr from now on, if an output file is stdout itself."""
+    global _data_only
+    try:
+        same = os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # a new file, or a stream in memory
+        same = False
+    _data_only = _data_only or (same and not path.samefile(os.devnull))
+
+
+def message_stream() -> TextIO:
+    """Return stdout, or stderr while stdout carries data."""
+    return sys.stderr if _data_only else sys.stdout
+
+
 def prepare_streams() -> None:
     """Escape characters that stdout cannot encode, and make missing streams visible to errors."""
+    global _data_only
+    _data_only = False
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
