@@ -28,7 +28,7 @@ demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (of
 	@$(BIN)/teachmesh demo
 
 test: setup lint  ## lint, types, layers and the whole test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy --strict, import-linter, plain English
 	@$(BIN)/ruff check $(SOURCES)

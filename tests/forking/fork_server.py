@@ -10,6 +10,7 @@ Only imports happen before a fork: the server has one thread and opens no networ
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import json
@@ -18,6 +19,7 @@ import runpy
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,13 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
         reader, writer = os.pipe()
         between = os.fork()
         if between == 0:
-            child = os.fork()
+            between, child = os.getpid(), os.fork()
             if child == 0:
                 channel.close()
                 os.close(reader)
                 os.close(writer)
+                while os.getppid() == between:
+                    time.sleep(0.001)
                 return {**order, "files": files}
             os.write(writer, child.to_bytes(HEADER, "big"))
             os._exit(0)
@@ -80,7 +84,8 @@ def become(order: dict[str, Any]) -> None:
     sys.argv = [order["kind"], *order["arguments"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PYTHONUNBUFFERED"):
-        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8", write_through=True)
+        modes = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True, **modes)
 
 
 def run(kind: str, program: str) -> None:
@@ -97,6 +102,8 @@ def preload() -> None:
     """Import the modules that most programs need."""
     for module in PRELOADED:
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # otherwise each program would copy and search all that was imported
     tasks = Path("/proc/self/task")
     if tasks.is_dir() and len(list(tasks.iterdir())) > 1:
         raise RuntimeError("expected imports that start no thread: a fork would not have it")

@@ -53,8 +53,9 @@ class ForkServer:
         if self._channel is None:
             self._channel, theirs = socket.socketpair()
             command = [sys.executable, "-m", fork_server.__name__, str(theirs.fileno())]
-            kept = [theirs.fileno()]
-            self._process = _REAL(command, pass_fds=kept, stdin=subprocess.DEVNULL, cwd=ROOT)
+            env = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+            options = {"env": env, "cwd": ROOT, "stdin": subprocess.DEVNULL}
+            self._process = _REAL(command, pass_fds=[theirs.fileno()], **options)
             theirs.close()
         return self._channel
 
