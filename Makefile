@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The tests write bytecode even where the environment forbids it: their children read it again.
 # Processes of the test suite: of a file one runs all tests, so that what they share is made once.
 WORKERS ?= 2
 SOURCES := src tests pretraining benchmarks checks examples

@@ -85,7 +85,7 @@ def _fork_server() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def forked_programs(_fork_server: None) -> Iterator[None]:
-    """Fork the Python programs that the tests of a module start, instead of importing anew."""
+    """Fork the Python programs of a module's tests, so that they import nothing again."""
     with forking():
         yield
 

@@ -1,8 +1,8 @@
 """`subprocess.Popen` for Python programs that are forked from a server with all imports done.
 
-A forked program is a child of the test process like any other: it has its own process id, streams,
-folder and environment, gets signals, and `wait` returns its exit code. To get a child that another
-process forked, the test process becomes a subreaper: Linux gives it the orphans of its descendants.
+A forked program is a child of the test process like any other. It has its own process id, streams,
+folder and environment. Signals reach it, and `wait` returns its exit code. The test process is a
+subreaper meanwhile: Linux gives it the orphans of its descendants, so it gets the program.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ForkedPopen(subprocess.Popen):
 
 
 def can_fork(args: Any, env: Mapping[str, str]) -> bool:
-    """Return whether a command runs alike without starting Python anew."""
+    """Return whether a command runs alike without a fresh interpreter."""
     if not isinstance(args, (list, tuple)) or len(args) < 3 or args[0] != sys.executable:
         return False
     return args[1] in ("-m", "-c") and _read_early(env) == _read_early(os.environ)
