@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from teachmesh.data.procedural_images import procedural_images
+from tests.forking.forked_popen import SERVER, forking
 
 COLOURS = {
     "warm": {"red": (220, 40, 30), "orange": (240, 140, 20), "yellow": (240, 220, 40)},
@@ -73,6 +74,20 @@ def write_muddled_task(folder: Path, name: str) -> Path:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the home of the person who runs it."""
     monkeypatch.setenv("TEACHMESH_HOME", str(tmp_path / "default-home"))
+
+
+@pytest.fixture(scope="session")
+def _fork_server() -> Iterator[None]:
+    """End the server after the last test."""
+    yield
+    SERVER.close()
+
+
+@pytest.fixture(scope="module")
+def forked_programs(_fork_server: None) -> Iterator[None]:
+    """Fork the Python programs of a module's tests, so that they import nothing again."""
+    with forking():
+        yield
 
 
 @pytest.fixture

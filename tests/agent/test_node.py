@@ -63,7 +63,7 @@ class Mesh(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def mesh(tmp_path_factory: pytest.TempPathFactory, forked_programs: None) -> Iterator[Mesh]:
     """Two agents learn and share; one is killed; a third joins the other. Each is a process."""
     homes = tmp_path_factory.mktemp("mesh")
     tasks = homes / "tasks"

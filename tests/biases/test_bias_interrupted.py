@@ -13,6 +13,7 @@ from teachmesh.agent import Agent
 from tests.bank.processes import start
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
 def test_an_interrupted_training_leaves_the_bank_as_it_was(

@@ -46,6 +46,7 @@ def test_every_python_block_runs(workplace: Path, capsys: pytest.CaptureFixture[
     assert "taught by" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_every_shell_line_runs(workplace: Path) -> None:
     """Each `teachmesh` line ends well; `up` is started, watched until it listens, and stopped.
 

@@ -12,6 +12,7 @@ from teachmesh_lab.demo.run_demo import DemoOptions, run_demo
 from teachmesh_lab.evaluation.evaluation_report import write_report
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.usefixtures("forked_programs")
 
 
 def test_agents_end_equal_although_one_was_killed_and_one_was_late(

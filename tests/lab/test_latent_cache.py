@@ -114,6 +114,7 @@ def test_old_temporary_files_are_swept_and_young_ones_kept(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["young.tmp"]
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_kill_nine_while_writing_leaves_whole_entries_only(tmp_path: Path) -> None:
     """All visible entries after SIGKILL are readable and right."""
     code = (

@@ -158,6 +158,7 @@ def test_synthetic_skills_are_found_by_their_own_points() -> None:
     assert (mapper.score(latents).task.argmax(axis=1) == 5).mean() >= 0.9
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_bench_scale_measures_a_small_bank(tmp_path: Path) -> None:
     """The document has the documented keys, and plausible values."""
     home = str(tmp_path / "home")

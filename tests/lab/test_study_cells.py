@@ -160,6 +160,7 @@ def test_smaller_copies_have_the_first_images_of_each_class(tmp_path: Path) -> N
     assert (folder / "warm").stat().st_mtime_ns == written
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(os.name != "posix", reason="uses SIGKILL")
 def test_a_killed_study_continues_and_gives_the_same_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

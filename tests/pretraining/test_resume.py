@@ -48,6 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(data, folder / "run")
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_a_killed_run_ends_in_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
     """A kill within an epoch and a restart with more or fewer threads do not change the weights."""
     options = ["--data", str(finished.data), *OPTIONS, "--out", str(tmp_path)]

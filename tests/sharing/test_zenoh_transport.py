@@ -214,6 +214,7 @@ def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
     return said
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_skill_outlives_the_process_of_its_author() -> None:
     """Author killed without a word; a third agent gets the skill from the other process."""
@@ -240,6 +241,7 @@ def test_a_skill_outlives_the_process_of_its_author() -> None:
             process.communicate()
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
 def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
     """While it is stopped `notify` returns at once and others get everything; then it does too."""

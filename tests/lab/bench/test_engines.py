@@ -19,6 +19,7 @@ from teachmesh_lab.bench.run_grid import make_engine, run_bench
 from tests.lab.bench.conftest import TinyRun
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("forked_programs")
 
 
 def test_workers_compute_the_same_cells_and_survive_a_job_that_kills_them(

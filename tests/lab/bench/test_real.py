@@ -18,6 +18,7 @@ from teachmesh_lab.simulation.simulate_grid import replay_run
 from tests.lab.bench.conftest import TinyRun
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.timeout(300)  # starts four processes, possibly on one core
 def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     tiny: TinyRun, tmp_path: Path

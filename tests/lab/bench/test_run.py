@@ -194,6 +194,7 @@ def test_missing_cells_only_are_computed_and_seconds_stay(tiny: TinyRun, tmp_pat
     assert (run / "summary.json").read_bytes() == summary
 
 
+@pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_killed_in_the_middle_and_started_again_is_the_same(tiny: TinyRun, tmp_path: Path) -> None:
     """SIGKILL after the first cell leaves no worker; a second run computes the missing cells."""
