@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The tests write bytecode even where the environment forbids it: their children read it again.
 # Processes of the test suite: of a file one runs all tests, so that what they share is made once.
 WORKERS ?= 2
 SOURCES := src tests pretraining benchmarks checks examples
@@ -29,6 +28,7 @@ demo: setup  ## four agents learn, share, survive a kill; a fifth joins late (of
 	@$(BIN)/teachmesh demo
 
 test: setup lint  ## lint, types, layers and the whole test suite
+	@# Bytecode is written even where the environment forbids it: child processes read it again.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy --strict, import-linter, plain English
