@@ -13,6 +13,8 @@ from torch.utils.flop_counter import flop_registry
 Formula = Callable[..., int]
 """Function from the arguments and the result (`out_val`) of an operation to its flops."""
 _ATEN = torch.ops.aten
+_WITHOUT_PARTS: set[Any] = set()
+"""Operations found to be no composites; asking again at every call would take most of the time."""
 
 
 def count_macs(work: Callable[[], object], formulas: Mapping[Any, Formula] | None = None) -> int:
@@ -80,12 +82,13 @@ class MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch le
     ) -> Any:
         kwargs = kwargs or {}
         formula = self.formulas.get(func._overloadpacket)
-        if formula is None:
+        if formula is None and func not in _WITHOUT_PARTS:
             # Under inference_mode, composite operations arrive whole, so count their parts.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+            _WITHOUT_PARTS.add(func)
         out = func(*args, **kwargs)
         if formula is not None:
             self.flops += int(formula(*args, **kwargs, out_val=out))
