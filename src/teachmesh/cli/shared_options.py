@@ -29,6 +29,10 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help='Print one JSON document with a "schema" key to stdout.'),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="With --replace: also if a class vanishes or the accuracy falls."),
+]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
