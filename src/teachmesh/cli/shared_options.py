@@ -33,6 +33,13 @@ ForceOption = Annotated[
     bool,
     typer.Option("--force", help="With --replace: also if a class vanishes or the accuracy falls."),
 ]
+SkillArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the task (your own first), task@alias, or the start of the skill's id.",
+        show_default=False,
+    ),
+]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
