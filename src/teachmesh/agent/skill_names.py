@@ -58,8 +58,8 @@ def find_named(
     """Return the skills that a name stands for: one, unless the name is unknown or ambiguous.
 
     - A display name stands for its skill.
-    - Any other name stands for the active skills that it fits, and for replaced skills if it fits
-      no active one. If some of them are by this agent, it stands for these only.
+    - Any other name stands for the skills that it fits: those of this agent if there are any,
+      and of these the active ones if there are any.
 
     Args:
         name: name of a skill, with as many of its parts as needed.
@@ -72,8 +72,8 @@ def find_named(
     names = display_names(entries, active_ids) if len(fitting) > 1 else {}
     if exact := [entry for entry in fitting if names.get(entry.id) == name]:
         return exact
-    found = [entry for entry in fitting if entry.id in active_ids] or fitting
-    return [entry for entry in found if entry.author == own] or found
+    found = [entry for entry in fitting if entry.author == own] or fitting
+    return [entry for entry in found if entry.id in active_ids] or found
 
 
 def find_by_id(prefix: str, entries: Iterable[BankEntry]) -> list[BankEntry]:

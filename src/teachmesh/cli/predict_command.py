@@ -43,7 +43,8 @@ def predict(
         str | None,
         typer.Option(
             "--task",
-            help="Choose among the classes of this task only: its name (your own first), or task@alias.",
+            help="Choose among the classes of this task only: its name (your own first) or "
+            "task@alias.",
         ),
     ] = None,
     method: MethodOption = None,
