@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teachmesh.agent.skill_names import display_names, find_by_id, find_named, listed
-from teachmesh.bank.entry import BankEntry
+from teachmesh.bank.entry import BankEntry, oldest_first
 from teachmesh.packet.signing import agent_id
 
 AUTHORS = [f"{number:064x}" for number in range(4)]
@@ -113,16 +113,15 @@ def test_a_display_name_stands_for_its_skill_for_everybody(bank: Bank, own: str 
 def test_a_task_name_stands_for_mine_or_for_the_only_one(
     bank: Bank, own: str | None, task: str
 ) -> None:
-    """One active skill, or all choices; nothing only if no skill has the name."""
+    """One active skill or all choices; without an active one, mine, then the choices."""
     entries, active = bank
     held = [one for one in entries if one.task == task]
-    if any(one.author == own for one in held):
-        held = [one for one in held if one.author == own]
-    if any(one.id in active for one in held):
-        held = [one for one in held if one.id in active]
-    alone = [one.id for one in entries if one.task == task and one.id in active]
-    expected = alone if len(alone) == 1 else [one.id for one in held]
-    assert found(task, entries, active, own) == expected
+    here = [one for one in held if one.id in active] or held
+    here = [one for one in here if one.author == own] or here
+    replaced = not any(one.id in active for one in here)
+    if replaced and len({one.author for one in here}) == 1:
+        here = oldest_first(here)[-1:]
+    assert found(task, entries, active, own) == [one.id for one in here]
 
 
 @given(BANKS, BANKS, st.integers(4, 64))

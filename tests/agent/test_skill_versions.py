@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.skill_versions import in_order
-from teachmesh.bank.entry import BankEntry, without_superseded
+from teachmesh.bank.entry import BankEntry, oldest_first, without_superseded
 from teachmesh.errors import DataError, UsageError
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, verify
@@ -42,9 +41,9 @@ def some_versions(seed: int) -> list[BankEntry]:
 @settings(max_examples=200, deadline=None)
 def test_versions_follow_those_that_they_replace(entries: list[BankEntry], order: int) -> None:
     """Wrong clocks change no predecessor, and the order of arrival changes nothing."""
-    ordered = in_order(random.Random(order).sample(entries, len(entries)))
+    ordered = oldest_first(random.Random(order).sample(entries, len(entries)))
     assert sorted(one.id for one in ordered) == sorted(one.id for one in entries)
-    assert ordered == in_order(entries)
+    assert ordered == oldest_first(entries)
     place = {one.id: i for i, one in enumerate(ordered)}
     for one in entries:
         assert place.get(one.replaces or "", -1) < place[one.id]

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from teachmesh.bank.entry import oldest_first
 from teachmesh.data.names import shown
 from teachmesh.packet.signing import agent_id
 
@@ -58,8 +59,9 @@ def find_named(
     """Return the skills that a name stands for: one, unless the name is unknown or ambiguous.
 
     - A display name stands for its skill.
-    - Any other name stands for the skills that it fits: those of this agent if there are any,
-      and of these the active ones if there are any.
+    - `TASK` or `TASK@ALIAS` stands for this agent's active skills of this name, or else for all
+      active ones, or else for the newest version.
+    - A name with ids stands for this agent's skills that it fits, or else for all.
 
     Args:
         name: name of a skill, with as many of its parts as needed.
@@ -72,8 +74,11 @@ def find_named(
     names = display_names(entries, active_ids) if len(fitting) > 1 else {}
     if exact := [entry for entry in fitting if names.get(entry.id) == name]:
         return exact
-    found = [entry for entry in fitting if entry.author == own] or fitting
-    return [entry for entry in found if entry.id in active_ids] or found
+    mine = {entry.id for entry in fitting if entry.author == own}
+    if name.count("@") > 1:
+        return _preferred(_preferred(fitting, mine), active_ids)
+    found = _preferred(_preferred(fitting, active_ids), mine)
+    return found if any(entry.id in active_ids for entry in found) else _newest(found)
 
 
 def find_by_id(prefix: str, entries: Iterable[BankEntry]) -> list[BankEntry]:
@@ -125,6 +130,17 @@ def _names_of_authors(group: Sequence[BankEntry], names: Mapping[str, str]) -> d
         parts += [names[entry.id].rpartition("@")[2]] * (counts[author] > 1)
         found[entry.id] = "@".join(parts)
     return found
+
+
+def _preferred(found: list[BankEntry], ids: Collection[str]) -> list[BankEntry]:
+    """Return the entries with these ids, or all entries if none has such an id."""
+    return [entry for entry in found if entry.id in ids] or found
+
+
+def _newest(versions: Sequence[BankEntry]) -> list[BankEntry]:
+    """Return the newest version of a task; all of them if they are by several authors."""
+    authors = {entry.author for entry in versions}
+    return oldest_first(versions)[-1:] if len(authors) == 1 else list(versions)
 
 
 def _marks(ids: Iterable[str], length: int, step: int) -> dict[str, str]:

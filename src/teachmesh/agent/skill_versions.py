@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.skill_names import find_by_id, listed
+from teachmesh.bank.entry import oldest_first
 from teachmesh.data.names import shown
 from teachmesh.errors import UsageError
 from teachmesh.packet.card_rules import now
@@ -133,33 +131,12 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
     versions = _versions(view, chosen)
     active = _active(view, versions, chosen)
     number = _number(versions, chosen, active, version)
-    old = view.bank.load(versions[number].id).skill
-    current = view.bank.load(active.id).skill
-    new = _renewed(old, view.alias, active.id)
-    changed = new != _renewed(current, view.alias, active.id, created=new.card.created)
-    entry = view.bank.put(sign(new, view.key)) if changed else active
-    return Restored(chosen.task, number, versions[number].id, entry.id, changed)
-
-
-def in_order(entries: Sequence[BankEntry]) -> list[BankEntry]:
-    """Return versions of one task, oldest first, whatever the order of `entries`.
-
-    Each version comes after the version that it replaces. Apart from that, the time of creation
-    decides, then the id.
-    """
-    held = {entry.id for entry in entries}
-    successors: dict[str, list[BankEntry]] = defaultdict(list)
-    for entry in entries:
-        successors[entry.replaces if entry.replaces in held else ""].append(entry)
-    ready = [(entry.created, entry.id, entry) for entry in successors[""]]
-    heapq.heapify(ready)
-    ordered = []
-    while ready:
-        *_, entry = heapq.heappop(ready)
-        ordered.append(entry)
-        for successor in successors[entry.id]:
-            heapq.heappush(ready, (successor.created, successor.id, successor))
-    return ordered
+    replaced = active or versions[len(versions)]
+    new = _renewed(view, versions[number], replaced, now())
+    if active is not None and new == _renewed(view, active, replaced, new.card.created):
+        return Restored(chosen.task, number, versions[number].id, active.id, changed=False)
+    entry = view.bank.put(sign(new, view.key))
+    return Restored(chosen.task, number, versions[number].id, entry.id, changed=True)
 
 
 def _versions(view: BankView, chosen: BankEntry) -> dict[int, BankEntry]:
@@ -169,11 +146,11 @@ def _versions(view: BankView, chosen: BankEntry) -> dict[int, BankEntry]:
         for entry in view.bank.entries()
         if (entry.author, entry.task) == (chosen.author, chosen.task)
     ]
-    return dict(enumerate(in_order(entries), start=1))
+    return dict(enumerate(oldest_first(entries), start=1))
 
 
-def _active(view: BankView, versions: dict[int, BankEntry], chosen: BankEntry) -> BankEntry:
-    """Return the active version that is to be replaced.
+def _active(view: BankView, versions: dict[int, BankEntry], chosen: BankEntry) -> BankEntry | None:
+    """Return the active version that is to be replaced; None if no version is active.
 
     Raises:
         UsageError: several versions are active, and `chosen` is none of them.
@@ -187,21 +164,19 @@ def _active(view: BankView, versions: dict[int, BankEntry], chosen: BankEntry) -
             f"expected one active version of '{shown(chosen.task)}', this agent has {len(active)} "
             f"({listed(entry.id[:12] for entry in active)}); name the one to replace as TASK"
         )
-    return active[0]
+    return active[0] if active else None
 
 
 def _number(
     versions: dict[int, BankEntry],
     chosen: BankEntry,
-    active: BankEntry,
+    active: BankEntry | None,
     version: str | int | None,
 ) -> int:
     """Return the number of the version to restore; see `restore_version`."""
     numbers = {entry.id: number for number, entry in versions.items()}
-    if version is None and chosen != active:
-        return numbers[chosen.id]
     if version is None:
-        return _number_before(numbers, active)
+        return _number_before(numbers, chosen) if chosen == active else numbers[chosen.id]
     text = str(version)
     if text.isascii() and text.isdigit() and int(text) in versions:
         return int(text)
@@ -225,13 +200,14 @@ def _number_before(numbers: dict[str, int], active: BankEntry) -> int:
     return before
 
 
-def _renewed(skill: Skill, alias: str, replaces: str, created: str | None = None) -> Skill:
-    """Return the content of a skill as a new version, which is not signed yet."""
+def _renewed(view: BankView, old: BankEntry, replaced: BankEntry, created: str) -> Skill:
+    """Return the content of a version as a new version, which is not signed yet."""
+    skill = view.bank.load(old.id).skill
     card = dataclasses.replace(
         skill.card,
-        alias=alias,
-        created=created or now(),
-        replaces=replaces,
+        alias=view.alias,
+        created=created,
+        replaces=replaced.id,
         version=__version__,
     )
     return Skill(card, skill.tensors)
