@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.skill_versions import restore_version, skill_history
 from teachmesh.bank.entry import BankEntry, oldest_first, without_superseded
 from teachmesh.errors import DataError, UsageError
 from teachmesh.packet.codec import decode
@@ -72,7 +73,7 @@ def test_restoring_goes_back_one_version_and_again_forth(tmp_path: Path) -> None
     """The new version has the old tensors, names its predecessor, and is signed by the author."""
     view = home_of(tmp_path, ALICE)
     first, second = put_versions(view, ALICE, 2, alias="before")
-    done = view.restore("flowers")
+    done = restore_version(view, "flowers")
     assert (done.version, done.restored_id, done.changed) == (1, first.id, True)
     new = verify(decode(view.read(done.skill_id)))
     assert new.skill.tensors.keys() == first.skill.tensors.keys()
@@ -85,9 +86,9 @@ def test_restoring_goes_back_one_version_and_again_forth(tmp_path: Path) -> None
         alias=view.alias,
         version=new.skill.card.version,
     )
-    again = view.restore("flowers")
+    again = restore_version(view, "flowers")
     assert (again.version, again.restored_id) == (2, second.id)
-    history = view.history("flowers")
+    history = skill_history(view, "flowers")
     assert [one.version for one in history] == [4, 3, 2, 1]
     assert [one.id for one in history] == [again.skill_id, done.skill_id, second.id, first.id]
     assert [one.active for one in history] == [True, False, False, False]
@@ -106,7 +107,7 @@ def test_any_version_is_restored_by_its_number_or_id(tmp_path: Path, by: str) ->
         "id": ("flowers", first.id[:12]),
         "as task": (first.id[:12], None),
     }
-    done = view.restore(*asked[by])
+    done = restore_version(view, *asked[by])
     assert (done.version, done.restored_id, done.changed) == (1, first.id, True)
     assert view.bank.load(done.skill_id).skill.card.replaces == third.id
 
@@ -115,10 +116,10 @@ def test_restoring_what_is_active_changes_nothing(tmp_path: Path) -> None:
     """The active version itself, and the one that it was restored from."""
     view = home_of(tmp_path, ALICE)
     put_versions(view, ALICE, 2)
-    done = view.restore("flowers")
+    done = restore_version(view, "flowers")
     digest = view.digest()
     for version in (3, 1, done.skill_id):
-        again = view.restore("flowers", version)
+        again = restore_version(view, "flowers", version)
         assert (again.changed, again.skill_id) == (False, done.skill_id)
     assert view.digest() == digest
 
@@ -127,12 +128,12 @@ def test_a_restored_version_is_active_on_every_agent_in_any_order(tmp_path: Path
     """A peer that gets the versions in another order has the same active skill and names."""
     view, peer = home_of(tmp_path / "a", ALICE), home_of(tmp_path / "b", BOB)
     put_versions(view, ALICE, 3)
-    done = view.restore("flowers", 1)
+    done = restore_version(view, "flowers", 1)
     for skill_id in sorted(view.bank.ids(), reverse=True):
         peer.bank.put(verify(decode(view.read(skill_id))), restore=False)
     assert peer.digest() == view.digest()
     assert [entry.id for entry in peer.bank.active()] == [done.skill_id]
-    assert peer.history("flowers") == view.history("flowers")
+    assert skill_history(peer, "flowers") == skill_history(view, "flowers")
     names = {info.id: info.display_name for info in view.skills()}
     assert {info.id: info.display_name for info in peer.skills()} == names
     assert names[done.skill_id] == "flowers"
@@ -161,7 +162,7 @@ def test_restoring_what_cannot_be_restored_is_one_sentence(
     put_versions(view, ALICE, 1, task="trees")
     digest = view.digest()
     with pytest.raises(UsageError) as error:
-        view.restore(task, version)
+        restore_version(view, task, version)
     assert sentence in str(error.value)
     assert view.digest() == digest
 
@@ -171,9 +172,9 @@ def test_an_agent_without_a_key_restores_nothing_and_gets_none(tmp_path: Path) -
     view = BankView(tmp_path)
     put_versions(view, ALICE, 2)
     with pytest.raises(UsageError, match="only its author"):
-        view.restore("flowers")
+        restore_version(view, "flowers")
     assert not view.home.key_file.exists()
-    assert len(view.history("flowers")) == 2
+    assert len(skill_history(view, "flowers")) == 2
 
 
 def test_two_active_versions_of_one_author_are_told_apart(tmp_path: Path) -> None:
@@ -186,11 +187,11 @@ def test_two_active_versions_of_one_author_are_told_apart(tmp_path: Path) -> Non
     names = {info.id: info.display_name for info in view.skills() if info.active}
     assert names == {one.id: f"flowers@alice@{one.id[:8]}" for one in (second, third)}
     with pytest.raises(DataError) as error:
-        view.restore("flowers")
+        restore_version(view, "flowers")
     assert ", ".join(sorted(names.values())) in str(error.value)
     with pytest.raises(UsageError, match="expected one active version of 'flowers'"):
-        view.restore(first.id)
-    done = view.restore(names[third.id], first.id)
+        restore_version(view, first.id)
+    done = restore_version(view, names[third.id], first.id)
     assert view.bank.load(done.skill_id).skill.card.replaces == third.id
     active = {entry.id for entry in without_superseded(view.bank.entries())}
     assert active == {second.id, done.skill_id}

@@ -24,6 +24,7 @@ from teachmesh.agent.replace_skill import (
     skill_to_replace,
 )
 from teachmesh.agent.skill_faults import SkillFault
+from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_version, skill_history
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
@@ -184,6 +185,14 @@ class Agent(BankView):
             check_classes(old, skill.card.classes)
             check_accuracy(old, skill.card)
         return self.bank.put(sign(skill, self.key))
+
+    def history(self, task: str) -> list[SkillVersion]:
+        """Return all held versions of a task, newest first; see `skill_versions.skill_history`."""
+        return skill_history(self, task)
+
+    def restore(self, task: str, version: str | int | None = None) -> Restored:
+        """Make an earlier version active on all agents; see `skill_versions.restore_version`."""
+        return restore_version(self, task, version)
 
     def source_skills(self, task: Task, mode: str, encoder: str) -> TaskSources:
         """Return the skills that a task may be matched with.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
-from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_version, skill_history
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
@@ -189,14 +188,6 @@ class BankView:
     def find_entry(self, selector: str) -> BankEntry:
         """Return the bank's entry of the skill that `find` describes; the errors are the same."""
         return self.catalogue().find_entry(selector, self.own_author())
-
-    def history(self, task: str) -> list[SkillVersion]:
-        """Return all held versions of a task, newest first; see `skill_versions.skill_history`."""
-        return skill_history(self, task)
-
-    def restore(self, task: str, version: str | int | None = None) -> Restored:
-        """Make an earlier version active on all agents; see `skill_versions.restore_version`."""
-        return restore_version(self, task, version)
 
     def own_author(self) -> str | None:
         """Return the public key of this agent; None if it has no key yet (none is created)."""

@@ -1,8 +1,8 @@
 """Names of skills for people: unique display names, and the skill that a name stands for.
 
 A name is `TASK[@ALIAS[@AUTHOR][@SKILL]]`. AUTHOR and SKILL are the first characters of an agent id
-and of a skill id. Task names and aliases never contain `@`, so that nobody can choose a task name
-or an alias that looks like the name of another skill.
+and of a skill id. Task names and aliases never contain `@`, so that no task name or alias can look
+like the name of another skill.
 """
 
 from __future__ import annotations

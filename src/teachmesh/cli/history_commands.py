@@ -39,8 +39,9 @@ def history(skill: SkillArgument, home: HomeOption = None, json_output: JsonOpti
     by the start of its id.
     """
     from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.skill_versions import skill_history
 
-    versions = BankView(home, reading=True).history(skill)
+    versions = skill_history(BankView(home, reading=True), skill)
     if json_output:
         documents = [version.to_json() for version in versions]
         emit({"schema": "teachmesh.history/1", "versions": documents})
@@ -88,8 +89,9 @@ def restore(
     therefore undoes the first time.
     """
     from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.skill_versions import restore_version
 
-    done = BankView(home, reading=True).restore(skill, version)
+    done = restore_version(BankView(home, reading=True), skill, version)
     if json_output:
         emit(done.to_json())
     elif done.changed:
