@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from teachmesh.agent.replace_skill import (
     fall_interval,
     skill_to_replace,
 )
+from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.store import Bank
 from teachmesh.errors import UsageError
 from teachmesh.packet.card import Card
@@ -96,7 +98,7 @@ def test_a_fall_beyond_its_error_is_refused(
 
 def test_classes_may_be_added_and_written_otherwise_but_not_lost() -> None:
     """Names are compared as everywhere: in NFC and without case."""
-    old = sample_card(classes=("Caf\u00e9", "tea"), images_per_class=(1, 1))
+    old = dataclasses.replace(BankEntry.of(sample_signed()), classes=("Caf\u00e9", "tea"))
     check_classes(old, ("cafe\u0301", "Tea", "milk"))
     with pytest.raises(UsageError, match="all 2 classes .* has 2 classes and lacks tea; the old"):
         check_classes(old, ("caf\u00e9", "milk"))
@@ -108,6 +110,19 @@ def test_one_of_two_active_versions_is_not_replaced_alone(tmp_path: Path) -> Non
     ids = [bank.put(sample_signed(ALICE, seed)).id[:12] for seed in range(2)]
     with pytest.raises(UsageError, match=f"has 2 .{min(ids)}, {max(ids)}.; remove all but one"):
         skill_to_replace(bank, ALICE.public_key, "flowers", replace=True)
+
+
+def test_a_task_that_another_process_learned_meanwhile_is_not_learned_twice(tmp_path: Path) -> None:
+    """Two active versions of one author would both answer; the first one that is saved stays."""
+    agent = Agent(tmp_path)
+    agent.home.key_file.write_bytes(ALICE.to_bytes())
+    begun = sample_signed(ALICE, 1).skill  # replaces nothing, because nothing was there
+    first = agent.save(sample_signed(ALICE, 0).skill)
+    with pytest.raises(UsageError, match=f"another process saved skill {first.id[:12]}, which"):
+        agent.save(begun)
+    assert agent.bank.ids() == [first.id]
+    second = agent.save(sample_signed(ALICE, 1, replaces=first.id).skill)
+    assert [entry.id for entry in agent.bank.active()] == [second.id]
 
 
 def test_a_version_that_lacks_a_class_is_stopped_before_an_image_is_read(tmp_path: Path) -> None:

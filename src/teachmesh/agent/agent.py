@@ -21,6 +21,7 @@ from teachmesh.agent.replace_skill import (
     check_classes,
     check_force,
     earlier_versions,
+    find_predecessor,
     skill_to_replace,
 )
 from teachmesh.agent.skill_faults import SkillFault
@@ -177,13 +178,14 @@ class Agent(BankView):
             force: whether to save it even if it is worse or lacks a class.
 
         Raises:
-            UsageError: it is worse or lacks a class, and `force` is False.
+            UsageError: it is worse or lacks a class, and `force` is False; or another process saved
+                a version of this task meanwhile.
             StorageError: the skill cannot be saved.
         """
-        if skill.card.replaces is not None and not force:
-            old = self.bank.load(skill.card.replaces).skill.card
+        old = find_predecessor(self.bank, skill.card)
+        if old is not None and not force:
             check_classes(old, skill.card.classes)
-            check_accuracy(old, skill.card)
+            check_accuracy(self.bank.load(old.id).skill.card, skill.card)
         return self.bank.put(sign(skill, self.key))
 
     def history(self, task: str) -> list[SkillVersion]:

@@ -67,7 +67,26 @@ def check_force(*, replace: bool, force: bool) -> None:
         raise UsageError("expected --replace together with --force, got --force alone")
 
 
-def check_classes(old: BankEntry | Card, classes: Sequence[str]) -> None:
+def find_predecessor(bank: Bank, new: Card) -> BankEntry | None:
+    """Return the active version that a new skill replaces; None if no version is active.
+
+    Args:
+        bank: bank of the author.
+        new: card of the new skill.
+
+    Raises:
+        UsageError: another process learned the task after the new skill was begun.
+    """
+    old = skill_to_replace(bank, new.author, new.task, replace=True)
+    if old is not None and old.id != new.replaces:
+        raise UsageError(
+            f"expected no other version of '{shown(new.task)}' while this one was made, but "
+            f"another process saved skill {old.id[:12]}, which stays; use --replace to replace it"
+        )
+    return old
+
+
+def check_classes(old: BankEntry, classes: Sequence[str]) -> None:
     """Check that a new version has all classes of the old one; spelling in capitals may differ.
 
     Args:
