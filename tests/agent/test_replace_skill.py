@@ -128,7 +128,7 @@ def test_a_task_that_another_process_learned_meanwhile_is_not_learned_twice(tmp_
 def test_a_version_that_lacks_a_class_is_stopped_before_an_image_is_read(tmp_path: Path) -> None:
     """The old skill stays the only one of the bank, which peers see."""
     agent = Agent(tmp_path / "home")
-    warm = write_task(tmp_path, "warm")
+    warm = write_task(tmp_path, "warm", per_class=3)
     first = agent.learn(warm)
     version = agent.bank.version()
     (warm / "red").rename(warm / "pink")
@@ -144,7 +144,7 @@ def test_a_version_that_lacks_a_class_is_stopped_before_an_image_is_read(tmp_pat
 def test_a_combination_keeps_the_classes_that_it_replaces(tmp_path: Path) -> None:
     """`combine --replace` is compared as `learn --replace`."""
     agent = Agent(tmp_path / "home")
-    agent.learn(write_task(tmp_path, "warm"))
+    agent.learn(write_task(tmp_path, "warm", per_class=3))
     classes = list(COLOURS["warm"])
     combine_known(agent, "mix", classes, encoder="names")
     ids = agent.bank.ids()

@@ -65,7 +65,7 @@ BANKS = st.builds(some_bank, st.integers(0, 2**32))
 
 
 @given(BANKS, st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_display_names_differ_and_do_not_depend_on_the_order(bank: Bank, order: int) -> None:
     """Two agents with one set of skills show one set of names, in which none occurs twice."""
     entries, active = bank
@@ -77,7 +77,7 @@ def test_display_names_differ_and_do_not_depend_on_the_order(bank: Bank, order: 
 
 
 @given(BANKS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_name_is_no_longer_than_needed(bank: Bank) -> None:
     """TASK if it is the only active one; @ALIAS if only aliases differ; ids otherwise."""
     entries, active = bank
@@ -100,7 +100,7 @@ def found(
 
 
 @given(BANKS, st.sampled_from([None, *AUTHORS]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_display_name_stands_for_its_skill_for_everybody(bank: Bank, own: str | None) -> None:
     """Whoever asks, what the list shows can be typed."""
     entries, active = bank
@@ -109,7 +109,7 @@ def test_a_display_name_stands_for_its_skill_for_everybody(bank: Bank, own: str 
 
 
 @given(BANKS, st.sampled_from([None, *AUTHORS]), st.sampled_from(TASKS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_task_name_stands_for_mine_or_for_the_only_one(
     bank: Bank, own: str | None, task: str
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_task_name_stands_for_mine_or_for_the_only_one(
 
 
 @given(BANKS, BANKS, st.integers(4, 64))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_strangers_never_change_what_a_name_of_mine_stands_for(
     bank: Bank, arriving: Bank, length: int
 ) -> None:

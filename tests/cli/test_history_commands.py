@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent.bank_view import BankView
-from teachmesh.bank.home import Config, Home
-from teachmesh.packet.signing import AgentKey
+from teachmesh.bank.home import Config
+from teachmesh.packet.signing import AgentKey, sign
+from teachmesh.packet.skill import Skill
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_muddled_task, write_task
-from tests.packet.sample_skills import ALICE, BOB, sample_signed
+from tests.packet.sample_skills import ALICE, BOB, MALLORY, sample_signed
 
 SEEDS = (0, 1)
 
@@ -92,7 +94,7 @@ def test_a_task_name_is_mine_then_the_only_one_then_a_choice(
     roses = put_skill(BOB, 5, "bob", "roses")
     assert run_json("skills", "show", "roses")["id"] == roses
     put_skill(BOB, 6, "bob")
-    other = put_skill(AgentKey(bytes(range(3, 35))), 7, "carol", "roses")
+    other = put_skill(MALLORY, 7, "carol", "roses")
     target = tmp_path / "file.skill"
     for command in ("show", "history", "export", "remove"):
         extra = ["--output", str(target)] if command == "export" else []
@@ -111,7 +113,7 @@ def test_a_task_name_is_mine_then_the_only_one_then_a_choice(
 
 def test_a_worse_version_is_stopped_forced_and_taken_back(tmp_path: Path) -> None:
     """The whole story: good, refused, forced, restored; a peer that gets it answers as before."""
-    warm = write_task(tmp_path / "tasks", "warm")
+    warm = write_task(tmp_path / "tasks", "warm", per_class=6)
     image = str(sorted((warm / "red").iterdir())[0])
     first = run_json("learn", str(warm))["skill"]
     muddled = str(write_muddled_task(tmp_path, "warm"))
@@ -139,13 +141,13 @@ def test_a_worse_version_is_stopped_forced_and_taken_back(tmp_path: Path) -> Non
 
 def test_predict_and_combine_take_my_task_first(tmp_path: Path) -> None:
     """With a stranger's task of the same name in the bank; without mine, the choice is listed."""
-    warm = write_task(tmp_path / "tasks", "warm")
+    warm = write_task(tmp_path / "tasks", "warm", per_class=6)
     mine = run_json("learn", str(warm))["skill"]
-    file, peer = str(tmp_path / "warm.skill"), tmp_path / "peer"
-    Home(peer).save_config(Config(alias="bob"))
-    run("learn", str(warm), "--home", str(peer))
-    run("skills", "export", "warm", "--output", file, "--home", str(peer))
-    run("skills", "import", file)
+    bank = BankView().bank
+    skill = bank.load(mine).skill
+    for key, alias in ((BOB, "bob"), (MALLORY, "mal")):  # who learned the same
+        card = dataclasses.replace(skill.card, author=key.public_key, alias=alias)
+        bank.put(sign(Skill(card, skill.tensors), key))
     image = str(sorted((warm / "red").iterdir())[0])
     (answer,) = run_json("predict", image, "--task", "warm")["predictions"]
     assert answer["skill"] == mine
@@ -155,11 +157,8 @@ def test_predict_and_combine_take_my_task_first(tmp_path: Path) -> None:
         document = run_json("combine", "x", *arguments, "--replace", "--encoder", "names")
         parents = [parent for entry in document["classes"] for parent in entry["parents"]]
         assert [parent["skill"] for parent in parents] == [mine, mine]
-    third = str(tmp_path / "third")
-    run("skills", "import", file, "--home", third)
-    run("skills", "export", "warm", "--output", file)
-    run("skills", "import", file, "--home", third)
+    run("skills", "remove", "warm", "--yes")
     for command, code in (("predict", 4), ("combine", 2)):
-        given = [image, "--task", "warm"] if command == "predict" else ["x", "warm:red", "red"]
-        result = run(command, *given, "--home", third, code=code)
-        assert "'warm' fits 2: name one of warm@agent-" in result.stderr
+        given = [image, "--task", "warm"] if command == "predict" else ["y", "warm:red", "red"]
+        result = run(command, *given, code=code)
+        assert "'warm' fits 2: name one of warm@bob, warm@mal" in result.stderr
