@@ -142,7 +142,7 @@ def fall_interval(
     Examples:
         >>> low, high = fall_interval(95, 100, 80, 100)
         >>> f"{low:.3f} {high:.3f}"
-        '0.056 0.239'
+        '0.056 0.238'
     """
     old, old_variance = _proportion(old_right, old_images)
     new, new_variance = _proportion(new_right, new_images)
