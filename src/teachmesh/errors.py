@@ -1,7 +1,7 @@
 """Exceptions raised by teachmesh, and the exit codes of the command line.
 
     TeachmeshError                1   base class
-    |-- UsageError                2   an invalid option or argument
+    |-- UsageError                2   an invalid option or argument, or --force is needed
     |-- ConfigError               3   the configuration or the machine does not fit
     |   |-- DeviceError               the requested device is not available
     |   `-- MissingExtraError         an optional package is not installed

@@ -129,8 +129,12 @@ def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
     names = {info.display_name: info.id for info in alice.skills()}
     assert names == {f"warm@{alice.alias}": mine.skill_id, f"warm@{bob.alias}": theirs.skill_id}
     assert alice.find(f"warm@{bob.alias}").id == theirs.skill_id
-    with pytest.raises(DataError, match="fits 2"):
-        alice.find("warm")
+    assert alice.find("warm").id == mine.skill_id
+    carol = Agent(tmp_path / "carol")
+    for agent, skill_id in ((alice, mine.skill_id), (bob, theirs.skill_id)):
+        carol.receive(agent.read(skill_id))
+    with pytest.raises(DataError, match=f"fits 2: name one of {', '.join(sorted(names))}"):
+        carol.find("warm")
 
 
 def test_a_skill_without_the_mappers_anchor_is_listed_with_the_reason(

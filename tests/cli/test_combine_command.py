@@ -161,15 +161,19 @@ def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
 
 
 def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path: Path) -> None:
-    """The message lists full names, and they work."""
-    peer, file = str(tmp_path / "peer"), str(tmp_path / "warm.skill")
+    """The message of an agent that learned none of them lists full names, and they work."""
+    peer, other, file = str(tmp_path / "peer"), str(tmp_path / "other"), str(tmp_path / "a.skill")
     run("learn", str(taught / "warm"), "--home", peer)
-    run("skills", "export", "warm", "--output", file, "--home", peer)
-    run("skills", "import", file)
-    document = json.loads(run("combine", "x", "warm:red", "blue", "--json", code=2).stdout)
-    assert "several authors taught 'warm'" in document["message"]
-    full = document["message"].split("write one of ")[1].split(", ")[0]
-    combined = run_json("combine", "x", f"{full}:red", "blue", "--encoder", "names")
+    for task, home in (("warm", peer), ("warm", None), ("cold", None)):
+        run("skills", "export", task, "--output", file, *(["--home", home] if home else []))
+        run("skills", "import", file, "--home", other)
+    to_other = ["--home", other, "--encoder", "names"]
+    document = json.loads(
+        run("combine", "x", "warm:red", "blue", "--json", *to_other, code=2).stdout
+    )
+    assert "'warm' fits 2" in document["message"]
+    full = document["message"].split("name one of ")[1].split(", ")[0]
+    combined = run_json("combine", "x", f"{full}:red", "blue", *to_other)
     assert len(combined["classes"][0]["parents"]) == 1
 
 

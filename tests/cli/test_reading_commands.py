@@ -15,6 +15,8 @@ READING = {
     "status": 0,
     "skills list": 0,
     "skills show x": 4,
+    "skills history x": 4,
+    "skills restore x": 4,
     "skills export x": 4,
     "predict nothing.png": 4,
     "match nothing --by text": 4,

@@ -51,6 +51,7 @@ COMMANDS = (
     ("skills", "list"),
     ("skills", "list", "--json"),
     ("skills", "show", "roses"),
+    ("skills", "history", "roses"),
     ("skills", "export", "roses"),
     ("skills", "remove", "daisies", "--yes"),
     ("backbone", "list"),

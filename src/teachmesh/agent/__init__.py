@@ -6,7 +6,9 @@
 - `prediction`: turns decisions into answers with names, authors and equivalent classes.
 - `learn_task`: options and result of learning one task.
 - `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
-- `catalogue`: descriptions of the skills of a bank.
+- `catalogue`: descriptions of the skills of a bank; `skill_names`: their names.
+- `replace_skill`: checks that a new version of a skill is not worse than the old one.
+- `skill_versions`: the versions of a task, and how its author restores one.
 - `node`: a running agent that watches its bank, learns and shares.
 - `network_export`: exports one skill as a network that runs without teachmesh.
 - `backbones`: add, list, export, import and fetch backbones of a home.

@@ -14,11 +14,18 @@ from teachmesh.agent.learn_task import (
     LearnOptions,
     LearnResult,
     TaskSources,
-    earlier_versions,
-    skill_to_replace,
 )
 from teachmesh.agent.prediction import Answers, AnswerWriter, Prediction
+from teachmesh.agent.replace_skill import (
+    check_accuracy,
+    check_classes,
+    check_force,
+    earlier_versions,
+    find_predecessor,
+    skill_to_replace,
+)
 from teachmesh.agent.skill_faults import SkillFault
+from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_version, skill_history
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
@@ -129,6 +136,8 @@ class Agent(BankView):
         Raises:
             DataError: the images or labels cannot be used.
             UsageError: the task was learned before and `replace` is False, or an option is invalid.
+                The new skill would replace a better one, or one with more classes, and `force` is
+                False.
             StorageError: the skill cannot be saved; no partly written file is left.
         """
         started_s = time.perf_counter()
@@ -141,7 +150,7 @@ class Agent(BankView):
         match = sources.match(latents.train)  # empty without reuse
         lesson = options.lesson(task, variant, replaces, started_s)
         skill = self.teacher().teach(lesson, latents, match.prior, progress)  # latents -> skill
-        entry = self.bank.put(sign(skill, self.key))  # skill -> signed bytes -> disk
+        entry = self.save(skill, force=options.force)  # skill -> signed bytes -> disk
         return LearnResult.of(entry, skill, task, latents, match, started_s)
 
     def check_task(self, task: Task, variant: Variant, options: LearnOptions) -> str | None:
@@ -154,8 +163,38 @@ class Agent(BankView):
         methods, constants = {variant.method, *options.also}, options.constants()
         if "maha" in methods:
             check_sample_limits(task, methods, constants, self.latent_sizes().get("last"))
+        check_force(replace=options.replace, force=options.force)
         author = self.key.public_key
-        return skill_to_replace(self.bank, author, task.name, replace=options.replace)
+        old = skill_to_replace(self.bank, author, task.name, replace=options.replace)
+        if old is not None and not options.force:
+            check_classes(old, task.classes)  # before the images are read
+        return None if old is None else old.id
+
+    def save(self, skill: Skill, *, force: bool = False) -> BankEntry:
+        """Sign a skill and save it, unless it is worse than the skill that it replaces.
+
+        Args:
+            skill: a skill of this agent.
+            force: whether to save it even if it is worse or lacks a class.
+
+        Raises:
+            UsageError: it is worse or lacks a class, and `force` is False; or another process saved
+                a version of this task meanwhile.
+            StorageError: the skill cannot be saved.
+        """
+        old = find_predecessor(self.bank, skill.card)
+        if old is not None and not force:
+            check_classes(old, skill.card.classes)
+            check_accuracy(self.bank.load(old.id).skill.card, skill.card)
+        return self.bank.put(sign(skill, self.key))
+
+    def history(self, task: str) -> list[SkillVersion]:
+        """Return all held versions of a task, newest first; see `skill_versions.skill_history`."""
+        return skill_history(self, task)
+
+    def restore(self, task: str, version: str | int | None = None) -> Restored:
+        """Make an earlier version active on all agents; see `skill_versions.restore_version`."""
+        return restore_version(self, task, version)
 
     def source_skills(self, task: Task, mode: str, encoder: str) -> TaskSources:
         """Return the skills that a task may be matched with.

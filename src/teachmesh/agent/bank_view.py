@@ -176,12 +176,22 @@ class BankView:
         ]
 
     def find(self, selector: str) -> SkillInfo:
-        """Return the skill with this task name, display name or id prefix.
+        """Return the skill that a name or the start of an id stands for.
+
+        A task name stands for this agent's own skill, or for the only skill with this name.
 
         Raises:
             DataError: no skill matches, or more than one does.
         """
-        return self.catalogue().find(selector)
+        return self.catalogue().find(selector, self.own_author())
+
+    def find_entry(self, selector: str) -> BankEntry:
+        """Return the bank's entry of the skill that `find` describes; the errors are the same."""
+        return self.catalogue().find_entry(selector, self.own_author())
+
+    def own_author(self) -> str | None:
+        """Return the public key of this agent; None if it has no key yet (none is created)."""
+        return self.key.public_key if self.home.key_file.exists() else None
 
     def card(self, skill_id: str) -> dict[str, Any]:
         """Return the card of a skill as a JSON object."""

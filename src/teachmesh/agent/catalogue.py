@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.skill_fit import lacks_head, misfit
-from teachmesh.data.names import closest
+from teachmesh.agent.skill_names import display_names, find_by_id, find_named, listed
+from teachmesh.data.names import closest, shown
 from teachmesh.errors import DataError
 from teachmesh.mapping.own_anchors import is_installed
 from teachmesh.packet.signing import agent_id
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
-
-MIN_ID_PREFIX = 4
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class SkillInfo:
     Attributes:
         id: SHA-256 of the skill's bytes, 64 hex digits.
         task: name that the author gave the task.
-        display_name: name of the task, followed by `@alias` if several authors use this name.
+        display_name: unique name, the task's name if possible, see `skill_names.display_names`.
         method: method with which the skill was learned.
         anchors: kinds of the skill's anchors.
         n_classes: number of classes.
@@ -37,6 +35,7 @@ class SkillInfo:
         created: UTC time of creation.
         usable: whether predictions use the skill.
         reason: one sentence that explains why the skill is not usable; empty if it is usable.
+        active: whether no newer skill of the author replaces the skill.
     """
 
     id: str
@@ -51,6 +50,7 @@ class SkillInfo:
     created: str
     usable: bool
     reason: str
+    active: bool = True
 
     @property
     def file_stem(self) -> str:
@@ -107,24 +107,42 @@ class Catalogue:
             if entry.id in self.active_ids and self._foreign(entry)
         ]
 
-    def find(self, selector: str) -> SkillInfo:
-        """Return the skill with this task name, display name or id prefix.
+    def find(self, selector: str, own: str | None = None) -> SkillInfo:
+        """Return the skill that a name or the start of an id stands for.
+
+        Args:
+            selector: task name, display name (see `skill_names`) or start of an id.
+            own: public key of this agent, whose skills come before those of other authors.
 
         Raises:
             DataError: no skill matches, or more than one does; the message suggests names.
         """
-        infos = [info for info in self.infos() if info.id in self.active_ids] or self.infos()
-        found = [i for i in infos if selector in (i.display_name, i.task, i.id)]
-        if not found and len(selector) >= MIN_ID_PREFIX:
-            found = [i for i in self.infos() if i.id.startswith(selector.lower())]
+        entry = self.find_entry(selector, own)
+        return self._info(entry, self.display_names()[entry.id])
+
+    def find_entry(self, selector: str, own: str | None = None) -> BankEntry:
+        """Return the entry of the skill that `find` describes; the errors are the same."""
+        by_id = [entry for entry in self.entries if entry.id == selector]
+        found = by_id or self.named(selector, own) or find_by_id(selector, self.entries)
         if len(found) == 1:
             return found[0]
         if found:
-            choices = ", ".join(f"{i.display_name} ({i.id[:12]})" for i in found)
-            raise DataError(f"expected one skill, {selector!r} fits {len(found)}: {choices}")
-        nearest = closest(selector, [info.display_name for info in infos])
+            raise DataError(self.ambiguous(selector, found))
+        names = self.display_names()
+        active = [names[entry.id] for entry in self.entries if entry.id in self.active_ids]
+        nearest = closest(selector, active)
         hint = f"did you mean {nearest!r}?" if nearest else "see: teachmesh skills list"
         raise DataError(f"expected a known task or skill id, got {selector!r}; {hint}")
+
+    def named(self, name: str, own: str | None = None) -> list[BankEntry]:
+        """Return the skills that a name stands for; see `skill_names.find_named`."""
+        return find_named(name, self.entries, self.active_ids, own)
+
+    def ambiguous(self, name: str, found: Sequence[BankEntry]) -> str:
+        """Return a sentence with the display names of the skills that a name fits."""
+        names = self.display_names()
+        choices = listed(names[entry.id] for entry in found)
+        return f"expected one skill, '{shown(name)}' fits {len(found)}: name one of {choices}"
 
     def _info(self, entry: BankEntry, display_name: str) -> SkillInfo:
         reason = self._reason(entry)
@@ -141,6 +159,7 @@ class Catalogue:
             created=entry.created,
             usable=not reason,
             reason=reason,
+            active=entry.id in self.active_ids,
         )
 
     def _reason(self, entry: BankEntry) -> str:
@@ -166,22 +185,5 @@ class Catalogue:
         return misfit(entry.latent_sizes, self.latent_sizes)
 
     def display_names(self) -> dict[str, str]:
-        """Return display names by id: `flowers`, or `flowers@alias` if authors share the name.
-
-        If authors also share an alias, the start of the author's id is appended. The name of a
-        replaced skill ends with the start of the skill's id.
-        """
-        active = [entry for entry in self.entries if entry.id in self.active_ids]
-        by_task = Counter(entry.task for entry in active)
-        by_alias = Counter((entry.task, entry.alias) for entry in active)
-        names = {}
-        for entry in self.entries:
-            name = entry.task
-            if by_task[entry.task] > 1:
-                name = f"{entry.task}@{entry.alias}"
-                if by_alias[entry.task, entry.alias] > 1:
-                    name = f"{name}-{agent_id(entry.author)[:9].lower()}"
-            if entry.id not in self.active_ids:
-                name = f"{name} (replaced, {entry.id[:8]})"
-            names[entry.id] = name
-        return names
+        """Return display names by id, which all differ; see `skill_names.display_names`."""
+        return display_names(self.entries, self.active_ids)

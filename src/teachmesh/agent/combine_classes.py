@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.learn_task import now, skill_to_replace
+from teachmesh.agent.replace_skill import check_force, skill_to_replace
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
 from teachmesh.model.head import OldClasses
 from teachmesh.model.macs import MacCounter
 from teachmesh.packet.card import Card
+from teachmesh.packet.card_rules import now
 from teachmesh.packet.parent_card import Parent
-from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
 from teachmesh.reuse.combined_anchors import assemble, can_combine, check_method
 from teachmesh.reuse.matching import Match
@@ -32,6 +32,7 @@ from teachmesh.version import __version__
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
+    from teachmesh.agent.catalogue import Catalogue
 
 Rows = tuple[tuple[Match, ...], ...]
 
@@ -80,6 +81,7 @@ def combine_known(
     encoder: str = "auto",
     rows: str | None = None,
     replace: bool = False,
+    force: bool = False,
 ) -> Combination:
     """Combine classes of an agent's bank into a new task (Sec. 7.2, item 1), and save it.
 
@@ -92,27 +94,28 @@ def combine_known(
         rows: norm that divides the old head rows that form the new head: "inf", "2" or "none";
             None for the discriminant of the combined class moments.
         replace: whether to replace this agent's skill of the same name.
+        force: whether to replace it even if classes vanish.
 
     Raises:
         UsageError: a class, task or norm is unknown. A class occurs twice, or fewer than two are
-            given. Skills of the method cannot be combined, or `replace` is needed.
+            given. Skills of the method cannot be combined, or `replace` or `force` is needed.
         DataError: a name is invalid.
         MissingExtraError: the requested encoder is not installed.
     """
     started_s = time.perf_counter()
     check_method(agent.method, rows)
     name = check_name("task", name, as_file=True)
-    tasks = tuple(unicodedata.normalize("NFC", task) for task in tasks)
-    replaced = skill_to_replace(
+    check_force(replace=replace, force=force)
+    old = skill_to_replace(
         agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
     )
-    sources = [
-        s for s in agent.sources() if s.skill_id != replaced and can_combine(s, agent.method)
-    ]
+    replaced = None if old is None else old.id
+    sources = _Sources.of(agent, replaced)
     wanted = tuple(_Wanted.read(text, sources) for text in classes)
     _check_classes([one.name for one in wanted])
-    chosen = SourceSkills(_limited(sources, tasks), choose_encoder(encoder), "text")
-    found = _look_up(name, wanted, chosen, set(tasks))
+    named = {sources.named(task).skill_id for task in tasks}
+    chosen = SourceSkills(sources.limited(named), choose_encoder(encoder), "text")
+    found = _look_up(name, wanted, chosen, named)
     with MacCounter() as counter:
         anchor, head = assemble(agent.method, _parts(found, chosen.sources), len(wanted), rows)
     images = {source.skill_id: source.skill.card.images_per_class for source in chosen.sources}
@@ -141,8 +144,54 @@ def combine_known(
         warnings=(WITHOUT_IMAGE, *transferred.remarks()),
         parents=transferred.sorted_parents(),
     )
-    entry = agent.bank.put(sign(Skill.of(card, [anchor], head), agent.key))
+    entry = agent.save(Skill.of(card, [anchor], head), force=force)
     return Combination(name, entry.id, chosen.comparer.name, card.classes, found, entry.size_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """Skills that can be combined, and the task names by which they are found."""
+
+    skills: tuple[SourceSkill, ...]
+    catalogue: Catalogue
+    own: str | None
+
+    @classmethod
+    def of(cls, agent: Agent, replaced: str | None) -> _Sources:
+        """Return the sources of an agent, without the skill that is replaced."""
+        skills = (s for s in agent.sources() if can_combine(s, agent.method))
+        kept = tuple(source for source in skills if source.skill_id != replaced)
+        return cls(kept, agent.catalogue(), agent.own_author())
+
+    def find(self, name: str) -> SourceSkill | None:
+        """Return the skill that a task name stands for; None if there is none.
+
+        Raises:
+            UsageError: the name stands for several skills.
+        """
+        found = self.catalogue.named(name, self.own)
+        if len(found) > 1:
+            raise UsageError(self.catalogue.ambiguous(name, found))
+        ids = {entry.id for entry in found}
+        return next((source for source in self.skills if source.skill_id in ids), None)
+
+    def named(self, name: str) -> SourceSkill:
+        """Return the skill that a task name stands for.
+
+        Raises:
+            UsageError: the name stands for no skill that can be combined, or for several.
+        """
+        source = self.find(name)
+        if source is None:
+            near = did_you_mean(name, {source.task for source in self.skills})
+            raise UsageError(
+                f"expected a task of the bank that can be combined, got '{shown(name)}'{near}"
+            )
+        return source
+
+    def limited(self, ids: set[str]) -> tuple[SourceSkill, ...]:
+        """Return the skills with these ids, or all skills if no id is given."""
+        return tuple(source for source in self.skills if not ids or source.skill_id in ids)
 
 
 @dataclass(frozen=True)
@@ -150,18 +199,20 @@ class _Wanted:
     """A class of the new task, and the known task to take it from (None for any task)."""
 
     name: str
-    task: str | None = None
+    task: SourceSkill | None = None
 
     @classmethod
-    def read(cls, text: str, sources: Sequence[SourceSkill]) -> _Wanted:
+    def read(cls, text: str, sources: _Sources) -> _Wanted:
         """Parse `TASK:CLASS` if the task exists; otherwise the whole text is a class name."""
         task, colon, name = unicodedata.normalize("NFC", text).partition(":")
-        is_task = any(source.task == task for source in sources)
-        return (
-            cls(check_name("class", name), task)
-            if colon and is_task
-            else cls(check_name("class", text))
-        )
+        source = sources.find(task) if colon else None
+        if source is None:
+            return cls(check_name("class", text))
+        return cls(check_name("class", name), source)
+
+    def allows(self, skill_id: str) -> bool:
+        """Return whether the class may come from a skill."""
+        return self.task is None or self.task.skill_id == skill_id
 
 
 def _check_classes(names: Sequence[str]) -> None:
@@ -173,33 +224,21 @@ def _check_classes(names: Sequence[str]) -> None:
         raise UsageError(f"expected every class once, got '{shown(twice)}' twice")
 
 
-def _limited(sources: Sequence[SourceSkill], tasks: Sequence[str]) -> list[SourceSkill]:
-    """Return the source skills of these tasks, or all source skills if no task is given."""
-    known = {source.task for source in sources}
-    for task in tasks:
-        if task not in known:
-            near = did_you_mean(task, known)
-            raise UsageError(
-                f"expected a task of the bank that can be combined, got '{shown(task)}'{near}"
-            )
-    return [source for source in sources if not tasks or source.task in tasks]
-
-
 def _look_up(name: str, wanted: Sequence[_Wanted], chosen: SourceSkills, named: set[str]) -> Rows:
     """Return, for each new class, the known classes to combine.
 
     - Classes with equal names are always combined, even if the name is meaningless ("7").
     - Classes with other names are matched as in `match --by text`.
-    - A combined task is used only if `named` lists it, or if no other task has the class.
+    - A combined task is used only if `named` has its id, or if no other task has the class.
       Otherwise the means of its parents would count twice.
     """
-    combined = {s.skill_id for s in chosen.sources if s.without_image and s.task not in named}
+    combined = {s.skill_id for s in chosen.sources if s.without_image} - named
     report = chosen.match(name, [one.name for one in wanted], None)
     rows = []
     for one, matches in zip(wanted, report.matches, strict=True):
         found = {match.skill_id: match for match in matches}
         found |= {match.skill_id: match for match in _same_name(one.name, chosen.sources)}
-        row = [match for match in found.values() if one.task in (None, match.task)]
+        row = [match for match in found.values() if one.allows(match.skill_id)]
         if not row:
             raise UsageError(_unknown(one, chosen.sources))
         if one.task is None:
@@ -217,17 +256,9 @@ def _same_name(name: str, sources: Sequence[SourceSkill]) -> Iterator[Match]:
 
 
 def _unknown(one: _Wanted, sources: Sequence[SourceSkill]) -> str:
-    if one.task is None and ":" in one.name:
-        task = one.name.partition(":")[0]
-        full = sorted({s.task for s in sources if s.skill.card.task == task})
-        if full:
-            return (
-                f"expected one task, but several authors taught '{shown(task)}'; write one of "
-                f"{', '.join(shown(name) for name in full)} before the colon"
-            )
-    searched = [source for source in sources if one.task in (None, source.task)]
+    searched = [source for source in sources if one.allows(source.skill_id)]
     names = {name for source in searched for name in source.classes}
-    where = "the bank" if one.task is None else f"task '{shown(one.task)}'"
+    where = "the bank" if one.task is None else f"task '{shown(one.task.task)}'"
     near = did_you_mean(one.name, names)
     return (
         f"expected a class of {where}, got '{shown(one.name)}'{near}; learn it from "

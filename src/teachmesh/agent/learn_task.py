@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,10 @@ from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import MapperConstants, check_method, find_variant
+from teachmesh.packet.card_rules import now
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
-    from teachmesh.bank.store import Bank
     from teachmesh.data.tasks import Task
     from teachmesh.learning.embedded_task import EmbeddedTask
     from teachmesh.learning.variants import Variant
@@ -41,6 +40,7 @@ class LearnOptions:
         bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
         bb_passes: total budget for learning, in forward passes over the images.
         replace: whether to replace this agent's skill of the same name.
+        force: whether to replace it even if the new skill is worse or lacks a class.
         seed: seed for training, and for the split if the folder does not define a split.
         reuse: mode of matching with known classes ("auto", "text", "vision"), or "none". A match
             is used only if it helps on held-out images.
@@ -58,6 +58,7 @@ class LearnOptions:
     bb: str | None = None
     bb_passes: float | None = None
     replace: bool = False
+    force: bool = False
     seed: int = 0
     reuse: str = "none"
     encoder: str = "auto"
@@ -292,40 +293,3 @@ class LearnResult:
         document = asdict(self)
         document["skill"] = document.pop("skill_id")
         return {"schema": "teachmesh.learn/1", **document}
-
-
-def skill_to_replace(
-    bank: Bank, author: str, task: str, *, replace: bool, else_use: str = "--name"
-) -> str | None:
-    """Return the id of the author's active skill for a task; None if there is none.
-
-    Args:
-        bank: bank of the author.
-        author: public key of the author.
-        task: name of the task.
-        replace: whether the skill may be replaced.
-        else_use: alternative to --replace that the error message suggests.
-
-    Raises:
-        UsageError: a skill exists, and `replace` is False.
-    """
-    mine = [e for e in bank.active() if e.author == author and e.task == task]
-    if mine and not replace:
-        raise UsageError(
-            f"expected a task that this agent has not learned, but it learned {task!r} "
-            f"already (skill {mine[0].id[:12]}); use --replace or {else_use}"
-        )
-    return mine[0].id if mine else None
-
-
-def earlier_versions(bank: Bank, author: str, task: str) -> frozenset[str]:
-    """Return the ids of all skills that an author made for a task, including replaced ones.
-
-    Earlier versions used the same images, so they are not independent sources for the task.
-    """
-    return frozenset(e.id for e in bank.entries() if e.author == author and e.task == task)
-
-
-def now() -> str:
-    """Return the current UTC time in the format of cards."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

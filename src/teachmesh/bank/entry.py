@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from teachmesh.packet.signing import VerifiedSkill
@@ -79,6 +82,27 @@ def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
     """
     superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
     return [entry for entry in entries if (entry.author, entry.id) not in superseded]
+
+
+def oldest_first(entries: Sequence[BankEntry]) -> list[BankEntry]:
+    """Return versions of one task, oldest first, whatever the order of `entries`.
+
+    Each version comes after the version that it replaces. Apart from that, the time of creation
+    decides, then the id.
+    """
+    held = {entry.id for entry in entries}
+    successors: dict[str, list[BankEntry]] = defaultdict(list)
+    for entry in entries:
+        successors[entry.replaces if entry.replaces in held else ""].append(entry)
+    ready = [(entry.created, entry.id, entry) for entry in successors[""]]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        *_, entry = heapq.heappop(ready)
+        ordered.append(entry)
+        for successor in successors[entry.id]:
+            heapq.heappush(ready, (successor.created, successor.id, successor))
+    return ordered
 
 
 @dataclass(frozen=True)

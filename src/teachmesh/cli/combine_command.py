@@ -12,6 +12,7 @@ from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
     EncoderOption,
+    ForceOption,
     HomeOption,
     JsonOption,
 )
@@ -68,6 +69,7 @@ def combine(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
+    force: ForceOption = False,
     backbone: BackboneOption = None,
     device: DeviceOption = "auto",
     home: HomeOption = None,
@@ -84,7 +86,14 @@ def combine(
 
     agent = Agent(home, backbone=backbone, mapper=method, device=device)
     result = combine_known(
-        agent, name, classes, tasks=tuple(tasks or ()), encoder=encoder, rows=rows, replace=replace
+        agent,
+        name,
+        classes,
+        tasks=tuple(tasks or ()),
+        encoder=encoder,
+        rows=rows,
+        replace=replace,
+        force=force,
     )
     if json_output:
         emit(result.to_json())

@@ -26,6 +26,7 @@ from teachmesh.cli.shared_options import (
     ClustersOption,
     DeviceOption,
     EncoderOption,
+    ForceOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -83,6 +84,7 @@ def learn(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
+    force: ForceOption = False,
     reuse: Annotated[
         str,
         typer.Option(
@@ -116,7 +118,8 @@ def learn(
 
     Learning takes one backbone pass over the training and validation images. Beneficial biases
     (--bb) take a few more, and are kept only if they help on validation images. Test images are
-    never read. A task that this agent already learned is refused unless --replace is given.
+    never read. A task that this agent already learned is refused unless --replace is given. The new
+    version must have all classes of the old one and be no worse on validation images.
 
     With --reuse, matching classes of the bank are used if they help on held-out images; the card
     lists every class that was used. Otherwise anchor and head are the same as without --reuse.
@@ -133,6 +136,7 @@ def learn(
             bb_passes=bb_passes,
             also=tuple(also or ()),
             replace=replace,
+            force=force,
             layout=layout,
             split=percentages(split),
             seed=seed,

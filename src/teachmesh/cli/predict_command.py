@@ -41,7 +41,11 @@ def predict(
     ],
     task: Annotated[
         str | None,
-        typer.Option("--task", help="Choose among the classes of this task only."),
+        typer.Option(
+            "--task",
+            help="Choose among the classes of this task only: its name (your own first) or "
+            "task@alias.",
+        ),
     ] = None,
     method: MethodOption = None,
     backbone: BackboneOption = None,

@@ -29,6 +29,17 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help='Print one JSON document with a "schema" key to stdout.'),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="With --replace: also if a class vanishes or the accuracy falls."),
+]
+SkillArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the task (your own first), task@alias, or the start of the skill's id.",
+        show_default=False,
+    ),
+]
 BackboneOption = Annotated[
     str | None,
     typer.Option(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from teachmesh.cli import history_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, output_option
+from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
 from teachmesh.errors import (
     EXIT_SKIPPED,
     SkillRefused,
@@ -23,18 +24,20 @@ if TYPE_CHECKING:
 
     from teachmesh.bank.entry import BankEntry
 
-_SKILL_HELP = "Name of the task, task@alias, or the first characters of the skill's id."
-SkillArgument = Annotated[str, typer.Argument(help=_SKILL_HELP, show_default=False)]
-
 
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
-    group = application("The skills of this agent: list, show, remove, export and import them.")
+    group = application(
+        "The skills of this agent: list, show, restore, remove, export and import them."
+    )
     app.add_typer(group, name="skills")
-    command(group, "list", "teachmesh skills list", "teachmesh skills list --json")(list_skills)
+    command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
+        list_skills
+    )
     command(group, "show", "teachmesh skills show screws", "teachmesh skills show 3f9a --json")(
         show
     )
+    history_commands.register(group)
     command(
         group, "remove", "teachmesh skills remove screws --yes", "teachmesh skills remove 3f9a"
     )(remove)
@@ -53,12 +56,18 @@ def register(app: typer.Typer) -> None:
     )(import_skills)
 
 
-def list_skills(home: HomeOption = None, json_output: JsonOption = False) -> None:
-    """List the skills of the bank, with the reason if one is not used."""
+def list_skills(
+    all_versions: Annotated[
+        bool, typer.Option("--all", help="Also list skills that a newer version replaces.")
+    ] = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """List the active skills of the bank, with the reason if one is not used."""
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home, reading=True)
-    skills = view.skills()
+    skills = [skill for skill in view.skills() if all_versions or skill.active]
     if json_output:
         documents = [skill.to_json() for skill in skills]
         emit({"schema": "teachmesh.skills/1", "digest": view.digest(), "skills": documents})

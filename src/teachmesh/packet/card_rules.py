@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 
 from teachmesh.data.names import check_class_name, check_name, comparison_key, shown
 from teachmesh.errors import DataError, SkillRefused
@@ -43,6 +43,11 @@ def check_card(card: Card, limits: Limits) -> None:
     check_parents(card.parents, card.classes)
     if card.biases is not None:
         check_bias_card(card.biases, limits)
+
+
+def now() -> str:
+    """Return the current UTC time in the format of cards."""
+    return datetime.now(timezone.utc).strftime(_TIME_FORMAT)
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:

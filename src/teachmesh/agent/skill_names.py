@@ -1,0 +1,163 @@
+"""Names of skills for people: unique display names, and the skill that a name stands for.
+
+A name is `TASK[@ALIAS[@AUTHOR][@SKILL]]`. AUTHOR and SKILL are the first characters of an agent id
+and of a skill id. Task names and aliases never contain `@`, so that no task name or alias can look
+like the name of another skill.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from teachmesh.bank.entry import oldest_first
+from teachmesh.data.names import shown
+from teachmesh.packet.signing import agent_id
+
+if TYPE_CHECKING:
+    from teachmesh.bank.entry import BankEntry
+
+MIN_ID_PREFIX = 4
+"""Minimum number of characters by which an id can be named."""
+_AUTHOR_MARK = (9, 5)
+"""Length of the shortest AUTHOR, "k7qm-2abc", and of the groups that are added if it is shared."""
+_SKILL_MARK = (8, 4)
+"""The same for SKILL, in hex digits; AUTHOR has a hyphen, so that the two are never equal."""
+_LISTED = 8
+"""Maximum number of names that an error message lists."""
+
+
+def display_names(entries: Sequence[BankEntry], active_ids: Collection[str]) -> dict[str, str]:
+    """Return a display name for each skill, by id; all names differ.
+
+    The names depend on the skills only, so that all agents with these skills show the same names:
+
+    - `TASK`, if one active skill has this task name;
+    - otherwise `TASK@ALIAS`, followed by AUTHOR if authors share the alias, and by SKILL if the
+      author has several active skills of this name;
+    - `TASK@ALIAS@SKILL` for a replaced skill.
+
+    Args:
+        entries: entries of all skills of a bank.
+        active_ids: ids of the skills that are not replaced.
+    """
+    active = [entry for entry in entries if entry.id in active_ids]
+    by_task = Counter(entry.task for entry in active)
+    names: dict[str, str] = {}
+    for group in _by_task_and_alias(entries):
+        names |= _names_of_skills(group)
+    for group in _by_task_and_alias(e for e in active if by_task[e.task] > 1):
+        names |= _names_of_authors(group, names)
+    return names | {entry.id: entry.task for entry in active if by_task[entry.task] == 1}
+
+
+def find_named(
+    name: str, entries: Sequence[BankEntry], active_ids: Collection[str], own: str | None
+) -> list[BankEntry]:
+    """Return the skills that a name stands for: one, unless the name is unknown or ambiguous.
+
+    - A display name stands for its skill.
+    - `TASK` or `TASK@ALIAS` stands for this agent's active skills of this name, or else for all
+      active ones, or else for the newest version.
+    - A name with ids stands for this agent's skills that it fits, or else for all.
+
+    Args:
+        name: name of a skill, with as many of its parts as needed.
+        entries: entries of all skills of a bank.
+        active_ids: ids of the skills that are not replaced.
+        own: public key of this agent; None if it has no key yet.
+    """
+    name = unicodedata.normalize("NFC", name)
+    fitting = [entry for entry in entries if _fits(name, entry)]
+    names = display_names(entries, active_ids) if len(fitting) > 1 else {}
+    if exact := [entry for entry in fitting if names.get(entry.id) == name]:
+        return exact
+    mine = {entry.id for entry in fitting if entry.author == own}
+    if name.count("@") > 1:
+        return _preferred(_preferred(fitting, mine), active_ids)
+    found = _preferred(_preferred(fitting, active_ids), mine)
+    return found if any(entry.id in active_ids for entry in found) else _newest(found)
+
+
+def find_by_id(prefix: str, entries: Iterable[BankEntry]) -> list[BankEntry]:
+    """Return the skills whose ids start with at least four characters."""
+    if len(prefix) < MIN_ID_PREFIX:
+        return []
+    return [entry for entry in entries if entry.id.startswith(prefix.lower())]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for an error message, sorted, with a count instead of the last of many.
+
+    Examples:
+        >>> listed(["tiles@bob", "tiles@alice"])
+        'tiles@alice, tiles@bob'
+    """
+    ordered = [shown(name) for name in sorted(names)]
+    more = f" and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
+    return ", ".join(ordered[:_LISTED]) + more
+
+
+def _by_task_and_alias(entries: Iterable[BankEntry]) -> Iterable[list[BankEntry]]:
+    groups: dict[tuple[str, str], list[BankEntry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.task, entry.alias].append(entry)
+    return groups.values()
+
+
+def _names_of_skills(group: Sequence[BankEntry]) -> dict[str, str]:
+    """Return `TASK@ALIAS@SKILL` for the skills with one task name and one alias, by id."""
+    marks = _marks((entry.id for entry in group), *_SKILL_MARK)
+    return {entry.id: f"{entry.task}@{entry.alias}@{marks[entry.id]}" for entry in group}
+
+
+def _names_of_authors(group: Sequence[BankEntry], names: Mapping[str, str]) -> dict[str, str]:
+    """Return `TASK@ALIAS[@AUTHOR][@SKILL]` for active skills with one task name and one alias.
+
+    Args:
+        group: entries of these skills.
+        names: names that end with SKILL, by id.
+    """
+    authors = {entry.id: agent_id(entry.author).lower() for entry in group}
+    counts = Counter(authors.values())
+    marks = _marks(counts, *_AUTHOR_MARK)
+    found = {}
+    for entry in group:
+        author, parts = authors[entry.id], [entry.task, entry.alias]
+        parts += [marks[author]] * (len(counts) > 1)
+        parts += [names[entry.id].rpartition("@")[2]] * (counts[author] > 1)
+        found[entry.id] = "@".join(parts)
+    return found
+
+
+def _preferred(found: list[BankEntry], ids: Collection[str]) -> list[BankEntry]:
+    """Return the entries with these ids, or all entries if none has such an id."""
+    return [entry for entry in found if entry.id in ids] or found
+
+
+def _newest(versions: Sequence[BankEntry]) -> list[BankEntry]:
+    """Return the newest version of a task; all of them if they are by several authors."""
+    authors = {entry.author for entry in versions}
+    return oldest_first(versions)[-1:] if len(authors) == 1 else list(versions)
+
+
+def _marks(ids: Iterable[str], length: int, step: int) -> dict[str, str]:
+    """Return the starts of ids, all of one length, that differ if the ids differ."""
+    distinct = set(ids)
+    while len({text[:length] for text in distinct}) < len(distinct):
+        length += step
+    return {text: text[:length] for text in distinct}
+
+
+def _fits(name: str, entry: BankEntry) -> bool:
+    """Return whether each part of a name fits a skill."""
+    task, *rest = name.split("@")
+    if task != entry.task or (rest and rest[0] != entry.alias):
+        return False
+    ids = (entry.id, agent_id(entry.author).lower()) if len(rest) > 1 else ()
+    return all(
+        len(mark) >= MIN_ID_PREFIX and any(text.startswith(mark.lower()) for text in ids)
+        for mark in rest[1:]
+    )
