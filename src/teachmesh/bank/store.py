@@ -162,7 +162,7 @@ class Bank:
         check_sizes(verified.data, self._limits)
         entry = BankEntry.of(verified)
         with self._writing(f"could not save skill {entry.id[:12]}") as index:
-            self.withdrawals.check_put(index, entry, mark=not restore)
+            self.withdrawals.check_put(index, entry)
             if entry.id in self._files.removed():
                 if not restore:
                     raise SkillRefused("AUTHOR", f"skill {entry.id[:12]} was removed here")

@@ -193,20 +193,19 @@ class Withdrawals:
             for other in surplus:
                 self._files.delete(other)
 
-    def check_put(self, index: Index, entry: BankEntry, *, mark: bool) -> None:
-        """Refuse a skill that its author withdrew. The caller holds the bank's lock.
+    def check_put(self, index: Index, entry: BankEntry) -> None:
+        """Refuse a skill that its author withdrew, and mark it so that it is not fetched again.
 
         Args:
-            index: the bank's index.
+            index: the bank's index; the caller holds the bank's lock.
             entry: entry of the skill that is about to be stored.
-            mark: whether to mark the skill, so that it is not fetched again.
 
         Raises:
             SkillRefused: WITHDRAWN.
         """
         if not index.has_tombstone(entry.author, entry.id):
             return
-        if mark:
+        if index.find(entry.id) is None:  # otherwise the author keeps its file
             with suppress(OSError):
                 self._skills.mark_removed(entry.id)
         raise SkillRefused(
