@@ -17,7 +17,7 @@ from teachmesh.packet.signing import AgentKey, is_signed
 SCHEMA = "teachmesh.tombstone/1"
 CONTEXT = b"teachmesh.tombstone/1\0"
 TOMBSTONE_BYTES = 512
-"""Maximum size of a tombstone; one of version 1 has 343 bytes."""
+"""Maximum size of a tombstone; one of version 1 has 328 bytes."""
 _KEYS = {"author", "schema", "signature", "skill"}
 _NEWER = re.compile(r"teachmesh\.tombstone/[1-9][0-9]{0,8}")
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
