@@ -216,6 +216,8 @@ class Withdrawals:
 
     def prune(self) -> list[BankEntry]:
         """Delete the files of all withdrawn skills; return their entries."""
+        if not self.skills():
+            return []  # also if the bank cannot be written
         with self._writing("could not delete withdrawn skills") as index:
             withdrawn = set(index.withdrawn_ids())
             entries = [entry for entry in index.entries() if entry.id in withdrawn]
