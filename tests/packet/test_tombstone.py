@@ -111,7 +111,7 @@ def test_a_signature_of_a_tombstone_is_none_of_a_skill() -> None:
 
 
 def test_only_checked_bytes_become_a_tombstone() -> None:
-    """The constructor is closed, and an id that is none is not signed."""
+    """The constructor is closed, and only valid ids are signed."""
     with pytest.raises(TypeError, match="sign_tombstone"):
         Tombstone(ALICE.public_key, SKILL, b"", None)
     with pytest.raises(SkillRefused):

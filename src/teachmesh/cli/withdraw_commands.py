@@ -38,7 +38,7 @@ def withdraw(
     """Withdraw a task that this agent learned, from all agents.
 
     All versions of the task are withdrawn; an id withdraws one version. Peers delete the skill as
-    soon as they hear of it, also if they were off; it never comes back from an agent that still has
+    soon as they hear of it, also if they were off. It never comes back from an agent that still has
     it. The files stay here until `skills prune`. The task can be learned again.
     """
     from teachmesh.agent.bank_view import BankView

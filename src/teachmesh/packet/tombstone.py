@@ -74,9 +74,9 @@ def read_tombstone(data: bytes) -> Tombstone:
     """Check untrusted bytes of a tombstone; equal statements have exactly one spelling.
 
     Raises:
-        SkillRefused: the first violated rule. LIMIT for the size, FORMAT for text that is not
-            canonical JSON, VERSION for a newer schema, SCHEMA for wrong keys, VALUE for wrong
-            values, SIGNATURE if the author did not sign it.
+        SkillRefused: the bytes violate a rule. LIMIT is for the size, FORMAT for text that is not
+            canonical JSON, and VERSION for a newer schema. SCHEMA is for wrong keys, VALUE for
+            wrong values, and SIGNATURE if the author did not sign it.
     """
     if len(data) > TOMBSTONE_BYTES:
         raise SkillRefused(
