@@ -117,8 +117,8 @@ def test_answers_are_those_of_an_agent_that_never_had_the_task(tmp_path: Path, m
     arrivals: dict[str, Callable[[Agent], object]] = {
         "bad": lambda agent: agent.receive(alice.read(bad), bad),
         "good": lambda agent: agent.receive(bob.read(good), good),
-        "grave": lambda agent: receive_tombstone(agent, grave.data, grave.id),
-        "forged": lambda agent: receive_tombstone(agent, forged.data, forged.id),
+        "grave": lambda agent: receive_tombstone(agent.bank, agent.key, grave.data, grave.id),
+        "forged": lambda agent: receive_tombstone(agent.bank, agent.key, forged.data, forged.id),
     }
     for number, order in enumerate(itertools.permutations(("bad", "good", "grave"))):
         agent = Agent(tmp_path / f"student{number}", mapper=method)
@@ -234,7 +234,7 @@ def test_versions_of_others_are_kept_until_their_author_retires_them(
     for skill in (old, new):
         bob.receive(alice.read(skill))
     assert (bob.prune().deleted, bob.prune().kept) == ((), 1)
-    retire_replaced(alice)
+    retire_replaced(alice.bank, alice.key)
     (name,) = alice.bank.withdrawals.ids()
     data = BankInventory(alice).read_tombstone(name)
     assert data is not None
@@ -252,7 +252,7 @@ def test_a_full_list_of_tombstones_is_said(
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
     agent.learn(warm, replace=True, seed=1)
-    retire_replaced(agent)
+    retire_replaced(agent.bank, agent.key)
     assert agent.bank.withdrawals.ids() == []
     with pytest.raises(UsageError, match="withdrew 1 skills, the most"):
         agent.withdraw("warm")

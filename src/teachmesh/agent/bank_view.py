@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
-from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, prune, withdraw
+from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
@@ -220,7 +220,11 @@ class BankView:
             UsageError: another agent is the author.
             StorageError: the withdrawal cannot be saved.
         """
-        return withdraw(self, task)
+        return withdraw(self.bank, self.key, self.choose_own(task))
+
+    def choose_own(self, task: str) -> list[BankEntry]:
+        """Return the versions that `withdraw` would withdraw; the errors are the same."""
+        return choose_own(self.bank, self._own_key(), task, self.find)
 
     def prune(self) -> Pruned:
         """Delete the files of replaced and withdrawn skills; `restore` cannot bring them back.
@@ -228,7 +232,11 @@ class BankView:
         Raises:
             StorageError: a file cannot be deleted.
         """
-        return prune(self)
+        return prune(self.bank, self._own_key())
+
+    def _own_key(self) -> AgentKey | None:
+        """Return the agent's key; None if it has none yet (none is created)."""
+        return self.key if self.home.key_file.exists() else None
 
     def digest(self) -> str:
         """Return the hash of the sorted ids of all skills that are not withdrawn.

@@ -78,7 +78,7 @@ class Node:
         self._active = {entry.id: entry for entry in self.agent.bank.active()}
         self._backbones = self._known_backbones()
         self._lock.acquire()
-        self._with_report(lambda: retire_replaced(self.agent))  # before a peer asks for them
+        self._with_report(self._retire)  # before a peer asks for them
         try:
             self.gossip.start()
         except BaseException:
@@ -177,7 +177,7 @@ class Node:
         """Look at the bank once, and report its state once per second."""
         current = self.agent.bank.version()
         if current != self._version:
-            retire_replaced(self.agent)
+            self._retire()
             self.gossip.notify()
             self._report_new()
             self._report_withdrawn()
@@ -225,6 +225,9 @@ class Node:
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
                 self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+
+    def _retire(self) -> None:
+        retire_replaced(self.agent.bank, self.agent.key)
 
     def _report_withdrawn(self) -> None:
         before = self._active
@@ -344,7 +347,7 @@ class BankInventory:
             SkillRefused: a check failed; `reason` is the code of that check.
             StorageError: the tombstone cannot be saved.
         """
-        receive_tombstone(self._agent, data, tombstone_id)
+        receive_tombstone(self._agent.bank, self._agent.key, data, tombstone_id)
 
     def blob(self, sha256: str) -> bytes | None:
         """Return the backbone reference with this hash; None if this agent does not have it."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.withdrawals import MAX_PER_AUTHOR
 from teachmesh.errors import DataError, SkillRefused, UsageError
-from teachmesh.packet.tombstone import Tombstone, read_tombstone, sign_tombstone
+from teachmesh.packet.tombstone import read_tombstone, sign_tombstone
 
 if TYPE_CHECKING:
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.catalogue import SkillInfo
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.store import Bank
+    from teachmesh.packet.signing import AgentKey
 
 RETIRED_AT_MOST = MAX_PER_AUTHOR // 2
 """Number of tombstones after which replaced versions get none; the others are for `withdraw`."""
@@ -61,46 +63,52 @@ class Pruned:
         return {"skills": skills, "size_bytes": self.size_bytes, "kept": self.kept}
 
 
-def withdraw(view: BankView, selector: str) -> Withdrawal:
-    """Sign a tombstone for every version of a task of this agent, or for the version of an id.
+def withdraw(bank: Bank, key: AgentKey, chosen: Sequence[BankEntry]) -> Withdrawal:
+    """Sign a tombstone for every chosen version of a task, oldest first.
 
     Versions that were replaced stay replaced, also if only the newest version is withdrawn.
 
     Args:
-        view: the agent.
-        selector: name of a task for all its versions; an id, or its beginning, for one version.
+        bank: bank of the author.
+        key: key of the author.
+        chosen: the versions, from `choose_own`.
 
     Raises:
-        DataError: no skill matches, or it was withdrawn before.
-        UsageError: another agent is the author, or the agent withdrew too many skills.
-        StorageError: a tombstone cannot be saved. Versions before it are withdrawn, the others are
-            not; the newest one comes last.
+        UsageError: the agent withdrew too many skills.
+        StorageError: a tombstone cannot be saved. Older versions may be withdrawn then.
     """
-    chosen = choose_own(view, selector)
-    retire_replaced(view)
-    withdrawn = set(view.bank.withdrawals.skills())
-    for entry in _oldest_first(chosen):
+    retire_replaced(bank, key)
+    withdrawn = set(bank.withdrawals.skills())
+    versions = _oldest_first(chosen)
+    for entry in versions:
         if entry.id not in withdrawn:
-            _bury(view, entry)
-    return Withdrawal(chosen[0].task, tuple(entry.id for entry in _oldest_first(chosen)))
+            _bury(bank, key, entry)
+    return Withdrawal(versions[0].task, tuple(entry.id for entry in versions))
 
 
-def choose_own(view: BankView, selector: str) -> list[BankEntry]:
+def choose_own(
+    bank: Bank, key: AgentKey | None, selector: str, find: Callable[[str], SkillInfo]
+) -> list[BankEntry]:
     """Return the entries of this agent that a name or id selects and that are not withdrawn.
+
+    Args:
+        bank: bank of the agent.
+        key: key of the agent; None if it has none yet.
+        selector: name of a task for all its versions; an id, or its beginning, for one version.
+        find: function that finds any skill of the bank by a name or id.
 
     Raises:
         DataError: no skill matches, or it was withdrawn before.
         UsageError: another agent is the author.
     """
-    author = _author(view)
-    own = [entry for entry in view.bank.entries() if entry.author == author]
-    withdrawn = set(view.bank.withdrawals.skills())
+    own = _own(bank, key)
+    withdrawn = set(bank.withdrawals.skills())
     live = [entry for entry in own if entry.id not in withdrawn]
     if chosen := [entry for entry in live if entry.task == selector]:
         return chosen
     if any(entry.task == selector for entry in own):
         raise DataError(f"expected a task that is not withdrawn, {selector!r} was withdrawn before")
-    found = view.find(selector)
+    found = find(selector)
     if found.id not in {entry.id for entry in own}:
         raise UsageError(
             f"expected a task of this agent, {found.display_name!r} was learned by {found.alias}; "
@@ -112,26 +120,31 @@ def choose_own(view: BankView, selector: str) -> list[BankEntry]:
     return [e for e in live if e.id == found.id or (not is_id and e.task == found.task)]
 
 
-def retire_replaced(view: BankView) -> None:
-    """Sign tombstones for this agent's replaced versions, so that peers need not keep them.
+def retire_replaced(bank: Bank, key: AgentKey | None) -> None:
+    """Sign tombstones for an agent's replaced versions, so that peers need not keep them.
+
+    Args:
+        bank: bank of the agent.
+        key: key of the agent; None if it has none yet, and so no skills.
 
     Raises:
         StorageError: a tombstone cannot be saved.
     """
-    author = _author(view)
-    active = {entry.id for entry in view.bank.active()}
-    live = set(view.bank.ids()) - active
-    replaced = [e for e in view.bank.entries() if e.id in live and e.author == author]
-    free = RETIRED_AT_MOST - len(view.bank.withdrawals.of_author(author)) if replaced else 0
+    live = set(bank.ids()) - {entry.id for entry in bank.active()}
+    replaced = [entry for entry in _own(bank, key) if entry.id in live]
+    if key is None or not replaced:
+        return
+    free = RETIRED_AT_MOST - len(bank.withdrawals.of_author(key.public_key))
     for entry in _oldest_first(replaced)[: max(0, free)]:
-        _bury(view, entry)
+        _bury(bank, key, entry)
 
 
-def receive_tombstone(view: BankView, data: bytes, expected_id: str) -> Tombstone:
+def receive_tombstone(bank: Bank, key: AgentKey, data: bytes, expected_id: str) -> None:
     """Check a tombstone from a peer and save it.
 
     Args:
-        view: the agent.
+        bank: bank of the agent.
+        key: key of the agent; files of its own skills are kept.
         data: the signed bytes.
         expected_id: the id that was requested.
 
@@ -142,36 +155,39 @@ def receive_tombstone(view: BankView, data: bytes, expected_id: str) -> Tombston
     tombstone = read_tombstone(data)
     if tombstone.id != expected_id:
         raise SkillRefused("HASH", f"expected the tombstone {expected_id[:12]}, got another")
-    is_own = tombstone.author == view.key.public_key
-    view.bank.withdrawals.add(tombstone, keep_file=is_own)
-    return tombstone
+    bank.withdrawals.add(tombstone, keep_file=tombstone.author == key.public_key)
 
 
-def prune(view: BankView) -> Pruned:
+def prune(bank: Bank, key: AgentKey | None) -> Pruned:
     """Delete the files of withdrawn skills, and of replaced versions that their authors retired.
+
+    Args:
+        bank: bank of the agent.
+        key: key of the agent; None if it has none yet.
 
     Raises:
         StorageError: a file cannot be deleted.
     """
-    retire_replaced(view)
-    deleted = view.bank.withdrawals.prune()
-    kept = len(view.bank.ids()) - len(view.bank.active())
+    retire_replaced(bank, key)
+    deleted = bank.withdrawals.prune()
+    kept = len(bank.ids()) - len(bank.active())
     return Pruned(tuple(deleted), kept)
 
 
-def _author(view: BankView) -> str:
-    """Return the public key of the agent; an empty text if it has no key, and so no skills."""
-    return view.key.public_key if view.home.key_file.exists() else ""
+def _own(bank: Bank, key: AgentKey | None) -> list[BankEntry]:
+    if key is None:
+        return []
+    return [entry for entry in bank.entries() if entry.author == key.public_key]
 
 
-def _bury(view: BankView, entry: BankEntry) -> None:
-    known = view.bank.withdrawals.of_author(entry.author)
+def _bury(bank: Bank, key: AgentKey, entry: BankEntry) -> None:
+    known = bank.withdrawals.of_author(entry.author)
     if len(known) >= MAX_PER_AUTHOR:
         raise UsageError(
             f"this agent withdrew {len(known)} skills, the most that peers accept from one agent; "
             "`teachmesh identity new` makes a new one for further tasks"
         )
-    view.bank.withdrawals.add(sign_tombstone(entry.id, view.key), keep_file=True)
+    bank.withdrawals.add(sign_tombstone(entry.id, key), keep_file=True)
 
 
 def _oldest_first(entries: Sequence[BankEntry]) -> list[BankEntry]:

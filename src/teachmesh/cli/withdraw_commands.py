@@ -42,10 +42,9 @@ def withdraw(
     it. The files stay here until `skills prune`. The task can be learned again.
     """
     from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.withdraw_skills import choose_own
 
     view = BankView(home, reading=True)
-    chosen = choose_own(view, task)
+    chosen = view.choose_own(task)
     if not yes and not json_output:
         name = plain(chosen[0].task)
         typer.confirm(f"withdraw {name} ({_count(len(chosen))}) everywhere?", abort=True, err=True)
