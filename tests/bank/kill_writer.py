@@ -1,7 +1,7 @@
 """Run as a program: saves skills in a forked child and kills it, again and again.
 
-Reads one line per trial from stdin (seconds until the kill), writes one line with the ids whose
-`put` had returned. Forking saves the seconds that importing would cost in every trial.
+Reads one line per trial from stdin (reports and seconds until the kill), writes one line with the
+ids whose `put` had returned. Forking saves the seconds that importing would cost in every trial.
 
 With "withdraw" as second argument, the child also withdraws every skill, and writes its id a second
 time when `add` has returned.
@@ -44,8 +44,10 @@ def withdraw_all(folder: Path, skills: list[VerifiedSkill], pipe: int) -> None:
     time.sleep(60)
 
 
-def trial(folder: Path, skills: list[VerifiedSkill], delay_s: float, work: Work) -> list[str]:
-    """Fork, kill after the delay, return what was acknowledged."""
+def trial(
+    folder: Path, skills: list[VerifiedSkill], after: int, delay_s: float, work: Work
+) -> list[str]:
+    """Fork, kill after some reports and a delay, return what was acknowledged."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -55,12 +57,13 @@ def trial(folder: Path, skills: list[VerifiedSkill], delay_s: float, work: Work)
         finally:
             os._exit(1)
     os.close(writer)
-    time.sleep(delay_s)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as stream:
+        lines = [stream.readline() for _ in range(after)]
+        time.sleep(delay_s)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
         # A killed writer may leave half an id as the last line; it was not acknowledged.
-        return [line.decode().strip() for line in stream if line.endswith(b"\n")]
+        return [line.decode().strip() for line in (*lines, *stream) if line.endswith(b"\n")]
 
 
 def say(line: str) -> None:
@@ -78,7 +81,7 @@ def main() -> None:
         order = json.loads(line)
         stamp = f"2026-11-23T11:{order['trial']:02d}:00Z"
         skills = [sample_signed(seed=seed, created=stamp) for seed in range(30)]
-        say(json.dumps(trial(folder, skills, order["delay_s"], work)))
+        say(json.dumps(trial(folder, skills, order.get("after", 0), order["delay_s"], work)))
 
 
 if __name__ == "__main__":
