@@ -62,7 +62,7 @@ def check_never_came(bank: Bank, arrived: Sequence[VerifiedSkill | Tombstone]) -
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     database=None,
