@@ -195,7 +195,7 @@ def test_withdrawing_takes_all_versions_and_the_task_can_be_learned_again(
         old: "withdrawn by its author",
         new: "withdrawn by its author",
     }
-    with pytest.raises(DataError, match="withdrawn before"):
+    with pytest.raises(DataError, match="not withdrawn, 'warm' was before"):
         agent.withdraw("warm")
     with pytest.raises(DataError, match="expected a known task"):
         agent.withdraw("nothing")
@@ -210,6 +210,25 @@ def test_withdrawing_takes_all_versions_and_the_task_can_be_learned_again(
     assert pruned.size_bytes == sum(entry.size_bytes for entry in pruned.deleted) > 0
     assert [entry.id for entry in agent.bank.entries()] == [learned.skill_id]
     assert agent.bank.check().is_clean
+
+
+def test_a_withdrawn_version_can_be_restored_as_a_new_one(homes: Homes, tmp_path: Path) -> None:
+    """Its content travels under another id, to which no tombstone refers; history lists all."""
+    agent, peer = Agent(homes.copy("replaced", tmp_path / "home")), Agent(tmp_path / "peer")
+    agent.withdraw("warm")
+    for name in agent.bank.withdrawals.ids():
+        data = BankInventory(agent).read_tombstone(name)
+        assert data is not None
+        BankInventory(peer).admit_tombstone(name, data)
+    restored = agent.restore("warm", 1).skill_id
+    assert agent.bank.ids() == [restored]
+    assert [version.active for version in agent.history("warm")] == [True, False, False]
+    peer.receive(agent.read(restored), restored)
+    assert peer.digest() == agent.digest()
+    old, new = (agent.bank.load(skill).skill.tensors for skill in (homes.old, restored))
+    assert {name: array.tobytes() for name, array in old.items()} == {
+        name: array.tobytes() for name, array in new.items()
+    }
 
 
 def test_only_the_author_withdraws_and_strangers_names_are_no_obstacle(

@@ -192,7 +192,8 @@ class BankView:
 
     def own_author(self) -> str | None:
         """Return the public key of this agent; None if it has no key yet (none is created)."""
-        return self.key.public_key if self.home.key_file.exists() else None
+        key = self._own_key()
+        return None if key is None else key.public_key
 
     def card(self, skill_id: str) -> dict[str, Any]:
         """Return the card of a skill as a JSON object."""
@@ -224,7 +225,7 @@ class BankView:
 
     def choose_own(self, task: str) -> list[BankEntry]:
         """Return the versions that `withdraw` would withdraw; the errors are the same."""
-        return choose_own(self.bank, self._own_key(), task, self.find)
+        return choose_own(self.bank, self._own_key(), task, self.find_entry)
 
     def prune(self) -> Pruned:
         """Delete the files of replaced and withdrawn skills; `restore` cannot bring them back.

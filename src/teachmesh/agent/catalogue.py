@@ -35,7 +35,7 @@ class SkillInfo:
         created: UTC time of creation.
         usable: whether predictions use the skill.
         reason: one sentence that explains why the skill is not usable; empty if it is usable.
-        active: whether no newer skill of the author replaces the skill.
+        active: whether its author neither replaced nor withdrew the skill.
     """
 
     id: str

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.bank.entry import BankEntry, oldest_first
 from teachmesh.bank.withdrawals import MAX_PER_AUTHOR
+from teachmesh.data.names import shown
 from teachmesh.errors import DataError, SkillRefused, UsageError
 from teachmesh.packet.tombstone import read_tombstone, sign_tombstone
 
 if TYPE_CHECKING:
-    from teachmesh.agent.catalogue import SkillInfo
-    from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.store import Bank
     from teachmesh.packet.signing import AgentKey
 
@@ -79,7 +79,7 @@ def withdraw(bank: Bank, key: AgentKey, chosen: Sequence[BankEntry]) -> Withdraw
     """
     retire_replaced(bank, key)
     withdrawn = set(bank.withdrawals.skills())
-    versions = _oldest_first(chosen)
+    versions = oldest_first(chosen)
     for entry in versions:
         if entry.id not in withdrawn:
             _bury(bank, key, entry)
@@ -87,7 +87,7 @@ def withdraw(bank: Bank, key: AgentKey, chosen: Sequence[BankEntry]) -> Withdraw
 
 
 def choose_own(
-    bank: Bank, key: AgentKey | None, selector: str, find: Callable[[str], SkillInfo]
+    bank: Bank, key: AgentKey | None, selector: str, find: Callable[[str], BankEntry]
 ) -> list[BankEntry]:
     """Return the entries of this agent that a name or id selects and that are not withdrawn.
 
@@ -95,7 +95,7 @@ def choose_own(
         bank: bank of the agent.
         key: key of the agent; None if it has none yet.
         selector: name of a task for all its versions; an id, or its beginning, for one version.
-        find: function that finds any skill of the bank by a name or id.
+        find: function that returns the entry of any skill by a name or id.
 
     Raises:
         DataError: no skill matches, or it was withdrawn before.
@@ -107,17 +107,18 @@ def choose_own(
     if chosen := [entry for entry in live if entry.task == selector]:
         return chosen
     if any(entry.task == selector for entry in own):
-        raise DataError(f"expected a task that is not withdrawn, {selector!r} was withdrawn before")
+        raise DataError(f"expected a task that is not withdrawn, '{shown(selector)}' was before")
     found = find(selector)
     if found.id not in {entry.id for entry in own}:
         raise UsageError(
-            f"expected a task of this agent, {found.display_name!r} was learned by {found.alias}; "
-            "only its author can withdraw it, and `teachmesh skills remove` removes it here"
+            f"expected a task of this agent, '{shown(found.task)}' was learned by "
+            f"{shown(found.alias)}; only its author can withdraw it, and `teachmesh skills remove` "
+            "removes it here"
         )
     if found.id in withdrawn:
         raise DataError(f"expected a skill that is not withdrawn, {found.id[:12]} was before")
-    is_id = found.id.startswith(selector.lower())
-    return [e for e in live if e.id == found.id or (not is_id and e.task == found.task)]
+    is_version = found.id.startswith(selector.lower().rpartition("@")[2])
+    return [e for e in live if e.id == found.id or (not is_version and e.task == found.task)]
 
 
 def retire_replaced(bank: Bank, key: AgentKey | None) -> None:
@@ -135,7 +136,7 @@ def retire_replaced(bank: Bank, key: AgentKey | None) -> None:
     if key is None or not replaced:
         return
     free = RETIRED_AT_MOST - len(bank.withdrawals.of_author(key.public_key))
-    for entry in _oldest_first(replaced)[: max(0, free)]:
+    for entry in oldest_first(replaced)[: max(0, free)]:
         _bury(bank, key, entry)
 
 
@@ -188,16 +189,3 @@ def _bury(bank: Bank, key: AgentKey, entry: BankEntry) -> None:
             "`teachmesh identity new` makes a new one for further tasks"
         )
     bank.withdrawals.add(sign_tombstone(entry.id, key), keep_file=True)
-
-
-def _oldest_first(entries: Sequence[BankEntry]) -> list[BankEntry]:
-    """Sort versions, so that a version comes after those that it replaces."""
-    known = {entry.id: entry for entry in entries}
-
-    def age(entry: BankEntry) -> int:
-        steps, older = 0, known.get(entry.replaces or "")
-        while older is not None:
-            steps, older = steps + 1, known.get(older.replaces or "")
-        return steps
-
-    return sorted(entries, key=lambda entry: (age(entry), entry.id))

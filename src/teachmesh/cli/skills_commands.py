@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
     group = application(
-        "The skills of this agent: list, show, restore, remove, export and import them."
+        "The skills of this agent: list, show, restore, remove, withdraw, export and import them."
     )
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 
 def list_skills(
     all_versions: Annotated[
-        bool, typer.Option("--all", help="Also list skills that a newer version replaces.")
+        bool, typer.Option("--all", help="Also list skills that were replaced or withdrawn.")
     ] = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
