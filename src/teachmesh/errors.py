@@ -34,6 +34,7 @@ RefusalReason = Literal[
     "BACKBONE",
     "VERSION",
     "AUTHOR",
+    "WITHDRAWN",
 ]
 
 

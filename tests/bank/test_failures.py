@@ -16,9 +16,10 @@ from teachmesh.bank.output_file import write_file
 from teachmesh.bank.store import Bank
 from teachmesh.errors import StorageError
 from teachmesh.packet.codec import skill_id
+from teachmesh.packet.tombstone import sign_tombstone
 from tests.bank.failing import FailingOps, ShortWrites
 from tests.bank.index_files import lose_index
-from tests.packet.sample_skills import sample_signed
+from tests.packet.sample_skills import ALICE, sample_signed
 
 OLD, NEW = sample_signed(), sample_signed(seed=1)
 OLD_ID, NEW_ID = OLD.id, NEW.id
@@ -46,7 +47,24 @@ def restore_removed(bank: Bank) -> None:
     bank.put(sample_signed(seed=2))
 
 
+def withdraw_old(bank: Bank) -> None:
+    """Withdraw the first skill and keep its file, as its author does."""
+    bank.withdrawals.add(sign_tombstone(OLD_ID, ALICE), keep_file=True)
+
+
+def drop_withdrawn(bank: Bank) -> None:
+    """Withdraw the first skill and delete its file, as a peer does."""
+    bank.withdrawals.add(sign_tombstone(OLD_ID, ALICE), keep_file=False)
+
+
+def prune_withdrawn(bank: Bank) -> None:
+    """Withdraw the first skill, and delete its file later."""
+    withdraw_old(bank)
+    bank.withdrawals.prune()
+
+
 OPERATIONS = [put_new, remove_old, rebuild, restore_removed]
+OPERATIONS += [withdraw_old, drop_withdrawn, prune_withdrawn]
 
 
 def open_bank(folder: Path, ops: FailingOps) -> None:

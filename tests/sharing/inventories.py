@@ -23,12 +23,14 @@ class BytesInventory:
         refuse: ids that are not admitted.
         unwanted: ids that are not fetched.
         full: how many more times saving fails.
+        graves: tombstones by id.
     """
 
     def __init__(self, *items: bytes) -> None:
         self._lock = threading.Lock()
         self._items = {id_of(item): item for item in items}
         self.blobs: dict[str, bytes] = {}
+        self.graves: dict[str, bytes] = {}
         self.reads: Counter[str] = Counter()
         self.admissions: Counter[str] = Counter()
         self.refuse: set[str] = set()
@@ -70,6 +72,28 @@ class BytesInventory:
         with self._lock:
             self.admissions[skill_id] += 1
         self.add(data)
+
+    def tombstones(self) -> frozenset[str]:
+        """The ids of the tombstones."""
+        with self._lock:
+            return frozenset(self.graves)
+
+    def tombstone_digest(self) -> str:
+        """Hash of the sorted ids of the tombstones."""
+        return hashlib.sha256("".join(sorted(self.tombstones())).encode()).hexdigest()
+
+    def read_tombstone(self, tombstone_id: str) -> bytes | None:
+        """Return the bytes for a peer."""
+        with self._lock:
+            return self.graves.get(tombstone_id)
+
+    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
+        """Save the bytes; their content is the id of an item, which is then dropped and refused."""
+        assert id_of(data) == tombstone_id
+        with self._lock:
+            self.graves[tombstone_id] = data
+            self._items.pop(data.decode(), None)
+            self.unwanted.add(data.decode())
 
     def blob(self, sha256: str) -> bytes | None:
         """Return a blob that was added by hand."""

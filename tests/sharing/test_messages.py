@@ -18,7 +18,7 @@ from teachmesh.sharing.messages import (
 from teachmesh.sharing.peers import PeerTable
 from tests.packet.sample_skills import ALICE, BOB
 
-SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, 3, 17)
+SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, "cd" * 32, 3, 17)
 
 
 def canonical(values: object) -> bytes:
@@ -81,12 +81,15 @@ def test_the_forger_of_these_tests_works() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": "teachmesh.announcement/2"},
+        {"schema": "teachmesh.announcement/1"},
+        {"schema": "teachmesh.announcement/3"},
         {"schema": None},
         {"more": 1},
         {"author": "zz" * 32},
         {"author": 5},
         {"digest": "ab"},
+        {"tombstones": "ab"},
+        {"tombstones": None},
         {"alias": "a" * 65},
         {"alias": "red\x1b[31m"},
         {"alias": "two\nlines"},

@@ -223,6 +223,18 @@ class _EmptyInventory:
     def admit(self, skill_id: str, data: bytes) -> None:
         del skill_id, data
 
+    def tombstones(self) -> frozenset[str]:
+        return frozenset()
+
+    def tombstone_digest(self) -> str:
+        return "0" * _HASH_DIGITS
+
+    def read_tombstone(self, tombstone_id: str) -> None:
+        del tombstone_id
+
+    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
+        del tombstone_id, data
+
     def blob(self, sha256: str) -> None:
         del sha256
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
+from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
@@ -191,7 +192,8 @@ class BankView:
 
     def own_author(self) -> str | None:
         """Return the public key of this agent; None if it has no key yet (none is created)."""
-        return self.key.public_key if self.home.key_file.exists() else None
+        key = self._own_key()
+        return None if key is None else key.public_key
 
     def card(self, skill_id: str) -> dict[str, Any]:
         """Return the card of a skill as a JSON object."""
@@ -205,8 +207,43 @@ class BankView:
         """Remove a skill from this agent only; peers keep it, and it is never fetched again."""
         self.bank.remove(skill_id)
 
+    def withdraw(self, task: str) -> Withdrawal:
+        """Withdraw a task of this agent everywhere; peers drop it as soon as they hear of it.
+
+        Answers are then those of a bank that never had the task, bit for bit. The agent can learn
+        the task again. Its files stay in this bank until `prune`.
+
+        Args:
+            task: name of the task, or the id of one version.
+
+        Raises:
+            DataError: no skill matches, or it was withdrawn before.
+            UsageError: another agent is the author.
+            StorageError: the withdrawal cannot be saved.
+        """
+        return withdraw(self.bank, self.key, self.choose_own(task))
+
+    def choose_own(self, task: str) -> list[BankEntry]:
+        """Return the versions that `withdraw` would withdraw; the errors are the same."""
+        return choose_own(self.bank, self._own_key(), task, self.find_entry)
+
+    def prune(self) -> Pruned:
+        """Delete the files of replaced and withdrawn skills; `restore` cannot bring them back.
+
+        Raises:
+            StorageError: a file cannot be deleted.
+        """
+        return prune(self.bank, self._own_key())
+
+    def _own_key(self) -> AgentKey | None:
+        """Return the agent's key; None if it has none yet (none is created)."""
+        return self.key if self.home.key_file.exists() else None
+
     def digest(self) -> str:
-        """Return the hash of the bank's sorted ids; equal digests mean equal sets of skills."""
+        """Return the hash of the sorted ids of all skills that are not withdrawn.
+
+        Equal digests mean equal answers.
+        """
         return self.bank.digest()
 
     def status(self) -> dict[str, Any]:
@@ -221,7 +258,8 @@ class BankView:
             "backbone": self.backbone_name,
             "backbone_licence": licence_of(self.home.backbones, self.backbone_name),
             "method": self.method,
-            "skills": len(infos),
+            "skills": len(self.bank.ids()),
+            "withdrawn": len(self.bank.withdrawals.ids()),
             "usable": sum(info.usable for info in infos),
             "classes": sum(info.n_classes for info in infos if info.usable),
             "size_bytes": sum(info.size_bytes for info in infos),

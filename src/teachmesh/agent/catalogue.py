@@ -35,7 +35,7 @@ class SkillInfo:
         created: UTC time of creation.
         usable: whether predictions use the skill.
         reason: one sentence that explains why the skill is not usable; empty if it is usable.
-        active: whether no newer skill of the author replaces the skill.
+        active: whether its author neither replaced nor withdrew the skill.
     """
 
     id: str
@@ -68,7 +68,7 @@ class Catalogue:
 
     Attributes:
         entries: entries of all skills of the bank, in canonical order.
-        active_ids: ids of the skills that are not replaced by a newer skill of the same author.
+        active_ids: ids of the skills that their author neither replaced nor withdrew.
         fingerprints: mapping from the fingerprint of each of this agent's backbones to its alias.
         fingerprint: fingerprint of the backbone in use.
         method: the task mapper in use.
@@ -177,12 +177,22 @@ class Catalogue:
     def _foreign(self, entry: BankEntry) -> str:
         """Return why no mapper can use a skill, or an empty text if a mapper can use it."""
         if entry.id not in self.active_ids:
+            if self._is_withdrawn(entry):
+                return "withdrawn by its author"
             return "replaced by a newer skill of its author"
         if entry.backbone_fingerprint != self.fingerprint:
             known = self.fingerprints.get(entry.backbone_fingerprint)
             made_with = f"backbone {known}" if known else "a backbone that is not here"
             return f"made with {made_with} ({entry.backbone_fingerprint[:12]})"
         return misfit(entry.latent_sizes, self.latent_sizes)
+
+    def _is_withdrawn(self, entry: BankEntry) -> bool:
+        """Return whether no active skill replaced this one, in one step or more."""
+        newer = {(e.author, e.replaces): e for e in self.entries if e.replaces}
+        found: BankEntry | None = entry
+        while found is not None and found.id not in self.active_ids:
+            found = newer.get((found.author, found.id))
+        return found is None
 
     def display_names(self) -> dict[str, str]:
         """Return display names by id, which all differ; see `skill_names.display_names`."""

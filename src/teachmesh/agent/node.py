@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock
+from teachmesh.bank.store import digest_of
 from teachmesh.errors import ConfigError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip
@@ -17,6 +19,7 @@ from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
+    from teachmesh.bank.entry import BankEntry
     from teachmesh.sharing.transport import Transport
 
 
@@ -33,8 +36,9 @@ class Node:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads but never concurrently. Its
-            item "event" is `ready`, `understood`, `saved`, `received`, `refused`, `error`, `synced`
-            or `stats`. If the call fails, no more events follow, and the run ends with that error.
+            item "event" is `ready`, `understood`, `saved`, `received`, `withdrawn`, `refused`,
+            `error`, `synced` or `stats`. If the call fails, no more events follow, and the run ends
+            with that error.
 
     Raises:
         ConfigError: another process runs the agent of this home (raised on entering).
@@ -62,6 +66,7 @@ class Node:
         self._failure: Exception | None = None
         self._reported = ""
         self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch")
+        self._active: dict[str, BankEntry] = {}
         self._seen: set[str] = set()
         self._version: int | None = None
         self._next_state_s = 0.0
@@ -70,8 +75,10 @@ class Node:
 
     def __enter__(self) -> Node:
         self._seen = set(self.agent.bank.ids())
+        self._active = {entry.id: entry for entry in self.agent.bank.active()}
         self._backbones = self._known_backbones()
         self._lock.acquire()
+        self._with_report(self._retire)  # before a peer asks for them
         try:
             self.gossip.start()
         except BaseException:
@@ -170,8 +177,10 @@ class Node:
         """Look at the bank once, and report its state once per second."""
         current = self.agent.bank.version()
         if current != self._version:
+            self._retire()
             self.gossip.notify()
             self._report_new()
+            self._report_withdrawn()
             self._version = current
         now_s = time.time()
         if now_s >= self._next_state_s:
@@ -216,6 +225,19 @@ class Node:
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
                 self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+
+    def _retire(self) -> None:
+        retire_replaced(self.agent.bank, self.agent.key)
+
+    def _report_withdrawn(self) -> None:
+        before = self._active
+        self._active = {entry.id: entry for entry in self.agent.bank.active()}
+        versions = {(entry.author, entry.task) for entry in self._active.values()}
+        for entry in before.values():
+            if entry.id in self._active or (entry.author, entry.task) in versions:
+                continue
+            if entry.id in self.agent.bank.withdrawals.of_author(entry.author):
+                self._emit("withdrawn", task=entry.task, skill=entry.id, alias=entry.alias)
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
@@ -278,16 +300,17 @@ class BankInventory:
         self._agent = agent
 
     def ids(self) -> frozenset[str]:
-        """Return the ids of all skills that can be sent."""
+        """Return the ids of all skills that can be sent, without withdrawn ones."""
         return frozenset(self._agent.bank.ids())
 
     def digest(self) -> str:
-        """Return the hash of the bank's sorted ids."""
+        """Return the hash of these ids."""
         return self._agent.bank.digest()
 
     def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill; False if it was removed here."""
-        return skill_id not in self._agent.bank.removed_ids()
+        """Return whether to fetch a skill; False if it was removed or withdrawn here."""
+        bank = self._agent.bank
+        return skill_id not in bank.removed_ids() and skill_id not in bank.withdrawals.skills()
 
     def read(self, skill_id: str) -> bytes | None:
         """Return the bytes of a skill; None if it is missing or damaged."""
@@ -304,6 +327,27 @@ class BankInventory:
             StorageError: the skill cannot be saved.
         """
         self._agent.receive(data, expected_id=skill_id)
+
+    def tombstones(self) -> frozenset[str]:
+        """Return the ids of all tombstones."""
+        return frozenset(self._agent.bank.withdrawals.ids())
+
+    def tombstone_digest(self) -> str:
+        """Return the hash of the tombstones' sorted ids."""
+        return digest_of(self._agent.bank.withdrawals.ids())
+
+    def read_tombstone(self, tombstone_id: str) -> bytes | None:
+        """Return the bytes of a tombstone; None if it is missing or damaged."""
+        return self._agent.bank.withdrawals.get(tombstone_id)
+
+    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
+        """Check and save a tombstone from a peer.
+
+        Raises:
+            SkillRefused: a check failed; `reason` is the code of that check.
+            StorageError: the tombstone cannot be saved.
+        """
+        receive_tombstone(self._agent.bank, self._agent.key, data, tombstone_id)
 
     def blob(self, sha256: str) -> bytes | None:
         """Return the backbone reference with this hash; None if this agent does not have it."""

@@ -1,6 +1,6 @@
-"""The SQLite index of a bank, which gives fast access to facts about the skills.
+"""The SQLite index of a bank, which gives fast access to facts about skills and tombstones.
 
-`tidy` updates the index from the files. A lost or damaged index is rebuilt from the files.
+`index_repair.tidy` updates the index from the files, also if the index is lost or damaged.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from pathlib import Path
 
 from teachmesh.bank.atomic import FileOps
 from teachmesh.bank.entry import BankEntry
-from teachmesh.bank.folder import SkillFolder
-from teachmesh.errors import SkillRefused, StorageError
-from teachmesh.packet.codec import decode
-from teachmesh.packet.limits import Limits
-from teachmesh.packet.signing import verify
+from teachmesh.errors import StorageError
+from teachmesh.packet.tombstone import Tombstone
 
-FORMAT = 3
+FORMAT = 4
 _BUSY_TIMEOUT_S = 5.0
 _COLUMNS = ", ".join(item.name for item in fields(BankEntry))
 _MARKS = ", ".join("?" for _ in fields(BankEntry))
@@ -37,8 +34,14 @@ _TABLES = {
         has_biases INTEGER NOT NULL, backbone_fingerprint TEXT NOT NULL,
         size_bytes INTEGER NOT NULL, created TEXT NOT NULL, replaces TEXT,
         has_head INTEGER NOT NULL, latent_sizes TEXT NOT NULL) WITHOUT ROWID""",
+    "tombstones": """CREATE TABLE tombstones (
+        id TEXT NOT NULL UNIQUE, author TEXT NOT NULL, skill TEXT NOT NULL,
+        PRIMARY KEY (skill, author, id)) WITHOUT ROWID""",
     "counter": "CREATE TABLE counter (changes INTEGER NOT NULL)",
 }
+# A tombstone has effect on a skill of its own author only, whichever of the two comes first.
+_WITHDRAWN = """EXISTS (SELECT 1 FROM tombstones
+    WHERE tombstones.skill = skills.id AND tombstones.author = skills.author)"""
 
 
 class Index:
@@ -134,10 +137,36 @@ class Index:
         return int(changes)
 
     def ids(self) -> list[str]:
-        """Return all ids, sorted."""
+        """Return the ids of all skills, sorted."""
+        return self._column("SELECT id FROM skills ORDER BY id")
+
+    def live_ids(self) -> list[str]:
+        """Return the ids of all skills that are not withdrawn, sorted."""
+        return self._column(f"SELECT id FROM skills WHERE NOT {_WITHDRAWN} ORDER BY id")
+
+    def withdrawn_ids(self) -> list[str]:
+        """Return the ids of all skills that their author withdrew, sorted."""
+        return self._column(f"SELECT id FROM skills WHERE {_WITHDRAWN} ORDER BY id")
+
+    def tombstone_ids(self) -> list[str]:
+        """Return the ids of all tombstones, sorted."""
+        return self._column("SELECT id FROM tombstones ORDER BY id")
+
+    def tombstones_of(self, author: str) -> dict[str, str]:
+        """Return the skills that the tombstones of an author name, by the tombstones' ids."""
         with self._lock:
-            rows = self._connection.execute("SELECT id FROM skills ORDER BY id").fetchall()
-        return [row[0] for row in rows]
+            query = "SELECT id, skill FROM tombstones WHERE author = ?"
+            return dict(self._connection.execute(query, (author,)).fetchall())
+
+    def has_tombstone(self, author: str, skill: str) -> bool:
+        """Return whether a tombstone of this author names the skill."""
+        with self._lock:
+            query = "SELECT 1 FROM tombstones WHERE author = ? AND skill = ?"
+            return self._connection.execute(query, (author, skill)).fetchone() is not None
+
+    def _column(self, query: str) -> list[str]:
+        with self._lock:
+            return [row[0] for row in self._connection.execute(query).fetchall()]
 
     def entries(self) -> list[BankEntry]:
         """Return all entries, sorted by id."""
@@ -168,7 +197,27 @@ class Index:
                 f"INSERT OR REPLACE INTO skills ({_COLUMNS}) VALUES ({_MARKS})",
                 [_row(entry) for entry in add],
             )
-            self._connection.execute("UPDATE counter SET changes = changes + 1")
+            self._count_change()
+
+    def update_tombstones(self, add: Iterable[Tombstone] = (), drop: Iterable[str] = ()) -> None:
+        """Change tombstones in one transaction; the changes are on the disk when this returns.
+
+        Args:
+            add: tombstones to insert.
+            drop: ids of tombstones to delete; unknown ids are ignored.
+        """
+        with self._transaction():
+            self._connection.executemany(
+                "DELETE FROM tombstones WHERE id = ?", [(tombstone,) for tombstone in drop]
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO tombstones (id, author, skill) VALUES (?, ?, ?)",
+                [(tombstone.id, tombstone.author, tombstone.skill) for tombstone in add],
+            )
+            self._count_change()
+
+    def _count_change(self) -> None:
+        self._connection.execute("UPDATE counter SET changes = changes + 1")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -204,54 +253,6 @@ def _discard(path: Path, ops: FileOps) -> None:
     # Remove the write-ahead log first: an old log must never be applied to a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
-
-
-def tidy(index: Index, files: SkillFolder, limits: Limits) -> None:
-    """Finish or undo the work of a killed process; this is fast if there is nothing to do.
-
-    - Temporary files and the files of removed skills are deleted.
-    - An entry is added for each skill file without one; a file with its final name is complete.
-    - An entry without a file is dropped.
-    """
-    files.sweep()
-    removed, present, listed = files.removed(), files.ids(), set(index.ids())
-    for skill in removed & present:
-        files.delete(skill)
-    present -= removed
-    add = read_entries(files, present - listed, limits)
-    drop = listed - present
-    if add or drop:
-        index.update(add=add, drop=drop)
-
-
-def read_entries(
-    files: SkillFolder, ids: Iterable[str], limits: Limits, *, move_damaged: bool = True
-) -> list[BankEntry]:
-    """Build the entries of skills from their files, in the order of `ids`.
-
-    Args:
-        files: the folder of the bank.
-        ids: ids of the skills to read.
-        limits: size limits; larger skills get no entry.
-        move_damaged: whether to move files with a wrong hash to the folder of damaged files.
-
-    Returns:
-        Entries of the files that pass all checks. Intact files that fail a check, such as
-        those of a newer version of teachmesh, stay in place without an entry.
-    """
-    entries = []
-    for skill in sorted(ids):
-        data = files.read_whole(skill)
-        if data is None:
-            if move_damaged:
-                files.quarantine(skill)
-            continue
-        try:
-            verified = verify(decode(data, limits))
-        except SkillRefused:
-            continue
-        entries.append(BankEntry.of(verified))
-    return entries
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -14,7 +14,15 @@ from filelock import FileLock, Timeout
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
 from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
-from teachmesh.bank.index import Index, open_or_replace, read_entries, tidy
+from teachmesh.bank.index import Index, open_or_replace
+from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
+from teachmesh.bank.withdrawals import (
+    TombstoneFolder,
+    Withdrawals,
+    check_tombstones,
+    read_tombstones,
+    tidy_tombstones,
+)
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import SignedSkill, decode_again
 from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
@@ -33,6 +41,9 @@ class Bank:
     removes temporary files left behind by killed writers and updates the index from the files.
     Several threads can share a bank.
 
+    A skill that its author withdrew is listed by `entries` only, until `withdrawals.prune` deletes
+    its file.
+
     Args:
         folder: the bank's folder; created if it is missing.
         read_only: True to write nothing, even on opening. An index that cannot be opened
@@ -40,6 +51,9 @@ class Bank:
         lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
         limits: size limits; larger skills are refused.
         ops: disk operations; tests pass their own.
+
+    Attributes:
+        withdrawals: the tombstones of the bank.
 
     Raises:
         StorageError: the folder cannot be used.
@@ -59,6 +73,8 @@ class Bank:
         self._limits = limits
         self._ops = ops
         self._files = SkillFolder(self.folder, ops)
+        self._tombstones = TombstoneFolder(self.folder, ops)
+        self.withdrawals = Withdrawals(self._tombstones, self._files, self._current, self._writing)
         self._path = self.folder / "index.sqlite3"
         self._lock_timeout_s = lock_timeout_s
         self._lock = FileLock(self.folder / "write.lock", poll_interval=_LOCK_POLL_S, mode=0o600)
@@ -94,26 +110,33 @@ class Bank:
         return decode_again(self.get(skill), skill, self._limits)
 
     def entries(self) -> list[BankEntry]:
-        """Return the entries of all skills, sorted by id."""
+        """Return the entries of all skills with a file, also of withdrawn ones, sorted by id."""
         with storage_errors(f"could not read the bank {self.folder}"):
             return self._current().entries()
 
     def active(self) -> list[BankEntry]:
-        """Return the entries of all skills that their author has not replaced, sorted by id."""
-        return without_superseded(self.entries())
+        """Return the entries of all skills that their author has not replaced or withdrawn.
+
+        They are sorted by id.
+        """
+        live = set(self.ids())
+        return without_superseded([entry for entry in self.entries() if entry.id in live])
 
     def ids(self) -> list[str]:
-        """Return the ids of all skills, sorted."""
+        """Return the sorted ids of all skills that are not withdrawn: those that peers get."""
         with storage_errors(f"could not read the bank {self.folder}"):
-            return self._current().ids()
+            return self._current().live_ids()
 
     def removed_ids(self) -> list[str]:
-        """Return the sorted ids of removed skills, which must not be fetched again."""
+        """Return the sorted ids of skills that must not be fetched again.
+
+        They were removed here, or withdrawn by their author after this agent had them.
+        """
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
 
     def digest(self) -> str:
-        """Return the hash of the ids, 64 hex digits; equal digests mean equal sets of skills."""
+        """Return the hash of the ids, 64 hex digits; equal digests mean equal answers."""
         return digest_of(self.ids())
 
     def version(self) -> int:
@@ -131,7 +154,7 @@ class Bank:
 
         Raises:
             SkillRefused: the skill exceeds the size limits (LIMIT), or it was removed from this
-                bank and `restore` is False (AUTHOR).
+                bank and `restore` is False (AUTHOR), or its author withdrew it (WITHDRAWN).
             StorageError: nothing was stored, because the disk is full or not writable, or
                 another process kept writing for too long.
         """
@@ -139,6 +162,7 @@ class Bank:
         check_sizes(verified.data, self._limits)
         entry = BankEntry.of(verified)
         with self._writing(f"could not save skill {entry.id[:12]}") as index:
+            self.withdrawals.check_put(index, entry)
             if entry.id in self._files.removed():
                 if not restore:
                     raise SkillRefused("AUTHOR", f"skill {entry.id[:12]} was removed here")
@@ -170,16 +194,7 @@ class Bank:
         with self._writing(f"could not remove skill {skill[:12]}") as index:
             if index.find(skill) is None:
                 raise StorageError(f"this bank holds no skill {skill[:12]}")
-            try:
-                self._files.mark_removed(skill)
-                index.update(drop=[skill])
-            except (OSError, sqlite3.Error):
-                with suppress(OSError):
-                    self._files.unmark_removed(skill)
-                raise
-            # The skill is removed now; a remaining file is deleted at the next opening.
-            with suppress(OSError):
-                self._files.delete(skill)
+            drop_skill(index, self._files, skill)
 
     def check(self) -> CheckReport:
         """Hash every file and compare the files with the index, without changing anything.
@@ -192,12 +207,15 @@ class Bank:
             removed = self._files.removed()
             foreign = self._files.foreign_names()
             damaged = {skill for skill in listed & present if self._files.read_whole(skill) is None}
+            found = check_tombstones(self._current(), self._tombstones)
+        buried, lost, strange = found
+        foreign |= strange
         temporary = {name for name in foreign if name.startswith(".")}
         unlisted = {self._files.path(skill).name for skill in present - listed - removed}
         return CheckReport(
             skills=len(listed & present) - len(damaged),
-            damaged=tuple(sorted(damaged)),
-            missing=tuple(sorted(listed - present)),
+            damaged=tuple(sorted(damaged | buried)),
+            missing=tuple(sorted((listed - present) | lost)),
             unlisted=tuple(sorted(unlisted | (foreign - temporary))),
             temporary=tuple(sorted(temporary)),
             removed_present=tuple(sorted(removed & present)),
@@ -229,6 +247,7 @@ class Bank:
 
     def _open_to_write(self) -> Index:
         self._files.create()
+        self._tombstones.create()
         try:
             with self._lock.acquire(timeout=0):
                 return self._open_tidy()
@@ -244,6 +263,7 @@ class Bank:
     def _open_tidy(self) -> Index:
         index = open_or_replace(self._path, self._ops)
         tidy(index, self._files, self._limits)
+        tidy_tombstones(index, self._tombstones)
         return index
 
     def _open_to_read(self) -> Index:
@@ -251,7 +271,10 @@ class Bank:
             return Index.open(self._path, self._ops, mode="ro")
         present = self._files.ids() - self._files.removed()
         entries = read_entries(self._files, present, self._limits, move_damaged=False)
-        return Index.in_memory(entries, self._ops)
+        index = Index.in_memory(entries, self._ops)
+        buried = read_tombstones(self._tombstones, self._tombstones.ids(), move_damaged=False)
+        index.update_tombstones(add=buried)
+        return index
 
     def _current(self) -> Index:
         """Return the index, reopened if its file was removed or replaced."""

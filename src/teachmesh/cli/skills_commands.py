@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from teachmesh.cli import history_commands
+from teachmesh.cli import history_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
 from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
     group = application(
-        "The skills of this agent: list, show, restore, remove, export and import them."
+        "The skills of this agent: list, show, restore, remove, withdraw, export and import them."
     )
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     command(
         group, "remove", "teachmesh skills remove screws --yes", "teachmesh skills remove 3f9a"
     )(remove)
+    withdraw_commands.register(group)
     command(
         group,
         "export",
@@ -58,7 +59,7 @@ def register(app: typer.Typer) -> None:
 
 def list_skills(
     all_versions: Annotated[
-        bool, typer.Option("--all", help="Also list skills that a newer version replaces.")
+        bool, typer.Option("--all", help="Also list skills that were replaced or withdrawn.")
     ] = False,
     home: HomeOption = None,
     json_output: JsonOption = False,

@@ -35,6 +35,7 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         f"{document['skills']} skills ({document['usable']} used), "
         f"{document['classes']} classes, {size(document['size_bytes'])}, "
         f"digest {document['digest'][:12]}"
+        + (f", {document['withdrawn']} withdrawn or replaced" if document["withdrawn"] else "")
     )
     running = document["running"]
     if running is None:

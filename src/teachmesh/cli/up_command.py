@@ -110,6 +110,7 @@ _TEXTS = {
     "understood": lambda e: f"learning {e['task']}: {e['summary']}",
     "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
     "received": lambda e: f"received {e['task']} ({e['skill'][:12]}) from {e['alias']}",
+    "withdrawn": lambda e: f"withdrawn {e['task']} ({e['skill'][:12]}) by {e['alias']}",
     "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
     "error": lambda e: f"error: {e['message']}",
     "synced": lambda e: (

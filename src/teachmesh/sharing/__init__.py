@@ -2,10 +2,10 @@
 
 - `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
 - `own_transport`: makes a transport by name, also one of another package.
-- `messages`: signed announcements of a bank's digest.
-- `gossip`: announces and serves the bank; digests show which skills are missing.
+- `messages`: signed announcements of a bank's digests, and lists of ids.
+- `gossip`: announces and serves the bank; digests show if something is missing.
 - `peers`: peers heard from recently, and waiting times after failed requests.
-- `pulling`: requests for missing skills.
+- `pulling`: requests for missing skills and tombstones.
 - `counters`: counters of traffic and results.
 - `admission`: checks of a received skill.
 

@@ -16,6 +16,7 @@ class Totals:
     admitted: int
     refused: dict[str, int]
     dropped: int
+    tombstones: int
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Counters:
     _admitted: int = 0
     _refused: Counter[str] = field(default_factory=Counter)
     _dropped: int = 0
+    _tombstones: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count_sent(self, size_bytes: int) -> None:
@@ -47,8 +49,13 @@ class Counters:
         with self._lock:
             self._admitted += 1
 
+    def count_tombstone(self) -> None:
+        """Count a tombstone that was checked and saved."""
+        with self._lock:
+            self._tombstones += 1
+
     def count_refused(self, reason: str) -> None:
-        """Count a received skill that was refused."""
+        """Count a received skill or tombstone that was refused."""
         with self._lock:
             self._refused[reason] += 1
 
@@ -61,5 +68,10 @@ class Counters:
         """Return all counters at one moment."""
         with self._lock:
             return Totals(
-                self._sent, self._received, self._admitted, dict(self._refused), self._dropped
+                self._sent,
+                self._received,
+                self._admitted,
+                dict(self._refused),
+                self._dropped,
+                self._tombstones,
             )

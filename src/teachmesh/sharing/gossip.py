@@ -1,9 +1,9 @@
-"""Anti-entropy: peers compare digests of their banks and pull missing skills by hash.
+"""Anti-entropy: peers compare digests of their banks and pull by hash what is missing.
 
-An agent broadcasts a small signed digest of its bank every second, and at once after a change. A
-peer whose digest differs requests the ids, then pulls the missing skills from any peer that has
-them (`pulling`). This is enough to recover from any lost message. All work runs in its own threads,
-so neither learning nor the transport waits for a peer.
+An agent broadcasts small signed digests of its skills and tombstones every second, and at once
+after a change. A peer whose digests differ requests the ids, then pulls missing skills and
+tombstones from any peer that has them (`pulling`). This is enough to recover from any lost message.
+All work runs in its own threads, so neither learning nor the transport waits for a peer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from teachmesh.errors import StorageError
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.counters import Counters
-from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
+from teachmesh.sharing.messages import (
+    Announcement,
+    decode_announcement,
+    encode_announcement,
+    encode_ids,
+)
 from teachmesh.sharing.peers import PeerTable
 from teachmesh.sharing.pulling import BODY_TIMEOUT_S, Inventory, Puller
 from teachmesh.sharing.transport import MAX_BODY_BYTES, Transport
@@ -38,7 +43,7 @@ class PeerState:
         alias: display name of the peer.
         count: number of skills in the peer's bank.
         digest: hash of the sorted ids of these skills.
-        in_sync: whether the digest of the peer's bank equals the digest of this agent's bank.
+        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
         last_seen_s: seconds since its last announcement.
     """
 
@@ -62,6 +67,7 @@ class GossipStats:
         dropped: number of ignored broadcasts: garbage, forgeries, messages of another version.
         peers: peers heard from recently.
         twin: whether another agent with the key of this agent was heard from recently.
+        tombstones: number of received tombstones that were saved.
     """
 
     bytes_sent: int
@@ -71,6 +77,7 @@ class GossipStats:
     dropped: int
     peers: tuple[PeerState, ...]
     twin: bool = False
+    tombstones: int = 0
 
 
 class Gossip:
@@ -169,7 +176,7 @@ class Gossip:
         Raises:
             StorageError: the inventory cannot be read.
         """
-        digest = self._inventory.digest()
+        digests = self._inventory.digest(), self._inventory.tombstone_digest()
         now_s = time.monotonic()
         peers = tuple(
             PeerState(
@@ -177,7 +184,7 @@ class Gossip:
                 peer.announcement.alias,
                 peer.announcement.count,
                 peer.announcement.digest,
-                peer.announcement.digest == digest,
+                peer.announcement.digests == digests,
                 round(now_s - peer.seen_s, 3),
             )
             for agent_id, peer in self._peers.current().items()
@@ -191,6 +198,7 @@ class Gossip:
             totals.dropped,
             peers,
             twin=self._twin.is_present(),
+            tombstones=totals.tombstones,
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
@@ -233,7 +241,7 @@ class Gossip:
         self._plan_now.set()
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, the list of ids, or a blob; called by the transport."""
+        """Serve a skill, a tombstone, the list of ids, or a blob; called by the transport."""
         try:
             body = self._body(kind, key)
         except StorageError:
@@ -246,9 +254,11 @@ class Gossip:
 
     def _body(self, kind: str, key: str) -> bytes | None:
         if kind == "ids":
-            return b"".join(map(bytes.fromhex, sorted(self._inventory.ids())))
+            return encode_ids(self._inventory.ids(), self._inventory.tombstones())
         if kind == "skill":
             return self._inventory.read(key) if key in self._inventory.ids() else None
+        if kind == "tombstone":
+            return self._inventory.read_tombstone(key)
         return self._inventory.blob(key)
 
     def _announce_loop(self) -> None:
@@ -268,6 +278,7 @@ class Gossip:
             self._author,
             self._alias,
             self._inventory.digest(),
+            self._inventory.tombstone_digest(),
             len(self._inventory.ids()),
             self._sequence,
         )
@@ -278,7 +289,7 @@ class Gossip:
         self._plan_now.set()
 
     def _plan_loop(self) -> None:
-        admitted = 0
+        admitted = (0, 0)
         while not self._stopping.is_set():
             self._plan_now.wait(self._interval_s)
             self._plan_now.clear()
@@ -289,8 +300,9 @@ class Gossip:
             except StorageError:
                 # Try again in the next round.
                 continue
-            now_admitted = self._counters.totals().admitted
+            totals = self._counters.totals()
+            now_admitted = (totals.admitted, totals.tombstones)
             if now_admitted != admitted:
-                # Peers that cannot reach the author may reach us, so announce new skills at once.
+                # Peers that cannot reach the author may reach us, so announce news at once.
                 admitted = now_admitted
                 self._announce_now.set()

@@ -1,20 +1,26 @@
-"""Signed announcements of a bank's digest."""
+"""Messages between peers: signed announcements of a bank's digests, and lists of its ids."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from teachmesh.packet.signing import AgentKey, agent_id, is_signed
 from teachmesh.sharing.transport import MAX_ANNOUNCEMENT_BYTES
 
-SCHEMA = "teachmesh.announcement/1"
-CONTEXT = b"teachmesh.announcement/1\0"
+SCHEMA = "teachmesh.announcement/2"
+CONTEXT = b"teachmesh.announcement/2\0"
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _MAX_ALIAS = 64
 _MAX_COUNT = 2**53
+_KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "sequence"}
+MAX_IDS = 100_000
+"""Maximum number of ids in a list."""
+_ID_BYTES = 32
+_SEPARATOR = bytes(_ID_BYTES)
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Announcement:
         author: Ed25519 public key of the agent, 64 hex digits.
         alias: display name of the agent.
         digest: hash of the sorted ids of the skills in the agent's bank.
+        tombstones: hash of the sorted ids of the tombstones in the agent's bank.
         count: number of skills in the agent's bank.
         sequence: number that grows with each announcement of the agent, even across restarts.
     """
@@ -32,8 +39,14 @@ class Announcement:
     author: str
     alias: str
     digest: str
+    tombstones: str
     count: int
     sequence: int
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Digests of skills and of tombstones; peers are in sync if both are equal."""
+        return self.digest, self.tombstones
 
     @property
     def agent_id(self) -> str:
@@ -74,11 +87,11 @@ def decode_announcement(data: bytes) -> Announcement | None:
 
 
 def _checked(values: dict[str, object]) -> Announcement | None:
-    if set(values) != {"schema", "author", "alias", "digest", "count", "sequence"}:
+    if set(values) != _KEYS:
         return None
-    author, digest = values["author"], values["digest"]
+    author, digest, tombstones = values["author"], values["digest"], values["tombstones"]
     alias, count, sequence = values["alias"], values["count"], values["sequence"]
-    if not all(isinstance(v, str) and _HEX_64.fullmatch(v) for v in (author, digest)):
+    if not all(isinstance(v, str) and _HEX_64.fullmatch(v) for v in (author, digest, tombstones)):
         return None
     if not isinstance(alias, str) or len(alias) > _MAX_ALIAS or not alias.isprintable():
         return None
@@ -86,7 +99,7 @@ def _checked(values: dict[str, object]) -> Announcement | None:
         return None
     if not 0 <= count < _MAX_COUNT or not 0 <= sequence < _MAX_COUNT:
         return None
-    return Announcement(str(author), alias, str(digest), count, sequence)
+    return Announcement(str(author), alias, str(digest), str(tombstones), count, sequence)
 
 
 def _body(announcement: Announcement) -> dict[str, object]:
@@ -95,9 +108,31 @@ def _body(announcement: Announcement) -> dict[str, object]:
         "author": announcement.author,
         "alias": announcement.alias,
         "digest": announcement.digest,
+        "tombstones": announcement.tombstones,
         "count": announcement.count,
         "sequence": announcement.sequence,
     }
+
+
+def encode_ids(skills: Collection[str], tombstones: Collection[str]) -> bytes:
+    """Return a list of ids: sorted skills, 32 zero bytes, sorted tombstones; 32 bytes per id.
+
+    The zero bytes are left out if there are no tombstones.
+    """
+    parts = [bytes.fromhex(skill) for skill in sorted(skills)]
+    if tombstones:
+        parts += [_SEPARATOR, *(bytes.fromhex(tombstone) for tombstone in sorted(tombstones))]
+    return b"".join(parts)
+
+
+def decode_ids(data: bytes) -> tuple[frozenset[str], frozenset[str]] | None:
+    """Return the ids of skills and of tombstones from an untrusted list; None if it is invalid."""
+    if len(data) % _ID_BYTES or len(data) > MAX_IDS * _ID_BYTES:
+        return None
+    parts = [data[start : start + _ID_BYTES] for start in range(0, len(data), _ID_BYTES)]
+    end = parts.index(_SEPARATOR) if _SEPARATOR in parts else len(parts)
+    skills = frozenset(part.hex() for part in parts[:end])
+    return skills, frozenset(part.hex() for part in parts[end + 1 :])
 
 
 def _canonical(values: dict[str, object]) -> bytes:

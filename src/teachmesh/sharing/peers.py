@@ -32,13 +32,15 @@ class Peer:
         announcement: the peer's last announcement.
         seen_s: time at which that announcement arrived, in seconds of the monotonic clock.
         ids: ids of the peer's skills, from its last list of ids; empty before the first list.
-        ids_digest: digest that the peer had announced when `ids` was requested; "" before that.
+        tombstones: ids of the peer's tombstones, from the same list.
+        listed: digests that the peer had announced when the list was requested; None before that.
     """
 
     announcement: Announcement
     seen_s: float
     ids: frozenset[str] = frozenset()
-    ids_digest: str = ""
+    tombstones: frozenset[str] = frozenset()
+    listed: tuple[str, str] | None = None
 
 
 class PeerTable:
@@ -73,18 +75,27 @@ class PeerTable:
                 )
             return False
 
-    def set_ids(self, agent_id: str, ids: frozenset[str], digest: str) -> None:
-        """Store the ids of a peer's skills.
+    def set_ids(
+        self,
+        agent_id: str,
+        ids: frozenset[str],
+        tombstones: frozenset[str],
+        listed: tuple[str, str],
+    ) -> None:
+        """Store the list of ids that a peer sent.
 
         Args:
             agent_id: id of the peer.
-            ids: ids that the peer sent.
-            digest: digest that the peer had announced before the request.
+            ids: ids of the peer's skills.
+            tombstones: ids of the peer's tombstones.
+            listed: digests that the peer had announced before the request.
         """
         with self._lock:
             known = self._peers.get(agent_id)
             if known is not None:
-                self._peers[agent_id] = replace(known, ids=ids, ids_digest=digest)
+                self._peers[agent_id] = replace(
+                    known, ids=ids, tombstones=tombstones, listed=listed
+                )
 
     def current(self) -> dict[str, Peer]:
         """Return the peers heard from recently, sorted by agent id."""
@@ -102,7 +113,7 @@ class PeerTable:
 class BackOff:
     """Waiting times per peer and content; every method may be called from any thread.
 
-    Content is the id of a skill, or `ALL_IDS` for the list of ids.
+    Content is the id of a skill or tombstone, or `ALL_IDS` for the list of ids.
 
     Args:
         clock: function that returns a time in seconds and never goes back.

@@ -1,4 +1,6 @@
-"""Pull missing skills from any peer that has them, and check them by hash.
+"""Pull missing skills and tombstones from any peer that has them, and check them by hash.
+
+A peer's tombstones come after its skills: a new version is there before the old one goes.
 
 A slow, hanging or lying peer delays only the requests made to it:
 
@@ -15,10 +17,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import Literal, Protocol
 
 from teachmesh.errors import SkillRefused, TeachmeshError
 from teachmesh.sharing.counters import Counters
+from teachmesh.sharing.messages import decode_ids
 from teachmesh.sharing.peers import BackOff, Peer, PeerTable
 from teachmesh.sharing.transport import ALL_IDS, Transport
 
@@ -27,12 +30,12 @@ BODY_TIMEOUT_S = 20.0
 MAX_PULLS = 4
 MAX_PULLS_PER_PEER = 2
 MAX_ID_REQUESTS = 4
-MAX_IDS = 100_000
 # Candidates per peer and round, so that a very long list of ids cannot block the planner.
 _MAX_CANDIDATES = 64
-_ID_BYTES = 32
 # Reasons that never apply to an honest peer, whatever its backbones, limits or version.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
+
+Kind = Literal["skill", "tombstone"]
 
 
 class Inventory(Protocol):
@@ -58,6 +61,18 @@ class Inventory(Protocol):
             StorageError: the skill cannot be saved now.
         """
 
+    def tombstones(self) -> frozenset[str]:
+        """Return the ids of all tombstones."""
+
+    def tombstone_digest(self) -> str:
+        """Return the hash of the tombstones' sorted ids, 64 hex digits."""
+
+    def read_tombstone(self, tombstone_id: str) -> bytes | None:
+        """Return the bytes of a tombstone, or None if the bank does not have it."""
+
+    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
+        """Check and save a tombstone; raises the same errors as `admit`."""
+
     def blob(self, sha256: str) -> bytes | None:
         """Return content that is not a skill, such as a reference, by its hash; None if missing."""
 
@@ -71,7 +86,7 @@ class Puller:
         peers: peers heard from recently.
         counters: counters of traffic and results.
         wake: called after each request, so that the next round is planned soon.
-        on_refused: called with (id, reason, message) when a skill is refused.
+        on_refused: called with (id, reason, message) when a skill or tombstone is refused.
     """
 
     def __init__(
@@ -98,26 +113,27 @@ class Puller:
         self._stopped = False
 
     def plan(self) -> None:
-        """Start the requests that are due: first new lists of ids, then missing skills.
+        """Start the requests that are due: new lists of ids, then skills, then tombstones.
 
         Raises:
             StorageError: the inventory cannot be read now.
         """
-        digest = self._inventory.digest()
+        digests = self._inventory.digest(), self._inventory.tombstone_digest()
         peers = self._peers.current()
         self._back_off.forget(peers.keys())
-        others = {a: p for a, p in peers.items() if p.announcement.digest != digest}
+        others = {a: p for a, p in peers.items() if p.announcement.digests != digests}
         for agent_id, peer in others.items():
             self._request_ids(agent_id, peer)
-        sources = self._missing(others)
-        # Skills of reliable peers come first; ids invented by a lying peer have to wait.
-        failures = {agent_id: self._back_off.failures(agent_id) for agent_id in others}
-        order = sorted(sources, key=lambda i: (min(failures[a] for a in sources[i]), i))
-        for skill_id in order:
-            self._start_pull(skill_id, sources[skill_id], failures)
+        with self._lock:
+            due = set(self._pulling)
+        skills = self._missing("skill", others)
+        due |= skills.keys()
+        idle = {a: p for a, p in others.items() if p.ids.isdisjoint(due)}
+        self._start_pulls("skill", skills)
+        self._start_pulls("tombstone", self._missing("tombstone", idle))
 
     def refused(self) -> dict[str, str]:
-        """Return the reason for each refused skill id; refused skills are not pulled again."""
+        """Return the reason for each refused id; refused content is not pulled again."""
         with self._lock:
             return dict(self._refused)
 
@@ -136,118 +152,134 @@ class Puller:
         for thread in threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
 
-    def _missing(self, others: dict[str, Peer]) -> dict[str, list[str]]:
-        """Return the ids of skills to pull now, each with the peers that have the skill."""
+    def _missing(self, kind: Kind, others: dict[str, Peer]) -> dict[str, list[str]]:
+        """Return the ids of skills or tombstones to pull now, each with the peers that have it."""
         # This order matters: a pull that ends in between is still in one of the two sets.
         with self._lock:
             skip = self._refused.keys() | self._pulling.keys()
-        skip |= self._inventory.ids()
+        is_skill = kind == "skill"
+        skip |= self._inventory.ids() if is_skill else self._inventory.tombstones()
+        offers = {a: peer.ids if is_skill else peer.tombstones for a, peer in others.items()}
         wanted: set[str] = set()
-        for agent_id, peer in others.items():
-            due = (i for i in sorted(peer.ids - skip) if self._back_off.may_ask(agent_id, i))
-            wanted.update(
-                itertools.islice(
-                    (i for i in due if i in wanted or self._inventory.wants(i)), _MAX_CANDIDATES
-                )
-            )
+        for agent_id, ids in offers.items():
+            due = (i for i in sorted(ids - skip) if self._back_off.may_ask(agent_id, i))
+            new = (i for i in due if i in wanted or not is_skill or self._inventory.wants(i))
+            wanted.update(itertools.islice(new, _MAX_CANDIDATES))
         return {
-            skill_id: [
-                a
-                for a, peer in others.items()
-                if skill_id in peer.ids and self._back_off.may_ask(a, skill_id)
+            item: [
+                a for a, ids in offers.items() if item in ids and self._back_off.may_ask(a, item)
             ]
-            for skill_id in wanted
+            for item in wanted
         }
 
+    def _start_pulls(self, kind: Kind, sources: dict[str, list[str]]) -> None:
+        """Start pulls; content of reliable peers first, so that invented ids have to wait."""
+        agents = {agent_id for found in sources.values() for agent_id in found}
+        failures = {agent_id: self._back_off.failures(agent_id) for agent_id in agents}
+
+        def rank(item: str) -> tuple[int, str]:
+            # Every source of an item may have failed since the sources were listed.
+            return min((failures[a] for a in sources[item]), default=0), item
+
+        for item in sorted(sources, key=rank):
+            self._start_pull(kind, item, sources[item], failures)
+
     def _request_ids(self, agent_id: str, peer: Peer) -> None:
-        digest = peer.announcement.digest
-        if peer.ids_digest == digest or not self._back_off.may_ask(agent_id, ALL_IDS):
+        digests = peer.announcement.digests
+        if peer.listed == digests or not self._back_off.may_ask(agent_id, ALL_IDS):
             return
         with self._lock:
             if self._stopped or agent_id in self._listing or len(self._listing) >= MAX_ID_REQUESTS:
                 return
             thread = threading.Thread(
                 target=self._read_ids,
-                args=(agent_id, digest),
+                args=(agent_id, digests),
                 name="teachmesh-ids",
                 daemon=True,
             )
             self._listing[agent_id] = thread
             thread.start()
 
-    def _read_ids(self, agent_id: str, digest: str) -> None:
-        """Request the ids of a peer's skills; runs in its own thread."""
+    def _read_ids(self, agent_id: str, digests: tuple[str, str]) -> None:
+        """Request the ids of a peer's skills and tombstones; runs in its own thread."""
         try:
             data = self._transport.request(agent_id, "ids", ALL_IDS, IDS_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
-            if data is None or len(data) % _ID_BYTES or len(data) > MAX_IDS * _ID_BYTES:
+            found = None if data is None else decode_ids(data)
+            if found is None:
                 self._back_off.failed(agent_id, ALL_IDS)
                 return
-            parts = range(0, len(data), _ID_BYTES)
-            ids = frozenset(data[start : start + _ID_BYTES].hex() for start in parts)
-            self._peers.set_ids(agent_id, ids, digest)
+            self._peers.set_ids(agent_id, *found, digests)
             self._back_off.succeeded(agent_id, ALL_IDS)
         finally:
             with self._lock:
                 del self._listing[agent_id]
             self._wake()
 
-    def _start_pull(self, skill_id: str, agents: list[str], failures: dict[str, int]) -> None:
+    def _start_pull(
+        self, kind: Kind, item: str, agents: list[str], failures: dict[str, int]
+    ) -> None:
         with self._lock:
             busy = Counter(agent_id for agent_id, _ in self._pulling.values())
             # Check again, because earlier pulls of this round may have failed already.
             free = [
                 a
                 for a in agents
-                if busy[a] < MAX_PULLS_PER_PEER and self._back_off.may_ask(a, skill_id)
+                if busy[a] < MAX_PULLS_PER_PEER and self._back_off.may_ask(a, item)
             ]
             if self._stopped or not free or len(self._pulling) >= MAX_PULLS:
                 return
             agent_id = min(free, key=lambda a: (failures[a], busy[a], a))
             thread = threading.Thread(
-                target=self._pull, args=(skill_id, agent_id), name="teachmesh-pull", daemon=True
+                target=self._pull, args=(kind, item, agent_id), name="teachmesh-pull", daemon=True
             )
-            self._pulling[skill_id] = (agent_id, thread)
+            self._pulling[item] = (agent_id, thread)
             thread.start()
 
-    def _pull(self, skill_id: str, agent_id: str) -> None:
-        """Pull one skill from one peer; runs in its own thread."""
+    def _pull(self, kind: Kind, item: str, agent_id: str) -> None:
+        """Pull one skill or tombstone from one peer; runs in its own thread."""
         try:
-            data = self._transport.request(agent_id, "skill", skill_id, BODY_TIMEOUT_S)
+            data = self._transport.request(agent_id, kind, item, BODY_TIMEOUT_S)
             self._counters.count_received(len(data or b""))
             if data is None:
-                self._back_off.failed(agent_id, skill_id)
-            elif hashlib.sha256(data).hexdigest() != skill_id:
+                self._back_off.failed(agent_id, item)
+            elif hashlib.sha256(data).hexdigest() != item:
                 self._counters.count_refused("HASH")
-                self._back_off.failed(agent_id, skill_id)
-            elif self._admit(skill_id, data) in _NEVER_HONEST:
-                self._back_off.failed(agent_id, skill_id)
+                self._back_off.failed(agent_id, item)
+            elif self._admit(kind, item, data) in _NEVER_HONEST:
+                self._back_off.failed(agent_id, item)
             else:
-                self._back_off.succeeded(agent_id, skill_id)
+                self._back_off.succeeded(agent_id, item)
         finally:
             with self._lock:
-                del self._pulling[skill_id]
+                del self._pulling[item]
             self._wake()
 
-    def _admit(self, skill_id: str, data: bytes) -> str | None:
-        """Pass a skill's bytes to the inventory; if the skill is refused, return the reason."""
-        # Hold the skill first, so that no error can cause an endless loop of pulls.
-        self._back_off.hold(skill_id)
+    def _admit(self, kind: Kind, item: str, data: bytes) -> str | None:
+        """Pass the bytes to the inventory; if it refuses them, return the reason."""
+        # Hold the content first, so that no error can cause an endless loop of pulls.
+        self._back_off.hold(item)
         reason: str | None = None
         try:
-            self._inventory.admit(skill_id, data)
+            self._save(kind, item, data)
         except SkillRefused as refusal:
-            # The bytes of an id never change, so the skill is not tried again before `forget`.
+            # The bytes of an id never change, so it is not tried again before `forget`.
             reason = refusal.reason
             with self._lock:
-                self._refused[skill_id] = reason
+                self._refused[item] = reason
             self._counters.count_refused(reason)
             if self._on_refused is not None:
-                self._on_refused(skill_id, reason, str(refusal))
+                self._on_refused(item, reason, str(refusal))
         except TeachmeshError:
-            # This is not the peer's fault: saving failed, so the skill may be pulled again later.
+            # This is not the peer's fault: saving failed, so it may be pulled again later.
             return None
-        else:
-            self._counters.count_admitted()
-        self._back_off.release(skill_id)
+        self._back_off.release(item)
         return reason
+
+    def _save(self, kind: Kind, item: str, data: bytes) -> None:
+        if kind == "skill":
+            self._inventory.admit(item, data)
+            self._counters.count_admitted()
+        else:
+            self._inventory.admit_tombstone(item, data)
+            self._counters.count_tombstone()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 MAX_ANNOUNCEMENT_BYTES = 2048
 MAX_BODY_BYTES = 16 << 20
-KINDS = ("skill", "ids", "blob")
+KINDS = ("skill", "tombstone", "ids", "blob")
 ALL_IDS = "all"
 
 _AGENT = re.compile(r"[A-Z2-7-]{4,64}")

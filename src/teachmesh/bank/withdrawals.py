@@ -1,0 +1,280 @@
+"""The tombstones of a bank, with which authors withdraw their skills.
+
+    tombstones/<id>.json   one file per tombstone, named by its SHA-256
+
+A tombstone has effect on a skill of its own author only, whichever of the two comes first. The
+index compares the authors whenever it is read, so the order of arrival makes no difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from teachmesh.bank.atomic import FileOps, storage_errors, sweep, write_atomic
+from teachmesh.bank.entry import BankEntry
+from teachmesh.bank.folder import SkillFolder
+from teachmesh.bank.index import Index
+from teachmesh.bank.index_repair import drop_skill
+from teachmesh.errors import SkillRefused
+from teachmesh.packet.tombstone import Tombstone, read_tombstone
+
+MAX_PER_AUTHOR = 4096
+"""Number of tombstones of one author that a bank stores: those with the smallest ids."""
+_SUFFIX = ".json"
+_NAME = re.compile(rf"[0-9a-f]{{64}}{re.escape(_SUFFIX)}")
+
+
+class TombstoneFolder:
+    """The files of tombstones; all methods may raise OSError.
+
+    To call a method that writes, hold the bank's lock.
+
+    Args:
+        root: the bank's folder.
+        ops: disk operations; tests pass their own.
+    """
+
+    def __init__(self, root: Path, ops: FileOps) -> None:
+        self.folder = root / "tombstones"
+        self._damaged = root / "damaged"
+        self._ops = ops
+
+    def create(self) -> None:
+        """Create the folder if it is missing."""
+        if not self.folder.is_dir():
+            self._ops.make_folder(self.folder)
+            self._ops.sync_folder(self.folder.parent)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all tombstones with a file, intact or damaged."""
+        names = {name for name in self._names() if _NAME.fullmatch(name)}
+        return {name.removesuffix(_SUFFIX) for name in names}
+
+    def foreign_names(self) -> set[str]:
+        """Return the names of all other files in the folder."""
+        return {name for name in self._names() if not _NAME.fullmatch(name)}
+
+    def path(self, tombstone: str) -> Path:
+        """Return the path of a tombstone's file, which may not exist."""
+        return self.folder / f"{tombstone}{_SUFFIX}"
+
+    def read_whole(self, tombstone: str) -> bytes | None:
+        """Return a tombstone's bytes; None if the file is missing or has another hash."""
+        try:
+            data = self.path(tombstone).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == tombstone else None
+
+    def write(self, tombstone: Tombstone) -> None:
+        """Store a tombstone; it is on the disk when this returns."""
+        write_atomic(self.path(tombstone.id), tombstone.data, ops=self._ops)
+
+    def delete(self, tombstone: str) -> None:
+        """Remove a tombstone's file, if it exists."""
+        self._ops.remove(self.path(tombstone))
+        self._ops.sync_folder(self.folder)
+
+    def quarantine(self, tombstone: str) -> None:
+        """Move a tombstone's file, if it exists, to the folder of damaged files."""
+        source = self.path(tombstone)
+        if not source.exists():
+            return
+        self._ops.rename(source, self._damaged / source.name)
+        self._ops.sync_folder(self._damaged)
+        self._ops.sync_folder(self.folder)
+
+    def sweep(self) -> None:
+        """Remove temporary files left behind by killed writers."""
+        if self.folder.is_dir():
+            sweep(self.folder, self._ops)
+
+    def _names(self) -> set[str]:
+        try:
+            return {path.name for path in self.folder.iterdir()}
+        except FileNotFoundError:
+            return set()
+
+
+class Withdrawals:
+    """Tombstones of a bank, and the skills that are withdrawn by them.
+
+    Args:
+        files: the files of the tombstones.
+        skills: the files of the skills.
+        index: function that returns the bank's current index.
+        writing: context that holds the bank's lock and yields the index; its argument is the
+            beginning of an error message.
+    """
+
+    def __init__(
+        self,
+        files: TombstoneFolder,
+        skills: SkillFolder,
+        index: Callable[[], Index],
+        writing: Callable[[str], AbstractContextManager[Index]],
+    ) -> None:
+        self._files = files
+        self._skills = skills
+        self._index = index
+        self._writing = writing
+
+    def ids(self) -> list[str]:
+        """Return the ids of all tombstones, sorted.
+
+        Raises:
+            StorageError: the bank cannot be read; also raised by the other methods.
+        """
+        with storage_errors("could not read the tombstones"):
+            return self._index().tombstone_ids()
+
+    def skills(self) -> list[str]:
+        """Return the sorted ids of withdrawn skills whose files are still in this bank."""
+        with storage_errors("could not read the tombstones"):
+            return self._index().withdrawn_ids()
+
+    def of_author(self, author: str) -> list[str]:
+        """Return the sorted ids of skills that the tombstones of an author name."""
+        with storage_errors("could not read the tombstones"):
+            return sorted(self._index().tombstones_of(author).values())
+
+    def get(self, tombstone: str) -> bytes | None:
+        """Return the bytes of a tombstone; None if it is missing or damaged.
+
+        A damaged file is moved to another folder, so that a peer can send the tombstone again.
+        """
+        with storage_errors(f"could not read tombstone {tombstone[:12]}"):
+            data = self._files.read_whole(tombstone)
+        if data is None and tombstone in self.ids():
+            with self._writing(f"could not set tombstone {tombstone[:12]} aside") as index:
+                self._files.quarantine(tombstone)
+                index.update_tombstones(drop=[tombstone])
+        return data
+
+    def add(self, tombstone: Tombstone, *, keep_file: bool) -> None:
+        """Store a tombstone; it is on the disk when this returns. Adding it twice is harmless.
+
+        Args:
+            tombstone: the tombstone, from `sign_tombstone` or `read_tombstone`.
+            keep_file: whether to keep the file of the withdrawn skill until `prune`; True for the
+                author, who may want to restore it.
+
+        Raises:
+            SkillRefused: LIMIT if the author has too many tombstones.
+            StorageError: nothing was stored.
+        """
+        with self._writing(f"could not withdraw skill {tombstone.skill[:12]}") as index:
+            self._store(index, tombstone)
+            entry = index.find(tombstone.skill)
+            if not keep_file and entry is not None and entry.author == tombstone.author:
+                # The skill is withdrawn already; if this fails, `prune` deletes the file.
+                with suppress(OSError, sqlite3.Error):
+                    drop_skill(index, self._skills, entry.id)
+
+    def _store(self, index: Index, tombstone: Tombstone) -> None:
+        known = index.tombstones_of(tombstone.author)
+        if tombstone.id in known:
+            return
+        surplus = _surplus(known, tombstone)
+        try:
+            self._files.write(tombstone)
+            index.update_tombstones(add=[tombstone], drop=surplus)
+        except (OSError, sqlite3.Error):
+            # The caller gets an error, so the file must not stay in the bank.
+            with suppress(OSError):
+                self._files.delete(tombstone.id)
+            raise
+        with suppress(OSError):
+            for other in surplus:
+                self._files.delete(other)
+
+    def check_put(self, index: Index, entry: BankEntry) -> None:
+        """Refuse a skill that its author withdrew, and mark it so that it is not fetched again.
+
+        Args:
+            index: the bank's index; the caller holds the bank's lock.
+            entry: entry of the skill that is about to be stored.
+
+        Raises:
+            SkillRefused: WITHDRAWN.
+        """
+        if not index.has_tombstone(entry.author, entry.id):
+            return
+        if index.find(entry.id) is None:  # otherwise the author keeps its file
+            with suppress(OSError):
+                self._skills.mark_removed(entry.id)
+        raise SkillRefused(
+            "WITHDRAWN",
+            f"skill {entry.id[:12]} ({entry.task!r}) was withdrawn by its author for good; its "
+            "author can learn the task again",
+        )
+
+    def prune(self) -> list[BankEntry]:
+        """Delete the files of all withdrawn skills; return their entries."""
+        if not self.skills():
+            return []  # also if the bank cannot be written
+        with self._writing("could not delete withdrawn skills") as index:
+            withdrawn = set(index.withdrawn_ids())
+            entries = [entry for entry in index.entries() if entry.id in withdrawn]
+            for entry in entries:
+                drop_skill(index, self._skills, entry.id)
+        return entries
+
+
+def _surplus(known: Collection[str], tombstone: Tombstone) -> list[str]:
+    """Return ids of tombstones of one author that exceed the limit with a new one.
+
+    The smallest ids stay, so that all banks end with the same ones in any order of arrival.
+
+    Raises:
+        SkillRefused: LIMIT if the new tombstone exceeds the limit.
+    """
+    surplus = sorted({*known, tombstone.id})[MAX_PER_AUTHOR:]
+    if tombstone.id in surplus:
+        raise SkillRefused("LIMIT", f"expected at most {MAX_PER_AUTHOR} tombstones of one author")
+    return surplus
+
+
+def tidy_tombstones(index: Index, files: TombstoneFolder) -> None:
+    """Make the index agree with the files of tombstones; fast if there is nothing to do."""
+    files.sweep()
+    present, listed = files.ids(), set(index.tombstone_ids())
+    add = read_tombstones(files, present - listed)
+    if add or listed - present:
+        index.update_tombstones(add=add, drop=listed - present)
+
+
+def read_tombstones(
+    files: TombstoneFolder, ids: Collection[str], *, move_damaged: bool = True
+) -> list[Tombstone]:
+    """Read tombstones from their files, in the order of their ids.
+
+    Files with a wrong hash are moved to the folder of damaged files. Intact files that fail a
+    check, such as those of a newer version of teachmesh, stay in place and are left out.
+    """
+    found = []
+    for name in sorted(ids):
+        data = files.read_whole(name)
+        if data is None:
+            if move_damaged:
+                files.quarantine(name)
+            continue
+        with suppress(SkillRefused):
+            found.append(read_tombstone(data))
+    return found
+
+
+def check_tombstones(index: Index, files: TombstoneFolder) -> tuple[set[str], set[str], set[str]]:
+    """Hash the file of every tombstone; return the damaged, the missing, and names of other files.
+
+    Ids are returned for damaged and missing tombstones. Temporary files are named with the others.
+    """
+    listed, present = set(index.tombstone_ids()), files.ids()
+    damaged = {name for name in listed & present if files.read_whole(name) is None}
+    unlisted = {files.path(name).name for name in present - listed}
+    return damaged, listed - present, unlisted | files.foreign_names()

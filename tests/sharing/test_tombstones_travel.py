@@ -1,0 +1,115 @@
+"""Tombstones travel like skills; the laws hold over memory and over Zenoh."""
+
+from __future__ import annotations
+
+import pytest
+
+from teachmesh.errors import SkillRefused
+from teachmesh.sharing.messages import MAX_IDS, decode_ids, encode_ids
+from tests.sharing.inventories import BytesInventory, id_of
+from tests.sharing.meshes import Mesh, wait_until
+from tests.sharing.test_convergence import wait_equal, wait_in_sync
+
+
+class OrderedInventory(BytesInventory):
+    """Notes the order of admissions, and refuses tombstones whose ids are in `refuse`."""
+
+    def __init__(self, *items: bytes) -> None:
+        super().__init__(*items)
+        self.order: list[str] = []
+
+    def admit(self, skill_id: str, data: bytes) -> None:
+        """Note a skill."""
+        super().admit(skill_id, data)
+        self.order.append("skill")
+
+    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
+        """Note a tombstone, or refuse it."""
+        self.order.append("tombstone")
+        if tombstone_id in self.refuse:
+            raise SkillRefused("SIGNATURE", "refused on purpose")
+        super().admit_tombstone(tombstone_id, data)
+
+
+def bury(bank: BytesInventory, item: bytes) -> None:
+    """Withdraw an item; in these banks a tombstone is the id of its item."""
+    grave = id_of(item).encode()
+    bank.admit_tombstone(id_of(grave), grave)
+
+
+def wait_buried(*banks: BytesInventory, count: int) -> None:
+    """Wait until all banks have the same tombstones."""
+    wait_until(lambda: all(len(bank.tombstones()) == count for bank in banks), "all are buried")
+    assert len({bank.tombstone_digest() for bank in banks}) == 1
+
+
+def test_a_withdrawal_reaches_a_peer_that_was_off_and_its_copy_revives_nothing(mesh: Mesh) -> None:
+    """The author is off when the peer comes back; the skill is neither served nor fetched again."""
+    author, stayed, away = (BytesInventory(b"bad", b"good") for _ in range(3))
+    writer = mesh.agent("stayed", stayed)
+    leaving = mesh.agent("author", author)
+    returning = mesh.agent("away", away)
+    wait_in_sync(returning, 2)
+    returning.close()
+    bury(author, b"bad")
+    leaving.notify()
+    wait_buried(author, stayed, count=1)
+    leaving.close()
+    again, late = mesh.agent("away", away), BytesInventory()
+    wait_buried(stayed, away, count=1)
+    mesh.agent("late", late)
+    wait_buried(stayed, away, late, count=1)
+    wait_equal(stayed, away, late, count=1)
+    assert stayed.ids() == {id_of(b"good")}
+    assert stayed.reads[id_of(b"bad")] == late.admissions[id_of(b"bad")] == 0
+    wait_until(lambda: all(peer.in_sync for peer in again.stats().peers), "they are in sync")
+    assert writer.stats().tombstones == again.stats().tombstones == 1
+
+
+def test_peers_that_differ_in_a_tombstone_only_are_not_in_sync(mesh: Mesh) -> None:
+    """Their skills are equal, and still they exchange it, without a skill."""
+    one, other = BytesInventory(b"good"), OrderedInventory(b"good")
+    bury(one, b"unknown here")
+    other.refuse = {id_of(id_of(b"unknown here").encode())}
+    first, second = mesh.agent("one", one), mesh.agent("other", other)
+    wait_until(lambda: second.stats().refused == {"SIGNATURE": 1}, "it is refused")
+    assert [peer.in_sync for peer in second.stats().peers] == [False]
+    assert one.digest() == other.digest()
+    other.refuse = set()
+    second.forget()
+    wait_buried(one, other, count=1)
+    wait_in_sync(first, 1)
+    wait_in_sync(second, 1)
+    assert second.stats().received == 0
+    assert other.order == ["tombstone", "tombstone"]
+
+
+def test_the_skills_of_a_peer_come_before_its_tombstones(mesh: Mesh) -> None:
+    """A newer version is here before the older one goes, so no answer lacks the task."""
+    author, student = BytesInventory(), OrderedInventory(b"old")
+    author.add(*(b"new %d" % index for index in range(6)))
+    for index in range(4):
+        bury(author, b"replaced %d" % index)
+    bury(author, b"old")
+    mesh.agent("author", author)
+    mesh.agent("student", student)
+    wait_buried(author, student, count=5)
+    wait_equal(author, student, count=6)
+    assert student.order == ["skill"] * 6 + ["tombstone"] * 5
+
+
+def test_a_list_of_ids_has_one_spelling() -> None:
+    """Sorted skills, zero bytes, sorted tombstones; without tombstones as before."""
+    skills, graves = {"ab" * 32, "01" * 32}, {"cd" * 32}
+    data = encode_ids(skills, graves)
+    assert data == b"\x01" * 32 + b"\xab" * 32 + bytes(32) + b"\xcd" * 32
+    assert decode_ids(data) == (skills, graves)
+    assert encode_ids(skills, ()) == b"\x01" * 32 + b"\xab" * 32
+    assert decode_ids(b"") == (frozenset(), frozenset())
+    assert decode_ids(bytes(32)) == (frozenset(), frozenset())
+
+
+@pytest.mark.parametrize("data", [b"x", bytes(33), b"x" * 32 * (MAX_IDS + 1)], ids=len)
+def test_a_list_of_ids_that_is_none_is_refused(data: bytes) -> None:
+    """Nobody can fill the memory of a peer with one answer."""
+    assert decode_ids(data) is None
