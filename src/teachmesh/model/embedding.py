@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
 from teachmesh.model.backbone import Latents
@@ -70,16 +71,19 @@ def embed_images(
     *,
     progress: Progress | None = None,
     batch_size: int | None = None,
+    full_batches: bool = False,
 ) -> Embedded:
     """Compute the latents of images, with one backbone pass per image.
 
-    The latents of an image are bit-identical whether it is read from a file or from memory.
+    The latents of an image are bit-identical whether it is read from a file or from memory. With
+    `full_batches`, they also do not depend on the other images, nor on the order of the images.
 
     Args:
         backbone: the frozen network.
         images: files or images in memory.
         progress: called with (images done, total number of images).
         batch_size: number of images per forward pass; None for the default of the device.
+        full_batches: fill batches that are too small with copies of their first image.
 
     Returns:
         Latents of the readable images; unreadable images are listed in `failed`.
@@ -89,7 +93,7 @@ def embed_images(
     kept: list[np.ndarray] = []
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch, latents in _passes(backbone, images, batch_size):
+    for batch, latents in _passes(backbone, images, batch_size, full_batches):
         failed.extend(batch.failed)
         if len(batch.indices):
             last.append(latents.last)
@@ -106,21 +110,21 @@ def embed_images(
 
 
 def _passes(
-    backbone: Backbone, images: Sequence[Readable], batch_size: int | None
+    backbone: Backbone, images: Sequence[Readable], batch_size: int | None, full: bool
 ) -> Iterator[tuple[Batch, Latents]]:
     """Yield batches and their latents in the order of the images."""
     size = backbone.preprocessing.size
     if backbone.device.type != "cpu":
         step = batch_size or _ACCELERATOR_BATCH_SIZE
         for batch in iterate_batches(images, size, batch_size=step):
-            yield batch, backbone.embed(batch.images)
+            yield batch, _embed(backbone, batch, step if full else 0)
         return
     step = batch_size or BATCH_SIZE
     with Lanes() as lanes:
 
         def run(positions: range) -> tuple[Batch, Latents]:
             batch = read_batch(images, positions, size)
-            return batch, backbone.embed(batch.images)
+            return batch, _embed(backbone, batch, step if full else 0)
 
         yield from lanes.run(
             partial(run, range(start, min(start + step, len(images))))
@@ -128,10 +132,26 @@ def _passes(
         )
 
 
+def _embed(backbone: Backbone, batch: Batch, least: int) -> Latents:
+    """Return the latents of a batch, which is filled up to `least` images for the pass.
+
+    Rounding depends on the number of images in a pass, but not on their order or content.
+    """
+    pixels, count = batch.images, len(batch.images)
+    missing = least - count
+    if count == 0 or missing <= 0:
+        return backbone.embed(pixels)
+    filled = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
+    latents = backbone.embed(filled)
+    return Latents(latents.last[:count], latents.multi[:count])
+
+
 def embed_splits(
     backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
 ) -> list[Embedded]:
     """Embed several splits in one run, so that lanes do not wait after each split.
+
+    The latents of an image do not depend on the other images, see `embed_images`.
 
     Args:
         backbone: the frozen network.
@@ -141,9 +161,8 @@ def embed_splits(
     Returns:
         One result per split; its positions count from the start of that split.
     """
-    whole = embed_images(
-        backbone, [image for split in splits for image in split.images], progress=progress
-    )
+    images = [image for split in splits for image in split.images]
+    whole = embed_images(backbone, images, progress=progress, full_batches=True)
     parts: list[Embedded] = []
     start = 0
     for split in splits:
