@@ -15,15 +15,9 @@ from teachmesh.mapping.gmmc import N_CLUSTERS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.metric import DIRECTIONS
 from teachmesh.mapping.moments import LEADING
-from teachmesh.mapping.moments_fit import (
-    FAST_OVERSAMPLE,
-    FAST_STEPS,
-    OVERSAMPLE,
-    POWER_STEPS,
-    RANK,
-    fold_count,
-)
+from teachmesh.mapping.moments_fit import RANK, fold_count
 from teachmesh.mapping.typicality import MAX_VALUES
+from teachmesh.mapping.within_covariance import FAST, FULL, Effort
 from teachmesh.model.head_training import MAX_EPOCHS
 from teachmesh_lab.bench.bench_methods import check_bench_method, check_estimated
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
@@ -130,12 +124,17 @@ def consolidation_macs(
     return network.last_dim**3 // 6 + rows * network.last_dim**2
 
 
+def _iteration(effort: Effort, n: int) -> int:
+    """Return the products per row and dimension of a subspace iteration on N rows."""
+    return (2 * effort.power_steps + 2) * min(RANK + effort.oversample, n)
+
+
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     n, c, d = task.train, task.classes, network.dim
     rank = min(RANK, n)
-    products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + 2 * min(n, d) + 3 * c
+    products = _iteration(FULL, n) + 2 * min(n, d) + 3 * c
     folds = fold_count(n)
-    products += (folds - 1) * (2 * FAST_STEPS + 2) * min(RANK + FAST_OVERSAMPLE, n) + rank + c
+    products += (folds - 1) * _iteration(FAST, n) + rank + c
     products += 5 * min(DIRECTIONS, d)
     floats = 3 * c + rank + 2 + min(MAX_VALUES, n + 3)
     numbers = 2 * c * d + rank * d + floats
