@@ -16,12 +16,12 @@ from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
 from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.duplicates import without_shared
+from teachmesh.data.image_splits import Carving, assign
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
-from teachmesh.data.listing import Item, Listing, list_source
+from teachmesh.data.listing import Listing, list_source
 from teachmesh.data.names import check_name, clean_name, did_you_mean, remark, shown
 from teachmesh.data.source_files import is_image_name, is_system_name
-from teachmesh.data.splits import DEFAULT_SHARES, carve
 from teachmesh.errors import DataError, UsageError
 
 MAX_FAILED_SHARE = 0.2
@@ -61,6 +61,7 @@ class Task:
         unreadable: one sentence for each file left out because it does not begin like an image.
         warnings: notes for the user, one sentence each.
         layout: folders of the source that are splits, for a message; "" if there are none.
+        carving: rule and edges of the splits that `read_task` made; None if it made none.
     """
 
     name: str
@@ -73,11 +74,18 @@ class Task:
     unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
     layout: str = ""
+    carving: Carving | None = None
 
     @property
     def skipped(self) -> int:
         """Number of images left out."""
         return len(self.unreadable)
+
+    def spare(self) -> Split:
+        """Return the test images that may become training images when their class grows."""
+        edges = {} if self.carving is None else self.carving.edges
+        rows = [row for row, image in enumerate(self.test.images) if image in edges]
+        return Split(tuple(self.test.images[row] for row in rows), self.test.labels[rows])
 
     def summary(self) -> str:
         """Return classes, images per split, and the folders that were understood as splits.
@@ -103,8 +111,9 @@ def read_task(
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
     If there are no validation images, some training images are used instead, but never test images.
-    A source without any split is split 80 / 10 / 10. Images are **not** decoded here. A validation
-    or test image whose file equals an image of a split before it is left out, with a remark.
+    A source without any split is split about 80 / 10 / 10, by the content of the files. Images are
+    **not** decoded here. A validation or test image whose file equals an image of a split before it
+    is left out, with a remark.
 
     Args:
         path: path of the folder, archive or CSV file.
@@ -129,12 +138,12 @@ def read_task(
     check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
     labels = class_names(listing.items)
     classes = trained_classes(listing.items, labels, path)
-    splits, carved = _assign(listing.items, labels, seed, split)
+    splits, carving = assign(listing.items, labels, seed, split)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
     index = {label: number for number, label in enumerate(classes)}
     for item, where in zip(listing.items, splits, strict=True):
         parts[where].append((index[labels[item.label]], item.image))
-    parts, copies = without_shared(parts)
+    parts, copies = without_shared(parts, carving.edges if carving else ())
     return Task(
         name=task,
         classes=classes,
@@ -142,7 +151,7 @@ def read_task(
         validation=_part(parts["validation"]),
         test=_part(parts["test"]),
         source=str(path),
-        split_seed=seed if carved else None,
+        split_seed=seed if carving else None,
         unreadable=listing.unreadable,
         warnings=tuple(
             map(
@@ -155,6 +164,7 @@ def read_task(
             )
         ),
         layout=listing.layout,
+        carving=carving,
     )
 
 
@@ -267,35 +277,6 @@ def _missing(path: Path, expected: str) -> DataError:
         f"expected {expected} at '{shown(str(path), 200)}', got nothing there"
         f"{did_you_mean(path.name, siblings)}; check the path"
     )
-
-
-def _assign(
-    items: Sequence[Item],
-    labels: dict[str, str],
-    seed: int,
-    fractions: tuple[float, float] | None,
-) -> tuple[list[SplitName], bool]:
-    """Return the split of every item, and whether this function made any split."""
-    given = {item.split for item in items}
-    if fractions is not None and not any(fractions):
-        return ["train"] * len(items), False
-    if fractions is not None and given - {None}:
-        raise DataError(
-            "expected a source without splits for --split, got one whose folders or column name "
-            "them; use --split 0/0 to train on every image"
-        )
-    if "validation" in given:
-        return [item.split or "train" for item in items], False
-    pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
-    keys = [(labels[items[n].label], items[n].name) for n in pool]
-    splits: list[SplitName] = [item.split or "train" for item in items]
-    for n, split in zip(
-        pool,
-        carve(keys, seed, with_test=None in given, fractions=fractions or DEFAULT_SHARES),
-        strict=True,
-    ):
-        splits[n] = split
-    return splits, True
 
 
 def _part(members: list[tuple[int, ImageRef]]) -> Split:
