@@ -26,6 +26,8 @@ from teachmesh.errors import DataError, UsageError
 
 MAX_FAILED_SHARE = 0.2
 """Maximum fraction of unreadable images in a task."""
+NO_VALIDATION = "no validation images: too few images per class to set some aside"
+"""Remark on a task without validation images."""
 
 _ARCHIVES_NOT_READ = (".7z", ".rar", ".zst", ".lz4", ".tbz2", ".txz", ".gz", ".xz", ".iso")
 
@@ -294,5 +296,5 @@ def _warnings(
         classes = "class" if n == 1 else "classes"
         warnings.append(f"left out {n} {classes} without images: {some(listing.empty_classes)}")
     if not parts["validation"] and not every_image:
-        warnings.append("no validation images: too few images per class to set some aside")
+        warnings.append(NO_VALIDATION)
     return warnings

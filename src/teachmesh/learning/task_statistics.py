@@ -1,134 +1,183 @@
 """Private statistics of one task, from which it can grow without its images.
 
-They hold exact sums of latents and a bounded sample, under the names of the classes. An agent keeps
-them in its home and never sends them.
+They hold exact sums of latents, bounded samples and the hashes of the images, under the names of
+the classes. An agent keeps them in its home and never sends them.
+
+Everything in the skill is a function of the statistics, and the statistics do not depend on the
+order in which images came. So a task that grew has the skill, bit for bit, that learning all images
+at once would have made.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from teachmesh.errors import DataError, StorageError
-from teachmesh.mapping.latent_sample import LatentSample
+from teachmesh.data.pixel_digests import DIGEST
+from teachmesh.data.splits import SplitRule
+from teachmesh.errors import DataError
+from teachmesh.learning.image_index import MARK, ImageIndex
+from teachmesh.learning.task_rows import TEST, TRAIN, VALIDATION, EdgeRows, TaskRows
+from teachmesh.mapping.latent_sample import MAX_ROWS, LatentSample
 from teachmesh.mapping.task_sums import TaskSums
-
-SCHEMA = "teachmesh.task-statistics/1"
 
 
 @dataclass(frozen=True, eq=False)
 class TaskStatistics:
-    """Sums and a sample of the latents of one task.
+    """Sums, samples and hashes of the images of one task, before any image was moved.
 
     Attributes:
         fingerprint: fingerprint of the backbone that computed the latents.
         classes: names of the C classes, sorted.
-        sums: exact sums of the training images.
+        index: hashes of the training and validation images.
         sample: latents of the training images with the smallest hashes.
+        validation: latents of the validation images with the smallest hashes.
+        edges: images that are moved, or may have to be, see `data.splits`.
+        lacking: (C, 2) whether a class lacks validation images and test images.
+        sums: exact sums of the training images; None if the sample has them all.
+        rule: rule that made the splits; None if all sources had splits.
+        remarks: remarks about the sources, sorted.
+        passes: number of images that were passed through the backbone.
     """
 
     fingerprint: str
     classes: tuple[str, ...]
-    sums: TaskSums
+    index: ImageIndex
     sample: LatentSample
+    validation: LatentSample
+    edges: EdgeRows
+    lacking: np.ndarray
+    sums: TaskSums | None
+    rule: SplitRule | None = None
+    remarks: tuple[str, ...] = ()
+    passes: int = 0
 
     @classmethod
-    def of(
-        cls,
-        fingerprint: str,
-        classes: Sequence[str],
-        latents: np.ndarray,
-        labels: np.ndarray,
-        digests: np.ndarray,
-    ) -> TaskStatistics:
-        """Summarise some training images.
+    def of(cls, fingerprint: str, rows: TaskRows) -> TaskStatistics:
+        """Summarise the images of a task, or of a part of it; each image counts once.
 
         Args:
             fingerprint: fingerprint of the backbone.
-            classes: names of the classes, in label order.
-            latents: (N, D) float32 multi-depth latents.
-            labels: (N,) int64 class of each image.
-            digests: (N,) hash of each image's content, bytes of equal length.
+            rows: the images.
         """
-        sums = TaskSums.of(latents, labels, len(classes))
-        sample = LatentSample.of(latents, labels, digests)
-        return cls(fingerprint, tuple(classes), sums, sample)._with(sorted(classes))
+        return _empty(fingerprint, rows.images.rows.shape[1]).grown(rows)
+
+    def grown(self, rows: TaskRows) -> TaskStatistics:
+        """Return the statistics with more images; classes with equal names are one class.
+
+        Args:
+            rows: the images, as the same backbone saw them. Images that are known count once.
+        """
+        classes = tuple(sorted({*self.classes, *rows.classes}))
+        fresh = self.index.fresh(rows) & (rows.natural != TEST)
+        part = _part(self.fingerprint, rows.renamed(classes), fresh)
+        return self.with_classes(classes).plus(part)
+
+    def repeats(self, rows: TaskRows) -> int:
+        """Return the number of images that are known already, or occur twice."""
+        known = set(self.classes)
+        named = self.with_classes([*self.classes, *(c for c in rows.classes if c not in known)])
+        fresh = named.index.fresh(rows.renamed(named.classes))
+        return int((~fresh & (rows.natural != TEST)).sum())
 
     def plus(self, other: TaskStatistics) -> TaskStatistics:
-        """Return the statistics of the images of both; classes with equal names are one class.
+        """Return the statistics of the images of two parts that share no image.
+
+        Args:
+            other: statistics with the same classes in the same order.
 
         Raises:
             DataError: the latents were computed by different backbones.
         """
-        if self.fingerprint != other.fingerprint:
-            raise DataError(
-                f"expected statistics of the backbone {self.fingerprint[:8]}, got "
-                f"{other.fingerprint[:8]}; learn the task again from all images"
-            )
-        classes = sorted({*self.classes, *other.classes})
-        one, two = self._with(classes), other._with(classes)
+        self.check_backbone(other.fingerprint)
+        index = self.index.plus(other.index)
+        lacking = self.lacking & other.lacking
+        n_train = index.counts(len(self.classes))
+        whole = n_train.sum() <= MAX_ROWS
         return TaskStatistics(
-            self.fingerprint, one.classes, one.sums.plus(two.sums), one.sample.plus(two.sample)
+            self.fingerprint,
+            self.classes,
+            index,
+            self.sample.plus(other.sample),
+            self.validation.plus(other.validation),
+            self.edges.joined(other.edges).needed(n_train, lacking),
+            lacking,
+            None if whole else self.exact_sums().plus(other.exact_sums()),
+            self.rule or other.rule,
+            tuple(sorted({*self.remarks, *other.remarks})),
+            self.passes + other.passes,
         )
 
-    def _with(self, classes: Sequence[str]) -> TaskStatistics:
-        """Return the same statistics with more classes, or with classes in another order."""
-        places = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
-        sums = self.sums.with_classes(places, len(classes))
-        sample = self.sample.with_classes(places)
-        return TaskStatistics(self.fingerprint, tuple(classes), sums, sample)
-
-    def to_bytes(self) -> bytes:
-        """Return the file, about 5 MB with D = 1,024; it depends on the statistics only."""
-        arrays = {
-            "counts": self.sums.counts,
-            "sums": self.sums.sums,
-            "products": self.sums.products[np.triu_indices(self.sums.dim)],
-            "rows": self.sample.rows,
-            "labels": self.sample.labels,
-            "digests": _as_bytes(self.sample.digests),
-        }
-        text = json.dumps([self.fingerprint, list(self.classes)])
-        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        # One entry, because the order of several would differ from run to run.
-        return save(whole, metadata={SCHEMA: text})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> TaskStatistics:
-        """Read the result of `to_bytes`.
+    def check_backbone(self, fingerprint: str) -> None:
+        """Check that latents have the same meaning.
 
         Raises:
-            StorageError: the file is damaged, or of another kind.
+            DataError: the fingerprints differ.
         """
-        try:
-            arrays = load(data)
-            length = int.from_bytes(data[:8], "little")
-            text = json.loads(data[8 : 8 + length])["__metadata__"][SCHEMA]
-            fingerprint, classes = json.loads(text)
-            sums = TaskSums(arrays["counts"], arrays["sums"], _square(arrays["products"]))
-            digests = np.array([row.tobytes() for row in arrays["digests"]])
-            sample = LatentSample(arrays["rows"], arrays["labels"], digests)
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise StorageError(
-                "expected the statistics of a task, got a damaged file; learn the task again from "
-                "all images"
-            ) from error
-        return cls(fingerprint, tuple(classes), sums, sample)
+        if self.fingerprint != fingerprint:
+            raise DataError(
+                f"expected statistics of the backbone {self.fingerprint[:8]}, got "
+                f"{fingerprint[:8]}; learn the task again from all images"
+            )
+
+    def exact_sums(self) -> TaskSums:
+        """Return the exact sums of the training images, before any was moved."""
+        if self.sums is not None:
+            return self.sums
+        return TaskSums.of_steps(self.sample.rows, self.sample.labels, len(self.classes))
+
+    def with_classes(self, classes: list[str] | tuple[str, ...]) -> TaskStatistics:
+        """Return the same statistics with more classes, or with classes in another order."""
+        places = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
+        lacking = np.ones((len(classes), 2), dtype=bool)
+        lacking[places] = self.lacking
+        sums = None if self.sums is None else self.sums.with_classes(places, len(classes))
+        return replace(
+            self,
+            classes=tuple(classes),
+            index=self.index.with_classes(places),
+            sample=self.sample.with_classes(places),
+            validation=self.validation.with_classes(places),
+            edges=self.edges.with_classes(places),
+            lacking=lacking,
+            sums=sums,
+        )
 
 
-def _as_bytes(digests: np.ndarray) -> np.ndarray:
-    """Return (K, L) uint8 from (K,) byte strings of length L."""
-    return np.frombuffer(digests.tobytes(), dtype=np.uint8).reshape(len(digests), -1)
+def _part(fingerprint: str, rows: TaskRows, fresh: np.ndarray) -> TaskStatistics:
+    """Return the statistics of some of the rows, with the edges of all."""
+    train, held = (np.flatnonzero(fresh & (rows.natural == code)) for code in (TRAIN, VALIDATION))
+    one, n_classes = rows.images, len(rows.classes)
+    whole = len(train) <= MAX_ROWS
+    sums = None if whole else TaskSums.of_steps(one.rows[train], one.labels[train], n_classes)
+    absent = (True, True)  # a class without images here says nothing
+    present = set(np.unique(one.labels).tolist())
+    lacking = [
+        rows.lacking.get(name, (False, False)) if label in present else absent
+        for label, name in enumerate(rows.classes)
+    ]
+    listed = replace(rows, images=one.where(fresh), natural=rows.natural[fresh])
+    return TaskStatistics(
+        fingerprint,
+        rows.classes,
+        ImageIndex.of(listed),
+        one.where(train).smallest(),
+        one.where(held).smallest(),
+        rows.edges(),
+        np.array(lacking, dtype=bool).reshape(n_classes, 2),
+        sums,
+        rows.rule,
+        rows.remarks,
+        int((rows.natural != TEST).sum()),
+    )
 
 
-def _square(upper: np.ndarray) -> np.ndarray:
-    """Return the symmetric (D, D) matrix with the given upper triangle."""
-    dim = int(np.sqrt(2 * len(upper)))
-    matrix = np.zeros((dim, dim), dtype=upper.dtype)
-    matrix[np.triu_indices(dim)] = upper
-    return np.asarray(matrix + np.triu(matrix, 1).T)
+def _empty(fingerprint: str, dim: int) -> TaskStatistics:
+    """Return the statistics of no images."""
+    none, codes = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8)
+    hashes = np.zeros(0, dtype=DIGEST)
+    sample = LatentSample(np.zeros((0, dim), dtype=np.int16), none, hashes)
+    index = ImageIndex(hashes, none, codes, np.zeros(0, dtype=MARK))
+    edges, lacking = EdgeRows(sample, codes, hashes), np.zeros((0, 2), dtype=bool)
+    return TaskStatistics(fingerprint, (), index, sample, sample, edges, lacking, None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teachmesh.mapping.task_sums import fixed_point
+from teachmesh.mapping.task_sums import STEPS_PER_UNIT, fixed_point
 from teachmesh.mapping.typicality import MAX_IMAGES
 
 MAX_ROWS = 512
@@ -44,20 +44,36 @@ class LatentSample:
         Raises:
             ValueError: a latent is not between -2 and 2.
         """
-        return cls(fixed_point(latents), labels, digests)._first()
+        return cls(fixed_point(latents), labels, digests).smallest()
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def latents(self) -> np.ndarray:
+        """Return the (K, D) latents as float32, which is exact."""
+        return np.asarray(self.rows / STEPS_PER_UNIT, dtype=np.float32)
+
     def plus(self, other: LatentSample) -> LatentSample:
         """Return the sample of the images of both."""
+        return self.joined(other).smallest()
+
+    def joined(self, other: LatentSample) -> LatentSample:
+        """Return all rows of both, in ascending order of their hashes."""
         pairs = ((getattr(self, n), getattr(other, n)) for n in ("rows", "labels", "digests"))
-        return LatentSample(*(np.concatenate(pair) for pair in pairs))._first()
+        return LatentSample(*(np.concatenate(pair) for pair in pairs)).smallest(None)
 
     def with_classes(self, places: np.ndarray) -> LatentSample:
         """Return the same images with other class indices, see `TaskSums.with_classes`."""
-        return LatentSample(self.rows, places[self.labels], self.digests)._first()
+        return LatentSample(self.rows, places[self.labels], self.digests).smallest()
 
-    def _first(self) -> LatentSample:
-        order = np.lexsort((self.labels, self.digests))[:MAX_ROWS]
-        return LatentSample(self.rows[order], self.labels[order], self.digests[order])
+    def where(self, kept: np.ndarray) -> LatentSample:
+        """Return some of the rows.
+
+        Args:
+            kept: (K,) mask, or positions of rows.
+        """
+        return LatentSample(self.rows[kept], self.labels[kept], self.digests[kept])
+
+    def smallest(self, count: int | None = MAX_ROWS) -> LatentSample:
+        """Return the first rows in the order of their hashes; all rows if `count` is None."""
+        return self.where(np.lexsort((self.labels, self.digests))[:count])

@@ -196,7 +196,7 @@ def held_out_scores(
     if not counted.any():
         return HeldOut.of(np.zeros(0))
     z = metric.apply(latents)
-    raw = torch.from_numpy(latents.astype(np.float64))
+    raw = torch.tensor(latents, dtype=torch.float64)
     n_folds = fold_count(len(labels))
     fold = folds_of(labels, n_folds)
     evidence, distances = np.zeros(len(labels)), np.zeros(len(labels))

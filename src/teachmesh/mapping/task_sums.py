@@ -40,7 +40,7 @@ def fixed_point(latents: np.ndarray) -> np.ndarray:
     if largest > _LARGEST:
         raise ValueError(
             f"expected latents between -2 and 2, got one of size {largest / STEPS_PER_UNIT:g}; "
-            "this backbone has no exact sums, learn without statistics"
+            "latents are projections of vectors of length 1"
         )
     return steps.astype(np.int16)
 
@@ -61,7 +61,7 @@ class TaskSums:
 
     @classmethod
     def of(cls, latents: np.ndarray, labels: np.ndarray, n_classes: int) -> TaskSums:
-        """Sum the latents of some images.
+        """Sum the latents of some images, see `of_steps`.
 
         Args:
             latents: (N, D) float32 multi-depth latents, N at least 1.
@@ -71,8 +71,23 @@ class TaskSums:
         Raises:
             ValueError: a latent is not between -2 and 2, or a label is not a class.
         """
-        rows = fixed_point(latents).astype(np.float64)
-        if labels.shape != (len(rows),) or labels.min() < 0 or labels.max() >= n_classes:
+        return cls.of_steps(fixed_point(latents), labels, n_classes)
+
+    @classmethod
+    def of_steps(cls, steps: np.ndarray, labels: np.ndarray, n_classes: int) -> TaskSums:
+        """Sum fixed-point latents.
+
+        Args:
+            steps: (N, D) int16 result of `fixed_point`; N may be 0.
+            labels: (N,) int64 class of each image; classes without images are allowed.
+            n_classes: number of classes, C.
+
+        Raises:
+            ValueError: a label is not a class.
+        """
+        rows = steps.astype(np.float64)
+        known = len(labels) == 0 or (labels.min() >= 0 and labels.max() < n_classes)
+        if labels.shape != (len(rows),) or not known:
             raise ValueError(f"expected {len(rows)} labels from 0 to {n_classes - 1}, got others")
         counts = np.bincount(labels, minlength=n_classes)
         sums = np.zeros((n_classes, rows.shape[1]), dtype=np.int64)

@@ -91,7 +91,7 @@ class Covariance:
 
     def times_precision(self, rows: np.ndarray, share: float) -> np.ndarray:
         """Return (K, D) rows times the inverse of (1 - share) I + share * covariance."""
-        residuals, target = torch.from_numpy(self.rows), torch.from_numpy(rows)
+        residuals, target = torch.tensor(self.rows), torch.tensor(rows)
         base = (1 - share) + share * self.rest
         factor = share / self.divisor
         n, dim = residuals.shape
@@ -148,7 +148,7 @@ class Scatter:
 
 def _solve(matrix: torch.Tensor, rows: np.ndarray) -> np.ndarray:
     """Return (K, D) rows times the inverse of a positive definite matrix."""
-    target = torch.from_numpy(rows)
+    target = torch.tensor(rows)
     return np.asarray(torch.cholesky_solve(target.T, torch.linalg.cholesky(matrix)).T.numpy())
 
 
@@ -171,7 +171,7 @@ def leading_directions(
     References:
         Halko, Martinsson, Tropp, Finding structure with randomness, 2011, Algorithm 4.4.
     """
-    rows = torch.from_numpy(residuals)
+    rows = torch.tensor(residuals)  # a copy, because BLAS depends on addresses
     n, dim = rows.shape
     rank = min(rank, n, dim)
     width = min(rank + effort.oversample, n, dim)
