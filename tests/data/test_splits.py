@@ -20,7 +20,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(IMAGES, RULES, st.randoms(use_true_random=False))
 def test_a_split_depends_on_content_and_seed_and_not_on_the_order(
     images: list[tuple[str, bytes]], rule: SplitRule, shuffler: object
@@ -33,7 +33,7 @@ def test_a_split_depends_on_content_and_seed_and_not_on_the_order(
     assert all(by_image[image] == split for image, split in found)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(IMAGES, IMAGES, RULES)
 def test_only_edges_change_their_split_when_a_task_grows(
     images: list[tuple[str, bytes]], more: list[tuple[str, bytes]], rule: SplitRule
@@ -48,7 +48,7 @@ def test_only_edges_change_their_split_when_a_task_grows(
     assert max(Counter(label for label, _ in changed).values(), default=0) <= 2
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(IMAGES, RULES)
 def test_every_class_has_training_images_and_the_others_if_there_are_enough(
     images: list[tuple[str, bytes]], rule: SplitRule
@@ -77,7 +77,7 @@ def test_the_largest_key_of_a_class_without_training_images_is_moved() -> None:
 
 
 def test_fractions_are_right_on_average_over_images_and_seeds() -> None:
-    """Of 4,000 draws, 10 % are for test and 20 % for validation (5 sigma = 95 and 126)."""
+    """Test gets 10 % and validation 20 % of 4,000 draws (5 sigma = 95 and 126)."""
     counts: Counter[str] = Counter()
     for seed in range(4):
         rule = SplitRule(seed, 0.2, 0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import SplitName
@@ -33,6 +33,7 @@ def assign(
     labels: dict[str, str],
     seed: int,
     fractions: tuple[float, float] | None,
+    rule: SplitRule | None = None,
 ) -> tuple[list[SplitName], Carving | None]:
     """Return the split of every image of a source, and the carving; None if it is not carved.
 
@@ -41,13 +42,16 @@ def assign(
         labels: class name of each label of the source.
         seed: seed for making the splits that the source does not have.
         fractions: see `tasks.read_task`.
+        rule: rule to use instead of seed and fractions.
 
     Raises:
         DataError: fractions are given for a source with splits.
     """
     given = {item.split for item in items}
-    if fractions is not None and not any(fractions):
-        return ["train"] * len(items), None
+    validation, test = DEFAULT_SHARES if fractions is None else fractions
+    rule = rule or SplitRule(seed, validation, test)
+    if not rule.validation and not rule.test:
+        return ["train"] * len(items), Carving(rule, {}, {})
     if fractions is not None and given - {None}:
         raise DataError(
             "expected a source without splits for --split, got one whose folders or column name "
@@ -56,14 +60,30 @@ def assign(
     splits: list[SplitName] = [item.split or "train" for item in items]
     if "validation" in given:
         return splits, None
-    validation, test = fractions or DEFAULT_SHARES
-    rule = SplitRule(seed, validation, test if None in given else 0.0)
+    if None not in given:
+        rule = replace(rule, test=0.0)
     pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
     found = carve([(labels[items[n].label], content_hash(items[n].image)) for n in pool], rule)
     for n, split in zip(pool, found.splits, strict=True):
         splits[n] = split
     edges = {items[pool[n]].image: edge for n, edge in found.edges.items()}
     return splits, Carving(rule, edges, found.lacking)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A task that images are added to.
+
+    Attributes:
+        rule: rule that made the task's splits; None if all its sources had splits.
+    """
+
+    rule: SplitRule | None
+
+
+def takes_all(carving: Carving | None) -> bool:
+    """Return whether every image of a task is for training."""
+    return carving is not None and not carving.rule.validation and not carving.rule.test
 
 
 def content_hash(image: ImageRef) -> bytes:

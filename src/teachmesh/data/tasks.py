@@ -16,7 +16,7 @@ from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
 from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.duplicates import without_shared
-from teachmesh.data.image_splits import Carving, assign
+from teachmesh.data.image_splits import Carving, Growth, assign, takes_all
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
 from teachmesh.data.listing import Listing, list_source
@@ -64,6 +64,7 @@ class Task:
         warnings: notes for the user, one sentence each.
         layout: folders of the source that are splits, for a message; "" if there are none.
         carving: rule and edges of the splits that `read_task` made; None if it made none.
+        copies: those of the warnings that are about equal images.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Task:
     warnings: tuple[str, ...]
     layout: str = ""
     carving: Carving | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> int:
@@ -109,6 +111,7 @@ def read_task(
     seed: int = 0,
     layout: Layout = "auto",
     split: tuple[float, float] | None = None,
+    grows: Growth | None = None,
 ) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
@@ -124,6 +127,8 @@ def read_task(
         layout: "classes" or "splits" if the meaning of the top folders is not clear.
         split: fractions of each class for validation and test, of a source without splits; (0, 0)
             uses every image of any source for training. By default a tenth each.
+        grows: the task that the images are added to; None for a new task. One class is then
+            enough, and the task's own rule makes the splits.
 
     Raises:
         UsageError: the layout is unknown.
@@ -139,8 +144,9 @@ def read_task(
     total = len(listing.items) + len(listing.unreadable)
     check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
     labels = class_names(listing.items)
-    classes = trained_classes(listing.items, labels, path)
-    splits, carving = assign(listing.items, labels, seed, split)
+    classes = trained_classes(listing.items, labels, path, least=2 if grows is None else 1)
+    rule = None if grows is None else grows.rule
+    splits, carving = assign(listing.items, labels, seed, split, rule)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
     index = {label: number for number, label in enumerate(classes)}
     for item, where in zip(listing.items, splits, strict=True):
@@ -153,7 +159,7 @@ def read_task(
         validation=_part(parts["validation"]),
         test=_part(parts["test"]),
         source=str(path),
-        split_seed=seed if carving else None,
+        split_seed=carving.rule.seed if carving else None,
         unreadable=listing.unreadable,
         warnings=tuple(
             map(
@@ -161,12 +167,13 @@ def read_task(
                 (
                     *listing.warnings,
                     *copies,
-                    *_warnings(listing, parts, every_image=split is not None and not any(split)),
+                    *_warnings(listing, parts, every_image=takes_all(carving)),
                 ),
             )
         ),
         layout=listing.layout,
         carving=carving,
+        copies=tuple(map(remark, copies)),
     )
 
 

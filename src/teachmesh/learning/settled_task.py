@@ -28,7 +28,7 @@ class SettledTask:
         sums: exact sums of the training images; None if the sample has them all.
         n_validation: number of validation images.
         validation: latents of the validation images with the smallest hashes.
-        passes: number of images that were passed through the backbone.
+        passes: number of images to pass through the backbone; one that occurs twice counts once.
     """
 
     counts: np.ndarray
@@ -59,7 +59,7 @@ def settle(task: TaskStatistics) -> SettledTask:
         sums=None if task.sums is None else moved.sums(task.sums),
         n_validation=int((~np.isin(listed, taken)).sum()),
         validation=held.where(~np.isin(held.digests, taken)),
-        passes=task.passes + moved.n_test_used,
+        passes=len(task.index) + moved.n_test_used,
     )
 
 
@@ -91,8 +91,9 @@ class _Moved:
             plan = moves(int(counts[label]), *lacks)
             first = edges.smallest(label, 2)
             up += edges.largest(label) if plan.to_train else []
-            aside += [first.pop(0)] if plan.to_test else []
-            down += [first.pop(0)] if plan.to_validation else []
+            # An edge that was corrected is missing.
+            aside += [first.pop(0)] if plan.to_test and first else []
+            down += [first.pop(0)] if plan.to_validation and first else []
         n_test_used = int((edges.natural[up] == TEST).sum())
         trained, validated, tested = (_images(edges, rows) for rows in (up, down, aside))
         return cls(trained, validated, tested, n_test_used)

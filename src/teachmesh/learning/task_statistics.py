@@ -38,7 +38,6 @@ class TaskStatistics:
         sums: exact sums of the training images; None if the sample has them all.
         rule: rule that made the splits; None if all sources had splits.
         remarks: remarks about the sources, sorted.
-        passes: number of images that were passed through the backbone.
     """
 
     fingerprint: str
@@ -51,7 +50,6 @@ class TaskStatistics:
     sums: TaskSums | None
     rule: SplitRule | None = None
     remarks: tuple[str, ...] = ()
-    passes: int = 0
 
     @classmethod
     def of(cls, fingerprint: str, rows: TaskRows) -> TaskStatistics:
@@ -70,15 +68,14 @@ class TaskStatistics:
             rows: the images, as the same backbone saw them. Images that are known count once.
         """
         classes = tuple(sorted({*self.classes, *rows.classes}))
-        fresh = self.index.fresh(rows) & (rows.natural != TEST)
-        part = _part(self.fingerprint, rows.renamed(classes), fresh)
-        return self.with_classes(classes).plus(part)
+        before, named = self.with_classes(classes), rows.renamed(classes)
+        fresh = before.index.fresh(named) & (rows.natural != TEST)
+        return before.plus(_part(self.fingerprint, named, fresh))
 
     def repeats(self, rows: TaskRows) -> int:
         """Return the number of images that are known already, or occur twice."""
-        known = set(self.classes)
-        named = self.with_classes([*self.classes, *(c for c in rows.classes if c not in known)])
-        fresh = named.index.fresh(rows.renamed(named.classes))
+        classes = tuple(sorted({*self.classes, *rows.classes}))
+        fresh = self.with_classes(classes).index.fresh(rows.renamed(classes))
         return int((~fresh & (rows.natural != TEST)).sum())
 
     def plus(self, other: TaskStatistics) -> TaskStatistics:
@@ -106,7 +103,6 @@ class TaskStatistics:
             None if whole else self.exact_sums().plus(other.exact_sums()),
             self.rule or other.rule,
             tuple(sorted({*self.remarks, *other.remarks})),
-            self.passes + other.passes,
         )
 
     def check_backbone(self, fingerprint: str) -> None:
@@ -169,7 +165,6 @@ def _part(fingerprint: str, rows: TaskRows, fresh: np.ndarray) -> TaskStatistics
         sums,
         rows.rule,
         rows.remarks,
-        int((rows.natural != TEST).sum()),
     )
 
 

@@ -196,6 +196,21 @@ class Teacher:
             tensors |= learned.biases.tensors()
         return Skill(card, tensors)
 
+    def learn(
+        self,
+        lesson: Lesson,
+        latents: EmbeddedTask,
+        prior: Prior | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Skill, TaskStatistics | None]:
+        """Make the skill of one task, and the statistics from which the task can grow.
+
+        Arguments and errors are those of `teach`. The statistics are None if the method needs
+        images.
+        """
+        statistics = self.summarise(lesson, latents)
+        return self.teach(lesson, latents, prior, progress, statistics), statistics
+
     def summarise(self, lesson: Lesson, latents: EmbeddedTask) -> TaskStatistics | None:
         """Return the statistics of a task; None if its method needs images.
 
