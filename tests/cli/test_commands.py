@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
+from teachmesh.data.tasks import read_task
 
 
 def run(*arguments: str, code: int = 0, stdin: bytes | None = None) -> Any:
@@ -32,7 +33,7 @@ def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict
 def test_learn_says_what_it_understood_and_saved(warm: Path) -> None:
     """The output shows classes, images, accuracy and the kind of shared data."""
     result = run("learn", str(warm))
-    assert "3 classes, 30 / 3 / 3 images" in result.stderr
+    assert read_task(warm).summary() in result.stderr
     assert "saved skill" in result.stdout
     assert "shares: statistics" in result.stdout
 

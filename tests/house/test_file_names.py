@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = "src/teachmesh/"
-MAX_FILES = 183
-MAX_LINES = 29_400
+MAX_FILES = 199
+MAX_LINES = 30_900
 REPEATED = {"__init__.py", "__main__.py", "conftest.py", "py.typed", "pyproject.toml", "README.md"}
 RETIRED = frozenset(
     {"kin", "relatives", "leaning", "offer", "asking", "looking", "looking_up"}

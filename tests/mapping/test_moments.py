@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
 from teachmesh.mapping.discriminant import HALF_SHARE, OWN_SHARE, class_means
@@ -14,16 +15,19 @@ from teachmesh.mapping.moments_fit import (
     DENSITY_SHARE,
     HEAD_SHARE,
     HEAD_TEMPERATURE,
-    Covariance,
     LinearScores,
     fit_moments,
     fused_head,
-    leading_directions,
     refitted,
     reliability,
 )
 from teachmesh.mapping.ridge import fit_ridge
 from teachmesh.mapping.typicality import HeldOut, Scale
+from teachmesh.mapping.within_covariance import (
+    Covariance,
+    leading_directions,
+    leading_eigenvectors,
+)
 from tests.mapping.latents import DIM, Sample, make_moments, make_sample, sample_metric
 
 METRIC = sample_metric()
@@ -157,10 +161,13 @@ def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
     for n, dim in ((30, 200), (400, 100)):
         rows = random.normal(size=(n, dim)) * np.geomspace(1, 0.01, dim)
         exact = np.linalg.svd(rows, compute_uv=False)[:8] ** 2
-        directions, squares = leading_directions(rows, 8)
-        np.testing.assert_allclose(squares, exact, rtol=1e-3)
-        np.testing.assert_allclose(directions @ directions.T, np.eye(8), atol=1e-9)
-        np.testing.assert_allclose(((rows @ directions.T) ** 2).sum(0), squares, rtol=1e-4)
+        for directions, squares in (
+            leading_directions(rows, 8),
+            leading_eigenvectors(torch.from_numpy(rows.T @ rows), 8),
+        ):
+            np.testing.assert_allclose(squares, exact, rtol=1e-3)
+            np.testing.assert_allclose(directions @ directions.T, np.eye(8), atol=1e-9)
+            np.testing.assert_allclose(((rows @ directions.T) ** 2).sum(0), squares, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("n", "dim"), [(12, 30), (60, 10)], ids=["N < D", "N > D"])

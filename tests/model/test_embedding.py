@@ -40,7 +40,7 @@ def test_splits_embedded_together_equal_slices_of_the_whole(tmp_path: Path, cut:
     ]
     counts: list[tuple[int, int]] = []
     one, two = embed_splits(backbone, splits, progress=lambda *count: counts.append(count))
-    whole = embed_images(backbone, images)
+    whole = embed_images(backbone, images, full_batches=True)
     assert np.array_equal(np.concatenate([one.kept, two.kept + cut]), whole.kept)
     assert np.array_equal(
         np.concatenate([one.latents.multi, two.latents.multi]), whole.latents.multi
@@ -62,3 +62,19 @@ def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -
     assert np.array_equal(one.kept, other.kept)
     assert np.array_equal(one.latents.multi, other.latents.multi)
     assert np.array_equal(one.latents.last, other.latents.last)
+
+
+def test_latents_do_not_depend_on_the_other_images_or_their_order(tmp_path: Path) -> None:
+    """Random parts of a shuffled task give every image the same bits as the whole task does."""
+    images = pictures(tmp_path, BATCH_SIZE + 5, broken=(4,))
+    backbone = embedded_backbone("embedded")
+    whole = embed_images(backbone, images, full_batches=True)
+    row = {int(i): n for n, i in enumerate(whole.kept)}
+    rng = np.random.default_rng(1)
+    for cut in (1, 9, 18):
+        order = rng.permutation(len(images))
+        for part in np.split(order, [cut]):
+            found = embed_images(backbone, [images[i] for i in part], full_batches=True)
+            rows = [row[int(i)] for i in part[found.kept]]
+            assert np.array_equal(found.latents.multi, whole.latents.multi[rows])
+            assert np.array_equal(found.latents.last, whole.latents.last[rows])

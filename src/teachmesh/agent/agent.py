@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.bank_view import BankView, answered_again
 from teachmesh.agent.catalogue import Catalogue
+from teachmesh.agent.correct_answer import Correction, correct_answer
+from teachmesh.agent.grow_task import grow_task
 from teachmesh.agent.learn_task import (
     LearnOptions,
     LearnResult,
@@ -29,7 +31,7 @@ from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_versi
 from teachmesh.agent.student import FirstPass, FirstPasses, Student, refine_with
 from teachmesh.data.image_inputs import AskedImages, ImageInput, find_images
 from teachmesh.data.loader import Progress
-from teachmesh.errors import DataError
+from teachmesh.errors import BackboneError, DataError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
@@ -45,10 +47,12 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.biases.second_pass import SecondPass
     from teachmesh.data.tasks import Task
+    from teachmesh.learning.task_statistics import TaskStatistics
     from teachmesh.learning.variants import Variant
     from teachmesh.mapping.decisions import Decisions
     from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
+    from teachmesh.packet.card import Card
     from teachmesh.packet.skill import Skill
 
 
@@ -134,7 +138,7 @@ class Agent(BankView):
             Summary of the saved skill, which is on disk when this returns.
 
         Raises:
-            DataError: the images or labels cannot be used.
+            DataError: the images or labels cannot be used, or a task to add to cannot grow here.
             UsageError: the task was learned before and `replace` is False, or an option is invalid.
                 The new skill would replace a better one, or one with more classes, and `force` is
                 False.
@@ -142,6 +146,8 @@ class Agent(BankView):
         """
         started_s = time.perf_counter()
         options = LearnOptions.of(options, keywords)
+        if options.add_to is not None:
+            return grow_task(self, path, options, progress, on_understood)
         variant = options.variant(self.variant)  # method and biases, checked first
         task = options.read(path)  # folder -> classes, splits
         replaces = self.check_task(task, variant, options)  # None if the task is new
@@ -149,9 +155,39 @@ class Agent(BankView):
         latents = self.embed_task(task, progress, on_understood)  # images -> latents
         match = sources.match(latents.train)  # empty without reuse
         lesson = options.lesson(task, variant, replaces, started_s)
-        skill = self.teacher().teach(lesson, latents, match.prior, progress)  # latents -> skill
-        entry = self.save(skill, force=options.force)  # skill -> signed bytes -> disk
+        # latents -> exact sums -> skill
+        skill, sums = self.teacher().learn(lesson, latents, match.prior, progress)
+        # skill -> signed bytes -> disk
+        entry = self.save(skill, sums if options.statistics else None, force=options.force)
         return LearnResult.of(entry, skill, task, latents, match, started_s)
+
+    def correct(self, image: str | Path, *, task: str, class_name: str) -> Correction:
+        """Learn a photo as a class of a task that this agent learned.
+
+        Args:
+            image: path of the photo.
+            task: name of the task.
+            class_name: a class of the task. If the photo was learned as another one, it leaves that
+                first.
+
+        Raises:
+            DataError: the photo, the class or the task cannot be used.
+            UsageError: another agent learned the task, or its method needs all images.
+            StorageError: the skill cannot be saved.
+        """
+        return correct_answer(self, image, task, class_name)
+
+    def check_backbone(self, card: Card) -> None:
+        """Check that a skill was learned with the backbone in use.
+
+        Raises:
+            BackboneError: it was learned with another one.
+        """
+        if card.backbone_fingerprint != self.backbone.fingerprint:
+            raise BackboneError(
+                f"expected the backbone of {card.task!r}, which is {card.backbone_name!r}, got "
+                f"{self.backbone_name!r}; choose it with --backbone"
+            )
 
     def check_task(self, task: Task, variant: Variant, options: LearnOptions) -> str | None:
         """Check that a task may be learned; return the id of the skill that it replaces, or None.
@@ -170,11 +206,14 @@ class Agent(BankView):
             check_classes(old, task.classes)  # before the images are read
         return None if old is None else old.id
 
-    def save(self, skill: Skill, *, force: bool = False) -> BankEntry:
+    def save(
+        self, skill: Skill, statistics: TaskStatistics | None = None, *, force: bool = False
+    ) -> BankEntry:
         """Sign a skill and save it, unless it is worse than the skill that it replaces.
 
         Args:
             skill: a skill of this agent.
+            statistics: private statistics that the skill was made from; None to keep none.
             force: whether to save it even if it is worse or lacks a class.
 
         Raises:
@@ -186,6 +225,7 @@ class Agent(BankView):
         if old is not None and not force:
             check_classes(old, skill.card.classes)
             check_accuracy(self.bank.load(old.id).skill.card, skill.card)
+        self.statistics.keep(skill, statistics, self.bank)
         return self.bank.put(sign(skill, self.key))
 
     def history(self, task: str) -> list[SkillVersion]:

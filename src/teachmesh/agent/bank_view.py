@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
+from teachmesh.agent.kept_statistics import KeptStatistics
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
@@ -77,6 +78,7 @@ class BankView:
         self.variant = find_variant(mapper or config.method)
         self.method = self.variant.method
         self.backbone_name = backbone or config.backbone
+        self.statistics = KeptStatistics(self.home.path)
         self._checked: dict[str, str] = {}
 
     @cached_property
@@ -204,7 +206,11 @@ class BankView:
         return self.bank.get(skill_id)
 
     def remove(self, skill_id: str) -> None:
-        """Remove a skill from this agent only; peers keep it, and it is never fetched again."""
+        """Remove a skill from this agent only; peers keep it, and it is never fetched again.
+
+        Private statistics of the skill are removed, too.
+        """
+        self.statistics.discard_of(self.bank, skill_id)
         self.bank.remove(skill_id)
 
     def withdraw(self, task: str) -> Withdrawal:

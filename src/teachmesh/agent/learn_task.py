@@ -50,6 +50,9 @@ class LearnOptions:
         variance_floor: variance floor of `gmmc`; None for the default.
         layout: meaning of the top folders: `auto`, `classes` or `splits`.
         split: fractions for validation and test, see `data.tasks.read_task`; None for a tenth each.
+        add_to: task of this agent to which the images are added, see `grow_task`; None for a new
+            task.
+        statistics: whether to keep private statistics in the home, so that the task can grow.
     """
 
     name: str | None = None
@@ -67,6 +70,8 @@ class LearnOptions:
     variance_floor: float | None = None
     layout: Layout = "auto"
     split: tuple[float, float] | None = None
+    add_to: str | None = None
+    statistics: bool = True
 
     @classmethod
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
@@ -132,7 +137,7 @@ class LearnOptions:
             also=self.also,
             seed=self.seed,
             replaces=replaces,
-            warnings=task.warnings,
+            warnings=sources_remarks(task),
             constants=self.constants(),
         )
 
@@ -225,7 +230,7 @@ class LearnResult:
         size_bytes: size of the skill in bytes.
         cost_macs: number of multiply-accumulates, counted while learning.
         wall_s: seconds from reading the folder until the skill was saved on disk.
-        warnings: warnings on the skill's card.
+        warnings: remarks about equal images, and the warnings on the skill's card.
         reused: number of known classes that the card lists as parents.
         reuse: summary of matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
@@ -282,7 +287,7 @@ class LearnResult:
             size_bytes=entry.size_bytes,
             cost_macs=card.cost_macs,
             wall_s=round(time.perf_counter() - started_s, 3),
-            warnings=card.warnings,
+            warnings=(*task.copies, *card.warnings),
             reused=len(card.parents),
             reuse=None if match.report is None else Reuse.of(match.report, card),
             biases=card.biases,
@@ -293,3 +298,11 @@ class LearnResult:
         document = asdict(self)
         document["skill"] = document.pop("skill_id")
         return {"schema": "teachmesh.learn/1", **document}
+
+
+def sources_remarks(task: Task) -> tuple[str, ...]:
+    """Return the remarks about a source that belong on the card.
+
+    Remarks about equal images do not: a photo counts once, whenever it comes.
+    """
+    return tuple(remark for remark in task.warnings if remark not in task.copies)

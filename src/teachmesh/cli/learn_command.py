@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
         "learn",
         "teachmesh learn photos/screws",
         "teachmesh learn birds.tar --name birds --method maha --json",
+        "teachmesh learn more_photos/ --add-to screws",
         "teachmesh learn traffic_signs/ --bb auto --bb-passes 8",
     )(learn)
 
@@ -85,6 +86,18 @@ def learn(
         bool, typer.Option("--replace", help="Replace the skill of this name.")
     ] = False,
     force: ForceOption = False,
+    add_to: Annotated[
+        str | None,
+        typer.Option(
+            "--add-to",
+            help="Add the images to this task, as if all had been learned at once.",
+            show_default=False,
+        ),
+    ] = None,
+    no_statistics: Annotated[
+        bool,
+        typer.Option("--no-statistics", help="Keep no private statistics: the task cannot grow."),
+    ] = False,
     reuse: Annotated[
         str,
         typer.Option(
@@ -104,7 +117,7 @@ def learn(
         str | None,
         typer.Option(
             "--split",
-            help="Percent of each class for validation/test, of a source without splits. 0/0 "
+            help="Percent of the images for validation/test, of a source without splits. 0/0 "
             "trains on every image. Default: 10/10.",
             show_default=False,
         ),
@@ -118,8 +131,11 @@ def learn(
 
     Learning takes one backbone pass over the training and validation images. Beneficial biases
     (--bb) take a few more, and are kept only if they help on validation images. Test images are
-    never read. A task that this agent already learned is refused unless --replace is given. The new
+    never used. A task that this agent already learned is refused unless --replace is given. The new
     version must have all classes of the old one and be no worse on validation images.
+
+    With --add-to, a task that was learned with moments gets more images of its classes, new
+    classes, or both. Its earlier images are not needed: the agent keeps private sums in its home.
 
     With --reuse, matching classes of the bank are used if they help on held-out images; the card
     lists every class that was used. Otherwise anchor and head are the same as without --reuse.
@@ -137,6 +153,8 @@ def learn(
             also=tuple(also or ()),
             replace=replace,
             force=force,
+            add_to=add_to,
+            statistics=not no_statistics,
             layout=layout,
             split=percentages(split),
             seed=seed,

@@ -14,6 +14,7 @@ from typer.main import get_group
 from teachmesh.cli import (
     backbone_commands,
     combine_command,
+    correct_command,
     identity_commands,
     learn_command,
     match_command,
@@ -47,6 +48,7 @@ PRODUCT: Mapping[str, Register] = {
     "match": match_command.register,
     "combine": combine_command.register,
     "predict": predict_command.register,
+    "correct": correct_command.register,
     "up": up_command.register,
     "status": status_commands.register,
     "doctor": status_commands.register,

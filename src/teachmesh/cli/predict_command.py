@@ -9,6 +9,7 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import describe_encoder, emit, note, percent, plain, progress_bar, say
+from teachmesh.cli.prediction_table import check_formats, most_doubtful, show_table
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         "teachmesh predict part.jpg",
         "teachmesh predict photos/ --json",
         "teachmesh predict photos/ --false-alarms 0.01",
+        "teachmesh predict photos/ --doubtful 20 --csv",
         "cat part.jpg | teachmesh predict -",
     )(predict)
 
@@ -68,6 +70,18 @@ def predict(
             "minilm (offline), clip.",
         ),
     ] = "names",
+    doubtful: Annotated[
+        int | None,
+        typer.Option(
+            "--doubtful",
+            min=1,
+            help="Show this many of the least sure answers only, the least sure first.",
+            show_default=False,
+        ),
+    ] = None,
+    csv_output: Annotated[
+        bool, typer.Option("--csv", help="Print a table with one line per image.")
+    ] = False,
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -81,6 +95,7 @@ def predict(
     from teachmesh.agent.prediction import mark_equivalent
     from teachmesh.reuse.text_encoders import choose_encoder
 
+    check_formats(json_output=json_output, csv_output=csv_output)
     comparer = choose_encoder(encoder)
     agent = Agent(home, backbone=backbone, mapper=method, device=device, reading=True)
     for reason in agent.unusable_reasons():
@@ -96,10 +111,14 @@ def predict(
         )
     if encoder != "names":  # the agent has already compared names for equality
         answers = mark_equivalent(answers, agent.sources(), comparer)
+    if doubtful is not None:
+        answers = most_doubtful(answers, doubtful)
     for failure in answers.failed:
         note(f"skipped: {plain(failure)}")
     if json_output:
         emit(answers.to_json())
+    elif csv_output:
+        show_table(answers.predictions)
     else:
         for prediction in answers.predictions:
             _show(prediction, answers.encoder)

@@ -38,22 +38,26 @@ def class_names(items: Sequence[Item]) -> dict[str, str]:
     return names
 
 
-def trained_classes(items: Sequence[Item], labels: dict[str, str], path: Path) -> tuple[str, ...]:
+def trained_classes(
+    items: Sequence[Item], labels: dict[str, str], path: Path, least: int = 2
+) -> tuple[str, ...]:
     """Return the sorted class names, after checking their number and their training images.
 
     Args:
         items: all images of the task.
         labels: mapping from each label, as found in the source, to its class name.
         path: path of the task, for the messages.
+        least: minimum number of classes, 1 or 2.
 
     Raises:
         DataError: there are too few or too many classes, or a class has no training images.
     """
     classes = sorted({labels[i.label] for i in items if i.split in (None, "train")})
-    if len(classes) < 2:
+    if len(classes) < least:
         got = f"{len(classes)} ({some(classes)})" if classes else "none"
+        wanted = ("one class", "two classes")[least - 1]
         raise DataError(
-            f"expected at least two classes with images in '{shown(str(path), 200)}', got {got}; "
+            f"expected at least {wanted} with images in '{shown(str(path), 200)}', got {got}; "
             "put the images of each class into a folder of its name"
         )
     if len(classes) > MAX_CLASSES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from teachmesh.data.images import ImageRef
@@ -34,12 +34,13 @@ class _Copy:
 
 
 def without_shared(
-    parts: dict[SplitName, list[Member]],
+    parts: dict[SplitName, list[Member]], edges: Container[ImageRef] = ()
 ) -> tuple[dict[SplitName, list[Member]], list[str]]:
     """Take images out of validation and test that train, or validation, also has.
 
     Args:
         parts: images of each split.
+        edges: images that stay, because a split that was made from their content may change.
 
     Returns:
         The parts without these images; validation keeps them if it has no others. Also remarks
@@ -52,9 +53,9 @@ def without_shared(
     twice: list[tuple[_Copy, _Copy]] = []
     for first, *others in groups:
         for other in others:
-            if other.split != first.split:
+            if other.split != first.split and other.image not in edges:
                 shared.append((first, other))
-            elif other.label == first.label:
+            elif other.split == first.split and other.label == first.label:
                 twice.append((first, other))
         conflicting += [(first, o) for o in others if o.label != first.label][:1]
     removed = {(copy.split, copy.image) for _, copy in shared}

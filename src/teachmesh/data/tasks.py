@@ -16,16 +16,18 @@ from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
 from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.duplicates import without_shared
+from teachmesh.data.image_splits import Carving, Growth, assign, takes_all
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
-from teachmesh.data.listing import Item, Listing, list_source
+from teachmesh.data.listing import Listing, list_source
 from teachmesh.data.names import check_name, clean_name, did_you_mean, remark, shown
 from teachmesh.data.source_files import is_image_name, is_system_name
-from teachmesh.data.splits import DEFAULT_SHARES, carve
 from teachmesh.errors import DataError, UsageError
 
 MAX_FAILED_SHARE = 0.2
 """Maximum fraction of unreadable images in a task."""
+NO_VALIDATION = "no validation images: too few images per class to set some aside"
+"""Remark on a task without validation images."""
 
 _ARCHIVES_NOT_READ = (".7z", ".rar", ".zst", ".lz4", ".tbz2", ".txz", ".gz", ".xz", ".iso")
 
@@ -61,6 +63,8 @@ class Task:
         unreadable: one sentence for each file left out because it does not begin like an image.
         warnings: notes for the user, one sentence each.
         layout: folders of the source that are splits, for a message; "" if there are none.
+        carving: rule and edges of the splits that `read_task` made; None if it made none.
+        copies: those of the warnings that are about equal images.
     """
 
     name: str
@@ -73,11 +77,19 @@ class Task:
     unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
     layout: str = ""
+    carving: Carving | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> int:
         """Number of images left out."""
         return len(self.unreadable)
+
+    def spare(self) -> Split:
+        """Return the test images that may become training images when their class grows."""
+        edges = {} if self.carving is None else self.carving.edges
+        rows = [row for row, image in enumerate(self.test.images) if image in edges]
+        return Split(tuple(self.test.images[row] for row in rows), self.test.labels[rows])
 
     def summary(self) -> str:
         """Return classes, images per split, and the folders that were understood as splits.
@@ -99,12 +111,14 @@ def read_task(
     seed: int = 0,
     layout: Layout = "auto",
     split: tuple[float, float] | None = None,
+    grows: Growth | None = None,
 ) -> Task:
     """Read a task from a folder, a tar or zip archive, or a CSV file.
 
     If there are no validation images, some training images are used instead, but never test images.
-    A source without any split is split 80 / 10 / 10. Images are **not** decoded here. A validation
-    or test image whose file equals an image of a split before it is left out, with a remark.
+    A source without any split is split about 80 / 10 / 10, by the content of the files. Images are
+    **not** decoded here. A validation or test image whose file equals an image of a split before it
+    is left out, with a remark.
 
     Args:
         path: path of the folder, archive or CSV file.
@@ -113,6 +127,8 @@ def read_task(
         layout: "classes" or "splits" if the meaning of the top folders is not clear.
         split: fractions of each class for validation and test, of a source without splits; (0, 0)
             uses every image of any source for training. By default a tenth each.
+        grows: the task that the images are added to; None for a new task. One class is then
+            enough, and the task's own rule makes the splits.
 
     Raises:
         UsageError: the layout is unknown.
@@ -128,13 +144,14 @@ def read_task(
     total = len(listing.items) + len(listing.unreadable)
     check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
     labels = class_names(listing.items)
-    classes = trained_classes(listing.items, labels, path)
-    splits, carved = _assign(listing.items, labels, seed, split)
+    classes = trained_classes(listing.items, labels, path, least=2 if grows is None else 1)
+    rule = None if grows is None else grows.rule
+    splits, carving = assign(listing.items, labels, seed, split, rule)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
     index = {label: number for number, label in enumerate(classes)}
     for item, where in zip(listing.items, splits, strict=True):
         parts[where].append((index[labels[item.label]], item.image))
-    parts, copies = without_shared(parts)
+    parts, copies = without_shared(parts, carving.edges if carving else ())
     return Task(
         name=task,
         classes=classes,
@@ -142,7 +159,7 @@ def read_task(
         validation=_part(parts["validation"]),
         test=_part(parts["test"]),
         source=str(path),
-        split_seed=seed if carved else None,
+        split_seed=carving.rule.seed if carving else None,
         unreadable=listing.unreadable,
         warnings=tuple(
             map(
@@ -150,11 +167,13 @@ def read_task(
                 (
                     *listing.warnings,
                     *copies,
-                    *_warnings(listing, parts, every_image=split is not None and not any(split)),
+                    *_warnings(listing, parts, every_image=takes_all(carving)),
                 ),
             )
         ),
         layout=listing.layout,
+        carving=carving,
+        copies=tuple(map(remark, copies)),
     )
 
 
@@ -269,35 +288,6 @@ def _missing(path: Path, expected: str) -> DataError:
     )
 
 
-def _assign(
-    items: Sequence[Item],
-    labels: dict[str, str],
-    seed: int,
-    fractions: tuple[float, float] | None,
-) -> tuple[list[SplitName], bool]:
-    """Return the split of every item, and whether this function made any split."""
-    given = {item.split for item in items}
-    if fractions is not None and not any(fractions):
-        return ["train"] * len(items), False
-    if fractions is not None and given - {None}:
-        raise DataError(
-            "expected a source without splits for --split, got one whose folders or column name "
-            "them; use --split 0/0 to train on every image"
-        )
-    if "validation" in given:
-        return [item.split or "train" for item in items], False
-    pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
-    keys = [(labels[items[n].label], items[n].name) for n in pool]
-    splits: list[SplitName] = [item.split or "train" for item in items]
-    for n, split in zip(
-        pool,
-        carve(keys, seed, with_test=None in given, fractions=fractions or DEFAULT_SHARES),
-        strict=True,
-    ):
-        splits[n] = split
-    return splits, True
-
-
 def _part(members: list[tuple[int, ImageRef]]) -> Split:
     members = sorted(members, key=lambda member: member[0])  # a stable sort: by class, then by name
     labels = np.array([label for label, _ in members], dtype=np.int64)
@@ -313,5 +303,5 @@ def _warnings(
         classes = "class" if n == 1 else "classes"
         warnings.append(f"left out {n} {classes} without images: {some(listing.empty_classes)}")
     if not parts["validation"] and not every_image:
-        warnings.append("no validation images: too few images per class to set some aside")
+        warnings.append(NO_VALIDATION)
     return warnings

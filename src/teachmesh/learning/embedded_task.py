@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from teachmesh.biases.bias_task import TaskImages
@@ -11,11 +11,14 @@ from teachmesh.data.loader import named_failure
 from teachmesh.data.names import shown
 from teachmesh.data.tasks import check_failed
 from teachmesh.errors import DataError
+from teachmesh.learning.split_latents import rows_of
+from teachmesh.learning.task_rows import TEST, TRAIN, VALIDATION, TaskRows
 from teachmesh.model.embedding import embed_splits, labelled
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from teachmesh.data.image_splits import Carving
     from teachmesh.data.loader import Progress
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
@@ -31,19 +34,42 @@ class EmbeddedTask:
         validation: latents and labels of the validation images; may be empty.
         images: image files of both splits, in row order; None if no biases will be learned.
         failed: one sentence per unreadable image.
+        spare: test images that may become training images when the task grows; None for none.
+        carving: rule of the splits; None if the source has splits.
     """
 
     train: LabelledLatents
     validation: LabelledLatents
     images: TaskImages | None = None
     failed: tuple[str, ...] = ()
+    spare: LabelledLatents | None = None
+    carving: Carving | None = None
 
     def __len__(self) -> int:
         return len(self.train) + len(self.validation)
 
+    @property
+    def passes(self) -> int:
+        """Number of images that were passed through the backbone."""
+        return len(self) + (0 if self.spare is None else len(self.spare))
+
+    def rows(self, classes: Sequence[str], remarks: Sequence[str] = ()) -> TaskRows:
+        """Return the images for statistics.
+
+        Args:
+            classes: names of the C classes, in label order.
+            remarks: remarks about the source.
+        """
+        splits = {TRAIN: self.train, VALIDATION: self.validation}
+        found = rows_of(classes, splits | ({} if self.spare is None else {TEST: self.spare}))
+        if self.carving is None:
+            return replace(found, remarks=tuple(remarks))
+        lacking, rule = self.carving.lacking, self.carving.rule
+        return replace(found, lacking=lacking, rule=rule, remarks=tuple(remarks))
+
 
 def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None) -> EmbeddedTask:
-    """Run the training and validation images of a task through the backbone.
+    """Run the training and validation images of a task, and its spare ones, through the backbone.
 
     Args:
         backbone: the frozen network.
@@ -53,21 +79,21 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
     Raises:
         DataError: over a fifth of all images, or every training image of a class, is unreadable.
     """
-    splits = (task.train, task.validation)
+    splits = (task.train, task.validation, task.spare())
+    edges = {} if task.carving is None else task.carving.edges
     total = sum(len(split.images) for split in splits)
-    train, validation = embed_splits(backbone, splits, progress=progress)
+    parts = embed_splits(backbone, splits, progress=progress)
     failed = tuple(
         named_failure(str(split.images[i]), reason)
-        for split, part in zip(splits, (train, validation), strict=True)
+        for split, part in zip(splits, parts, strict=True)
         for i, reason in part.failed
     )
     check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
-    embedded = EmbeddedTask(
-        labelled(task.train, train),
-        labelled(task.validation, validation),
-        TaskImages.of((task.train, train), (task.validation, validation)),
-        failed,
+    train, validation, spare = (
+        labelled(split, part, edges) for split, part in zip(splits, parts, strict=True)
     )
+    images = TaskImages.of((task.train, parts[0]), (task.validation, parts[1]))
+    embedded = EmbeddedTask(train, validation, images, failed, spare, task.carving)
     check_readable(task.classes, embedded.train.labels, failed)
     return embedded
 

@@ -17,13 +17,14 @@ import numpy as np
 
 from teachmesh.biases.bias_head import ridge_head
 from teachmesh.errors import DataError
+from teachmesh.learning.fit_statistics import FittedMoments, fit_statistics
+from teachmesh.learning.split_latents import statistics_of
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.mapping.anchor_kinds import GmmcAnchor, MahaAnchor, MomentsAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import N_CLUSTERS, VARIANCE_FLOOR, fit_gmmc, log_likelihood
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS, fit_maha
 from teachmesh.mapping.mapper import nearest_mean_familiarity
-from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
 from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
@@ -31,6 +32,8 @@ from teachmesh.model.macs import MacCounter
 from teachmesh.reuse.transfer import Prior, Transferred, transfer_head, transfer_moments
 
 if TYPE_CHECKING:
+    from teachmesh.learning.settled_task import SettledTask
+    from teachmesh.learning.task_statistics import TaskStatistics
     from teachmesh.mapping.anchor import TaskAnchor
     from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Latents
@@ -53,6 +56,7 @@ class Fitted:
         warnings: warnings for the card.
         parents: known classes that contributed to the result.
         borrowed: transferred part of class moments: "nothing", "covariance" or "classes".
+        fitted_task: images that class moments were fitted to; None without class moments.
     """
 
     anchors: Mapping[str, TaskAnchor]
@@ -64,6 +68,7 @@ class Fitted:
     warnings: tuple[str, ...] = ()
     parents: tuple[Parent, ...] = ()
     borrowed: str = "nothing"
+    fitted_task: SettledTask | None = None
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all arrays, by their names in a skill."""
@@ -89,6 +94,7 @@ def fit_method(
     prior: Prior | None = None,
     constants: MapperConstants = NO_CONSTANTS,
     last_variance: float = 1.0,
+    statistics: TaskStatistics | None = None,
 ) -> Fitted:
     """Fit the anchors of one or more methods, and a head if one of the methods needs it.
 
@@ -103,13 +109,18 @@ def fit_method(
         prior: prior from the skills of the bank; None to learn without them.
         constants: constants of `gmmc` and `maha`; each method takes its own.
         last_variance: see `Backbone.last_variance`; the unit of the variance floor of `gmmc`.
+        statistics: statistics of the images, for class moments; by default, they are made here.
 
     Raises:
         DataError: a class has no readable training image.
     """
     count_images(train.labels, n_classes)
     kinds = sorted({method, *also})
-    fits = _AnchorFits(train, n_classes, metric, seed, constants, last_variance)
+    moments = None
+    if MomentsAnchor.kind in kinds:
+        made = statistics or statistics_of(train, validation, n_classes)
+        moments = fit_statistics(made, metric)
+    fits = _AnchorFits(train, n_classes, metric, seed, constants, last_variance, moments)
     by_kind = {kind: fits.fit(kind) for kind in kinds}
     alone = {kind: anchor for kind, (anchor, _) in by_kind.items()}
     anchor_macs = sum(macs for _, macs in by_kind.values())
@@ -117,10 +128,10 @@ def fit_method(
     anchors, prior_macs = _use_prior(alone, train, n_classes, prior, transferred)
     fitted = _fit_head(kinds, train, validation, n_classes, prior, transferred, seed)
     accuracy = None if fitted is None else fitted.accuracy
-    if method == "moments" and len(validation):
-        accuracy = _accuracy(Fitted(anchors, None, None), method, validation, metric)
+    if method == "moments" and moments is not None:
+        accuracy = moments.accuracy(moments_of(anchors), metric)
     with MacCounter() as counter:
-        held_out = _held_out(anchors, train, validation, metric)
+        held_out = _held_out(anchors, moments, validation, metric)
     head_warnings = () if fitted is None else fitted.warnings
     return Fitted(
         anchors=anchors,
@@ -135,7 +146,33 @@ def fit_method(
         warnings=(*fits.warnings(kinds), *head_warnings, *transferred.remarks()),
         parents=transferred.sorted_parents(),
         borrowed=transferred.kind,
+        fitted_task=None if moments is None else moments.task,
     )
+
+
+def fit_grown(statistics: TaskStatistics, metric: Metric) -> Fitted:
+    """Fit class moments to statistics alone, with the result of `fit_method`.
+
+    Args:
+        statistics: statistics of the task.
+        metric: metric of the backbone's latents.
+    """
+    kind, moments = MomentsAnchor.kind, fit_statistics(statistics, metric)
+    return Fitted(
+        anchors={kind: moments.anchor},
+        head=None,
+        validation_accuracy=moments.accuracy(moments.anchor, metric),
+        held_out={kind: moments.held_out},
+        cost_macs=moments.macs,
+        fitted_task=moments.task,
+    )
+
+
+def moments_of(anchors: Mapping[str, TaskAnchor]) -> MomentsAnchor:
+    """Return the class moments among the anchors of a task."""
+    anchor = anchors[MomentsAnchor.kind]
+    assert isinstance(anchor, MomentsAnchor)
+    return anchor
 
 
 def count_images(labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -167,11 +204,14 @@ class _AnchorFits:
     seed: int
     constants: MapperConstants
     last_variance: float
+    moments: FittedMoments | None
 
     def fit(self, kind: str) -> tuple[TaskAnchor, int]:
         """Return the anchor of one method, and the number of multiply-accumulates."""
         if kind == "gmmc":
             return self._clusters()
+        if self.moments is not None and kind == MomentsAnchor.kind:
+            return self.moments.anchor, self.moments.macs
         with MacCounter() as counter:
             anchor = self._counted(kind)
         return anchor, int(counter.macs)
@@ -195,8 +235,6 @@ class _AnchorFits:
             return fit_maha(
                 latents.last, labels, n_classes, samples_per_class=samples, seed=self.seed
             )
-        if kind == "moments":
-            return fit_moments(latents.multi, labels, n_classes, self.metric)
         own = OWN_MAPPERS.load(kind)
         read = latents.multi if own.latent == "multi" else latents.last
         anchor: TaskAnchor = own.fit(read, labels, n_classes, self.metric, self.seed)
@@ -240,27 +278,21 @@ def _fit_head(
     return transfer_head(train, validation, n_classes, prior, transferred, seed)
 
 
-def _accuracy(fitted: Fitted, method: str, validation: LabelledLatents, metric: Metric) -> float:
-    decided = log_within(fitted, method, validation.latents, metric)
-    return float(np.mean(decided.argmax(1) == validation.labels))
-
-
 def _held_out(
     anchors: Mapping[str, TaskAnchor],
-    train: LabelledLatents,
+    moments: FittedMoments | None,
     validation: LabelledLatents,
     metric: Metric,
 ) -> dict[str, HeldOut]:
-    """Score images that were held out of each fit.
+    """Return scores of images that were held out of each fit.
 
-    Moments are cheap, so they are fitted again without some training images, in turn. The other
-    anchors are judged by validation images.
+    Moments were fitted again without some training images, in turn. The other anchors are judged
+    by validation images.
     """
     found = {}
     for kind, anchor in anchors.items():
-        if isinstance(anchor, MomentsAnchor):
-            latents, labels = train.latents.multi, train.labels
-            found[kind] = held_out_scores(latents, labels, anchor.n_classes, metric)
+        if moments is not None and kind == MomentsAnchor.kind:
+            found[kind] = moments.held_out
             continue
         scores = np.zeros(0)
         if len(validation) and isinstance(anchor, GmmcAnchor):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from teachmesh.learning.fit_method import Fitted, fit_method, log_within, start_head
+from teachmesh.data.tasks import NO_VALIDATION
+from teachmesh.learning.fit_method import Fitted, fit_grown, fit_method, log_within, start_head
+from teachmesh.learning.task_statistics import TaskStatistics
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.mapping.own_mapper import privacy_of
 from teachmesh.packet.card import Card
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
     from teachmesh.biases.bias_options import BiasOptions
     from teachmesh.data.loader import Progress
     from teachmesh.learning.embedded_task import EmbeddedTask
+    from teachmesh.learning.settled_task import SettledTask
     from teachmesh.learning.variants import Variant
     from teachmesh.model.backbone import Backbone
     from teachmesh.reuse.transfer import Prior
 
+MAX_REMARKS = 8
+"""Maximum number of remarks about sources on a card, which has room for 16 warnings."""
 MIN_IMAGES_PER_MEAN = 10
 """With fewer images, a class mean reveals much about each image; the card then has a warning."""
 
@@ -84,6 +89,11 @@ class Lesson:
     replaces: str | None = None
     warnings: tuple[str, ...] = ()
     constants: MapperConstants = NO_CONSTANTS
+
+    @property
+    def grows(self) -> bool:
+        """Whether the skill can be made from statistics alone, unless a prior is used."""
+        return self.method == "moments" and set(self.also) <= {self.method} and not self.biases
 
     @classmethod
     def of(
@@ -147,6 +157,7 @@ class Teacher:
         latents: EmbeddedTask,
         prior: Prior | None = None,
         progress: Progress | None = None,
+        statistics: TaskStatistics | None = None,
     ) -> Skill:
         """Make the skill of one task; validation images are used for choices.
 
@@ -155,11 +166,16 @@ class Teacher:
             latents: training and validation images after the backbone pass.
             prior: prior from the bank's skills; None to learn without these skills.
             progress: called with (images processed, images planned) while biases are trained.
+            statistics: result of `summarise`; by default, it is made if it is needed.
 
         Raises:
             DataError: a class has no readable training image.
             UsageError: the method is unknown, or the budget is too small for any biases.
         """
+        if statistics is None:
+            statistics = self.summarise(lesson, latents)
+        if prior is None and statistics is not None:
+            return self.teach_grown(lesson, statistics)
         fitted = fit_method(
             lesson.method,
             latents.train,
@@ -171,13 +187,54 @@ class Teacher:
             prior=prior,
             constants=lesson.constants,
             last_variance=self.backbone.last_variance,
+            statistics=statistics,
         )
         learned, remarks = self._learn_biases(lesson, latents, fitted, progress)
-        card = self._card(lesson, latents, fitted, learned, remarks)
+        card = self._card(lesson, fitted, _Counts.of(latents, lesson), learned, remarks)
         tensors = fitted.tensors()
         if learned is not None and learned.biases is not None:
             tensors |= learned.biases.tensors()
         return Skill(card, tensors)
+
+    def learn(
+        self,
+        lesson: Lesson,
+        latents: EmbeddedTask,
+        prior: Prior | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Skill, TaskStatistics | None]:
+        """Make the skill of one task, and the statistics from which the task can grow.
+
+        Arguments and errors are those of `teach`. The statistics are None if the method needs
+        images.
+        """
+        statistics = self.summarise(lesson, latents)
+        return self.teach(lesson, latents, prior, progress, statistics), statistics
+
+    def summarise(self, lesson: Lesson, latents: EmbeddedTask) -> TaskStatistics | None:
+        """Return the statistics of a task; None if its method needs images.
+
+        Args:
+            lesson: the task and the settings for learning it.
+            latents: training and validation images after the backbone pass.
+        """
+        if not lesson.grows:
+            return None
+        rows = latents.rows(lesson.classes, lesson.warnings)
+        found = TaskStatistics.of(self.backbone.fingerprint, rows)
+        return found.with_classes(lesson.classes)
+
+    def teach_grown(self, lesson: Lesson, statistics: TaskStatistics) -> Skill:
+        """Make the skill of a task from its statistics alone.
+
+        Args:
+            lesson: the task and the settings for learning it, with the classes of the statistics.
+            statistics: statistics of the task.
+        """
+        fitted = fit_grown(statistics, self.backbone.reference.metric)
+        counts = _Counts.fitted(fitted.fitted_task)
+        lesson = replace(lesson, warnings=statistics.remarks)
+        return Skill(self._card(lesson, fitted, counts, None, ()), fitted.tensors())
 
     def _learn_biases(
         self,
@@ -210,7 +267,7 @@ class Teacher:
                 latents.validation.latents,
                 self.backbone.reference.metric,
             ),
-            before_macs=self._macs(latents) + fitted.cost_macs,
+            before_macs=self._macs(latents.passes) + fitted.cost_macs,
             seed=lesson.seed,
         )
         learned = learn_biases(task, lesson.biases, store=self.bias_store, progress=progress)
@@ -219,30 +276,30 @@ class Teacher:
     def _card(
         self,
         lesson: Lesson,
-        latents: EmbeddedTask,
         fitted: Fitted,
+        counts: _Counts,
         learned: LearnedBiases | None,
         remarks: tuple[str, ...],
     ) -> Card:
         """Build the card: names, cost, validation accuracy, warnings and parents."""
-        counts = np.bincount(latents.train.labels, minlength=len(lesson.classes))
         accuracy, bias_macs = fitted.validation_accuracy, 0
         if learned is not None:
             bias_macs = learned.card.cost_macs
             accuracy = learned.card.accuracy_with if learned.biases else accuracy
-        few_images = _warnings(lesson.classes, counts)
+        warnings = [w for w in lesson.warnings if w != NO_VALIDATION or not counts.validation]
+        few_images = _warnings(lesson.classes, counts.train)
         return Card(
             task=lesson.task,
             classes=lesson.classes,
-            images_per_class=tuple(int(count) for count in counts),
-            validation_images=len(latents.validation),
+            images_per_class=tuple(int(count) for count in counts.train),
+            validation_images=counts.validation,
             method=lesson.method,
             anchors=tuple(sorted(fitted.anchors)),
             backbone_name=self.backbone.name,
             backbone_fingerprint=self.backbone.fingerprint,
             reference_id=self.backbone.reference_id,
             validation_accuracy=accuracy,
-            cost_macs=self._macs(latents) + fitted.cost_macs + bias_macs,
+            cost_macs=self._macs(counts.passes) + fitted.cost_macs + bias_macs,
             cost_s=round(time.perf_counter() - lesson.started_s, 3),
             author=self.author.public_key,
             alias=self.author.alias,
@@ -250,15 +307,42 @@ class Teacher:
             privacy=privacy_of(fitted.anchors),
             version=__version__,
             replaces=lesson.replaces,
-            warnings=(*lesson.warnings, *few_images, *fitted.warnings, *remarks),
+            warnings=(*warnings[:MAX_REMARKS], *few_images, *fitted.warnings, *remarks),
             calibration=fitted.notes,
             parents=fitted.parents,
             biases=None if learned is None else learned.card,
         )
 
-    def _macs(self, latents: EmbeddedTask) -> int:
-        """Return the number of multiply-accumulates of the backbone pass."""
-        return self.backbone.macs_per_image * len(latents)
+    def _macs(self, passes: int) -> int:
+        """Return the number of multiply-accumulates of the backbone passes of some images."""
+        return self.backbone.macs_per_image * passes
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Numbers of images for the card.
+
+    Attributes:
+        train: (C,) number of training images of each class.
+        validation: number of validation images.
+        passes: number of images that were passed through the backbone.
+    """
+
+    train: np.ndarray
+    validation: int
+    passes: int
+
+    @classmethod
+    def of(cls, latents: EmbeddedTask, lesson: Lesson) -> _Counts:
+        """Count the images of the splits."""
+        counts = np.bincount(latents.train.labels, minlength=len(lesson.classes))
+        return cls(counts, len(latents.validation), latents.passes)
+
+    @classmethod
+    def fitted(cls, task: SettledTask | None) -> _Counts:
+        """Count the images that class moments were fitted to."""
+        assert task is not None
+        return cls(task.counts, task.n_validation, task.passes)
 
 
 def _remarks(learned: LearnedBiases) -> tuple[str, ...]:

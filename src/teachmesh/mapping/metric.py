@@ -98,6 +98,16 @@ class Metric:
         centred = torch.tensor(latents, dtype=torch.float64) - torch.from_numpy(self.centre)
         return np.asarray(self._whitening.apply(centred).numpy())
 
+    def apply_to_squares(self, squares: np.ndarray) -> torch.Tensor:
+        """Return a (D, D) sum of squares and products of differences, in the metric's space.
+
+        Args:
+            squares: (D, D) symmetric float64 sum over differences of latents.
+        """
+        half = self._whitening.apply(torch.tensor(squares))
+        whole = self._whitening.apply(half.T.contiguous())
+        return (whole + whole.T) / 2  # exactly symmetric
+
     def undo(self, points: np.ndarray) -> np.ndarray:
         """Return (N, D) float64 latents minus the centre, for points in the metric's space."""
         return np.asarray(self._whitening.undo(torch.from_numpy(points)).numpy())

@@ -21,6 +21,7 @@ from teachmesh.mapping.moments import resemblance
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
 from teachmesh.mapping.typicality import HeldOut, Scale, folds_of
+from teachmesh.mapping.within_covariance import FAST, Covariance, WithinCovariance
 
 RANK = 32
 """Maximum number of directions that represent a task's covariance."""
@@ -33,13 +34,6 @@ DENSITY_SHARE = 0.04
 
 Chosen together with `HEAD_SHARE` on the validation images of 36 real tasks, for three networks and
 8 images per class or more. Accuracy is then highest, and probabilities are calibrated."""
-OVERSAMPLE = 32
-"""Number of extra directions in the subspace iteration; they are dropped at the end."""
-POWER_STEPS = 4
-FAST_OVERSAMPLE = 16
-FAST_STEPS = 2
-"""The same for the fits of the cross-validation."""
-_SEED = 0
 _LARGEST_SPREAD = 0.98 * MAX_SPREAD
 """Maximum mean variance that a teacher sends, with a margin for rounding."""
 FOLDS = 8
@@ -66,29 +60,6 @@ class LinearScores:
         """Return the same scores as a function of points in the metric's space."""
         centre = metric.apply(self.centre[None])[0]
         return LinearScores(metric.pull_back(self.weights), centre, self.values)
-
-
-@dataclass(frozen=True, eq=False)
-class Covariance:
-    """The covariance `rows.T @ rows / divisor + rest I`.
-
-    Attributes:
-        rows: (N, D) float64 residuals or roots.
-        degrees: degrees of freedom: images minus classes.
-        divisor: divisor of the sum of squares.
-        rest: additional variance of every dimension.
-    """
-
-    rows: np.ndarray
-    degrees: int
-    divisor: float = 1.0
-    rest: float = 0.0
-
-    @classmethod
-    def of_residuals(cls, rows: np.ndarray, n_classes: int) -> Covariance:
-        """Return the unbiased covariance of (N, D) residuals from C class means."""
-        degrees = len(rows) - n_classes
-        return cls(rows, degrees, float(max(degrees, 1)))
 
 
 def fit_moments(
@@ -121,7 +92,7 @@ def fit_moments(
 
 
 def pack_moments(
-    means: np.ndarray, within: Covariance, head: LinearScores, *, rank: int = RANK
+    means: np.ndarray, within: WithinCovariance, head: LinearScores, *, rank: int = RANK
 ) -> MomentsAnchor:
     """Quantise class means, within-class covariance and head as the skill format requires.
 
@@ -131,7 +102,7 @@ def pack_moments(
         head: linear head with scores of about 1 for the right class, otherwise about 0.
         rank: maximum number of directions, R.
     """
-    directions, variances, rest = _leading_part(within, rank, (OVERSAMPLE, POWER_STEPS))
+    directions, variances, rest = within.leading(rank)
     spread = variances.sum() / means.shape[1] + rest
     # With few images per class, the unbiased estimate can exceed the largest possible variance.
     shrink = min(1.0, _LARGEST_SPREAD / max(spread, 1e-12))
@@ -168,7 +139,7 @@ def refitted(anchor: MomentsAnchor, means: np.ndarray, head: LinearScores) -> Mo
 
 
 def fused_head(
-    means: np.ndarray, within: Covariance, head: LinearScores
+    means: np.ndarray, within: WithinCovariance, head: LinearScores
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add a linear head and the discriminant of the task's covariance.
 
@@ -182,7 +153,7 @@ def fused_head(
     """
     centre = means.mean(axis=0)
     share = own_share(within.degrees, HEAD_SHARE)
-    rows = _times_precision(means - centre, within, share)  # (C, D)
+    rows = within.times_precision(means - centre, share)  # (C, D)
     factor = DENSITY_SHARE * reliability(means, within) ** 2
     weights = head.weights / HEAD_TEMPERATURE + factor * rows
     bias = (head.values - head.weights @ head.centre) / HEAD_TEMPERATURE
@@ -190,7 +161,7 @@ def fused_head(
     return weights, bias
 
 
-def reliability(means: np.ndarray, within: Covariance) -> float:
+def reliability(means: np.ndarray, within: WithinCovariance) -> float:
     """Return the fraction of the spread of class means that is not due to few images, 0 to 1.
 
     With few images, class means are far apart by chance, and densities would be overconfident. The
@@ -201,31 +172,11 @@ def reliability(means: np.ndarray, within: Covariance) -> float:
         within: within-class covariance of the task.
     """
     n_classes, dim = means.shape
-    trace = float((within.rows * within.rows).sum()) / within.divisor + dim * within.rest
-    if within.degrees == 0:
-        trace = float(dim)
+    trace = float(dim) if within.degrees == 0 else within.trace
     noise = trace / (within.degrees / n_classes + 1)
     spread = float(((means - means.mean(axis=0)) ** 2).sum()) / max(n_classes - 1, 1)
     between = max(spread - noise, 0.0)
     return float(between / max(between + noise, 1e-12))
-
-
-def _times_precision(rows: np.ndarray, within: Covariance, share: float) -> np.ndarray:
-    """Return (K, D) rows times the inverse of (1 - share) I + share * within."""
-    residuals, target = torch.from_numpy(within.rows), torch.from_numpy(rows)
-    base = (1 - share) + share * within.rest
-    factor = share / within.divisor
-    n, dim = residuals.shape
-    if factor == 0.0:
-        return rows / base
-    if n < dim:  # the Woodbury identity needs an (N, N) matrix only
-        gram = residuals @ residuals.T
-        gram.diagonal().add_(base / factor)
-        inner = torch.cholesky_solve(residuals @ target.T, torch.linalg.cholesky(gram))
-        return np.asarray((target - inner.T @ residuals).numpy() / base)
-    matrix = factor * (residuals.T @ residuals)
-    matrix.diagonal().add_(base)
-    return np.asarray(torch.cholesky_solve(target.T, torch.linalg.cholesky(matrix)).T.numpy())
 
 
 def held_out_scores(
@@ -245,7 +196,7 @@ def held_out_scores(
     if not counted.any():
         return HeldOut.of(np.zeros(0))
     z = metric.apply(latents)
-    raw = torch.from_numpy(latents.astype(np.float64))
+    raw = torch.tensor(latents, dtype=torch.float64)
     n_folds = fold_count(len(labels))
     fold = folds_of(labels, n_folds)
     evidence, distances = np.zeros(len(labels)), np.zeros(len(labels))
@@ -254,7 +205,7 @@ def held_out_scores(
         classes, renamed = np.unique(labels[kept], return_inverse=True)
         means = class_means(z[kept], renamed, len(classes))
         within = Covariance.of_residuals(z[kept] - means[renamed], len(classes))
-        directions, variances, rest = _leading_part(within, RANK, (FAST_OVERSAMPLE, FAST_STEPS))
+        directions, variances, rest = within.leading(RANK, FAST)
         roots = np.sqrt(variances)[:, None] * directions
         task = TaskMoments(means, roots, rest, own_share(within.degrees))
         evidence[held] = TaskDensity.of(task).evidence(torch.from_numpy(z)[held]).numpy()
@@ -273,52 +224,3 @@ def fold_count(n_images: int) -> int:
     [3, 8, 5]
     """
     return min(n_images, FOLDS) if n_images <= MANY_IMAGES else FOLDS_OF_MANY
-
-
-def _leading_part(
-    within: Covariance, rank: int, effort: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (R, D) unit directions, (R,) variances and the mean remaining variance."""
-    total = float((within.rows * within.rows).sum()) / within.divisor
-    vectors, squares = leading_directions(within.rows, rank, *effort)
-    variances = squares / within.divisor
-    rest = max(total - float(variances.sum()), 0.0) / within.rows.shape[1] + within.rest
-    return vectors, variances, rest
-
-
-def leading_directions(
-    residuals: np.ndarray, rank: int, oversample: int = OVERSAMPLE, power_steps: int = POWER_STEPS
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the directions of largest variance, by randomised subspace iteration.
-
-    This is twenty times faster than an eigendecomposition. The small error in the last directions
-    only moves variance to the residual diagonal.
-
-    Args:
-        residuals: (N, D) float64 rows minus their class means.
-        rank: number of directions, R; limited to the smaller of N and D.
-        oversample: number of extra directions in the iteration.
-        power_steps: number of iterations.
-
-    Returns:
-        (R, D) orthonormal rows and (R,) sums of squares along them, in decreasing order.
-
-    References:
-        Halko, Martinsson, Tropp, Finding structure with randomness, 2011, Algorithm 4.4.
-    """
-    rows = torch.from_numpy(residuals)
-    n, dim = rows.shape
-    rank = min(rank, n, dim)
-    width = min(rank + oversample, n, dim)
-    generator = torch.Generator().manual_seed(_SEED)
-    start = torch.randn(dim, width, generator=generator, dtype=torch.float64)
-    basis = torch.linalg.qr(rows @ start).Q  # (N, width)
-    for _ in range(power_steps):
-        basis = torch.linalg.qr(rows.T @ basis).Q  # (D, width)
-        basis = torch.linalg.qr(rows @ basis).Q  # (N, width)
-    _, values, directions = torch.linalg.svd(basis.T @ rows, full_matrices=False)
-    directions = directions[:rank]
-    # The sign of a singular vector is arbitrary, so the largest entry is made positive.
-    largest = directions.abs().argmax(dim=1, keepdim=True)
-    signs = torch.where(directions.gather(1, largest) < 0, -1.0, 1.0)
-    return np.asarray((directions * signs).numpy()), np.asarray((values[:rank] ** 2).numpy())

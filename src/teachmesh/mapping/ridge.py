@@ -28,7 +28,7 @@ def fit_ridge(
         Weights (C, D), centre (D,) and values (C,), all float64. The scores of x are
         `values + weights @ (x - centre)`.
     """
-    x = torch.from_numpy(latents.astype(np.float64))
+    x = torch.tensor(latents, dtype=torch.float64)  # a copy, because BLAS depends on addresses
     y = torch.from_numpy(labels)
     one_hot = torch.nn.functional.one_hot(y, n_classes).double()  # (N, C)
     share = (1.0 / (n_classes * one_hot.sum(0)))[y]  # (N,) weights that sum to 1

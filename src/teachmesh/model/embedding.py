@@ -6,19 +6,23 @@ decode batches ahead of time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
+from teachmesh.data.pixel_digests import DIGEST, pixel_digests
 from teachmesh.model.backbone import Latents
 from teachmesh.model.lanes import Lanes
 
 if TYPE_CHECKING:
+    from teachmesh.data.images import ImageRef
     from teachmesh.data.loader import Readable
+    from teachmesh.data.splits import Edge
     from teachmesh.data.tasks import Split
     from teachmesh.model.backbone import Backbone
 
@@ -29,6 +33,7 @@ It is small, because every lane holds a batch, and all lanes wait for the last o
 fixed, because rounding depends on it: latents must be equal on any number of cores.
 """
 _ACCELERATOR_BATCH_SIZE = 64
+NO_EDGES: Mapping[ImageRef, Edge] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +44,14 @@ class Embedded:
         latents: latents of the readable images, in order.
         kept: (N,) int64 array with the position of each readable image in the sequence.
         failed: a pair (position, reason) for each image that could not be read.
+        digests: (N,) hash of the pixels of each readable image, see `data.pixel_digests`.
         from_cache: True if all latents were read from a cache.
     """
 
     latents: Latents
     kept: np.ndarray
     failed: tuple[tuple[int, str], ...]
+    digests: np.ndarray
     from_cache: bool = False
 
 
@@ -55,10 +62,14 @@ class LabelledLatents:
     Attributes:
         latents: latents of the N images.
         labels: (N,) int64 array with the class index of each image.
+        digests: (N,) hash of the pixels of each image; None if there are no images.
+        edges: rows whose split may change when the task grows, see `data.splits`.
     """
 
     latents: Latents
     labels: np.ndarray
+    digests: np.ndarray | None = None
+    edges: Mapping[int, Edge] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,16 +81,19 @@ def embed_images(
     *,
     progress: Progress | None = None,
     batch_size: int | None = None,
+    full_batches: bool = False,
 ) -> Embedded:
     """Compute the latents of images, with one backbone pass per image.
 
-    The latents of an image are bit-identical whether it is read from a file or from memory.
+    The latents of an image are bit-identical whether it is read from a file or from memory. With
+    `full_batches`, they also do not depend on the other images, nor on the order of the images.
 
     Args:
         backbone: the frozen network.
         images: files or images in memory.
         progress: called with (images done, total number of images).
         batch_size: number of images per forward pass; None for the default of the device.
+        full_batches: fill batches that are too small with copies of their first image.
 
     Returns:
         Latents of the readable images; unreadable images are listed in `failed`.
@@ -87,10 +101,12 @@ def embed_images(
     last: list[np.ndarray] = []
     multi: list[np.ndarray] = []
     kept: list[np.ndarray] = []
+    digests = [np.zeros(0, dtype=DIGEST)]
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch, latents in _passes(backbone, images, batch_size):
+    for batch, latents, hashes in _passes(backbone, images, batch_size, full_batches):
         failed.extend(batch.failed)
+        digests.append(hashes)
         if len(batch.indices):
             last.append(latents.last)
             multi.append(latents.multi)
@@ -102,25 +118,27 @@ def embed_images(
         Latents(_stack(last, backbone.last_dim), _stack(multi, backbone.dim)),
         np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64),
         tuple(failed),
+        np.concatenate(digests),
     )
 
 
 def _passes(
-    backbone: Backbone, images: Sequence[Readable], batch_size: int | None
-) -> Iterator[tuple[Batch, Latents]]:
-    """Yield batches and their latents in the order of the images."""
+    backbone: Backbone, images: Sequence[Readable], batch_size: int | None, full: bool
+) -> Iterator[tuple[Batch, Latents, np.ndarray]]:
+    """Yield batches, their latents and the digests of their pixels, in the order of the images."""
     size = backbone.preprocessing.size
     if backbone.device.type != "cpu":
         step = batch_size or _ACCELERATOR_BATCH_SIZE
         for batch in iterate_batches(images, size, batch_size=step):
-            yield batch, backbone.embed(batch.images)
+            yield batch, _embed(backbone, batch, step if full else 0), pixel_digests(batch.images)
         return
     step = batch_size or BATCH_SIZE
     with Lanes() as lanes:
 
-        def run(positions: range) -> tuple[Batch, Latents]:
+        def run(positions: range) -> tuple[Batch, Latents, np.ndarray]:
             batch = read_batch(images, positions, size)
-            return batch, backbone.embed(batch.images)
+            latents = _embed(backbone, batch, step if full else 0)
+            return batch, latents, pixel_digests(batch.images)
 
         yield from lanes.run(
             partial(run, range(start, min(start + step, len(images))))
@@ -128,10 +146,26 @@ def _passes(
         )
 
 
+def _embed(backbone: Backbone, batch: Batch, least: int) -> Latents:
+    """Return the latents of a batch, which is filled up to `least` images for the pass.
+
+    Rounding depends on the number of images in a pass, but not on their order or content.
+    """
+    pixels, count = batch.images, len(batch.images)
+    missing = least - count
+    if count == 0 or missing <= 0:
+        return backbone.embed(pixels)
+    filled = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
+    latents = backbone.embed(filled)
+    return Latents(latents.last[:count], latents.multi[:count])
+
+
 def embed_splits(
     backbone: Backbone, splits: Sequence[Split], *, progress: Progress | None = None
 ) -> list[Embedded]:
     """Embed several splits in one run, so that lanes do not wait after each split.
+
+    The latents of an image do not depend on the other images, see `embed_images`.
 
     Args:
         backbone: the frozen network.
@@ -141,9 +175,8 @@ def embed_splits(
     Returns:
         One result per split; its positions count from the start of that split.
     """
-    whole = embed_images(
-        backbone, [image for split in splits for image in split.images], progress=progress
-    )
+    images = [image for split in splits for image in split.images]
+    whole = embed_images(backbone, images, progress=progress, full_batches=True)
     parts: list[Embedded] = []
     start = 0
     for split in splits:
@@ -151,14 +184,25 @@ def embed_splits(
         rows = slice(*np.searchsorted(whole.kept, [start, stop]))
         latents = Latents(whole.latents.last[rows], whole.latents.multi[rows])
         failed = tuple((i - start, why) for i, why in whole.failed if start <= i < stop)
-        parts.append(Embedded(latents, whole.kept[rows] - start, failed))
+        kept = whole.kept[rows] - start
+        parts.append(Embedded(latents, kept, failed, whole.digests[rows]))
         start = stop
     return parts
 
 
-def labelled(split: Split, embedded: Embedded) -> LabelledLatents:
-    """Combine the latents of the readable images with their labels."""
-    return LabelledLatents(embedded.latents, split.labels[embedded.kept])
+def labelled(
+    split: Split, embedded: Embedded, edges: Mapping[ImageRef, Edge] = NO_EDGES
+) -> LabelledLatents:
+    """Combine the latents of the readable images with their labels.
+
+    Args:
+        split: the images.
+        embedded: latents of the images.
+        edges: images whose split may change when the task grows.
+    """
+    images = ((row, split.images[int(place)]) for row, place in enumerate(embedded.kept))
+    own = {row: edges[image] for row, image in images if image in edges} if edges else {}
+    return LabelledLatents(embedded.latents, split.labels[embedded.kept], embedded.digests, own)
 
 
 def _stack(parts: list[np.ndarray], dim: int) -> np.ndarray:

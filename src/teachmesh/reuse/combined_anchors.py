@@ -17,8 +17,9 @@ import torch
 from teachmesh.errors import UsageError
 from teachmesh.mapping.anchor_kinds import MahaAnchor, MomentsAnchor
 from teachmesh.mapping.discriminant import TaskMoments
-from teachmesh.mapping.moments_fit import Covariance, LinearScores, pack_moments
+from teachmesh.mapping.moments_fit import LinearScores, pack_moments
 from teachmesh.mapping.quantise import quantise_rows
+from teachmesh.mapping.within_covariance import Covariance
 from teachmesh.model.head import Head, OldClasses, merge_rows, read_norm
 from teachmesh.reuse.moments_prior import pooled_whitening
 from teachmesh.reuse.source_skills import SourceSkill

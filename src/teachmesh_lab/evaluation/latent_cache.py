@@ -22,6 +22,7 @@ from safetensors.numpy import save
 
 from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import Progress
+from teachmesh.data.pixel_digests import digest_images, from_bytes, to_bytes
 from teachmesh.data.pixels import DECODING
 from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone import Backbone, Latents
@@ -171,9 +172,14 @@ def embed_cached(
     key = split_key(backbone.fingerprint, image_digests(images))
     stored = cache.get(key)
     if stored is not None and len(stored["kept"]) == len(images):
+        if "digests" not in stored:  # stored by an earlier version
+            stored["digests"] = to_bytes(digest_images(images, backbone.preprocessing.size))
+            cache.put(key, stored)
         latents = Latents(stored["last"], stored["multi"])
-        return Embedded(latents, stored["kept"], (), from_cache=True)
-    embedded = embed_images(backbone, images, progress=progress)
-    latents = embedded.latents
-    cache.put(key, {"last": latents.last, "multi": latents.multi, "kept": embedded.kept})
+        digests = from_bytes(stored["digests"])
+        return Embedded(latents, stored["kept"], (), digests, from_cache=True)
+    embedded = embed_images(backbone, images, progress=progress, full_batches=True)
+    arrays = {"last": embedded.latents.last, "multi": embedded.latents.multi}
+    digests = to_bytes(embedded.digests)
+    cache.put(key, {**arrays, "kept": embedded.kept, "digests": digests})
     return embedded

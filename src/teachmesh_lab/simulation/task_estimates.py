@@ -12,18 +12,13 @@ from dataclasses import dataclass
 from teachmesh.biases.bias_options import DEFAULT_PASSES
 from teachmesh.learning.variants import NO_CONSTANTS, VARIANTS, MapperConstants, find_variant
 from teachmesh.mapping.gmmc import N_CLUSTERS
+from teachmesh.mapping.latent_sample import MAX_ROWS
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.metric import DIRECTIONS
 from teachmesh.mapping.moments import LEADING
-from teachmesh.mapping.moments_fit import (
-    FAST_OVERSAMPLE,
-    FAST_STEPS,
-    OVERSAMPLE,
-    POWER_STEPS,
-    RANK,
-    fold_count,
-)
+from teachmesh.mapping.moments_fit import RANK, fold_count
 from teachmesh.mapping.typicality import MAX_VALUES
+from teachmesh.mapping.within_covariance import FAST, FULL, Effort
 from teachmesh.model.head_training import MAX_EPOCHS
 from teachmesh_lab.bench.bench_methods import check_bench_method, check_estimated
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
@@ -130,20 +125,46 @@ def consolidation_macs(
     return network.last_dim**3 // 6 + rows * network.last_dim**2
 
 
+def _iteration(effort: Effort, n: int) -> int:
+    """Return the products per row and dimension of a subspace iteration on N rows."""
+    return (2 * effort.power_steps + 2) * min(RANK + effort.oversample, n)
+
+
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     n, c, d = task.train, task.classes, network.dim
     rank = min(RANK, n)
-    products = (2 * POWER_STEPS + 2) * min(RANK + OVERSAMPLE, n) + 2 * min(n, d) + 3 * c
-    folds = fold_count(n)
-    products += (folds - 1) * (2 * FAST_STEPS + 2) * min(RANK + FAST_OVERSAMPLE, n) + rank + c
-    products += 5 * min(DIRECTIONS, d)
+    fit = n * d * _products_of_rows(n, c, d) if n <= MAX_ROWS else d**2 * _products_of_sums(n, c, d)
     floats = 3 * c + rank + 2 + min(MAX_VALUES, n + 3)
     numbers = 2 * c * d + rank * d + floats
     size = 2 * c * d + rank * d + 4 * floats + _card_bytes(task)
     coordinates, directions = LEADING
     register = _density_macs(c, rank, d)
     register += _density_macs(c, min(directions, rank), min(coordinates, d))
-    return TaskCost(task.name, one_pass + n * d * products, size, numbers, register)
+    return TaskCost(task.name, one_pass + fit, size, numbers, register)
+
+
+def _products_of_rows(n: int, c: int, d: int) -> int:
+    """Return the products per image and dimension of a fit to latents."""
+    products = _iteration(FULL, n) + 2 * min(n, d) + 3 * c
+    products += (fold_count(n) - 1) * _iteration(FAST, n) + min(RANK, n) + c
+    return products + 5 * min(DIRECTIONS, d)
+
+
+def _products_of_sums(n: int, c: int, d: int) -> int:
+    """Return the products per pair of dimensions of a fit to exact sums.
+
+    The covariance is brought into the space of the metric twice. Each fold of the sample is taken
+    out of it. There are two factorisations.
+    """
+    folds = fold_count(MAX_ROWS)
+    covariances = 2 * (c + 4 * min(DIRECTIONS, d)) + MAX_ROWS + folds * c
+    iterations = _steps(FULL, d) + folds * _steps(FAST, d)
+    return n + covariances + iterations + 3 * c + d // 3
+
+
+def _steps(effort: Effort, d: int) -> int:
+    """Return the products per pair of dimensions of a subspace iteration on a covariance."""
+    return (effort.power_steps + 2) * min(RANK + effort.oversample, d)
 
 
 def _density_macs(classes: int, rank: int, dim: int) -> int:

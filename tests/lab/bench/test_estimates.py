@@ -28,14 +28,14 @@ def test_biases_cost_the_passes_that_were_measured(base: str, ending: str, passe
 
 @pytest.mark.parametrize(("images", "n_classes"), [(50, 5), (300, 10), (1200, 4)])
 def test_the_estimate_of_moments_equals_the_counted_fit(images: int, n_classes: int) -> None:
-    """More and fewer images than dimensions; more images than the limit for eight folds."""
+    """More and fewer images than dimensions; more images than the sample of a task holds."""
     random, dim = np.random.default_rng(0), 256
     labels = np.arange(images) % n_classes
     centres = random.standard_normal((n_classes, dim))
-    latents = (centres[labels] + random.standard_normal((images, dim))).astype(np.float32)
+    latents = (centres[labels] + random.standard_normal((images, dim))).astype(np.float32) / 8
     train = LabelledLatents(Latents(latents[:, :8], latents), labels)
     none = LabelledLatents(Latents(latents[:0, :8], latents[:0]), labels[:0])
-    reference = random.standard_normal((2 * dim, dim)).astype(np.float32)
+    reference = random.standard_normal((2 * dim, dim)).astype(np.float32) / 8
     metric = fit_metric(ReferenceLatents(reference, None, None))
     fitted = fit_method("moments", train, none, n_classes, metric)
     mapper = make_mapper("moments", metric)

@@ -1,0 +1,46 @@
+"""`teachmesh correct`: learn a photo that was answered wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from teachmesh.cli.command import command
+from teachmesh.cli.output import emit, plain, say
+from teachmesh.cli.shared_options import BackboneOption, DeviceOption, HomeOption, JsonOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    command(app, "correct", "teachmesh correct part.jpg --task screws --class M4")(correct)
+
+
+def correct(
+    image: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    task: Annotated[str, typer.Option("--task", help="Task of the photo.", show_default=False)],
+    class_name: Annotated[
+        str, typer.Option("--class", help="Its class, one of the task.", show_default=False)
+    ],
+    backbone: BackboneOption = None,
+    device: DeviceOption = "auto",
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Learn a photo as a class of a task that this agent learned.
+
+    If the photo was learned as another class before, it leaves that class first. It is recognised
+    by its pixels, under any name. The new skill replaces the one before.
+    """
+    from teachmesh.agent import Agent
+
+    agent = Agent(home, backbone=backbone, device=device)
+    found = agent.correct(image, task=task, class_name=class_name)
+    if json_output:
+        emit(found.to_json())
+        return
+    before = f", no longer as {', '.join(map(plain, found.left))}" if found.left else ""
+    again = " again; it was known" if found.known else ""
+    say(f"learned as {plain(found.class_name)} of {plain(found.task)}{again}{before}")
+    say(f"saved skill {found.skill_id[:12]}")
