@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock
-from teachmesh.bank.store import digest_of
 from teachmesh.errors import ConfigError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip
@@ -303,10 +302,6 @@ class BankInventory:
         """Return the ids of all skills that can be sent, without withdrawn ones."""
         return frozenset(self._agent.bank.ids())
 
-    def digest(self) -> str:
-        """Return the hash of these ids."""
-        return self._agent.bank.digest()
-
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill; False if it was removed or withdrawn here."""
         bank = self._agent.bank
@@ -331,10 +326,6 @@ class BankInventory:
     def tombstones(self) -> frozenset[str]:
         """Return the ids of all tombstones."""
         return frozenset(self._agent.bank.withdrawals.ids())
-
-    def tombstone_digest(self) -> str:
-        """Return the hash of the tombstones' sorted ids."""
-        return digest_of(self._agent.bank.withdrawals.ids())
 
     def read_tombstone(self, tombstone_id: str) -> bytes | None:
         """Return the bytes of a tombstone; None if it is missing or damaged."""

@@ -23,7 +23,6 @@ import zenoh
 
 from teachmesh.errors import NetworkError
 from teachmesh.sharing.transport import (
-    ALL_IDS,
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
     Handler,
@@ -114,7 +113,7 @@ class ZenohTransport(Transport):
                 if reply.ok is None or len(reply.ok.payload) > MAX_BODY_BYTES:
                     continue
                 found = bytes(reply.ok.payload)
-                if key == ALL_IDS or hashlib.sha256(found).hexdigest() == key:
+                if hashlib.sha256(found).hexdigest() == key:
                     break
         return found
 
