@@ -89,10 +89,10 @@ class History:
             VirtualTransport(self.world, agent_id),
             key_of(name),
             alias=name,
-            first_sequence=self._starts * DAY_MS,
             supervisor=supervisor,
             runtime=VirtualRuntime(self.world, agent_id),
         )
+        self._agents[name].number_from(self._starts * DAY_MS)
         self._agents[name].start()
 
     def _learn(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from teachmesh.bank.atomic import FileOps
-from teachmesh.bank.entry import BankEntry
+from teachmesh.bank.entry import BankEntry, Usage
 from teachmesh.errors import StorageError
 from teachmesh.packet.tombstone import Tombstone
 
@@ -163,6 +163,13 @@ class Index:
         with self._lock:
             query = "SELECT 1 FROM tombstones WHERE author = ? AND skill = ?"
             return self._connection.execute(query, (author, skill)).fetchone() is not None
+
+    def usage(self, author: str) -> Usage:
+        """Return the part of the bank that an author uses."""
+        query = """SELECT COALESCE(SUM(author = ?1), 0),
+            COALESCE(SUM((author = ?1) * size_bytes), 0), COUNT(*) FROM skills"""
+        with self._lock:
+            return Usage(*self._connection.execute(query, (author,)).fetchone())
 
     def _column(self, query: str) -> list[str]:
         with self._lock:

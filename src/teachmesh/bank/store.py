@@ -12,7 +12,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
-from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
+from teachmesh.bank.entry import BankEntry, CheckReport, Usage, without_superseded
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, open_or_replace
 from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
@@ -134,6 +134,11 @@ class Bank:
         """
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
+
+    def usage(self, author: str) -> Usage:
+        """Return the part of the bank that an author (public key, 64 hex digits) uses."""
+        with storage_errors(f"could not read the bank {self.folder}"):
+            return self._current().usage(author)
 
     def digest(self) -> str:
         """Return the hash of the ids, 64 hex digits; equal digests mean equal answers."""

@@ -99,7 +99,6 @@ class Gossip:
         on_refused: called, from any thread, with (id, reason, message) when a skill is refused.
         on_twin: called once, from any thread, when another agent with the same key appears.
         interval_s: seconds between announcements.
-        first_sequence: number of the first announcement; larger than all numbers of earlier runs.
         supervisor: restarts and reports background work that fails.
         runtime: clock, random numbers and background work; by default threads.
     """
@@ -114,7 +113,6 @@ class Gossip:
         on_refused: Callable[[str, str, str], None] | None = None,
         on_twin: Callable[[], None] | None = None,
         interval_s: float = ANNOUNCE_INTERVAL_S,
-        first_sequence: int | None = None,
         supervisor: Supervisor | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -124,7 +122,7 @@ class Gossip:
         self._author = key.public_key
         self._alias = alias
         self._interval_s = interval_s
-        self._sequence = time.time_ns() // 1_000_000 if first_sequence is None else first_sequence
+        self._sequence = time.time_ns() // 1_000_000
         self._runtime = ThreadRuntime(transport) if runtime is None else runtime
         self._supervisor = Supervisor() if supervisor is None else supervisor
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
@@ -147,6 +145,14 @@ class Gossip:
             on_refused=on_refused,
             on_error=lambda error: self._supervisor.record("pull", error),
         )
+
+    def number_from(self, sequence: int) -> None:
+        """Set the number of the first announcement; by default, the wall clock in milliseconds.
+
+        Peers take announcements with smaller numbers than before for replays, until they forget
+        this agent.
+        """
+        self._sequence = sequence
 
     def start(self) -> None:
         """Open the transport and start the threads.
@@ -305,7 +311,6 @@ class Gossip:
         return self._interval_s
 
     def _announce(self, skills: frozenset[str], tombstones: frozenset[str]) -> None:
-        self._sequence += 1
         announcement = Announcement(
             self._author,
             self._alias,
@@ -316,6 +321,7 @@ class Gossip:
         )
         data = encode_announcement(announcement, self._key)
         self._twin.sent(self._sequence)
+        self._sequence += 1
         self._transport.announce(data)
         self._counters.count_sent(len(data))
         self._planner.wake()
