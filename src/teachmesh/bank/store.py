@@ -297,10 +297,7 @@ class Bank:
         """
         report = self.check()
         with self._writing(f"could not repair the bank {self.folder}"):
-            self._index = self._rebuilt()
-            for skill in self._files.ids():
-                if self._files.read_whole(skill) is None:
-                    self._set_aside(skill)
+            self._index = self._rebuilt()  # hashes every file
         return report
 
     def _read(self, read: Callable[[Index], T], doing: str = "") -> T:
