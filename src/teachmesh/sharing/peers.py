@@ -18,6 +18,10 @@ ANNOUNCEMENT_S = 0.1
 """Mean time between announcements of one peer; more frequent ones are dropped unread."""
 BURST = 4
 """Number of announcements of one peer that may arrive at once."""
+NEWCOMER_S = 1 / 256
+"""Mean time between announcements of unknown peers; more frequent ones are dropped unread."""
+NEWCOMERS = 256
+"""Number of announcements of unknown peers that may arrive at once."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class PeerTable:
         self._lock = threading.Lock()
         self._peers: dict[str, Peer] = {}
         self._proven: OrderedDict[str, None] = OrderedDict()
+        self._newcomers_paid_s = float("-inf")
 
     def is_useless(self, announcement: Announcement) -> bool:
         """Return whether an announcement is a replay, or one too many within a short time.
@@ -73,9 +78,9 @@ class PeerTable:
         """
         with self._lock:
             known = self._peers.get(announcement.agent_id)
-            if known is None:
-                return False
             now_s = self._clock()
+            if known is None:
+                return announcement.agent_id not in self._proven and self._is_crowd(now_s)
             if now_s - known.seen_s > self._timeout_s:
                 return False
             is_too_soon = known.paid_s - now_s > (BURST - 1) * ANNOUNCEMENT_S
@@ -121,6 +126,13 @@ class PeerTable:
         with self._lock:
             self._forget_silent(self._clock())
             return dict(sorted(self._peers.items()))
+
+    def _is_crowd(self, now_s: float) -> bool:
+        """Count an announcement of an unknown peer, and return whether there are too many."""
+        if self._newcomers_paid_s - now_s > (NEWCOMERS - 1) * NEWCOMER_S:
+            return True
+        self._newcomers_paid_s = max(now_s, self._newcomers_paid_s) + NEWCOMER_S
+        return False
 
     def _make_room(self, is_proven: bool) -> bool:
         if len(self._peers) < MAX_PEERS:
