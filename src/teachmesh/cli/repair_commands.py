@@ -67,4 +67,4 @@ def _show(what: str, report: CheckReport, json_output: bool) -> None:
     for kind, text in _TEXTS.items():
         for name in found[kind]:
             say(plain(text.format(name)))
-    say(f"{report.skills} skills are intact" + ("" if report.is_clean else "; others are not"))
+    say(f"intact skills: {report.skills}")

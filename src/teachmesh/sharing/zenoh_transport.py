@@ -32,6 +32,8 @@ from teachmesh.sharing.transport import (
 
 PREFIX = "teachmesh/1"
 CLOSE_TIMEOUT_S = 2.5
+MAX_REPLIES = 2
+"""Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
 _ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
 
@@ -106,6 +108,7 @@ class ZenohTransport(Transport):
         with contextlib.suppress(zenoh.ZError):
             for reply in session.get(
                 f"{PREFIX}/{agent_id}/{kind}/{key}",
+                zenoh.handlers.FifoChannel(MAX_REPLIES),
                 timeout=timeout_s,
                 target=zenoh.QueryTarget.ALL,
                 consolidation=zenoh.ConsolidationMode.NONE,
