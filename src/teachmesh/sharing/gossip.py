@@ -30,6 +30,8 @@ from teachmesh.sharing.twin_watch import TwinWatch
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
 PLAN_PAUSE_S = 0.02
+PLAN_REST = 2
+"""Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
 BLOB_TIMEOUT_S = 20.0
 SERVED_LISTS = 6
 SERVED_BYTES = 16 << 20
@@ -132,6 +134,8 @@ class Gossip:
         self._serving = threading.Lock()
         self._served: OrderedDict[str, bytes] = OrderedDict()
         self._next_announcement_s = self._next_plan_s = float("-inf")
+        self._announced: tuple[frozenset[str], frozenset[str]] | None = None
+        self._pause_s = interval_s
         self._admitted = 0
         add, safe = self._runtime.job, self._supervisor.supervised
         self._announcer = add("announce", safe("announce", self._announce_step))
@@ -308,7 +312,10 @@ class Gossip:
         except StorageError:
             return self._interval_s  # the bank is announced later
         self._announce(skills, tombstones)
-        return self._interval_s
+        # News are repeated soon, because a broadcast may be lost.
+        is_new, self._announced = self._announced != (skills, tombstones), (skills, tombstones)
+        self._pause_s = self._interval_s / 4 if is_new else min(2 * self._pause_s, self._interval_s)
+        return self._pause_s
 
     def _announce(self, skills: frozenset[str], tombstones: frozenset[str]) -> None:
         announcement = Announcement(
@@ -349,7 +356,7 @@ class Gossip:
         except StorageError:
             delay_s = self._interval_s  # try again in the next round
         took_s = self._runtime.now_s() - now_s
-        self._next_plan_s = now_s + took_s + max(PLAN_PAUSE_S, took_s)
+        self._next_plan_s = now_s + took_s + max(PLAN_PAUSE_S, PLAN_REST * took_s)
         totals = self._counters.totals()
         admitted = totals.admitted + totals.tombstones
         if admitted != self._admitted:

@@ -18,7 +18,7 @@ ANNOUNCEMENT_S = 0.1
 """Mean time between announcements of one peer; more frequent ones are dropped unread."""
 BURST = 4
 """Number of announcements of one peer that may arrive at once."""
-NEWCOMER_S = 1 / 256
+NEWCOMER_S = 1 / 64
 """Mean time between announcements of unknown peers; more frequent ones are dropped unread."""
 NEWCOMERS = 256
 """Number of announcements of unknown peers that may arrive at once."""

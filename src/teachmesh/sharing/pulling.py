@@ -175,8 +175,8 @@ class Puller:
         with self._lock:
             unknown = [digest for digest in groups if digest not in self._offers[kind]]
         for digest in sorted(unknown, key=rank):
-            if not self._has_room("ids"):
-                return
+            if not self._has_room("ids", groups[digest]):
+                return  # the others are less reliable
             self._ask("ids", digest, groups[digest], failures)
 
     def _request_items(self, kind: str, groups: Groups, failures: Counter[str]) -> None:
@@ -186,8 +186,6 @@ class Puller:
             candidates = sorted(self._candidates(kind, groups, failures))
         chosen = list(dict.fromkeys(item for *_, item in candidates))[:_MAX_CANDIDATES]
         for item in chosen:
-            if not self._has_room(kind):
-                return
             with self._lock:
                 agents = {
                     agent_id: peer
@@ -195,7 +193,8 @@ class Puller:
                     if item in offers.missing(digest)
                     for agent_id, peer in group.items()
                 }
-            self._ask(kind, item, agents, failures)
+            if self._has_room(kind, agents):
+                self._ask(kind, item, agents, failures)
 
     def _without_skills(self, groups: dict[str, Groups]) -> Groups:
         """Return the groups of the tombstones' lists, without peers whose skills are not here."""
@@ -213,9 +212,10 @@ class Puller:
         }
         return {digest: group for digest, group in left.items() if group}
 
-    def _has_room(self, kind: str) -> bool:
+    def _has_room(self, kind: str, holders: dict[str, Peer]) -> bool:
+        is_proven = any(peer.is_proven for peer in holders.values())
         with self._lock:
-            return self._flight.has_room(kind, self._runtime.now_s(), is_proven=True)
+            return self._flight.has_room(kind, self._runtime.now_s(), is_proven=is_proven)
 
     def _candidates(
         self, kind: str, groups: Groups, failures: Counter[str]
