@@ -74,9 +74,7 @@ class ZenohTransport(Transport):
             ) from error
         self._declared = [
             self._session.declare_subscriber(
-                f"{PREFIX}/*/announce",
-                # In the thread of the peer's link, so that a flood slows down only its own link.
-                zenoh.handlers.Callback(lambda sample: _deliver(sample, handler), indirect=False),
+                f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
             ),
             self._session.declare_queryable(
                 f"{PREFIX}/{self._agent_id}/*/*", lambda query: self._answer(query, handler)
