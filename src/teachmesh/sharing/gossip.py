@@ -9,22 +9,22 @@ All work runs in its own threads, so neither learning nor the transport waits fo
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from teachmesh.errors import StorageError
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.counters import Counters
+from teachmesh.sharing.gossip_stats import GossipStats, PeerState
 from teachmesh.sharing.id_list import digest_of, encode_ids
+from teachmesh.sharing.inventory import Inventory
 from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
 from teachmesh.sharing.peers import PeerTable
-from teachmesh.sharing.pulling import Inventory, Puller
+from teachmesh.sharing.pulling import Puller
 from teachmesh.sharing.runtime import Runtime, ThreadRuntime
-from teachmesh.sharing.supervisor import Fault, Supervisor
-from teachmesh.sharing.transport import MAX_BODY_BYTES, Transport
+from teachmesh.sharing.serving import Server
+from teachmesh.sharing.supervisor import Supervisor
+from teachmesh.sharing.transport import Transport
 from teachmesh.sharing.twin_watch import TwinWatch
 
 ANNOUNCE_INTERVAL_S = 1.0
@@ -33,61 +33,7 @@ PLAN_PAUSE_S = 0.02
 PLAN_REST = 2
 """Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
 BLOB_TIMEOUT_S = 20.0
-SERVED_LISTS = 6
-SERVED_BYTES = 16 << 20
-"""Number and bytes of announced lists that are kept, so that peers with older news get theirs."""
 CLOSE_TIMEOUT_S = 2.5
-
-
-@dataclass(frozen=True)
-class PeerState:
-    """State of a peer, from its last announcement.
-
-    Attributes:
-        agent_id: short id of the peer.
-        alias: display name of the peer.
-        count: number of skills in the peer's bank.
-        digest: hash of the sorted ids of these skills.
-        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
-        last_seen_s: seconds since its last announcement.
-    """
-
-    agent_id: str
-    alias: str
-    count: int
-    digest: str
-    in_sync: bool
-    last_seen_s: float
-
-
-@dataclass(frozen=True)
-class GossipStats:
-    """Counters of one run.
-
-    Attributes:
-        bytes_sent: payload bytes sent: announcements (each counted once), id lists, skills, blobs.
-        bytes_received: payload bytes received in the same kinds of messages.
-        received: number of received skills that were admitted.
-        refused: number of refused skills for each reason.
-        dropped: number of ignored broadcasts: garbage, forgeries, replays, too frequent ones, and
-            messages of another version.
-        peers: peers heard from recently.
-        twin: whether another agent with the key of this agent was heard from recently.
-        faults: unexpected errors of background work, which was restarted.
-        tombstones: number of received tombstones that were saved.
-        deferred: number of skills that were put off because their author's budget was used up.
-    """
-
-    bytes_sent: int
-    bytes_received: int
-    received: int
-    refused: dict[str, int]
-    dropped: int
-    peers: tuple[PeerState, ...]
-    twin: bool = False
-    faults: tuple[Fault, ...] = ()
-    tombstones: int = 0
-    deferred: int = 0
 
 
 class Gossip:
@@ -130,9 +76,8 @@ class Gossip:
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
+        self._server = Server(inventory, self._counters, self._supervisor)
         self._closed = False
-        self._serving = threading.Lock()
-        self._served: OrderedDict[str, bytes] = OrderedDict()
         self._next_announcement_s = self._next_plan_s = float("-inf")
         self._announced: tuple[frozenset[str], frozenset[str]] | None = None
         self._pause_s = interval_s
@@ -268,37 +213,7 @@ class Gossip:
 
     def on_request(self, kind: str, key: str) -> bytes | None:
         """Serve a skill, a tombstone, a list of ids, or a blob; called by the transport."""
-        try:
-            body = self._body(kind, key)
-        except StorageError:
-            # The peer will try another source, or ask this agent again later.
-            return None
-        except Exception as error:  # noqa: BLE001 - reported; the peer gets no answer
-            self._supervisor.record("serve", error)
-            return None
-        if body is None or len(body) > MAX_BODY_BYTES:
-            return None
-        self._counters.count_sent(len(body))
-        return body
-
-    def _body(self, kind: str, key: str) -> bytes | None:
-        if kind == "ids":
-            with self._serving:
-                served = self._served.get(key)
-            return self._list(key) if served is None else served
-        if kind == "skill":
-            return self._inventory.read(key) if key in self._inventory.ids() else None
-        if kind == "tombstone":
-            return self._inventory.read_tombstone(key)
-        return self._inventory.blob(key)
-
-    def _list(self, digest: str) -> bytes | None:
-        """Return the current list of skills or tombstones, if it has this digest."""
-        for ids in (self._inventory.ids(), self._inventory.tombstones()):
-            data = encode_ids(ids)
-            if hashlib.sha256(data).hexdigest() == digest:
-                return data
-        return None
+        return self._server.answer(kind, key)
 
     def _announce_step(self) -> float:
         """Announce the bank; return the seconds until the next announcement."""
@@ -321,8 +236,8 @@ class Gossip:
         announcement = Announcement(
             self._author,
             self._alias,
-            self._keep_served(encode_ids(skills)),
-            self._keep_served(encode_ids(tombstones)),
+            self._server.keep(encode_ids(skills)),
+            self._server.keep(encode_ids(tombstones)),
             len(skills),
             self._sequence,
         )
@@ -332,19 +247,6 @@ class Gossip:
         self._transport.announce(data)
         self._counters.count_sent(len(data))
         self._planner.wake()
-
-    def _keep_served(self, listed: bytes) -> str:
-        """Keep a list that peers will request, also after the bank has changed; return its hash."""
-        digest = hashlib.sha256(listed).hexdigest()
-        with self._serving:
-            self._served[digest] = listed
-            self._served.move_to_end(digest)
-            while len(self._served) > 1 and (
-                len(self._served) > SERVED_LISTS
-                or sum(map(len, self._served.values())) > SERVED_BYTES
-            ):
-                self._served.popitem(last=False)
-        return digest
 
     def _plan_step(self) -> float:
         """Request missing content; return the seconds until the next round."""

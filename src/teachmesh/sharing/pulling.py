@@ -19,13 +19,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from operator import attrgetter
-from typing import Protocol
 
 from teachmesh.errors import SkillDeferred, SkillRefused, TeachmeshError
 from teachmesh.sharing.back_off import BackOff
 from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import Groups, Offers, decode_ids
 from teachmesh.sharing.in_flight import MAX_PER_PEER, InFlight, Request
+from teachmesh.sharing.inventory import Inventory
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.response_times import ResponseTimes
 from teachmesh.sharing.runtime import Runtime
@@ -38,40 +38,6 @@ _MAX_CANDIDATES = 256
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 _LATER = "LATER"
 ITEMS = ("skill", "tombstone")
-
-
-class Inventory(Protocol):
-    """Interface of a bank for gossip: ids and bytes. Any method may raise StorageError."""
-
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all skills that can be served."""
-
-    def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill that the bank does not have."""
-
-    def read(self, skill_id: str) -> bytes | None:
-        """Return the bytes of a skill, or None if the bank does not have it."""
-
-    def admit(self, skill_id: str, data: bytes) -> None:
-        """Check and save a skill.
-
-        Raises:
-            SkillRefused: a check failed; the skill is not pulled again until `Puller.forget`.
-            SkillDeferred: the author's budget is used up; the skill is pulled again later.
-            StorageError: the skill cannot be saved now.
-        """
-
-    def tombstones(self) -> frozenset[str]:
-        """Return the ids of all tombstones."""
-
-    def read_tombstone(self, tombstone_id: str) -> bytes | None:
-        """Return the bytes of a tombstone, or None if the bank does not have it."""
-
-    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
-        """Check and save a tombstone; raises the same errors as `admit`."""
-
-    def blob(self, sha256: str) -> bytes | None:
-        """Return content that is not a skill, such as a reference, by its hash; None if missing."""
 
 
 class Puller:
