@@ -10,6 +10,7 @@ import pytest
 from teachmesh.bank.atomic import OLD_S, TEMP_PREFIX, sweep_old
 from teachmesh.bank.entry import Usage
 from teachmesh.bank.home import Home
+from teachmesh.bank.index_rows import skill_row, to_entry
 from teachmesh.bank.store import Bank
 from tests.bank.index_files import lose_index
 from tests.bank.test_damage import damage, file_of
@@ -42,6 +43,17 @@ def test_a_changed_byte_of_the_index_changes_no_answer(whole: Bank) -> None:
         path.write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :])
         with Bank(whole.folder) as bank:
             assert bank.entries() == entries, position
+
+
+def test_a_row_with_a_changed_value_has_a_wrong_checksum(bank: Bank) -> None:
+    """Every value of a skill's row counts; the row itself gives its entry back."""
+    entry = bank.put(sample_signed())
+    row = skill_row(entry)
+    assert to_entry(row) == entry
+    for position, value in enumerate(row):
+        other = "x" if isinstance(value, str) else 7
+        with pytest.raises(sqlite3.DatabaseError, match="a row is damaged"):
+            to_entry((*row[:position], other, *row[position + 1 :]))
 
 
 @pytest.mark.parametrize("read_only", [False, True])
