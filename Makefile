@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs clean
+.PHONY: help setup demo test lint format simulate bench docs clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,6 +41,9 @@ lint: setup  ## ruff, mypy --strict, import-linter, plain English
 format: setup  ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+simulate: setup  ## agents in virtual time: SEEDS=10000 histories from seed FIRST=0
+	@$(BIN)/python -m tests.trust.simulate $(or $(FIRST),0) $(or $(SEEDS),500)
 
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks

@@ -8,6 +8,7 @@
     |-- DataError                 4   unusable images, folders or labels
     |-- BackboneError             5   missing, unknown or different backbone
     |-- SkillRefused              6   a damaged or forged skill, or a skill of another backbone
+    |-- SkillDeferred             6   too many skills of one author at once; fetched again later
     |-- NetworkError              7   no answer in time, or unusable endpoint
     `-- StorageError              8   disk full, no permission, damaged bank
 
@@ -102,6 +103,21 @@ class SkillRefused(TeachmeshError):
     def __init__(self, reason: RefusalReason, message: str) -> None:
         super().__init__(message)
         self.reason: RefusalReason = reason
+
+
+class SkillDeferred(TeachmeshError):
+    """A skill from a peer cannot be admitted now, but may be later.
+
+    Args:
+        wait_s: seconds after which it may be fetched again.
+        message: one sentence for a person.
+    """
+
+    exit_code = 6
+
+    def __init__(self, wait_s: float, message: str) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class NetworkError(TeachmeshError):

@@ -90,3 +90,66 @@ def test_a_full_disk_is_an_event_and_the_node_goes_on(
         assert synced.wait(30)
     errors = [event for event in events if event["event"] == "error"]
     assert [event["exit_code"] for event in errors] == [8]
+
+
+def _run_until(node: Node, done: threading.Event) -> None:
+    with node:
+        assert done.wait(30)
+
+
+def test_a_clock_that_goes_back_stops_no_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is reported every interval, although the wall clock jumps back every time."""
+    clock = iter(range(2_000_000_000, 0, -86_400))
+    monkeypatch.setattr("teachmesh.agent.node.time.time", lambda: float(next(clock)))
+    monkeypatch.setattr("teachmesh.agent.node.time.time_ns", lambda: next(clock) * 10**9)
+    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    states: list[dict[str, Any]] = []
+    third = threading.Event()
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "stats":
+            states.append(event)
+            if len(states) == 3:
+                third.set()
+
+    agent = Agent(tmp_path / "home")
+    _run_until(Node(agent, InMemoryTransport(Hub(), agent.id), listen), third)
+
+
+def test_the_watcher_goes_on_after_an_error_that_nobody_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is an event and in the status, and the state is reported again."""
+    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    agent = Agent(tmp_path / "home")
+    errors = iter([OSError(5, "Input/output error"), MemoryError(), ZeroDivisionError("a defect")])
+    version = agent.bank.version
+
+    def faulty() -> int:
+        error = next(errors, None)
+        if error is not None:
+            raise error
+        return version()
+
+    monkeypatch.setattr(agent.bank, "version", faulty)
+    events: list[dict[str, Any]] = []
+    reported = threading.Event()
+
+    def listen(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event["event"] == "stats":
+            reported.set()
+
+    with Node(agent, InMemoryTransport(Hub(), agent.id), listen):
+        assert reported.wait(30)
+        running = agent.status()["running"]
+    messages = [event["message"] for event in events if event["event"] == "error"]
+    assert len(messages) == 2  # the first and the second; the fourth would be reported again
+    assert "watch failed once and was restarted (OSError" in messages[0]
+    assert running["faults"] == [
+        "watch failed 3 times and was restarted (ZeroDivisionError: a defect)"
+    ]

@@ -24,6 +24,7 @@ READING = {
     "backbone show embedded": 0,
     "backbone export x": 5,
     "doctor": 0,
+    "check": 0,
 }
 
 

@@ -48,8 +48,8 @@ class BytesInventory:
             return frozenset(self._items)
 
     def digest(self) -> str:
-        """Hash of the sorted ids."""
-        return hashlib.sha256("".join(sorted(self.ids())).encode()).hexdigest()
+        """Hash of the list of ids."""
+        return hashlib.sha256("".join(f"{i}\n" for i in sorted(self.ids())).encode()).hexdigest()
 
     def wants(self, skill_id: str) -> bool:
         """Return whether the skill is not in the list of unwanted ones."""
@@ -79,8 +79,9 @@ class BytesInventory:
             return frozenset(self.graves)
 
     def tombstone_digest(self) -> str:
-        """Hash of the sorted ids of the tombstones."""
-        return hashlib.sha256("".join(sorted(self.tombstones())).encode()).hexdigest()
+        """Hash of the list of tombstones."""
+        text = "".join(f"{i}\n" for i in sorted(self.tombstones()))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def read_tombstone(self, tombstone_id: str) -> bytes | None:
         """Return the bytes for a peer."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from teachmesh.sharing.peers import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
-from teachmesh.sharing.transport import ALL_IDS
+from teachmesh.sharing.back_off import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE, BackOff
 
 
 class Clock:
@@ -45,7 +44,7 @@ def test_few_failures_concern_one_content_and_many_the_whole_peer() -> None:
         assert back_off.may_ask("liar", "something else")
     back_off.failed("liar", "one more")
     assert waits_s(back_off, clock, "liar", "something else") == FIRST_WAIT_S
-    assert waits_s(back_off, clock, "liar", ALL_IDS) == FIRST_WAIT_S
+    assert waits_s(back_off, clock, "liar", "a list") == FIRST_WAIT_S
     assert back_off.may_ask("honest", "one more")
 
 
@@ -54,11 +53,11 @@ def test_a_good_skill_clears_a_peer_and_a_list_of_ids_does_not() -> None:
     back_off = BackOff(Clock())
     for _ in range(PATIENCE + 1):
         back_off.failed("peer", "x")
-    back_off.succeeded("peer", ALL_IDS)
-    assert back_off.failures("peer") == PATIENCE + 1
+    back_off.succeeded("peer", "a list", is_skill=False)
+    assert back_off.failures()["peer"] == PATIENCE + 1
     assert not back_off.may_ask("peer", "y")
-    back_off.succeeded("peer", "z")
-    assert back_off.failures("peer") == 0
+    back_off.succeeded("peer", "z", is_skill=True)
+    assert back_off.failures()["peer"] == 0
     assert back_off.may_ask("peer", "y")
     assert not back_off.may_ask("peer", "x")
 
@@ -83,7 +82,7 @@ def test_a_peer_that_left_is_forgiven_and_what_is_long_over_is_dropped() -> None
     back_off.hold("y")
     back_off.forget({"there"})
     assert [back_off.may_ask(a, "x") for a in ("left", "there")] == [True, False]
-    assert [back_off.failures(a) for a in ("left", "there")] == [0, 1]
+    assert [back_off.failures()[a] for a in ("left", "there")] == [0, 1]
     assert not back_off.may_ask("there", "y")
     clock.now_s += FIRST_WAIT_S + LONGEST_WAIT_S
     back_off.forget({"there"})

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from teachmesh.sharing.peers import PATIENCE
+from teachmesh.sharing.back_off import PATIENCE
 from tests.sharing.inventories import BytesInventory, FrozenInventory, LyingInventory, id_of
 from tests.sharing.meshes import Mesh, own_threads, wait_until
 from tests.sharing.test_messages import garbage

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from teachmesh.errors import SkillRefused
-from teachmesh.sharing.messages import MAX_IDS, decode_ids, encode_ids
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import Mesh, wait_until
 from tests.sharing.test_convergence import wait_equal, wait_in_sync
@@ -96,20 +93,3 @@ def test_the_skills_of_a_peer_come_before_its_tombstones(mesh: Mesh) -> None:
     wait_buried(author, student, count=5)
     wait_equal(author, student, count=6)
     assert student.order == ["skill"] * 6 + ["tombstone"] * 5
-
-
-def test_a_list_of_ids_has_one_spelling() -> None:
-    """Sorted skills, zero bytes, sorted tombstones; without tombstones as before."""
-    skills, graves = {"ab" * 32, "01" * 32}, {"cd" * 32}
-    data = encode_ids(skills, graves)
-    assert data == b"\x01" * 32 + b"\xab" * 32 + bytes(32) + b"\xcd" * 32
-    assert decode_ids(data) == (skills, graves)
-    assert encode_ids(skills, ()) == b"\x01" * 32 + b"\xab" * 32
-    assert decode_ids(b"") == (frozenset(), frozenset())
-    assert decode_ids(bytes(32)) == (frozenset(), frozenset())
-
-
-@pytest.mark.parametrize("data", [b"x", bytes(33), b"x" * 32 * (MAX_IDS + 1)], ids=len)
-def test_a_list_of_ids_that_is_none_is_refused(data: bytes) -> None:
-    """Nobody can fill the memory of a peer with one answer."""
-    assert decode_ids(data) is None

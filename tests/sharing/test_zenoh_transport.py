@@ -116,7 +116,7 @@ def test_no_address_can_hold_a_wildcard() -> None:
     """A key expression addresses one agent and one content."""
     content = "ab" * 32
     assert is_address(AGENT, "skill", content)
-    assert is_address(AGENT, "ids", "all")
+    assert is_address(AGENT, "ids", content)
     for agent, kind, key in [
         ("*", "skill", content),
         ("**", "skill", content),
@@ -125,7 +125,7 @@ def test_no_address_can_hold_a_wildcard() -> None:
         (AGENT, "skill", "*"),
         (AGENT, "skill", content + "?x=1"),
         (AGENT, "skill", "all"),
-        (AGENT, "ids", content),
+        (AGENT, "ids", "all"),
         (AGENT, "blob", content.upper()),
         (AGENT, "skill", content + "\n"),
     ]:

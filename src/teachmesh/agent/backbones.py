@@ -211,9 +211,6 @@ class _EmptyInventory:
     def ids(self) -> frozenset[str]:
         return frozenset()
 
-    def digest(self) -> str:
-        return "0" * _HASH_DIGITS
-
     def wants(self, skill_id: str) -> bool:
         return not skill_id
 
@@ -225,9 +222,6 @@ class _EmptyInventory:
 
     def tombstones(self) -> frozenset[str]:
         return frozenset()
-
-    def tombstone_digest(self) -> str:
-        return "0" * _HASH_DIGITS
 
     def read_tombstone(self, tombstone_id: str) -> None:
         del tombstone_id

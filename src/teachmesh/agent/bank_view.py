@@ -24,7 +24,7 @@ from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
 from teachmesh.model.backbone_cards import fingerprint_of, known_fingerprints, licence_of
 from teachmesh.packet.limits import DEFAULT_LIMITS
-from teachmesh.packet.signing import AgentKey, agent_id
+from teachmesh.packet.signing import AgentKey, VerifiedSkill, agent_id
 from teachmesh.packet.tensor_layout import check_layout, check_values
 from teachmesh.sharing.admission import Admission
 
@@ -150,18 +150,25 @@ class BankView:
         checks = (lambda verified: check_fit(verified, backbones),)
         return Admission(lambda: known_fingerprints(backbones), checks)
 
-    def receive(self, data: bytes, expected_id: str | None = None) -> BankEntry:
+    def receive(
+        self,
+        data: bytes,
+        expected_id: str | None = None,
+        check: Callable[[VerifiedSkill], None] = lambda _: None,
+    ) -> BankEntry:
         """Check a skill from another agent and save it.
 
         Args:
             data: the signed bytes.
             expected_id: the id that was requested; None for an imported file.
+            check: last check, for skills from peers; its error is raised.
 
         Raises:
             SkillRefused: a check failed; `reason` is the code of the first failed check.
             StorageError: the skill cannot be saved.
         """
         verified = self.admission.check(expected_id, data)  # bytes -> verified skill
+        check(verified)
         # Importing a file restores a skill that was removed here; a peer cannot restore it.
         return self.bank.put(verified, restore=expected_id is None)
 
@@ -277,7 +284,12 @@ class BankView:
         """Return the state of the running agent of this home; None if it does not run."""
         state = RunningFile(self.home.running).read(time.time())
         if state is None and RunningLock(self.home.path).is_held():
-            return {"endpoints": [], "peers": [], "twin": False}  # it cannot write its state now
+            return {
+                "endpoints": [],
+                "peers": [],
+                "twin": False,
+                "faults": [],
+            }  # it cannot write its state now
         return state
 
 

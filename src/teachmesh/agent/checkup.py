@@ -129,7 +129,7 @@ def _bank(agent: Agent) -> Check:
     found = f"{report.skills} skills, digest {agent.digest()[:12]}"
     if report.is_clean:
         return Check("bank", True, found)
-    remedy = "damaged skills are fetched from peers again by: teachmesh up"
+    remedy = "teachmesh repair, then teachmesh up fetches damaged skills from peers again"
     return Check("bank", False, f"{found}; {report}", remedy)
 
 

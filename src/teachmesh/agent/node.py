@@ -10,16 +10,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
-from teachmesh.bank.running import RunningFile, RunningLock
-from teachmesh.bank.store import digest_of
+from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
+from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.supervisor import Fault, Supervisor
 from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.packet.signing import VerifiedSkill
     from teachmesh.sharing.transport import Transport
 
 
@@ -49,6 +51,8 @@ class Node:
     ) -> None:
         self.agent = agent
         self.transport = transport
+        self._supervisor = Supervisor(self._report_fault)
+        self._sequences = SequenceFile(agent.home.path / "announced")
         self.gossip = Gossip(
             BankInventory(agent),
             transport,
@@ -56,6 +60,7 @@ class Node:
             alias=agent.alias,
             on_refused=self._report_refused,
             on_twin=self._report_twin,
+            supervisor=self._supervisor,
         )
         self._lock = RunningLock(agent.home.path)
         self._on_event = on_event
@@ -66,6 +71,7 @@ class Node:
         self._failure: Exception | None = None
         self._reported = ""
         self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch")
+        self._watch_once = self._supervisor.supervised("watch", self._watch_step)
         self._active: dict[str, BankEntry] = {}
         self._seen: set[str] = set()
         self._version: int | None = None
@@ -80,6 +86,7 @@ class Node:
         self._lock.acquire()
         self._with_report(self._retire)  # before a peer asks for them
         try:
+            self._with_report(self._reserve_sequences)
             self.gossip.start()
         except BaseException:
             self._lock.release()
@@ -132,7 +139,7 @@ class Node:
             seed: seed for splits and training.
 
         Raises:
-            Exception: the error of `on_event`, or a defect that ended the watching of the bank.
+            Exception: the error of `on_event`.
         """
         for path in tasks:
             if stop.is_set() or self._ended.is_set():
@@ -165,13 +172,13 @@ class Node:
 
     def _watch(self) -> None:
         """Watch the bank, and report new skills from peers or from local processes."""
-        while not self._stopped.wait(WATCH_INTERVAL_S):
-            try:
-                self._with_report(self._look)
-            # A thread that ends alone would leave an agent that only seems to run.
-            except Exception as error:  # noqa: BLE001
-                self._end(error)
-                return
+        delay_s = WATCH_INTERVAL_S
+        while not self._stopped.wait(delay_s) and not self._ended.is_set():
+            delay_s = self._watch_once()
+
+    def _watch_step(self) -> float:
+        self._with_report(self._look)
+        return WATCH_INTERVAL_S
 
     def _look(self) -> None:
         """Look at the bank once, and report its state once per second."""
@@ -182,11 +189,11 @@ class Node:
             self._report_new()
             self._report_withdrawn()
             self._version = current
-        now_s = time.time()
+        now_s = time.monotonic()
         if now_s >= self._next_state_s:
             self._next_state_s = now_s + STATE_INTERVAL_S
             self._retry_refused()
-            self._report_state(now_s)
+            self._report_state()
             self._reported = ""
 
     def _with_report(self, work: Callable[[], None]) -> None:
@@ -245,7 +252,15 @@ class Node:
     def _report_twin(self) -> None:
         self._emit("error", message=TWIN, exit_code=ConfigError.exit_code)
 
-    def _report_state(self, now_s: float) -> None:
+    def _report_fault(self, fault: Fault) -> None:
+        message = f"an unexpected error, please report it: {fault}"
+        self._emit("error", message=message, exit_code=TeachmeshError.exit_code)
+
+    def _reserve_sequences(self) -> None:
+        """Continue the numbers of earlier runs, even if the wall clock was set back since."""
+        self.gossip.number_from(self._sequences.reserve(time.time_ns() // 1_000_000))
+
+    def _report_state(self) -> None:
         stats = self.gossip.stats()
         peers = [
             {
@@ -258,8 +273,13 @@ class Node:
             for peer in stats.peers
         ]
         endpoints = list(self.transport.endpoints())
-        state_file = {"endpoints": endpoints, "peers": peers, "twin": stats.twin}
-        self._running_file.write(state_file, now_s)
+        state_file = {
+            "endpoints": endpoints,
+            "peers": peers,
+            "twin": stats.twin,
+            "faults": [str(fault) for fault in stats.faults],
+        }
+        self._running_file.write(state_file, time.time())
         in_sync = [peer for peer in stats.peers if peer.in_sync]
         digest, count = self.agent.bank.digest(), len(self.agent.bank.ids())
         state = (digest, len(in_sync), len(peers))
@@ -298,14 +318,11 @@ class BankInventory:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._budget = AuthorBudget()
 
     def ids(self) -> frozenset[str]:
         """Return the ids of all skills that can be sent, without withdrawn ones."""
         return frozenset(self._agent.bank.ids())
-
-    def digest(self) -> str:
-        """Return the hash of these ids."""
-        return self._agent.bank.digest()
 
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill; False if it was removed or withdrawn here."""
@@ -324,17 +341,22 @@ class BankInventory:
 
         Raises:
             SkillRefused: a check failed; `reason` is the code of that check.
+            SkillDeferred: too many skills of this author came within a short time.
             StorageError: the skill cannot be saved.
         """
-        self._agent.receive(data, expected_id=skill_id)
+        self._agent.receive(data, expected_id=skill_id, check=self._check_budget)
+
+    def _check_budget(self, verified: VerifiedSkill) -> None:
+        """Check the limits of the author, unless it is this agent; raises the errors of `admit`."""
+        author = verified.skill.card.author
+        if author != self._agent.key.public_key:
+            usage = self._agent.bank.usage(author)
+            self._budget.check_size(author, usage.skills, usage.size_bytes, usage.total)
+            self._budget.spend(author)
 
     def tombstones(self) -> frozenset[str]:
         """Return the ids of all tombstones."""
         return frozenset(self._agent.bank.withdrawals.ids())
-
-    def tombstone_digest(self) -> str:
-        """Return the hash of the tombstones' sorted ids."""
-        return digest_of(self._agent.bank.withdrawals.ids())
 
     def read_tombstone(self, tombstone_id: str) -> bytes | None:
         """Return the bytes of a tombstone; None if it is missing or damaged."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 from teachmesh.errors import StorageError
 
 TEMP_PREFIX = ".tmp-"
+OLD_S = 3600.0
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+|\.running\.json\.\d+\.tmp")
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and try again",
     errno.EDQUOT: "the disk quota is used up; free some space and try again",
@@ -158,6 +162,27 @@ def sweep(folder: Path, ops: FileOps = FILE_OPS) -> int:
     for path in stale:
         ops.remove(path)
     return len(stale)
+
+
+def sweep_old(folder: Path, ops: FileOps = FILE_OPS, older_than_s: float = OLD_S) -> int:
+    """Remove temporary files that no process can still be writing; no lock is needed.
+
+    Args:
+        folder: the folder; a missing one is not an error.
+        ops: disk operations; tests pass their own.
+        older_than_s: minimum age of the files, in seconds.
+
+    Returns:
+        Number of removed files.
+    """
+    if not folder.is_dir():
+        return 0
+    limit_s = time.time() - older_than_s
+    temporary = [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]
+    old = [path for path in temporary if path.lstat().st_mtime < limit_s]
+    for path in old:
+        ops.remove(path)
+    return len(old)
 
 
 def read_file(path: Path, limit_bytes: int = 128 * 1024 * 1024) -> bytes:

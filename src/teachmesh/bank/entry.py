@@ -130,3 +130,18 @@ class CheckReport:
         """True if nothing needs repair."""
         found = (self.damaged, self.missing, self.unlisted, self.temporary, self.removed_present)
         return not any(found)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Part of a bank that one author uses.
+
+    Attributes:
+        skills: number of the author's skills.
+        size_bytes: size of these skills in bytes.
+        total: number of the skills of all authors.
+    """
+
+    skills: int
+    size_bytes: int
+    total: int

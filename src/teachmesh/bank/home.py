@@ -24,7 +24,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
+from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, sweep_old, write_atomic
 from teachmesh.bank.running import RunningLock
 from teachmesh.data.names import check_name, did_you_mean, shown
 from teachmesh.errors import ConfigError, DataError, StorageError
@@ -115,6 +115,9 @@ class Home:
                 for folder in (self.path, self.bank, self.backbones, self.cache):
                     if not folder.is_dir():
                         ops.make_folder(folder)
+            with suppress(OSError):  # a read-only disk
+                sweep_old(self.path, ops)
+                sweep_old(self.bank / "damaged", ops)
 
     def load_key(self) -> AgentKey:
         """Return the agent's key, created on the first call; see `load_or_create_key`."""

@@ -5,40 +5,35 @@
 
 from __future__ import annotations
 
-import json
+import re
 import secrets
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, fields
 from pathlib import Path
 
 from teachmesh.bank.atomic import FileOps
-from teachmesh.bank.entry import BankEntry
+from teachmesh.bank.entry import BankEntry, Usage
+from teachmesh.bank.index_rows import (
+    CHECKED,
+    TABLES,
+    checked,
+    skill_row,
+    to_entry,
+    tombstone_row,
+)
 from teachmesh.errors import StorageError
 from teachmesh.packet.tombstone import Tombstone
 
-FORMAT = 4
+FORMAT = 5
 _BUSY_TIMEOUT_S = 5.0
-_COLUMNS = ", ".join(item.name for item in fields(BankEntry))
-_MARKS = ", ".join("?" for _ in fields(BankEntry))
-_NAMES = [item.name for item in fields(BankEntry)]
-_LISTS = [_NAMES.index(name) for name in ("anchors", "classes", "latent_sizes")]
-_BOOLEANS = [_NAMES.index(name) for name in ("has_biases", "has_head")]
-_TABLES = {
-    "skills": """CREATE TABLE skills (
-        id TEXT PRIMARY KEY, task TEXT NOT NULL, author TEXT NOT NULL, alias TEXT NOT NULL,
-        method TEXT NOT NULL, anchors TEXT NOT NULL, classes TEXT NOT NULL,
-        has_biases INTEGER NOT NULL, backbone_fingerprint TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL, created TEXT NOT NULL, replaces TEXT,
-        has_head INTEGER NOT NULL, latent_sizes TEXT NOT NULL) WITHOUT ROWID""",
-    "tombstones": """CREATE TABLE tombstones (
-        id TEXT NOT NULL UNIQUE, author TEXT NOT NULL, skill TEXT NOT NULL,
-        PRIMARY KEY (skill, author, id)) WITHOUT ROWID""",
-    "counter": "CREATE TABLE counter (changes INTEGER NOT NULL)",
-}
+_COLUMNS = CHECKED["skills"]
+_MARKS = ", ".join("?" for _ in _COLUMNS.split(","))
+_NEWER = 100
+"""Number of newer formats; larger numbers are damage."""
+_SCHEMA = re.compile("no such|unsupported file format|malformed|near |table .* has no")
 # A tombstone has effect on a skill of its own author only, whichever of the two comes first.
 _WITHDRAWN = """EXISTS (SELECT 1 FROM tombstones
     WHERE tombstones.skill = skills.id AND tombstones.author = skills.author)"""
@@ -104,10 +99,14 @@ class Index:
         if found != "ok":
             raise sqlite3.DatabaseError(f"database is malformed: {found}")
         (written,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if written > FORMAT:
+        if FORMAT < written <= FORMAT + _NEWER:
             raise StorageError(f"{self._path} was made by a newer teachmesh; update to use it")
+        if written > FORMAT + _NEWER:
+            raise sqlite3.DatabaseError(f"the index has no format {written}")
         if written < FORMAT and mode != "rwc":
             raise sqlite3.DatabaseError("the index is empty or of an older format")
+        if written == FORMAT:
+            self._check_rows()
         if mode == "ro":
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -115,9 +114,14 @@ class Index:
         if written < FORMAT:
             self._create()
 
+    def _check_rows(self) -> None:
+        for table, columns in CHECKED.items():
+            for row in self._connection.execute(f"SELECT {columns} FROM {table}"):
+                checked(row)
+
     def _create(self) -> None:
         with self._transaction():
-            for name, table in _TABLES.items():
+            for name, table in TABLES.items():
                 # An index of an older format is filled again from the files.
                 self._connection.execute(f"DROP TABLE IF EXISTS {name}")
                 self._connection.execute(table)
@@ -164,6 +168,13 @@ class Index:
             query = "SELECT 1 FROM tombstones WHERE author = ? AND skill = ?"
             return self._connection.execute(query, (author, skill)).fetchone() is not None
 
+    def usage(self, author: str) -> Usage:
+        """Return the part of the bank that an author uses."""
+        query = """SELECT COALESCE(SUM(author = ?1), 0),
+            COALESCE(SUM((author = ?1) * size_bytes), 0), COUNT(*) FROM skills"""
+        with self._lock:
+            return Usage(*self._connection.execute(query, (author,)).fetchone())
+
     def _column(self, query: str) -> list[str]:
         with self._lock:
             return [row[0] for row in self._connection.execute(query).fetchall()]
@@ -173,14 +184,14 @@ class Index:
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills ORDER BY id"
             rows = self._connection.execute(query).fetchall()
-        return [_entry(row) for row in rows]
+        return [to_entry(row) for row in rows]
 
     def find(self, skill: str) -> BankEntry | None:
         """Return the entry with this id, or None if the index has no such entry."""
         with self._lock:
             query = f"SELECT {_COLUMNS} FROM skills WHERE id = ?"
             row = self._connection.execute(query, (skill,)).fetchone()
-        return None if row is None else _entry(row)
+        return None if row is None else to_entry(row)
 
     def update(self, add: Iterable[BankEntry] = (), drop: Iterable[str] = ()) -> None:
         """Change entries in one transaction; the changes are on the disk when this returns.
@@ -195,7 +206,7 @@ class Index:
             )
             self._connection.executemany(
                 f"INSERT OR REPLACE INTO skills ({_COLUMNS}) VALUES ({_MARKS})",
-                [_row(entry) for entry in add],
+                [skill_row(entry) for entry in add],
             )
             self._count_change()
 
@@ -211,8 +222,8 @@ class Index:
                 "DELETE FROM tombstones WHERE id = ?", [(tombstone,) for tombstone in drop]
             )
             self._connection.executemany(
-                "INSERT OR REPLACE INTO tombstones (id, author, skill) VALUES (?, ?, ?)",
-                [(tombstone.id, tombstone.author, tombstone.skill) for tombstone in add],
+                f"INSERT OR REPLACE INTO tombstones ({CHECKED['tombstones']}) VALUES (?, ?, ?, ?)",
+                [tombstone_row(tombstone) for tombstone in add],
             )
             self._count_change()
 
@@ -239,17 +250,26 @@ def open_or_replace(path: Path, ops: FileOps) -> Index:
     The caller must hold the bank's lock, and add the missing entries from the files.
     """
     if not path.exists():
-        _discard(path, ops)
+        discard(path, ops)
     try:
         return Index.open(path, ops, mode="rwc")
-    except sqlite3.OperationalError:
-        raise  # a full disk or a locked file does not mean that the index is damaged
-    except sqlite3.DatabaseError:
-        _discard(path, ops)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        discard(path, ops)
         return Index.open(path, ops, mode="rwc")
 
 
-def _discard(path: Path, ops: FileOps) -> None:
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Return whether an error means that the index is damaged, not that the disk is full or busy.
+
+    SQLite calls it an operational error if a damaged schema lacks a table or column.
+    """
+    return not isinstance(error, sqlite3.OperationalError) or bool(_SCHEMA.match(str(error)))
+
+
+def discard(path: Path, ops: FileOps) -> None:
+    """Remove the index and its logs; the caller must hold the bank's lock."""
     # Remove the write-ahead log first: an old log must never be applied to a new database.
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):
         ops.remove(path.with_name(name))
@@ -273,19 +293,3 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _row(entry: BankEntry) -> tuple[object, ...]:
-    values = list(astuple(entry))
-    for position in _LISTS:
-        values[position] = json.dumps(values[position])
-    return tuple(values)
-
-
-def _entry(row: tuple[object, ...]) -> BankEntry:
-    values = list(row)
-    for position in _LISTS:
-        values[position] = tuple(json.loads(str(row[position])))
-    for position in _BOOLEANS:
-        values[position] = bool(row[position])
-    return BankEntry(*values)  # type: ignore[arg-type] # `_row` wrote values of these types

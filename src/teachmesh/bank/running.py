@@ -1,4 +1,4 @@
-"""Lock and state of the `teachmesh up` process of a home."""
+"""Lock, state and numbers of the `teachmesh up` process of a home."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from teachmesh.bank.atomic import storage_errors
+from teachmesh.bank.atomic import storage_errors, write_atomic
 from teachmesh.errors import ConfigError
 
+RESERVED = 315_000_000
+"""Numbers reserved per run: ten announcements per second for a year."""
 STALE_AFTER_S = 10.0
 """Age of `running.json` from which it counts as left behind by a killed process."""
+_MAX_SEQUENCE = 2**52
 
 
 class RunningLock:
@@ -104,3 +107,38 @@ class RunningFile:
         """Remove the file when the agent stops."""
         with storage_errors(f"removing {self.path}"):
             self.path.unlink(missing_ok=True)
+
+
+class SequenceFile:
+    """File with a number that is larger than those of all announcements so far.
+
+    The numbers grow from run to run, even if the wall clock is set back.
+
+    Args:
+        path: path of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def reserve(self, at_least: int) -> int:
+        """Return the first number of a run, and reserve the numbers after it.
+
+        Args:
+            at_least: smallest number to return, such as the wall clock in milliseconds. It is used
+                if the file is lost or damaged.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        with storage_errors(f"could not save {self._path}"):
+            first = max(at_least, self._read())
+            write_atomic(self._path, str(first + RESERVED).encode())
+        return first
+
+    def _read(self) -> int:
+        try:
+            found = int(self._path.read_bytes()[:32])
+        except (FileNotFoundError, ValueError):
+            return 0
+        return found if 0 <= found < _MAX_SEQUENCE else 0

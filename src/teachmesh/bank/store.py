@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
-from teachmesh.bank.entry import BankEntry, CheckReport, without_superseded
+from teachmesh.bank.entry import BankEntry, CheckReport, Usage, without_superseded
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
-from teachmesh.bank.index import Index, open_or_replace
+from teachmesh.bank.index import Index, discard, is_damage, open_or_replace
 from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
 from teachmesh.bank.withdrawals import (
     TombstoneFolder,
@@ -29,6 +30,7 @@ from teachmesh.packet.limits import DEFAULT_LIMITS, Limits
 from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.packet.skill_header import check_sizes
 
+T = TypeVar("T")
 LOCK_TIMEOUT_S = 10.0
 _LOCK_POLL_S = 0.01
 
@@ -89,9 +91,10 @@ class Bank:
                 moved to another folder, so that a peer can send the skill again.
         """
         check_id(skill)
-        with storage_errors(f"could not read skill {skill[:12]}"):
-            if self._current().find(skill) is None:
-                raise StorageError(f"this bank holds no skill {skill[:12]}")
+        doing = f"could not read skill {skill[:12]}"
+        if self._read(lambda index: index.find(skill), doing) is None:
+            raise StorageError(f"this bank holds no skill {skill[:12]}")
+        with storage_errors(doing):
             data = self._files.read_whole(skill)
         if data is None and not self.read_only:
             data = self._set_aside(skill)
@@ -111,8 +114,7 @@ class Bank:
 
     def entries(self) -> list[BankEntry]:
         """Return the entries of all skills with a file, also of withdrawn ones, sorted by id."""
-        with storage_errors(f"could not read the bank {self.folder}"):
-            return self._current().entries()
+        return self._read(Index.entries)
 
     def active(self) -> list[BankEntry]:
         """Return the entries of all skills that their author has not replaced or withdrawn.
@@ -124,8 +126,7 @@ class Bank:
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all skills that are not withdrawn: those that peers get."""
-        with storage_errors(f"could not read the bank {self.folder}"):
-            return self._current().live_ids()
+        return self._read(Index.live_ids)
 
     def removed_ids(self) -> list[str]:
         """Return the sorted ids of skills that must not be fetched again.
@@ -135,14 +136,17 @@ class Bank:
         with storage_errors(f"could not read the bank {self.folder}"):
             return sorted(self._files.removed())
 
+    def usage(self, author: str) -> Usage:
+        """Return the part of the bank that an author (public key, 64 hex digits) uses."""
+        return self._read(lambda index: index.usage(author))
+
     def digest(self) -> str:
         """Return the hash of the ids, 64 hex digits; equal digests mean equal answers."""
         return digest_of(self.ids())
 
     def version(self) -> int:
         """Return a number that changes with every write by any process; reading it is fast."""
-        with storage_errors(f"could not read the bank {self.folder}"):
-            return self._current().changes()
+        return self._read(Index.changes)
 
     def put(self, verified: VerifiedSkill, *, restore: bool = True) -> BankEntry:
         """Store a skill; it is on the disk when this returns. Storing it twice is harmless.
@@ -269,12 +273,51 @@ class Bank:
     def _open_to_read(self) -> Index:
         with suppress(sqlite3.Error):
             return Index.open(self._path, self._ops, mode="ro")
+        return self._open_from_files()
+
+    def _open_from_files(self) -> Index:
+        """Return an index in memory, made from the files."""
         present = self._files.ids() - self._files.removed()
         entries = read_entries(self._files, present, self._limits, move_damaged=False)
         index = Index.in_memory(entries, self._ops)
         buried = read_tombstones(self._tombstones, self._tombstones.ids(), move_damaged=False)
         index.update_tombstones(add=buried)
         return index
+
+    def repair(self) -> CheckReport:
+        """Rebuild the index from the files, set damaged files aside, and sweep temporary files.
+
+        Peers that have the skills of damaged files deliver them again.
+
+        Returns:
+            The report of `check` from before the repair.
+
+        Raises:
+            StorageError: the bank cannot be read or changed.
+        """
+        report = self.check()
+        with self._writing(f"could not repair the bank {self.folder}"):
+            self._index = self._rebuilt()  # hashes every file
+        return report
+
+    def _read(self, read: Callable[[Index], T], doing: str = "") -> T:
+        """Read the index; if it is damaged, rebuild it from the files and read it again."""
+        with storage_errors(doing or f"could not read the bank {self.folder}"):
+            try:
+                return read(self._current())
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                with nullcontext() if self.read_only else self._locked():
+                    self._index = self._rebuilt()
+                return read(self._index)
+
+    def _rebuilt(self) -> Index:
+        """Return a new index that is made from the files; the caller holds the lock."""
+        if self.read_only:
+            return self._open_from_files()
+        discard(self._path, self._ops)
+        return self._open_tidy()
 
     def _current(self) -> Index:
         """Return the index, reopened if its file was removed or replaced."""

@@ -45,6 +45,8 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     say(f"running, listening on {where}" if where else "running, but its state cannot be written")
     if running.get("twin"):
         say(f"warning: {TWIN}")
+    for fault in running.get("faults", ()):
+        say(f"warning: an unexpected error, please report it: {plain(fault)}")
     for peer in running["peers"]:
         state = "in sync" if peer["in_sync"] else f"{peer['count']} skills"
         say(f"  peer {plain(peer['alias'])}: {state}, seen {peer['last_seen_s']:.0f} s ago")

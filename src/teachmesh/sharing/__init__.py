@@ -2,12 +2,19 @@
 
 - `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
 - `own_transport`: makes a transport by name, also one of another package.
-- `messages`: signed announcements of a bank's digests, and lists of ids.
-- `gossip`: announces and serves the bank; digests show if something is missing.
-- `peers`: peers heard from recently, and waiting times after failed requests.
+- `inventory`: the interface of a bank that sharing needs.
+- `runtime`: clock, random numbers, threads; a simulation replaces them.
+- `supervisor`: restarts background work that fails, and counts its errors.
+- `messages`: signed announcements of a bank's digests.
+- `id_list`: lists of ids, whose hashes are these digests; ids that peers offer.
+- `gossip`: announces the bank; digests show if something is missing. `gossip_stats`: its state.
+- `serving`: answers the requests of peers.
+- `peers`: peers heard from recently.
 - `pulling`: requests for missing skills and tombstones.
+- `in_flight`, `response_times`, `back_off`: limits, deadlines and pauses of these requests.
 - `counters`: counters of traffic and results.
-- `admission`: checks of a received skill.
+- `admission`: checks of a received skill. `author_budget`: limits per author.
+- `twin_watch`: notices another agent with the same key.
 
 Peers do not relay messages, and a publisher's cached messages are lost when it leaves. Therefore
 every peer serves all of its skills. Integrity comes from hashes and signatures, never from the

@@ -16,6 +16,7 @@ class Totals:
     admitted: int
     refused: dict[str, int]
     dropped: int
+    deferred: int
     tombstones: int
 
 
@@ -31,6 +32,7 @@ class Counters:
     _admitted: int = 0
     _refused: Counter[str] = field(default_factory=Counter)
     _dropped: int = 0
+    _deferred: int = 0
     _tombstones: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,9 +62,14 @@ class Counters:
             self._refused[reason] += 1
 
     def count_dropped(self) -> None:
-        """Count an ignored broadcast: garbage, a forgery or a message of another version."""
+        """Count an ignored broadcast, such as garbage, a forgery or a replay."""
         with self._lock:
             self._dropped += 1
+
+    def count_deferred(self) -> None:
+        """Count a skill that is fetched again later, because its author's budget is used up."""
+        with self._lock:
+            self._deferred += 1
 
     def totals(self) -> Totals:
         """Return all counters at one moment."""
@@ -73,5 +80,6 @@ class Counters:
                 self._admitted,
                 dict(self._refused),
                 self._dropped,
+                self._deferred,
                 self._tombstones,
             )

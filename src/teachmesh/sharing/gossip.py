@@ -1,83 +1,39 @@
 """Anti-entropy: peers compare digests of their banks and pull by hash what is missing.
 
 An agent broadcasts small signed digests of its skills and tombstones every second, and at once
-after a change. A peer whose digests differ requests the ids, then pulls missing skills and
+after a change. A peer whose digests differ requests the lists of ids, then pulls missing skills and
 tombstones from any peer that has them (`pulling`). This is enough to recover from any lost message.
 All work runs in its own threads, so neither learning nor the transport waits for a peer.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from teachmesh.errors import StorageError
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.counters import Counters
-from teachmesh.sharing.messages import (
-    Announcement,
-    decode_announcement,
-    encode_announcement,
-    encode_ids,
-)
+from teachmesh.sharing.gossip_stats import GossipStats, PeerState
+from teachmesh.sharing.id_list import digest_of, encode_ids
+from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
 from teachmesh.sharing.peers import PeerTable
-from teachmesh.sharing.pulling import BODY_TIMEOUT_S, Inventory, Puller
-from teachmesh.sharing.transport import MAX_BODY_BYTES, Transport
+from teachmesh.sharing.pulling import Puller
+from teachmesh.sharing.runtime import Runtime, ThreadRuntime
+from teachmesh.sharing.serving import Server
+from teachmesh.sharing.supervisor import Supervisor
+from teachmesh.sharing.transport import Transport
 from teachmesh.sharing.twin_watch import TwinWatch
 
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
+PLAN_PAUSE_S = 0.02
+PLAN_REST = 2
+"""Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
+BLOB_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 2.5
-
-
-@dataclass(frozen=True)
-class PeerState:
-    """State of a peer, from its last announcement.
-
-    Attributes:
-        agent_id: short id of the peer.
-        alias: display name of the peer.
-        count: number of skills in the peer's bank.
-        digest: hash of the sorted ids of these skills.
-        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
-        last_seen_s: seconds since its last announcement.
-    """
-
-    agent_id: str
-    alias: str
-    count: int
-    digest: str
-    in_sync: bool
-    last_seen_s: float
-
-
-@dataclass(frozen=True)
-class GossipStats:
-    """Counters of one run.
-
-    Attributes:
-        bytes_sent: payload bytes sent: announcements (each counted once), id lists, skills, blobs.
-        bytes_received: payload bytes received in the same kinds of messages.
-        received: number of received skills that were admitted.
-        refused: number of refused skills for each reason.
-        dropped: number of ignored broadcasts: garbage, forgeries, messages of another version.
-        peers: peers heard from recently.
-        twin: whether another agent with the key of this agent was heard from recently.
-        tombstones: number of received tombstones that were saved.
-    """
-
-    bytes_sent: int
-    bytes_received: int
-    received: int
-    refused: dict[str, int]
-    dropped: int
-    peers: tuple[PeerState, ...]
-    twin: bool = False
-    tombstones: int = 0
 
 
 class Gossip:
@@ -91,6 +47,8 @@ class Gossip:
         on_refused: called, from any thread, with (id, reason, message) when a skill is refused.
         on_twin: called once, from any thread, when another agent with the same key appears.
         interval_s: seconds between announcements.
+        supervisor: restarts and reports background work that fails.
+        runtime: clock, random numbers and background work; by default threads.
     """
 
     def __init__(
@@ -103,6 +61,8 @@ class Gossip:
         on_refused: Callable[[str, str, str], None] | None = None,
         on_twin: Callable[[], None] | None = None,
         interval_s: float = ANNOUNCE_INTERVAL_S,
+        supervisor: Supervisor | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self._inventory = inventory
         self._transport = transport
@@ -110,25 +70,38 @@ class Gossip:
         self._author = key.public_key
         self._alias = alias
         self._interval_s = interval_s
-        self._sequence = 0
-        self._twin = TwinWatch(on_twin)
-        self._peers = PeerTable()
+        self._sequence = time.time_ns() // 1_000_000
+        self._runtime = ThreadRuntime(transport) if runtime is None else runtime
+        self._supervisor = Supervisor() if supervisor is None else supervisor
+        self._twin = TwinWatch(on_twin, self._runtime.now_s)
+        self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
-        self._stopping = threading.Event()
-        self._announce_now = threading.Event()
-        self._plan_now = threading.Event()
+        self._server = Server(inventory, self._counters, self._supervisor)
+        self._closed = False
+        self._next_announcement_s = self._next_plan_s = float("-inf")
+        self._announced: tuple[frozenset[str], frozenset[str]] | None = None
+        self._pause_s = interval_s
+        self._admitted = 0
+        add, safe = self._runtime.job, self._supervisor.supervised
+        self._announcer = add("announce", safe("announce", self._announce_step))
+        self._planner = add("plan", safe("plan", self._plan_step))
         self._puller = Puller(
             inventory,
-            transport,
+            self._runtime,
             self._peers,
             self._counters,
-            wake=self._plan_now.set,
+            wake=self._planner.wake,
             on_refused=on_refused,
+            on_error=lambda error: self._supervisor.record("pull", error),
         )
-        self._threads = (
-            threading.Thread(target=self._announce_loop, name="teachmesh-announce", daemon=True),
-            threading.Thread(target=self._plan_loop, name="teachmesh-plan", daemon=True),
-        )
+
+    def number_from(self, sequence: int) -> None:
+        """Set the number of the first announcement; by default, the wall clock in milliseconds.
+
+        Peers take announcements with smaller numbers than before for replays, until they forget
+        this agent.
+        """
+        self._sequence = sequence
 
     def start(self) -> None:
         """Open the transport and start the threads.
@@ -137,12 +110,11 @@ class Gossip:
             NetworkError: the endpoint cannot be used.
         """
         self._transport.start(self)
-        for thread in self._threads:
-            thread.start()
+        self._runtime.start()
 
     def notify(self) -> None:
         """Trigger an announcement after a change of the bank; returns at once."""
-        self._announce_now.set()
+        self._announcer.wake()
 
     def refused(self) -> dict[str, str]:
         """Return the reason for each refused skill id; refused skills are not pulled again."""
@@ -158,17 +130,13 @@ class Gossip:
 
     def close(self) -> None:
         """Stop within three seconds, even if peers hang; may be called twice."""
-        if self._stopping.is_set():
+        if self._closed:
             return
-        deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-        self._stopping.set()
-        self._announce_now.set()
-        self._plan_now.set()
+        self._closed = True
+        deadline_s = self._runtime.now_s() + CLOSE_TIMEOUT_S
+        self._puller.stop()
         self._transport.close()
-        self._puller.close(deadline_s)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._runtime.close(deadline_s)
 
     def stats(self) -> GossipStats:
         """Return the current counters and peers.
@@ -176,8 +144,8 @@ class Gossip:
         Raises:
             StorageError: the inventory cannot be read.
         """
-        digests = self._inventory.digest(), self._inventory.tombstone_digest()
-        now_s = time.monotonic()
+        digests = digest_of(self._inventory.ids()), digest_of(self._inventory.tombstones())
+        now_s = self._runtime.now_s()
         peers = tuple(
             PeerState(
                 agent_id,
@@ -198,10 +166,12 @@ class Gossip:
             totals.dropped,
             peers,
             twin=self._twin.is_present(),
+            faults=self._supervisor.faults(),
             tombstones=totals.tombstones,
+            deferred=totals.deferred,
         )
 
-    def fetch_blob(self, sha256: str, timeout_s: float = BODY_TIMEOUT_S) -> bytes | None:
+    def fetch_blob(self, sha256: str, timeout_s: float = BLOB_TIMEOUT_S) -> bytes | None:
         """Request content by its hash from one peer after another.
 
         Args:
@@ -211,11 +181,12 @@ class Gossip:
         Returns:
             The content, or None if no peer sent it in time.
         """
-        deadline_s = time.monotonic() + timeout_s
-        agents = list(self._peers.current())
+        deadline_s = self._runtime.now_s() + timeout_s
+        peers = self._peers.current()
+        agents = sorted(peers, key=lambda agent_id: (not peers[agent_id].is_proven, agent_id))
         for index, agent_id in enumerate(agents):
             # Divide the time equally, so that a frozen peer uses up only its own part.
-            share_s = (deadline_s - time.monotonic()) / (len(agents) - index)
+            share_s = (deadline_s - self._runtime.now_s()) / (len(agents) - index)
             data = self._transport.request(agent_id, "blob", sha256, max(0.0, share_s))
             if data is None:
                 continue
@@ -226,7 +197,7 @@ class Gossip:
 
     def on_announcement(self, data: bytes) -> None:
         """Record an announcement. The transport calls this; another thread does the pulling."""
-        announcement = decode_announcement(data)
+        announcement = decode_announcement(data, self._peers.is_useless)
         if announcement is not None and announcement.author == self._author:
             # Some transports deliver an agent's own broadcasts; they do not count as traffic.
             self._twin.note(announcement.sequence)
@@ -237,72 +208,61 @@ class Gossip:
             return
         if self._peers.note(announcement):
             # Announce this agent to the new peer at once, without waiting for the next interval.
-            self._announce_now.set()
-        self._plan_now.set()
+            self._announcer.wake()
+        self._planner.wake()
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, the list of ids, or a blob; called by the transport."""
-        try:
-            body = self._body(kind, key)
-        except StorageError:
-            # The peer will try another source, or ask this agent again later.
-            return None
-        if body is None or len(body) > MAX_BODY_BYTES:
-            return None
-        self._counters.count_sent(len(body))
-        return body
+        """Serve a skill, a tombstone, a list of ids, or a blob; called by the transport."""
+        return self._server.answer(kind, key)
 
-    def _body(self, kind: str, key: str) -> bytes | None:
-        if kind == "ids":
-            return encode_ids(self._inventory.ids(), self._inventory.tombstones())
-        if kind == "skill":
-            return self._inventory.read(key) if key in self._inventory.ids() else None
-        if kind == "tombstone":
-            return self._inventory.read_tombstone(key)
-        return self._inventory.blob(key)
-
-    def _announce_loop(self) -> None:
-        while not self._stopping.is_set():
-            self._announce_now.clear()
-            # If the bank cannot be read now, it is announced later.
-            with contextlib.suppress(StorageError):
-                self._announce()
+    def _announce_step(self) -> float:
+        """Announce the bank; return the seconds until the next announcement."""
+        now_s = self._runtime.now_s()
+        if now_s < self._next_announcement_s:
             # Announce many changes together: each announcement makes every peer request the ids.
-            self._stopping.wait(min(ANNOUNCE_PAUSE_S, self._interval_s))
-            self._announce_now.wait(self._interval_s)
+            return self._next_announcement_s - now_s
+        self._next_announcement_s = now_s + min(ANNOUNCE_PAUSE_S, self._interval_s)
+        try:
+            skills, tombstones = self._inventory.ids(), self._inventory.tombstones()
+        except StorageError:
+            return self._interval_s  # the bank is announced later
+        self._announce(skills, tombstones)
+        # News are repeated soon, because a broadcast may be lost.
+        is_new, self._announced = self._announced != (skills, tombstones), (skills, tombstones)
+        self._pause_s = self._interval_s / 4 if is_new else min(2 * self._pause_s, self._interval_s)
+        return self._pause_s
 
-    def _announce(self) -> None:
-        # Use the clock, so that the number grows across restarts and replays can be detected.
-        self._sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
+    def _announce(self, skills: frozenset[str], tombstones: frozenset[str]) -> None:
         announcement = Announcement(
             self._author,
             self._alias,
-            self._inventory.digest(),
-            self._inventory.tombstone_digest(),
-            len(self._inventory.ids()),
+            self._server.keep(encode_ids(skills)),
+            self._server.keep(encode_ids(tombstones)),
+            len(skills),
             self._sequence,
         )
         data = encode_announcement(announcement, self._key)
         self._twin.sent(self._sequence)
+        self._sequence += 1
         self._transport.announce(data)
         self._counters.count_sent(len(data))
-        self._plan_now.set()
+        self._planner.wake()
 
-    def _plan_loop(self) -> None:
-        admitted = (0, 0)
-        while not self._stopping.is_set():
-            self._plan_now.wait(self._interval_s)
-            self._plan_now.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self._puller.plan()
-            except StorageError:
-                # Try again in the next round.
-                continue
-            totals = self._counters.totals()
-            now_admitted = (totals.admitted, totals.tombstones)
-            if now_admitted != admitted:
-                # Peers that cannot reach the author may reach us, so announce news at once.
-                admitted = now_admitted
-                self._announce_now.set()
+    def _plan_step(self) -> float:
+        """Request missing content; return the seconds until the next round."""
+        now_s = self._runtime.now_s()
+        if now_s < self._next_plan_s:
+            return self._next_plan_s - now_s  # a flood of announcements must not use up the CPU
+        try:
+            delay_s = self._puller.plan()
+        except StorageError:
+            delay_s = self._interval_s  # try again in the next round
+        took_s = self._runtime.now_s() - now_s
+        self._next_plan_s = now_s + took_s + max(PLAN_PAUSE_S, PLAN_REST * took_s)
+        totals = self._counters.totals()
+        admitted = totals.admitted + totals.tombstones
+        if admitted != self._admitted:
+            # Peers that cannot reach the author may reach us, so announce news at once.
+            self._admitted = admitted
+            self._announcer.wake()
+        return max(PLAN_PAUSE_S, min(delay_s, self._interval_s))

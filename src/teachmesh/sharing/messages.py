@@ -1,11 +1,12 @@
-"""Messages between peers: signed announcements of a bank's digests, and lists of its ids."""
+"""Signed announcements of a bank's digests."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from teachmesh.packet.signing import AgentKey, agent_id, is_signed
 from teachmesh.sharing.transport import MAX_ANNOUNCEMENT_BYTES
@@ -17,10 +18,7 @@ _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _MAX_ALIAS = 64
 _MAX_COUNT = 2**53
 _KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "sequence"}
-MAX_IDS = 100_000
-"""Maximum number of ids in a list."""
-_ID_BYTES = 32
-_SEPARATOR = bytes(_ID_BYTES)
+_short_id = lru_cache(maxsize=4096)(agent_id)
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Announcement:
     Attributes:
         author: Ed25519 public key of the agent, 64 hex digits.
         alias: display name of the agent.
-        digest: hash of the sorted ids of the skills in the agent's bank.
-        tombstones: hash of the sorted ids of the tombstones in the agent's bank.
+        digest: hash of the list of skills in the agent's bank (`id_list`).
+        tombstones: hash of the list of tombstones in the agent's bank.
         count: number of skills in the agent's bank.
         sequence: number that grows with each announcement of the agent, even across restarts.
     """
@@ -51,7 +49,7 @@ class Announcement:
     @property
     def agent_id(self) -> str:
         """Short id of the agent, used as its network address."""
-        return agent_id(self.author)
+        return _short_id(self.author)
 
 
 def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
@@ -61,12 +59,19 @@ def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
     return _canonical({**body, "signature": signature})
 
 
-def decode_announcement(data: bytes) -> Announcement | None:
+def decode_announcement(
+    data: bytes, is_useless: Callable[[Announcement], bool] = lambda _: False
+) -> Announcement | None:
     """Read a broadcast. Invalid bytes raise no error, because anyone may send garbage.
 
+    Args:
+        data: the bytes.
+        is_useless: returns whether to drop an announcement without checking its signature, because
+            the check takes most of the time.
+
     Returns:
-        The announcement, or None if the bytes do not match the schema exactly or the signature is
-        not the author's.
+        The announcement, or None if it is useless, the bytes do not match the schema exactly, or
+        the signature is not the author's.
     """
     if len(data) > MAX_ANNOUNCEMENT_BYTES:
         return None
@@ -80,7 +85,7 @@ def decode_announcement(data: bytes) -> Announcement | None:
     announcement = _checked(values)
     if announcement is None or not isinstance(signature, str):
         return None
-    if not _SIGNATURE.fullmatch(signature):
+    if not _SIGNATURE.fullmatch(signature) or is_useless(announcement):
         return None
     message = CONTEXT + _canonical(_body(announcement))
     return announcement if is_signed(message, signature, announcement.author) else None
@@ -112,27 +117,6 @@ def _body(announcement: Announcement) -> dict[str, object]:
         "count": announcement.count,
         "sequence": announcement.sequence,
     }
-
-
-def encode_ids(skills: Collection[str], tombstones: Collection[str]) -> bytes:
-    """Return a list of ids: sorted skills, 32 zero bytes, sorted tombstones; 32 bytes per id.
-
-    The zero bytes are left out if there are no tombstones.
-    """
-    parts = [bytes.fromhex(skill) for skill in sorted(skills)]
-    if tombstones:
-        parts += [_SEPARATOR, *(bytes.fromhex(tombstone) for tombstone in sorted(tombstones))]
-    return b"".join(parts)
-
-
-def decode_ids(data: bytes) -> tuple[frozenset[str], frozenset[str]] | None:
-    """Return the ids of skills and of tombstones from an untrusted list; None if it is invalid."""
-    if len(data) % _ID_BYTES or len(data) > MAX_IDS * _ID_BYTES:
-        return None
-    parts = [data[start : start + _ID_BYTES] for start in range(0, len(data), _ID_BYTES)]
-    end = parts.index(_SEPARATOR) if _SEPARATOR in parts else len(parts)
-    skills = frozenset(part.hex() for part in parts[:end])
-    return skills, frozenset(part.hex() for part in parts[end + 1 :])
 
 
 def _canonical(values: dict[str, object]) -> bytes:

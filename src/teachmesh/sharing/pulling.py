@@ -1,12 +1,13 @@
 """Pull missing skills and tombstones from any peer that has them, and check them by hash.
 
-A peer's tombstones come after its skills: a new version is there before the old one goes.
+A slow, silent or lying peer delays only the requests made to it:
 
-A slow, hanging or lying peer delays only the requests made to it:
-
-- Every request runs in its own thread with a deadline.
-- A single peer gets at most half of all requests.
-- Peers that failed come last, and are tried less and less often (`peers.BackOff`).
+- A request that is overdue (`response_times`) is repeated with one other peer, then with two more,
+  then with four more. The first right answer counts.
+- Requests are limited per peer and in all (`in_flight`).
+- Peers that delivered good skills are asked first. Peers that failed come last, and are asked less
+  and less often (`back_off`).
+- Skills are pulled from the lists of all peers in turn, so a long list does not delay a short one.
 """
 
 from __future__ import annotations
@@ -14,123 +15,102 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Collection
-from typing import Literal, Protocol
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from operator import attrgetter
 
-from teachmesh.errors import SkillRefused, TeachmeshError
+from teachmesh.errors import SkillDeferred, SkillRefused, TeachmeshError
+from teachmesh.sharing.back_off import BackOff
 from teachmesh.sharing.counters import Counters
-from teachmesh.sharing.messages import decode_ids
-from teachmesh.sharing.peers import BackOff, Peer, PeerTable
-from teachmesh.sharing.transport import ALL_IDS, Transport
+from teachmesh.sharing.id_list import Groups, Offers, decode_ids
+from teachmesh.sharing.in_flight import MAX_PER_PEER, InFlight, Request
+from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.peers import Peer, PeerTable
+from teachmesh.sharing.response_times import ResponseTimes
+from teachmesh.sharing.runtime import Runtime
 
-IDS_TIMEOUT_S = 5.0
-BODY_TIMEOUT_S = 20.0
-MAX_PULLS = 4
-MAX_PULLS_PER_PEER = 2
-MAX_ID_REQUESTS = 4
-# Candidates per peer and round, so that a very long list of ids cannot block the planner.
-_MAX_CANDIDATES = 64
+MAX_REFUSED = 10_000
+# Candidates per list and per round, so that very long lists of ids cannot block the planner.
+_MAX_PER_LIST = 64
+_MAX_CANDIDATES = 256
 # Reasons that never apply to an honest peer, whatever its backbones, limits or version.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
-
-Kind = Literal["skill", "tombstone"]
-
-
-class Inventory(Protocol):
-    """Interface of a bank for gossip: ids and bytes. Any method may raise StorageError."""
-
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all skills that can be served."""
-
-    def digest(self) -> str:
-        """Return the hash of the sorted ids, 64 hex digits."""
-
-    def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill that the bank does not have."""
-
-    def read(self, skill_id: str) -> bytes | None:
-        """Return the bytes of a skill, or None if the bank does not have it."""
-
-    def admit(self, skill_id: str, data: bytes) -> None:
-        """Check and save a skill.
-
-        Raises:
-            SkillRefused: a check failed; the skill is not pulled again until `Puller.forget`.
-            StorageError: the skill cannot be saved now.
-        """
-
-    def tombstones(self) -> frozenset[str]:
-        """Return the ids of all tombstones."""
-
-    def tombstone_digest(self) -> str:
-        """Return the hash of the tombstones' sorted ids, 64 hex digits."""
-
-    def read_tombstone(self, tombstone_id: str) -> bytes | None:
-        """Return the bytes of a tombstone, or None if the bank does not have it."""
-
-    def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:
-        """Check and save a tombstone; raises the same errors as `admit`."""
-
-    def blob(self, sha256: str) -> bytes | None:
-        """Return content that is not a skill, such as a reference, by its hash; None if missing."""
+_LATER = "LATER"
+ITEMS = ("skill", "tombstone")
 
 
 class Puller:
-    """Plans requests and runs them in threads; only one thread may call `plan`.
+    """Plans requests and handles the answers; only one thread may call `plan`.
 
     Args:
         inventory: the bank.
-        transport: connection to the peers.
+        runtime: clock, random numbers and requests.
         peers: peers heard from recently.
         counters: counters of traffic and results.
         wake: called after each request, so that the next round is planned soon.
         on_refused: called with (id, reason, message) when a skill or tombstone is refused.
+        on_error: called with an unexpected error of an answer's handling.
     """
 
     def __init__(
         self,
         inventory: Inventory,
-        transport: Transport,
+        runtime: Runtime,
         peers: PeerTable,
         counters: Counters,
         *,
         wake: Callable[[], None],
-        on_refused: Callable[[str, str, str], None] | None = None,
+        on_refused: Callable[[str, str, str], None] | None,
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self._inventory = inventory
-        self._transport = transport
+        self._runtime = runtime
         self._peers = peers
         self._counters = counters
         self._wake = wake
         self._on_refused = on_refused
+        self._on_error = on_error
         self._lock = threading.Lock()
-        self._listing: dict[str, threading.Thread] = {}
-        self._pulling: dict[str, tuple[str, threading.Thread]] = {}
-        self._refused: dict[str, str] = {}
-        self._back_off = BackOff()
+        self._parsing = threading.Lock()
+        self._flight = InFlight()
+        self._offers = {kind: Offers() for kind in ITEMS}
+        self._admitting: set[str] = set()
+        self._refused: OrderedDict[str, str] = OrderedDict()
+        self._back_off = BackOff(runtime.now_s)
+        self._times = ResponseTimes()
         self._stopped = False
 
-    def plan(self) -> None:
+    def plan(self) -> float:
         """Start the requests that are due: new lists of ids, then skills, then tombstones.
+
+        Returns:
+            Seconds until a request becomes overdue; infinite if none does.
 
         Raises:
             StorageError: the inventory cannot be read now.
+            RuntimeError: a request cannot be started now.
         """
-        digests = self._inventory.digest(), self._inventory.tombstone_digest()
         peers = self._peers.current()
         self._back_off.forget(peers.keys())
-        others = {a: p for a, p in peers.items() if p.announcement.digests != digests}
-        for agent_id, peer in others.items():
-            self._request_ids(agent_id, peer)
+        self._times.forget(peers.keys())
+        skills, tombstones = self._inventory.ids(), self._inventory.tombstones()
         with self._lock:
-            due = set(self._pulling)
-        skills = self._missing("skill", others)
-        due |= skills.keys()
-        idle = {a: p for a, p in others.items() if p.ids.isdisjoint(due)}
-        self._start_pulls("skill", skills)
-        self._start_pulls("tombstone", self._missing("tombstone", idle))
+            groups = {
+                "skill": self._offers["skill"].refresh(skills, peers, attrgetter("digest")),
+                "tombstone": self._offers["tombstone"].refresh(
+                    tombstones, peers, attrgetter("tombstones")
+                ),
+            }
+        failures = self._back_off.failures()
+        for kind in ITEMS:
+            self._request_lists(kind, groups[kind], failures)
+        self._request_items("skill", groups["skill"], failures)
+        # The newer version of a task comes first, so that no answer lacks the task.
+        self._request_items("tombstone", self._without_skills(groups), failures)
+        now_s = self._runtime.now_s()
+        with self._lock:
+            return self._flight.next_overdue_s(now_s) - now_s
 
     def refused(self) -> dict[str, str]:
         """Return the reason for each refused id; refused content is not pulled again."""
@@ -144,142 +124,242 @@ class Puller:
                 self._refused.pop(skill_id, None)
         self._wake()
 
-    def close(self, deadline_s: float) -> None:
-        """Start no more requests; wait for running ones until `deadline_s` (monotonic clock)."""
+    def stop(self) -> None:
+        """Start no more requests."""
         with self._lock:
             self._stopped = True
-            threads = [*self._listing.values(), *(thread for _, thread in self._pulling.values())]
-        for thread in threads:
-            thread.join(max(0.0, deadline_s - time.monotonic()))
 
-    def _missing(self, kind: Kind, others: dict[str, Peer]) -> dict[str, list[str]]:
-        """Return the ids of skills or tombstones to pull now, each with the peers that have it."""
-        # This order matters: a pull that ends in between is still in one of the two sets.
-        with self._lock:
-            skip = self._refused.keys() | self._pulling.keys()
-        is_skill = kind == "skill"
-        skip |= self._inventory.ids() if is_skill else self._inventory.tombstones()
-        offers = {a: peer.ids if is_skill else peer.tombstones for a, peer in others.items()}
-        wanted: set[str] = set()
-        for agent_id, ids in offers.items():
-            due = (i for i in sorted(ids - skip) if self._back_off.may_ask(agent_id, i))
-            new = (i for i in due if i in wanted or not is_skill or self._inventory.wants(i))
-            wanted.update(itertools.islice(new, _MAX_CANDIDATES))
-        return {
-            item: [
-                a for a, ids in offers.items() if item in ids and self._back_off.may_ask(a, item)
-            ]
-            for item in wanted
-        }
+    def _request_lists(self, kind: str, groups: Groups, failures: Counter[str]) -> None:
+        """Request the lists of ids that peers announce: of proven peers and newcomers first."""
 
-    def _start_pulls(self, kind: Kind, sources: dict[str, list[str]]) -> None:
-        """Start pulls; content of reliable peers first, so that invented ids have to wait."""
-        agents = {agent_id for found in sources.values() for agent_id in found}
-        failures = {agent_id: self._back_off.failures(agent_id) for agent_id in agents}
-
-        def rank(item: str) -> tuple[int, str]:
-            # Every source of an item may have failed since the sources were listed.
-            return min((failures[a] for a in sources[item]), default=0), item
-
-        for item in sorted(sources, key=rank):
-            self._start_pull(kind, item, sources[item], failures)
-
-    def _request_ids(self, agent_id: str, peer: Peer) -> None:
-        digests = peer.announcement.digests
-        if peer.listed == digests or not self._back_off.may_ask(agent_id, ALL_IDS):
-            return
-        with self._lock:
-            if self._stopped or agent_id in self._listing or len(self._listing) >= MAX_ID_REQUESTS:
-                return
-            thread = threading.Thread(
-                target=self._read_ids,
-                args=(agent_id, digests),
-                name="teachmesh-ids",
-                daemon=True,
+        def rank(digest: str) -> tuple[bool, int, float]:
+            return min(
+                (not peer.is_proven, failures[agent_id], -peer.first_s)
+                for agent_id, peer in groups[digest].items()
             )
-            self._listing[agent_id] = thread
-            thread.start()
 
-    def _read_ids(self, agent_id: str, digests: tuple[str, str]) -> None:
-        """Request the ids of a peer's skills and tombstones; runs in its own thread."""
-        try:
-            data = self._transport.request(agent_id, "ids", ALL_IDS, IDS_TIMEOUT_S)
-            self._counters.count_received(len(data or b""))
-            found = None if data is None else decode_ids(data)
-            if found is None:
-                self._back_off.failed(agent_id, ALL_IDS)
-                return
-            self._peers.set_ids(agent_id, *found, digests)
-            self._back_off.succeeded(agent_id, ALL_IDS)
-        finally:
+        with self._lock:
+            unknown = [digest for digest in groups if digest not in self._offers[kind]]
+        for digest in sorted(unknown, key=rank):
+            if not self._has_room("ids", groups[digest]):
+                return  # the others are less reliable
+            self._ask("ids", digest, groups[digest], failures)
+
+    def _request_items(self, kind: str, groups: Groups, failures: Counter[str]) -> None:
+        """Request missing skills or tombstones, in turn from the lists of all peers."""
+        offers = self._offers[kind]
+        with self._lock:
+            candidates = sorted(self._candidates(kind, groups, failures))
+        chosen = list(dict.fromkeys(item for *_, item in candidates))[:_MAX_CANDIDATES]
+        for item in chosen:
             with self._lock:
-                del self._listing[agent_id]
-            self._wake()
+                agents = {
+                    agent_id: peer
+                    for digest, group in groups.items()
+                    if item in offers.missing(digest)
+                    for agent_id, peer in group.items()
+                }
+            if self._has_room(kind, agents):
+                self._ask(kind, item, agents, failures)
 
-    def _start_pull(
-        self, kind: Kind, item: str, agents: list[str], failures: dict[str, int]
-    ) -> None:
+    def _without_skills(self, groups: dict[str, Groups]) -> Groups:
+        """Return the groups of the tombstones' lists, without peers whose skills are not here."""
         with self._lock:
-            busy = Counter(agent_id for agent_id, _ in self._pulling.values())
-            # Check again, because earlier pulls of this round may have failed already.
-            free = [
-                a
-                for a in agents
-                if busy[a] < MAX_PULLS_PER_PEER and self._back_off.may_ask(a, item)
-            ]
-            if self._stopped or not free or len(self._pulling) >= MAX_PULLS:
-                return
-            agent_id = min(free, key=lambda a: (failures[a], busy[a], a))
-            thread = threading.Thread(
-                target=self._pull, args=(kind, item, agent_id), name="teachmesh-pull", daemon=True
-            )
-            self._pulling[item] = (agent_id, thread)
-            thread.start()
+            busy = {
+                agent_id
+                for digest, group in groups["skill"].items()
+                for agent_id in group
+                if digest not in self._offers["skill"]
+                or next(self._due("skill", digest, group), None) is not None
+            }
+        left = {
+            digest: {agent_id: peer for agent_id, peer in group.items() if agent_id not in busy}
+            for digest, group in groups["tombstone"].items()
+        }
+        return {digest: group for digest, group in left.items() if group}
 
-    def _pull(self, kind: Kind, item: str, agent_id: str) -> None:
-        """Pull one skill or tombstone from one peer; runs in its own thread."""
+    def _has_room(self, kind: str, holders: dict[str, Peer]) -> bool:
+        is_proven = any(peer.is_proven for peer in holders.values())
+        with self._lock:
+            return self._flight.has_room(kind, self._runtime.now_s(), is_proven=is_proven)
+
+    def _candidates(
+        self, kind: str, groups: Groups, failures: Counter[str]
+    ) -> Iterator[tuple[int, bool, int, str]]:
+        """Yield (failures, whether no holder is proven, place in the list, id) of missing items.
+
+        Items of reliable peers come first; ids invented by a lying peer have to wait.
+        """
+        for digest, group in groups.items():
+            fewest = min(failures[agent_id] for agent_id in group)
+            is_unproven = not any(peer.is_proven for peer in group.values())
+            due = itertools.islice(self._due(kind, digest, group), _MAX_PER_LIST)
+            for place, item in enumerate(due):
+                yield fewest, is_unproven, place, item
+
+    def _due(self, kind: str, digest: str, group: Collection[str]) -> Iterator[str]:
+        """Yield the ids of a list that may be requested now, or are being requested."""
+        for item in self._offers[kind].missing(digest):
+            if item in self._refused or item in self._admitting:
+                continue
+            if any(self._back_off.may_ask(agent_id, item) for agent_id in group):
+                yield item
+
+    def _ask(
+        self, kind: str, content: str, holders: dict[str, Peer], failures: Counter[str]
+    ) -> None:
+        """Request content from as many further holders as are due now."""
+        now_s = self._runtime.now_s()
+        with self._lock:
+            running = self._flight.of(content)
+            if self._stopped or any(now_s < request.overdue_s for request in running):
+                return
+            asked = {request.agent_id for request in running}
+            free = [
+                agent_id
+                for agent_id in self._ranked(holders, failures, now_s)
+                if agent_id not in asked and self._back_off.may_ask(agent_id, content)
+            ]
+            for agent_id in free[: max(1, len(running))]:
+                if not self._is_possible(kind, content, holders[agent_id], now_s):
+                    return
+                self._start(kind, content, agent_id, now_s)
+
+    def _ranked(self, holders: dict[str, Peer], failures: Counter[str], now_s: float) -> list[str]:
+        """Sort the holders: prompt, proven, reliable and idle ones first, equal ones at random."""
+        busy, overdue = self._flight.per_peer(), self._flight.overdue_peers(now_s)
+        rank = {
+            agent_id: (
+                agent_id in overdue,
+                not peer.is_proven,
+                failures[agent_id],
+                busy[agent_id],
+                self._runtime.random.random(),
+            )
+            for agent_id, peer in sorted(holders.items())
+            if busy[agent_id] < MAX_PER_PEER
+        }
+        return sorted(rank, key=rank.__getitem__)
+
+    def _is_possible(self, kind: str, content: str, peer: Peer, now_s: float) -> bool:
+        if not self._flight.has_room(kind, now_s, is_proven=peer.is_proven):
+            return False
+        if kind == "skill" and not self._inventory.wants(content):
+            self._offers[kind].drop(content)
+            return False
+        return True
+
+    def _start(self, kind: str, content: str, agent_id: str, now_s: float) -> None:
+        overdue_s = now_s + self._times.deadline_s((agent_id, kind))
+        self._flight.add(Request(kind, content, agent_id, now_s, overdue_s))
+        handle = partial(self._handle, kind, content, agent_id)
         try:
-            data = self._transport.request(agent_id, kind, item, BODY_TIMEOUT_S)
+            timeout_s = self._times.timeout_s((agent_id, kind))
+            self._runtime.request(agent_id, kind, content, timeout_s, handle)
+        except RuntimeError:
+            self._flight.end(content, agent_id)
+            raise
+
+    def _handle(self, kind: str, content: str, agent_id: str, data: bytes | None) -> None:
+        """Handle the answer to a request; may run in any thread."""
+        try:
             self._counters.count_received(len(data or b""))
             if data is None:
-                self._back_off.failed(agent_id, item)
-            elif hashlib.sha256(data).hexdigest() != item:
+                self._blame(kind, content, agent_id)
+            elif hashlib.sha256(data).hexdigest() != content:
                 self._counters.count_refused("HASH")
-                self._back_off.failed(agent_id, item)
-            elif self._admit(kind, item, data) in _NEVER_HONEST:
-                self._back_off.failed(agent_id, item)
+                self._back_off.failed(agent_id, content)
             else:
-                self._back_off.succeeded(agent_id, item)
+                self._record_time(content, agent_id)
+                if kind == "ids":
+                    self._take_list(content, agent_id, data)
+                else:
+                    self._take_item(kind, content, agent_id, data)
+        except Exception as error:  # noqa: BLE001 - reported; one answer must not end sharing
+            self._back_off.hold(content)
+            self._on_error(error)
         finally:
             with self._lock:
-                del self._pulling[item]
+                self._flight.end(content, agent_id)
             self._wake()
 
-    def _admit(self, kind: Kind, item: str, data: bytes) -> str | None:
-        """Pass the bytes to the inventory; if it refuses them, return the reason."""
+    def _blame(self, kind: str, content: str, agent_id: str) -> None:
+        """Record a missing answer, unless the peer has announced another list since."""
+        peer = self._peers.current().get(agent_id)
+        if kind != "ids" or (peer is not None and peer.announcement.digest == content):
+            self._times.record_silence((agent_id, kind))
+            self._back_off.failed(agent_id, content, is_lie=False)
+
+    def _record_time(self, content: str, agent_id: str) -> None:
+        now_s = self._runtime.now_s()
+        with self._lock:
+            (request,) = [r for r in self._flight.of(content) if r.agent_id == agent_id]
+        self._times.record((agent_id, request.kind), now_s - request.started_s)
+
+    def _take_list(self, digest: str, agent_id: str, data: bytes) -> None:
+        """Store the ids of a list that has the announced digest."""
+        with self._parsing:  # one at a time, because a long list takes much memory
+            ids = decode_ids(data)
+            if ids is None:
+                self._back_off.failed(agent_id, digest)
+                return
+            with self._lock:
+                for offers in self._offers.values():
+                    offers.put(digest, ids)
+        self._back_off.succeeded(agent_id, digest, is_skill=False)
+
+    def _take_item(self, kind: str, item: str, agent_id: str, data: bytes) -> None:
+        """Admit content that has the right hash, unless another peer has delivered it already."""
+        with self._lock:
+            if item in self._admitting or item in self._refused:
+                return
+            self._admitting.add(item)
+        try:
+            reason = self._admit(kind, item, data)
+        finally:
+            with self._lock:
+                self._admitting.discard(item)
+        if reason in _NEVER_HONEST:
+            self._back_off.failed(agent_id, item)
+            return
+        self._back_off.succeeded(agent_id, item, is_skill=True)
+        if reason is None:
+            self._peers.prove(agent_id)
+
+    def _admit(self, kind: str, item: str, data: bytes) -> str | None:
+        """Pass the bytes to the inventory; return the reason if they were not admitted."""
         # Hold the content first, so that no error can cause an endless loop of pulls.
         self._back_off.hold(item)
-        reason: str | None = None
         try:
             self._save(kind, item, data)
         except SkillRefused as refusal:
-            # The bytes of an id never change, so it is not tried again before `forget`.
-            reason = refusal.reason
-            with self._lock:
-                self._refused[item] = reason
-            self._counters.count_refused(reason)
-            if self._on_refused is not None:
-                self._on_refused(item, reason, str(refusal))
+            self._back_off.release(item)
+            self._refuse(item, refusal)
+            return refusal.reason
+        except SkillDeferred as deferral:
+            self._counters.count_deferred()
+            self._back_off.hold(item, deferral.wait_s)
+            return _LATER
         except TeachmeshError:
-            # This is not the peer's fault: saving failed, so it may be pulled again later.
-            return None
+            return _LATER  # not the peer's fault, such as a full disk
         self._back_off.release(item)
-        return reason
+        return None
 
-    def _save(self, kind: Kind, item: str, data: bytes) -> None:
-        if kind == "skill":
+    def _save(self, kind: str, item: str, data: bytes) -> None:
+        if kind == "tombstone":
+            if item not in self._inventory.tombstones():
+                self._inventory.admit_tombstone(item, data)
+                self._counters.count_tombstone()
+        elif item not in self._inventory.ids():
             self._inventory.admit(item, data)
             self._counters.count_admitted()
-        else:
-            self._inventory.admit_tombstone(item, data)
-            self._counters.count_tombstone()
+
+    def _refuse(self, skill_id: str, refusal: SkillRefused) -> None:
+        """Remember a refusal: the bytes of an id never change."""
+        with self._lock:
+            self._refused[skill_id] = refusal.reason
+            if len(self._refused) > MAX_REFUSED:
+                self._refused.popitem(last=False)
+        self._counters.count_refused(refusal.reason)
+        if self._on_refused is not None:
+            self._on_refused(skill_id, refusal.reason, str(refusal))

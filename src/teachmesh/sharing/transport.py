@@ -9,7 +9,6 @@ from typing import Protocol
 MAX_ANNOUNCEMENT_BYTES = 2048
 MAX_BODY_BYTES = 16 << 20
 KINDS = ("skill", "tombstone", "ids", "blob")
-ALL_IDS = "all"
 
 _AGENT = re.compile(r"[A-Z2-7-]{4,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -59,6 +58,4 @@ class Transport(ABC):
 
 def is_address(agent_id: str, kind: str, key: str) -> bool:
     """Return whether the parts form a valid address, which has none of Zenoh's wildcards."""
-    if kind not in KINDS or not _AGENT.fullmatch(agent_id):
-        return False
-    return key == ALL_IDS if kind == "ids" else bool(_HASH.fullmatch(key))
+    return kind in KINDS and bool(_AGENT.fullmatch(agent_id)) and bool(_HASH.fullmatch(key))

@@ -23,7 +23,6 @@ import zenoh
 
 from teachmesh.errors import NetworkError
 from teachmesh.sharing.transport import (
-    ALL_IDS,
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
     Handler,
@@ -33,6 +32,8 @@ from teachmesh.sharing.transport import (
 
 PREFIX = "teachmesh/1"
 CLOSE_TIMEOUT_S = 2.5
+MAX_REPLIES = 2
+"""Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
 _ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
 
@@ -107,6 +108,7 @@ class ZenohTransport(Transport):
         with contextlib.suppress(zenoh.ZError):
             for reply in session.get(
                 f"{PREFIX}/{agent_id}/{kind}/{key}",
+                zenoh.handlers.FifoChannel(MAX_REPLIES),
                 timeout=timeout_s,
                 target=zenoh.QueryTarget.ALL,
                 consolidation=zenoh.ConsolidationMode.NONE,
@@ -114,7 +116,7 @@ class ZenohTransport(Transport):
                 if reply.ok is None or len(reply.ok.payload) > MAX_BODY_BYTES:
                     continue
                 found = bytes(reply.ok.payload)
-                if key == ALL_IDS or hashlib.sha256(found).hexdigest() == key:
+                if hashlib.sha256(found).hexdigest() == key:
                     break
         return found
 

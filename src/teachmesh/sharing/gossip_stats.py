@@ -1,0 +1,58 @@
+"""State of sharing at one moment, for people and programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teachmesh.sharing.supervisor import Fault
+
+
+@dataclass(frozen=True)
+class PeerState:
+    """State of a peer, from its last announcement.
+
+    Attributes:
+        agent_id: short id of the peer.
+        alias: display name of the peer.
+        count: number of skills in the peer's bank.
+        digest: hash of the sorted ids of these skills.
+        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
+        last_seen_s: seconds since its last announcement.
+    """
+
+    agent_id: str
+    alias: str
+    count: int
+    digest: str
+    in_sync: bool
+    last_seen_s: float
+
+
+@dataclass(frozen=True)
+class GossipStats:
+    """Counters of one run.
+
+    Attributes:
+        bytes_sent: payload bytes sent: announcements (each counted once), id lists, skills, blobs.
+        bytes_received: payload bytes received in the same kinds of messages.
+        received: number of received skills that were admitted.
+        refused: number of refused skills for each reason.
+        dropped: number of ignored broadcasts: garbage, forgeries, replays, too frequent ones, and
+            messages of another version.
+        peers: peers heard from recently.
+        twin: whether another agent with the key of this agent was heard from recently.
+        faults: unexpected errors of background work, which was restarted.
+        tombstones: number of received tombstones that were saved.
+        deferred: number of skills that were put off because their author's budget was used up.
+    """
+
+    bytes_sent: int
+    bytes_received: int
+    received: int
+    refused: dict[str, int]
+    dropped: int
+    peers: tuple[PeerState, ...]
+    twin: bool = False
+    faults: tuple[Fault, ...] = ()
+    tombstones: int = 0
+    deferred: int = 0

@@ -1,0 +1,154 @@
+"""Time, randomness and background work of sharing, so that a simulation can replace them.
+
+Sharing reads no clock and starts no thread itself. `ThreadRuntime` runs jobs and requests in
+threads; a simulation runs both in virtual time, one after another.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from teachmesh.sharing.transport import Transport
+
+Done = Callable[[bytes | None], None]
+"""Receives the answer to a request, or None if there was none; called exactly once."""
+
+
+class Job(ABC):
+    """Work that is repeated until the runtime is closed."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Run the work soon instead of after its delay; returns at once."""
+
+
+class Runtime(ABC):
+    """Clock, random numbers and background work.
+
+    Attributes:
+        random: source of random numbers; it decides between equal holders.
+    """
+
+    random: random.Random
+
+    @abstractmethod
+    def now_s(self) -> float:
+        """Return the time in seconds of a clock that never goes back."""
+
+    @abstractmethod
+    def job(self, name: str, step: Callable[[], float]) -> Job:
+        """Add a job; it runs from `start` on.
+
+        Args:
+            name: name of the job, for people.
+            step: does the work once, and returns the seconds to wait before the next time. It must
+                not raise; see `supervisor.Supervisor.supervised`.
+        """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start all jobs."""
+
+    @abstractmethod
+    def request(self, agent_id: str, kind: str, key: str, timeout_s: float, done: Done) -> None:
+        """Request content from a peer, and pass the answer to `done` later.
+
+        Raises:
+            RuntimeError: the request cannot be started, for example because there are no threads.
+        """
+
+    @abstractmethod
+    def close(self, deadline_s: float) -> None:
+        """End all jobs; wait for them and for running requests until a time of `now_s`."""
+
+
+class ThreadRuntime(Runtime):
+    """One thread per job and per running request.
+
+    Args:
+        transport: connection to the peers.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.random = random.Random()
+        self._transport = transport
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._jobs: list[ThreadJob] = []
+        self._requests: set[threading.Thread] = set()
+
+    def now_s(self) -> float:
+        """Return the monotonic clock of this machine."""
+        return time.monotonic()
+
+    def job(self, name: str, step: Callable[[], float]) -> Job:
+        """Add a job that runs in its own thread."""
+        made = ThreadJob(name, step, self._stopping)
+        self._jobs.append(made)
+        return made
+
+    def start(self) -> None:
+        """Start the threads of all jobs."""
+        for job in self._jobs:
+            job.thread.start()
+
+    def request(self, agent_id: str, kind: str, key: str, timeout_s: float, done: Done) -> None:
+        """Run a request in a new thread."""
+
+        def work() -> None:
+            try:
+                done(self._transport.request(agent_id, kind, key, timeout_s))
+            finally:
+                with self._lock:
+                    self._requests.discard(thread)
+
+        thread = threading.Thread(target=work, name=f"teachmesh-{kind}", daemon=True)
+        with self._lock:
+            self._requests.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._requests.discard(thread)
+            raise
+
+    def close(self, deadline_s: float) -> None:
+        """Stop the jobs, and wait for all threads until the deadline."""
+        self._stopping.set()
+        with self._lock:
+            threads = list(self._requests)
+        for job in self._jobs:
+            job.wake()
+            threads.append(job.thread)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline_s - self.now_s()))
+
+
+class ThreadJob(Job):
+    """A job in a thread of its own.
+
+    Args:
+        name: name of the job.
+        step: see `Runtime.job`.
+        stopping: set when the job must end.
+    """
+
+    def __init__(self, name: str, step: Callable[[], float], stopping: threading.Event) -> None:
+        self.thread = threading.Thread(target=self._run, name=f"teachmesh-{name}", daemon=True)
+        self._step = step
+        self._stopping = stopping
+        self._awake = threading.Event()
+
+    def wake(self) -> None:
+        """Run the work soon."""
+        self._awake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._awake.clear()
+            self._awake.wait(self._step())

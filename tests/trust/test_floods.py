@@ -1,0 +1,121 @@
+"""Lies and floods in virtual time cost those who send them, not honest agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from teachmesh.packet.signing import AgentKey
+from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.id_list import encode_ids
+from teachmesh.sharing.messages import Announcement, encode_announcement
+from tests.sharing.inventories import BytesInventory, id_of
+from tests.sharing.meshes import id_of_agent, key_of
+from tests.trust.virtual_network import VirtualRuntime, VirtualTransport, World
+
+NO_IDS = id_of(b"")
+SILENT = None
+
+
+def agent(world: World, name: str, bank: BytesInventory) -> Gossip:
+    """Start an honest agent."""
+    own = id_of_agent(name)
+    runtime = VirtualRuntime(world, own)
+    gossip = Gossip(bank, VirtualTransport(world, own), key_of(name), alias=name, runtime=runtime)
+    gossip.start()
+    return gossip
+
+
+def announce(world: World, keys: Iterable[AgentKey], digest: str, sequence: int) -> None:
+    """Broadcast one announcement per key."""
+    for key in keys:
+        said = Announcement(key.public_key, "x", digest, NO_IDS, 1, sequence)
+        world.broadcast("stranger", encode_announcement(said, key))
+
+
+def time_of(world: World, bank: BytesInventory, skill: str, limit_s: float = 60.0) -> float:
+    """Return the virtual seconds until a bank has a skill."""
+    begin_s = world.now_s
+    assert world.run(begin_s + limit_s, lambda: skill in bank.ids())
+    return world.now_s - begin_s
+
+
+def liars(world: World, count: int, answer: bytes | None, bank: BytesInventory) -> list[AgentKey]:
+    """Add peers that announce the list of a bank, and answer every other request in one way."""
+    keys = [key_of(f"liar {number}") for number in range(count)]
+    listed = encode_ids(bank.ids())
+    for key in keys:
+        name = Announcement(key.public_key, "x", NO_IDS, NO_IDS, 0, 0).agent_id
+        world.answers[name] = lambda kind, key: listed if kind == "ids" else answer
+    return keys
+
+
+def times_with_liars(answer: bytes | None, count: int) -> float:
+    """Return the seconds until a student has 20 skills, with an honest holder and some others."""
+    world = World(0)
+    student, holder = BytesInventory(), BytesInventory(*(b"skill %d" % i for i in range(20)))
+    announce(world, (), "", 0)
+    agent(world, "student", student)
+    keys = liars(world, count, answer, holder)
+    announce(world, keys, holder.digest(), 1)
+    world.run(0.5)
+    agent(world, "holder", holder)
+    assert world.run(60, lambda: student.ids() == holder.ids())
+    return world.now_s - 0.5
+
+
+def test_eight_lying_or_silent_holders_delay_a_bank_by_seconds() -> None:
+    """Another holder is asked as soon as one is overdue; it was 73 s with fixed deadlines."""
+    normal_s = times_with_liars(b"", 0)
+    assert normal_s < 2
+    assert times_with_liars(b"a lie", 8) < 2 * normal_s
+    assert times_with_liars(SILENT, 8) < 5
+
+
+def test_a_forged_list_is_not_believed_and_silences_nobody() -> None:
+    """Others answer in the name of an honest peer for a while, with lists of their own."""
+    world = World(0)
+    bank, honest = BytesInventory(), BytesInventory(b"one")
+    gossip = agent(world, "bank", bank)
+    world.answers[id_of_agent("honest")] = lambda kind, key: encode_ids(["ab" * 32])
+    agent(world, "honest", honest)
+    world.run(5)
+    assert bank.ids() == frozenset()
+    assert gossip.stats().refused["HASH"] > 0
+    world.answers.clear()
+    assert world.run(world.now_s + 10, lambda: bank.ids() == honest.ids())
+
+
+def test_invented_identities_do_not_shut_the_door() -> None:
+    """A newcomer is heard while 300 identities announce every second, and keeps its place."""
+    world = World(0)
+    bank, newcomer = BytesInventory(), BytesInventory(b"one")
+    gossip = agent(world, "bank", bank)
+    keys = [key_of(f"invented {number}") for number in range(300)]
+    for second in range(12):
+        world.after(second, lambda second=second: announce(world, keys, "ab" * 32, second))
+    world.run(3)
+    assert len(gossip.stats().peers) == 256
+    agent(world, "newcomer", newcomer)
+    assert time_of(world, bank, id_of(b"one")) < 5
+    newcomer.add(b"two")
+    assert time_of(world, bank, id_of(b"two")) < 2
+    assert id_of_agent("newcomer") in {peer.agent_id for peer in gossip.stats().peers}
+
+
+def test_honest_news_overtake_a_flood_of_junk_skills() -> None:
+    """Skills are pulled from all lists in turn, so a list of 400 delays one of 1 by few pulls."""
+
+    def news_s(junk: int) -> float:
+        world = World(0)
+        bank, honest = BytesInventory(), BytesInventory(b"first")
+        flooder = BytesInventory(*(b"junk %d" % number for number in range(junk)))
+        agent(world, "bank", bank)
+        quiet = agent(world, "honest", honest)
+        world.run(1.05)
+        agent(world, "flooder", flooder)
+        world.run(1.3)
+        honest.add(b"news")
+        quiet.notify()
+        return time_of(world, bank, id_of(b"news"))
+
+    assert news_s(400) < 2 * news_s(0) + 0.1
