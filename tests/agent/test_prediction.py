@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent, Prediction
+from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from tests.conftest import write_task
 
@@ -24,7 +25,7 @@ def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def agent(learned_once: Path, tmp_path: Path) -> Agent:
-    """An agent that learned the task warm from 30 images."""
+    """An agent that learned the task warm."""
     return Agent(shutil.copytree(learned_once, tmp_path / "home"))
 
 
@@ -93,14 +94,15 @@ def test_another_skill_changes_no_bit_of_familiarity(agent: Agent, warm: Path, c
 @pytest.mark.parametrize(
     ("false_alarms", "reason"),
     [
-        (0.01, "30 held-out images, 99 are needed for 1 %"),
-        (0.03, "30 held-out images, 33 are needed for 3 %"),
+        (0.01, "99 are needed for 1 %"),
+        (0.03, "33 are needed for 3 %"),
     ],
 )
 def test_too_few_images_for_the_rate_are_a_reason(
     agent: Agent, warm: Path, false_alarms: float, reason: str
 ) -> None:
     """`unknown` is None, in JSON null; familiarity is stated all the same."""
+    reason = f"{len(read_task(warm).train)} held-out images, {reason}"
     usual = agent.predict_many(str(warm)).predictions
     answers = agent.predict_many(str(warm), false_alarms=false_alarms)
     for before, prediction in zip(usual, answers.predictions, strict=True):
@@ -118,7 +120,7 @@ def test_too_few_images_for_the_rate_are_a_reason(
 def test_a_task_of_a_few_images_cannot_say_at_the_usual_rate(tmp_path: Path) -> None:
     """Fifteen training images carry a rate of 1 / 16, but not one of 5 %."""
     agent = Agent(tmp_path / "home")
-    agent.learn(write_task(tmp_path / "tasks", "warm", per_class=7))
+    agent.learn(write_task(tmp_path / "tasks", "warm", per_class=5), split=(0, 0))
     image = strange_images(1)[0]
     usual, lax = agent.predict(image), agent.predict(image, false_alarms=1 / 16)
     assert isinstance(usual, Prediction)
@@ -130,7 +132,7 @@ def test_a_task_of_a_few_images_cannot_say_at_the_usual_rate(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("method", ["gmmc", "maha"])
 def test_other_methods_judge_by_validation_images(tmp_path: Path, warm: Path, method: str) -> None:
-    """Three validation images carry a rate of 25 %, the highest that can be chosen."""
+    """A few validation images carry a rate of 25 %, the highest that can be chosen."""
     agent = Agent(tmp_path / "home", mapper=method)
     agent.learn(warm, method=method)
     image = strange_images(1)[0]
@@ -138,7 +140,8 @@ def test_other_methods_judge_by_validation_images(tmp_path: Path, warm: Path, me
     assert isinstance(usual, Prediction)
     assert isinstance(lax, Prediction)
     assert (usual.unknown, lax.unknown) == (None, True)
-    assert usual.unknown_reason == "3 held-out images, 19 are needed for 5 %"
+    count = len(read_task(warm).validation)
+    assert usual.unknown_reason == f"{count} held-out images, 19 are needed for 5 %"
 
 
 def test_a_given_task_is_the_one_that_judges(agent: Agent, cold: Path) -> None:

@@ -57,12 +57,12 @@ def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
 
 
 def test_too_few_images_for_a_rate_of_false_alarms_are_a_line_and_null(warm: Path) -> None:
-    """At 5 % the 30 training images suffice; at 1 % they do not, and the reason is printed."""
+    """At 5 % the training images suffice; at 1 % they do not, and the reason is printed."""
     run("learn", str(warm))
     image = str(sorted((warm / "orange").iterdir())[0])
     (usual,) = run_json("predict", image)["predictions"]
     (strict,) = run_json("predict", image, "--false-alarms", "0.01")["predictions"]
-    reason = "30 held-out images, 99 are needed for 1 %"
+    reason = f"{len(read_task(warm).train)} held-out images, 99 are needed for 1 %"
     assert (usual["unknown"], usual["unknown_reason"]) == (False, "")
     assert (strict["unknown"], strict["unknown_reason"]) == (None, reason)
     assert usual == strict | {"unknown": False, "unknown_reason": ""}
