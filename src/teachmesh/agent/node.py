@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,18 +11,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.bank.running import RunningFile, RunningLock
-from teachmesh.errors import ConfigError, StorageError, TeachmeshError
+from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
-    from teachmesh.agent.agent import Agent
+    from teachmesh.agent.learning_agent import LearningAgent
     from teachmesh.sharing.transport import Transport
 
-
+_log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.25
 STATE_INTERVAL_S = 1.0
+SYNC_INTERVAL_S = 0.05
 
 
 class Node:
@@ -41,7 +43,7 @@ class Node:
     """
 
     def __init__(
-        self, agent: Agent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
+        self, agent: LearningAgent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
     ) -> None:
         self.agent = agent
         self.transport = transport
@@ -82,7 +84,7 @@ class Node:
             id=self.agent.id,
             alias=self.agent.alias,
             endpoint=next(iter(self.transport.endpoints()), None),
-            endpoints=list(self.transport.endpoints()),
+            endpoints=self.endpoints,
             skills=len(self._seen),
         )
         self._watcher.start()
@@ -105,6 +107,29 @@ class Node:
             self._lock.release()
         if error is None and self._failure is not None:
             raise self._failure
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Endpoints at which other agents reach this one."""
+        return list(self.transport.endpoints())
+
+    def wait_for_peers(self, count: int = 1, timeout_s: float = 30.0) -> None:
+        """Wait until this agent and enough peers hold the same skills.
+
+        Args:
+            count: number of peers that must be in sync.
+            timeout_s: maximum time to wait, in seconds.
+
+        Raises:
+            NetworkError: fewer peers were in sync in time.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while (found := sum(peer.in_sync for peer in self.gossip.stats().peers)) < count:
+            if time.monotonic() > deadline_s or self._ended.wait(SYNC_INTERVAL_S):
+                raise NetworkError(
+                    f"expected {count} peers with the same skills within {timeout_s:g} s, got "
+                    f"{found}; check that they run and that their endpoints are right"
+                )
 
     def run(
         self,
@@ -260,6 +285,8 @@ class Node:
         with self._event_lock:
             if self._failure is not None:
                 return
+            level = logging.DEBUG if event == "stats" else logging.INFO
+            _log.log(level, "%s: %s", event, details)
             try:
                 self._on_event({"event": event, **details})
             # The listener may be any code; its error ends the run instead of one thread.
@@ -274,7 +301,7 @@ class BankInventory:
         agent: owner of the bank.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: LearningAgent) -> None:
         self._agent = agent
 
     def ids(self) -> frozenset[str]:
