@@ -45,8 +45,9 @@ format: setup  ## rewrite the sources in the project's style
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks
 
-docs: setup  ## regenerate docs/cli.md from the commands themselves
+docs: setup  ## regenerate docs/cli.md from the commands, and docs/api.md from the docstrings
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
+	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache build dist
