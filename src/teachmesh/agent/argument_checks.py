@@ -7,7 +7,6 @@ that are not in `KINDS`, such as images, are checked where they are used.
 from __future__ import annotations
 
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -28,7 +27,7 @@ def _is_text(value: object) -> bool:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool):  # in Python a bool is also an int
         return False
-    return isinstance(value, Real) and math.isfinite(value)
+    return isinstance(value, Real)  # ranges, and NaN, are checked where the number is used
 
 
 def _is_whole(value: object) -> bool:
@@ -55,7 +54,7 @@ KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "str | int": ("a text or a whole number", lambda v: _is_text(v) or _is_whole(v)),
     "bool": ("True or False", lambda value: isinstance(value, bool)),
     "int": ("a whole number from 0", _is_whole),
-    "float": ("a finite number", _is_number),
+    "float": ("a number", _is_number),
     "Path": ("a path", _is_path),
     "str | Path": ("a path", _is_path),
     "Sequence[str]": ("a list of texts", _are_texts),
