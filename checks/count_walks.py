@@ -100,7 +100,7 @@ def product_walks(scratch: Path) -> list[Walk]:
     agent.predict(image)
     predict = count("second predict", "teachmesh", lambda: agent.predict(image))
     student = Agent(scratch / "student")
-    data = [agent.read(info.id) for info in agent.skills()]
+    data = [agent.read(info.id) for info in agent.infos()]
     student.receive(data[0])
     receive = count("receive", "teachmesh", lambda: student.receive(data[1]))
     return [predict, learn, receive]

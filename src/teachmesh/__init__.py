@@ -5,7 +5,7 @@ Learn a task and classify an image:
     from teachmesh import Agent
     agent = Agent("~/agent")
     agent.learn("photos/screws")
-    print(agent.predict("part.jpg"))    # task, class, probability, author
+    print(agent.predict_one("part.jpg"))    # task, class, probability, author
 
 Packages:
 
@@ -22,34 +22,108 @@ Packages:
 - `teachmesh.cli`: the `teachmesh` command.
 
 Benchmarks, the demo and the evaluation are in a separate package, `teachmesh_lab`.
+`docs/api.md` lists the names below with their methods. The log is `logging.getLogger("teachmesh")`.
 Importing `teachmesh` loads neither torch nor numpy; using one of the names below loads them.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
-    from teachmesh.agent import Agent, LearnResult, Prediction
-    from teachmesh.errors import TeachmeshError
+    from teachmesh.agent import (
+        Agent,
+        Alternative,
+        Answers,
+        Combination,
+        Evaluation,
+        Exported,
+        LearnOptions,
+        LearnResult,
+        Node,
+        Prediction,
+        SkillInfo,
+        SkillMapping,
+    )
+    from teachmesh.errors import (
+        BackboneError,
+        ConfigError,
+        DataError,
+        DeviceError,
+        MissingExtraError,
+        NetworkError,
+        SkillRefused,
+        StorageError,
+        TeachmeshError,
+        UnknownSkillError,
+        UsageError,
+    )
 
 _WHERE = {
-    "Agent": "teachmesh.agent",
-    "LearnResult": "teachmesh.agent",
-    "Prediction": "teachmesh.agent",
-    "TeachmeshError": "teachmesh.errors",
+    "Agent": "agent",
+    "Alternative": "agent",
+    "Answers": "agent",
+    "BackboneError": "errors",
+    "Combination": "agent",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DeviceError": "errors",
+    "Evaluation": "agent",
+    "Exported": "agent",
+    "LearnOptions": "agent",
+    "LearnResult": "agent",
+    "MissingExtraError": "errors",
+    "NetworkError": "errors",
+    "Node": "agent",
+    "Prediction": "agent",
+    "SkillInfo": "agent",
+    "SkillMapping": "agent",
+    "SkillRefused": "errors",
+    "StorageError": "errors",
+    "TeachmeshError": "errors",
+    "UnknownSkillError": "errors",
+    "UsageError": "errors",
 }
 
-__all__ = ["Agent", "LearnResult", "Prediction", "TeachmeshError", "__version__"]
+__all__ = [
+    "Agent",
+    "Alternative",
+    "Answers",
+    "BackboneError",
+    "Combination",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "Evaluation",
+    "Exported",
+    "LearnOptions",
+    "LearnResult",
+    "MissingExtraError",
+    "NetworkError",
+    "Node",
+    "Prediction",
+    "SkillInfo",
+    "SkillMapping",
+    "SkillRefused",
+    "StorageError",
+    "TeachmeshError",
+    "UnknownSkillError",
+    "UsageError",
+    "__version__",
+]
+
+# A program that uses teachmesh decides where its log goes; without a handler it is dropped.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'teachmesh' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@
     |   |-- DeviceError               the requested device is not available
     |   `-- MissingExtraError         an optional package is not installed
     |-- DataError                 4   unusable images, folders or labels
+    |   `-- UnknownSkillError         no skill has the name (also a KeyError)
     |-- BackboneError             5   missing, unknown or different backbone
     |-- SkillRefused              6   a damaged or forged skill, or a skill of another backbone
     |-- SkillDeferred             6   too many skills of one author at once; fetched again later
@@ -82,6 +83,12 @@ class DataError(TeachmeshError):
     """Images, folders or labels cannot be used."""
 
     exit_code = 4
+
+
+class UnknownSkillError(DataError, KeyError):
+    """No skill of the bank has this name, or several have; raised by `Agent.skills[...]`."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
 
 
 class BackboneError(TeachmeshError):

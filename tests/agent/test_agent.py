@@ -11,7 +11,7 @@ from types import FrameType
 import numpy as np
 import pytest
 
-from teachmesh.agent import Agent, Prediction
+from teachmesh.agent import Agent
 from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import read_batch
 from teachmesh.errors import DataError, SkillRefused, UsageError
@@ -115,7 +115,7 @@ def test_a_task_is_learned_twice_only_when_it_replaces_itself(tmp_path: Path, wa
         agent.learn(warm)
     second = agent.learn(warm, replace=True, seed=1)
     assert agent.card(second.skill_id)["replaces"] == first.skill_id
-    usable = [info.id for info in agent.skills() if info.usable]
+    usable = [info.id for info in agent.infos() if info.usable]
     assert usable == [second.skill_id]
     assert set(agent.bank.ids()) == {first.skill_id, second.skill_id}
 
@@ -126,7 +126,7 @@ def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
     mine = alice.learn(warm)
     theirs = bob.learn(warm, seed=3)
     alice.receive(bob.read(theirs.skill_id))
-    names = {info.display_name: info.id for info in alice.skills()}
+    names = {info.display_name: info.id for info in alice.infos()}
     assert names == {f"warm@{alice.alias}": mine.skill_id, f"warm@{bob.alias}": theirs.skill_id}
     assert alice.find(f"warm@{bob.alias}").id == theirs.skill_id
     assert alice.find("warm").id == mine.skill_id
@@ -145,7 +145,7 @@ def test_a_skill_without_the_mappers_anchor_is_listed_with_the_reason(
     agent.learn(warm, also=("maha",))
     agent.learn(cold)
     by_maha = Agent(tmp_path / "home", mapper="maha")
-    assert [info.task for info in by_maha.skills() if info.usable] == ["warm"]
+    assert [info.task for info in by_maha.infos() if info.usable] == ["warm"]
     assert by_maha.unusable_reasons() == ["cold: carries no maha anchor (it has moments)"]
 
 
@@ -162,33 +162,29 @@ def test_the_card_holds_no_path_user_or_host(
 
 
 def test_predict_takes_files_folders_bytes_arrays_and_lists(tmp_path: Path, warm: Path) -> None:
-    """One image gives one prediction, several give a list; every input type gives one answer."""
+    """Every input type gives one answer; a folder gives one answer per image."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
     file = sorted((warm / "yellow").iterdir())[0]
-    one = agent.predict(file)
-    assert isinstance(one, Prediction)
+    one = agent.predict_one(file)
     from PIL import Image
 
     with Image.open(file) as image:
         array = np.asarray(image.convert("RGB"))
     for asked in (str(file), file.read_bytes(), array):
-        other = agent.predict(asked)
-        assert isinstance(other, Prediction)
+        other = agent.predict_one(asked)
         assert other.class_name == one.class_name
         assert other.probability == pytest.approx(one.probability, abs=1e-6)
     many = agent.predict(warm)
-    assert isinstance(many, list)
     assert len(many) == 36
-    json.dumps([answer.to_json() for answer in many], allow_nan=False)
+    json.dumps([answer.to_dict() for answer in many], allow_nan=False)
 
 
 def test_probabilities_are_a_distribution_over_all_classes(tmp_path: Path, warm: Path) -> None:
     """The answer and all alternatives sum to one."""
     agent = Agent(tmp_path / "home")
     agent.learn(warm)
-    answer = agent.predict(sorted((warm / "red").iterdir())[0], alternatives=10)
-    assert isinstance(answer, Prediction)
+    answer = agent.predict_one(sorted((warm / "red").iterdir())[0], alternatives=10)
     total = answer.probability + sum(other.probability for other in answer.alternatives)
     assert total == pytest.approx(1)
 
@@ -201,8 +197,7 @@ def test_a_given_task_restricts_the_answer_to_its_classes(
     agent.learn(warm)
     agent.learn(cold)
     image = sorted((cold / "blue").iterdir())[0]
-    answer = agent.predict(image, task="warm")
-    assert isinstance(answer, Prediction)
+    answer = agent.predict_one(image, task="warm")
     assert answer.class_name in {"red", "orange", "yellow"}
     with pytest.raises(DataError, match="did you mean 'warm'"):
         agent.predict(image, task="wram")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from teachmesh.agent import Agent
+from teachmesh.agent.agent import Agent
 from teachmesh.errors import DataError, UsageError
 from tests.agent.test_grow_task import own_skill, run, without_time
 

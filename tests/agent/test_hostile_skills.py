@@ -67,7 +67,7 @@ def test_a_skill_that_does_not_fit_its_backbone_is_refused_or_set_aside(
         bob.bank.put(found)
     assert bob.predict(image) == expected
     again = Agent(tmp_path / "bob", mapper=method)
-    reasons = {info.task: info.reason for info in again.skills() if not info.usable}
+    reasons = {info.task: info.reason for info in again.infos() if not info.usable}
     assert set(reasons) == set(bad)
     assert again.predict(image) == expected
 

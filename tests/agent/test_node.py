@@ -91,7 +91,7 @@ def test_a_late_agent_gets_a_killed_authors_skill_from_a_survivor(mesh: Mesh) ->
     """All three banks are equal, and the late agent knows the task of the killed one."""
     assert len(set(mesh.digests)) == 1
     image = sorted((mesh.tasks / "warm" / "red").iterdir())[0]
-    answer = Agent(mesh.homes / "carol").predict(image)
+    answer = Agent(mesh.homes / "carol").predict_one(image)
     assert not isinstance(answer, list)
     assert (answer.task, answer.class_name) == ("warm", "red")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from teachmesh.agent import Agent, Prediction
+from teachmesh.agent import Agent
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from tests.conftest import write_task
@@ -122,9 +122,7 @@ def test_a_task_of_a_few_images_cannot_say_at_the_usual_rate(tmp_path: Path) -> 
     agent = Agent(tmp_path / "home")
     agent.learn(write_task(tmp_path / "tasks", "warm", per_class=5), split=(0, 0))
     image = strange_images(1)[0]
-    usual, lax = agent.predict(image), agent.predict(image, false_alarms=1 / 16)
-    assert isinstance(usual, Prediction)
-    assert isinstance(lax, Prediction)
+    usual, lax = agent.predict_one(image), agent.predict_one(image, false_alarms=1 / 16)
     assert usual.unknown is None
     assert usual.unknown_reason == "15 held-out images, 19 are needed for 5 %"
     assert lax.unknown is True
@@ -136,9 +134,7 @@ def test_other_methods_judge_by_validation_images(tmp_path: Path, warm: Path, me
     agent = Agent(tmp_path / "home", mapper=method)
     agent.learn(warm, method=method)
     image = strange_images(1)[0]
-    usual, lax = agent.predict(image), agent.predict(image, false_alarms=0.25)
-    assert isinstance(usual, Prediction)
-    assert isinstance(lax, Prediction)
+    usual, lax = agent.predict_one(image), agent.predict_one(image, false_alarms=0.25)
     assert (usual.unknown, lax.unknown) == (None, True)
     count = len(read_task(warm).validation)
     assert usual.unknown_reason == f"{count} held-out images, 19 are needed for 5 %"

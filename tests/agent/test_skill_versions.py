@@ -134,8 +134,8 @@ def test_a_restored_version_is_active_on_every_agent_in_any_order(tmp_path: Path
     assert peer.digest() == view.digest()
     assert [entry.id for entry in peer.bank.active()] == [done.skill_id]
     assert skill_history(peer, "flowers") == skill_history(view, "flowers")
-    names = {info.id: info.display_name for info in view.skills()}
-    assert {info.id: info.display_name for info in peer.skills()} == names
+    names = {info.id: info.display_name for info in view.infos()}
+    assert {info.id: info.display_name for info in peer.infos()} == names
     assert names[done.skill_id] == "flowers"
 
 
@@ -184,7 +184,7 @@ def test_two_active_versions_of_one_author_are_told_apart(tmp_path: Path) -> Non
     third = sample_signed(ALICE, 2, replaces=first.id)
     for one in (first, second, third):
         view.bank.put(one)
-    names = {info.id: info.display_name for info in view.skills() if info.active}
+    names = {info.id: info.display_name for info in view.infos() if info.active}
     assert names == {one.id: f"flowers@alice@{one.id[:8]}" for one in (second, third)}
     with pytest.raises(DataError) as error:
         restore_version(view, "flowers")

@@ -48,7 +48,7 @@ def test_a_task_that_is_learned_again_excludes_skills_that_saw_its_images(
     found = agent.bank.load(again.skill_id).skill
     for name, tensor in alone.tensors.items():
         np.testing.assert_array_equal(found.tensors[name], tensor)
-    agent.receive(peer.read(peer.skills()[0].id))
+    agent.receive(peer.read(peer.infos()[0].id))
     assert match_folder(agent, warm, mode="text", encoder="names").n_known == 1
 
 

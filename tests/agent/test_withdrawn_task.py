@@ -191,7 +191,7 @@ def test_withdrawing_takes_all_versions_and_the_task_can_be_learned_again(
     assert (result.task, result.skills) == ("warm", (old, new))
     assert agent.digest() == digest_of([])
     assert agent.sync().skill_ids == ()
-    assert {info.id: info.reason for info in agent.skills() if not info.usable} == {
+    assert {info.id: info.reason for info in agent.infos() if not info.usable} == {
         old: "withdrawn by its author",
         new: "withdrawn by its author",
     }
@@ -280,7 +280,7 @@ def test_a_newcomer_gets_no_old_version(homes: Homes, tmp_path: Path) -> None:
         assert [entry.id for entry in box.agent.bank.entries()] == [new]
         assert box.said("received") == ["warm"]
         assert box.said("withdrawn") == box.said("refused") == []
-    reasons = {info.id: info.reason for info in alice.agent.skills()}
+    reasons = {info.id: info.reason for info in alice.agent.infos()}
     assert reasons == {old: "replaced by a newer skill of its author", new: ""}
 
 

@@ -37,7 +37,7 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     agent = Agent(home)
     assert agent.digest() == before
     assert agent.bank.check().is_clean
-    assert [skill.task for skill in agent.skills()] == ["warm"]
+    assert [skill.task for skill in agent.infos()] == ["warm"]
     assert not list(scratch.rglob("*")), "activations were left on the disk"
     assert agent.learn(cold).task == "cold"
 

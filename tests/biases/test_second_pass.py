@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from teachmesh.agent.second_passes import Refiner
 from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
 from teachmesh.biases.refine_decisions import refine
@@ -19,7 +20,6 @@ from teachmesh.model.head import Head
 from teachmesh.packet.bias_card import BiasCard
 from teachmesh.packet.bias_tensors import SkillBiases
 from teachmesh.packet.skill import Skill
-from teachmesh_lab.evaluation.measure import Refiner
 from tests.biases.bias_nets import TABLES, size_of, timm_backbone
 from tests.biases.bias_samples import biased, decisions_of
 from tests.model.nets import needs_timm, pictures, tiny_backbone

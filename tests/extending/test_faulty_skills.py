@@ -60,6 +60,6 @@ def test_a_skill_that_makes_its_mapper_fail_is_set_aside(
     means[2] = mark
     card = dataclasses.replace(skill.card, task="faulty")
     agent.receive(sign(Skill(card, {**skill.tensors, "picky.means": means}), peer.key).data)
-    assert agent.predict(cold / "blue" / "00.png").task == "warm"
-    faults = {info.task: info.reason for info in agent.skills() if not info.usable}
+    assert agent.predict_one(cold / "blue" / "00.png").task == "warm"
+    faults = {info.task: info.reason for info in agent.infos() if not info.usable}
     assert faults == {"faulty": f"it fails in predictions: AssertionError: {reason}"}

@@ -64,9 +64,9 @@ def test_a_skill_is_learned_shared_and_predicted_with(
     assert (learned.method, learned.privacy) == (METHOD, "statistics")
     assert learned.validation_accuracy == 1.0
     bob.learn(cold)
-    for skill in bob.skills():
+    for skill in bob.infos():
         alice.receive(bob.read(skill.id), skill.id)
-    for skill in alice.skills():
+    for skill in alice.infos():
         bob.receive(alice.read(skill.id), skill.id)
     images = [warm / "orange" / "00.png", cold / "blue" / "00.png"]
     ours, theirs = alice.predict(images), bob.predict(images)
@@ -93,16 +93,16 @@ def test_an_agent_without_the_mapper_keeps_the_skill_and_says_why(
     entry = bob.receive(data, skill_id(data))
     bob.receive(both)
     assert bob.read(entry.id) == data
-    reasons = {info.task: info.reason for info in bob.skills()}
+    reasons = {info.task: info.reason for info in bob.infos()}
     assert reasons["too"] == ""
     assert reasons["warm"].startswith("learned with the mapper 'nearest-mean', which is not inst")
-    assert bob.predict(warm / "red" / "00.png").task == "too"
+    assert bob.predict_one(warm / "red" / "00.png").task == "too"
     with pytest.raises(UsageError, match="expected a method out of moments, .*nearest-mean"):
         Agent(tmp_path / "bob", mapper=METHOD)
     see(examples)
     later = Agent(tmp_path / "bob", mapper=METHOD)
-    assert [info.usable for info in later.skills()] == [True, True]
-    assert later.predict(warm / "red" / "00.png").class_name == "red"
+    assert [info.usable for info in later.infos()] == [True, True]
+    assert later.predict_one(warm / "red" / "00.png").class_name == "red"
 
 
 def test_a_skill_that_the_mapper_refuses_is_set_aside(
@@ -136,13 +136,13 @@ def test_a_skill_that_the_mapper_refuses_is_set_aside(
         bob.receive(data)
     see(examples)
     bob = Agent(tmp_path / "bob", mapper=METHOD)
-    reasons = {info.task: info.reason for info in bob.skills()}
+    reasons = {info.task: info.reason for info in bob.infos()}
     assert reasons.pop("warm") == ""
     assert set(reasons) == {"half", "more", "headless"}
     assert "another dtype or rank" in reasons["half"]
     assert "unknown tensor" in reasons["more"]
     assert "no head" in reasons["headless"]
-    assert bob.predict(warm / "red" / "00.png").class_name == "red"
+    assert bob.predict_one(warm / "red" / "00.png").class_name == "red"
 
 
 def test_an_anchor_without_its_package_is_bounded_like_any_other(
@@ -307,4 +307,4 @@ def test_the_student_of_an_empty_bank_says_what_to_do(
     """The same sentence as for built-in methods."""
     see(examples)
     with pytest.raises(DataError, match="expected at least one skill"):
-        Agent(tmp_path / "home", mapper=METHOD).predict(warm / "red" / "00.png")
+        Agent(tmp_path / "home", mapper=METHOD).predict_one(warm / "red" / "00.png")

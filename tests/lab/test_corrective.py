@@ -11,11 +11,11 @@ import pytest
 
 from teachmesh.agent import Agent
 from teachmesh.errors import UsageError
+from teachmesh.mapping.accuracies import Given
 from teachmesh.mapping.decisions import Decisions
 from teachmesh_lab.evaluation import corrective, measure
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
-from teachmesh_lab.evaluation.metrics import Given
 from tests.conftest import write_task
 
 

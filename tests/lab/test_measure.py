@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from teachmesh.mapping.accuracies import choose
 from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh_lab.evaluation.measure import is_unknown, mean_of, score_task
-from teachmesh_lab.evaluation.metrics import answer
 
 N_IMAGES, SIZES = 60, (3, 2, 4)
 
@@ -63,11 +63,11 @@ def test_images_of_several_tasks_are_scored_as_each_task_alone() -> None:
     """One batch with the images of three tasks, also with other positions of the tasks."""
     decisions, labels = _decisions(0, comparable=True), np.zeros(N_IMAGES, dtype=np.int64)
     tasks = np.repeat([2, 0, 1], N_IMAGES // 3)
-    answers = answer(decisions, tasks)
+    answers = choose(decisions, tasks)
     elsewhere = answers.renumbered(np.array([5, 3, 4]))
     for start, task, position in ((0, 2, 4), (20, 0, 5), (40, 1, 3)):
         rows = slice(start, start + 20)
-        alone = answer(decisions, np.full(N_IMAGES, task)).score(task, labels[rows], rows)
+        alone = choose(decisions, np.full(N_IMAGES, task)).score(task, labels[rows], rows)
         assert answers.score(task, labels[rows], rows) == alone
         assert elsewhere.score(position, labels[rows], rows) == alone
 

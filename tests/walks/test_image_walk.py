@@ -11,6 +11,7 @@ import torch
 
 from teachmesh.agent import Agent, Answers
 from teachmesh.agent import student as student_module
+from teachmesh.agent.second_passes import Refiner
 from teachmesh.agent.student import Student
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.images import decode_upright
@@ -18,7 +19,6 @@ from teachmesh.data.pixels import squash
 from teachmesh.errors import DataError
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.packet.signing import sign
-from teachmesh_lab.evaluation.measure import Refiner
 from tests.biases.test_biases_decide import answering_the_next_class
 
 

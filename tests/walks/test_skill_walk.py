@@ -140,7 +140,7 @@ def test_every_station_of_a_received_skill(tmp_path: Path, warm: Path, cold: Pat
     assert entry in bob.bank.entries()
     assert other.read(entry.id) == bob.read(entry.id) == data
 
-    answer = bob.predict(sorted((warm / "red").iterdir())[0])
+    answer = bob.predict_one(sorted((warm / "red").iterdir())[0])
     assert not isinstance(answer, list)
     assert (answer.task, answer.class_name, answer.author) == ("warm", "red", alice.id)
 

@@ -1,15 +1,22 @@
 """Agents, which learn tasks (teacher) and classify images (student).
 
-- `agent`: `Agent`, with its main methods `learn` and `predict_many`.
+- `agent`: `Agent`, with all that the commands do.
+- `learning_agent`: `LearningAgent`, with its main method `learn`.
+- `answering`: `AnsweringAgent`, with its main method `predict_many`.
+- `synced_agent`: `SyncedAgent`, whose student follows the changes of its bank.
+- `agent_threads`, `argument_checks`: decorators for threads, and for values of the wrong type.
 - `bank_view`: `BankView`: key, bank and catalogue of an agent, without loading a network.
 - `student`: classifies images with all skills of a bank.
 - `prediction`: turns decisions into answers with names, authors and equivalent classes.
 - `learn_task`: options and result of learning one task.
 - `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
+- `evaluate_task`: measures accuracies on the test images of one task.
+- `skill_mapping`: `agent.skills`, and exported files.
 - `catalogue`: descriptions of the skills of a bank; `skill_names`: their names.
 - `replace_skill`: checks that a new version of a skill is not worse than the old one.
 - `skill_versions`: the versions of a task, and how its author restores one.
-- `node`: a running agent that watches its bank, learns and shares.
+- `second_passes`: second passes of images whose latents are known.
+- `share_skills`, `node`: a running agent that watches its bank, learns and shares.
 - `network_export`: exports one skill as a network that runs without teachmesh.
 - `backbones`: add, list, export, import and fetch backbones of a home.
 - `checkup`: the checks of `teachmesh doctor`.
@@ -25,27 +32,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
     from teachmesh.agent.catalogue import SkillInfo
+    from teachmesh.agent.combine_classes import Combination
+    from teachmesh.agent.evaluate_task import Evaluation
     from teachmesh.agent.learn_task import LearnOptions, LearnResult
+    from teachmesh.agent.node import Node
     from teachmesh.agent.prediction import Alternative, Answers, Prediction
+    from teachmesh.agent.skill_mapping import Exported, SkillMapping
 
 _MODULES = {
     "Agent": "agent",
     "Alternative": "prediction",
     "Answers": "prediction",
+    "Combination": "combine_classes",
+    "Evaluation": "evaluate_task",
+    "Exported": "skill_mapping",
     "LearnOptions": "learn_task",
     "LearnResult": "learn_task",
+    "Node": "node",
     "Prediction": "prediction",
     "SkillInfo": "catalogue",
+    "SkillMapping": "skill_mapping",
 }
 
 __all__ = [
     "Agent",
     "Alternative",
     "Answers",
+    "Combination",
+    "Evaluation",
+    "Exported",
     "LearnOptions",
     "LearnResult",
+    "Node",
     "Prediction",
     "SkillInfo",
+    "SkillMapping",
 ]
 
 

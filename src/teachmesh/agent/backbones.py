@@ -119,7 +119,7 @@ def skills_lost_with(home: Path | None, name: str) -> list[str]:
 
     kept = {entry.id for entry in BankView(home, backbone=name).catalogue().usable()}
     try:
-        infos = BankView(home).skills()
+        infos = BankView(home).infos()
     except BackboneError:
         return []  # no skill is used now if the default backbone is missing or damaged
     return [info.display_name for info in infos if info.usable and info.id not in kept]

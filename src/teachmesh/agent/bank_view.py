@@ -5,18 +5,23 @@ Nothing here imports torch, so that `teachmesh status` and `teachmesh skills` ar
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.argument_checks import checked
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.kept_statistics import KeptStatistics
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
+from teachmesh.agent.skill_mapping import Exported, SkillMapping
 from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
+from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
 from teachmesh.errors import SkillRefused, StorageError
@@ -33,11 +38,7 @@ if TYPE_CHECKING:
 
     from teachmesh.bank.entry import BankEntry
 
-Arguments = ParamSpec("Arguments")
-AnswersT = TypeVar("AnswersT")
-ViewT = TypeVar("ViewT", bound="BankView")
-RETRIES = 8
-"""Number of damaged skills that may be found during one answer."""
+_log = logging.getLogger(__name__)
 
 
 class BankView:
@@ -58,10 +59,11 @@ class BankView:
     Examples:
         >>> import tempfile
         >>> view = BankView(tempfile.mkdtemp())
-        >>> view.skills(), view.status()["backbone"]
+        >>> view.infos(), view.status()["backbone"]
         ([], 'embedded')
     """
 
+    @checked
     def __init__(
         self,
         home: str | Path | None = None,
@@ -80,6 +82,10 @@ class BankView:
         self.backbone_name = backbone or config.backbone
         self.statistics = KeptStatistics(self.home.path)
         self._checked: dict[str, str] = {}
+        self.learning = threading.RLock()
+        """Held while a skill is made."""
+        self.lock = threading.RLock()
+        """Held while the agent reads or changes what it derived from its skills."""
 
     @cached_property
     def key(self) -> AgentKey:
@@ -123,10 +129,11 @@ class BankView:
         Skills of another package's mapper may have come before the package was installed. Skills
         of the methods of teachmesh were checked completely when they came.
         """
-        for entry in () if self.method in METHODS else entries:
-            if self.method in entry.anchors and entry.id not in self._checked:
-                self._checked[entry.id] = self._fault(entry.id)
-        return {skill_id: fault for skill_id, fault in self._checked.items() if fault}
+        with self.lock:
+            for entry in () if self.method in METHODS else entries:
+                if self.method in entry.anchors and entry.id not in self._checked:
+                    self._checked[entry.id] = self._fault(entry.id)
+            return {skill_id: fault for skill_id, fault in self._checked.items() if fault}
 
     def _fault(self, skill_id: str) -> str:
         """Return why the task mapper cannot use a skill, or an empty text."""
@@ -141,7 +148,9 @@ class BankView:
 
     def set_aside(self, fault: SkillFault) -> None:
         """Let other skills answer, and show the reason in `skills`."""
-        self._checked[fault.skill_id] = f"it fails in predictions: {fault.reason}"
+        _log.warning("the skill %s is set aside: %s", fault.skill_id[:12], fault.reason)
+        with self.lock:
+            self._checked[fault.skill_id] = f"it fails in predictions: {fault.reason}"
 
     @cached_property
     def admission(self) -> Admission:
@@ -150,11 +159,12 @@ class BankView:
         checks = (lambda verified: check_fit(verified, backbones),)
         return Admission(lambda: known_fingerprints(backbones), checks)
 
+    @checked
     def receive(
         self,
         data: bytes,
         expected_id: str | None = None,
-        check: Callable[[VerifiedSkill], None] = lambda _: None,
+        check: Callable[[VerifiedSkill], None] | None = None,
     ) -> BankEntry:
         """Check a skill from another agent and save it.
 
@@ -168,23 +178,31 @@ class BankView:
             StorageError: the skill cannot be saved.
         """
         verified = self.admission.check(expected_id, data)  # bytes -> verified skill
-        check(verified)
+        if check is not None:
+            check(verified)
         # Importing a file restores a skill that was removed here; a peer cannot restore it.
         return self.bank.put(verified, restore=expected_id is None)
 
-    def skills(self) -> list[SkillInfo]:
+    @property
+    def skills(self) -> SkillMapping:
+        """The active skills by name, such as `agent.skills["weather"]`."""
+        return SkillMapping(self.find, self.active_infos)
+
+    def infos(self) -> list[SkillInfo]:
         """Describe every skill of the bank, with the reason if predictions do not use it."""
         return self.catalogue().infos()
 
+    def active_infos(self) -> list[SkillInfo]:
+        """Describe the skills that no newer skill of their author replaces."""
+        return [info for info in self.infos() if info.active]
+
     def unusable_reasons(self) -> list[str]:
         """Return, for each active skill that predictions do not use, a sentence with the reason."""
-        catalogue = self.catalogue()
         return [
-            f"{info.display_name}: {info.reason}"
-            for info in catalogue.infos()
-            if not info.usable and info.id in catalogue.active_ids
+            f"{info.display_name}: {info.reason}" for info in self.active_infos() if not info.usable
         ]
 
+    @checked
     def find(self, selector: str) -> SkillInfo:
         """Return the skill that a name or the start of an id stands for.
 
@@ -204,14 +222,35 @@ class BankView:
         key = self._own_key()
         return None if key is None else key.public_key
 
+    @checked
     def card(self, skill_id: str) -> dict[str, Any]:
         """Return the card of a skill as a JSON object."""
         return self.bank.load(skill_id).skill.card.to_json()
 
+    @checked
     def read(self, skill_id: str) -> bytes:
         """Return the signed bytes of a skill, as they are sent to peers."""
         return self.bank.get(skill_id)
 
+    @checked
+    def export(self, skill: str, path: str | Path | None = None) -> Exported:
+        """Write a skill to a file that any agent can import: its signed bytes.
+
+        Args:
+            skill: name of the task, `task@author`, or the first characters of the id.
+            path: file to write; by default the skill's name with the ending `.skill`.
+
+        Raises:
+            DataError: no skill has this name, or several have.
+            StorageError: the skill is damaged, or the file cannot be written.
+        """
+        info = self.find(skill)
+        target = Path(path) if path is not None else Path(f"{info.file_stem}.skill")
+        data = self.read(info.id)
+        write_file(target, data)
+        return Exported(info.id, target, len(data))
+
+    @checked
     def remove(self, skill_id: str) -> None:
         """Remove a skill from this agent only; peers keep it, and it is never fetched again.
 
@@ -261,7 +300,7 @@ class BankView:
 
     def status(self) -> dict[str, Any]:
         """Return the document that `teachmesh status --json` prints."""
-        infos = self.skills()
+        infos = self.infos()
         exists = self.home.key_file.exists() or is_writable(self.home.bank)
         return {
             "schema": "teachmesh.status/1",
@@ -291,29 +330,3 @@ class BankView:
                 "faults": [],
             }  # it cannot write its state now
         return state
-
-
-def answered_again(
-    answer: Callable[Concatenate[ViewT, Arguments], AnswersT],
-) -> Callable[Concatenate[ViewT, Arguments], AnswersT]:
-    """Call a method again if it failed because of one skill.
-
-    The bank sets a damaged skill aside when the skill is loaded. The agent sets a skill aside
-    whose content fails. The other skills then answer.
-    """
-
-    @wraps(answer)
-    def again(agent: ViewT, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> AnswersT:
-        damaged = 0
-        while True:
-            version = agent.bank.version()
-            try:
-                return answer(agent, *args, **kwargs)
-            except SkillFault as fault:
-                agent.set_aside(fault)  # ends, because each skill fails once at most
-            except StorageError:
-                damaged += 1
-                if damaged > RETRIES or agent.bank.version() == version:
-                    raise
-
-    return again

@@ -31,8 +31,8 @@ from teachmesh.reuse.transfer import Transferred
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
-    from teachmesh.agent.agent import Agent
     from teachmesh.agent.catalogue import Catalogue
+    from teachmesh.agent.learning_agent import LearningAgent
 
 Rows = tuple[tuple[Match, ...], ...]
 
@@ -73,7 +73,7 @@ class Combination:
 
 
 def combine_known(
-    agent: Agent,
+    agent: LearningAgent,
     name: str,
     classes: Sequence[str],
     *,
@@ -157,7 +157,7 @@ class _Sources:
     own: str | None
 
     @classmethod
-    def of(cls, agent: Agent, replaced: str | None) -> _Sources:
+    def of(cls, agent: LearningAgent, replaced: str | None) -> _Sources:
         """Return the sources of an agent, without the skill that is replaced."""
         skills = (s for s in agent.sources() if can_combine(s, agent.method))
         kept = tuple(source for source in skills if source.skill_id != replaced)

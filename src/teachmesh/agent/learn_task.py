@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.argument_checks import check_value
 from teachmesh.data.layouts import Layout
 from teachmesh.data.names import did_you_mean
-from teachmesh.data.tasks import read_task
+from teachmesh.data.read_labelled import read_labelled
 from teachmesh.errors import UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import MapperConstants, check_method, find_variant
@@ -18,6 +18,7 @@ from teachmesh.packet.card_rules import now
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.data.labelled_images import TaskData
     from teachmesh.data.tasks import Task
     from teachmesh.learning.embedded_task import EmbeddedTask
     from teachmesh.learning.variants import Variant
@@ -34,7 +35,7 @@ class LearnOptions:
     """Options for learning one task; `Agent.learn` also accepts them as keywords.
 
     Attributes:
-        name: name of the task; by default the folder's name.
+        name: name of the task; by default the folder's name, needed without a folder.
         method: variant to learn with (`maha`, `moments+bb`, ...); by default the agent's.
         also: further methods whose anchors are added to the skill.
         bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
@@ -73,6 +74,10 @@ class LearnOptions:
     add_to: str | None = None
     statistics: bool = True
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_value(field.name, getattr(self, field.name), str(field.type))
+
     @classmethod
     def of(cls, options: LearnOptions | None, keywords: Mapping[str, Any]) -> LearnOptions:
         """Return the options, updated with the keywords.
@@ -84,6 +89,8 @@ class LearnOptions:
             >>> LearnOptions.of(LearnOptions(seed=1), {"method": "maha"}).method
             'maha'
         """
+        if not isinstance(options, LearnOptions | None):
+            raise UsageError(f"expected LearnOptions, got {type(options).__name__}")
         known = [field.name for field in fields(cls)]
         for name in keywords:
             if name not in known:
@@ -110,9 +117,11 @@ class LearnOptions:
         self.constants().check_used({chosen.method, *self.also})
         return chosen
 
-    def read(self, path: str | Path) -> Task:
-        """Read the task at a path, with the name, layout and splits of the options."""
-        return read_task(path, name=self.name, seed=self.seed, layout=self.layout, split=self.split)
+    def read(self, data: TaskData) -> Task:
+        """Read a task from a path or from memory, with the name and splits of the options."""
+        return read_labelled(
+            data, name=self.name, seed=self.seed, layout=self.layout, split=self.split
+        )
 
     def constants(self) -> MapperConstants:
         """Return the constants of the task mappers."""

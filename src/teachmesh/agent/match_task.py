@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachmesh.data.loader import Progress, named_failure
-from teachmesh.data.tasks import check_failed, read_task
+from teachmesh.data.read_labelled import read_labelled
+from teachmesh.data.tasks import check_failed
 from teachmesh.learning.embedded_task import check_readable
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
@@ -15,15 +15,16 @@ from teachmesh.reuse.matching import check_mode
 from teachmesh.reuse.transfer import preview_transfer
 
 if TYPE_CHECKING:
-    from teachmesh.agent.agent import Agent
+    from teachmesh.agent.learning_agent import LearningAgent
+    from teachmesh.data.labelled_images import TaskData
     from teachmesh.data.tasks import Task
     from teachmesh.model.embedding import LabelledLatents
     from teachmesh.reuse.source_skills import MatchReport
 
 
 def match_folder(
-    agent: Agent,
-    path: str | Path,
+    agent: LearningAgent,
+    data: TaskData,
     *,
     name: str | None = None,
     mode: str = "auto",
@@ -36,7 +37,7 @@ def match_folder(
 
     Args:
         agent: owner of the bank, which is not modified.
-        path: folder, archive or CSV file of the task.
+        data: the task: a folder, archive or CSV file, or labelled images, as for `Agent.learn`.
         name: name of the task; by default the folder's name.
         mode: "text" (names only, no image is opened), "vision" (images only) or "auto" (both).
         encoder: text encoder that compares class names, see `reuse.text_encoders.choose_encoder`.
@@ -50,7 +51,7 @@ def match_folder(
         MissingExtraError: the requested encoder is not installed.
     """
     method = agent.method if method is None else find_variant(method).method
-    task = read_task(path, name=name, seed=seed)
+    task = read_labelled(data, name=name, seed=seed)
     check_mode(mode)
     sources = agent.source_skills(task, mode, encoder)
     assert sources.skills is not None
@@ -70,7 +71,7 @@ def match_folder(
 
 
 def _shots(
-    agent: Agent, task: Task, progress: Progress | None
+    agent: LearningAgent, task: Task, progress: Progress | None
 ) -> tuple[LabelledLatents, tuple[str, ...]]:
     """Return latents of the training images, and one sentence for each unreadable image.
 

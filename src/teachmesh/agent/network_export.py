@@ -22,7 +22,7 @@ from teachmesh.model.task_network import Branch, TaskNetwork, export_program
 if TYPE_CHECKING:
     from torch import nn
 
-    from teachmesh.agent.agent import Agent
+    from teachmesh.agent.learning_agent import LearningAgent
     from teachmesh.mapping.metric import Metric
     from teachmesh.model.backbone import Backbone
     from teachmesh.packet.skill import Skill
@@ -31,7 +31,7 @@ CLASSES_FILE = "classes.json"
 """File inside the exported program with the class names, in the order of the outputs."""
 
 
-def export_network(agent: Agent, selector: str, path: Path) -> int:
+def export_network(agent: LearningAgent, selector: str, path: Path) -> int:
     """Write the classifier of one skill's task as a `torch.export` program.
 
     Beneficial biases are added to the network's own biases. The program chooses the classes that an
@@ -86,7 +86,7 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
     return TaskNetwork(backbone, branches)
 
 
-def _backbone_of(agent: Agent, skill: Skill) -> Backbone:
+def _backbone_of(agent: LearningAgent, skill: Skill) -> Backbone:
     """Load the backbone of the skill onto the CPU."""
     fingerprint = skill.card.backbone_fingerprint
     name = known_fingerprints(agent.home.backbones).get(fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
-from teachmesh.errors import ConfigError, StorageError, TeachmeshError
+from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
@@ -19,14 +20,15 @@ from teachmesh.sharing.supervisor import Fault, Supervisor
 from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
-    from teachmesh.agent.agent import Agent
+    from teachmesh.agent.learning_agent import LearningAgent
     from teachmesh.bank.entry import BankEntry
     from teachmesh.packet.signing import VerifiedSkill
     from teachmesh.sharing.transport import Transport
 
-
+_log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.25
 STATE_INTERVAL_S = 1.0
+SYNC_INTERVAL_S = 0.05
 
 
 class Node:
@@ -47,7 +49,7 @@ class Node:
     """
 
     def __init__(
-        self, agent: Agent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
+        self, agent: LearningAgent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
     ) -> None:
         self.agent = agent
         self.transport = transport
@@ -96,7 +98,7 @@ class Node:
             id=self.agent.id,
             alias=self.agent.alias,
             endpoint=next(iter(self.transport.endpoints()), None),
-            endpoints=list(self.transport.endpoints()),
+            endpoints=self.endpoints,
             skills=len(self._seen),
         )
         self._watcher.start()
@@ -119,6 +121,29 @@ class Node:
             self._lock.release()
         if error is None and self._failure is not None:
             raise self._failure
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Endpoints at which other agents reach this one."""
+        return list(self.transport.endpoints())
+
+    def wait_for_peers(self, count: int = 1, timeout_s: float = 30.0) -> None:
+        """Wait until this agent and enough peers hold the same skills.
+
+        Args:
+            count: number of peers that must be in sync.
+            timeout_s: maximum time to wait, in seconds.
+
+        Raises:
+            NetworkError: fewer peers were in sync in time.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while (found := sum(peer.in_sync for peer in self.gossip.stats().peers)) < count:
+            if time.monotonic() > deadline_s or self._ended.wait(SYNC_INTERVAL_S):
+                raise NetworkError(
+                    f"expected {count} peers with the same skills within {timeout_s:g} s, got "
+                    f"{found}; check that they run and that their endpoints are right"
+                )
 
     def run(
         self,
@@ -302,6 +327,8 @@ class Node:
         with self._event_lock:
             if self._failure is not None:
                 return
+            level = logging.DEBUG if event == "stats" else logging.INFO
+            _log.log(level, "%s: %s", event, details)
             try:
                 self._on_event({"event": event, **details})
             # The listener may be any code; its error ends the run instead of one thread.
@@ -316,7 +343,7 @@ class BankInventory:
         agent: owner of the bank.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: LearningAgent) -> None:
         self._agent = agent
         self._budget = AuthorBudget()
 

@@ -75,8 +75,11 @@ class Prediction:
             f"(taught by {self.alias})"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the prediction as a JSON object; the class is under the key "class"."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `teachmesh predict --json` prints for this image.
+
+        The class has the key "class", and the id of the skill has the key "skill".
+        """
         document = asdict(self)
         document["class"] = document.pop("class_name")
         document["skill"] = document.pop("skill_id")
@@ -116,7 +119,7 @@ class Answers:
             "method": self.method,
             "backbone": self.backbone,
             "encoder": self.encoder,
-            "predictions": [p.to_json() for p in self.predictions],
+            "predictions": [p.to_dict() for p in self.predictions],
             "skipped": list(self.failed),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,6 +32,7 @@ from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.packet.skill_header import check_sizes
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 LOCK_TIMEOUT_S = 10.0
 _LOCK_POLL_S = 0.01
 
@@ -174,6 +176,9 @@ class Bank:
             listed = index.find(entry.id) is not None
             if not listed or self._files.read_whole(entry.id) is None:
                 self._store(index, entry, verified.data, listed)
+                _log.info(
+                    "saved skill %s (%s, %d bytes)", entry.id[:12], entry.task, entry.size_bytes
+                )
         return entry
 
     def _store(self, index: Index, entry: BankEntry, data: bytes, listed: bool) -> None:
@@ -352,6 +357,7 @@ class Bank:
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
             data = self._files.read_whole(skill)
             if data is None:
+                _log.warning("the file of skill %s is damaged and is moved away", skill[:12])
                 self._files.quarantine(skill)
                 index.update(drop=[skill])
         return data

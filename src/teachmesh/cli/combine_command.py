@@ -82,11 +82,9 @@ def combine(
     the new task with `teachmesh predict --task NAME`, because the old tasks also answer without it.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.combine_classes import combine_known
 
     agent = Agent(home, backbone=backbone, mapper=method, device=device)
-    result = combine_known(
-        agent,
+    result = agent.combine(
         name,
         classes,
         tasks=tuple(tasks or ()),

@@ -11,8 +11,9 @@ from typing import ParamSpec, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from teachmesh.cli.output import emit, note
+from teachmesh.cli.output import complain, emit
 from teachmesh.cli.streams import drop_stdout
+from teachmesh.cli.verbosity import with_verbosity
 from teachmesh.errors import EXIT_INTERRUPTED, StorageError, TeachmeshError
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ def command(
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
         shown = "\n".join(f"  {line}" for line in examples)
         help_text = f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest}".strip()
-        guarded = _with_clear_errors(function)
+        guarded = with_verbosity(_with_clear_errors(function))
         app.command(name, help=help_text)(guarded)
         return guarded
 
@@ -72,7 +73,7 @@ def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
             )
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            note("interrupted: nothing half-written was kept")
+            complain("interrupted: nothing half-written was kept")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             # A reader such as `| head` closed the pipe, which is not an error.
@@ -92,7 +93,7 @@ def show_error(kind: str, text: str, exit_code: int, *, as_json: bool) -> None:
         as_json: whether the user gave --json.
     """
     message = " ".join(text.split())
-    note(f"error: {message}")
+    complain(f"error: {message}")
     if as_json:
         emit_error(kind, message, exit_code)
 

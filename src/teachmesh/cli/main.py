@@ -25,8 +25,9 @@ from teachmesh.cli import (
     up_command,
 )
 from teachmesh.cli.command import application, emit_error
-from teachmesh.cli.output import note, say
+from teachmesh.cli.output import complain, note, say
 from teachmesh.cli.streams import finish_stdout, help_errors, prepare_streams
+from teachmesh.cli.verbosity import QuietOption, VerboseOption, set_for_command
 from teachmesh.errors import EXIT_OK, StorageError
 from teachmesh.version import __version__
 
@@ -94,10 +95,10 @@ class LazyCommands(TyperGroup):
         except _CLICK_ERROR as error:
             code = _show_usage_error(error, as_json="--json" in arguments)
         except typer.Abort:
-            note("aborted")
+            complain("aborted")
             code = 1
         except StorageError as error:
-            note(f"error: {error}")
+            complain(f"error: {error}")
             code = error.exit_code
         sys.exit(finish_stdout(code))
 
@@ -175,8 +176,11 @@ def _application(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
+    verbose: VerboseOption = 0,
+    quiet: QuietOption = False,
 ) -> None:
     """Options of the application itself."""
+    set_for_command(verbose, quiet)
 
 
 def run() -> None:

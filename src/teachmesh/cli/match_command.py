@@ -69,14 +69,13 @@ def match(
     Skills of other backbones are not compared. The anchors of a skill do not matter.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.match_task import match_folder
 
     agent = Agent(home, backbone=backbone, device=device, reading=True)
     for reason in agent.catalogue().unmatchable_reasons():
         note(f"not used: {plain(reason)}")
     with progress_bar("matching") as progress:
-        report = match_folder(
-            agent, path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
+        report = agent.match(
+            path, mode=by, encoder=encoder, method=method, seed=seed, progress=progress
         )
     for failure in report.skipped_reasons:
         note(f"skipped: {plain(failure)}")

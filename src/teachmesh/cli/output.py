@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.cells import cell_len
 
 from teachmesh.cli.streams import message_stream, set_encoding, stdout_errors
+from teachmesh.cli.verbosity import is_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,13 @@ def say(text: str, *, flush: bool = False) -> None:
 
 
 def note(text: str) -> None:
-    """Print a remark as text to stderr; it is lost if stderr cannot be written."""
+    """Print a remark as text to stderr, unless the user gave --quiet."""
+    if not is_quiet():
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Print an error as text to stderr; it is lost if stderr cannot be written."""
     with suppress(OSError):
         print(text, file=sys.stderr)
 
@@ -217,7 +224,7 @@ def progress_bar(label: str, unit: str = "images") -> Iterator[Progress]:
         A function to call with (done, total) after every step; the bar restarts if `done` is
         smaller than in the previous call.
     """
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console

@@ -22,6 +22,7 @@ from teachmesh.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from teachmesh.agent.skill_mapping import Exported
     from teachmesh.bank.entry import BankEntry
 
 
@@ -68,7 +69,7 @@ def list_skills(
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home, reading=True)
-    skills = [skill for skill in view.skills() if all_versions or skill.active]
+    skills = [skill for skill in view.infos() if all_versions or skill.active]
     if json_output:
         documents = [skill.to_json() for skill in skills]
         emit({"schema": "teachmesh.skills/1", "digest": view.digest(), "skills": documents})
@@ -169,41 +170,24 @@ def export(
     backbone. `torch.export.load(FILE).module()` runs it; classes.json inside has the class names.
     """
     from teachmesh.agent.bank_view import BankView
-    from teachmesh.bank.output_file import write_file
 
-    if network is not None:
-        _export_network(home, skill, network, output, json_output)
-        return
-    view = BankView(home, reading=True)
-    info = view.find(skill)
-    target = output or Path(f"{info.file_stem}.skill")
-    data = view.read(info.id)
-    write_file(target, data)
-    if json_output:
-        emit(_exported(info.id, target, len(data)))
+    if network is None:
+        exported = BankView(home, reading=True).export(skill, output)
     else:
-        say(f"wrote {plain(str(target))} ({size(len(data))})")
+        exported = _export_network(home, skill, network, output)
+    if json_output:
+        emit(exported.to_json())
+    else:
+        hint = "" if network is None else "; run it with torch.export.load"
+        say(f"wrote {plain(str(exported.path))} ({size(exported.size_bytes)}){hint}")
 
 
-def _export_network(
-    home: Path | None, skill: str, network: Path, output: Path | None, json_output: bool
-) -> None:
+def _export_network(home: Path | None, skill: str, network: Path, output: Path | None) -> Exported:
     from teachmesh.agent import Agent
-    from teachmesh.agent.network_export import export_network
 
     if output is not None:
         raise UsageError("expected --output for the skill or --network for its network, got both")
-    agent = Agent(home, reading=True)
-    n_bytes = export_network(agent, skill, network)
-    if json_output:
-        emit(_exported(agent.find(skill).id, network, n_bytes))
-    else:
-        say(f"wrote {network} ({size(n_bytes)}); run it with torch.export.load")
-
-
-def _exported(skill_id: str, target: Path, size_bytes: int) -> Mapping[str, Any]:
-    document = {"id": skill_id, "file": str(target), "size_bytes": size_bytes}
-    return {"schema": "teachmesh.exported/1", **document}
+    return Agent(home, reading=True).export(skill, network, network=True)
 
 
 def import_skills(

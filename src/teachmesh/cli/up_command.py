@@ -67,17 +67,18 @@ def up(
     each event is printed as one line of JSON.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.node import Node
-    from teachmesh.sharing.own_transport import make_transport
 
     agent = Agent(home, backbone=backbone, device=device)
-    endpoints = tuple(listen or ("tcp/127.0.0.1:0",))
-    peers = tuple(join or ())
-    made = make_transport(transport, agent.id, listen=endpoints, join=peers)
+    shared = agent.share(
+        listen=listen or "tcp/127.0.0.1:0",
+        join=join or (),
+        transport=transport,
+        on_event=_print_json if json_output else _print_text,
+    )
     stop = threading.Event()
     _stop_on_signals(stop)
     try:
-        with Node(agent, made, on_event=_print_json if json_output else _print_text) as node:
+        with shared as node:
             node.run(tuple(learn or ()), stop, method=method, seed=seed)
     except BrokenPipeError as error:
         raise StorageError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from teachmesh.data.listing import Item
 from teachmesh.data.names import check_class_name, comparison_key, shown
@@ -39,14 +38,14 @@ def class_names(items: Sequence[Item]) -> dict[str, str]:
 
 
 def trained_classes(
-    items: Sequence[Item], labels: dict[str, str], path: Path, least: int = 2
+    items: Sequence[Item], labels: dict[str, str], source: str, least: int = 2
 ) -> tuple[str, ...]:
     """Return the sorted class names, after checking their number and their training images.
 
     Args:
         items: all images of the task.
         labels: mapping from each label, as found in the source, to its class name.
-        path: path of the task, for the messages.
+        source: path of the task, for the messages.
         least: minimum number of classes, 1 or 2.
 
     Raises:
@@ -57,18 +56,18 @@ def trained_classes(
         got = f"{len(classes)} ({some(classes)})" if classes else "none"
         wanted = ("one class", "two classes")[least - 1]
         raise DataError(
-            f"expected at least {wanted} with images in '{shown(str(path), 200)}', got {got}; "
+            f"expected at least {wanted} with images in '{shown(source, 200)}', got {got}; "
             "put the images of each class into a folder of its name"
         )
     if len(classes) > MAX_CLASSES:
         raise DataError(
-            f"expected at most {MAX_CLASSES:,} classes in '{shown(str(path), 200)}', got "
+            f"expected at most {MAX_CLASSES:,} classes in '{shown(source, 200)}', got "
             f"{len(classes):,}; split the task"
         )
     unknown = sorted(set(labels.values()) - set(classes))
     if unknown:
         raise DataError(
-            f"expected training images for every class in '{shown(str(path), 200)}', got none for "
+            f"expected training images for every class in '{shown(source, 200)}', got none for "
             f"{some(unknown)}; add some or remove the class from validation and test"
         )
     return tuple(classes)

@@ -17,13 +17,14 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
+from teachmesh.data.array_images import from_array
 from teachmesh.data.exif_xmp import exif_orientation
 from teachmesh.data.image_headers import FORMATS, ImageFormat, canvas, describe, sniff
 from teachmesh.data.image_metadata import file_orientation, still_png
 from teachmesh.data.image_readers import open_image
 from teachmesh.data.jpeg_segments import coefficient_bytes
 from teachmesh.data.names import shown
-from teachmesh.data.pixels import REDUCING_GAP, from_array, upright
+from teachmesh.data.pixels import REDUCING_GAP, upright
 from teachmesh.data.sixteen_bits import has_wide_colours, load_samples
 from teachmesh.data.tiff_headers import first_page
 from teachmesh.errors import DataError
@@ -142,8 +143,7 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     """Convert an image in memory in the same way as `decode_upright`.
 
     Args:
-        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with dtype
-            uint8 or uint16. Channels are RGB or RGBA.
+        image: a Pillow image, or an array as described in `array_images`.
         size: final side of the square image in pixels, S.
 
     Returns:
@@ -156,8 +156,8 @@ def convert_upright(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
         image = from_array(image)
     elif not isinstance(image, Image.Image):
         raise DataError(
-            f"expected a Pillow image or a numpy array, got {type(image).__name__}; "
-            "open it with PIL.Image.open first"
+            f"expected a path, the bytes of a file, a Pillow image, an array or a tensor, got "
+            f"{type(image).__name__}; open it with PIL.Image.open first"
         )
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(image.size, MAX_PIXELS, "")

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 
 from teachmesh.data.sixteen_bits import eight_bits
-from teachmesh.errors import DataError
 
 # Shortcuts (JPEG's reduced scales, box reduction) leave an image this many times larger than
 # the target, so that the last step is always a bicubic filter over at least two source pixels.
@@ -110,21 +109,3 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if isinstance(transparent, int):
         grey[values == transparent] = 255
     return Image.fromarray(grey)
-
-
-def from_array(array: np.ndarray) -> Image.Image:
-    """Make a Pillow image from a uint8 or uint16 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
-
-    Raises:
-        DataError: the array has another shape or dtype.
-    """
-    pixels = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
-    if not known or pixels.size == 0 or pixels.dtype not in (np.uint8, np.uint16):
-        raise DataError(
-            "expected an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, got shape "
-            f"{array.shape} of {array.dtype}; move the channels last and scale to 0..255"
-        )
-    if pixels.dtype == np.uint16:
-        pixels = eight_bits(pixels)
-    return Image.fromarray(np.ascontiguousarray(pixels))

@@ -6,6 +6,7 @@ training image, and no image is in two splits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from teachmesh.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, is_archive
 from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.duplicates import without_shared
+from teachmesh.data.image_inputs import path_of
 from teachmesh.data.image_splits import Carving, Growth, assign, takes_all
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
@@ -105,7 +107,7 @@ class Task:
 
 
 def read_task(
-    path: Path | str,
+    path: str | os.PathLike[str],
     *,
     name: str | None = None,
     seed: int = 0,
@@ -136,15 +138,39 @@ def read_task(
             valid or too similar, or a class lacks training images. Also raised if more than a
             fifth of the images are unreadable.
     """
-    path = Path(path).expanduser()
+    path = path_of(path)
     if layout not in LAYOUTS:
         raise UsageError(f"expected a layout out of {', '.join(LAYOUTS)}, got {layout!r}")
     listing = _list(path, layout)
     task = check_name("task", name, as_file=True) if name is not None else task_name(path)
+    return arrange_task(listing, task, str(path), seed, split, grows)
+
+
+def arrange_task(
+    listing: Listing,
+    task: str,
+    source: str,
+    seed: int,
+    split: tuple[float, float] | None,
+    grows: Growth | None = None,
+) -> Task:
+    """Check the classes of listed images, and assign the images to splits.
+
+    Args:
+        listing: the images with their labels.
+        task: name of the task.
+        source: where the images come from, for messages.
+        seed: seed for making the splits that the listing does not have.
+        split: fractions of each class for validation and test, as in `read_task`.
+        grows: the task that the images are added to, as in `read_task`.
+
+    Raises:
+        DataError: the classes cannot be used, or too many images are unreadable.
+    """
     total = len(listing.items) + len(listing.unreadable)
     check_failed(len(listing.unreadable), total, task, "".join(listing.unreadable[:1]))
     labels = class_names(listing.items)
-    classes = trained_classes(listing.items, labels, path, least=2 if grows is None else 1)
+    classes = trained_classes(listing.items, labels, source, least=2 if grows is None else 1)
     rule = None if grows is None else grows.rule
     splits, carving = assign(listing.items, labels, seed, split, rule)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
@@ -158,7 +184,7 @@ def read_task(
         train=_part(parts["train"]),
         validation=_part(parts["validation"]),
         test=_part(parts["test"]),
-        source=str(path),
+        source=source,
         split_seed=carving.rule.seed if carving else None,
         unreadable=listing.unreadable,
         warnings=tuple(

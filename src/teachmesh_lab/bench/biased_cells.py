@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent import Agent
+from teachmesh.agent.second_passes import Known
 from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes
 from teachmesh_lab.evaluation.bias_store import StoredBiases
 from teachmesh_lab.evaluation.latent_cache import LatentCache
-from teachmesh_lab.evaluation.measure import Known, TaskScore, measure
+from teachmesh_lab.evaluation.measure import TaskScore, measure
 
 if TYPE_CHECKING:
     from teachmesh.bank.home import Home

@@ -20,6 +20,7 @@ from teachmesh.biases.bias_task import TaskImages
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, find_variant
+from teachmesh.mapping.accuracies import Accuracies, choose
 from teachmesh.mapping.maha import SAMPLES_PER_CLASS
 from teachmesh.mapping.metric import Metric
 from teachmesh.model.backbone import Latents
@@ -32,7 +33,6 @@ from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.stream_latents import TaskLatents
 from teachmesh_lab.evaluation.cost_ledger import TaskCost
 from teachmesh_lab.evaluation.image_answers import ImageAnswers
-from teachmesh_lab.evaluation.metrics import Accuracies, answer
 
 if TYPE_CHECKING:
     from teachmesh.data.tasks import Task
@@ -290,7 +290,7 @@ def _measure(
     columns = [decisions.skill_ids.index(skill) for skill in ids]
     task_of_column = np.argsort(columns)
     sizes = [len(task.test) for task in learned]
-    answers = answer(decisions, np.repeat(columns, sizes))
+    answers = choose(decisions, np.repeat(columns, sizes))
     ends = np.cumsum(sizes)
     for j, task in enumerate(learned):
         rows = slice(ends[j] - sizes[j], ends[j])
@@ -312,7 +312,7 @@ def _on_validation_images(
         if len(task.validation):
             decisions = student.decide(task.validation.latents)
             column = decisions.skill_ids.index(skill)
-            answers = answer(decisions, np.full(len(task.validation), column))
+            answers = choose(decisions, np.full(len(task.validation), column))
             right = answers.score(column, task.validation.labels)
         for name, values in found.items():
             values.append(None if right is None else getattr(right, MEASURES[name]))

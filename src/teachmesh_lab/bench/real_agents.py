@@ -19,12 +19,12 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.bank.home import Home, resolve_home
 from teachmesh.errors import TeachmeshError
+from teachmesh.mapping.accuracies import Choices, choose
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.run_demo import NAMES
 from teachmesh_lab.evaluation.cost_ledger import PACKINGS, pack
 from teachmesh_lab.evaluation.image_answers import ImageAnswers
-from teachmesh_lab.evaluation.metrics import Answers, answer
 
 if TYPE_CHECKING:
     from teachmesh.data.tasks import Task
@@ -47,7 +47,7 @@ class HomeAnswers:
 
     digest: str
     skills: int
-    parts: tuple[Answers, ...]
+    parts: tuple[Choices, ...]
 
     def differences(self, other: HomeAnswers) -> int:
         """Count the images for which the answer of another home differs."""
@@ -232,7 +232,7 @@ def _answer(place: Path, cell: Cell, latents: Sequence[TaskLatents]) -> HomeAnsw
         # Stream position of each skill's task; one past the end if the stream lacks the task.
         cards = [student.skill(skill).card.task for skill in decisions.skill_ids]
         position = np.array([names.index(n) if n in names else len(names) for n in cards])
-        found = answer(decisions, np.full(len(task.test), cards.index(task.name)))
+        found = choose(decisions, np.full(len(task.test), cards.index(task.name)))
         parts.append(found.renumbered(position))
     return HomeAnswers(agent.digest(), len(agent.bank.ids()), tuple(parts))
 

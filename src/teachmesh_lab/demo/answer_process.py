@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
+from teachmesh.agent.second_passes import second_passes
 from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import NetworkError, TeachmeshError
 from teachmesh.model.embedding import embed_images, labelled
 from teachmesh_lab.demo.agent_processes import close_tethered, start_tethered, tail
-from teachmesh_lab.evaluation.measure import measure, second_passes
+from teachmesh_lab.evaluation.measure import measure
 
 DEADLINE_S = 3600.0
 PARALLEL = 2

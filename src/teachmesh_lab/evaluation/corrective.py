@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from teachmesh.agent.second_passes import second_passes
 from teachmesh.errors import UsageError
 from teachmesh.reuse.source_skills import SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder
@@ -22,7 +23,6 @@ from teachmesh_lab.evaluation.equivalence import (
     compare_looks,
     find_equivalent,
 )
-from teachmesh_lab.evaluation.measure import second_passes
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
@@ -141,7 +141,7 @@ def _answer(
     images: Mapping[str, Sequence[ImageRef]] | None,
 ) -> list[Answered]:
     student = agent.sync()
-    infos = {info.task: info for info in agent.skills() if info.usable}
+    infos = {info.task: info for info in agent.infos() if info.usable}
     answered = []
     for name, test in tests.items():
         decisions = student.decide(test.latents)

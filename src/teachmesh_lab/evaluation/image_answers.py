@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
     from teachmesh.data.tasks import Task
-    from teachmesh_lab.evaluation.metrics import Answers
+    from teachmesh.mapping.accuracies import Choices
 
 MISTAKES = 18
 """Number of mistakes on a page."""
@@ -47,7 +47,7 @@ class ImageAnswers:
     probability: np.ndarray | None = None
 
     @classmethod
-    def of(cls, answers: Answers, labels: np.ndarray, rows: slice = slice(None)) -> ImageAnswers:
+    def of(cls, answers: Choices, labels: np.ndarray, rows: slice = slice(None)) -> ImageAnswers:
         """Return the answers of a task mapper to the images of one task.
 
         Args:

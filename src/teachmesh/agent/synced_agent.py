@@ -1,0 +1,191 @@
+"""An agent whose student follows the changes of its bank."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from teachmesh.agent.agent_threads import SkillsChanged
+from teachmesh.agent.argument_checks import checked
+from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.catalogue import Catalogue
+from teachmesh.agent.prediction import AnswerWriter
+from teachmesh.agent.skill_faults import SkillFault
+from teachmesh.agent.student import Student
+from teachmesh.model.backbone_registry import load_backbone
+from teachmesh.model.build_backbone import choose_device
+from teachmesh.packet.signing import agent_id
+from teachmesh.reuse.source_skills import SourceSkill
+
+if TYPE_CHECKING:
+    from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.folder import ArrayFiles
+    from teachmesh.biases.second_pass import SecondPass
+    from teachmesh.mapping.metric import Metric
+    from teachmesh.model.backbone import Backbone
+    from teachmesh.packet.skill import Skill
+
+
+_log = logging.getLogger(__name__)
+
+
+class SyncedAgent(BankView):
+    """An agent that consolidates the skills of its bank.
+
+    Several threads may use one agent. Images pass through the backbone in parallel, and each answer
+    belongs to one state of the bank: before or after a skill was added.
+
+    Args:
+        home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
+        backbone: alias of the backbone; by default that of the settings, initially `embedded`.
+        mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with
+            (such as `maha+bb`, see `learning.variants`), whose mapper then predicts; by default
+            from the home's settings.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
+        bank: folder of a bank to use instead of the home's, for experiments.
+        ridge: ridge of the task mapper `maha`, for experiments; None for the default.
+        reading: True to create nothing if the home is missing, and to write nothing if it is
+            read-only.
+
+    Raises:
+        UsageError: the mapper is unknown.
+        BackboneError: the backbone is unknown (raised on its first use).
+        StorageError: the home cannot be used.
+
+    Examples:
+        >>> import tempfile
+        >>> agent = SyncedAgent(tempfile.mkdtemp())
+        >>> agent.infos()
+        []
+    """
+
+    @checked
+    def __init__(
+        self,
+        home: str | Path | None = None,
+        *,
+        backbone: str | None = None,
+        mapper: str | None = None,
+        device: str = "auto",
+        bank: Path | None = None,
+        ridge: float | None = None,
+        reading: bool = False,
+    ) -> None:
+        super().__init__(home, backbone=backbone, mapper=mapper, bank=bank, reading=reading)
+        self._device = device
+        self._ridge = ridge
+        self._second: SecondPass | None = None
+        self._student_version: int | None = None
+        self._updates = 0
+        self._writer = AnswerWriter(())
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The frozen network, loaded on first use."""
+        return load_backbone(self.home.backbones, self.backbone_name, choose_device(self._device))
+
+    @cached_property
+    def _student(self) -> Student:
+        return Student(self.method, self.metric(), self._store_of, self._ridge)
+
+    def _store_of(self, part: str, origin: str) -> ArrayFiles:
+        """Return the files for densities that were derived from skills of this backbone."""
+        return self.bank.derived(f"{self.backbone.fingerprint[:16]}/{part}", origin)
+
+    def latent_sizes(self) -> dict[str, int]:
+        """Return the sizes of the backbone's latents by kind."""
+        if stated := super().latent_sizes():
+            return stated
+        return {"last": self.backbone.last_dim, "multi": self.backbone.dim}  # loads the network
+
+    def metric(self) -> Metric:
+        """Return the fixed metric of the backbone's latents."""
+        return self.backbone.reference.metric
+
+    # Student
+
+    def sync(self) -> Student:
+        """Return the student after updating it with all changes of the bank.
+
+        Hold `lock` while the student is used, if several threads use the agent.
+        """
+        with self.lock:
+            version = self.bank.version()
+            if version != self._student_version:
+                self._update()
+                self._student_version = version
+            return self._student
+
+    def _update(self) -> None:
+        catalogue = self.catalogue()
+        usable = {entry.id: entry for entry in catalogue.usable()}
+        self._student.sync(usable, lambda skill_id: self.bank.load(skill_id).skill)
+        for skill_id, reason in self._student.unusable.items():
+            super().set_aside(SkillFault(skill_id, reason))
+        used = [usable[skill_id] for skill_id in self._student.skill_ids]
+        self._writer = AnswerWriter(named(catalogue, used, self._student.skill))
+        self._second = None
+        self._updates += 1
+        _log.debug("answers use %d skills", len(used))
+
+    @contextmanager
+    def unchanged(self, updates: int) -> Iterator[None]:
+        """Hold the lock while one answer is read from the student.
+
+        Args:
+            updates: value of `updates` when the answer began.
+
+        Raises:
+            SkillsChanged: another thread updated the student since then.
+        """
+        with self.lock:
+            if self._updates != updates:
+                raise SkillsChanged
+            yield
+
+    @property
+    def updates(self) -> int:
+        """Number of times that the student was updated with changes of the bank."""
+        return self._updates
+
+    def set_aside(self, fault: SkillFault) -> None:
+        """Let other skills answer from the next `sync` on, and show the reason in `skills`."""
+        with self.lock:
+            super().set_aside(fault)
+            self._student_version = None
+
+    def second_pass(self) -> SecondPass | None:
+        """Return the second pass for the skills with biases; None if no skill has biases."""
+        with self.lock:
+            self.sync()
+            return self._second_pass()
+
+    def _second_pass(self) -> SecondPass | None:
+        biased = self._student.biased()
+        if self._second is None and biased:
+            # Imported here because the module is slow to load and only needed with biases.
+            from teachmesh.biases.second_pass import SecondPass
+
+            self._second = SecondPass(self.backbone, biased)
+        return self._second
+
+
+def named(
+    catalogue: Catalogue, entries: Iterable[BankEntry], load: Callable[[str], Skill]
+) -> tuple[SourceSkill, ...]:
+    """Return skills with their display names.
+
+    Args:
+        catalogue: catalogue of the bank.
+        entries: entries of the skills.
+        load: function that returns the skill with a given id.
+    """
+    names = catalogue.display_names()
+    return tuple(
+        SourceSkill(e.id, names[e.id], e.alias, agent_id(e.author), e.classes, load)
+        for e in entries
+    )
