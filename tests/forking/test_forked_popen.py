@@ -56,10 +56,15 @@ def test_a_forked_program_sees_what_a_fresh_one_sees(
     """Arguments, folder, variables, path, streams, open files, signals, parent and exit code."""
     (tmp_path / "probing.py").write_text(PROBE)
     command = [kind, "probing" if kind == "-m" else PROBE]
-    forked = probe(tmp_path, command)
-    with monkeypatch.context() as patch:
-        patch.setattr(subprocess, "Popen", subprocess.Popen.__base__)
-        fresh = probe(tmp_path, command)
+    # A background job of a shell ignores SIGINT, and a fresh program would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        forked = probe(tmp_path, command)
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", subprocess.Popen.__base__)
+            fresh = probe(tmp_path, command)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert {k: (v, fresh[0][k]) for k, v in forked[0].items() if v != fresh[0][k]} == {}
     assert forked[1:] == fresh[1:]
     assert forked[0]["parent"] == os.getpid()

@@ -14,7 +14,12 @@ from teachmesh.cli.shared_options import BackboneOption, DeviceOption, HomeOptio
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    command(app, "correct", "teachmesh correct part.jpg --task screws --class M4")(correct)
+    command(
+        app,
+        "correct",
+        "teachmesh correct part.jpg --task screws --class M4",
+        "teachmesh correct part.jpg --task screws --class M5 --json",
+    )(correct)
 
 
 def correct(

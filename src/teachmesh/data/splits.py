@@ -47,7 +47,7 @@ class SplitRule:
         """Return the split of an image before any image is moved.
 
         Examples:
-            >>> [SplitRule().split_of(bytes([first] * 8)) for first in (25, 26, 51, 52)]
+            >>> [SplitRule().split_of(bytes([first] * 8)) for first in (25, 26, 50, 52)]
             ['test', 'validation', 'validation', 'train']
         """
         number = int.from_bytes(key[:_KEY_BYTES], "big") / 256**_KEY_BYTES

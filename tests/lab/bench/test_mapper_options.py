@@ -103,9 +103,11 @@ def test_options_change_skills_and_students(tiny: TinyRun, tmp_path: Path) -> No
     rows = [r for r in summary["details"] if r["agents"] == 2 and not r["oracle"]]
     assert [row["options"] for row in rows] == given
     one, three, few, every, ridge = (row["bytes"] for row in rows)
-    latents = read_run(run).results[0].values["latent_dim"]
+    values = read_run(run).results[0].values
+    latents = values["latent_dim"]
+    train = sum(task["train"] for task in values["tasks"]) / len(values["tasks"])
     assert three - one == pytest.approx(2 * 4 * (2 * latents + 1), abs=64)
-    assert every - few == pytest.approx((30 - 3) * (4 * latents + 2), abs=64)
+    assert every - few == pytest.approx((train - 3) * (4 * latents + 2), abs=64)
     assert few < ridge < every
     assert all(row["accuracy_validation"] is not None for row in rows)
     # No figure compares a number of clusters with a number of samples.

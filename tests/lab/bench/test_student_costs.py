@@ -23,7 +23,7 @@ from teachmesh_lab.bench.worker import Workshop
 from tests.lab.bench.conftest import TinyRun
 
 METHODS = ("moments", "gmmc", "maha")
-TASKS, CLASSES, TRAIN = 2, 3, 30
+TASKS, CLASSES, TRAIN = 2, 3, 28
 """Numbers of tasks, of classes per task, and of training images per task, of the tiny run."""
 SAMPLES = 5
 
