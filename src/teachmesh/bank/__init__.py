@@ -9,7 +9,8 @@ The code is organised as follows:
     index_repair.py  tidy: makes the index agree with the files
     withdrawals.py   Withdrawals: tombstones, and the skills that they withdraw
     entry.py      BankEntry, CheckReport: an entry of the index, and the result of a check
-    folder.py     SkillFolder: skill files, damaged files, removal marks; ArrayFiles
+    hashed_files.py  HashedFiles: files named by their hash; damaged ones are moved aside
+    folder.py     SkillFolder: skill files and removal marks; ArrayFiles
     atomic.py     FileOps, write_atomic: atomic writing of files
     output_file.py  write_file: write to a path chosen by the user
 

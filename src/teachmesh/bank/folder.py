@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,18 +22,16 @@ from typing import Any
 import numpy as np
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, sweep, write_atomic
+from teachmesh.bank.hashed_files import ID, HashedFiles, file_names
 from teachmesh.data.tensor_file import SavedArrays
 from teachmesh.errors import StorageError
-from teachmesh.packet.codec import skill_id
 
 ARRAYS_SUFFIX = ".arrays"
 READERS = 2
 """Number of threads that hash files with arrays."""
-_SUFFIX = ".safetensors"
 _LENGTH_BYTES = 8
 _ALIGNMENT = 64
 _CHUNK_BYTES = 1 << 20
-_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_id(text: str) -> str:
@@ -43,15 +40,13 @@ def check_id(text: str) -> str:
     Raises:
         StorageError: the text is not 64 lower-case hex digits.
     """
-    if not _ID.fullmatch(text):
+    if not ID.fullmatch(text):
         raise StorageError(f"expected a skill id of 64 hex digits, got {text[:80]!a}")
     return text
 
 
-class SkillFolder:
-    """The folders and files of one bank; the content of skills is not parsed here.
-
-    All methods may raise OSError. To call a method that writes, hold the bank's lock.
+class SkillFolder(HashedFiles):
+    """The skill files of one bank, and the marks of removed skills.
 
     Args:
         root: the bank's folder.
@@ -59,61 +54,17 @@ class SkillFolder:
     """
 
     def __init__(self, root: Path, ops: FileOps) -> None:
-        self.skills = root / "skills"
-        self.damaged = root / "damaged"
+        super().__init__(root / "skills", ".safetensors", root / "damaged", ops)
         self.marks = root / "removed"
-        self._ops = ops
 
     def create(self) -> None:
         """Create missing folders."""
-        for folder in (self.skills.parent, self.skills, self.damaged, self.marks):
-            if not folder.is_dir():
-                self._ops.make_folder(folder)
-                self._ops.sync_folder(folder.parent)
-
-    def ids(self) -> set[str]:
-        """Return the ids of all skills with a file, intact or damaged."""
-        names = self._names(self.skills)
-        stems = {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
-        return {stem for stem in stems if _ID.fullmatch(stem)}
-
-    def foreign_names(self) -> set[str]:
-        """Return the names of all files in the skill folder that are not skills."""
-        return self._names(self.skills) - {self.path(skill).name for skill in self.ids()}
+        for folder in (self.folder.parent, self.folder, self.damaged, self.marks):
+            self._create(folder)
 
     def removed(self) -> set[str]:
         """Return the ids of skills that were removed from this bank."""
-        return {name for name in self._names(self.marks) if _ID.fullmatch(name)}
-
-    def path(self, skill: str) -> Path:
-        """Return the path of a skill's file, which may not exist."""
-        return self.skills / f"{skill}{_SUFFIX}"
-
-    def read_whole(self, skill: str) -> bytes | None:
-        """Return a skill's bytes; None if the file is missing or its hash differs from its name."""
-        try:
-            data = self.path(skill).read_bytes()
-        except FileNotFoundError:
-            return None
-        return data if skill_id(data) == skill else None
-
-    def write(self, skill: str, data: bytes) -> None:
-        """Store a skill's bytes; they are on the disk when this returns."""
-        write_atomic(self.path(skill), data, ops=self._ops)
-
-    def delete(self, skill: str) -> None:
-        """Remove a skill's file, if it exists."""
-        self._ops.remove(self.path(skill))
-        self._ops.sync_folder(self.skills)
-
-    def quarantine(self, skill: str) -> None:
-        """Move a skill's file, if it exists, to the folder of damaged files."""
-        source = self.path(skill)
-        if not source.exists():
-            return
-        self._ops.rename(source, self.damaged / source.name)
-        self._ops.sync_folder(self.damaged)
-        self._ops.sync_folder(self.skills)
+        return {name for name in file_names(self.marks) if ID.fullmatch(name)}
 
     def mark_removed(self, skill: str) -> None:
         """Mark a skill as removed from this bank."""
@@ -126,14 +77,8 @@ class SkillFolder:
 
     def sweep(self) -> None:
         """Remove temporary files left behind by killed writers."""
-        for folder in (self.skills, self.marks):
-            sweep(folder, self._ops)
-
-    def _names(self, folder: Path) -> set[str]:
-        try:
-            return {path.name for path in folder.iterdir()}
-        except FileNotFoundError:
-            return set()
+        super().sweep()
+        sweep(self.marks, self._ops)
 
 
 class ArrayFiles:

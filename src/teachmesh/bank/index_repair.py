@@ -67,12 +67,7 @@ def read_entries(
         those of a newer version of teachmesh, stay in place without an entry.
     """
     entries = []
-    for skill in sorted(ids):
-        data = files.read_whole(skill)
-        if data is None:
-            if move_damaged:
-                files.quarantine(skill)
-            continue
+    for data in files.read_intact(ids, move_damaged=move_damaged):
         try:
             verified = verify(decode(data, limits))
         except SkillRefused:

@@ -19,11 +19,11 @@ from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, discard, is_damage, open_or_replace
 from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
 from teachmesh.bank.withdrawals import (
-    TombstoneFolder,
     Withdrawals,
     check_tombstones,
     read_tombstones,
     tidy_tombstones,
+    tombstone_files,
 )
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.packet.codec import SignedSkill, decode_again
@@ -77,7 +77,7 @@ class Bank:
         self._limits = limits
         self._ops = ops
         self._files = SkillFolder(self.folder, ops)
-        self._tombstones = TombstoneFolder(self.folder, ops)
+        self._tombstones = tombstone_files(self.folder, ops)
         self.withdrawals = Withdrawals(self._tombstones, self._files, self._current, self._writing)
         self._path = self.folder / "index.sqlite3"
         self._lock_timeout_s = lock_timeout_s

@@ -8,16 +8,15 @@ index compares the authors whenever it is read, so the order of arrival makes no
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from teachmesh.bank.atomic import FileOps, storage_errors, sweep, write_atomic
+from teachmesh.bank.atomic import FileOps, storage_errors
 from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.folder import SkillFolder
+from teachmesh.bank.hashed_files import HashedFiles
 from teachmesh.bank.index import Index
 from teachmesh.bank.index_repair import drop_skill
 from teachmesh.errors import SkillRefused
@@ -25,80 +24,16 @@ from teachmesh.packet.tombstone import Tombstone, read_tombstone
 
 MAX_PER_AUTHOR = 4096
 """Number of tombstones of one author that a bank stores: those with the smallest ids."""
-_SUFFIX = ".json"
-_NAME = re.compile(rf"[0-9a-f]{{64}}{re.escape(_SUFFIX)}")
 
 
-class TombstoneFolder:
-    """The files of tombstones; all methods may raise OSError.
-
-    To call a method that writes, hold the bank's lock.
+def tombstone_files(root: Path, ops: FileOps) -> HashedFiles:
+    """Return the files of tombstones of a bank.
 
     Args:
         root: the bank's folder.
         ops: disk operations; tests pass their own.
     """
-
-    def __init__(self, root: Path, ops: FileOps) -> None:
-        self.folder = root / "tombstones"
-        self._damaged = root / "damaged"
-        self._ops = ops
-
-    def create(self) -> None:
-        """Create the folder if it is missing."""
-        if not self.folder.is_dir():
-            self._ops.make_folder(self.folder)
-            self._ops.sync_folder(self.folder.parent)
-
-    def ids(self) -> set[str]:
-        """Return the ids of all tombstones with a file, intact or damaged."""
-        names = {name for name in self._names() if _NAME.fullmatch(name)}
-        return {name.removesuffix(_SUFFIX) for name in names}
-
-    def foreign_names(self) -> set[str]:
-        """Return the names of all other files in the folder."""
-        return {name for name in self._names() if not _NAME.fullmatch(name)}
-
-    def path(self, tombstone: str) -> Path:
-        """Return the path of a tombstone's file, which may not exist."""
-        return self.folder / f"{tombstone}{_SUFFIX}"
-
-    def read_whole(self, tombstone: str) -> bytes | None:
-        """Return a tombstone's bytes; None if the file is missing or has another hash."""
-        try:
-            data = self.path(tombstone).read_bytes()
-        except FileNotFoundError:
-            return None
-        return data if hashlib.sha256(data).hexdigest() == tombstone else None
-
-    def write(self, tombstone: Tombstone) -> None:
-        """Store a tombstone; it is on the disk when this returns."""
-        write_atomic(self.path(tombstone.id), tombstone.data, ops=self._ops)
-
-    def delete(self, tombstone: str) -> None:
-        """Remove a tombstone's file, if it exists."""
-        self._ops.remove(self.path(tombstone))
-        self._ops.sync_folder(self.folder)
-
-    def quarantine(self, tombstone: str) -> None:
-        """Move a tombstone's file, if it exists, to the folder of damaged files."""
-        source = self.path(tombstone)
-        if not source.exists():
-            return
-        self._ops.rename(source, self._damaged / source.name)
-        self._ops.sync_folder(self._damaged)
-        self._ops.sync_folder(self.folder)
-
-    def sweep(self) -> None:
-        """Remove temporary files left behind by killed writers."""
-        if self.folder.is_dir():
-            sweep(self.folder, self._ops)
-
-    def _names(self) -> set[str]:
-        try:
-            return {path.name for path in self.folder.iterdir()}
-        except FileNotFoundError:
-            return set()
+    return HashedFiles(root / "tombstones", ".json", root / "damaged", ops)
 
 
 class Withdrawals:
@@ -114,7 +49,7 @@ class Withdrawals:
 
     def __init__(
         self,
-        files: TombstoneFolder,
+        files: HashedFiles,
         skills: SkillFolder,
         index: Callable[[], Index],
         writing: Callable[[str], AbstractContextManager[Index]],
@@ -182,7 +117,7 @@ class Withdrawals:
             return
         surplus = _surplus(known, tombstone)
         try:
-            self._files.write(tombstone)
+            self._files.write(tombstone.id, tombstone.data)
             index.update_tombstones(add=[tombstone], drop=surplus)
         except (OSError, sqlite3.Error):
             # The caller gets an error, so the file must not stay in the bank.
@@ -240,7 +175,7 @@ def _surplus(known: Collection[str], tombstone: Tombstone) -> list[str]:
     return surplus
 
 
-def tidy_tombstones(index: Index, files: TombstoneFolder) -> None:
+def tidy_tombstones(index: Index, files: HashedFiles) -> None:
     """Make the index agree with the files of tombstones; fast if there is nothing to do."""
     files.sweep()
     present, listed = files.ids(), set(index.tombstone_ids())
@@ -250,7 +185,7 @@ def tidy_tombstones(index: Index, files: TombstoneFolder) -> None:
 
 
 def read_tombstones(
-    files: TombstoneFolder, ids: Collection[str], *, move_damaged: bool = True
+    files: HashedFiles, ids: Collection[str], *, move_damaged: bool = True
 ) -> list[Tombstone]:
     """Read tombstones from their files, in the order of their ids.
 
@@ -258,18 +193,13 @@ def read_tombstones(
     check, such as those of a newer version of teachmesh, stay in place and are left out.
     """
     found = []
-    for name in sorted(ids):
-        data = files.read_whole(name)
-        if data is None:
-            if move_damaged:
-                files.quarantine(name)
-            continue
+    for data in files.read_intact(ids, move_damaged=move_damaged):
         with suppress(SkillRefused):
             found.append(read_tombstone(data))
     return found
 
 
-def check_tombstones(index: Index, files: TombstoneFolder) -> tuple[set[str], set[str], set[str]]:
+def check_tombstones(index: Index, files: HashedFiles) -> tuple[set[str], set[str], set[str]]:
     """Hash the file of every tombstone; return the damaged, the missing, and names of other files.
 
     Ids are returned for damaged and missing tombstones. Temporary files are named with the others.
