@@ -33,22 +33,7 @@ class AnsweringAgent(SyncedAgent):
     Several threads may use one agent. Images pass through the backbone in parallel, and each answer
     belongs to one state of the bank: before or after a skill was added.
 
-    Args:
-        home: folder of the agent; by default `TEACHMESH_HOME`, otherwise the user's data folder.
-        backbone: alias of the backbone; by default that of the settings, initially `embedded`.
-        mapper: task mapper to predict with (`moments`, `gmmc`, `maha`), or variant to learn with
-            (such as `maha+bb`, see `learning.variants`), whose mapper then predicts; by default
-            from the home's settings.
-        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
-        bank: folder of a bank to use instead of the home's, for experiments.
-        ridge: ridge of the task mapper `maha`, for experiments; None for the default.
-        reading: True to create nothing if the home is missing, and to write nothing if it is
-            read-only.
-
-    Raises:
-        UsageError: the mapper is unknown.
-        BackboneError: the backbone is unknown (raised on its first use).
-        StorageError: the home cannot be used.
+    Args and errors are those of `Agent`.
 
     Examples:
         >>> import tempfile

@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 class LearningAgent(AnsweringAgent):
     """An agent that learns tasks, receives skills and predicts with all of them.
 
-    Args and errors are those of `AnsweringAgent`.
+    Args and errors are those of `Agent`.
     """
 
     @checked
