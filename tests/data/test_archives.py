@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pictures import flat_tree, write_tar, write_zip
 
-from teachmesh.data.archives import list_members, read_tar_range
+from teachmesh.data.archives import read_tar_range, scan_archive
 from teachmesh.data.images import MAX_FILE_BYTES, ImageRef
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
@@ -31,7 +31,7 @@ def read_all(path: Path) -> dict[str, bytes]:
     """Name -> bytes of every member."""
     return {
         member.name: ImageRef(path, member.name, member.offset, member.size_bytes).read()
-        for member in list_members(path)
+        for member in scan_archive(path).members
     }
 
 
@@ -39,7 +39,7 @@ def read_all(path: Path) -> dict[str, bytes]:
 def test_members_are_read_back_byte_for_byte(tmp_path: Path, name: str) -> None:
     """Every kind of archive hands out exactly what was put in, in any order of reading."""
     path = KINDS[name](tmp_path / name)
-    members = {m.name: m for m in list_members(path)}
+    members = {m.name: m for m in scan_archive(path).members}
     assert sorted(members) == sorted(FILES)
     for key in sorted(FILES, reverse=True):
         member = members[key]
@@ -59,7 +59,7 @@ def test_nothing_is_written_beside_or_from_an_archive(tmp_path: Path) -> None:
 def test_a_tar_member_costs_one_seek_not_a_scan(tmp_path: Path) -> None:
     """A range is read from the middle of a tar whose headers are gone."""
     path = KINDS["t.tar"](tmp_path / "t.tar")
-    last = list_members(path)[-1]
+    last = scan_archive(path).members[-1]
     assert last.offset is not None
     with path.open("r+b") as file:
         file.write(bytes(tarfile.BLOCKSIZE))
@@ -81,7 +81,7 @@ def test_hard_links_inside_a_tar_are_the_file_they_point_to(tmp_path: Path) -> N
             info = tarfile.TarInfo(f"cat/{name}.png")
             info.type, info.linkname = kind, "cat/1.png"
             tar.addfile(info)
-    members = {m.name: m for m in list_members(path)}
+    members = {m.name: m for m in scan_archive(path).members}
     assert sorted(members) == ["cat/1.png", "cat/hard.png"]
     assert members["cat/hard.png"].offset == members["cat/1.png"].offset
 
@@ -102,7 +102,7 @@ def test_a_compressed_tar_may_not_unpack_without_bound(tmp_path: Path) -> None:
     """A megabyte of zeros in a few bytes is refused at a limit below it."""
     path = write_tar(tmp_path / "t.tar.gz", {"cat/1.png": bytes(1 << 20)}, "w:gz")
     with pytest.raises(DataError, match="unpacks to at most 0 MiB"):
-        list_members(path, max_unpacked_bytes=1000)
+        scan_archive(path, max_unpacked_bytes=1000)
 
 
 def test_a_member_over_the_size_cap_is_refused_unread(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_damaged_archive_is_one_sentence(tmp_path: Path, name: str, damage: st
     data = path.read_bytes()
     half = len(data) // 2 // 512 * 512
     if name == "t.tar":  # cut inside of a member, overwrite a header
-        half = list_members(path)[6].offset or 0
+        half = scan_archive(path).members[6].offset or 0
     broken = {
         "empty": b"",
         "text": b"I am no archive\n" * 100,
@@ -137,7 +137,7 @@ def test_a_damaged_archive_is_one_sentence(tmp_path: Path, name: str, damage: st
 def test_a_member_behind_the_end_is_reported_as_damage(tmp_path: Path) -> None:
     """An archive that was cut after it was listed does not give short images."""
     path = KINDS["t.tar"](tmp_path / "t.tar")
-    last = list_members(path)[-1]
+    last = scan_archive(path).members[-1]
     with path.open("r+b") as file:
         file.truncate((last.offset or 0) + 5)
     with pytest.raises(DataError, match="got 5; the file is damaged"):

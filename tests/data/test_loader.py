@@ -11,7 +11,7 @@ import pytest
 import torch
 from pictures import decode_image, encoded, smooth, write_folder, write_tar
 
-from teachmesh.data.archives import list_members
+from teachmesh.data.archives import scan_archive
 from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import BATCHES_AHEAD, iterate_batches
 
@@ -24,7 +24,7 @@ def references(tmp_path: Path, n: int, broken: tuple[int, ...] = ()) -> list[Ima
     for i in broken:
         files[f"{i:03}.png"] = files[f"{i:03}.png"][:60]
     path = write_tar(tmp_path / "t.tar", files)
-    return [ImageRef(path, m.name, m.offset, m.size_bytes) for m in list_members(path)]
+    return [ImageRef(path, m.name, m.offset, m.size_bytes) for m in scan_archive(path).members]
 
 
 def decoders() -> int:

@@ -82,11 +82,6 @@ class Contents:
     remarks: tuple[str, ...] = ()
 
 
-def list_members(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
-    """List the folders and regular files of an archive, see `scan_archive`."""
-    return scan_archive(path, max_unpacked_bytes).members
-
-
 def scan_archive(path: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> Contents:
     """List the entries of an archive, ignoring symbolic links and devices.
 

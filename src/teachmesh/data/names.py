@@ -29,7 +29,8 @@ _RESERVED_FILES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 # Absolute paths, drives and steps to a parent folder. "cat/dog" is a name.
 _PATH = re.compile(r"^[/\\~]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.?([/\\]|$)")
-_PATH_IN_TEXT = re.compile(r"(?:^|[\s'\"(=:])(?:~|[A-Za-z]:)?[/\\]+")
+PATH_START = re.compile(r"(?:^|[\s'\"(=:])(?:~|[A-Za-z]:)?[/\\]+")
+"""Beginning of a path within a sentence."""
 
 
 def is_visible(character: str) -> bool:
@@ -104,7 +105,7 @@ def check_class_name(text: str, limit: int = NAME_LIMIT) -> str:
 def remark(text: str, limit: int = REMARK_LIMIT) -> str:
     """Make a remark that a skill's card accepts: one line in NFC, short and without paths."""
     line = unicodedata.normalize("NFC", " ".join(shown(text, 4 * limit).split()))
-    line = _PATH_IN_TEXT.sub(lambda found: found[0].replace("/", "_").replace("\\", "_"), line)
+    line = PATH_START.sub(lambda found: found[0].replace("/", "_").replace("\\", "_"), line)
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 

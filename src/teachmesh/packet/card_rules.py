@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from teachmesh.data.names import check_class_name, check_name, comparison_key, shown
+from teachmesh.data.names import PATH_START, check_class_name, check_name, comparison_key, shown
 from teachmesh.errors import DataError, SkillRefused
 from teachmesh.packet.bias_card import check_bias_card
 from teachmesh.packet.card import Card, check_schema
@@ -20,7 +20,7 @@ _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,32}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PRIVACY = ("statistics", "samples", "images")
-_PATH_IN_TEXT = re.compile(r"(^|[\s'\"(=:])(~|[A-Za-z]:)?[/\\]+[^\s/\\]")
+_PATH_IN_TEXT = re.compile(PATH_START.pattern + r"[^\s/\\]")
 _MAX_COUNT = 10**9
 _MAX_MACS = 2**63 - 1
 _MAX_COST_S = 1e9
