@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.grow_tasks import content
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import DataError, UsageError
-from tests.agent.test_grow_task import own_skill, run, without_time
+from tests.agent.test_grow_task import run
 
 
 def test_a_corrected_photo_makes_the_very_skill(tmp_path: Path, warm: Path) -> None:
@@ -28,8 +29,8 @@ def test_a_corrected_photo_makes_the_very_skill(tmp_path: Path, warm: Path) -> N
     document = run("correct", again, *choice)
     assert (document["left"], document["known"]) == (["red"], False)
     assert run("correct", moved, *choice)["known"]
-    skills = [own_skill(Agent(home), "warm") for home in homes]
-    assert without_time(skills[0]) == without_time(skills[1])
+    contents = [content(Agent(home), "warm") for home in homes]
+    assert contents[0] == contents[1]
 
 
 def test_photos_and_classes_that_cannot_be_used_are_refused(tmp_path: Path, warm: Path) -> None:
