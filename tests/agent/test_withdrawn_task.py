@@ -325,7 +325,7 @@ def test_a_withdrawal_that_cannot_be_saved_changes_nothing(
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("teachmesh.bank.withdrawals.write_atomic", full)
+    monkeypatch.setattr("teachmesh.bank.hashed_files.write_atomic", full)
     with pytest.raises(StorageError, match="disk is full"):
         agent.withdraw("warm")
     assert agent.bank.ids() == [homes.old]

@@ -81,7 +81,8 @@ def test_modules_are_there_at_once() -> None:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_signals_end_the_program_itself(end: signal.Signals) -> None:
     """The exit code names the signal, and the process id is gone afterwards."""
-    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    # Python looks for signals between two sleeps: one that comes just before a sleep waits for it.
+    code = "import os, time; print(os.getpid(), flush=True)\nwhile True: time.sleep(0.01)"
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe) as process:
         assert process.stdout is not None
