@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from teachmesh.bank.home import Home, resolve_home
-from teachmesh.errors import DataError, StorageError
+from teachmesh.errors import DataError, StorageError, UsageError
 from teachmesh_lab.studies.__main__ import main
 from teachmesh_lab.studies.bias_studies import MIN_CLASS_IMAGES, BiasStudyPlan
 from teachmesh_lab.studies.study_cells import (
@@ -216,3 +216,28 @@ def test_an_error_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[
         main(["norms", "--tasks", str(tmp_path / "missing"), "--out", str(tmp_path / "out")])
     assert error.value.code == DataError.exit_code
     assert "missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("part", "option", "wrong"),
+    [
+        ("biases-bank", "--choices", "auto"),
+        ("biases-bank", "--methods", "moment"),
+        ("biases-tasks", "--choices", "default"),
+        ("biases-tasks", "--methods", "moments,gmmc"),
+        ("orders", "--methods", "ncm"),
+    ],
+)
+def test_a_name_that_a_study_cannot_measure_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, option: str, wrong: str
+) -> None:
+    """The message has the names that the study knows; nothing is measured."""
+    task = write_task(tmp_path / "tasks", "warm")
+    home, out = str(tmp_path / "home"), tmp_path / "out"
+    common = ["--tasks", str(task.parent), "--names", "all", "--home", home, "--out", str(out)]
+    with pytest.raises(SystemExit) as end:
+        main([part, *common, option, wrong])
+    assert end.value.code == UsageError.exit_code
+    assert f"expected {option} among " in (error := capsys.readouterr().err)
+    assert f"got '{wrong.split(',')[-1]}'" in error
+    assert not out.exists()

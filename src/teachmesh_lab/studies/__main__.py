@@ -178,9 +178,10 @@ def _run(options: argparse.Namespace, parts: tuple[str, ...]) -> None:
     if options.show or options.figures is not None:
         _show(options, parts)
         return
-    for part in parts:
+    studies = {part: _study(options, part) for part in parts}  # refuses a wrong option at once
+    for part, study in studies.items():
         started_s = time.perf_counter()
-        run_study(options.out, _study(options, part), _log)
+        run_study(options.out, study, _log)
         _log(f"{part}: {time.perf_counter() - started_s:.0f} s")
 
 
@@ -263,7 +264,10 @@ def _parser() -> argparse.ArgumentParser:
     reuse("--pairs", type=Path, help="CSV of similar classes: experiment, new, old (TASK:CLASS)")
     reuse("--figures", type=Path, help="folder to draw Fig. 13 and 14 in; measure nothing")
     biases = parser.add_argument_group("biases").add_argument
-    biases("--choices", help="comma-separated choices of `--bb`: none,auto,last:10")
+    biases(
+        "--choices",
+        help="comma-separated choices of `--bb`: none,auto,last:10; for one bank: default,all",
+    )
     biases(
         "--methods", help="comma-separated methods: moments,maha+bb; for orders: moments,slda-multi"
     )

@@ -9,7 +9,7 @@ Latents and trained biases are kept in the home's cache, so a killed measurement
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from teachmesh.bank.home import Home
 from teachmesh.data.tasks import Split, Task
 from teachmesh_lab.evaluation import bias_store
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
-from teachmesh_lab.studies.study_cells import Study, StudyCell, StudyInputs, Values
+from teachmesh_lab.studies.study_cells import Study, StudyCell, StudyInputs, Values, select_names
 
 TEN = (
     *("traffic_signs", "playing_cards", "cifar10", "facial_expression_web", "oracle_bone_script"),
@@ -105,8 +105,7 @@ def bias_tasks(plan: BiasStudyPlan) -> Study:
     """Return the study of every task in its own bank, with the main cells first."""
     cells = [
         plan.cell("biases-tasks", (task,), method, bb, method=method, bb=bb)
-        for method, bb in _task_methods()
-        if _is_chosen(plan.choices, bb) and _is_chosen(plan.methods, method)
+        for method, bb in _chosen(plan, _task_methods())
         for task in plan.inputs.tasks
     ]
     return Study(cells, lambda cell: _evaluate(plan, cell))
@@ -117,8 +116,7 @@ def bias_bank(plan: BiasStudyPlan) -> Study:
     names = tuple(plan.inputs.tasks)
     cells = [
         plan.cell("biases-bank", names, method, bb, method=method, bb=bb)
-        for method, bb in _bank_methods()
-        if _is_chosen(plan.choices, bb) and _is_chosen(plan.methods, method)
+        for method, bb in _chosen(plan, _bank_methods())
     ]
     return Study(cells, lambda cell: _evaluate(plan, cell))
 
@@ -137,8 +135,13 @@ def _bank_methods() -> Iterator[tuple[str, str]]:
     yield from ((method, "all") for method in ("gmmc+bb", "maha+bb", "bb-h2t"))
 
 
-def _is_chosen(wanted: Sequence[str] | None, value: str) -> bool:
-    return wanted is None or value in wanted
+def _chosen(plan: BiasStudyPlan, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs (method, choice of layers) that the plan asks for."""
+    known = tuple(pairs)
+    methods, choices = ({pair[part]: None for pair in known} for part in (0, 1))
+    wanted_methods = select_names(plan.methods, methods, "--methods")
+    wanted_choices = select_names(plan.choices, choices, "--choices")
+    return (pair for pair in known if pair[0] in wanted_methods and pair[1] in wanted_choices)
 
 
 def _evaluate(plan: BiasStudyPlan, cell: StudyCell) -> Values:

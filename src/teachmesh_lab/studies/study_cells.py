@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from teachmesh.bank.home import Home
 from teachmesh.bank.output_file import write_file
 from teachmesh.data.tasks import Task, find_tasks, read_task
-from teachmesh.errors import StorageError
+from teachmesh.errors import StorageError, UsageError
 from teachmesh_lab.bench.cell import cell_path, hash_inputs, load_json, save_cell
 from teachmesh_lab.bench.jobs import backbone_fingerprint
 from teachmesh_lab.bench.run_folder import lock_folder
@@ -204,6 +204,30 @@ def select(results: Sequence[StudyResult], part: str, **arguments: Any) -> list[
         for result in results
         if result.cell.part == part and arguments.items() <= result.cell.arguments.items()
     ]
+
+
+def select_names(
+    wanted: Sequence[str] | None, known: Iterable[str], option: str
+) -> tuple[str, ...]:
+    """Return the names to measure: the wanted ones, or all known ones.
+
+    Args:
+        wanted: names from the command line; None for all.
+        known: names that the study can measure.
+        option: command line option, for the error.
+
+    Raises:
+        UsageError: the study cannot measure a wanted name.
+
+    Example:
+        >>> select_names(None, ["none", "auto"], "--choices")
+        ('none', 'auto')
+    """
+    names = tuple(known)
+    for name in wanted or ():
+        if name not in names:
+            raise UsageError(f"expected {option} among {', '.join(names)}, got '{name}'")
+    return names if wanted is None else tuple(wanted)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

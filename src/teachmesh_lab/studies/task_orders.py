@@ -32,6 +32,7 @@ from teachmesh_lab.studies.study_cells import (
     Values,
     markdown,
     select,
+    select_names,
 )
 
 RULES = {"first": CHOICE_TASKS, "last": 1}
@@ -117,11 +118,14 @@ def orders(plan: ReusePlan, methods: Sequence[str] | None = None) -> Study:
     Args:
         plan: tasks, and as `seeds` the number of random orders.
         methods: closed forms to measure, and `moments`; by default all that choose a constant.
+
+    Raises:
+        UsageError: a method chooses no constant.
     """
     names, tasks = tuple(plan.tasks), list(plan.tasks.values())
     cells = [
         plan.inputs.cell("orders", (name, rule), names, method=name, rule=rule, orders=plan.seeds)
-        for name in methods or (OURS, *tuned_methods())
+        for name in select_names(methods, (OURS, *tuned_methods()), "--methods")
         for rule in (RULES if name != OURS else ("bits",))
     ]
 
