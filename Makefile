@@ -48,9 +48,10 @@ simulate: setup  ## agents in virtual time: SEEDS=10000 histories from seed FIRS
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks
 
-docs: setup  ## regenerate docs/cli.md from the commands, and docs/api.md from the docstrings
+docs: setup  ## write docs/cli.md and docs/api.md from the code, and build the site in site/ (warnings are errors)
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
 	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache build dist site
