@@ -48,8 +48,9 @@ simulate: setup  ## agents in virtual time: SEEDS=10000 histories from seed FIRS
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks
 
-docs: setup  ## write docs/cli.md and docs/api.md from the code, and build the site in site/ (warnings are errors)
+docs: setup  ## write the pages that come from the code, and build the site in site/ (warnings are errors)
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
+	@$(BIN)/python -m teachmesh_lab.cli.error_reference docs/errors.md
 	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 

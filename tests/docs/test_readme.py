@@ -1,4 +1,4 @@
-"""The README's blocks are run, in a folder that holds what they name."""
+"""The blocks of README and how-to pages are run, in a folder that holds what they name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ import pytest
 from tests.cli.test_commands import run
 from tests.conftest import write_task
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/own_photos.md")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def _blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -46,13 +48,14 @@ def test_every_python_block_runs(workplace: Path, capsys: pytest.CaptureFixture[
     assert "taught by" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.usefixtures("forked_programs")
-def test_every_shell_line_runs(workplace: Path) -> None:
+def test_every_shell_line_runs(workplace: Path, page: str) -> None:
     """Each `teachmesh` line ends well; `up` is started, watched until it listens, and stopped.
 
     The first line and `up` are processes. The others run in this process, without its imports.
     """
-    lines = [line for block in _blocks("sh") for line in block.splitlines()]
+    lines = [line for block in _blocks("sh", page) for line in block.splitlines()]
     commands = [line.split("#")[0].strip() for line in lines if line.startswith("teachmesh ")]
     assert len(commands) >= 6
     for number, line in enumerate(commands):
