@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.errors import ConfigError, UsageError
+from teachmesh.errors import ConfigError, StorageError, UsageError
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.trust.policy import find_agent, is_loopback
 from teachmesh.trust.trust_book import TrustBook
@@ -63,7 +63,7 @@ def test_a_changed_byte_trusts_nobody(tmp_path: Path) -> None:
         book.path.write_bytes(changed)
         try:
             found = TrustBook(tmp_path).standing(BOB)
-        except ConfigError as error:
+        except StorageError as error:
             assert "restore it from a backup" in str(error)  # noqa: PT017 - most changes are seen
         else:
             assert found == "blocked"

@@ -32,6 +32,7 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, agent_id
 from teachmesh.packet.tensor_layout import check_layout, check_values
 from teachmesh.sharing.admission import Admission
+from teachmesh.trust.trust_book import TrustBook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,9 @@ class BankView:
         self.home = open_to_read(home) if reading else resolve_home(home)
         config = self.home.config
         folder = bank or self.home.bank
-        self.bank = Bank(folder, read_only=reading and not is_writable(folder))
+        self.trust = TrustBook(self.home.path, self.own_author)
+        read_only = reading and not is_writable(folder)
+        self.bank = Bank(folder, read_only=read_only, authors=self.trust)
         self.variant = find_variant(mapper or config.method)
         self.method = self.variant.method
         self.backbone_name = backbone or config.backbone
@@ -117,6 +120,7 @@ class BankView:
             method=self.method,
             damaged=self._damaged(entries),
             latent_sizes=self.latent_sizes(),
+            pending=self.bank.pending_authors(),
         )
 
     def latent_sizes(self) -> dict[str, int]:
@@ -156,8 +160,22 @@ class BankView:
     def admission(self) -> Admission:
         """The checks that every received skill must pass."""
         backbones = self.home.backbones
-        checks = (lambda verified: check_fit(verified, backbones),)
+        checks = (self._check_stranger, lambda verified: check_fit(verified, backbones))
         return Admission(lambda: known_fingerprints(backbones), checks)
+
+    def _check_stranger(self, verified: VerifiedSkill) -> None:
+        """Refuse the skill of a stranger if only invited authors may teach this agent.
+
+        Raises:
+            SkillRefused: STRANGER.
+        """
+        author = verified.skill.card.author
+        if self.trust.policy == "invited" and self.trust.standing(author) == "pending":
+            raise SkillRefused(
+                "STRANGER",
+                f"the author {verified.skill.card.alias} ({agent_id(author)}) was not invited; "
+                f"to use its skills: teachmesh peers trust {agent_id(author)}",
+            )
 
     @checked
     def receive(
@@ -292,7 +310,7 @@ class BankView:
         return self.key if self.home.key_file.exists() else None
 
     def digest(self) -> str:
-        """Return the hash of the sorted ids of all skills that are not withdrawn.
+        """Return the hash of the sorted ids of trusted authors' skills, without withdrawn ones.
 
         Equal digests mean equal answers.
         """
@@ -310,7 +328,8 @@ class BankView:
             "backbone": self.backbone_name,
             "backbone_licence": licence_of(self.home.backbones, self.backbone_name),
             "method": self.method,
-            "skills": len(self.bank.ids()),
+            "skills": len(self.bank.used_ids()),
+            "pending": len(self.bank.ids()) - len(self.bank.used_ids()),
             "withdrawn": len(self.bank.withdrawals.ids()),
             "usable": sum(info.usable for info in infos),
             "classes": sum(info.n_classes for info in infos if info.usable),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ class Catalogue:
         method: the task mapper in use.
         damaged: reasons by id for skills whose content the task mapper cannot use.
         latent_sizes: sizes of the backbone's latents by kind; sizes that are missing are unknown.
+        pending: public keys of authors whose skills wait for a decision.
     """
 
     entries: Sequence[BankEntry]
@@ -83,6 +84,7 @@ class Catalogue:
     method: str
     damaged: Mapping[str, str] = field(default_factory=dict)
     latent_sizes: Mapping[str, int] = field(default_factory=dict)
+    pending: Collection[str] = frozenset()
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
@@ -136,7 +138,7 @@ class Catalogue:
 
     def named(self, name: str, own: str | None = None) -> list[BankEntry]:
         """Return the skills that a name stands for; see `skill_names.find_named`."""
-        return find_named(name, self.entries, self.active_ids, own)
+        return find_named(name, self.entries, self.active_ids, own, self.pending)
 
     def ambiguous(self, name: str, found: Sequence[BankEntry]) -> str:
         """Return a sentence with the display names of the skills that a name fits."""
@@ -180,6 +182,10 @@ class Catalogue:
             if self._is_withdrawn(entry):
                 return "withdrawn by its author"
             return "replaced by a newer skill of its author"
+        if entry.author in self.pending:
+            return (
+                f"waits until you trust its author: teachmesh peers trust {agent_id(entry.author)}"
+            )
         if entry.backbone_fingerprint != self.fingerprint:
             known = self.fingerprints.get(entry.backbone_fingerprint)
             made_with = f"backbone {known}" if known else "a backbone that is not here"
@@ -196,4 +202,4 @@ class Catalogue:
 
     def display_names(self) -> dict[str, str]:
         """Return display names by id, which all differ; see `skill_names.display_names`."""
-        return display_names(self.entries, self.active_ids)
+        return display_names(self.entries, self.active_ids, self.pending)

@@ -76,7 +76,8 @@ class Node:
         self._watch_once = self._supervisor.supervised("watch", self._watch_step)
         self._active: dict[str, BankEntry] = {}
         self._seen: set[str] = set()
-        self._version: int | None = None
+        self._version: tuple[int, object] | None = None
+        self._stamp: object = None
         self._next_state_s = 0.0
         self._synced_state: tuple[object, ...] | None = None
         self._backbones: frozenset[str] = frozenset()
@@ -85,6 +86,7 @@ class Node:
         self._seen = set(self.agent.bank.ids())
         self._active = {entry.id: entry for entry in self.agent.bank.active()}
         self._backbones = self._known_backbones()
+        self._stamp = self.agent.trust.stamp()
         self._lock.acquire()
         self._with_report(self._retire)  # before a peer asks for them
         try:
@@ -209,6 +211,7 @@ class Node:
         """Look at the bank once, and report its state once per second."""
         current = self.agent.bank.version()
         if current != self._version:
+            self._follow_decisions(current[1])
             self._retire()
             self.gossip.notify()
             self._report_new()
@@ -257,6 +260,13 @@ class Node:
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
                 self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+
+    def _follow_decisions(self, stamp: object) -> None:
+        """Activate or remove the skills of authors that were trusted or blocked since."""
+        if stamp != self._stamp:
+            self.agent.bank.follow_decisions()
+            self.gossip.forget()
+            self._stamp = stamp
 
     def _retire(self) -> None:
         retire_replaced(self.agent.bank, self.agent.key)
@@ -352,7 +362,10 @@ class BankInventory:
         return frozenset(self._agent.bank.ids())
 
     def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill; False if it was removed or withdrawn here."""
+        """Return whether to fetch a skill or tombstone; False if it was removed here.
+
+        It was removed by a person, by its author, or because its author is blocked.
+        """
         bank = self._agent.bank
         return skill_id not in bank.removed_ids() and skill_id not in bank.withdrawals.skills()
 
@@ -379,6 +392,9 @@ class BankInventory:
         if author != self._agent.key.public_key:
             usage = self._agent.bank.usage(author)
             self._budget.check_size(author, usage.skills, usage.size_bytes, usage.total)
+            if self._agent.trust.standing(author) == "pending":
+                waiting = self._agent.bank.pending_usage()
+                self._budget.check_pending(author, usage.skills, waiting.skills, waiting.size_bytes)
             self._budget.spend(author)
 
     def tombstones(self) -> frozenset[str]:

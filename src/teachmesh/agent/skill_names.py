@@ -29,7 +29,9 @@ _LISTED = 8
 """Maximum number of names that an error message lists."""
 
 
-def display_names(entries: Sequence[BankEntry], active_ids: Collection[str]) -> dict[str, str]:
+def display_names(
+    entries: Sequence[BankEntry], active_ids: Collection[str], pending: Collection[str] = ()
+) -> dict[str, str]:
     """Return a display name for each skill, by id; all names differ.
 
     The names depend on the skills only, so that all agents with these skills show the same names:
@@ -39,10 +41,18 @@ def display_names(entries: Sequence[BankEntry], active_ids: Collection[str]) -> 
       author has several active skills of this name;
     - `TASK@ALIAS@SKILL` for a replaced skill.
 
+    Skills of pending authors do not change these names. Their own names are `TASK@ALIAS@AUTHOR`
+    with the whole id, followed by SKILL if there are several.
+
     Args:
         entries: entries of all skills of a bank.
         active_ids: ids of the skills that are not replaced.
+        pending: public keys of authors whose skills wait for a decision.
     """
+    waiting = [entry for entry in entries if entry.author in pending]
+    if waiting:
+        known = [entry for entry in entries if entry.author not in pending]
+        return display_names(known, active_ids) | _names_of_waiting(waiting)
     active = [entry for entry in entries if entry.id in active_ids]
     by_task = Counter(entry.task for entry in active)
     names: dict[str, str] = {}
@@ -54,7 +64,11 @@ def display_names(entries: Sequence[BankEntry], active_ids: Collection[str]) -> 
 
 
 def find_named(
-    name: str, entries: Sequence[BankEntry], active_ids: Collection[str], own: str | None
+    name: str,
+    entries: Sequence[BankEntry],
+    active_ids: Collection[str],
+    own: str | None,
+    pending: Collection[str] = (),
 ) -> list[BankEntry]:
     """Return the skills that a name stands for: one, unless the name is unknown or ambiguous.
 
@@ -62,16 +76,19 @@ def find_named(
     - `TASK` or `TASK@ALIAS` stands for this agent's active skills of this name, or else for all
       active ones, or else for the newest version.
     - A name with ids stands for this agent's skills that it fits, or else for all.
+    - Skills of pending authors count only if the name fits no other skill.
 
     Args:
         name: name of a skill, with as many of its parts as needed.
         entries: entries of all skills of a bank.
         active_ids: ids of the skills that are not replaced.
         own: public key of this agent; None if it has no key yet.
+        pending: public keys of authors whose skills wait for a decision.
     """
     name = unicodedata.normalize("NFC", name)
     fitting = [entry for entry in entries if _fits(name, entry)]
-    names = display_names(entries, active_ids) if len(fitting) > 1 else {}
+    fitting = [entry for entry in fitting if entry.author not in pending] or fitting
+    names = display_names(entries, active_ids, pending) if len(fitting) > 1 else {}
     if exact := [entry for entry in fitting if names.get(entry.id) == name]:
         return exact
     mine = {entry.id for entry in fitting if entry.author == own}
@@ -129,6 +146,19 @@ def _names_of_authors(group: Sequence[BankEntry], names: Mapping[str, str]) -> d
         parts += [marks[author]] * (len(counts) > 1)
         parts += [names[entry.id].rpartition("@")[2]] * (counts[author] > 1)
         found[entry.id] = "@".join(parts)
+    return found
+
+
+def _names_of_waiting(entries: Sequence[BankEntry]) -> dict[str, str]:
+    """Return `TASK@ALIAS@AUTHOR[@SKILL]` for skills of pending authors, by id."""
+    found = {}
+    for group in _by_task_and_alias(entries):
+        names = _names_of_skills(group)
+        counts = Counter(entry.author for entry in group)
+        for entry in group:
+            start, _, skill = names[entry.id].rpartition("@")
+            parts = [start, agent_id(entry.author).lower()] + [skill] * (counts[entry.author] > 1)
+            found[entry.id] = "@".join(parts)
     return found
 
 

@@ -31,8 +31,8 @@ class TrustBook:
         own: function that returns the id or key of this agent; None if it has no key yet.
         ops: disk operations; tests pass their own.
 
-    All methods raise ConfigError if the file is damaged (then nobody is trusted by mistake), and
-    StorageError if it cannot be read or written.
+    All methods raise StorageError if the file is damaged, or cannot be read or written. So damage
+    never makes a stranger trusted.
 
     Examples:
         >>> import tempfile
@@ -87,7 +87,9 @@ class TrustBook:
     def standing(self, agent: str) -> Standing:
         """Return what happens to the skills of an author (agent id or public key)."""
         name = check_agent_id(agent)
-        return "trusted" if name == self._own_id() else self.state().standing(name)
+        found = self.state().standing(name)
+        # The own key is read only if it makes a difference, because this is called often.
+        return "trusted" if found != "trusted" and name == self._own_id() else found
 
     @property
     def policy(self) -> Policy:
@@ -137,7 +139,7 @@ class TrustBook:
         try:
             return decode_state(data)
         except ConfigError as error:
-            raise ConfigError(
+            raise StorageError(
                 f"could not use the trust book {self.path}: {error}; restore it from a backup, or "
                 "move it away and decide again with `teachmesh peers`"
             ) from error
