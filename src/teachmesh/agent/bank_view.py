@@ -32,6 +32,7 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, agent_id
 from teachmesh.packet.tensor_layout import check_layout, check_values
 from teachmesh.sharing.admission import Admission
+from teachmesh.trust.policy import known_as
 from teachmesh.trust.trust_book import TrustBook
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class BankView:
             damaged=self._damaged(entries),
             latent_sizes=self.latent_sizes(),
             pending=self.bank.pending_authors(),
+            is_stranger=self.trust.is_stranger,
         )
 
     def latent_sizes(self) -> dict[str, int]:
@@ -173,7 +175,7 @@ class BankView:
         if self.trust.policy == "invited" and self.trust.standing(author) == "pending":
             raise SkillRefused(
                 "STRANGER",
-                f"the author {verified.skill.card.alias} ({agent_id(author)}) was not invited; "
+                f"the author {known_as(verified.skill.card.alias, author)} was not invited; "
                 f"to use its skills: teachmesh peers trust {agent_id(author)}",
             )
 
@@ -199,7 +201,9 @@ class BankView:
         if check is not None:
             check(verified)
         # Importing a file restores a skill that was removed here; a peer cannot restore it.
-        return self.bank.put(verified, restore=expected_id is None)
+        entry = self.bank.put(verified, restore=expected_id is None)
+        self.trust.pin(entry.alias, entry.author)
+        return entry
 
     @property
     def skills(self) -> SkillMapping:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from teachmesh.bank.entry import oldest_first
 from teachmesh.data.names import shown
 from teachmesh.packet.signing import agent_id
+from teachmesh.trust.look_alikes import skeleton
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
@@ -36,9 +37,9 @@ def display_names(
 
     The names depend on the skills only, so that all agents with these skills show the same names:
 
-    - `TASK`, if one active skill has this task name;
-    - otherwise `TASK@ALIAS`, followed by AUTHOR if authors share the alias, and by SKILL if the
-      author has several active skills of this name;
+    - `TASK`, if one active skill has this task name, and no skill of another author a look-alike;
+    - otherwise `TASK@ALIAS`, followed by AUTHOR if authors share the alias (or a look-alike) or
+      the task names only look alike, and by SKILL if the author has several active skills;
     - `TASK@ALIAS@SKILL` for a replaced skill.
 
     Skills of pending authors do not change these names. Their own names are `TASK@ALIAS@AUTHOR`
@@ -55,12 +56,26 @@ def display_names(
         return display_names(known, active_ids) | _names_of_waiting(waiting)
     active = [entry for entry in entries if entry.id in active_ids]
     by_task = Counter(entry.task for entry in active)
+    alike = look_alike_tasks(active)
+    shared = {e.id for e in active if by_task[e.task] > 1 or skeleton(e.task) in alike}
     names: dict[str, str] = {}
     for group in _by_task_and_alias(entries):
         names |= _names_of_skills(group)
-    for group in _by_task_and_alias(e for e in active if by_task[e.task] > 1):
-        names |= _names_of_authors(group, names)
-    return names | {entry.id: entry.task for entry in active if by_task[entry.task] == 1}
+    for group in _grouped(
+        (e for e in active if e.id in shared), lambda e: (skeleton(e.task), skeleton(e.alias))
+    ):
+        names |= _names_of_authors(group, names, skeleton(group[0].task) in alike)
+    return names | {entry.id: entry.task for entry in active if entry.id not in shared}
+
+
+def look_alike_tasks(entries: Iterable[BankEntry]) -> set[str]:
+    """Return skeletons of task names that several authors spell differently."""
+    spellings: dict[str, set[str]] = defaultdict(set)
+    authors: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        spellings[skeleton(entry.task)].add(entry.task)
+        authors[skeleton(entry.task)].add(entry.author)
+    return {key for key in spellings if len(spellings[key]) > 1 and len(authors[key]) > 1}
 
 
 def find_named(
@@ -118,9 +133,15 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _by_task_and_alias(entries: Iterable[BankEntry]) -> Iterable[list[BankEntry]]:
+    return _grouped(entries, lambda entry: (entry.task, entry.alias))
+
+
+def _grouped(
+    entries: Iterable[BankEntry], key: Callable[[BankEntry], tuple[str, str]]
+) -> Iterable[list[BankEntry]]:
     groups: dict[tuple[str, str], list[BankEntry]] = defaultdict(list)
     for entry in entries:
-        groups[entry.task, entry.alias].append(entry)
+        groups[key(entry)].append(entry)
     return groups.values()
 
 
@@ -130,12 +151,15 @@ def _names_of_skills(group: Sequence[BankEntry]) -> dict[str, str]:
     return {entry.id: f"{entry.task}@{entry.alias}@{marks[entry.id]}" for entry in group}
 
 
-def _names_of_authors(group: Sequence[BankEntry], names: Mapping[str, str]) -> dict[str, str]:
-    """Return `TASK@ALIAS[@AUTHOR][@SKILL]` for active skills with one task name and one alias.
+def _names_of_authors(
+    group: Sequence[BankEntry], names: Mapping[str, str], with_author: bool
+) -> dict[str, str]:
+    """Return `TASK@ALIAS[@AUTHOR][@SKILL]` for active skills of look-alike tasks and aliases.
 
     Args:
         group: entries of these skills.
         names: names that end with SKILL, by id.
+        with_author: whether to add AUTHOR even if there is one author only.
     """
     authors = {entry.id: agent_id(entry.author).lower() for entry in group}
     counts = Counter(authors.values())
@@ -143,7 +167,7 @@ def _names_of_authors(group: Sequence[BankEntry], names: Mapping[str, str]) -> d
     found = {}
     for entry in group:
         author, parts = authors[entry.id], [entry.task, entry.alias]
-        parts += [marks[author]] * (len(counts) > 1)
+        parts += [marks[author]] * (with_author or len(counts) > 1)
         parts += [names[entry.id].rpartition("@")[2]] * (counts[author] > 1)
         found[entry.id] = "@".join(parts)
     return found

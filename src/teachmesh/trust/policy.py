@@ -84,14 +84,14 @@ def find_agent(text: str, known: Collection[str]) -> str:
     )
 
 
-def short(agent: str) -> str:
-    """Return the first two groups of an agent id, as shown next to an alias.
+def known_as(alias: str, agent: str) -> str:
+    """Return an alias with the first two groups of the agent's id (agent id or public key).
 
     Examples:
-        >>> short("K7QM-2F3D-ABCD-EFGH")
-        'K7QM-2F3D'
+        >>> known_as("box-1", "K7QM-2F3D-ABCD-EFGH")
+        'box-1 (K7QM-2F3D)'
     """
-    return agent[:9]
+    return f"{shown(alias)} ({check_agent_id(agent)[:9]})"
 
 
 def is_loopback(endpoints: Iterable[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,7 +13,7 @@ from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomi
 from teachmesh.errors import ConfigError, StorageError, UsageError
 from teachmesh.packet.card_rules import now
 from teachmesh.trust.policy import Policy, Standing, check_agent_id, check_policy, is_loopback
-from teachmesh.trust.trust_state import TrustState, decode_state
+from teachmesh.trust.trust_state import Note, TrustState, decode_state
 
 _LOCK_TIMEOUT_S = 10.0
 _MAX_BYTES = 8 << 20
@@ -61,24 +62,33 @@ class TrustBook:
         )
         self._lock = threading.Lock()
 
-    def trust(self, agent: str) -> None:
-        """Trust an author (agent id or public key): its skills are used."""
-        self._decide(agent, "trusted")
+    def trust(self, agent: str, alias: str = "") -> None:
+        """Trust an author (agent id or public key): its skills are used.
 
-    def block(self, agent: str) -> None:
+        Args:
+            agent: the author.
+            alias: its alias if it is known; from now on, it belongs to this author.
+        """
+        self._decide(agent, "trusted", alias)
+
+    def block(self, agent: str, alias: str = "") -> None:
         """Block an author: its skills are as if they had never come.
+
+        Args:
+            agent: the author.
+            alias: its alias if it is known, for people who read the list later.
 
         Raises:
             UsageError: it is this agent itself.
         """
         if check_agent_id(agent) == self._own_id():
             raise UsageError("expected another agent to block, got the id of this agent")
-        self._decide(agent, "blocked")
+        self._decide(agent, "blocked", alias)
 
     def unblock(self, agent: str) -> None:
         """Take a block back; the author is a stranger again."""
         name = check_agent_id(agent)
-        self._change(lambda s: s.with_agent(name, None, now()) if name in s.blocked else s)
+        self._change(lambda s: s.with_agent(name, None, Note(now())) if name in s.blocked else s)
 
     def forget(self, agent: str) -> None:
         """Drop the decision about an author, who is a stranger again."""
@@ -90,6 +100,20 @@ class TrustBook:
         found = self.state().standing(name)
         # The own key is read only if it makes a difference, because this is called often.
         return "trusted" if found != "trusted" and name == self._own_id() else found
+
+    def pin(self, alias: str, agent: str) -> None:
+        """Note that an author uses an alias, unless it or a look-alike belongs to another author.
+
+        An author that a person trusts takes it from others. Blocked authors have no alias.
+        """
+        name, note = check_agent_id(agent), Note(now(), alias)
+        if self.state().with_pin(name, note) is not self.state():
+            self._change(lambda state: state.with_pin(name, note))
+
+    def is_stranger(self, alias: str, agent: str) -> bool:
+        """Return whether an alias, or one that looks alike, belongs to another author."""
+        owner = self.state().owner(alias)
+        return owner is not None and owner != check_agent_id(agent)
 
     @property
     def policy(self) -> Policy:
@@ -103,7 +127,7 @@ class TrustBook:
             ConfigError: there is no such policy.
         """
         chosen = check_policy(policy)
-        self._change(lambda s: TrustState(chosen, s.trusted, s.blocked))
+        self._change(lambda s: replace(s, policy=chosen))
 
     def settle_policy(self, endpoints: Iterable[str]) -> Policy:
         """Choose `ask` if none was chosen and an endpoint is outside this machine; return it.
@@ -112,7 +136,7 @@ class TrustBook:
         loopback only.
         """
         if self.state().policy is None and not is_loopback(endpoints):
-            self._change(lambda s: TrustState(s.policy or "ask", s.trusted, s.blocked))
+            self._change(lambda s: replace(s, policy=s.policy or "ask"))
         return self.policy
 
     def stamp(self) -> Stamp | None:
@@ -148,9 +172,9 @@ class TrustBook:
         own = self._own()
         return None if own is None else check_agent_id(own)
 
-    def _decide(self, agent: str, standing: Standing | None) -> None:
-        name = check_agent_id(agent)
-        self._change(lambda state: state.with_agent(name, standing, now()))
+    def _decide(self, agent: str, standing: Standing | None, alias: str = "") -> None:
+        name, note = check_agent_id(agent), Note(now(), alias)
+        self._change(lambda state: state.with_agent(name, standing, note))
 
     def _change(self, change: Callable[[TrustState], TrustState]) -> None:
         with self._lock, storage_errors(f"could not save {self.path}"):
