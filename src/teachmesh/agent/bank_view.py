@@ -218,6 +218,29 @@ class BankView:
         """Describe the skills that no newer skill of their author replaces."""
         return [info for info in self.infos() if info.active]
 
+    def pending_agents(self) -> frozenset[str]:
+        """Return the ids of agents whose skills wait for a decision."""
+        return frozenset(agent_id(author) for author in self.bank.pending_authors())
+
+    def renew_identity(self) -> Path | None:
+        """Give this agent a new key; the skills of the old identity stay in use.
+
+        Returns:
+            Path of the old key, which is kept; None if there was no key.
+
+        Raises:
+            ConfigError: an agent runs in this home.
+            StorageError: the key cannot be moved.
+        """
+        old, alias = self.own_author(), self.home.config.alias
+        kept = self.home.renew_key()
+        if old is not None:
+            self.trust.trust(old)
+        self.__dict__.pop("key", None)
+        if alias is not None:
+            self.trust.pin(alias, self.key.public_key)
+        return kept
+
     def unusable_reasons(self) -> list[str]:
         """Return, for each active skill that predictions do not use, a sentence with the reason."""
         return [
@@ -334,15 +357,17 @@ class BankView:
             "method": self.method,
             "skills": len(self.bank.used_ids()),
             "pending": len(self.bank.ids()) - len(self.bank.used_ids()),
+            "policy": self.trust.policy,
+            "blocked": len(self.trust.state().blocked),
             "withdrawn": len(self.bank.withdrawals.ids()),
             "usable": sum(info.usable for info in infos),
             "classes": sum(info.n_classes for info in infos if info.usable),
             "size_bytes": sum(info.size_bytes for info in infos),
             "digest": self.digest(),
-            "running": self._running(),
+            "running": self.running(),
         }
 
-    def _running(self) -> dict[str, Any] | None:
+    def running(self) -> dict[str, Any] | None:
         """Return the state of the running agent of this home; None if it does not run."""
         state = RunningFile(self.home.running).read(time.time())
         if state is None and RunningLock(self.home.path).is_held():

@@ -14,6 +14,7 @@ from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
+from teachmesh.packet.signing import agent_id
 from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.supervisor import Fault, Supervisor
@@ -88,6 +89,7 @@ class Node:
         self._backbones = self._known_backbones()
         self._stamp = self.agent.trust.stamp()
         self._lock.acquire()
+        self._with_report(lambda: self.agent.trust.pin(self.agent.alias, self.agent.id))
         self._with_report(self._retire)  # before a peer asks for them
         try:
             self._with_report(self._reserve_sequences)
@@ -259,7 +261,14 @@ class Node:
                 continue
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
-                self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+                self._emit(
+                    "received",
+                    task=entry.task,
+                    skill=entry.id,
+                    alias=entry.alias,
+                    author=agent_id(entry.author),
+                    standing=self.agent.trust.standing(entry.author),
+                )
 
     def _follow_decisions(self, stamp: object) -> None:
         """Activate or remove the skills of authors that were trusted or blocked since."""
@@ -279,7 +288,13 @@ class Node:
             if entry.id in self._active or (entry.author, entry.task) in versions:
                 continue
             if entry.id in self.agent.bank.withdrawals.of_author(entry.author):
-                self._emit("withdrawn", task=entry.task, skill=entry.id, alias=entry.alias)
+                self._emit(
+                    "withdrawn",
+                    task=entry.task,
+                    skill=entry.id,
+                    alias=entry.alias,
+                    author=agent_id(entry.author),
+                )
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
@@ -299,6 +314,7 @@ class Node:
         stats = self.gossip.stats()
         peers = [
             {
+                "id": peer.agent_id,
                 "alias": peer.alias,
                 "count": peer.count,
                 "digest": peer.digest,

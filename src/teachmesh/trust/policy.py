@@ -10,7 +10,6 @@ from typing import Literal
 
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import ConfigError, UsageError
-from teachmesh.packet.signing import agent_id
 
 Policy = Literal["ask", "invited", "open"]
 """`open` uses the skills of strangers, `ask` lets them wait, `invited` refuses them."""
@@ -23,7 +22,14 @@ MIN_PREFIX = 4
 _ID = re.compile(r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ENDPOINT = re.compile(r"(?:[a-z]+/)?(?P<host>\[[^\]]+\]|[^:/#?]+)(?::\d+)?(?:[#?].*)?")
-_short_id = lru_cache(maxsize=65_536)(agent_id)
+
+
+@lru_cache(maxsize=65_536)
+def _short_id(public_key: str) -> str:
+    # Imported here because it is slow, and the help needs no keys.
+    from teachmesh.packet.signing import agent_id
+
+    return agent_id(public_key)
 
 
 def check_policy(text: str) -> Policy:

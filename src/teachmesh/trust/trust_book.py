@@ -104,16 +104,20 @@ class TrustBook:
     def pin(self, alias: str, agent: str) -> None:
         """Note that an author uses an alias, unless it or a look-alike belongs to another author.
 
-        An author that a person trusts takes it from others. Blocked authors have no alias.
+        An author that a person trusts takes it from others, and so does this agent itself. Blocked
+        authors have no alias.
         """
         name, note = check_agent_id(agent), Note(now(), alias)
-        if self.state().with_pin(name, note) is not self.state():
-            self._change(lambda state: state.with_pin(name, note))
+        own = name == self._own_id()
+        state = self.state()
+        if state.with_pin(name, note, own=own) is not state:
+            self._change(lambda state: state.with_pin(name, note, own=own))
 
     def is_stranger(self, alias: str, agent: str) -> bool:
         """Return whether an alias, or one that looks alike, belongs to another author."""
         owner = self.state().owner(alias)
-        return owner is not None and owner != check_agent_id(agent)
+        name = check_agent_id(agent)
+        return owner not in (None, name) and name != self._own_id()
 
     @property
     def policy(self) -> Policy:

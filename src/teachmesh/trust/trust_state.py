@@ -80,18 +80,24 @@ class TrustState:
             return replace(state, pins=MappingProxyType(pins))
         return state.with_pin(agent, note) if standing == "trusted" and note.alias else state
 
-    def with_pin(self, agent: str, note: Note) -> TrustState:
+    def with_pin(self, agent: str, note: Note, *, own: bool = False) -> TrustState:
         """Return the state after an agent used an alias; the first one keeps it.
 
         Only a trusted agent takes an alias from an agent that is not trusted. The number of aliases
         is limited; the oldest one of a stranger is forgotten.
+
+        Args:
+            agent: id of the agent.
+            note: time and alias.
+            own: whether the agent is the owner of this state, who may have any alias.
         """
         owner = self.owner(note.alias)
-        if agent in self.blocked or owner == agent or (owner and not self._outranks(agent, owner)):
+        keeps = owner is not None and not own and not self._outranks(agent, owner)
+        if agent in self.blocked or owner == agent or keeps:
             return self
         skeleton_ = skeleton(note.alias)
         pins = {alias: pin for alias, pin in self.pins.items() if skeleton(alias) != skeleton_}
-        if sum(pin[0] == agent for pin in pins.values()) >= MAX_PINS_PER_AGENT:
+        if not own and sum(pin[0] == agent for pin in pins.values()) >= MAX_PINS_PER_AGENT:
             return self
         while len(pins) >= MAX_PINS:
             strangers = [alias for alias, pin in pins.items() if pin[0] not in self.trusted]
