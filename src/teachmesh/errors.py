@@ -37,6 +37,8 @@ RefusalReason = Literal[
     "VERSION",
     "AUTHOR",
     "WITHDRAWN",
+    "BLOCKED",
+    "STRANGER",
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from teachmesh.agent.bank_view import BankView
 from teachmesh.bank.home import Config
-from teachmesh.packet.signing import AgentKey, sign
+from teachmesh.packet.signing import AgentKey, agent_id, sign
 from teachmesh.packet.skill import Skill
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_muddled_task, write_task
@@ -44,8 +44,9 @@ def test_history_lists_all_versions_newest_first(versions: list[str]) -> None:
     header = ["version", "created", "author", "classes", "right", "id", "active", "replaces"]
     assert lines[0].split() == header
     when = "2026-11-23T11:00:00Z"
-    assert lines[2].split() == ["2", when, "alice", "3", "87.5", "%", versions[1][:12], "yes", "1"]
-    assert lines[3].split() == ["1", when, "alice", "3", "87.5", "%", versions[0][:12], "no", "-"]
+    start = [when, "alice", f"({agent_id(ALICE.public_key)[:9]})", "3", "87.5", "%"]
+    assert lines[2].split() == ["2", *start, versions[1][:12], "yes", "1"]
+    assert lines[3].split() == ["1", *start, versions[0][:12], "no", "-"]
     document = run_json("skills", "history", versions[0][:8])
     assert document["schema"] == "teachmesh.history/1"
     newest, oldest = document["versions"]

@@ -32,6 +32,8 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, agent_id
 from teachmesh.packet.tensor_layout import check_layout, check_values
 from teachmesh.sharing.admission import Admission
+from teachmesh.trust.policy import known_as
+from teachmesh.trust.trust_book import TrustBook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +78,9 @@ class BankView:
         self.home = open_to_read(home) if reading else resolve_home(home)
         config = self.home.config
         folder = bank or self.home.bank
-        self.bank = Bank(folder, read_only=reading and not is_writable(folder))
+        self.trust = TrustBook(self.home.path, self.own_author)
+        read_only = reading and not is_writable(folder)
+        self.bank = Bank(folder, read_only=read_only, authors=self.trust)
         self.variant = find_variant(mapper or config.method)
         self.method = self.variant.method
         self.backbone_name = backbone or config.backbone
@@ -117,6 +121,8 @@ class BankView:
             method=self.method,
             damaged=self._damaged(entries),
             latent_sizes=self.latent_sizes(),
+            pending=self.bank.pending_authors(),
+            is_stranger=self.trust.is_stranger,
         )
 
     def latent_sizes(self) -> dict[str, int]:
@@ -156,8 +162,22 @@ class BankView:
     def admission(self) -> Admission:
         """The checks that every received skill must pass."""
         backbones = self.home.backbones
-        checks = (lambda verified: check_fit(verified, backbones),)
+        checks = (self._check_stranger, lambda verified: check_fit(verified, backbones))
         return Admission(lambda: known_fingerprints(backbones), checks)
+
+    def _check_stranger(self, verified: VerifiedSkill) -> None:
+        """Refuse the skill of a stranger if only invited authors may teach this agent.
+
+        Raises:
+            SkillRefused: STRANGER.
+        """
+        author = verified.skill.card.author
+        if self.trust.policy == "invited" and self.trust.standing(author) == "pending":
+            raise SkillRefused(
+                "STRANGER",
+                f"the author {known_as(verified.skill.card.alias, author)} was not invited; "
+                f"to use its skills: teachmesh peers trust {agent_id(author)}",
+            )
 
     @checked
     def receive(
@@ -181,7 +201,9 @@ class BankView:
         if check is not None:
             check(verified)
         # Importing a file restores a skill that was removed here; a peer cannot restore it.
-        return self.bank.put(verified, restore=expected_id is None)
+        entry = self.bank.put(verified, restore=expected_id is None)
+        self.trust.pin(entry.alias, entry.author)
+        return entry
 
     @property
     def skills(self) -> SkillMapping:
@@ -195,6 +217,29 @@ class BankView:
     def active_infos(self) -> list[SkillInfo]:
         """Describe the skills that no newer skill of their author replaces."""
         return [info for info in self.infos() if info.active]
+
+    def pending_agents(self) -> frozenset[str]:
+        """Return the ids of agents whose skills wait for a decision."""
+        return frozenset(agent_id(author) for author in self.bank.pending_authors())
+
+    def renew_identity(self) -> Path | None:
+        """Give this agent a new key; the skills of the old identity stay in use.
+
+        Returns:
+            Path of the old key, which is kept; None if there was no key.
+
+        Raises:
+            ConfigError: an agent runs in this home.
+            StorageError: the key cannot be moved.
+        """
+        old, alias = self.own_author(), self.home.config.alias
+        kept = self.home.renew_key()
+        if old is not None:
+            self.trust.trust(old)
+        self.__dict__.pop("key", None)
+        if alias is not None:
+            self.trust.pin(alias, self.key.public_key)
+        return kept
 
     def unusable_reasons(self) -> list[str]:
         """Return, for each active skill that predictions do not use, a sentence with the reason."""
@@ -292,7 +337,7 @@ class BankView:
         return self.key if self.home.key_file.exists() else None
 
     def digest(self) -> str:
-        """Return the hash of the sorted ids of all skills that are not withdrawn.
+        """Return the hash of the sorted ids of trusted authors' skills, without withdrawn ones.
 
         Equal digests mean equal answers.
         """
@@ -310,16 +355,19 @@ class BankView:
             "backbone": self.backbone_name,
             "backbone_licence": licence_of(self.home.backbones, self.backbone_name),
             "method": self.method,
-            "skills": len(self.bank.ids()),
+            "skills": len(self.bank.used_ids()),
+            "pending": len(self.bank.ids()) - len(self.bank.used_ids()),
+            "policy": self.trust.policy,
+            "blocked": len(self.trust.state().blocked),
             "withdrawn": len(self.bank.withdrawals.ids()),
             "usable": sum(info.usable for info in infos),
             "classes": sum(info.n_classes for info in infos if info.usable),
             "size_bytes": sum(info.size_bytes for info in infos),
             "digest": self.digest(),
-            "running": self._running(),
+            "running": self.running(),
         }
 
-    def _running(self) -> dict[str, Any] | None:
+    def running(self) -> dict[str, Any] | None:
         """Return the state of the running agent of this home; None if it does not run."""
         state = RunningFile(self.home.running).read(time.time())
         if state is None and RunningLock(self.home.path).is_held():

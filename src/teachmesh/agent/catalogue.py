@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.skill_fit import lacks_head, misfit
@@ -13,6 +15,8 @@ from teachmesh.data.names import closest, shown
 from teachmesh.errors import DataError
 from teachmesh.mapping.own_anchors import is_installed
 from teachmesh.packet.signing import agent_id
+from teachmesh.trust.look_alikes import skeleton
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
@@ -36,6 +40,7 @@ class SkillInfo:
         usable: whether predictions use the skill.
         reason: one sentence that explains why the skill is not usable; empty if it is usable.
         active: whether its author neither replaced nor withdrew the skill.
+        remark: warning about the names of the skill; empty if there is none.
     """
 
     id: str
@@ -51,6 +56,7 @@ class SkillInfo:
     usable: bool
     reason: str
     active: bool = True
+    remark: str = ""
 
     @property
     def file_stem(self) -> str:
@@ -74,6 +80,9 @@ class Catalogue:
         method: the task mapper in use.
         damaged: reasons by id for skills whose content the task mapper cannot use.
         latent_sizes: sizes of the backbone's latents by kind; sizes that are missing are unknown.
+        pending: public keys of authors whose skills wait for a decision.
+        is_stranger: returns whether an alias (first argument) belongs to another author than the
+            second argument.
     """
 
     entries: Sequence[BankEntry]
@@ -83,6 +92,8 @@ class Catalogue:
     method: str
     damaged: Mapping[str, str] = field(default_factory=dict)
     latent_sizes: Mapping[str, int] = field(default_factory=dict)
+    pending: Collection[str] = frozenset()
+    is_stranger: Callable[[str, str], bool] = lambda _alias, _author: False
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
@@ -136,7 +147,7 @@ class Catalogue:
 
     def named(self, name: str, own: str | None = None) -> list[BankEntry]:
         """Return the skills that a name stands for; see `skill_names.find_named`."""
-        return find_named(name, self.entries, self.active_ids, own)
+        return find_named(name, self.entries, self.active_ids, own, self.pending)
 
     def ambiguous(self, name: str, found: Sequence[BankEntry]) -> str:
         """Return a sentence with the display names of the skills that a name fits."""
@@ -160,7 +171,28 @@ class Catalogue:
             usable=not reason,
             reason=reason,
             active=entry.id in self.active_ids,
+            remark=self._remark(entry),
         )
+
+    def _remark(self, entry: BankEntry) -> str:
+        """Return a warning about the names of a skill, or an empty text."""
+        remarks = []
+        if self.is_stranger(entry.alias, entry.author):
+            remarks.append("a stranger: another agent used this alias, or one that looks alike")
+        twins = self._alike.get(skeleton(entry.task), ())
+        if entry.id in self.active_ids:
+            others = (e for e in twins if e.task != entry.task and e.author != entry.author)
+            remarks += [f"looks like the task {known_as(e.alias, e.author)} taught" for e in others]
+        return "; ".join(remarks[:2])
+
+    @cached_property
+    def _alike(self) -> Mapping[str, list[BankEntry]]:
+        """Active skills by the skeleton of their task names."""
+        found: dict[str, list[BankEntry]] = defaultdict(list)
+        for entry in self.entries:
+            if entry.id in self.active_ids:
+                found[skeleton(entry.task)].append(entry)
+        return found
 
     def _reason(self, entry: BankEntry) -> str:
         if reason := self._foreign(entry):
@@ -180,6 +212,10 @@ class Catalogue:
             if self._is_withdrawn(entry):
                 return "withdrawn by its author"
             return "replaced by a newer skill of its author"
+        if entry.author in self.pending:
+            return (
+                f"waits until you trust its author: teachmesh peers trust {agent_id(entry.author)}"
+            )
         if entry.backbone_fingerprint != self.fingerprint:
             known = self.fingerprints.get(entry.backbone_fingerprint)
             made_with = f"backbone {known}" if known else "a backbone that is not here"
@@ -196,4 +232,4 @@ class Catalogue:
 
     def display_names(self) -> dict[str, str]:
         """Return display names by id, which all differ; see `skill_names.display_names`."""
-        return display_names(self.entries, self.active_ids)
+        return display_names(self.entries, self.active_ids, self.pending)

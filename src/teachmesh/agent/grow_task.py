@@ -23,6 +23,7 @@ from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import find_variant
 from teachmesh.packet.card_rules import now
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.agent.catalogue import SkillInfo
@@ -151,7 +152,8 @@ def own_skill(agent: Author, name: str) -> tuple[Skill, str]:
     if card.author != agent.key.public_key:
         raise UsageError(
             f"expected a task that this agent learned, but '{shown(name)}' was learned by "
-            f"'{shown(card.alias)}'; add the images there, or learn a task of your own"
+            f"{known_as(card.alias, card.author)}; add the images there, or learn a task of your "
+            "own"
         )
     return agent.bank.load(skill_id).skill, skill_id
 

@@ -14,6 +14,7 @@ from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
+from teachmesh.packet.signing import agent_id
 from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.supervisor import Fault, Supervisor
@@ -76,7 +77,8 @@ class Node:
         self._watch_once = self._supervisor.supervised("watch", self._watch_step)
         self._active: dict[str, BankEntry] = {}
         self._seen: set[str] = set()
-        self._version: int | None = None
+        self._version: tuple[int, object] | None = None
+        self._stamp: object = None
         self._next_state_s = 0.0
         self._synced_state: tuple[object, ...] | None = None
         self._backbones: frozenset[str] = frozenset()
@@ -85,7 +87,9 @@ class Node:
         self._seen = set(self.agent.bank.ids())
         self._active = {entry.id: entry for entry in self.agent.bank.active()}
         self._backbones = self._known_backbones()
+        self._stamp = self.agent.trust.stamp()
         self._lock.acquire()
+        self._with_report(lambda: self.agent.trust.pin(self.agent.alias, self.agent.id))
         self._with_report(self._retire)  # before a peer asks for them
         try:
             self._with_report(self._reserve_sequences)
@@ -209,6 +213,7 @@ class Node:
         """Look at the bank once, and report its state once per second."""
         current = self.agent.bank.version()
         if current != self._version:
+            self._follow_decisions(current[1])
             self._retire()
             self.gossip.notify()
             self._report_new()
@@ -256,7 +261,21 @@ class Node:
                 continue
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
-                self._emit("received", task=entry.task, skill=entry.id, alias=entry.alias)
+                self._emit(
+                    "received",
+                    task=entry.task,
+                    skill=entry.id,
+                    alias=entry.alias,
+                    author=agent_id(entry.author),
+                    standing=self.agent.trust.standing(entry.author),
+                )
+
+    def _follow_decisions(self, stamp: object) -> None:
+        """Activate or remove the skills of authors that were trusted or blocked since."""
+        if stamp != self._stamp:
+            self.agent.bank.follow_decisions()
+            self.gossip.forget()
+            self._stamp = stamp
 
     def _retire(self) -> None:
         retire_replaced(self.agent.bank, self.agent.key)
@@ -269,7 +288,13 @@ class Node:
             if entry.id in self._active or (entry.author, entry.task) in versions:
                 continue
             if entry.id in self.agent.bank.withdrawals.of_author(entry.author):
-                self._emit("withdrawn", task=entry.task, skill=entry.id, alias=entry.alias)
+                self._emit(
+                    "withdrawn",
+                    task=entry.task,
+                    skill=entry.id,
+                    alias=entry.alias,
+                    author=agent_id(entry.author),
+                )
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
@@ -289,6 +314,7 @@ class Node:
         stats = self.gossip.stats()
         peers = [
             {
+                "id": peer.agent_id,
                 "alias": peer.alias,
                 "count": peer.count,
                 "digest": peer.digest,
@@ -352,7 +378,10 @@ class BankInventory:
         return frozenset(self._agent.bank.ids())
 
     def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill; False if it was removed or withdrawn here."""
+        """Return whether to fetch a skill or tombstone; False if it was removed here.
+
+        It was removed by a person, by its author, or because its author is blocked.
+        """
         bank = self._agent.bank
         return skill_id not in bank.removed_ids() and skill_id not in bank.withdrawals.skills()
 
@@ -379,6 +408,9 @@ class BankInventory:
         if author != self._agent.key.public_key:
             usage = self._agent.bank.usage(author)
             self._budget.check_size(author, usage.skills, usage.size_bytes, usage.total)
+            if self._agent.trust.standing(author) == "pending":
+                waiting = self._agent.bank.pending_usage()
+                self._budget.check_pending(author, usage.skills, waiting.skills, waiting.size_bytes)
             self._budget.spend(author)
 
     def tombstones(self) -> frozenset[str]:

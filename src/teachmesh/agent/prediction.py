@@ -10,6 +10,7 @@ import numpy as np
 
 from teachmesh.mapping.typicality import FALSE_ALARMS, images_needed
 from teachmesh.reuse.equivalent_classes import EquivalentClasses
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
@@ -72,7 +73,7 @@ class Prediction:
         doubt = "unknown, nearest: " if self.unknown else ""
         return (
             f"{doubt}{self.task} / {self.class_name} {100 * self.probability:.1f} % "
-            f"(taught by {self.alias})"
+            f"(taught by {known_as(self.alias, self.author)})"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def share_skills(
         (given,) if isinstance(given, str) else tuple(given) for given in (listen, join)
     )
     made = make_transport(transport, agent.id, listen=listening, join=joining)
+    agent.trust.settle_policy((*listening, *joining))
     return Node(agent, made, on_event or _ignore)
 
 

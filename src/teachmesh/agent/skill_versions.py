@@ -13,6 +13,7 @@ from teachmesh.errors import UsageError
 from teachmesh.packet.card_rules import now
 from teachmesh.packet.signing import agent_id, sign
 from teachmesh.packet.skill import Skill
+from teachmesh.trust.policy import known_as
 from teachmesh.version import __version__
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
     chosen = view.find_entry(selector)
     if chosen.author != view.own_author():
         raise UsageError(
-            f"expected a task of this agent, got '{shown(chosen.task)}' by {shown(chosen.alias)} "
-            f"({agent_id(chosen.author)}); only its author can restore a version"
+            f"expected a task of this agent, got '{shown(chosen.task)}' by "
+            f"{known_as(chosen.alias, chosen.author)}; only its author can restore a version"
         )
     versions = _versions(view, chosen)
     active = _active(view, versions, chosen)

@@ -64,7 +64,7 @@ class SyncedAgent(BankView):
         self._device = device
         self._ridge = ridge
         self._second: SecondPass | None = None
-        self._student_version: int | None = None
+        self._student_version: tuple[int, object] | None = None
         self._updates = 0
         self._writer = AnswerWriter(())
 

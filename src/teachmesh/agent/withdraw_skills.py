@@ -11,6 +11,7 @@ from teachmesh.bank.withdrawals import MAX_PER_AUTHOR
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError, SkillRefused, UsageError
 from teachmesh.packet.tombstone import read_tombstone, sign_tombstone
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.bank.store import Bank
@@ -112,8 +113,8 @@ def choose_own(
     if found.id not in {entry.id for entry in own}:
         raise UsageError(
             f"expected a task of this agent, '{shown(found.task)}' was learned by "
-            f"{shown(found.alias)}; only its author can withdraw it, and `teachmesh skills remove` "
-            "removes it here"
+            f"{known_as(found.alias, found.author)}; only its author can withdraw it, and "
+            "`teachmesh skills remove` removes it here"
         )
     if found.id in withdrawn:
         raise DataError(f"expected a skill that is not withdrawn, {found.id[:12]} was before")

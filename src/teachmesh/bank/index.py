@@ -144,9 +144,9 @@ class Index:
         """Return the ids of all skills, sorted."""
         return self._column("SELECT id FROM skills ORDER BY id")
 
-    def live_ids(self) -> list[str]:
-        """Return the ids of all skills that are not withdrawn, sorted."""
-        return self._column(f"SELECT id FROM skills WHERE NOT {_WITHDRAWN} ORDER BY id")
+    def live(self) -> list[tuple[str, str]]:
+        """Return (id, author) of all skills that are not withdrawn, sorted by id."""
+        return self._pairs(f"SELECT id, author FROM skills WHERE NOT {_WITHDRAWN} ORDER BY id")
 
     def withdrawn_ids(self) -> list[str]:
         """Return the ids of all skills that their author withdrew, sorted."""
@@ -155,6 +155,22 @@ class Index:
     def tombstone_ids(self) -> list[str]:
         """Return the ids of all tombstones, sorted."""
         return self._column("SELECT id FROM tombstones ORDER BY id")
+
+    def tombstones(self) -> list[tuple[str, str]]:
+        """Return (id, author) of all tombstones, sorted by id."""
+        return self._pairs("SELECT id, author FROM tombstones ORDER BY id")
+
+    def authors(self) -> list[str]:
+        """Return the public keys of all authors of skills or tombstones, sorted."""
+        return self._column(
+            "SELECT author FROM skills UNION SELECT author FROM tombstones ORDER BY 1"
+        )
+
+    def ids_of(self, author: str) -> list[str]:
+        """Return the ids of all skills of an author, sorted."""
+        with self._lock:
+            query = "SELECT id FROM skills WHERE author = ? ORDER BY id"
+            return [row[0] for row in self._connection.execute(query, (author,)).fetchall()]
 
     def tombstones_of(self, author: str) -> dict[str, str]:
         """Return the skills that the tombstones of an author name, by the tombstones' ids."""
@@ -174,6 +190,17 @@ class Index:
             COALESCE(SUM((author = ?1) * size_bytes), 0), COUNT(*) FROM skills"""
         with self._lock:
             return Usage(*self._connection.execute(query, (author,)).fetchone())
+
+    def usages(self) -> dict[str, tuple[int, int]]:
+        """Return (number of skills, bytes) by author."""
+        query = "SELECT author, COUNT(*), SUM(size_bytes) FROM skills GROUP BY author"
+        with self._lock:
+            rows = self._connection.execute(query).fetchall()
+        return {author: (count, size_bytes) for author, count, size_bytes in rows}
+
+    def _pairs(self, query: str) -> list[tuple[str, str]]:
+        with self._lock:
+            return [(row[0], row[1]) for row in self._connection.execute(query).fetchall()]
 
     def _column(self, query: str) -> list[str]:
         with self._lock:

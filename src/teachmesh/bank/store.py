@@ -14,6 +14,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
+from teachmesh.bank.blocked_authors import PENDING, TRUSTED, Authors, BlockedAuthors, Everyone
 from teachmesh.bank.entry import BankEntry, CheckReport, Usage, without_superseded
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, discard, is_damage, open_or_replace
@@ -46,12 +47,14 @@ class Bank:
     Several threads can share a bank.
 
     A skill that its author withdrew is listed by `entries` only, until `withdrawals.prune` deletes
-    its file.
+    its file. Skills of blocked authors are moved away, as if they had never come. Skills of pending
+    authors are stored and sent to peers, but answers and the digest leave them out.
 
     Args:
         folder: the bank's folder; created if it is missing.
         read_only: True to write nothing, even on opening. An index that cannot be opened
             is then replaced by an index in memory, built from the files.
+        authors: decisions about authors; by default, all are trusted.
         lock_timeout_s: maximum time that a writer waits for another writer, in seconds.
         limits: size limits; larger skills are refused.
         ops: disk operations; tests pass their own.
@@ -68,6 +71,7 @@ class Bank:
         folder: Path,
         read_only: bool = False,
         *,
+        authors: Authors | None = None,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         limits: Limits = DEFAULT_LIMITS,
         ops: FileOps = FILE_OPS,
@@ -78,7 +82,13 @@ class Bank:
         self._ops = ops
         self._files = SkillFolder(self.folder, ops)
         self._tombstones = tombstone_files(self.folder, ops)
-        self.withdrawals = Withdrawals(self._tombstones, self._files, self._current, self._writing)
+        self._authors: Authors = Everyone() if authors is None else authors
+        self._blocked = BlockedAuthors(
+            self.folder, self._authors, self._files, self._tombstones, ops
+        )
+        self.withdrawals = Withdrawals(
+            self._tombstones, self._files, self._current, self._writing, self._blocked
+        )
         self._path = self.folder / "index.sqlite3"
         self._lock_timeout_s = lock_timeout_s
         self._lock = FileLock(self.folder / "write.lock", poll_interval=_LOCK_POLL_S, mode=0o600)
@@ -115,8 +125,13 @@ class Bank:
         return decode_again(self.get(skill), skill, self._limits)
 
     def entries(self) -> list[BankEntry]:
-        """Return the entries of all skills with a file, also of withdrawn ones, sorted by id."""
-        return self._read(Index.entries)
+        """Return the entries of all skills with a file, also of withdrawn ones, sorted by id.
+
+        Skills of blocked authors are left out here and in all other methods.
+        """
+        found = self._read(Index.entries)
+        hidden = self._blocked.hidden(entry.author for entry in found)
+        return [entry for entry in found if entry.author not in hidden]
 
     def active(self) -> list[BankEntry]:
         """Return the entries of all skills that their author has not replaced or withdrawn.
@@ -128,27 +143,66 @@ class Bank:
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all skills that are not withdrawn: those that peers get."""
-        return self._read(Index.live_ids)
+        found = self._read(Index.live)
+        hidden = self._blocked.hidden(author for _, author in found)
+        return [skill for skill, author in found if author not in hidden]
+
+    def used_ids(self) -> list[str]:
+        """Return the sorted ids of all skills that are not withdrawn and whose author is trusted.
+
+        Raises:
+            StorageError: the decisions about authors cannot be read; also raised by other methods.
+        """
+        found = self._read(Index.live)
+        trusted = self._blocked.among((author for _, author in found), TRUSTED)
+        return [skill for skill, author in found if author in trusted]
+
+    def pending_authors(self) -> frozenset[str]:
+        """Return the public keys of authors whose skills wait for a decision."""
+        found = {author for _, author in self._read(Index.live)}
+        return self._blocked.among(found, PENDING)
+
+    def pending_usage(self) -> Usage:
+        """Return the part of the bank that skills of pending authors use."""
+        return self._blocked.pending_usage(self._read(Index.usages))
 
     def removed_ids(self) -> list[str]:
         """Return the sorted ids of skills that must not be fetched again.
 
-        They were removed here, or withdrawn by their author after this agent had them.
+        They were removed here, or withdrawn by their author after this agent had them, or their
+        author is blocked. The ids of tombstones of blocked authors are among them.
         """
         with storage_errors(f"could not read the bank {self.folder}"):
-            return sorted(self._files.removed())
+            return sorted(self._files.removed() | self._blocked.ids())
 
     def usage(self, author: str) -> Usage:
         """Return the part of the bank that an author (public key, 64 hex digits) uses."""
         return self._read(lambda index: index.usage(author))
 
     def digest(self) -> str:
-        """Return the hash of the ids, 64 hex digits; equal digests mean equal answers."""
-        return digest_of(self.ids())
+        """Return the hash of `used_ids`, 64 hex digits; equal digests mean equal answers."""
+        return digest_of(self.used_ids())
 
-    def version(self) -> int:
-        """Return a number that changes with every write by any process; reading it is fast."""
-        return self._read(Index.changes)
+    def version(self) -> tuple[int, object]:
+        """Return a value that changes with every write or decision by any process.
+
+        Reading it is fast.
+        """
+        return self._read(Index.changes), self._authors.stamp()
+
+    def follow_decisions(self) -> None:
+        """Move skills and tombstones of blocked authors away, and those of others back.
+
+        Raises:
+            StorageError: the bank cannot be changed.
+        """
+        with self._writing("could not follow the decisions about authors") as index:
+            self._follow(index)
+
+    def _follow(self, index: Index) -> None:
+        if self._blocked.follow(index):
+            tidy(index, self._files, self._limits)
+            tidy_tombstones(index, self._tombstones)
 
     def put(self, verified: VerifiedSkill, *, restore: bool = True) -> BankEntry:
         """Store a skill; it is on the disk when this returns. Storing it twice is harmless.
@@ -160,7 +214,8 @@ class Bank:
 
         Raises:
             SkillRefused: the skill exceeds the size limits (LIMIT), or it was removed from this
-                bank and `restore` is False (AUTHOR), or its author withdrew it (WITHDRAWN).
+                bank and `restore` is False (AUTHOR), or its author withdrew it (WITHDRAWN) or is
+                blocked (BLOCKED).
             StorageError: nothing was stored, because the disk is full or not writable, or
                 another process kept writing for too long.
         """
@@ -168,6 +223,7 @@ class Bank:
         check_sizes(verified.data, self._limits)
         entry = BankEntry.of(verified)
         with self._writing(f"could not save skill {entry.id[:12]}") as index:
+            self._blocked.check(entry.author, entry.id)
             self.withdrawals.check_put(index, entry)
             if entry.id in self._files.removed():
                 if not restore:
@@ -273,6 +329,7 @@ class Bank:
         index = open_or_replace(self._path, self._ops)
         tidy(index, self._files, self._limits)
         tidy_tombstones(index, self._tombstones)
+        self._follow(index)
         return index
 
     def _open_to_read(self) -> Index:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from teachmesh.bank.atomic import FileOps, storage_errors
+from teachmesh.bank.blocked_authors import BlockedAuthors
 from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.folder import SkillFolder
 from teachmesh.bank.hashed_files import HashedFiles
@@ -45,6 +46,7 @@ class Withdrawals:
         index: function that returns the bank's current index.
         writing: context that holds the bank's lock and yields the index; its argument is the
             beginning of an error message.
+        blocked: blocked authors, whose tombstones are not listed.
     """
 
     def __init__(
@@ -53,20 +55,24 @@ class Withdrawals:
         skills: SkillFolder,
         index: Callable[[], Index],
         writing: Callable[[str], AbstractContextManager[Index]],
+        blocked: BlockedAuthors,
     ) -> None:
         self._files = files
         self._skills = skills
         self._index = index
         self._writing = writing
+        self._blocked = blocked
 
     def ids(self) -> list[str]:
-        """Return the ids of all tombstones, sorted.
+        """Return the sorted ids of all tombstones, without those of blocked authors.
 
         Raises:
             StorageError: the bank cannot be read; also raised by the other methods.
         """
         with storage_errors("could not read the tombstones"):
-            return self._index().tombstone_ids()
+            found = self._index().tombstones()
+            hidden = self._blocked.hidden(author for _, author in found)
+            return [name for name, author in found if author not in hidden]
 
     def skills(self) -> list[str]:
         """Return the sorted ids of withdrawn skills whose files are still in this bank."""
@@ -100,10 +106,11 @@ class Withdrawals:
                 author, who may want to restore it.
 
         Raises:
-            SkillRefused: LIMIT if the author has too many tombstones.
+            SkillRefused: LIMIT if the author has too many tombstones, BLOCKED if it is blocked.
             StorageError: nothing was stored.
         """
         with self._writing(f"could not withdraw skill {tombstone.skill[:12]}") as index:
+            self._blocked.check(tombstone.author, tombstone.id)
             self._store(index, tombstone)
             entry = index.find(tombstone.skill)
             if not keep_file and entry is not None and entry.author == tombstone.author:

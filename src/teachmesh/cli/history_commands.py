@@ -9,6 +9,7 @@ import typer
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, percent, plain, say, table
 from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def _show(versions: Sequence[SkillVersion]) -> None:
         [
             str(version.version),
             version.created,
-            plain(version.alias),
+            known_as(version.alias, version.author),
             str(len(version.classes)),
             percent(version.validation_accuracy),
             version.id[:12],

@@ -33,7 +33,7 @@ def new(
     view = BankView(home)
     if not yes and not json_output:
         typer.confirm(f"replace the identity of {view.home.path}?", abort=True, err=True)
-    old = view.home.renew_key()
+    old = view.renew_identity()
     if json_output:
         kept = None if old is None else str(old)
         emit({"schema": "teachmesh.identity/1", "id": view.id, "old_key": kept})

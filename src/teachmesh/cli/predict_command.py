@@ -18,6 +18,7 @@ from teachmesh.cli.shared_options import (
     MethodOption,
 )
 from teachmesh.errors import EXIT_SKIPPED
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.agent import Prediction
@@ -132,7 +133,7 @@ def _show(prediction: Prediction, encoder: str) -> None:
     say(
         f"{plain(prediction.image)}: {doubt}{plain(prediction.task)} / "
         f"{plain(prediction.class_name)} {percent(prediction.probability)} "
-        f"(skill {prediction.skill_id[:12]} from {plain(prediction.alias)})"
+        f"(skill {prediction.skill_id[:12]} from {known_as(prediction.alias, prediction.author)})"
     )
     if prediction.unknown is None:
         say(f"    cannot say whether it is unknown: {prediction.unknown_reason}")

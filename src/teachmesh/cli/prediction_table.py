@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from teachmesh.agent import Prediction
     from teachmesh.agent.prediction import Answers
 
-COLUMNS = ("image", "task", "class", "probability", "unknown", "skill", "alias")
+COLUMNS = ("image", "task", "class", "probability", "unknown", "skill", "alias", "author")
 RUNNER_UP = ("runner_up_task", "runner_up_class", "runner_up_probability")
 
 
@@ -56,7 +56,7 @@ def show_table(predictions: Sequence[Prediction]) -> None:
 def _row(one: Prediction) -> list[object]:
     unknown = {True: "yes", False: "no", None: ""}[one.unknown]
     row = [_cell(one.image), _cell(one.task), _cell(one.class_name), f"{one.probability:.4f}"]
-    row += [unknown, one.skill_id[:12], _cell(one.alias)]
+    row += [unknown, one.skill_id[:12], _cell(one.alias), one.author]
     if not one.alternatives:
         return [*row, "", "", ""]
     other = one.alternatives[0]

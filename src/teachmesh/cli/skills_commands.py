@@ -18,6 +18,7 @@ from teachmesh.errors import (
     TeachmeshError,
     UsageError,
 )
+from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,8 +86,9 @@ def list_skills(
             str(skill.n_classes),
             skill.method,
             size(skill.size_bytes),
-            plain(skill.alias),
-            "yes" if skill.usable else plain(skill.reason),
+            known_as(skill.alias, skill.author),
+            "; ".join(filter(None, ("" if skill.usable else plain(skill.reason), skill.remark)))
+            or "yes",
         ]
         for skill in skills
     ]
@@ -248,4 +250,5 @@ def _show_imported(
         return
     for path, entry in saved:
         where = f"{plain(str(path))}: " if len(saved) + len(failed) > 1 else ""
-        say(f"{where}saved {plain(entry.task)} ({entry.id[:12]}) from {plain(entry.alias)}")
+        by = known_as(entry.alias, entry.author)
+        say(f"{where}saved {plain(entry.task)} ({entry.id[:12]}) from {by}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say, size
 from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.trust.policy import known_as
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +41,11 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         f"digest {document['digest'][:12]}"
         + (f", {document['withdrawn']} withdrawn or replaced" if document["withdrawn"] else "")
     )
+    say(
+        f"policy for strangers: {document['policy']}, {document['pending']} skills pending, "
+        f"{document['blocked']} agents blocked"
+        + ("; see: teachmesh peers pending" if document["pending"] else "")
+    )
     running = document["running"]
     if running is None:
         say("not running; share with: teachmesh up")
@@ -49,7 +58,11 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         say(f"warning: an unexpected error, please report it: {plain(fault)}")
     for peer in running["peers"]:
         state = "in sync" if peer["in_sync"] else f"{peer['count']} skills"
-        say(f"  peer {plain(peer['alias'])}: {state}, seen {peer['last_seen_s']:.0f} s ago")
+        say(f"  peer {_peer(peer)}: {state}, seen {peer['last_seen_s']:.0f} s ago")
+
+
+def _peer(peer: Mapping[str, Any]) -> str:
+    return known_as(peer["alias"], peer["id"]) if "id" in peer else plain(peer["alias"])
 
 
 def doctor(home: HomeOption = None, json_output: JsonOption = False) -> None:

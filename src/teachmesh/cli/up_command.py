@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from teachmesh.cli.command import command
+from teachmesh.cli.config_commands import set_alias
 from teachmesh.cli.output import plain, say, size
 from teachmesh.cli.shared_options import (
     BackboneOption,
@@ -23,6 +24,7 @@ from teachmesh.cli.shared_options import (
     SeedOption,
 )
 from teachmesh.errors import EXIT_INTERRUPTED, StorageError
+from teachmesh.trust.policy import known_as
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +56,18 @@ def up(
     transport: Annotated[
         str, typer.Option("--transport", help="zenoh, or a transport of an installed package.")
     ] = "zenoh",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Alias of this agent from now on, as `config alias` sets it."),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="Skills of strangers from now on: open (used), ask (wait for `peers trust`) or "
+            "invited (refused). Default: open on loopback, otherwise ask.",
+        ),
+    ] = None,
     method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
@@ -69,6 +83,10 @@ def up(
     from teachmesh.agent import Agent
 
     agent = Agent(home, backbone=backbone, device=device)
+    if name is not None:
+        set_alias(agent, name)
+    if policy is not None:
+        agent.trust.set_policy(policy)
     shared = agent.share(
         listen=listen or "tcp/127.0.0.1:0",
         join=join or (),
@@ -110,8 +128,13 @@ _TEXTS = {
     "ready": lambda e: f"agent {e['alias']} listens on {', '.join(e['endpoints'])}",
     "understood": lambda e: f"learning {e['task']}: {e['summary']}",
     "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
-    "received": lambda e: f"received {e['task']} ({e['skill'][:12]}) from {e['alias']}",
-    "withdrawn": lambda e: f"withdrawn {e['task']} ({e['skill'][:12]}) by {e['alias']}",
+    "received": lambda e: (
+        f"received {e['task']} ({e['skill'][:12]}) from {known_as(e['alias'], e['author'])}"
+        + ("" if e["standing"] == "trusted" else f"; use it: teachmesh peers trust {e['author']}")
+    ),
+    "withdrawn": lambda e: (
+        f"withdrawn {e['task']} ({e['skill'][:12]}) by {known_as(e['alias'], e['author'])}"
+    ),
     "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
     "error": lambda e: f"error: {e['message']}",
     "synced": lambda e: (

@@ -22,8 +22,11 @@ REMARK_LIMIT = 256
 # Control, surrogate and private-use characters, line and paragraph separators, and format
 # characters (such as bidirectional overrides) except the two joiners.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cf", "Zl", "Zp"})
-# Zero-width (non-)joiner: Persian words and family emoji need them.
+# Zero-width (non-)joiner: Persian words and family emoji need them, between two of these.
 _JOINERS = frozenset("\u200c\u200d")
+_JOINED_CATEGORIES = frozenset({"Lo", "Mn", "Mc", "So", "Sk"})
+# Fillers, vowels without a shape, and a blank symbol: letters and marks that show nothing.
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _RESERVED_FILES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -35,6 +38,8 @@ PATH_START = re.compile(r"(?:^|[\s'\"(=:])(?:~|[A-Za-z]:)?[/\\]+")
 
 def is_visible(character: str) -> bool:
     """Return whether one character is allowed in a name."""
+    if character in _BLANKS:
+        return False
     return character in _JOINERS or unicodedata.category(character) not in _REFUSED_CATEGORIES
 
 
@@ -80,11 +85,24 @@ def check_name(kind: str, text: str, limit: int = NAME_LIMIT, *, as_file: bool =
         if not is_visible(character):
             code = f"U+{ord(character):04X}"
             raise DataError(_message(kind, text, f"it holds the unprintable character {code}"))
+    if not _joins_properly(name):
+        raise DataError(_message(kind, text, "it holds an invisible joiner between plain letters"))
     if name != name.strip():
         raise DataError(_message(kind, text, "it begins or ends with a space"))
     if as_file and name != _without_separators(name):
         raise DataError(_message(kind, text, "it cannot be used in a file name or before '@'"))
     return name
+
+
+def _joins_properly(name: str) -> bool:
+    """Return whether every joiner is between two characters of a script that uses joiners."""
+    padded = f" {name} "
+    return all(
+        unicodedata.category(padded[i - 1]) in _JOINED_CATEGORIES
+        and unicodedata.category(padded[i + 1]) in _JOINED_CATEGORIES
+        for i, character in enumerate(padded)
+        if character in _JOINERS
+    )
 
 
 def check_class_name(text: str, limit: int = NAME_LIMIT) -> str:
@@ -118,6 +136,8 @@ def clean_name(text: str, limit: int = NAME_LIMIT) -> str:
     """
     normal = unicodedata.normalize("NFC", text[: 4 * limit])
     kept = "".join(c if is_visible(c) else " " for c in normal)
+    if not _joins_properly(kept):
+        kept = "".join(c for c in kept if c not in _JOINERS)
     name = _without_separators(" ".join(kept.split()))[:limit].strip(" .")
     return name or "unnamed"
 

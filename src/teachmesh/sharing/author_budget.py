@@ -15,6 +15,9 @@ SKILLS_PER_S = 1.0
 MAX_SKILLS_PER_AUTHOR = 2_000
 MAX_SKILLS = 20_000
 MAX_BYTES_PER_AUTHOR = 4_000_000_000
+MAX_PENDING = 1_000
+MAX_PENDING_PER_AUTHOR = 100
+MAX_PENDING_BYTES = 1_000_000_000
 LONGEST_WAIT_S = 600.0
 _MAX_AUTHORS = 1024
 
@@ -65,6 +68,30 @@ class AuthorBudget:
                 "LIMIT",
                 f"this bank has {total} skills; remove some with `teachmesh skills remove`, "
                 "or import this one from a file",
+            )
+
+    def check_pending(self, author: str, skills: int, pending: int, size_bytes: int) -> None:
+        """Check the limits of strangers, who may invent as many identities as they like.
+
+        Args:
+            author: public key of a stranger.
+            skills: number of the stranger's skills in the bank.
+            pending: number of the skills of all strangers.
+            size_bytes: size of these skills in bytes.
+
+        Raises:
+            SkillRefused: a limit is reached (LIMIT).
+        """
+        if (
+            skills >= MAX_PENDING_PER_AUTHOR
+            or pending >= MAX_PENDING
+            or size_bytes >= MAX_PENDING_BYTES
+        ):
+            raise SkillRefused(
+                "LIMIT",
+                f"{pending} skills of strangers wait here, {skills} of them by {author[:12]}; "
+                "decide with `teachmesh peers trust` or `teachmesh peers block`, see: "
+                "teachmesh peers pending",
             )
 
     def spend(self, author: str) -> None:

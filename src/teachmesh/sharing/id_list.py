@@ -94,6 +94,10 @@ class Offers:
         self._offers[digest] = offer
         self._share_out()
 
+    def clear(self) -> None:
+        """Forget all lists, so that they are requested again."""
+        self._offers.clear()
+
     def drop(self, skill_id: str) -> None:
         """Remove an id from all lists."""
         for offer in self._offers.values():

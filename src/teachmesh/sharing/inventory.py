@@ -12,7 +12,7 @@ class Inventory(Protocol):
         """Return the ids of all skills that can be served."""
 
     def wants(self, skill_id: str) -> bool:
-        """Return whether to fetch a skill that the bank does not have."""
+        """Return whether to fetch a skill or tombstone that the bank does not have."""
 
     def read(self, skill_id: str) -> bytes | None:
         """Return the bytes of a skill, or None if the bank does not have it."""

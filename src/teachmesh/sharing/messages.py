@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from teachmesh.data.names import check_name
+from teachmesh.errors import DataError
+from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, agent_id, is_signed
 from teachmesh.sharing.transport import MAX_ANNOUNCEMENT_BYTES
 
@@ -15,7 +18,6 @@ SCHEMA = "teachmesh.announcement/2"
 CONTEXT = b"teachmesh.announcement/2\0"
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
-_MAX_ALIAS = 64
 _MAX_COUNT = 2**53
 _KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "sequence"}
 _short_id = lru_cache(maxsize=4096)(agent_id)
@@ -98,13 +100,21 @@ def _checked(values: dict[str, object]) -> Announcement | None:
     alias, count, sequence = values["alias"], values["count"], values["sequence"]
     if not all(isinstance(v, str) and _HEX_64.fullmatch(v) for v in (author, digest, tombstones)):
         return None
-    if not isinstance(alias, str) or len(alias) > _MAX_ALIAS or not alias.isprintable():
+    if not isinstance(alias, str) or not _is_name(alias):
         return None
     if type(count) is not int or type(sequence) is not int:
         return None
     if not 0 <= count < _MAX_COUNT or not 0 <= sequence < _MAX_COUNT:
         return None
     return Announcement(str(author), alias, str(digest), str(tombstones), count, sequence)
+
+
+def _is_name(alias: str) -> bool:
+    """Return whether an alias could be on a card."""
+    try:
+        return check_name("alias", alias, DEFAULT_LIMITS.alias, as_file=True) == alias
+    except DataError:
+        return False
 
 
 def _body(announcement: Announcement) -> dict[str, object]:

@@ -118,10 +118,13 @@ class Puller:
             return dict(self._refused)
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
-        """Allow the given refused skills, or all of them, to be pulled again."""
+        """Allow refused skills to be pulled again: the given ones, or all and unwanted ones."""
         with self._lock:
             for skill_id in list(self._refused if skill_ids is None else skill_ids):
                 self._refused.pop(skill_id, None)
+            if skill_ids is None:
+                for offers in self._offers.values():
+                    offers.clear()  # also content that was not wanted
         self._wake()
 
     def stop(self) -> None:
@@ -244,7 +247,7 @@ class Puller:
     def _is_possible(self, kind: str, content: str, peer: Peer, now_s: float) -> bool:
         if not self._flight.has_room(kind, now_s, is_proven=peer.is_proven):
             return False
-        if kind == "skill" and not self._inventory.wants(content):
+        if kind != "ids" and not self._inventory.wants(content):
             self._offers[kind].drop(content)
             return False
         return True

@@ -51,6 +51,11 @@ REASONS: dict[RefusalReason, tuple[str, str]] = {
     "VERSION": ("the format is older or newer than this program", "update, or learn it again"),
     "AUTHOR": ("the author may not do this to the skill", "ask the skill's author"),
     "WITHDRAWN": ("the author has withdrawn the skill", "nothing"),
+    "BLOCKED": (
+        "this agent blocks the author",
+        "`teachmesh peers unblock` if you trust the author",
+    ),
+    "STRANGER": ("the policy admits trusted authors only", "`teachmesh peers trust`"),
 }
 """Reason -> meaning and remedy."""
 
