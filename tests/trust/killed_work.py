@@ -3,8 +3,8 @@
     python -m tests.trust.killed_work WORK HOME TRIAL KIND NUMBER
 
 - WORK is `write`, `receive` or `learn`.
-- KIND is `disk` to die in an operation of the disk, in the middle if it writes; or `call` to die in
-  a call of a function of teachmesh in the main thread.
+- KIND `disk` dies in an operation of the disk, in the middle if it writes.
+- KIND `call` dies in a call of a function of teachmesh in the main thread.
 - NUMBER is the number of this operation or call; 0 kills nobody.
 
 Each finished step is one line on stdout. The last line has the numbers of operations and calls.
