@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format simulate bench docs clean
+.PHONY: help setup demo test lint format simulate drill fuzz bench docs clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -44,6 +44,12 @@ format: setup  ## rewrite the sources in the project's style
 
 simulate: setup  ## agents in virtual time: SEEDS=10000 histories from seed FIRST=0
 	@$(BIN)/python -m tests.trust.simulate $(or $(FIRST),0) $(or $(SEEDS),500)
+
+drill: setup  ## kill agents that write (200), receive (50) and learn (20) at points all over their work
+	@$(BIN)/python -m tests.trust.kill_drill $(or $(WRITE),200) $(or $(RECEIVE),50) $(or $(LEARN),20)
+
+fuzz: setup  ## hostile skill files and messages: FILES=1000000 MESSAGES=100000 from number FIRST=0
+	@$(BIN)/python -m tests.trust.fuzz $(or $(FILES),1000000) $(or $(MESSAGES),100000) $(or $(FIRST),0)
 
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks

@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from teachmesh.bank.store import Bank
+from tests.bank.memory_disk import memory_folder
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """An empty folder in memory, because these tests flush thousands of files."""
+    with memory_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.bank.index_files import lose_index
 from tests.packet.sample_skills import ALICE, sample_signed
 
 OLD, NEW = sample_signed(), sample_signed(seed=1)
+GROWN = sample_signed(seed=3, replaces=OLD.id)
 OLD_ID, NEW_ID = OLD.id, NEW.id
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT]
 
@@ -29,6 +30,12 @@ CODES = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT]
 def put_new(bank: Bank) -> None:
     """Save a second skill."""
     bank.put(NEW)
+
+
+def replace_old(bank: Bank) -> None:
+    """Save a newer version of the first skill."""
+    bank.put(GROWN)
+    assert GROWN.id in {entry.id for entry in bank.active()}
 
 
 def remove_old(bank: Bank) -> None:
@@ -63,8 +70,37 @@ def prune_withdrawn(bank: Bank) -> None:
     bank.withdrawals.prune()
 
 
-OPERATIONS = [put_new, remove_old, rebuild, restore_removed]
-OPERATIONS += [withdraw_old, drop_withdrawn, prune_withdrawn]
+def repair_clean(bank: Bank) -> None:
+    """Hash every file and make the index again."""
+    bank.repair()
+
+
+OPERATIONS = [put_new, replace_old, remove_old, rebuild, restore_removed]
+OPERATIONS += [withdraw_old, drop_withdrawn, prune_withdrawn, repair_clean]
+
+
+def make_dirty(folder: Path) -> None:
+    """Leave a file without a row, a removed skill with its file, and temporary files."""
+    skills = folder / "skills"
+    (skills / f"{NEW_ID}.safetensors").write_bytes(NEW.data)
+    (folder / "removed" / OLD_ID).write_bytes(b"")
+    (folder / "removed" / f"{TEMP_PREFIX}1").write_bytes(b"")
+    (skills / f"{TEMP_PREFIX}2").write_bytes(NEW.data[:100])
+    tombstone = sign_tombstone("ab" * 32, ALICE)
+    (folder / "tombstones" / f"{tombstone.id}.json").write_bytes(tombstone.data)
+
+
+def lose_dirty_index(folder: Path) -> None:
+    """Also lose the index."""
+    make_dirty(folder)
+    lose_index(folder)
+
+
+def damage_dirty_index(folder: Path) -> None:
+    """Also damage the index, and leave an old log next to it."""
+    make_dirty(folder)
+    (folder / "index.sqlite3").write_bytes(b"no database" * 1000)
+    (folder / "index.sqlite3-wal").write_bytes(bytes(range(256)) * 16)
 
 
 def open_bank(folder: Path, ops: FailingOps) -> None:
@@ -173,6 +209,49 @@ def test_opening_fails_at_the_nth_operation(for_ever: bool, tmp_path: Path) -> N
     else:
         raise AssertionError("opening never got through")
     assert fail_at > 8
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("spoil", [make_dirty, lose_dirty_index, damage_dirty_index])
+def test_opening_a_dirty_bank_fails_at_the_nth_operation(
+    spoil: Callable[[Path], None], for_ever: bool, prepared: Path, tmp_path: Path
+) -> None:
+    """An error or a bank; the next opening finishes the work of the killed process."""
+    spoil(copytree(prepared, tmp_path / "dirty"))
+    for fail_at in range(1, 60):
+        folder = copytree(tmp_path / "dirty", tmp_path / str(fail_at))
+        ops = FailingOps(fail_at, CODES[fail_at % len(CODES)], for_ever)
+        message = refusal_of(partial(open_bank, folder, ops))
+        assert message is None or message.startswith("could not open the bank")
+        check_invariants(folder, {NEW_ID}, {NEW_ID})
+        if not ops.has_failed:
+            break
+    assert 8 < fail_at < 59
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("act", ["put", "repair"])
+def test_damage_is_mended_on_a_failing_disk(
+    act: str, for_ever: bool, prepared: Path, tmp_path: Path
+) -> None:
+    """A skill that is delivered again, or a repair, is done or undone; a repair then cleans up."""
+    for fail_at in range(1, 60):
+        folder = copytree(prepared, tmp_path / str(fail_at))
+        ops = FailingOps(for_ever=for_ever)
+        with Bank(folder, ops=ops) as bank:
+            bank.put(NEW)
+            (folder / "skills" / f"{OLD_ID}.safetensors").write_bytes(b"rot")
+            ops.count, ops.fail_at = 0, fail_at
+            message = refusal_of(partial(bank.put, OLD) if act == "put" else bank.repair)
+            ops.fail_at, reached = 0, ops.count >= fail_at
+            if message is None and act == "put":
+                assert bank.get(OLD_ID) == OLD.data
+        with Bank(folder) as bank:
+            bank.repair()
+        check_invariants(folder, {NEW_ID}, {NEW_ID, OLD_ID} if act == "put" else {NEW_ID})
+        if not reached:
+            break
+    assert 3 < fail_at < 59
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -103,6 +103,22 @@ def storage_errors(doing: str) -> Iterator[None]:
         raise StorageError(f"{doing}: {reason}") from error
 
 
+def create_folder(path: Path, ops: FileOps = FILE_OPS) -> None:
+    """Create a folder and missing parents; their names are on the disk when this returns.
+
+    Raises:
+        OSError: a folder cannot be created or flushed.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    if not missing:
+        return
+    ops.make_folder(path)
+    for folder in missing:
+        # A folder of another user, such as /home, may be closed to this program.
+        with suppress(PermissionError):
+            ops.sync_folder(folder.parent)
+
+
 def write_atomic(
     path: Path,
     data: bytes,

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from teachmesh.bank.atomic import FILE_OPS, FileOps, sweep, write_atomic
+from teachmesh.bank.atomic import FILE_OPS, FileOps, create_folder, sweep, write_atomic
 from teachmesh.bank.hashed_files import ID, HashedFiles, file_names
 from teachmesh.data.tensor_file import SavedArrays
 from teachmesh.errors import StorageError
@@ -60,7 +60,7 @@ class SkillFolder(HashedFiles):
     def create(self) -> None:
         """Create missing folders."""
         for folder in (self.folder.parent, self.folder, self.damaged, self.marks):
-            self._create(folder)
+            create_folder(folder, self._ops)
 
     def removed(self) -> set[str]:
         """Return the ids of skills that were removed from this bank."""

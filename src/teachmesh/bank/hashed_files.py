@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from teachmesh.bank.atomic import FileOps, sweep, write_atomic
+from teachmesh.bank.atomic import FileOps, create_folder, sweep, write_atomic
 
 ID = re.compile(r"[0-9a-f]{64}")
 """Hash in a file name."""
@@ -33,7 +33,7 @@ class HashedFiles:
 
     def create(self) -> None:
         """Create the folder if it is missing."""
-        self._create(self.folder)
+        create_folder(self.folder, self._ops)
 
     def ids(self) -> set[str]:
         """Return the hashes in the names of all files, intact or damaged."""
@@ -96,11 +96,6 @@ class HashedFiles:
         """Remove temporary files left behind by killed writers."""
         if self.folder.is_dir():
             sweep(self.folder, self._ops)
-
-    def _create(self, folder: Path) -> None:
-        if not folder.is_dir():
-            self._ops.make_folder(folder)
-            self._ops.sync_folder(folder.parent)
 
 
 def file_names(folder: Path) -> set[str]:

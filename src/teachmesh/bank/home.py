@@ -24,7 +24,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, sweep_old, write_atomic
+from teachmesh.bank.atomic import (
+    FILE_OPS,
+    FileOps,
+    create_folder,
+    storage_errors,
+    sweep_old,
+    write_atomic,
+)
 from teachmesh.bank.running import RunningLock
 from teachmesh.data.names import check_name, did_you_mean, shown
 from teachmesh.errors import ConfigError, DataError, StorageError
@@ -113,8 +120,7 @@ class Home:
         if create:
             with storage_errors(f"could not make the agent's home {self.path}"):
                 for folder in (self.path, self.bank, self.backbones, self.cache):
-                    if not folder.is_dir():
-                        ops.make_folder(folder)
+                    create_folder(folder, ops)
             with suppress(OSError):  # a read-only disk
                 sweep_old(self.path, ops)
                 sweep_old(self.bank / "damaged", ops)

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from teachmesh.bank.atomic import FILE_OPS, FileOps, read_file, storage_errors, write_atomic
+from teachmesh.bank.atomic import (
+    FILE_OPS,
+    FileOps,
+    create_folder,
+    read_file,
+    storage_errors,
+    write_atomic,
+)
 from teachmesh.errors import StorageError
 
 _SUFFIX = ".safetensors"
@@ -47,7 +54,7 @@ class StatisticsFolder:
             StorageError: the file cannot be written.
         """
         with storage_errors(f"could not save statistics in {self._path}"):
-            self._ops.make_folder(self._path)
+            create_folder(self._path, self._ops)
             write_atomic(self.file(name), data, mode=_OWNER_ONLY, ops=self._ops)
 
     def load(self, name: str) -> bytes | None:
@@ -79,7 +86,7 @@ class StatisticsFolder:
             StorageError: another process holds the lock for a minute.
         """
         with storage_errors(f"could not use {self._path}"):
-            self._ops.make_folder(self._path)
+            create_folder(self._path, self._ops)
         lock = FileLock(self._path / ".lock", mode=_OWNER_ONLY, poll_interval=0.01)
         try:
             lock.acquire(timeout=_LOCK_TIMEOUT_S)
