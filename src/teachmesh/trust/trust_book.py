@@ -143,8 +143,12 @@ class TrustBook:
             self._change(lambda s: replace(s, policy=s.policy or "ask"))
         return self.policy
 
-    def stamp(self) -> Stamp | None:
-        """Return a value that differs after every change by any process; None without a file."""
+    def stamp(self) -> object:
+        """Return a value that differs after every decision by any process; aliases do not count."""
+        return self.state().decisions
+
+    def _file_stamp(self) -> Stamp | None:
+        """Return a value that differs after every change of the file; None without a file."""
         with storage_errors(f"could not read {self.path}"):
             try:
                 found = self.path.stat()
@@ -154,7 +158,7 @@ class TrustBook:
 
     def state(self) -> TrustState:
         """Return all decisions."""
-        stamp = self.stamp()
+        stamp = self._file_stamp()
         read_at, state = self._read
         if stamp != read_at:
             state = TrustState() if stamp is None else self._load()

@@ -113,6 +113,11 @@ class TrustState:
         return self._owners.get(skeleton(alias))
 
     @cached_property
+    def decisions(self) -> tuple[Policy, frozenset[str], frozenset[str]]:
+        """Policy, trusted agents and blocked agents."""
+        return self.policy or "open", frozenset(self.trusted), frozenset(self.blocked)
+
+    @cached_property
     def _owners(self) -> Mapping[str, str]:
         return {skeleton(alias): pin[0] for alias, pin in self.pins.items()}
 
