@@ -104,7 +104,7 @@ def test_every_changed_byte_is_refused() -> None:
 def test_a_signature_of_a_tombstone_is_none_of_a_skill() -> None:
     """The context comes first, so that no message of another kind can be replayed as one."""
     body = {name: VALUES[name] for name in ("author", "schema", "skill")}
-    for context in (b"", b"teachmesh.skill/2\0", b"teachmesh.announcement/2\0"):
+    for context in (b"", b"teachmesh.skill/2\0", b"teachmesh.announcement/3\0"):
         other = ALICE.sign_message(context + canonical(body).encode()).hex()
         with pytest.raises(SkillRefused, match="not signed"):
             read_tombstone(canonical({**body, "signature": other}).encode())

@@ -37,7 +37,7 @@ KEYS = [key_of(f"peer {number}").public_key for number in range(MAX_PEERS + 200)
 
 def said(author: str, digest: str = "ab" * 32, sequence: int = 1) -> Announcement:
     """An announcement."""
-    return Announcement(author, "x", digest, id_of(b""), 1, sequence)
+    return Announcement(author, "x", digest, id_of(b""), 1, 0, sequence)
 
 
 def ids(count: int, name: str = "f") -> list[str]:

@@ -18,7 +18,7 @@ from teachmesh.sharing.messages import (
 from teachmesh.sharing.peers import PeerTable
 from tests.packet.sample_skills import ALICE, BOB
 
-SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, "cd" * 32, 3, 17)
+SAID = Announcement(ALICE.public_key, "alice", "ab" * 32, "cd" * 32, 3, 2, 17)
 
 
 def canonical(values: object) -> bytes:
@@ -82,7 +82,7 @@ def test_the_forger_of_these_tests_works() -> None:
     "changes",
     [
         {"schema": "teachmesh.announcement/1"},
-        {"schema": "teachmesh.announcement/3"},
+        {"schema": "teachmesh.announcement/4"},
         {"schema": None},
         {"more": 1},
         {"author": "zz" * 32},

@@ -28,7 +28,7 @@ def agent(world: World, name: str, bank: BytesInventory) -> Gossip:
 def announce(world: World, keys: Iterable[AgentKey], digest: str, sequence: int) -> None:
     """Broadcast one announcement per key."""
     for key in keys:
-        said = Announcement(key.public_key, "x", digest, NO_IDS, 1, sequence)
+        said = Announcement(key.public_key, "x", digest, NO_IDS, 1, 0, sequence)
         world.broadcast("stranger", encode_announcement(said, key))
 
 
@@ -44,7 +44,7 @@ def liars(world: World, count: int, answer: bytes | None, bank: BytesInventory) 
     keys = [key_of(f"liar {number}") for number in range(count)]
     listed = encode_ids(bank.ids())
     for key in keys:
-        name = Announcement(key.public_key, "x", NO_IDS, NO_IDS, 0, 0).agent_id
+        name = Announcement(key.public_key, "x", NO_IDS, NO_IDS, 0, 0, 0).agent_id
         world.answers[name] = lambda kind, key: listed if kind == "ids" else answer
     return keys
 

@@ -20,6 +20,7 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping
 from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
+from teachmesh.bank.entry import forks
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
@@ -122,6 +123,7 @@ class BankView:
             damaged=self._damaged(entries),
             latent_sizes=self.latent_sizes(),
             pending=self.bank.pending_authors(),
+            forks=forks(self.bank.current()),
             is_stranger=self.trust.is_stranger,
         )
 
@@ -359,6 +361,7 @@ class BankView:
             "pending": len(self.bank.ids()) - len(self.bank.used_ids()),
             "policy": self.trust.policy,
             "blocked": len(self.trust.state().blocked),
+            "forks": len(set(forks(self.bank.current()).values())),
             "withdrawn": len(self.bank.withdrawals.ids()),
             "usable": sum(info.usable for info in infos),
             "classes": sum(info.n_classes for info in infos if info.usable),

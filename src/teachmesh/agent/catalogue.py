@@ -81,6 +81,7 @@ class Catalogue:
         damaged: reasons by id for skills whose content the task mapper cannot use.
         latent_sizes: sizes of the backbone's latents by kind; sizes that are missing are unknown.
         pending: public keys of authors whose skills wait for a decision.
+        forks: ids of skills that lost against another one of their author, by `entry.forks`.
         is_stranger: returns whether an alias (first argument) belongs to another author than the
             second argument.
     """
@@ -93,6 +94,7 @@ class Catalogue:
     damaged: Mapping[str, str] = field(default_factory=dict)
     latent_sizes: Mapping[str, int] = field(default_factory=dict)
     pending: Collection[str] = frozenset()
+    forks: Mapping[str, str] = field(default_factory=dict)
     is_stranger: Callable[[str, str], bool] = lambda _alias, _author: False
 
     def infos(self) -> list[SkillInfo]:
@@ -179,6 +181,8 @@ class Catalogue:
         remarks = []
         if self.is_stranger(entry.alias, entry.author):
             remarks.append("a stranger: another agent used this alias, or one that looks alike")
+        if entry.id in self.forks.values():
+            remarks.append("its author also signed another version, see: teachmesh skills history")
         twins = self._alike.get(skeleton(entry.task), ())
         if entry.id in self.active_ids:
             others = (e for e in twins if e.task != entry.task and e.author != entry.author)
@@ -208,6 +212,11 @@ class Catalogue:
 
     def _foreign(self, entry: BankEntry) -> str:
         """Return why no mapper can use a skill, or an empty text if a mapper can use it."""
+        if entry.id in self.forks:
+            return (
+                f"its author signed another version in its place ({self.forks[entry.id][:12]}); "
+                f"see: teachmesh skills history {entry.id[:12]}"
+            )
         if entry.id not in self.active_ids:
             if self._is_withdrawn(entry):
                 return "withdrawn by its author"

@@ -12,6 +12,7 @@ from teachmesh.trust.policy import Standing, find_agent
 
 if TYPE_CHECKING:
     from teachmesh.agent.bank_view import BankView
+    from teachmesh.sharing.publications import Publication
 
 DECISIONS = ("trust", "block", "unblock", "forget")
 
@@ -83,6 +84,22 @@ def known_agents(view: BankView) -> list[KnownAgent]:
             )
         )
     return sorted(found, key=lambda one: (not one.own, one.alias, one.id))
+
+
+def withheld(view: BankView, publications: Iterable[Publication]) -> list[dict[str, Any]]:
+    """Return the authors that announced more skills than came, for example with newer versions.
+
+    Args:
+        view: the agent that receives.
+        publications: statements of authors.
+    """
+    found = []
+    for one in publications:
+        here = view.bank.published(one.author)
+        if here < one.published and view.trust.standing(one.author) == "trusted":
+            names = {"id": agent_id(one.author), "alias": one.alias}
+            found.append({**names, "announced": one.published, "here": here})
+    return found
 
 
 def decide(view: BankView, selector: str, decision: str) -> KnownAgent:

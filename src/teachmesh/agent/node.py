@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.known_agents import withheld
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
@@ -56,14 +57,16 @@ class Node:
         self.transport = transport
         self._supervisor = Supervisor(self._report_fault)
         self._sequences = SequenceFile(agent.home.path / "announced")
+        inventory = BankInventory(agent)
         self.gossip = Gossip(
-            BankInventory(agent),
+            inventory,
             transport,
             agent.key,
             alias=agent.alias,
             on_refused=self._report_refused,
             on_twin=self._report_twin,
             supervisor=self._supervisor,
+            published=inventory.published,
         )
         self._lock = RunningLock(agent.home.path)
         self._on_event = on_event
@@ -328,6 +331,7 @@ class Node:
             "endpoints": endpoints,
             "peers": peers,
             "twin": stats.twin,
+            "withheld": withheld(self.agent, stats.publications),
             "faults": [str(fault) for fault in stats.faults],
         }
         self._running_file.write(state_file, time.time())
@@ -376,6 +380,10 @@ class BankInventory:
     def ids(self) -> frozenset[str]:
         """Return the ids of all skills that can be sent, without withdrawn ones."""
         return frozenset(self._agent.bank.ids())
+
+    def published(self) -> int:
+        """Return how many skills this agent itself has published, also withdrawn ones."""
+        return self._agent.bank.published(self._agent.key.public_key)
 
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill or tombstone; False if it was removed here.

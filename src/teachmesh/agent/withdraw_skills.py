@@ -132,7 +132,8 @@ def retire_replaced(bank: Bank, key: AgentKey | None) -> None:
     Raises:
         StorageError: a tombstone cannot be saved.
     """
-    live = set(bank.ids()) - {entry.id for entry in bank.active()}
+    # Not the losers of forks: a copied home may have made them, and tombstones are for good.
+    live = set(bank.ids()) - {entry.id for entry in bank.current()}
     replaced = [entry for entry in _own(bank, key) if entry.id in live]
     if key is None or not replaced:
         return

@@ -84,6 +84,29 @@ def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
     return [entry for entry in entries if (entry.author, entry.id) not in superseded]
 
 
+def forks(entries: Sequence[BankEntry]) -> dict[str, str]:
+    """Return the skills that lose against another skill of the same author and task.
+
+    An author that signs two versions in the same place makes a fork, for example from a copied
+    home. The newest one by the author's clock wins, then the one with the largest id, so that all
+    agents with these skills use the same one.
+
+    Args:
+        entries: entries of skills that were not replaced.
+
+    Returns:
+        Mapping from the id of each loser to the id of the winner.
+    """
+    groups: dict[tuple[str, str], list[BankEntry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.author, entry.task].append(entry)
+    lost: dict[str, str] = {}
+    for group in groups.values():
+        *losers, winner = sorted(group, key=lambda entry: (entry.created, entry.id))
+        lost |= {loser.id: winner.id for loser in losers}
+    return lost
+
+
 def oldest_first(entries: Sequence[BankEntry]) -> list[BankEntry]:
     """Return versions of one task, oldest first, whatever the order of `entries`.
 

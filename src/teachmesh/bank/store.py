@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
 from teachmesh.bank.blocked_authors import PENDING, TRUSTED, Authors, BlockedAuthors, Everyone
-from teachmesh.bank.entry import BankEntry, CheckReport, Usage, without_superseded
+from teachmesh.bank.entry import BankEntry, CheckReport, Usage, forks, without_superseded
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, discard, is_damage, open_or_replace
 from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
@@ -134,12 +134,27 @@ class Bank:
         return [entry for entry in found if entry.author not in hidden]
 
     def active(self) -> list[BankEntry]:
-        """Return the entries of all skills that their author has not replaced or withdrawn.
+        """Return the entries of the skills that are in use, if their authors are trusted.
 
-        They are sorted by id.
+        Their author has neither replaced nor withdrawn them, and each author has at most one of
+        each task (see `entry.forks`). They are sorted by id.
         """
+        current = self.current()
+        lost = forks(current)
+        return [entry for entry in current if entry.id not in lost]
+
+    def current(self) -> list[BankEntry]:
+        """Return the entries of all skills that were neither replaced nor withdrawn, by id."""
         live = set(self.ids())
         return without_superseded([entry for entry in self.entries() if entry.id in live])
+
+    def published(self, author: str) -> int:
+        """Return the number of skills that an author published, as far as this bank knows.
+
+        It never falls: withdrawn skills count if their tombstone is here.
+        """
+        live = {skill for skill, by in self._read(Index.live) if by == author}
+        return len(live | set(self.withdrawals.of_author(author)))
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all skills that are not withdrawn: those that peers get."""

@@ -46,6 +46,11 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         f"{document['blocked']} agents blocked"
         + ("; see: teachmesh peers pending" if document["pending"] else "")
     )
+    if document["forks"]:
+        say(
+            f"warning: {document['forks']} tasks have two versions by one author in the same "
+            "place; see: teachmesh skills list --all"
+        )
     running = document["running"]
     if running is None:
         say("not running; share with: teachmesh up")
@@ -54,6 +59,9 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     say(f"running, listening on {where}" if where else "running, but its state cannot be written")
     if running.get("twin"):
         say(f"warning: {TWIN}")
+    for author in running.get("withheld", ()):
+        who = known_as(author["alias"], author["id"])
+        say(f"  {who} announced {author['announced']} skills, {author['here']} came")
     for fault in running.get("faults", ()):
         say(f"warning: an unexpected error, please report it: {plain(fault)}")
     for peer in running["peers"]:

@@ -20,6 +20,7 @@ from teachmesh.sharing.id_list import digest_of, encode_ids
 from teachmesh.sharing.inventory import Inventory
 from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
 from teachmesh.sharing.peers import PeerTable
+from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
 from teachmesh.sharing.runtime import Runtime, ThreadRuntime
 from teachmesh.sharing.serving import Server
@@ -48,6 +49,7 @@ class Gossip:
         on_twin: called once, from any thread, when another agent with the same key appears.
         interval_s: seconds between announcements.
         supervisor: restarts and reports background work that fails.
+        published: returns how many skills this agent itself has published.
         runtime: clock, random numbers and background work; by default threads.
     """
 
@@ -62,6 +64,7 @@ class Gossip:
         on_twin: Callable[[], None] | None = None,
         interval_s: float = ANNOUNCE_INTERVAL_S,
         supervisor: Supervisor | None = None,
+        published: Callable[[], int] = lambda: 0,
         runtime: Runtime | None = None,
     ) -> None:
         self._inventory = inventory
@@ -77,6 +80,8 @@ class Gossip:
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
         self._server = Server(inventory, self._counters, self._supervisor)
+        self._published = published
+        self._publications = Publications()
         self._closed = False
         self._next_announcement_s = self._next_plan_s = float("-inf")
         self._announced: tuple[frozenset[str], frozenset[str]] | None = None
@@ -169,6 +174,7 @@ class Gossip:
             faults=self._supervisor.faults(),
             tombstones=totals.tombstones,
             deferred=totals.deferred,
+            publications=self._publications.all(),
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BLOB_TIMEOUT_S) -> bytes | None:
@@ -206,6 +212,7 @@ class Gossip:
         if announcement is None:
             self._counters.count_dropped()
             return
+        self._publications.note(announcement)
         if self._peers.note(announcement):
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()
@@ -224,21 +231,23 @@ class Gossip:
         self._next_announcement_s = now_s + min(ANNOUNCE_PAUSE_S, self._interval_s)
         try:
             skills, tombstones = self._inventory.ids(), self._inventory.tombstones()
+            published = self._published()
         except StorageError:
             return self._interval_s  # the bank is announced later
-        self._announce(skills, tombstones)
+        self._announce(skills, tombstones, published)
         # News are repeated soon, because a broadcast may be lost.
         is_new, self._announced = self._announced != (skills, tombstones), (skills, tombstones)
         self._pause_s = self._interval_s / 4 if is_new else min(2 * self._pause_s, self._interval_s)
         return self._pause_s
 
-    def _announce(self, skills: frozenset[str], tombstones: frozenset[str]) -> None:
+    def _announce(self, skills: frozenset[str], tombstones: frozenset[str], published: int) -> None:
         announcement = Announcement(
             self._author,
             self._alias,
             self._server.keep(encode_ids(skills)),
             self._server.keep(encode_ids(tombstones)),
             len(skills),
+            published,
             self._sequence,
         )
         data = encode_announcement(announcement, self._key)

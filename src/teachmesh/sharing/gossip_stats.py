@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from teachmesh.sharing.publications import Publication
 from teachmesh.sharing.supervisor import Fault
 
 
@@ -44,6 +45,7 @@ class GossipStats:
         faults: unexpected errors of background work, which was restarted.
         tombstones: number of received tombstones that were saved.
         deferred: number of skills that were put off because their author's budget was used up.
+        publications: numbers of skills that authors announced in this run.
     """
 
     bytes_sent: int
@@ -56,3 +58,4 @@ class GossipStats:
     faults: tuple[Fault, ...] = ()
     tombstones: int = 0
     deferred: int = 0
+    publications: tuple[Publication, ...] = ()

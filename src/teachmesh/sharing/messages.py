@@ -14,12 +14,13 @@ from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, agent_id, is_signed
 from teachmesh.sharing.transport import MAX_ANNOUNCEMENT_BYTES
 
-SCHEMA = "teachmesh.announcement/2"
-CONTEXT = b"teachmesh.announcement/2\0"
+SCHEMA = "teachmesh.announcement/3"
+CONTEXT = b"teachmesh.announcement/3\0"
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _MAX_COUNT = 2**53
-_KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "sequence"}
+_KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "published", "sequence"}
+_NUMBERS = ("count", "published", "sequence")
 _short_id = lru_cache(maxsize=4096)(agent_id)
 
 
@@ -33,6 +34,8 @@ class Announcement:
         digest: hash of the list of skills in the agent's bank (`id_list`).
         tombstones: hash of the list of tombstones in the agent's bank.
         count: number of skills in the agent's bank.
+        published: number of skills that the agent itself published, also of withdrawn ones. It
+            never falls, so a peer notices if some of them are withheld.
         sequence: number that grows with each announcement of the agent, even across restarts.
     """
 
@@ -41,6 +44,7 @@ class Announcement:
     digest: str
     tombstones: str
     count: int
+    published: int
     sequence: int
 
     @property
@@ -97,16 +101,15 @@ def _checked(values: dict[str, object]) -> Announcement | None:
     if set(values) != _KEYS:
         return None
     author, digest, tombstones = values["author"], values["digest"], values["tombstones"]
-    alias, count, sequence = values["alias"], values["count"], values["sequence"]
+    alias, numbers = values["alias"], [values[name] for name in _NUMBERS]
     if not all(isinstance(v, str) and _HEX_64.fullmatch(v) for v in (author, digest, tombstones)):
         return None
     if not isinstance(alias, str) or not _is_name(alias):
         return None
-    if type(count) is not int or type(sequence) is not int:
+    counts = [n for n in numbers if type(n) is int and 0 <= n < _MAX_COUNT]
+    if len(counts) < len(numbers):
         return None
-    if not 0 <= count < _MAX_COUNT or not 0 <= sequence < _MAX_COUNT:
-        return None
-    return Announcement(str(author), alias, str(digest), str(tombstones), count, sequence)
+    return Announcement(str(author), alias, str(digest), str(tombstones), *counts)
 
 
 def _is_name(alias: str) -> bool:
@@ -125,6 +128,7 @@ def _body(announcement: Announcement) -> dict[str, object]:
         "digest": announcement.digest,
         "tombstones": announcement.tombstones,
         "count": announcement.count,
+        "published": announcement.published,
         "sequence": announcement.sequence,
     }
 
