@@ -14,7 +14,8 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.config_commands import set_alias
-from teachmesh.cli.output import plain, say, size
+from teachmesh.cli.event_texts import PROBLEMS, line_of
+from teachmesh.cli.output import say
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
@@ -23,8 +24,8 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     SeedOption,
 )
+from teachmesh.cli.verbosity import is_quiet
 from teachmesh.errors import EXIT_INTERRUPTED, StorageError
-from teachmesh.trust.policy import known_as
 
 
 def register(app: typer.Typer) -> None:
@@ -77,8 +78,10 @@ def up(
 ) -> None:
     """Run the agent until Ctrl-C: share its skills and collect those of all others.
 
-    Skills that another command saves in the same home are shared within a second. With --json,
-    each event is printed as one line of JSON.
+    Skills that another command saves in the same home are shared within a second. Each event is
+    printed as one line with its time, or as one line of JSON with --json. With --quiet, only
+    problems are printed. `teachmesh events` and `teachmesh status` show the same from another
+    terminal.
     """
     from teachmesh.agent import Agent
 
@@ -119,25 +122,6 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _print_text(event: dict[str, Any]) -> None:
-    line = _TEXTS.get(event["event"], lambda _event: "")(event)
-    if line:
-        say(plain(line), flush=True)
-
-
-_TEXTS = {
-    "ready": lambda e: f"agent {e['alias']} listens on {', '.join(e['endpoints'])}",
-    "understood": lambda e: f"learning {e['task']}: {e['summary']}",
-    "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
-    "received": lambda e: (
-        f"received {e['task']} ({e['skill'][:12]}) from {known_as(e['alias'], e['author'])}"
-        + ("" if e["standing"] == "trusted" else f"; use it: teachmesh peers trust {e['author']}")
-    ),
-    "withdrawn": lambda e: (
-        f"withdrawn {e['task']} ({e['skill'][:12]}) by {known_as(e['alias'], e['author'])}"
-    ),
-    "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
-    "error": lambda e: f"error: {e['message']}",
-    "synced": lambda e: (
-        f"{e['count']} skills, digest {e['digest'][:12]}, in sync with {e['peers']}"
-    ),
-}
+    line = line_of(event)
+    if line and (event["event"] in PROBLEMS or not is_quiet()):
+        say(line, flush=True)

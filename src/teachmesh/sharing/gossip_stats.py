@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from teachmesh.sharing.supervisor import Fault
+from teachmesh.sharing.sync_progress import Progress
+
+NO_PROGRESS = Progress()
+"""Nothing is to be fetched."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class PeerState:
         digest: hash of the sorted ids of these skills.
         in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
         last_seen_s: seconds since its last announcement.
+        reason: reason why it is not in sync; empty if it is.
     """
 
     agent_id: str
@@ -26,6 +31,7 @@ class PeerState:
     digest: str
     in_sync: bool
     last_seen_s: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class GossipStats:
         faults: unexpected errors of background work, which was restarted.
         tombstones: number of received tombstones that were saved.
         deferred: number of skills that were put off because their author's budget was used up.
+        progress: skills that are still to be fetched.
     """
 
     bytes_sent: int
@@ -56,3 +63,4 @@ class GossipStats:
     faults: tuple[Fault, ...] = ()
     tombstones: int = 0
     deferred: int = 0
+    progress: Progress = NO_PROGRESS
