@@ -11,10 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.known_source import known_skill
+from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport, utc_time
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.event_file import EventFile
 from teachmesh.bank.running import RunningLock, SequenceFile
+from teachmesh.data.tasks import task_name
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.packet.signing import agent_id
@@ -45,6 +48,7 @@ class Node:
     Args:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
+        endpoints: endpoints of this run and of earlier ones; by default, none are remembered.
         on_event: called with one dict per event, from several threads but never concurrently. Its
             item "event" is the name, "time" the UTC time; docs/running.md lists all names and
             items. If the call fails, no more events follow, and the run ends with that error.
@@ -54,7 +58,11 @@ class Node:
     """
 
     def __init__(
-        self, agent: LearningAgent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
+        self,
+        agent: LearningAgent,
+        transport: Transport,
+        on_event: Callable[[dict[str, Any]], None],
+        endpoints: RunEndpoints | None = None,
     ) -> None:
         self.agent = agent
         self.transport = transport
@@ -73,7 +81,8 @@ class Node:
         self._on_event = on_event
         self._event_lock = threading.Lock()
         self._event_file = EventFile(agent.home.path)
-        self._report = StateReport(agent, self.gossip, transport, self._emit)
+        self._endpoints = endpoints or RunEndpoints(agent.home.path)
+        self._report = StateReport(agent, self.gossip, transport, self._emit, self._endpoints)
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._failure: Exception | None = None
@@ -98,9 +107,13 @@ class Node:
         try:
             self._with_report(self._reserve_sequences)
             self.gossip.start()
+        except NetworkError as error:
+            self._lock.release()
+            raise self._endpoints.explained(error, self.endpoints) from error
         except BaseException:
             self._lock.release()
             raise
+        self._endpoints.start(self.endpoints)
         self._emit(
             "ready",
             id=self.agent.id,
@@ -129,6 +142,7 @@ class Node:
             # Whatever failed, the sharing threads must end.
             self.gossip.close()
             self._with_report(self._report.remove)
+            self._endpoints.stop()
             self._lock.release()
         if error is None and self._failure is not None:
             raise self._failure
@@ -166,7 +180,8 @@ class Node:
     ) -> None:
         """Learn tasks one after another while sharing, then share until `stop` is set.
 
-        A task that cannot be learned causes an `error` event, and the agent continues.
+        A task that cannot be learned causes an `error` event, and the agent continues. A task whose
+        images were all learned before causes a `skipped` event.
 
         Args:
             tasks: folders, archives or CSV files of the tasks.
@@ -188,6 +203,10 @@ class Node:
 
     def _learn(self, path: Path, method: str | None, seed: int) -> None:
         try:
+            if (known := known_skill(self.agent, path, seed)) is not None:
+                reason = f"this agent learned all its images already ({known[:12]})"
+                self._emit("skipped", task=task_name(path), skill=known, reason=reason)
+                return
             result = self.agent.learn(
                 path,
                 method=method,

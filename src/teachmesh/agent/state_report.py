@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from teachmesh.sharing.peer_changes import PeerChanges
 
 if TYPE_CHECKING:
     from teachmesh.agent.learning_agent import LearningAgent
+    from teachmesh.agent.run_endpoints import RunEndpoints
     from teachmesh.sharing.gossip import Gossip
     from teachmesh.sharing.gossip_stats import GossipStats
+    from teachmesh.sharing.join_watch import JoinState
     from teachmesh.sharing.transport import Transport
 
 
@@ -25,6 +27,7 @@ class StateReport:
         gossip: sharing with the peers.
         transport: connection to the peers.
         emit: called with the name and the details of each event.
+        endpoints: endpoints of this run and of earlier ones.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class StateReport:
         gossip: Gossip,
         transport: Transport,
         emit: Callable[..., None],
+        endpoints: RunEndpoints,
     ) -> None:
         self._agent = agent
         self._gossip = gossip
         self._transport = transport
         self._emit = emit
+        self._endpoints = endpoints
         self._file = RunningFile(agent.home.running)
         self._changes = PeerChanges()
         self._synced: tuple[object, ...] | None = None
@@ -50,9 +55,11 @@ class StateReport:
             StorageError: the bank cannot be read, or the state cannot be written.
         """
         stats = self._gossip.stats()
-        for name, details in self._changes.events(stats, self._transport.joins()):
+        joins = self._endpoints.shown(self._transport.joins())
+        for name, details in self._changes.events(stats, joins):
             self._emit(name, **details)
-        self._file.write(self._document(stats), time.time())
+        self._file.write(self._document(stats, joins), time.time())
+        self._endpoints.note(self._transport)
         self._report_synced(stats)
         shown = (self._agent.bank.digest(), stats.refused)
         if shown != self._shown:
@@ -88,13 +95,13 @@ class StateReport:
             self._emit("synced", count=count, digest=digest, peers=len(peers))
         self._synced = state
 
-    def _document(self, stats: GossipStats) -> dict[str, Any]:
+    def _document(self, stats: GossipStats, joins: Sequence[JoinState]) -> dict[str, Any]:
         have = len(self._agent.bank.ids())
         return {
             "endpoints": list(self._transport.endpoints()),
             "joins": [
                 {"endpoint": join.endpoint, "joined": join.is_joined, "reason": join.reason}
-                for join in self._transport.joins()
+                for join in joins
             ],
             "have": have,
             "known": have + stats.progress.missing,

@@ -54,6 +54,14 @@ def up(
         list[Path] | None,
         typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
     ] = None,
+    discovery: Annotated[
+        bool,
+        typer.Option(
+            "--discovery/--no-discovery",
+            help="Find agents on the local network if --listen is reachable from there, and try "
+            "those of earlier runs again; or join only --join.",
+        ),
+    ] = True,
     transport: Annotated[
         str, typer.Option("--transport", help="zenoh, or a transport of an installed package.")
     ] = "zenoh",
@@ -95,6 +103,7 @@ def up(
         join=join or (),
         transport=transport,
         on_event=_print_json if json_output else _print_text,
+        discover=discovery,
     )
     stop = threading.Event()
     _stop_on_signals(stop)

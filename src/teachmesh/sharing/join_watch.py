@@ -20,12 +20,17 @@ class Link:
     """A connection to another agent.
 
     Attributes:
-        address: the other side, such as "192.168.1.20:7447".
-        is_outgoing: whether this agent connected, so that the other one listens at this address.
+        endpoint: the other side, such as "tcp/192.168.1.20:7447".
+        is_outgoing: whether this agent connected, so that the other one listens there.
     """
 
-    address: str
+    endpoint: str
     is_outgoing: bool
+
+    @property
+    def address(self) -> str:
+        """Host and port of the other side."""
+        return self.endpoint.partition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -129,10 +134,10 @@ def _text(address: tuple[object, ...]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def address_of(locator: str) -> str:
-    """Return the address of one of Zenoh's locators.
+def endpoint_of(locator: str) -> str:
+    """Return the endpoint of one of Zenoh's locators.
 
-    >>> address_of("tcp/127.0.0.1:7447#iface=lo")
-    '127.0.0.1:7447'
+    >>> endpoint_of("tcp/127.0.0.1:7447#iface=lo")
+    'tcp/127.0.0.1:7447'
     """
-    return re.split("[?#]", locator.partition("/")[2])[0]
+    return re.split("[?#]", locator)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import struct
 from collections.abc import Sequence
@@ -34,6 +35,35 @@ def is_loopback(host: str) -> bool:
     (True, True, False)
     """
     return host == "localhost" or _is(host, "is_loopback")
+
+
+def is_open(endpoints: Sequence[str]) -> bool:
+    """Return whether one of the endpoints is not on loopback.
+
+    >>> is_open(["127.0.0.1:7447"]), is_open(["127.0.0.1:0", "tcp/0.0.0.0:7447"])
+    (False, True)
+    """
+    return not all(is_loopback(split_endpoint(text)[1]) for text in map(with_protocol, endpoints))
+
+
+def is_free(endpoint: str) -> bool:
+    """Return whether nothing listens on an endpoint of this machine."""
+    protocol, host, port = split_endpoint(endpoint)
+    kind = socket.SOCK_DGRAM if protocol == "quic" else socket.SOCK_STREAM
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix" and kind == socket.SOCK_STREAM:  # as servers do
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), int(port)))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def with_protocol(endpoint: str) -> str:
+    """Return an endpoint with its protocol, which is tcp if none is given."""
+    return endpoint if "/" in endpoint else f"tcp/{endpoint}"
 
 
 def reachable_at(endpoints: Sequence[str], addresses: Sequence[str] | None = None) -> list[str]:

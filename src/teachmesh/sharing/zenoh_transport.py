@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import zenoh
 
 from teachmesh.errors import NetworkError
-from teachmesh.sharing.join_watch import JoinState, JoinWatch, Link, address_of
+from teachmesh.sharing.join_watch import JoinState, JoinWatch, Link, endpoint_of
 from teachmesh.sharing.own_addresses import split_endpoint
 from teachmesh.sharing.transport import (
     MAX_ANNOUNCEMENT_BYTES,
@@ -36,6 +36,8 @@ PREFIX = "teachmesh/1"
 CLOSE_TIMEOUT_S = 1.5
 DISCOVERY = "224.0.0.224:7446"
 """Multicast address and port of Zenoh's scouting."""
+TRIES = 5
+"""Number of times that a free port is chosen."""
 MAX_REPLIES = 2
 """Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
 _ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
@@ -66,7 +68,8 @@ class ZenohTransport(Transport):
     ) -> None:
         self._agent_id = agent_id
         self._discover = discover
-        self._listen = tuple(with_free_port(parse_endpoint(endpoint)) for endpoint in listen)
+        self._asked = tuple(parse_endpoint(endpoint) for endpoint in listen)
+        self._listen = tuple(map(with_free_port, self._asked))
         self._join = tuple(parse_endpoint(endpoint) for endpoint in join)
         self._session: zenoh.Session | None = None
         self._declared: list[object] = []
@@ -78,13 +81,7 @@ class ZenohTransport(Transport):
         Raises:
             NetworkError: an endpoint is in use, or its address is not on this machine.
         """
-        try:
-            self._session = zenoh.open(self._config())
-        except zenoh.ZError as error:
-            raise NetworkError(
-                f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
-                "choose another port with --listen"
-            ) from error
+        self._session = self._opened(TRIES if self._asked != self._listen else 1)
         self._declared = [
             self._session.declare_subscriber(
                 f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
@@ -94,6 +91,19 @@ class ZenohTransport(Transport):
             ),
         ]
         self._watch.start()
+
+    def _opened(self, tries: int) -> zenoh.Session:
+        """Open the session; a free port may be taken before it is used, so try again then."""
+        try:
+            return zenoh.open(self._config())
+        except zenoh.ZError as error:
+            if tries > 1:
+                self._listen = tuple(map(with_free_port, self._asked))
+                return self._opened(tries - 1)
+            raise NetworkError(
+                f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
+                "choose another port with --listen"
+            ) from error
 
     def announce(self, data: bytes) -> None:
         """Broadcast the data; for a peer that is too slow, the message is dropped."""
@@ -149,7 +159,9 @@ class ZenohTransport(Transport):
             return ()
         own = {split_endpoint(endpoint)[2] for endpoint in self._listen}
         with contextlib.suppress(zenoh.ZError):  # the session is being closed
-            pairs = [(address_of(link.src), address_of(link.dst)) for link in session.info.links()]
+            pairs = [
+                (endpoint_of(link.src), endpoint_of(link.dst)) for link in session.info.links()
+            ]
             return tuple(Link(dst, src.rpartition(":")[2] not in own) for src, dst in pairs)
         return ()
 
