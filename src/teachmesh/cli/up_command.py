@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +21,9 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     SeedOption,
 )
+from teachmesh.cli.stop_signals import stop_on_signals
 from teachmesh.cli.verbosity import is_quiet
-from teachmesh.errors import EXIT_INTERRUPTED, StorageError
+from teachmesh.errors import StorageError
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +82,7 @@ def up(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Run the agent until Ctrl-C: share its skills and collect those of all others.
+    """Run the agent until Ctrl-C or SIGTERM: share its skills and collect those of all others.
 
     Skills that another command saves in the same home are shared within a second. Each event is
     printed as one line with its time, or as one line of JSON with --json. With --quiet, only
@@ -106,7 +104,7 @@ def up(
         discover=discovery,
     )
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     try:
         with shared as node:
             node.run(tuple(learn or ()), stop, method=method, seed=seed)
@@ -114,16 +112,6 @@ def up(
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"
         ) from error
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(EXIT_INTERRUPTED)  # the user does not want to wait; no file is half-written
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
 
 
 def _print_json(event: dict[str, Any]) -> None:
