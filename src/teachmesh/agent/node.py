@@ -28,6 +28,7 @@ from teachmesh.sharing.supervisor import Fault, Supervisor
 from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.learning_agent import LearningAgent
     from teachmesh.bank.entry import BankEntry
     from teachmesh.packet.signing import VerifiedSkill
@@ -357,7 +358,7 @@ class BankInventory:
         agent: owner of the bank.
     """
 
-    def __init__(self, agent: LearningAgent) -> None:
+    def __init__(self, agent: BankView) -> None:
         self._agent = agent
         self._budget = AuthorBudget()
 

@@ -13,6 +13,7 @@ from typer.main import get_group
 
 from teachmesh.cli import (
     backbone_commands,
+    bundle_commands,
     combine_command,
     config_commands,
     correct_command,
@@ -64,6 +65,7 @@ PRODUCT: Mapping[str, Register] = {
     "check": repair_commands.register,
     "repair": repair_commands.register,
     "service": service_commands.register,
+    "bundle": bundle_commands.register,
     "identity": identity_commands.register,
     "skills": skills_commands.register,
     "backbone": backbone_commands.register,
