@@ -72,7 +72,8 @@ def write_muddled_task(folder: Path, name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or touches the home of the person who runs it."""
+    """No test sees or touches the home of the person who runs it, nor the list of agents."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "default-state"))
     monkeypatch.setenv("TEACHMESH_HOME", str(tmp_path / "default-home"))
 
 

@@ -207,6 +207,7 @@ class Agent(LearningAgent):
         join: str | Sequence[str] = (),
         transport: str = "zenoh",
         on_event: Callable[[dict[str, Any]], None] | None = None,
+        discover: bool = False,
     ) -> Node:
         """Return a node that shares skills with other agents, to be used in a `with` statement.
 
@@ -218,6 +219,8 @@ class Agent(LearningAgent):
             join: endpoints of any agents of the mesh.
             transport: "zenoh", or a transport of an installed package.
             on_event: called with one dict per event, see `node.Node`; by default events are logged.
+            discover: whether to find agents on the local network, and to try the endpoints of
+                earlier runs again.
 
         Raises:
             UsageError: the transport is unknown.
@@ -227,4 +230,4 @@ class Agent(LearningAgent):
         # Imported here because the network is slow to load and not needed otherwise.
         from teachmesh.agent.share_skills import share_skills
 
-        return share_skills(self, listen, join, transport, on_event)
+        return share_skills(self, listen, join, transport, on_event, discover=discover)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from teachmesh.data.entry_points import TRANSPORTS_GROUP, EntryPoints
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import ConfigError, UsageError
+from teachmesh.sharing.own_addresses import is_open
 from teachmesh.sharing.transport import Transport
 
 ZENOH = "zenoh"
@@ -59,7 +60,12 @@ OWN_TRANSPORTS = EntryPoints(TRANSPORTS_GROUP, "transport", _checked, (ZENOH,))
 
 
 def make_transport(
-    name: str, agent_id: str, *, listen: Sequence[str] = (), join: Sequence[str] = ()
+    name: str,
+    agent_id: str,
+    *,
+    listen: Sequence[str] = (),
+    join: Sequence[str] = (),
+    discover: bool = False,
 ) -> Transport:
     """Make a transport that is not started yet.
 
@@ -68,6 +74,8 @@ def make_transport(
         agent_id: id of this agent.
         listen: endpoints to listen on.
         join: endpoints of other agents.
+        discover: whether agents of the local network find each other, with zenoh and if an endpoint
+            is reachable from there.
 
     Raises:
         UsageError: no transport has this name.
@@ -76,9 +84,10 @@ def make_transport(
     """
     if name == ZENOH:
         # Imported here because Zenoh is slow to load, and another transport does not need it.
-        from teachmesh.sharing.zenoh_transport import ZenohTransport
+        from teachmesh.sharing.zenoh_transport import DISCOVERY, ZenohTransport
 
-        return ZenohTransport(agent_id, listen=listen, join=join)
+        group = DISCOVERY if discover and is_open(listen) else None
+        return ZenohTransport(agent_id, listen=listen, join=join, discover=group)
     known = (ZENOH, *OWN_TRANSPORTS.names())
     if name not in known:
         raise UsageError(
