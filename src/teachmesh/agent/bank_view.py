@@ -24,6 +24,7 @@ from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
+from teachmesh.bank.verdict_file import Verdict, VerdictFile
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
@@ -123,7 +124,34 @@ class BankView:
             latent_sizes=self.latent_sizes(),
             pending=self.bank.pending_authors(),
             is_stranger=self.trust.is_stranger,
+            quarantined=self.quarantine_reasons(),
         )
+
+    @cached_property
+    def verdicts(self) -> VerdictFile:
+        """The verdicts about the skills of this bank, for the backbone in use."""
+        fingerprint = fingerprint_of(self.home.backbones, self.backbone_name)
+        path = self.bank.folder / "verdicts" / f"{fingerprint[:16]}.json"
+        return VerdictFile(path, read_only=self.bank.read_only)
+
+    def quarantine(self) -> dict[str, Verdict]:
+        """Return the verdicts about active skills in quarantine, by id.
+
+        Only the mapper of class moments can screen skills; the others use them all.
+        """
+        if self.method != "moments":
+            return {}
+        held = self.verdicts.read().quarantined()
+        active = {entry.id for entry in self.bank.active()} if held else set()
+        return {skill: verdict for skill, verdict in held.items() if skill in active}
+
+    def quarantine_reasons(self) -> dict[str, str]:
+        """Return why active skills are in quarantine, one sentence each, by id."""
+        return {skill: verdict.text for skill, verdict in self.quarantine().items()}
+
+    def precedence(self, author: str) -> int:
+        """Return the rank of an author, lower for higher precedence; 0 is this agent itself."""
+        return 0 if author == self.own_author() else 1
 
     def latent_sizes(self) -> dict[str, int]:
         """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""
