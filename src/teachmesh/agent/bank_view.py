@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent.argument_checks import checked
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.kept_statistics import KeptStatistics
+from teachmesh.agent.quarantine import LIST_COMMAND
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping
@@ -150,8 +151,13 @@ class BankView:
         return {skill: verdict.text for skill, verdict in self.quarantine().items()}
 
     def precedence(self, author: str) -> int:
-        """Return the rank of an author, lower for higher precedence; 0 is this agent itself."""
-        return 0 if author == self.own_author() else 1
+        """Return the rank of an author, lower for higher precedence.
+
+        This agent itself has 0, an author that a person trusts has 1, and everybody else has 2.
+        """
+        if author == self.own_author():
+            return 0
+        return 1 if agent_id(author) in self.trust.state().trusted else 2
 
     def latent_sizes(self) -> dict[str, int]:
         """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""
@@ -270,10 +276,16 @@ class BankView:
         return kept
 
     def unusable_reasons(self) -> list[str]:
-        """Return, for each active skill that predictions do not use, a sentence with the reason."""
-        return [
-            f"{info.display_name}: {info.reason}" for info in self.active_infos() if not info.usable
+        """Return sentences about the active skills that predictions do not use, with reasons."""
+        held = self.quarantine()
+        reasons = [
+            f"{info.display_name}: {info.reason}"
+            for info in self.active_infos()
+            if not info.usable and info.id not in held
         ]
+        if held:
+            reasons.append(f"{len(held)} skills in quarantine, see: {LIST_COMMAND}")
+        return reasons
 
     @checked
     def find(self, selector: str) -> SkillInfo:

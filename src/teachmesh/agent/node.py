@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
@@ -41,9 +42,9 @@ class Node:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads but never concurrently. Its
-            item "event" is `ready`, `understood`, `saved`, `received`, `withdrawn`, `refused`,
-            `error`, `synced` or `stats`. If the call fails, no more events follow, and the run ends
-            with that error.
+            item "event" is `ready`, `understood`, `saved`, `received`, `quarantined`, `released`,
+            `withdrawn`, `refused`, `error`, `synced` or `stats`. If the call fails, no more events
+            follow, and the run ends with that error.
 
     Raises:
         ConfigError: another process runs the agent of this home (raised on entering).
@@ -79,6 +80,7 @@ class Node:
         self._seen: set[str] = set()
         self._version: tuple[int, object] | None = None
         self._stamp: object = None
+        self._quarantine = QuarantineWatch(agent)
         self._next_state_s = 0.0
         self._synced_state: tuple[object, ...] | None = None
         self._backbones: frozenset[str] = frozenset()
@@ -219,6 +221,7 @@ class Node:
             self._report_new()
             self._report_withdrawn()
             self._version = current
+        self._screen()
         now_s = time.monotonic()
         if now_s >= self._next_state_s:
             self._next_state_s = now_s + STATE_INTERVAL_S
@@ -295,6 +298,11 @@ class Node:
                     alias=entry.alias,
                     author=agent_id(entry.author),
                 )
+
+    def _screen(self) -> None:
+        """Screen new skills of other agents, and report which are quarantined or released."""
+        for event, details in self._quarantine.news():
+            self._emit(event, **details)
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)

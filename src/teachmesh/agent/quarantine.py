@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError
+from teachmesh.packet.signing import agent_id
 
 if TYPE_CHECKING:
     from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.catalogue import SkillInfo
+    from teachmesh.agent.synced_agent import SyncedAgent
+    from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.verdict_file import Verdict
 
 LIST_COMMAND = "teachmesh skills quarantine list"
 
@@ -100,3 +104,46 @@ def in_quarantine(view: BankView, name: str) -> SkillInfo:
 
 def _fits(name: str, info: SkillInfo) -> bool:
     return name in (info.task, info.display_name) or (len(name) >= 4 and info.id.startswith(name))
+
+
+class QuarantineWatch:
+    """Screens new skills of a running agent, and tells what changed.
+
+    Args:
+        agent: the agent.
+    """
+
+    def __init__(self, agent: SyncedAgent) -> None:
+        self._agent = agent
+        self._held: dict[str, Verdict] = {}
+        self._seen: tuple[object, ...] | None = None
+
+    def news(self) -> list[tuple[str, dict[str, str]]]:
+        """Return events and their details: skills that are quarantined, or released since.
+
+        Raises:
+            StorageError: the bank or the verdicts cannot be read or written.
+        """
+        if self._state() == self._seen:
+            return []
+        self._agent.screen()
+        self._seen = self._state()
+        before, self._held = self._held, self._agent.quarantine()
+        entries = {entry.id: entry for entry in self._agent.bank.active()}
+        found = []
+        for skill in sorted((before.keys() ^ self._held.keys()) & entries.keys()):
+            about = _about(entries[skill])
+            if (verdict := self._held.get(skill)) is None:
+                found.append(("released", about))
+            else:
+                reasons = {"reason": verdict.code, "message": verdict.text}
+                found.append(("quarantined", about | reasons | {"against": verdict.against}))
+        return found
+
+    def _state(self) -> tuple[object, ...]:
+        return self._agent.bank.version(), self._agent.verdicts.version()
+
+
+def _about(entry: BankEntry) -> dict[str, str]:
+    author = agent_id(entry.author)
+    return {"task": entry.task, "skill": entry.id, "alias": entry.alias, "author": author}

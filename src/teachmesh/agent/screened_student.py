@@ -37,12 +37,14 @@ class Screening:
         file: verdicts of the bank.
         rank_of: precedence of authors.
         kept_of: kept validation images of own skills.
+        arrived_of: time at which a skill was stored, in nanoseconds.
         targets: prepared skills.
     """
 
     file: VerdictFile
     rank_of: RankOf
     kept_of: KeptOf
+    arrived_of: Callable[[str], int]
     targets: Targets = field(default_factory=Targets)
 
     def update(self, student: Student, entries: Mapping[str, BankEntry], load: Load) -> None:
@@ -60,8 +62,13 @@ class Screening:
         if not any(ranks.values()):  # nobody else taught anything
             student.sync(entries, load)
             return
-        origins = {i: Origin(ranks[entry.author], entry.created) for i, entry in entries.items()}
         before = self.file.read()
+        origins = {
+            skill: Origin(
+                ranks[entry.author], 0 if skill in before.by_id else self.arrived_of(skill)
+            )
+            for skill, entry in entries.items()
+        }
         known = holding(before, origins)
         student.sync({i: entries[i] for i, verdict in known.items() if not verdict.code}, load)
         if known.keys() != entries.keys():

@@ -113,7 +113,7 @@ class SyncedAgent(BankView):
     def _update(self) -> None:
         whole = replace(self.catalogue(), quarantined={})
         usable = {entry.id: entry for entry in whole.usable()}
-        self._screen(usable)
+        self.use_skills(usable)
         catalogue = replace(whole, quarantined=self.quarantine_reasons())
         for skill_id, reason in self._student.unusable.items():
             super().set_aside(SkillFault(skill_id, reason))
@@ -123,8 +123,22 @@ class SyncedAgent(BankView):
         self._updates += 1
         _log.debug("answers use %d skills", len(used))
 
-    def _screen(self, usable: Mapping[str, BankEntry]) -> None:
-        """Let the student use these skills, without those that are quarantined."""
+    def screen(self) -> None:
+        """Screen new skills; the network is not loaded if all skills are this agent's own."""
+        if self.method == "moments" and any(
+            self.precedence(author) for author in {entry.author for entry in self.bank.active()}
+        ):
+            self.sync()
+
+    def use_skills(self, usable: Mapping[str, BankEntry]) -> None:
+        """Let the student use skills, without those that are quarantined.
+
+        Args:
+            usable: skills that can be used, also those in quarantine, by id.
+
+        Raises:
+            StorageError: the verdicts cannot be saved, or a skill is damaged.
+        """
 
         def load(skill_id: str) -> Skill:
             return self.bank.load(skill_id).skill
@@ -136,10 +150,14 @@ class SyncedAgent(BankView):
 
     @cached_property
     def _screening(self) -> Screening:
-        return Screening(self.verdicts, self.precedence, self._kept_points)
+        return Screening(self.verdicts, self.precedence, self.kept_points, self.bank.arrived_ns)
 
-    def _kept_points(self, skill: Skill) -> np.ndarray | None:
-        """Return the kept validation images of an own skill in the metric's space, or None."""
+    def kept_points(self, skill: Skill) -> np.ndarray | None:
+        """Return the (N, D) kept validation images of an own skill in the metric's space, or None.
+
+        Args:
+            skill: a skill of this agent.
+        """
         try:
             kept = self.statistics.load(skill).validation
         except (DataError, StorageError):  # another home learned it, or the file is damaged

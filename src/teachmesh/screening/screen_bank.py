@@ -24,11 +24,11 @@ class Origin:
 
     Attributes:
         rank: precedence of the author for this agent, 0 for the agent itself.
-        created: time of creation that the author stated; it orders skills that came together.
+        arrived_ns: time at which this agent stored the skill.
     """
 
     rank: int
-    created: str
+    arrived_ns: int
 
 
 class AnsweringSkills(KnownSkills, Protocol):
@@ -111,14 +111,14 @@ class BankScreen:
         """Return skills in the order in which they are judged.
 
         Those of higher precedence come first, then those that were not in quarantine before, then
-        older ones.
+        those that arrived before others. An id decides between skills that came at one time.
         """
         return sorted(
             pending,
             key=lambda skill: (
                 self._origins[skill].rank,
                 skill in self._late,
-                self._origins[skill].created,
+                self._origins[skill].arrived_ns,
                 skill,
             ),
         )
