@@ -35,6 +35,14 @@ def poison(
         ),
     ] = None,
     backbone: BackboneOption = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            min=1,
+            help="Test images per task, at most. Default: all.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -46,7 +54,7 @@ def poison(
     """
     from teachmesh_lab.drill.poison_drill import DrillOptions, run_drill
 
-    document = run_drill(DrillOptions(tasks, backbone, home, seed), log=note)
+    document = run_drill(DrillOptions(tasks, backbone, home, seed, images), log=note)
     if json_output:
         emit(document)
     else:

@@ -63,13 +63,16 @@ def author_key(name: str) -> AgentKey:
     return AgentKey(hashlib.sha256(f"teachmesh drill: {name}".encode()).digest())
 
 
-def learn_honest_tasks(agent: Agent, folder: Path, seed: int, log: Log) -> list[HonestTask]:
+def learn_honest_tasks(
+    agent: Agent, folder: Path, seed: int, most_images: int | None, log: Log
+) -> list[HonestTask]:
     """Learn all tasks of a folder. Latents are kept in the cache of the agent's home.
 
     Args:
         agent: agent whose backbone is used; its bank is not changed.
         folder: folder with one folder or archive per task.
         seed: seed for splits.
+        most_images: number of test images per task, at most; None for all.
         log: function that shows progress.
 
     Raises:
@@ -78,12 +81,12 @@ def learn_honest_tasks(agent: Agent, folder: Path, seed: int, log: Log) -> list[
     paths = find_tasks(folder)
     found = []
     for number, path in enumerate(paths, start=1):
-        found.append(_learn(agent, read_task(path, seed=seed), seed))
+        found.append(_learn(agent, read_task(path, seed=seed), seed, most_images))
         log(f"learned {number} of {len(paths)}: {found[-1].name}")
     return found
 
 
-def _learn(agent: Agent, task: Task, seed: int) -> HonestTask:
+def _learn(agent: Agent, task: Task, seed: int, most_images: int | None) -> HonestTask:
     train, validation, test = (
         _embedded(agent, task, split) for split in (task.train, task.validation, task.test)
     )
@@ -92,7 +95,15 @@ def _learn(agent: Agent, task: Task, seed: int) -> HonestTask:
     author = Author(key.public_key, f"author of {task.name}"[:64])
     teacher = Teacher(agent.backbone, author, None)
     skill = teacher.teach(lesson, EmbeddedTask(train, validation, None))
-    return HonestTask(sign(skill, key), key, test)
+    return HonestTask(sign(skill, key), key, _spread(test, most_images))
+
+
+def _spread(test: LabelledLatents, most: int | None) -> LabelledLatents:
+    """Return at most this many images, spread over all."""
+    step = 1 if most is None else -(-len(test) // most)
+    rows = slice(None, None, step)
+    latents = Latents(test.latents.last[rows], test.latents.multi[rows])
+    return LabelledLatents(latents, test.labels[rows])
 
 
 def _embedded(agent: Agent, task: Task, split: Split) -> LabelledLatents:

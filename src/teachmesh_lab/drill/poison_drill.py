@@ -40,12 +40,14 @@ class DrillOptions:
         backbone: alias of the backbone; None for that of the home.
         home: home with backbones and cached latents; its bank is not used.
         seed: seed for splits and random attacks.
+        most_images: number of test images per task, at most; None for all.
     """
 
     tasks: Path | None = None
     backbone: str | None = None
     home: Path | None = None
     seed: int = 0
+    most_images: int | None = None
 
 
 class OpenAgent(Agent):
@@ -137,7 +139,7 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
         folder = Path(name)
         source = options.tasks or _builtin_tasks(folder, options.seed)
         learner = Agent(options.home, backbone=options.backbone, bank=folder / "learner")
-        tasks = learn_honest_tasks(learner, source, options.seed, log)
+        tasks = learn_honest_tasks(learner, source, options.seed, options.most_images, log)
         drill = PoisonDrill(learner, tasks, folder)
         quarantined = drill.honest_quarantined()
         log(f"honest tasks: {len(tasks)}, quarantined: {len(quarantined)}")
@@ -149,6 +151,7 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
             "schema": SCHEMA,
             "backbone": learner.backbone_name,
             "honest_tasks": [task.name for task in tasks],
+            "test_images": sum(len(task.test) for task in tasks),
             "honest_quarantined": quarantined,
             "attacks": [result.to_json() for result in results],
         }
@@ -193,7 +196,7 @@ class PoisonDrill:
         """
         student, held = self._honest.sync(), self._honest.quarantine()
         entries = {entry.id: entry for entry in self._honest.bank.active()}
-        ranks = {entry.author: 1 for entry in entries.values()}
+        ranks = {entry.author: 2 for entry in entries.values()}
         skills = StudentSkills(student, entries, student.skill, ranks, lambda _skill: None)
         screener = Screener(skills, Targets())
         newcomers = (skills.candidate(skill) for skill in student.skill_ids)
