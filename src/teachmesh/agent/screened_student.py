@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -106,6 +107,7 @@ class StudentSkills:
         self._load = load
         self._ranks = ranks
         self._kept_of = kept_of
+        self._authors = Counter(entries[skill].author for skill in student.skill_ids)
 
     def keys(self) -> Sequence[str]:
         """Return the sorted ids of the skills that answers use."""
@@ -114,6 +116,10 @@ class StudentSkills:
     def author(self, skill_id: str) -> str:
         """Return the public key of the author of a skill."""
         return self._entries[skill_id].author
+
+    def has_others(self, author: str) -> bool:
+        """Return whether another author taught one of the skills that answers use."""
+        return self._authors.total() > self._authors[author]
 
     def anchor(self, skill_id: str) -> MomentsAnchor:
         """Return the class moments of a skill."""
@@ -145,11 +151,14 @@ class StudentSkills:
 
     def use(self, skill_id: str) -> bool:
         """Let answers use a skill; return whether its content allows it."""
-        return self._student.register(skill_id, self._entries[skill_id])
+        usable = self._student.register(skill_id, self._entries[skill_id])
+        self._authors[self.author(skill_id)] += usable
+        return usable
 
     def stop_using(self, skill_id: str) -> None:
         """Let answers not use a skill any more."""
         self._student.forget(skill_id)
+        self._authors[self.author(skill_id)] -= 1
 
 
 def _report(before: Verdicts, known: Mapping[str, Verdict]) -> None:

@@ -90,6 +90,7 @@ class BankScreen:
         self._released = before.released
         self._late = before.quarantined()
         self._screener = Screener(skills, targets)
+        self._lowest = max((origin.rank for origin in origins.values()), default=0)
         self.found = holding(before, origins)
 
     def run(self) -> None:
@@ -140,6 +141,8 @@ class BankScreen:
 
     def _challenge(self, candidate: Candidate) -> None:
         """Quarantine used skills of lower precedence that harm a new one."""
+        if candidate.rank == self._lowest:
+            return
         for rival in self._screener.rivals(candidate, self.found):
             other = None if rival in self._released else self._skills.candidate(rival)
             if other is None:

@@ -71,6 +71,9 @@ class KnownSkills(Protocol):
     def author(self, skill_id: str) -> str:
         """Return the public key of the author of a skill."""
 
+    def has_others(self, author: str) -> bool:
+        """Return whether another author taught one of the skills."""
+
     def anchor(self, skill_id: str) -> MomentsAnchor:
         """Return the class moments of a skill."""
 
@@ -109,8 +112,6 @@ class Screener:
             candidate: a skill that is used.
             verdicts: verdicts about the used skills, by id.
         """
-        if all(verdict.rank <= candidate.rank for verdict in verdicts.values()):
-            return []
         near = self._near(candidate)
         return [i for i in near if i in verdicts and verdicts[i].rank > candidate.rank]
 
@@ -132,10 +133,12 @@ class Screener:
         rank = candidate.rank
         if alone := judge_alone(candidate.anchor):
             return Verdict(rank, *alone)
+        if not near:
+            return Verdict(rank)
         towards = directions(candidate.anchor.class_means())
         sines = {i: least_sine(self._target(i).directions, towards) for i in near}
         ordered = sorted(sines, key=lambda i: (sines[i], i))
-        if ordered and sines[ordered[0]] < LEAST_SINE:
+        if sines[ordered[0]] < LEAST_SINE:
             text = f"a class is nearly that of another skill (sine {sines[ordered[0]]:.2f})"
             return Verdict(rank, "DUPLICATE", text, ordered[0])
         density = TaskDensity.of(candidate.anchor.moments())
@@ -164,9 +167,9 @@ class Screener:
 
     def _near(self, candidate: Candidate) -> list[str]:
         """Return the skills of other authors that are compared with a skill, sorted."""
-        means, keys = candidate.anchor.class_means(), self._known.keys()
-        if not keys:
+        if not self._known.has_others(candidate.author):
             return []
+        means, keys = candidate.anchor.class_means(), self._known.keys()
         probes = means[:: -(-len(means) // MOST_PROBES)]
         found = {*self._known.nearest(probes, NEAREST), *keys[:: -(-len(keys) // _SAMPLE)]}
         author = candidate.author
