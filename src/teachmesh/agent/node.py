@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_source import known_skill
+from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport, utc_time
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
@@ -96,6 +97,7 @@ class Node:
         self._seen: set[str] = set()
         self._version: tuple[int, object] | None = None
         self._stamp: object = None
+        self._quarantine = QuarantineWatch(agent)
         self._next_state_s = 0.0
         self._backbones: frozenset[str] = frozenset()
 
@@ -248,6 +250,7 @@ class Node:
             self._report_new()
             self._report_withdrawn()
             self._version = current
+        self._screen()
         now_s = time.monotonic()
         if now_s >= self._next_state_s:
             self._next_state_s = now_s + STATE_INTERVAL_S
@@ -324,6 +327,11 @@ class Node:
                     alias=entry.alias,
                     author=agent_id(entry.author),
                 )
+
+    def _screen(self) -> None:
+        """Screen new skills of other agents, and report which are quarantined or released."""
+        for event, details in self._quarantine.news():
+            self._emit(event, **details)
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)

@@ -99,6 +99,13 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "withdrawn": lambda e: (
         f"withdrawn {e['task']} ({e['skill'][:12]}) by {short_name(e['alias'], e['author'])}"
     ),
+    "quarantined": lambda e: (
+        f"quarantined {e['task']} ({e['skill'][:12]}) from {short_name(e['alias'], e['author'])}: "
+        f"{e['message']}; see: teachmesh skills quarantine list"
+    ),
+    "released": lambda e: (
+        f"released {e['task']} ({e['skill'][:12]}) from {short_name(e['alias'], e['author'])}"
+    ),
     "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
     "error": lambda e: f"error: {e['message']}",
     "synced": lambda e: (
