@@ -114,9 +114,11 @@ def test_the_state_of_a_joined_endpoint_has_a_reason() -> None:
         port = server.getsockname()[1]
         there, name = f"tcp/localhost:{port}", "tcp/no-such-name.invalid:1"
         links: list[Link] = []
-        watch = JoinWatch([there, "tcp/127.0.0.1:1", name], lambda: links)
+        long = f"tcp/{'a' * 200}.example:1"
+        watch = JoinWatch([there, "tcp/127.0.0.1:1", name, long], lambda: links)
         assert not watch.look()
-        first, refused, unknown = watch.states()
+        first, refused, unknown, odd = watch.states()
+        assert (odd.is_joined, odd.reason) == (False, "unknown name")
         assert (first.is_joined, first.reason) == (False, "no agent answers there")
         assert (refused.is_joined, refused.reason) == (False, "connection refused")
         assert (unknown.is_joined, bool(unknown.reason)) == (False, True)
@@ -125,7 +127,14 @@ def test_the_state_of_a_joined_endpoint_has_a_reason() -> None:
         assert watch.states()[0].is_joined
         links[:] = [Link(f"tcp/127.0.0.1:{port}", is_outgoing=True)]
         watch.look()
-        assert [state.is_joined for state in watch.states()] == [True, False, False]
+        assert [state.is_joined for state in watch.states()] == [True, False, False, False]
+
+        def broken() -> list[Link]:
+            raise RuntimeError("a defect")
+
+        faulty = JoinWatch([there], broken)
+        assert not faulty.look()
+        assert faulty.states()[0].reason == "RuntimeError('a defect')"
 
 
 def test_agents_of_a_local_network_find_each_other_unless_they_listen_on_loopback() -> None:
