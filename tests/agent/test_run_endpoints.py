@@ -23,6 +23,7 @@ from teachmesh.sharing.join_watch import JoinWatch, Link
 from teachmesh.sharing.own_addresses import own_addresses
 from teachmesh.sharing.own_transport import make_transport
 from teachmesh.sharing.zenoh_transport import ZenohTransport
+from tests.learned_homes import LearnedHomes
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 from tests.sharing.meshes import id_of_agent, wait_until
 from tests.sharing.test_zenoh_transport import Recorder
@@ -167,12 +168,12 @@ def test_agents_of_a_local_network_find_each_other_unless_they_listen_on_loopbac
 
 
 def test_a_task_that_was_learned_is_skipped_until_an_image_is_new(
-    tmp_path: Path, warm: Path
+    tmp_path: Path, warm: Path, learned: LearnedHomes
 ) -> None:
     """`up --learn` again is one event with the skill; a changed photo is no known task."""
-    agent = Agent(tmp_path / "home")
-    assert known_skill(agent, warm, 0) is None
-    skill = agent.learn(warm).skill_id
+    assert known_skill(Agent(tmp_path / "new"), warm, 0) is None
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
+    (skill,) = agent.bank.ids()
     events: list[dict[str, Any]] = []
     stop = threading.Event()
 
