@@ -44,7 +44,7 @@ def skill_to_replace(
     if len(mine) > 1:
         raise UsageError(
             f"expected one active version of {task!r} to replace, this agent has {len(mine)} "
-            f"({listed(e.id[:12] for e in mine)}); remove all but one: teachmesh skills remove ID"
+            f"({listed(e.id[:12] for e in mine)}); remove all but one: teachmesh skills withdraw ID"
         )
     return mine[0] if mine else None
 
