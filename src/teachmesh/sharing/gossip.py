@@ -185,7 +185,7 @@ class Gossip:
         self, agent_id: str, peer: Peer, gap: Gap, digests: tuple[str, str], own_count: int
     ) -> PeerState:
         said = peer.announcement
-        in_sync = said.digests == digests
+        in_sync = said.digests == digests or self._puller.has_all(said)
         same_skills = said.digest == digests[0]
         return PeerState(
             agent_id,

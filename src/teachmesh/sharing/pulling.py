@@ -26,6 +26,7 @@ from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import Groups, Offers, decode_ids
 from teachmesh.sharing.in_flight import MAX_PER_PEER, InFlight, Request
 from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.messages import Announcement
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.rate_limit import Rate
 from teachmesh.sharing.response_times import ResponseTimes
@@ -41,6 +42,8 @@ _MAX_PER_LIST = 64
 _MAX_CANDIDATES = 256
 # Reasons that never apply to an honest peer, whatever its backbones, limits or version.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
+# Reasons that are decisions of a person about authors.
+_NOT_WANTED = ("BLOCKED", "STRANGER")
 _LATER = "LATER"
 ITEMS = ("skill", "tombstone")
 
@@ -144,6 +147,18 @@ class Puller:
         """Return the difference of each peer's skills to those of this agent."""
         with self._lock:
             return {agent_id: self._gap(peer) for agent_id, peer in peers.items()}
+
+    def has_all(self, announcement: Announcement) -> bool:
+        """Return whether a peer and this agent differ in content only that is not wanted here.
+
+        Such content was removed here, or its author is blocked or was not invited.
+        """
+        with self._lock:
+            waived = {item for item, reason in self._refused.items() if reason in _NOT_WANTED}
+            return all(
+                self._offers[kind].has_all(digest, waived)
+                for kind, digest in zip(ITEMS, announcement.digests, strict=True)
+            )
 
     def _gap(self, peer: Peer) -> Gap:
         offers, digest = self._offers["skill"], peer.announcement.digest
