@@ -162,7 +162,7 @@ app = application(
     "Lifelong-learning agents that teach each other.\n\n\b\n"
     "Examples:\n"
     "  teachmesh learn photos/screws           # one folder per class\n"
-    "  teachmesh up --listen tcp/0.0.0.0:7447  # share what was learned\n"
+    "  teachmesh up --listen tls/0.0.0.0:7447  # share what was learned\n"
     "  teachmesh predict part.jpg              # any image of any task\n",
     LazyCommands,
 )

@@ -14,7 +14,7 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.config_commands import set_alias
-from teachmesh.cli.output import plain, say, size
+from teachmesh.cli.output import note, plain, say, size
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
@@ -24,6 +24,7 @@ from teachmesh.cli.shared_options import (
     SeedOption,
 )
 from teachmesh.errors import EXIT_INTERRUPTED, StorageError
+from teachmesh.sharing.endpoints import LOOPBACK
 from teachmesh.trust.policy import known_as
 
 
@@ -32,8 +33,8 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "up",
-        "teachmesh up --listen tcp/0.0.0.0:7447",
-        "teachmesh up --join tcp/192.168.1.20:7447 --learn photos/screws",
+        "teachmesh up --listen tls/0.0.0.0:7447",
+        "teachmesh up --join tls/192.168.1.20:7447 --learn photos/screws",
     )(up)
 
 
@@ -42,7 +43,7 @@ def up(
         list[str] | None,
         typer.Option(
             "--listen",
-            help="Endpoint to listen on; may be repeated. Default: tcp/127.0.0.1:0 (a free port).",
+            help="Endpoint to listen on; may be repeated. Default: 127.0.0.1:0 (a free port).",
         ),
     ] = None,
     join: Annotated[
@@ -68,6 +69,15 @@ def up(
             "invited (refused). Default: open on loopback, otherwise ask.",
         ),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Encrypt on 127.0.0.1, too; elsewhere it is always on.")
+    ] = False,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Allow plain connections from other machines, in a laboratory."
+        ),
+    ] = False,
     method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
@@ -77,8 +87,9 @@ def up(
 ) -> None:
     """Run the agent until Ctrl-C: share its skills and collect those of all others.
 
-    Skills that another command saves in the same home are shared within a second. With --json,
-    each event is printed as one line of JSON.
+    Skills that another command saves in the same home are shared within a second. Connections to
+    other machines are encrypted, and only agents of the same mesh can connect. With --json, each
+    event is printed as one line of JSON.
     """
     from teachmesh.agent import Agent
 
@@ -88,11 +99,15 @@ def up(
     if policy is not None:
         agent.trust.set_policy(policy)
     shared = agent.share(
-        listen=listen or "tcp/127.0.0.1:0",
+        listen=listen or LOOPBACK,
         join=join or (),
         transport=transport,
+        tls=tls,
+        insecure=insecure,
         on_event=_print_json if json_output else _print_text,
     )
+    if insecure:
+        note("warning: --insecure: anybody in this network can read, change and forge the traffic")
     stop = threading.Event()
     _stop_on_signals(stop)
     try:

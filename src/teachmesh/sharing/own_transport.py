@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from teachmesh.data.entry_points import TRANSPORTS_GROUP, EntryPoints
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import ConfigError, UsageError
 from teachmesh.sharing.transport import Transport
+
+if TYPE_CHECKING:
+    from teachmesh.sharing.mesh_certificates import TlsIdentity
 
 ZENOH = "zenoh"
 """Name of the transport of teachmesh."""
@@ -59,7 +62,12 @@ OWN_TRANSPORTS = EntryPoints(TRANSPORTS_GROUP, "transport", _checked, (ZENOH,))
 
 
 def make_transport(
-    name: str, agent_id: str, *, listen: Sequence[str] = (), join: Sequence[str] = ()
+    name: str,
+    agent_id: str,
+    *,
+    listen: Sequence[str] = (),
+    join: Sequence[str] = (),
+    tls: TlsIdentity | None = None,
 ) -> Transport:
     """Make a transport that is not started yet.
 
@@ -68,6 +76,7 @@ def make_transport(
         agent_id: id of this agent.
         listen: endpoints to listen on.
         join: endpoints of other agents.
+        tls: certificates, for `zenoh` only.
 
     Raises:
         UsageError: no transport has this name.
@@ -78,7 +87,7 @@ def make_transport(
         # Imported here because Zenoh is slow to load, and another transport does not need it.
         from teachmesh.sharing.zenoh_transport import ZenohTransport
 
-        return ZenohTransport(agent_id, listen=listen, join=join)
+        return ZenohTransport(agent_id, listen=listen, join=join, tls=tls)
     known = (ZENOH, *OWN_TRANSPORTS.names())
     if name not in known:
         raise UsageError(

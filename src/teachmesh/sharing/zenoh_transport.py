@@ -11,17 +11,19 @@ The code works around three properties of Zenoh:
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import re
-import socket
 import threading
 from collections.abc import Sequence
 
 import zenoh
 
 from teachmesh.errors import NetworkError
+from teachmesh.sharing.endpoints import parse_endpoint, with_free_port
+from teachmesh.sharing.mesh_certificates import TlsIdentity
 from teachmesh.sharing.transport import (
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
@@ -34,7 +36,6 @@ PREFIX = "teachmesh/1"
 CLOSE_TIMEOUT_S = 2.5
 MAX_REPLIES = 2
 """Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
-_ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
 
 
@@ -43,17 +44,25 @@ class ZenohTransport(Transport):
 
     Args:
         agent_id: id of this agent.
-        listen: endpoints to listen on, such as `tcp/0.0.0.0:7447`; port 0 means any free port.
+        listen: endpoints to listen on, such as `tls/0.0.0.0:7447`; port 0 means any free port.
         join: endpoints of other agents; failed connections are retried forever.
+        tls: certificates for endpoints with tls or quic. Only agents with a certificate of the
+            same mesh can connect.
 
     Raises:
         NetworkError: an endpoint is not valid.
     """
 
     def __init__(
-        self, agent_id: str, *, listen: Sequence[str] = (), join: Sequence[str] = ()
+        self,
+        agent_id: str,
+        *,
+        listen: Sequence[str] = (),
+        join: Sequence[str] = (),
+        tls: TlsIdentity | None = None,
     ) -> None:
         self._agent_id = agent_id
+        self._tls = tls
         self._listen = tuple(with_free_port(parse_endpoint(endpoint)) for endpoint in listen)
         self._join = tuple(parse_endpoint(endpoint) for endpoint in join)
         self._session: zenoh.Session | None = None
@@ -166,50 +175,32 @@ class ZenohTransport(Transport):
             },
             "listen/timeout_ms": 0,
             "listen/exit_on_failure": True,
+            "transport/link/tls": {} if self._tls is None else _tls_settings(self._tls),
         }
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         return config
 
 
+def _tls_settings(tls: TlsIdentity) -> dict[str, object]:
+    root, certificate, key = (
+        base64.b64encode(pem).decode() for pem in (tls.root, tls.certificate, tls.key)
+    )
+    return {
+        "root_ca_certificate_base64": root,
+        "listen_certificate_base64": certificate,
+        "listen_private_key_base64": key,
+        "connect_certificate_base64": certificate,
+        "connect_private_key_base64": key,
+        "enable_mtls": True,
+        # Agents are reached by changing addresses; their certificates name the mesh only.
+        "verify_name_on_connect": False,
+    }
+
+
 def _deliver(sample: zenoh.Sample, handler: Handler) -> None:
     if len(sample.payload) <= MAX_ANNOUNCEMENT_BYTES:
         handler.on_announcement(bytes(sample.payload))
-
-
-def parse_endpoint(text: str) -> str:
-    """Return an endpoint in Zenoh's notation.
-
-    Raises:
-        NetworkError: the text is not an endpoint.
-
-    Examples:
-        >>> parse_endpoint("192.168.1.20:7447")
-        'tcp/192.168.1.20:7447'
-    """
-    found = _ENDPOINT.fullmatch(text.strip())
-    if found is None or int(found[3]) > 65_535:
-        raise NetworkError(f"expected an endpoint like tcp/192.168.1.20:7447, got {text[:100]!r}")
-    return f"{found[1] or 'tcp'}/{found[2]}:{found[3]}"
-
-
-def with_free_port(endpoint: str) -> str:
-    """Replace port 0 with a free port, so that the endpoint can be shown to other agents."""
-    protocol, _, address = endpoint.partition("/")
-    host, _, port = address.rpartition(":")
-    if port != "0":
-        return endpoint
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    kind = socket.SOCK_DGRAM if protocol == "quic" else socket.SOCK_STREAM
-    try:
-        with socket.socket(family, kind) as probe:
-            probe.bind((host.strip("[]"), 0))
-            free = probe.getsockname()[1]
-    except OSError as error:
-        raise NetworkError(
-            f"expected an address of this machine in {endpoint!r} ({error.strerror})"
-        ) from error
-    return f"{protocol}/{host}:{free}"
 
 
 def _short(error: BaseException) -> str:
