@@ -218,7 +218,7 @@ class Agent(LearningAgent):
 
         Args:
             listen: endpoints to listen on; by default a free port of this machine.
-            join: endpoints of any agents of the mesh.
+            join: endpoints of any agents of the mesh, or invites of one (`teachmesh invite`).
             transport: "zenoh", or a transport of an installed package.
             tls: whether to encrypt on loopback, too.
             insecure: whether to allow plain connections outside loopback, for laboratories.
@@ -226,7 +226,8 @@ class Agent(LearningAgent):
 
         Raises:
             UsageError: the transport is unknown.
-            NetworkError: an endpoint is not valid or not encrypted (some checks are on entering).
+            NetworkError: an endpoint is not valid or not encrypted (some checks are on entering),
+                or an invite is refused.
             ConfigError: the agent is in no mesh yet, or another process runs the agent of this home
                 (raised on entering).
         """

@@ -184,13 +184,12 @@ def fetch_reference(
     from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.share_skills import connect
     from teachmesh.model.reference import Reference
-    from teachmesh.sharing.endpoints import LOOPBACK
     from teachmesh.sharing.gossip import Gossip
 
     if len(sha256) != _HASH_DIGITS or set(sha256) - set("0123456789abcdef"):
         raise UsageError(f"expected the {_HASH_DIGITS} hex digits of a reference, got {sha256!r}")
     agent = BankView(home)
-    transport = connect(agent, (LOOPBACK,), tuple(join))
+    transport = connect(agent, tuple(join))
     gossip = Gossip(_EmptyInventory(), transport, agent.key, alias=agent.alias)
     gossip.start()
     try:

@@ -23,6 +23,7 @@ from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
     from teachmesh.agent.learning_agent import LearningAgent
+    from teachmesh.agent.mesh_invites import Door
     from teachmesh.bank.entry import BankEntry
     from teachmesh.packet.signing import VerifiedSkill
     from teachmesh.sharing.transport import Transport
@@ -43,17 +44,23 @@ class Node:
         transport: connection to the peers; the node starts and closes it.
         on_event: called with one dict per event, from several threads but never concurrently. Its
             item "event" is `ready`, `understood`, `saved`, `received`, `withdrawn`, `refused`,
-            `error`, `synced` or `stats`. If the call fails, no more events follow, and the run ends
-            with that error.
+            `invited`, `error`, `synced` or `stats`. If the call fails, no more events follow, and
+            the run ends with that error.
+        door: lets agents with an invite join; None if no agent can be invited.
 
     Raises:
         ConfigError: another process runs the agent of this home (raised on entering).
     """
 
     def __init__(
-        self, agent: LearningAgent, transport: Transport, on_event: Callable[[dict[str, Any]], None]
+        self,
+        agent: LearningAgent,
+        transport: Transport,
+        on_event: Callable[[dict[str, Any]], None],
+        door: Door | None = None,
     ) -> None:
         self.agent = agent
+        self._door = door
         self.transport = transport
         self._supervisor = Supervisor(self._report_fault)
         self._sequences = SequenceFile(agent.home.path / "announced")
@@ -97,7 +104,10 @@ class Node:
         try:
             self._with_report(self._reserve_sequences)
             self.gossip.start()
+            if self._door is not None:
+                self._door.open(self._emit, self._supervisor)
         except BaseException:
+            self.gossip.close()
             self._lock.release()
             raise
         self._emit(
@@ -123,6 +133,8 @@ class Node:
             self._with_report(lambda: self._emit("stats", **self._traffic()))
         finally:
             # Whatever failed, the sharing threads must end.
+            if self._door is not None:
+                self._door.close()
             self.gossip.close()
             self._with_report(self._running_file.remove)
             self._lock.release()
@@ -333,6 +345,7 @@ class Node:
             "twin": stats.twin,
             "withheld": withheld(self.agent, stats.publications),
             "faults": [str(fault) for fault in stats.faults],
+            "door": None if self._door is None else self._door.state(),
         }
         self._running_file.write(state_file, time.time())
         in_sync = [peer for peer in stats.peers if peer.in_sync]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.mesh_invites import Door, join_meshes
 from teachmesh.agent.node import Node
 from teachmesh.bank.mesh_file import MeshFile
 from teachmesh.errors import ConfigError
-from teachmesh.sharing.endpoints import choose_protocols
-from teachmesh.sharing.mesh_certificates import tls_identity
+from teachmesh.sharing.endpoints import LOOPBACK, Endpoints, choose_protocols
+from teachmesh.sharing.mesh_certificates import TlsIdentity, tls_identity
 from teachmesh.sharing.own_transport import ZENOH, make_transport
 
 if TYPE_CHECKING:
@@ -32,45 +33,49 @@ def share_skills(
     listening, joining = (
         (given,) if isinstance(given, str) else tuple(given) for given in (listen, join)
     )
+    report = on_event or _ignore
     if transport != ZENOH:  # its own package decides about encryption
         made = make_transport(transport, agent.id, listen=listening, join=joining)
-    else:
-        made = connect(agent, listening, joining, tls=tls, insecure=insecure)
-    agent.trust.settle_policy((*listening, *joining))
-    return Node(agent, made, on_event or _ignore)
+        agent.trust.settle_policy((*listening, *joining))
+        return Node(agent, made, report)
+    joining = join_meshes(agent, joining, report)
+    chosen = choose_protocols(listening, joining, tls=tls, insecure=insecure)
+    identity = _identity(agent, chosen)
+    made = _transport(agent, chosen, identity)
+    agent.trust.settle_policy((*chosen.listen, *chosen.join))
+    door = None if identity is None else Door(agent, identity, made.endpoints())
+    return Node(agent, made, report, door)
 
 
-def connect(
-    agent: BankView,
-    listen: Sequence[str],
-    join: Sequence[str],
-    *,
-    tls: bool = False,
-    insecure: bool = False,
-) -> Transport:
-    """Return a Zenoh transport of an agent, encrypted unless all endpoints are on loopback.
+def connect(agent: BankView, join: Sequence[str]) -> Transport:
+    """Return a Zenoh transport that joins other agents, encrypted unless all are on loopback.
 
     Args:
         agent: the agent whose keys are used.
-        listen: endpoints to listen on.
         join: endpoints of other agents.
-        tls: whether to encrypt on loopback, too.
-        insecure: whether to allow plain connections everywhere, for laboratories.
 
     Raises:
         NetworkError: an endpoint is not valid, or is not encrypted.
-        ConfigError: other agents of a mesh are to be joined, and this agent is in no mesh.
+        ConfigError: the agent is in no mesh.
     """
-    chosen = choose_protocols(listen, join, tls=tls, insecure=insecure)
-    identity = None
-    if chosen.encrypted:
-        mesh = MeshFile(agent.home.path)
-        if chosen.join and not mesh.exists():
-            raise ConfigError(
-                "expected an invite, because this agent is in no mesh yet; run `teachmesh invite` "
-                "on an agent of the mesh, then `teachmesh up --join INVITE` here"
-            )
-        identity = tls_identity(agent.key, mesh.load_or_create())
+    chosen = choose_protocols((LOOPBACK,), join)
+    return _transport(agent, chosen, _identity(agent, chosen))
+
+
+def _identity(agent: BankView, chosen: Endpoints) -> TlsIdentity | None:
+    """Return the agent's certificates; None if no endpoint is encrypted."""
+    if not chosen.encrypted:
+        return None
+    mesh = MeshFile(agent.home.path)
+    if chosen.join and not mesh.exists():
+        raise ConfigError(
+            "expected an invite, because this agent is in no mesh yet; run `teachmesh invite` "
+            "on an agent of the mesh, then `teachmesh up --join INVITE` here"
+        )
+    return tls_identity(agent.key, mesh.load_or_create())
+
+
+def _transport(agent: BankView, chosen: Endpoints, identity: TlsIdentity | None) -> Transport:
     return make_transport(ZENOH, agent.id, listen=chosen.listen, join=chosen.join, tls=identity)
 
 

@@ -5,6 +5,7 @@
 - `bank/`: the skills.
 - `backbones/`: backbones that the user added.
 - `cache/`: latents; may be deleted at any time.
+- `mesh.key`, `mesh.pem`, `invites.json`: the agent's mesh (`bank.mesh_file`, `bank.invites`).
 - `running.json`, `running.lock`: state of the `teachmesh up` process while it runs.
 """
 

@@ -1,4 +1,7 @@
-"""`mesh.key` of a home: the key of the mesh that the agent belongs to."""
+"""`mesh.key` of a home: the key of the mesh that the agent belongs to.
+
+`mesh.pem` has the certificate that the agent made with it.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,17 @@ class MeshFile:
     def load_or_create(self) -> AgentKey:
         """Return the key; the first call creates a new mesh. See `bank.home.load_or_create_key`."""
         return load_or_create_key(self.path, self._ops)
+
+    def save_certificate(self, pem: bytes) -> Path:
+        """Save the agent's certificate with its private key; return the path.
+
+        Raises:
+            StorageError: it cannot be saved.
+        """
+        path = self.path.with_name("mesh.pem")
+        with storage_errors(f"could not save {path}"):
+            write_atomic(path, pem, ops=self._ops)
+        return path
 
     def join(self, key: AgentKey) -> Path | None:
         """Make the agent a member of another mesh.

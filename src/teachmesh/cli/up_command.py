@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
         app,
         "up",
         "teachmesh up --listen tls/0.0.0.0:7447",
+        "teachmesh up --join TEACHMESH:...  # an invite, from `teachmesh invite` there",
         "teachmesh up --join tls/192.168.1.20:7447 --learn photos/screws",
     )(up)
 
@@ -48,7 +49,9 @@ def up(
     ] = None,
     join: Annotated[
         list[str] | None,
-        typer.Option("--join", help="Endpoint of any agent of the mesh; may be repeated."),
+        typer.Option(
+            "--join", help="Endpoint of any agent of the mesh, or an invite; may be repeated."
+        ),
     ] = None,
     learn: Annotated[
         list[Path] | None,
@@ -88,8 +91,9 @@ def up(
     """Run the agent until Ctrl-C: share its skills and collect those of all others.
 
     Skills that another command saves in the same home are shared within a second. Connections to
-    other machines are encrypted, and only agents of the same mesh can connect. With --json, each
-    event is printed as one line of JSON.
+    other machines are encrypted, and only agents of the same mesh can connect. The first agent
+    makes the mesh; others join it with an invite. With --json, each event is printed as one line
+    of JSON.
     """
     from teachmesh.agent import Agent
 
@@ -150,6 +154,8 @@ _TEXTS = {
     "withdrawn": lambda e: (
         f"withdrawn {e['task']} ({e['skill'][:12]}) by {known_as(e['alias'], e['author'])}"
     ),
+    "joined": lambda e: f"joined the mesh of {e['alias']} ({e['id']})",
+    "invited": lambda e: f"{e['alias']} ({e['id']}) joined the mesh with an invite",
     "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
     "error": lambda e: f"error: {e['message']}",
     "synced": lambda e: (

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from teachmesh.errors import NetworkError, UsageError
@@ -114,6 +115,31 @@ def with_free_port(endpoint: str) -> str:
             f"expected an address of this machine in {endpoint!r} ({error.strerror})"
         ) from error
     return f"{protocol}/{host}:{free}"
+
+
+def addresses(endpoint: str, port: int) -> tuple[str, ...]:
+    """Return the addresses `host:port` at which other machines may reach an endpoint's host.
+
+    Args:
+        endpoint: an endpoint to listen on; 0.0.0.0 and [::] mean all addresses of this machine.
+        port: the port to write.
+    """
+    host = _parts(endpoint)[1]
+    hosts = _own_hosts() if host in ("0.0.0.0", "[::]") else (host,)
+    return tuple(f"{host}:{port}" for host in hosts)
+
+
+def _own_hosts() -> tuple[str, ...]:
+    """Return the addresses of this machine, the most useful one first; no packet is sent."""
+    found = []
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((far, 9))  # chooses the interface of the default route
+            found.append(probe.getsockname()[0])
+    with suppress(OSError):
+        found += [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)]
+    outside = [f"[{host}]" if ":" in host else host for host in found if "%" not in host]
+    return tuple(dict.fromkeys(h for h in outside if not is_loopback(h))) or ("127.0.0.1",)
 
 
 def _parts(text: str) -> tuple[str, str, str]:
