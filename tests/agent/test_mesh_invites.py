@@ -17,7 +17,7 @@ def test_an_invite_lets_one_agent_in(tmp_path: Path, warm: Path, caplog: Any) ->
     """It joins, gets the skill, trusts and is trusted; a third agent cannot use the invite."""
     caplog.set_level("DEBUG")
     alice, bob, eve = (Agent(tmp_path / name) for name in ("alice", "bob", "eve"))
-    alice.learn(warm)
+    alice.learn(warm, allow_few=True)
     home, events = ("--home", str(alice.home.path)), []
     with alice.share(tls=True, on_event=events.append) as inviting:
         made = run_json("invite", "--minutes", "5", *home)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_agents import withheld
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
+from teachmesh.agent.withhold_tasks import sent_tombstones
 from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
@@ -171,6 +172,7 @@ class Node:
         *,
         method: str | None = None,
         seed: int = 0,
+        allow_few: bool = False,
     ) -> None:
         """Learn tasks one after another while sharing, then share until `stop` is set.
 
@@ -181,6 +183,7 @@ class Node:
             stop: event that ends the run; any thread may set it.
             method: variant, as for `Agent.learn`; by default the agent's.
             seed: seed for splits and training.
+            allow_few: whether to share classes with fewer than 10 training images.
 
         Raises:
             Exception: the error of `on_event`.
@@ -188,18 +191,19 @@ class Node:
         for path in tasks:
             if stop.is_set() or self._ended.is_set():
                 break
-            self._learn(path, method, seed)
+            self._learn(path, method, seed, allow_few=allow_few)
         while not stop.wait(WATCH_INTERVAL_S) and not self._ended.is_set():
             pass
         if self._failure is not None:
             raise self._failure
 
-    def _learn(self, path: Path, method: str | None, seed: int) -> None:
+    def _learn(self, path: Path, method: str | None, seed: int, *, allow_few: bool) -> None:
         try:
             result = self.agent.learn(
                 path,
                 method=method,
                 seed=seed,
+                allow_few=allow_few,
                 on_understood=lambda text: self._emit("understood", task=path.stem, summary=text),
             )
         except TeachmeshError as error:
@@ -212,6 +216,7 @@ class Node:
             size_bytes=result.size_bytes,
             validation_accuracy=result.validation_accuracy,
             wall_s=result.wall_s,
+            withheld=result.withheld,
         )
 
     def _watch(self) -> None:
@@ -293,7 +298,7 @@ class Node:
             self._stamp = stamp
 
     def _retire(self) -> None:
-        retire_replaced(self.agent.bank, self.agent.key)
+        retire_replaced(self.agent.bank, self.agent.key, self.agent.withheld.reasons())
 
     def _report_withdrawn(self) -> None:
         before = self._active
@@ -391,8 +396,8 @@ class BankInventory:
         self._budget = AuthorBudget()
 
     def ids(self) -> frozenset[str]:
-        """Return the ids of all skills that can be sent, without withdrawn ones."""
-        return frozenset(self._agent.bank.ids())
+        """Return the ids of all skills that can be sent, without withdrawn and withheld ones."""
+        return frozenset(self._agent.bank.ids()) - self._agent.withheld.reasons().keys()
 
     def published(self) -> int:
         """Return how many skills this agent itself has published, also withdrawn ones."""
@@ -401,9 +406,12 @@ class BankInventory:
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill or tombstone; False if it was removed here.
 
-        It was removed by a person, by its author, or because its author is blocked.
+        It was removed by a person, by its author, or because its author is blocked. A withheld
+        skill is here already.
         """
         bank = self._agent.bank
+        if skill_id in self._agent.withheld.reasons():
+            return False
         return skill_id not in bank.removed_ids() and skill_id not in bank.withdrawals.skills()
 
     def read(self, skill_id: str) -> bytes | None:
@@ -435,11 +443,13 @@ class BankInventory:
             self._budget.spend(author)
 
     def tombstones(self) -> frozenset[str]:
-        """Return the ids of all tombstones."""
-        return frozenset(self._agent.bank.withdrawals.ids())
+        """Return the ids of all tombstones, without those of skills that never left."""
+        return sent_tombstones(self._agent)
 
     def read_tombstone(self, tombstone_id: str) -> bytes | None:
-        """Return the bytes of a tombstone; None if it is missing or damaged."""
+        """Return the bytes of a tombstone; None if it is missing, damaged or not for peers."""
+        if tombstone_id not in self.tombstones():
+            return None
         return self._agent.bank.withdrawals.get(tombstone_id)
 
     def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:

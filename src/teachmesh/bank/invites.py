@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
-from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
+from teachmesh.bank.atomic import FILE_OPS, FileOps
+from teachmesh.bank.shared_file import SharedFile
 from teachmesh.errors import NetworkError, StorageError, UsageError
 
 SCHEMA = "teachmesh.invites/1"
 MAX_INVITES = 256
 KEPT_S = 7 * 86_400.0
 """Time for which an expired invite stays in the list."""
-_MAX_BYTES = 1 << 20
-_LOCK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,7 @@ class InviteBook:
 
     def __init__(self, home: Path, ops: FileOps = FILE_OPS) -> None:
         self.path = home / "invites.json"
-        self._ops = ops
-        self._lock = FileLock(home / "invites.lock", mode=0o600, thread_local=False)
+        self._file = SharedFile(self.path, ops)
 
     def invites(self) -> tuple[Invite, ...]:
         """Return the invites that were made here, oldest first."""
@@ -159,37 +152,19 @@ class InviteBook:
         self._change(lambda content: _with(content, invite))
 
     def _change(self, change: Callable[[_Content], _Content]) -> None:
-        with self._locked():
-            content = change(self._read())
-            document = {"schema": SCHEMA, **asdict(content)}
-            with storage_errors(f"could not save {self.path}"):
-                write_atomic(self.path, json.dumps(document, indent=1).encode(), ops=self._ops)
-
-    @contextmanager
-    def _locked(self) -> Any:
-        with storage_errors(f"could not lock {self.path}"):
-            try:
-                self._lock.acquire(timeout=_LOCK_TIMEOUT_S)
-            except Timeout as error:
-                raise StorageError(f"another process uses {self.path}; try again") from error
-        try:
-            yield
-        finally:
-            self._lock.release()
+        with self._file.locked():
+            self._file.write({"schema": SCHEMA, **asdict(change(self._read()))})
 
     def _read(self) -> _Content:
-        with storage_errors(f"could not read {self.path}"):
-            if not self.path.exists():
-                return _Content()
-            with self.path.open("rb") as stream:
-                data = stream.read(_MAX_BYTES)
+        document = self._file.read()
+        if document is None:
+            return _Content()
         try:
-            document = json.loads(data)
             if document["schema"] != SCHEMA:
                 raise ValueError("another schema")
             made = tuple(Invite(**values) for values in document["made"])
             return _Content(made, dict(document["joined"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{self.path} is damaged; remove it, and make new invites with: teachmesh invite"
             ) from error

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli.command import command
 from teachmesh.cli.config_commands import set_alias
 from teachmesh.cli.output import note, plain, say, size
 from teachmesh.cli.shared_options import (
+    AllowFewOption,
     BackboneOption,
     DeviceOption,
     HomeOption,
@@ -57,6 +59,7 @@ def up(
         list[Path] | None,
         typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
     ] = None,
+    allow_few: AllowFewOption = False,
     transport: Annotated[
         str, typer.Option("--transport", help="zenoh, or a transport of an installed package.")
     ] = "zenoh",
@@ -116,7 +119,7 @@ def up(
     _stop_on_signals(stop)
     try:
         with shared as node:
-            node.run(tuple(learn or ()), stop, method=method, seed=seed)
+            node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
     except BrokenPipeError as error:
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"
@@ -146,7 +149,10 @@ def _print_text(event: dict[str, Any]) -> None:
 _TEXTS = {
     "ready": lambda e: f"agent {e['alias']} listens on {', '.join(e['endpoints'])}",
     "understood": lambda e: f"learning {e['task']}: {e['summary']}",
-    "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
+    "saved": lambda e: (
+        f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})"
+        + (f"; {describe_withheld(e['task'], e['withheld'])}" if e["withheld"] else "")
+    ),
     "received": lambda e: (
         f"received {e['task']} ({e['skill'][:12]}) from {known_as(e['alias'], e['author'])}"
         + ("" if e["standing"] == "trusted" else f"; use it: teachmesh peers trust {e['author']}")
