@@ -48,6 +48,7 @@ def test_no_byte_of_a_private_task_is_sent(tmp_path: Path, learned: Path, alice:
     alice.withdraw("gone-secret")
     buried = alice.bank.withdrawals.named_by(alice.key.public_key)
     assert set(buried.values()) == {old, gone}
+    assert BankInventory(alice).published() == 1  # the number of private tasks stays here, too
     secret = [b"secret", *_parts(alice.read(old)), *_parts(alice.read(new))]
     for identity in (old, new, gone, *buried):  # a tombstone names its skill
         secret += [identity.encode(), bytes.fromhex(identity)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import zenoh
 
 from teachmesh.errors import NetworkError, UsageError
 from teachmesh.packet.signing import AgentKey
-from teachmesh.sharing.endpoints import choose_protocols
+from teachmesh.sharing.endpoints import choose_protocols, with_free_port
 from teachmesh.sharing.mesh_certificates import TlsIdentity, tls_identity
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
@@ -105,15 +106,7 @@ def test_an_agent_of_another_mesh_gets_nothing() -> None:
             tls=tls_identity(key_of("mallory"), OTHER_MESH),
         )
         heard: list[bytes] = []
-
-        class Listener:
-            def on_announcement(self, data: bytes) -> None:
-                heard.append(data)
-
-            def on_request(self, kind: str, key: str) -> None:
-                heard.append(key.encode())
-
-        stranger.start(Listener())
+        stranger.start(_Listener(heard))
         mesh.agent("bob", other := BytesInventory())
         wait_until(lambda: other.ids() == bank.ids(), "a member has everything")
         (skill,) = bank.ids()
@@ -122,6 +115,44 @@ def test_an_agent_of_another_mesh_gets_nothing() -> None:
         assert heard == []
     finally:
         mesh.close()
+
+
+def test_no_plain_address_of_a_member_is_used() -> None:
+    """Zenoh connects to addresses that peers name; a member may name a plain one."""
+    mesh, alice, bob = ZenohMesh(MESH), BytesInventory(b"one"), BytesInventory()
+    heard: list[bytes] = []
+    try:
+        mesh.agent("alice", alice)
+        assert mesh._seed is not None
+        identity = tls_identity(key_of("mallory"), MESH)
+        member = ZenohTransport(id_of_agent("mallory"), join=mesh._seed.endpoints(), tls=identity)
+        member._listen = (with_free_port("tcp/127.0.0.1:0"),)
+        member.start(_Listener(heard))
+        wait_until(lambda: bool(heard), "the member hears alice")
+        mesh.agent("bob", bob, at_the_side=True)
+        wait_until(lambda: bob.ids() == alice.ids(), "bob has everything")
+        # Bob listens nowhere, so mallory would hear bob only if bob connected to the plain address.
+        authors = {json.loads(data)["alias"] for data in heard}
+        time.sleep(0.5)
+        assert authors | {json.loads(data)["alias"] for data in heard} == {"alice"}
+        member.close()
+    finally:
+        mesh.close()
+
+
+class _Listener:
+    """Records announcements and requests."""
+
+    def __init__(self, heard: list[bytes]) -> None:
+        self._heard = heard
+
+    def on_announcement(self, data: bytes) -> None:
+        """Record it."""
+        self._heard.append(data)
+
+    def on_request(self, kind: str, key: str) -> None:
+        """Record it, and have nothing."""
+        self._heard.append(key.encode())
 
 
 def test_certificates_are_reproducible_and_say_nothing_about_the_agent() -> None:
@@ -140,7 +171,6 @@ def test_certificates_are_reproducible_and_say_nothing_about_the_agent() -> None
         ("127.0.0.1:0", "localhost:1", {}, ("tcp/127.0.0.1:0", "tcp/localhost:1", False)),
         ("127.0.0.1:0", "10.0.0.1:1", {}, ("tls/127.0.0.1:0", "tls/10.0.0.1:1", True)),
         ("[::1]:0", "[::1]:1", {"tls": True}, ("tls/[::1]:0", "tls/[::1]:1", True)),
-        ("tcp/127.0.0.1:0", "box:1", {}, ("tcp/127.0.0.1:0", "tls/box:1", True)),
         ("0.0.0.0:1", "box:1", {"insecure": True}, ("tcp/0.0.0.0:1", "tcp/box:1", False)),
         ("tcp/0.0.0.0:1", "box:1", {"insecure": True}, ("tcp/0.0.0.0:1", "tcp/box:1", False)),
         ("quic/0.0.0.0:1", "box:1", {}, ("quic/0.0.0.0:1", "tls/box:1", True)),
@@ -160,5 +190,8 @@ def test_a_plain_connection_outside_loopback_is_refused(endpoint: str) -> None:
     for arguments in (([endpoint], []), ([], [endpoint])):
         with pytest.raises(NetworkError, match="expected tls/.* --insecure allows it"):
             choose_protocols(*arguments)
+    # Not even on loopback, next to an encrypted one.
+    with pytest.raises(NetworkError, match="expected tls/127.0.0.1:0"):
+        choose_protocols(["tcp/127.0.0.1:0"], ["tls/box:1"])
     with pytest.raises(UsageError, match="got both"):
         choose_protocols([endpoint], [], tls=True, insecure=True)

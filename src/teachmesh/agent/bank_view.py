@@ -20,8 +20,8 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping
 from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
-from teachmesh.bank.entry import forks
 from teachmesh.agent.withhold_tasks import SharedTask, share_task, unshare_task
+from teachmesh.bank.entry import forks
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock

@@ -400,8 +400,9 @@ class BankInventory:
         return frozenset(self._agent.bank.ids()) - self._agent.withheld.reasons().keys()
 
     def published(self) -> int:
-        """Return how many skills this agent itself has published, also withdrawn ones."""
-        return self._agent.bank.published(self._agent.key.public_key)
+        """Return how many skills of this agent peers can have, also withdrawn ones."""
+        withheld = self._agent.withheld.reasons()
+        return self._agent.bank.published(self._agent.key.public_key, withheld)
 
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill or tombstone; False if it was removed here.

@@ -37,7 +37,8 @@ def choose_protocols(
 ) -> Endpoints:
     """Add the protocol to endpoints without one: tls if any endpoint needs it, otherwise tcp.
 
-    An endpoint needs encryption unless its host is this machine's loopback address.
+    An endpoint needs encryption unless its host is this machine's loopback address. An agent never
+    has plain and encrypted connections at once, because it connects to addresses that peers name.
 
     Args:
         listen: endpoints to listen on.
@@ -62,7 +63,7 @@ def choose_protocols(
     encrypted = tls or (outside and not insecure)
     encrypted = encrypted or any(protocol in _ENCRYPTED for protocol, _, _ in found)
     for protocol, host, port in found:
-        if protocol == "tcp" and not insecure and (tls or not is_loopback(host)):
+        if protocol == "tcp" and encrypted and not insecure:
             raise NetworkError(
                 f"expected tls/{host}:{port}, got tcp/{host}:{port}, where anybody could read "
                 "and change the traffic; --insecure allows it for laboratories"

@@ -175,11 +175,18 @@ class ZenohTransport(Transport):
             },
             "listen/timeout_ms": 0,
             "listen/exit_on_failure": True,
+            # Peers name further addresses, to which Zenoh connects by itself.
+            "transport/link/protocols": _protocols((*self._listen, *self._join)),
             "transport/link/tls": {} if self._tls is None else _tls_settings(self._tls),
         }
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         return config
+
+
+def _protocols(endpoints: Sequence[str]) -> list[str]:
+    """Return the protocols of endpoints, so that no others are used."""
+    return sorted({endpoint.partition("/")[0] for endpoint in endpoints}) or ["tcp"]
 
 
 def _tls_settings(tls: TlsIdentity) -> dict[str, object]:
