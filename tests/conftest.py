@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -16,6 +17,7 @@ from PIL import Image
 
 from teachmesh.data.procedural_images import procedural_images
 from tests.forking.forked_popen import SERVER, forking
+from tests.learned_homes import LearnedHomes
 
 COLOURS = {
     "warm": {"red": (220, 40, 30), "orange": (240, 140, 20), "yellow": (240, 220, 40)},
@@ -70,9 +72,21 @@ def write_muddled_task(folder: Path, name: str) -> Path:
     return folder / "muddled" / name
 
 
+def pytest_collection() -> None:
+    """Search no garbage while all tests are imported: little of it is any."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and the thousands of tests out of every later search for garbage."""
+    gc.enable()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or touches the home of the person who runs it."""
+    """No test sees or touches the home of the person who runs it, nor the list of agents."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "default-state"))
     monkeypatch.setenv("TEACHMESH_HOME", str(tmp_path / "default-home"))
 
 
@@ -88,6 +102,18 @@ def forked_programs(_fork_server: None) -> Iterator[None]:
     """Fork the Python programs of a module's tests, so that they import nothing again."""
     with forking():
         yield
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> LearnedHomes:
+    """Homes that learned the tasks of `write_task`; each is made once and copied for each test."""
+    return LearnedHomes(tmp_path_factory.mktemp("learned"), write_task)
+
+
+@pytest.fixture
+def warm_is_known(learned: LearnedHomes, tmp_path: Path) -> None:
+    """The default home has learned the task warm."""
+    learned.copy(tmp_path / "default-home", "warm")
 
 
 @pytest.fixture

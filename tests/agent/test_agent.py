@@ -20,6 +20,7 @@ from teachmesh.model.backbone import Latents
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import is_signed, verify
 from tests.conftest import write_task
+from tests.learned_homes import LearnedHomes
 from tests.model.nets import state_sha256
 
 
@@ -31,11 +32,11 @@ def _some_latents(agent: Agent, folder: Path) -> Latents:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
-    tmp_path: Path, warm: Path, cold: Path, method: str
+    learned: LearnedHomes, tmp_path: Path, warm: Path, cold: Path, method: str
 ) -> None:
     """Invariant 4: a new task changes the choice of the task only, no bit of a task's decisions."""
-    agent = Agent(tmp_path / "home", mapper=method)
-    first = agent.learn(warm).skill_id
+    agent = Agent(learned.copy(tmp_path / "home", "warm", method=method), mapper=method)
+    first = agent.find("warm").id
     latents = _some_latents(agent, warm)
     before = agent.sync().decide(latents)
     evidence = agent.sync().mapper.score(latents.multi).task if method == "moments" else None
@@ -51,12 +52,15 @@ def test_learning_one_more_task_changes_no_answer_within_the_tasks_before(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_any_order_of_arrival_gives_bit_identical_agents(tmp_path: Path, method: str) -> None:
+def test_any_order_of_arrival_gives_bit_identical_agents(
+    learned: LearnedHomes, tmp_path: Path, method: str
+) -> None:
     """Invariant 3: in any order and with duplicates, students equal the teacher of all tasks."""
     folder = tmp_path / "tasks"
     paths = [write_task(folder, "warm"), write_task(folder, "cold")]
-    teacher = Agent(tmp_path / "teacher", mapper=method)
-    ids = [teacher.learn(path).skill_id for path in paths]
+    home = learned.copy(tmp_path / "teacher", "warm", "cold", method=method)
+    teacher = Agent(home, mapper=method)
+    ids = [teacher.find(path.name).id for path in paths]
     ids.append(teacher.learn(paths[0], name="warm again", seed=5).skill_id)
     latents = _some_latents(teacher, folder)
     expected = teacher.sync().decide(latents)
@@ -107,31 +111,34 @@ def test_test_images_are_never_read_while_learning(tmp_path: Path, warm: Path) -
         assert np.array_equal(skills[0][name], skills[1][name])
 
 
-def test_a_task_is_learned_twice_only_when_it_replaces_itself(tmp_path: Path, warm: Path) -> None:
+def test_a_task_is_learned_twice_only_when_it_replaces_itself(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """The new skill names the skill it replaces; the old file stays in the bank."""
-    agent = Agent(tmp_path / "home")
-    first = agent.learn(warm)
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
+    first = agent.find("warm").id
     with pytest.raises(UsageError, match="--replace"):
         agent.learn(warm)
     second = agent.learn(warm, replace=True, seed=1)
-    assert agent.card(second.skill_id)["replaces"] == first.skill_id
+    assert agent.card(second.skill_id)["replaces"] == first
     usable = [info.id for info in agent.infos() if info.usable]
     assert usable == [second.skill_id]
-    assert set(agent.bank.ids()) == {first.skill_id, second.skill_id}
+    assert set(agent.bank.ids()) == {first, second.skill_id}
 
 
-def test_two_authors_may_use_one_task_name(tmp_path: Path, warm: Path) -> None:
+def test_two_authors_may_use_one_task_name(learned: LearnedHomes, tmp_path: Path) -> None:
     """Their display names are task@alias, and neither replaces the other."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    mine = alice.learn(warm)
-    theirs = bob.learn(warm, seed=3)
-    alice.receive(bob.read(theirs.skill_id))
+    alice, bob = (
+        Agent(learned.copy(tmp_path / name, "warm", agent=name)) for name in ("alice", "bob")
+    )
+    mine, theirs = (agent.find("warm").id for agent in (alice, bob))
+    alice.receive(bob.read(theirs))
     names = {info.display_name: info.id for info in alice.infos()}
-    assert names == {f"warm@{alice.alias}": mine.skill_id, f"warm@{bob.alias}": theirs.skill_id}
-    assert alice.find(f"warm@{bob.alias}").id == theirs.skill_id
-    assert alice.find("warm").id == mine.skill_id
+    assert names == {f"warm@{alice.alias}": mine, f"warm@{bob.alias}": theirs}
+    assert alice.find(f"warm@{bob.alias}").id == theirs
+    assert alice.find("warm").id == mine
     carol = Agent(tmp_path / "carol")
-    for agent, skill_id in ((alice, mine.skill_id), (bob, theirs.skill_id)):
+    for agent, skill_id in ((alice, mine), (bob, theirs)):
         carol.receive(agent.read(skill_id))
     with pytest.raises(DataError, match=f"fits 2: name one of {', '.join(sorted(names))}"):
         carol.find("warm")
@@ -161,10 +168,11 @@ def test_the_card_holds_no_path_user_or_host(
     assert str(tmp_path).encode() not in data
 
 
-def test_predict_takes_files_folders_bytes_arrays_and_lists(tmp_path: Path, warm: Path) -> None:
+def test_predict_takes_files_folders_bytes_arrays_and_lists(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """Every input type gives one answer; a folder gives one answer per image."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
     file = sorted((warm / "yellow").iterdir())[0]
     one = agent.predict_one(file)
     from PIL import Image
@@ -180,22 +188,21 @@ def test_predict_takes_files_folders_bytes_arrays_and_lists(tmp_path: Path, warm
     json.dumps([answer.to_dict() for answer in many], allow_nan=False)
 
 
-def test_probabilities_are_a_distribution_over_all_classes(tmp_path: Path, warm: Path) -> None:
+def test_probabilities_are_a_distribution_over_all_classes(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """The answer and all alternatives sum to one."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
     answer = agent.predict_one(sorted((warm / "red").iterdir())[0], alternatives=10)
     total = answer.probability + sum(other.probability for other in answer.alternatives)
     assert total == pytest.approx(1)
 
 
 def test_a_given_task_restricts_the_answer_to_its_classes(
-    tmp_path: Path, warm: Path, cold: Path
+    learned: LearnedHomes, tmp_path: Path, cold: Path
 ) -> None:
     """With `task=` only its classes are candidates; a typo gives an error with the nearest name."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
-    agent.learn(cold)
+    agent = Agent(learned.copy(tmp_path / "home", "warm", "cold"))
     image = sorted((cold / "blue").iterdir())[0]
     answer = agent.predict_one(image, task="warm")
     assert answer.class_name in {"red", "orange", "yellow"}
@@ -209,10 +216,10 @@ def test_an_agent_without_skills_names_the_next_command(tmp_path: Path, warm: Pa
         Agent(tmp_path / "home").predict(warm)
 
 
-def test_removing_a_skill_is_local_and_lasting(tmp_path: Path, warm: Path) -> None:
+def test_removing_a_skill_is_local_and_lasting(learned: LearnedHomes, tmp_path: Path) -> None:
     """A peer does not bring back what was removed here; a person who imports the file does."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    skill_id = alice.learn(warm).skill_id
+    alice, bob = Agent(learned.copy(tmp_path / "alice", "warm")), Agent(tmp_path / "bob")
+    skill_id = alice.find("warm").id
     data = alice.read(skill_id)
     bob.receive(data, expected_id=skill_id)
     bob.remove(skill_id)
@@ -223,10 +230,12 @@ def test_removing_a_skill_is_local_and_lasting(tmp_path: Path, warm: Path) -> No
     assert bob.bank.ids() == [skill_id]
 
 
-def test_a_received_skill_is_decoded_and_verified_once(tmp_path: Path, warm: Path) -> None:
+def test_a_received_skill_is_decoded_and_verified_once(
+    learned: LearnedHomes, tmp_path: Path
+) -> None:
     """Admission hands the verified skill to the bank, which neither decodes nor verifies it."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    data = alice.read(alice.learn(warm).skill_id)
+    alice, bob = Agent(learned.copy(tmp_path / "alice", "warm")), Agent(tmp_path / "bob")
+    data = alice.read(alice.find("warm").id)
     counted = dict.fromkeys((decode.__code__, verify.__code__, is_signed.__code__), 0)
 
     def count(frame: FrameType, event: str, _argument: object) -> None:

@@ -26,6 +26,7 @@ from teachmesh.model.task_network import export_program
 from teachmesh.packet.skill import Skill
 from tests.biases.test_second_pass import WIDTHS, by_hand, skill_of
 from tests.cli.test_commands import run, run_json
+from tests.learned_homes import LearnedHomes
 from tests.mapping.latents import make_anchor, make_sample, sample_metric
 from tests.model.nets import pictures, state_sha256, tiny_backbone
 
@@ -42,10 +43,11 @@ print(json.dumps(json.loads(extra["classes.json"])))
 """
 
 
-def test_a_process_without_teachmesh_answers_as_the_agent(warm: Path, tmp_path: Path) -> None:
+def test_a_process_without_teachmesh_answers_as_the_agent(
+    learned: LearnedHomes, warm: Path, tmp_path: Path
+) -> None:
     """One image and five: the program gives the probabilities of `predict --task`."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
     before = state_sha256(agent.backbone)
     file = tmp_path / "warm.pt2"
     assert export_network(agent, "warm", file) == file.stat().st_size
@@ -126,9 +128,9 @@ def test_class_moments_are_a_linear_head_within_their_task() -> None:
     np.testing.assert_allclose(torch.log_softmax(logits, 1).numpy(), wanted, atol=1e-5)
 
 
-def test_the_command_describes_the_file(warm: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("warm_is_known")
+def test_the_command_describes_the_file(tmp_path: Path) -> None:
     """The output also names the limits of the exported network."""
-    run("learn", str(warm))
     file = tmp_path / "n.pt2"
     document = run_json("skills", "export", "warm", "--network", str(file))
     assert document["size_bytes"] == file.stat().st_size

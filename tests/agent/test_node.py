@@ -116,6 +116,20 @@ def test_a_running_agent_shares_a_skill_that_another_command_saved(mesh: Mesh) -
     assert Agent(mesh.homes / "carol").status()["running"] is not None
 
 
+def test_the_events_of_a_process_tell_what_happened_and_when(mesh: Mesh) -> None:
+    """Joined, came, received and in sync; counters only when they say something new."""
+    events = mesh.bob.events
+    names = [event["event"] for event in events]
+    assert names[0] == "ready"
+    assert {"joined", "peer_came", "saved", "received", "synced"} <= set(names)
+    times = [event["time"] for event in events]
+    assert times == sorted(times)
+    states = [(e["count"], e["digest"]) for e in events if e["event"] == "stats"]
+    assert len(states) == len(set(states))
+    joined = next(event for event in mesh.carol.events if event["event"] == "joined")
+    assert joined["endpoint"] == _endpoint(mesh.bob)
+
+
 def test_the_reference_of_a_backbone_is_handed_over_by_its_hash(mesh: Mesh, tmp_path: Path) -> None:
     """A running agent sends the embedded backbone's reference to a peer that names its hash."""
     backbone = Agent(mesh.homes / "bob").backbone

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from teachmesh.agent import Agent
 from teachmesh.agent.node import Node
 from teachmesh.errors import ConfigError
 from tests.sharing.memory_transport import Hub, InMemoryTransport
+from tests.sharing.meshes import wait_until
 
 
 def test_a_node_whose_listener_is_gone_still_ends_its_threads(tmp_path: Path) -> None:
@@ -92,11 +95,6 @@ def test_a_full_disk_is_an_event_and_the_node_goes_on(
     assert [event["exit_code"] for event in errors] == [8]
 
 
-def _run_until(node: Node, done: threading.Event) -> None:
-    with node:
-        assert done.wait(30)
-
-
 def test_a_clock_that_goes_back_stops_no_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,17 +104,16 @@ def test_a_clock_that_goes_back_stops_no_events(
     monkeypatch.setattr("teachmesh.agent.node.time.time_ns", lambda: next(clock) * 10**9)
     monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
     monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
-    states: list[dict[str, Any]] = []
-    third = threading.Event()
-
-    def listen(event: dict[str, Any]) -> None:
-        if event["event"] == "stats":
-            states.append(event)
-            if len(states) == 3:
-                third.set()
-
     agent = Agent(tmp_path / "home")
-    _run_until(Node(agent, InMemoryTransport(Hub(), agent.id), listen), third)
+    states: set[float] = set()
+
+    def is_third() -> bool:
+        with suppress(OSError):
+            states.add(json.loads(agent.home.running.read_text())["written_s"])
+        return len(states) >= 3
+
+    with Node(agent, InMemoryTransport(Hub(), agent.id), lambda _event: None):
+        wait_until(is_third, "three states", 30)
 
 
 def test_the_watcher_goes_on_after_an_error_that_nobody_expected(

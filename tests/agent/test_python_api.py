@@ -221,7 +221,7 @@ def test_sharing_is_a_block(tmp_path: Path, agent: Agent) -> None:
     assert bob.status()["running"] is None
     with bob.share(on_event=lambda event: events.append(event["event"])):
         pass
-    assert events == ["ready", "stats"]
+    assert events == ["ready", "stats", "stopped"]
 
 
 def test_the_library_logs_and_prints_nothing(

@@ -16,7 +16,7 @@ from teachmesh.sharing.gossip import Gossip
 from tests.model.nets import needs_timm, random_timm
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class _Forging(BankInventory):

@@ -11,22 +11,26 @@ from teachmesh.agent import student as student_module
 from teachmesh.errors import DataError
 from teachmesh.mapping import moments as moments_module
 from teachmesh.mapping import moments_scan
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.fixture
 def home(
-    tmp_path: Path, warm: Path, cold: Path, monkeypatch: pytest.MonkeyPatch
+    learned: LearnedHomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, dict[str, str]]:
-    """A home with three tasks, whose densities are on the disk; the ids of the skills by task.
+    """A home with three skills, whose densities are on the disk, and their ids.
+
+    The third one is the task warm of another agent.
 
     Banks of one skill count as large, a block holds one skill, and one skill stays in memory.
     """
+    agent = Agent(learned.copy(tmp_path / "home", "warm", "cold"))
+    other = Agent(learned.copy(tmp_path / "other", "warm", agent="other", seed=1))
     monkeypatch.setattr(moments_module, "SMALL_BANK", 1)
     monkeypatch.setattr(moments_scan, "BLOCK_ROWS", 1)
     monkeypatch.setattr(student_module, "KEPT_SKILLS", 1)
-    agent = Agent(tmp_path / "home")
-    ids = {path.name: agent.learn(path).skill_id for path in (warm, cold)}
-    ids["warm again"] = agent.learn(warm, name="warm again", seed=1).skill_id
+    ids = {task: agent.find(task).id for task in ("warm", "cold")}
+    ids["other"] = agent.receive(other.read(other.find("warm").id)).id
     agent.sync()
     assert list((agent.bank.folder / "derived").rglob("*.arrays"))
     return tmp_path / "home", ids
@@ -67,7 +71,7 @@ def test_the_other_skills_answer_for_a_damaged_one(
     if gone:
         (folder / "bank" / "skills" / moved.name).unlink()
     answers = agent.predict_many(cold)
-    assert {prediction.task for prediction in answers.predictions} <= {"warm", "warm again"}
+    assert {p.skill_id for p in answers.predictions} <= {ids["warm"], ids["other"]}
     assert moved.exists() is not gone
     assert ids["cold"] not in agent.bank.ids()
 
@@ -82,8 +86,8 @@ def test_damaged_skills_that_a_start_must_derive_are_set_aside(
     ruin(folder, ids["cold"])
     ruin(folder, ids["warm"])
     answers = Agent(folder).predict_many(cold)
-    assert {prediction.skill_id for prediction in answers.predictions} == {ids["warm again"]}
-    ruin(folder, ids["warm again"])
+    assert {prediction.skill_id for prediction in answers.predictions} == {ids["other"]}
+    ruin(folder, ids["other"])
     with pytest.raises(DataError, match="expected at least one skill"):
         Agent(folder).predict_many(cold)
 

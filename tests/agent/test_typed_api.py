@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import teachmesh
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(600)  # without the cache of an earlier run, mypy takes minutes
 def test_a_users_program_passes_mypy_strict() -> None:
     """No call returns a union that the program would have to take apart; py.typed is shipped."""
     assert (Path(teachmesh.__file__).parent / "py.typed").exists()

@@ -29,7 +29,8 @@ def main() -> None:
         if total != seen[0] and done > 32:
             sys.stdout.write("training\n")
             sys.stdout.flush()
-            time.sleep(600)
+            while True:  # a signal that comes just before a sleep waits for its end
+                time.sleep(0.01)
 
     Agent(sys.argv[1]).learn(sys.argv[2], bb="last:2", progress=progress)
 

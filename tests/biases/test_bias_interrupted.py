@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -11,28 +12,32 @@ import pytest
 
 from teachmesh.agent import Agent
 from tests.bank.processes import start
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
 def test_an_interrupted_training_leaves_the_bank_as_it_was(
-    tmp_path: Path, warm: Path, cold: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    learned: LearnedHomes,
+    tmp_path: Path,
+    cold: Path,
+    end: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bank keeps its one skill, nothing is half-written, and learning works again."""
-    home = tmp_path / "home"
+    home = learned.copy(tmp_path / "home", "warm")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    Agent(home).learn(warm)
     before = Agent(home).digest()
     with start(["-m", "tests.biases.bias_learner", str(home), str(cold)]) as learner:
         assert learner.stdout is not None
         assert learner.stdout.readline() == "training\n"
         assert _has_file_in(learner.pid, scratch), "nothing was kept on the disk"
         learner.send_signal(end)
-        learner.communicate(timeout=60)
+        learner.communicate(timeout=100)
     assert learner.returncode != 0
     agent = Agent(home)
     assert agent.digest() == before
@@ -47,4 +52,8 @@ def _has_file_in(pid: int, folder: Path) -> bool:
     opened = Path(f"/proc/{pid}/fd")
     if not opened.is_dir():
         return True
-    return any(str(link.readlink()).startswith(str(folder)) for link in opened.iterdir())
+    targets: list[str] = []
+    for link in opened.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another thread may close a file meanwhile
+            targets.append(str(link.readlink()))
+    return any(target.startswith(str(folder)) for target in targets)

@@ -20,6 +20,7 @@ from teachmesh.packet.signing import sign
 from teachmesh.packet.skill import Skill
 from teachmesh_lab.evaluation.measure import measure
 from tests.biases.bias_samples import biased
+from tests.learned_homes import LearnedHomes
 from tests.packet.sample_skills import sample_bias_card
 
 CLASSES = 3
@@ -38,11 +39,10 @@ def answering_the_next_class(plain: Skill, agent: Agent) -> Skill:
 
 
 @pytest.fixture
-def agents(tmp_path: Path, warm: Path) -> tuple[Agent, Agent]:
+def agents(learned: LearnedHomes, tmp_path: Path) -> tuple[Agent, Agent]:
     """An agent that learned without biases, and one that has the skill with biases."""
-    plain, turned = Agent(tmp_path / "plain"), Agent(tmp_path / "turned")
-    found = plain.learn(warm)
-    skill = plain.bank.load(found.skill_id).skill
+    plain, turned = Agent(learned.copy(tmp_path / "plain", "warm")), Agent(tmp_path / "turned")
+    skill = plain.bank.load(plain.find("warm").id).skill
     turned.receive(sign(answering_the_next_class(skill, turned), plain.key).data)
     return plain, turned
 

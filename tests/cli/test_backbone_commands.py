@@ -12,10 +12,9 @@ from teachmesh.bank.home import Home, resolve_home
 from teachmesh.model.backbone_cards import export_backbone
 from teachmesh.model.backbone_registry import add_timm
 from teachmesh.model.lite_weights import LITE
-from teachmesh.model.reference_images import MIN_IMAGES
 from tests.cli.test_commands import run, run_json
 from tests.model.nets import needs_timm, random_timm
-from tests.model.test_reference_images import write_images
+from tests.model.test_reference_images import LEAST, write_images
 
 NAME = "mobilenetv3_small_050"
 FEW: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 33}
@@ -91,11 +90,11 @@ def test_the_missing_package_of_lite0_is_named_with_its_command(
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.usefixtures("warm_is_known")
 @needs_timm
 def test_a_backbone_that_cannot_use_the_skills_needs_a_yes(warm: Path, weights: Path) -> None:
     """The number of skills is printed beforehand; without --yes nothing changes."""
     home = home_with_net(weights)
-    run("learn", str(warm))
     result = run("backbone", "use", "net", code=2)
     assert "expected --yes" in result.stderr
     assert "cannot be used any more with net: 1 (warm)" in result.stderr
@@ -109,11 +108,11 @@ def test_a_backbone_that_cannot_use_the_skills_needs_a_yes(warm: Path, weights: 
     assert run_json("status")["skills"] == 1
 
 
+@pytest.mark.usefixtures("warm_is_known")
 @needs_timm
 def test_a_missing_default_backbone_can_be_replaced(warm: Path, weights: Path) -> None:
     """No skill is used with it, so none is lost; an unknown backbone is still refused."""
     home = home_with_net(weights)
-    run("learn", str(warm))
     home.save_config(dataclasses.replace(home.config, backbone="gone"))
     assert "did you mean 'net'" in run("backbone", "use", "nett", code=5).stderr
     assert run_json("backbone", "use", "net")["lost_skills"] == 0
@@ -121,10 +120,11 @@ def test_a_missing_default_backbone_can_be_replaced(warm: Path, weights: Path) -
 
 @needs_timm
 def test_a_reference_is_made_from_own_images_or_procedural_ones(
-    weights: Path, tmp_path: Path
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its origin is in the JSON; procedural images come with a remark on what they cost."""
-    photos = write_images(tmp_path / "photos", MIN_IMAGES, 2)
+    monkeypatch.setattr("teachmesh.model.reference_images.MIN_IMAGES", LEAST)
+    photos = write_images(tmp_path / "photos", LEAST, 2)
     small = ("--weights", str(weights), "--size", "32", "--dim", "24")
     add = ("backbone", "add", NAME, *small, "--as")
     own = run(*add, "own", "--reference-images", str(photos))
@@ -137,14 +137,17 @@ def test_a_reference_is_made_from_own_images_or_procedural_ones(
 
 
 @needs_timm
-def test_bad_reference_images_are_one_sentence(weights: Path, tmp_path: Path) -> None:
+def test_bad_reference_images_are_one_sentence(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two references at once, a missing folder and a folder of too few images."""
+    monkeypatch.setattr("teachmesh.model.reference_images.MIN_IMAGES", LEAST)
     add = ("backbone", "add", NAME, "--weights", str(weights), "--reference-images")
     both = run(*add, str(tmp_path), "--reference", str(tmp_path / "x"), code=2)
     assert "got both" in both.stderr
     missing = run(*add, str(tmp_path / "nowhere"), code=4)
     few = run(*add, str(write_images(tmp_path / "few", 3, 1)), code=4)
-    assert f"at least {MIN_IMAGES} readable images" in few.stderr
+    assert f"at least {LEAST} readable images" in few.stderr
     for result in (both, missing, few):
         assert len(result.stderr.strip().splitlines()) == 1
     assert licences() == {"embedded": "research"}

@@ -56,9 +56,9 @@ def test_learn_predict_and_list_as_a_program_reads_them(warm: Path) -> None:
     assert run_json("status")["skills"] == 1
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_too_few_images_for_a_rate_of_false_alarms_are_a_line_and_null(warm: Path) -> None:
     """At 5 % the training images suffice; at 1 % they do not, and the reason is printed."""
-    run("learn", str(warm))
     image = str(sorted((warm / "orange").iterdir())[0])
     (usual,) = run_json("predict", image)["predictions"]
     (strict,) = run_json("predict", image, "--false-alarms", "0.01")["predictions"]
@@ -72,9 +72,9 @@ def test_too_few_images_for_a_rate_of_false_alarms_are_a_line_and_null(warm: Pat
     assert "cannot say" not in run("predict", image).stdout
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_an_unknown_image_is_shown_with_its_nearest_class(warm: Path, tmp_path: Path) -> None:
     """The text begins with the doubt; the JSON has true, and the same class."""
-    run("learn", str(warm))
     image = tmp_path / "strange.png"
     noise = np.random.default_rng(3).integers(0, 2, (12, 12), dtype=np.uint8) * 255
     Image.fromarray(noise).resize((96, 96), Image.Resampling.NEAREST).save(image)
@@ -93,9 +93,9 @@ def test_a_rate_of_false_alarms_that_is_not_possible_is_a_usage_error(rate: str)
     )
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_a_skill_travels_by_file(warm: Path, tmp_path: Path) -> None:
     """A skill is exported, imported into another home, used there and removed."""
-    run("learn", str(warm))
     file = tmp_path / "warm.skill"
     run("skills", "export", "warm", "--output", str(file))
     other = str(tmp_path / "other")
@@ -154,9 +154,9 @@ def test_bad_folders_get_one_sentence_and_leave_nothing(kind: str, tmp_path: Pat
     assert run_json("status")["skills"] == 0
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_other_mistakes_have_their_own_exit_codes(warm: Path, tmp_path: Path) -> None:
     """Usage 2, device 3, data 4, backbone 5, refused skill 6, network 7, storage 8."""
-    run("learn", str(warm))
     run("learn", str(warm), code=2)
     run("learn", str(warm), "--name", "b", "--device", "cuda:7", code=3)
     run("predict", str(tmp_path / "nothing.jpg"), code=4)

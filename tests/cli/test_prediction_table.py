@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from teachmesh.agent.prediction import Alternative, Answers, Prediction
 from teachmesh.cli.prediction_table import most_doubtful
 from tests.cli.test_commands import run, run_json
@@ -24,9 +26,9 @@ def test_unknown_images_and_low_probabilities_come_first() -> None:
     assert [p.image for p in most_doubtful(answers, 9).predictions] == ["c", "b", "d", "a"]
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_a_table_has_one_line_per_image_and_the_runner_up(tmp_path: Path, warm: Path) -> None:
     """The table has the answers of --json, also for names with commas and formulas."""
-    run("learn", str(warm))
     folder = tmp_path / "asked"
     folder.mkdir()
     for number, file in enumerate(sorted((warm / "red").iterdir())[:3]):

@@ -48,12 +48,12 @@ def contents(home: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files if path.suffix[-4:] not in ("-wal", "-shm")}
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_a_read_only_home_lists_and_predicts(
     warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answers are those of the writable home; not a file changes."""
-    home = tmp_path / "home"
-    run("learn", str(warm), "--home", str(home))
+    home = tmp_path / "default-home"
     image = str(sorted((warm / "red").iterdir())[0])
     commands = (["status"], ["skills", "list"], ["predict", image])
     expected = [run_json(*command, "--home", str(home)) for command in commands]
@@ -73,12 +73,12 @@ def test_a_read_only_home_lists_and_predicts(
         ("empty.pgn", "expected an image or a folder, found nothing at '{}'; did you mean"),
     ],
 )
+@pytest.mark.usefixtures("warm_is_known")
 def test_an_image_that_cannot_be_read_is_named_once(
     warm: Path, name: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The remedy fits the fault, and no name is suggested for itself."""
     monkeypatch.chdir(warm)
-    run("learn", str(warm))
     Path("link.png").symlink_to("nothing")
     Path("empty.png").touch()
     said = run("predict", name, code=4).stderr

@@ -98,9 +98,9 @@ def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, ta
     assert run_json("match", str(few), "--by", "text", "--encoder", "names")["saves"] is None
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path, easy: Path) -> None:
     """Only few images need a transfer, and the output says so; --by text has no preview."""
-    run("learn", str(warm))
     said = run("match", str(easy), "--encoder", "names").stdout
     assert "take nothing: right on held-out images are 100.0 % anyway" in said
     assert "3 of 3 classes are known\n" in said
@@ -112,9 +112,9 @@ def test_match_in_words_says_what_it_would_bring(warm: Path, few: Path, easy: Pa
     assert "are known: they are a start" in by_name
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_match_by_looks_speaks_of_no_names(warm: Path, few: Path) -> None:
     """Neither the text nor the JSON output mentions names."""
-    run("learn", str(warm))
     said = run("match", str(few), "--by", "vision").stdout
     assert "against 1 known tasks, by looks\n" in said
     assert "names" not in said
@@ -199,9 +199,9 @@ def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: 
         assert "found none of 'torn' (" in document["message"]
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_an_answer_says_what_is_the_same_elsewhere(warm: Path, few: Path) -> None:
     """The text has a line "same as red in task ...", the JSON output has a list."""
-    run("learn", str(warm))
     run("learn", str(few))
     image = str(sorted((warm / "red").iterdir())[0])
     (prediction,) = run_json("predict", image)["predictions"]
@@ -249,9 +249,9 @@ def test_nonsense_is_one_sentence(warm: Path) -> None:
         assert said in document["message"]
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_a_hostile_class_name_changes_only_its_own_match(warm: Path, few: Path) -> None:
     """With emoji as a class name, the other two classes are matched as before."""
-    run("learn", str(warm))
     before = run_json("match", str(few), "--encoder", "names", "--by", "text")
     (few / "yellow").rename(few / "\U0001f600\U0001f600")
     after = run_json("match", str(few), "--encoder", "names", "--by", "text")

@@ -130,12 +130,10 @@ def test_a_closed_stdout_is_code_8_and_a_closed_reader_is_quiet(tmp_path: Path) 
     assert (piped.returncode, piped.stderr) == (0, b"")
 
 
+@pytest.mark.usefixtures("forked_programs", "warm_is_known")
 @pytest.mark.parametrize("extra", [[], ["--json"]], ids=["text", "json"])
-def test_an_output_that_is_stdout_gets_the_bytes_alone(
-    extra: list[str], warm: Path, tmp_path: Path
-) -> None:
+def test_an_output_that_is_stdout_gets_the_bytes_alone(extra: list[str], tmp_path: Path) -> None:
     """`-o /dev/stdout` into a pipe: the bytes of the file; the message goes to stderr."""
-    run("learn", str(warm))
     run("skills", "export", "warm", "-o", str(tmp_path / "warm.skill"))
     command = [sys.executable, "-m", "teachmesh", "skills", "export", "warm", *extra]
     done = subprocess.run([*command, "-o", "/dev/stdout"], capture_output=True, check=True)
@@ -154,9 +152,9 @@ def test_a_table_fits_the_terminal_and_counts_wide_characters(width: int | None)
     assert cell_len(shown[-1]) == cell_len(shown[0])
 
 
-def test_import_reports_each_file_and_goes_on(warm: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("warm_is_known")
+def test_import_reports_each_file_and_goes_on(tmp_path: Path) -> None:
     """A damaged file between good ones is named; the code is 9, or that of the error if alone."""
-    run("learn", str(warm))
     good, bad, last = (tmp_path / f"{name}.skill" for name in ("1", "2", "3"))
     run("skills", "export", "warm", "-o", str(good))
     data = good.read_bytes()

@@ -28,9 +28,9 @@ def test_withdraw_and_prune_as_a_program_reads_them(warm: Path) -> None:
     assert run_json("skills", "prune")["skills"] == []
 
 
+@pytest.mark.usefixtures("warm_is_known")
 def test_a_person_is_asked_and_told(warm: Path) -> None:
     """Without a yes nothing happens; then each command says its count and the next step."""
-    run("learn", str(warm))
     assert (
         "withdraw warm (1 version) everywhere?" in run("skills", "withdraw", "warm", code=1).stderr
     )

@@ -111,6 +111,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         BackboneStore(tmp_path / "file" / "backbones").save("net", STORED)
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_a_process_that_is_killed_while_saving_leaves_nothing_visible(tmp_path: Path) -> None:
     """After SIGKILL a partial folder stays hidden, and is removed once it is old."""
     code = (

@@ -79,5 +79,5 @@ def _runs_until_stopped(command: list[str]) -> None:
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
+                process.wait(60)
     assert process.returncode == 0

@@ -5,7 +5,8 @@ order it forks twice and lets the process in between end. The new process then b
 process, which is a subreaper (see `forked_popen`), and runs the program as `python -m` or
 `python -c` would. So the program pays for no import of torch, but is a process of its own.
 
-Only imports happen before a fork: the server has one thread and opens no network.
+Only imports happen before a fork, and the embedded backbone is loaded, which never changes. The
+server has one thread and opens no network.
 """
 
 from __future__ import annotations
@@ -99,9 +100,11 @@ def run(kind: str, program: str) -> None:
 
 
 def preload() -> None:
-    """Import the modules that most programs need."""
+    """Import the modules that most programs need, and load the backbone of the package."""
     for module in PRELOADED:
         importlib.import_module(module)
+    registry = importlib.import_module("teachmesh.model.backbone_registry")
+    registry.load_backbone(Path(), "embedded").macs_per_image  # noqa: B018 # counted once
     gc.collect()
     gc.freeze()  # otherwise each program would copy and search all that was imported
     tasks = Path("/proc/self/task")

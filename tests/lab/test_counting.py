@@ -75,6 +75,7 @@ def test_what_a_student_factorises_is_counted() -> None:
     assert count_student_macs(lambda: torch.linalg.cholesky(matrix.expand(4, 30, 30))) == 4 * 4500
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_counting_does_not_load_torchs_compiler() -> None:
     """Loading it would cost every learning process several seconds."""
     code = (

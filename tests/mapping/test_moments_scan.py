@@ -57,7 +57,7 @@ def exact_best(evidence: dict[str, np.ndarray], i: int, count: int) -> set[str]:
     return {key for key, values in evidence.items() if values[i] >= last}
 
 
-def points(size: float, count: int = 40) -> torch.Tensor:
+def points(size: float, count: int = 20) -> torch.Tensor:
     """Return (count, DIM) float64 points that float32 cannot represent."""
     return torch.from_numpy(METRIC.apply(questions(count, seed=3, size=size)) * np.float64(1.1))
 

@@ -23,9 +23,9 @@ from teachmesh.model.backbone_cards import (
     remove_backbone,
 )
 from teachmesh.model.backbone_registry import add_timm, import_backbone, load_backbone
-from teachmesh.model.reference_images import LOOKS, MIN_IMAGES
+from teachmesh.model.reference_images import LOOKS
 from tests.model.nets import SHARED_WEIGHTS, needs_timm, pictures, random_timm, state_sha256
-from tests.model.test_reference_images import write_images
+from tests.model.test_reference_images import LEAST, write_images
 
 pytestmark = needs_timm
 NAME = "mobilenetv3_small_050"
@@ -110,10 +110,11 @@ def test_a_peers_reference_makes_its_backbone(tmp_path: Path, home: Path, weight
 
 
 def test_a_reference_is_made_from_a_persons_images(
-    tmp_path: Path, home: Path, weights: Path
+    tmp_path: Path, home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Progress counts the looks; a folder of too few images is refused and nothing is saved."""
-    photos, backbones = write_images(tmp_path / "photos", MIN_IMAGES, 4), tmp_path / "home"
+    monkeypatch.setattr("teachmesh.model.reference_images.MIN_IMAGES", LEAST)
+    photos, backbones = write_images(tmp_path / "photos", LEAST, 4), tmp_path / "home"
     seen: list[tuple[int, int]] = []
     added = add(
         backbones,
@@ -121,13 +122,13 @@ def test_a_reference_is_made_from_a_persons_images(
         reference_folder=photos,
         progress=lambda done, total: seen.append((done, total)),
     )
-    assert seen[-1] == (MIN_IMAGES * (1 + len(LOOKS)),) * 2
+    assert seen[-1] == (LEAST * (1 + len(LOOKS)),) * 2
     assert load_backbone(backbones, NAME).fingerprint == added.fingerprint
     procedural = load_backbone(home, "net")
     assert added.identity.weights_sha256 == procedural.identity.weights_sha256
     assert added.reference_id != procedural.reference_id
     next(photos.rglob("*.png")).unlink()
-    with pytest.raises(DataError, match=f"at least {MIN_IMAGES} readable images"):
+    with pytest.raises(DataError, match=f"at least {LEAST} readable images"):
         add(backbones, weights, alias="few", reference_folder=photos)
     assert backbone_names(backbones) == [EMBEDDED, NAME]
 

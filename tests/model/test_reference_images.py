@@ -20,7 +20,6 @@ from teachmesh.model.reference import Reference
 from teachmesh.model.reference_images import (
     LOOK_IMAGES,
     LOOKS,
-    MIN_IMAGES,
     FolderImages,
     ProceduralImages,
     ReferenceImages,
@@ -30,24 +29,34 @@ from tests.model.nets import GREY, SIZE, TinyNet, pictures
 
 DIM = 6
 CLASSES = 4
+PER_CLASS = 20
+LEAST = 40
+"""Minimum number of images in these tests; that of the product is larger and only takes longer."""
+
+
+@pytest.fixture(autouse=True)
+def _few_images_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_images, "MIN_IMAGES", LEAST)
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of four classes, each with 52 images of its own brightness."""
-    return write_images(tmp_path_factory.mktemp("labelled"), CLASSES * 52, CLASSES)
+    """A folder of four classes, each with images of its own brightness."""
+    return write_images(tmp_path_factory.mktemp("labelled"), CLASSES * PER_CLASS, CLASSES)
 
 
 @pytest.fixture(scope="module")
 def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the same images and no subfolder."""
-    return write_images(tmp_path_factory.mktemp("unlabelled"), CLASSES * 52, CLASSES, flat=True)
+    return write_images(
+        tmp_path_factory.mktemp("unlabelled"), CLASSES * PER_CLASS, CLASSES, flat=True
+    )
 
 
 @cache
 def most_pictures() -> np.ndarray:
     """Draw as many pictures as any test writes; fewer pictures are the first ones of these."""
-    return procedural_images(max(CLASSES * 52, MIN_IMAGES), SIZE, seed=3)
+    return procedural_images(CLASSES * PER_CLASS, SIZE, seed=3)
 
 
 def write_images(folder: Path, count: int, n_classes: int, *, flat: bool = False) -> Path:
@@ -61,9 +70,15 @@ def write_images(folder: Path, count: int, n_classes: int, *, flat: bool = False
     return folder
 
 
+@cache
+def forward_pass() -> ForwardPass:
+    """Build the tiny network once."""
+    return ForwardPass(TinyNet(), GREY, torch.device("cpu"))
+
+
 def taps(pixels: torch.Tensor) -> Sequence[torch.Tensor]:
     """Run the tiny network."""
-    return ForwardPass(TinyNet(), GREY, torch.device("cpu")).taps(pixels)
+    return forward_pass().taps(pixels)
 
 
 def images_of(kind: str, labelled: Path, unlabelled: Path) -> ReferenceImages:
@@ -100,7 +115,7 @@ def test_the_same_images_give_the_same_bytes_and_progress_reaches_its_total(
     assert one.to_bytes() == other.to_bytes()
     assert Reference.from_bytes(one.to_bytes()).id == one.id
     first = seen[: len(seen) // 2]
-    expected = 40 if kind == "procedural" else CLASSES * 52 * (1 + len(LOOKS))
+    expected = 40 if kind == "procedural" else CLASSES * PER_CLASS * (1 + len(LOOKS))
     assert {total for _, total in seen} == {expected}
     done = [count for count, _ in first]
     assert done == sorted(set(done))
@@ -144,30 +159,30 @@ def test_a_reference_does_not_depend_on_where_the_images_lie(tmp_path: Path) -> 
     folders = [tmp_path / "photos", tmp_path / "a" / "b"]
     ids = set()
     for folder in folders:
-        write_images(folder, MIN_IMAGES, 2)
+        write_images(folder, LEAST, 2)
         ids.add(make_reference(taps, FolderImages.of(folder, SIZE), DIM).id)
     assert len(ids) == 1
 
 
 def test_folders_of_one_image_each_are_no_classes(tmp_path: Path) -> None:
     """A class needs two images; otherwise nothing can vary within it."""
-    write_images(tmp_path, MIN_IMAGES, MIN_IMAGES)
+    write_images(tmp_path, LEAST, LEAST)
     assert FolderImages.of(tmp_path, SIZE).labels is None
 
 
 def test_too_few_images_are_refused_with_one_sentence(tmp_path: Path) -> None:
     """Unreadable files do not count; one image more is enough."""
-    write_images(tmp_path, MIN_IMAGES - 1, 2)
+    write_images(tmp_path, LEAST - 1, 2)
     broken = tmp_path / "class0" / "broken.png"
     broken.write_bytes(b"no image")
     with pytest.raises(DataError) as refusal:
         FolderImages.of(tmp_path, SIZE)
     assert str(refusal.value) == (
-        f"expected at least {MIN_IMAGES} readable images below '{tmp_path}' for a reference, got "
-        f"{MIN_IMAGES - 1}; add more, or leave --reference-images out"
+        f"expected at least {LEAST} readable images below '{tmp_path}' for a reference, got "
+        f"{LEAST - 1}; add more, or leave --reference-images out"
     )
     Image.new("RGB", (SIZE, SIZE), (9, 80, 200)).save(broken)
-    assert len(FolderImages.of(tmp_path, SIZE)) == MIN_IMAGES
+    assert len(FolderImages.of(tmp_path, SIZE)) == LEAST
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 
 def test_unreadable_images_leave_no_gap(tmp_path: Path) -> None:
     """A reference with a broken file equals one without it."""
-    write_images(tmp_path, MIN_IMAGES, 2)
+    write_images(tmp_path, LEAST, 2)
     before = make_reference(taps, FolderImages.of(tmp_path, SIZE), DIM)
     (tmp_path / "class0" / "0-0000.png").write_bytes(b"no image")
     after = make_reference(taps, FolderImages.of(tmp_path, SIZE), DIM)
@@ -213,7 +228,8 @@ def test_an_image_of_one_colour_has_all_looks() -> None:
 def test_the_number_of_looks_is_limited(monkeypatch: pytest.MonkeyPatch, labelled: Path) -> None:
     """Only every k-th image is shown in all looks, at most `LOOK_IMAGES` images."""
     assert LOOK_IMAGES * len(LOOKS) < 4000
-    monkeypatch.setattr(reference_images, "LOOK_IMAGES", 50)
+    most = 12
+    monkeypatch.setattr(reference_images, "LOOK_IMAGES", most)
     seen: list[int] = []
 
     def counted(pixels: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -223,8 +239,8 @@ def test_the_number_of_looks_is_limited(monkeypatch: pytest.MonkeyPatch, labelle
     totals: set[int] = set()
     images = FolderImages.of(labelled, SIZE)
     make_reference(counted, images, DIM, progress=lambda _, total: totals.add(total))
-    shown = -(-len(images) // -(-len(images) // 50))
-    assert shown <= 50
+    shown = -(-len(images) // -(-len(images) // most))
+    assert shown <= most
     assert sum(seen) == len(images) + len(LOOKS) * shown
     assert totals == {sum(seen)}
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from teachmesh.model.timm_weights import ensure_torchvision
 from tests.model.nets import needs_timm
 
@@ -21,6 +23,7 @@ def test_on_a_working_torchvision_nothing_is_done() -> None:
     assert torchvision.transforms.Resize(3)
 
 
+@pytest.mark.usefixtures("forked_programs")
 def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
     """Only the known error is handled; here torchvision fails for another reason."""
     package = tmp_path / "torchvision"
@@ -29,7 +32,7 @@ def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
     code = "from teachmesh.model.timm_weights import ensure_torchvision as e; e()"
     run = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,
         check=False,

@@ -28,7 +28,7 @@ def id_of_agent(name: str) -> str:
     return agent_id(key_of(name).public_key)
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Poll until something holds; fail with its name when it does not."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():

@@ -1,4 +1,4 @@
-"""A process that shares opaque bytes until its standard input ends.
+"""A process that shares opaque bytes until its standard input ends, and prints its endpoint.
 
 Usage: python -m tests.sharing.sharing_process NAME LISTEN JOIN [ITEM ...]
 """
@@ -38,6 +38,7 @@ def main(name: str, listen: str, join: str, *items: str) -> None:
     transport = ZenohTransport(id_of_agent(name), listen=[listen], join=[join] if join else [])
     inventory = ReportingInventory(*(item.encode() for item in items))
     gossip = Gossip(inventory, transport, key_of(name), alias=name, interval_s=0.2)
+    _say(endpoint=next(iter(transport.endpoints())))
     gossip.start()
     sys.stdin.read()
     gossip.close()

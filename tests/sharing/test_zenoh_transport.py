@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import zenoh
 
 from teachmesh.errors import NetworkError
-from teachmesh.sharing.endpoints import parse_endpoint, with_free_port
+from teachmesh.sharing.endpoints import parse_endpoint
 from teachmesh.sharing.transport import is_address
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.bank.processes import start
@@ -205,29 +206,31 @@ def test_an_agent_starts_before_the_one_it_joins() -> None:
         mesh.close()
 
 
-def next_line(process: subprocess.Popen[str]) -> dict[str, object]:
-    """Return the next line of a process, or fail with its errors if it ends."""
+def next_value(process: subprocess.Popen[str], name: str) -> Any:
+    """Return the next value of this name that a process prints; fail with its errors if it ends."""
     assert process.stdout is not None
     assert process.stderr is not None
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    said: dict[str, object] = json.loads(line)
-    return said
+    said: dict[str, Any] = {}
+    while name not in said:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        said = json.loads(line)
+    return said[name]
 
 
 @pytest.mark.usefixtures("forked_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_skill_outlives_the_process_of_its_author() -> None:
     """Author killed without a word; a third agent gets the skill from the other process."""
-    at_author, at_survivor = (with_free_port("tcp/127.0.0.1:0") for _ in range(2))
-    program = ["-m", "tests.sharing.sharing_process"]
-    author = start([*program, "author", at_author, "", "precious"])
-    survivor = start([*program, "survivor", at_survivor, at_author])
+    program, anywhere = ["-m", "tests.sharing.sharing_process"], "tcp/127.0.0.1:0"
+    author = start([*program, "author", anywhere, "", "precious"])
+    survivor = start([*program, "survivor", anywhere, next_value(author, "endpoint")])
     mesh = ZenohMesh()
     try:
-        assert next_line(survivor) == {"count": 1}
+        at_survivor = next_value(survivor, "endpoint")
+        assert next_value(survivor, "count") == 1
         author.send_signal(signal.SIGKILL)
-        author.wait(10)
+        author.wait(60)
         bank = BytesInventory()
         transport = ZenohTransport(id_of_agent("third"), join=[at_survivor])
         mesh.make_transport = lambda name, at_the_side=False: transport  # type: ignore[method-assign]
@@ -253,7 +256,7 @@ def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
     address = next(iter(mesh._seed.endpoints()))
     process = start(["-m", "tests.sharing.sharing_process", "slow", "127.0.0.1:0", address])
     try:
-        assert next_line(process) == {"count": 1}
+        assert next_value(process, "count") == 1
         process.send_signal(signal.SIGSTOP)
         mesh.agent("bob", bob)
         slowest_s = 0.0
@@ -265,7 +268,7 @@ def test_a_stopped_process_slows_nobody_and_catches_up() -> None:
         wait_until(lambda: bob.ids() == alice.ids(), "bob has everything")
         assert slowest_s < 0.25
         process.send_signal(signal.SIGCONT)
-        while next_line(process) != {"count": 21}:
+        while next_value(process, "count") != 21:
             pass
         process.communicate("", timeout=30)
         assert process.returncode == 0

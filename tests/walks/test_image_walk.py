@@ -20,24 +20,21 @@ from teachmesh.errors import DataError
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.packet.signing import sign
 from tests.biases.test_biases_decide import answering_the_next_class
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.fixture
-def agent(tmp_path: Path, warm: Path, cold: Path) -> Agent:
+def agent(learned: LearnedHomes, tmp_path: Path) -> Agent:
     """An agent that learned the tasks warm and cold."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
-    agent.learn(cold)
-    return agent
+    return Agent(learned.copy(tmp_path / "home", "warm", "cold"))
 
 
 @pytest.fixture
-def biased(tmp_path: Path, agent: Agent, cold: Path) -> Agent:
+def biased(learned: LearnedHomes, tmp_path: Path, agent: Agent) -> Agent:
     """An agent whose skill of warm has biases that answer with the next class."""
-    biased = Agent(tmp_path / "biased")
+    biased = Agent(learned.copy(tmp_path / "biased", "cold", agent="biased"))
     skill = agent.bank.load(agent.find("warm").id).skill
     biased.receive(sign(answering_the_next_class(skill, biased), agent.key).data)
-    biased.learn(cold)
     return biased
 
 

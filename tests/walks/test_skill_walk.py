@@ -18,6 +18,7 @@ from teachmesh.model.embedding import embed_splits
 from teachmesh.packet.codec import decode, encode, skill_id
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign, verify
 from teachmesh.packet.skill import Skill
+from tests.learned_homes import LearnedHomes
 
 
 def unclocked(skill: Skill) -> bytes:
@@ -27,12 +28,14 @@ def unclocked(skill: Skill) -> bytes:
 
 
 @pytest.mark.parametrize("reuse", ["none", "auto"])
-def test_every_station_of_a_skill(tmp_path: Path, warm: Path, cold: Path, reuse: str) -> None:
+def test_every_station_of_a_skill(
+    learned: LearnedHomes, tmp_path: Path, warm: Path, reuse: str
+) -> None:
     """Options, task, sources, latents, match, lesson, skill and bytes, stepped through by hand."""
     walker, learner = Agent(tmp_path / "walker"), Agent(tmp_path / "learner")
     learner.key = walker.key
-    other = Agent(tmp_path / "other")
-    taught = other.read(other.learn(warm).skill_id)
+    other = Agent(learned.copy(tmp_path / "other", "warm"))
+    taught = other.read(other.find("warm").id)
     for agent in (walker, learner):
         agent.receive(taught)
 
@@ -83,8 +86,8 @@ def test_every_station_of_a_skill(tmp_path: Path, warm: Path, cold: Path, reuse:
     assert entry.id == skill_id(signed.data)
 
     result = learner.learn(warm, name="mine", seed=3, also=("maha",), reuse=reuse)
-    learned = learner.bank.load(result.skill_id).skill
-    assert unclocked(learned) == unclocked(skill)
+    saved = learner.bank.load(result.skill_id).skill
+    assert unclocked(saved) == unclocked(skill)
     assert (result.task, result.classes, result.n_images) == ("mine", task.classes, len(latents))
     assert (result.reuse is None) == (reuse == "none")
 
@@ -101,10 +104,11 @@ def test_options_and_keywords_are_the_same(tmp_path: Path, warm: Path) -> None:
         agent.learn(warm, metod="maha")
 
 
-def test_the_checks_before_the_first_image_come_in_order(tmp_path: Path, warm: Path) -> None:
+def test_the_checks_before_the_first_image_come_in_order(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """Method, budget, further methods, folder, earlier skill, encoder: the first error counts."""
-    agent = Agent(tmp_path / "home")
-    agent.learn(warm)
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
     understood: list[str] = []
     missing = tmp_path / "missing"
     options = LearnOptions(method="x", bb_passes=3, also=("y",), encoder="z")
@@ -122,21 +126,23 @@ def test_the_checks_before_the_first_image_come_in_order(tmp_path: Path, warm: P
     assert understood == []
 
 
-def test_every_station_of_a_received_skill(tmp_path: Path, warm: Path, cold: Path) -> None:
+def test_every_station_of_a_received_skill(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """Bytes, verified skill, entry and answer: bob answers the task that alice taught him."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    bob.learn(cold)
-    result = alice.learn(warm)
-    data = alice.read(result.skill_id)
+    alice = Agent(learned.copy(tmp_path / "alice", "warm", agent="alice"))
+    bob = Agent(learned.copy(tmp_path / "bob", "cold", agent="bob"))
+    sent = alice.find("warm").id
+    data = alice.read(sent)
 
-    verified = bob.admission.check(result.skill_id, data)
+    verified = bob.admission.check(sent, data)
     assert isinstance(verified, VerifiedSkill)
-    assert (verified.id, verified.data) == (result.skill_id, data)
-    assert verified.skill == alice.bank.load(result.skill_id).skill
-    assert bob.bank.put(verified, restore=False).id == result.skill_id
+    assert (verified.id, verified.data) == (sent, data)
+    assert verified.skill == alice.bank.load(sent).skill
+    assert bob.bank.put(verified, restore=False).id == sent
 
     other = Agent(tmp_path / "other")
-    entry = other.receive(data, expected_id=result.skill_id)
+    entry = other.receive(data, expected_id=sent)
     assert entry in bob.bank.entries()
     assert other.read(entry.id) == bob.read(entry.id) == data
 
@@ -145,16 +151,18 @@ def test_every_station_of_a_received_skill(tmp_path: Path, warm: Path, cold: Pat
     assert (answer.task, answer.class_name, answer.author) == ("warm", "red", alice.id)
 
 
-def test_mallory_can_neither_forge_nor_alter_alices_skill(tmp_path: Path, warm: Path) -> None:
+def test_mallory_can_neither_forge_nor_alter_alices_skill(
+    learned: LearnedHomes, tmp_path: Path
+) -> None:
     """A changed byte, another author or another id is refused with a reason; the bank is empty."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    result = alice.learn(warm)
-    data = alice.read(result.skill_id)
+    alice, bob = Agent(learned.copy(tmp_path / "alice", "warm")), Agent(tmp_path / "bob")
+    genuine = alice.find("warm").id
+    data = alice.read(genuine)
     altered = bytearray(data)
     altered[-1] ^= 1
     mallory = AgentKey(bytes(range(32)))
     refusals: dict[str, Callable[[], object]] = {
-        "HASH": lambda: bob.receive(bytes(altered), expected_id=result.skill_id),
+        "HASH": lambda: bob.receive(bytes(altered), expected_id=genuine),
         "SIGNATURE": lambda: bob.receive(bytes(altered)),
         "AUTHOR": lambda: sign(decode(data).skill, mallory),
     }

@@ -17,6 +17,9 @@
 - `skill_versions`: the versions of a task, and how its author restores one.
 - `second_passes`: second passes of images whose latents are known.
 - `share_skills`, `node`: a running agent that watches its bank, learns and shares.
+- `state_report`: its state, as events and as a file. `run_endpoints`: its endpoints.
+- `bundle_skills`: all skills as one file, for machines without a network.
+- `known_source`: recognises a task that was learned before.
 - `network_export`: exports one skill as a network that runs without teachmesh.
 - `backbones`: add, list, export, import and fetch backbones of a home.
 - `checkup`: the checks of `teachmesh doctor`.

@@ -209,6 +209,7 @@ class Agent(LearningAgent):
         tls: bool = False,
         insecure: bool = False,
         on_event: Callable[[dict[str, Any]], None] | None = None,
+        discover: bool = False,
     ) -> Node:
         """Return a node that shares skills with other agents, to be used in a `with` statement.
 
@@ -223,6 +224,8 @@ class Agent(LearningAgent):
             tls: whether to encrypt on loopback, too.
             insecure: whether to allow plain connections outside loopback, for laboratories.
             on_event: called with one dict per event, see `node.Node`; by default events are logged.
+            discover: whether to find agents on the local network, and to try the endpoints of
+                earlier runs again.
 
         Raises:
             UsageError: the transport is unknown.
@@ -234,4 +237,6 @@ class Agent(LearningAgent):
         # Imported here because the network is slow to load and not needed otherwise.
         from teachmesh.agent.share_skills import share_skills
 
-        return share_skills(self, listen, join, transport, on_event, tls=tls, insecure=insecure)
+        return share_skills(
+            self, listen, join, transport, on_event, tls=tls, insecure=insecure, discover=discover
+        )

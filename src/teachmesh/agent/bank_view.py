@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent.argument_checks import checked
 from teachmesh.agent.catalogue import Catalogue, SkillInfo
 from teachmesh.agent.kept_statistics import KeptStatistics
+from teachmesh.agent.quarantine import LIST_COMMAND
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping
@@ -26,6 +27,7 @@ from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
+from teachmesh.bank.verdict_file import Verdict, VerdictFile
 from teachmesh.bank.withheld import Withheld
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant
@@ -128,7 +130,39 @@ class BankView:
             pending=self.bank.pending_authors(),
             forks=forks(self.bank.current()),
             is_stranger=self.trust.is_stranger,
+            quarantined=self.quarantine_reasons(),
         )
+
+    @cached_property
+    def verdicts(self) -> VerdictFile:
+        """The verdicts about the skills of this bank, for the backbone in use."""
+        fingerprint = fingerprint_of(self.home.backbones, self.backbone_name)
+        path = self.bank.folder / "verdicts" / f"{fingerprint[:16]}.json"
+        return VerdictFile(path, read_only=self.bank.read_only)
+
+    def quarantine(self) -> dict[str, Verdict]:
+        """Return the verdicts about active skills in quarantine, by id.
+
+        Only the mapper of class moments can screen skills; the others use them all.
+        """
+        if self.method != "moments":
+            return {}
+        held = self.verdicts.read().quarantined()
+        active = {entry.id for entry in self.bank.active()} if held else set()
+        return {skill: verdict for skill, verdict in held.items() if skill in active}
+
+    def quarantine_reasons(self) -> dict[str, str]:
+        """Return why active skills are in quarantine, one sentence each, by id."""
+        return {skill: verdict.text for skill, verdict in self.quarantine().items()}
+
+    def precedence(self, author: str) -> int:
+        """Return the rank of an author, lower for higher precedence.
+
+        This agent itself has 0, an author that a person trusts has 1, and everybody else has 2.
+        """
+        if author == self.own_author():
+            return 0
+        return 1 if agent_id(author) in self.trust.state().trusted else 2
 
     def latent_sizes(self) -> dict[str, int]:
         """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""
@@ -247,10 +281,16 @@ class BankView:
         return kept
 
     def unusable_reasons(self) -> list[str]:
-        """Return, for each active skill that predictions do not use, a sentence with the reason."""
-        return [
-            f"{info.display_name}: {info.reason}" for info in self.active_infos() if not info.usable
+        """Return sentences about the active skills that predictions do not use, with reasons."""
+        held = self.quarantine()
+        reasons = [
+            f"{info.display_name}: {info.reason}"
+            for info in self.active_infos()
+            if not info.usable and info.id not in held
         ]
+        if held:
+            reasons.append(f"{len(held)} skills in quarantine, see: {LIST_COMMAND}")
+        return reasons
 
     @checked
     def find(self, selector: str) -> SkillInfo:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.quarantine import LIST_COMMAND
 from teachmesh.agent.skill_fit import lacks_head, misfit
 from teachmesh.agent.skill_names import display_names, find_by_id, find_named, listed
 from teachmesh.data.names import closest, shown
@@ -84,6 +85,7 @@ class Catalogue:
         forks: ids of skills that lost against another one of their author, by `entry.forks`.
         is_stranger: returns whether an alias (first argument) belongs to another author than the
             second argument.
+        quarantined: reasons by id for skills in quarantine.
     """
 
     entries: Sequence[BankEntry]
@@ -96,6 +98,7 @@ class Catalogue:
     pending: Collection[str] = frozenset()
     forks: Mapping[str, str] = field(default_factory=dict)
     is_stranger: Callable[[str, str], bool] = lambda _alias, _author: False
+    quarantined: Mapping[str, str] = field(default_factory=dict)
 
     def infos(self) -> list[SkillInfo]:
         """Return all skills, sorted by display name."""
@@ -109,7 +112,11 @@ class Catalogue:
 
     def matchable(self) -> list[BankEntry]:
         """Return the entries of skills whose classes can be matched, whatever their anchors."""
-        return [entry for entry in self.entries if not self._foreign(entry)]
+        return [
+            entry
+            for entry in self.entries
+            if not self._foreign(entry) and entry.id not in self.quarantined
+        ]
 
     def unmatchable_reasons(self) -> list[str]:
         """Return, for each active skill that cannot be matched, a sentence with the reason."""
@@ -149,7 +156,7 @@ class Catalogue:
 
     def named(self, name: str, own: str | None = None) -> list[BankEntry]:
         """Return the skills that a name stands for; see `skill_names.find_named`."""
-        return find_named(name, self.entries, self.active_ids, own, self.pending)
+        return find_named(name, self.entries, self._naming_ids(), own, self.pending)
 
     def ambiguous(self, name: str, found: Sequence[BankEntry]) -> str:
         """Return a sentence with the display names of the skills that a name fits."""
@@ -201,6 +208,8 @@ class Catalogue:
     def _reason(self, entry: BankEntry) -> str:
         if reason := self._foreign(entry):
             return reason
+        if held := self.quarantined.get(entry.id):
+            return f"quarantined: {held}; see: {LIST_COMMAND}"
         if self.method in entry.anchors:
             return self.damaged.get(entry.id, "") or lacks_head(entry, self.method)
         if not is_installed(entry.method):
@@ -241,4 +250,8 @@ class Catalogue:
 
     def display_names(self) -> dict[str, str]:
         """Return display names by id, which all differ; see `skill_names.display_names`."""
-        return display_names(self.entries, self.active_ids, self.pending)
+        return display_names(self.entries, self._naming_ids(), self.pending)
+
+    def _naming_ids(self) -> frozenset[str]:
+        """Return the ids of active skills without those in quarantine, which take no name away."""
+        return self.active_ids - self.quarantined.keys()

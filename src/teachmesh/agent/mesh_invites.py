@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.state_report import utc_time
 from teachmesh.bank.invites import InviteBook
 from teachmesh.bank.mesh_file import MeshFile
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.errors import ConfigError, NetworkError, UsageError
 from teachmesh.packet.signing import agent_id
-from teachmesh.sharing.endpoints import addresses, parse_endpoint
+from teachmesh.sharing.endpoints import parse_endpoint
 from teachmesh.sharing.enrolment import EnrolmentServer, Newcomer, Welcome, enrol
 from teachmesh.sharing.invite_code import (
     HASH_BYTES,
@@ -24,6 +25,7 @@ from teachmesh.sharing.invite_code import (
     is_invite,
     read_invite,
 )
+from teachmesh.sharing.own_addresses import reachable_at, split_endpoint
 
 if TYPE_CHECKING:
     from teachmesh.agent.bank_view import BankView
@@ -41,14 +43,16 @@ class Door:
     Args:
         agent: the agent that invites.
         identity: certificates of the agent.
-        listen: endpoints on which the agent listens for other agents, with their ports.
+        listen: returns the endpoints on which the agent listens, with their ports.
     """
 
-    def __init__(self, agent: BankView, identity: TlsIdentity, listen: Sequence[str]) -> None:
+    def __init__(
+        self, agent: BankView, identity: TlsIdentity, listen: Callable[[], Sequence[str]]
+    ) -> None:
         self._agent = agent
         self._identity = identity
         self._book = InviteBook(agent.home.path)
-        self._listen = tuple(e for e in listen if e.startswith("tls/"))
+        self._endpoints = listen
         self._server: EnrolmentServer | None = None
         self._emit: Callable[..., None] = _ignore
         self._lock = threading.Lock()
@@ -61,9 +65,9 @@ class Door:
             emit: reports an event.
             supervisor: records unexpected errors.
         """
-        if not self._listen:
+        if not self._listen():
             return
-        host, _, port = self._listen[0].removeprefix("tls/").rpartition(":")
+        _, host, port = split_endpoint(self._listen()[0])
         mesh = MeshFile(self._agent.home.path)
         self._emit = emit
         self._server = EnrolmentServer(
@@ -84,14 +88,20 @@ class Door:
         """Return where the door is, for the command `invite`; None if it is closed."""
         if self._server is None:
             return None
-        found = addresses(self._listen[0], self._server.port)
-        return {"addresses": list(found), "certificate": self._identity.fingerprint.hex()}
+        host = split_endpoint(self._listen()[0])[1]
+        own = f"tls/{host}:{self._server.port}"
+        found = [endpoint.partition("/")[2] for endpoint in reachable_at([own]) or [own]]
+        return {"addresses": found, "certificate": self._identity.fingerprint.hex()}
+
+    def _listen(self) -> list[str]:
+        """Return the endpoints that an invited agent can use; free ports are chosen on starting."""
+        return [endpoint for endpoint in self._endpoints() if endpoint.startswith("tls/")]
 
     def _admit(self, newcomer: Newcomer) -> Welcome:
         self._book.redeem(newcomer.secret, newcomer.author, time.time())
         self._agent.trust.trust(newcomer.author)
         self._emit("invited", alias=newcomer.alias, id=agent_id(newcomer.author))
-        ports = tuple(int(endpoint.rpartition(":")[2]) for endpoint in self._listen)
+        ports = tuple(int(endpoint.rpartition(":")[2]) for endpoint in self._listen())
         mesh = MeshFile(self._agent.home.path).load_or_create()
         key = self._agent.key.public_key
         return Welcome(mesh.seed.hex(), key, self._agent.alias, ports)
@@ -162,7 +172,7 @@ def join_meshes(
     Args:
         agent: the agent that joins.
         join: endpoints and invites.
-        on_event: called with an event `joined` after an invite was used.
+        on_event: called with an event `enrolled` after an invite was used.
 
     Raises:
         NetworkError: an invite is not valid, is refused, or its agent cannot be reached.
@@ -185,7 +195,7 @@ def _join_mesh(
     MeshFile(agent.home.path).join(welcome.mesh_key)
     agent.trust.trust(welcome.author)
     book.remember(code.secret, endpoints)
-    on_event({"event": "joined", "alias": welcome.alias, "id": code.agent_id})
+    on_event({"time": utc_time(), "event": "enrolled", "alias": welcome.alias, "id": code.agent_id})
     return endpoints
 
 

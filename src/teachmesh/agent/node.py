@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,19 +11,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.known_agents import withheld
+from teachmesh.agent.known_source import known_skill
+from teachmesh.agent.quarantine import QuarantineWatch
+from teachmesh.agent.run_endpoints import RunEndpoints
+from teachmesh.agent.state_report import StateReport, utc_time
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.agent.withhold_tasks import sent_tombstones
-from teachmesh.bank.running import RunningFile, RunningLock, SequenceFile
+from teachmesh.bank.event_file import EventFile
+from teachmesh.bank.running import RunningLock, SequenceFile
+from teachmesh.data.tasks import task_name
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
 from teachmesh.packet.signing import agent_id
 from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.own_addresses import reachable_at
 from teachmesh.sharing.supervisor import Fault, Supervisor
 from teachmesh.sharing.twin_watch import TWIN
 
 if TYPE_CHECKING:
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.learning_agent import LearningAgent
     from teachmesh.agent.mesh_invites import Door
     from teachmesh.bank.entry import BankEntry
@@ -33,6 +41,7 @@ _log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.25
 STATE_INTERVAL_S = 1.0
 SYNC_INTERVAL_S = 0.05
+WATCHER_TIMEOUT_S = 0.5
 
 
 class Node:
@@ -43,10 +52,10 @@ class Node:
     Args:
         agent: the agent whose bank is shared.
         transport: connection to the peers; the node starts and closes it.
+        endpoints: endpoints of this run and of earlier ones; by default, none are remembered.
         on_event: called with one dict per event, from several threads but never concurrently. Its
-            item "event" is `ready`, `understood`, `saved`, `received`, `withdrawn`, `refused`,
-            `invited`, `error`, `synced` or `stats`. If the call fails, no more events follow, and
-            the run ends with that error.
+            item "event" is the name, "time" the UTC time; docs/running.md lists all names and
+            items. If the call fails, no more events follow, and the run ends with that error.
         door: lets agents with an invite join; None if no agent can be invited.
 
     Raises:
@@ -58,6 +67,7 @@ class Node:
         agent: LearningAgent,
         transport: Transport,
         on_event: Callable[[dict[str, Any]], None],
+        endpoints: RunEndpoints | None = None,
         door: Door | None = None,
     ) -> None:
         self.agent = agent
@@ -79,19 +89,21 @@ class Node:
         self._lock = RunningLock(agent.home.path)
         self._on_event = on_event
         self._event_lock = threading.Lock()
-        self._running_file = RunningFile(agent.home.running)
+        self._event_file = EventFile(agent.home.path)
+        self._endpoints = endpoints or RunEndpoints(agent.home.path)
+        self._report = StateReport(agent, self.gossip, transport, self._emit, self._endpoints, door)
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._failure: Exception | None = None
         self._reported = ""
-        self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch")
+        self._watcher = threading.Thread(target=self._watch, name="teachmesh-watch", daemon=True)
         self._watch_once = self._supervisor.supervised("watch", self._watch_step)
         self._active: dict[str, BankEntry] = {}
         self._seen: set[str] = set()
         self._version: tuple[int, object] | None = None
         self._stamp: object = None
+        self._quarantine = QuarantineWatch(agent)
         self._next_state_s = 0.0
-        self._synced_state: tuple[object, ...] | None = None
         self._backbones: frozenset[str] = frozenset()
 
     def __enter__(self) -> Node:
@@ -107,17 +119,24 @@ class Node:
             self.gossip.start()
             if self._door is not None:
                 self._door.open(self._emit, self._supervisor)
+        except NetworkError as error:
+            self.gossip.close()
+            self._lock.release()
+            raise self._endpoints.explained(error, self.endpoints) from error
         except BaseException:
             self.gossip.close()
             self._lock.release()
             raise
+        self._endpoints.start(self.endpoints)
         self._emit(
             "ready",
             id=self.agent.id,
             alias=self.agent.alias,
             endpoint=next(iter(self.transport.endpoints()), None),
             endpoints=self.endpoints,
+            reachable=reachable_at(self.endpoints),
             skills=len(self._seen),
+            pid=os.getpid(),
         )
         self._watcher.start()
         return self
@@ -129,15 +148,17 @@ class Node:
         trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
-        self._watcher.join()
+        self._watcher.join(WATCHER_TIMEOUT_S)  # it may wait for a disk
         try:
-            self._with_report(lambda: self._emit("stats", **self._traffic()))
+            self._with_report(self._report.stats)
+            self._emit("stopped")
         finally:
             # Whatever failed, the sharing threads must end.
             if self._door is not None:
                 self._door.close()
             self.gossip.close()
-            self._with_report(self._running_file.remove)
+            self._with_report(self._report.remove)
+            self._endpoints.stop()
             self._lock.release()
         if error is None and self._failure is not None:
             raise self._failure
@@ -176,7 +197,8 @@ class Node:
     ) -> None:
         """Learn tasks one after another while sharing, then share until `stop` is set.
 
-        A task that cannot be learned causes an `error` event, and the agent continues.
+        A task that cannot be learned causes an `error` event, and the agent continues. A task whose
+        images were all learned before causes a `skipped` event.
 
         Args:
             tasks: folders, archives or CSV files of the tasks.
@@ -199,6 +221,10 @@ class Node:
 
     def _learn(self, path: Path, method: str | None, seed: int, *, allow_few: bool) -> None:
         try:
+            if (known := known_skill(self.agent, path, seed)) is not None:
+                reason = f"this agent learned all its images already ({known[:12]})"
+                self._emit("skipped", task=task_name(path), skill=known, reason=reason)
+                return
             result = self.agent.learn(
                 path,
                 method=method,
@@ -239,11 +265,12 @@ class Node:
             self._report_new()
             self._report_withdrawn()
             self._version = current
+        self._screen()
         now_s = time.monotonic()
         if now_s >= self._next_state_s:
             self._next_state_s = now_s + STATE_INTERVAL_S
             self._retry_refused()
-            self._report_state()
+            self._report.state()
             self._reported = ""
 
     def _with_report(self, work: Callable[[], None]) -> None:
@@ -316,6 +343,11 @@ class Node:
                     author=agent_id(entry.author),
                 )
 
+    def _screen(self) -> None:
+        """Screen new skills of other agents, and report which are quarantined or released."""
+        for event, details in self._quarantine.news():
+            self._emit(event, **details)
+
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
 
@@ -330,55 +362,15 @@ class Node:
         """Continue the numbers of earlier runs, even if the wall clock was set back since."""
         self.gossip.number_from(self._sequences.reserve(time.time_ns() // 1_000_000))
 
-    def _report_state(self) -> None:
-        stats = self.gossip.stats()
-        peers = [
-            {
-                "id": peer.agent_id,
-                "alias": peer.alias,
-                "count": peer.count,
-                "digest": peer.digest,
-                "in_sync": peer.in_sync,
-                "last_seen_s": peer.last_seen_s,
-            }
-            for peer in stats.peers
-        ]
-        endpoints = list(self.transport.endpoints())
-        state_file = {
-            "endpoints": endpoints,
-            "peers": peers,
-            "twin": stats.twin,
-            "withheld": withheld(self.agent, stats.publications),
-            "faults": [str(fault) for fault in stats.faults],
-            "door": None if self._door is None else self._door.state(),
-        }
-        self._running_file.write(state_file, time.time())
-        in_sync = [peer for peer in stats.peers if peer.in_sync]
-        digest, count = self.agent.bank.digest(), len(self.agent.bank.ids())
-        state = (digest, len(in_sync), len(peers))
-        if peers and len(in_sync) == len(peers) and state != self._synced_state:
-            self._emit("synced", count=count, digest=digest, peers=len(peers))
-        self._synced_state = state
-        self._emit("stats", **self._traffic())
-
-    def _traffic(self) -> dict[str, Any]:
-        stats = self.gossip.stats()
-        return {
-            "count": len(self.agent.bank.ids()),
-            "digest": self.agent.bank.digest(),
-            "bytes_sent": stats.bytes_sent,
-            "bytes_received": stats.bytes_received,
-            "refused": dict(stats.refused),
-        }
-
     def _emit(self, event: str, **details: Any) -> None:
         with self._event_lock:
             if self._failure is not None:
                 return
-            level = logging.DEBUG if event == "stats" else logging.INFO
-            _log.log(level, "%s: %s", event, details)
+            _log.info("%s: %s", event, details)
+            found = {"event": event, "time": utc_time(), **details}
+            self._event_file.append(found)
             try:
-                self._on_event({"event": event, **details})
+                self._on_event(found)
             # The listener may be any code; its error ends the run instead of one thread.
             except Exception as error:  # noqa: BLE001
                 self._end(error)
@@ -391,7 +383,7 @@ class BankInventory:
         agent: owner of the bank.
     """
 
-    def __init__(self, agent: LearningAgent) -> None:
+    def __init__(self, agent: BankView) -> None:
         self._agent = agent
         self._budget = AuthorBudget()
 

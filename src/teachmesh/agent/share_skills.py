@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.mesh_invites import Door, join_meshes
 from teachmesh.agent.node import Node
+from teachmesh.agent.run_endpoints import RunEndpoints
+from teachmesh.bank.known_endpoints import KnownEndpoints
 from teachmesh.bank.mesh_file import MeshFile
 from teachmesh.errors import ConfigError
 from teachmesh.sharing.endpoints import LOOPBACK, Endpoints, choose_protocols
@@ -28,6 +30,7 @@ def share_skills(
     *,
     tls: bool = False,
     insecure: bool = False,
+    discover: bool = False,
 ) -> Node:
     """Return a node that is not running yet; see `Agent.share` for arguments and errors."""
     listening, joining = (
@@ -35,16 +38,30 @@ def share_skills(
     )
     report = on_event or _ignore
     if transport != ZENOH:  # its own package decides about encryption
-        made = make_transport(transport, agent.id, listen=listening, join=joining)
-        agent.trust.settle_policy((*listening, *joining))
-        return Node(agent, made, report)
+        endpoints = RunEndpoints(agent.home.path, listening, joining, remember=discover)
+        made = make_transport(
+            transport, agent.id, listen=endpoints.listen, join=endpoints.join, discover=discover
+        )
+        agent.trust.settle_policy((*endpoints.listen, *endpoints.join))
+        return Node(agent, made, report, endpoints)
     joining = join_meshes(agent, joining, report)
-    chosen = choose_protocols(listening, joining, tls=tls, insecure=insecure)
+    earlier = KnownEndpoints(agent.home.path).joined if discover else ()
+    chosen = choose_protocols(listening, joining, tls=tls, insecure=insecure, earlier=earlier)
     identity = _identity(agent, chosen)
-    made = _transport(agent, chosen, identity)
-    agent.trust.settle_policy((*chosen.listen, *chosen.join))
-    door = None if identity is None else Door(agent, identity, made.endpoints())
-    return Node(agent, made, report, door)
+    endpoints = RunEndpoints(
+        agent.home.path, chosen.listen, chosen.join, remember=discover, fits=chosen.fits
+    )
+    made = make_transport(
+        ZENOH,
+        agent.id,
+        listen=endpoints.listen,
+        join=endpoints.join,
+        discover=discover,
+        tls=identity,
+    )
+    agent.trust.settle_policy((*endpoints.listen, *endpoints.join))
+    door = None if identity is None else Door(agent, identity, made.endpoints)
+    return Node(agent, made, report, endpoints, door)
 
 
 def connect(agent: BankView, join: Sequence[str]) -> Transport:
@@ -59,7 +76,8 @@ def connect(agent: BankView, join: Sequence[str]) -> Transport:
         ConfigError: the agent is in no mesh.
     """
     chosen = choose_protocols((LOOPBACK,), join)
-    return _transport(agent, chosen, _identity(agent, chosen))
+    tls = _identity(agent, chosen)
+    return make_transport(ZENOH, agent.id, listen=chosen.listen, join=chosen.join, tls=tls)
 
 
 def _identity(agent: BankView, chosen: Endpoints) -> TlsIdentity | None:
@@ -73,10 +91,6 @@ def _identity(agent: BankView, chosen: Endpoints) -> TlsIdentity | None:
             "on an agent of the mesh, then `teachmesh up --join INVITE` here"
         )
     return tls_identity(agent.key, mesh.load_or_create())
-
-
-def _transport(agent: BankView, chosen: Endpoints, identity: TlsIdentity | None) -> Transport:
-    return make_transport(ZENOH, agent.id, listen=chosen.listen, join=chosen.join, tls=identity)
 
 
 def _ignore(event: dict[str, Any]) -> None:

@@ -109,18 +109,28 @@ class Student:
         """
         self._load = load
         for skill_id in sorted(set(self._facts) - set(wanted)):
-            self.mapper.remove(skill_id)
-            del self._facts[skill_id]
+            self.forget(skill_id)
         new = set(wanted) - set(self._facts)
         restored = set() if self._facts else self.mapper.restore(new)
         self._facts |= {skill_id: wanted[skill_id] for skill_id in restored}
         for skill_id in sorted(new - restored):
-            try:
-                guarded(skill_id, partial(self._add, self.mapper, skill_id))
-                self._facts[skill_id] = wanted[skill_id]
-            except SkillFault as fault:
-                self.unusable[skill_id] = fault.reason
+            self.register(skill_id, wanted[skill_id])
         self.mapper.save()
+
+    def register(self, skill_id: str, facts: SkillFacts) -> bool:
+        """Register one more skill; return whether it can be used, see `sync`."""
+        try:
+            guarded(skill_id, partial(self._add, self.mapper, skill_id))
+        except SkillFault as fault:
+            self.unusable[skill_id] = fault.reason
+            return False
+        self._facts[skill_id] = facts
+        return True
+
+    def forget(self, skill_id: str) -> None:
+        """Remove one registered skill."""
+        self.mapper.remove(skill_id)
+        del self._facts[skill_id]
 
     @property
     def skill_ids(self) -> tuple[str, ...]:

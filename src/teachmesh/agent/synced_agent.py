@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,18 @@ from teachmesh.agent.argument_checks import checked
 from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.catalogue import Catalogue
 from teachmesh.agent.prediction import AnswerWriter
+from teachmesh.agent.screened_student import Screening
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.student import Student
+from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.build_backbone import choose_device
 from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.source_skills import SourceSkill
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.folder import ArrayFiles
     from teachmesh.biases.second_pass import SecondPass
@@ -64,7 +69,7 @@ class SyncedAgent(BankView):
         self._device = device
         self._ridge = ridge
         self._second: SecondPass | None = None
-        self._student_version: tuple[int, object] | None = None
+        self._student_version: tuple[object, ...] | None = None
         self._updates = 0
         self._writer = AnswerWriter(())
 
@@ -100,15 +105,16 @@ class SyncedAgent(BankView):
         """
         with self.lock:
             version = self.bank.version()
-            if version != self._student_version:
+            if (version, self.verdicts.version()) != self._student_version:
                 self._update()
-                self._student_version = version
+                self._student_version = version, self.verdicts.version()
             return self._student
 
     def _update(self) -> None:
-        catalogue = self.catalogue()
-        usable = {entry.id: entry for entry in catalogue.usable()}
-        self._student.sync(usable, lambda skill_id: self.bank.load(skill_id).skill)
+        whole = replace(self.catalogue(), quarantined={})
+        usable = {entry.id: entry for entry in whole.usable()}
+        self.use_skills(usable)
+        catalogue = replace(whole, quarantined=self.quarantine_reasons())
         for skill_id, reason in self._student.unusable.items():
             super().set_aside(SkillFault(skill_id, reason))
         used = [usable[skill_id] for skill_id in self._student.skill_ids]
@@ -116,6 +122,47 @@ class SyncedAgent(BankView):
         self._second = None
         self._updates += 1
         _log.debug("answers use %d skills", len(used))
+
+    def screen(self) -> None:
+        """Screen new skills; the network is not loaded if all skills are this agent's own."""
+        if self.method == "moments" and any(
+            self.precedence(author) for author in {entry.author for entry in self.bank.active()}
+        ):
+            self.sync()
+
+    def use_skills(self, usable: Mapping[str, BankEntry]) -> None:
+        """Let the student use skills, without those that are quarantined.
+
+        Args:
+            usable: skills that can be used, also those in quarantine, by id.
+
+        Raises:
+            StorageError: the verdicts cannot be saved, or a skill is damaged.
+        """
+
+        def load(skill_id: str) -> Skill:
+            return self.bank.load(skill_id).skill
+
+        if self.method == "moments":
+            self._screening.update(self._student, usable, load)
+        else:
+            self._student.sync(usable, load)
+
+    @cached_property
+    def _screening(self) -> Screening:
+        return Screening(self.verdicts, self.precedence, self.kept_points, self.bank.arrived_ns)
+
+    def kept_points(self, skill: Skill) -> np.ndarray | None:
+        """Return the (N, D) kept validation images of an own skill in the metric's space, or None.
+
+        Args:
+            skill: a skill of this agent.
+        """
+        try:
+            kept = self.statistics.load(skill).validation
+        except (DataError, StorageError):  # another home learned it, or the file is damaged
+            return None
+        return self.metric().apply(kept.latents()) if len(kept) else None
 
     @contextmanager
     def unchanged(self, updates: int) -> Iterator[None]:

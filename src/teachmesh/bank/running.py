@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,13 @@ class RunningLock:
                 self._lock.acquire(timeout=0)
             except Timeout as error:  # an OSError too, so it is caught first
                 raise ConfigError(
-                    f"another process already runs the agent of {self._home}; stop it first, or "
-                    "choose another folder with --home"
+                    f"another process{self._pid()} already runs the agent of {self._home}; stop it "
+                    "first, or choose another folder with --home"
                 ) from error
+
+    def _pid(self) -> str:
+        state = RunningFile(self._home / "running.json").read(time.time())
+        return f" ({state['pid']})" if state is not None and "pid" in state else ""
 
     def release(self) -> None:
         """Free the lock."""

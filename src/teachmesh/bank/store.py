@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -160,6 +162,16 @@ class Bank:
         live = {skill for skill, by in self._read(Index.live) if by == author}
         return len((live | set(self.withdrawals.of_author(author))).difference(withheld))
 
+    def arrived_ns(self, skill: str) -> int:
+        """Return when a skill was stored here, in nanoseconds; 0 if its file is missing.
+
+        Copying the files of a bank may change it.
+        """
+        try:
+            return self._files.path(skill).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def ids(self) -> list[str]:
         """Return the sorted ids of all skills that are not withdrawn: those that peers get."""
         found = self._read(Index.live)
@@ -259,6 +271,8 @@ class Bank:
     def _store(self, index: Index, entry: BankEntry, data: bytes, listed: bool) -> None:
         try:
             self._files.write(entry.id, data)
+            with suppress(OSError):  # a disk without times
+                os.utime(self._files.path(entry.id), ns=(time.time_ns(),) * 2)
             index.update(add=[entry])
         except (OSError, sqlite3.Error):
             if not listed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from teachmesh.bank.withheld import describe_withheld
-from teachmesh.cli import history_commands, withdraw_commands
+from teachmesh.cli import history_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
 from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
         group, "remove", "teachmesh skills remove screws --yes", "teachmesh skills remove 3f9a"
     )(remove)
     withdraw_commands.register(group)
+    quarantine_commands.register(group)
     command(
         group,
         "export",

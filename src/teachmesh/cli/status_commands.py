@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
 
 import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say, size
+from teachmesh.cli.running_text import running_lines
 from teachmesh.cli.shared_options import HomeOption, JsonOption
-from teachmesh.trust.policy import known_as
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +21,6 @@ def register(app: typer.Typer) -> None:
 def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """Show identity, backbone, skills, digest, and the peers of a running agent."""
     from teachmesh.agent.bank_view import BankView
-    from teachmesh.sharing.twin_watch import TWIN
 
     document = BankView(home, reading=True).status()
     if json_output:
@@ -51,26 +49,8 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
             f"warning: {document['forks']} tasks have two versions by one author in the same "
             "place; see: teachmesh skills list --all"
         )
-    running = document["running"]
-    if running is None:
-        say("not running; share with: teachmesh up")
-        return
-    where = ", ".join(running["endpoints"])
-    say(f"running, listening on {where}" if where else "running, but its state cannot be written")
-    if running.get("twin"):
-        say(f"warning: {TWIN}")
-    for author in running.get("withheld", ()):
-        who = known_as(author["alias"], author["id"])
-        say(f"  {who} announced {author['announced']} skills, {author['here']} came")
-    for fault in running.get("faults", ()):
-        say(f"warning: an unexpected error, please report it: {plain(fault)}")
-    for peer in running["peers"]:
-        state = "in sync" if peer["in_sync"] else f"{peer['count']} skills"
-        say(f"  peer {_peer(peer)}: {state}, seen {peer['last_seen_s']:.0f} s ago")
-
-
-def _peer(peer: Mapping[str, Any]) -> str:
-    return known_as(peer["alias"], peer["id"]) if "id" in peer else plain(peer["alias"])
+    for line in running_lines(document["running"], time.time()):
+        say(plain(line))
 
 
 def doctor(home: HomeOption = None, json_output: JsonOption = False) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli.command import command
 from teachmesh.cli.config_commands import set_alias
-from teachmesh.cli.output import note, plain, say, size
+from teachmesh.cli.event_texts import PROBLEMS, line_of
+from teachmesh.cli.output import note, say
 from teachmesh.cli.shared_options import (
     AllowFewOption,
     BackboneOption,
@@ -25,9 +22,10 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     SeedOption,
 )
-from teachmesh.errors import EXIT_INTERRUPTED, StorageError
+from teachmesh.cli.stop_signals import stop_on_signals
+from teachmesh.cli.verbosity import is_quiet
+from teachmesh.errors import StorageError
 from teachmesh.sharing.endpoints import LOOPBACK
-from teachmesh.trust.policy import known_as
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +58,14 @@ def up(
         typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
     ] = None,
     allow_few: AllowFewOption = False,
+    discovery: Annotated[
+        bool,
+        typer.Option(
+            "--discovery/--no-discovery",
+            help="Find agents on the local network if --listen is reachable from there, and try "
+            "those of earlier runs again; or join only --join.",
+        ),
+    ] = True,
     transport: Annotated[
         str, typer.Option("--transport", help="zenoh, or a transport of an installed package.")
     ] = "zenoh",
@@ -91,12 +97,13 @@ def up(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Run the agent until Ctrl-C: share its skills and collect those of all others.
+    """Run the agent until Ctrl-C or SIGTERM: share its skills and collect those of all others.
 
-    Skills that another command saves in the same home are shared within a second. Connections to
-    other machines are encrypted, and only agents of the same mesh can connect. The first agent
-    makes the mesh; others join it with an invite. With --json, each event is printed as one line
-    of JSON.
+    Skills that another command saves in the same home are shared within a second. Each event is
+    printed as one line with its time, or as one line of JSON with --json. With --quiet, only
+    problems are printed. `teachmesh events` and `teachmesh status` show the same from another
+    terminal. Connections to other machines are encrypted, and only agents of the same mesh can
+    connect. The first agent makes the mesh; others join it with an invite.
     """
     from teachmesh.agent import Agent
 
@@ -112,11 +119,12 @@ def up(
         tls=tls,
         insecure=insecure,
         on_event=_print_json if json_output else _print_text,
+        discover=discovery,
     )
     if insecure:
         note("warning: --insecure: anybody in this network can read, change and forge the traffic")
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     try:
         with shared as node:
             node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
@@ -126,45 +134,11 @@ def up(
         ) from error
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(EXIT_INTERRUPTED)  # the user does not want to wait; no file is half-written
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
-
-
 def _print_json(event: dict[str, Any]) -> None:
     say(json.dumps({"schema": "teachmesh.event/1", **event}), flush=True)
 
 
 def _print_text(event: dict[str, Any]) -> None:
-    line = _TEXTS.get(event["event"], lambda _event: "")(event)
-    if line:
-        say(plain(line), flush=True)
-
-
-_TEXTS = {
-    "ready": lambda e: f"agent {e['alias']} listens on {', '.join(e['endpoints'])}",
-    "understood": lambda e: f"learning {e['task']}: {e['summary']}",
-    "saved": lambda e: (
-        f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})"
-        + (f"; {describe_withheld(e['task'], e['withheld'])}" if e["withheld"] else "")
-    ),
-    "received": lambda e: (
-        f"received {e['task']} ({e['skill'][:12]}) from {known_as(e['alias'], e['author'])}"
-        + ("" if e["standing"] == "trusted" else f"; use it: teachmesh peers trust {e['author']}")
-    ),
-    "withdrawn": lambda e: (
-        f"withdrawn {e['task']} ({e['skill'][:12]}) by {known_as(e['alias'], e['author'])}"
-    ),
-    "joined": lambda e: f"joined the mesh of {e['alias']} ({e['id']})",
-    "invited": lambda e: f"{e['alias']} ({e['id']}) joined the mesh with an invite",
-    "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
-    "error": lambda e: f"error: {e['message']}",
-    "synced": lambda e: (
-        f"{e['count']} skills, digest {e['digest'][:12]}, in sync with {e['peers']}"
-    ),
-}
+    line = line_of(event)
+    if line and (event["event"] in PROBLEMS or not is_quiet()):
+        say(line, flush=True)

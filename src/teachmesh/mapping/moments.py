@@ -216,6 +216,18 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         """Return (N,) scores that are higher for images that resemble a task."""
         return self._scorer(key).familiarity(self._points(latents), self.held_out(key))
 
+    def nearest(self, points: np.ndarray, count: int) -> set[str]:
+        """Return the keys of the tasks with the most evidence at some points.
+
+        Args:
+            points: (N, D) float64 points in the metric's space.
+            count: number of tasks per point; in a small bank, all tasks are returned.
+        """
+        if len(self.keys()) <= SMALL_BANK:
+            return set(self.keys())
+        leading = torch.tensor(points[:, : LEADING[0]])
+        return {key for found in self._leading.best(leading, count) for key in found}
+
     def _points(self, latents: np.ndarray) -> torch.Tensor:
         """Return (N, D) points of latents; those of the last call are kept for the next one."""
         last = self._last

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from teachmesh.errors import NetworkError, UsageError
+from teachmesh.sharing.own_addresses import is_loopback
 
 LOOPBACK = "127.0.0.1:0"
 """Any free port of this machine."""
@@ -25,15 +24,29 @@ class Endpoints:
         listen: endpoints to listen on.
         join: endpoints of other agents.
         encrypted: whether certificates are needed.
+        insecure: whether plain connections are allowed everywhere.
     """
 
     listen: tuple[str, ...]
     join: tuple[str, ...]
     encrypted: bool
+    insecure: bool = False
+
+    def fits(self, endpoint: str) -> bool:
+        """Return whether an endpoint of an earlier run may be joined together with these."""
+        protocol, host, _ = _parts(endpoint)
+        if self.encrypted:
+            return protocol in _ENCRYPTED
+        return protocol == "tcp" and (self.insecure or is_loopback(host))
 
 
 def choose_protocols(
-    listen: Sequence[str], join: Sequence[str], *, tls: bool = False, insecure: bool = False
+    listen: Sequence[str],
+    join: Sequence[str],
+    *,
+    tls: bool = False,
+    insecure: bool = False,
+    earlier: Sequence[str] = (),
 ) -> Endpoints:
     """Add the protocol to endpoints without one: tls if any endpoint needs it, otherwise tcp.
 
@@ -45,6 +58,8 @@ def choose_protocols(
         join: endpoints of other agents.
         tls: whether to encrypt on loopback, too.
         insecure: whether to allow plain connections everywhere, for laboratories.
+        earlier: endpoints of earlier runs, with protocols. If one is encrypted, all are, unless a
+            protocol says otherwise.
 
     Raises:
         NetworkError: an endpoint is not valid, or names a plain connection that is not allowed.
@@ -62,6 +77,8 @@ def choose_protocols(
     outside = any(not is_loopback(host) for _, host, _ in found)
     encrypted = tls or (outside and not insecure)
     encrypted = encrypted or any(protocol in _ENCRYPTED for protocol, _, _ in found)
+    if not insecure and all(protocol != "tcp" for protocol, _, _ in found):
+        encrypted = encrypted or any(not endpoint.startswith("tcp/") for endpoint in earlier)
     for protocol, host, port in found:
         if protocol == "tcp" and encrypted and not insecure:
             raise NetworkError(
@@ -70,20 +87,9 @@ def choose_protocols(
             )
     default = "tls" if encrypted and not insecure else "tcp"
     written = [f"{protocol or default}/{host}:{port}" for protocol, host, port in found]
-    return Endpoints(tuple(written[: len(listen)]), tuple(written[len(listen) :]), encrypted)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine can reach a host.
-
-    Examples:
-        >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")]
-        [True, True, True, False]
-    """
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    return Endpoints(
+        tuple(written[: len(listen)]), tuple(written[len(listen) :]), encrypted, insecure
+    )
 
 
 def parse_endpoint(text: str) -> str:
@@ -116,31 +122,6 @@ def with_free_port(endpoint: str) -> str:
             f"expected an address of this machine in {endpoint!r} ({error.strerror})"
         ) from error
     return f"{protocol}/{host}:{free}"
-
-
-def addresses(endpoint: str, port: int) -> tuple[str, ...]:
-    """Return the addresses `host:port` at which other machines may reach an endpoint's host.
-
-    Args:
-        endpoint: an endpoint to listen on; 0.0.0.0 and [::] mean all addresses of this machine.
-        port: the port to write.
-    """
-    host = _parts(endpoint)[1]
-    hosts = _own_hosts() if host in ("0.0.0.0", "[::]") else (host,)
-    return tuple(f"{host}:{port}" for host in hosts)
-
-
-def _own_hosts() -> tuple[str, ...]:
-    """Return the addresses of this machine, the most useful one first; no packet is sent."""
-    found = []
-    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((far, 9))  # chooses the interface of the default route
-            found.append(probe.getsockname()[0])
-    with suppress(OSError):
-        found += [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)]
-    outside = [f"[{host}]" if ":" in host else host for host in found if "%" not in host]
-    return tuple(dict.fromkeys(h for h in outside if not is_loopback(h))) or ("127.0.0.1",)
 
 
 def _parts(text: str) -> tuple[str, str, str]:

@@ -19,12 +19,13 @@ from teachmesh.sharing.gossip_stats import GossipStats, PeerState
 from teachmesh.sharing.id_list import digest_of, encode_ids
 from teachmesh.sharing.inventory import Inventory
 from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
-from teachmesh.sharing.peers import PeerTable
+from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
 from teachmesh.sharing.runtime import Runtime, ThreadRuntime
 from teachmesh.sharing.serving import Server
 from teachmesh.sharing.supervisor import Supervisor
+from teachmesh.sharing.sync_progress import Gap, explain
 from teachmesh.sharing.transport import Transport
 from teachmesh.sharing.twin_watch import TwinWatch
 
@@ -34,7 +35,7 @@ PLAN_PAUSE_S = 0.02
 PLAN_REST = 2
 """Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
 BLOB_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 2.5
+CLOSE_TIMEOUT_S = 2.0
 
 
 class Gossip:
@@ -134,7 +135,7 @@ class Gossip:
         self._puller.forget(skill_ids)
 
     def close(self) -> None:
-        """Stop within three seconds, even if peers hang; may be called twice."""
+        """Stop within two seconds, even if peers hang; may be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -149,18 +150,13 @@ class Gossip:
         Raises:
             StorageError: the inventory cannot be read.
         """
-        digests = digest_of(self._inventory.ids()), digest_of(self._inventory.tombstones())
-        now_s = self._runtime.now_s()
-        peers = tuple(
-            PeerState(
-                agent_id,
-                peer.announcement.alias,
-                peer.announcement.count,
-                peer.announcement.digest,
-                peer.announcement.digests == digests,
-                round(now_s - peer.seen_s, 3),
-            )
-            for agent_id, peer in self._peers.current().items()
+        own = self._inventory.ids()
+        digests = digest_of(own), digest_of(self._inventory.tombstones())
+        peers = self._peers.current()
+        gaps = self._puller.gaps(peers)
+        states = tuple(
+            self._state_of(agent_id, peer, gaps[agent_id], digests, len(own))
+            for agent_id, peer in peers.items()
         )
         totals = self._counters.totals()
         return GossipStats(
@@ -169,12 +165,31 @@ class Gossip:
             totals.admitted,
             totals.refused,
             totals.dropped,
-            peers,
+            states,
             twin=self._twin.is_present(),
             faults=self._supervisor.faults(),
             tombstones=totals.tombstones,
             deferred=totals.deferred,
             publications=self._publications.all(),
+            progress=self._puller.progress(),
+        )
+
+    def _state_of(
+        self, agent_id: str, peer: Peer, gap: Gap, digests: tuple[str, str], own_count: int
+    ) -> PeerState:
+        said = peer.announcement
+        in_sync = said.digests == digests
+        same_skills = said.digest == digests[0]
+        return PeerState(
+            agent_id,
+            said.alias,
+            said.count,
+            said.digest,
+            in_sync,
+            round(self._runtime.now_s() - peer.seen_s, 3),
+            ""
+            if in_sync
+            else explain(gap, own_count=own_count, peer_count=said.count, same_skills=same_skills),
         )
 
     def fetch_blob(self, sha256: str, timeout_s: float = BLOB_TIMEOUT_S) -> bytes | None:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from teachmesh.sharing.publications import Publication
 from teachmesh.sharing.supervisor import Fault
+from teachmesh.sharing.sync_progress import Progress
+
+NO_PROGRESS = Progress()
+"""Nothing is to be fetched."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class PeerState:
         digest: hash of the sorted ids of these skills.
         in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
         last_seen_s: seconds since its last announcement.
+        reason: reason why it is not in sync; empty if it is.
     """
 
     agent_id: str
@@ -27,6 +32,7 @@ class PeerState:
     digest: str
     in_sync: bool
     last_seen_s: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class GossipStats:
         tombstones: number of received tombstones that were saved.
         deferred: number of skills that were put off because their author's budget was used up.
         publications: numbers of skills that authors announced in this run.
+        progress: skills that are still to be fetched.
     """
 
     bytes_sent: int
@@ -59,3 +66,4 @@ class GossipStats:
     tombstones: int = 0
     deferred: int = 0
     publications: tuple[Publication, ...] = ()
+    progress: Progress = NO_PROGRESS

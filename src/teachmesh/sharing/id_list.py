@@ -85,6 +85,10 @@ class Offers:
         offer = self._offers.get(digest)
         return {} if offer is None else offer.missing
 
+    def all_missing(self) -> set[str]:
+        """Return the missing ids of all lists."""
+        return set().union(*(offer.missing for offer in self._offers.values()))
+
     def put(self, digest: str, ids: Collection[str]) -> None:
         """Store the ids of a list, except those that this agent has; unless nobody announces it."""
         if digest not in self._announced:

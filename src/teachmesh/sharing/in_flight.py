@@ -51,6 +51,10 @@ class InFlight:
         """Return the running requests for a content."""
         return [request for request in self._requests.values() if request.content == content]
 
+    def requested(self, kind: str) -> set[str]:
+        """Return the contents of one kind that are being requested."""
+        return {r.content for r in self._requests.values() if r.kind == kind}
+
     def per_peer(self) -> Counter[str]:
         """Return the number of running requests of each peer, without those for lists."""
         return Counter(r.agent_id for r in self._requests.values() if r.kind != "ids")

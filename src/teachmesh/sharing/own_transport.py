@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from teachmesh.data.entry_points import TRANSPORTS_GROUP, EntryPoints
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import ConfigError, UsageError
+from teachmesh.sharing.own_addresses import is_open
 from teachmesh.sharing.transport import Transport
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def make_transport(
     listen: Sequence[str] = (),
     join: Sequence[str] = (),
     tls: TlsIdentity | None = None,
+    discover: bool = False,
 ) -> Transport:
     """Make a transport that is not started yet.
 
@@ -77,6 +79,8 @@ def make_transport(
         listen: endpoints to listen on.
         join: endpoints of other agents.
         tls: certificates, for `zenoh` only.
+        discover: whether agents of the local network find each other, with zenoh and if an endpoint
+            is reachable from there.
 
     Raises:
         UsageError: no transport has this name.
@@ -85,9 +89,10 @@ def make_transport(
     """
     if name == ZENOH:
         # Imported here because Zenoh is slow to load, and another transport does not need it.
-        from teachmesh.sharing.zenoh_transport import ZenohTransport
+        from teachmesh.sharing.zenoh_transport import DISCOVERY, ZenohTransport
 
-        return ZenohTransport(agent_id, listen=listen, join=join, tls=tls)
+        group = DISCOVERY if discover and is_open(listen) else None
+        return ZenohTransport(agent_id, listen=listen, join=join, discover=group, tls=tls)
     known = (ZENOH, *OWN_TRANSPORTS.names())
     if name not in known:
         raise UsageError(

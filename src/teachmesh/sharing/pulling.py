@@ -16,7 +16,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from operator import attrgetter
 
@@ -29,6 +29,7 @@ from teachmesh.sharing.inventory import Inventory
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.response_times import ResponseTimes
 from teachmesh.sharing.runtime import Runtime
+from teachmesh.sharing.sync_progress import Gap, Progress
 
 MAX_REFUSED = 10_000
 # Candidates per list and per round, so that very long lists of ids cannot block the planner.
@@ -116,6 +117,25 @@ class Puller:
         """Return the reason for each refused id; refused content is not pulled again."""
         with self._lock:
             return dict(self._refused)
+
+    def progress(self) -> Progress:
+        """Return the numbers of skills to fetch, without those that are refused."""
+        with self._lock:
+            missing = self._offers["skill"].all_missing() - self._refused.keys()
+            return Progress(len(missing), len(missing & self._flight.requested("skill")))
+
+    def gaps(self, peers: Mapping[str, Peer]) -> dict[str, Gap]:
+        """Return the difference of each peer's skills to those of this agent."""
+        with self._lock:
+            return {agent_id: self._gap(peer) for agent_id, peer in peers.items()}
+
+    def _gap(self, peer: Peer) -> Gap:
+        offers, digest = self._offers["skill"], peer.announcement.digest
+        if digest not in offers:
+            return Gap(is_known=peer.announcement.count == 0)
+        missing = offers.missing(digest)
+        refused = Counter(self._refused[item] for item in missing if item in self._refused)
+        return Gap(missing=len(missing) - refused.total(), refused=refused)
 
     def forget(self, skill_ids: Collection[str] | None = None) -> None:
         """Allow refused skills to be pulled again: the given ones, or all and unwanted ones."""

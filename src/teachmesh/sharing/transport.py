@@ -6,6 +6,8 @@ import re
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from teachmesh.sharing.join_watch import JoinState, Link
+
 MAX_ANNOUNCEMENT_BYTES = 2048
 MAX_BODY_BYTES = 16 << 20
 KINDS = ("skill", "tombstone", "ids", "blob")
@@ -50,6 +52,14 @@ class Transport(ABC):
     @abstractmethod
     def endpoints(self) -> tuple[str, ...]:
         """Return the endpoints at which peers can connect to this agent."""
+
+    def joins(self) -> tuple[JoinState, ...]:
+        """Return the states of the endpoints that this agent joins; empty if they are unknown."""
+        return ()
+
+    def links(self) -> tuple[Link, ...]:
+        """Return the connections to other agents; empty if they are unknown."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

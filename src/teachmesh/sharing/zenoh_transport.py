@@ -6,7 +6,7 @@ The code works around three properties of Zenoh:
 - With blocking congestion control, one frozen peer stalls all other peers for seconds. Congested
   broadcasts are therefore dropped, and gossip makes up for the loss.
 - A session may hang when it is closed. Closing therefore runs in a thread, and `close` waits less
-  than three seconds for it.
+  than two seconds for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import zenoh
 
 from teachmesh.errors import NetworkError
 from teachmesh.sharing.endpoints import parse_endpoint, with_free_port
+from teachmesh.sharing.join_watch import JoinState, JoinWatch, Link, endpoint_of
 from teachmesh.sharing.mesh_certificates import TlsIdentity
+from teachmesh.sharing.own_addresses import split_endpoint
 from teachmesh.sharing.transport import (
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
@@ -33,7 +35,11 @@ from teachmesh.sharing.transport import (
 )
 
 PREFIX = "teachmesh/1"
-CLOSE_TIMEOUT_S = 2.5
+CLOSE_TIMEOUT_S = 1.5
+DISCOVERY = "224.0.0.224:7446"
+"""Multicast address and port of Zenoh's scouting."""
+TRIES = 5
+"""Number of times that a free port is chosen."""
 MAX_REPLIES = 2
 """Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
@@ -48,6 +54,8 @@ class ZenohTransport(Transport):
         join: endpoints of other agents; failed connections are retried forever.
         tls: certificates for endpoints with tls or quic. Only agents with a certificate of the
             same mesh can connect.
+        discover: multicast address and port by which agents find each other, such as `DISCOVERY`;
+            None to find nobody and not to be found.
 
     Raises:
         NetworkError: an endpoint is not valid.
@@ -59,14 +67,18 @@ class ZenohTransport(Transport):
         *,
         listen: Sequence[str] = (),
         join: Sequence[str] = (),
+        discover: str | None = None,
         tls: TlsIdentity | None = None,
     ) -> None:
         self._agent_id = agent_id
+        self._discover = discover
         self._tls = tls
-        self._listen = tuple(with_free_port(parse_endpoint(endpoint)) for endpoint in listen)
+        self._asked = tuple(parse_endpoint(endpoint) for endpoint in listen)
+        self._listen = tuple(map(with_free_port, self._asked))
         self._join = tuple(parse_endpoint(endpoint) for endpoint in join)
         self._session: zenoh.Session | None = None
         self._declared: list[object] = []
+        self._watch = JoinWatch(self._join, self.links)
 
     def start(self, handler: Handler) -> None:
         """Open the session.
@@ -74,13 +86,7 @@ class ZenohTransport(Transport):
         Raises:
             NetworkError: an endpoint is in use, or its address is not on this machine.
         """
-        try:
-            self._session = zenoh.open(self._config())
-        except zenoh.ZError as error:
-            raise NetworkError(
-                f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
-                "choose another port with --listen"
-            ) from error
+        self._session = self._opened(TRIES if self._asked != self._listen else 1)
         self._declared = [
             self._session.declare_subscriber(
                 f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
@@ -89,6 +95,20 @@ class ZenohTransport(Transport):
                 f"{PREFIX}/{self._agent_id}/*/*", lambda query: self._answer(query, handler)
             ),
         ]
+        self._watch.start()
+
+    def _opened(self, tries: int) -> zenoh.Session:
+        """Open the session; a free port may be taken before it is used, so try again then."""
+        try:
+            return zenoh.open(self._config())
+        except zenoh.ZError as error:
+            if tries > 1:
+                self._listen = tuple(map(with_free_port, self._asked))
+                return self._opened(tries - 1)
+            raise NetworkError(
+                f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
+                "choose another port with --listen"
+            ) from error
 
     def announce(self, data: bytes) -> None:
         """Broadcast the data; for a peer that is too slow, the message is dropped."""
@@ -133,8 +153,26 @@ class ZenohTransport(Transport):
         """Return the endpoints that this agent listens on, with the actual port in place of 0."""
         return self._listen
 
+    def joins(self) -> tuple[JoinState, ...]:
+        """Return the states of the endpoints that this agent joins, once they are known."""
+        return self._watch.states()
+
+    def links(self) -> tuple[Link, ...]:
+        """Return the connections to other agents."""
+        session = self._session
+        if session is None:
+            return ()
+        own = {split_endpoint(endpoint)[2] for endpoint in self._listen}
+        with contextlib.suppress(zenoh.ZError):  # the session is being closed
+            pairs = [
+                (endpoint_of(link.src), endpoint_of(link.dst)) for link in session.info.links()
+            ]
+            return tuple(Link(dst, src.rpartition(":")[2] not in own) for src, dst in pairs)
+        return ()
+
     def close(self) -> None:
-        """Close the session within three seconds."""
+        """Close the session within two seconds."""
+        self._watch.stop()
         session, self._session = self._session, None
         if session is None:
             return
@@ -159,7 +197,8 @@ class ZenohTransport(Transport):
         config: zenoh.Config = zenoh.Config()
         settings: dict[str, object] = {
             "mode": "peer",
-            "scouting/multicast/enabled": False,
+            "scouting/multicast/enabled": self._discover is not None,
+            "scouting/multicast/address": self._discover or DISCOVERY,
             "scouting/gossip/enabled": True,
             "transport/shared_memory/enabled": False,
             "transport/link/rx/max_message_size": MAX_BODY_BYTES + (64 << 10),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from teachmesh_lab.bench.biased_cells import run_by_agent
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.stream_latents import task_latents
@@ -15,8 +17,11 @@ from tests.lab.bench.conftest import TinyRun
 METHOD = "maha+bb-always"
 
 
-def test_biased_curves_end_as_evaluate_says_and_heads_never_change(tiny: TinyRun) -> None:
+def test_biased_curves_end_as_evaluate_says_and_heads_never_change(
+    tiny: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One row per task learned. Told the task, a skill answers the same after later tasks."""
+    monkeypatch.setattr("teachmesh.biases.bias_plan.DEFAULT_PASSES", 4.0)
     workshop = Workshop(tiny.folder, tiny.home)
     stream = tiny.config.grids[0].stream
     (cell,) = [r.cell for r in read_run(tiny.folder).results if r.cell.method == "moments"]

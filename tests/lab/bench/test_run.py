@@ -317,8 +317,11 @@ def test_skills_of_a_run_are_skills_of_an_agent(tiny: TinyRun, tmp_path: Path) -
     assert np.isfinite(latents.test.latents.multi).all()
 
 
-def test_biases_are_learned_once_and_the_same_every_time(tiny: TinyRun, tmp_path: Path) -> None:
+def test_biases_are_learned_once_and_the_same_every_time(
+    tiny: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two mappers share trained biases; training them again gives equal cells."""
+    monkeypatch.setattr("teachmesh.biases.bias_plan.DEFAULT_PASSES", 4.0)
     (grid,) = tiny.config.grids
     folder = write_muddled_task(tmp_path, "cold").parent
     stream = dataclasses.replace(grid.stream, source=str(folder))

@@ -26,8 +26,12 @@ def test_the_order_names_every_task_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["counting_discs", "hues", "patterns"])
-def test_a_drawn_task_is_determined_by_its_seed(tmp_path: Path, name: str) -> None:
+def test_a_drawn_task_is_determined_by_its_seed(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Equal seeds give equal bytes, other seeds other images, and no image occurs twice."""
+    for split, count in {"train": 8, "val": 3, "test": 5}.items():
+        monkeypatch.setitem(PER_CLASS, split, count)
     for folder, seed in (("one", 0), ("two", 0), ("three", 1)):
         write_drawn_task(tmp_path / folder, name, seed)
     task = read_task(tmp_path / "one" / name)

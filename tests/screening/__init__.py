@@ -1,0 +1,1 @@
+"""Tests of the screening of skills by other authors."""

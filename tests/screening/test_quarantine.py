@@ -1,0 +1,116 @@
+"""A hostile skill in the bank of an agent: stored and shown, but not used in answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from teachmesh.agent import Agent
+from teachmesh.agent.quarantine import QuarantineWatch
+from teachmesh.cli.main import app
+from teachmesh.packet.signing import VerifiedSkill
+from teachmesh_lab.drill.forged_skills import copy_of
+from tests.conftest import write_task
+from tests.screening.drawn_tasks_bank import DIM, DrawnBank, skill_of, with_means
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    """Alice's agent with two tasks."""
+    folder = tmp_path_factory.mktemp("alice")
+    alice = Agent(folder / "home")
+    for name in ("warm", "cold"):
+        alice.learn(write_task(folder / "tasks", name, per_class=8))
+    return alice
+
+
+@pytest.fixture
+def copied(taught: Agent, tmp_path: Path) -> tuple[Agent, VerifiedSkill]:
+    """Bob's agent with the skills of Alice, and a copy of one of them under the same name."""
+    bob = Agent(tmp_path / "bob")
+    for info in taught.infos():
+        bob.receive(taught.read(info.id))
+    return bob, copy_of(taught.bank.load(taught.find("warm").id).skill)
+
+
+def invoke(*arguments: str) -> Any:
+    """Run a command; return the document that it prints."""
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_copy_changes_no_answer_and_no_name(
+    copied: tuple[Agent, VerifiedSkill], warm: Path
+) -> None:
+    """It is listed with the reason, an event reports it, and other agents get it."""
+    bob, copy = copied
+    images = sorted(warm.glob("*/0*.png"))[::4]
+    expected, watch = bob.predict(images), QuarantineWatch(bob)
+    assert watch.news() == []
+    bob.receive(copy.data)
+    ((event, details),) = watch.news()
+    assert (event, details["skill"], details["reason"]) == ("quarantined", copy.id, "DUPLICATE")
+    assert bob.predict(images) == expected
+    assert Agent(bob.home.path).predict(images) == expected
+    held = {info.id: info for info in bob.infos()}[copy.id]
+    assert "skills quarantine list" in held.reason
+    assert bob.find("warm").id != copy.id
+    assert copy.id in bob.bank.ids()
+    assert bob.unusable_reasons() == [
+        "1 skills in quarantine, see: teachmesh skills quarantine list"
+    ]
+
+
+def test_a_person_may_release_or_drop_a_skill(copied: tuple[Agent, VerifiedSkill]) -> None:
+    """A running agent hears of both."""
+    bob, copy = copied
+    bob.receive(copy.data)
+    watch, home = QuarantineWatch(bob), ["--home", str(bob.home.path)]
+    watch.news()
+    (listed,) = invoke("skills", "quarantine", "list", *home)["skills"]
+    assert (listed["id"], listed["code"], listed["against"]) == (copy.id, "DUPLICATE", "warm")
+    assert invoke("skills", "quarantine", "release", copy.id[:8], *home)["id"] == copy.id
+    assert [event for event, _ in watch.news()] == ["released"]
+    assert copy.id in bob.sync().skill_ids
+    refused = CliRunner().invoke(app, ["skills", "quarantine", "drop", copy.id, "--yes", *home])
+    assert refused.exit_code != 0
+
+
+def test_a_dropped_skill_is_gone(copied: tuple[Agent, VerifiedSkill]) -> None:
+    """It is not fetched again."""
+    bob, copy = copied
+    bob.receive(copy.data)
+    bob.sync()
+    home = ["--home", str(bob.home.path)]
+    assert invoke("skills", "quarantine", "drop", "warm", *home)["id"] == copy.id
+    assert copy.id in bob.bank.removed_ids()
+    assert invoke("skills", "quarantine", "list", *home)["skills"] == []
+
+
+def test_the_author_of_a_skill_uses_it(copied: tuple[Agent, VerifiedSkill], warm: Path) -> None:
+    """Bob learns the same images himself: his own skill is used, and Alice's is quarantined."""
+    bob, _ = copied
+    bob.sync()
+    own = bob.learn(warm).skill_id
+    assert own in bob.sync().skill_ids
+    assert [verdict.against for verdict in bob.quarantine().values()] == [own]
+
+
+def test_kept_images_of_an_own_task_are_tested(warm: Path, tmp_path: Path) -> None:
+    """A skill that takes a fourth of them is quarantined, whatever it takes of drawn ones."""
+    bob, axes = Agent(tmp_path / "bob"), 3 * np.eye(6, DIM)
+    bank = DrawnBank(own="bob")
+    bank.put(skill_of("task", with_means(axes[:1]), "bob"))
+    bank.kept = axes[1:].repeat(2, axis=0)  # real images lie elsewhere than drawn ones
+    bank.put(skill_of("taker", with_means(axes[1:]), "mallory"))
+    assert bank.codes()["taker"] == "CAPTURE"
+    bob.learn(warm)
+    points = bob.kept_points(bob.bank.load(bob.find("warm").id).skill)
+    assert points is not None
+    assert points.shape[1] == bob.metric().dim
