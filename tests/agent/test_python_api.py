@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def agent(folder: Path) -> Agent:
     """An agent that learned warm and cold; tests do not change it."""
     made = Agent(folder / "home")
-    made.learn(folder / "warm")
-    made.learn(folder / "cold")
+    made.learn(folder / "warm", allow_few=True)
+    made.learn(folder / "cold", allow_few=True)
     return made
 
 

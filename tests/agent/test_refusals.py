@@ -47,8 +47,8 @@ def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive
 ) -> None:
     """Mallory's skill is refused because of its signature; alice's skill is received."""
     alice, mallory, bob = (Agent(tmp_path / name) for name in ("alice", "mallory", "bob"))
-    alice.learn(warm)
-    mallory.learn(cold)
+    alice.learn(warm, allow_few=True)
+    mallory.learn(cold, allow_few=True)
     hub = Hub()
     events: list[dict[str, Any]] = []
     others = [
@@ -87,7 +87,7 @@ def test_a_skill_refused_for_its_backbone_comes_once_the_backbone_was_imported(
     small: dict[str, Any] = {"size": 32, "dim": 24, "reference_images": 40}
     added = add_timm(home.backbones, "mobilenetv3_small_050", weights=weights, **small)
     alice = Agent(tmp_path / "alice", backbone=added.name)
-    skill_id = alice.learn(warm).skill_id
+    skill_id = alice.learn(warm, allow_few=True).skill_id
     bob = Agent(tmp_path / "bob")
     hub = Hub()
     events: list[dict[str, Any]] = []

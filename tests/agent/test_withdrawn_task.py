@@ -58,13 +58,13 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
     warm, cold = write_task(folder / "tasks", "warm"), write_task(folder / "tasks", "cold")
     alice, bob = Agent(folder / "alice"), Agent(folder / "bob")
     old, good = (
-        agent.learn(task, also=("gmmc", "maha")).skill_id
+        agent.learn(task, also=("gmmc", "maha"), allow_few=True).skill_id
         for agent, task in ((alice, warm), (bob, cold))
     )
     for agent in (alice, bob):
         agent.bank.close()
     replaced = Agent(copytree(folder / "alice", folder / "replaced"))
-    new = replaced.learn(warm, replace=True, seed=1).skill_id
+    new = replaced.learn(warm, replace=True, seed=1, allow_few=True).skill_id
     replaced.bank.close()
     return Homes(folder, folder / "tasks", old, new, good)
 
@@ -138,7 +138,7 @@ def test_a_withdrawal_reaches_a_box_that_was_off(homes: Homes, tmp_path: Path) -
             assert box.agent.digest() == alice.agent.digest()
         assert set(dora.said("received")) <= {"cold"}
 
-        again = alice.agent.learn(homes.tasks / "warm").skill_id
+        again = alice.agent.learn(homes.tasks / "warm", allow_few=True).skill_id
         with alice.on(endpoint) as first:
             wait_synced(first, third)
             wait_tasks(carol, "cold", "warm")
@@ -202,7 +202,7 @@ def test_withdrawing_takes_all_versions_and_the_task_can_be_learned_again(
     for data in (agent.read(old), agent.read(new)):
         with pytest.raises(SkillRefused, match="withdrawn by its author"):
             agent.receive(data)
-    learned = agent.learn(homes.tasks / "warm")  # no --replace is needed
+    learned = agent.learn(homes.tasks / "warm", allow_few=True)  # no --replace is needed
     assert learned.skill_id not in (old, new)
     assert agent.card(learned.skill_id)["replaces"] is None
     pruned = agent.prune()
@@ -242,7 +242,7 @@ def test_only_the_author_withdraws_and_strangers_names_are_no_obstacle(
     for selector in ("warm", hers, hers[:8]):
         with pytest.raises(UsageError, match=f"learned by {alice.alias}; .*skills remove"):
             bob.withdraw(selector)
-    mine = bob.learn(homes.tasks / "cold", name="warm").skill_id
+    mine = bob.learn(homes.tasks / "cold", name="warm", allow_few=True).skill_id
     assert bob.withdraw("warm").skills == (mine,)
     assert bob.bank.ids() == sorted([hers, homes.cold])
     with pytest.raises(DataError, match="was before"):

@@ -76,7 +76,7 @@ def next_event(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
 def test_up_ends_cleanly_with_a_black_hole_and_a_frozen_peer(tmp_path: Path) -> None:
     """SIGTERM while a join address swallows all packets, and while a peer is stopped; SIGHUP."""
     with agent(tmp_path / "alice") as (alice, endpoint):
-        joins = ("--join", endpoint, "--join", BLACKHOLE)
+        joins = ("--join", endpoint, "--join", BLACKHOLE, "--insecure")
         with agent(tmp_path / "bob", *joins) as (bob, _):
             next_event(bob, "peer_came")
             alice.send_signal(signal.SIGSTOP)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.sharing.gossip import Gossip
+from teachmesh.sharing.mesh_certificates import tls_identity
 from teachmesh.sharing.transport import Handler, Transport
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
@@ -126,15 +127,19 @@ class MemoryMesh(Mesh):
 
 
 class ZenohMesh(Mesh):
-    def __init__(self) -> None:
+    """A mesh over Zenoh, encrypted if it has a key."""
+
+    def __init__(self, key: AgentKey | None = None) -> None:
         super().__init__()
+        self._key = key
         self._seed: Transport | None = None
 
     def make_transport(self, name: str, *, at_the_side: bool = False) -> Transport:
         """See `Mesh`."""
         # Who listens nowhere is only linked to those that it joins itself.
-        listen = () if at_the_side else ("127.0.0.1:0",)
+        tls = None if self._key is None else tls_identity(key_of(name), self._key)
+        listen = () if at_the_side else ("127.0.0.1:0" if tls is None else "tls/127.0.0.1:0",)
         join = self._seed.endpoints() if self._seed else ()
-        transport = ZenohTransport(id_of_agent(name), listen=listen, join=join)
+        transport = ZenohTransport(id_of_agent(name), listen=listen, join=join, tls=tls)
         self._seed = self._seed or transport
         return transport

@@ -15,8 +15,9 @@ import pytest
 import zenoh
 
 from teachmesh.errors import NetworkError
+from teachmesh.sharing.endpoints import parse_endpoint
 from teachmesh.sharing.transport import is_address
-from teachmesh.sharing.zenoh_transport import ZenohTransport, parse_endpoint
+from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.bank.processes import start
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import ZenohMesh, id_of_agent, wait_until

@@ -203,31 +203,40 @@ class Agent(LearningAgent):
     def share(
         self,
         *,
-        listen: str | Sequence[str] = "tcp/127.0.0.1:0",
+        listen: str | Sequence[str] = "127.0.0.1:0",
         join: str | Sequence[str] = (),
         transport: str = "zenoh",
+        tls: bool = False,
+        insecure: bool = False,
         on_event: Callable[[dict[str, Any]], None] | None = None,
         discover: bool = False,
     ) -> Node:
         """Return a node that shares skills with other agents, to be used in a `with` statement.
 
         Sharing starts when the block is entered, runs in threads of its own, and has stopped when
-        the block is left.
+        the block is left. Outside loopback the traffic is encrypted, and only agents of the same
+        mesh can connect.
 
         Args:
             listen: endpoints to listen on; by default a free port of this machine.
-            join: endpoints of any agents of the mesh.
+            join: endpoints of any agents of the mesh, or invites of one (`teachmesh invite`).
             transport: "zenoh", or a transport of an installed package.
+            tls: whether to encrypt on loopback, too.
+            insecure: whether to allow plain connections outside loopback, for laboratories.
             on_event: called with one dict per event, see `node.Node`; by default events are logged.
             discover: whether to find agents on the local network, and to try the endpoints of
                 earlier runs again.
 
         Raises:
             UsageError: the transport is unknown.
-            NetworkError: an endpoint is not valid (some are only checked on entering).
-            ConfigError: another process runs the agent of this home (raised on entering).
+            NetworkError: an endpoint is not valid or not encrypted (some checks are on entering),
+                or an invite is refused.
+            ConfigError: the agent is in no mesh yet, or another process runs the agent of this home
+                (raised on entering).
         """
         # Imported here because the network is slow to load and not needed otherwise.
         from teachmesh.agent.share_skills import share_skills
 
-        return share_skills(self, listen, join, transport, on_event, discover=discover)
+        return share_skills(
+            self, listen, join, transport, on_event, tls=tls, insecure=insecure, discover=discover
+        )

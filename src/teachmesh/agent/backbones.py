@@ -177,18 +177,19 @@ def fetch_reference(
 
     Raises:
         UsageError: `sha256` does not consist of 64 hex digits.
-        NetworkError: no peer delivered the reference in time.
+        NetworkError: no peer delivered the reference in time, or an endpoint is not encrypted.
+        ConfigError: this agent is in no mesh yet.
         BackboneError: the file is not a reference.
     """
     from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.share_skills import connect
     from teachmesh.model.reference import Reference
     from teachmesh.sharing.gossip import Gossip
-    from teachmesh.sharing.zenoh_transport import ZenohTransport
 
     if len(sha256) != _HASH_DIGITS or set(sha256) - set("0123456789abcdef"):
         raise UsageError(f"expected the {_HASH_DIGITS} hex digits of a reference, got {sha256!r}")
     agent = BankView(home)
-    transport = ZenohTransport(agent.id, listen=("tcp/127.0.0.1:0",), join=tuple(join))
+    transport = connect(agent, tuple(join))
     gossip = Gossip(_EmptyInventory(), transport, agent.key, alias=agent.alias)
     gossip.start()
     try:

@@ -21,12 +21,14 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping
 from teachmesh.agent.withdraw_skills import Pruned, Withdrawal, choose_own, prune, withdraw
+from teachmesh.agent.withhold_tasks import SharedTask, share_task, unshare_task
 from teachmesh.bank.entry import forks
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
 from teachmesh.bank.verdict_file import Verdict, VerdictFile
+from teachmesh.bank.withheld import Withheld
 from teachmesh.errors import SkillRefused, StorageError
 from teachmesh.learning.variants import find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
@@ -82,6 +84,7 @@ class BankView:
         config = self.home.config
         folder = bank or self.home.bank
         self.trust = TrustBook(self.home.path, self.own_author)
+        self.withheld = Withheld(self.home.path)
         read_only = reading and not is_writable(folder)
         self.bank = Bank(folder, read_only=read_only, authors=self.trust)
         self.variant = find_variant(mapper or config.method)
@@ -366,13 +369,21 @@ class BankView:
         """Return the versions that `withdraw` would withdraw; the errors are the same."""
         return choose_own(self.bank, self._own_key(), task, self.find_entry)
 
+    def share_task(self, task: str, *, allow_few: bool = False) -> SharedTask:
+        """Share a task that was withheld; see `withhold_tasks.share_task`."""
+        return share_task(self, task, allow_few=allow_few)
+
+    def unshare_task(self, task: str) -> SharedTask:
+        """Send a task to nobody any more; see `withhold_tasks.unshare_task`."""
+        return unshare_task(self, task)
+
     def prune(self) -> Pruned:
         """Delete the files of replaced and withdrawn skills; `restore` cannot bring them back.
 
         Raises:
             StorageError: a file cannot be deleted.
         """
-        return prune(self.bank, self._own_key())
+        return prune(self.bank, self._own_key(), self.withheld.reasons())
 
     def _own_key(self) -> AgentKey | None:
         """Return the agent's key; None if it has none yet (none is created)."""

@@ -20,8 +20,8 @@ from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
 from teachmesh.model.build_backbone import choose_device
 from teachmesh.model.own_network import OWN_NETWORKS
+from teachmesh.sharing.endpoints import with_free_port
 from teachmesh.sharing.own_transport import OWN_TRANSPORTS
-from teachmesh.sharing.zenoh_transport import with_free_port
 from teachmesh.version import __version__
 
 MIN_FREE_BYTES = 500_000_000

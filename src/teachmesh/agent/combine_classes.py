@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.agent.replace_skill import check_force, skill_to_replace
+from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
 from teachmesh.model.head import OldClasses
@@ -144,7 +145,9 @@ def combine_known(
         warnings=(WITHOUT_IMAGE, *transferred.remarks()),
         parents=transferred.sorted_parents(),
     )
-    entry = agent.save(Skill.of(card, [anchor], head), force=force)
+    # Means of combined classes show no image that their sources do not show.
+    policy = SharePolicy(agent.home.config.share, allow_few=True)
+    entry = agent.save(Skill.of(card, [anchor], head), policy=policy, force=force)
     return Combination(name, entry.id, chosen.comparer.name, card.classes, found, entry.size_bytes)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from teachmesh.agent.kept_statistics import KeptStatistics
     from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.store import Bank
+    from teachmesh.bank.withheld import Withheld
     from teachmesh.data.loader import Progress
     from teachmesh.data.tasks import Task
     from teachmesh.learning.embedded_task import EmbeddedTask
@@ -49,6 +50,7 @@ class Author(Protocol):
 
     bank: Bank
     statistics: KeptStatistics
+    withheld: Withheld
 
     @property
     def key(self) -> AgentKey:
@@ -119,7 +121,8 @@ def grow_task(
         grown = Grown.of(kept.load(skill), task, latents)
         new = skill_of(agent, grown.statistics, task.name, replaces, started_s)
         entry = agent.save(new, grown.statistics, force=True)
-    result = LearnResult.of(entry, new, task, latents, TaskMatch(), started_s)
+    withheld = agent.withheld.reasons().get(entry.id)
+    result = LearnResult.of(entry, new, task, latents, TaskMatch(), started_s, withheld)
     return replace(result, warnings=(*grown.remarks, *result.warnings))
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.argument_checks import check_value
+from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.layouts import Layout
 from teachmesh.data.names import did_you_mean
 from teachmesh.data.read_labelled import read_labelled
@@ -18,6 +19,7 @@ from teachmesh.packet.card_rules import now
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.withheld import Reason
     from teachmesh.data.labelled_images import TaskData
     from teachmesh.data.tasks import Task
     from teachmesh.learning.embedded_task import EmbeddedTask
@@ -54,6 +56,9 @@ class LearnOptions:
         add_to: task of this agent to which the images are added, see `grow_task`; None for a new
             task.
         statistics: whether to keep private statistics in the home, so that the task can grow.
+        private: whether to keep the skill on this machine; `share_task` shares it later.
+        allow_few: whether to share classes with fewer than 10 training images, whose means reveal
+            much of them.
     """
 
     name: str | None = None
@@ -73,6 +78,8 @@ class LearnOptions:
     split: tuple[float, float] | None = None
     add_to: str | None = None
     statistics: bool = True
+    private: bool = False
+    allow_few: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -126,6 +133,14 @@ class LearnOptions:
     def constants(self) -> MapperConstants:
         """Return the constants of the task mappers."""
         return MapperConstants(self.clusters, self.variance_floor, self.samples)
+
+    def policy(self, share: str) -> SharePolicy:
+        """Return the wishes about sharing the skill.
+
+        Args:
+            share: the home's setting: `all`, `ask` or `none`.
+        """
+        return SharePolicy(share, self.private, self.allow_few)
 
     def lesson(
         self, task: Task, variant: Variant, replaces: str | None, started_s: float
@@ -243,6 +258,8 @@ class LearnResult:
         reused: number of known classes that the card lists as parents.
         reuse: summary of matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
+        withheld: reason why peers do not get the skill, see `bank.withheld.Reason`; None if they
+            get it.
     """
 
     task: str
@@ -261,6 +278,7 @@ class LearnResult:
     reused: int = 0
     reuse: Reuse | None = None
     biases: BiasCard | None = None
+    withheld: Reason | None = None
 
     @classmethod
     def of(
@@ -271,6 +289,7 @@ class LearnResult:
         latents: EmbeddedTask,
         match: TaskMatch,
         started_s: float,
+        withheld: Reason | None = None,
     ) -> LearnResult:
         """Summarise a saved skill.
 
@@ -281,6 +300,7 @@ class LearnResult:
             latents: latents and labels of the task's images.
             match: match of the task with the bank.
             started_s: value of `time.perf_counter()` when learning began.
+            withheld: reason why peers do not get the skill; None if they get it.
         """
         card = skill.card
         return cls(
@@ -300,6 +320,7 @@ class LearnResult:
             reused=len(card.parents),
             reuse=None if match.report is None else Reuse.of(match.report, card),
             biases=card.biases,
+            withheld=withheld,
         )
 
     def to_json(self) -> dict[str, Any]:

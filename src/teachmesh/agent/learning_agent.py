@@ -26,13 +26,14 @@ from teachmesh.agent.replace_skill import (
     skill_to_replace,
 )
 from teachmesh.agent.synced_agent import named
+from teachmesh.agent.withhold_tasks import save_own
+from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.image_inputs import path_of
 from teachmesh.data.loader import Progress
 from teachmesh.errors import BackboneError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
-from teachmesh.packet.signing import sign
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ class LearningAgent(AnsweringAgent):
         # latents -> exact sums -> skill
         skill, sums = self.teacher().learn(lesson, latents, match.prior, progress)
         # skill -> signed bytes -> disk
-        entry = self.save(skill, sums if options.statistics else None, force=options.force)
-        return LearnResult.of(entry, skill, task, latents, match, started_s)
+        kept = sums if options.statistics else None
+        entry = self.save(skill, kept, options.policy(self.home.config.share), force=options.force)
+        withheld = self.withheld.reasons().get(entry.id)  # None if peers get it
+        return LearnResult.of(entry, skill, task, latents, match, started_s, withheld)
 
     def check_backbone(self, card: Card) -> None:
         """Check that a skill was learned with the backbone in use.
@@ -137,13 +140,19 @@ class LearningAgent(AnsweringAgent):
         return None if old is None else old.id
 
     def save(
-        self, skill: Skill, statistics: TaskStatistics | None = None, *, force: bool = False
+        self,
+        skill: Skill,
+        statistics: TaskStatistics | None = None,
+        policy: SharePolicy | None = None,
+        *,
+        force: bool = False,
     ) -> BankEntry:
         """Sign a skill and save it, unless it is worse than the skill that it replaces.
 
         Args:
             skill: a skill of this agent.
             statistics: private statistics that the skill was made from; None to keep none.
+            policy: wishes about sharing it; by default those of the home.
             force: whether to save it even if it is worse or lacks a class.
 
         Raises:
@@ -156,7 +165,7 @@ class LearningAgent(AnsweringAgent):
             check_classes(old, skill.card.classes)
             check_accuracy(self.bank.load(old.id).skill.card, skill.card)
         self.statistics.keep(skill, statistics, self.bank)
-        return self.bank.put(sign(skill, self.key))
+        return save_own(self, skill, policy or SharePolicy(self.home.config.share))
 
     def source_skills(self, task: Task, mode: str, encoder: str) -> TaskSources:
         """Return the skills that a task may be matched with.

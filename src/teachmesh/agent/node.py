@@ -16,6 +16,7 @@ from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport, utc_time
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
+from teachmesh.agent.withhold_tasks import sent_tombstones
 from teachmesh.bank.event_file import EventFile
 from teachmesh.bank.running import RunningLock, SequenceFile
 from teachmesh.data.tasks import task_name
@@ -31,6 +32,7 @@ from teachmesh.sharing.twin_watch import TWIN
 if TYPE_CHECKING:
     from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.learning_agent import LearningAgent
+    from teachmesh.agent.mesh_invites import Door
     from teachmesh.bank.entry import BankEntry
     from teachmesh.packet.signing import VerifiedSkill
     from teachmesh.sharing.transport import Transport
@@ -54,6 +56,7 @@ class Node:
         on_event: called with one dict per event, from several threads but never concurrently. Its
             item "event" is the name, "time" the UTC time; docs/running.md lists all names and
             items. If the call fails, no more events follow, and the run ends with that error.
+        door: lets agents with an invite join; None if no agent can be invited.
 
     Raises:
         ConfigError: another process runs the agent of this home (raised on entering).
@@ -65,8 +68,10 @@ class Node:
         transport: Transport,
         on_event: Callable[[dict[str, Any]], None],
         endpoints: RunEndpoints | None = None,
+        door: Door | None = None,
     ) -> None:
         self.agent = agent
+        self._door = door
         self.transport = transport
         self._supervisor = Supervisor(self._report_fault)
         self._sequences = SequenceFile(agent.home.path / "announced")
@@ -86,7 +91,7 @@ class Node:
         self._event_lock = threading.Lock()
         self._event_file = EventFile(agent.home.path)
         self._endpoints = endpoints or RunEndpoints(agent.home.path)
-        self._report = StateReport(agent, self.gossip, transport, self._emit, self._endpoints)
+        self._report = StateReport(agent, self.gossip, transport, self._emit, self._endpoints, door)
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._failure: Exception | None = None
@@ -112,10 +117,14 @@ class Node:
         try:
             self._with_report(self._reserve_sequences)
             self.gossip.start()
+            if self._door is not None:
+                self._door.open(self._emit, self._supervisor)
         except NetworkError as error:
+            self.gossip.close()
             self._lock.release()
             raise self._endpoints.explained(error, self.endpoints) from error
         except BaseException:
+            self.gossip.close()
             self._lock.release()
             raise
         self._endpoints.start(self.endpoints)
@@ -145,6 +154,8 @@ class Node:
             self._emit("stopped")
         finally:
             # Whatever failed, the sharing threads must end.
+            if self._door is not None:
+                self._door.close()
             self.gossip.close()
             self._with_report(self._report.remove)
             self._endpoints.stop()
@@ -182,6 +193,7 @@ class Node:
         *,
         method: str | None = None,
         seed: int = 0,
+        allow_few: bool = False,
     ) -> None:
         """Learn tasks one after another while sharing, then share until `stop` is set.
 
@@ -193,6 +205,7 @@ class Node:
             stop: event that ends the run; any thread may set it.
             method: variant, as for `Agent.learn`; by default the agent's.
             seed: seed for splits and training.
+            allow_few: whether to share classes with fewer than 10 training images.
 
         Raises:
             Exception: the error of `on_event`.
@@ -200,13 +213,13 @@ class Node:
         for path in tasks:
             if stop.is_set() or self._ended.is_set():
                 break
-            self._learn(path, method, seed)
+            self._learn(path, method, seed, allow_few=allow_few)
         while not stop.wait(WATCH_INTERVAL_S) and not self._ended.is_set():
             pass
         if self._failure is not None:
             raise self._failure
 
-    def _learn(self, path: Path, method: str | None, seed: int) -> None:
+    def _learn(self, path: Path, method: str | None, seed: int, *, allow_few: bool) -> None:
         try:
             if (known := known_skill(self.agent, path, seed)) is not None:
                 reason = f"this agent learned all its images already ({known[:12]})"
@@ -216,6 +229,7 @@ class Node:
                 path,
                 method=method,
                 seed=seed,
+                allow_few=allow_few,
                 on_understood=lambda text: self._emit("understood", task=path.stem, summary=text),
             )
         except TeachmeshError as error:
@@ -228,6 +242,7 @@ class Node:
             size_bytes=result.size_bytes,
             validation_accuracy=result.validation_accuracy,
             wall_s=result.wall_s,
+            withheld=result.withheld,
         )
 
     def _watch(self) -> None:
@@ -310,7 +325,7 @@ class Node:
             self._stamp = stamp
 
     def _retire(self) -> None:
-        retire_replaced(self.agent.bank, self.agent.key)
+        retire_replaced(self.agent.bank, self.agent.key, self.agent.withheld.reasons())
 
     def _report_withdrawn(self) -> None:
         before = self._active
@@ -373,19 +388,23 @@ class BankInventory:
         self._budget = AuthorBudget()
 
     def ids(self) -> frozenset[str]:
-        """Return the ids of all skills that can be sent, without withdrawn ones."""
-        return frozenset(self._agent.bank.ids())
+        """Return the ids of all skills that can be sent, without withdrawn and withheld ones."""
+        return frozenset(self._agent.bank.ids()) - self._agent.withheld.reasons().keys()
 
     def published(self) -> int:
-        """Return how many skills this agent itself has published, also withdrawn ones."""
-        return self._agent.bank.published(self._agent.key.public_key)
+        """Return how many skills of this agent peers can have, also withdrawn ones."""
+        withheld = self._agent.withheld.reasons()
+        return self._agent.bank.published(self._agent.key.public_key, withheld)
 
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill or tombstone; False if it was removed here.
 
-        It was removed by a person, by its author, or because its author is blocked.
+        It was removed by a person, by its author, or because its author is blocked. A withheld
+        skill is here already.
         """
         bank = self._agent.bank
+        if skill_id in self._agent.withheld.reasons():
+            return False
         return skill_id not in bank.removed_ids() and skill_id not in bank.withdrawals.skills()
 
     def read(self, skill_id: str) -> bytes | None:
@@ -417,11 +436,13 @@ class BankInventory:
             self._budget.spend(author)
 
     def tombstones(self) -> frozenset[str]:
-        """Return the ids of all tombstones."""
-        return frozenset(self._agent.bank.withdrawals.ids())
+        """Return the ids of all tombstones, without those of skills that never left."""
+        return sent_tombstones(self._agent)
 
     def read_tombstone(self, tombstone_id: str) -> bytes | None:
-        """Return the bytes of a tombstone; None if it is missing or damaged."""
+        """Return the bytes of a tombstone; None if it is missing, damaged or not for peers."""
+        if tombstone_id not in self.tombstones():
+            return None
         return self._agent.bank.withdrawals.get(tombstone_id)
 
     def admit_tombstone(self, tombstone_id: str, data: bytes) -> None:

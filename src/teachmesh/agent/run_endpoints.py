@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class RunEndpoints:
         listen: endpoints to listen on, as the user wrote them.
         join: endpoints of other agents.
         remember: whether to join agents of earlier runs, and to choose the same free ports again.
+        fits: returns whether an endpoint of an earlier run may be joined now.
 
     Attributes:
         listen: endpoints to listen on, with the port of the last run for port 0 if it is free.
@@ -37,6 +38,7 @@ class RunEndpoints:
         join: Sequence[str] = (),
         *,
         remember: bool = False,
+        fits: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._home = home
         self._asked = tuple(listen)
@@ -44,7 +46,7 @@ class RunEndpoints:
         self._known = KnownEndpoints(home) if remember else None
         self._here = AgentsHere()
         self.listen = tuple(map(self._same_port, listen))
-        earlier = self._known.joined if self._known else []
+        earlier = filter(fits, self._known.joined if self._known else [])
         self.join = tuple(dict.fromkeys([*join, *earlier]))
 
     def start(self, endpoints: Sequence[str]) -> None:

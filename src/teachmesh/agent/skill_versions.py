@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.skill_names import find_by_id
+from teachmesh.agent.withhold_tasks import save_own
 from teachmesh.bank.entry import oldest_first
+from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.names import shown
 from teachmesh.errors import UsageError
 from teachmesh.packet.card_rules import now
-from teachmesh.packet.signing import agent_id, sign
+from teachmesh.packet.signing import agent_id
 from teachmesh.packet.skill import Skill
 from teachmesh.trust.policy import known_as
 from teachmesh.version import __version__
@@ -136,7 +138,7 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
     new = _renewed(view, versions[number], replaced, now())
     if active is not None and new == _renewed(view, active, replaced, new.card.created):
         return Restored(chosen.task, number, versions[number].id, active.id, changed=False)
-    entry = view.bank.put(sign(new, view.key))
+    entry = save_own(view, new, SharePolicy(view.home.config.share))
     return Restored(chosen.task, number, versions[number].id, entry.id, changed=True)
 
 

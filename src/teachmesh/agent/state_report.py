@@ -13,6 +13,7 @@ from teachmesh.sharing.peer_changes import PeerChanges
 
 if TYPE_CHECKING:
     from teachmesh.agent.learning_agent import LearningAgent
+    from teachmesh.agent.mesh_invites import Door
     from teachmesh.agent.run_endpoints import RunEndpoints
     from teachmesh.sharing.gossip import Gossip
     from teachmesh.sharing.gossip_stats import GossipStats
@@ -29,6 +30,7 @@ class StateReport:
         transport: connection to the peers.
         emit: called with the name and the details of each event.
         endpoints: endpoints of this run and of earlier ones.
+        door: lets agents with an invite join; None if no agent can be invited.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class StateReport:
         transport: Transport,
         emit: Callable[..., None],
         endpoints: RunEndpoints,
+        door: Door | None = None,
     ) -> None:
         self._agent = agent
         self._gossip = gossip
         self._transport = transport
         self._emit = emit
         self._endpoints = endpoints
+        self._door = door
         self._file = RunningFile(agent.home.running)
         self._changes = PeerChanges()
         self._synced: tuple[object, ...] | None = None
@@ -124,6 +128,7 @@ class StateReport:
             "twin": stats.twin,
             "withheld": withheld(self._agent, stats.publications),
             "faults": [str(fault) for fault in stats.faults],
+            "door": None if self._door is None else self._door.state(),
         }
 
 

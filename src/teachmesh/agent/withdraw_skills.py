@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -122,19 +122,23 @@ def choose_own(
     return [e for e in live if e.id == found.id or (not is_version and e.task == found.task)]
 
 
-def retire_replaced(bank: Bank, key: AgentKey | None) -> None:
+def retire_replaced(bank: Bank, key: AgentKey | None, withheld: Collection[str] = ()) -> None:
     """Sign tombstones for an agent's replaced versions, so that peers need not keep them.
 
     Args:
         bank: bank of the agent.
         key: key of the agent; None if it has none yet, and so no skills.
+        withheld: ids of skills that peers do not get. The versions that they replaced are kept,
+            because peers would lose the task otherwise.
 
     Raises:
         StorageError: a tombstone cannot be saved.
     """
     # Not the losers of forks: a copied home may have made them, and tombstones are for good.
-    live = set(bank.ids()) - {entry.id for entry in bank.current()}
-    replaced = [entry for entry in _own(bank, key) if entry.id in live]
+    current, own = {entry.id for entry in bank.current()}, _own(bank, key)
+    live = set(bank.ids()) - current
+    kept = {entry.task for entry in own if entry.id in current and entry.id in withheld}
+    replaced = [entry for entry in own if entry.id in live and entry.task not in kept]
     if key is None or not replaced:
         return
     free = RETIRED_AT_MOST - len(bank.withdrawals.of_author(key.public_key))
@@ -161,17 +165,18 @@ def receive_tombstone(bank: Bank, key: AgentKey, data: bytes, expected_id: str) 
     bank.withdrawals.add(tombstone, keep_file=tombstone.author == key.public_key)
 
 
-def prune(bank: Bank, key: AgentKey | None) -> Pruned:
+def prune(bank: Bank, key: AgentKey | None, withheld: Collection[str] = ()) -> Pruned:
     """Delete the files of withdrawn skills, and of replaced versions that their authors retired.
 
     Args:
         bank: bank of the agent.
         key: key of the agent; None if it has none yet.
+        withheld: see `retire_replaced`.
 
     Raises:
         StorageError: a file cannot be deleted.
     """
-    retire_replaced(bank, key)
+    retire_replaced(bank, key, withheld)
     deleted = bank.withdrawals.prune()
     kept = len(bank.ids()) - len(bank.active())
     return Pruned(tuple(deleted), kept)

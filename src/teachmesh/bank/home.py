@@ -1,10 +1,12 @@
 """The home folder of an agent, with its settings and its key.
 
 - `agent.key`: the Ed25519 key, with permissions 0600.
-- `config.json`: alias, default backbone and default method; written only on request.
+- `config.json`: alias, default backbone, method and sharing; written only on request.
+- `withheld.json`: skills that peers do not get (`bank.withheld`).
 - `bank/`: the skills.
 - `backbones/`: backbones that the user added.
 - `cache/`: latents; may be deleted at any time.
+- `mesh.key`, `mesh.pem`, `invites.json`: the agent's mesh (`bank.mesh_file`, `bank.invites`).
 - `running.json`, `running.lock`: state of the `teachmesh up` process while it runs.
 """
 
@@ -44,6 +46,8 @@ _CONFIG_BYTES = 64 * 1024
 _LOCK_TIMEOUT_S = 10.0
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
+SHARE = ("all", "ask", "none")
+"""Values of the setting `share`."""
 
 
 def home_path(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Path:
@@ -181,7 +185,7 @@ class Home:
         """Write the settings atomically.
 
         Raises:
-            ConfigError: the alias is not a valid name.
+            ConfigError: a setting is not valid.
             StorageError: the file cannot be written.
         """
         config.check()
@@ -198,11 +202,13 @@ class Config:
         alias: author's display name on new skills; None to derive the name from the key.
         backbone: name of the backbone to use if the command does not specify one.
         method: learning method to use if the command does not specify one.
+        share: whether new tasks are sent to peers: `all`, `ask` (after `skills share`) or `none`.
     """
 
     alias: str | None = None
     backbone: str = "embedded"
     method: str = "moments"
+    share: str = "all"
 
     @classmethod
     def from_json(cls, values: object) -> Config:
@@ -229,11 +235,17 @@ class Config:
         return config
 
     def check(self) -> None:
-        """Check the alias, which is written on every new card.
+        """Check the alias, which is written on every new card, and the values of `share`.
 
         Raises:
-            ConfigError: the alias is not a valid name.
+            ConfigError: a setting is not valid.
         """
+        if self.share not in SHARE:
+            hint = did_you_mean(self.share, SHARE)
+            expected = ", ".join(SHARE)
+            raise ConfigError(
+                f"expected share to be one of {expected}, got '{shown(self.share)}'{hint}"
+            )
         if self.alias is None:
             return
         try:

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -150,13 +150,17 @@ class Bank:
         live = set(self.ids())
         return without_superseded([entry for entry in self.entries() if entry.id in live])
 
-    def published(self, author: str) -> int:
+    def published(self, author: str, withheld: Collection[str] = ()) -> int:
         """Return the number of skills that an author published, as far as this bank knows.
 
-        It never falls: withdrawn skills count if their tombstone is here.
+        Withdrawn skills count if their tombstone is here.
+
+        Args:
+            author: public key, 64 hex digits.
+            withheld: ids of skills that are not sent, which do not count.
         """
         live = {skill for skill, by in self._read(Index.live) if by == author}
-        return len(live | set(self.withdrawals.of_author(author)))
+        return len((live | set(self.withdrawals.of_author(author))).difference(withheld))
 
     def arrived_ns(self, skill: str) -> int:
         """Return when a skill was stored here, in nanoseconds; 0 if its file is missing.

@@ -84,6 +84,11 @@ class Withdrawals:
         with storage_errors("could not read the tombstones"):
             return sorted(self._index().tombstones_of(author).values())
 
+    def named_by(self, author: str) -> dict[str, str]:
+        """Return the skill that each tombstone of an author names, by the tombstone's id."""
+        with storage_errors("could not read the tombstones"):
+            return dict(self._index().tombstones_of(author))
+
     def get(self, tombstone: str) -> bytes | None:
         """Return the bytes of a tombstone; None if it is missing or damaged.
 

@@ -51,8 +51,8 @@ def register(app: typer.Typer) -> None:
     command(
         group,
         "fetch",
-        "teachmesh backbone fetch ID --join tcp/192.168.1.20:7447",
-        "teachmesh backbone fetch ID --join tcp/192.168.1.20:7447 --output net.reference",
+        "teachmesh backbone fetch ID --join tls/192.168.1.20:7447",
+        "teachmesh backbone fetch ID --join tls/192.168.1.20:7447 --output net.reference",
     )(fetch)
     command(
         group,

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
-    group = application("Settings of this agent: its alias, and its policy for strangers.")
+    group = application("Settings of this agent: its alias, its policy for strangers, and sharing.")
     app.add_typer(group, name="config")
     command(group, "alias", "teachmesh config alias", "teachmesh config alias box-1")(alias)
     command(group, "policy", "teachmesh config policy", "teachmesh config policy ask")(policy)
+    command(group, "share", "teachmesh config share", "teachmesh config share ask")(share)
 
 
 def alias(
@@ -72,6 +73,27 @@ def policy(
         view.trust.set_policy(name)
         view.bank.follow_decisions()
     _show("policy", view.trust.policy, view, json_output=json_output)
+
+
+def share(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="all, ask or none. Default: show the setting.", show_default=False),
+    ] = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Show or change whether peers get the tasks that this agent learns from now on.
+
+    all sends them. ask waits for `teachmesh skills share TASK`. none keeps them, and new versions
+    of shared tasks too; `skills share` still shares one. Tasks learned before stay as they are.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    view = BankView(home)
+    if name is not None:
+        view.home.save_config(replace(view.home.config, share=name))
+    _show("share", view.home.config.share, view, json_output=json_output)
 
 
 def _show(setting: str, value: str, view: BankView, *, json_output: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli.output import plain, size
 from teachmesh.errors import TeachmeshError
 from teachmesh.trust.policy import known_as
@@ -64,7 +65,7 @@ def _ready(event: Event) -> str:
     if not others:
         return (
             f"{listening} {where}, reachable from this machine only; for others, add "
-            "--listen tcp/0.0.0.0:7447"
+            "--listen tls/0.0.0.0:7447"
         )
     return f"{listening} {where}, reachable from other machines at {', '.join(others)}"
 
@@ -75,6 +76,12 @@ def _received(event: Event) -> str:
     if event["standing"] == "trusted":
         return text
     return f"{text}; use it: teachmesh peers trust {event['author']}"
+
+
+def _saved(event: Event) -> str:
+    text = f"saved {event['task']} ({event['skill'][:12]}, {size(event['size_bytes'])})"
+    withheld = event.get("withheld")
+    return f"{text}; {describe_withheld(event['task'], withheld)}" if withheld else text
 
 
 def _peers_changed(event: Event) -> str:
@@ -94,7 +101,9 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "fetching": lambda e: f"fetching {counted(e['missing'])}",
     "understood": lambda e: f"learning {e['task']}: {e['summary']}",
     "skipped": lambda e: f"skipped {e['task']}: {e['reason']}",
-    "saved": lambda e: f"saved {e['task']} ({e['skill'][:12]}, {size(e['size_bytes'])})",
+    "saved": _saved,
+    "enrolled": lambda e: f"joined the mesh of {short_name(e['alias'], e['id'])} with an invite",
+    "invited": lambda e: f"{short_name(e['alias'], e['id'])} joined the mesh with an invite",
     "received": _received,
     "withdrawn": lambda e: (
         f"withdrawn {e['task']} ({e['skill'][:12]}) by {short_name(e['alias'], e['author'])}"

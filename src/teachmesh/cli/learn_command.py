@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli.command import command
 from teachmesh.cli.output import (
     TAKES,
@@ -21,6 +22,7 @@ from teachmesh.cli.output import (
     size,
 )
 from teachmesh.cli.shared_options import (
+    AllowFewOption,
     BackboneOption,
     BiasOption,
     ClustersOption,
@@ -98,6 +100,11 @@ def learn(
         bool,
         typer.Option("--no-statistics", help="Keep no private statistics: the task cannot grow."),
     ] = False,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="Send the skill to nobody; `skills share` can do it later."),
+    ] = False,
+    allow_few: AllowFewOption = False,
     reuse: Annotated[
         str,
         typer.Option(
@@ -155,6 +162,8 @@ def learn(
             force=force,
             add_to=add_to,
             statistics=not no_statistics,
+            private=private,
+            allow_few=allow_few,
             layout=layout,
             split=percentages(split),
             seed=seed,
@@ -190,7 +199,12 @@ def _show(result: LearnResult) -> None:
         say(_describe(result.reuse, len(result.classes), result.reused))
     if result.biases is not None:
         say(describe_biases(result.biases.to_json()))
-    say(f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)}), shares: {result.privacy}")
+    saved = f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)})"
+    if result.withheld is None:
+        say(f"{saved}, shares: {result.privacy}")
+    else:
+        say(saved)
+        say(plain(describe_withheld(result.task, result.withheld)))
 
 
 def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:

@@ -19,6 +19,7 @@ from teachmesh.cli import (
     correct_command,
     events_command,
     identity_commands,
+    invite_command,
     learn_command,
     match_command,
     peers_commands,
@@ -57,6 +58,7 @@ PRODUCT: Mapping[str, Register] = {
     "predict": predict_command.register,
     "correct": correct_command.register,
     "up": up_command.register,
+    "invite": invite_command.register,
     "peers": peers_commands.register,
     "config": config_commands.register,
     "events": events_command.register,
@@ -168,7 +170,7 @@ app = application(
     "Lifelong-learning agents that teach each other.\n\n\b\n"
     "Examples:\n"
     "  teachmesh learn photos/screws           # one folder per class\n"
-    "  teachmesh up --listen tcp/0.0.0.0:7447  # share what was learned\n"
+    "  teachmesh up --listen tls/0.0.0.0:7447  # share what was learned\n"
     "  teachmesh predict part.jpg              # any image of any task\n",
     LazyCommands,
 )

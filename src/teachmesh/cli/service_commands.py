@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         group,
         "install",
         "teachmesh service install",
-        "teachmesh service install --listen tcp/0.0.0.0:7447 --learn photos/screws",
+        "teachmesh service install --listen tls/0.0.0.0:7447 --learn photos/screws",
     )(install)
     command(group, "print", "teachmesh service print", "teachmesh service print --home ~/agent-b")(
         print_unit

@@ -33,6 +33,13 @@ ForceOption = Annotated[
     bool,
     typer.Option("--force", help="With --replace: also if a class vanishes or the accuracy falls."),
 ]
+AllowFewOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-few",
+        help="Share classes with fewer than 10 training images, whose means reveal much of them.",
+    ),
+]
 SkillArgument = Annotated[
     str,
     typer.Argument(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli import history_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
@@ -72,9 +73,12 @@ def list_skills(
 
     view = BankView(home, reading=True)
     skills = [skill for skill in view.infos() if all_versions or skill.active]
+    reasons = view.withheld.reasons()
     if json_output:
         documents = [skill.to_json() for skill in skills]
-        emit({"schema": "teachmesh.skills/1", "digest": view.digest(), "skills": documents})
+        withheld = {s.id: reasons[s.id] for s in skills if s.id in reasons}
+        document = {"digest": view.digest(), "skills": documents, "withheld": withheld}
+        emit({"schema": "teachmesh.skills/1", **document})
         return
     if not skills:
         say("no skill yet; learn one with: teachmesh learn FOLDER")
@@ -94,6 +98,9 @@ def list_skills(
         for skill in skills
     ]
     say(table(header, rows))
+    for skill in skills:
+        if skill.active and skill.id in reasons:
+            say(plain(describe_withheld(skill.display_name, reasons[skill.id])))
 
 
 def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:

@@ -12,8 +12,9 @@ import typer
 from teachmesh.cli.command import command
 from teachmesh.cli.config_commands import set_alias
 from teachmesh.cli.event_texts import PROBLEMS, line_of
-from teachmesh.cli.output import say
+from teachmesh.cli.output import note, say
 from teachmesh.cli.shared_options import (
+    AllowFewOption,
     BackboneOption,
     DeviceOption,
     HomeOption,
@@ -24,6 +25,7 @@ from teachmesh.cli.shared_options import (
 from teachmesh.cli.stop_signals import end_process, stop_on_signals
 from teachmesh.cli.verbosity import is_quiet
 from teachmesh.errors import EXIT_OK, StorageError
+from teachmesh.sharing.endpoints import LOOPBACK
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +33,9 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "up",
-        "teachmesh up --listen tcp/0.0.0.0:7447",
-        "teachmesh up --join tcp/192.168.1.20:7447 --learn photos/screws",
+        "teachmesh up --listen tls/0.0.0.0:7447",
+        "teachmesh up --join TEACHMESH:...  # an invite, from `teachmesh invite` there",
+        "teachmesh up --join tls/192.168.1.20:7447 --learn photos/screws",
     )(up)
 
 
@@ -41,17 +44,20 @@ def up(
         list[str] | None,
         typer.Option(
             "--listen",
-            help="Endpoint to listen on; may be repeated. Default: tcp/127.0.0.1:0 (a free port).",
+            help="Endpoint to listen on; may be repeated. Default: 127.0.0.1:0 (a free port).",
         ),
     ] = None,
     join: Annotated[
         list[str] | None,
-        typer.Option("--join", help="Endpoint of any agent of the mesh; may be repeated."),
+        typer.Option(
+            "--join", help="Endpoint of any agent of the mesh, or an invite; may be repeated."
+        ),
     ] = None,
     learn: Annotated[
         list[Path] | None,
         typer.Option("--learn", help="Learn this task while sharing; may be repeated."),
     ] = None,
+    allow_few: AllowFewOption = False,
     discovery: Annotated[
         bool,
         typer.Option(
@@ -75,6 +81,15 @@ def up(
             "invited (refused). Default: open on loopback, otherwise ask.",
         ),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Encrypt on 127.0.0.1, too; elsewhere it is always on.")
+    ] = False,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Allow plain connections from other machines, in a laboratory."
+        ),
+    ] = False,
     method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
@@ -87,7 +102,8 @@ def up(
     Skills that another command saves in the same home are shared within a second. Each event is
     printed as one line with its time, or as one line of JSON with --json. With --quiet, only
     problems are printed. `teachmesh events` and `teachmesh status` show the same from another
-    terminal.
+    terminal. Connections to other machines are encrypted, and only agents of the same mesh can
+    connect. The first agent makes the mesh; others join it with an invite.
     """
     from teachmesh.agent import Agent
 
@@ -97,17 +113,21 @@ def up(
     if policy is not None:
         agent.trust.set_policy(policy)
     shared = agent.share(
-        listen=listen or "tcp/127.0.0.1:0",
+        listen=listen or LOOPBACK,
         join=join or (),
         transport=transport,
+        tls=tls,
+        insecure=insecure,
         on_event=_print_json if json_output else _print_text,
         discover=discovery,
     )
+    if insecure:
+        note("warning: --insecure: anybody in this network can read, change and forge the traffic")
     stop = threading.Event()
     stop_on_signals(stop)
     try:
         with shared as node:
-            node.run(tuple(learn or ()), stop, method=method, seed=seed)
+            node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
     except BrokenPipeError as error:
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"

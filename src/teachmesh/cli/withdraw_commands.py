@@ -1,4 +1,4 @@
-"""`teachmesh skills withdraw` and `teachmesh skills prune`."""
+"""`teachmesh skills withdraw`, `prune`, `share` and `unshare`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say, size
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import AllowFewOption, HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from teachmesh.agent.withdraw_skills import Pruned, Withdrawal
@@ -26,6 +26,15 @@ def register(group: typer.Typer) -> None:
         "teachmesh skills withdraw screws --yes",
         "teachmesh skills withdraw 3f9a --json",
     )(withdraw)
+    command(
+        group,
+        "share",
+        "teachmesh skills share screws",
+        "teachmesh skills share screws --allow-few --json",
+    )(share)
+    command(
+        group, "unshare", "teachmesh skills unshare screws", "teachmesh skills unshare 3f9a --json"
+    )(unshare)
     command(group, "prune", "teachmesh skills prune", "teachmesh skills prune --yes --json")(prune)
 
 
@@ -87,3 +96,47 @@ def _show_pruned(pruned: Pruned) -> None:
     say(f"deleted {_count(len(pruned.deleted))} ({size(pruned.size_bytes)})")
     if pruned.kept:
         say(f"kept {_count(pruned.kept)} of other agents, whose authors have not confirmed it yet")
+
+
+def share(
+    task: Annotated[str, typer.Argument(help=_TASK_HELP, show_default=False)],
+    allow_few: AllowFewOption = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Send a task to peers that this agent kept back, such as a private one.
+
+    Only the active version is sent. Later versions of the task are shared, too.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    view = BankView(home)
+    shared = view.share_task(task, allow_few=allow_few)
+    if json_output:
+        emit({"schema": "teachmesh.shared/1", **shared.to_json()})
+        return
+    say(f"shared {plain(shared.task)}" if shared.skills else f"{plain(shared.task)} is shared")
+    if view.status()["running"] is None:
+        say("peers get it when this agent runs: teachmesh up")
+
+
+def unshare(
+    task: Annotated[str, typer.Argument(help=_TASK_HELP, show_default=False)],
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Send a task of this agent to nobody from now on, nor later versions of it.
+
+    Peers keep the copies that they have, and may pass them on.
+    """
+    from teachmesh.agent.bank_view import BankView
+
+    view = BankView(home)
+    unshared = view.unshare_task(task)
+    if json_output:
+        emit({"schema": "teachmesh.shared/1", **unshared.to_json()})
+        return
+    name = plain(unshared.task)
+    say(f"{name} is not sent to peers from now on")
+    if unshared.skills:
+        say(f"copies that peers have stay; to delete them, too: teachmesh skills withdraw {name}")

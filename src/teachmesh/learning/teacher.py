@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from teachmesh.bank.withheld import MIN_IMAGES_PER_MEAN
 from teachmesh.data.tasks import NO_VALIDATION
 from teachmesh.learning.fit_method import Fitted, fit_grown, fit_method, log_within, start_head
 from teachmesh.learning.task_statistics import TaskStatistics
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 MAX_REMARKS = 8
 """Maximum number of remarks about sources on a card, which has room for 16 warnings."""
-MIN_IMAGES_PER_MEAN = 10
-"""With fewer images, a class mean reveals much about each image; the card then has a warning."""
 
 
 class NamedClasses(Protocol):

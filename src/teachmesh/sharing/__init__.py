@@ -3,6 +3,8 @@
 - `transport`: the network interface that sharing needs; `zenoh_transport`, `zenoh_broadcasts`
   implement it.
 - `own_transport`: makes a transport by name, also one of another package.
+- `endpoints`: notation of endpoints, and which must be encrypted. `mesh_certificates`: for TLS.
+- `enrolment`: hands the key of the mesh to an agent with an invite. `invite_code`: its text.
 - `inventory`: the interface of a bank that sharing needs.
 - `runtime`: clock, random numbers, threads; a simulation replaces them.
 - `supervisor`: restarts background work that fails, and counts its errors.

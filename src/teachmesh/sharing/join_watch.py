@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from teachmesh.sharing.own_addresses import split_endpoint
 
+_NO_AGENT = ("no agent answers there", "no agent of this mesh answers there")
 LOOK_S = 0.5
 PROBE_TIMEOUT_S = 2.0
 LONGEST_PAUSE_S = 5.0
@@ -121,7 +122,7 @@ class JoinWatch:
         is_back = any(link.address.rpartition(":")[0] in hosts for link in links)
         if not reason and is_back:
             return JoinState(endpoint, is_joined=True)
-        return JoinState(endpoint, is_joined=False, reason=reason or "no agent answers there")
+        return JoinState(endpoint, is_joined=False, reason=reason or _NO_AGENT[protocol == "tls"])
 
     def _probe(self, host: str, port: int) -> str:
         """Return why nothing listens at an address; empty if something does."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from teachmesh.data.entry_points import TRANSPORTS_GROUP, EntryPoints
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import ConfigError, UsageError
 from teachmesh.sharing.own_addresses import is_open
 from teachmesh.sharing.transport import Transport
+
+if TYPE_CHECKING:
+    from teachmesh.sharing.mesh_certificates import TlsIdentity
 
 ZENOH = "zenoh"
 """Name of the transport of teachmesh."""
@@ -65,6 +68,7 @@ def make_transport(
     *,
     listen: Sequence[str] = (),
     join: Sequence[str] = (),
+    tls: TlsIdentity | None = None,
     discover: bool = False,
 ) -> Transport:
     """Make a transport that is not started yet.
@@ -74,6 +78,7 @@ def make_transport(
         agent_id: id of this agent.
         listen: endpoints to listen on.
         join: endpoints of other agents.
+        tls: certificates, for `zenoh` only.
         discover: whether agents of the local network find each other, with zenoh and if an endpoint
             is reachable from there.
 
@@ -87,7 +92,7 @@ def make_transport(
         from teachmesh.sharing.zenoh_transport import DISCOVERY, ZenohTransport
 
         group = DISCOVERY if discover and is_open(listen) else None
-        return ZenohTransport(agent_id, listen=listen, join=join, discover=group)
+        return ZenohTransport(agent_id, listen=listen, join=join, discover=group, tls=tls)
     known = (ZENOH, *OWN_TRANSPORTS.names())
     if name not in known:
         raise UsageError(

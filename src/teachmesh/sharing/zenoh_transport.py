@@ -11,11 +11,11 @@ The code works around three properties of Zenoh, and `zenoh_broadcasts` around a
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ from collections.abc import Sequence
 import zenoh
 
 from teachmesh.errors import NetworkError
+from teachmesh.sharing.endpoints import parse_endpoint, with_free_port
 from teachmesh.sharing.join_watch import JoinState, JoinWatch, Link, endpoint_of
+from teachmesh.sharing.mesh_certificates import TlsIdentity
 from teachmesh.sharing.own_addresses import split_endpoint
 from teachmesh.sharing.transport import (
     KINDS,
@@ -43,7 +45,6 @@ TRIES = 5
 """Number of times that a free port is chosen."""
 MAX_REPLIES = 2
 """Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
-_ENDPOINT = re.compile(r"(?:(tcp|tls|quic)/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
 
 
@@ -52,8 +53,10 @@ class ZenohTransport(Transport):
 
     Args:
         agent_id: id of this agent.
-        listen: endpoints to listen on, such as `tcp/0.0.0.0:7447`; port 0 means any free port.
+        listen: endpoints to listen on, such as `tls/0.0.0.0:7447`; port 0 means any free port.
         join: endpoints of other agents; failed connections are retried forever.
+        tls: certificates for endpoints with tls or quic. Only agents with a certificate of the
+            same mesh can connect.
         discover: multicast address and port by which agents find each other, such as `DISCOVERY`;
             None to find nobody and not to be found.
 
@@ -68,9 +71,11 @@ class ZenohTransport(Transport):
         listen: Sequence[str] = (),
         join: Sequence[str] = (),
         discover: str | None = None,
+        tls: TlsIdentity | None = None,
     ) -> None:
         self._agent_id = agent_id
         self._discover = discover
+        self._tls = tls
         self._asked = tuple(parse_endpoint(endpoint) for endpoint in listen)
         self._listen = tuple(map(with_free_port, self._asked))
         self._join = tuple(parse_endpoint(endpoint) for endpoint in join)
@@ -220,45 +225,34 @@ class ZenohTransport(Transport):
             },
             "listen/timeout_ms": 0,
             "listen/exit_on_failure": True,
+            # Peers name further addresses, to which Zenoh connects by itself.
+            "transport/link/protocols": _protocols((*self._listen, *self._join)),
+            "transport/link/tls": {} if self._tls is None else _tls_settings(self._tls),
         }
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         return config
 
 
-def parse_endpoint(text: str) -> str:
-    """Return an endpoint in Zenoh's notation.
-
-    Raises:
-        NetworkError: the text is not an endpoint.
-
-    Examples:
-        >>> parse_endpoint("192.168.1.20:7447")
-        'tcp/192.168.1.20:7447'
-    """
-    found = _ENDPOINT.fullmatch(text.strip())
-    if found is None or int(found[3]) > 65_535:
-        raise NetworkError(f"expected an endpoint like tcp/192.168.1.20:7447, got {text[:100]!r}")
-    return f"{found[1] or 'tcp'}/{found[2]}:{found[3]}"
+def _protocols(endpoints: Sequence[str]) -> list[str]:
+    """Return the protocols of endpoints, so that no others are used."""
+    return sorted({endpoint.partition("/")[0] for endpoint in endpoints}) or ["tcp"]
 
 
-def with_free_port(endpoint: str) -> str:
-    """Replace port 0 with a free port, so that the endpoint can be shown to other agents."""
-    protocol, _, address = endpoint.partition("/")
-    host, _, port = address.rpartition(":")
-    if port != "0":
-        return endpoint
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    kind = socket.SOCK_DGRAM if protocol == "quic" else socket.SOCK_STREAM
-    try:
-        with socket.socket(family, kind) as probe:
-            probe.bind((host.strip("[]"), 0))
-            free = probe.getsockname()[1]
-    except OSError as error:
-        raise NetworkError(
-            f"expected an address of this machine in {endpoint!r} ({error.strerror})"
-        ) from error
-    return f"{protocol}/{host}:{free}"
+def _tls_settings(tls: TlsIdentity) -> dict[str, object]:
+    root, certificate, key = (
+        base64.b64encode(pem).decode() for pem in (tls.root, tls.certificate, tls.key)
+    )
+    return {
+        "root_ca_certificate_base64": root,
+        "listen_certificate_base64": certificate,
+        "listen_private_key_base64": key,
+        "connect_certificate_base64": certificate,
+        "connect_private_key_base64": key,
+        "enable_mtls": True,
+        # Agents are reached by changing addresses; their certificates name the mesh only.
+        "verify_name_on_connect": False,
+    }
 
 
 def _short(error: BaseException) -> str:
