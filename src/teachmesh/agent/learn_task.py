@@ -53,6 +53,8 @@ class LearnOptions:
         split: fractions for validation and test, see `data.tasks.read_task`; None for a tenth each.
         add_to: task of this agent to which the images are added, see `grow_task`; None for a new
             task.
+        part_of: task of another agent, such as "screws@alice", of which the images become a part,
+            see `learn_part`; None for a task of this agent.
         statistics: whether to keep private statistics in the home, so that the task can grow.
     """
 
@@ -72,6 +74,7 @@ class LearnOptions:
     layout: Layout = "auto"
     split: tuple[float, float] | None = None
     add_to: str | None = None
+    part_of: str | None = None
     statistics: bool = True
 
     def __post_init__(self) -> None:
@@ -243,6 +246,7 @@ class LearnResult:
         reused: number of known classes that the card lists as parents.
         reuse: summary of matches with the bank and their use; None if nothing was compared.
         biases: gain and cost of beneficial biases; None if none were learned.
+        parts: ids of the new parts; if another agent owns the task, `skill_id` is empty.
     """
 
     task: str
@@ -261,6 +265,7 @@ class LearnResult:
     reused: int = 0
     reuse: Reuse | None = None
     biases: BiasCard | None = None
+    parts: tuple[str, ...] = ()
 
     @classmethod
     def of(

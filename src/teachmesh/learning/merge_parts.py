@@ -6,7 +6,7 @@ the statistics of all images at once, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,7 +66,7 @@ def _large_first(ids: Iterable[str], load: Callable[[str], TaskStatistics]) -> l
     return sorted(is_small, key=is_small.__getitem__)  # a stable sort
 
 
-def divided(rows: TaskRows, known: set[bytes]) -> list[TaskRows]:
+def divided(rows: TaskRows, known: Collection[bytes]) -> list[TaskRows]:
     """Divide the images of a new part, so that photos of other parts can be counted once.
 
     A photo can be taken out of sums only if its latents are known. Parts of up to `MAX_ROWS`

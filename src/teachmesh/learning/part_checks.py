@@ -46,6 +46,8 @@ def read_part_statistics(part: Part, dim: int) -> TaskStatistics:
         _check_sums(found, dim)
         if found.fingerprint != part.facts.fingerprint:
             raise ValueError("they are of another backbone")
+        if len(found.index) != part.facts.images:
+            raise ValueError("they are of another number of images")
         settle(found)
     except SkillRefused:
         raise

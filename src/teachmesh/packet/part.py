@@ -21,7 +21,7 @@ PART_BYTES = 15 * MIB
 """Maximum size of a part; sealed, it fits into one answer."""
 MAX_SEQUENCE = 2**53
 _HEADER_BYTES = 4096
-_KEYS = {"fingerprint", "owner", "payload", "replaces", "sequence", "size_bytes", "task"}
+_KEYS = {"fingerprint", "images", "owner", "payload", "replaces", "sequence", "size_bytes", "task"}
 _KIND = StatementKind("part", frozenset(_KEYS), _HEADER_BYTES)
 _MADE_HERE = object()
 
@@ -34,6 +34,7 @@ class PartFacts:
         task: name of the task.
         owner: public key of the agent that learned the task first and publishes its skill.
         fingerprint: fingerprint of the backbone that computed the latents.
+        images: number of training and validation images.
         sequence: number that grows with each part of an author.
         replaces: id of the part by the same author that this one takes the place of, or None.
     """
@@ -41,6 +42,7 @@ class PartFacts:
     task: str
     owner: str
     fingerprint: str
+    images: int
     sequence: int
     replaces: str | None = None
 
@@ -121,7 +123,7 @@ def _check_values(values: Mapping[str, Any]) -> None:
         check_hex(values, name)
     if values["replaces"] is not None:
         check_hex(values, "replaces")
-    for name in ("sequence", "size_bytes"):
+    for name in ("images", "sequence", "size_bytes"):
         if type(values[name]) is not int or not 0 <= values[name] < MAX_SEQUENCE:
             raise SkillRefused("VALUE", f"expected a whole number in {name!r}")
     check_task(values["task"])
