@@ -24,6 +24,7 @@ from teachmesh.sharing.messages import (
     decode_announcement,
     encode_announcement,
 )
+from teachmesh.sharing.part_exchange import PartDesk, PartExchange
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
@@ -57,6 +58,7 @@ class Gossip:
         supervisor: restarts and reports background work that fails.
         published: returns how many skills this agent itself has published.
         runtime: clock, random numbers and background work; by default threads.
+        desk: makes and answers requests for parts; None to exchange none.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Gossip:
         supervisor: Supervisor | None = None,
         published: Callable[[], int] = lambda: 0,
         runtime: Runtime | None = None,
+        desk: PartDesk | None = None,
     ) -> None:
         self._inventory = inventory
         self._transport = transport
@@ -85,7 +88,7 @@ class Gossip:
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
-        self._server = Server(inventory, self._counters, self._supervisor)
+        self._server = Server(inventory, self._counters, self._supervisor, desk)
         self._published = published
         self._publications = Publications()
         self._closed = False
@@ -107,6 +110,15 @@ class Gossip:
             on_refused=on_refused,
             on_error=lambda error: self._supervisor.record("pull", error),
         )
+        if desk is not None:
+            parts = PartExchange(
+                desk,
+                self._runtime,
+                self._peers,
+                on_received=self._counters.count_received,
+                on_error=lambda error: self._supervisor.record("parts", error),
+            )
+            add("parts", safe("parts", parts.step))
 
     def number_from(self, sequence: int) -> None:
         """Set the number of the first announcement; by default, the wall clock in milliseconds.
@@ -244,7 +256,7 @@ class Gossip:
         self._wake_planner(announcement.agent_id)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, a list of ids, or a blob; called by the transport."""
+        """Serve a skill, a tombstone, a list of ids, a blob, or a part; called by the transport."""
         return self._server.answer(kind, key)
 
     def _announce_step(self) -> float:
