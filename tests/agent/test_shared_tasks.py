@@ -289,7 +289,7 @@ def test_the_owner_adds_images_as_a_part(homes: Homes, tmp_path: Path) -> None:
 
 
 def test_refusals_name_the_next_step(homes: Homes, tmp_path: Path, cold: Path) -> None:
-    """Who is not invited, has another method, or gives options that do not fit."""
+    """Agents that are not invited, other methods, and options that do not fit."""
     alice, bob, dora = homes.agents(tmp_path, "alice", "bob", "dora")
     two = homes.folder / "two"
     mine = dora.learn(cold, method="gmmc").task

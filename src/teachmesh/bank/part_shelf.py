@@ -125,7 +125,7 @@ class PartShelf:
         """Store a part; it is on the disk when this returns. Storing it twice is harmless.
 
         Raises:
-            SkillRefused: AUTHOR if no roster admits the author, BACKBONE for another backbone,
+            SkillRefused: AUTHOR if no roster admits the author, and BACKBONE for another backbone.
                 WITHDRAWN if the part was withdrawn, and LIMIT for too many parts of one author.
         """
         entry = PartEntry(part.id, part.author, part.facts, len(part.data))

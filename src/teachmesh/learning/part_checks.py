@@ -1,6 +1,6 @@
 """Checks of the statistics in a part from another agent, before they are used.
 
-Statistics that pass can be joined and fitted: every array has its shape, samples and edges agree
+Statistics that pass can be joined and fitted. Every array has its shape. Samples and edges agree
 with the list of images, and sums could be those of images.
 """
 

@@ -1,7 +1,7 @@
 """Rosters: signed lists of the agents that may hold parts of a task, by the owner of the task.
 
-A roster also names the parts from which the owner made the published skill, so that every holder of
-the parts can make the skill again and compare.
+A roster also names the parts from which the owner made the published skill. So every holder of the
+parts can make the skill again and compare.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Two agents that know each other's public keys have a common secret: X25519 of th
 `crypto_sign_ed25519_pk_to_curve25519` of libsodium converts them. Keys for requests and contents
 are derived from it with HMAC-SHA256. Contents are encrypted with ChaCha20-Poly1305.
 
-- A request is a key of 64 hex digits that nobody else can compute. Whoever repeats an overheard
-  request gets content that it cannot read.
+- A request is a key of 64 hex digits that nobody else can compute. An agent that repeats an
+  overheard request gets content that it cannot read.
 - The nonce is a keyed hash of the content, so that equal contents give equal bytes.
 """
 
