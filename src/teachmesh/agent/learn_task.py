@@ -301,7 +301,7 @@ class LearnResult:
             size_bytes=entry.size_bytes,
             cost_macs=card.cost_macs,
             wall_s=round(time.perf_counter() - started_s, 3),
-            warnings=(*task.copies, *card.warnings),
+            warnings=(*task.copies, *latents.copies, *card.warnings),
             reused=len(card.parents),
             reuse=None if match.report is None else Reuse.of(match.report, card),
             biases=card.biases,

@@ -29,7 +29,7 @@ from teachmesh.agent.replace_skill import (
 from teachmesh.agent.synced_agent import named
 from teachmesh.data.loader import Progress
 from teachmesh.errors import BackboneError
-from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
+from teachmesh.learning.embedded_task import EmbeddedTask, embed_task, with_copies
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
 from teachmesh.packet.signing import sign
@@ -196,6 +196,7 @@ class LearningAgent(AnsweringAgent):
         if on_understood is not None:
             on_understood(task.summary())
         embedded = embed_task(self.backbone, task, progress)
+        embedded = with_copies(embedded, task, self.backbone.size)
         for failure in (*task.unreadable, *embedded.failed):
             _log.warning("left out: %s", failure)
         return embedded

@@ -9,6 +9,7 @@ All work runs in its own threads, so neither learning nor the transport waits fo
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Collection
 
@@ -35,6 +36,7 @@ from teachmesh.sharing.sync_progress import Gap, explain
 from teachmesh.sharing.transport import Transport
 from teachmesh.sharing.twin_watch import TwinWatch
 
+_log = logging.getLogger(__name__)
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
 PLAN_PAUSE_S = 0.02
@@ -251,6 +253,7 @@ class Gossip:
             return
         self._publications.note(announcement)
         if self._peers.note(announcement):
+            _log.info("new peer %s (%s)", announcement.agent_id, announcement.alias)
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()
         self._wake_planner(announcement.agent_id)
@@ -291,6 +294,7 @@ class Gossip:
         self._twin.sent(self._sequence)
         self._sequence += 1
         self._transport.announce(data)
+        _log.debug("announced %d skills, number %d", announcement.count, announcement.sequence)
         self._counters.count_sent(len(data))
         self._planner.wake()
 

@@ -151,6 +151,7 @@ class PartExchange:
     def _handle(self, talk: _Talk, author: str, part: str, data: bytes | None) -> None:
         """Handle the answer to a request; may run in any thread."""
         try:
+            _log.debug("%s from %s: %d bytes", part[:12] or "list", author[:12], len(data or b""))
             self._on_received(len(data or b""))
             news = False
             if part and data is not None:
