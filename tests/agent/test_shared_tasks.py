@@ -177,6 +177,23 @@ def test_nobody_else_receives_anything(homes: Homes, tmp_path: Path) -> None:
     assert AgentPartDesk(bob, ignored).answer(overheard) is None
 
 
+def test_blocked_agents_share_nothing(homes: Homes, tmp_path: Path) -> None:
+    """The owner blocks a member: its part does not count, and neither asks the other."""
+    alice, bob = homes.agents(tmp_path, "alice", "bob")
+    exchange(alice, bob)
+    publish(alice)
+    assert published(alice) == homes.first
+    alice.trust.block(bob.id)
+    assert len(publish(alice)) == 1
+    assert alice.find("warm").n_classes == 2
+    assert sum(part.used for part in alice.parts()) == 1
+    assert AgentPartDesk(alice, ignored).interval_s(bob.key.public_key) is None
+    assert exchange(bob, alice) == []
+    alice.trust.unblock(bob.id)
+    publish(alice)
+    assert published(alice) == homes.first
+
+
 def test_a_repeated_request_brings_bytes_that_only_the_asker_can_read(
     homes: Homes, tmp_path: Path
 ) -> None:
@@ -306,7 +323,7 @@ def test_refusals_name_the_next_step(homes: Homes, tmp_path: Path, cold: Path) -
             agent.learn(two, **options)
     with pytest.raises(UsageError, match="learned with gmmc; learn it again from all images"):
         dora.invite(mine, bob.key.public_key)
-    with pytest.raises(UsageError, match=f"learned by '{alice.alias}'"):
+    with pytest.raises(UsageError, match=f"was learned by {alice.alias}"):
         bob.invite("warm", dora.key.public_key)
     with pytest.raises(UsageError, match="expected a member"):
         alice.invite("warm", remove=dora.key.public_key)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from teachmesh.packet.card import Card
     from teachmesh.packet.signing import AgentKey
     from teachmesh.packet.skill import Skill
+    from teachmesh.trust.trust_book import TrustBook
 
 _KEPT = ("layout", "method", "seed")
 """Options that have a meaning when images are added; `method` and `seed` are checked."""
@@ -50,6 +51,7 @@ class Author(Protocol):
 
     bank: Bank
     statistics: KeptStatistics
+    trust: TrustBook
 
     @property
     def key(self) -> AgentKey:

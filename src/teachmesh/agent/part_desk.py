@@ -50,8 +50,8 @@ class AgentPartDesk:
         self._agent = agent
         self._on_event = on_event
         self._lock = threading.RLock()
-        self._version: int | None = None
-        self._settled: int | None = None
+        self._version: object = None
+        self._settled: object = None
         self._partners: frozenset[str] = frozenset()
         self._authors: frozenset[str] = frozenset()
         self._lines: dict[tuple[str, bool], SealedLine | None] = {}
@@ -63,6 +63,8 @@ class AgentPartDesk:
     def interval_s(self, author: str) -> float | None:
         """Return the longest pause between two requests to a peer; None to ask it nothing."""
         self._refresh()
+        if self._is_blocked(author):
+            return None
         if author in self._partners:
             return MEMBER_INTERVAL_S
         return AUTHOR_INTERVAL_S if author in self._authors else None
@@ -157,6 +159,8 @@ class AgentPartDesk:
             )
 
     def _check(self, part: Part) -> None:
+        if self._is_blocked(part.author):
+            raise SkillRefused("AUTHOR", f"the agent {agent_id(part.author)} is blocked here")
         from teachmesh.learning.part_checks import read_part_statistics
 
         backbones, fingerprint = self._agent.home.backbones, part.facts.fingerprint
@@ -168,11 +172,16 @@ class AgentPartDesk:
             )
         read_part_statistics(part, dim)
 
+    def _is_blocked(self, author: str) -> bool:
+        return self._agent.trust.standing(author) == "blocked"
+
     def _take_roster(self, roster: Roster) -> None:
         """Save a roster that names this agent, of a task whose skill is in the bank."""
         shelf = self._agent.bank.parts
         aliases = {(e.author, e.task): e.alias for e in self._agent.bank.entries()}
-        if roster.task not in aliases or not roster.admits(self._agent.key.public_key):
+        if self._is_blocked(roster.owner) or roster.task not in aliases:
+            return
+        if not roster.admits(self._agent.key.public_key):
             return
         is_new = shelf.roster(roster.task) is None
         if shelf.add_roster(roster) and is_new and roster.owner != self._agent.key.public_key:
@@ -182,7 +191,7 @@ class AgentPartDesk:
     def _shared_with(self, asker: str) -> list[Roster]:
         """Return the rosters of the tasks that this agent and another one may share."""
         own = self._agent.key.public_key
-        rosters = self._agent.bank.parts.rosters()
+        rosters = [] if self._is_blocked(asker) else self._agent.bank.parts.rosters()
         return [roster for roster in rosters if roster.admits(asker) and roster.admits(own)]
 
     def _parts_for(self, asker: str) -> list[str]:

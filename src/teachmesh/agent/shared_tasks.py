@@ -202,7 +202,8 @@ def publish(agent: Author, only: str | None = None) -> list[BankEntry]:
 def _publish_one(agent: Author, task: tuple[str, str]) -> list[BankEntry]:
     active = [e for e in agent.bank.active() if (e.author, e.task) == task]
     roster = agent.bank.parts.roster(task)
-    parts = agent.bank.parts.live(task)[:MAX_PARTS]
+    live = agent.bank.parts.live(task)
+    parts = [one for one in live if agent.trust.standing(one.author) != "blocked"][:MAX_PARTS]
     if len(active) != 1 or roster is None or not parts:
         return []
     authors = {entry.id: entry.author for entry in parts}
