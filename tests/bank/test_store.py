@@ -101,7 +101,7 @@ def test_a_skill_takes_the_place_of_its_predecessor(bank: Bank) -> None:
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_no_older_version_returns_when_a_middle_one_is_gone(tmp_path: Path, gone: int) -> None:
-    """Of four versions one or two are removed; the newest one that remains is active."""
+    """One or two of four versions are removed; the newest one that remains is active."""
     versions = [sample_signed(created="2026-11-23T11:00:00Z")]
     for number in range(1, 4):
         created = f"2026-11-23T11:00:0{number}Z"
