@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from teachmesh.bank.withheld import describe_withheld
-from teachmesh.cli import history_commands, quarantine_commands, withdraw_commands
+from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
 from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
     group = application(
-        "The skills of this agent: list, show, restore, remove, withdraw, export and import them."
+        "The skills of this agent: list, show, restore, remove, withdraw, export and import them, "
+        "and learn one together with other agents."
     )
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
     )(remove)
     withdraw_commands.register(group)
     quarantine_commands.register(group)
+    part_commands.register(group)
     command(
         group,
         "export",

@@ -31,6 +31,7 @@ def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
         say(f"no agent in {where} yet; it is created by: teachmesh learn, import or up")
     else:
         say(f"agent {document['id']} ({plain(document['alias'])}), home {where}")
+        say(f"public key {document['public_key']}")
     licence = plain(document["backbone_licence"])
     say(f"backbone {plain(document['backbone'])} (licence: {licence}), method {document['method']}")
     say(
