@@ -10,7 +10,14 @@ import typer
 from teachmesh.cli import history_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
+from teachmesh.cli.shared_options import (
+    HomeOption,
+    JsonOption,
+    LocalOption,
+    SkillArgument,
+    output_option,
+)
+from teachmesh.cli.which_agent import view_of
 from teachmesh.errors import (
     EXIT_SKIPPED,
     SkillRefused,
@@ -64,13 +71,12 @@ def list_skills(
     all_versions: Annotated[
         bool, typer.Option("--all", help="Also list skills that were replaced or withdrawn.")
     ] = False,
+    local: LocalOption = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """List the active skills of the bank, with the reason if one is not used."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     skills = [skill for skill in view.infos() if all_versions or skill.active]
     if json_output:
         documents = [skill.to_json() for skill in skills]
@@ -96,11 +102,14 @@ def list_skills(
     say(table(header, rows))
 
 
-def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+def show(
+    skill: SkillArgument,
+    local: LocalOption = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
     """Show the card of one skill: classes, author, accuracy, cost."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     info = view.find(skill)
     card = view.card(info.id)
     if json_output:
