@@ -31,6 +31,7 @@ class AgentProcess:
         backbone: alias of the backbone, or None for the default.
         method: learning method, or None for the default.
         seed: seed for splits and all random numbers.
+        web: whether the agent serves its page.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class AgentProcess:
         backbone: str | None = None,
         method: str | None = None,
         seed: int = 0,
+        web: bool = False,
     ) -> None:
         self.name = name
         self.home = home
-        arguments = ["up", "--json", "--no-web", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
+        arguments = ["up", "--json", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
         arguments += [part for endpoint in join for part in ("--join", endpoint)]
         arguments += [part for path in learn for part in ("--learn", str(path))]
-        arguments += ["--seed", str(seed)]
+        arguments += ["--seed", str(seed), *([] if web else ["--no-web"])]
         if backbone is not None:
             arguments += ["--backbone", backbone]
         if method is not None:
