@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from teachmesh.bank.home import home_path
+from teachmesh.bank.home_place import home_path
 from teachmesh.bank.withheld import Withheld, describe_withheld
 from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
