@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.state_report import utc_time
+from teachmesh.bank.event_file import utc_time
 from teachmesh.bank.invites import InviteBook
 from teachmesh.bank.mesh_file import MeshFile
 from teachmesh.bank.running import RunningFile, RunningLock

@@ -15,7 +15,7 @@ from teachmesh.agent.known_source import known_skill
 from teachmesh.agent.part_desk import AgentPartDesk
 from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.agent.run_endpoints import RunEndpoints
-from teachmesh.agent.state_report import StateReport, utc_time
+from teachmesh.agent.state_report import StateReport
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.agent.withhold_tasks import sent_tombstones
 from teachmesh.bank.event_file import EventFile

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_agents import withheld
@@ -130,8 +129,3 @@ class StateReport:
             "faults": [str(fault) for fault in stats.faults],
             "door": None if self._door is None else self._door.state(),
         }
-
-
-def utc_time() -> str:
-    """Return the time for people and programs, such as "2026-11-30T12:05:01.123Z"."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
