@@ -18,7 +18,7 @@ from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.agent.withhold_tasks import sent_tombstones
-from teachmesh.bank.event_file import EventFile
+from teachmesh.bank.event_file import EventFile, utc_time
 from teachmesh.bank.running import RunningLock, SequenceFile
 from teachmesh.data.tasks import task_name
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
