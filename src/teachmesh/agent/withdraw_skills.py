@@ -135,11 +135,13 @@ def retire_replaced(bank: Bank, key: AgentKey | None, withheld: Collection[str] 
     Raises:
         StorageError: a tombstone cannot be saved.
     """
-    # Not the losers of forks: a copied home may have made them, and tombstones are for good.
-    current, own = {entry.id for entry in bank.current()}, _own(bank, key)
-    live = set(bank.ids()) - current
+    # Not the losers of forks, nor versions before a missing one: a copied home may have made them,
+    # and tombstones are for good.
+    ids, current = set(bank.ids()), {entry.id for entry in bank.current()}
+    own = [entry for entry in _own(bank, key) if entry.id in ids]
+    named = {entry.replaces for entry in own}
     kept = {entry.task for entry in own if entry.id in current and entry.id in withheld}
-    replaced = [entry for entry in own if entry.id in live and entry.task not in kept]
+    replaced = [entry for entry in own if entry.id in named and entry.task not in kept]
     if key is None or not replaced:
         return
     free = RETIRED_AT_MOST - len(bank.withdrawals.of_author(key.public_key))
