@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,13 @@ from teachmesh.agent import Agent
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError
 from tests.conftest import write_task
-
-
-@pytest.fixture(scope="module")
-def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that learned the task warm, made once and copied for each test."""
-    place = tmp_path_factory.mktemp("learned")
-    Agent(place / "home").learn(write_task(place, "warm"))
-    return place / "home"
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.fixture
-def agent(learned_once: Path, tmp_path: Path) -> Agent:
+def agent(learned: LearnedHomes, tmp_path: Path) -> Agent:
     """An agent that learned the task warm."""
-    return Agent(shutil.copytree(learned_once, tmp_path / "home"))
+    return Agent(learned.copy(tmp_path / "home", "warm"))
 
 
 def strange_images(count: int) -> list[np.ndarray]:
@@ -129,10 +121,11 @@ def test_a_task_of_a_few_images_cannot_say_at_the_usual_rate(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("method", ["gmmc", "maha"])
-def test_other_methods_judge_by_validation_images(tmp_path: Path, warm: Path, method: str) -> None:
+def test_other_methods_judge_by_validation_images(
+    learned: LearnedHomes, tmp_path: Path, warm: Path, method: str
+) -> None:
     """A few validation images carry a rate of 25 %, the highest that can be chosen."""
-    agent = Agent(tmp_path / "home", mapper=method)
-    agent.learn(warm, method=method)
+    agent = Agent(learned.copy(tmp_path / "home", "warm", method=method), mapper=method)
     image = strange_images(1)[0]
     usual, lax = agent.predict_one(image), agent.predict_one(image, false_alarms=0.25)
     assert (usual.unknown, lax.unknown) == (None, True)
@@ -140,9 +133,11 @@ def test_other_methods_judge_by_validation_images(tmp_path: Path, warm: Path, me
     assert usual.unknown_reason == f"{count} held-out images, 19 are needed for 5 %"
 
 
-def test_a_given_task_is_the_one_that_judges(agent: Agent, cold: Path) -> None:
+def test_a_given_task_is_the_one_that_judges(
+    learned: LearnedHomes, tmp_path: Path, cold: Path
+) -> None:
     """Images of another task are known in a bank with both tasks, and unknown to the given one."""
-    agent.learn(cold)
+    agent = Agent(learned.copy(tmp_path / "home", "warm", "cold"))
     free = agent.predict_many(str(cold)).predictions
     given = agent.predict_many(str(cold), task="warm").predictions
     assert {p.task for p in given} == {"warm"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,15 @@ from teachmesh.agent import Agent
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.packet.skill import Skill
 from tests.cli.test_commands import run, run_json
-from tests.conftest import write_task
-
-
-@pytest.fixture(scope="module")
-def taught_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that learned two tasks, and their folder; made once and copied for each test."""
-    place = tmp_path_factory.mktemp("taught")
-    agent = Agent(place / "home")
-    for name in ("warm", "cold"):
-        agent.learn(write_task(place / "tasks", name))
-    return place
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.fixture
-def taught(taught_once: Path, tmp_path: Path) -> Path:
-    """The folder of two learned tasks."""
-    shutil.copytree(taught_once / "home", tmp_path / "default-home")
-    return Path(shutil.copytree(taught_once / "tasks", tmp_path / "tasks"))
+def taught(learned: LearnedHomes, tmp_path: Path, warm: Path, cold: Path) -> Path:
+    """The folder of two tasks that the default home has learned."""
+    learned.copy(tmp_path / "default-home", "warm", "cold")
+    assert warm.parent == cold.parent
+    return warm.parent
 
 
 def test_a_combination_answers_as_the_tasks_it_was_made_of(taught: Path, tmp_path: Path) -> None:
@@ -81,10 +71,12 @@ def test_rows_of_moments_heads_are_divided_by_their_norms(taught: Path) -> None:
     assert share_right(taught) > 0.8  # chance is a quarter
 
 
-def test_rows_of_trained_heads_make_a_skill_of_that_method(warm: Path, cold: Path) -> None:
+def test_rows_of_trained_heads_make_a_skill_of_that_method(
+    learned: LearnedHomes, tmp_path: Path, warm: Path, cold: Path
+) -> None:
     """`maha` has samples by class, so its skills can be combined; clusters cannot."""
-    for path in (warm, cold):
-        run("learn", str(path), "--method", "maha")
+    assert warm.parent == cold.parent
+    learned.copy(tmp_path / "default-home", "warm", "cold", method="maha")
     run_json("combine", "mixed", *WANTED, "--rows", "inf", "--method", "maha")
     head, old = bank_skill("mixed").head(), bank_skill("cold")
     trained = old.head()
@@ -163,10 +155,13 @@ def test_a_name_is_the_same_in_every_composition(taught: Path) -> None:
     assert parents_of(document) == [{composed}, {"cold"}]
 
 
-def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("taught")
+def test_a_task_of_several_authors_is_asked_for_by_author(
+    learned: LearnedHomes, tmp_path: Path
+) -> None:
     """The message of an agent that learned none of them lists full names, and they work."""
     peer, other, file = str(tmp_path / "peer"), str(tmp_path / "other"), str(tmp_path / "a.skill")
-    run("learn", str(taught / "warm"), "--home", peer)
+    learned.copy(Path(peer), "warm", agent="peer")
     for task, home in (("warm", peer), ("warm", None), ("cold", None)):
         run("skills", "export", task, "--output", file, *(["--home", home] if home else []))
         run("skills", "import", file, "--home", other)
@@ -180,9 +175,9 @@ def test_a_task_of_several_authors_is_asked_for_by_author(taught: Path, tmp_path
     assert len(combined["classes"][0]["parents"]) == 1
 
 
-def test_a_skill_without_class_moments_gives_no_class(warm: Path, cold: Path) -> None:
+@pytest.mark.usefixtures("warm_is_known")
+def test_a_skill_without_class_moments_gives_no_class(cold: Path) -> None:
     """The bank has its class names, but not its class means."""
-    run("learn", str(warm))
     run("learn", str(cold), "--method", "maha")
     document = json.loads(run("combine", "x", "red", "blue", "--json", code=2).stdout)
     assert "got 'blue'" in document["message"]

@@ -14,6 +14,7 @@ from PIL import Image
 from teachmesh.agent import Agent
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
+from tests.learned_homes import LearnedHomes
 
 
 @pytest.fixture
@@ -79,17 +80,19 @@ def test_match_says_what_is_known_and_by_what_means(warm: Path, few: Path) -> No
 
 
 @pytest.mark.parametrize(("method", "taken"), [("moments", "classes"), ("maha", "rows")])
-def test_match_says_what_learn_would_take(warm: Path, few: Path, method: str, taken: str) -> None:
+def test_match_says_what_learn_would_take(
+    learned: LearnedHomes, tmp_path: Path, few: Path, method: str, taken: str
+) -> None:
     """`match` previews the decision of `learn`: both use old classes, or neither does."""
-    run("learn", str(warm), "--method", method)
+    learned.copy(tmp_path / "default-home", "warm", method=method)
     found = run_json("match", str(few), "--encoder", "names", "--method", method)
     assert [len(entry["matches"]) for entry in found["classes"]] == [1, 1, 1]
     saves = found["saves"]
     assert 0 < saves["right_alone"] <= saves["right_with"] <= 1
     arguments = ("--reuse", "auto", "--encoder", "names", "--method", method)
-    learned = run_json("learn", str(few), *arguments)
-    assert (saves["takes"] == taken) == (learned["reused"] > 0)
-    assert learned["reuse"] == {
+    result = run_json("learn", str(few), *arguments)
+    assert (saves["takes"] == taken) == (result["reused"] > 0)
+    assert result["reuse"] == {
         "encoder": "names",
         "tasks": 1,
         "known": 3,
@@ -121,9 +124,11 @@ def test_match_by_looks_speaks_of_no_names(warm: Path, few: Path) -> None:
     assert run_json("match", str(few), "--by", "vision")["encoder"] is None
 
 
-def test_match_says_why_there_are_no_looks(warm: Path, few: Path) -> None:
+def test_match_says_why_there_are_no_looks(
+    learned: LearnedHomes, tmp_path: Path, few: Path
+) -> None:
     """A skill without class moments is matched by names only."""
-    run("learn", str(warm), "--method", "maha")
+    learned.copy(tmp_path / "default-home", "warm", method="maha")
     said = run("match", str(few), "--encoder", "names").stdout
     assert "by names only: no known task has class moments" in said
     said = run("match", str(few), "--by", "vision").stdout
