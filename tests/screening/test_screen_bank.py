@@ -1,4 +1,4 @@
-"""Which skills of a bank are quarantined, and when that ends."""
+"""Verdicts about the skills of a bank: they begin, they hold and they end."""
 
 from __future__ import annotations
 

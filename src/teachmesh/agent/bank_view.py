@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.argument_checks import checked
-from teachmesh.agent.catalogue import Catalogue, SkillInfo
+from teachmesh.agent.catalogue import LIST_COMMAND, Catalogue, SkillInfo
 from teachmesh.agent.kept_statistics import KeptStatistics
-from teachmesh.agent.quarantine import LIST_COMMAND
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.skill_fit import check_fit, latent_sizes, misfit
 from teachmesh.agent.skill_mapping import Exported, SkillMapping

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.quarantine import LIST_COMMAND
 from teachmesh.agent.skill_fit import lacks_head, misfit
 from teachmesh.agent.skill_names import display_names, find_by_id, find_named, listed
 from teachmesh.data.names import closest, shown
@@ -21,6 +20,8 @@ from teachmesh.trust.policy import known_as
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
+
+LIST_COMMAND = "teachmesh skills quarantine list"
 
 
 @dataclass(frozen=True)

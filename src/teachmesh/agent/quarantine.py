@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.catalogue import LIST_COMMAND
 from teachmesh.data.names import shown
 from teachmesh.errors import DataError
 from teachmesh.packet.signing import agent_id
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from teachmesh.agent.synced_agent import SyncedAgent
     from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.verdict_file import Verdict
-
-LIST_COMMAND = "teachmesh skills quarantine list"
-
 
 @dataclass(frozen=True)
 class Quarantined:

@@ -32,7 +32,7 @@ RankOf = Callable[[str], int]
 
 @dataclass(frozen=True, eq=False)
 class Screening:
-    """What the screening of an agent's skills needs, from one update to the next.
+    """The screening of an agent's skills, with the values that it keeps between updates.
 
     Attributes:
         file: verdicts of the bank.

@@ -178,6 +178,10 @@ class TaskMapper(ABC, Generic[AnchorT]):
         """Return task scores (N, T) and class scores for latents (N, D), in canonical order."""
 
 
+TIE_STEP = 64 * float(np.finfo(np.float64).eps)
+"""Difference between equal scores after a decision between them, relative to scores above 1."""
+
+
 def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Return each image's negated squared Euclidean distance to the nearest mean, (N,).
 
@@ -191,7 +195,10 @@ def nearest_mean_familiarity(latents: np.ndarray, means: np.ndarray) -> np.ndarr
 
 
 def without_ties(task: np.ndarray, keys: Sequence[str], latents: np.ndarray) -> np.ndarray:
-    """Lower all but one of several equal best scores of an image by one rounding step.
+    """Lower all but one of several equal best scores of an image by a few rounding steps.
+
+    The difference must survive the normalisation over all tasks, whose rounding steps may be larger
+    than those of the scores.
 
     A hash of key and latents decides which one stays. An exact copy of a skill therefore gets half
     of its images. No key can be chosen so that it wins them all.
@@ -202,6 +209,7 @@ def without_ties(task: np.ndarray, keys: Sequence[str], latents: np.ndarray) -> 
         image = np.ascontiguousarray(latents[i]).tobytes()
         order = [hashlib.sha256(keys[int(t)].encode() + image).digest() for t in columns]
         winner = columns[order.index(max(order))]
-        lower = np.nextafter(task[i, winner], -np.inf)
+        best = float(task[i, winner])
+        lower = best - TIE_STEP * max(1.0, abs(best))
         task[i, columns[columns != winner]] = lower
     return task

@@ -1,8 +1,8 @@
 """Near duplicates: skills whose class means lie in the same directions.
 
-A copy keeps the directions of class means from the centre of the metric, also if all means are
-scaled, if some classes are left out, or if it has one class only. So two class means are compared
-by the angle between them.
+A copy keeps the directions of class means from the centre of the metric. This holds also if all
+means are scaled, or if some classes are left out. So two class means are compared by the angle
+between them.
 """
 
 from __future__ import annotations

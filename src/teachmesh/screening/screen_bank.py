@@ -1,9 +1,9 @@
 """Verdicts about all skills of a bank, kept while skills come and go.
 
-The verdicts are a function of the set of skills, of the precedence of their authors, of what a
-person released, and of the verdicts before. Of two skills that harm each other, that of the author
-with higher precedence is used. Between authors of equal precedence, it is the one that this agent
-used first: nothing in a copy shows that it is one, so no other rule can tell them apart.
+The verdicts depend on the skills, the precedence of their authors, the decisions of a person, and
+the verdicts before. If two skills harm each other, that of the author with higher precedence is
+used. Between authors of equal precedence, it is the one that this agent had first. Nothing in a
+copy shows that it is one, so no other rule can tell them apart.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class AnsweringSkills(KnownSkills, Protocol):
 def holding(verdicts: Verdicts, origins: Mapping[str, Origin]) -> dict[str, Verdict]:
     """Return the verdicts that still hold, by id.
 
-    A verdict ends if its skill is gone or was released, if its author has another precedence now,
-    or if the skill that it harmed is not used any more.
+    A verdict ends if its skill is gone or was released, or if its author has another precedence
+    now. It also ends if the skill that was harmed is not used any more.
 
     Args:
         verdicts: the verdicts before.

@@ -7,8 +7,8 @@ A skill is quarantined if one of these holds:
 - WIDE: its covariance is larger than that of any honest task;
 - CLASSES: it has more classes than honest tasks.
 
-An author's skills are not compared with each other: whoever teaches one thing twice harms nobody
-else, and a new version resembles the old one.
+An author's skills are not compared with each other. Two skills for one task harm nobody else, and
+a new version resembles the old one.
 """
 
 from __future__ import annotations

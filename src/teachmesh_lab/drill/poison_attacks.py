@@ -58,9 +58,19 @@ class Attacker:
     Args:
         tasks: the honest tasks.
         seed: seed of random attacks.
+        flood: number of tiny skills in the flood.
+        many_classes: number of classes of the largest skill.
     """
 
-    def __init__(self, tasks: Sequence[HonestTask], seed: int = 0) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[HonestTask],
+        seed: int = 0,
+        *,
+        flood: int = FLOOD,
+        many_classes: int = MANY_CLASSES,
+    ) -> None:
+        self._flood_size, self._many = flood, many_classes
         self._tasks = tasks
         self._victims = sorted(tasks, key=lambda task: (-task.anchor.n_classes, task.name))[
             :VICTIMS
@@ -98,8 +108,8 @@ class Attacker:
         makers["popular directions"] = self._popular
         makers["the largest covariance: 1"] = lambda: self._wide(1)
         makers["the largest covariance: 24"] = lambda: self._wide(24)
-        makers[f"a flood of {FLOOD} tiny skills"] = self._flood
-        makers[f"{MANY_CLASSES} classes"] = self._many_classes
+        makers[f"a flood of {self._flood_size} tiny skills"] = self._flood
+        makers[f"{self._many:,} classes"] = self._many_classes
         makers["rotated labels under a stolen name"] = self._rotated
         makers["copies under look-alike names"] = self._look_alikes
         makers["a harmless skill that becomes a copy"] = self._sleeper
@@ -164,14 +174,14 @@ class Attacker:
 
     def _flood(self) -> Iterator[VerifiedSkill]:
         base = self._victims[0]
-        for number in range(FLOOD):
+        for number in range(self._flood_size):
             key = author_key(f"flood {number % FLOOD_AUTHORS}")
             anchor = with_means(base.anchor, self._mixtures(1))
             yield forge(base.skill.skill, anchor, f"tiny {number}", key)
 
     def _many_classes(self) -> Iterator[VerifiedSkill]:
         base = self._victims[0]
-        anchor = with_means(base.anchor, self._mixtures(MANY_CLASSES))
+        anchor = with_means(base.anchor, self._mixtures(self._many))
         yield forge(base.skill.skill, anchor, "many classes")
 
     def _mixtures(self, number: int) -> np.ndarray:

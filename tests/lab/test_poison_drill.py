@@ -1,0 +1,60 @@
+"""The drill `poison`: forged skills take the real way into a bank, and are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from teachmesh.agent import Agent
+from teachmesh.packet.codec import decode
+from teachmesh.packet.signing import verify
+from teachmesh_lab.drill.honest_tasks import HonestTask, learn_honest_tasks
+from teachmesh_lab.drill.poison_attacks import Attack, Attacker
+from teachmesh_lab.drill.poison_drill import PoisonDrill
+from tests.conftest import write_task
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    """An agent with the embedded backbone."""
+    return Agent(tmp_path_factory.mktemp("learner"))
+
+
+@pytest.fixture(scope="module")
+def tasks(learner: Agent, tmp_path_factory: pytest.TempPathFactory) -> list[HonestTask]:
+    """Two honest tasks by two authors."""
+    folder = tmp_path_factory.mktemp("tasks")
+    for name in ("warm", "cold"):
+        write_task(folder, name, per_class=10)
+    return learn_honest_tasks(learner, folder, 0, None, lambda _line: None)
+
+
+def test_attacks_are_signed_files_with_names_of_their_own(tasks: list[HonestTask]) -> None:
+    """All but the pills are valid skills, whose bytes an agent admits."""
+    attacks = list(Attacker(tasks, flood=3, many_classes=9).attacks())
+    assert len({attack.name for attack in attacks}) == len(attacks) >= 16
+    honest = {task.skill.skill.card.author for task in tasks}
+    for attack in attacks:
+        if "pills" in attack.name or "replay" in attack.name:
+            continue
+        for data in attack.skills:
+            skill = verify(decode(data))
+            assert skill.skill.card.author not in honest
+
+
+def test_copies_cost_nothing_with_defences(
+    learner: Agent, tasks: list[HonestTask], tmp_path: Path
+) -> None:
+    """Without defences they take about half of the images; no honest task is quarantined."""
+    drill = PoisonDrill(learner, tasks, tmp_path)
+    assert drill.honest_quarantined() == []
+    attacks = list(Attacker(tasks, flood=3, many_classes=9).attacks())
+    copies = drill.run(next(attack for attack in attacks if "exact copies" in attack.name))
+    assert copies.honest_defended == copies.honest_before > 0.8
+    assert copies.honest_undefended < 0.8 * copies.honest_before
+    assert copies.stopped_by == "quarantined: DUPLICATE (2)"
+    pills = next(attack for attack in attacks if "pills" in attack.name)
+    swallowed = drill.run(Attack("pills", pills.skills))
+    assert swallowed.honest_undefended == swallowed.honest_before
+    assert swallowed.stopped_by == "refused: FORMAT (5), refused: VALUE (1)"
