@@ -150,8 +150,8 @@ def day(place: Path) -> None:
         (place / f"parts/nut/{number}.png").rename(place / f"parts/bolt/nut{number}.png")
 
     alice, bob = Box("alice", place), Box("bob", place)
-    address = f"tcp/127.0.0.1:{free_port()}"
     alice.run("learn parts")
+    address = f"tcp/127.0.0.1:{free_port()}"
     with alice.up(f"--listen {address}"), bob.up(f"--join {address}"):
         wait_for(alice, bob)
         check(bob.answer("new/bolt/500.png") == "parts/bolt", "a bolt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -83,11 +84,26 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return paths that nobody has used."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or touches the home of the person who runs it, nor the list of agents."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "default-state"))
-    monkeypatch.setenv("TEACHMESH_HOME", str(tmp_path / "default-home"))
+def _own_home(
+    request: pytest.FixtureRequest, _homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test sees or touches the home of the person who runs it, nor the list of agents.
+
+    Its own ones are in the folder of the test. Most tests need no folder, and making one takes
+    milliseconds.
+    """
+    has_folder = "tmp_path" in request.fixturenames
+    place = request.getfixturevalue("tmp_path") if has_folder else next(_homes)
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "default-state"))
+    monkeypatch.setenv("TEACHMESH_HOME", str(place / "default-home"))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from benchmarks.grow_tasks import content
 from teachmesh.agent.agent import Agent
 from teachmesh.errors import DataError, UsageError
 from tests.agent.test_grow_task import run
+from tests.learned_homes import LearnedHomes
 
 
 def test_a_corrected_photo_makes_the_very_skill(tmp_path: Path, warm: Path) -> None:
@@ -33,10 +34,12 @@ def test_a_corrected_photo_makes_the_very_skill(tmp_path: Path, warm: Path) -> N
     assert contents[0] == contents[1]
 
 
-def test_photos_and_classes_that_cannot_be_used_are_refused(tmp_path: Path, warm: Path) -> None:
+def test_photos_and_classes_that_cannot_be_used_are_refused(
+    learned: LearnedHomes, tmp_path: Path, warm: Path
+) -> None:
     """One sentence each, and no new version."""
-    agent = Agent(tmp_path / "home")
-    skill_id = agent.learn(warm).skill_id
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
+    skill_id = agent.find("warm").id
     photo = warm / "red" / "00.png"
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(DataError, match="did you mean 'orange'.*learn --add-to"):

@@ -20,6 +20,7 @@ from teachmesh.errors import DataError, StorageError, TeachmeshError, UsageError
 from teachmesh.learning.statistics_file import write_statistics
 from teachmesh.packet.skill import Skill
 from tests.conftest import COLOURS, write_task
+from tests.learned_homes import LearnedHomes
 
 
 def run(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
@@ -121,11 +122,13 @@ def test_other_methods_must_be_learned_again(
         agent.learn(cold, add_to="warm")
 
 
-def test_only_the_author_adds_images(tmp_path: Path, warm: Path, cold: Path) -> None:
+def test_only_the_author_adds_images(
+    learned: LearnedHomes, tmp_path: Path, warm: Path, cold: Path
+) -> None:
     """A skill of another agent is refused; a name of one's own comes first."""
-    alice, bob = Agent(tmp_path / "alice"), Agent(tmp_path / "bob")
-    bob.receive(alice.read(alice.learn(warm).skill_id))
-    with pytest.raises(UsageError, match=f"learned by '{alice.alias}'"):
+    alice, bob = Agent(learned.copy(tmp_path / "alice", "warm")), Agent(tmp_path / "bob")
+    bob.receive(alice.read(alice.find("warm").id))
+    with pytest.raises(UsageError, match=f"learned by {alice.alias} "):
         bob.learn(cold, add_to="warm")
     bob.learn(cold, name="warm")
     assert bob.learn(warm, add_to="warm").classes == tuple(

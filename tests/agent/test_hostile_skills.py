@@ -20,6 +20,7 @@ from teachmesh.packet.codec import encode
 from teachmesh.packet.signing import VerifiedSkill, sign
 from teachmesh.packet.skill import Skill
 from teachmesh.reuse.source_skills import SourceSkill
+from tests.learned_homes import LearnedHomes
 from tests.packet.sample_skills import MALLORY, N_CLUSTERS, moments_skill, sample_card
 
 METRIC = Metric.identity(8)
@@ -49,12 +50,12 @@ def forged(skill: Skill, task: str, tensors: Tensors) -> VerifiedSkill:
 
 @pytest.mark.parametrize("method", ["gmmc", "maha", "moments"])
 def test_a_skill_that_does_not_fit_its_backbone_is_refused_or_set_aside(
-    method: str, tmp_path: Path, warm: Path, cold: Path
+    method: str, learned: LearnedHomes, tmp_path: Path, warm: Path
 ) -> None:
     """An older version may have saved it before: then it has a reason, and the others answer."""
-    bob = Agent(tmp_path / "bob", mapper=method)
-    skill = bob.bank.load(bob.learn(warm, method=method).skill_id).skill
-    bob.learn(cold, method=method)
+    home = learned.copy(tmp_path / "bob", "warm", "cold", method=method)
+    bob = Agent(home, mapper=method)
+    skill = bob.bank.load(bob.find("warm").id).skill
     image = warm / "red" / "00.png"
     expected = bob.predict(image)
     bad = {"narrow": forged(skill, "narrow", narrow(skill.tensors))}

@@ -23,6 +23,7 @@ from teachmesh.sharing.join_watch import JoinWatch, Link
 from teachmesh.sharing.own_addresses import own_addresses
 from teachmesh.sharing.own_transport import make_transport
 from teachmesh.sharing.zenoh_transport import ZenohTransport
+from tests.learned_homes import LearnedHomes
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 from tests.sharing.meshes import id_of_agent, wait_until
 from tests.sharing.test_zenoh_transport import Recorder
@@ -114,9 +115,11 @@ def test_the_state_of_a_joined_endpoint_has_a_reason() -> None:
         port = server.getsockname()[1]
         there, name = f"tcp/localhost:{port}", "tcp/no-such-name.invalid:1"
         links: list[Link] = []
-        watch = JoinWatch([there, "tcp/127.0.0.1:1", name], lambda: links)
+        long = f"tcp/{'a' * 200}.example:1"
+        watch = JoinWatch([there, "tcp/127.0.0.1:1", name, long], lambda: links)
         assert not watch.look()
-        first, refused, unknown = watch.states()
+        first, refused, unknown, odd = watch.states()
+        assert (odd.is_joined, odd.reason) == (False, "unknown name")
         assert (first.is_joined, first.reason) == (False, "no agent answers there")
         assert (refused.is_joined, refused.reason) == (False, "connection refused")
         assert (unknown.is_joined, bool(unknown.reason)) == (False, True)
@@ -125,7 +128,14 @@ def test_the_state_of_a_joined_endpoint_has_a_reason() -> None:
         assert watch.states()[0].is_joined
         links[:] = [Link(f"tcp/127.0.0.1:{port}", is_outgoing=True)]
         watch.look()
-        assert [state.is_joined for state in watch.states()] == [True, False, False]
+        assert [state.is_joined for state in watch.states()] == [True, False, False, False]
+
+        def broken() -> list[Link]:
+            raise RuntimeError("a defect")
+
+        faulty = JoinWatch([there], broken)
+        assert not faulty.look()
+        assert faulty.states()[0].reason == "RuntimeError('a defect')"
 
 
 def test_agents_of_a_local_network_find_each_other_unless_they_listen_on_loopback() -> None:
@@ -158,12 +168,12 @@ def test_agents_of_a_local_network_find_each_other_unless_they_listen_on_loopbac
 
 
 def test_a_task_that_was_learned_is_skipped_until_an_image_is_new(
-    tmp_path: Path, warm: Path
+    tmp_path: Path, warm: Path, learned: LearnedHomes
 ) -> None:
     """`up --learn` again is one event with the skill; a changed photo is no known task."""
-    agent = Agent(tmp_path / "home")
-    assert known_skill(agent, warm, 0) is None
-    skill = agent.learn(warm).skill_id
+    assert known_skill(Agent(tmp_path / "new"), warm, 0) is None
+    agent = Agent(learned.copy(tmp_path / "home", "warm"))
+    (skill,) = agent.bank.ids()
     events: list[dict[str, Any]] = []
     stop = threading.Event()
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.skill_versions import restore_version, skill_history
-from teachmesh.bank.entry import BankEntry, oldest_first, without_superseded
-from teachmesh.errors import DataError, UsageError
+from teachmesh.bank.entry import BankEntry, oldest_first
+from teachmesh.errors import UsageError
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, verify
 from tests.packet.sample_skills import ALICE, BOB, sample_signed
@@ -177,21 +177,20 @@ def test_an_agent_without_a_key_restores_nothing_and_gets_none(tmp_path: Path) -
     assert len(skill_history(view, "flowers")) == 2
 
 
-def test_two_active_versions_of_one_author_are_told_apart(tmp_path: Path) -> None:
-    """Two processes learned one task: its name fits both, a longer name fits one."""
+def test_of_two_versions_in_one_place_one_is_active_and_the_author_can_choose(
+    tmp_path: Path,
+) -> None:
+    """Two processes learned one task: both are listed, and restoring makes either one active."""
     view = home_of(tmp_path, ALICE)
     first, second = (sample_signed(ALICE, seed) for seed in range(2))
     third = sample_signed(ALICE, 2, replaces=first.id)
     for one in (first, second, third):
         view.bank.put(one)
-    names = {info.id: info.display_name for info in view.infos() if info.active}
-    assert names == {one.id: f"flowers@alice@{one.id[:8]}" for one in (second, third)}
-    with pytest.raises(DataError) as error:
-        restore_version(view, "flowers")
-    assert ", ".join(sorted(names.values())) in str(error.value)
-    with pytest.raises(UsageError, match="expected one active version of 'flowers'"):
-        restore_version(view, first.id)
-    done = restore_version(view, names[third.id], first.id)
-    assert view.bank.load(done.skill_id).skill.card.replaces == third.id
-    active = {entry.id for entry in without_superseded(view.bank.entries())}
-    assert active == {second.id, done.skill_id}
+    winner, loser = (choose((second, third), key=lambda one: one.id) for choose in (max, min))
+    names = {info.id: info.display_name for info in view.infos()}
+    assert (names[winner.id], names[loser.id]) == ("flowers", f"flowers@alice@{loser.id[:8]}")
+    assert [entry.id for entry in view.bank.active()] == [winner.id]
+    done = restore_version(view, names[loser.id])
+    assert view.bank.load(done.skill_id).skill.card.replaces == winner.id
+    assert [entry.id for entry in view.bank.active()] == [done.skill_id]
+    assert {entry.id for entry in view.bank.current()} == {loser.id, done.skill_id}

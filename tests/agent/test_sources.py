@@ -11,6 +11,7 @@ from teachmesh.agent import Agent
 from teachmesh.agent.combine_classes import combine_known
 from teachmesh.agent.learn_task import taken_by
 from teachmesh.agent.match_task import match_folder
+from tests.learned_homes import LearnedHomes
 from tests.packet.sample_skills import sample_card
 
 
@@ -33,11 +34,10 @@ def test_sources_do_not_depend_on_the_mapper_that_answers(
 
 
 def test_a_task_that_is_learned_again_excludes_skills_that_saw_its_images(
-    tmp_path: Path, warm: Path
+    learned: LearnedHomes, tmp_path: Path, warm: Path
 ) -> None:
     """Earlier versions and skills derived from them are excluded; other authors' are not."""
-    agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
-    agent.learn(warm)
+    agent, peer = Agent(learned.copy(tmp_path / "home", "warm")), Agent(tmp_path / "peer")
     combine_known(agent, "mix", ["red", "yellow"], encoder="names")
     assert match_folder(agent, warm, mode="text", encoder="names").n_known == 0
     for seed in (1, 2):  # at the second time, what mix came of is no longer active itself
@@ -53,11 +53,10 @@ def test_a_task_that_is_learned_again_excludes_skills_that_saw_its_images(
 
 
 def test_a_combination_is_no_source_if_its_parents_are(
-    tmp_path: Path, warm: Path, cold: Path
+    learned: LearnedHomes, tmp_path: Path, cold: Path
 ) -> None:
     """It adds nothing to its parents, but it is a source for an agent without them."""
-    agent, peer = Agent(tmp_path / "home"), Agent(tmp_path / "peer")
-    agent.learn(warm)
+    agent, peer = Agent(learned.copy(tmp_path / "home", "warm")), Agent(tmp_path / "peer")
     mixed = [combine_known(agent, name, ["red", "yellow"], encoder="names") for name in "ab"]
     assert len(agent.sources()) == 3
     assert [source.task for source in agent.sources_for("new")] == ["warm"]

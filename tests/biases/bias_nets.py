@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,9 @@ def size_of(name: str) -> int:
     return {**SIZES, **SIZES_OF_MORE}[name]
 
 
+@cache
 def raw_net(name: str) -> nn.Module:
-    """Build a network with taps and random weights, norms not folded."""
+    """Build a network with taps and random weights, norms not folded; nobody changes it."""
     if name == "tiny":
         return TinyNet()
     if name == "embedded":
@@ -63,8 +65,9 @@ def raw_net(name: str) -> nn.Module:
     return TapNet(net, find_taps(net)).eval()
 
 
+@cache
 def forward_pass(name: str) -> tuple[nn.Module, ForwardPass]:
-    """Return the raw network and its forward pass."""
+    """Return the raw network and its forward pass; nobody changes them."""
     net = raw_net(name)
     return net, ForwardPass(net, Preprocessing(size_of(name), HALF, HALF), torch.device("cpu"))
 

@@ -101,3 +101,15 @@ def test_a_main_thread_that_hears_no_signal_is_ended(signals: int) -> None:
         assert process.stderr is not None
         text = process.stderr.read()
     assert ("stopped without waiting" in text) or signals == 2
+
+
+def test_the_end_waits_for_no_work_of_python_itself() -> None:
+    """Output is written, and nothing that is registered for the end of Python delays it."""
+    program = (
+        "import atexit, time; from teachmesh.cli.stop_signals import end_process; "
+        "atexit.register(time.sleep, 600); print('written'); end_process(7)"
+    )
+    with started("-c", program) as process:
+        assert process.wait(HANGS_S) == 7
+        assert process.stdout is not None
+        assert process.stdout.read() == "written\n"

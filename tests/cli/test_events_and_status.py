@@ -23,7 +23,7 @@ from tests.sharing.meshes import wait_until
 READY = {
     "event": "ready",
     "time": "2026-11-30T12:05:01.123Z",
-    "id": "K7QM-2ABC",
+    "id": "K7QM-2F3D-ABCD-EFGH",
     "alias": "box",
     "endpoints": ["tcp/0.0.0.0:7447"],
     "reachable": ["tcp/192.168.1.20:7447"],
@@ -65,7 +65,7 @@ def test_two_agents_tell_the_story_of_a_skill(tmp_path: Path) -> None:
         shown = run("status", "--home", str(bob)).stdout
         state = run_json("status", "--home", str(bob))["running"]
     assert "have 1 skill, all that the peers offer" in shown
-    name = f"{first.agent.alias} ({first.agent.id[:4]})"
+    name = f"{first.agent.alias} ({first.agent.id[:9]})"
     assert re.search(rf"peer {re.escape(name)} in sync \d+\.\d s ago", shown)
     assert (state["have"], state["known"], state["fetching"]) == (1, 1, 0)
     assert state["peers"][0]["id"] == first.agent.id
@@ -116,13 +116,13 @@ def test_events_are_followed_until_the_reader_stops(
 def test_a_state_with_missing_skills_names_numbers_and_reasons() -> None:
     """The sentences that the issue asks for, for each kind of peer."""
     peers = [
-        {"alias": "box", "id": "K7QM-2ABC", "in_sync": True, "last_seen_s": 0.9},
+        {"alias": "box", "id": "K7QM-2F3D-ABCD-EFGH", "in_sync": True, "last_seen_s": 0.9},
         {
             "alias": "old",
-            "id": "AAAA-BBBB",
+            "id": "AAAA-BBBB-CCCC-DDDD",
             "in_sync": False,
             "last_seen_s": 4.0,
-            "reason": "5 of its skills are still to be fetched",
+            "reason": "its list of skills has not come yet",
         },
     ]
     state = {"endpoints": ["tcp/127.0.0.1:1"], "have": 97, "known": 102, "fetching": 5}
@@ -132,18 +132,18 @@ def test_a_state_with_missing_skills_names_numbers_and_reasons() -> None:
         "running, listening on tcp/127.0.0.1:1",
         "have 97 of 102 skills, fetching 5",
         "cannot reach tcp/a:1 (no answer), retrying",
-        "peer box (K7QM) in sync 1.2 s ago",
-        "peer old (AAAA) not in sync, heard 4.3 s ago: 5 of its skills are still to be fetched",
+        "peer box (K7QM-2F3D) in sync 1.2 s ago",
+        "peer old (AAAA-BBBB) not in sync, heard 4.3 s ago: its list of skills has not come yet",
     ]
 
 
 def test_texts_are_safe_and_survive_events_of_other_versions() -> None:
     """Control characters are replaced, and missing items are no traceback."""
     assert line_of(READY).endswith(
-        "agent box (K7QM) listens on tcp/0.0.0.0:7447, "
+        "agent box (K7QM-2F3D) listens on tcp/0.0.0.0:7447, "
         "reachable from other machines at tcp/192.168.1.20:7447"
     )
     assert "reachable from this machine only" in line_of({**READY, "reachable": []})
-    assert line_of({"event": "peer_left", "id": "A", "alias": "x\x1b[2J"}) == "peer x?[2J (A) left"
+    assert line_of({"event": "peer_left", "id": "A", "alias": "x\x1b[2J"}) == "peer x?[2J left"
     assert line_of({"event": "received"}) == "event received"
     assert line_of({"event": "of the future", "time": 7}) == "event of the future"

@@ -9,7 +9,7 @@ from PIL import Image
 from teachmesh.data.image_inputs import ImageInput
 from teachmesh.data.images import ImageRef
 from teachmesh.data.tasks import Split
-from teachmesh.model.build_backbone import embedded_backbone
+from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.embedding import (
     BATCH_SIZE,
     embed_images,
@@ -34,7 +34,7 @@ def pictures(folder: Path, count: int, broken: tuple[int, ...]) -> tuple[ImageRe
 def test_splits_embedded_together_equal_slices_of_the_whole(tmp_path: Path, cut: int) -> None:
     """Positions count from the start of each split; failures are listed with their split."""
     images = pictures(tmp_path, BATCH_SIZE + 3, broken=(4, 17))
-    backbone = embedded_backbone("embedded")
+    backbone = load_backbone(tmp_path, "embedded")
     splits = [
         Split(part, np.zeros(len(part), dtype=np.int64)) for part in (images[:cut], images[cut:])
     ]
@@ -55,7 +55,7 @@ def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -
     files = pictures(tmp_path, BATCH_SIZE + 3, broken=(4,))
     memory = [ImageInput(str(ref), ref.read()) for ref in files]
     memory[-1] = ImageInput(str(files[-1]), np.asarray(Image.open(files[-1].path)))
-    backbone = embedded_backbone("embedded")
+    backbone = load_backbone(tmp_path, "embedded")
     one = embed_images(backbone, [ImageInput(str(ref), ref) for ref in files])
     other = embed_images(backbone, memory)
     assert one.failed == other.failed
@@ -67,7 +67,7 @@ def test_an_image_has_the_same_latents_in_a_file_and_in_memory(tmp_path: Path) -
 def test_latents_do_not_depend_on_the_other_images_or_their_order(tmp_path: Path) -> None:
     """Random parts of a shuffled task give every image the same bits as the whole task does."""
     images = pictures(tmp_path, BATCH_SIZE + 5, broken=(4,))
-    backbone = embedded_backbone("embedded")
+    backbone = load_backbone(tmp_path, "embedded")
     whole = embed_images(backbone, images, full_batches=True)
     row = {int(i): n for n, i in enumerate(whole.kept)}
     rng = np.random.default_rng(1)

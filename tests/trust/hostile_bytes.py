@@ -165,7 +165,7 @@ def tombstone(rng: random.Random) -> bytes:
 def announcement(rng: random.Random) -> bytes:
     """Return the bytes of a hostile announcement."""
     digests = rng.choice(IDS), rng.choice(IDS)
-    said = Announcement(ALICE.public_key, "alice", *digests, 3, rng.getrandbits(40))
+    said = Announcement(ALICE.public_key, "alice", *digests, 3, 3, rng.getrandbits(40))
     data = encode_announcement(said, ALICE)
     return damaged(data, rng) if rng.random() < 0.5 else _signed(data, ANNOUNCEMENT_CONTEXT, rng)
 

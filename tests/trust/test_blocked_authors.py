@@ -80,7 +80,7 @@ def expected(policy: str, blocked: set[str], trusted: set[str], arrived: list[An
 
 
 @settings(
-    max_examples=15,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,

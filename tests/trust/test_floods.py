@@ -8,6 +8,8 @@ from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.id_list import encode_ids
 from teachmesh.sharing.messages import Announcement, encode_announcement
+from teachmesh.sharing.peers import STRANGERS, STRANGERS_PER_S
+from teachmesh.sharing.pulling import STRANGE_LISTS, STRANGE_LISTS_PER_S
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import id_of_agent, key_of
 from tests.trust.virtual_network import VirtualRuntime, VirtualTransport, World
@@ -100,6 +102,30 @@ def test_invented_identities_do_not_shut_the_door() -> None:
     newcomer.add(b"two")
     assert time_of(world, bank, id_of(b"two")) < 2
     assert id_of_agent("newcomer") in {peer.agent_id for peer in gossip.stats().peers}
+
+
+def test_strangers_use_up_no_time_of_proven_peers() -> None:
+    """Their lists are requested 32 times a second, and most of their broadcasts stay unread."""
+    world = World(0)
+    bank, honest = BytesInventory(), BytesInventory(b"one")
+    gossip = agent(world, "bank", bank)
+    quiet = agent(world, "honest", honest)
+    assert time_of(world, bank, id_of(b"one")) < 2
+    keys = [key_of(f"invented {number}") for number in range(200)]
+    requests: list[str] = []
+    for key in keys:
+        name = Announcement(key.public_key, "x", NO_IDS, NO_IDS, 0, 0, 0).agent_id
+        world.answers[name] = lambda kind, digest: requests.append(digest)
+    for number in range(50):
+        world.after(number / 10, lambda number=number: announce(world, keys, "ab" * 32, number))
+    dropped = gossip.stats().dropped
+    world.run(world.now_s + 3)
+    honest.add(b"news")
+    quiet.notify()
+    assert time_of(world, bank, id_of(b"news")) < 0.5
+    world.run(world.now_s + 2)
+    assert len(requests) <= STRANGE_LISTS + 6 * STRANGE_LISTS_PER_S
+    assert gossip.stats().dropped - dropped > 50 * 200 - 6 * STRANGERS_PER_S - STRANGERS
 
 
 def test_honest_news_overtake_a_flood_of_junk_skills() -> None:

@@ -35,7 +35,7 @@ def skill_to_replace(
         UsageError: a skill exists, and `replace` is False; or several versions are active, of which
             a new skill can replace only one.
     """
-    mine = [e for e in bank.active() if e.author == author and e.task == task]
+    mine = [e for e in bank.current() if e.author == author and e.task == task]
     if mine and not replace:
         raise UsageError(
             f"expected a task that this agent has not learned, but it learned {task!r} "
@@ -44,7 +44,7 @@ def skill_to_replace(
     if len(mine) > 1:
         raise UsageError(
             f"expected one active version of {task!r} to replace, this agent has {len(mine)} "
-            f"({listed(e.id[:12] for e in mine)}); remove all but one: teachmesh skills remove ID"
+            f"({listed(e.id[:12] for e in mine)}); remove all but one: teachmesh skills withdraw ID"
         )
     return mine[0] if mine else None
 

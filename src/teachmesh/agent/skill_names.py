@@ -38,8 +38,8 @@ def display_names(
     The names depend on the skills only, so that all agents with these skills show the same names:
 
     - `TASK`, if one active skill has this task name, and no skill of another author a look-alike;
-    - otherwise `TASK@ALIAS`, followed by AUTHOR if authors share the alias (or a look-alike) or
-      the task names only look alike, and by SKILL if the author has several active skills;
+    - otherwise `TASK@ALIAS`, followed by AUTHOR if names of several authors look alike, and by
+      SKILL if the author has several active skills of this name;
     - `TASK@ALIAS@SKILL` for a replaced skill.
 
     Skills of pending authors do not change these names. Their own names are `TASK@ALIAS@AUTHOR`

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from teachmesh.agent.skill_names import find_by_id, listed
+from teachmesh.agent.skill_names import find_by_id
 from teachmesh.agent.withhold_tasks import save_own
 from teachmesh.bank.entry import oldest_first
 from teachmesh.bank.withheld import SharePolicy
@@ -132,7 +132,7 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
             f"{known_as(chosen.alias, chosen.author)}; only its author can restore a version"
         )
     versions = _versions(view, chosen)
-    active = _active(view, versions, chosen)
+    active = _active(view, versions)
     number = _number(versions, chosen, active, version)
     replaced = active or versions[len(versions)]
     new = _renewed(view, versions[number], replaced, now())
@@ -152,22 +152,10 @@ def _versions(view: BankView, chosen: BankEntry) -> dict[int, BankEntry]:
     return dict(enumerate(oldest_first(entries), start=1))
 
 
-def _active(view: BankView, versions: dict[int, BankEntry], chosen: BankEntry) -> BankEntry | None:
-    """Return the active version that is to be replaced; None if no version is active.
-
-    Raises:
-        UsageError: several versions are active, and `chosen` is none of them.
-    """
+def _active(view: BankView, versions: dict[int, BankEntry]) -> BankEntry | None:
+    """Return the active version, which is to be replaced; None if no version is active."""
     active_ids = {entry.id for entry in view.bank.active()}
-    active = [entry for entry in versions.values() if entry.id in active_ids]
-    if chosen in active:
-        return chosen
-    if len(active) > 1:
-        raise UsageError(
-            f"expected one active version of '{shown(chosen.task)}', this agent has {len(active)} "
-            f"({listed(entry.id[:12] for entry in active)}); name the one to replace as TASK"
-        )
-    return active[0] if active else None
+    return next((entry for entry in versions.values() if entry.id in active_ids), None)
 
 
 def _number(

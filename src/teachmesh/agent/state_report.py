@@ -62,13 +62,14 @@ class StateReport:
         joins = self._endpoints.shown(self._transport.joins())
         for name, details in self._changes.events(stats, joins):
             self._emit(name, **details)
-        self._file.write(self._document(stats, joins), time.time())
-        self._endpoints.note(self._transport)
         self._report_synced(stats)
         shown = (self._agent.bank.digest(), stats.refused)
         if shown != self._shown:
             self._shown = shown
             self.stats()
+        # On a full disk, the events have been emitted before.
+        self._file.write(self._document(stats, joins), time.time())
+        self._endpoints.note(self._transport)
 
     def stats(self) -> None:
         """Emit the event with the counters of sharing.

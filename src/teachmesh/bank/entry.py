@@ -88,8 +88,8 @@ def forks(entries: Sequence[BankEntry]) -> dict[str, str]:
     """Return the skills that lose against another skill of the same author and task.
 
     An author that signs two versions in the same place makes a fork, for example from a copied
-    home. The newest one by the author's clock wins, then the one with the largest id, so that all
-    agents with these skills use the same one.
+    home. The newest one by the author's clock wins, then the one with the largest id. So all agents
+    with these skills use the same one.
 
     Args:
         entries: entries of skills that were not replaced.

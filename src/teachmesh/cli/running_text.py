@@ -62,9 +62,9 @@ def _warnings(running: Mapping[str, Any]) -> Iterator[str]:
 def _peer(peer: Mapping[str, Any], age_s: float) -> str:
     """Return the sentence about a peer.
 
-    >>> peer = {"alias": "box", "id": "K7QM-2ABC", "in_sync": True, "last_seen_s": 0.9}
+    >>> peer = {"alias": "box", "id": "K7QM-2F3D-ABCD-EFGH", "in_sync": True, "last_seen_s": 0.9}
     >>> _peer(peer, 0.3)
-    'peer box (K7QM) in sync 1.2 s ago'
+    'peer box (K7QM-2F3D) in sync 1.2 s ago'
     """
     name = short_name(peer["alias"], peer.get("id", ""))
     seen = f"{peer['last_seen_s'] + age_s:.1f} s ago"

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
+from teachmesh.cli.streams import finish_stdout
 from teachmesh.errors import EXIT_INTERRUPTED
 
 GRACE_S = 2.5
@@ -44,6 +45,18 @@ def stop_on_signals(stop: threading.Event, grace_s: float = GRACE_S) -> None:
     for number in numbers:
         signal.signal(number, handler)
     thread.start()
+
+
+def end_process(exit_code: int) -> None:
+    """Write waiting output, and end at once: tidying up memory takes Python seconds at times.
+
+    Args:
+        exit_code: exit code of the process, unless the output cannot be written.
+    """
+    code = finish_stdout(exit_code)
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _watch(reader: int, numbers: set[int], stop: threading.Event, grace_s: float) -> None:

@@ -22,9 +22,9 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     SeedOption,
 )
-from teachmesh.cli.stop_signals import stop_on_signals
+from teachmesh.cli.stop_signals import end_process, stop_on_signals
 from teachmesh.cli.verbosity import is_quiet
-from teachmesh.errors import StorageError
+from teachmesh.errors import EXIT_OK, StorageError
 from teachmesh.sharing.endpoints import LOOPBACK
 
 
@@ -132,6 +132,8 @@ def up(
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"
         ) from error
+    if stop.is_set():
+        end_process(EXIT_OK)
 
 
 def _print_json(event: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Exchange of skills between peers by anti-entropy; this package treats skills as bytes with an id.
 
-- `transport`: the network interface that sharing needs; `zenoh_transport` implements it.
+- `transport`: the network interface that sharing needs; `zenoh_transport`, `zenoh_broadcasts`
+  implement it.
 - `own_transport`: makes a transport by name, also one of another package.
 - `endpoints`: notation of endpoints, and which must be encrypted. `mesh_certificates`: for TLS.
 - `enrolment`: hands the key of the mesh to an agent with an invite. `invite_code`: its text.
@@ -13,7 +14,7 @@
 - `serving`: answers the requests of peers.
 - `peers`: peers heard from recently.
 - `pulling`: requests for missing skills and tombstones.
-- `in_flight`, `response_times`, `back_off`: limits, deadlines and pauses of these requests.
+- `in_flight`, `response_times`, `back_off`, `rate_limit`: limits, deadlines, pauses of requests.
 - `counters`: counters of traffic and results.
 - `admission`: checks of a received skill. `author_budget`: limits per author.
 - `twin_watch`: notices another agent with the same key.

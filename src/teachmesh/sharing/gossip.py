@@ -18,7 +18,12 @@ from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.gossip_stats import GossipStats, PeerState
 from teachmesh.sharing.id_list import digest_of, encode_ids
 from teachmesh.sharing.inventory import Inventory
-from teachmesh.sharing.messages import Announcement, decode_announcement, encode_announcement
+from teachmesh.sharing.messages import (
+    Announcement,
+    claimed_agent,
+    decode_announcement,
+    encode_announcement,
+)
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
@@ -85,6 +90,7 @@ class Gossip:
         self._publications = Publications()
         self._closed = False
         self._next_announcement_s = self._next_plan_s = float("-inf")
+        self._is_urgent = False
         self._announced: tuple[frozenset[str], frozenset[str]] | None = None
         self._pause_s = interval_s
         self._admitted = 0
@@ -96,7 +102,8 @@ class Gossip:
             self._runtime,
             self._peers,
             self._counters,
-            wake=self._planner.wake,
+            wake=self._wake_planner,
+            on_proven=transport.prefer,
             on_refused=on_refused,
             on_error=lambda error: self._supervisor.record("pull", error),
         )
@@ -178,7 +185,7 @@ class Gossip:
         self, agent_id: str, peer: Peer, gap: Gap, digests: tuple[str, str], own_count: int
     ) -> PeerState:
         said = peer.announcement
-        in_sync = said.digests == digests
+        in_sync = said.digests == digests or self._puller.has_all(said)
         same_skills = said.digest == digests[0]
         return PeerState(
             agent_id,
@@ -218,6 +225,9 @@ class Gossip:
 
     def on_announcement(self, data: bytes) -> None:
         """Record an announcement. The transport calls this; another thread does the pulling."""
+        if not self._peers.has_time_for(claimed_agent(data)):
+            self._counters.count_dropped()
+            return
         announcement = decode_announcement(data, self._peers.is_useless)
         if announcement is not None and announcement.author == self._author:
             # Some transports deliver an agent's own broadcasts; they do not count as traffic.
@@ -231,7 +241,7 @@ class Gossip:
         if self._peers.note(announcement):
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()
-        self._planner.wake()
+        self._wake_planner(announcement.agent_id)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
         """Serve a skill, a tombstone, a list of ids, or a blob; called by the transport."""
@@ -272,17 +282,28 @@ class Gossip:
         self._counters.count_sent(len(data))
         self._planner.wake()
 
+    def _wake_planner(self, agent_id: str) -> None:
+        """Plan soon, because of something that a peer sent; news of proven peers do not wait."""
+        if self._peers.is_proven(agent_id):
+            self._is_urgent = True
+        self._planner.wake()
+
     def _plan_step(self) -> float:
         """Request missing content; return the seconds until the next round."""
         now_s = self._runtime.now_s()
-        if now_s < self._next_plan_s:
-            return self._next_plan_s - now_s  # a flood of announcements must not use up the CPU
+        rest_s = self._next_plan_s - now_s
+        is_urgent, self._is_urgent = self._is_urgent, False
+        if rest_s > 0 and not is_urgent:
+            return rest_s  # a flood of announcements must not use up the CPU
         try:
-            delay_s = self._puller.plan()
+            delay_s = self._puller.plan(only_proven=rest_s > 0)
         except StorageError:
             delay_s = self._interval_s  # try again in the next round
-        took_s = self._runtime.now_s() - now_s
-        self._next_plan_s = now_s + took_s + max(PLAN_PAUSE_S, PLAN_REST * took_s)
+        if rest_s > 0:
+            delay_s = min(delay_s, rest_s)
+        else:
+            took_s = self._runtime.now_s() - now_s
+            self._next_plan_s = now_s + took_s + max(PLAN_PAUSE_S, PLAN_REST * took_s)
         totals = self._counters.totals()
         admitted = totals.admitted + totals.tombstones
         if admitted != self._admitted:

@@ -21,7 +21,8 @@ class PeerState:
         alias: display name of the peer.
         count: number of skills in the peer's bank.
         digest: hash of the sorted ids of these skills.
-        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank.
+        in_sync: whether the peer's bank has the skills and tombstones of this agent's bank, and
+            nothing else that is wanted here.
         last_seen_s: seconds since its last announcement.
         reason: reason why it is not in sync; empty if it is.
     """

@@ -52,10 +52,12 @@ class Offer:
     Attributes:
         missing: the ids in the order of the list.
         is_complete: False if ids were left out, because there were too many.
+        here: number of ids of the list that this agent has.
     """
 
     missing: dict[str, None]
     is_complete: bool
+    here: int
 
     def cut(self, count: int) -> None:
         """Keep the first ids only."""
@@ -75,6 +77,7 @@ class Offers:
     def __init__(self) -> None:
         self._offers: dict[str, Offer] = {}
         self._own: frozenset[str] = frozenset()
+        self._own_digest = _EMPTY
         self._announced: frozenset[str] = frozenset()
 
     def __contains__(self, digest: str) -> bool:
@@ -89,11 +92,26 @@ class Offers:
         """Return the missing ids of all lists."""
         return set().union(*(offer.missing for offer in self._offers.values()))
 
+    def has_all(self, digest: str, waived: Collection[str]) -> bool:
+        """Return whether a list and this agent differ in content only that is not wanted here.
+
+        Args:
+            digest: hash of the list.
+            waived: ids that this agent does not want.
+        """
+        if digest in (self._own_digest, _EMPTY):
+            return digest == self._own_digest
+        offer = self._offers.get(digest)
+        if offer is None or not offer.is_complete or offer.here < len(self._own):
+            return False
+        return all(item in waived for item in offer.missing)
+
     def put(self, digest: str, ids: Collection[str]) -> None:
         """Store the ids of a list, except those that this agent has; unless nobody announces it."""
         if digest not in self._announced:
             return
-        offer = Offer(dict.fromkeys(i for i in ids if i not in self._own), is_complete=True)
+        missing = dict.fromkeys(i for i in ids if i not in self._own)
+        offer = Offer(missing, is_complete=True, here=len(ids) - len(missing))
         offer.cut(MAX_OFFERED_PER_LIST)
         self._offers[digest] = offer
         self._share_out()
@@ -126,7 +144,8 @@ class Offers:
         groups: Groups = {}
         for agent_id, peer in peers.items():
             groups.setdefault(digest_in(peer.announcement), {})[agent_id] = peer
-        for digest in (digest_of(own), _EMPTY):
+        self._own_digest = digest_of(own)
+        for digest in (self._own_digest, _EMPTY):
             groups.pop(digest, None)
         if self._own - own:
             # A damaged skill was set aside, so any list may offer it again.
@@ -137,6 +156,7 @@ class Offers:
         for digest, offer in list(self._offers.items()):
             for skill_id in new & offer.missing.keys():
                 del offer.missing[skill_id]
+                offer.here += 1
             if not offer.missing and not offer.is_complete:
                 del self._offers[digest]
         return groups

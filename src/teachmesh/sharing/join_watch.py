@@ -85,7 +85,11 @@ class JoinWatch:
     def look(self) -> bool:
         """Look at each endpoint once; return whether all are connected."""
         for endpoint in self._endpoints:
-            state = self._state_of(endpoint)
+            try:
+                state = self._state_of(endpoint)
+            # The thread must not end silently; people read the error as the reason.
+            except Exception as error:  # noqa: BLE001
+                state = JoinState(endpoint, is_joined=False, reason=f"{error!r:.100}")
             if self._stopping.is_set():
                 return False
             with self._lock:
@@ -103,8 +107,9 @@ class JoinWatch:
         try:
             kind = socket.SOCK_DGRAM if protocol == "quic" else socket.SOCK_STREAM
             found = socket.getaddrinfo(host.strip("[]"), int(port), type=kind)
-        except OSError as error:
-            return JoinState(endpoint, is_joined=False, reason=error.strerror or "unknown name")
+        except (OSError, UnicodeError) as error:  # names may be too long for IDNA
+            reason = getattr(error, "strerror", None) or "unknown name"
+            return JoinState(endpoint, is_joined=False, reason=reason)
         addresses = {_text(where[4]) for where in found}
         links = self._links()
         if any(link.is_outgoing and link.address in addresses for link in links):

@@ -21,6 +21,7 @@ _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _MAX_COUNT = 2**53
 _KEYS = {"schema", "author", "alias", "digest", "tombstones", "count", "published", "sequence"}
 _NUMBERS = ("count", "published", "sequence")
+_AUTHOR = re.compile(rb'"author":"([0-9a-f]{64})"')
 _short_id = lru_cache(maxsize=4096)(agent_id)
 
 
@@ -63,6 +64,16 @@ def encode_announcement(announcement: Announcement, key: AgentKey) -> bytes:
     body = _body(announcement)
     signature = key.sign_message(CONTEXT + _canonical(body)).hex()
     return _canonical({**body, "signature": signature})
+
+
+def claimed_agent(data: bytes) -> str:
+    """Return the id of the agent that a broadcast names, without checking anything else.
+
+    Returns:
+        The id; an empty text if the bytes name no agent as `encode_announcement` does.
+    """
+    found = _AUTHOR.search(data, 0, MAX_ANNOUNCEMENT_BYTES)
+    return "" if found is None else _short_id(found[1].decode("ascii"))
 
 
 def decode_announcement(

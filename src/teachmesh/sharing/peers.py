@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from teachmesh.sharing.messages import Announcement
+from teachmesh.sharing.rate_limit import Rate
 
 PEER_TIMEOUT_S = 10.0
 MAX_PEERS = 256
@@ -18,10 +19,15 @@ ANNOUNCEMENT_S = 0.1
 """Mean time between announcements of one peer; more frequent ones are dropped unread."""
 BURST = 4
 """Number of announcements of one peer that may arrive at once."""
-NEWCOMER_S = 1 / 64
-"""Mean time between announcements of unknown peers; more frequent ones are dropped unread."""
+NEWCOMERS_PER_S = 64
+"""Announcements of unknown peers per second whose signatures are checked, and at once."""
 NEWCOMERS = 256
-"""Number of announcements of unknown peers that may arrive at once."""
+STRANGERS_PER_S = 384
+"""Announcements of unproven peers per second that are read at all, and at once."""
+STRANGERS = 512
+CLAIMS_PER_S = 1024
+"""Announcements in the names of proven peers per second that are read at all, and at once."""
+CLAIMS = 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,23 @@ class PeerTable:
         self._lock = threading.Lock()
         self._peers: dict[str, Peer] = {}
         self._proven: OrderedDict[str, None] = OrderedDict()
-        self._newcomers_paid_s = float("-inf")
+        self._newcomers = Rate(NEWCOMERS_PER_S, NEWCOMERS)
+        self._strangers = Rate(STRANGERS_PER_S, STRANGERS)
+        self._claims = Rate(CLAIMS_PER_S, CLAIMS)
+
+    def has_time_for(self, agent_id: str) -> bool:
+        """Count an announcement in the name of an agent; return whether to read it at all.
+
+        Parsing takes time too, so a flood of strangers must not use up the time for proven peers.
+        """
+        with self._lock:
+            rate = self._claims if agent_id in self._proven else self._strangers
+            return rate.spend(self._clock())
+
+    def is_proven(self, agent_id: str) -> bool:
+        """Return whether a peer has delivered a good skill."""
+        with self._lock:
+            return agent_id in self._proven
 
     def is_useless(self, announcement: Announcement) -> bool:
         """Return whether an announcement is a replay, or one too many within a short time.
@@ -80,7 +102,8 @@ class PeerTable:
             known = self._peers.get(announcement.agent_id)
             now_s = self._clock()
             if known is None:
-                return announcement.agent_id not in self._proven and self._is_crowd(now_s)
+                is_proven = announcement.agent_id in self._proven
+                return not is_proven and not self._newcomers.spend(now_s)
             if now_s - known.seen_s > self._timeout_s:
                 return False
             is_too_soon = known.paid_s - now_s > (BURST - 1) * ANNOUNCEMENT_S
@@ -126,13 +149,6 @@ class PeerTable:
         with self._lock:
             self._forget_silent(self._clock())
             return dict(sorted(self._peers.items()))
-
-    def _is_crowd(self, now_s: float) -> bool:
-        """Count an announcement of an unknown peer, and return whether there are too many."""
-        if self._newcomers_paid_s - now_s > (NEWCOMERS - 1) * NEWCOMER_S:
-            return True
-        self._newcomers_paid_s = max(now_s, self._newcomers_paid_s) + NEWCOMER_S
-        return False
 
     def _make_room(self, is_proven: bool) -> bool:
         if len(self._peers) < MAX_PEERS:

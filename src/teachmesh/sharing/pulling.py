@@ -26,17 +26,24 @@ from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import Groups, Offers, decode_ids
 from teachmesh.sharing.in_flight import MAX_PER_PEER, InFlight, Request
 from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.messages import Announcement
 from teachmesh.sharing.peers import Peer, PeerTable
+from teachmesh.sharing.rate_limit import Rate
 from teachmesh.sharing.response_times import ResponseTimes
 from teachmesh.sharing.runtime import Runtime
 from teachmesh.sharing.sync_progress import Gap, Progress
 
 MAX_REFUSED = 10_000
+STRANGE_LISTS_PER_S = 32
+"""Requests per second for lists of ids of peers that are not proven, and at once."""
+STRANGE_LISTS = 64
 # Candidates per list and per round, so that very long lists of ids cannot block the planner.
 _MAX_PER_LIST = 64
 _MAX_CANDIDATES = 256
 # Reasons that never apply to an honest peer, whatever its backbones, limits or version.
 _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
+# Reasons that are decisions of a person about authors.
+_NOT_WANTED = ("BLOCKED", "STRANGER")
 _LATER = "LATER"
 ITEMS = ("skill", "tombstone")
 
@@ -49,7 +56,9 @@ class Puller:
         runtime: clock, random numbers and requests.
         peers: peers heard from recently.
         counters: counters of traffic and results.
-        wake: called after each request, so that the next round is planned soon.
+        wake: called with a peer's id after each request to it, so that the next round is planned
+            soon; with an empty text after another change.
+        on_proven: called with a peer's id when it has delivered good content.
         on_refused: called with (id, reason, message) when a skill or tombstone is refused.
         on_error: called with an unexpected error of an answer's handling.
     """
@@ -61,7 +70,8 @@ class Puller:
         peers: PeerTable,
         counters: Counters,
         *,
-        wake: Callable[[], None],
+        wake: Callable[[str], None],
+        on_proven: Callable[[str], None],
         on_refused: Callable[[str, str, str], None] | None,
         on_error: Callable[[BaseException], None],
     ) -> None:
@@ -70,11 +80,13 @@ class Puller:
         self._peers = peers
         self._counters = counters
         self._wake = wake
+        self._on_proven = on_proven
         self._on_refused = on_refused
         self._on_error = on_error
         self._lock = threading.Lock()
         self._parsing = threading.Lock()
         self._flight = InFlight()
+        self._strange_lists = Rate(STRANGE_LISTS_PER_S, STRANGE_LISTS)
         self._offers = {kind: Offers() for kind in ITEMS}
         self._admitting: set[str] = set()
         self._refused: OrderedDict[str, str] = OrderedDict()
@@ -82,8 +94,12 @@ class Puller:
         self._times = ResponseTimes()
         self._stopped = False
 
-    def plan(self) -> float:
+    def plan(self, *, only_proven: bool = False) -> float:
         """Start the requests that are due: new lists of ids, then skills, then tombstones.
+
+        Args:
+            only_proven: whether to plan for peers that have delivered good content only, which
+                takes little time during a flood.
 
         Returns:
             Seconds until a request becomes overdue; infinite if none does.
@@ -103,6 +119,8 @@ class Puller:
                     tombstones, peers, attrgetter("tombstones")
                 ),
             }
+        if only_proven:
+            groups = {kind: _proven(found) for kind, found in groups.items()}
         failures = self._back_off.failures()
         for kind in ITEMS:
             self._request_lists(kind, groups[kind], failures)
@@ -111,7 +129,8 @@ class Puller:
         self._request_items("tombstone", self._without_skills(groups), failures)
         now_s = self._runtime.now_s()
         with self._lock:
-            return self._flight.next_overdue_s(now_s) - now_s
+            delay_s = self._flight.next_overdue_s(now_s) - now_s
+            return delay_s if self._strange_lists.has_room(now_s) else min(delay_s, 0.1)
 
     def refused(self) -> dict[str, str]:
         """Return the reason for each refused id; refused content is not pulled again."""
@@ -129,6 +148,18 @@ class Puller:
         with self._lock:
             return {agent_id: self._gap(peer) for agent_id, peer in peers.items()}
 
+    def has_all(self, announcement: Announcement) -> bool:
+        """Return whether a peer and this agent differ in content only that is not wanted here.
+
+        Such content was removed here, or its author is blocked or was not invited.
+        """
+        with self._lock:
+            waived = {item for item, reason in self._refused.items() if reason in _NOT_WANTED}
+            return all(
+                self._offers[kind].has_all(digest, waived)
+                for kind, digest in zip(ITEMS, announcement.digests, strict=True)
+            )
+
     def _gap(self, peer: Peer) -> Gap:
         offers, digest = self._offers["skill"], peer.announcement.digest
         if digest not in offers:
@@ -145,7 +176,7 @@ class Puller:
             if skill_ids is None:
                 for offers in self._offers.values():
                     offers.clear()  # also content that was not wanted
-        self._wake()
+        self._wake("")
 
     def stop(self) -> None:
         """Start no more requests."""
@@ -267,6 +298,8 @@ class Puller:
     def _is_possible(self, kind: str, content: str, peer: Peer, now_s: float) -> bool:
         if not self._flight.has_room(kind, now_s, is_proven=peer.is_proven):
             return False
+        if kind == "ids" and not peer.is_proven and not self._strange_lists.spend(now_s):
+            return False
         if kind != "ids" and not self._inventory.wants(content):
             self._offers[kind].drop(content)
             return False
@@ -304,7 +337,7 @@ class Puller:
         finally:
             with self._lock:
                 self._flight.end(content, agent_id)
-            self._wake()
+            self._wake(agent_id)
 
     def _blame(self, kind: str, content: str, agent_id: str) -> None:
         """Record a missing answer, unless the peer has announced another list since."""
@@ -348,6 +381,7 @@ class Puller:
         self._back_off.succeeded(agent_id, item, is_skill=True)
         if reason is None:
             self._peers.prove(agent_id)
+            self._on_proven(agent_id)
 
     def _admit(self, kind: str, item: str, data: bytes) -> str | None:
         """Pass the bytes to the inventory; return the reason if they were not admitted."""
@@ -386,3 +420,12 @@ class Puller:
         self._counters.count_refused(refusal.reason)
         if self._on_refused is not None:
             self._on_refused(skill_id, refusal.reason, str(refusal))
+
+
+def _proven(groups: Groups) -> Groups:
+    """Return the groups with at least one peer that has delivered good content."""
+    return {
+        digest: group
+        for digest, group in groups.items()
+        if any(peer.is_proven for peer in group.values())
+    }

@@ -11,6 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from queue import SimpleQueue
 
 from teachmesh.sharing.transport import Transport
 
@@ -67,7 +68,7 @@ class Runtime(ABC):
 
 
 class ThreadRuntime(Runtime):
-    """One thread per job and per running request.
+    """One thread per job and per running request; threads of ended requests are used again.
 
     Args:
         transport: connection to the peers.
@@ -77,9 +78,11 @@ class ThreadRuntime(Runtime):
         self.random = random.Random()
         self._transport = transport
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
         self._jobs: list[ThreadJob] = []
-        self._requests: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
 
     def now_s(self) -> float:
         """Return the monotonic clock of this machine."""
@@ -97,30 +100,33 @@ class ThreadRuntime(Runtime):
             job.thread.start()
 
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float, done: Done) -> None:
-        """Run a request in a new thread."""
-
-        def work() -> None:
-            try:
-                done(self._transport.request(agent_id, kind, key, timeout_s))
-            finally:
-                with self._lock:
-                    self._requests.discard(thread)
-
-        thread = threading.Thread(target=work, name=f"teachmesh-{kind}", daemon=True)
+        """Run a request in an idle thread, or in a new one if there is none."""
         with self._lock:
-            self._requests.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
+            is_new, self._idle = self._idle == 0, max(0, self._idle - 1)
+        if is_new:
+            self._add_worker()
+        self._queue.put(lambda: done(self._transport.request(agent_id, kind, key, timeout_s)))
+
+    def _add_worker(self) -> None:
+        name = f"teachmesh-request-{len(self._workers)}"
+        worker = threading.Thread(target=self._work, name=name, daemon=True)
+        worker.start()
+        with self._lock:
+            self._workers.append(worker)
+
+    def _work(self) -> None:
+        while (request := self._queue.get()) is not None:
+            request()
             with self._lock:
-                self._requests.discard(thread)
-            raise
+                self._idle += 1
 
     def close(self, deadline_s: float) -> None:
         """Stop the jobs, and wait for all threads until the deadline."""
         self._stopping.set()
         with self._lock:
-            threads = list(self._requests)
+            threads = list(self._workers)
+        for _ in threads:
+            self._queue.put(None)
         for job in self._jobs:
             job.wake()
             threads.append(job.thread)

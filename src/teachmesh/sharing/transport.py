@@ -41,6 +41,15 @@ class Transport(ABC):
     def announce(self, data: bytes) -> None:
         """Broadcast at most 2 KiB to all peers without waiting; the broadcast may be lost."""
 
+    def prefer(self, agent_id: str) -> None:  # noqa: B027 - optional
+        """Deliver the broadcasts of a peer even if many others arrive.
+
+        By default, this does nothing.
+
+        Args:
+            agent_id: id of a peer that has delivered good content.
+        """
+
     @abstractmethod
     def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
         """Request content from a peer; return None if it lacks the content or answers too late.

@@ -1,6 +1,6 @@
 """Transport over Eclipse Zenoh in peer mode, without a router.
 
-The code works around three properties of Zenoh:
+The code works around three properties of Zenoh, and `zenoh_broadcasts` around another:
 
 - A peer does not relay messages for other peers.
 - With blocking congestion control, one frozen peer stalls all other peers for seconds. Congested
@@ -17,6 +17,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Sequence
 
 import zenoh
@@ -27,12 +28,14 @@ from teachmesh.sharing.join_watch import JoinState, JoinWatch, Link, endpoint_of
 from teachmesh.sharing.mesh_certificates import TlsIdentity
 from teachmesh.sharing.own_addresses import split_endpoint
 from teachmesh.sharing.transport import (
+    KINDS,
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BODY_BYTES,
     Handler,
     Transport,
     is_address,
 )
+from teachmesh.sharing.zenoh_broadcasts import Broadcasts
 
 PREFIX = "teachmesh/1"
 CLOSE_TIMEOUT_S = 1.5
@@ -79,6 +82,7 @@ class ZenohTransport(Transport):
         self._session: zenoh.Session | None = None
         self._declared: list[object] = []
         self._watch = JoinWatch(self._join, self.links)
+        self._broadcasts: Broadcasts | None = None
 
     def start(self, handler: Handler) -> None:
         """Open the session.
@@ -87,10 +91,8 @@ class ZenohTransport(Transport):
             NetworkError: an endpoint is in use, or its address is not on this machine.
         """
         self._session = self._opened(TRIES if self._asked != self._listen else 1)
+        self._broadcasts = Broadcasts(self._session, PREFIX, handler)
         self._declared = [
-            self._session.declare_subscriber(
-                f"{PREFIX}/*/announce", lambda sample: _deliver(sample, handler)
-            ),
             self._session.declare_queryable(
                 f"{PREFIX}/{self._agent_id}/*/*", lambda query: self._answer(query, handler)
             ),
@@ -109,6 +111,11 @@ class ZenohTransport(Transport):
                 f"could not listen on {', '.join(self._listen)} ({_short(error)}); "
                 "choose another port with --listen"
             ) from error
+
+    def prefer(self, agent_id: str) -> None:
+        """Receive the broadcasts of one peer apart from those of all others."""
+        if self._broadcasts is not None and is_address(agent_id, KINDS[0], "0" * 64):
+            self._broadcasts.prefer(agent_id)
 
     def announce(self, data: bytes) -> None:
         """Broadcast the data; for a peer that is too slow, the message is dropped."""
@@ -176,10 +183,14 @@ class ZenohTransport(Transport):
         session, self._session = self._session, None
         if session is None:
             return
+        deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
         self._declared = []
+        broadcasts, self._broadcasts = self._broadcasts, None
         closer = threading.Thread(target=session.close, name="teachmesh-zenoh-close", daemon=True)
         closer.start()
         closer.join(CLOSE_TIMEOUT_S)
+        if broadcasts is not None:
+            broadcasts.join(max(0.0, deadline_s - time.monotonic()))
 
     def _answer(self, query: zenoh.Query, handler: Handler) -> None:
         # Wildcard queries match our key as well; only a plain address is answered.
@@ -242,11 +253,6 @@ def _tls_settings(tls: TlsIdentity) -> dict[str, object]:
         # Agents are reached by changing addresses; their certificates name the mesh only.
         "verify_name_on_connect": False,
     }
-
-
-def _deliver(sample: zenoh.Sample, handler: Handler) -> None:
-    if len(sample.payload) <= MAX_ANNOUNCEMENT_BYTES:
-        handler.on_announcement(bytes(sample.payload))
 
 
 def _short(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any, NamedTuple
@@ -16,9 +17,14 @@ from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.known_agents import decide, known_agents
 from teachmesh.agent.node import Node
 from teachmesh.errors import SkillRefused
+from teachmesh.packet.codec import decode
+from teachmesh.packet.signing import VerifiedSkill, agent_id, sign
+from teachmesh.packet.skill import Skill
 from teachmesh.sharing.author_budget import MAX_PENDING_PER_AUTHOR, AuthorBudget
 from teachmesh.sharing.twin_watch import TWIN
 from tests.conftest import write_task
+from tests.learned_homes import LearnedHomes
+from tests.packet.sample_skills import MALLORY
 from tests.sharing.meshes import wait_until
 
 
@@ -41,16 +47,15 @@ class Homes(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    """Two agents learn; nobody shares yet."""
+def homes(tmp_path_factory: pytest.TempPathFactory, learned: LearnedHomes) -> Homes:
+    """Two agents learned; nobody shares yet."""
     folder = tmp_path_factory.mktemp("strangers")
     skills, images = [], []
     for name, task in (("alice", "warm"), ("bob", "cold")):
-        path = write_task(folder / "tasks", task, per_class=6)
-        agent = Agent(folder / name)
-        skills.append(agent.bank.get(agent.learn(path).skill_id))
-        images += sorted(path.glob("*/00.png"))
-        agent.bank.close()
+        bank = BankView(learned.copy(folder / name, task, agent=name)).bank
+        skills += [bank.get(skill_id) for skill_id in bank.ids()]
+        bank.close()
+        images += sorted(write_task(folder / "tasks", task).glob("*/00.png"))
     return Homes(folder, images, skills)
 
 
@@ -73,6 +78,13 @@ def running(agent: Agent, *join: str) -> Iterator[tuple[Node, list[dict[str, Any
     events: list[dict[str, Any]] = []
     with agent.share(join=join, on_event=events.append) as node:
         yield node, events
+
+
+def signed_by_mallory(data: bytes) -> VerifiedSkill:
+    """Return the content of a skill under another author's name."""
+    skill = decode(data).skill
+    card = replace(skill.card, author=MALLORY.public_key, alias="mallory")
+    return sign(Skill(card, skill.tensors), MALLORY)
 
 
 def _message(event: dict[str, Any]) -> str | None:
@@ -104,15 +116,15 @@ def test_names_of_pending_skills_change_no_answer(homes: Homes, tmp_path: Path) 
     agent.trust.trust(alice)
     agent.trust.set_policy("ask")
     before = answers(agent, homes)
-    stranger = Agent(tmp_path / "stranger")
-    copy = stranger.learn(write_task(tmp_path / "tasks", "warm", per_class=4, seed=1))
-    agent.receive(stranger.bank.get(copy.skill_id))
+    copy = signed_by_mallory(homes.skills[0])
+    stranger = agent_id(MALLORY.public_key)
+    agent.receive(copy.data)
     assert answers(agent, homes) == before
     assert agent.find("warm").author == alice
     (waiting,) = [info for info in agent.active_infos() if not info.usable]
-    assert waiting.reason.endswith(f"teachmesh peers trust {stranger.id}")
-    assert waiting.display_name == f"warm@{stranger.alias}@{stranger.id.lower()}"
-    assert agent.find(waiting.display_name).id == copy.skill_id
+    assert waiting.reason.endswith(f"teachmesh peers trust {stranger}")
+    assert waiting.display_name == f"warm@mallory@{stranger.lower()}"
+    assert agent.find(waiting.display_name).id == copy.id
     assert (agent.status()["skills"], agent.status()["pending"]) == (1, 1)
 
 
@@ -182,7 +194,6 @@ def test_a_copied_home_is_said_on_both_sides_and_a_new_identity_ends_it(
 ) -> None:
     """Both name the command; afterwards they exchange, and old skills stay in use."""
     first, second = (homes.copy("alice", tmp_path / name) for name in ("first", "second"))
-    second.learn(write_task(tmp_path / "tasks", "cold", per_class=4))
     with running(first) as (node, one), running(second, *node.endpoints) as (_, other):
         wait_until(lambda: all(TWIN in map(_message, events) for events in (one, other)), "said")
         assert "teachmesh identity new" in TWIN
@@ -193,8 +204,8 @@ def test_a_copied_home_is_said_on_both_sides_and_a_new_identity_ends_it(
     view.renew_identity()
     assert view.id != old
     renewed = Agent(tmp_path / "second")
-    with running(first) as (node, _), running(renewed, *node.endpoints):
-        wait_until(lambda: len(first.bank.ids()) == 2, "they exchange")
+    with running(first) as (node, _), running(renewed, *node.endpoints) as (other_node, _):
+        other_node.wait_for_peers(1)
     assert all(info.usable for info in renewed.infos())
     standings = {one.id: one.standing for one in known_agents(view)}
     assert standings == {view.id: "trusted", old: "trusted"}
