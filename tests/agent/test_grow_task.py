@@ -158,6 +158,19 @@ def test_options_and_images_that_do_not_fit_are_refused(
     assert own_skill(agent, "warm").card.replaces is None
 
 
+def test_images_in_memory_are_added_too(tmp_path: Path) -> None:
+    """A mapping, then (images, labels), make the skill of one mapping with all images."""
+    random = np.random.default_rng(0)
+    reds, blues, greens = random.integers(0, 255, (3, 8, 40, 40, 3), dtype=np.uint8)
+    one, other = Agent(tmp_path / "one"), Agent(tmp_path / "other")
+    one.learn({"red": reds, "blue": blues, "green": greens}, name="x")
+    other.learn({"red": reds[:5], "blue": blues}, name="x")
+    more = [*reds[4:], *greens]
+    found = other.learn((more, ["red"] * 4 + ["green"] * 8), add_to="x")
+    assert "1 image known already: counted once" in found.warnings
+    assert content(one, "x") == content(other, "x")
+
+
 def test_splits_that_were_chosen_stay(tmp_path: Path) -> None:
     """Every image trains in a task with --split 0/0, also one that is added later."""
     agent = Agent(tmp_path / "home")

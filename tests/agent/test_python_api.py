@@ -236,7 +236,7 @@ def test_the_library_logs_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
     with caplog.at_level(logging.INFO, logger="teachmesh"):
         made.learn(folder / "cold")
-    assert caplog.records[0].getMessage().split(":")[0] == "learning cold"
+    assert "learning cold" in [record.getMessage().split(":")[0] for record in caplog.records]
     assert "saved skill" in caplog.text
 
 

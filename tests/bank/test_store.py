@@ -99,6 +99,36 @@ def test_a_skill_takes_the_place_of_its_predecessor(bank: Bank) -> None:
     assert bank.ids() == sorted([old.id, middle.id, new.id])
 
 
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_no_older_version_returns_when_a_middle_one_is_gone(tmp_path: Path, gone: int) -> None:
+    """One or two of four versions are removed; the newest one that remains is active."""
+    versions = [sample_signed(created="2026-11-23T11:00:00Z")]
+    for number in range(1, 4):
+        created = f"2026-11-23T11:00:0{number}Z"
+        before = versions[-1].id
+        versions.append(sample_signed(seed=number, replaces=before, created=created))
+    for place, other in enumerate((gone, 2)):
+        with Bank(tmp_path / str(place)) as bank:
+            for version in reversed(versions):
+                bank.put(version)
+            for number in {gone, other}:
+                bank.remove(versions[number].id)
+            assert [entry.id for entry in bank.active()] == [versions[3].id]
+            bank.remove(versions[3].id)
+            left = max({0, 1, 2} - {gone, other})
+            assert [entry.id for entry in bank.active()] == [versions[left].id]
+
+
+def test_a_clock_that_was_set_back_hides_no_newer_version(bank: Bank) -> None:
+    """The order of versions follows their chain before their times."""
+    first = sample_signed(created="2026-11-23T11:00:05Z", replaces="ab" * 32)
+    second = sample_signed(seed=1, created="2026-11-23T11:00:00Z", replaces=first.id)
+    twin = sample_signed(seed=2, created="2026-11-23T11:00:01Z")
+    for version in (twin, second, first):
+        bank.put(version)
+    assert [entry.id for entry in bank.active()] == [second.id]
+
+
 def test_nobody_supersedes_another_authors_skill(bank: Bank) -> None:
     """Bob names Alice's skill as his predecessor: hers stays active."""
     alices = bank.put(sample_signed())

@@ -26,7 +26,10 @@ def test_verbose_logs_steps_and_quiet_drops_remarks(tmp_path: Path, warm: Path) 
     verbose = _learn(tmp_path, "-v", "--replace")
     assert "INFO teachmesh.agent.learning_agent: learning warm: 3 classes" in verbose.stderr
     assert "INFO teachmesh.bank.store: saved skill" in verbose.stderr
+    assert "INFO teachmesh.data.tasks: found 36 images in" in verbose.stderr
     assert "DEBUG" not in verbose.stderr
+    everything = _learn(tmp_path, "-vv", "--replace")
+    assert "DEBUG teachmesh.data.loader: decoded images 0 to" in everything.stderr
     quiet = _learn(tmp_path, "-q", "--replace")
     assert (quiet.exit_code, quiet.stderr) == (0, "")
     remarks, *results = (len(r.stdout.splitlines()) for r in (plain, verbose, quiet))

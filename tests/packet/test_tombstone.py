@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.tombstone import (
-    CONTEXT,
     TOMBSTONE_BYTES,
     Tombstone,
     read_tombstone,
@@ -19,6 +18,7 @@ from teachmesh.packet.tombstone import (
 )
 from tests.packet.sample_skills import ALICE, BOB, canonical
 
+CONTEXT = b"teachmesh.tombstone/1\0"
 SKILL = "ab" * 32
 GOOD = sign_tombstone(SKILL, ALICE)
 VALUES: dict[str, Any] = json.loads(GOOD.data)

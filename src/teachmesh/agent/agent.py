@@ -12,7 +12,15 @@ from teachmesh.agent.combine_classes import Combination, combine_known
 from teachmesh.agent.correct_answer import Correction, correct_answer
 from teachmesh.agent.evaluate_task import Evaluation, evaluate_task
 from teachmesh.agent.learning_agent import LearningAgent
+from teachmesh.agent.manage_parts import (
+    PartInfo,
+    WithdrawnPart,
+    agent_keys,
+    list_parts,
+    withdraw_part,
+)
 from teachmesh.agent.match_task import match_folder
+from teachmesh.agent.shared_tasks import Comparison, Invitation, compare, invite
 from teachmesh.agent.skill_mapping import Exported
 from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_version, skill_history
 from teachmesh.data.loader import Progress
@@ -109,6 +117,40 @@ class Agent(LearningAgent):
             StorageError: the skill cannot be saved.
         """
         return correct_answer(self, image, task, class_name)
+
+    @checked
+    @one_at_a_time
+    def invite(
+        self, task: str, agents: str | Sequence[str] = (), *, remove: str | Sequence[str] = ()
+    ) -> Invitation:
+        """Let other agents contribute parts to a task of this agent; see `shared_tasks.invite`.
+
+        Args:
+            task: name of the task.
+            agents: public keys of agents, or agent ids or aliases of authors of skills here.
+            remove: members to exclude; their parts do not count any more.
+        """
+        added, removed = (
+            agent_keys(self, [given] if isinstance(given, str) else given)
+            for given in (agents, remove)
+        )
+        return invite(self, task, added, removed)
+
+    @checked
+    def parts(self, task: str | None = None) -> list[PartInfo]:
+        """Describe the parts of one task or of all; see `manage_parts.list_parts`."""
+        return list_parts(self, task)
+
+    @checked
+    @one_at_a_time
+    def withdraw_part(self, part: str) -> WithdrawnPart:
+        """Take a part out of its task, exactly; see `manage_parts.withdraw_part`."""
+        return withdraw_part(self, part)
+
+    @checked
+    def compare_parts(self, task: str) -> Comparison:
+        """Make a skill again from its parts and compare; see `shared_tasks.compare`."""
+        return compare(self, task)
 
     @checked
     def history(self, task: str) -> list[SkillVersion]:

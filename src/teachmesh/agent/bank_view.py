@@ -403,6 +403,7 @@ class BankView:
         return {
             "schema": "teachmesh.status/1",
             "id": self.id if exists else None,
+            "public_key": self.key.public_key if exists else None,
             "alias": self.alias if exists else None,
             "home": str(self.home.path),
             "backbone": self.backbone_name,

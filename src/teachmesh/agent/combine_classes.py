@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.replace_skill import check_force, skill_to_replace
+from teachmesh.agent.replace_skill import check_alone, check_force, skill_to_replace
 from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.names import check_name, comparison_key, did_you_mean, shown
 from teachmesh.errors import UsageError
@@ -110,6 +110,7 @@ def combine_known(
     old = skill_to_replace(
         agent.bank, agent.key.public_key, name, replace=replace, else_use="another name"
     )
+    check_alone(agent.bank, agent.key.public_key, name)
     replaced = None if old is None else old.id
     sources = _Sources.of(agent, replaced)
     wanted = tuple(_Wanted.read(text, sources) for text in classes)

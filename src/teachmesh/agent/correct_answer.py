@@ -9,6 +9,7 @@ from typing import Any
 
 from teachmesh.agent.grow_task import Author, check_grows, own_skill, skill_of
 from teachmesh.agent.learn_task import LearnOptions
+from teachmesh.agent.replace_skill import check_alone
 from teachmesh.data.images import ImageRef
 from teachmesh.data.names import did_you_mean, shown
 from teachmesh.errors import DataError
@@ -58,7 +59,8 @@ def correct_answer(agent: Author, image: str | Path, task: str, class_name: str)
     """
     started_s = time.perf_counter()
     skill, _ = own_skill(agent, task)
-    check_grows(skill, LearnOptions())
+    check_grows(skill.card, LearnOptions())
+    check_alone(agent.bank, skill.card.author, skill.card.task)
     if class_name not in skill.card.classes:
         raise DataError(
             f"expected a class of '{shown(task)}', got '{shown(class_name)}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy as np
 from teachmesh.agent.second_passes import second_passes
 from teachmesh.data.loader import named_failure
 from teachmesh.data.names import comparison_key, shown
+from teachmesh.data.pixel_digests import digest_labelled
 from teachmesh.data.read_labelled import read_labelled
 from teachmesh.errors import DataError, UsageError
 from teachmesh.mapping.accuracies import choose
-from teachmesh.model.embedding import embed_images, labelled
+from teachmesh.model.backbone import Latents
+from teachmesh.model.embedding import Embedded, embed_images, labelled
 
 if TYPE_CHECKING:
     from teachmesh.agent.answering import AnsweringAgent
@@ -42,6 +44,8 @@ class Evaluation:
         confusion: number of images by right class and by answered class of the task. Images that
             were mapped to other tasks are left out.
         skipped: one sentence per unreadable image.
+        shared: number of test images that were left out, because images with the same pixels train
+            or validate.
     """
 
     task: str
@@ -53,6 +57,7 @@ class Evaluation:
     direct: float | None
     confusion: dict[str, dict[str, int]]
     skipped: tuple[str, ...] = ()
+    shared: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the accuracies as a JSON object."""
@@ -100,9 +105,31 @@ def evaluate_task(
     skipped = tuple(named_failure(str(split.images[i]), why) for i, why in embedded.failed)
     if not len(embedded.kept):
         raise DataError(skipped[0])
+    n_readable = len(embedded.kept)
+    if images == "test":
+        embedded = _without_learned(embedded, found, agent.backbone.size)
     kept = [split.images[int(i)] for i in embedded.kept]
     with agent.lock:
-        return _scored(agent, info, found, labelled(split, embedded), kept, skipped)
+        scored = _scored(agent, info, found, labelled(split, embedded), kept, skipped)
+    return replace(scored, shared=n_readable - len(kept))
+
+
+def _without_learned(embedded: Embedded, task: Task, size: int) -> Embedded:
+    """Leave out test images with the pixels of an image that trains or validates.
+
+    Raises:
+        DataError: no image is left.
+    """
+    learned = [digest_labelled(split, size).digests for split in (task.train, task.validation)]
+    rows = np.flatnonzero(~np.isin(embedded.digests, np.concatenate(learned)))
+    if not len(rows):
+        raise DataError(
+            f"expected test images that were not learned, got {len(embedded.kept)} with the pixels "
+            "of training images; add other images"
+        )
+    latents = Latents(embedded.latents.last[rows], embedded.latents.multi[rows])
+    kept, digests = embedded.kept[rows], embedded.digests[rows]
+    return replace(embedded, latents=latents, kept=kept, digests=digests)
 
 
 def _scored(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from teachmesh.agent.learn_task import (
@@ -17,8 +16,8 @@ from teachmesh.agent.learn_task import (
 )
 from teachmesh.data.image_splits import Growth
 from teachmesh.data.names import comparison_key, shown
+from teachmesh.data.read_labelled import read_labelled
 from teachmesh.data.source_files import counted
-from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import find_variant
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.store import Bank
     from teachmesh.bank.withheld import Withheld
+    from teachmesh.data.labelled_images import TaskData
     from teachmesh.data.loader import Progress
+    from teachmesh.data.splits import SplitRule
     from teachmesh.data.tasks import Task
     from teachmesh.learning.embedded_task import EmbeddedTask
     from teachmesh.learning.task_statistics import TaskStatistics
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from teachmesh.packet.card import Card
     from teachmesh.packet.signing import AgentKey
     from teachmesh.packet.skill import Skill
+    from teachmesh.trust.trust_book import TrustBook
 
-_KEPT = ("add_to", "layout", "method", "seed")
+_KEPT = ("layout", "method", "seed")
 """Options that have a meaning when images are added; `method` and `seed` are checked."""
 
 
@@ -51,6 +53,7 @@ class Author(Protocol):
     bank: Bank
     statistics: KeptStatistics
     withheld: Withheld
+    trust: TrustBook
 
     @property
     def key(self) -> AgentKey:
@@ -85,7 +88,7 @@ class Author(Protocol):
 
 def grow_task(
     agent: Author,
-    path: str | Path,
+    data: TaskData,
     options: LearnOptions,
     progress: Progress | None = None,
     on_understood: Callable[[str], None] | None = None,
@@ -96,7 +99,7 @@ def grow_task(
 
     Args:
         agent: the agent that learned the task.
-        path: folder, archive or CSV file of the images; one class is enough.
+        data: labelled images, as for `Agent.learn`; one class is enough.
         options: options with `add_to`.
         progress: called with (images done, images in total).
         on_understood: called with a one-sentence summary of the images, before learning.
@@ -107,13 +110,13 @@ def grow_task(
         StorageError: the statistics are damaged, or the skill cannot be saved.
     """
     started_s = time.perf_counter()
-    check_options(options)
+    check_options(options, "add_to")
     kept = agent.statistics
     name = options.add_to or ""
     skill, _ = own_skill(agent, name)
-    check_grows(skill, options)
+    check_grows(skill.card, options)
     statistics = kept.load(skill)
-    task = read_more(path, options, skill, statistics)
+    task = read_more(data, options, skill.card, statistics.rule)
     agent.check_backbone(skill.card)
     latents = agent.embed_task(task, progress, on_understood)
     with kept.locked():
@@ -126,8 +129,12 @@ def grow_task(
     return replace(result, warnings=(*grown.remarks, *result.warnings))
 
 
-def check_options(options: LearnOptions) -> None:
+def check_options(options: LearnOptions, chosen: str) -> None:
     """Check that all options apply when images are added to a task.
+
+    Args:
+        options: the options.
+        chosen: the option that names the task: "add_to" or "part_of".
 
     Raises:
         UsageError: one does not.
@@ -135,11 +142,12 @@ def check_options(options: LearnOptions) -> None:
     default = LearnOptions()
     for field in fields(options):
         value = getattr(options, field.name)
-        if field.name not in _KEPT and value != getattr(default, field.name):
+        if field.name not in (*_KEPT, chosen) and value != getattr(default, field.name):
             option = "no-statistics" if field.name == "statistics" else field.name
+            given, other = (f"--{name.replace('_', '-')}" for name in (chosen, option))
             raise UsageError(
-                f"expected --add-to without --{option.replace('_', '-')}, because a task keeps the "
-                "settings with which it was learned; leave it out"
+                f"expected {given} without {other}, because a task keeps the settings with which "
+                "it was learned; leave it out"
             )
 
 
@@ -161,13 +169,12 @@ def own_skill(agent: Author, name: str) -> tuple[Skill, str]:
     return agent.bank.load(skill_id).skill, skill_id
 
 
-def check_grows(skill: Skill, options: LearnOptions) -> None:
-    """Check that a skill is a function of statistics.
+def check_grows(card: Card, options: LearnOptions) -> None:
+    """Check that a skill with this card is a function of statistics.
 
     Raises:
         UsageError: it was learned in a way that needs all images.
     """
-    card = skill.card
     wanted = card.method if options.method is None else find_variant(options.method).name
     way = "" if card.anchors == ("moments",) else f"with {', '.join(card.anchors)}"
     if not way and card.biases is not None:
@@ -183,23 +190,26 @@ def check_grows(skill: Skill, options: LearnOptions) -> None:
         )
 
 
-def read_more(
-    path: str | Path, options: LearnOptions, skill: Skill, statistics: TaskStatistics
-) -> Task:
+def read_more(data: TaskData, options: LearnOptions, card: Card, rule: SplitRule | None) -> Task:
     """Read the images to add, with the rule of the task's splits.
+
+    Args:
+        data: labelled images, as for `Agent.learn`.
+        options: options with a layout and a seed.
+        card: card of the task's skill, with its name and its classes.
+        rule: rule of the task's splits; None if all its sources had splits.
 
     Raises:
         DataError: the images cannot be used, or a new class looks like a known one.
         UsageError: the seed is not that of the task's splits.
     """
-    rule, card = statistics.rule, skill.card
     if rule is not None and options.seed not in (0, rule.seed):
         raise UsageError(
             f"expected the seed {rule.seed} with which '{shown(card.task)}' was split, got "
             f"{options.seed}; leave --seed out"
         )
-    task = read_task(
-        path, name=card.task, seed=options.seed, layout=options.layout, grows=Growth(rule)
+    task = read_labelled(
+        data, name=card.task, seed=options.seed, layout=options.layout, grows=Growth(rule)
     )
     known = {comparison_key(name): name for name in card.classes}
     for name in task.classes:

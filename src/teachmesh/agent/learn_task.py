@@ -55,6 +55,8 @@ class LearnOptions:
         split: fractions for validation and test, see `data.tasks.read_task`; None for a tenth each.
         add_to: task of this agent to which the images are added, see `grow_task`; None for a new
             task.
+        part_of: task of another agent, such as "screws@alice", of which the images become a part,
+            see `learn_part`; None for a task of this agent.
         statistics: whether to keep private statistics in the home, so that the task can grow.
         private: whether to keep the skill on this machine; `share_task` shares it later.
         allow_few: whether to share classes with fewer than 10 training images, whose means reveal
@@ -77,6 +79,7 @@ class LearnOptions:
     layout: Layout = "auto"
     split: tuple[float, float] | None = None
     add_to: str | None = None
+    part_of: str | None = None
     statistics: bool = True
     private: bool = False
     allow_few: bool = False
@@ -260,6 +263,7 @@ class LearnResult:
         biases: gain and cost of beneficial biases; None if none were learned.
         withheld: reason why peers do not get the skill, see `bank.withheld.Reason`; None if they
             get it.
+        parts: ids of the new parts; if another agent owns the task, `skill_id` is empty.
     """
 
     task: str
@@ -279,6 +283,7 @@ class LearnResult:
     reuse: Reuse | None = None
     biases: BiasCard | None = None
     withheld: Reason | None = None
+    parts: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -316,7 +321,7 @@ class LearnResult:
             size_bytes=entry.size_bytes,
             cost_macs=card.cost_macs,
             wall_s=round(time.perf_counter() - started_s, 3),
-            warnings=(*task.copies, *card.warnings),
+            warnings=(*task.copies, *latents.copies, *card.warnings),
             reused=len(card.parents),
             reuse=None if match.report is None else Reuse.of(match.report, card),
             biases=card.biases,

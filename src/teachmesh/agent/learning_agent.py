@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from teachmesh.agent.agent_threads import one_at_a_time
 from teachmesh.agent.answering import AnsweringAgent
 from teachmesh.agent.argument_checks import checked
-from teachmesh.agent.grow_task import grow_task
+from teachmesh.agent.learn_part import add_images
 from teachmesh.agent.learn_task import (
     LearnOptions,
     LearnResult,
@@ -19,6 +19,7 @@ from teachmesh.agent.learn_task import (
 )
 from teachmesh.agent.replace_skill import (
     check_accuracy,
+    check_alone,
     check_classes,
     check_force,
     earlier_versions,
@@ -28,10 +29,9 @@ from teachmesh.agent.replace_skill import (
 from teachmesh.agent.synced_agent import named
 from teachmesh.agent.withhold_tasks import save_own
 from teachmesh.bank.withheld import SharePolicy
-from teachmesh.data.image_inputs import path_of
 from teachmesh.data.loader import Progress
 from teachmesh.errors import BackboneError
-from teachmesh.learning.embedded_task import EmbeddedTask, embed_task
+from teachmesh.learning.embedded_task import EmbeddedTask, embed_task, with_copies
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
 from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from, without_copies
@@ -93,8 +93,8 @@ class LearningAgent(AnsweringAgent):
         """
         started_s = time.perf_counter()
         options = LearnOptions.of(options, keywords)
-        if options.add_to is not None:
-            return grow_task(self, path_of(data), options, progress, on_understood)
+        if options.part_of is not None or options.add_to is not None:
+            return add_images(self, data, options, progress, on_understood)
         variant = options.variant(self.variant)  # method and biases, checked first
         task = options.read(data)  # folder or images -> classes, splits
         replaces = self.check_task(task, variant, options)  # None if the task is new
@@ -135,6 +135,8 @@ class LearningAgent(AnsweringAgent):
         check_force(replace=options.replace, force=options.force)
         author = self.key.public_key
         old = skill_to_replace(self.bank, author, task.name, replace=options.replace)
+        if old is not None:
+            check_alone(self.bank, author, task.name)
         if old is not None and not options.force:
             check_classes(old, task.classes)  # before the images are read
         return None if old is None else old.id
@@ -203,6 +205,7 @@ class LearningAgent(AnsweringAgent):
         if on_understood is not None:
             on_understood(task.summary())
         embedded = embed_task(self.backbone, task, progress)
+        embedded = with_copies(embedded, task, self.backbone.size)
         for failure in (*task.unreadable, *embedded.failed):
             _log.warning("left out: %s", failure)
         return embedded

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_source import known_skill
+from teachmesh.agent.part_desk import AgentPartDesk
 from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport, utc_time
@@ -85,6 +86,7 @@ class Node:
             on_twin=self._report_twin,
             supervisor=self._supervisor,
             published=inventory.published,
+            desk=AgentPartDesk(agent, self._emit),
         )
         self._lock = RunningLock(agent.home.path)
         self._on_event = on_event

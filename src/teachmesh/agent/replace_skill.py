@@ -49,6 +49,25 @@ def skill_to_replace(
     return mine[0] if mine else None
 
 
+def check_alone(bank: Bank, author: str, task: str) -> None:
+    """Check that a task has no parts, of which its skill is always a function.
+
+    Args:
+        bank: bank of the author.
+        author: public key of the author.
+        task: name of the task.
+
+    Raises:
+        UsageError: the task has parts.
+    """
+    if bank.parts.live((author, task)):
+        raise UsageError(
+            f"expected a task without parts, but the skill of '{shown(task)}' is always that of "
+            "its parts; add images with --add-to, or withdraw a part: teachmesh skills "
+            f"withdraw-part (list them with: teachmesh skills parts {shown(task)})"
+        )
+
+
 def earlier_versions(bank: Bank, author: str, task: str) -> frozenset[str]:
     """Return the ids of all skills that an author made for a task, including replaced ones.
 

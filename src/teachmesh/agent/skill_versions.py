@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.agent.replace_skill import check_alone
 from teachmesh.agent.skill_names import find_by_id
 from teachmesh.agent.withhold_tasks import save_own
 from teachmesh.bank.entry import oldest_first
@@ -122,7 +123,7 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
 
     Raises:
         DataError: no skill matches `selector`, or more than one does.
-        UsageError: the task is another author's, or there is no such version.
+        UsageError: the task is another author's or has parts, or there is no such version.
         StorageError: the version cannot be read, or the new one cannot be saved.
     """
     chosen = view.find_entry(selector)
@@ -131,6 +132,7 @@ def restore_version(view: BankView, selector: str, version: str | int | None = N
             f"expected a task of this agent, got '{shown(chosen.task)}' by "
             f"{known_as(chosen.alias, chosen.author)}; only its author can restore a version"
         )
+    check_alone(view.bank, chosen.author, chosen.task)
     versions = _versions(view, chosen)
     active = _active(view, versions)
     number = _number(versions, chosen, active, version)

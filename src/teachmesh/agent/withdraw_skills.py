@@ -83,7 +83,8 @@ def withdraw(bank: Bank, key: AgentKey, chosen: Sequence[BankEntry]) -> Withdraw
     versions = oldest_first(chosen)
     for entry in versions:
         if entry.id not in withdrawn:
-            _bury(bank, key, entry)
+            bury(bank, key, entry.id)
+    _bury_parts(bank, key, versions[0].task)
     return Withdrawal(versions[0].task, tuple(entry.id for entry in versions))
 
 
@@ -143,7 +144,7 @@ def retire_replaced(bank: Bank, key: AgentKey | None, withheld: Collection[str] 
         return
     free = RETIRED_AT_MOST - len(bank.withdrawals.of_author(key.public_key))
     for entry in oldest_first(replaced)[: max(0, free)]:
-        _bury(bank, key, entry)
+        bury(bank, key, entry.id)
 
 
 def receive_tombstone(bank: Bank, key: AgentKey, data: bytes, expected_id: str) -> None:
@@ -188,11 +189,32 @@ def _own(bank: Bank, key: AgentKey | None) -> list[BankEntry]:
     return [entry for entry in bank.entries() if entry.author == key.public_key]
 
 
-def _bury(bank: Bank, key: AgentKey, entry: BankEntry) -> None:
-    known = bank.withdrawals.of_author(entry.author)
+def _bury_parts(bank: Bank, key: AgentKey, task: str) -> None:
+    """Withdraw all parts of a task that has no active version any more."""
+    if any((entry.author, entry.task) == (key.public_key, task) for entry in bank.active()):
+        return
+    for part in bank.parts.entries():
+        if part.task == (key.public_key, task):
+            bury(bank, key, part.id)
+    bank.parts.sweep()
+
+
+def bury(bank: Bank, key: AgentKey, name: str) -> None:
+    """Sign and store a tombstone.
+
+    Args:
+        bank: bank of the agent.
+        key: key of the agent.
+        name: id of a skill or part.
+
+    Raises:
+        UsageError: the agent withdrew too many skills.
+        StorageError: the tombstone cannot be saved.
+    """
+    known = bank.withdrawals.of_author(key.public_key)
     if len(known) >= MAX_PER_AUTHOR:
         raise UsageError(
             f"this agent withdrew {len(known)} skills, the most that peers accept from one agent; "
             "`teachmesh identity new` makes a new one for further tasks"
         )
-    bank.withdrawals.add(sign_tombstone(entry.id, key), keep_file=True)
+    bank.withdrawals.add(sign_tombstone(name, key), keep_file=True)

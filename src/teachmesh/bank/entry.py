@@ -77,11 +77,29 @@ class BankEntry:
 def without_superseded(entries: list[BankEntry]) -> list[BankEntry]:
     """Drop the entries of skills that were replaced by another skill of the *same* author.
 
-    The result does not depend on the order in which skills arrived. An author's
-    skills can only be replaced by that author.
+    A version whose predecessor is missing, because it was removed or withdrawn, also replaces all
+    older versions of its task. So no older version becomes active because a middle one is gone. The
+    result does not depend on the order in which skills arrived.
     """
     superseded = {(entry.author, entry.replaces) for entry in entries if entry.replaces}
-    return [entry for entry in entries if (entry.author, entry.id) not in superseded]
+    dropped = superseded | _before_gaps(entries)
+    return [entry for entry in entries if (entry.author, entry.id) not in dropped]
+
+
+def _before_gaps(entries: list[BankEntry]) -> set[tuple[str, str | None]]:
+    """Return author and id of each version that is older than one without its predecessor."""
+    versions: dict[tuple[str, str], list[BankEntry]] = defaultdict(list)
+    for entry in entries:
+        versions[entry.author, entry.task].append(entry)
+    held = {(entry.author, entry.id) for entry in entries}
+    found: set[tuple[str, str | None]] = set()
+    for group in versions.values():
+        if len(group) > 1:
+            ordered = oldest_first(group)
+            known = [e.replaces is None or (e.author, e.replaces) in held for e in ordered]
+            gaps = [n for n, is_known in enumerate(known) if not is_known]
+            found |= {(entry.author, entry.id) for entry in ordered[: max(gaps, default=0)]}
+    return found
 
 
 def forks(entries: Sequence[BankEntry]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from teachmesh.bank.entry import BankEntry, CheckReport, Usage, forks, without_s
 from teachmesh.bank.folder import ArrayFiles, SkillFolder, check_id
 from teachmesh.bank.index import Index, discard, is_damage, open_or_replace
 from teachmesh.bank.index_repair import drop_skill, read_entries, tidy
+from teachmesh.bank.part_shelf import PartShelf
 from teachmesh.bank.withdrawals import (
     Withdrawals,
     check_tombstones,
@@ -63,6 +64,7 @@ class Bank:
 
     Attributes:
         withdrawals: the tombstones of the bank.
+        parts: parts of tasks that this agent learns together with others.
 
     Raises:
         StorageError: the folder cannot be used.
@@ -91,6 +93,7 @@ class Bank:
         self.withdrawals = Withdrawals(
             self._tombstones, self._files, self._current, self._writing, self._blocked
         )
+        self.parts = PartShelf(self.folder, ops, self._current, self._writing)
         self._path = self.folder / "index.sqlite3"
         self._lock_timeout_s = lock_timeout_s
         self._lock = FileLock(self.folder / "write.lock", poll_interval=_LOCK_POLL_S, mode=0o600)
@@ -306,13 +309,14 @@ class Bank:
             foreign = self._files.foreign_names()
             damaged = {skill for skill in listed & present if self._files.read_whole(skill) is None}
             found = check_tombstones(self._current(), self._tombstones)
+            torn, odd = self.parts.check()
         buried, lost, strange = found
-        foreign |= strange
+        foreign |= strange | odd
         temporary = {name for name in foreign if name.startswith(".")}
         unlisted = {self._files.path(skill).name for skill in present - listed - removed}
         return CheckReport(
             skills=len(listed & present) - len(damaged),
-            damaged=tuple(sorted(damaged | buried)),
+            damaged=tuple(sorted(damaged | buried | torn)),
             missing=tuple(sorted((listed - present) | lost)),
             unlisted=tuple(sorted(unlisted | (foreign - temporary))),
             temporary=tuple(sorted(temporary)),
@@ -393,6 +397,7 @@ class Bank:
         report = self.check()
         with self._writing(f"could not repair the bank {self.folder}"):
             self._index = self._rebuilt()  # hashes every file
+            self.parts.repair()
         return report
 
     def _read(self, read: Callable[[Index], T], doing: str = "") -> T:

@@ -115,6 +115,13 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
     "released": lambda e: (
         f"released {e['task']} ({e['skill'][:12]}) from {short_name(e['alias'], e['author'])}"
     ),
+    "contributor": lambda e: (
+        f"invited to share sums of images of {e['task']}: teachmesh learn FOLDER --part-of "
+        f"{e['task']}"
+    ),
+    "part": lambda e: (
+        f"received part {e['part'][:12]} of {e['task']} ({e['images']} images) by {e['author']}"
+    ),
     "refused": lambda e: f"refused {e['skill'][:12]}: {e['message']}",
     "error": lambda e: f"error: {e['message']}",
     "synced": lambda e: (
@@ -122,5 +129,6 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
         f"digest {e['digest'][:12]}"
     ),
     "stats": lambda _event: "",
+    "web": lambda e: e["message"] if "message" in e else f"page: {e['url']}",
     "stopped": lambda _event: "stopped",
 }

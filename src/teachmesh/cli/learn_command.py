@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
         "teachmesh learn photos/screws",
         "teachmesh learn birds.tar --name birds --method maha --json",
         "teachmesh learn more_photos/ --add-to screws",
+        "teachmesh learn my_photos/ --part-of screws@alice",
         "teachmesh learn traffic_signs/ --bb auto --bb-passes 8",
     )(learn)
 
@@ -93,6 +94,14 @@ def learn(
         typer.Option(
             "--add-to",
             help="Add the images to this task, as if all had been learned at once.",
+            show_default=False,
+        ),
+    ] = None,
+    part_of: Annotated[
+        str | None,
+        typer.Option(
+            "--part-of",
+            help="Make the images a part of this task of another agent, such as screws@alice.",
             show_default=False,
         ),
     ] = None,
@@ -144,6 +153,11 @@ def learn(
     With --add-to, a task that was learned with moments gets more images of its classes, new
     classes, or both. Its earlier images are not needed: the agent keeps private sums in its home.
 
+    With --part-of, the images become a part of a task of another agent, which must have invited
+    this one (teachmesh skills invite). A part has exact sums of the images, which tell more than a
+    skill. It goes only to agents with parts of the task. The owner publishes the skill of all
+    parts.
+
     With --reuse, matching classes of the bank are used if they help on held-out images; the card
     lists every class that was used. Otherwise anchor and head are the same as without --reuse.
     """
@@ -161,6 +175,7 @@ def learn(
             replace=replace,
             force=force,
             add_to=add_to,
+            part_of=part_of,
             statistics=not no_statistics,
             private=private,
             allow_few=allow_few,
@@ -190,6 +205,9 @@ def _show(result: LearnResult) -> None:
             say(f"  {plain(line)}")
     for warning in result.warnings:
         say(f"warning: {plain(warning)}")
+    if not result.skill_id:
+        _show_part(result)
+        return
     images_per_s = result.n_images / max(result.wall_s, 1e-9)
     say(
         f"learned {plain(result.task)} in {result.wall_s:.1f} s ({images_per_s:.0f} images/s); "
@@ -205,6 +223,15 @@ def _show(result: LearnResult) -> None:
     else:
         say(saved)
         say(plain(describe_withheld(result.task, result.withheld)))
+
+
+def _show_part(result: LearnResult) -> None:
+    names = ", ".join(part[:12] for part in result.parts)
+    say(
+        f"made part {names} of {plain(result.task)} ({result.n_images} images, "
+        f"{size(result.size_bytes)}), shares: exact sums"
+    )
+    say("agents with parts of this task get it when this agent runs: teachmesh up")
 
 
 def _describe(reuse: Reuse, n_classes: int, n_parents: int) -> str:

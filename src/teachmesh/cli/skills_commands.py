@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from teachmesh.bank.withheld import describe_withheld
-from teachmesh.cli import history_commands, quarantine_commands, withdraw_commands
+from teachmesh.bank.home_place import home_path
+from teachmesh.bank.withheld import Withheld, describe_withheld
+from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
+from teachmesh.cli.shared_options import (
+    HomeOption,
+    JsonOption,
+    LocalOption,
+    SkillArgument,
+    output_option,
+)
+from teachmesh.cli.which_agent import view_of
 from teachmesh.errors import (
     EXIT_SKIPPED,
     SkillRefused,
@@ -31,7 +39,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
     group = application(
-        "The skills of this agent: list, show, restore, remove, withdraw, export and import them."
+        "The skills of this agent: list, show, restore, remove, withdraw, export and import them, "
+        "and learn one together with other agents."
     )
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
@@ -46,6 +55,7 @@ def register(app: typer.Typer) -> None:
     )(remove)
     withdraw_commands.register(group)
     quarantine_commands.register(group)
+    part_commands.register(group)
     command(
         group,
         "export",
@@ -65,15 +75,14 @@ def list_skills(
     all_versions: Annotated[
         bool, typer.Option("--all", help="Also list skills that were replaced or withdrawn.")
     ] = False,
+    local: LocalOption = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """List the active skills of the bank, with the reason if one is not used."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     skills = [skill for skill in view.infos() if all_versions or skill.active]
-    reasons = view.withheld.reasons()
+    reasons = Withheld(home_path(home)).reasons()
     if json_output:
         documents = [skill.to_json() for skill in skills]
         withheld = {s.id: reasons[s.id] for s in skills if s.id in reasons}
@@ -103,11 +112,14 @@ def list_skills(
             say(plain(describe_withheld(skill.display_name, reasons[skill.id])))
 
 
-def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+def show(
+    skill: SkillArgument,
+    local: LocalOption = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
     """Show the card of one skill: classes, author, accuracy, cost."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     info = view.find(skill)
     card = view.card(info.id)
     if json_output:

@@ -1,9 +1,11 @@
 """Decoding of an image's bytes to upright uint8 pixels, within bounded memory.
 
 All images pass through the same steps: check the header, decode, convert to RGB, turn upright, and
-resize to a square without cropping. A JPEG is decoded at a reduced scale if that is enough. Only
-the first frame or page is used. No step emits warnings: a file is either decoded or rejected with
-a one-sentence error.
+resize to a square without cropping. Only the first frame or page is used. No step emits warnings: a
+file is either decoded or rejected with a one-sentence error.
+
+A JPEG is decoded at a reduced scale if that is enough. One of 20,000 x 10,000 pixels takes 20 MB,
+and 590 MB if it is progressive (growth of the peak RSS, 4:2:0, Pillow 13).
 """
 
 from __future__ import annotations

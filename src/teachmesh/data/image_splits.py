@@ -12,6 +12,25 @@ from teachmesh.data.listing import Item
 from teachmesh.data.splits import DEFAULT_SHARES, Edge, SplitRule, carve
 from teachmesh.errors import DataError
 
+UNREADABLE = hashlib.sha256().digest()
+"""Hash of a file that cannot be read, which is reported when the image is decoded."""
+
+
+class ContentHashes:
+    """The SHA-256 of the files of images; each file is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[ImageRef, bytes] = {}
+
+    def of(self, image: ImageRef) -> bytes:
+        """Return the hash of an image's file; `UNREADABLE` if the file cannot be read."""
+        if image not in self._known:
+            try:
+                self._known[image] = hashlib.sha256(image.read()).digest()
+            except DataError:
+                self._known[image] = UNREADABLE
+        return self._known[image]
+
 
 @dataclass(frozen=True, eq=False)
 class Carving:
@@ -34,6 +53,7 @@ def assign(
     seed: int,
     fractions: tuple[float, float] | None,
     rule: SplitRule | None = None,
+    hashes: ContentHashes | None = None,
 ) -> tuple[list[SplitName], Carving | None]:
     """Return the split of every image of a source, and the carving; None if it is not carved.
 
@@ -43,6 +63,7 @@ def assign(
         seed: seed for making the splits that the source does not have.
         fractions: see `tasks.read_task`.
         rule: rule to use instead of seed and fractions.
+        hashes: hashes of files; by default, all files are read here.
 
     Raises:
         DataError: fractions are given for a source with splits.
@@ -63,7 +84,8 @@ def assign(
     if None not in given:
         rule = replace(rule, test=0.0)
     pool = [n for n, item in enumerate(items) if item.split in (None, "train")]
-    found = carve([(labels[items[n].label], content_hash(items[n].image)) for n in pool], rule)
+    content = hashes or ContentHashes()
+    found = carve([(labels[items[n].label], content.of(items[n].image)) for n in pool], rule)
     for n, split in zip(pool, found.splits, strict=True):
         splits[n] = split
     edges = {items[pool[n]].image: edge for n, edge in found.edges.items()}
@@ -84,11 +106,3 @@ class Growth:
 def takes_all(carving: Carving | None) -> bool:
     """Return whether every image of a task is for training."""
     return carving is not None and not carving.rule.validation and not carving.rule.test
-
-
-def content_hash(image: ImageRef) -> bytes:
-    """Return the SHA-256 of an image's file; that of no bytes if the file cannot be read."""
-    try:
-        return hashlib.sha256(image.read()).digest()
-    except DataError:  # reported when the image is decoded
-        return hashlib.sha256().digest()

@@ -7,6 +7,7 @@ always come in the order of the images.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from teachmesh.errors import DataError
 if TYPE_CHECKING:
     import torch
 
+_log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Callback for progress, called with (images done, images in total)."""
 BATCHES_AHEAD = 3
@@ -88,6 +90,7 @@ class _Pending:
             rows = np.setdiff1d(rows, np.fromiter(self.reasons, dtype=np.int64))
             pixels = pixels[rows]
         failed = tuple((self.start + row, self.reasons[row]) for row in sorted(self.reasons))
+        _log.debug("decoded images %d to %d", self.start, self.start + len(self.pixels) - 1)
         # (n, S, S, 3) -> (n, 3, S, S) without a copy; the network also uses channels last.
         return Batch(self.start + rows, torch.from_numpy(pixels).permute(0, 3, 1, 2), failed)
 

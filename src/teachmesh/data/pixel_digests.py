@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachmesh.data.loader import Readable, iterate_batches
+from teachmesh.data.pixel_copies import HashedImages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
+
+    from teachmesh.data.tasks import Split
 
 DIGEST = np.dtype("S32")
 """Type of an array of digests. Numpy hides zero bytes at the end, but `tobytes` keeps them."""
@@ -43,6 +46,21 @@ def digest_images(images: Sequence[Readable], size: int) -> np.ndarray:
     """
     found = [pixel_digests(batch.images) for batch in iterate_batches(images, size)]
     return np.concatenate([np.zeros(0, dtype=DIGEST), *found])
+
+
+def digest_labelled(split: Split, size: int) -> HashedImages:
+    """Return the hashes and labels of the readable images of a split, without a network.
+
+    Args:
+        split: the images to decode.
+        size: side of the decoded squares in pixels, S.
+    """
+    rows = [np.zeros(0, dtype=np.int64)]
+    digests = [np.zeros(0, dtype=DIGEST)]
+    for batch in iterate_batches(split.images, size):
+        rows.append(batch.indices)
+        digests.append(pixel_digests(batch.images))
+    return HashedImages(np.concatenate(digests), split.labels[np.concatenate(rows)])
 
 
 def to_bytes(digests: np.ndarray) -> np.ndarray:

@@ -6,7 +6,9 @@ training image, and no image is in two splits.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,16 @@ from teachmesh.data.classes import class_names, some, trained_classes
 from teachmesh.data.csv_listing import list_csv
 from teachmesh.data.duplicates import without_shared
 from teachmesh.data.image_inputs import path_of
-from teachmesh.data.image_splits import Carving, Growth, assign, takes_all
+from teachmesh.data.image_splits import Carving, ContentHashes, Growth, assign, takes_all
 from teachmesh.data.images import ImageRef
 from teachmesh.data.layouts import LAYOUTS, Layout, SplitName
 from teachmesh.data.listing import Listing, list_source
 from teachmesh.data.names import check_name, clean_name, did_you_mean, remark, shown
+from teachmesh.data.pixel_copies import NO_EQUAL_FILES, EqualFiles
 from teachmesh.data.source_files import is_image_name, is_system_name
 from teachmesh.errors import DataError, UsageError
 
+_log = logging.getLogger(__name__)
 MAX_FAILED_SHARE = 0.2
 """Maximum fraction of unreadable images in a task."""
 NO_VALIDATION = "no validation images: too few images per class to set some aside"
@@ -67,6 +71,7 @@ class Task:
         layout: folders of the source that are splits, for a message; "" if there are none.
         carving: rule and edges of the splits that `read_task` made; None if it made none.
         copies: those of the warnings that are about equal images.
+        equal_files: numbers of equal images in these warnings.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Task:
     layout: str = ""
     carving: Carving | None = None
     copies: tuple[str, ...] = ()
+    equal_files: EqualFiles = NO_EQUAL_FILES
 
     @property
     def skipped(self) -> int:
@@ -141,7 +147,10 @@ def read_task(
     path = path_of(path)
     if layout not in LAYOUTS:
         raise UsageError(f"expected a layout out of {', '.join(LAYOUTS)}, got {layout!r}")
+    started_s = time.perf_counter()
     listing = _list(path, layout)
+    took_s = time.perf_counter() - started_s
+    _log.info("found %d images in %s in %.1f s", len(listing.items), path, took_s)
     task = check_name("task", name, as_file=True) if name is not None else task_name(path)
     return arrange_task(listing, task, str(path), seed, split, grows)
 
@@ -172,12 +181,13 @@ def arrange_task(
     labels = class_names(listing.items)
     classes = trained_classes(listing.items, labels, source, least=2 if grows is None else 1)
     rule = None if grows is None else grows.rule
-    splits, carving = assign(listing.items, labels, seed, split, rule)
+    hashes = ContentHashes()
+    splits, carving = assign(listing.items, labels, seed, split, rule, hashes)
     parts: dict[SplitName, list[tuple[int, ImageRef]]] = {"train": [], "validation": [], "test": []}
     index = {label: number for number, label in enumerate(classes)}
     for item, where in zip(listing.items, splits, strict=True):
         parts[where].append((index[labels[item.label]], item.image))
-    parts, copies = without_shared(parts, carving.edges if carving else ())
+    parts, copies, equal_files = without_shared(parts, carving.edges if carving else (), hashes)
     return Task(
         name=task,
         classes=classes,
@@ -200,6 +210,7 @@ def arrange_task(
         layout=listing.layout,
         carving=carving,
         copies=tuple(map(remark, copies)),
+        equal_files=equal_files,
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from teachmesh.biases.bias_task import TaskImages
 from teachmesh.data.loader import named_failure
 from teachmesh.data.names import shown
+from teachmesh.data.pixel_copies import HashedImages, pixel_remarks
+from teachmesh.data.pixel_digests import digest_labelled
 from teachmesh.data.tasks import check_failed
 from teachmesh.errors import DataError
 from teachmesh.learning.split_latents import rows_of
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from teachmesh.data.image_splits import Carving
+    from teachmesh.data.layouts import SplitName
     from teachmesh.data.loader import Progress
     from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
@@ -36,6 +39,7 @@ class EmbeddedTask:
         failed: one sentence per unreadable image.
         spare: test images that may become training images when the task grows; None for none.
         carving: rule of the splits; None if the source has splits.
+        copies: remarks about images with equal pixels.
     """
 
     train: LabelledLatents
@@ -44,6 +48,7 @@ class EmbeddedTask:
     failed: tuple[str, ...] = ()
     spare: LabelledLatents | None = None
     carving: Carving | None = None
+    copies: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.train) + len(self.validation)
@@ -96,6 +101,23 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
     embedded = EmbeddedTask(train, validation, images, failed, spare, task.carving)
     check_readable(task.classes, embedded.train.labels, failed)
     return embedded
+
+
+def with_copies(embedded: EmbeddedTask, task: Task, size: int) -> EmbeddedTask:
+    """Add remarks about images with equal pixels; test images are decoded for them.
+
+    Args:
+        embedded: latents of the task, with the hashes of their pixels.
+        task: the task.
+        size: side of the decoded squares in pixels, S.
+    """
+    hashed: dict[SplitName, HashedImages] = {"test": digest_labelled(task.test, size)}
+    learned: dict[SplitName, LabelledLatents]
+    learned = {"train": embedded.train, "validation": embedded.validation}
+    for name, split in learned.items():
+        if split.digests is not None:
+            hashed[name] = HashedImages(split.digests, split.labels)
+    return replace(embedded, copies=pixel_remarks(hashed, task.equal_files))
 
 
 def check_readable(classes: Sequence[str], labels: np.ndarray, failed: Sequence[str]) -> None:

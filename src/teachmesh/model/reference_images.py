@@ -30,6 +30,8 @@ MIN_IMAGES = 200
 MAX_IMAGES = 3000
 """Number of images of a folder that are used; of more images, every k-th is used."""
 _BATCH = 32
+KEPT_BYTES = 256 << 20
+"""Size up to which decoded images of a folder stay in memory: 3,000 with a side of 168 pixels."""
 
 Taps = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 """Function from (N, 3, S, S) uint8 images to the raw taps of a network."""
@@ -82,12 +84,14 @@ class FolderImages:
         images: the image files, in canonical order.
         size: side of the images in pixels.
         labels: (N,) int64 classes of the images; None if they have none.
+        decoded: (N, 3, S, S) uint8 images that are in memory; None to decode them again.
         real: always true.
     """
 
     images: Sequence[ImageInput]
     size: int
     labels: np.ndarray | None
+    decoded: torch.Tensor | None = None
     real: bool = True
 
     @classmethod
@@ -99,9 +103,12 @@ class FolderImages:
         """
         inputs = find_images(str(folder))
         readable = []
+        decoded = []
+        fits = len(inputs) <= MAX_IMAGES and len(inputs) * 3 * size**2 <= KEPT_BYTES
         for start in range(0, len(inputs), _BATCH):
             found = read_batch(inputs, range(start, min(start + _BATCH, len(inputs))), size)
             readable += [inputs[int(i)] for i in found.indices]
+            decoded += [found.images] if fits else []
         readable = readable[:: -(-len(readable) // MAX_IMAGES)] if readable else []
         if len(readable) < MIN_IMAGES:
             raise DataError(
@@ -111,13 +118,17 @@ class FolderImages:
         parents = [str(Path(image.name).parent) for image in readable]
         names, labels = np.unique(parents, return_inverse=True)
         several = len(names) > 1 and np.bincount(labels).min() > 1
-        return cls(readable, size, labels.astype(np.int64) if several else None)
+        classes = labels.astype(np.int64) if several else None
+        return cls(readable, size, classes, torch.cat(decoded) if decoded else None)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, start: int, stop: int) -> torch.Tensor:
-        """Read one batch."""
+        """Return one batch."""
+        if self.decoded is not None:
+            # In the memory format in which images are decoded, because rounding depends on it.
+            return self.decoded[start:stop].contiguous(memory_format=torch.channels_last)
         return read_batch(self.images, range(start, stop), self.size).images
 
 

@@ -24,6 +24,8 @@ _PATH_IN_TEXT = re.compile(PATH_START.pattern + r"[^\s/\\]")
 _MAX_COUNT = 10**9
 _MAX_MACS = 2**63 - 1
 _MAX_COST_S = 1e9
+_LAST_S = 253402300799.0
+"""End of the year 9999."""
 
 
 def check_card(card: Card, limits: Limits) -> None:
@@ -48,6 +50,15 @@ def check_card(card: Card, limits: Limits) -> None:
 def now() -> str:
     """Return the current UTC time in the format of cards."""
     return datetime.now(timezone.utc).strftime(_TIME_FORMAT)
+
+
+def time_text(seconds: float) -> str:
+    """Return a time in the format of cards; a time that does not exist is the last one.
+
+    Args:
+        seconds: seconds since the epoch.
+    """
+    return datetime.fromtimestamp(min(seconds, _LAST_S), timezone.utc).strftime(_TIME_FORMAT)
 
 
 def check_labels(task: str, classes: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> None:

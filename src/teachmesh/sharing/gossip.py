@@ -9,6 +9,7 @@ All work runs in its own threads, so neither learning nor the transport waits fo
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Collection
 
@@ -24,6 +25,7 @@ from teachmesh.sharing.messages import (
     decode_announcement,
     encode_announcement,
 )
+from teachmesh.sharing.part_exchange import PartDesk, PartExchange
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
@@ -34,6 +36,7 @@ from teachmesh.sharing.sync_progress import Gap, explain
 from teachmesh.sharing.transport import Transport
 from teachmesh.sharing.twin_watch import TwinWatch
 
+_log = logging.getLogger(__name__)
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
 PLAN_PAUSE_S = 0.02
@@ -57,6 +60,7 @@ class Gossip:
         supervisor: restarts and reports background work that fails.
         published: returns how many skills this agent itself has published.
         runtime: clock, random numbers and background work; by default threads.
+        desk: makes and answers requests for parts; None to exchange none.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Gossip:
         supervisor: Supervisor | None = None,
         published: Callable[[], int] = lambda: 0,
         runtime: Runtime | None = None,
+        desk: PartDesk | None = None,
     ) -> None:
         self._inventory = inventory
         self._transport = transport
@@ -85,7 +90,7 @@ class Gossip:
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
-        self._server = Server(inventory, self._counters, self._supervisor)
+        self._server = Server(inventory, self._counters, self._supervisor, desk)
         self._published = published
         self._publications = Publications()
         self._closed = False
@@ -107,6 +112,15 @@ class Gossip:
             on_refused=on_refused,
             on_error=lambda error: self._supervisor.record("pull", error),
         )
+        if desk is not None:
+            parts = PartExchange(
+                desk,
+                self._runtime,
+                self._peers,
+                on_received=self._counters.count_received,
+                on_error=lambda error: self._supervisor.record("parts", error),
+            )
+            add("parts", safe("parts", parts.step))
 
     def number_from(self, sequence: int) -> None:
         """Set the number of the first announcement; by default, the wall clock in milliseconds.
@@ -239,12 +253,13 @@ class Gossip:
             return
         self._publications.note(announcement)
         if self._peers.note(announcement):
+            _log.info("new peer %s (%s)", announcement.agent_id, announcement.alias)
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()
         self._wake_planner(announcement.agent_id)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, a list of ids, or a blob; called by the transport."""
+        """Serve a skill, a tombstone, a list of ids, a blob, or a part; called by the transport."""
         return self._server.answer(kind, key)
 
     def _announce_step(self) -> float:
@@ -279,6 +294,7 @@ class Gossip:
         self._twin.sent(self._sequence)
         self._sequence += 1
         self._transport.announce(data)
+        _log.debug("announced %d skills, number %d", announcement.count, announcement.sequence)
         self._counters.count_sent(len(data))
         self._planner.wake()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,6 +34,7 @@ from teachmesh.sharing.response_times import ResponseTimes
 from teachmesh.sharing.runtime import Runtime
 from teachmesh.sharing.sync_progress import Gap, Progress
 
+_log = logging.getLogger(__name__)
 MAX_REFUSED = 10_000
 STRANGE_LISTS_PER_S = 32
 """Requests per second for lists of ids of peers that are not proven, and at once."""
@@ -306,6 +308,7 @@ class Puller:
         return True
 
     def _start(self, kind: str, content: str, agent_id: str, now_s: float) -> None:
+        _log.debug("request %s %s from %s", kind, content[:12], agent_id)
         overdue_s = now_s + self._times.deadline_s((agent_id, kind))
         self._flight.add(Request(kind, content, agent_id, now_s, overdue_s))
         handle = partial(self._handle, kind, content, agent_id)
@@ -323,6 +326,7 @@ class Puller:
             if data is None:
                 self._blame(kind, content, agent_id)
             elif hashlib.sha256(data).hexdigest() != content:
+                _log.warning("%s sent wrong bytes for %s %s", agent_id, kind, content[:12])
                 self._counters.count_refused("HASH")
                 self._back_off.failed(agent_id, content)
             else:
@@ -341,6 +345,7 @@ class Puller:
 
     def _blame(self, kind: str, content: str, agent_id: str) -> None:
         """Record a missing answer, unless the peer has announced another list since."""
+        _log.debug("no answer for %s %s from %s", kind, content[:12], agent_id)
         peer = self._peers.current().get(agent_id)
         if kind != "ids" or (peer is not None and peer.announcement.digest == content):
             self._times.record_silence((agent_id, kind))

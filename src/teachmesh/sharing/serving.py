@@ -10,6 +10,7 @@ from teachmesh.errors import StorageError
 from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import encode_ids
 from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.part_exchange import PartDesk
 from teachmesh.sharing.supervisor import Supervisor
 from teachmesh.sharing.transport import MAX_BODY_BYTES
 
@@ -25,9 +26,17 @@ class Server:
         inventory: the bank.
         counters: counters of traffic.
         supervisor: records unexpected errors.
+        desk: answers requests for parts; None to answer none.
     """
 
-    def __init__(self, inventory: Inventory, counters: Counters, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        counters: Counters,
+        supervisor: Supervisor,
+        desk: PartDesk | None = None,
+    ) -> None:
+        self._desk = desk
         self._inventory = inventory
         self._counters = counters
         self._supervisor = supervisor
@@ -48,7 +57,7 @@ class Server:
         return digest
 
     def answer(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, a list of ids, or a blob; None if it is missing."""
+        """Serve a skill, a tombstone, a list of ids, a blob, or a part; None if it is missing."""
         try:
             body = self._body(kind, key)
         except StorageError:
@@ -69,6 +78,8 @@ class Server:
             return self._list(key) if served is None else served
         if kind == "skill":
             return self._inventory.read(key) if key in self._inventory.ids() else None
+        if kind == "part":
+            return None if self._desk is None else self._desk.answer(key)
         if kind == "tombstone":
             return self._inventory.read_tombstone(key)
         return self._inventory.blob(key)
