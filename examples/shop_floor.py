@@ -142,9 +142,9 @@ def free_port() -> int:
 def day(place: Path) -> None:
     """Go through the day."""
     for kind in ("bolt", "nut"):
-        take_photos(place / "parts", kind, first=0, number=16)
+        take_photos(place / "parts", kind, first=0, number=24)
         take_photos(place / "new", kind, first=500, number=3)
-    take_photos(place / "more", "washer", first=0, number=16)
+    take_photos(place / "more", "washer", first=0, number=24)
     take_photos(place / "new", "washer", first=500, number=3)
     for number in range(2):  # somebody dropped nuts into the wrong box
         (place / f"parts/nut/{number}.png").rename(place / f"parts/bolt/nut{number}.png")

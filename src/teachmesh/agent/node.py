@@ -93,7 +93,9 @@ class Node:
         self._event_lock = threading.Lock()
         self._event_file = EventFile(agent.home.path)
         self._endpoints = endpoints or RunEndpoints(agent.home.path)
-        self._report = StateReport(agent, self.gossip, transport, self._emit, self._endpoints, door)
+        self._report = StateReport(
+            agent, self.gossip, transport, self._emit, self._endpoints, self._door_state
+        )
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._failure: Exception | None = None
@@ -359,6 +361,9 @@ class Node:
     def _report_fault(self, fault: Fault) -> None:
         message = f"an unexpected error, please report it: {fault}"
         self._emit("error", message=message, exit_code=TeachmeshError.exit_code)
+
+    def _door_state(self) -> dict[str, Any] | None:
+        return None if self._door is None else self._door.state()
 
     def _reserve_sequences(self) -> None:
         """Continue the numbers of earlier runs, even if the wall clock was set back since."""

@@ -12,7 +12,6 @@ from teachmesh.sharing.peer_changes import PeerChanges
 
 if TYPE_CHECKING:
     from teachmesh.agent.learning_agent import LearningAgent
-    from teachmesh.agent.mesh_invites import Door
     from teachmesh.agent.run_endpoints import RunEndpoints
     from teachmesh.sharing.gossip import Gossip
     from teachmesh.sharing.gossip_stats import GossipStats
@@ -29,7 +28,7 @@ class StateReport:
         transport: connection to the peers.
         emit: called with the name and the details of each event.
         endpoints: endpoints of this run and of earlier ones.
-        door: lets agents with an invite join; None if no agent can be invited.
+        door: returns where agents with an invite can join; None if they cannot.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class StateReport:
         transport: Transport,
         emit: Callable[..., None],
         endpoints: RunEndpoints,
-        door: Door | None = None,
+        door: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
         self._agent = agent
         self._gossip = gossip
@@ -127,5 +126,5 @@ class StateReport:
             "twin": stats.twin,
             "withheld": withheld(self._agent, stats.publications),
             "faults": [str(fault) for fault in stats.faults],
-            "door": None if self._door is None else self._door.state(),
+            "door": self._door(),
         }
