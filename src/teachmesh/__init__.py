@@ -19,6 +19,7 @@ Packages:
 - `teachmesh.reuse`: matching with known classes, and transfer from the matches.
 - `teachmesh.learning`: learns a skill from one task.
 - `teachmesh.agent`: agents, which learn tasks (teacher) and classify images (student).
+- `teachmesh.web`: page and API over HTTP, and clients of it.
 - `teachmesh.cli`: the `teachmesh` command.
 
 Benchmarks, the demo and the evaluation are in a separate package, `teachmesh_lab`.
@@ -62,12 +63,16 @@ if TYPE_CHECKING:
         UnknownSkillError,
         UsageError,
     )
+    from teachmesh.web.async_client import AsyncClient
+    from teachmesh.web.http_client import Client
 
 _WHERE = {
     "Agent": "agent",
     "Alternative": "agent",
     "Answers": "agent",
+    "AsyncClient": "web.async_client",
     "BackboneError": "errors",
+    "Client": "web.http_client",
     "Combination": "agent",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -93,7 +98,9 @@ __all__ = [
     "Agent",
     "Alternative",
     "Answers",
+    "AsyncClient",
     "BackboneError",
+    "Client",
     "Combination",
     "ConfigError",
     "DataError",

@@ -1,0 +1,143 @@
+"""Examples of documents for the OpenAPI page; a test compares their keys with real answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ID = "3f9a5c0d" * 8
+_AUTHOR = "7Q2M-K4XC"
+_RUNNER_UP = {"task": "screws", "class": "M5", "probability": 0.04}
+PREDICT: dict[str, Any] = {
+    "schema": "teachmesh.predict/1",
+    "method": "moments",
+    "backbone": "embedded",
+    "encoder": "names",
+    "predictions": [
+        {
+            "image": "part.jpg",
+            "task": "screws",
+            "probability": 0.94,
+            "unknown": False,
+            "author": _AUTHOR,
+            "alias": "bench-2",
+            "alternatives": [_RUNNER_UP],
+            "same_as": [],
+            "unknown_reason": "",
+            "familiarity": 0.3,
+            "class": "M4",
+            "skill": _ID,
+        }
+    ],
+    "skipped": [],
+}
+CORRECT: dict[str, Any] = {
+    "schema": "teachmesh.correct/1",
+    "task": "screws",
+    "left": ["M5"],
+    "known": False,
+    "class": "M4",
+    "skill": _ID,
+}
+UPLOAD: dict[str, Any] = {
+    "schema": "teachmesh.upload/1",
+    "upload": "9c41d0e2aa310b55",
+    "images": 12,
+    "size_bytes": 240_000,
+    "classes": {"M4": 12},
+}
+LEARN: dict[str, Any] = {"upload": "9c41d0e2aa310b55", "name": "screws"}
+JOB: dict[str, Any] = {
+    "schema": "teachmesh.job/1",
+    "job": "51f3aa09c2d7e614",
+    "task": "screws",
+    "state": "running",
+    "done": 64,
+    "total": 320,
+    "summary": "2 classes, 256 / 32 / 32 images (train / validation / test)",
+    "result": None,
+    "error": None,
+}
+SKILL: dict[str, Any] = {
+    "id": _ID,
+    "task": "screws",
+    "display_name": "screws",
+    "method": "moments",
+    "anchors": ["moments"],
+    "n_classes": 2,
+    "author": _AUTHOR,
+    "alias": "bench-2",
+    "size_bytes": 36_900,
+    "created": "2026-11-30T12:00:00Z",
+    "usable": True,
+    "reason": "",
+    "active": True,
+}
+SKILLS: dict[str, Any] = {"schema": "teachmesh.skills/1", "digest": _ID, "skills": [SKILL]}
+CARD: dict[str, Any] = {
+    "schema": "teachmesh.skill-card/1",
+    "id": _ID,
+    "card": {"task": "screws", "classes": ["M4", "M5"]},
+    "skill": {**SKILL, "own": True},
+}
+HISTORY: dict[str, Any] = {
+    "schema": "teachmesh.history/1",
+    "versions": [
+        {
+            "version": 1,
+            "id": _ID,
+            "created": "2026-11-30T12:00:00Z",
+            "author": _AUTHOR,
+            "alias": "bench-2",
+            "classes": ["M4", "M5"],
+            "validation_accuracy": 0.97,
+            "active": True,
+            "replaces": None,
+        }
+    ],
+}
+RESTORED: dict[str, Any] = {
+    "schema": "teachmesh.restored/1",
+    "task": "screws",
+    "version": 1,
+    "changed": True,
+    "from": _ID,
+    "skill": _ID,
+}
+WITHDRAWN: dict[str, Any] = {"schema": "teachmesh.withdrawn/1", "task": "screws", "skills": [_ID]}
+REMOVED: dict[str, Any] = {"schema": "teachmesh.removed/1", "id": _ID, "task": "screws"}
+IMPORTED: dict[str, Any] = {
+    "schema": "teachmesh.imported/1",
+    "skills": [{"id": _ID, "task": "screws", "file": "screws.skill"}],
+    "failed": [],
+}
+STATUS: dict[str, Any] = {
+    "schema": "teachmesh.status/1",
+    "id": _AUTHOR,
+    "alias": "bench-2",
+    "home": "/home/me/.local/share/teachmesh",
+    "backbone": "embedded",
+    "backbone_licence": "Apache-2.0",
+    "method": "moments",
+    "skills": 1,
+    "withdrawn": 0,
+    "usable": 1,
+    "classes": 2,
+    "size_bytes": 36_900,
+    "digest": _ID,
+    "running": None,
+}
+PEERS: dict[str, Any] = {
+    "schema": "teachmesh.peers/1",
+    "peers": [{"alias": "bench-3", "count": 1, "digest": _ID, "in_sync": True, "last_seen_s": 0.4}],
+}
+AGENT: dict[str, Any] = {
+    "schema": "teachmesh.agent/1",
+    "backbone": "embedded",
+    "method": "moments",
+    "device": "auto",
+    "limits": {"body_bytes": 20_971_520, "files": 64},
+}
+RUNS: dict[str, Any] = {
+    "schema": "teachmesh.runs/1",
+    "runs": [{"name": "demo-report.html", "size_bytes": 52_000, "written_s": 1_796_000_000.0}],
+}

@@ -1,0 +1,165 @@
+"""`AsyncClient`: a running agent, used over HTTP from asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from teachmesh.errors import MissingExtraError
+from teachmesh.web import http_calls
+from teachmesh.web.http_calls import Call, Document, ImageFile
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("httpx", "web") from error
+
+T = TypeVar("T")
+POLL_S = 0.2
+
+
+class AsyncClient:
+    """A running agent, used over HTTP from asyncio; arguments and errors are those of `Client`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        home: str | Path | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._http = httpx.AsyncClient(**http_calls.connection(url, token, home, timeout_s))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def predict(
+        self,
+        images: ImageFile | Sequence[ImageFile],
+        *,
+        task: str | None = None,
+        alternatives: int = 3,
+        false_alarms: float = 0.05,
+    ) -> list[Document]:
+        """Return one document per image: task, class, probability, author, runners-up.
+
+        Args:
+            images: paths or contents of image files, at most 64.
+            task: the task if it is known.
+            alternatives: number of runners-up.
+            false_alarms: fraction of known images that may be called unknown.
+
+        Raises:
+            DataError: an image cannot be read, or there is no skill.
+        """
+        options = {"task": task, "alternatives": alternatives, "false_alarms": false_alarms}
+        return list(await self._send(http_calls.predicting(images, options)))
+
+    async def correct(self, image: ImageFile, *, task: str, class_name: str) -> Document:
+        """Learn an image as a class of a task; see `Agent.correct` for errors."""
+        return dict(await self._send(http_calls.correcting(image, task, class_name)))
+
+    async def learn(
+        self,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        add_to: str | None = None,
+        replace: bool = False,
+        method: str | None = None,
+    ) -> Document:
+        """Learn a folder of this machine, and return the document of the saved skill.
+
+        Args:
+            folder: folder with one folder of images per class.
+            name: name of the task; by default that of the folder.
+            add_to: task of the agent that the images are added to.
+            replace: whether to replace the agent's skill of the same name.
+            method: method of learning; by default the agent's.
+
+        Raises:
+            DataError: the images cannot be used.
+            UsageError: the task exists, or an option is invalid.
+        """
+        options = {"add_to": add_to, "replace": replace, "method": method}
+        job = await self.start_learning(folder, name, options)
+        while (found := http_calls.result_of(await self.job(job))) is None:
+            await asyncio.sleep(POLL_S)
+        return found
+
+    async def start_learning(self, folder: str | Path, name: str | None, options: Document) -> str:
+        """Upload a folder, begin to learn it, and return the id of the job; see `learn`."""
+        task, portions = http_calls.uploading(folder, name)
+        upload = await self._send(http_calls.changing("POST", "/v1/uploads", key="upload"))
+        for class_name, files in portions:
+            await self._send(http_calls.adding(upload, class_name, files))
+        return str(await self._send(http_calls.learning(upload, task, options)))
+
+    async def job(self, job: str) -> Document:
+        """Return state and progress of a learning job."""
+        return dict(await self._send(http_calls.reading("/v1/jobs", job)))
+
+    async def cancel(self, job: str) -> Document:
+        """Cancel a learning job."""
+        return dict(await self._send(http_calls.changing("DELETE", "/v1/jobs", job)))
+
+    async def skills(self) -> list[Document]:
+        """Return the active skills."""
+        return list(await self._send(http_calls.reading("/v1/skills", key="skills")))
+
+    async def card(self, skill: str) -> Document:
+        """Return the card of a skill."""
+        return dict(await self._send(http_calls.reading("/v1/skills", skill, key="card")))
+
+    async def history(self, skill: str) -> list[Document]:
+        """Return the versions of a task, newest first."""
+        call = http_calls.reading("/v1/skills", skill, "history", key="versions")
+        return list(await self._send(call))
+
+    async def restore(self, skill: str, version: str | int | None = None) -> Document:
+        """Make an earlier version active; see `Agent.restore` for errors."""
+        parts = ("/v1/skills", skill, "restore")
+        return dict(
+            await self._send(http_calls.changing("POST", *parts, json={"version": version}))
+        )
+
+    async def withdraw(self, skill: str) -> Document:
+        """Withdraw a task of this agent everywhere."""
+        parts = ("/v1/skills", skill, "withdraw")
+        return dict(await self._send(http_calls.changing("POST", *parts)))
+
+    async def export(self, skill: str) -> bytes:
+        """Return the signed bytes of a skill, which any agent can import."""
+        return await self._send(http_calls.exporting(skill))
+
+    async def peers(self) -> list[Document]:
+        """Return the agents that were seen."""
+        return list(await self._send(http_calls.reading("/v1/peers", key="peers")))
+
+    async def status(self) -> Document:
+        """Return the document of `teachmesh status --json`."""
+        return dict(await self._send(http_calls.reading("/v1/status")))
+
+    async def events(self) -> AsyncIterator[Document]:
+        """Yield events as they happen: the kept ones first, then each new one."""
+        async with self._http.stream("GET", "/v1/events", timeout=None) as answer:
+            async for line in answer.aiter_lines():
+                if (event := http_calls.event_of(line)) is not None:
+                    yield event
+
+    async def _send(self, call: Call[T]) -> T:
+        try:
+            answer = await self._http.request(call.method, call.path, **call.options)
+        except httpx.HTTPError as error:
+            raise http_calls.unreachable(self._http.base_url, error) from error
+        return call.result(answer.status_code, answer.content)

@@ -1,0 +1,296 @@
+"""Requests that are wrong, too large or hostile get 4xx, and the agent goes on answering.
+
+The numbers are those of the list of bad inputs in the notes about trust.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from teachmesh.web.access import Access
+from teachmesh.web.http_errors import HttpRefusal
+from tests.web.web_agents import Caller, png
+
+
+def jpeg() -> bytes:
+    """A small JPEG file."""
+    file = BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a picture in a format."""
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG file whose header announces a size, with few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
+
+
+REFUSED = {
+    "66 text": b"not an image",
+    "67 truncated JPEG": jpeg()[:200],
+    "68 bomb": png_of_size(13_000, 13_000),
+    "69 long": png_of_size(60_000, 2_000),
+    "71 no pixels": png_of_size(0, 0),
+    "74 EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "74 SVG": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "74 PDF": b"%PDF-1.7",
+    "empty": b"",
+}
+FRAMES = [Image.new("P", (20, 20), n) for n in range(3)]
+ACCEPTED = {
+    "70 one pixel": png(1, 1),
+    "72 many frames": saved(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
+    "73 CMYK": saved(Image.new("CMYK", (20, 20)), "JPEG"),
+    "73 16 bits": saved(Image.new("I;16", (20, 20)), "PNG"),
+    "73 grey and alpha": saved(Image.new("LA", (20, 20)), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_files_that_are_no_pictures_are_refused(caller: Caller, name: str) -> None:
+    """The body is that of the command line, without a path of the server."""
+    found = caller.predict(REFUSED[name], code=422)
+    assert (found["error"], found["exit_code"]) == ("DataError", 4)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_unusual_pictures_are_answered(caller: Caller, name: str) -> None:
+    """Colours are converted; the first frame counts."""
+    assert caller.predict(ACCEPTED[name])["predictions"][0]["task"] == "warm"
+
+
+def test_bodies_beyond_the_limits_are_refused(caller: Caller) -> None:
+    """Size with and without a length (76), number of parts (77), and type (78)."""
+    large = b"x" * (1 << 20)
+    assert caller.predict(large, code=413)["exit_code"] == 4
+
+    def parts() -> Any:
+        yield from (b"x" * 65536 for _ in range(17))
+
+    kind = {"content-type": "image/png"}
+    assert caller.http.post("/v1/predict", content=parts(), headers=kind).status_code == 413
+    assert caller.predict(*[png(2, 2)] * 17, code=413)["schema"] == "teachmesh.error/1"
+    many = [("files", (f"{n}.png", b"x")) for n in range(1000)]
+    assert caller.http.post("/v1/predict", files=many).status_code == 413
+    fields = {f"f{n}": "x" for n in range(40)}
+    assert caller.http.post("/v1/predict", data=fields, files={"a": b"b"}).status_code == 413
+    for wrong in ("text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"):
+        answer = caller.http.post("/v1/predict", content=b"x", headers={"content-type": wrong})
+        assert answer.status_code in (400, 415), wrong
+    assert caller.predict(png(8, 8))["skipped"] == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.com"}, 421),
+        ({"host": ""}, 421),
+        ({"host": "127.0.0.1.evil.com:80"}, 421),
+        ({"origin": "https://evil.com"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+    ],
+)
+def test_requests_of_other_pages_are_refused(
+    caller: Caller, headers: dict[str, str], status: int
+) -> None:
+    """Even with the token, reading included (79): no answer allows another origin."""
+    for method, path in (("GET", "/v1/skills"), ("POST", "/v1/uploads")):
+        answer = caller.http.request(method, path, headers=caller.token | headers)
+        assert answer.status_code == status
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+CHANGES = (
+    ("POST", "/v1/uploads"),
+    ("POST", "/v1/learn"),
+    ("POST", "/v1/correct"),
+    ("DELETE", "/v1/jobs/x"),
+    ("POST", "/v1/skills"),
+    ("DELETE", "/v1/skills/warm"),
+    ("POST", "/v1/skills/warm/restore"),
+    ("POST", "/v1/skills/warm/withdraw"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_no_change_without_the_token(
+    caller: Caller, caplog: pytest.LogCaptureFixture, method: str, path: str
+) -> None:
+    """Neither a wrong one nor one in the address helps (80), and no log has it."""
+    token = caller.token["authorization"].removeprefix("Bearer ")
+    with caplog.at_level(logging.DEBUG):
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {token}"}):
+            assert caller.http.request(method, path, headers=headers).status_code == 401
+        assert caller.http.request(method, path, params={"t": "wrong"}).status_code == 401
+        caller.http.request(method, path + "/../..", headers=caller.token)
+    assert token not in caplog.text
+
+
+def test_every_changing_route_needs_the_token(caller: Caller) -> None:
+    """The list above is complete: only predictions send data without changing anything."""
+    rules = Access("x" * 20)
+    for path, methods in caller.get("/v1/openapi.json")["paths"].items():
+        for method in {name.upper() for name in methods} - {"GET"} if path != "/v1/predict" else ():
+            with pytest.raises(HttpRefusal, match="token"):
+                rules.check(method, path, {"host": "localhost"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/skills/..%2F..%2Fetc%2Fpasswd",
+        "/v1/skills/%00",
+        "/static/..%2Findex.html",
+        "/static/%2e%2e/index.html",
+        "/runs/..%2Fagent.key",
+        "/runs/agent.key",
+        "/runs//etc/passwd",
+        "/v1/jobs/..%2Fx",
+        "/v1/uploads/../../x",
+        "/nothing",
+    ],
+)
+def test_no_path_leads_out(caller: Caller, path: str) -> None:
+    """Names are looked up, never joined to a folder (81)."""
+    answer = caller.http.get(path)
+    assert answer.status_code in (404, 405)
+    assert answer.json()["schema"] == "teachmesh.error/1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"upload": NaN, "name": "x"}',
+        b'{"upload": "x", "name": Infinity}',
+        b"[" * 100_000,
+        b"{",
+        b"\xff\xfe",
+        b'{"upload": 5, "name": {}}',
+        b'{"upload": "x"}',
+        b'{"upload": "x", "name": "a", "add_to": "b"}',
+        b'{"upload": "none", "name": "../evil"}',
+        b'{"upload": "none", "name": "a"}',
+    ],
+)
+def test_json_that_is_not_as_expected_is_refused(caller: Caller, body: bytes) -> None:
+    """Not a number (82), too deep, not UTF-8, other types, names that are paths."""
+    headers = caller.token | {"content-type": "application/json"}
+    answer = caller.http.post("/v1/learn", content=body, headers=headers)
+    assert answer.status_code in (400, 404, 422)
+    assert json.loads(answer.content)["message"]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "BREW"])
+def test_other_methods_are_refused(caller: Caller, method: str) -> None:
+    """None of them works on the API (85)."""
+    answer = caller.http.request(method, "/v1/predict", headers=caller.token)
+    assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("name", ["../up", "a\0b", "a\nb", "\u202eevil", "", "x" * 200, "/etc"])
+def test_names_of_classes_are_checked(caller: Caller, name: str) -> None:
+    """A class has no control characters and is no path."""
+    upload = caller.ask("POST", "/v1/uploads")["upload"]
+    try:
+        form = {"files": ("../../a.png", png(9, 9))}
+        path = f"/v1/uploads/{upload}"
+        found = caller.ask("POST", path, 422, files=form, params={"class": name})
+        assert found["exit_code"] == 4
+    finally:
+        caller.ask("DELETE", f"/v1/uploads/{upload}")
+
+
+def test_uploads_have_limits(caller: Caller) -> None:
+    """Number of uploads, and of their pictures."""
+    first = caller.ask("POST", "/v1/uploads")["upload"]
+    second = caller.ask("POST", "/v1/uploads")["upload"]
+    caller.ask("POST", "/v1/uploads", 429)
+    for _ in range(5):
+        files = [("files", (f"{n}.png", b"x")) for n in range(8)]
+        caller.ask("POST", f"/v1/uploads/{first}", files=files, params={"class": "a"})
+    form = {"files": ("1.png", b"x")}
+    caller.ask("POST", f"/v1/uploads/{first}", 413, files=form, params={"class": "a"})
+    for upload in (first, second):
+        caller.ask("DELETE", f"/v1/uploads/{upload}")
+
+
+def test_a_slow_body_ends(caller: Caller) -> None:
+    """One byte, and then nothing (83): 408 after the second that the limits allow."""
+    url = caller.http.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=20) as slow:
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: image/png\r\n"
+        slow.sendall(f"{head}Content-Length: 100\r\n\r\nx".encode())
+        assert caller.predict(png(8, 8))["skipped"] == []
+        assert b" 408 " in slow.recv(4096)
+
+
+def test_many_predictions_at_once_are_answered_or_refused(caller: Caller) -> None:
+    """200 parallel ones: none is lost, the excess gets 429, and the page stays live (84)."""
+    image = {"files": ("a.png", png(64, 64))}
+    done = threading.Event()
+    pages: list[int] = []
+
+    def look() -> None:
+        while not done.is_set():
+            pages.append(caller.http.get("/").status_code)
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    with ThreadPoolExecutor(200) as pool:
+        calls = [pool.submit(caller.http.post, "/v1/predict", files=image) for _ in range(200)]
+        answers = [call.result() for call in calls]
+    done.set()
+    watcher.join()
+    assert set(pages) == {200}
+    counts = Counter(answer.status_code for answer in answers)
+    assert set(counts) <= {200, 429}
+    assert (counts[200] > 0, sum(counts.values())) == (True, 200)
+    tasks = {a.json()["predictions"][0]["task"] for a in answers if a.status_code == 200}
+    assert tasks == {"warm"}
+    assert all("retry-after" in a.headers for a in answers if a.status_code == 429)
+    assert caller.predict(png(64, 64))["skipped"] == []
+
+
+def test_every_answer_forbids_what_a_page_does_not_need(caller: Caller) -> None:
+    """Policy of contents, no frames, no guessing of types, no referrer, no cache."""
+    for path in ("/", "/v1/skills", "/nothing", "/static/page.css"):
+        headers = caller.http.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
