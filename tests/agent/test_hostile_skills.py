@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.prediction import AnswerWriter
+from teachmesh.agent.answer_writer import AnswerWriter
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.student import Student
 from teachmesh.errors import SkillRefused

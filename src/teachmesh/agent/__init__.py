@@ -7,7 +7,7 @@
 - `agent_threads`, `argument_checks`: decorators for threads, and for values of the wrong type.
 - `bank_view`: `BankView`: key, bank and catalogue of an agent, without loading a network.
 - `student`: classifies images with all skills of a bank.
-- `prediction`: turns decisions into answers with names, authors and equivalent classes.
+- `answer_writer`: turns decisions into a `prediction` with names, authors, equivalent classes.
 - `learn_task`: options and result of learning one task.
 - `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
 - `evaluate_task`: measures accuracies on the test images of one task.

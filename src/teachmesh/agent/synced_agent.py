@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachmesh.agent.agent_threads import SkillsChanged
+from teachmesh.agent.answer_writer import AnswerWriter
 from teachmesh.agent.argument_checks import checked
 from teachmesh.agent.bank_view import BankView
 from teachmesh.agent.catalogue import Catalogue
-from teachmesh.agent.prediction import AnswerWriter
 from teachmesh.agent.screened_student import Screening
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.agent.student import Student

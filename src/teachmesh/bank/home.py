@@ -34,13 +34,13 @@ from teachmesh.bank.atomic import (
     sweep_old,
     write_atomic,
 )
+from teachmesh.bank.home_place import home_path
 from teachmesh.bank.running import RunningLock
 from teachmesh.data.names import check_name, did_you_mean, shown
 from teachmesh.errors import ConfigError, DataError, StorageError
 from teachmesh.packet.limits import DEFAULT_LIMITS
 from teachmesh.packet.signing import AgentKey, default_alias
 
-HOME_VARIABLE = "TEACHMESH_HOME"
 CONFIG_SCHEMA = "teachmesh.config/1"
 _CONFIG_BYTES = 64 * 1024
 _LOCK_TIMEOUT_S = 10.0
@@ -48,25 +48,6 @@ _OWNER_ONLY = 0o600
 _OTHERS = 0o077
 SHARE = ("all", "ask", "none")
 """Values of the setting `share`."""
-
-
-def home_path(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the path of the agent's home; nothing is created.
-
-    Args:
-        option: value of `--home`, or None.
-        environment: environment variables; by default, the environment of this process.
-
-    Returns:
-        The option if given, otherwise TEACHMESH_HOME if set, otherwise the user's data folder.
-    """
-    variables = os.environ if environment is None else environment
-    chosen = option or variables.get(HOME_VARIABLE)
-    if not chosen:
-        from platformdirs import user_data_dir
-
-        chosen = user_data_dir("teachmesh", appauthor=False)
-    return Path(chosen).expanduser().absolute()
 
 
 def resolve_home(option: str | Path | None, environment: Mapping[str, str] | None = None) -> Home:

@@ -129,5 +129,6 @@ _TEXTS: Mapping[str, Callable[[Event], str]] = {
         f"digest {e['digest'][:12]}"
     ),
     "stats": lambda _event: "",
+    "web": lambda e: e["message"] if "message" in e else f"page: {e['url']}",
     "stopped": lambda _event: "stopped",
 }

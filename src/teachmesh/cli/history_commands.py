@@ -8,12 +8,15 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, percent, plain, say, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument
+from teachmesh.cli.shared_options import HomeOption, JsonOption, LocalOption, SkillArgument
+from teachmesh.cli.which_agent import view_of
 from teachmesh.trust.policy import known_as
+from teachmesh.web.running_agent import RunningAgent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from teachmesh.agent.bank_view import BankView
     from teachmesh.agent.skill_versions import SkillVersion
 
 
@@ -33,21 +36,31 @@ def register(group: typer.Typer) -> None:
     )(restore)
 
 
-def history(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+def history(
+    skill: SkillArgument,
+    local: LocalOption = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
     """List all versions of a task that this agent holds, newest first.
 
     Version 1 is the oldest one that this agent holds. A predecessor that it does not hold is shown
     by the start of its id.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.skill_versions import skill_history
-
-    versions = skill_history(BankView(home, reading=True), skill)
+    versions = _versions(skill, view_of(home, local=local))
     if json_output:
         documents = [version.to_json() for version in versions]
         emit({"schema": "teachmesh.history/1", "versions": documents})
     else:
         _show(versions)
+
+
+def _versions(skill: str, view: RunningAgent | BankView) -> list[SkillVersion]:
+    if isinstance(view, RunningAgent):
+        return view.history(skill)
+    from teachmesh.agent.skill_versions import skill_history
+
+    return skill_history(view, skill)
 
 
 def _show(versions: Sequence[SkillVersion]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +16,17 @@ from teachmesh.cli.shared_options import (
     DeviceOption,
     HomeOption,
     JsonOption,
+    LocalOption,
     MethodOption,
 )
+from teachmesh.cli.which_agent import agent_of
 from teachmesh.errors import EXIT_SKIPPED
 from teachmesh.trust.policy import known_as
+from teachmesh.web.running_agent import NoRunningAgent
 
 if TYPE_CHECKING:
-    from teachmesh.agent import Prediction
+    from teachmesh.agent import Answers, Prediction
+    from teachmesh.reuse.text_encoders import NameComparer
 
 
 def register(app: typer.Typer) -> None:
@@ -84,34 +89,37 @@ def predict(
         bool, typer.Option("--csv", help="Print a table with one line per image.")
     ] = False,
     device: DeviceOption = "auto",
+    local: LocalOption = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Classify images: task, class, probability, and author of the skill.
 
     All tasks are scored in one backbone pass. The best one chooses the class. Images that resemble
-    no known task are marked unknown.
+    no known task are marked unknown. If `teachmesh up` runs in this home, it answers in
+    milliseconds.
     """
-    from teachmesh.agent import Agent
-    from teachmesh.agent.prediction import mark_equivalent
-    from teachmesh.reuse.text_encoders import choose_encoder
-
     check_formats(json_output=json_output, csv_output=csv_output)
-    comparer = choose_encoder(encoder)
-    agent = Agent(home, backbone=backbone, mapper=method, device=device, reading=True)
+    alone = partial(agent_of, home, backbone=backbone, method=method, device=device)
+    comparer = None if encoder == "names" else _comparer(encoder)
+    agent = alone(local=local or comparer is not None)
     for reason in agent.unusable_reasons():
         note(f"not used: {plain(reason)}")
     asked = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
     with progress_bar("predicting") as progress:
-        answers = agent.predict_many(
-            asked,
-            task=task,
-            alternatives=alternatives,
-            false_alarms=false_alarms,
-            progress=progress,
-        )
-    if encoder != "names":  # the agent has already compared names for equality
-        answers = mark_equivalent(answers, agent.sources(), comparer)
+        options: dict[str, Any] = {
+            "task": task,
+            "alternatives": alternatives,
+            "false_alarms": false_alarms,
+            "progress": progress,
+        }
+        try:
+            answers = agent.predict_many(asked, **options)
+        except NoRunningAgent:
+            agent = alone(local=True)
+            answers = agent.predict_many(asked, **options)
+    if comparer is not None:  # the agent has already compared names for equality
+        answers = _marked(answers, agent, comparer)
     if doubtful is not None:
         answers = most_doubtful(answers, doubtful)
     for failure in answers.failed:
@@ -125,6 +133,19 @@ def predict(
             _show(prediction, answers.encoder)
     if answers.failed:
         raise typer.Exit(EXIT_SKIPPED)
+
+
+def _comparer(encoder: str) -> NameComparer:
+    # Imported here because it is slow and rarely needed.
+    from teachmesh.reuse.text_encoders import choose_encoder
+
+    return choose_encoder(encoder)
+
+
+def _marked(answers: Answers, agent: Any, comparer: NameComparer) -> Answers:
+    from teachmesh.agent.answer_writer import mark_equivalent
+
+    return mark_equivalent(answers, agent.sources(), comparer)
 
 
 def _show(prediction: Prediction, encoder: str) -> None:

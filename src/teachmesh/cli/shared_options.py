@@ -60,6 +60,10 @@ DeviceOption = Annotated[
     str,
     typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; an error if unavailable."),
 ]
+LocalOption = Annotated[
+    bool,
+    typer.Option("--local", help="Do not use the agent that runs in this home (teachmesh up)."),
+]
 MethodOption = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,14 @@ from teachmesh.bank.withheld import describe_withheld
 from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption, SkillArgument, output_option
+from teachmesh.cli.shared_options import (
+    HomeOption,
+    JsonOption,
+    LocalOption,
+    SkillArgument,
+    output_option,
+)
+from teachmesh.cli.which_agent import view_of
 from teachmesh.errors import (
     EXIT_SKIPPED,
     SkillRefused,
@@ -67,13 +74,12 @@ def list_skills(
     all_versions: Annotated[
         bool, typer.Option("--all", help="Also list skills that were replaced or withdrawn.")
     ] = False,
+    local: LocalOption = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """List the active skills of the bank, with the reason if one is not used."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     skills = [skill for skill in view.infos() if all_versions or skill.active]
     reasons = view.withheld.reasons()
     if json_output:
@@ -105,11 +111,14 @@ def list_skills(
             say(plain(describe_withheld(skill.display_name, reasons[skill.id])))
 
 
-def show(skill: SkillArgument, home: HomeOption = None, json_output: JsonOption = False) -> None:
+def show(
+    skill: SkillArgument,
+    local: LocalOption = False,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> None:
     """Show the card of one skill: classes, author, accuracy, cost."""
-    from teachmesh.agent.bank_view import BankView
-
-    view = BankView(home, reading=True)
+    view = view_of(home, local=local)
     info = view.find(skill)
     card = view.card(info.id)
     if json_output:

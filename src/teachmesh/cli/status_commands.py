@@ -9,7 +9,8 @@ import typer
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say, size
 from teachmesh.cli.running_text import running_lines
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import HomeOption, JsonOption, LocalOption
+from teachmesh.cli.which_agent import view_of
 
 
 def register(app: typer.Typer) -> None:
@@ -18,11 +19,11 @@ def register(app: typer.Typer) -> None:
     command(app, "doctor", "teachmesh doctor", "teachmesh doctor --json")(doctor)
 
 
-def status(home: HomeOption = None, json_output: JsonOption = False) -> None:
+def status(
+    local: LocalOption = False, home: HomeOption = None, json_output: JsonOption = False
+) -> None:
     """Show identity, backbone, skills, digest, and the peers of a running agent."""
-    from teachmesh.agent.bank_view import BankView
-
-    document = BankView(home, reading=True).status()
+    document = view_of(home, local=local).status()
     if json_output:
         emit(document)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,6 +94,27 @@ def up(
     method: MethodOption = None,
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
+    no_web: Annotated[
+        bool, typer.Option("--no-web", help="Serve neither the page nor the HTTP API.")
+    ] = False,
+    web_host: Annotated[
+        str,
+        typer.Option(
+            "--web-host",
+            help="Address of page and API. One that other machines reach needs a token in "
+            "$TEACHMESH_WEB_TOKEN.",
+        ),
+    ] = "127.0.0.1",
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            "--web-port",
+            min=0,
+            max=65535,
+            show_default=False,
+            help="Port of page and API. Default: 8765, or a free one if that is taken.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -103,22 +125,27 @@ def up(
     printed as one line with its time, or as one line of JSON with --json. With --quiet, only
     problems are printed. `teachmesh events` and `teachmesh status` show the same from another
     terminal. Connections to other machines are encrypted, and only agents of the same mesh can
-    connect. The first agent makes the mesh; others join it with an invite.
+    connect. The first agent makes the mesh; others join it with an invite. The
+    page is for this machine only; its link has a secret, which lets you teach.
     """
     from teachmesh.agent import Agent
+    from teachmesh.web.agent_page import AgentPage
 
     agent = Agent(home, backbone=backbone, device=device)
     if name is not None:
         set_alias(agent, name)
     if policy is not None:
         agent.trust.set_policy(policy)
+    page = AgentPage(_print_json if json_output else _print_text)
+    if not no_web:
+        page.prepare(agent, host=web_host, port=web_port, device=device)
     shared = agent.share(
         listen=listen or LOOPBACK,
         join=join or (),
         transport=transport,
         tls=tls,
         insecure=insecure,
-        on_event=_print_json if json_output else _print_text,
+        on_event=page.report,
         discover=discovery,
     )
     if insecure:
@@ -128,6 +155,8 @@ def up(
     try:
         with shared as node:
             node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
+        with shared as node, page:
+            node.run(tuple(learn or ()), stop, method=method, seed=seed)
     except BrokenPipeError as error:
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"
@@ -140,7 +169,14 @@ def _print_json(event: dict[str, Any]) -> None:
     say(json.dumps({"schema": "teachmesh.event/1", **event}), flush=True)
 
 
+def _sign_in(event: dict[str, Any]) -> str:
+    """Return the part of the link with the token, which only a person at a terminal gets."""
+    return f"#token={Path(event['token_file']).read_text()}" if sys.stdout.isatty() else ""
+
+
 def _print_text(event: dict[str, Any]) -> None:
     line = line_of(event)
+    if event["event"] == "web" and "url" in event:
+        line += _sign_in(event)
     if line and (event["event"] in PROBLEMS or not is_quiet()):
         say(line, flush=True)

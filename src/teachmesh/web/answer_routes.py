@@ -108,7 +108,7 @@ def answer_routes(service: WebService) -> APIRouter:
 
 
 def _named(service: WebService, asked: NamedImages, files: Sequence[IO[bytes]]) -> dict[str, Any]:
-    """Return the answers for images of the command line, and the remarks that it prints."""
+    """Return the answers for images of the command line."""
     left = iter(files)
     images = []
     for position, name in enumerate(asked.names):
@@ -119,10 +119,8 @@ def _named(service: WebService, asked: NamedImages, files: Sequence[IO[bytes]]) 
             images.append(ImageInput(name, file.read()))
         else:
             raise HttpRefusal(400, "expected a file for each name, got fewer; send all files")
-    remarks = service.agent.unusable_reasons()
     options = asked.model_dump(include={"task", "alternatives", "false_alarms"})
-    answers = service.predict(images, **options)
-    return {"remarks": remarks, "answers": answers.to_json()}
+    return service.predict(images, **options).to_json()
 
 
 def _correct(

@@ -135,6 +135,7 @@ AGENT: dict[str, Any] = {
     "backbone": "embedded",
     "method": "moments",
     "device": "auto",
+    "configured": {"backbone": "embedded", "method": "moments"},
     "limits": {"body_bytes": 20_971_520, "files": 64},
 }
 RUNS: dict[str, Any] = {

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from teachmesh import errors
 from teachmesh.bank.home import home_path
-from teachmesh.errors import DataError, NetworkError, SkillRefused, TeachmeshError
-from teachmesh.web.http_errors import SCHEMA
+from teachmesh.errors import DataError, NetworkError, TeachmeshError
+from teachmesh.web.http_errors import error_of
 from teachmesh.web.running_web import RunningWeb
 
 T = TypeVar("T")
@@ -48,27 +47,6 @@ class Call(Generic[T]):
         if status >= 400:
             raise error_of(status, body)
         return self.read(body)
-
-
-def error_of(status: int, body: bytes) -> TeachmeshError:
-    """Return the exception for an error body, of the class that the agent raised."""
-    try:
-        document = json.loads(body)
-        is_error = isinstance(document, dict) and document.get("schema") == SCHEMA
-    except ValueError:
-        is_error = False
-    if not is_error:
-        return NetworkError(
-            f"expected an answer of an agent, got HTTP status {status}; check the URL"
-        )
-    kind = getattr(errors, str(document["error"]), TeachmeshError)
-    message = str(document["message"])
-    if kind is SkillRefused:
-        return SkillRefused(document.get("reason", "FORMAT"), message)
-    plain = isinstance(kind, type) and issubclass(kind, TeachmeshError)
-    if not plain or kind in (errors.MissingExtraError, errors.SkillDeferred):
-        return TeachmeshError(message)
-    return kind(message)
 
 
 def connection(

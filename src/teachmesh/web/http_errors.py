@@ -6,8 +6,10 @@ exit code and message. The HTTP status follows from the class.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from teachmesh import errors
 from teachmesh.errors import (
     BackboneError,
     ConfigError,
@@ -82,3 +84,24 @@ def _body(kind: str, exit_code: int, message: str) -> dict[str, Any]:
         "exit_code": exit_code,
         "message": " ".join(message.split()),
     }
+
+
+def error_of(status: int, body: bytes) -> TeachmeshError:
+    """Return the exception for an error body, of the class that the agent raised."""
+    try:
+        document = json.loads(body)
+        is_error = isinstance(document, dict) and document.get("schema") == SCHEMA
+    except ValueError:
+        is_error = False
+    if not is_error:
+        return NetworkError(
+            f"expected an answer of an agent, got HTTP status {status}; check the URL"
+        )
+    kind = getattr(errors, str(document["error"]), TeachmeshError)
+    message = str(document["message"])
+    if kind is SkillRefused:
+        return SkillRefused(document.get("reason", "FORMAT"), message)
+    plain = isinstance(kind, type) and issubclass(kind, TeachmeshError)
+    if not plain or kind in (errors.MissingExtraError, errors.SkillDeferred):
+        return TeachmeshError(message)
+    return kind(message)

@@ -47,12 +47,14 @@ def _state_routes(router: APIRouter, service: WebService) -> None:
     @router.get("/v1/agent", summary="Settings of this server", responses=described(examples.AGENT))
     async def settings() -> JsonAnswer:
         """Return the settings that decide whether a command may use this agent."""
+        config = await asyncio.to_thread(lambda: agent.home.config)
         return JsonAnswer(
             {
                 "schema": "teachmesh.agent/1",
                 "backbone": agent.backbone_name,
                 "method": agent.variant.name,
                 "device": service.device,
+                "configured": {"backbone": config.backbone, "method": config.method},
                 "limits": {
                     "body_bytes": service.limits.body_bytes,
                     "files": service.limits.files,

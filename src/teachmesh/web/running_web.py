@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from teachmesh.bank.atomic import storage_errors, write_atomic
-
 _MOST_BYTES = 4096
 
 
@@ -47,6 +45,9 @@ class RunningWeb:
         Raises:
             StorageError: the file cannot be written.
         """
+        # Imported here because commands only read the file.
+        from teachmesh.bank.atomic import storage_errors, write_atomic
+
         with storage_errors(f"could not save {self.path}"):
             data = json.dumps(asdict(address)).encode()
             write_atomic(self.path, data, mode=0o600, durable=False)

@@ -6,12 +6,13 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from teachmesh.errors import ConfigError, NetworkError
-from teachmesh.web.access import choose_access
+from teachmesh.web.access import TOKEN_FILE, choose_access
 from teachmesh.web.running_web import RunningWeb, WebAddress
 from teachmesh.web.web_app import make_app
 from teachmesh.web.web_limits import WebLimits
@@ -87,6 +88,11 @@ class WebServer:
         self.service.close()
         self._server.should_exit = True
         self._thread.join(_STOP_S)
+
+    @property
+    def token_file(self) -> Path:
+        """File of the home with the token, unless the environment has one."""
+        return self.service.agent.home.path / TOKEN_FILE
 
     @property
     def events(self) -> EventLog:

@@ -46,7 +46,7 @@ class AgentProcess:
     ) -> None:
         self.name = name
         self.home = home
-        arguments = ["up", "--json", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
+        arguments = ["up", "--json", "--no-web", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
         arguments += [part for endpoint in join for part in ("--join", endpoint)]
         arguments += [part for path in learn for part in ("--learn", str(path))]
         # The images of experiments are public, so small classes may be shared.
