@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format simulate drill fuzz bench docs clean
+.PHONY: help setup demo test lint format simulate drill fuzz bench docs browser screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -59,6 +59,13 @@ docs: setup  ## write the pages that come from the code, and build the site in s
 	@$(BIN)/python -m teachmesh_lab.cli.error_reference docs/errors.md
 	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+
+browser: setup  ## what the tests of the page need: Playwright, axe-core, the distribution's Chromium
+	@$(BIN)/python -m pip install -qq -c constraints.txt playwright axe-playwright-python
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+screenshots: browser  ## take the pictures of the page in docs/images again
+	@TEACHMESH_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/web/test_page.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache build dist site

@@ -19,12 +19,14 @@ from benchmarks.bench_gmm import run as run_gmm
 from benchmarks.bench_lanes import run as run_lanes
 from benchmarks.bench_scoring import run as run_scoring
 from benchmarks.bench_startup import run as run_startup
+from benchmarks.bench_web import run as run_web
 
 BOUNDS = {
     "learn / bare pass": ("<=", 1.15),
     "predict / bare pass": ("<=", 1.10),
     "scikit-learn GMM / ours": (">=", 3.0),
     "per-sample loop / mapper scoring": (">=", 1.0),
+    "process of its own / HTTP answer": (">=", 20.0),
     "--help / import typer, rich": ("<=", 3.0),
     "status / import typer, rich": ("<=", 5.0),
 }
@@ -35,6 +37,7 @@ BENCHMARKS = (
     ("gmm", run_gmm),
     ("scoring", run_scoring),
     ("start-up", run_startup),
+    ("web", run_web),
 )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.bank.home import Config, Home, home_path, resolve_home
+from teachmesh.bank.home import Config, Home, resolve_home
+from teachmesh.bank.home_place import home_path
 from teachmesh.errors import ConfigError, StorageError
 from teachmesh.packet.signing import default_alias
 from tests.bank.processes import start

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections import Counter
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,8 @@ from PIL import Image
 
 from teachmesh.web.access import Access
 from teachmesh.web.http_errors import HttpRefusal
-from tests.web.web_agents import Caller, png
+from teachmesh.web.web_limits import WebLimits
+from tests.web.web_agents import Caller, png, served
 
 
 def jpeg() -> bytes:
@@ -141,6 +143,7 @@ CHANGES = (
     ("DELETE", "/v1/skills/warm"),
     ("POST", "/v1/skills/warm/restore"),
     ("POST", "/v1/skills/warm/withdraw"),
+    ("POST", "/v1/peers/K7QM-2F3D-ABCD-EFGH/trust"),
 )
 
 
@@ -246,14 +249,15 @@ def test_uploads_have_limits(caller: Caller) -> None:
         caller.ask("DELETE", f"/v1/uploads/{upload}")
 
 
-def test_a_slow_body_ends(caller: Caller) -> None:
-    """One byte, and then nothing (83): 408 after the second that the limits allow."""
-    url = caller.http.base_url
-    with socket.create_connection((url.host, url.port or 80), timeout=20) as slow:
-        head = f"POST /v1/predict HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: image/png\r\n"
-        slow.sendall(f"{head}Content-Length: 100\r\n\r\nx".encode())
-        assert caller.predict(png(8, 8))["skipped"] == []
-        assert b" 408 " in slow.recv(4096)
+def test_a_slow_body_ends(tmp_path: Path) -> None:
+    """One byte, and then nothing (83): 408 after the time that the limits allow."""
+    with served(tmp_path, limits=WebLimits(body_s=0.3)) as caller:
+        url = caller.http.base_url
+        with socket.create_connection((url.host, url.port or 80), timeout=60) as slow:
+            head = f"POST /v1/predict HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: image/png\r\n"
+            slow.sendall(f"{head}Content-Length: 100\r\n\r\nx".encode())
+            assert caller.get("/v1/skills")["skills"] == []
+            assert b" 408 " in slow.recv(4096)
 
 
 def test_many_predictions_at_once_are_answered_or_refused(caller: Caller) -> None:

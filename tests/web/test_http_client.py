@@ -33,7 +33,7 @@ def test_a_client_teaches_asks_and_corrects(caller: Caller, cold: Path) -> None:
         assert client.restore("cold")["changed"]
         assert len(client.history("cold")) == 3
         assert next(client.events())["task"] == "warm"
-        assert (client.peers(), client.status()["skills"]) == ([], 4)
+        assert ([peer["own"] for peer in client.peers()], client.status()["skills"]) == ([True], 4)
         assert client.export("cold") == caller.http.get("/v1/skills/cold/export").content
         with pytest.raises(DataError, match="text"):
             client.predict(b"text")

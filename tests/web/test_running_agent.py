@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
+from teachmesh.agent import Agent
 from teachmesh.cli.main import app
+from teachmesh.web.agent_page import AgentPage
 from teachmesh.web.running_web import RunningWeb, WebAddress
 from tests.conftest import write_task
 from tests.web.web_agents import Caller, pictures, served
@@ -65,6 +72,8 @@ COMMANDS = (
     ("skills", "show", "worm"),
     ("skills", "history", "warm"),
     ("skills", "history", "worm", "--json"),
+    ("peers", "list"),
+    ("peers", "list", "--json"),
     ("status",),
     ("status", "--json"),
 )
@@ -107,6 +116,51 @@ def test_a_file_that_a_killed_agent_left_is_no_agent(tmp_path: Path) -> None:
         assert outcome("status", "--home", str(tmp_path)) == expected
     left.path.write_text('{"url": 5}')
     assert outcome("status", "--home", str(tmp_path)) == expected
+
+
+def test_another_agent_that_has_the_port_by_now_is_not_used(
+    running: Caller, tmp_path: Path
+) -> None:
+    """The file of a killed agent may name a port that the agent of another home has."""
+    other = Agent(tmp_path)
+    RunningWeb(tmp_path).write(WebAddress(running.server.url, "secret", os.getpid()))
+    document = json.loads(outcome("status", "--json", "--home", str(tmp_path))[1])
+    assert document["id"] == other.id
+
+
+def test_up_refuses_an_address_of_others_without_a_token(tmp_path: Path) -> None:
+    """Exit code 3, before anything is shared; the sentence names the variable."""
+    code, _, errors = outcome("up", "--web-host", "0.0.0.0", "--home", str(tmp_path))
+    assert (code, b"TEACHMESH_WEB_TOKEN" in errors) == (3, True)
+
+
+def test_up_goes_on_without_the_packages_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line names the command that installs them; events still come."""
+    monkeypatch.delitem(sys.modules, "teachmesh.web.web_server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    events: list[dict[str, Any]] = []
+    page = AgentPage(events.append)
+    page.prepare(Agent(tmp_path), host="127.0.0.1", port=0, device="auto")
+    with page:
+        page.report({"event": "stats"})
+    assert 'pip install "teachmesh[web]"' in events[0]["message"]
+    assert events[1:] == [{"event": "stats"}]
+
+
+def test_the_page_of_up_shows_the_events_of_the_node(tmp_path: Path) -> None:
+    """The first event has the address, and no event has the token."""
+    events: list[dict[str, Any]] = []
+    page = AgentPage(events.append)
+    page.prepare(Agent(tmp_path), host="127.0.0.1", port=0, device="auto")
+    with page, httpx.Client(base_url=events[0]["url"]) as caller:
+        page.report({"event": "synced", "count": 0})
+        with caller.stream("GET", "/v1/events") as answer:
+            found = next(line for line in answer.iter_lines() if line.startswith("data: "))
+    assert json.loads(found[6:])["event"] == "synced"
+    assert (tmp_path / "web.token").read_text() not in json.dumps(events)
+    assert not (tmp_path / "web.json").exists()
 
 
 def requests(running: Caller) -> int:

@@ -39,6 +39,7 @@ def test_documents_have_the_keys_of_the_examples(caller: Caller) -> None:
         "HISTORY": caller.get("/v1/skills/warm/history"),
         "STATUS": caller.get("/v1/status"),
         "PEERS": caller.get("/v1/peers"),
+        "PENDING": caller.get("/v1/peers/pending"),
         "AGENT": caller.get("/v1/agent"),
         "RUNS": caller.get("/v1/runs"),
         "JOB": caller.get("/v1/jobs")["jobs"][0],
@@ -47,6 +48,7 @@ def test_documents_have_the_keys_of_the_examples(caller: Caller) -> None:
         assert document.keys() == getattr(api_examples, name).keys(), name
     prediction = api_examples.PREDICT["predictions"][0]
     assert found["PREDICT"]["predictions"][0].keys() == prediction.keys()
+    assert found["PEERS"]["agents"][0].keys() == api_examples.PEERS["agents"][0].keys()
     assert found["SKILLS"]["skills"][0].keys() == api_examples.SKILL.keys()
     documented = caller.get("/v1/openapi.json")["paths"]
     assert {"/v1/predict", "/v1/learn", "/v1/correct", "/v1/events", "/metrics"} <= set(documented)
@@ -92,6 +94,26 @@ def test_a_job_that_fails_or_is_cancelled_changes_nothing(caller: Caller, cold: 
     assert caller.get("/v1/skills")["skills"][0]["task"] == "warm"
     uploads = caller.server.service.agent.home.cache / "web-uploads"
     assert list(uploads.iterdir()) == []
+
+
+def test_a_stranger_waits_until_it_is_trusted_or_blocked(caller: Caller, tmp_path: Path) -> None:
+    """The decisions are those of `teachmesh peers`, and the agent follows them at once."""
+    stranger = Agent(tmp_path / "stranger")
+    learned = stranger.learn(write_task(tmp_path, "cold"))
+    agent = caller.server.service.agent
+    agent.trust.set_policy("ask")
+    form = {"files": ("cold.skill", stranger.read(learned.skill_id))}
+    caller.ask("POST", "/v1/skills", files=form)
+    assert [skill["task"] for skill in caller.get("/v1/peers/pending")["skills"]] == ["cold"]
+    blue = (tmp_path / "cold/blue/00.png").read_bytes()
+    assert caller.predict(blue)["predictions"][0]["task"] == "warm"
+    done = caller.ask("POST", f"/v1/peers/{stranger.id}/trust")
+    assert (done["agent"]["standing"], done.keys()) == ("trusted", api_examples.PEER.keys())
+    assert caller.predict(blue)["predictions"][0]["task"] == "cold"
+    caller.ask("POST", f"/v1/peers/{stranger.id}/block")
+    assert [skill["task"] for skill in caller.get("/v1/skills")["skills"]] == ["warm"]
+    assert caller.ask("POST", f"/v1/peers/{stranger.id}/praise", 400)["exit_code"] == 2
+    assert caller.ask("POST", "/v1/peers/QQQQ-QQQQ/trust", 400)["exit_code"] == 2
 
 
 def test_events_and_metrics_are_read_as_they_are_written(caller: Caller) -> None:

@@ -16,9 +16,7 @@ from teachmesh.agent import Agent
 from teachmesh.web.web_limits import WebLimits
 from teachmesh.web.web_server import WebServer
 
-SMALL = WebLimits(
-    body_bytes=1 << 20, files=16, body_s=1.0, jobs=2, uploads=2, upload_files=40, streams=2
-)
+SMALL = WebLimits(body_bytes=1 << 20, files=16, jobs=2, uploads=2, upload_files=40, streams=2)
 
 
 class Caller:

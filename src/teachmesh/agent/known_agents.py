@@ -102,6 +102,19 @@ def withheld(view: BankView, publications: Iterable[Publication]) -> list[dict[s
     return found
 
 
+def peers_document(view: BankView) -> dict[str, Any]:
+    """Return the document of `teachmesh peers list --json`; see `known_agents` for errors."""
+    agents = [agent.to_json() for agent in known_agents(view)]
+    return {"schema": "teachmesh.peers/1", "policy": view.trust.policy, "agents": agents}
+
+
+def pending_document(view: BankView) -> dict[str, Any]:
+    """Return the document of `teachmesh peers pending --json`."""
+    authors = view.pending_agents()
+    skills = [info.to_json() for info in view.active_infos() if info.author in authors]
+    return {"schema": "teachmesh.pending/1", "skills": skills}
+
+
 def decide(view: BankView, selector: str, decision: str) -> KnownAgent:
     """Trust, block, unblock or forget an agent; its skills follow at once, in every process.
 

@@ -8,7 +8,9 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, plain, say, table
-from teachmesh.cli.shared_options import HomeOption, JsonOption
+from teachmesh.cli.shared_options import HomeOption, JsonOption, LocalOption
+from teachmesh.cli.which_agent import view_of
+from teachmesh.web.running_agent import RunningAgent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,22 +39,22 @@ def register(app: typer.Typer) -> None:
         command(group, name, *examples)(function)
 
 
-def list_agents(home: HomeOption = None, json_output: JsonOption = False) -> None:
+def list_agents(
+    local: LocalOption = False, home: HomeOption = None, json_output: JsonOption = False
+) -> None:
     """List the agents that taught skills, are connected, or were decided about.
 
     An agent is named by its id, a hash of its key. Anybody may choose any alias.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.known_agents import known_agents
+    from teachmesh.agent.known_agents import KnownAgent, peers_document
 
-    view = BankView(home, reading=True)
-    agents = known_agents(view)
+    view = view_of(home, local=local)
+    document = view.peers() if isinstance(view, RunningAgent) else peers_document(view)
     if json_output:
-        documents = [agent.to_json() for agent in agents]
-        emit({"schema": "teachmesh.peers/1", "policy": view.trust.policy, "agents": documents})
+        emit(document)
         return
-    say(f"policy for strangers: {view.trust.policy}; change it with: teachmesh config policy")
-    rows = [_row(agent) for agent in agents]
+    say(f"policy for strangers: {document['policy']}; change it with: teachmesh config policy")
+    rows = [_row(KnownAgent(**agent)) for agent in document["agents"]]
     say(table(["agent", "alias", "standing", "skills", "seen"], rows) if rows else "no agent yet")
 
 

@@ -71,6 +71,7 @@ SKILL: dict[str, Any] = {
     "usable": True,
     "reason": "",
     "active": True,
+    "remark": "",
 }
 SKILLS: dict[str, Any] = {"schema": "teachmesh.skills/1", "digest": _ID, "skills": [SKILL]}
 CARD: dict[str, Any] = {
@@ -120,18 +121,32 @@ STATUS: dict[str, Any] = {
     "method": "moments",
     "skills": 1,
     "withdrawn": 0,
+    "policy": "ask",
+    "pending": 0,
+    "blocked": 0,
     "usable": 1,
     "classes": 2,
     "size_bytes": 36_900,
     "digest": _ID,
     "running": None,
 }
-PEERS: dict[str, Any] = {
-    "schema": "teachmesh.peers/1",
-    "peers": [{"alias": "bench-3", "count": 1, "digest": _ID, "in_sync": True, "last_seen_s": 0.4}],
+_PEER: dict[str, Any] = {
+    "id": "K7QM-2F3D-ABCD-EFGH",
+    "alias": "bench-3",
+    "standing": "trusted",
+    "decided": None,
+    "stranger": False,
+    "own": False,
+    "skills": 1,
+    "last_seen_s": 0.4,
+    "in_sync": True,
 }
+PEERS: dict[str, Any] = {"schema": "teachmesh.peers/1", "policy": "ask", "agents": [_PEER]}
+PEER: dict[str, Any] = {"schema": "teachmesh.peer/1", "decision": "trust", "agent": _PEER}
+PENDING: dict[str, Any] = {"schema": "teachmesh.pending/1", "skills": [SKILL]}
 AGENT: dict[str, Any] = {
     "schema": "teachmesh.agent/1",
+    "home": "/home/me/.local/share/teachmesh",
     "backbone": "embedded",
     "method": "moments",
     "device": "auto",

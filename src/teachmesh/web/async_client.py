@@ -143,8 +143,8 @@ class AsyncClient:
         return await self._send(http_calls.exporting(skill))
 
     async def peers(self) -> list[Document]:
-        """Return the agents that were seen."""
-        return list(await self._send(http_calls.reading("/v1/peers", key="peers")))
+        """Return the agents that the agent has heard of, itself first."""
+        return list(await self._send(http_calls.reading("/v1/peers", key="agents")))
 
     async def status(self) -> Document:
         """Return the document of `teachmesh status --json`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from teachmesh.bank.home import home_path
+from teachmesh.bank.home_place import home_path
 from teachmesh.errors import DataError, NetworkError, TeachmeshError
 from teachmesh.web.http_errors import error_of
 from teachmesh.web.running_web import RunningWeb
@@ -118,8 +118,8 @@ def predicting(images: ImageFile | Sequence[ImageFile], options: Mapping[str, An
 def correcting(image: ImageFile, task: str, class_name: str) -> Call[Any]:
     """Return a request to learn an image as a class of a task."""
     query = {"task": task, "class": class_name}
-    options = {"files": [("files", _file(image, 0))], "params": query}
-    return changing("POST", "/v1/correct", **options)
+    files = [("files", _file(image, 0))]
+    return changing("POST", "/v1/correct", files=files, params=query)
 
 
 def uploading(folder: str | Path, name: str | None) -> tuple[str, list[tuple[str, list[Path]]]]:

@@ -164,8 +164,8 @@ class Client:
         return self._send(http_calls.exporting(skill))
 
     def peers(self) -> list[Document]:
-        """Return the agents that were seen."""
-        return list(self._send(http_calls.reading("/v1/peers", key="peers")))
+        """Return the agents that the agent has heard of, itself first."""
+        return list(self._send(http_calls.reading("/v1/peers", key="agents")))
 
     def status(self) -> Document:
         """Return the document of `teachmesh status --json`."""

@@ -37,13 +37,6 @@ def _state_routes(router: APIRouter, service: WebService) -> None:
         """Return the document of `teachmesh status --json`."""
         return JsonAnswer(await asyncio.to_thread(agent.status))
 
-    @router.get("/v1/peers", summary="Peers", responses=described(examples.PEERS))
-    async def peers() -> JsonAnswer:
-        """List the agents that were seen, with the number of their skills."""
-        running = (await asyncio.to_thread(agent.status))["running"] or {}
-        found = running.get("peers", [])
-        return JsonAnswer({"schema": "teachmesh.peers/1", "peers": found})
-
     @router.get("/v1/agent", summary="Settings of this server", responses=described(examples.AGENT))
     async def settings() -> JsonAnswer:
         """Return the settings that decide whether a command may use this agent."""
@@ -51,6 +44,7 @@ def _state_routes(router: APIRouter, service: WebService) -> None:
         return JsonAnswer(
             {
                 "schema": "teachmesh.agent/1",
+                "home": str(agent.home.path),
                 "backbone": agent.backbone_name,
                 "method": agent.variant.name,
                 "device": service.device,

@@ -50,7 +50,9 @@ class RunningAgent:
 
     def __init__(self, address: WebAddress) -> None:
         parts = urlsplit(address.url)
-        self._headers = {"Authorization": f"Bearer {address.token}"}
+        # On this machine no token is needed, and another program may have the port by now.
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        self._headers = {} if local else {"Authorization": f"Bearer {address.token}"}
         # An agent that listens on all addresses also listens on this one.
         host = "127.0.0.1" if parts.hostname in (None, "0.0.0.0", "::") else parts.hostname
         self._http = http.client.HTTPConnection(str(host), parts.port, timeout=_CONNECT_S)
@@ -71,9 +73,11 @@ class RunningAgent:
         found = cls(address)
         try:
             settings = found.document("/v1/agent")
-        except NoRunningAgent:
+            if not Path(settings["home"]).samefile(home_path(home)):
+                return None  # the file is an old one, and another agent has the port
+            usual = settings["configured"]
+        except (NoRunningAgent, OSError, KeyError):  # another program may have the port
             return None
-        usual = settings["configured"]
         wanted = (backbone or usual["backbone"], method or usual["method"], device)
         has = (settings["backbone"], settings["method"], settings["device"])
         return found if has == wanted else None
@@ -158,6 +162,10 @@ class RunningAgent:
         """Return the result of `BankView.status`."""
         return self.document("/v1/status")
 
+    def peers(self) -> dict[str, Any]:
+        """Return the result of `known_agents.peers_document`."""
+        return self.document("/v1/peers")
+
     def _known(self, selector: str, *rest: str) -> dict[str, Any]:
         try:
             return self.document("/v1/skills", selector, *rest)
@@ -177,12 +185,14 @@ class RunningAgent:
             raise NoRunningAgent from error
         finally:
             self._http.close()  # the next request opens it again, which costs nothing here
+        if not isinstance(document, dict):
+            raise NoRunningAgent
         if answer.status >= 400:
             raise _error(answer.status, document)
-        return dict(document)
+        return document
 
 
-def _error(status: int, document: Any) -> TeachmeshError:
+def _error(status: int, document: Mapping[str, Any]) -> TeachmeshError:
     """Return the error of an answer; `NoRunningAgent` if the command should work by itself."""
     if status in (401, 403, 408, 413, 421, 429, 500, 504) or document.get("schema") != SCHEMA:
         return NoRunningAgent()

@@ -15,6 +15,7 @@ from teachmesh.web.http_errors import HttpRefusal, body_of, body_of_status, stat
 from teachmesh.web.json_answers import JsonAnswer
 from teachmesh.web.mesh_routes import mesh_routes
 from teachmesh.web.page_routes import page_routes
+from teachmesh.web.peer_routes import peer_routes
 from teachmesh.web.request_guard import RequestGuard
 from teachmesh.web.skill_routes import skill_routes
 from teachmesh.web.teaching_routes import teaching_routes
@@ -42,8 +43,9 @@ def make_app(service: WebService) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (answer_routes, teaching_routes, skill_routes, mesh_routes, page_routes):
+    for routes in (answer_routes, teaching_routes, skill_routes, peer_routes, mesh_routes):
         app.include_router(routes(service))
+    app.include_router(page_routes(service))
     _handle_errors(app)
     app.add_middleware(
         RequestGuard, access=service.access, limits=service.limits, counts=service.counts

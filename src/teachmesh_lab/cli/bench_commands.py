@@ -97,7 +97,8 @@ def list_presets(home: HomeOption = None, json_output: JsonOption = False) -> No
 
     Backbones that a preset needs and the home lacks are listed too.
     """
-    from teachmesh.bank.home import Home, home_path
+    from teachmesh.bank.home import Home
+    from teachmesh.bank.home_place import home_path
     from teachmesh.model.backbone_cards import backbone_names
     from teachmesh_lab.bench.grid_config import load_config, preset_names
 

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command `demo` to the application."""
-    command(app, "demo", "teachmesh demo", "teachmesh demo --tasks my-tasks/ --agents 6 --json")(
-        demo
-    )
+    command(
+        app,
+        "demo",
+        "teachmesh demo",
+        "teachmesh demo --web",
+        "teachmesh demo --tasks my-tasks/ --agents 6 --json",
+    )(demo)
 
 
 def demo(
@@ -51,6 +55,12 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep the homes of the agents in this folder.")
     ] = None,
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web", help="Open the page of an agent, and go on after Ctrl-C; needs the extra web."
+        ),
+    ] = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -70,6 +80,7 @@ def demo(
         report=report,
         keep=keep,
         home=home,
+        web=web,
     )
     document = run_demo(options, log=note)
     if json_output:

@@ -31,6 +31,7 @@ class AgentProcess:
         backbone: alias of the backbone, or None for the default.
         method: learning method, or None for the default.
         seed: seed for splits and all random numbers.
+        web: whether the agent serves its page.
     """
 
     def __init__(
@@ -43,14 +44,15 @@ class AgentProcess:
         backbone: str | None = None,
         method: str | None = None,
         seed: int = 0,
+        web: bool = False,
     ) -> None:
         self.name = name
         self.home = home
-        arguments = ["up", "--json", "--no-web", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
+        arguments = ["up", "--json", "--home", str(home), "--listen", "tcp/127.0.0.1:0"]
         arguments += [part for endpoint in join for part in ("--join", endpoint)]
         arguments += [part for path in learn for part in ("--learn", str(path))]
         # The images of experiments are public, so small classes may be shared.
-        arguments += ["--seed", str(seed), "--allow-few"]
+        arguments += ["--seed", str(seed), "--allow-few", *([] if web else ["--no-web"])]
         if backbone is not None:
             arguments += ["--backbone", backbone]
         if method is not None:

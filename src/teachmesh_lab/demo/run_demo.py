@@ -16,6 +16,7 @@ import numpy as np
 from teachmesh.bank.home import resolve_home
 from teachmesh.data.tasks import find_tasks, task_name
 from teachmesh.errors import DataError, TeachmeshError
+from teachmesh_lab.demo.agent_pages import show_pages
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.answer_process import HomeAnswers, answer_homes
 from teachmesh_lab.demo.demo_tasks import write_demo_tasks
@@ -43,6 +44,7 @@ class DemoOptions:
         report: path of the HTML page; None for a file in `home`.
         keep: empty folder in which to keep the agents' homes; None for a temporary folder.
         home: home folder that holds the backbone; by default, the report is written there, too.
+        web: whether to show the pages of the agents until Ctrl-C.
     """
 
     tasks: Path | None = None
@@ -52,6 +54,7 @@ class DemoOptions:
     report: Path | None = None
     keep: Path | None = None
     home: Path | None = None
+    web: bool = False
 
 
 def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
@@ -85,6 +88,8 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
         try:
             story.learn_and_share()
             story.kill_one_and_let_one_join()
+            if options.web:
+                show_pages(story.agents, log)
         finally:
             story.stop()
         # With the user's own tasks, this comparison would double the duration.
@@ -228,6 +233,7 @@ class _Story:
             learn=learn,
             backbone=self.options.backbone,
             seed=self.options.seed,
+            web=self.options.web,
         )
         self.agents.append(agent)
         return agent

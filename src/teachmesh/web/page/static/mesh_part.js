@@ -1,0 +1,73 @@
+// Mesh: state of this agent, peers, who taught what, and events as they happen.
+
+import { follow, get } from "./agent_api.js";
+import { drawMesh } from "./mesh_drawing.js";
+import { $, counted, el, fill, size, table, terms } from "./page_elements.js";
+import { decisions, showTrust } from "./trust_view.js";
+
+const KEPT = 100;
+const REFRESH_MS = 2000;
+const TEXTS = {
+  ready: (e) => `${e.alias} listens on ${e.endpoints.join(", ")}`,
+  understood: (e) => `learning ${e.task}: ${e.summary}`,
+  saved: (e) => `saved ${e.task} (${e.skill.slice(0, 12)})`,
+  received: (e) => `received ${e.task} from ${e.alias}`,
+  withdrawn: (e) => `${e.alias} withdrew ${e.task}`,
+  refused: (e) => `refused ${e.skill.slice(0, 12)}: ${e.message}`,
+  synced: (e) => `in sync with ${counted(e.peers, "agent")}: ${counted(e.count, "skill")}`,
+  error: (e) => `error: ${e.message}`,
+};
+
+export function start() {
+  follow(addEvent);
+  setInterval(() => {
+    if (!$("mesh").hidden) show().catch(() => {});
+  }, REFRESH_MS);
+}
+
+let shownState = "";
+
+/** Draw the state again if it changed, so that nobody loses the focus on a button. */
+export async function show() {
+  const [status, { agents, policy }, { skills }] =
+    await Promise.all([get("/v1/status"), get("/v1/peers"), get("/v1/skills")]);
+  const state = JSON.stringify([status, agents, policy, skills], (key, value) =>
+    (["last_seen_s", "written_s", "peers"].includes(key) ? undefined : value));
+  if (state === shownState) return;
+  shownState = state;
+  fill($("mesh-state"), terms(stateOf(status)));
+  showTrust(agents, policy, skills);
+  const others = agents.filter((agent) => !agent.own);
+  fill($("mesh-peers"), others.length ? peerTable(others)
+    : el("p", {}, "No other agent yet. On another machine: ", el("code", {}, joinCommand(status))));
+  drawMesh($("mesh-drawing"), agents, skills);
+}
+
+const joinCommand = (status) => `teachmesh up --join ${status.running?.endpoints[0] ?? "ENDPOINT"}`;
+
+const stateOf = (status) => [
+  ["This agent", `${status.alias ?? "new"} (${status.id ?? "no key yet"})`],
+  ["Listens on", status.running?.endpoints.join(", ") || "does not share now"],
+  ["Holds", `${counted(status.skills, "skill")}, ${counted(status.classes, "class", "classes")}, ${size(status.size_bytes)}`],
+  ["Digest", el("code", {}, status.digest.slice(0, 12))],
+];
+
+const peerTable = (others) => table(["Agent", "Id", "Skills here", "State", "Decide"], others.map((agent) => [
+  agent.stranger ? `${agent.alias} (a stranger with this alias)` : agent.alias,
+  el("code", {}, agent.id), String(agent.skills), stateOfPeer(agent), decisions(agent, show),
+]), "Peers");
+
+function stateOfPeer(agent) {
+  if (agent.standing === "blocked") return "blocked";
+  if (agent.standing === "pending") return "waits for your decision";
+  if (agent.in_sync === null) return "away";
+  return agent.in_sync ? "in sync" : "exchanging";
+}
+
+function addEvent(event) {
+  const text = TEXTS[event.event]?.(event) ?? event.event;
+  const time = new Date(1000 * event.time_s).toLocaleTimeString();
+  const kind = ["refused", "error"].includes(event.event) ? "error" : "";
+  $("mesh-events").prepend(el("li", { class: kind }, el("time", {}, time), ` ${text}`));
+  while ($("mesh-events").children.length > KEPT) $("mesh-events").lastChild.remove();
+}
