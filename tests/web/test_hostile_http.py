@@ -143,6 +143,7 @@ CHANGES = (
     ("DELETE", "/v1/skills/warm"),
     ("POST", "/v1/skills/warm/restore"),
     ("POST", "/v1/skills/warm/withdraw"),
+    ("POST", "/v1/skills/warm/release"),
     ("POST", "/v1/peers/K7QM-2F3D-ABCD-EFGH/trust"),
 )
 

@@ -40,12 +40,13 @@ def test_documents_have_the_keys_of_the_examples(caller: Caller) -> None:
         "STATUS": caller.get("/v1/status"),
         "PEERS": caller.get("/v1/peers"),
         "PENDING": caller.get("/v1/peers/pending"),
+        "QUARANTINE": caller.get("/v1/skills/quarantine/list"),
         "AGENT": caller.get("/v1/agent"),
         "RUNS": caller.get("/v1/runs"),
         "JOB": caller.get("/v1/jobs")["jobs"][0],
     }
     for name, document in found.items():
-        assert document.keys() == getattr(api_examples, name).keys(), name
+        assert getattr(api_examples, name).keys() <= document.keys(), name
     prediction = api_examples.PREDICT["predictions"][0]
     assert found["PREDICT"]["predictions"][0].keys() == prediction.keys()
     assert found["PEERS"]["agents"][0].keys() == api_examples.PEERS["agents"][0].keys()

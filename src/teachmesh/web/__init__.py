@@ -4,8 +4,8 @@
 - `web_app`: the application: all routes, errors and the guard.
 - `web_service`: state that the routes share; `web_limits`: limits of requests.
 - `request_guard`, `access`: checks of every request: host, origin, token, size, time.
-- `answer_routes`, `teaching_routes`, `skill_routes`, `peer_routes`, `mesh_routes`, `page_routes`:
-  the routes.
+- `answer_routes`, `teaching_routes`, `skill_routes`, `quarantine_routes`, `peer_routes`,
+  `mesh_routes`, `page_routes`: the routes.
 - `form_files`, `json_answers`, `http_errors`, `public_errors`: reading requests, writing answers.
 - `request_workers`, `learning_jobs`, `picture_uploads`: work in the background.
 - `event_log`, `request_counts`: events and metrics.

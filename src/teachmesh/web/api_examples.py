@@ -111,6 +111,21 @@ IMPORTED: dict[str, Any] = {
     "skills": [{"id": _ID, "task": "screws", "file": "screws.skill"}],
     "failed": [],
 }
+QUARANTINE: dict[str, Any] = {
+    "schema": "teachmesh.quarantine/1",
+    "skills": [
+        {
+            "id": _ID,
+            "name": "screws@bench-9",
+            "author": "K7QM-2F3D-ABCD-EFGH",
+            "alias": "bench-9",
+            "code": "CAPTURE",
+            "reason": "it takes 60 % of the images of screws",
+            "against": "screws",
+        }
+    ],
+}
+RELEASED: dict[str, Any] = {"schema": "teachmesh.released/1", "id": _ID, "task": "screws"}
 STATUS: dict[str, Any] = {
     "schema": "teachmesh.status/1",
     "id": _AUTHOR,
@@ -124,6 +139,7 @@ STATUS: dict[str, Any] = {
     "policy": "ask",
     "pending": 0,
     "blocked": 0,
+    "forks": 0,
     "usable": 1,
     "classes": 2,
     "size_bytes": 36_900,

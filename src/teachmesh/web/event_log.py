@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+from teachmesh.packet.card_rules import now
 
 KEPT = 500
 """Number of events that a late reader still gets."""
@@ -37,7 +38,7 @@ class EventLog:
             return
         with self._lock:
             self._last += 1
-            stamped = {"schema": "teachmesh.event/1", "time_s": round(time.time(), 3), **event}
+            stamped = {"schema": "teachmesh.event/1", "time": now(), **event}
             self._events.append((self._last, stamped))
 
     def after(self, number: int) -> list[tuple[int, dict[str, Any]]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -75,3 +77,8 @@ def body_of_files(text: str, **fields: str) -> dict[str, Any]:
 def body_of_json(example: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a JSON body for OpenAPI."""
     return {"requestBody": {"required": True, "content": _content(example)}}
+
+
+async def in_thread(read: Callable[[], Mapping[str, Any]]) -> JsonAnswer:
+    """Read or change the bank in a thread, because the disk may be slow."""
+    return JsonAnswer(await asyncio.to_thread(read))

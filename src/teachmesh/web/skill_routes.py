@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,7 +14,14 @@ from teachmesh.agent.catalogue import SkillInfo
 from teachmesh.errors import DataError, UnknownSkillError
 from teachmesh.web import api_examples as examples
 from teachmesh.web.form_files import json_body, sent_files, some_files
-from teachmesh.web.json_answers import JsonAnswer, body_of_files, body_of_json, described
+from teachmesh.web.json_answers import (
+    JsonAnswer,
+    body_of_files,
+    body_of_json,
+    described,
+    in_thread,
+)
+from teachmesh.web.quarantine_routes import quarantine_routes
 from teachmesh.web.web_service import WebService
 
 
@@ -34,6 +40,7 @@ def skill_routes(service: WebService) -> APIRouter:
     router = APIRouter(prefix="/v1/skills", tags=["skills"])
     _reading_routes(router, service)
     _changing_routes(router, service)
+    quarantine_routes(router, service)
     return router
 
 
@@ -64,7 +71,7 @@ def _reading_routes(router: APIRouter, service: WebService) -> None:
             skills = [info.to_json() for info in agent.infos() if all_versions or info.active]
             return {"schema": "teachmesh.skills/1", "digest": agent.digest(), "skills": skills}
 
-        return await _in_thread(read)
+        return await in_thread(read)
 
     @router.get("/{skill}", summary="One skill", responses=described(examples.CARD, 404))
     async def card(skill: str) -> JsonAnswer:
@@ -79,7 +86,7 @@ def _reading_routes(router: APIRouter, service: WebService) -> None:
                 "skill": {**info.to_json(), "own": info.author == agent.id},
             }
 
-        return await _in_thread(read)
+        return await in_thread(read)
 
     @router.get("/{skill}/history", summary="Versions", responses=described(examples.HISTORY, 404))
     async def history(skill: str) -> JsonAnswer:
@@ -90,7 +97,7 @@ def _reading_routes(router: APIRouter, service: WebService) -> None:
             versions = [version.to_json() for version in agent.history(skill)]
             return {"schema": "teachmesh.history/1", "versions": versions}
 
-        return await _in_thread(read)
+        return await in_thread(read)
 
     @router.get(
         "/{skill}/export",
@@ -124,7 +131,7 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
             known(service, skill)
             return agent.restore(skill, asked.version).to_json()
 
-        return await _in_thread(change)
+        return await in_thread(change)
 
     @router.post(
         "/{skill}/withdraw",
@@ -138,7 +145,7 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
             known(service, skill)
             return {"schema": "teachmesh.withdrawn/1", **agent.withdraw(skill).to_json()}
 
-        return await _in_thread(change)
+        return await in_thread(change)
 
     @router.delete(
         "/{skill}",
@@ -153,7 +160,7 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
             agent.remove(info.id)
             return {"schema": "teachmesh.removed/1", "id": info.id, "task": info.display_name}
 
-        return await _in_thread(change)
+        return await in_thread(change)
 
     @router.post(
         "",
@@ -171,9 +178,4 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
                 skills = [{"id": e.id, "task": e.task, "file": name} for name, e in entries]
                 return {"schema": "teachmesh.imported/1", "skills": skills, "failed": []}
 
-            return await _in_thread(change)
-
-
-async def _in_thread(read: Callable[[], dict[str, Any]]) -> JsonAnswer:
-    """Read or change the bank in a thread, because the disk may be slow."""
-    return JsonAnswer(await asyncio.to_thread(read))
+            return await in_thread(change)

@@ -12,6 +12,14 @@ const TEXTS = {
   understood: (e) => `learning ${e.task}: ${e.summary}`,
   saved: (e) => `saved ${e.task} (${e.skill.slice(0, 12)})`,
   received: (e) => `received ${e.task} from ${e.alias}`,
+  joined: (e) => `joined ${e.endpoint}`,
+  unreachable: (e) => `cannot reach ${e.endpoint} (${e.reason}), trying again`,
+  peer_came: (e) => `${e.alias} came with ${counted(e.count, "skill")}`,
+  peer_left: (e) => `${e.alias} left`,
+  fetching: (e) => `fetching ${counted(e.missing, "skill")}`,
+  skipped: (e) => `skipped ${e.task}: ${e.reason}`,
+  quarantined: (e) => `quarantined ${e.task} from ${e.alias}: ${e.message}`,
+  released: (e) => `released ${e.task} from ${e.alias}`,
   withdrawn: (e) => `${e.alias} withdrew ${e.task}`,
   refused: (e) => `refused ${e.skill.slice(0, 12)}: ${e.message}`,
   synced: (e) => `in sync with ${counted(e.peers, "agent")}: ${counted(e.count, "skill")}`,
@@ -66,8 +74,8 @@ function stateOfPeer(agent) {
 
 function addEvent(event) {
   const text = TEXTS[event.event]?.(event) ?? event.event;
-  const time = new Date(1000 * event.time_s).toLocaleTimeString();
-  const kind = ["refused", "error"].includes(event.event) ? "error" : "";
+  const time = new Date(event.time).toLocaleTimeString();
+  const kind = ["refused", "error", "quarantined", "unreachable"].includes(event.event) ? "error" : "";
   $("mesh-events").prepend(el("li", { class: kind }, el("time", {}, time), ` ${text}`));
   while ($("mesh-events").children.length > KEPT) $("mesh-events").lastChild.remove();
 }

@@ -5,6 +5,7 @@ import { $, counted, el, fill, percent, say, size, table, terms } from "./page_e
 
 let skills = [];
 let own = "";
+let held = new Set();
 
 export function start() {
   $("skills-search").addEventListener("input", draw);
@@ -17,6 +18,7 @@ export function start() {
 
 export async function show() {
   own = (await get("/v1/status")).id;
+  held = new Set((await get("/v1/skills/quarantine/list")).skills.map((skill) => skill.id));
   skills = (await get("/v1/skills", $("skills-all").checked ? { all: "true" } : {})).skills;
   draw();
 }
@@ -87,7 +89,10 @@ function buttons(path, skill) {
   const remove = () => confirm(`Remove ${name} from this agent only?`)
     && act(() => drop(path), `${name} is removed here.`);
   const save = () => act(() => download(`${path}/export`, `${name}.skill`), "Saved as a file.");
+  const use = () => confirm(`Use ${name} although it takes pictures of other skills?`)
+    && act(() => post(`${path}/release`), `${name} is used from now on.`);
   return el("p", { class: "row" },
+    held.has(skill.id) ? el("button", { type: "button", onclick: use }, "Use it anyway") : null,
     el("button", { type: "button", onclick: save }, "Export"),
     skill.author === own ? el("button", { type: "button", onclick: withdraw }, "Withdraw everywhere")
       : el("button", { type: "button", onclick: remove }, "Remove here"));
