@@ -90,7 +90,7 @@ def print_unit(
 def remove(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """Stop the service and remove its unit; the home with all skills stays."""
     from teachmesh.bank.atomic import storage_errors
-    from teachmesh.bank.home import home_path
+    from teachmesh.bank.home_place import home_path
 
     path = unit_path(_config())
     if not path.exists():
@@ -111,7 +111,7 @@ def _unit(
     learn: Sequence[Path] | None,
     home: Path | None,
 ) -> str:
-    from teachmesh.bank.home import home_path
+    from teachmesh.bank.home_place import home_path
 
     options = ["--home", str(home_path(home))]
     options += [word for text in listen or () for word in ("--listen", text)]

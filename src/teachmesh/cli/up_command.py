@@ -171,12 +171,14 @@ def _print_json(event: dict[str, Any]) -> None:
 
 def _sign_in(event: dict[str, Any]) -> str:
     """Return the part of the link with the token, which only a person at a terminal gets."""
-    return f"#token={Path(event['token_file']).read_text()}" if sys.stdout.isatty() else ""
+    if "token_file" not in event or not sys.stdout.isatty():
+        return ""
+    return f"#token={Path(event['token_file']).read_text()}"
 
 
 def _print_text(event: dict[str, Any]) -> None:
     line = line_of(event)
-    if event["event"] == "web" and "url" in event:
+    if event["event"] == "web":
         line += _sign_in(event)
     if line and (event["event"] in PROBLEMS or not is_quiet()):
         say(line, flush=True)

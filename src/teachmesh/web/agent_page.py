@@ -58,8 +58,9 @@ class AgentPage:
     def __enter__(self) -> AgentPage:
         if self._server is not None:
             self._server.__enter__()
-            where = {"url": self._server.url, "token_file": str(self._server.token_file)}
-            self._report({"event": "web", **where})
+            file = self._server.token_file
+            where = {} if file is None else {"token_file": str(file)}
+            self._report({"event": "web", "url": self._server.url, **where})
         elif self._missing:
             self._report({"event": "web", "message": self._missing})
         return self

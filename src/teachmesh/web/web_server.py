@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from teachmesh.errors import ConfigError, NetworkError
-from teachmesh.web.access import TOKEN_FILE, choose_access
+from teachmesh.web.access import TOKEN_FILE, TOKEN_VARIABLE, choose_access
 from teachmesh.web.running_web import RunningWeb, WebAddress
 from teachmesh.web.web_app import make_app
 from teachmesh.web.web_limits import WebLimits
@@ -90,9 +90,10 @@ class WebServer:
         self._thread.join(_STOP_S)
 
     @property
-    def token_file(self) -> Path:
-        """File of the home with the token, unless the environment has one."""
-        return self.service.agent.home.path / TOKEN_FILE
+    def token_file(self) -> Path | None:
+        """File of the home with the token; None if the token comes from the environment."""
+        home = self.service.agent.home.path
+        return None if os.environ.get(TOKEN_VARIABLE) else home / TOKEN_FILE
 
     @property
     def events(self) -> EventLog:
