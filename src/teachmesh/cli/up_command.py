@@ -125,8 +125,8 @@ def up(
     printed as one line with its time, or as one line of JSON with --json. With --quiet, only
     problems are printed. `teachmesh events` and `teachmesh status` show the same from another
     terminal. Connections to other machines are encrypted, and only agents of the same mesh can
-    connect. The first agent makes the mesh; others join it with an invite. The
-    page is for this machine only; its link has a secret, which lets you teach.
+    connect. The first agent makes the mesh; others join it with an invite. The page is for this
+    machine only; its link has a secret, which lets you teach.
     """
     from teachmesh.agent import Agent
     from teachmesh.web.agent_page import AgentPage
