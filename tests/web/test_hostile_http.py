@@ -144,6 +144,7 @@ CHANGES = (
     ("POST", "/v1/skills/warm/restore"),
     ("POST", "/v1/skills/warm/withdraw"),
     ("POST", "/v1/skills/warm/release"),
+    ("POST", "/v1/skills/warm/share"),
     ("POST", "/v1/peers/K7QM-2F3D-ABCD-EFGH/trust"),
 )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
     from teachmesh.bank.verdict_file import Verdict
 
+
 @dataclass(frozen=True)
 class Quarantined:
     """A skill in quarantine.

@@ -105,6 +105,12 @@ RESTORED: dict[str, Any] = {
     "skill": _ID,
 }
 WITHDRAWN: dict[str, Any] = {"schema": "teachmesh.withdrawn/1", "task": "screws", "skills": [_ID]}
+SHARED: dict[str, Any] = {
+    "schema": "teachmesh.shared/1",
+    "task": "screws",
+    "skills": [_ID],
+    "shared": True,
+}
 REMOVED: dict[str, Any] = {"schema": "teachmesh.removed/1", "id": _ID, "task": "screws"}
 IMPORTED: dict[str, Any] = {
     "schema": "teachmesh.imported/1",

@@ -147,6 +147,26 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
 
         return await in_thread(change)
 
+    @router.post(
+        "/{skill}/share",
+        summary="Share a task that this agent kept back",
+        responses=described(examples.SHARED, 400, 401, 404),
+    )
+    async def share(
+        skill: str,
+        allow_few: Annotated[
+            bool, Query(description="Also classes with fewer than 10 training images.")
+        ] = False,
+    ) -> JsonAnswer:
+        """Return the document of `teachmesh skills share --json`."""
+
+        def change() -> dict[str, Any]:
+            known(service, skill)
+            shared = agent.share_task(skill, allow_few=allow_few)
+            return {"schema": "teachmesh.shared/1", **shared.to_json()}
+
+        return await in_thread(change)
+
     @router.delete(
         "/{skill}",
         summary="Remove a skill from this agent only",

@@ -24,6 +24,8 @@ class TaskToLearn(BaseModel):
         name: name of a new task.
         add_to: task of this agent that the pictures are added to, instead of `name`.
         replace: whether a task of the same name is replaced.
+        private: whether the skill stays on this machine.
+        allow_few: whether classes with fewer than 10 training images are shared.
         method: method of learning; by default the agent's.
     """
 
@@ -31,6 +33,8 @@ class TaskToLearn(BaseModel):
     name: str | None = None
     add_to: str | None = None
     replace: bool = False
+    private: bool = False
+    allow_few: bool = False
     method: str | None = None
 
     def options(self) -> dict[str, Any]:

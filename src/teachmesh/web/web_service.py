@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from teachmesh.bank.withheld import describe_withheld
 from teachmesh.web.event_log import EventLog
 from teachmesh.web.learning_jobs import LearningJob, LearningJobs
 from teachmesh.web.picture_uploads import PictureUpload, PictureUploads
@@ -89,6 +90,9 @@ class WebService:
         finally:
             self.uploads.discard(upload)
         document = result.to_json()
+        if result.withheld is not None:
+            text = describe_withheld(result.task, result.withheld)
+            document["warnings"] = [text, *result.warnings]
         document["skipped_reasons"] = [*map(upload.public_text, result.skipped_reasons)]
         return document
 

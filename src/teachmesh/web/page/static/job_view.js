@@ -46,19 +46,31 @@ function ended(job) {
 
 function learned(result) {
   const remarks = [...result.warnings, ...result.skipped_reasons];
-  const undoing = el("p", { class: "row" }, el("button", { type: "button", onclick: () => undo(result, undoing) }, "Undo"));
+  const undoing = el("p", { class: "row" },
+    el("button", { type: "button", onclick: () => undo(result, undoing) }, "Undo"),
+    result.withheld ? el("button", { type: "button", onclick: (event) => share(result, event.target) }, "Share it anyway") : null);
   return [
     el("h3", {}, `Learned ${result.task}`),
     terms([
       ["Classes", result.classes.join(", ")],
       ["Pictures", `${result.n_images}${result.skipped ? `, ${result.skipped} not readable` : ""}`],
       ["Right on pictures it had not seen", percent(result.validation_accuracy)],
-      ["Size", `${size(result.size_bytes)}, shared with other agents`],
+      ["Size", `${size(result.size_bytes)}, ${result.withheld ? "stays on this machine" : "shared with other agents"}`],
     ]),
     remarks.length ? el("h4", {}, "Remarks") : null,
     remarks.length ? el("ul", {}, ...remarks.map((text) => el("li", {}, text))) : null,
     undoing,
   ].filter(Boolean);
+}
+
+/** Share a skill that was kept back, for example because a class has few pictures. */
+async function share(result, button) {
+  try {
+    await post(`/v1/skills/${quoted(result.skill)}/share`, { allow_few: "true" });
+    button.replaceWith("It is shared now.");
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 /** Go back to the version before, or withdraw a task that had none. */

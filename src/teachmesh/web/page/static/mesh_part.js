@@ -60,9 +60,9 @@ const stateOf = (status) => [
   ["Digest", el("code", {}, status.digest.slice(0, 12))],
 ];
 
-const peerTable = (others) => table(["Agent", "Id", "Skills here", "State", "Decide"], others.map((agent) => [
+const peerTable = (others) => table(["Agent", "Decide", "State", "Id", "Skills here"], others.map((agent) => [
   agent.stranger ? `${agent.alias} (a stranger with this alias)` : agent.alias,
-  el("code", {}, agent.id), String(agent.skills), stateOfPeer(agent), decisions(agent, show),
+  decisions(agent, show), stateOfPeer(agent), el("code", {}, agent.id), String(agent.skills),
 ]), "Peers");
 
 function stateOfPeer(agent) {

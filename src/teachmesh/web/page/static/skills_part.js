@@ -70,10 +70,10 @@ const facts = (card, skill) => [
 
 function history(versions, path, skill) {
   const rows = versions.map((version) => [
-    String(version.version), version.created, String(version.classes.length), percent(version.validation_accuracy),
-    version.active ? "active" : restoreButton(version, path, skill),
+    String(version.version), version.active ? "active" : restoreButton(version, path, skill),
+    String(version.classes.length), percent(version.validation_accuracy), version.created,
   ]);
-  return table(["Version", "Created", "Classes", "Right", "State"], rows, `Versions of ${skill.display_name}`);
+  return table(["Version", "State", "Classes", "Right", "Created"], rows, `Versions of ${skill.display_name}`);
 }
 
 function restoreButton(version, path, skill) {

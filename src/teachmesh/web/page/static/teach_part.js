@@ -75,7 +75,8 @@ async function teach() {
     const { upload } = await post("/v1/uploads");
     for (const box of used) await uploadClass(upload, box);
     const target = isMore() ? { add_to: $("teach-task").value } : { name: $("teach-name").value.trim() };
-    const { job } = await postJson("/v1/learn", { upload, ...target });
+    const isPrivate = $("teach-private").checked && !isMore();
+    const { job } = await postJson("/v1/learn", { upload, ...target, private: isPrivate });
     say("");
     startAgain();
     showJob(job);
