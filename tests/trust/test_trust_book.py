@@ -129,3 +129,20 @@ def test_agents_are_named_by_the_start_of_their_id() -> None:
         find_agent("K7QM", known)
     with pytest.raises(UsageError, match="peers list"):
         find_agent("K7Q", known)
+
+
+@pytest.mark.parametrize("policy", ["open", "ask"])
+@pytest.mark.parametrize("blocked", [True, False])
+def test_many_authors_have_the_standings_that_each_one_has(
+    tmp_path: Path, policy: str, blocked: bool
+) -> None:
+    """The fast way agrees with the slow one, also for the own key."""
+    book = TrustBook(tmp_path, lambda: ALICE)
+    book.set_policy(policy)
+    keys = [ALICE, BOB, *(AgentKey(bytes([n]) * 32).public_key for n in range(3, 6))]
+    book.trust(keys[2])
+    if blocked:
+        book.block(keys[3])
+    for standing in ("trusted", "pending", "blocked"):
+        alone = {key for key in keys if book.standing(key) == standing}
+        assert book.among(keys, standing) == alone

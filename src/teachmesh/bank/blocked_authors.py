@@ -38,6 +38,9 @@ class Authors(Protocol):
             StorageError: the decisions cannot be read.
         """
 
+    def among(self, authors: Iterable[str], standing: str) -> frozenset[str]:
+        """Return the authors (public keys) that have a standing; fast for many authors."""
+
     def stamp(self) -> object:
         """Return a value that differs after every decision."""
 
@@ -49,6 +52,10 @@ class Everyone:
         """Trust this author."""
         del author
         return TRUSTED
+
+    def among(self, authors: Iterable[str], standing: str) -> frozenset[str]:
+        """Return all authors, who are trusted."""
+        return frozenset(authors) if standing == TRUSTED else frozenset()
 
     def stamp(self) -> object:
         """Nothing ever changes."""
@@ -83,7 +90,7 @@ class BlockedAuthors:
 
     def among(self, authors: Iterable[str], standing: str) -> frozenset[str]:
         """Return the authors with a standing."""
-        return frozenset(a for a in set(authors) if self._authors.standing(a) == standing)
+        return self._authors.among(authors, standing)
 
     def hidden(self, authors: Iterable[str]) -> frozenset[str]:
         """Return the blocked ones among authors."""

@@ -119,6 +119,17 @@ class TrustBook:
         name = check_agent_id(agent)
         return owner not in (None, name) and name != self._own_id()
 
+    def among(self, authors: Iterable[str], standing: str) -> frozenset[str]:
+        """Return the authors (public keys) that have a standing, from one look at the file."""
+        state, names = self.state(), frozenset(authors)
+        if not state.blocked and state.policy in (None, "open"):
+            return names if standing == "trusted" else frozenset()
+        found = {name: state.standing(check_agent_id(name)) for name in names}
+        own = self._own()
+        if own in found:
+            found[own] = "trusted"
+        return frozenset(name for name in names if found[name] == standing)
+
     @property
     def policy(self) -> Policy:
         """Policy for strangers; `open` until one is chosen."""
