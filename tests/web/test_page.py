@@ -49,7 +49,7 @@ def shop(
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps({"alias": name}))
     bob = Agent(folder / "bob")
-    bob.learn(write_task(folder, "warm"), name="colours")
+    bob.learn(write_task(folder, "warm"), name="colours", allow_few=True)
     with served(folder / "alice") as caller:
         alice = caller.server.service.agent
         (folder / "demo-report.html").write_text("<h1>Demo</h1>")

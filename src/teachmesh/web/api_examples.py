@@ -73,7 +73,12 @@ SKILL: dict[str, Any] = {
     "active": True,
     "remark": "",
 }
-SKILLS: dict[str, Any] = {"schema": "teachmesh.skills/1", "digest": _ID, "skills": [SKILL]}
+SKILLS: dict[str, Any] = {
+    "schema": "teachmesh.skills/1",
+    "digest": _ID,
+    "skills": [SKILL],
+    "withheld": {},
+}
 CARD: dict[str, Any] = {
     "schema": "teachmesh.skill-card/1",
     "id": _ID,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from teachmesh.agent.catalogue import SkillInfo
     from teachmesh.agent.skill_versions import SkillVersion
+    from teachmesh.bank.withheld import Withheld
 
 _CONNECT_S = 2.0
 _ANSWER_S = 120.0
@@ -161,6 +162,13 @@ class RunningAgent:
     def status(self) -> dict[str, Any]:
         """Return the result of `BankView.status`."""
         return self.document("/v1/status")
+
+    @property
+    def withheld(self) -> Withheld:
+        """The skills that the agent keeps back, read from its home."""
+        from teachmesh.bank.withheld import Withheld
+
+        return Withheld(Path(self.document("/v1/agent")["home"]))
 
     def peers(self) -> dict[str, Any]:
         """Return the result of `known_agents.peers_document`."""

@@ -69,7 +69,10 @@ def _reading_routes(router: APIRouter, service: WebService) -> None:
 
         def read() -> dict[str, Any]:
             skills = [info.to_json() for info in agent.infos() if all_versions or info.active]
-            return {"schema": "teachmesh.skills/1", "digest": agent.digest(), "skills": skills}
+            ids, reasons = {skill["id"] for skill in skills}, agent.withheld.reasons()
+            withheld = {skill: reason for skill, reason in reasons.items() if skill in ids}
+            document = {"digest": agent.digest(), "skills": skills, "withheld": withheld}
+            return {"schema": "teachmesh.skills/1", **document}
 
         return await in_thread(read)
 
