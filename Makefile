@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format simulate drill fuzz bench docs browser screenshots clean
+.PHONY: help setup demo test lint format simulate drill fuzz mutate bench docs browser screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -50,6 +50,10 @@ drill: setup  ## kill agents that write (200), receive (50) and learn (20) at po
 
 fuzz: setup  ## hostile skill files and messages: FILES=1000000 MESSAGES=100000 from number FIRST=0
 	@$(BIN)/python -m tests.trust.fuzz $(or $(FILES),1000000) $(or $(MESSAGES),100000) $(or $(FIRST),0)
+
+mutate: setup  ## change the code in COUNT=200 small ways and see whether tests notice (hours; resumable)
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[mutation]"
+	@$(BIN)/python -m checks.mutants $(or $(COUNT),200) --seed $(or $(SEED),0)
 
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks

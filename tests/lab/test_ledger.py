@@ -10,6 +10,7 @@ from teachmesh_lab.evaluation.cost_ledger import (
     TaskCost,
     account,
     chain_account,
+    gather_account,
     in_given_order,
     longest_first,
     pack,
@@ -88,3 +89,47 @@ def test_a_chain_of_agents_is_slower_than_one() -> None:
     assert chain.total == 1500 + 2 * 200
     assert chain.speedup == pytest.approx(1500 / 1900)
     assert chain.efficiency == pytest.approx(chain.speedup / 3)
+
+
+def test_work_divided_by_n_is_the_sum_of_its_columns() -> None:
+    """Two agents, by hand: half of the work and of the bytes, and all of the consolidation."""
+    two = account(COSTS, 2, alpha=10, packing="equal", consolidation_macs=1000)
+    assert (two.teacher_macs, two.bytes, two.student_macs) == (750, 3, 11.5 + 60 + 1000)
+    assert two.total == 750 + 10 * 3 + 1071.5
+    assert two.speedup == pytest.approx((1500 + 60 + 1000) / two.total)
+    assert (two.efficiency, two.assignment) == (pytest.approx(two.speedup / 2), ())
+
+
+def test_agents_in_turn_pay_for_every_hand_over() -> None:
+    """Three agents send the network twice, which costs time and gains none."""
+    chain = chain_account(COSTS, 3, 40, alpha=10)
+    assert (chain.agents, chain.packing) == (3, "chain")
+    assert (chain.teacher_macs, chain.bytes, chain.student_macs) == (1500, 80, 0)
+    assert chain.total == 1500 + 10 * 80
+    assert chain.speedup == pytest.approx(1500 / 2300)
+    assert chain.efficiency == pytest.approx(1500 / 2300 / 3)
+    assert chain_account(COSTS, 1, 40, alpha=10).total == 1500
+
+
+def test_one_learner_gathers_the_images_of_the_others() -> None:
+    """Four agents: three quarters of the images come in, and the network goes out."""
+    gather = gather_account(COSTS, 4, 400, 50, alpha=10)
+    assert (gather.agents, gather.packing) == (4, "gather")
+    assert (gather.teacher_macs, gather.bytes, gather.student_macs) == (1500, 350, 0)
+    assert gather.total == 1500 + 10 * 350
+    assert gather.speedup == pytest.approx(1500 / 5000)
+    assert gather.efficiency == pytest.approx(1500 / 5000 / 4)
+    alone = gather_account(COSTS, 1, 400, 50, alpha=10)
+    assert (alone.bytes, alone.total, alone.speedup) == (0, 1500, 1)
+
+
+def test_a_ledger_needs_tasks_and_agents() -> None:
+    """One agent and one task are enough, also without any cost."""
+    assert account(COSTS[:1], 1, alpha=10).speedup == 1.0
+    assert account([TaskCost("free", 0, 0)], 1).speedup == 1.0
+    for costs, agents in ((COSTS, 0), ([], 1)):
+        with pytest.raises(ValueError, match="expected tasks and agents"):
+            account(costs, agents)
+    with pytest.raises(ValueError, match="at least one agent"):
+        pack("given", [1.0], 0)
+    assert pack("given", [1.0, 1.0], 1) == ((0, 1),)

@@ -96,3 +96,18 @@ def test_confidence_covers_the_true_mean_in_95_of_100_draws() -> None:
         assert half is not None
         hits += abs(mean) <= half
     assert hits / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_differences_below_the_rounding_are_none_and_above_are_some() -> None:
+    """One image more in a million is a difference; the last bits of a sum are none."""
+    assert seed_deviation([0.7, 0.7 + 5e-10]) == 0.0
+    assert seed_deviation([0.7, 0.7 + 1e-6]) == pytest.approx(1e-6 / np.sqrt(2))
+
+
+def test_two_tasks_are_enough_for_forgetting_and_transfer() -> None:
+    """The first task fell from 0.9 to 0.6; a line through two points has its slope exactly."""
+    matrix = np.array([[0.9, NAN], [0.6, 0.8]])
+    assert forgetting(matrix) == pytest.approx(0.3)
+    assert backward_transfer(matrix) == pytest.approx(-0.3)
+    assert regression_line(np.array([0.5, 0.5])).zero is None
+    assert regression_line(np.array([0.5])).slope == 0.0

@@ -6,7 +6,7 @@ import pytest
 
 from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.errors import UsageError
-from teachmesh.learning.variants import VARIANTS, find_variant
+from teachmesh.learning.variants import VARIANTS, MapperConstants, check_method, find_variant
 from teachmesh.mapping.anchor_kinds import METHODS
 
 
@@ -88,3 +88,28 @@ def test_a_misspelt_method_names_the_nearest() -> None:
     """The error suggests the nearest name."""
     with pytest.raises(UsageError, match=r"did you mean 'maha\+bb'"):
         find_variant("maha+b")
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("clusters", 1, 64),
+        ("variance_floor", 0, 1000),
+        ("samples", 1, 1024),
+        ("ridge", 1e-6, 1e3),
+    ],
+)
+def test_constants_are_accepted_up_to_their_limits(name: str, low: float, high: float) -> None:
+    """Both ends are allowed, and the next values are not; a whole number is no truth value."""
+    for value in (low, high):
+        assert MapperConstants(**{name: value}).given() == {name: value}
+    for value in (low - 1, high + 1, True, "1"):
+        with pytest.raises(UsageError, match=f"from {low:g} to {high:g}"):
+            MapperConstants(**{name: value})
+
+
+def test_a_method_of_teachmesh_is_returned_and_another_is_not() -> None:
+    """The names of other packages are looked up only if teachmesh has no such method."""
+    assert [check_method(method) for method in METHODS] == list(METHODS)
+    with pytest.raises(UsageError, match="did you mean 'moments'"):
+        check_method("moment")

@@ -10,6 +10,7 @@ import pytest
 from teachmesh.errors import ConfigError
 from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS, GmmcAnchor
+from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import log_likelihood
 from teachmesh.mapping.mapper import MapperScores, TaskMapper
 from teachmesh.mapping.moments_fit import held_out_scores
@@ -312,3 +313,11 @@ def test_an_exact_copy_takes_half_of_the_images(kind: str) -> None:
     for keys in (("a", "b"), ("b", "a")):
         scores = filled(kind, dict.fromkeys(keys, anchor)).score(images)
         assert 0.42 < np.mean(scores.task.argmax(axis=1) == scores.keys.index("a")) < 0.58
+
+
+def test_log_posteriors_sum_to_one_and_keep_differences_of_any_size() -> None:
+    """Scores far from zero must neither overflow nor vanish."""
+    scores = np.array([[1000.0, 1001.0, 998.5], [-2000.0, -2000.0, -2003.0], [0.0, 3.0, -1.0]])
+    found = log_softmax(scores)
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(np.diff(found), np.diff(scores), rtol=1e-12)

@@ -20,7 +20,7 @@ from teachmesh.packet.codec import decode, decode_again, encode
 from teachmesh.packet.limits import Limits
 from teachmesh.packet.signing import sign, verify
 from teachmesh.packet.skill import Skill
-from teachmesh.packet.skill_header import DTYPES, write_header
+from teachmesh.packet.skill_header import DTYPES, check_sizes, write_header
 from tests.packet.sample_skills import (
     ALICE,
     canonical,
@@ -334,3 +334,45 @@ def test_memory_stays_small_whatever_a_header_promises() -> None:
     tracemalloc.stop()
 
     assert peak < 1_000_000
+
+
+def sized_file(header: int, total: int) -> bytes:
+    """A file of a size that claims a header of a size."""
+    return header.to_bytes(8, "little") + b"{" * (total - 8)
+
+
+@pytest.mark.parametrize(
+    ("header", "total", "found"),
+    [
+        (50, 100, 50),
+        (92, 100, "LIMIT"),
+        (51, 100, "LIMIT"),
+        (50, 101, "LIMIT"),
+        (42, 50, 42),
+        (43, 50, "FORMAT"),
+        (1, 9, 1),
+        (1, 8, "FORMAT"),
+        (0, 9, "FORMAT"),
+        (0, 8, "FORMAT"),
+    ],
+)
+def test_sizes_are_checked_to_the_byte(header: int, total: int, found: int | str) -> None:
+    """A header may fill the whole file, and both may have exactly their limits."""
+    limits = Limits(file_bytes=100, header_bytes=50)
+    if isinstance(found, int):
+        assert check_sizes(sized_file(header, total), limits) == found
+        return
+    with pytest.raises(SkillRefused) as refusal:
+        check_sizes(sized_file(header, total), limits)
+    assert refusal.value.reason == found
+    if total == 8:
+        assert "got 8 bytes" in str(refusal.value)
+
+
+def test_no_limit_exceeds_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent with higher limits refuses what is too large for any agent."""
+    monkeypatch.setattr("teachmesh.packet.skill_header.HARD_FILE_BYTES", 60)
+    limits = Limits(file_bytes=1000)
+    assert check_sizes(sized_file(10, 60), limits) == 10
+    with pytest.raises(SkillRefused, match="at most 60 bytes, got 61"):
+        check_sizes(sized_file(10, 61), limits)

@@ -201,3 +201,19 @@ def test_the_state_is_weights_and_importances() -> None:
     assert sizes[Ewc] == {"trunk", "heads", "importance", "centre"}
     others = (OnlineEwc, SynapticIntelligence, Mas)
     assert all(sizes[kind] == {"trunk", "heads", "importance"} for kind in others)
+
+
+def test_the_strengths_to_try_span_two_powers_of_ten() -> None:
+    """The grids are those that the results of the documentation were chosen from."""
+    strengths = (100.0, 1000.0, 10000.0)
+    assert Ewc.grid == {"strength": strengths, "images": (256.0,)}
+    assert OnlineEwc.grid == {"strength": strengths, "decay": (0.95,), "images": (256.0,)}
+
+
+def test_the_state_of_ewc_has_a_centre_and_that_of_online_ewc_has_none() -> None:
+    """Online EWC is centred at the weights, which are sent anyway."""
+    for kind, has_centre in ((Ewc, True), (OnlineEwc, False)):
+        baseline = make(kind, 1.0)
+        learn_all(baseline, make_stream(1))
+        names = {name.partition(".")[0] for name in baseline.state()}
+        assert ("centre" in names, "importance" in names) == (has_centre, True)
