@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.bank import part_shelf
+from teachmesh.bank.hashed_files import HashedFiles
 from teachmesh.bank.store import Bank
 from teachmesh.data.splits import SplitRule
 from teachmesh.errors import SkillRefused, StorageError
@@ -101,6 +102,25 @@ def test_who_may_add_and_withdraw_parts(tmp_path: Path) -> None:
         bank.parts.sweep()
         assert [entry.id for entry in bank.parts.entries()] == [OWN.id]
         assert not bank.parts.add_roster(SECOND), "an older roster has no effect"
+
+
+def test_a_reader_never_misses_a_roster_that_is_being_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old file is deleted after a reader has listed it."""
+    with Bank(tmp_path) as writer, Bank(tmp_path) as reader:
+        writer.parts.add_roster(FIRST)
+        listed = HashedFiles.ids
+        waiting = [SECOND]
+
+        def ids(files: HashedFiles) -> set[str]:
+            found = listed(files)
+            if waiting and FIRST.id in found:
+                writer.parts.add_roster(waiting.pop())
+            return found
+
+        monkeypatch.setattr(HashedFiles, "ids", ids)
+        assert reader.parts.rosters() == [SECOND]
 
 
 def test_numbers_of_parts_and_tasks_are_limited(

@@ -27,6 +27,7 @@ MAX_PER_AUTHOR = 64
 MAX_PER_OWNER = 64
 """Maximum number of tasks of one owner."""
 MAX_ROSTERS = 1024
+_READINGS = 8
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,19 @@ class PartShelf:
         """Return the newest roster of each task, sorted by owner and name."""
         newest: dict[tuple[str, str], Roster] = {}
         with storage_errors("could not read the rosters"):
-            for name in sorted(self._rosters.ids()):
-                roster = self._roster_of(name)
-                if roster is not None:
-                    newest[roster.task] = max(
-                        newest.get(roster.task, roster), roster, key=lambda one: one.order
-                    )
+            for roster in self._all_rosters():
+                known = newest.get(roster.task, roster)
+                newest[roster.task] = max(known, roster, key=lambda one: one.order)
         return [newest[task] for task in sorted(newest)]
+
+    def _all_rosters(self) -> list[Roster]:
+        """Read all rosters; again if one was replaced by a newer one meanwhile."""
+        for _ in range(_READINGS):
+            names = self._rosters.ids()
+            found = [self._roster_of(name) for name in sorted(names)]
+            if names <= self._rosters.ids():
+                break
+        return [roster for roster in found if roster is not None]
 
     def roster(self, task: tuple[str, str]) -> Roster | None:
         """Return the newest roster of a task, or None.
