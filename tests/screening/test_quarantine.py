@@ -93,11 +93,11 @@ def test_a_dropped_skill_is_gone(copied: tuple[Agent, VerifiedSkill]) -> None:
     assert invoke("skills", "quarantine", "list", *home)["skills"] == []
 
 
-def test_the_author_of_a_skill_uses_it(copied: tuple[Agent, VerifiedSkill], warm: Path) -> None:
+def test_the_author_of_a_skill_uses_it(copied: tuple[Agent, VerifiedSkill], tmp_path: Path) -> None:
     """Bob learns the same images himself: his own skill is used, and Alice's is quarantined."""
     bob, _ = copied
     bob.sync()
-    own = bob.learn(warm).skill_id
+    own = bob.learn(write_task(tmp_path / "tasks", "warm", per_class=8)).skill_id
     assert own in bob.sync().skill_ids
     assert [verdict.against for verdict in bob.quarantine().values()] == [own]
 
