@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format simulate drill fuzz mutate bench docs browser screenshots clean
+.PHONY: help setup demo test lint format simulate drill fuzz mutate bench package docs browser screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -57,6 +57,9 @@ mutate: setup  ## change the code in COUNT=200 small ways and see whether tests 
 
 bench: setup  ## speed as ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks.run_benchmarks
+
+package: setup  ## the wheel in a bare environment: sizes and seconds (a few minutes)
+	@$(BIN)/python -m checks.bare_environment
 
 docs: setup  ## write the pages that come from the code, and build the site in site/ (warnings are errors)
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md

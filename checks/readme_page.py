@@ -46,7 +46,7 @@ def site_links(text: str, repository: str) -> str:
         path = match[1]
         if path in PAGES:
             return f"]({PAGES[path]}"
-        if path.startswith("docs/") and path.endswith(".md"):
+        if path.startswith("docs/") and "." in path:
             return f"]({path.removeprefix('docs/')}"
         kind = "tree" if (ROOT / path).is_dir() else "blob"
         return f"]({repository.rstrip('/')}/{kind}/main/{path}"

@@ -155,8 +155,6 @@ def up(
     try:
         with shared as node, page:
             node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
-        with shared as node, page:
-            node.run(tuple(learn or ()), stop, method=method, seed=seed)
     except BrokenPipeError as error:
         raise StorageError(
             "could not write the events: the reader closed the pipe; the agent has stopped"
