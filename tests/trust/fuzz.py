@@ -11,12 +11,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 from teachmesh.errors import RefusalReason, SkillRefused
 from teachmesh.packet.codec import decode, encode
+from teachmesh.packet.part import Part, read_part
+from teachmesh.packet.roster import Roster, read_roster
 from teachmesh.packet.signing import verify
-from teachmesh.packet.tombstone import read_tombstone
+from teachmesh.packet.tombstone import Tombstone, read_tombstone
 from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import decode_ids
 from teachmesh.sharing.messages import decode_announcement
@@ -51,10 +54,10 @@ def check_skill(data: bytes) -> str:
     return "admitted"
 
 
-def check_tombstone(data: bytes) -> str:
-    """Read a tombstone; an accepted one has the given bytes."""
+def check_statement(data: bytes, read: Callable[[bytes], Tombstone | Part | Roster]) -> str:
+    """Read a signed statement; an accepted one has the given bytes."""
     try:
-        found = read_tombstone(data)
+        found = read(data)
     except SkillRefused as error:
         return refusal(error)
     assert found.data == data
@@ -93,7 +96,9 @@ def check_request(data: bytes) -> str:
 
 
 CHECKS: dict[str, Callable[[bytes], str]] = {
-    "tombstone": check_tombstone,
+    "tombstone": partial(check_statement, read=read_tombstone),
+    "part": partial(check_statement, read=read_part),
+    "roster": partial(check_statement, read=read_roster),
     "announcement": check_announcement,
     "ids": check_ids,
     "request": check_request,

@@ -1,4 +1,4 @@
-"""Hostile skills, cards, tombstones and messages, each from one number."""
+"""Hostile skills, cards, signed statements and messages, each from one number."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from teachmesh.data.splits import SplitRule
 from teachmesh.packet.parent_card import Parent
+from teachmesh.packet.part import PartFacts, sign_part
+from teachmesh.packet.roster import RosterFacts, sign_roster
 from teachmesh.packet.signing import CONTEXT as SKILL_CONTEXT
 from teachmesh.packet.signing import sign
-from teachmesh.packet.tombstone import CONTEXT as TOMBSTONE_CONTEXT
 from teachmesh.packet.tombstone import sign_tombstone
 from teachmesh.sharing.id_list import encode_ids
 from teachmesh.sharing.messages import CONTEXT as ANNOUNCEMENT_CONTEXT
@@ -159,7 +161,28 @@ def skill_file(rng: random.Random) -> bytes:
 def tombstone(rng: random.Random) -> bytes:
     """Return the bytes of a hostile tombstone."""
     data = sign_tombstone(rng.choice(IDS), ALICE).data
-    return damaged(data, rng) if rng.random() < 0.5 else _signed(data, TOMBSTONE_CONTEXT, rng)
+    return _statement(data, rng)
+
+
+def part(rng: random.Random) -> bytes:
+    """Return the bytes of a hostile part."""
+    facts = PartFacts("screws", ALICE.public_key, rng.choice(IDS), images=3, sequence=7)
+    header, _, payload = sign_part(facts, rng.randbytes(20), ALICE).data.partition(b"\n")
+    return _statement(header, rng) + b"\n" + rng.choice((payload, payload, damaged(payload, rng)))
+
+
+def roster(rng: random.Random) -> bytes:
+    """Return the bytes of a hostile roster."""
+    members = frozenset(rng.sample(IDS, rng.randrange(3)))
+    parts = dict.fromkeys(rng.sample(IDS, rng.randrange(3)), ALICE.public_key)
+    facts = RosterFacts("screws", rng.choice(IDS), SplitRule(), members, 1, parts)
+    return _statement(sign_roster(facts, ALICE).data, rng)
+
+
+def _statement(data: bytes, rng: random.Random) -> bytes:
+    """Damage a signed statement, or change its values and sign it again."""
+    context = json.loads(data)["schema"].encode() + b"\0"
+    return damaged(data, rng) if rng.random() < 0.5 else _signed(data, context, rng)
 
 
 def announcement(rng: random.Random) -> bytes:
@@ -192,6 +215,8 @@ def address(rng: random.Random) -> bytes:
 
 MESSAGES: dict[str, Callable[[random.Random], bytes]] = {
     "tombstone": tombstone,
+    "part": part,
+    "roster": roster,
     "announcement": announcement,
     "ids": list_of_ids,
     "request": address,
