@@ -118,15 +118,16 @@ def test_a_running_agent_shares_a_skill_that_another_command_saved(mesh: Mesh) -
 
 def test_the_events_of_a_process_tell_what_happened_and_when(mesh: Mesh) -> None:
     """Joined, came, received and in sync; counters only when they say something new."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    for name in ("joined", "peer_came", "saved", "received", "synced"):
+        mesh.bob.wait_for(lambda e, name=name: e["event"] == name, name, deadline_s)
     events = mesh.bob.events
-    names = [event["event"] for event in events]
-    assert names[0] == "ready"
-    assert {"joined", "peer_came", "saved", "received", "synced"} <= set(names)
+    assert events[0]["event"] == "ready"
     times = [event["time"] for event in events]
     assert times == sorted(times)
     states = [(e["count"], e["digest"]) for e in events if e["event"] == "stats"]
     assert len(states) == len(set(states))
-    joined = next(event for event in mesh.carol.events if event["event"] == "joined")
+    joined = mesh.carol.wait_for(lambda e: e["event"] == "joined", "the join", deadline_s)
     assert joined["endpoint"] == _endpoint(mesh.bob)
 
 

@@ -32,7 +32,7 @@ def run_json(*arguments: str, code: int = 0, stdin: bytes | None = None) -> dict
 
 def test_learn_says_what_it_understood_and_saved(warm: Path) -> None:
     """The output shows classes, images, accuracy and the kind of shared data."""
-    result = run("learn", str(warm))
+    result = run("learn", str(warm), "--allow-few")
     assert read_task(warm).summary() in result.stderr
     assert "saved skill" in result.stdout
     assert "shares: statistics" in result.stdout

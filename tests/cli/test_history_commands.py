@@ -144,11 +144,14 @@ def test_predict_and_combine_take_my_task_first(tmp_path: Path) -> None:
     """With a stranger's task of the same name in the bank; without mine, the choice is listed."""
     warm = write_task(tmp_path / "tasks", "warm", per_class=6)
     mine = run_json("learn", str(warm))["skill"]
-    bank = BankView().bank
+    view = BankView()
+    bank = view.bank
     skill = bank.load(mine).skill
     for key, alias in ((BOB, "bob"), (MALLORY, "mal")):  # who learned the same
         card = dataclasses.replace(skill.card, author=key.public_key, alias=alias)
-        bank.put(sign(Skill(card, skill.tensors), key))
+        copy = sign(Skill(card, skill.tensors), key)
+        bank.put(copy)
+        view.verdicts.release(copy.id)
     image = str(sorted((warm / "red").iterdir())[0])
     (answer,) = run_json("predict", image, "--task", "warm")["predictions"]
     assert answer["skill"] == mine

@@ -38,6 +38,7 @@ from teachmesh.reuse.source_skills import SourceSkill, SourceSkills, apart_from,
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
+    from teachmesh.bank.withheld import Reason
     from teachmesh.biases.bias_choice import BiasStore
     from teachmesh.data.labelled_images import TaskData
     from teachmesh.data.tasks import Task
@@ -104,11 +105,21 @@ class LearningAgent(AnsweringAgent):
         lesson = options.lesson(task, variant, replaces, started_s)
         # latents -> exact sums -> skill
         skill, sums = self.teacher().learn(lesson, latents, match.prior, progress)
-        # skill -> signed bytes -> disk
+        entry, withheld = self.save_learned(skill, sums, options)  # skill -> signed bytes -> disk
+        return LearnResult.of(entry, skill, task, latents, match, started_s, withheld)
+
+    def save_learned(
+        self, skill: Skill, sums: TaskStatistics | None, options: LearnOptions
+    ) -> tuple[BankEntry, Reason | None]:
+        """Save a skill as the options say; return the reason if peers do not get it.
+
+        Raises:
+            UsageError: the new skill would replace a better one, and `force` is False.
+            StorageError: the skill cannot be saved.
+        """
         kept = sums if options.statistics else None
         entry = self.save(skill, kept, options.policy(self.home.config.share), force=options.force)
-        withheld = self.withheld.reasons().get(entry.id)  # None if peers get it
-        return LearnResult.of(entry, skill, task, latents, match, started_s, withheld)
+        return entry, self.withheld.reasons().get(entry.id)
 
     def check_backbone(self, card: Card) -> None:
         """Check that a skill was learned with the backbone in use.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,29 +137,29 @@ def up(
         set_alias(agent, name)
     if policy is not None:
         agent.trust.set_policy(policy)
-    page = AgentPage(_print_json if json_output else _print_text)
-    if not no_web:
-        page.prepare(agent, host=web_host, port=web_port, device=device)
-    shared = agent.share(
-        listen=listen or LOOPBACK,
-        join=join or (),
-        transport=transport,
-        tls=tls,
-        insecure=insecure,
-        on_event=page.report,
-        discover=discovery,
-    )
-    if insecure:
-        note("warning: --insecure: anybody in this network can read, change and forge the traffic")
     stop = threading.Event()
-    stop_on_signals(stop)
-    try:
-        with shared as node, page:
-            node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
-    except BrokenPipeError as error:
-        raise StorageError(
-            "could not write the events: the reader closed the pipe; the agent has stopped"
-        ) from error
+    with closing(AgentPage(_print_json if json_output else _print_text)) as page:
+        if not no_web:
+            page.prepare(agent, host=web_host, port=web_port, device=device)
+        shared = agent.share(
+            listen=listen or LOOPBACK,
+            join=join or (),
+            transport=transport,
+            tls=tls,
+            insecure=insecure,
+            on_event=page.report,
+            discover=discovery,
+        )
+        if insecure:
+            note("warning: --insecure: anybody here can read, change and forge the traffic")
+        stop_on_signals(stop)
+        try:
+            with shared as node, page:
+                node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
+        except BrokenPipeError as error:
+            raise StorageError(
+                "could not write the events: the reader closed the pipe; the agent has stopped"
+            ) from error
     if stop.is_set():
         end_process(EXIT_OK)
 

@@ -68,3 +68,8 @@ class AgentPage:
     def __exit__(self, *_error: object) -> None:
         if self._server is not None:
             self._server.__exit__()
+
+    def close(self) -> None:
+        """Free the port, also if the `with` block was never entered; may be called twice."""
+        if self._server is not None:
+            self._server.close()

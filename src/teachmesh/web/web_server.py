@@ -56,8 +56,8 @@ class WebServer:
         limits: WebLimits | None = None,
     ) -> None:
         access = choose_access(host, agent.home.path)
+        self._socket = _listen(host, port)  # may fail; the service has threads
         self.service = WebService(agent, access, limits or WebLimits(), device)
-        self._socket = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._socket.getsockname()[1]}/"
         self._file = RunningWeb(agent.home.path)
@@ -88,6 +88,12 @@ class WebServer:
         self.service.close()
         self._server.should_exit = True
         self._thread.join(_STOP_S)
+        self.close()
+
+    def close(self) -> None:
+        """Free the port and end all threads, also if the server never ran; may be called twice."""
+        self.service.close()
+        self._socket.close()
 
     @property
     def token_file(self) -> Path | None:
