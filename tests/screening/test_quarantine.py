@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from typer.testing import CliRunner
 
 from teachmesh.agent import Agent
 from teachmesh.agent.quarantine import QuarantineWatch
 from teachmesh.cli.main import app
 from teachmesh.packet.signing import VerifiedSkill
+from teachmesh.screening.capture import probability_of, takes_too_many_kept
 from teachmesh_lab.drill.forged_skills import copy_of
 from tests.conftest import write_task
 from tests.screening.drawn_tasks_bank import DIM, DrawnBank, skill_of, with_means
@@ -114,3 +116,17 @@ def test_kept_images_of_an_own_task_are_tested(warm: Path, tmp_path: Path) -> No
     points = bob.kept_points(bob.bank.load(bob.find("warm").id).skill)
     assert points is not None
     assert points.shape[1] == bob.metric().dim
+
+
+@pytest.mark.parametrize(
+    ("taken", "number", "is_too_many"),
+    [(0, 0, False), (2, 2, False), (6, 16, False), (8, 16, True), (16, 16, True), (36, 100, True)],
+)
+def test_few_images_of_an_own_task_may_be_taken_by_chance(
+    taken: int, number: int, is_too_many: bool
+) -> None:
+    """The limit is that of the exact binomial test at a fourth; scipy is the oracle."""
+    flags = np.arange(number) < taken
+    assert takes_too_many_kept(flags) == is_too_many
+    chance = 1.0 if taken == 0 else float(binom.sf(taken - 1, number, 0.25))
+    assert np.isclose(probability_of(taken, number, 0.25), chance)

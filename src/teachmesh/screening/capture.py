@@ -6,6 +6,7 @@ whose latents the agent keeps.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,9 @@ MOST_KEPT = 0.25
 
 Measured on all pairs of 36 real tasks: at most 0.09 with MobileNetV2 and 0.13 with the embedded
 backbone. Copies take 0.34 to 1."""
-_FEWEST_KEPT = 4
+CHANCE = 0.05
+"""Probability at which more than `MOST_KEPT` is taken for chance: honest tasks that show similar
+things may take 6 of 16 images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,25 @@ def as_bits(flags: np.ndarray) -> int:
 def takes_too_many_kept(flags: np.ndarray) -> bool:
     """Return whether a newcomer takes more of an own task than honest tasks do.
 
+    The number of images counts: by chance, more than a fourth of a few images are taken at times.
+
     Args:
         flags: (N,) result of `ScoredImages.taken` for kept validation images.
     """
     count = int(flags.sum())
-    return count >= _FEWEST_KEPT and count > MOST_KEPT * len(flags)
+    return count > 0 and probability_of(count, len(flags), MOST_KEPT) <= CHANCE
+
+
+def probability_of(count: int, number: int, share: float) -> float:
+    """Return the binomial probability of `count` or more hits among `number` images.
+
+    Args:
+        count: number of hits.
+        number: number of images, n.
+        share: probability of one hit.
+
+    >>> round(probability_of(2, 2, 0.25), 4), probability_of(0, 5, 0.25)
+    (0.0625, 1.0)
+    """
+    hits = range(count, number + 1)
+    return math.fsum(math.comb(number, k) * share**k * (1 - share) ** (number - k) for k in hits)
