@@ -252,7 +252,7 @@ class Gossip:
             self._counters.count_dropped()
             return
         self._publications.note(announcement)
-        if self._peers.note(announcement):
+        if self._peers.note(announcement) and self._peers.has_time_to_greet():
             _log.info("new peer %s (%s)", announcement.agent_id, announcement.alias)
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()
