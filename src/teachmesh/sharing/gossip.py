@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
 PLAN_PAUSE_S = 0.02
-PLAN_REST = 2
-"""Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
+PLAN_REST = 10
+"""Pause after planning, as a multiple of its time: a flood uses a tenth of a core at most."""
 BLOB_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 2.0
 
