@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
 
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.id_list import encode_ids
 from teachmesh.sharing.messages import Announcement, encode_announcement
-from teachmesh.sharing.peers import STRANGERS, STRANGERS_PER_S
+from teachmesh.sharing.peers import CLAIMS, STRANGERS, STRANGERS_PER_S, PeerTable
 from teachmesh.sharing.pulling import STRANGE_LISTS, STRANGE_LISTS_PER_S
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import id_of_agent, key_of
+from tests.sharing.test_backoff import Clock
 from tests.trust.virtual_network import VirtualRuntime, VirtualTransport, World
 
 NO_IDS = id_of(b"")
@@ -105,27 +109,44 @@ def test_invented_identities_do_not_shut_the_door() -> None:
 
 
 def test_strangers_use_up_no_time_of_proven_peers() -> None:
-    """Their lists are requested 32 times a second, and most of their broadcasts stay unread."""
+    """Their lists are requested 32 times a second; news of a proven peer do not wait for them."""
     world = World(0)
     bank, honest = BytesInventory(), BytesInventory(b"one")
-    gossip = agent(world, "bank", bank)
+    agent(world, "bank", bank)
     quiet = agent(world, "honest", honest)
     assert time_of(world, bank, id_of(b"one")) < 2
-    keys = [key_of(f"invented {number}") for number in range(200)]
     requests: list[str] = []
-    for key in keys:
-        name = Announcement(key.public_key, "x", NO_IDS, NO_IDS, 0, 0, 0).agent_id
-        world.answers[name] = lambda kind, digest: requests.append(digest)
-    for number in range(50):
-        world.after(number / 10, lambda number=number: announce(world, keys, "ab" * 32, number))
-    dropped = gossip.stats().dropped
-    world.run(world.now_s + 3)
+    for number in range(120):
+        key = key_of(f"invented {number}")
+        said = Announcement(key.public_key, "x", "ab" * 32, NO_IDS, 1, 0, 1)
+        world.answers[said.agent_id] = lambda kind, digest: requests.append(digest) or b"a lie"
+        data = encode_announcement(replace(said, digest=id_of(data=b"%d" % number)), key)
+        for repeat in range(20):
+            world.after(repeat / 10, lambda data=data: world.broadcast("stranger", data))
+    world.run(world.now_s + 1)
     honest.add(b"news")
     quiet.notify()
+    began_s = world.now_s
     assert time_of(world, bank, id_of(b"news")) < 0.5
-    world.run(world.now_s + 2)
-    assert len(requests) <= STRANGE_LISTS + 6 * STRANGE_LISTS_PER_S
-    assert gossip.stats().dropped - dropped > 50 * 200 - 6 * STRANGERS_PER_S - STRANGERS
+    world.run(began_s + 3)
+    of_each_agent = len(requests) / 2
+    assert STRANGE_LISTS < of_each_agent <= STRANGE_LISTS + 4 * STRANGE_LISTS_PER_S
+
+
+def test_broadcasts_of_strangers_stay_unread_when_there_are_too_many() -> None:
+    """Before they are parsed; those of a proven peer have a limit of their own."""
+    clock = Clock()
+    table = PeerTable(clock=clock)
+    table.prove("PROVEN")
+    names = (f"STRANGER-{number}" for number in range(10 * STRANGERS))
+    assert sum(table.has_time_for(name) for name in names) == pytest.approx(STRANGERS, abs=1)
+    assert table.has_time_for("PROVEN")
+    assert not table.has_time_for("")
+    clock.now_s += 1.0
+    strangers = sum(table.has_time_for("") for _ in range(10 * STRANGERS))
+    assert strangers == pytest.approx(STRANGERS_PER_S, abs=1)
+    claims = sum(table.has_time_for("PROVEN") for _ in range(2 * CLAIMS))
+    assert claims == pytest.approx(CLAIMS, abs=1)
 
 
 def test_honest_news_overtake_a_flood_of_junk_skills() -> None:

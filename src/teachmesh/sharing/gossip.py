@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 ANNOUNCE_INTERVAL_S = 1.0
 ANNOUNCE_PAUSE_S = 0.1
 PLAN_PAUSE_S = 0.02
-PLAN_REST = 2
-"""Pause after planning, as a multiple of its time: a flood uses a third of a core at most."""
+PLAN_REST = 10
+"""Pause after planning, as a multiple of its time: a flood uses a tenth of a core at most."""
 BLOB_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 2.0
 
@@ -252,7 +252,7 @@ class Gossip:
             self._counters.count_dropped()
             return
         self._publications.note(announcement)
-        if self._peers.note(announcement):
+        if self._peers.note(announcement) and self._peers.has_time_to_greet():
             _log.info("new peer %s (%s)", announcement.agent_id, announcement.alias)
             # Announce this agent to the new peer at once, without waiting for the next interval.
             self._announcer.wake()

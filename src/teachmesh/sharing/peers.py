@@ -28,6 +28,9 @@ STRANGERS = 512
 CLAIMS_PER_S = 1024
 """Announcements in the names of proven peers per second that are read at all, and at once."""
 CLAIMS = 1024
+GREETINGS_PER_S = 2
+"""Announcements per second because of new peers, and at once; each one delays the next news."""
+GREETINGS = 4
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class PeerTable:
         self._newcomers = Rate(NEWCOMERS_PER_S, NEWCOMERS)
         self._strangers = Rate(STRANGERS_PER_S, STRANGERS)
         self._claims = Rate(CLAIMS_PER_S, CLAIMS)
+        self._greetings = Rate(GREETINGS_PER_S, GREETINGS)
 
     def has_time_for(self, agent_id: str) -> bool:
         """Count an announcement in the name of an agent; return whether to read it at all.
@@ -86,6 +90,11 @@ class PeerTable:
         with self._lock:
             rate = self._claims if agent_id in self._proven else self._strangers
             return rate.spend(self._clock())
+
+    def has_time_to_greet(self) -> bool:
+        """Count an announcement because of a new peer; return whether to make it at once."""
+        with self._lock:
+            return self._greetings.spend(self._clock())
 
     def is_proven(self, agent_id: str) -> bool:
         """Return whether a peer has delivered a good skill."""
