@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from teachmesh.bank.atomic import (
     FILE_OPS,
     FileOps,
@@ -17,7 +15,7 @@ from teachmesh.bank.atomic import (
     storage_errors,
     write_atomic,
 )
-from teachmesh.errors import StorageError
+from teachmesh.bank.shared_file import file_lock
 
 _SUFFIX = ".safetensors"
 _LIMIT_BYTES = 1 << 30
@@ -87,12 +85,6 @@ class StatisticsFolder:
         """
         with storage_errors(f"could not use {self._path}"):
             create_folder(self._path, self._ops)
-        lock = FileLock(self._path / ".lock", mode=_OWNER_ONLY, poll_interval=0.01)
-        try:
-            lock.acquire(timeout=_LOCK_TIMEOUT_S)
-        except Timeout as error:
-            raise StorageError("another process adds images in this home; try again") from error
-        try:
+        busy = "another process adds images in this home; try again"
+        with file_lock(self._path / ".lock", busy, _LOCK_TIMEOUT_S):
             yield
-        finally:
-            lock.release()

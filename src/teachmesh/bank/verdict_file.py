@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
-from teachmesh.errors import StorageError
+from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
+from teachmesh.bank.shared_file import SharedFile, Stamp
 
 SCHEMA = "teachmesh.verdicts/1"
 _LIMIT_BYTES = 64 << 20
-_LOCK_TIMEOUT_S = 10.0
-_OWNER_ONLY = 0o600
-Version = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -92,18 +86,24 @@ class VerdictFile:
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, ops: FileOps = FILE_OPS) -> None:
-        self._path = path
+        self._folder = path.parent
         self._ops = ops
+        self._file = SharedFile(
+            path,
+            ops,
+            max_bytes=_LIMIT_BYTES,
+            busy="another process screens skills in this home; try again",
+        )
         self._read_only = read_only
-        self._known: tuple[Version, Verdicts] = (None, Verdicts())
+        self._known: tuple[Stamp | None, Verdicts] = (None, Verdicts())
 
-    def version(self) -> Version:
-        """Return a value that changes with the file; None if there is no file."""
-        try:
-            state = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return state.st_mtime_ns, state.st_ino, state.st_size
+    def version(self) -> Stamp | None:
+        """Return a value that changes with the file; None if there is no file.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        return self._file.stamp()
 
     def read(self) -> Verdicts:
         """Return the verdicts; none if the file is missing or damaged.
@@ -111,10 +111,9 @@ class VerdictFile:
         Raises:
             StorageError: the file cannot be read.
         """
-        with storage_errors(f"could not read {self._path}"):
-            version = self.version()
-            if version is not None and version != self._known[0]:
-                self._known = version, _parsed(self._path.read_bytes()[:_LIMIT_BYTES])
+        version = self.version()
+        if version is not None and version != self._known[0]:
+            self._known = version, _parsed(self._file.read_bytes() or b"")
         return self._known[1]
 
     def change(self, edit: Callable[[Verdicts], Verdicts]) -> Verdicts:
@@ -126,12 +125,14 @@ class VerdictFile:
         if self._read_only:
             self._known = self._known[0], edit(self.read())
             return self._known[1]
-        with storage_errors(f"could not save {self._path}"), self._locked():
+        with storage_errors(f"could not save {self._file.path}"):
+            self._ops.make_folder(self._folder)
+        with self._file.locked():
             before = self.read()
             after = edit(before)
             if after != before:
                 text = json.dumps(after.to_json(), separators=(",", ":"))
-                write_atomic(self._path, text.encode(), mode=_OWNER_ONLY, ops=self._ops)
+                self._file.write_bytes(text.encode())
                 self._known = self.version(), after
             return after
 
@@ -142,19 +143,6 @@ class VerdictFile:
             StorageError: the file cannot be written.
         """
         self.change(lambda known: replace(known, released=known.released | {skill}))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._ops.make_folder(self._path.parent)
-        lock = FileLock(self._path.with_suffix(".lock"), mode=_OWNER_ONLY, poll_interval=0.01)
-        try:
-            lock.acquire(timeout=_LOCK_TIMEOUT_S)
-        except Timeout as error:
-            raise StorageError("another process screens skills in this home; try again") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _parsed(data: bytes) -> Verdicts:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors, write_atomic
+from teachmesh.bank.atomic import FILE_OPS, FileOps
+from teachmesh.bank.shared_file import SharedFile, Stamp
 from teachmesh.errors import ConfigError, StorageError, UsageError
 from teachmesh.packet.card_rules import now
 from teachmesh.trust.policy import Policy, Standing, check_agent_id, check_policy, is_loopback
 from teachmesh.trust.trust_state import Note, TrustState, decode_state
 
-_LOCK_TIMEOUT_S = 10.0
 _MAX_BYTES = 8 << 20
-Stamp = tuple[int, int, int]
-"""Identity of a version of the file: inode, time of change, size."""
 
 
 class TrustBook:
@@ -55,12 +50,13 @@ class TrustBook:
     ) -> None:
         self.path = Path(folder) / "trust.json"
         self._own = own
-        self._ops = ops
-        self._read: tuple[Stamp | None, TrustState] = (None, TrustState())
-        self._file_lock = FileLock(
-            self.path.with_name("trust.lock"), mode=0o600, poll_interval=0.01
+        self._file = SharedFile(
+            self.path,
+            ops,
+            max_bytes=_MAX_BYTES,
+            busy=f"another process is changing {self.path}; try again",
         )
-        self._lock = threading.Lock()
+        self._read: tuple[Stamp | None, TrustState] = (None, TrustState())
 
     def trust(self, agent: str, alias: str = "") -> None:
         """Trust an author (agent id or public key): its skills are used.
@@ -158,29 +154,19 @@ class TrustBook:
         """Return a value that differs after every decision by any process; aliases do not count."""
         return self.state().decisions
 
-    def _file_stamp(self) -> Stamp | None:
-        """Return a value that differs after every change of the file; None without a file."""
-        with storage_errors(f"could not read {self.path}"):
-            try:
-                found = self.path.stat()
-            except FileNotFoundError:
-                return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
     def state(self) -> TrustState:
         """Return all decisions."""
-        stamp = self._file_stamp()
+        stamp = self._file.stamp()
         read_at, state = self._read
         if stamp != read_at:
-            state = TrustState() if stamp is None else self._load()
+            state = self._load()
             self._read = (stamp, state)
         return state
 
     def _load(self) -> TrustState:
-        with storage_errors(f"could not read {self.path}"), self.path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES)
+        data = self._file.read_bytes()
         try:
-            return decode_state(data)
+            return TrustState() if data is None else decode_state(data)
         except ConfigError as error:
             raise StorageError(
                 f"could not use the trust book {self.path}: {error}; restore it from a backup, or "
@@ -196,15 +182,8 @@ class TrustBook:
         self._change(lambda state: state.with_agent(name, standing, note))
 
     def _change(self, change: Callable[[TrustState], TrustState]) -> None:
-        with self._lock, storage_errors(f"could not save {self.path}"):
-            try:
-                self._file_lock.acquire(timeout=_LOCK_TIMEOUT_S)
-            except Timeout as error:  # an OSError too, so it is caught first
-                raise StorageError(f"another process is changing {self.path}; try again") from error
-            try:
-                before = self.state()
-                after = change(before)
-                if after != before:
-                    write_atomic(self.path, after.encode(), ops=self._ops)
-            finally:
-                self._file_lock.release()
+        with self._file.locked():
+            before = self.state()
+            after = change(before)
+            if after != before:
+                self._file.write_bytes(after.encode())
