@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_source import known_skill
 from teachmesh.agent.part_desk import AgentPartDesk
-from teachmesh.agent.quarantine import QuarantineWatch
+from teachmesh.agent.quarantine import QuarantineWatch, event_items
 from teachmesh.agent.run_endpoints import RunEndpoints
 from teachmesh.agent.state_report import StateReport
 from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
@@ -23,7 +23,6 @@ from teachmesh.bank.running import RunningLock, SequenceFile
 from teachmesh.data.tasks import task_name
 from teachmesh.errors import ConfigError, NetworkError, StorageError, TeachmeshError
 from teachmesh.model.backbone_cards import known_fingerprints, reference_bytes
-from teachmesh.packet.signing import agent_id
 from teachmesh.sharing.author_budget import AuthorBudget
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.own_addresses import reachable_at
@@ -312,14 +311,8 @@ class Node:
                 continue
             self._seen.add(entry.id)
             if entry.author != self.agent.key.public_key:
-                self._emit(
-                    "received",
-                    task=entry.task,
-                    skill=entry.id,
-                    alias=entry.alias,
-                    author=agent_id(entry.author),
-                    standing=self.agent.trust.standing(entry.author),
-                )
+                standing = self.agent.trust.standing(entry.author)
+                self._emit("received", **event_items(entry), standing=standing)
 
     def _follow_decisions(self, stamp: object) -> None:
         """Activate or remove the skills of authors that were trusted or blocked since."""
@@ -339,13 +332,7 @@ class Node:
             if entry.id in self._active or (entry.author, entry.task) in versions:
                 continue
             if entry.id in self.agent.bank.withdrawals.of_author(entry.author):
-                self._emit(
-                    "withdrawn",
-                    task=entry.task,
-                    skill=entry.id,
-                    alias=entry.alias,
-                    author=agent_id(entry.author),
-                )
+                self._emit("withdrawn", **event_items(entry))
 
     def _screen(self) -> None:
         """Screen new skills of other agents, and report which are quarantined or released."""

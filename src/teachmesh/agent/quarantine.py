@@ -131,7 +131,7 @@ class QuarantineWatch:
         entries = {entry.id: entry for entry in self._agent.bank.active()}
         found = []
         for skill in sorted((before.keys() ^ self._held.keys()) & entries.keys()):
-            about = _about(entries[skill])
+            about = event_items(entries[skill])
             if (verdict := self._held.get(skill)) is None:
                 found.append(("released", about))
             else:
@@ -143,6 +143,7 @@ class QuarantineWatch:
         return self._agent.bank.version(), self._agent.verdicts.version()
 
 
-def _about(entry: BankEntry) -> dict[str, str]:
+def event_items(entry: BankEntry) -> dict[str, str]:
+    """Return the items of an event that name a skill: task, skill id, alias and author's id."""
     author = agent_id(entry.author)
     return {"task": entry.task, "skill": entry.id, "alias": entry.alias, "author": author}

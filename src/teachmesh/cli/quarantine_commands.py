@@ -9,6 +9,7 @@ import typer
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, plain, say, table
 from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption
+from teachmesh.cli.skill_removal import remove_skill
 
 if TYPE_CHECKING:
     from teachmesh.agent.quarantine import Quarantined
@@ -107,12 +108,4 @@ def drop(
     from teachmesh.agent.quarantine import in_quarantine
 
     view = BankView(home, backbone=backbone)
-    info = in_quarantine(view, skill)
-    name = plain(info.display_name)
-    if not yes and not json_output:
-        typer.confirm(f"remove {name} ({info.id[:12]})?", abort=True, err=True)
-    view.remove(info.id)
-    if json_output:
-        emit({"schema": "teachmesh.removed/1", "id": info.id, "task": info.display_name})
-    else:
-        say(f"removed {name} ({info.id[:12]}) from this agent")
+    remove_skill(view, in_quarantine(view, skill), yes=yes, json_output=json_output)

@@ -19,6 +19,7 @@ from teachmesh.cli.shared_options import (
     SkillArgument,
     output_option,
 )
+from teachmesh.cli.skill_removal import remove_skill
 from teachmesh.cli.which_agent import view_of
 from teachmesh.errors import (
     EXIT_SKIPPED,
@@ -159,14 +160,7 @@ def remove(
     from teachmesh.agent.bank_view import BankView
 
     view = BankView(home, reading=True)
-    info = view.find(skill)
-    if not yes and not json_output:
-        typer.confirm(f"remove {plain(info.display_name)} ({info.id[:12]})?", abort=True, err=True)
-    view.remove(info.id)
-    if json_output:
-        emit({"schema": "teachmesh.removed/1", "id": info.id, "task": info.display_name})
-    else:
-        say(f"removed {plain(info.display_name)} ({info.id[:12]}) from this agent")
+    remove_skill(view, view.find(skill), yes=yes, json_output=json_output)
 
 
 def export(
