@@ -117,14 +117,18 @@ def refusal_of(act: Callable[[], None]) -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bank with one skill, and one that was removed; tests work on copies."""
-    folder = tmp_path_factory.mktemp("prepared") / "bank"
+def prepare_bank(folder: Path) -> Path:
+    """Make a bank with one skill, and one that was removed; return its folder."""
     with Bank(folder) as bank:
         bank.put(OLD)
         bank.remove(bank.put(sample_signed(seed=2)).id)
     return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bank that tests copy."""
+    return prepare_bank(tmp_path_factory.mktemp("prepared") / "bank")
 
 
 def check_invariants(folder: Path, done: set[str], undone: set[str]) -> None:

@@ -17,7 +17,7 @@ from teachmesh.learning.statistics_file import read_statistics, write_statistics
 from teachmesh.learning.task_rows import TaskRows
 from teachmesh.learning.task_statistics import TaskStatistics
 from teachmesh.mapping.latent_sample import MAX_ROWS, LatentSample
-from tests.learning.test_task_statistics import RULE, Y, embedded, grown
+from tests.learning.test_task_statistics import RULE, Y, cut_images, embedded, grown
 from tests.mapping.latents import DIM
 
 
@@ -38,13 +38,10 @@ def test_any_parts_in_any_order_give_the_same_file(
     seed: int, cuts: int, twice: bool, rule: SplitRule | None
 ) -> None:
     """One to five parts, some photos in several of them, equal all images at once."""
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(Y))
-    if twice:
-        order = np.concatenate([order, random.permutation(len(Y))[: len(Y) // 2]])
-    parts = np.split(order, np.sort(random.integers(1, len(order), cuts)))
+    parts = cut_images(seed, cuts, twice=twice)
     made = {str(n): small_part(rows, rule) for n, rows in enumerate(parts) if len(rows)}
-    merged = merge_parts(random.permutation(list(made)).tolist(), made.__getitem__)
+    order = np.random.default_rng(seed).permutation(list(made)).tolist()
+    merged = merge_parts(order, made.__getitem__)
     assert not merged.left_out
     assert write_statistics(merged.statistics) == write_statistics(grown([np.arange(len(Y))], rule))
 

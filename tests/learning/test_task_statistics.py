@@ -85,17 +85,22 @@ def grown(parts: Sequence[np.ndarray], rule: SplitRule | None = RULE) -> TaskSta
     return found
 
 
+def cut_images(seed: int, cuts: int, *, twice: bool) -> list[np.ndarray]:
+    """Return the shuffled images in parts that may be empty, and half of them twice if wanted."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(Y))
+    if twice:
+        order = np.concatenate([order, random.permutation(len(Y))[: len(Y) // 2]])
+    return np.split(order, np.sort(random.integers(1, len(order), cuts)))
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3), st.booleans(), st.sampled_from([RULE, None]))
 def test_any_parts_in_any_order_give_the_same_file(
     seed: int, cuts: int, twice: bool, rule: SplitRule | None
 ) -> None:
     """Shuffled images in one to four parts, some of them twice, equal all images at once."""
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(Y))
-    if twice:
-        order = np.concatenate([order, random.permutation(len(Y))[: len(Y) // 2]])
-    parts = np.split(order, np.sort(random.integers(1, len(order), cuts)))
+    parts = cut_images(seed, cuts, twice=twice)
     whole = grown([np.arange(len(Y))], rule)
     found = grown([part for part in parts if len(part)], rule)
     assert write_statistics(found) == write_statistics(whole)

@@ -13,13 +13,12 @@ import pytest
 
 from teachmesh.bank.store import Bank
 from tests.bank.test_failures import (
-    OLD,
     OPERATIONS,
     check_invariants,
     outcomes,
+    prepare_bank,
     refusal_of,
 )
-from tests.packet.sample_skills import sample_signed
 
 STEP_BYTES = 2060
 """Half of a page of 4,096 bytes with its 24 bytes of header in SQLite's log."""
@@ -41,12 +40,8 @@ def largest_file(size_bytes: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bank with one skill, and one that was removed; tests work on copies."""
-    folder = tmp_path_factory.mktemp("prepared") / "bank"
-    with Bank(folder) as bank:
-        bank.put(OLD)
-        bank.remove(bank.put(sample_signed(seed=2)).id)
-    return folder
+    """A bank that tests copy."""
+    return prepare_bank(tmp_path_factory.mktemp("prepared") / "bank")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of file size there")
