@@ -129,6 +129,11 @@ class Agent(LearningAgent):
             task: name of the task.
             agents: public keys of agents, or agent ids or aliases of authors of skills here.
             remove: members to exclude; their parts do not count any more.
+
+        Raises:
+            DataError: there is no such task or agent, or the task's statistics were not kept.
+            UsageError: the task has another author or another method, or an agent is no member.
+            StorageError: the decision cannot be saved.
         """
         added, removed = (
             agent_keys(self, [given] if isinstance(given, str) else given)
@@ -138,18 +143,36 @@ class Agent(LearningAgent):
 
     @checked
     def parts(self, task: str | None = None) -> list[PartInfo]:
-        """Describe the parts of one task or of all; see `manage_parts.list_parts`."""
+        """Describe the parts of one task or of all; see `manage_parts.list_parts`.
+
+        Raises:
+            DataError: there is no such task.
+        """
         return list_parts(self, task)
 
     @checked
     @one_at_a_time
     def withdraw_part(self, part: str) -> WithdrawnPart:
-        """Take a part out of its task, exactly; see `manage_parts.withdraw_part`."""
+        """Take a part out of its task, exactly; see `manage_parts.withdraw_part`.
+
+        Args:
+            part: id of the part, or its beginning.
+
+        Raises:
+            DataError: no part matches, or several do.
+            UsageError: the part is another agent's, or the owner's last one.
+            StorageError: the withdrawal cannot be saved.
+        """
         return withdraw_part(self, part)
 
     @checked
     def compare_parts(self, task: str) -> Comparison:
-        """Make a skill again from its parts and compare; see `shared_tasks.compare`."""
+        """Make a skill again from its parts and compare; see `shared_tasks.compare`.
+
+        Raises:
+            DataError: the task has no parts here, or this agent does not hold all of them.
+            StorageError: a part is damaged.
+        """
         return compare(self, task)
 
     @checked
