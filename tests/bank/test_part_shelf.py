@@ -6,6 +6,7 @@ import errno
 import itertools
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,65 @@ def test_a_reader_never_misses_a_roster_that_is_being_replaced(
 
         monkeypatch.setattr(HashedFiles, "ids", ids)
         assert reader.parts.rosters() == [SECOND]
+
+
+def test_a_thread_never_misses_what_another_thread_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second reader comes while the first one decodes a file."""
+    with Bank(tmp_path) as writer:
+        for item in (FIRST, OWN):
+            arrive(writer, item)
+    with Bank(tmp_path) as bank:
+        seen: list[object] = []
+        for name, again in (("read_roster", bank.parts.rosters), ("read_part", bank.parts.entries)):
+            decode = getattr(part_shelf, name)
+
+            def slowly(
+                data: bytes, name: str = name, decode: Any = decode, again: Any = again
+            ) -> Any:
+                with monkeypatch.context() as patch:
+                    patch.setattr(part_shelf, name, decode)
+                    seen.append(len(again()))
+                return decode(data)
+
+            monkeypatch.setattr(part_shelf, name, slowly)
+            assert len(again()) == 1
+        assert seen == [1, 1]
+
+
+def test_a_listing_made_during_a_replacement_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has neither the old nor the new file."""
+    with Bank(tmp_path) as bank:
+        bank.parts.add_roster(FIRST)
+        listed, short = HashedFiles.ids, [set[str]()]
+        monkeypatch.setattr(
+            HashedFiles, "ids", lambda files: short.pop() if short else listed(files)
+        )
+        assert bank.parts.rosters() == [FIRST]
+
+
+def test_a_part_that_arrives_while_it_is_read_is_not_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader finds no file; then the writer stores it."""
+    with Bank(tmp_path) as writer, Bank(tmp_path) as reader:
+        writer.parts.add_roster(FIRST)
+        read, waiting = HashedFiles.read_whole, [OWN]
+
+        def late(files: HashedFiles, name: str) -> bytes | None:
+            data = read(files, name)
+            if name == OWN.id and waiting:
+                writer.parts.add(waiting.pop())
+            return data
+
+        monkeypatch.setattr(HashedFiles, "read_whole", late)
+        found = reader.parts.load(OWN.id)
+        assert found is not None
+        assert found.data == OWN.data
+        assert live(reader) == [OWN.id]
 
 
 def test_numbers_of_parts_and_tasks_are_limited(

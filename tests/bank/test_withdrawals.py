@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from teachmesh.bank import withdrawals
+from teachmesh.bank.hashed_files import HashedFiles
 from teachmesh.bank.store import Bank, digest_of
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.signing import VerifiedSkill
@@ -197,6 +198,24 @@ def test_a_damaged_tombstone_is_found_and_can_come_back(
     with Bank(bank.folder) as again:
         assert again.withdrawals.ids() == []
         assert again.check().is_clean
+
+
+def test_a_tombstone_that_arrives_while_it_is_read_is_not_set_aside(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader finds no file; then another process stores it."""
+    read, waiting = HashedFiles.read_whole, [GRAVES[0]]
+    with Bank(bank.folder) as writer:
+
+        def late(files: HashedFiles, name: str) -> bytes | None:
+            data = read(files, name)
+            if waiting:
+                writer.withdrawals.add(waiting.pop(), keep_file=False)
+            return data
+
+        monkeypatch.setattr(HashedFiles, "read_whole", late)
+        assert bank.withdrawals.get(GRAVES[0].id) == GRAVES[0].data
+        assert bank.withdrawals.ids() == [GRAVES[0].id]
 
 
 def test_opening_lists_a_tombstone_whose_row_was_never_committed(bank: Bank) -> None:

@@ -92,11 +92,14 @@ class PartShelf:
         return [newest[task] for task in sorted(newest)]
 
     def _all_rosters(self) -> list[Roster]:
-        """Read all rosters; again if one was replaced by a newer one meanwhile."""
+        """Read all rosters; again if one was replaced by a newer one meanwhile.
+
+        A listing made during the replacement may have neither file, so two must be equal.
+        """
         for _ in range(_READINGS):
             names = self._rosters.ids()
             found = [self._roster_of(name) for name in sorted(names)]
-            if names <= self._rosters.ids():
+            if names == self._rosters.ids():
                 break
         return [roster for roster in found if roster is not None]
 
@@ -178,13 +181,20 @@ class PartShelf:
         """
         with storage_errors(f"could not read part {part[:12]}"):
             data = self._parts.read_whole(part)
-            is_damaged = data is None and part in self._parts.ids()
-        if is_damaged:
-            with self._writing(f"could not set part {part[:12]} aside") as index:
+            seems_damaged = data is None and part in self._parts.ids()
+        if seems_damaged:
+            data = self._set_aside(part)
+        return None if data is None else read_part(data)
+
+    def _set_aside(self, part: str) -> bytes | None:
+        """Move a damaged file away, or return its bytes if another writer stored it meanwhile."""
+        with self._writing(f"could not set part {part[:12]} aside") as index:
+            data = self._parts.read_whole(part)
+            if data is None:
                 self._parts.quarantine(part)
                 index.update()
-            self._known.pop(part, None)
-        return None if data is None else read_part(data)
+                self._known.pop(part, None)
+        return data
 
     def sweep(self) -> None:
         """Delete parts that do not count any more, such as withdrawn ones, and old rosters."""
@@ -259,23 +269,27 @@ class PartShelf:
         if owned >= MAX_PER_OWNER or len(known) >= MAX_ROSTERS:
             raise SkillRefused("LIMIT", f"expected at most {MAX_PER_OWNER} tasks of one owner")
 
+    # Several threads read at once, so an entry must not be visible before it is complete.
     def _entry(self, name: str) -> PartEntry | None:
         if name not in self._known:
             data = self._parts.read_whole(name)
             if data is None:
                 return None  # damaged: `check` and `load` find it
-            self._known[name] = None
+            entry = None
             with suppress(SkillRefused):  # a file of a newer version stays without an entry
                 part = read_part(data)
-                self._known[name] = PartEntry(name, part.author, part.facts, len(data))
-        return self._known[name]
+                entry = PartEntry(name, part.author, part.facts, len(data))
+            self._known[name] = entry
+            return entry
+        return self._known.get(name)
 
     def _roster_of(self, name: str) -> Roster | None:
         if name not in self._read_rosters:
             data = self._rosters.read_whole(name)
             if data is None:
                 return None
-            self._read_rosters[name] = None
+            roster = None
             with suppress(SkillRefused):
-                self._read_rosters[name] = read_roster(data)
+                roster = read_roster(data)
+            self._read_rosters[name] = roster
         return self._read_rosters[name]

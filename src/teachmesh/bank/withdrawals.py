@@ -98,8 +98,10 @@ class Withdrawals:
             data = self._files.read_whole(tombstone)
         if data is None and tombstone in self.ids():
             with self._writing(f"could not set tombstone {tombstone[:12]} aside") as index:
-                self._files.quarantine(tombstone)
-                index.update_tombstones(drop=[tombstone])
+                data = self._files.read_whole(tombstone)  # another writer may have stored it
+                if data is None:
+                    self._files.quarantine(tombstone)
+                    index.update_tombstones(drop=[tombstone])
         return data
 
     def add(self, tombstone: Tombstone, *, keep_file: bool) -> None:
