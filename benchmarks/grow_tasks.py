@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.agent import Agent
-from teachmesh.agent.shared_tasks import publish
+from teachmesh.agent.teaching.shared_tasks import publish
 
 _OWN = ("created", "cost_s", "version", "replaces", "author", "alias")
 """Keys of a card that differ between any two agents or versions."""

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from teachmesh.agent.agent import Agent
-from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.bundle_skills import export_bundle, import_bundle
-from teachmesh.agent.node import Node
+from teachmesh.agent.known_skills.bank_view import BankView
+from teachmesh.agent.on_mesh.bundle_skills import export_bundle, import_bundle
+from teachmesh.agent.on_mesh.node import Node
 from teachmesh.errors import StorageError
 from teachmesh.model.backbone_cards import embedded_card
 from teachmesh.model.embedded_backbone import LAST_WIDTH

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.answer_writer import AnswerWriter
+from teachmesh.agent.answers.answer_writer import AnswerWriter
+from teachmesh.agent.answers.student import Student
 from teachmesh.agent.skill_faults import SkillFault
-from teachmesh.agent.student import Student
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.metric import Metric
 from teachmesh.model.backbone import Latents

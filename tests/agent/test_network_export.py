@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from teachmesh.agent import Agent
-from teachmesh.agent.network_export import export_network, network_of
+from teachmesh.agent.teaching.network_export import export_network, network_of
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import UsageError

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import Node
+from teachmesh.agent.on_mesh.node import Node
 from teachmesh.errors import ConfigError
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 from tests.sharing.meshes import wait_until
@@ -84,8 +84,8 @@ def test_a_full_disk_is_an_event_and_the_node_goes_on(
     blocked.mkdir()  # the state cannot replace a folder
     (blocked / "x").write_bytes(b"")
     node = Node(agent, InMemoryTransport(Hub(), agent.id), listen)
-    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
-    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.WATCH_INTERVAL_S", 0.01)
     with node:
         assert failed.wait(30)
         (blocked / "x").unlink()
@@ -100,10 +100,10 @@ def test_a_clock_that_goes_back_stops_no_events(
 ) -> None:
     """The state is reported every interval, although the wall clock jumps back every time."""
     clock = iter(range(2_000_000_000, 0, -86_400))
-    monkeypatch.setattr("teachmesh.agent.node.time.time", lambda: float(next(clock)))
-    monkeypatch.setattr("teachmesh.agent.node.time.time_ns", lambda: next(clock) * 10**9)
-    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
-    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.time.time", lambda: float(next(clock)))
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.time.time_ns", lambda: next(clock) * 10**9)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.WATCH_INTERVAL_S", 0.01)
     agent = Agent(tmp_path / "home")
     states: set[float] = set()
 
@@ -120,8 +120,8 @@ def test_the_watcher_goes_on_after_an_error_that_nobody_expected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is an event and in the status, and the state is reported again."""
-    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.01)
-    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.WATCH_INTERVAL_S", 0.01)
     agent = Agent(tmp_path / "home")
     errors = iter([OSError(5, "Input/output error"), MemoryError(), ZeroDivisionError("a defect")])
     version = agent.bank.version

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import BankInventory, Node
+from teachmesh.agent.on_mesh.node import BankInventory, Node
 from teachmesh.model.backbone_cards import export_backbone
 from teachmesh.model.backbone_registry import add_timm, import_backbone
 from teachmesh.sharing.gossip import Gossip

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teachmesh.agent import Agent
-from teachmesh.agent.combine_classes import combine_known
-from teachmesh.agent.replace_skill import (
+from teachmesh.agent.known_skills.replace_skill import (
     check_accuracy,
     check_classes,
     fall_interval,
     skill_to_replace,
 )
+from teachmesh.agent.teaching.combine_classes import combine_known
 from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.store import Bank
 from teachmesh.errors import UsageError

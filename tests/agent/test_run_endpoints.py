@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.known_source import known_skill
-from teachmesh.agent.node import Node
+from teachmesh.agent.on_mesh.node import Node
+from teachmesh.agent.teaching.known_source import known_skill
 from teachmesh.bank.agents_here import AgentsHere
 from teachmesh.bank.known_endpoints import MAX_JOINED, KnownEndpoints
 from teachmesh.errors import NetworkError

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from benchmarks.grow_tasks import content
 from teachmesh.agent import Agent
-from teachmesh.agent import shared_tasks as module
-from teachmesh.agent.part_desk import AgentPartDesk
-from teachmesh.agent.shared_tasks import publish
-from teachmesh.agent.withdraw_skills import receive_tombstone
+from teachmesh.agent.known_skills.withdraw_skills import receive_tombstone
+from teachmesh.agent.on_mesh.part_desk import AgentPartDesk
+from teachmesh.agent.teaching import shared_tasks as module
+from teachmesh.agent.teaching.shared_tasks import publish
 from teachmesh.cli.main import app
 from teachmesh.errors import DataError, StorageError, TeachmeshError, UsageError
 from teachmesh.learning.statistics_file import read_statistics, write_statistics

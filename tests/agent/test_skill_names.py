@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teachmesh.agent.skill_names import display_names, find_by_id, find_named, listed
+from teachmesh.agent.known_skills.skill_names import display_names, find_by_id, find_named, listed
 from teachmesh.bank.entry import BankEntry, oldest_first
 from teachmesh.packet.signing import agent_id
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.skill_versions import restore_version, skill_history
+from teachmesh.agent.known_skills.bank_view import BankView
+from teachmesh.agent.known_skills.skill_versions import restore_version, skill_history
 from teachmesh.bank.entry import BankEntry, oldest_first
 from teachmesh.errors import UsageError
 from teachmesh.packet.codec import decode

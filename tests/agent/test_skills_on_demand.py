@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent import student as student_module
+from teachmesh.agent.answers import student as student_module
 from teachmesh.errors import DataError
 from teachmesh.mapping import moments as moments_module
 from teachmesh.mapping import moments_scan

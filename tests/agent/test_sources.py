@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.combine_classes import combine_known
-from teachmesh.agent.learn_task import taken_by
-from teachmesh.agent.match_task import match_folder
+from teachmesh.agent.teaching.combine_classes import combine_known
+from teachmesh.agent.teaching.learn_task import taken_by
+from teachmesh.agent.teaching.match_task import match_folder
 from tests.learned_homes import LearnedHomes
 from tests.packet.sample_skills import sample_card
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent import withdraw_skills as module
-from teachmesh.agent.node import BankInventory, Node
-from teachmesh.agent.withdraw_skills import receive_tombstone, retire_replaced
+from teachmesh.agent.known_skills import withdraw_skills as module
+from teachmesh.agent.known_skills.withdraw_skills import receive_tombstone, retire_replaced
+from teachmesh.agent.on_mesh.node import BankInventory, Node
 from teachmesh.bank.store import digest_of
 from teachmesh.errors import DataError, SkillRefused, StorageError, UsageError
 from teachmesh.mapping.anchor_kinds import METHODS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh import Agent, UsageError
-from teachmesh.agent.node import BankInventory
+from teachmesh.agent.on_mesh.node import BankInventory
 from tests.cli.test_commands import run, run_json
 from tests.conftest import write_task
 from tests.sharing.meshes import wait_until

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers.student import Student
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.packet.skill import Skill

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from teachmesh.agent.second_passes import Refiner
+from teachmesh.agent.answers.second_passes import Refiner
 from teachmesh.biases.apply_biases import fold_biases
 from teachmesh.biases.head2toe import Head2Toe, choose_maps
 from teachmesh.biases.refine_decisions import refine

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import Node
+from teachmesh.agent.on_mesh.node import Node
 from teachmesh.cli import events_command
 from teachmesh.cli.event_texts import line_of
 from teachmesh.cli.running_text import running_lines
@@ -48,8 +48,8 @@ def running(*homes: Path) -> Iterator[list[Node]]:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report the state often."""
-    monkeypatch.setattr("teachmesh.agent.node.STATE_INTERVAL_S", 0.02)
-    monkeypatch.setattr("teachmesh.agent.node.WATCH_INTERVAL_S", 0.02)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.STATE_INTERVAL_S", 0.02)
+    monkeypatch.setattr("teachmesh.agent.on_mesh.node.WATCH_INTERVAL_S", 0.02)
 
 
 @pytest.mark.usefixtures("fast")

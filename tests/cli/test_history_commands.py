@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.known_skills.bank_view import BankView
 from teachmesh.bank.home import Config
 from teachmesh.packet.signing import AgentKey, agent_id, sign
 from teachmesh.packet.skill import Skill

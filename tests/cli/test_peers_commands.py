@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.known_skills.bank_view import BankView
 from teachmesh.packet.signing import agent_id
 from tests.cli.test_commands import run, run_json
 from tests.packet.sample_skills import ALICE, BOB, sample_signed

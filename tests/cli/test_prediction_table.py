@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.prediction import Alternative, Answers, Prediction
+from teachmesh.agent.answers.prediction import Alternative, Answers, Prediction
 from teachmesh.cli.prediction_table import most_doubtful
 from tests.cli.test_commands import run, run_json
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.bank_view import BankView
+from teachmesh.agent.known_skills.bank_view import BankView
 from tests.cli.test_commands import run, run_json
 
 READING = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.answer_writer import mark_equivalent
+from teachmesh.agent.answers.answer_writer import mark_equivalent
 from teachmesh.data.text_files import encoder_is_installed
 from teachmesh.reuse.text_encoders import NameComparer
 from tests.cli.test_commands import run, run_json

@@ -24,7 +24,9 @@ def test_verbose_logs_steps_and_quiet_drops_remarks(tmp_path: Path, warm: Path) 
     assert plain.exit_code == 0
     assert plain.stderr.startswith("3 classes, ")
     verbose = _learn(tmp_path, "-v", "--replace")
-    assert "INFO teachmesh.agent.learning_agent: learning warm: 3 classes" in verbose.stderr
+    assert (
+        "INFO teachmesh.agent.teaching.learning_agent: learning warm: 3 classes" in verbose.stderr
+    )
     assert "INFO teachmesh.bank.store: saved skill" in verbose.stderr
     assert "INFO teachmesh.data.tasks: found 36 images in" in verbose.stderr
     assert "DEBUG" not in verbose.stderr

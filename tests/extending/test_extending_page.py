@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import BankInventory
+from teachmesh.agent.on_mesh.node import BankInventory
 from teachmesh.errors import BackboneError, ConfigError
 from teachmesh.model.backbone_cards import export_backbone, licence_of
 from teachmesh.model.backbone_registry import add_timm, import_backbone

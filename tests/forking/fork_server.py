@@ -27,7 +27,7 @@ from typing import Any
 PRELOADED = (
     "torch",
     "teachmesh.agent.agent",
-    "teachmesh.agent.node",
+    "teachmesh.agent.on_mesh.node",
     "teachmesh.cli.main",
     "teachmesh.sharing.zenoh_transport",
     "teachmesh_lab.evaluation.measure",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from teachmesh.agent.screened_student import StudentSkills
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers.screened_student import StudentSkills
+from teachmesh.agent.answers.student import Student
 from teachmesh.bank.entry import BankEntry
 from teachmesh.bank.verdict_file import Verdict, Verdicts
 from teachmesh.mapping.anchor_kinds import MomentsAnchor

@@ -12,7 +12,7 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 from teachmesh.agent import Agent
-from teachmesh.agent.quarantine import QuarantineWatch
+from teachmesh.agent.on_mesh.quarantine_watch import QuarantineWatch
 from teachmesh.cli.main import app
 from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.screening.capture import probability_of, takes_too_many_kept

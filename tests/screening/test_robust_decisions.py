@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers.student import Student
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
 from teachmesh.mapping.metric import Metric
 from teachmesh.model.backbone import Latents

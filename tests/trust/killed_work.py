@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import BankInventory
+from teachmesh.agent.on_mesh.node import BankInventory
 from teachmesh.bank.atomic import FileOps
 from teachmesh.bank.store import Bank
 from teachmesh.packet.signing import VerifiedSkill

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from teachmesh.agent import Agent
-from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.known_agents import decide, known_agents
-from teachmesh.agent.node import Node
+from teachmesh.agent.known_skills.bank_view import BankView
+from teachmesh.agent.on_mesh.known_agents import decide, known_agents
+from teachmesh.agent.on_mesh.node import Node
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import VerifiedSkill, agent_id, sign

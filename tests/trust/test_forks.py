@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.known_agents import withheld
-from teachmesh.agent.withdraw_skills import retire_replaced
+from teachmesh.agent.known_skills.bank_view import BankView
+from teachmesh.agent.known_skills.withdraw_skills import retire_replaced
+from teachmesh.agent.on_mesh.known_agents import withheld
 from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.packet.tombstone import sign_tombstone
 from teachmesh.sharing.messages import Announcement

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.bank_view import BankView
-from teachmesh.agent.skill_names import display_names
+from teachmesh.agent.known_skills.bank_view import BankView
+from teachmesh.agent.known_skills.skill_names import display_names
 from teachmesh.bank.entry import BankEntry
 from teachmesh.data.names import check_name, clean_name
 from teachmesh.errors import DataError

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from teachmesh.agent import Agent, Answers
-from teachmesh.agent import student as student_module
-from teachmesh.agent.second_passes import Refiner
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers import student as student_module
+from teachmesh.agent.answers.second_passes import Refiner
+from teachmesh.agent.answers.student import Student
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.images import decode_upright
 from teachmesh.data.pixels import squash

@@ -11,7 +11,7 @@ import pytest
 from examples.shop_floor import take_photos
 
 from teachmesh.agent import Agent
-from teachmesh.agent.node import Node
+from teachmesh.agent.on_mesh.node import Node
 from tests.conftest import write_task
 from tests.web.page_browser import PHONE, browser, opened, take_pictures, violations
 from tests.web.web_agents import Caller, served

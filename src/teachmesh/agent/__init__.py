@@ -1,28 +1,16 @@
 """Agents, which learn tasks (teacher) and classify images (student).
 
 - `agent`: `Agent`, with all that the commands do.
-- `learning_agent`: `LearningAgent`, with its main method `learn`.
-- `answering`: `AnsweringAgent`, with its main method `predict_many`.
-- `synced_agent`: `SyncedAgent`, whose student follows the changes of its bank.
-- `agent_threads`, `argument_checks`: decorators for threads, and for values of the wrong type.
-- `bank_view`: `BankView`: key, bank and catalogue of an agent, without loading a network.
-- `student`: classifies images with all skills of a bank.
-- `answer_writer`: turns decisions into a `prediction` with names, authors, equivalent classes.
-- `learn_task`: options and result of learning one task.
-- `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
-- `evaluate_task`: measures accuracies on the test images of one task.
-- `skill_mapping`: `agent.skills`, and exported files.
-- `catalogue`: descriptions of the skills of a bank; `skill_names`: their names.
-- `replace_skill`: checks that a new version of a skill is not worse than the old one.
-- `skill_versions`: the versions of a task, and how its author restores one.
-- `second_passes`: second passes of images whose latents are known.
-- `share_skills`, `node`: a running agent that watches its bank, learns and shares.
-- `state_report`: its state, as events and as a file. `run_endpoints`: its endpoints.
-- `bundle_skills`: all skills as one file, for machines without a network.
-- `known_source`: recognises a task that was learned before.
-- `network_export`: exports one skill as a network that runs without teachmesh.
+- `on_mesh`: an agent that runs, watches its bank, learns and shares.
+- `teaching`: from images or known classes to a new skill.
+- `answers`: from images to predictions.
+- `known_skills`: the skills of a bank, without loading a network.
 - `backbones`: add, list, export, import and fetch backbones of a home.
 - `checkup`: the checks of `teachmesh doctor`.
+- `agent_threads`, `argument_checks`: decorators for threads, and for values of the wrong type.
+- `skill_faults`: skills that failed in an answer.
+
+Each of these folders imports only those below it.
 
 The names below are imported when they are first used, because most of them need torch.
 """
@@ -34,27 +22,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from teachmesh.agent.agent import Agent
-    from teachmesh.agent.catalogue import SkillInfo
-    from teachmesh.agent.combine_classes import Combination
-    from teachmesh.agent.evaluate_task import Evaluation
-    from teachmesh.agent.learn_task import LearnOptions, LearnResult
-    from teachmesh.agent.node import Node
-    from teachmesh.agent.prediction import Alternative, Answers, Prediction
-    from teachmesh.agent.skill_mapping import Exported, SkillMapping
+    from teachmesh.agent.answers.evaluate_task import Evaluation
+    from teachmesh.agent.answers.prediction import Alternative, Answers, Prediction
+    from teachmesh.agent.known_skills.catalogue import SkillInfo
+    from teachmesh.agent.known_skills.skill_mapping import Exported, SkillMapping
+    from teachmesh.agent.on_mesh.node import Node
+    from teachmesh.agent.teaching.combine_classes import Combination
+    from teachmesh.agent.teaching.learn_task import LearnOptions, LearnResult
 
 _MODULES = {
     "Agent": "agent",
-    "Alternative": "prediction",
-    "Answers": "prediction",
-    "Combination": "combine_classes",
-    "Evaluation": "evaluate_task",
-    "Exported": "skill_mapping",
-    "LearnOptions": "learn_task",
-    "LearnResult": "learn_task",
-    "Node": "node",
-    "Prediction": "prediction",
-    "SkillInfo": "catalogue",
-    "SkillMapping": "skill_mapping",
+    "Alternative": "answers.prediction",
+    "Answers": "answers.prediction",
+    "Combination": "teaching.combine_classes",
+    "Evaluation": "answers.evaluate_task",
+    "Exported": "known_skills.skill_mapping",
+    "LearnOptions": "teaching.learn_task",
+    "LearnResult": "teaching.learn_task",
+    "Node": "on_mesh.node",
+    "Prediction": "answers.prediction",
+    "SkillInfo": "known_skills.catalogue",
+    "SkillMapping": "known_skills.skill_mapping",
 }
 
 __all__ = [

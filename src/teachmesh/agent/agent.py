@@ -7,26 +7,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.agent_threads import one_at_a_time
+from teachmesh.agent.answers.evaluate_task import Evaluation, evaluate_task
 from teachmesh.agent.argument_checks import checked
-from teachmesh.agent.combine_classes import Combination, combine_known
-from teachmesh.agent.correct_answer import Correction, correct_answer
-from teachmesh.agent.evaluate_task import Evaluation, evaluate_task
-from teachmesh.agent.learning_agent import LearningAgent
-from teachmesh.agent.manage_parts import (
+from teachmesh.agent.known_skills.skill_mapping import Exported
+from teachmesh.agent.known_skills.skill_versions import (
+    Restored,
+    SkillVersion,
+    restore_version,
+    skill_history,
+)
+from teachmesh.agent.on_mesh.manage_parts import (
     PartInfo,
     WithdrawnPart,
     agent_keys,
     list_parts,
     withdraw_part,
 )
-from teachmesh.agent.match_task import match_folder
-from teachmesh.agent.shared_tasks import Comparison, Invitation, compare, invite
-from teachmesh.agent.skill_mapping import Exported
-from teachmesh.agent.skill_versions import Restored, SkillVersion, restore_version, skill_history
+from teachmesh.agent.teaching.combine_classes import Combination, combine_known
+from teachmesh.agent.teaching.correct_answer import Correction, correct_answer
+from teachmesh.agent.teaching.learning_agent import LearningAgent
+from teachmesh.agent.teaching.match_task import match_folder
+from teachmesh.agent.teaching.shared_tasks import Comparison, Invitation, compare, invite
 from teachmesh.data.loader import Progress
 
 if TYPE_CHECKING:
-    from teachmesh.agent.node import Node
+    from teachmesh.agent.on_mesh.node import Node
     from teachmesh.data.labelled_images import TaskData
     from teachmesh.reuse.source_skills import MatchReport
 
@@ -258,7 +263,7 @@ class Agent(LearningAgent):
         if not network:
             return super().export(skill, path)
         # Imported here because it is slow and rarely needed.
-        from teachmesh.agent.network_export import export_network
+        from teachmesh.agent.teaching.network_export import export_network
 
         info = self.find(skill)
         target = Path(path) if path is not None else Path(f"{info.file_stem}.pt2")
@@ -300,7 +305,7 @@ class Agent(LearningAgent):
                 (raised on entering).
         """
         # Imported here because the network is slow to load and not needed otherwise.
-        from teachmesh.agent.share_skills import share_skills
+        from teachmesh.agent.on_mesh.share_skills import share_skills
 
         return share_skills(
             self, listen, join, transport, on_event, tls=tls, insecure=insecure, discover=discover

@@ -115,7 +115,7 @@ def skills_lost_with(home: Path | None, name: str) -> list[str]:
     Raises:
         BackboneError: the other backbone is unknown or damaged.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     kept = {entry.id for entry in BankView(home, backbone=name).catalogue().usable()}
     try:
@@ -181,8 +181,8 @@ def fetch_reference(
         ConfigError: this agent is in no mesh yet.
         BackboneError: the file is not a reference.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.share_skills import connect
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.on_mesh.share_skills import connect
     from teachmesh.model.reference import Reference
     from teachmesh.sharing.gossip import Gossip
 

@@ -14,7 +14,7 @@ from teachmesh.cli.shared_options import HomeOption, JsonOption
 from teachmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
-    from teachmesh.agent.bundle_skills import BundleResult
+    from teachmesh.agent.on_mesh.bundle_skills import BundleResult
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +41,8 @@ def export(
     json_output: JsonOption = False,
 ) -> None:
     """Write all that a peer would get: skills that are not withdrawn, and withdrawals."""
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.bundle_skills import export_bundle
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.on_mesh.bundle_skills import export_bundle
 
     done = export_bundle(BankView(home, reading=True), path)
     if json_output:
@@ -65,8 +65,8 @@ def import_files(
 
     Skills that were removed here stay removed. The exit code is 9 if a file was not saved.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.bundle_skills import import_bundle
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.on_mesh.bundle_skills import import_bundle
 
     results = []
     for result in import_bundle(BankView(home), path):

@@ -18,7 +18,7 @@ from teachmesh.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from teachmesh.agent.combine_classes import Combination
+    from teachmesh.agent.teaching.combine_classes import Combination
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from teachmesh.cli.output import emit, plain, say
 from teachmesh.cli.shared_options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def alias(
 
     The new name is on skills that are learned from now on.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     if name is not None:
@@ -66,7 +66,7 @@ def policy(
     open uses them. ask stores them until `teachmesh peers trust`. invited refuses them. The policy
     is open until the agent listens or joins outside this machine; then it becomes ask.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     if name is not None:
@@ -88,7 +88,7 @@ def share(
     all sends them. ask waits for `teachmesh skills share TASK`. none keeps them, and new versions
     of shared tasks too; `skills share` still shares one. Tasks learned before stay as they are.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     if name is not None:

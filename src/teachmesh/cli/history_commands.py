@@ -16,8 +16,8 @@ from teachmesh.web.running_agent import RunningAgent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.skill_versions import SkillVersion
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.known_skills.skill_versions import SkillVersion
 
 
 def register(group: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def history(
 def _versions(skill: str, view: RunningAgent | BankView) -> list[SkillVersion]:
     if isinstance(view, RunningAgent):
         return view.history(skill)
-    from teachmesh.agent.skill_versions import skill_history
+    from teachmesh.agent.known_skills.skill_versions import skill_history
 
     return skill_history(view, skill)
 
@@ -102,8 +102,8 @@ def restore(
     The old content is signed as a new version, which travels like any new version. Restoring twice
     therefore undoes the first time.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.skill_versions import restore_version
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.known_skills.skill_versions import restore_version
 
     done = restore_version(BankView(home, reading=True), skill, version)
     if json_output:

@@ -28,7 +28,7 @@ def new(
     The skills stay. Those learned before belong to the old identity, so this agent can no longer
     replace them. The old key is kept next to the new one.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     if not yes and not json_output:

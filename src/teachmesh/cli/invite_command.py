@@ -61,8 +61,8 @@ def invite(
         refuse_options(context, ["minutes", "at", "no_qr", *(["revoke"] if show else [])], reason)
         _show_list(home, json_output) if show else _revoke(home, str(revoke), json_output)
         return
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.mesh_invites import make_invite
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.on_mesh.mesh_invites import make_invite
 
     made = make_invite(BankView(home), 60 * minutes, tuple(at or ()))
     if json_output:

@@ -43,7 +43,7 @@ from teachmesh.errors import EXIT_SKIPPED
 
 if TYPE_CHECKING:
     from teachmesh.agent import LearnResult
-    from teachmesh.agent.learn_task import Reuse
+    from teachmesh.agent.teaching.learn_task import Reuse
 
 
 def register(app: typer.Typer) -> None:

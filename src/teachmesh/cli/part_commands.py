@@ -14,8 +14,8 @@ from teachmesh.cli.shared_options import HomeOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from teachmesh.agent.manage_parts import PartInfo
-    from teachmesh.agent.shared_tasks import Comparison
+    from teachmesh.agent.on_mesh.manage_parts import PartInfo
+    from teachmesh.agent.teaching.shared_tasks import Comparison
 
 _AGENT_HELP = "Public key, or the id or alias of an agent whose skill is here."
 

@@ -15,8 +15,8 @@ from teachmesh.web.running_agent import RunningAgent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from teachmesh.agent.catalogue import SkillInfo
-    from teachmesh.agent.known_agents import KnownAgent
+    from teachmesh.agent.known_skills.catalogue import SkillInfo
+    from teachmesh.agent.on_mesh.known_agents import KnownAgent
 
 AgentArgument = Annotated[
     str,
@@ -46,7 +46,7 @@ def list_agents(
 
     An agent is named by its id, a hash of its key. Anybody may choose any alias.
     """
-    from teachmesh.agent.known_agents import KnownAgent, peers_document
+    from teachmesh.agent.on_mesh.known_agents import KnownAgent, peers_document
 
     view = view_of(home, local=local)
     document = view.peers() if isinstance(view, RunningAgent) else peers_document(view)
@@ -67,7 +67,7 @@ def _row(agent: KnownAgent) -> list[str]:
 
 def pending(home: HomeOption = None, json_output: JsonOption = False) -> None:
     """List the skills of agents that are not trusted yet; no answer uses them."""
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home, reading=True)
     authors = view.pending_agents()
@@ -116,8 +116,8 @@ def forget(agent: AgentArgument, home: HomeOption = None, json_output: JsonOptio
 
 
 def _decide(selector: str, decision: str, home: HomeOption, *, json_output: bool) -> None:
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.known_agents import decide
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.on_mesh.known_agents import decide
 
     done = decide(BankView(home), selector, decision)
     if json_output:

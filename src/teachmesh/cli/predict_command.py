@@ -143,7 +143,7 @@ def _comparer(encoder: str) -> NameComparer:
 
 
 def _marked(answers: Answers, agent: Any, comparer: NameComparer) -> Answers:
-    from teachmesh.agent.answer_writer import mark_equivalent
+    from teachmesh.agent.answers.answer_writer import mark_equivalent
 
     return mark_equivalent(answers, agent.sources(), comparer)
 

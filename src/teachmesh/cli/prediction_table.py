@@ -13,7 +13,7 @@ from teachmesh.errors import UsageError
 
 if TYPE_CHECKING:
     from teachmesh.agent import Prediction
-    from teachmesh.agent.prediction import Answers
+    from teachmesh.agent.answers.prediction import Answers
 
 COLUMNS = ("image", "task", "class", "probability", "unknown", "skill", "alias", "author")
 RUNNER_UP = ("runner_up_task", "runner_up_class", "runner_up_probability")

@@ -12,7 +12,7 @@ from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption
 from teachmesh.cli.skill_removal import remove_skill
 
 if TYPE_CHECKING:
-    from teachmesh.agent.quarantine import Quarantined
+    from teachmesh.agent.known_skills.quarantine import Quarantined
 
 _HELP = "Name of a skill in quarantine, or the first characters of its id."
 QuarantinedArgument = Annotated[str, typer.Argument(help=_HELP, show_default=False)]
@@ -53,7 +53,7 @@ def list_quarantine(
     New skills are screened first.
     """
     from teachmesh.agent import Agent
-    from teachmesh.agent.quarantine import quarantined_skills
+    from teachmesh.agent.known_skills.quarantine import quarantined_skills
 
     agent = Agent(home, backbone=backbone, reading=True)
     agent.sync()
@@ -86,8 +86,8 @@ def release_skill(
 
     A running agent of this home uses it within a second.
     """
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.quarantine import release
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.known_skills.quarantine import release
 
     info = release(BankView(home, backbone=backbone), skill)
     if json_output:
@@ -104,8 +104,8 @@ def drop(
     json_output: JsonOption = False,
 ) -> None:
     """Remove a skill in quarantine from this agent; it is not fetched again."""
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.quarantine import in_quarantine
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.known_skills.quarantine import in_quarantine
 
     view = BankView(home, backbone=backbone)
     remove_skill(view, in_quarantine(view, skill), yes=yes, json_output=json_output)

@@ -35,7 +35,7 @@ def check(home: HomeOption = None, json_output: JsonOption = False) -> None:
 
     Nothing is changed. The exit code is 8 if something needs repair.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     report = BankView(home, reading=True).bank.check()
     _show("check", report, json_output)
@@ -51,7 +51,7 @@ def repair(home: HomeOption = None, json_output: JsonOption = False) -> None:
     Peers that have the damaged skills deliver them again during `teachmesh up`. An agent that runs
     in this home may go on.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     report = BankView(home).bank.repair()
     _show("repair", report, json_output)

@@ -9,8 +9,8 @@ import typer
 from teachmesh.cli.output import emit, plain, say
 
 if TYPE_CHECKING:
-    from teachmesh.agent.bank_view import BankView
-    from teachmesh.agent.catalogue import SkillInfo
+    from teachmesh.agent.known_skills.bank_view import BankView
+    from teachmesh.agent.known_skills.catalogue import SkillInfo
 
 
 def remove_skill(view: BankView, info: SkillInfo, *, yes: bool, json_output: bool) -> None:

@@ -33,7 +33,7 @@ from teachmesh.trust.policy import known_as
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from teachmesh.agent.skill_mapping import Exported
+    from teachmesh.agent.known_skills.skill_mapping import Exported
     from teachmesh.bank.entry import BankEntry
 
 
@@ -157,7 +157,7 @@ def remove(
     json_output: JsonOption = False,
 ) -> None:
     """Remove a skill from this agent; peers keep their copies, and it is not fetched again."""
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home, reading=True)
     remove_skill(view, view.find(skill), yes=yes, json_output=json_output)
@@ -185,7 +185,7 @@ def export(
     pixels (N, 3, S, S) uint8 and returns log posteriors of the classes. Biases are folded into the
     backbone. `torch.export.load(FILE).module()` runs it; classes.json inside has the class names.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     if network is None:
         exported = BankView(home, reading=True).export(skill, output)
@@ -216,7 +216,7 @@ def import_skills(
     A file that fails is reported, and the others are imported; the exit code is then 9. If no
     file can be imported, it is that of the first error.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
     from teachmesh.bank.atomic import read_file
 
     view = BankView(home)

@@ -9,7 +9,7 @@ from teachmesh.web.running_agent import RunningAgent
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
 
 def view_of(home: Path | None, *, local: bool) -> RunningAgent | BankView:
@@ -22,7 +22,7 @@ def view_of(home: Path | None, *, local: bool) -> RunningAgent | BankView:
     running = None if local else RunningAgent.of(home)
     if running is not None:
         return running
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     return BankView(home, reading=True)
 

@@ -11,7 +11,7 @@ from teachmesh.cli.output import emit, plain, say, size
 from teachmesh.cli.shared_options import AllowFewOption, HomeOption, JsonOption
 
 if TYPE_CHECKING:
-    from teachmesh.agent.withdraw_skills import Pruned, Withdrawal
+    from teachmesh.agent.known_skills.withdraw_skills import Pruned, Withdrawal
 
 _TASK_HELP = "Name of the task, or the first characters of the id of one version."
 _YES_HELP = "Do it without confirmation."
@@ -50,7 +50,7 @@ def withdraw(
     soon as they hear of it, also if they were off. It never comes back from an agent that still has
     it. The files stay here until `skills prune`. The task can be learned again.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home, reading=True)
     chosen = view.choose_own(task)
@@ -80,7 +80,7 @@ def prune(yes: YesOption = False, home: HomeOption = None, json_output: JsonOpti
     No answer needs them, but only the agent that has them can restore them. Old versions of other
     agents are kept until their authors ran `teachmesh up` after replacing them.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home, reading=True)
     if not yes and not json_output:
@@ -108,7 +108,7 @@ def share(
 
     Only the active version is sent. Later versions of the task are shared, too.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     shared = view.share_task(task, allow_few=allow_few)
@@ -129,7 +129,7 @@ def unshare(
 
     Peers keep the copies that they have, and may pass them on.
     """
-    from teachmesh.agent.bank_view import BankView
+    from teachmesh.agent.known_skills.bank_view import BankView
 
     view = BankView(home)
     unshared = view.unshare_task(task)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from teachmesh.agent.known_agents import DECISIONS, decide, peers_document, pending_document
+from teachmesh.agent.on_mesh.known_agents import DECISIONS, decide, peers_document, pending_document
 from teachmesh.errors import UsageError
 from teachmesh.web import api_examples as examples
 from teachmesh.web.json_answers import JsonAnswer, described

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from teachmesh.agent.quarantine import quarantined_skills, release
+from teachmesh.agent.known_skills.quarantine import quarantined_skills, release
 from teachmesh.web import api_examples as examples
 from teachmesh.web.json_answers import JsonAnswer, described, in_thread
 from teachmesh.web.web_service import WebService

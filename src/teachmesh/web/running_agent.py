@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from teachmesh.agent.prediction import Answers
+from teachmesh.agent.answers.prediction import Answers
 from teachmesh.bank.home_place import home_path
 from teachmesh.errors import DataError, NetworkError, TeachmeshError
 from teachmesh.web.http_errors import SCHEMA, error_of
@@ -25,8 +25,8 @@ from teachmesh.web.running_web import RunningWeb, WebAddress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from teachmesh.agent.catalogue import SkillInfo
-    from teachmesh.agent.skill_versions import SkillVersion
+    from teachmesh.agent.known_skills.catalogue import SkillInfo
+    from teachmesh.agent.known_skills.skill_versions import SkillVersion
     from teachmesh.bank.withheld import Withheld
 
 _CONNECT_S = 2.0
@@ -131,7 +131,7 @@ class RunningAgent:
 
     def infos(self) -> list[SkillInfo]:
         """Return the result of `BankView.infos`."""
-        from teachmesh.agent.catalogue import SkillInfo
+        from teachmesh.agent.known_skills.catalogue import SkillInfo
 
         skills = self._send("GET", "/v1/skills?all=true")["skills"]
         return [SkillInfo(**{**skill, "anchors": tuple(skill["anchors"])}) for skill in skills]
@@ -142,7 +142,7 @@ class RunningAgent:
 
     def find(self, selector: str) -> SkillInfo:
         """Return the result of `BankView.find`."""
-        from teachmesh.agent.catalogue import SkillInfo
+        from teachmesh.agent.known_skills.catalogue import SkillInfo
 
         skill = {**self._known(selector)["skill"]}
         del skill["own"]
@@ -154,7 +154,7 @@ class RunningAgent:
 
     def history(self, selector: str) -> list[SkillVersion]:
         """Return the result of `skill_versions.skill_history`."""
-        from teachmesh.agent.skill_versions import SkillVersion
+        from teachmesh.agent.known_skills.skill_versions import SkillVersion
 
         versions = self._known(selector, "history")["versions"]
         return [SkillVersion(**{**v, "classes": tuple(v["classes"])}) for v in versions]

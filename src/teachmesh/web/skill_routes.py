@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from teachmesh.agent.catalogue import SkillInfo
+from teachmesh.agent.known_skills.catalogue import SkillInfo
 from teachmesh.errors import DataError, UnknownSkillError
 from teachmesh.web import api_examples as examples
 from teachmesh.web.form_files import json_body, sent_files, some_files

@@ -19,7 +19,7 @@ from teachmesh.web.web_limits import WebLimits
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
-    from teachmesh.agent.prediction import Answers
+    from teachmesh.agent.answers.prediction import Answers
     from teachmesh.data.image_inputs import ImageInput
     from teachmesh.web.access import Access
 

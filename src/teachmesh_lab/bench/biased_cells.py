@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent import Agent
-from teachmesh.agent.second_passes import Known
+from teachmesh.agent.answers.second_passes import Known
 from teachmesh_lab.bench.bench_methods import constants_of
 from teachmesh_lab.bench.cell import MEASURES
 from teachmesh_lab.bench.own_cells import counted, make_skill, task_sizes

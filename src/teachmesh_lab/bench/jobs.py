@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teachmesh.agent.skill_fit import latent_sizes
+from teachmesh.agent.known_skills.skill_fit import latent_sizes
 from teachmesh.bank.home import Home
 from teachmesh.biases.bias_task import base_of
 from teachmesh.data.names import did_you_mean

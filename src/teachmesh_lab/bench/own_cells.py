@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers.student import Student
 from teachmesh.biases.bias_task import TaskImages
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.second_passes import second_passes
+from teachmesh.agent.answers.second_passes import second_passes
 from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import NetworkError, TeachmeshError

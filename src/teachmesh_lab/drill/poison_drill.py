@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from teachmesh.agent import Agent
-from teachmesh.agent.screened_student import StudentSkills
+from teachmesh.agent.answers.screened_student import StudentSkills
 from teachmesh.errors import SkillRefused
 from teachmesh.screening.screen_skills import Screener, Targets
 from teachmesh_lab.drill.honest_tasks import HonestTask, all_latents, learn_honest_tasks

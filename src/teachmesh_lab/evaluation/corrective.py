@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.second_passes import second_passes
+from teachmesh.agent.answers.second_passes import second_passes
 from teachmesh.errors import UsageError
 from teachmesh.reuse.source_skills import SourceSkills
 from teachmesh.reuse.text_encoders import NameComparer, choose_encoder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.agent.second_passes import Known, second_passes
+from teachmesh.agent.answers.second_passes import Known, second_passes
 from teachmesh.errors import DataError
 from teachmesh.mapping.accuracies import Given, choose
 from teachmesh.mapping.typicality import FALSE_ALARMS

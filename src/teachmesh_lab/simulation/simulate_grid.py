@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teachmesh.agent.node import WATCH_INTERVAL_S
+from teachmesh.agent.on_mesh.node import WATCH_INTERVAL_S
 from teachmesh.errors import UsageError
 from teachmesh.model.reference import DEFAULT_DIM
 from teachmesh_lab.bench.bench_methods import Kind, check_bench_method

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teachmesh.agent.node import WATCH_INTERVAL_S
+from teachmesh.agent.on_mesh.node import WATCH_INTERVAL_S
 from teachmesh_lab.bench.job_engine import InProcess
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.bench.run_grid import run_bench

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from teachmesh.agent.student import Student
+from teachmesh.agent.answers.student import Student
 from teachmesh.mapping.moments import LEADING
 from teachmesh.mapping.moments_fit import RANK
 from teachmesh.model.backbone import Latents
