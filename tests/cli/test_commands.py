@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,21 @@ def test_evaluate_measures_without_touching_the_agents_bank(warm: Path, cold: Pa
     assert [task["name"] for task in only["tasks"]] == ["cold"]
     result = run("evaluate", str(cold.parent), "--only", "clod", code=4)
     assert "cold" in result.stderr
+
+
+def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path: Path) -> None:
+    """The copy is another file, with the pixels of a training image."""
+    for folder in (path for path in warm.iterdir() if path.is_dir()):
+        photos = sorted(folder.iterdir())
+        for part, chosen in (("train", photos[:-2]), ("test", photos[-2:])):
+            target = tmp_path / "hot" / part / folder.name
+            target.mkdir(parents=True)
+            for photo in chosen:
+                shutil.copy(photo, target)
+    with Image.open(photos[0]) as image:
+        image.save(target / "again.bmp")
+    command = ("evaluate", str(tmp_path), "--only", "hot")
+    document = run_json(*command)
+    assert document["test_images_left_out"] == 1
+    assert document["tasks"][0]["test_images"] == 2 * len(list(target.parent.iterdir()))
+    assert "1 test image with the pixels of learned images: left out" in run(*command).output

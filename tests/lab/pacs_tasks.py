@@ -41,4 +41,4 @@ def _task(name: str, classes: tuple[str, ...], centres: np.ndarray) -> StudyTask
     noise = np.random.default_rng(len(name)).standard_normal((len(labels), DIM))
     latents = (centres[labels] + noise).astype(np.float32)
     images = LabelledLatents(Latents(latents, latents), labels)
-    return StudyTask(task, lambda _: images, lambda: Metric.identity(DIM))
+    return StudyTask(task, lambda *_: images, lambda: Metric.identity(DIM))

@@ -40,7 +40,7 @@ def _task(name: str, latents: np.ndarray, labels: np.ndarray, metric: Metric) ->
     split = LabelledLatents(Latents(latents[:, :4], latents), labels)
     empty = Split((), np.zeros(0, dtype=np.int64))
     task = Task(name, CLASSES, empty, empty, empty, "", None, (), ())
-    return StudyTask(task, lambda _: split, lambda: metric)
+    return StudyTask(task, lambda *_: split, lambda: metric)
 
 
 def test_classes_of_another_style_match_in_the_space_of_the_metric(

@@ -140,7 +140,7 @@ def study_task(number: int) -> StudyTask:
     empty = Split((), np.zeros(0, dtype=np.int64))
     task = Task(f"task {number}", ("a", "b", "c"), empty, empty, empty, "", None, (), ())
     part = images(number, 0, 40)
-    return StudyTask(task, lambda _: part, lambda: METRIC)
+    return StudyTask(task, lambda *_: part, lambda: METRIC)
 
 
 def test_synthetic_skills_are_found_by_their_own_points() -> None:

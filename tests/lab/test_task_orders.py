@@ -73,7 +73,7 @@ def study_task(number: int) -> StudyTask:
     random = np.random.default_rng(number)
     labels = np.repeat(np.arange(3), 12)
 
-    def embed(split: Split) -> LabelledLatents:
+    def embed(split: Split, *_: object) -> LabelledLatents:
         latents = random.standard_normal((len(labels), DIM)).astype(np.float32)
         return LabelledLatents(Latents(latents[:, :4], latents), labels)
 

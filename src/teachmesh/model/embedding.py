@@ -6,8 +6,8 @@ decode batches ahead of time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,18 @@ class Embedded:
     failed: tuple[tuple[int, str], ...]
     digests: np.ndarray
     from_cache: bool = False
+
+    def without(self, learned: Iterable[np.ndarray]) -> Embedded:
+        """Return the images whose pixels are not those of learned images.
+
+        Args:
+            learned: hashes of the pixels of learned images, such as those of training images.
+        """
+        rows = np.flatnonzero(~np.isin(self.digests, np.concatenate([self.digests[:0], *learned])))
+        if len(rows) == len(self.kept):
+            return self
+        latents = Latents(self.latents.last[rows], self.latents.multi[rows])
+        return replace(self, latents=latents, kept=self.kept[rows], digests=self.digests[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,11 +65,14 @@ class TaskLatents:
 def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLatents:
     """Return the latents of all images of a task, from the cache if they are there.
 
+    Test images with the pixels of a training or validation image are left out.
+
     Raises:
         DataError: more than a fifth of the images cannot be read.
     """
     splits = _splits(task)
     found = [_split(backbone, task, split, cache) for split in splits]
+    found[2] = found[2].without([found[0].digests, found[1].digests])
     pairs = list(zip(splits, found, strict=True))
     train, validation, test = (labelled(split, embedded) for split, embedded in pairs)
     images = PartImages(*(readable(split.images, embedded) for split, embedded in pairs))

@@ -25,6 +25,7 @@ from teachmesh.cli.shared_options import (
     samples_of,
     words,
 )
+from teachmesh.data.source_files import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,6 +136,8 @@ def _show(document: Mapping[str, Any]) -> None:
     rows = [_row(entry["name"], entry) for entry in document["tasks"]]
     rows.append(_row("mean", document["mean"]))
     say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))
+    if left_out := document["test_images_left_out"]:
+        say(f"{counted(left_out, 'test image')} with the pixels of learned images: left out")
     wall = document["wall_s"]
     say(
         f"seconds: latents {wall['latents']:.1f}, learn {wall['learn']:.1f}, "

@@ -15,7 +15,7 @@ from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.backbone import Latents
-from teachmesh.model.embedding import LabelledLatents, labelled
+from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
 from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
 
@@ -87,9 +87,10 @@ def learn_honest_tasks(
 
 
 def _learn(agent: Agent, task: Task, seed: int, most_images: int | None) -> HonestTask:
-    train, validation, test = (
-        _embedded(agent, task, split) for split in (task.train, task.validation, task.test)
-    )
+    splits = task.train, task.validation, task.test
+    found = [_embedded(agent, task, split) for split in splits]
+    found[2] = found[2].without([found[0].digests, found[1].digests])
+    train, validation, test = map(labelled, splits, found)
     key = author_key(task.name)
     lesson = Lesson.of(task, agent.variant, created=CREATED, seed=seed, warnings=task.warnings)
     author = Author(key.public_key, f"author of {task.name}"[:64])
@@ -106,11 +107,11 @@ def _spread(test: LabelledLatents, most: int | None) -> LabelledLatents:
     return LabelledLatents(latents, test.labels[rows])
 
 
-def _embedded(agent: Agent, task: Task, split: Split) -> LabelledLatents:
+def _embedded(agent: Agent, task: Task, split: Split) -> Embedded:
     cache = LatentCache(agent.home.cache / "latents")
     embedded = embed_cached(agent.backbone, split.images, cache)
     check_failed(len(embedded.failed), len(split.images), task.name)
-    return labelled(split, embedded)
+    return embedded
 
 
 def all_latents(tasks: list[HonestTask]) -> Latents:

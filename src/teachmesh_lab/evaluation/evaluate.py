@@ -20,7 +20,7 @@ from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
-from teachmesh.model.embedding import LabelledLatents, labelled
+from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
 from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.bias_store import StoredBiases
 from teachmesh_lab.evaluation.class_level import SeedAnswers, class_level
@@ -95,10 +95,18 @@ class _Embedder:
         self.total = total
         self.done = 0
         self.computed = 0
+        self.left_out = 0
         self.progress = progress
+        self._learned: dict[str, list[np.ndarray]] = {}
 
     def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
-        """Return latents with labels, and the readable images."""
+        """Return latents with labels, and the readable images.
+
+        Test images with the pixels of images that were learned are left out.
+
+        Raises:
+            DataError: too many images are unreadable, or all test images are left out.
+        """
 
         def report(count: int, _of: int) -> None:
             if self.progress is not None:
@@ -110,7 +118,21 @@ class _Embedder:
             self.computed += len(split.images)
         self.done += len(split.images)
         report(0, 0)
+        if split is task.test:
+            embedded = self._unseen(task, embedded)
+        else:
+            self._learned.setdefault(task.name, []).append(embedded.digests)
         return labelled(split, embedded), readable(split.images, embedded)
+
+    def _unseen(self, task: Task, embedded: Embedded) -> Embedded:
+        tests = embedded.without(self._learned[task.name])
+        if len(embedded.kept) and not len(tests.kept):
+            raise DataError(
+                f"expected test images of {task.name!r} that were not learned, got "
+                f"{len(embedded.kept)} with the pixels of training images; add other images"
+            )
+        self.left_out += len(embedded.kept) - len(tests.kept)
+        return tests
 
 
 def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -173,6 +195,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "unknown": {"known_called_unknown": float(np.mean([s.unknown for s in scores]))},
             "cost": _cost(agent, tasks, cards),
             "wall_s": {**clock.to_json(), "total": round(time.perf_counter() - started_s, 3)},
+            "test_images_left_out": embed.left_out,
             "images_embedded": embed.computed,
             "images_from_cache": embed.done - embed.computed,
         }

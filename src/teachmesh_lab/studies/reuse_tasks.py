@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,12 +43,13 @@ class StudyTask:
 
     Attributes:
         task: images and labels of the task.
-        embed: function that computes the latents of a split.
+        embed: function that computes the latents of a split; of hashes of pixels that follow, the
+            images are left out.
         load_metric: function that returns the metric of the backbone's latents.
     """
 
     task: Task
-    embed: Callable[[Split], LabelledLatents]
+    embed: Callable[..., LabelledLatents]
     load_metric: Callable[[], Metric]
     _heads: dict[float | None, Head] = field(default_factory=dict, init=False)
 
@@ -74,8 +75,9 @@ class StudyTask:
 
     @cached_property
     def test(self) -> LabelledLatents:
-        """Latents of the test images."""
-        return self.embed(self.task.test)
+        """Latents of the test images, without those whose pixels were learned."""
+        digests = [part.digests for part in (self.train, self.validation)]
+        return self.embed(self.task.test, [one for one in digests if one is not None])
 
     @property
     def metric(self) -> Metric:
@@ -161,8 +163,9 @@ def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
     agent = Agent(home.path, backbone=backbone)
     cache = LatentCache(home.cache / "latents")
 
-    def embed(split: Split) -> LabelledLatents:
-        return labelled(split, embed_cached(agent.backbone, split.images, cache))
+    def embed(split: Split, learned: Sequence[np.ndarray] = ()) -> LabelledLatents:
+        embedded = embed_cached(agent.backbone, split.images, cache)
+        return labelled(split, embedded.without(learned))
 
     def metric() -> Metric:
         return agent.backbone.reference.metric

@@ -15,7 +15,6 @@ from teachmesh.data.pixel_digests import digest_labelled
 from teachmesh.data.read_labelled import read_labelled
 from teachmesh.errors import DataError, UsageError
 from teachmesh.mapping.accuracies import choose
-from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import Embedded, embed_images, labelled
 
 if TYPE_CHECKING:
@@ -121,15 +120,13 @@ def _without_learned(embedded: Embedded, task: Task, size: int) -> Embedded:
         DataError: no image is left.
     """
     learned = [digest_labelled(split, size).digests for split in (task.train, task.validation)]
-    rows = np.flatnonzero(~np.isin(embedded.digests, np.concatenate(learned)))
-    if not len(rows):
+    tests = embedded.without(learned)
+    if not len(tests.kept):
         raise DataError(
             f"expected test images that were not learned, got {len(embedded.kept)} with the pixels "
             "of training images; add other images"
         )
-    latents = Latents(embedded.latents.last[rows], embedded.latents.multi[rows])
-    kept, digests = embedded.kept[rows], embedded.digests[rows]
-    return replace(embedded, latents=latents, kept=kept, digests=digests)
+    return tests
 
 
 def _scored(
