@@ -100,6 +100,15 @@ def exchange(asker: Agent, answerer: Agent) -> list[str]:
     return wanted
 
 
+def hear_withdrawals(one: Agent, other: Agent) -> None:
+    """Let an agent hear of all withdrawals that another one knows."""
+    for name in one.bank.withdrawals.ids():
+        data = one.bank.withdrawals.get(name)
+        assert data is not None
+        receive_tombstone(other.bank, other.key, data, name)
+    AgentPartDesk(other, ignored).settle()
+
+
 def held(agent: Agent) -> set[str]:
     """Ids of the parts in an agent's bank."""
     return {entry.id for entry in agent.bank.parts.entries()}
@@ -142,13 +151,8 @@ def test_a_withdrawn_part_never_came(homes: Homes, tmp_path: Path) -> None:
         (chosen,) = (p.id for p in carol.parts() if p.author == carol.id)
         done = {"alice": alice, "carol": carol}[who].withdraw_part(chosen[:8])
         assert (done.part, done.skill is None) == (chosen, who == "carol")
-        tombstones = {"alice": alice, "carol": carol}[who].bank.withdrawals
         for agent in agents:
-            for name in tombstones.ids():
-                data = tombstones.get(name)
-                assert data is not None
-                receive_tombstone(agent.bank, agent.key, data, name)
-            AgentPartDesk(agent, ignored).settle()
+            hear_withdrawals({"alice": alice, "carol": carol}[who], agent)
             assert chosen not in held(agent)
         assert published(alice) == homes.first
         assert exchange(alice, carol) == []
@@ -287,9 +291,7 @@ def test_the_owner_adds_images_as_a_part(homes: Homes, tmp_path: Path) -> None:
     assert published(alice) == homes.first
     run("learn", three, "--add-to", "warm", "--home", alice.home.path)
     assert published(alice) == homes.whole
-    photo = next((two / "red").iterdir())
     refused: list[Callable[[], object]] = [
-        lambda: alice.correct(photo, task="warm", class_name="orange"),
         lambda: alice.restore("warm"),
         lambda: alice.learn(two, name="warm", replace=True, force=True),
     ]
@@ -304,6 +306,31 @@ def test_the_owner_adds_images_as_a_part(homes: Homes, tmp_path: Path) -> None:
         alice.withdraw_part(parts[0])
     alice.withdraw("warm")
     assert (held(alice), alice.parts()) == (set(), [])
+
+
+def test_a_corrected_photo_changes_the_part_that_has_it(homes: Homes, tmp_path: Path) -> None:
+    """In the owner's part or in another agent's; the skill is that of one agent that corrects."""
+    (alice, bob), one = homes.agents(tmp_path, "alice", "bob"), Agent(tmp_path / "one")
+    exchange(alice, bob)
+    publish(alice)
+    one.learn(homes.folder / "one", name="warm")
+    one.learn(homes.folder / "two", add_to="warm")
+    hers, his = (sorted((homes.folder / n / "red").iterdir()) for n in ("one", "two"))
+    new = next((homes.folder / "three" / "yellow").iterdir())
+    exchange(bob, alice)
+    for photo, agent in ((hers[0], alice), (his[-1], bob), (new, alice), (new, alice)):
+        expected = one.correct(photo, task="warm", class_name="orange")
+        done = agent.correct(photo, task="warm", class_name="orange")
+        assert (done.left, done.known) == (expected.left, expected.known)
+        assert bool(done.skill_id) == (agent is alice)
+        hear_withdrawals(alice, bob)
+        hear_withdrawals(bob, alice)
+        exchange(alice, bob)
+        publish(alice)
+        assert published(alice) == content(one, "warm")
+        assert len([part for part in alice.parts("warm") if part.used]) == 2
+    with pytest.raises(UsageError, match=f"{bob.id} learned it as 'red'"):
+        alice.correct(his[-2], task="warm", class_name="orange")
 
 
 def test_refusals_name_the_next_step(homes: Homes, tmp_path: Path, cold: Path) -> None:

@@ -33,7 +33,7 @@ def correct(
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Learn a photo as a class of a task that this agent learned.
+    """Learn a photo as a class of a task that this agent learned, or has a part of.
 
     If the photo was learned as another class before, it leaves that class first. It is recognised
     by its pixels, under any name. The new skill replaces the one before.
@@ -48,4 +48,7 @@ def correct(
     before = f", no longer as {', '.join(map(plain, found.left))}" if found.left else ""
     again = " again; it was known" if found.known else ""
     say(f"learned as {plain(found.class_name)} of {plain(found.task)}{again}{before}")
-    say(f"saved skill {found.skill_id[:12]}")
+    if found.skill_id:
+        say(f"saved skill {found.skill_id[:12]}")
+    elif found.part is not None:
+        say(f"made part {found.part[:12]}; the owner makes the new skill when it has arrived")

@@ -43,12 +43,16 @@ def one_image(class_name: str, latents: np.ndarray, digest: np.ndarray) -> TaskR
     return TaskRows((class_name,), image, natural, keys, {class_name: (True, True)})
 
 
-def correct_image(task: TaskStatistics, image: TaskRows) -> Corrected:
+def correct_image(
+    task: TaskStatistics, image: TaskRows, counts: np.ndarray | None = None
+) -> Corrected:
     """Learn an image as its class; training images with its pixels leave other classes.
 
     Args:
         task: statistics of the task, which has the class.
         image: the image, from `one_image`.
+        counts: (C,) numbers of training images; by default those of `task`. For a part of a task,
+            those of all its parts.
 
     Raises:
         DataError: the image was learned with other latents, or is the only one of its class.
@@ -57,18 +61,17 @@ def correct_image(task: TaskStatistics, image: TaskRows) -> Corrected:
     same = (index.digests == image.images.digests[0]) & (index.natural == TRAIN)
     wrong = index.where(same & (index.labels != label))
     left = tuple(task.classes[n] for n in wrong.labels)
-    _check(task, wrong, image)
+    _check(task, wrong, image, task.index.counts(len(task.classes)) if counts is None else counts)
     return Corrected(_without(task, wrong, image).grown(image), left)
 
 
-def _check(task: TaskStatistics, wrong: ImageIndex, image: TaskRows) -> None:
+def _check(task: TaskStatistics, wrong: ImageIndex, image: TaskRows, counts: np.ndarray) -> None:
     """Check that images can be taken out."""
     if (wrong.marks != marks_of(image.images.rows)).any():
         raise DataError(
             "expected the latents with which the image was learned, got others, for example of "
             "another processor; learn the task again from all images with --replace"
         )
-    counts = task.index.counts(len(task.classes))
     for label in wrong.labels:
         if counts[label] == 1:
             raise DataError(

@@ -142,13 +142,16 @@ def _begin(agent: Author, skill: Skill, skill_id: str, members: frozenset[str]) 
     _sign(agent, roster, parts={part.id: part.author}, skill=skill_id)
 
 
-def save_part(agent: Author, roster: Roster, statistics: TaskStatistics) -> PartEntry:
+def save_part(
+    agent: Author, roster: Roster, statistics: TaskStatistics, replaces: str | None = None
+) -> PartEntry:
     """Sign and save statistics as a part of a task.
 
     Args:
         agent: the author of the part.
         roster: roster of the task.
         statistics: statistics of the images.
+        replaces: id of the part by the same author that this one takes the place of, or None.
 
     Raises:
         SkillRefused: the part is too large, or the roster does not admit this agent.
@@ -163,6 +166,7 @@ def save_part(agent: Author, roster: Roster, statistics: TaskStatistics) -> Part
             fingerprint=facts.fingerprint,
             images=len(statistics.index),
             sequence=next_number(max(own, default=0)),
+            replaces=replaces,
         ),
         write_statistics(statistics),
         agent.key,
