@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pictures import flat_tree, write_tar, write_zip
 
 from teachmesh.data.archives import read_tar_range, scan_archive
 from teachmesh.data.images import MAX_FILE_BYTES, ImageRef
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
+from tests.data.pictures import flat_tree, write_tar, write_zip
 
 FILES = flat_tree(6)
 KINDS: dict[str, Callable[[Path], Path]] = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.pictures import encoded, smooth
 
 from teachmesh.data.image_inputs import find_images
 from teachmesh.errors import DataError
+from tests.data.pictures import encoded, smooth
 
 PICTURE = smooth(20, 30, 3)  # (20, 30, 3) uint8
 TENSOR = torch.from_numpy(PICTURE.copy()).permute(2, 0, 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pictures import flat_tree, split_tree, write_folder
 
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
+from tests.data.pictures import flat_tree, split_tree, write_folder
 
 TREE = flat_tree(5)
 ROWS = "\n".join(f"{name},{name.split('/')[0]}" for name in TREE)

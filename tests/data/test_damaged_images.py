@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import decode_image, encoded, png_chunk, smooth, with_exif
 from PIL import Image
 
 from teachmesh.data.decoding import MAX_PIXELS, decode_upright
 from teachmesh.data.images import ImageRef
 from teachmesh.errors import DataError
+from tests.data.pictures import decode_image, encoded, png_chunk, smooth, with_exif
 
 SIDE = 24
 

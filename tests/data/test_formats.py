@@ -8,12 +8,12 @@ import zlib
 
 import numpy as np
 import pytest
-from pictures import decode_image, encoded, png_chunk, smooth
 from PIL import Image, PngImagePlugin, features
 
 from teachmesh.data.decoding import decode_upright
 from teachmesh.data.jpeg_segments import coefficient_bytes
 from teachmesh.errors import DataError
+from tests.data.pictures import decode_image, encoded, png_chunk, smooth
 
 SIDE = 24
 PICTURE = smooth(SIDE, SIDE, 1)

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pillow_heif
 import pytest
-from pictures import decode_image, encoded, smooth
 from PIL import Image
 
 from teachmesh.errors import DataError
+from tests.data.pictures import decode_image, encoded, smooth
 
 pillow_heif.register_heif_opener()  # for writing; teachmesh calls the reader itself
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.pictures import encoded, smooth
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from teachmesh.data.read_labelled import read_labelled
 from teachmesh.data.tasks import Task
 from teachmesh.errors import DataError, TeachmeshError, UsageError
+from tests.data.pictures import encoded, smooth
 
 NAMES = ["ant", "bee", "cow"]
 IMAGES = np.stack([smooth(9, 12, seed) for seed in range(24)])

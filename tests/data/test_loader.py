@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import decode_image, encoded, smooth, write_folder, write_tar
 
 from teachmesh.data.archives import scan_archive
 from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import BATCHES_AHEAD, iterate_batches
+from tests.data.pictures import decode_image, encoded, smooth, write_folder, write_tar
 
 SIDE = 16
 

@@ -7,8 +7,9 @@ import struct
 
 import numpy as np
 import pytest
-from pictures import decode_image, encoded, png_chunk, smooth
 from PIL import Image, PngImagePlugin
+
+from tests.data.pictures import decode_image, encoded, png_chunk, smooth
 
 SIDE = 24
 UPRIGHT = Image.fromarray(smooth(20, 30, 3))

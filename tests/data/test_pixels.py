@@ -7,11 +7,11 @@ import struct
 
 import numpy as np
 import pytest
-from pictures import decode_image, encoded, png_chunk, smooth, to_pixels, with_exif
 from PIL import Image, ImageOps
 
 from teachmesh.data.pixels import squash
 from teachmesh.errors import DataError
+from tests.data.pictures import decode_image, encoded, png_chunk, smooth, to_pixels, with_exif
 
 SIDE = 24
 

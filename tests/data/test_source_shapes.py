@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pictures import encoded, flat_tree, smooth, split_tree, write_folder, write_zip
 
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.layouts import SplitName, understand
@@ -15,6 +14,7 @@ from teachmesh.data.names import check_class_name, remark
 from teachmesh.data.tasks import read_task
 from teachmesh.errors import DataError
 from teachmesh.packet.card_rules import check_labels
+from tests.data.pictures import encoded, flat_tree, smooth, split_tree, write_folder, write_zip
 
 TREE = flat_tree(12)
 SYSTEM = ["@eaDir", "#recycle", "$RECYCLE.BIN", ".Trash-1000", ".Trashes", "__MACOSX", "lost+found"]

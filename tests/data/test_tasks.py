@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import (
+
+from teachmesh.data.tasks import Task, check_failed, find_tasks, read_task, task_name
+from teachmesh.errors import DataError
+from tests.data.pictures import (
     encoded,
     flat_tree,
     smooth,
@@ -17,9 +20,6 @@ from pictures import (
     write_tar,
     write_zip,
 )
-
-from teachmesh.data.tasks import Task, check_failed, find_tasks, read_task, task_name
-from teachmesh.errors import DataError
 
 TREE = flat_tree(20)
 SPLIT = split_tree({"train": 8, "val": 3, "test": 4})

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import encoded, smooth, write_folder
 
 from teachmesh.data.images import ImageRef
 from teachmesh.errors import StorageError
 from teachmesh_lab.evaluation.latent_cache import LatentCache, image_digests, split_key
+from tests.data.pictures import encoded, smooth, write_folder
 
 ARRAYS = {
     "last": np.arange(12, dtype=np.float32).reshape(3, 4),

@@ -35,6 +35,7 @@ CORRECT: dict[str, Any] = {
     "task": "screws",
     "left": ["M5"],
     "known": False,
+    "part": None,
     "class": "M4",
     "skill": _ID,
 }
