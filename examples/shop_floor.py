@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 96
-WAIT_S = 60
+WAIT_S = 100
 """Longest time for news to reach the other box."""
 
 
@@ -104,7 +104,7 @@ class Box:
                 yield
             finally:
                 process.terminate()
-                process.wait(20)
+                process.wait(100)
 
     def active(self) -> list[str]:
         """Return the ids of the active skills."""
@@ -128,7 +128,7 @@ def wait_for(alice: Box, bob: Box) -> None:
     end = time.monotonic() + WAIT_S
     while (both := [alice.active(), bob.active()])[0] != both[1]:
         check(time.monotonic() < end, f"equal skills within {WAIT_S} s, got {both}")
-        time.sleep(0.5)
+        time.sleep(0.2)
     print(f"\nboth boxes have the same skills: {len(both[0])}")
 
 

@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from teachmesh import Agent, ConfigError, NetworkError
+from teachmesh.agent.on_mesh import mesh_invites
+from teachmesh.sharing import enrolment
 from teachmesh.trust.trust_book import TrustBook
 from tests.cli.test_commands import run, run_json
+
+
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a thread that is stopped for seconds."""
+    monkeypatch.setattr(enrolment, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(mesh_invites, "_START_TIMEOUT_S", 60.0)
 
 
 def test_an_invite_lets_one_agent_in(tmp_path: Path, warm: Path, caplog: Any) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,7 @@ from teachmesh.model.backbone_registry import add_timm, import_backbone
 from teachmesh.sharing.gossip import Gossip
 from tests.model.nets import needs_timm, random_timm
 from tests.sharing.memory_transport import Hub, InMemoryTransport
-
-DEADLINE_S = 60.0
+from tests.sharing.meshes import wait_until
 
 
 class _Forging(BankInventory):
@@ -62,11 +59,10 @@ def test_a_forged_skill_is_an_event_with_its_reason_and_honest_ones_still_arrive
             stop = threading.Event()
             runner = threading.Thread(target=node.run, args=((), stop))
             runner.start()
-            deadline_s = time.monotonic() + DEADLINE_S
-            while time.monotonic() < deadline_s and not (
-                {"refused", "received"} <= {event["event"] for event in events}
-            ):
-                time.sleep(0.02)
+            wait_until(
+                lambda: {"refused", "received"} <= {event["event"] for event in events},
+                "one skill is refused and the other received",
+            )
             stop.set()
             runner.join()
     finally:
@@ -97,18 +93,11 @@ def test_a_skill_refused_for_its_backbone_comes_once_the_backbone_was_imported(
     gossip.start()
     try:
         with Node(bob, InMemoryTransport(hub, bob.id), on_event=events.append):
-            _wait_for(lambda: any(event["event"] == "refused" for event in events))
+            wait_until(lambda: any(e["event"] == "refused" for e in events), "it is refused")
             assert not bob.bank.ids()
             data = export_backbone(home.backbones, added.name)
             import_backbone(bob.home.backbones, data, None)
-            _wait_for(lambda: skill_id in bob.bank.ids())
+            wait_until(lambda: skill_id in bob.bank.ids(), "it is here")
     finally:
         gossip.close()
     assert [event["reason"] for event in events if event["event"] == "refused"] == ["BACKBONE"]
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

@@ -25,8 +25,6 @@ from tests.conftest import write_task
 from tests.packet.sample_skills import MALLORY
 from tests.sharing.meshes import wait_until
 
-TIMEOUT_S = 60.0
-
 
 class Homes(NamedTuple):
     """Homes that tests copy.
@@ -94,7 +92,7 @@ class Box:
 
 def wait_tasks(box: Box, *tasks: str) -> None:
     """Wait until an agent knows exactly these tasks."""
-    wait_until(lambda: box.tasks() == list(tasks), f"the tasks are {tasks}", TIMEOUT_S)
+    wait_until(lambda: box.tasks() == list(tasks), f"the tasks are {tasks}")
 
 
 def wait_synced(*nodes: Node) -> None:
@@ -108,7 +106,7 @@ def wait_synced(*nodes: Node) -> None:
             for node in nodes
         )
 
-    wait_until(synced, "all are in sync", TIMEOUT_S)
+    wait_until(synced, "all are in sync")
 
 
 def test_a_withdrawal_reaches_a_box_that_was_off(homes: Homes, tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def start(arguments: list[str], **options: object) -> subprocess.Popen[str]:
 def run(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a program text to its end."""
     process = start(["-c", code, *arguments], **options)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=100)
     return subprocess.CompletedProcess(code, process.returncode, out, err)

@@ -88,7 +88,7 @@ def test_processes_that_race_get_one_key(tmp_path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    keys = {racer.communicate(timeout=60)[0].strip() for racer in racers}
+    keys = {racer.communicate(timeout=100)[0].strip() for racer in racers}
 
     assert keys == {Home(tmp_path / "home").load_key().public_key}
 

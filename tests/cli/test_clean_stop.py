@@ -1,7 +1,7 @@
 """`up` ends soon after a signal, whatever the network and the main thread do.
 
-The process ends itself after 2.5 s. The limit of the tests only tells a process that hangs from a
-slow machine.
+The process ends itself after 2.5 s of a machine that does not stop. The limit of the tests only
+tells a process that hangs from a slow machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.usefixtures("forked_programs"),
     pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"),
 ]
-HANGS_S = 12.0
+HANGS_S = 100.0
 BLACKHOLE = "tcp/240.0.0.1:7447"
 """An address that is reserved, so that no packet is answered."""
 BUSY = """
@@ -31,6 +31,18 @@ from teachmesh.cli.stop_signals import stop_on_signals
 stop_on_signals(threading.Event(), 0.2)
 print("busy", flush=True)
 hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
+"""
+
+STOPPED = """
+import threading, time
+from teachmesh.cli.stop_signals import end_process, stop_on_signals
+join, over = threading.Thread.join, iter([0.0])  # the time of the first wait is over at once
+threading.Thread.join = lambda thread, timeout=None: join(thread, next(over, timeout))
+stop_on_signals(stop := threading.Event(), 2000)
+print("ready", flush=True)
+stop.wait()
+time.sleep(0.5)
+end_process(7)
 """
 
 
@@ -101,6 +113,15 @@ def test_a_main_thread_that_hears_no_signal_is_ended(signals: int) -> None:
         assert process.stderr is not None
         text = process.stderr.read()
     assert ("stopped without waiting" in text) or signals == 2
+
+
+def test_the_time_in_which_the_machine_stops_the_process_does_not_count() -> None:
+    """Such a process could not tidy up, so it gets the rest of its time afterwards."""
+    with started("-c", STOPPED) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(HANGS_S) == 7
 
 
 def test_the_end_waits_for_no_work_of_python_itself() -> None:

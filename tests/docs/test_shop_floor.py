@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "examples/shop_floor.py"
 
 
 @pytest.mark.usefixtures("forked_programs")
-@pytest.mark.timeout(300)  # starts more than twenty processes, possibly on one core
+@pytest.mark.timeout(600)  # starts more than twenty processes, possibly on one core
 def test_the_day_on_the_shop_floor_ends_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

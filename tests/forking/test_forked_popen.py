@@ -88,7 +88,7 @@ def test_signals_end_the_program_itself(end: signal.Signals) -> None:
         assert process.stdout is not None
         assert int(process.stdout.readline()) == process.pid
         process.send_signal(end)
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)
     assert process.returncode == -end
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)

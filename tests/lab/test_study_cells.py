@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from teachmesh_lab.studies.study_cells import (
     run_study,
     select,
 )
+from tests.bank.processes import environment
 from tests.conftest import write_task
 
 
@@ -174,18 +174,15 @@ def test_a_killed_study_continues_and_gives_the_same_tables(
     places = "--tasks", str(tmp_path / "tasks"), "--home", str(tmp_path / "home")
     options = "heads", *places, "--backbone", "embedded", "--shots", "3", "5", "--seeds", "2"
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "teachmesh_lab.studies", *options, "--out", str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline_s = time.monotonic() + 100
-    while not list(killed.glob("cells/*.json")) and time.monotonic() < deadline_s:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "-m", "tests.killed_writer", "*/cells/*.json"]
+    command += ["teachmesh_lab.studies", *options, "--out", str(killed)]
+    ended = subprocess.run(command, stderr=subprocess.DEVNULL, check=False, env=environment())
+    assert ended.returncode == -signal.SIGKILL
     first = {path: path.stat().st_mtime_ns for path in killed.glob("cells/*.json")}
-    assert 0 < len(first) < 4
+    assert len(first) == 1
 
     main([*options, "--out", str(killed)])
-    assert f"{4 - len(first)} of 4 cells to measure" in capsys.readouterr().err
+    assert "3 of 4 cells to measure" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in first} == first
     main([*options, "--out", str(whole)])
     cells = {path.name: path.read_bytes() for path in killed.glob("cells/*.json")}

@@ -28,7 +28,7 @@ def test_results_come_in_the_order_of_the_jobs_even_if_the_first_is_the_last_to_
             if number == 2:
                 third.set()
             if number == 0:
-                assert third.wait(30)
+                assert third.wait(100)
             return number
 
         return work

@@ -121,7 +121,7 @@ class FrozenInventory(BytesInventory):
     def read(self, skill_id: str) -> bytes | None:
         """Return the bytes for a peer."""
         self.asked.set()
-        self.released.wait(60)
+        self.released.wait(300)
         return super().read(skill_id)
 
 

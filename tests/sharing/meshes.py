@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from teachmesh.errors import TeachmeshError
 from teachmesh.packet.signing import AgentKey, agent_id
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.mesh_certificates import tls_identity
@@ -16,6 +17,8 @@ from tests.sharing.inventories import BytesInventory
 from tests.sharing.memory_transport import Hub, InMemoryTransport
 
 INTERVAL_S = 0.2
+NOT_YET = (LookupError, ValueError, OSError, TeachmeshError)
+"""Errors of conditions that look at a moment in between, such as a file that is replaced."""
 
 
 def key_of(name: str) -> AgentKey:
@@ -28,11 +31,24 @@ def id_of_agent(name: str) -> str:
     return agent_id(key_of(name).public_key)
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
-    """Poll until something holds; fail with its name when it does not."""
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 100.0) -> None:
+    """Poll until something holds; fail with its name when it does not, and with its last error.
+
+    Args:
+        condition: what to wait for; an error of `NOT_YET` means that it does not hold yet.
+        what: name of the condition.
+        timeout_s: limit in seconds. A machine may stop a thread for seconds, so it is generous.
+    """
     deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"did not happen in {timeout_s} s: {what}"
+    while True:
+        error: Exception | None = None
+        try:
+            if condition():
+                return
+        except NOT_YET as caught:
+            error = caught
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"did not happen in {timeout_s} s: {what}") from error
         time.sleep(0.01)
 
 

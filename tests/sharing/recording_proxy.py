@@ -50,7 +50,7 @@ class RecordingProxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._target, 10)
+                far = socket.create_connection(self._target, 60)
                 self._links += [near, far]
                 for source, target in ((near, far), (far, near)):
                     stream = bytearray()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.transport import MAX_BODY_BYTES
 from tests.sharing.inventories import BytesInventory, UnreadableInventory, id_of
-from tests.sharing.meshes import MemoryMesh, Mesh, id_of_agent, wait_until
+from tests.sharing.meshes import MemoryMesh, Mesh, id_of_agent, key_of, wait_until
+from tests.trust.virtual_network import Faults, VirtualRuntime, VirtualTransport, World
 
 NAMES = ("alice", "bob", "carol", "dave")
 BIG = bytes(range(256)) * 4096
@@ -36,14 +35,14 @@ def test_two_agents_end_with_the_union_of_their_skills(mesh: Mesh) -> None:
     wait_equal(alice, bob, count=3)
     wait_in_sync(first, 1)
     wait_in_sync(second, 1)
+    wait_until(lambda: second.stats().received == 2, "both are counted")
     stats = second.stats()
-    assert stats.received == 2
     assert stats.refused == {}
     assert stats.bytes_received > len(BIG)
     assert first.stats().bytes_sent > len(BIG)
     assert stats.peers[0].alias == "alice"
     assert stats.peers[0].count == 3
-    assert stats.peers[0].last_seen_s < 10
+    assert 0 <= stats.peers[0].last_seen_s < 60
 
 
 def test_four_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
@@ -56,12 +55,12 @@ def test_four_agents_converge_while_all_of_them_add_skills(mesh: Mesh) -> None:
     wait_equal(*banks, count=16)
     for agent, bank in zip(agents, banks, strict=True):
         wait_in_sync(agent, 3)
-        assert agent.stats().received == 12
+        wait_until(lambda a=agent: a.stats().received == 12, "all are counted")  # type: ignore[misc]
         assert set(bank.admissions.values()) == {1}
 
 
-def test_what_is_said_a_hundred_times_by_two_holders_is_pulled_once(mesh: Mesh) -> None:
-    """Duplicates of a message cost neither a second body nor a second admission."""
+def test_what_is_said_a_hundred_times_by_two_holders_is_admitted_once(mesh: Mesh) -> None:
+    """Duplicates of a message cost no second admission."""
     items = [b"skill %d" % index for index in range(4)]
     first, second, student = BytesInventory(*items), BytesInventory(*items), BytesInventory()
     mesh.agent("first", first, times=100)
@@ -69,9 +68,25 @@ def test_what_is_said_a_hundred_times_by_two_holders_is_pulled_once(mesh: Mesh) 
     agent = mesh.agent("student", student)
     wait_equal(first, second, student, count=4)
     wait_in_sync(agent, 2)
-    once = dict.fromkeys(map(id_of, items), 1)
-    assert student.admissions == once
-    assert first.reads + second.reads == once
+    assert student.admissions == dict.fromkeys(map(id_of, items), 1)
+
+
+def test_what_is_said_twice_by_two_holders_is_pulled_once() -> None:
+    """Duplicates cost no second body; in virtual time, as a slow holder is no reason to ask both.
+
+    A machine may stop a thread until its answer is overdue, and then both are asked.
+    """
+    items = [b"skill %d" % index for index in range(4)]
+    first, second, student = BytesInventory(*items), BytesInventory(*items), BytesInventory()
+    world = World(0)
+    world.faults = Faults(repeats=1.0, delay_s=0.1)
+    for name, bank in (("first", first), ("second", second), ("student", student)):
+        own = id_of_agent(name)
+        transport, runtime = VirtualTransport(world, own), VirtualRuntime(world, own)
+        Gossip(bank, transport, key_of(name), alias=name, runtime=runtime).start()
+    world.run(60)
+    assert student.ids() == first.ids()
+    assert first.reads + second.reads == dict.fromkeys(map(id_of, items), 1)
 
 
 def test_both_sides_of_a_partition_go_on_and_are_equal_after_it_heals() -> None:
@@ -172,7 +187,7 @@ def test_a_blob_is_fetched_by_its_hash_from_whoever_has_it(mesh: Mesh) -> None:
     mesh.agent("alice", alice)
     second = mesh.agent("bob", bob)
     wait_equal(alice, bob, count=1)
-    assert second.fetch_blob(id_of(b"reference"), timeout_s=5) == b"reference"
+    assert second.fetch_blob(id_of(b"reference"), timeout_s=60) == b"reference"
     assert second.fetch_blob(id_of(b"nobody has it"), timeout_s=1) is None
     assert second.fetch_blob(id_of(b"x"), timeout_s=1) is None
     assert second.fetch_blob("../not/a/hash", timeout_s=1) is None
@@ -182,11 +197,9 @@ def test_notify_returns_at_once_while_the_bank_is_busy(mesh: Mesh) -> None:
     """Learning never waits for sharing."""
     alice = BytesInventory(b"one")
     agent = mesh.agent("alice", alice)
-    with alice._lock:
-        begin_s = time.monotonic()
+    with alice._lock:  # who waits for the bank here waits for ever
         for _ in range(1000):
             agent.notify()
-        assert time.monotonic() - begin_s < 0.5
 
 
 def test_the_largest_body_travels_and_a_larger_one_is_not_served(mesh: Mesh) -> None:
@@ -197,4 +210,5 @@ def test_the_largest_body_travels_and_a_larger_one_is_not_served(mesh: Mesh) -> 
     mesh.agent("bob", bob)
     wait_until(lambda: alice.reads[id_of(larger)] > 0, "the larger one was asked for")
     wait_until(lambda: bob.ids() == {id_of(largest)}, "the largest one is here")
-    assert MAX_BODY_BYTES <= first.stats().bytes_sent < 2 * MAX_BODY_BYTES
+    assert first.on_request("skill", id_of(largest)) == largest
+    assert first.on_request("skill", id_of(larger)) is None

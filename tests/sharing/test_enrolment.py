@@ -11,6 +11,7 @@ import pytest
 
 from teachmesh.errors import NetworkError
 from teachmesh.packet.signing import agent_id
+from teachmesh.sharing import enrolment
 from teachmesh.sharing.enrolment import (
     MAX_PER_ADDRESS,
     EnrolmentServer,
@@ -56,6 +57,12 @@ class Inviter:
             raise NetworkError("expected an invite of this agent, got an unknown one")
         self.newcomers.append(newcomer)
         return Welcome(MESH.seed.hex(), key_of("alice").public_key, "alice", (7447,))
+
+
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is stopped for seconds is not taken for a stranger that is silent."""
+    monkeypatch.setattr(enrolment, "TIMEOUT_S", 60.0)
 
 
 @pytest.fixture
@@ -119,7 +126,7 @@ def test_garbage_learns_nothing_and_harms_nobody(alice: Inviter, message: bytes)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     seen = b""
     with (
-        socket.create_connection(("127.0.0.1", alice.server.port), 10) as raw,
+        socket.create_connection(("127.0.0.1", alice.server.port), 60) as raw,
         context.wrap_socket(raw) as link,
     ):
         seen += link.getpeercert(binary_form=True) or b""
@@ -141,9 +148,9 @@ def test_garbage_learns_nothing_and_harms_nobody(alice: Inviter, message: bytes)
 def test_silent_strangers_do_not_use_up_memory(alice: Inviter) -> None:
     """One address has two connections; more are closed at once, and free again when they end."""
     where = ("127.0.0.1", alice.server.port)
-    silent = [socket.create_connection(where, 10) for _ in range(MAX_PER_ADDRESS)]
+    silent = [socket.create_connection(where, 60) for _ in range(MAX_PER_ADDRESS)]
     wait_until(lambda: alice.server._slots._open.total() == MAX_PER_ADDRESS, "both are open")
-    with socket.create_connection(where, 10) as one_more:
+    with socket.create_connection(where, 60) as one_more:
         assert one_more.recv(1) == b""
     for stranger in silent:
         stranger.close()
@@ -156,9 +163,10 @@ def test_an_agent_that_does_not_run_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    code = InviteCode(SECRET, bytes(16), id_of_agent("alice"), 0, (address,))
-    with pytest.raises(NetworkError, match=f"could not reach the agent .*{address}: Connection"):
-        enrol(code, key_of("bob"), "bob")
+        code = InviteCode(SECRET, bytes(16), id_of_agent("alice"), 0, (address,))
+        reason = f"could not reach the agent .*{address}: Connection"
+        with pytest.raises(NetworkError, match=reason):
+            enrol(code, key_of("bob"), "bob")
 
 
 def test_every_changed_letter_of_an_invite_is_noticed() -> None:

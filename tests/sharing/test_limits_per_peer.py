@@ -100,7 +100,7 @@ def test_a_list_of_ids_has_one_spelling_whose_hash_is_the_digest() -> None:
 
 def offered(lists: dict[str, list[str]], own: frozenset[str] = frozenset()) -> Offers:
     """Offers with these lists, each announced by one peer."""
-    table = PeerTable()
+    table = PeerTable(clock=Clock())
     for author, digest in zip(KEYS, lists, strict=False):
         table.note(said(author, digest))
     offers = Offers()
@@ -116,7 +116,7 @@ def test_a_long_list_offers_a_part_at_a_time_and_is_read_again_for_the_rest() ->
     offers = offered({"cd" * 32: listed})
     assert list(offers.missing("cd" * 32)) == listed[:MAX_OFFERED_PER_LIST]
     own = frozenset(listed[:MAX_OFFERED_PER_LIST])
-    table = PeerTable()
+    table = PeerTable(clock=Clock())
     table.note(said(KEYS[0], "cd" * 32))
     offers.refresh(own, table.current(), lambda announcement: announcement.digest)
     assert "cd" * 32 not in offers

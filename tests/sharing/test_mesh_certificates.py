@@ -36,7 +36,7 @@ def _seen_by(context: ssl.SSLContext, endpoint: str) -> bytes:
     """Return all that a TLS client can read from an endpoint, beginning with the certificate."""
     host, _, port = endpoint.removeprefix("tls/").rpartition(":")
     seen = b""
-    with socket.create_connection((host, int(port)), 10) as raw:
+    with socket.create_connection((host, int(port)), 60) as raw:
         try:
             with context.wrap_socket(raw) as link:
                 seen += link.getpeercert(binary_form=True) or b""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from teachmesh.sharing.gossip import Gossip
@@ -17,13 +19,12 @@ class FaultyInventory(BytesInventory):
 
     def __init__(self, *items: bytes, errors: int) -> None:
         super().__init__(*items)
-        self.errors = errors
+        self.errors = [ZeroDivisionError("a defect") for _ in range(errors)]
 
     def ids(self) -> frozenset[str]:
         """Fail, or return the ids."""
-        if self.errors:
-            self.errors -= 1
-            raise ZeroDivisionError("a defect")
+        with suppress(IndexError):  # several threads ask
+            raise self.errors.pop()
         return super().ids()
 
     def admit(self, skill_id: str, data: bytes) -> None:
@@ -107,7 +108,9 @@ def test_a_request_without_a_thread_is_started_again_later(
         for agent in agents:
             agent.start()
         wait_until(lambda: alice.ids() == bob.ids(), "the banks are equal")
-        assert [(fault.name, fault.count) for fault in agents[1].stats().faults] == [("plan", 3)]
+        faults = [fault for agent in agents for fault in agent.stats().faults]
+        assert {fault.name for fault in faults} == {"plan"}
+        assert sum(fault.count for fault in faults) == 3
     finally:
         for agent in agents:
             agent.close()

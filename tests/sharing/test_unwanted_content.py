@@ -28,7 +28,7 @@ def test_an_agent_that_blocks_is_in_sync_and_fetches_again_when_it_changes_its_m
     first, second = mesh.agent("giver", giver), mesh.agent("blocker", blocker)
     wait_in_sync(second, 1)
     assert blocker.ids() == {id_of(b"good")}
-    assert [peer.in_sync for peer in first.stats().peers] == [False]
+    wait_until(lambda: [p.in_sync for p in first.stats().peers] == [False], "the peer knows")
     blocker.add(b"own")
     second.notify()
     wait_until(lambda: id_of(b"own") in giver.ids(), "the own skill reached the peer")

@@ -84,7 +84,7 @@ def test_decisions_of_several_threads_and_processes_are_all_kept(tmp_path: Path)
         thread.start()
     for thread in threads:
         thread.join()
-    assert other.wait(60) == 0
+    assert other.wait(100) == 0
     assert set(book.state().trusted) == {agent_id(key) for key in keys}
 
 

@@ -14,6 +14,8 @@ from teachmesh.errors import EXIT_INTERRUPTED
 
 GRACE_S = 2.5
 """Time for a clean end, after which the process ends anyhow. No file is ever half-written."""
+_WAITS = 25
+"""Number of waits that make up this time. A machine that stops the process uses up one of them."""
 _NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
@@ -64,9 +66,10 @@ def _watch(reader: int, numbers: set[int], stop: threading.Event, grace_s: float
     stop.set()
     second = threading.Thread(target=_next_signal, args=(reader, numbers), daemon=True)
     second.start()
-    second.join(grace_s)
-    if not second.is_alive():
-        os._exit(EXIT_INTERRUPTED)  # the user does not want to wait
+    for _ in range(_WAITS):
+        second.join(grace_s / _WAITS)
+        if not second.is_alive():
+            os._exit(EXIT_INTERRUPTED)  # the user does not want to wait
     with suppress(OSError, ValueError):
         sys.stderr.write("stopped without waiting for the work that was under way\n")
         sys.stderr.flush()

@@ -19,7 +19,6 @@ from tests.lab.bench.conftest import TinyRun
 
 
 @pytest.mark.usefixtures("forked_programs")
-@pytest.mark.timeout(300)  # starts four processes, possibly on one core
 def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     tiny: TinyRun, tmp_path: Path
 ) -> None:
