@@ -20,6 +20,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from teachmesh.web import request_guard
 from teachmesh.web.access import Access
 from teachmesh.web.http_errors import HttpRefusal
 from teachmesh.web.web_limits import WebLimits
@@ -91,6 +92,13 @@ def test_unusual_pictures_are_answered(caller: Caller, name: str) -> None:
     assert caller.predict(ACCEPTED[name])["predictions"][0]["task"] == "warm"
 
 
+@pytest.fixture
+def _patient_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that the machine stops while it sends is not cut off."""
+    monkeypatch.setattr(request_guard, "_DRAIN_S", 60.0)
+
+
+@pytest.mark.usefixtures("_patient_server")
 def test_bodies_beyond_the_limits_are_refused(caller: Caller) -> None:
     """Size with and without a length (76), number of parts (77), and type (78)."""
     large = b"x" * (1 << 20)
@@ -262,14 +270,15 @@ def test_a_slow_body_ends(tmp_path: Path) -> None:
             assert b" 408 " in slow.recv(4096)
 
 
+@pytest.mark.usefixtures("_patient_server")
 def test_many_predictions_at_once_are_answered_or_refused(caller: Caller) -> None:
     """200 parallel ones: none is lost, the excess gets 429, and the page stays live (84)."""
     image, pages = png(64, 64), []
 
     async def send() -> list[httpx.Response]:
-        several = httpx.Limits(max_connections=None)
+        several = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         async with httpx.AsyncClient(
-            base_url=caller.http.base_url, limits=several, timeout=60
+            base_url=caller.http.base_url, limits=several, timeout=100
         ) as http:
             calls = [http.post("/v1/predict", files={"files": image}) for _ in range(200)]
             found = asyncio.gather(*calls)

@@ -28,7 +28,9 @@ class Caller:
 
     def __init__(self, server: WebServer) -> None:
         self.server = server
-        self.http = httpx.Client(base_url=server.url, timeout=60)
+        # The server ends idle connections, maybe just when a slow caller uses one again.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=server.url, timeout=100, limits=fresh)
         self.token = {"authorization": f"Bearer {server.service.access.token}"}
 
     def ask(self, method: str, path: str, code: int = 200, **rest: Any) -> Any:
