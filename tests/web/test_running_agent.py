@@ -154,7 +154,7 @@ def test_the_page_of_up_shows_the_events_of_the_node(tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
     page = AgentPage(events.append)
     page.prepare(Agent(tmp_path), host="127.0.0.1", port=0, device="auto")
-    with page, httpx.Client(base_url=events[0]["url"]) as caller:
+    with page, httpx.Client(base_url=events[0]["url"], timeout=100) as caller:
         page.report({"event": "synced", "count": 0})
         with caller.stream("GET", "/v1/events") as answer:
             found = next(line for line in answer.iter_lines() if line.startswith("data: "))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -216,6 +217,7 @@ def _stages(net: nn.Module, modules: Mapping[str, nn.Module]) -> tuple[Tap, ...]
     return tuple(Tap(str(e["module"]), "output") for e in info if str(e["module"]) in modules)
 
 
+@cache
 def default_preprocessing(name: str) -> Preprocessing:
     """Read size, mean and deviation from timm's configuration of a network.
 
