@@ -11,6 +11,8 @@ server has one thread and opens no network.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import importlib
 import io
@@ -20,6 +22,7 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -99,6 +102,21 @@ def run(kind: str, program: str) -> None:
         exec(compile(program, "<string>", "exec"), main.__dict__)
 
 
+def end(code: int) -> None:
+    """End as Python does, but leave its memory to the system: tidying it up takes 0.3 s.
+
+    Streams that cannot be written are left to Python too.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(code & 0xFF)
+    sys.exit(code)
+
+
 def preload() -> None:
     """Import the modules that most programs need, and load the backbone of the package."""
     for module in PRELOADED:
@@ -118,4 +136,10 @@ if __name__ == "__main__":
     order = serve(socket.socket(fileno=int(sys.argv[1])))
     if order is not None:
         become(order)
-        run(order["kind"], order["program"])
+        try:
+            run(order["kind"], order["program"])
+        except SystemExit as ended:
+            if not isinstance(ended.code, int | None):
+                raise
+            end(ended.code or 0)
+        end(0)

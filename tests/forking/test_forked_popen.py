@@ -114,6 +114,20 @@ def test_a_program_that_fails_ends_with_its_traceback() -> None:
     assert run.stderr.splitlines()[-1] == b"ZeroDivisionError: division by zero"
 
 
+def test_the_end_of_a_program_is_that_of_python() -> None:
+    """Threads are waited for, functions of `atexit` run, and codes that are texts are shown."""
+    code = (
+        "import atexit, sys, threading, time\n"
+        "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()\n"
+        "atexit.register(print, 'at exit', end='')\nsys.exit({})"
+    )
+    for given, shown in (("7", (7, b"")), ("", (0, b"")), ("'text'", (1, b"text\n"))):
+        command = [sys.executable, "-c", code.format(given)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == shown
+        assert done.stdout == b"thread\nat exit"
+
+
 def test_variables_that_python_reads_early_need_a_fresh_interpreter() -> None:
     """Python reads the seed of its hashes before the first line of a program."""
     code = "import sys; print(hash('x'), 'torch' in sys.modules)"
