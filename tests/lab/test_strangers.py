@@ -170,6 +170,5 @@ def test_bench_scale_measures_a_small_bank(tmp_path: Path) -> None:
     assert set(document) == {"schema", "tasks", "classes"} | measured
     assert (document["schema"], document["tasks"]) == ("teachmesh.scale/1", 3)
     assert document["classes"] == 3 * CLASSES
-    assert 0 < document["map_over_backbone"] < 10
     assert min(document[name] for name in measured) > 0
     assert document["rss_bytes"] > 50e6

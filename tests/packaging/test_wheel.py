@@ -129,22 +129,21 @@ def machine(release: Release, tmp_path: Path) -> Machine:
 
 
 def test_the_core_learns_answers_and_shares_without_extras(machine: Machine) -> None:
-    """The code comes from the wheel; `up` listens and ends on SIGTERM."""
+    """The code comes from the wheel; `up` listens, learns and ends on SIGTERM."""
     task = write_task(machine.folder / "photos", "warm")
-    learned = machine.run("learn", str(task), "--json")
-    assert learned.returncode == 0, learned.stderr
+    up = machine.command("up", "--listen", "tcp/127.0.0.1:0", "--learn", str(task))
+    with subprocess.Popen(up, env=machine.env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        for word in ("listens on", "saved warm"):
+            assert any(word in line for line in lines), word
+        process.terminate()
+        process.stdout.read()
+    assert process.returncode == 0
     photo = sorted((task / "red").iterdir())[0]
     answer = machine.run("predict", str(photo), "--json")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["predictions"][0]["class"] == "red"
-    up = machine.command("up", "--listen", "tcp/127.0.0.1:0")
-    with subprocess.Popen(up, env=machine.env, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        assert any("listens on" in line for line in lines)
-        process.terminate()
-        process.stdout.read()
-    assert process.returncode == 0
 
 
 def test_a_missing_extra_is_named(machine: Machine) -> None:
