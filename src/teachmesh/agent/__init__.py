@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from teachmesh.agent.on_mesh.node import Node
     from teachmesh.agent.teaching.combine_classes import Combination
     from teachmesh.agent.teaching.learn_task import LearnOptions, LearnResult
+    from teachmesh.agent.teaching.onnx_export import ExportedOnnx
 
 _MODULES = {
     "Agent": "agent",
@@ -37,6 +38,7 @@ _MODULES = {
     "Combination": "teaching.combine_classes",
     "Evaluation": "answers.evaluate_task",
     "Exported": "known_skills.skill_mapping",
+    "ExportedOnnx": "teaching.onnx_export",
     "LearnOptions": "teaching.learn_task",
     "LearnResult": "teaching.learn_task",
     "Node": "on_mesh.node",
@@ -52,6 +54,7 @@ __all__ = [
     "Combination",
     "Evaluation",
     "Exported",
+    "ExportedOnnx",
     "LearnOptions",
     "LearnResult",
     "Node",

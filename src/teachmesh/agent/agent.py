@@ -29,9 +29,12 @@ from teachmesh.agent.teaching.learning_agent import LearningAgent
 from teachmesh.agent.teaching.match_task import match_folder
 from teachmesh.agent.teaching.shared_tasks import Comparison, Invitation, compare, invite
 from teachmesh.data.loader import Progress
+from teachmesh.mapping.typicality import FALSE_ALARMS
 
 if TYPE_CHECKING:
     from teachmesh.agent.on_mesh.node import Node
+    from teachmesh.agent.teaching.onnx_export import ExportedOnnx
+    from teachmesh.data.image_inputs import AskedImages
     from teachmesh.data.labelled_images import TaskData
     from teachmesh.reuse.source_skills import MatchReport
 
@@ -268,6 +271,40 @@ class Agent(LearningAgent):
         info = self.find(skill)
         target = Path(path) if path is not None else Path(f"{info.file_stem}.pt2")
         return Exported(info.id, target, export_network(self, info.id, target))
+
+    @checked
+    def export_onnx(
+        self,
+        path: str | Path,
+        *,
+        skill: str | None = None,
+        images: AskedImages | Sequence[AskedImages] | None = None,
+        false_alarms: float = FALSE_ALARMS,
+    ) -> ExportedOnnx:
+        """Write all skills, or one, as an ONNX file that answers without teachmesh.
+
+        The file is compared with the agent first, and not written if its answers differ.
+
+        Args:
+            path: file to write.
+            skill: name of the task, `task@author`, or the first characters of the id; None for
+                all skills that answers use.
+            images: images to compare with; by default synthetic ones.
+            false_alarms: fraction of known images that may be called unknown, with all skills.
+
+        Raises:
+            DataError: no skill can be used, none has this name, or no image can be read.
+            UsageError: a skill or the mapper cannot be written, or an argument is invalid.
+            BackboneError: the network cannot be written, or the answers differ.
+            MissingExtraError: the extra `onnx` is not installed.
+            StorageError: the file cannot be written.
+        """
+        # Imported here because it is slow and rarely needed.
+        from teachmesh.agent.teaching.onnx_export import export_agent_onnx, export_skill_onnx
+
+        if skill is not None:
+            return export_skill_onnx(self, skill, Path(path), images)
+        return export_agent_onnx(self, Path(path), images, false_alarms)
 
     @checked
     def share(

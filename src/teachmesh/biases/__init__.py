@@ -23,5 +23,6 @@ Running a network with biases:
 Answering:
 
 - `second_pass`: second passes of images, with the biases of the task they were mapped to.
+- `second_network`: second passes as a torch network, for export.
 - `refine_decisions`: fusion of the within-task decisions with and without biases.
 """

@@ -11,6 +11,7 @@ from teachmesh.bank.home_place import home_path
 from teachmesh.bank.withheld import Withheld, describe_withheld
 from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
 from teachmesh.cli.command import application, command
+from teachmesh.cli.export_command import CheckOption, export_onnx
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
 from teachmesh.cli.shared_options import (
     HomeOption,
@@ -63,6 +64,7 @@ def register(app: typer.Typer) -> None:
         "teachmesh skills export screws",
         "teachmesh skills export screws --output /media/usb/screws.skill",
         "teachmesh skills export screws --network screws.pt2",
+        "teachmesh skills export screws --onnx screws.onnx --check photos/",
     )(export)
     command(
         group,
@@ -176,6 +178,11 @@ def export(
             text="Write the task's whole network here instead, for machines without teachmesh.",
         ),
     ] = None,
+    onnx: Annotated[
+        Path | None,
+        output_option("--onnx", text="Write it as an ONNX file here instead, for onnxruntime."),
+    ] = None,
+    check: CheckOption = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -184,13 +191,21 @@ def export(
     With --network, write the classifier of the task as one torch.export program instead. It takes
     pixels (N, 3, S, S) uint8 and returns log posteriors of the classes. Biases are folded into the
     backbone. `torch.export.load(FILE).module()` runs it; classes.json inside has the class names.
+
+    With --onnx, write an ONNX file: pixels to class and probability, as `predict --task` answers.
+    It is compared with the agent first, and not written if a probability differs by more than
+    0.0001. `teachmesh export` writes all skills.
     """
     from teachmesh.agent.known_skills.bank_view import BankView
 
+    _check_one([output, network, onnx], check)
+    if onnx is not None:
+        export_onnx(home, onnx, check, json_output, skill=skill)
+        return
     if network is None:
         exported = BankView(home, reading=True).export(skill, output)
     else:
-        exported = _export_network(home, skill, network, output)
+        exported = _export_network(home, skill, network)
     if json_output:
         emit(exported.to_json())
     else:
@@ -198,12 +213,20 @@ def export(
         say(f"wrote {plain(str(exported.path))} ({size(exported.size_bytes)}){hint}")
 
 
-def _export_network(home: Path | None, skill: str, network: Path, output: Path | None) -> Exported:
+def _export_network(home: Path | None, skill: str, network: Path) -> Exported:
     from teachmesh.agent import Agent
 
-    if output is not None:
-        raise UsageError("expected --output for the skill or --network for its network, got both")
     return Agent(home, reading=True).export(skill, network, network=True)
+
+
+def _check_one(files: Sequence[Path | None], check: Sequence[str] | None) -> None:
+    """Refuse several files, and images that no file is compared with."""
+    if sum(file is not None for file in files) > 1:
+        raise UsageError(
+            "expected --output for the skill, --network or --onnx for its network, got several"
+        )
+    if check and files[-1] is None:
+        raise UsageError("expected --onnx with --check, whose images an ONNX file is compared with")
 
 
 def import_skills(

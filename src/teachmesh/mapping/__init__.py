@@ -13,6 +13,7 @@
 - `whitening`: linear maps to the space where a covariance is the identity.
 - `gmmc`: Gaussian clusters per task (paper, Eq. 3 and 4); `gmm_fit` fits them.
 - `maha`: class means and a covariance shared by all tasks (paper, Eq. 5).
+- `mapper_network`: the mappers as torch networks, for export.
 - `typicality`: detection of images that do not resemble a task ("unknown").
 - `fusion`: combination and comparison of decisions about the same images.
 - `quantise`: conversion of rows to int8, with one scale per row.

@@ -110,10 +110,15 @@ class GmmcMapper(TaskMapper[GmmcAnchor]):
         Eq. 4 divides by the sum over all clusters. The division is omitted because it does not
         change the ranking of the tasks.
         """
-        anchors = self._in_order()
-        if self._clusters is None:
-            self._clusters = side_by_side([(a.means, a.variances, a.weights) for a in anchors])
         x = torch.from_numpy(latents.astype(np.float64))
-        joint = self._clusters.log_joint(with_squares(x))  # (N, all K)
-        parts = torch.split(joint, [len(anchor.weights) for anchor in anchors], dim=1)
+        joint = self.clusters().log_joint(with_squares(x))  # (N, all K)
+        sizes = [len(anchor.weights) for anchor in self._in_order()]
+        parts = torch.split(joint, sizes, dim=1)
         return torch.stack([part.amax(dim=1) for part in parts], dim=1).numpy(), None
+
+    def clusters(self) -> MixtureDensity:
+        """Return the clusters of all tasks, in canonical order of the tasks."""
+        if self._clusters is None:
+            anchors = self._in_order()
+            self._clusters = side_by_side([(a.means, a.variances, a.weights) for a in anchors])
+        return self._clusters

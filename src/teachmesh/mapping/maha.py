@@ -107,7 +107,6 @@ class MahaMapper(TaskMapper[MahaAnchor]):
     def __init__(self, ridge: float = RIDGE) -> None:
         super().__init__(MahaAnchor)
         self.ridge = ridge
-        # (D, all C) P mu, and (all C,) mu^T P mu / 2
         self._linear: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def _added(self, key: str, derived: object) -> None:  # noqa: ARG002 - computed again
@@ -137,14 +136,19 @@ class MahaMapper(TaskMapper[MahaAnchor]):
         x^T P mu - mu^T P mu / 2 - x^T P x / 2. The last term is equal for all classes and is
         omitted. Therefore one matrix product is enough for all classes.
         """
-        anchors = self._in_order()
+        weights, offsets = self.linear()
+        x = torch.from_numpy(latents.astype(np.float64))
+        sizes = [anchor.n_classes for anchor in self._in_order()]
+        parts = torch.split(x @ weights - offsets, sizes, dim=1)
+        task = torch.stack([part.amax(dim=1) for part in parts], dim=1)
+        return task.numpy(), tuple(part.contiguous().numpy() for part in parts)
+
+    def linear(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return P mu, (D, all C), and mu^T P mu / 2, (all C,), in float64; see `_score`."""
         if self._linear is None:
-            means = torch.from_numpy(np.concatenate([a.means for a in anchors]).astype(np.float64))
+            rows = np.concatenate([anchor.means for anchor in self._in_order()])
+            means = torch.from_numpy(rows.astype(np.float64))
             factor = torch.linalg.cholesky(torch.from_numpy(self.covariance()))
             projected = torch.cholesky_solve(means.T, factor)  # (D, all C)
             self._linear = projected, 0.5 * (means.T * projected).sum(0)
-        weights, offsets = self._linear
-        x = torch.from_numpy(latents.astype(np.float64))
-        parts = torch.split(x @ weights - offsets, [anchor.n_classes for anchor in anchors], dim=1)
-        task = torch.stack([part.amax(dim=1) for part in parts], dim=1)
-        return task.numpy(), tuple(part.contiguous().numpy() for part in parts)
+        return self._linear

@@ -95,8 +95,15 @@ class Metric:
         Args:
             latents: (N, D) multi-depth latents.
         """
-        centred = torch.tensor(latents, dtype=torch.float64) - torch.from_numpy(self.centre)
-        return np.asarray(self._whitening.apply(centred).numpy())
+        return np.asarray(self.points(torch.tensor(latents)).numpy())
+
+    def centred(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return (N, D) latents minus the centre, in float64."""
+        return latents.double() - torch.from_numpy(self.centre)
+
+    def points(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the tensor of `apply` for a tensor of latents."""
+        return self._whitening.apply(self.centred(latents))
 
     def apply_to_squares(self, squares: np.ndarray) -> torch.Tensor:
         """Return a (D, D) sum of squares and products of differences, in the metric's space.

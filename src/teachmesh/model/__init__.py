@@ -19,4 +19,5 @@ Modules in the order of use:
 - `macs`: count multiply-accumulates.
 - `head`, `head_training`: the linear head of one task, and its training with Adam.
 - `task_network`: the whole classifier of one task as a network for export.
+- `onnx_file`: writes networks as ONNX files, and runs these.
 """

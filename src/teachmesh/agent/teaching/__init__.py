@@ -7,4 +7,5 @@
 - `match_task`, `combine_classes`: match a folder with the bank; combine the bank's classes.
 - `known_source`: recognises a task that was learned before.
 - `network_export`: exports one skill as a network that runs without teachmesh.
+- `onnx_export`, `agent_network`: exports a skill or the whole agent as an ONNX file.
 """

@@ -52,7 +52,7 @@ def export_network(agent: LearningAgent, selector: str, path: Path) -> int:
     """
     info = agent.find(selector)
     skill = agent.bank.load(info.id).skill
-    backbone = _backbone_of(agent, skill)
+    backbone = backbone_of(agent, skill)
     network = network_of(backbone, skill)
     classes = json.dumps(list(skill.card.classes), ensure_ascii=False)
     data = export_program(network, backbone.size, {CLASSES_FILE: classes})
@@ -60,12 +60,13 @@ def export_network(agent: LearningAgent, selector: str, path: Path) -> int:
     return len(data)
 
 
-def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
+def network_of(backbone: Backbone, skill: Skill, *, compact: bool = False) -> TaskNetwork:
     """Build a skill's network: a branch with biases, one without, or their weighted sum.
 
     Args:
         backbone: the backbone of the skill.
         skill: the skill to export.
+        compact: see `model.task_network.Preprocess`.
 
     Raises:
         UsageError: the skill uses Head2Toe, whose features come from many layers.
@@ -73,7 +74,8 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
     net, key = backbone.forward_pass.net, "task"
     biased = SecondPass(backbone, {key: skill}).biased(key)
     if biased is None:
-        return TaskNetwork(backbone, [_without_biases(net, skill, backbone.reference.metric)])
+        branch = _without_biases(net, skill, backbone.reference.metric)
+        return TaskNetwork(backbone, [branch], compact=compact)
     if biased.features == "head2toe":
         raise UsageError(
             "expected biases whose head reads the latents, got bb-h2t, whose head reads single "
@@ -83,10 +85,10 @@ def network_of(backbone: Backbone, skill: Skill) -> TaskNetwork:
     branches = [Branch(folded, biased.features, biased.head, biased.weight)]
     if biased.weight < 1:
         branches.append(_without_biases(net, skill, backbone.reference.metric, 1 - biased.weight))
-    return TaskNetwork(backbone, branches)
+    return TaskNetwork(backbone, branches, compact=compact)
 
 
-def _backbone_of(agent: LearningAgent, skill: Skill) -> Backbone:
+def backbone_of(agent: LearningAgent, skill: Skill) -> Backbone:
     """Load the backbone of the skill onto the CPU."""
     fingerprint = skill.card.backbone_fingerprint
     name = known_fingerprints(agent.home.backbones).get(fingerprint)
