@@ -135,4 +135,6 @@ def test_the_command_describes_the_file(tmp_path: Path) -> None:
     document = run_json("skills", "export", "warm", "--network", str(file))
     assert document["size_bytes"] == file.stat().st_size
     both = ("skills", "export", "warm", "--network", str(file), "--output", "x", "--json")
-    assert "got both" in json.loads(run(*both, code=2).stdout)["message"]
+    assert "got several" in json.loads(run(*both, code=2).stdout)["message"]
+    check = ("skills", "export", "warm", "--check", "x", "--json")
+    assert "--onnx" in json.loads(run(*check, code=2).stdout)["message"]

@@ -28,6 +28,7 @@ from teachmesh.model.backbone import Backbone
 from teachmesh.model.onnx_file import onnx_file, run_onnx
 from teachmesh.packet.skill import Skill
 from tests.biases.test_second_pass import skill_of
+from tests.cli.test_commands import run, run_json
 from tests.learned_homes import LearnedHomes
 from tests.mapping.latents import make_anchor, make_sample
 from tests.model.nets import pictures, tiny_backbone
@@ -161,9 +162,12 @@ def test_the_script_of_the_page_gives_the_labels_of_predict(
     """Also for a large photo, a rotated one, a grey one, and one with transparent parts."""
     agent = Agent(learned.copy(tmp_path / "home", "warm", "cold"))
     photos = photos_of(tmp_path / "photos")
-    exported = agent.export_onnx(tmp_path / "agent.onnx", images=photos)
-    assert exported.largest_difference < TOLERANCE
-    assert exported.size_bytes == (tmp_path / "agent.onnx").stat().st_size
+    file = str(tmp_path / "agent.onnx")
+    checks = [word for photo in photos for word in ("--check", photo)]
+    exported = run_json("export", "--onnx", file, *checks, "--home", str(agent.home.path))
+    assert exported["largest_difference"] < TOLERANCE
+    assert exported["size_bytes"] == Path(file).stat().st_size
+    assert (exported["tasks"], exported["images_compared"]) == (sorted(agent.skills), len(photos))
     (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     (tmp_path / "answer.py").write_text(script, "utf-8")
     command = [sys.executable, "answer.py", "agent.onnx", *photos]
@@ -181,6 +185,13 @@ def test_the_script_of_the_page_gives_the_labels_of_predict(
     with pytest.raises(BackboneError, match="was not written"):
         onnx_export.write_checked(tmp_path / "other.onnx", b"", ["warm"], 1, 1e-3)
     assert not (tmp_path / "other.onnx").exists()
+
+
+def test_an_agent_without_skills_is_one_sentence(tmp_path: Path) -> None:
+    """No file is written."""
+    result = run("export", "--onnx", str(tmp_path / "a.onnx"), code=4)
+    assert "expected at least one skill" in result.stderr
+    assert list(tmp_path.glob("*.onnx")) == []
 
 
 def photos_of(folder: Path) -> list[str]:

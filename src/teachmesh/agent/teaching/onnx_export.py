@@ -77,7 +77,7 @@ class ExportedOnnx:
             "schema": "teachmesh.exported-onnx/1",
             "file": str(self.path),
             "size_bytes": self.size_bytes,
-            "tasks": list(self.tasks),
+            "tasks": sorted(self.tasks),
             "images_compared": self.images,
             "largest_difference": self.largest_difference,
         }
