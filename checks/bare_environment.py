@@ -58,6 +58,23 @@ def draw_task(folder: Path) -> Path:
     return folder
 
 
+def imports(python: Path) -> dict[str, float]:
+    """Import the package, and the agent with torch, in fresh processes; return seconds.
+
+    Each import runs twice, and the second one counts: the first one writes bytecode.
+    """
+    seconds = {}
+    for name, code in (
+        ("import_s", "import teachmesh"),
+        ("import_agent_s", "from teachmesh import Agent"),
+    ):
+        for _ in range(2):
+            started_s = time.perf_counter()
+            run(python, "-c", code)
+            seconds[name] = round(time.perf_counter() - started_s, 2)
+    return seconds
+
+
 def use(teachmesh: Path, folder: Path) -> dict[str, float]:
     """Learn and answer with the installed command; return seconds."""
     home, task = folder / "home", draw_task(folder / "light")
@@ -101,7 +118,7 @@ def main() -> None:
         folder = Path(name)
         bin_folder = install(folder)
         teachmesh = bin_folder / "teachmesh"
-        seconds = use(teachmesh, folder)
+        seconds = {**imports(bin_folder / "python"), **use(teachmesh, folder)}
         listens(teachmesh, folder / "home")
         (packages,) = (folder / "env" / "lib").glob("python*/site-packages")
         sizes = {

@@ -60,7 +60,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
     ]
     alice, bob, carol, dora = (Agent(folder / n) for n in ("alice", "bob", "carol", "dora"))
     skill = alice.learn(parts[0], name="warm", allow_few=True).skill_id
-    alice.invite("warm", [bob.key.public_key, carol.key.public_key])
+    alice.invite_to_task("warm", [bob.key.public_key, carol.key.public_key])
     assert alice.find("warm").id == skill, "the invitation changes no skill"
     for agent in (bob, carol, dora):
         agent.receive(alice.read(skill))
@@ -166,13 +166,13 @@ def test_nobody_else_receives_anything(homes: Homes, tmp_path: Path) -> None:
         assert desk.answer(asker.list_request(key)) is None
         for part in held(alice) | held(bob):
             assert desk.answer(asker.part_request(key, part)) is None
-    alice.invite("warm", dora.key.public_key)
+    alice.invite_to_task("warm", dora.key.public_key)
     assert exchange(dora, alice) == [], "without a part, only the list of members"
     assert dora.bank.parts.roster((alice.key.public_key, "warm")) is not None
     dora.learn(some_images(tmp_path, "mine", {"yellow": slice(0, 5)}), part_of="warm")
     exchange(alice, dora)
     assert len(exchange(dora, alice)) == 2
-    alice.invite("warm", remove=[dora.key.public_key, bob.key.public_key])
+    alice.invite_to_task("warm", remove=[dora.key.public_key, bob.key.public_key])
     assert len(held(alice)) == 1, "the parts of excluded agents are gone"
     overheard = AgentPartDesk(dora, ignored).list_request(alice.key.public_key)
     assert AgentPartDesk(alice, ignored).answer(overheard) is None
@@ -347,13 +347,13 @@ def test_refusals_name_the_next_step(homes: Homes, tmp_path: Path, cold: Path) -
         with pytest.raises(TeachmeshError, match=message):
             agent.learn(two, **options)
     with pytest.raises(UsageError, match="learned with gmmc; learn it again from all images"):
-        dora.invite(mine, bob.key.public_key)
+        dora.invite_to_task(mine, bob.key.public_key)
     with pytest.raises(UsageError, match=f"was learned by {alice.alias}"):
-        bob.invite("warm", dora.key.public_key)
+        bob.invite_to_task("warm", dora.key.public_key)
     with pytest.raises(UsageError, match="expected a member"):
-        alice.invite("warm", remove=dora.key.public_key)
+        alice.invite_to_task("warm", remove=dora.key.public_key)
     with pytest.raises(DataError, match="public key of 64 hex digits, got 'nobody'"):
-        alice.invite("warm", "nobody")
+        alice.invite_to_task("warm", "nobody")
     exchange(alice, bob)
     exchange(bob, alice)
     (hers,) = (part.id for part in bob.parts() if part.author == alice.id)

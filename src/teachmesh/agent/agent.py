@@ -27,7 +27,12 @@ from teachmesh.agent.teaching.combine_classes import Combination, combine_known
 from teachmesh.agent.teaching.correct_answer import Correction, correct_answer
 from teachmesh.agent.teaching.learning_agent import LearningAgent
 from teachmesh.agent.teaching.match_task import match_folder
-from teachmesh.agent.teaching.shared_tasks import Comparison, Invitation, compare, invite
+from teachmesh.agent.teaching.shared_tasks import (
+    Comparison,
+    Invitation,
+    compare,
+    invite_to_task,
+)
 from teachmesh.data.loader import Progress
 from teachmesh.mapping.typicality import FALSE_ALARMS
 
@@ -128,10 +133,12 @@ class Agent(LearningAgent):
 
     @checked
     @one_at_a_time
-    def invite(
+    def invite_to_task(
         self, task: str, agents: str | Sequence[str] = (), *, remove: str | Sequence[str] = ()
     ) -> Invitation:
-        """Let other agents contribute parts to a task of this agent; see `shared_tasks.invite`.
+        """Let other agents contribute parts to a task of this agent.
+
+        See `shared_tasks.invite_to_task`.
 
         Args:
             task: name of the task.
@@ -147,7 +154,7 @@ class Agent(LearningAgent):
             agent_keys(self, [given] if isinstance(given, str) else given)
             for given in (agents, remove)
         )
-        return invite(self, task, added, removed)
+        return invite_to_task(self, task, added, removed)
 
     @checked
     def parts(self, task: str | None = None) -> list[PartInfo]:

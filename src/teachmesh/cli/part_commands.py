@@ -66,7 +66,7 @@ def invite(
     """
     from teachmesh.agent import Agent
 
-    invited = Agent(home).invite(task, tuple(agents or ()), remove=tuple(remove or ()))
+    invited = Agent(home).invite_to_task(task, tuple(agents or ()), remove=tuple(remove or ()))
     if json_output:
         emit(invited.to_json())
         return

@@ -82,7 +82,7 @@ def roster_of(bank: Bank, card: Card) -> Roster | None:
     return bank.parts.roster(task) if bank.parts.live(task) else None
 
 
-def invite(
+def invite_to_task(
     agent: Author, task: str, keys: Sequence[str], removed: Sequence[str] = ()
 ) -> Invitation:
     """Let other agents contribute parts to a task of this agent, or exclude them again.
