@@ -67,7 +67,7 @@ def is_equal_in_parts(source: Path, folder: Path, task: str, *, flat: bool) -> b
     owner, whole = Agent(folder / "owner"), Agent(folder / "whole")
     skill = owner.learn(folder / "first" / task).skill_id
     members = [Agent(folder / f"agent {name}") for name in later]
-    owner.invite(task, [member.key.public_key for member in members])
+    owner.invite_to_task(task, [member.key.public_key for member in members])
     (roster,) = owner.bank.parts.rosters()
     for member, name in zip(members, later, strict=True):
         member.receive(owner.read(skill))

@@ -31,7 +31,7 @@ from tests.biases.test_second_pass import skill_of
 from tests.cli.test_commands import run, run_json
 from tests.learned_homes import LearnedHomes
 from tests.mapping.latents import make_anchor, make_sample
-from tests.model.nets import pictures, tiny_backbone
+from tests.model.nets import TinyNet, pictures, tiny_backbone
 from tests.packet.sample_skills import sample_card
 
 needs_onnx = pytest.mark.skipif(
@@ -153,6 +153,23 @@ def test_feature_maps_and_copies_are_refused_in_one_sentence() -> None:
     twins = student_of(backbone, "moments", {key: skill_with("moments", 0) for key in (a, b)})
     with pytest.raises(UsageError, match="skills remove"):
         onnx_export.check_copies(twins)
+
+
+class Halves(TinyNet):
+    """A network that splits images into two windows, whose layers have two rows per image."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Average the taps of both halves."""
+        taps = super().forward(torch.cat(x.chunk(2, 3)))
+        return tuple(torch.stack(tap.chunk(2)).mean(0) for tap in taps)
+
+
+def test_biases_of_a_network_with_windows_are_refused_in_one_sentence() -> None:
+    """A layer's rows do not tell to which image they belong."""
+    backbone, (key,) = tiny_backbone(net=Halves()), names(1)
+    skill = skill_with("moments", 0, skill_of("all", "last", 1))
+    with pytest.raises(UsageError, match="windows"):
+        in_torch(backbone, student_of(backbone, "moments", {key: skill}), pictures(2))
 
 
 @needs_onnx

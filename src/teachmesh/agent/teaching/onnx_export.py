@@ -157,6 +157,8 @@ def export_agent_onnx(
         known = {source.skill_id: source for source in agent.sources()}
         sources = [known[key] for key in student.skill_ids]
         network = AgentNetwork(backbone, student, second_of(backbone, student), false_alarms)
+    with torch.no_grad():  # errors of the network itself are clearer than those of its export
+        network(torch.from_numpy(pixels[:2]))
     tasks = [_task(s.task, s.classes, s.author, s.alias, s.skill_id) for s in sources]
     about = _about(agent, backbone, "agent", tasks, OUTPUTS)
     about |= {"mapper": student.method, "unknown": _promise(false_alarms)}
