@@ -25,7 +25,6 @@ from teachmesh.cli.shared_options import (
     samples_of,
     words,
 )
-from teachmesh.data.source_files import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +136,8 @@ def _show(document: Mapping[str, Any]) -> None:
     rows.append(_row("mean", document["mean"]))
     say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))
     if left_out := document["test_images_left_out"]:
+        from teachmesh.data.source_files import counted  # loads Pillow, which --help must not
+
         say(f"{counted(left_out, 'test image')} with the pixels of learned images: left out")
     wall = document["wall_s"]
     say(
