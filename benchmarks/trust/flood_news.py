@@ -8,6 +8,7 @@ A victim and an honest agent share skills, each in a process. A third process fl
 - replays: announcements of 400 agents, the same again and again.
 - forged: announcements of 400 agents with wrong signatures.
 - garbage: random bytes of the largest size.
+- busy: no message at all, but two processes that compute: what a flood costs by its CPU time alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from teachmesh.sharing.id_list import digest_of
 from teachmesh.sharing.messages import Announcement, encode_announcement
 from teachmesh.sharing.zenoh_transport import PREFIX, ZenohTransport
 
-KINDS = ("identities", "replays", "forged", "garbage")
+KINDS = ("identities", "replays", "forged", "garbage", "busy")
 AGENTS = 400
 ROUNDS = 12
 PHASES = 3
@@ -93,6 +94,16 @@ def flood(endpoint: str, kind: str) -> None:
                 )
                 sent += 1
         print(round(sent / (time.monotonic() - began_s)))
+
+
+def keep_busy() -> None:
+    """Compute in two processes for a phase."""
+    time.sleep(SETTLE_S)
+    os.fork()
+    began_s = time.monotonic()
+    while time.monotonic() < began_s + PHASE_S:
+        pass
+    print(0)
 
 
 def tell(endpoint: str) -> None:
@@ -180,7 +191,9 @@ def measure(kind: str) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Run one part of the drill, or all kinds of floods."""
-    if arguments[:1] == ["flood"]:
+    if arguments[:1] == ["flood"] and arguments[2] == "busy":
+        keep_busy()
+    elif arguments[:1] == ["flood"]:
         flood(*arguments[1:])
     elif arguments[:1] == ["tell"]:
         tell(*arguments[1:])

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from teachmesh.sharing import gossip as gossip_module
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.runtime import ThreadRuntime
 from teachmesh.sharing.supervisor import LONGEST_PAUSE_S, Fault, Supervisor
@@ -111,6 +112,50 @@ def test_a_request_without_a_thread_is_started_again_later(
         faults = [fault for agent in agents for fault in agent.stats().faults]
         assert {fault.name for fault in faults} == {"plan"}
         assert sum(fault.count for fault in faults) == 3
+    finally:
+        for agent in agents:
+            agent.close()
+
+
+class FaultyTransport(InMemoryTransport):
+    """Has a defect that raises an error in a request, some times."""
+
+    errors = 3
+
+    def request(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
+        """Fail, or request."""
+        if self.errors:
+            self.errors -= 1
+            raise ZeroDivisionError("a defect")
+        return super().request(agent_id, kind, key, timeout_s)
+
+
+def test_no_defect_of_a_request_or_an_announcement_ends_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failed request gives its place back; a broadcast that fails does not end the reader."""
+    hub, decode, broken = Hub(), gossip_module.decode_announcement, iter(range(3))
+
+    def decoded(*arguments: object) -> object:
+        if next(broken, None) is not None:
+            raise ZeroDivisionError("a defect")
+        return decode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gossip_module, "decode_announcement", decoded)
+    alice, bob = BytesInventory(b"one", b"two"), BytesInventory()
+    transports = [FaultyTransport(hub, id_of_agent(name)) for name in ("alice", "bob")]
+    transports[0].errors = 0
+    agents = [
+        Gossip(bank, transport, key_of(name), alias=name, interval_s=0.1)
+        for name, bank, transport in zip(("alice", "bob"), (alice, bob), transports, strict=True)
+    ]
+    try:
+        for agent in agents:
+            agent.start()
+        wait_until(lambda: alice.ids() == bob.ids(), "the banks are equal")
+        counts = {fault.name: fault.count for fault in agents[1].stats().faults}
+        heard = [f.count for a in agents for f in a.stats().faults if f.name == "receive"]
+        assert (counts["request"], sum(heard)) == (3, 3)
     finally:
         for agent in agents:
             agent.close()

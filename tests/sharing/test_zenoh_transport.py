@@ -16,7 +16,7 @@ import zenoh
 from teachmesh.errors import NetworkError
 from teachmesh.sharing.endpoints import parse_endpoint
 from teachmesh.sharing.transport import is_address
-from teachmesh.sharing.zenoh_transport import ZenohTransport
+from teachmesh.sharing.zenoh_transport import ANNOUNCEMENTS_PER_S, ZenohTransport
 from tests.bank.processes import start
 from tests.sharing.inventories import BytesInventory, id_of
 from tests.sharing.meshes import ZenohMesh, id_of_agent, wait_until
@@ -137,15 +137,41 @@ def test_a_broadcast_over_the_limit_is_not_delivered() -> None:
     """2 KiB pass, one byte more does not; what comes after megabytes still arrives."""
     handler, channel = Recorder(), "teachmesh/1/X/announce"
     with started("alice", handler) as alice, stranger(alice, handler) as session:
-        for size_bytes in (2048, 2049, 5_000_000, 17 << 20):
+        hear(session, handler, channel, bytes(2048))
+        for size_bytes in (2049, 5_000_000, 17 << 20):
+            time.sleep(2 / ANNOUNCEMENTS_PER_S)
             session.put(channel, bytes(size_bytes))
-
-        def is_heard() -> bool:
-            session.put(channel, b"after")
-            return b"after" in handler.announcements
-
-        wait_until(is_heard, "later ones arrive")
+        hear(session, handler, channel, b"after")
     assert {len(data) for data in handler.announcements} == {len(b"hello"), 2048, len(b"after")}
+
+
+def hear(session: zenoh.Session, handler: Recorder, channel: str, data: bytes) -> None:
+    """Broadcast until it is heard; each link delivers a limited number per second."""
+
+    def is_heard() -> bool:
+        session.put(channel, data)
+        return data in handler.announcements
+
+    wait_until(is_heard, f"{data[:20]!r} arrives")
+
+
+def test_a_flood_stays_on_its_own_link() -> None:
+    """Few of its messages arrive, whatever their names; another link delivers all of its own."""
+    handler = Recorder()
+    with (
+        started("alice", handler) as alice,
+        stranger(alice, handler) as flooder,
+        stranger(alice, handler) as honest,
+    ):
+        began_s = time.monotonic()
+        for number in range(40):
+            for name in range(50):
+                flooder.put(f"teachmesh/1/X{name}/announce", b"flood")
+                flooder.delete(f"teachmesh/1/X{name}/announce")
+            hear(honest, handler, "teachmesh/1/H/announce", b"news %d" % number)
+        arrived = sum(data in (b"flood", b"") for data in handler.announcements)
+        took_s = time.monotonic() - began_s
+        assert 0 < arrived <= took_s * ANNOUNCEMENTS_PER_S + 2
 
 
 def test_a_wildcard_question_is_not_answered(capfd: pytest.CaptureFixture[str]) -> None:

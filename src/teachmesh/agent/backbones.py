@@ -6,7 +6,6 @@ them import them when called, so that listing backbones is fast.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,7 +134,7 @@ def use_backbone(home: Path | None, name: str) -> None:
 
     opened = resolve_home(home)
     load_backbone(opened.backbones, name)
-    opened.save_config(dataclasses.replace(opened.config, backbone=name))
+    opened.change_config(backbone=name)
 
 
 def export_backbone(home: Path | None, name: str, target: Path) -> int:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from teachmesh.bank.atomic import write_atomic
 from teachmesh.bank.running import RunningLock
 
 _MAX_BYTES = 16 * 1024
@@ -52,7 +53,8 @@ class AgentsHere:
         document = {"pid": os.getpid(), "home": str(home), "endpoints": list(endpoints)}
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file(home).write_text(json.dumps(document), encoding="utf-8")
+            # Atomic, because others remove a file that they cannot read.
+            write_atomic(self._file(home), json.dumps(document).encode(), durable=False)
 
     def remove(self, home: Path) -> None:
         """Remove an agent of this process."""

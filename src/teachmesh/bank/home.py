@@ -36,6 +36,7 @@ from teachmesh.bank.atomic import (
 )
 from teachmesh.bank.home_place import home_path
 from teachmesh.bank.running import RunningLock
+from teachmesh.bank.shared_file import file_lock
 from teachmesh.data.names import check_name, did_you_mean, shown
 from teachmesh.errors import ConfigError, DataError, StorageError
 from teachmesh.packet.limits import DEFAULT_LIMITS
@@ -161,6 +162,17 @@ class Home:
             raise ConfigError(f"{self.config_file} is not JSON; repair or remove it") from error
         except ConfigError as error:
             raise ConfigError(f"{self.config_file}: {error}") from error
+
+    def change_config(self, **settings: str) -> None:
+        """Change some settings, while other processes may change other ones.
+
+        Raises:
+            ConfigError: a setting is not valid.
+            StorageError: the file cannot be read or written.
+        """
+        busy = f"another process is changing {self.config_file}; try again"
+        with file_lock(self.config_file.with_suffix(".lock"), busy):
+            self.save_config(dataclasses.replace(self.config, **settings))
 
     def save_config(self, config: Config) -> None:
         """Write the settings atomically.

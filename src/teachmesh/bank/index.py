@@ -290,8 +290,11 @@ def open_or_replace(path: Path, ops: FileOps) -> Index:
 def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Return whether an error means that the index is damaged, not that the disk is full or busy.
 
-    SQLite calls it an operational error if a damaged schema lacks a table or column.
+    SQLite calls it an operational error if a damaged schema lacks a table or column. A closed index
+    is not damaged: a thread may still read while the bank is being closed.
     """
+    if isinstance(error, sqlite3.ProgrammingError):
+        return False
     return not isinstance(error, sqlite3.OperationalError) or bool(_SCHEMA.match(str(error)))
 
 

@@ -17,6 +17,9 @@ RESERVED = 315_000_000
 """Numbers reserved per run: ten announcements per second for a year."""
 STALE_AFTER_S = 10.0
 """Age of `running.json` from which it counts as left behind by a killed process."""
+LOOK_S = 0.5
+"""Time for which others may hold the lock to look whether an agent runs."""
+_POLL_S = 0.01
 _MAX_SEQUENCE = 2**52
 
 
@@ -30,7 +33,7 @@ class RunningLock:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._path = home / "running.lock"
-        self._lock = FileLock(self._path, mode=0o600, thread_local=False)
+        self._lock = FileLock(self._path, mode=0o600, thread_local=False, poll_interval=_POLL_S)
 
     def acquire(self) -> None:
         """Take the lock.
@@ -41,7 +44,7 @@ class RunningLock:
         """
         with storage_errors(f"could not lock the agent's home {self._home}"):
             try:
-                self._lock.acquire(timeout=0)
+                self._lock.acquire(timeout=LOOK_S)
             except Timeout as error:  # an OSError too, so it is caught first
                 raise ConfigError(
                     f"another process{self._pid()} already runs the agent of {self._home}; stop it "

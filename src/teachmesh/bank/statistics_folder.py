@@ -16,6 +16,7 @@ from teachmesh.bank.atomic import (
     write_atomic,
 )
 from teachmesh.bank.shared_file import file_lock
+from teachmesh.errors import StorageError
 
 _SUFFIX = ".safetensors"
 _LIMIT_BYTES = 1 << 30
@@ -61,8 +62,12 @@ class StatisticsFolder:
         Raises:
             StorageError: the file cannot be read.
         """
-        path = self.file(name)
-        return read_file(path, _LIMIT_BYTES) if path.exists() else None
+        try:
+            return read_file(self.file(name), _LIMIT_BYTES)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
     def discard(self, name: str) -> None:
         """Remove a file; a missing file is not an error.

@@ -403,13 +403,15 @@ class Bank:
     def _read(self, read: Callable[[Index], T], doing: str = "") -> T:
         """Read the index; if it is damaged, rebuild it from the files and read it again."""
         with storage_errors(doing or f"could not read the bank {self.folder}"):
+            index = self._current()
             try:
-                return read(self._current())
+                return read(index)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
                 with nullcontext() if self.read_only else self._locked():
-                    self._index = self._rebuilt()
+                    if self._index is index:  # no other thread rebuilt it meanwhile
+                        self._index = self._rebuilt()
                 return read(self._index)
 
     def _rebuilt(self) -> Index:
@@ -450,6 +452,8 @@ class Bank:
     def _set_aside(self, skill: str) -> bytes | None:
         """Move a damaged file away, or return its bytes if another process has repaired it."""
         with self._writing(f"skill {skill} is damaged and could not be set aside") as index:
+            if index.find(skill) is None:
+                raise StorageError(f"skill {skill[:12]} was removed while it was read")
             data = self._files.read_whole(skill)
             if data is None:
                 _log.warning("the file of skill %s is damaged and is moved away", skill[:12])

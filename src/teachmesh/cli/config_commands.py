@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,7 +48,7 @@ def set_alias(view: BankView, name: str) -> None:
     Raises:
         ConfigError: the alias is not a valid name.
     """
-    view.home.save_config(replace(view.home.config, alias=name))
+    view.home.change_config(alias=name)
     view.trust.pin(name, view.key.public_key)
 
 
@@ -92,7 +91,7 @@ def share(
 
     view = BankView(home)
     if name is not None:
-        view.home.save_config(replace(view.home.config, share=name))
+        view.home.change_config(share=name)
     _show("share", view.home.config.share, view, json_output=json_output)
 
 

@@ -85,8 +85,8 @@ class Gossip:
         self._alias = alias
         self._interval_s = interval_s
         self._sequence = time.time_ns() // 1_000_000
-        self._runtime = ThreadRuntime(transport) if runtime is None else runtime
         self._supervisor = Supervisor() if supervisor is None else supervisor
+        self._runtime = runtime or ThreadRuntime(transport, self._reporter("request"))
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
@@ -110,7 +110,7 @@ class Gossip:
             wake=self._wake_planner,
             on_proven=transport.prefer,
             on_refused=on_refused,
-            on_error=lambda error: self._supervisor.record("pull", error),
+            on_error=self._reporter("pull"),
         )
         if desk is not None:
             parts = PartExchange(
@@ -118,9 +118,12 @@ class Gossip:
                 self._runtime,
                 self._peers,
                 on_received=self._counters.count_received,
-                on_error=lambda error: self._supervisor.record("parts", error),
+                on_error=self._reporter("parts"),
             )
             add("parts", safe("parts", parts.step))
+
+    def _reporter(self, name: str) -> Callable[[BaseException], None]:
+        return lambda error: self._supervisor.record(name, error)
 
     def number_from(self, sequence: int) -> None:
         """Set the number of the first announcement; by default, the wall clock in milliseconds.
@@ -238,7 +241,16 @@ class Gossip:
         return None
 
     def on_announcement(self, data: bytes) -> None:
-        """Record an announcement. The transport calls this; another thread does the pulling."""
+        """Record an announcement. The transport calls this; another thread does the pulling.
+
+        An unexpected error is reported, because it would end the thread of the transport.
+        """
+        try:
+            self._hear(data)
+        except Exception as error:  # noqa: BLE001 - reported
+            self._supervisor.record("receive", error)
+
+    def _hear(self, data: bytes) -> None:
         if not self._peers.has_time_for(claimed_agent(data)):
             self._counters.count_dropped()
             return

@@ -72,11 +72,15 @@ class ThreadRuntime(Runtime):
 
     Args:
         transport: connection to the peers.
+        on_error: called, from any thread, with an unexpected error of a request.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, on_error: Callable[[BaseException], None] = lambda _: None
+    ) -> None:
         self.random = random.Random()
         self._transport = transport
+        self._on_error = on_error
         self._stopping = threading.Event()
         self._jobs: list[ThreadJob] = []
         self._lock = threading.Lock()
@@ -105,7 +109,15 @@ class ThreadRuntime(Runtime):
             is_new, self._idle = self._idle == 0, max(0, self._idle - 1)
         if is_new:
             self._add_worker()
-        self._queue.put(lambda: done(self._transport.request(agent_id, kind, key, timeout_s)))
+        self._queue.put(lambda: done(self._answer(agent_id, kind, key, timeout_s)))
+
+    def _answer(self, agent_id: str, kind: str, key: str, timeout_s: float) -> bytes | None:
+        """Return the answer of a peer; None if the request failed, so that `done` is called."""
+        try:
+            return self._transport.request(agent_id, kind, key, timeout_s)
+        except Exception as error:  # noqa: BLE001 - reported; a request without end uses a place
+            self._on_error(error)
+            return None
 
     def _add_worker(self) -> None:
         name = f"teachmesh-request-{len(self._workers)}"
@@ -116,7 +128,10 @@ class ThreadRuntime(Runtime):
 
     def _work(self) -> None:
         while (request := self._queue.get()) is not None:
-            request()
+            try:
+                request()
+            except Exception as error:  # noqa: BLE001 - reported; the thread serves others
+                self._on_error(error)
             with self._lock:
                 self._idle += 1
 

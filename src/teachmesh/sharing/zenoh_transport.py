@@ -45,6 +45,8 @@ TRIES = 5
 """Number of times that a free port is chosen."""
 MAX_REPLIES = 2
 """Number of unread replies to one request; anybody may reply, and each may have 16 MiB."""
+ANNOUNCEMENTS_PER_S = 100
+"""Announcements per second that one link delivers; an agent makes at most ten."""
 _OS_REASON = re.compile(r"([A-Z][^:\[\]]*) \(os error \d+\)")
 
 
@@ -228,6 +230,7 @@ class ZenohTransport(Transport):
             # Peers name further addresses, to which Zenoh connects by itself.
             "transport/link/protocols": _protocols((*self._listen, *self._join)),
             "transport/link/tls": {} if self._tls is None else _tls_settings(self._tls),
+            "downsampling": [_limit_per_link()],
         }
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
@@ -237,6 +240,16 @@ class ZenohTransport(Transport):
 def _protocols(endpoints: Sequence[str]) -> list[str]:
     """Return the protocols of endpoints, so that no others are used."""
     return sorted({endpoint.partition("/")[0] for endpoint in endpoints}) or ["tcp"]
+
+
+def _limit_per_link() -> dict[str, object]:
+    """Return the rule by which Zenoh drops a flood before Python receives it, link by link."""
+    return {
+        "id": "announcements",
+        "messages": ["put", "delete"],
+        "flows": ["ingress"],
+        "rules": [{"key_expr": f"{PREFIX}/*/announce", "freq": ANNOUNCEMENTS_PER_S}],
+    }
 
 
 def _tls_settings(tls: TlsIdentity) -> dict[str, object]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teachmesh.bank.atomic import storage_errors, write_atomic
+from teachmesh.bank.shared_file import file_lock
 from teachmesh.errors import ConfigError
 from teachmesh.web.http_errors import HttpRefusal
 
@@ -160,11 +161,21 @@ def load_token(path: Path) -> str:
         StorageError: the file cannot be read or written.
     """
     with storage_errors(f"could not use the token {path}"):
-        if path.exists():
-            path.chmod(0o600)
-            token = path.read_text(encoding="ascii", errors="replace").strip()
-            if len(token) >= LEAST_TOKEN:
-                return token
-        token = secrets.token_urlsafe(24)
-        write_atomic(path, token.encode(), mode=0o600)
+        found = _read_token(path)
+        if found:
+            return found
+        busy = f"another process is making {path}; try again"
+        with file_lock(path.with_name(f"{path.name}.lock"), busy):
+            token = _read_token(path) or secrets.token_urlsafe(24)
+            write_atomic(path, token.encode(), mode=0o600)
         return token
+
+
+def _read_token(path: Path) -> str:
+    """Return the token in a file; an empty text if there is none."""
+    try:
+        path.chmod(0o600)
+        token = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    return token if len(token) >= LEAST_TOKEN else ""

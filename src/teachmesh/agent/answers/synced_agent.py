@@ -106,8 +106,12 @@ class SyncedAgent(BankView):
         with self.lock:
             version = self.bank.version()
             if (version, self.verdicts.version()) != self._student_version:
+                released = self.verdicts.read().released
                 self._update()
-                self._student_version = version, self.verdicts.version()
+                seen = version, self.verdicts.version()
+                # Another process may have released a skill during the update.
+                is_seen = self.verdicts.read().released == released
+                self._student_version = seen if is_seen else None
             return self._student
 
     def _update(self) -> None:

@@ -429,12 +429,8 @@ class BankView:
 
     def running(self) -> dict[str, Any] | None:
         """Return the state of the running agent of this home; None if it does not run."""
+        if not RunningLock(self.home.path).is_held():
+            return None  # a killed agent leaves its state behind
         state = RunningFile(self.home.running).read(time.time())
-        if state is None and RunningLock(self.home.path).is_held():
-            return {
-                "endpoints": [],
-                "peers": [],
-                "twin": False,
-                "faults": [],
-            }  # it cannot write its state now
-        return state
+        # An agent on a full disk cannot write its state.
+        return state or {"endpoints": [], "peers": [], "twin": False, "faults": []}

@@ -387,8 +387,11 @@ class BankInventory:
 
     def published(self) -> int:
         """Return how many skills of this agent peers can have, also withdrawn ones."""
-        withheld = self._agent.withheld.reasons()
-        return self._agent.bank.published(self._agent.key.public_key, withheld)
+        while True:
+            withheld = self._agent.withheld.reasons()
+            count = self._agent.bank.published(self._agent.key.public_key, withheld)
+            if self._agent.withheld.reasons() == withheld:
+                return count  # otherwise a private skill may have been saved in between
 
     def wants(self, skill_id: str) -> bool:
         """Return whether to fetch a skill or tombstone; False if it was removed here.
