@@ -426,3 +426,25 @@ def test_three_agents_over_zenoh_equal_one(homes: Homes, tmp_path: Path) -> None
 
             wait_until(gone, "the withdrawn part is gone")
             wait_until(lambda: chosen not in held(bob.agent), "bob deleted it")
+
+
+def test_nothing_of_a_task_that_is_not_shared_is_sent(homes: Homes, tmp_path: Path) -> None:
+    """Members that asked before get no answer, neither to a list nor to a part."""
+    alice, bob, carol = homes.agents(tmp_path, "alice", "bob", "carol")
+    exchange(alice, bob)
+    desk, key = AgentPartDesk(alice, ignored), alice.key.public_key
+    asker = AgentPartDesk(carol, ignored)
+    exchange(alice, carol)
+    listed = desk.answer(asker.list_request(key))
+    assert listed is not None
+    wanted = asker.take_list(key, listed)
+    assert desk.answer(asker.part_request(key, wanted[0])) is not None
+    alice.unshare_task("warm")
+    for member in (bob, carol):
+        assert desk.answer(AgentPartDesk(member, ignored).list_request(key)) is None
+    assert [desk.answer(asker.part_request(key, part)) for part in wanted] == [None] * len(wanted)
+    with pytest.raises(UsageError, match="'warm' is not shared.*teachmesh skills share warm"):
+        alice.invite("warm", [bob.key.public_key])
+    alice.invite("warm", [], remove=[bob.key.public_key])
+    alice.share_task("warm", allow_few=True)
+    assert desk.answer(asker.list_request(key)) is not None

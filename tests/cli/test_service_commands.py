@@ -70,6 +70,18 @@ def test_the_unit_runs_up_with_absolute_paths_and_is_hardened(
     assert run_json("service", "print", *options, *home)["path"] == str(config)
 
 
+def test_the_unit_has_further_options_of_up(config: Path) -> None:
+    """They are checked now; `--learn` stays a path of this folder."""
+    further = ["--name", "box-1", "--policy", "ask", "--no-web", "--allow-few"]
+    text = run("service", "print", "--join", "tcp/a:1", "--", *further).stdout
+    command = words(parsed(text)["Service"]["ExecStart"])
+    assert command[-8:] == ["--join", "tcp/a:1", *further]
+    assert not config.exists()
+    for wrong in (["--nane", "box-1"], ["--web-port", "many"], ["word"], ["--learn", "photos"]):
+        assert wrong[0] in run("service", "install", "--", *wrong, code=2).stderr
+        assert not config.exists()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     """`systemd-analyze verify` finds no unknown setting, also with a home of an odd name."""

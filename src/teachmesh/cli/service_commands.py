@@ -16,7 +16,7 @@ from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, note, plain, say
 from teachmesh.cli.shared_options import HomeOption, JsonOption
 from teachmesh.cli.systemd_unit import UNIT, unit_path, unit_text
-from teachmesh.errors import StorageError
+from teachmesh.errors import StorageError, UsageError
 
 ListenOption = Annotated[
     list[str] | None, typer.Option("--listen", help="Endpoint to listen on, as for `up`.")
@@ -26,6 +26,10 @@ JoinOption = Annotated[
 ]
 LearnOption = Annotated[
     list[Path] | None, typer.Option("--learn", help="Task to learn if it is new, as for `up`.")
+]
+FurtherArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Further options of `up`, after --.", show_default=False),
 ]
 _SYSTEMCTL_TIMEOUT_S = 30.0
 
@@ -39,6 +43,7 @@ def register(app: typer.Typer) -> None:
         "install",
         "teachmesh service install",
         "teachmesh service install --listen tls/0.0.0.0:7447 --learn photos/screws",
+        "teachmesh service install --listen tls/0.0.0.0:7447 -- --name box-1 --policy ask",
     )(install)
     command(group, "print", "teachmesh service print", "teachmesh service print --home ~/agent-b")(
         print_unit
@@ -47,6 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def install(
+    further: FurtherArgument = None,
     listen: ListenOption = None,
     join: JoinOption = None,
     learn: LearnOption = None,
@@ -61,7 +67,7 @@ def install(
     from teachmesh.bank.atomic import storage_errors, write_atomic
 
     path = unit_path(_config())
-    text = _unit(listen, join, learn, home)
+    text = _unit(listen, join, learn, further, home)
     with storage_errors(f"could not save {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.encode(), mode=0o644)
@@ -72,6 +78,7 @@ def install(
 
 
 def print_unit(
+    further: FurtherArgument = None,
     listen: ListenOption = None,
     join: JoinOption = None,
     learn: LearnOption = None,
@@ -79,7 +86,7 @@ def print_unit(
     json_output: JsonOption = False,
 ) -> None:
     """Print the unit that `install` would write; nothing is changed."""
-    text = _unit(listen, join, learn, home)
+    text = _unit(listen, join, learn, further, home)
     if json_output:
         path = str(unit_path(_config()))
         emit({"schema": "teachmesh.service/1", "action": "printed", "path": path, "unit": text})
@@ -109,6 +116,7 @@ def _unit(
     listen: Sequence[str] | None,
     join: Sequence[str] | None,
     learn: Sequence[Path] | None,
+    further: Sequence[str] | None,
     home: Path | None,
 ) -> str:
     from teachmesh.bank.home_place import home_path
@@ -117,7 +125,21 @@ def _unit(
     options += [word for text in listen or () for word in ("--listen", text)]
     options += [word for text in join or () for word in ("--join", text)]
     options += [word for path in learn or () for word in ("--learn", str(path.absolute()))]
+    if {"--learn", "--home"} & set(further or ()):
+        raise UsageError("expected --learn and --home before --, so that their paths are absolute")
+    options += further or ()
+    _check_options(options)
     return unit_text([sys.executable, "-m", "teachmesh"], options)
+
+
+def _check_options(options: Sequence[str]) -> None:
+    """Let `up` check its options now, because people do not see the errors of a service."""
+    from teachmesh.cli.main import app
+
+    group = typer.main.get_group(app)
+    found = group.get_command(typer.Context(group), "up")
+    assert found is not None
+    found.make_context("teachmesh up", list(options))
 
 
 def _config() -> Path:

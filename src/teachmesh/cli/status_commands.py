@@ -41,6 +41,8 @@ def status(
         f"digest {document['digest'][:12]}"
         + (f", {document['withdrawn']} withdrawn or replaced" if document["withdrawn"] else "")
     )
+    if document["withheld"]:
+        say(f"{document['withheld']} of these skills are not shared; see: teachmesh skills list")
     say(
         f"policy for strangers: {document['policy']}, {document['pending']} skills pending, "
         f"{document['blocked']} agents blocked"

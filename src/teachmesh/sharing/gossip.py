@@ -196,6 +196,8 @@ class Gossip:
             deferred=totals.deferred,
             publications=self._publications.all(),
             progress=self._puller.progress(),
+            shared=len(own),
+            digest=digests[0],
         )
 
     def _state_of(

@@ -54,6 +54,8 @@ class GossipStats:
         deferred: number of skills that were put off because their author's budget was used up.
         publications: numbers of skills that authors announced in this run.
         progress: skills that are still to be fetched.
+        shared: number of skills that this agent announces.
+        digest: hash of the sorted ids of these skills; peers in sync announce the same one.
     """
 
     bytes_sent: int
@@ -68,3 +70,5 @@ class GossipStats:
     deferred: int = 0
     publications: tuple[Publication, ...] = ()
     progress: Progress = NO_PROGRESS
+    shared: int = 0
+    digest: str = ""

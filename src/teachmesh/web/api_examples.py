@@ -150,6 +150,7 @@ STATUS: dict[str, Any] = {
     "withdrawn": 0,
     "policy": "ask",
     "pending": 0,
+    "withheld": 0,
     "blocked": 0,
     "forks": 0,
     "usable": 1,

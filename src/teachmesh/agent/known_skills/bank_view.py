@@ -416,6 +416,7 @@ class BankView:
             "method": self.method,
             "skills": len(self.bank.used_ids()),
             "pending": len(self.bank.ids()) - len(self.bank.used_ids()),
+            "withheld": len(self.withheld.reasons().keys() & set(self.bank.ids())),
             "policy": self.trust.policy,
             "blocked": len(self.trust.state().blocked),
             "forks": len(set(forks(self.bank.current()).values())),

@@ -39,7 +39,8 @@ class AgentPartDesk:
     """The parts of an agent, for `sharing.part_exchange`.
 
     Only agents that the owner of a task invited get its roster. Only those of them that have
-    contributed a part, and the owner, get the parts.
+    contributed a part, and the owner, get the parts. Nothing of an own task that is withheld from
+    peers is sent.
 
     Args:
         agent: owner of the bank.
@@ -192,7 +193,14 @@ class AgentPartDesk:
         """Return the rosters of the tasks that this agent and another one may share."""
         own = self._agent.key.public_key
         rosters = [] if self._is_blocked(asker) else self._agent.bank.parts.rosters()
-        return [roster for roster in rosters if roster.admits(asker) and roster.admits(own)]
+        shared = [roster for roster in rosters if roster.admits(asker) and roster.admits(own)]
+        return [roster for roster in shared if roster.task not in self._withheld_tasks()]
+
+    def _withheld_tasks(self) -> set[tuple[str, str]]:
+        """Return owner and name of each own task with a version that peers do not get."""
+        own, withheld = self._agent.key.public_key, self._agent.withheld.reasons()
+        entries = self._agent.bank.current() if withheld else ()
+        return {(own, e.task) for e in entries if e.author == own and e.id in withheld}
 
     def _parts_for(self, asker: str) -> list[str]:
         """Return the ids of the parts that another agent may have."""

@@ -91,12 +91,11 @@ class StateReport:
         self._file.remove()
 
     def _report_synced(self, stats: GossipStats) -> None:
-        peers, digest = stats.peers, self._agent.bank.digest()
+        peers = stats.peers
         in_sync = sum(peer.in_sync for peer in peers)
-        state = (digest, in_sync, len(peers))
+        state = (stats.digest, in_sync, len(peers))
         if peers and in_sync == len(peers) and state != self._synced:
-            count = len(self._agent.bank.ids())
-            self._emit("synced", count=count, digest=digest, peers=len(peers))
+            self._emit("synced", count=stats.shared, digest=stats.digest, peers=len(peers))
         self._synced = state
 
     def _document(self, stats: GossipStats, joins: Sequence[JoinState]) -> dict[str, Any]:

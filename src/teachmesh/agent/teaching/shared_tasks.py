@@ -97,13 +97,19 @@ def invite_to_task(
 
     Raises:
         DataError: there is no such task, or its statistics were not kept.
-        UsageError: the task has another author or another method, or an agent is not a member.
+        UsageError: the task has another author or another method, or is not shared, or an agent is
+            not a member.
         SkillRefused: there are too many members, or the first part would be too large.
         StorageError: the roster cannot be saved.
     """
     with agent.statistics.locked():
         skill, skill_id = own_skill(agent, task)
         check_grows(skill.card, LearnOptions())
+        if keys and skill_id in agent.withheld.reasons():
+            raise UsageError(
+                f"expected a task that peers get, but '{shown(task)}' is not shared; share it "
+                f"first: teachmesh skills share {shown(task)}"
+            )
         old = roster_of(agent.bank, skill.card)
         before = frozenset() if old is None else old.facts.members
         members = (before | set(keys)) - {agent.key.public_key}
