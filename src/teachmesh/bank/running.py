@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from teachmesh.errors import ConfigError
 
 RESERVED = 315_000_000
 """Numbers reserved per run: ten announcements per second for a year."""
+SPREAD = 100_000_000
+"""Numbers among which each run draws its first one, so that a copied home has others."""
 STALE_AFTER_S = 10.0
 """Age of `running.json` from which it counts as left behind by a killed process."""
 LOOK_S = 0.5
@@ -120,7 +123,8 @@ class RunningFile:
 class SequenceFile:
     """File with a number that is larger than those of all announcements so far.
 
-    The numbers grow from run to run, even if the wall clock is set back.
+    The numbers grow from run to run, even if the wall clock is set back. A copied home goes on with
+    other numbers, because an agent recognises its own announcements by their numbers.
 
     Args:
         path: path of the file.
@@ -140,7 +144,7 @@ class SequenceFile:
             StorageError: the file cannot be written.
         """
         with storage_errors(f"could not save {self._path}"):
-            first = max(at_least, self._read())
+            first = max(at_least, self._read()) + secrets.randbelow(SPREAD)
             write_atomic(self._path, str(first + RESERVED).encode())
         return first
 
