@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from teachmesh.errors import StorageError
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.id_list import encode_ids
@@ -147,6 +148,33 @@ def test_broadcasts_of_strangers_stay_unread_when_there_are_too_many() -> None:
     assert strangers == pytest.approx(STRANGERS_PER_S, abs=1)
     claims = sum(table.has_time_for("PROVEN") for _ in range(2 * CLAIMS))
     assert claims == pytest.approx(CLAIMS, abs=1)
+
+
+class FullDisk(BytesInventory):
+    """Saves nothing while it is full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full, self.tries = True, 0
+
+    def admit(self, skill_id: str, data: bytes) -> None:
+        """Count the try, and save if there is room."""
+        self.tries += 1
+        if self.full:
+            raise StorageError("the disk is full")
+        super().admit(skill_id, data)
+
+
+def test_a_full_disk_costs_little_traffic_and_is_over_soon_after_space_is_freed() -> None:
+    """Few skills are fetched in vain; it was 48 s until the others came."""
+    world = World(0)
+    bank, holder = FullDisk(), BytesInventory(*(b"skill %d" % i for i in range(40)))
+    agent(world, "bank", bank)
+    agent(world, "holder", holder)
+    world.run(120)
+    assert (len(bank.ids()), bank.tries < 80) == (0, True)
+    bank.full = False
+    assert world.run(world.now_s + 15, lambda: bank.ids() == holder.ids())
 
 
 def test_honest_news_overtake_a_flood_of_junk_skills() -> None:

@@ -69,16 +69,19 @@ class BackOff:
             if self._failures[agent_id] > PATIENCE:
                 self._wait_longer(agent_id, _ANY_CONTENT, longest_s)
 
-    def hold(self, content: str, wait_s: float | None = None) -> None:
+    def hold(
+        self, content: str, wait_s: float | None = None, longest_s: float = LONGEST_WAIT_S
+    ) -> None:
         """Pause requests for this content to all peers.
 
         Args:
             content: the content.
             wait_s: length of the pause; by default 1 s, and twice as long each further time.
+            longest_s: longest pause by default.
         """
         with self._lock:
             if wait_s is None:
-                self._wait_longer(_ANY_PEER, content)
+                self._wait_longer(_ANY_PEER, content, longest_s)
             else:
                 self._waits[_ANY_PEER, content] = (self._clock() + wait_s, FIRST_WAIT_S)
 
@@ -86,6 +89,10 @@ class BackOff:
         """End the pause that `hold` began."""
         with self._lock:
             self._waits.pop((_ANY_PEER, content), None)
+
+    def is_held(self, content: str) -> bool:
+        """Return whether a pause that `hold` began goes on."""
+        return not self.may_ask(_ANY_PEER, content)
 
     def forget(self, present: Collection[str]) -> None:
         """Drop old waits, and failures of absent peers, because such peers may return repaired."""

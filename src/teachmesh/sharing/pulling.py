@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from operator import attrgetter
 
-from teachmesh.errors import SkillDeferred, SkillRefused, TeachmeshError
+from teachmesh.errors import SkillDeferred, SkillRefused, StorageError, TeachmeshError
 from teachmesh.sharing.back_off import BackOff
 from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import Groups, Offers, decode_ids
@@ -47,6 +47,10 @@ _NEVER_HONEST = ("FORMAT", "HASH", "NAME", "SIGNATURE", "VALUE")
 # Reasons that are decisions of a person about authors.
 _NOT_WANTED = ("BLOCKED", "STRANGER")
 _LATER = "LATER"
+# Content that stands for all of it, while the disk is full: one request then tries for all others.
+_ANYTHING = "*"
+FULL_DISK_S = 10.0
+"""Longest pause of requests while nothing can be saved."""
 ITEMS = ("skill", "tombstone")
 
 
@@ -302,6 +306,8 @@ class Puller:
             return False
         if kind == "ids" and not peer.is_proven and not self._strange_lists.spend(now_s):
             return False
+        if kind != "ids" and self._back_off.is_held(_ANYTHING):
+            return False
         if kind != "ids" and not self._inventory.wants(content):
             self._offers[kind].drop(content)
             return False
@@ -402,9 +408,14 @@ class Puller:
             self._counters.count_deferred()
             self._back_off.hold(item, deferral.wait_s)
             return _LATER
+        except StorageError:  # not the peer's fault, such as a full disk
+            self._back_off.hold(item, 0.0)
+            self._back_off.hold(_ANYTHING, longest_s=FULL_DISK_S)
+            return _LATER
         except TeachmeshError:
-            return _LATER  # not the peer's fault, such as a full disk
+            return _LATER
         self._back_off.release(item)
+        self._back_off.release(_ANYTHING)
         return None
 
     def _save(self, kind: str, item: str, data: bytes) -> None:
