@@ -43,6 +43,15 @@ def test_the_last_agent_decides_and_the_columns_add_up() -> None:
     assert two.efficiency == pytest.approx(two.speedup / 2)
 
 
+def test_bytes_decide_which_agent_is_last() -> None:
+    """The one that receives much is last, also if the other one has more work of its own."""
+    costs = [TaskCost("a", 1000, 1, receive_macs=50), TaskCost("b", 990, 300)]
+    two = account(costs, 2, alpha=10)
+    assert (two.bytes, two.total) == (300, 1000 + 10 * 300)
+    costs = [TaskCost("a", 1000, 300), TaskCost("b", 990, 1, receive_macs=50)]
+    assert account(costs, 2, alpha=10).total == 990 + 10 * 300
+
+
 @pytest.mark.parametrize("n_agents", [1, 2, 3, 7])
 def test_dividing_by_n_is_the_best_that_any_packing_can_reach(n_agents: int) -> None:
     """Division by N is an upper bound of the speed-up, also with more agents than tasks."""

@@ -64,8 +64,9 @@ def test_a_hole_below_the_diagonal_is_an_error() -> None:
     holed[2, 0] = NAN
     with pytest.raises(ValueError, match="measured"):
         learned_mean(holed)
-    with pytest.raises(ValueError, match="matrix"):
-        learned_mean(HAND[:2])
+    for shape in (HAND[:2], HAND[:0, :0]):
+        with pytest.raises(ValueError, match="matrix"):
+            learned_mean(shape)
 
 
 def test_a_seed_that_changes_nothing_has_no_interval() -> None:

@@ -569,6 +569,13 @@ def test_a_class_may_end_with_a_dot_or_be_a_device(name: str) -> None:
     assert skill.card.classes == ("a", name, "b")
 
 
+def test_a_file_without_a_header_is_called_so() -> None:
+    """Eight bytes are the length of a header, and nothing else."""
+    for size in range(9):
+        with pytest.raises(SkillRefused, match=f"expected a skill file, got {size} bytes"):
+            decode(b"\x01" * size)
+
+
 def test_no_refusal_takes_long() -> None:
     """The slowest file of all takes a small part of the two seconds that are allowed."""
     slowest = 0.0

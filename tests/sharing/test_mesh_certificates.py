@@ -14,6 +14,7 @@ import zenoh
 from teachmesh.errors import NetworkError, UsageError
 from teachmesh.packet.signing import AgentKey
 from teachmesh.sharing.endpoints import choose_protocols, with_free_port
+from teachmesh.sharing.gossip import Gossip
 from teachmesh.sharing.mesh_certificates import TlsIdentity, tls_identity
 from teachmesh.sharing.zenoh_transport import ZenohTransport
 from tests.sharing.inventories import BytesInventory
@@ -115,6 +116,34 @@ def test_an_agent_of_another_mesh_gets_nothing() -> None:
         assert heard == []
     finally:
         mesh.close()
+
+
+def test_quic_needs_a_certificate_of_the_mesh_too() -> None:
+    """A member gets everything; a stranger is neither heard nor answered."""
+    alice = BytesInventory(b"one")
+    member: list[bytes] = []
+    stranger: list[bytes] = []
+    (skill,) = alice.ids()
+    first = ZenohTransport(id_of_agent("alice"), listen=["quic/127.0.0.1:0"], tls=ALICE)
+    serving = Gossip(alice, first, key_of("alice"), alias="alice", interval_s=0.2)
+    serving.start()
+    joined = [
+        ZenohTransport(
+            id_of_agent(name), join=first.endpoints(), tls=tls_identity(key_of(name), of)
+        )
+        for name, of in (("bob", MESH), ("mallory", OTHER_MESH))
+    ]
+    try:
+        for transport, heard in zip(joined, (member, stranger), strict=True):
+            transport.start(_Listener(heard))
+        wait_until(lambda: bool(member), "a member hears announcements")
+        assert joined[0].request(id_of_agent("alice"), "skill", skill, 5) == b"one"
+        assert joined[1].request(id_of_agent("alice"), "skill", skill, 0.5) is None
+        assert stranger == []
+    finally:
+        for transport in joined:
+            transport.close()
+        serving.close()
 
 
 def test_no_plain_address_of_a_member_is_used() -> None:

@@ -52,6 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def install(
+    context: typer.Context,
     further: FurtherArgument = None,
     listen: ListenOption = None,
     join: JoinOption = None,
@@ -67,7 +68,7 @@ def install(
     from teachmesh.bank.atomic import storage_errors, write_atomic
 
     path = unit_path(_config())
-    text = _unit(listen, join, learn, further, home)
+    text = _unit(context, listen, join, learn, further, home)
     with storage_errors(f"could not save {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.encode(), mode=0o644)
@@ -78,6 +79,7 @@ def install(
 
 
 def print_unit(
+    context: typer.Context,
     further: FurtherArgument = None,
     listen: ListenOption = None,
     join: JoinOption = None,
@@ -86,7 +88,7 @@ def print_unit(
     json_output: JsonOption = False,
 ) -> None:
     """Print the unit that `install` would write; nothing is changed."""
-    text = _unit(listen, join, learn, further, home)
+    text = _unit(context, listen, join, learn, further, home)
     if json_output:
         path = str(unit_path(_config()))
         emit({"schema": "teachmesh.service/1", "action": "printed", "path": path, "unit": text})
@@ -113,6 +115,7 @@ def remove(home: HomeOption = None, json_output: JsonOption = False) -> None:
 
 
 def _unit(
+    context: typer.Context,
     listen: Sequence[str] | None,
     join: Sequence[str] | None,
     learn: Sequence[Path] | None,
@@ -128,18 +131,15 @@ def _unit(
     if {"--learn", "--home"} & set(further or ()):
         raise UsageError("expected --learn and --home before --, so that their paths are absolute")
     options += further or ()
-    _check_options(options)
+    _check_options(context, options)
     return unit_text([sys.executable, "-m", "teachmesh"], options)
 
 
-def _check_options(options: Sequence[str]) -> None:
+def _check_options(context: typer.Context, options: Sequence[str]) -> None:
     """Let `up` check its options now, because people do not see the errors of a service."""
-    from teachmesh.cli.main import app
-
-    group = typer.main.get_group(app)
-    found = group.get_command(typer.Context(group), "up")
-    assert found is not None
-    found.make_context("teachmesh up", list(options))
+    root = context.find_root()
+    up = root.command.get_command(root, "up")  # type: ignore[attr-defined] # a group
+    up.make_context("teachmesh up", list(options))
 
 
 def _config() -> Path:

@@ -41,7 +41,7 @@ REMEDIES = {
 """Error class -> remedy."""
 REASONS: dict[RefusalReason, tuple[str, str]] = {
     "FORMAT": ("the file is cut off, damaged or no skill", "copy it again"),
-    "LIMIT": ("a size or a number is above its limit", "see [limits](trust.md#limits)"),
+    "LIMIT": ("a size or a number is above its limit", "see [limits](trust_limits.md#limits)"),
     "SCHEMA": ("card or tensors lack a part or have one too many", "ask the author to update"),
     "NAME": ("a name has characters that could deceive", "ask the author to rename it"),
     "VALUE": ("a number is not finite, or out of its range", "ask the author to learn it again"),
