@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ NO_IDS = id_of(b"")
 SILENT = None
 
 
-def agent(world: World, name: str, bank: BytesInventory) -> Gossip:
+def agent(world: World, name: str, bank: BytesInventory, **options: Any) -> Gossip:
     """Start an honest agent."""
     own = id_of_agent(name)
-    runtime = VirtualRuntime(world, own)
-    gossip = Gossip(bank, VirtualTransport(world, own), key_of(name), alias=name, runtime=runtime)
+    options["runtime"] = VirtualRuntime(world, own)
+    gossip = Gossip(bank, VirtualTransport(world, own), key_of(name), alias=name, **options)
     gossip.start()
     return gossip
 
@@ -169,10 +170,11 @@ def test_a_full_disk_costs_little_traffic_and_is_over_soon_after_space_is_freed(
     """Few skills are fetched in vain; it was 48 s until the others came."""
     world = World(0)
     bank, holder = FullDisk(), BytesInventory(*(b"skill %d" % i for i in range(40)))
-    agent(world, "bank", bank)
+    said: list[str] = []
+    agent(world, "bank", bank, on_unsaved=said.append)
     agent(world, "holder", holder)
     world.run(120)
-    assert (len(bank.ids()), bank.tries < 80) == (0, True)
+    assert (len(bank.ids()), bank.tries < 80, said) == (0, True, ["the disk is full"])
     bank.full = False
     assert world.run(world.now_s + 15, lambda: bank.ids() == holder.ids())
 

@@ -55,6 +55,7 @@ class Gossip:
         key: key that signs announcements; the transport must use the agent id of this key.
         alias: display name of this agent.
         on_refused: called, from any thread, with (id, reason, message) when a skill is refused.
+        on_unsaved: called, from any thread, with the reason when no skill can be saved.
         on_twin: called once, from any thread, when another agent with the same key appears.
         interval_s: seconds between announcements.
         supervisor: restarts and reports background work that fails.
@@ -71,6 +72,7 @@ class Gossip:
         *,
         alias: str,
         on_refused: Callable[[str, str, str], None] | None = None,
+        on_unsaved: Callable[[str], None] | None = None,
         on_twin: Callable[[], None] | None = None,
         interval_s: float = ANNOUNCE_INTERVAL_S,
         supervisor: Supervisor | None = None,
@@ -111,6 +113,7 @@ class Gossip:
             on_proven=transport.prefer,
             on_refused=on_refused,
             on_error=self._reporter("pull"),
+            on_unsaved=on_unsaved,
         )
         if desk is not None:
             parts = PartExchange(

@@ -67,6 +67,7 @@ class Puller:
         on_proven: called with a peer's id when it has delivered good content.
         on_refused: called with (id, reason, message) when a skill or tombstone is refused.
         on_error: called with an unexpected error of an answer's handling.
+        on_unsaved: called with the reason when nothing can be saved, once until something is saved.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Puller:
         on_proven: Callable[[str], None],
         on_refused: Callable[[str, str, str], None] | None,
         on_error: Callable[[BaseException], None],
+        on_unsaved: Callable[[str], None] | None = None,
     ) -> None:
         self._inventory = inventory
         self._runtime = runtime
@@ -89,6 +91,8 @@ class Puller:
         self._on_proven = on_proven
         self._on_refused = on_refused
         self._on_error = on_error
+        self._on_unsaved = on_unsaved
+        self._is_unsaved = False
         self._lock = threading.Lock()
         self._parsing = threading.Lock()
         self._flight = InFlight()
@@ -408,15 +412,24 @@ class Puller:
             self._counters.count_deferred()
             self._back_off.hold(item, deferral.wait_s)
             return _LATER
-        except StorageError:  # not the peer's fault, such as a full disk
+        except StorageError as error:  # not the peer's fault, such as a full disk
             self._back_off.hold(item, 0.0)
             self._back_off.hold(_ANYTHING, longest_s=FULL_DISK_S)
+            self._note_saving(str(error))
             return _LATER
         except TeachmeshError:
             return _LATER
         self._back_off.release(item)
         self._back_off.release(_ANYTHING)
+        self._note_saving("")
         return None
+
+    def _note_saving(self, problem: str) -> None:
+        """Report the first problem of saving since something was saved."""
+        with self._lock:
+            is_new, self._is_unsaved = bool(problem) and not self._is_unsaved, bool(problem)
+        if is_new and self._on_unsaved is not None:
+            self._on_unsaved(problem)
 
     def _save(self, kind: str, item: str, data: bytes) -> None:
         if kind == "tombstone":

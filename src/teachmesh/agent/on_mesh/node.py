@@ -82,6 +82,7 @@ class Node:
             agent.key,
             alias=agent.alias,
             on_refused=self._report_refused,
+            on_unsaved=self._report_unsaved,
             on_twin=self._report_twin,
             supervisor=self._supervisor,
             published=inventory.published,
@@ -341,6 +342,9 @@ class Node:
 
     def _report_refused(self, skill_id: str, reason: str, message: str) -> None:
         self._emit("refused", skill=skill_id, reason=reason, message=message)
+
+    def _report_unsaved(self, reason: str) -> None:
+        self._emit("error", message=reason, exit_code=StorageError.exit_code)
 
     def _report_twin(self) -> None:
         self._emit("error", message=TWIN, exit_code=ConfigError.exit_code)
