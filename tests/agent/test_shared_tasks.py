@@ -444,7 +444,7 @@ def test_nothing_of_a_task_that_is_not_shared_is_sent(homes: Homes, tmp_path: Pa
         assert desk.answer(AgentPartDesk(member, ignored).list_request(key)) is None
     assert [desk.answer(asker.part_request(key, part)) for part in wanted] == [None] * len(wanted)
     with pytest.raises(UsageError, match="'warm' is not shared.*teachmesh skills share warm"):
-        alice.invite("warm", [bob.key.public_key])
-    alice.invite("warm", [], remove=[bob.key.public_key])
+        alice.invite_to_task("warm", [bob.key.public_key])
+    alice.invite_to_task("warm", remove=[bob.key.public_key])
     alice.share_task("warm", allow_few=True)
     assert desk.answer(asker.list_request(key)) is not None
