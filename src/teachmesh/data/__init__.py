@@ -8,6 +8,7 @@ Modules in the order of use:
 - `pixels`: conversion of decoded images to upright, opaque, square pixels.
 - `exif_xmp`, `image_metadata`, `jpeg_segments`, `tiff_headers`: orientation, depth and memory.
 - `sixteen_bits`: conversion of deeper samples to 8 bits.
+- `fast_jpeg`: ordinary JPEG files, decoded by libjpeg-turbo alone.
 - `image_readers`, `decoding`: Pillow's readers, and decoding to upright uint8 pixels.
 - `images`: `ImageRef`, the location of an image's bytes.
 - `archives`: members of tar and zip files, read in place; nothing is ever extracted.

@@ -21,12 +21,13 @@ from PIL import Image
 
 from teachmesh.data.array_images import from_array
 from teachmesh.data.exif_xmp import exif_orientation
+from teachmesh.data.fast_jpeg import decode_jpeg
 from teachmesh.data.image_headers import FORMATS, ImageFormat, canvas, describe, sniff
 from teachmesh.data.image_metadata import file_orientation, still_png
 from teachmesh.data.image_readers import open_image
-from teachmesh.data.jpeg_segments import coefficient_bytes
+from teachmesh.data.jpeg_segments import coefficient_bytes, jpeg_frame
 from teachmesh.data.names import shown
-from teachmesh.data.pixels import REDUCING_GAP, upright
+from teachmesh.data.pixels import REDUCING_GAP, turned, upright
 from teachmesh.data.sixteen_bits import has_wide_colours, load_samples
 from teachmesh.data.tiff_headers import first_page
 from teachmesh.errors import DataError
@@ -103,6 +104,8 @@ def decode_upright(
 def _decode(
     data: bytes, image_format: ImageFormat, size: int, source: object, max_pixels: int
 ) -> np.ndarray:
+    if image_format == "JPEG" and (pixels := _plain_jpeg(data, size, max_pixels)) is not None:
+        return pixels
     plain = {"PNG": still_png, "TIFF": first_page}.get(image_format, bytes)(data)
     announced = canvas(plain, image_format)
     if announced is not None:
@@ -130,6 +133,16 @@ def _decode(
         else:
             turn = file_orientation(data, image_format)
         return upright(loaded, turn, size)
+
+
+def _plain_jpeg(data: bytes, size: int, max_pixels: int) -> np.ndarray | None:
+    """Return the upright pixels of an ordinary JPEG; None if Pillow must read it."""
+    frame = jpeg_frame(data)
+    if frame is None or frame.height * frame.width > MAX_JPEG_PIXELS:
+        return None
+    least = round(REDUCING_GAP * size)
+    pixels = decode_jpeg(data, frame, least, max_pixels=max_pixels, max_bytes=_LARGE_BYTES)
+    return None if pixels is None else turned(pixels, file_orientation(data, "JPEG"), size)
 
 
 @contextmanager

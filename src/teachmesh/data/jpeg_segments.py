@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+ORDINARY = frozenset({0xC0, 0xC1, 0xC2})
+"""Markers of lossy frames with Huffman codes: baseline, extended and progressive."""
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN = 0xDA
+
+
+@dataclass(frozen=True)
+class JpegFrame:
+    """Header of the image in a JPEG file.
+
+    Attributes:
+        marker: kind of the frame, 0xC0 to 0xCF.
+        height: height in pixels.
+        width: width in pixels.
+        components: number of colour components.
+    """
+
+    marker: int
+    height: int
+    width: int
+    components: int
+
+
+def jpeg_frame(data: bytes) -> JpegFrame | None:
+    """Return the header of the image in a JPEG file; None if it is missing or cut off."""
+    for marker, body in jpeg_segments(data):
+        if marker in _FRAMES and len(body) >= 6:
+            return JpegFrame(marker, _number(body[1:3]), _number(body[3:5]), body[5])
+    return None
+
+
+def _number(two: bytes) -> int:
+    return int.from_bytes(two, "big")
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:

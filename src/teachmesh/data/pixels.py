@@ -54,6 +54,15 @@ def upright(image: Image.Image, orientation: int, size: int) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
+def turned(pixels: np.ndarray, orientation: int, size: int) -> np.ndarray:
+    """Return the result of `upright` for (H, W, C) uint8 pixels, with C = 1 or 3."""
+    if orientation == 1 and max(pixels.shape[:2]) < 2 * REDUCING_GAP * size:
+        return pixels
+    return upright(
+        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels), orientation, size
+    )
+
+
 def squash(pixels: np.ndarray, size: int) -> np.ndarray:
     """Resize images of one shape to squares, using a bicubic filter with antialiasing.
 
