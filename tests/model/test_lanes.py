@@ -87,6 +87,23 @@ def test_lanes_over_an_accelerator_run_in_the_calling_thread() -> None:
         assert threading.current_thread() not in lanes.run(job(i) for i in range(3))
 
 
+def test_a_single_job_runs_in_the_calling_thread_with_the_threads_of_a_lane() -> None:
+    """Latents of one image depend on the number of threads, so it must be that of a lane."""
+    before = torch.get_num_threads()
+    try:
+        for threads, share in ((1, 1), (2, 1), (8, 1), (19, 2)):
+            torch.set_num_threads(threads)
+            with Lanes.for_jobs(1) as lanes:
+                found = list(lanes.run([lambda: (threading.get_ident(), torch.get_num_threads())]))
+            assert found == [(threading.get_ident(), share)]
+            assert torch.get_num_threads() == threads
+        torch.set_num_threads(2)
+        with Lanes.for_jobs(2) as lanes:
+            assert threading.get_ident() not in lanes.run([threading.get_ident] * 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_error_in_a_job_reaches_the_caller() -> None:
     """It is raised in the order of the jobs, and the lanes end."""
 

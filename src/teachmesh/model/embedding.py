@@ -145,7 +145,7 @@ def _passes(
             yield batch, _embed(backbone, batch, step if full else 0), pixel_digests(batch.images)
         return
     step = batch_size or BATCH_SIZE
-    with Lanes() as lanes:
+    with Lanes.for_jobs(-(-len(images) // step)) as lanes:
 
         def run(positions: range) -> tuple[Batch, Latents, np.ndarray]:
             batch = read_batch(images, positions, size)
