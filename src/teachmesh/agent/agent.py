@@ -58,6 +58,8 @@ class Agent(LearningAgent):
             (such as `maha+bb`, see `learning.variants`), whose mapper then predicts; by default
             from the home's settings.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; an unavailable device is an error.
+        engine: `torch`, or `openvino` on a processor, which needs the extra of this name.
+        dtype: `fp32`; `bf16`, an error on devices without it; or `auto` for the faster of the two.
         bank: folder of a bank to use instead of the home's, for experiments.
         ridge: ridge of the task mapper `maha`, for experiments; None for the default.
         reading: True to create nothing if the home is missing, and to write nothing if it is

@@ -19,6 +19,7 @@ from teachmesh.errors import NetworkError, TeachmeshError
 from teachmesh.mapping.own_mapper import OWN_MAPPERS
 from teachmesh.model.backbone_cards import RESEARCH_LICENCE, licence_of
 from teachmesh.model.build_backbone import choose_device
+from teachmesh.model.number_type import has_bf16
 from teachmesh.model.own_network import OWN_NETWORKS
 from teachmesh.sharing.endpoints import with_free_port
 from teachmesh.sharing.own_transport import OWN_TRANSPORTS
@@ -91,7 +92,8 @@ def _device() -> Check:
 
 
 def _number_type() -> Check:
-    return Check("number type", True, "float32 on every device")
+    bf16 = "has" if has_bf16(choose_device("auto")) else "does not have"
+    return Check("number type", True, f"float32; the device {bf16} bf16 (--dtype bf16)")
 
 
 def _extras() -> Check:

@@ -27,7 +27,9 @@ from teachmesh.cli.shared_options import (
     BiasOption,
     ClustersOption,
     DeviceOption,
+    DtypeOption,
     EncoderOption,
+    EngineOption,
     ForceOption,
     HomeOption,
     JsonOption,
@@ -140,6 +142,8 @@ def learn(
     ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -163,7 +167,7 @@ def learn(
     """
     from teachmesh.agent import Agent
 
-    agent = Agent(home, backbone=backbone, device=device)
+    agent = Agent(home, backbone=backbone, device=device, engine=engine, dtype=dtype)
     with progress_bar("learning") as progress:
         result = agent.learn(
             path,

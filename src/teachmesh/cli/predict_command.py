@@ -14,6 +14,8 @@ from teachmesh.cli.prediction_table import check_formats, most_doubtful, show_ta
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
+    DtypeOption,
+    EngineOption,
     HomeOption,
     JsonOption,
     LocalOption,
@@ -89,6 +91,8 @@ def predict(
         bool, typer.Option("--csv", help="Print a table with one line per image.")
     ] = False,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     local: LocalOption = False,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -100,7 +104,14 @@ def predict(
     milliseconds.
     """
     check_formats(json_output=json_output, csv_output=csv_output)
-    alone = partial(agent_of, home, backbone=backbone, method=method, device=device)
+    alone = partial(
+        agent_of,
+        home,
+        backbone=backbone,
+        method=method,
+        device=device,
+        arithmetic=(engine, dtype),
+    )
     comparer = None if encoder == "names" else _comparer(encoder)
     agent = alone(local=local or comparer is not None)
     for reason in agent.unusable_reasons():

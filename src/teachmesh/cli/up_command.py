@@ -19,6 +19,8 @@ from teachmesh.cli.shared_options import (
     AllowFewOption,
     BackboneOption,
     DeviceOption,
+    DtypeOption,
+    EngineOption,
     HomeOption,
     JsonOption,
     MethodOption,
@@ -117,6 +119,8 @@ def up(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -132,7 +136,7 @@ def up(
     from teachmesh.agent import Agent
     from teachmesh.web.agent_page import AgentPage
 
-    agent = Agent(home, backbone=backbone, device=device)
+    agent = Agent(home, backbone=backbone, device=device, engine=engine, dtype=dtype)
     if name is not None:
         set_alias(agent, name)
     if policy is not None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from teachmesh.agent.known_skills.bank_view import BankView
 
 
+_USUAL = ("torch", "fp32")
+
+
 def view_of(home: Path | None, *, local: bool) -> RunningAgent | BankView:
     """Return the running agent of a home, or a view of its bank.
 
@@ -28,7 +31,13 @@ def view_of(home: Path | None, *, local: bool) -> RunningAgent | BankView:
 
 
 def agent_of(
-    home: Path | None, *, backbone: str | None, method: str | None, device: str, local: bool
+    home: Path | None,
+    *,
+    backbone: str | None,
+    method: str | None,
+    device: str,
+    local: bool,
+    arithmetic: tuple[str, str] = _USUAL,
 ) -> RunningAgent | Agent:
     """Return the running agent of a home, or an agent that only reads.
 
@@ -38,12 +47,23 @@ def agent_of(
         method: value of `--method`.
         device: value of `--device`.
         local: value of `--local`.
+        arithmetic: values of `--engine` and `--dtype`; the running agent keeps its own, so other
+            values than the usual ones need an agent of the command's own.
     """
     running = None
-    if not local:
+    if not local and arithmetic == _USUAL:
         running = RunningAgent.of(home, backbone=backbone, method=method, device=device)
     if running is not None:
         return running
     from teachmesh.agent import Agent
 
-    return Agent(home, backbone=backbone, mapper=method, device=device, reading=True)
+    engine, dtype = arithmetic
+    return Agent(
+        home,
+        backbone=backbone,
+        mapper=method,
+        device=device,
+        engine=engine,
+        dtype=dtype,
+        reading=True,
+    )

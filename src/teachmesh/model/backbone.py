@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -105,6 +106,7 @@ class Backbone:
             architecture, weights_sha256, preprocessing, tuple(tap_names), reference.id
         )
         self._forward = ForwardPass(net, preprocessing, device or torch.device("cpu"))
+        self._taps: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._forward.taps
         self._scale = torch.from_numpy(reference.scale).to(self.device)
         self._projection = torch.from_numpy(reference.projection).to(self.device)
         black = self.taps(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8))
@@ -157,7 +159,6 @@ class Backbone:
         """Number of multiply-accumulates for the forward pass and projection of one image."""
         return macs_per_image(self._forward.net, self.size) + int(self.reference.projection.size)
 
-    @torch.inference_mode()
     def embed(self, images: torch.Tensor) -> Latents:
         """Compute the latents of images in one forward pass.
 
@@ -171,13 +172,20 @@ class Backbone:
         Raises:
             BackboneError: the images have another shape or type.
         """
+        return self.embed_later(images)()
+
+    @torch.inference_mode()
+    def embed_later(self, images: torch.Tensor) -> Callable[[], Latents]:
+        """Start `embed`; return a function that waits for the latents.
+
+        An accelerator works while the caller prepares the next images. A CPU is done at once.
+        """
         if len(images) == 0 and images.dtype == torch.uint8:
-            return Latents(
-                np.zeros((0, self.last_dim), np.float32), np.zeros((0, self.dim), np.float32)
-            )
+            last, multi = (np.zeros((0, n), np.float32) for n in (self.last_dim, self.dim))
+            return lambda: Latents(last, multi)
         taps = self.taps(images)
-        multi = project(taps, self._scale, self._projection)
-        return Latents(_numpy(taps[-1]), _numpy(multi))
+        projected = project(taps, self._scale, self._projection)
+        return lambda: Latents(_numpy(taps[-1]), _numpy(projected))
 
     def taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Compute the raw pooled taps, (N, C_i) float32 each; the last tap is the paper's latent.
@@ -185,7 +193,13 @@ class Backbone:
         Raises:
             BackboneError: the images are not (N, 3, S, S) uint8.
         """
-        return self._forward.taps(images)
+        return self._taps(images)
+
+    def with_pass(self, taps: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]) -> Backbone:
+        """Return this backbone with another implementation of `taps`; see `compute_engine`."""
+        other = copy.copy(self)
+        other._taps = taps
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Return the description that `teachmesh backbone show` prints, as JSON values."""

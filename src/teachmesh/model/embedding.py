@@ -6,7 +6,8 @@ decode batches ahead of time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import torch
 from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
 from teachmesh.data.pixel_digests import DIGEST, pixel_digests
 from teachmesh.model.backbone import Latents
-from teachmesh.model.lanes import Lanes
+from teachmesh.model.lanes import MAX_LANES, Lanes
 
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
@@ -141,8 +142,9 @@ def _passes(
     size = backbone.preprocessing.size
     if backbone.device.type != "cpu":
         step = batch_size or _ACCELERATOR_BATCH_SIZE
-        for batch in iterate_batches(images, size, batch_size=step):
-            yield batch, _embed(backbone, batch, step if full else 0), pixel_digests(batch.images)
+        workers = min(MAX_LANES, torch.get_num_threads())
+        batches = iterate_batches(images, size, batch_size=step, workers=workers)
+        yield from _on_accelerator(backbone, batches, step if full else 0)
         return
     step = batch_size or BATCH_SIZE
     with Lanes.for_jobs(-(-len(images) // step)) as lanes:
@@ -158,17 +160,46 @@ def _passes(
         )
 
 
+def _on_accelerator(
+    backbone: Backbone, batches: Iterable[Batch], least: int
+) -> Iterator[tuple[Batch, Latents, np.ndarray]]:
+    """Start the pass of each batch before waiting for the one before it."""
+    waiting: deque[tuple[Batch, Callable[[], Latents]]] = deque()
+    for batch in batches:
+        pixels = _filled(batch.images, least)
+        if backbone.device.type == "cuda":
+            pixels = pixels.pin_memory()  # a copy from pinned memory runs beside the passes
+        waiting.append((batch, backbone.embed_later(pixels)))
+        if len(waiting) > 1:
+            yield _waited_for(*waiting.popleft())
+    while waiting:
+        yield _waited_for(*waiting.popleft())
+
+
+def _waited_for(batch: Batch, later: Callable[[], Latents]) -> tuple[Batch, Latents, np.ndarray]:
+    digests = pixel_digests(batch.images)
+    return batch, _first(later(), len(batch.images)), digests
+
+
 def _embed(backbone: Backbone, batch: Batch, least: int) -> Latents:
-    """Return the latents of a batch, which is filled up to `least` images for the pass.
+    """Return the latents of a batch, which is filled up to `least` images for the pass."""
+    return _first(backbone.embed(_filled(batch.images, least)), len(batch.images))
+
+
+def _filled(pixels: torch.Tensor, least: int) -> torch.Tensor:
+    """Fill a batch up to `least` images with copies of its first one.
 
     Rounding depends on the number of images in a pass, but not on their order or content.
     """
-    pixels, count = batch.images, len(batch.images)
-    missing = least - count
-    if count == 0 or missing <= 0:
-        return backbone.embed(pixels)
-    filled = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
-    latents = backbone.embed(filled)
+    missing = least - len(pixels)
+    if len(pixels) == 0 or missing <= 0:
+        return pixels
+    return torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
+
+
+def _first(latents: Latents, count: int) -> Latents:
+    if len(latents) == count:
+        return latents
     return Latents(latents.last[:count], latents.multi[:count])
 
 

@@ -94,6 +94,17 @@ class ForwardPass:
         with full_float32(self.device):
             return tuple(tap.float() for tap in self._net()(x))
 
+    @torch.inference_mode()
+    def mixed_taps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Compute the taps with convolutions and products in bfloat16; the taps are float32.
+
+        Raises:
+            BackboneError: the images are not (N, 3, S, S) uint8.
+        """
+        x = self.normalise(images)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return tuple(tap.float() for tap in self._net()(x))
+
     def normalise(self, images: torch.Tensor, size: int | None = None) -> torch.Tensor:
         """Normalise images to the input of the network: (N, 3, S, S) float32, channels last.
 
@@ -104,14 +115,23 @@ class ForwardPass:
         Raises:
             BackboneError: the images have another shape or type.
         """
+        self.check(images, size)
+        # Copies from pinned memory do not wait for the passes before them.
+        x = (
+            images.to(self.device, non_blocking=True)
+            .float()
+            .contiguous(memory_format=torch.channels_last)
+        )
+        return x.sub_(self._mean).div_(self._std)
+
+    def check(self, images: torch.Tensor, size: int | None = None) -> None:
+        """Raise a BackboneError unless images are (N, 3, S, S) uint8, see `normalise`."""
         size = size or self.preprocessing.size
         if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (3, size, size):
             raise BackboneError(
                 f"expected images (N, 3, {size}, {size}) of uint8, got {tuple(images.shape)} of "
                 f"{images.dtype}"
             )
-        x = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
-        return x.sub_(self._mean).div_(self._std)
 
     def _net(self) -> nn.Module:
         if getattr(self.net, "reentrant", False):

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from teachmesh.agent.agent_threads import SkillsChanged
 from teachmesh.agent.answers.answer_writer import AnswerWriter
 from teachmesh.agent.answers.screened_student import Screening
@@ -21,6 +23,7 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.build_backbone import choose_device
+from teachmesh.model.number_type import choose_dtype
 from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.source_skills import SourceSkill
 
@@ -61,12 +64,15 @@ class SyncedAgent(BankView):
         backbone: str | None = None,
         mapper: str | None = None,
         device: str = "auto",
+        engine: str = "torch",
+        dtype: str = "fp32",
         bank: Path | None = None,
         ridge: float | None = None,
         reading: bool = False,
     ) -> None:
         super().__init__(home, backbone=backbone, mapper=mapper, bank=bank, reading=reading)
         self._device = device
+        self._arithmetic = engine, dtype
         self._ridge = ridge
         self._second: SecondPass | None = None
         self._student_version: tuple[object, ...] | None = None
@@ -76,7 +82,19 @@ class SyncedAgent(BankView):
     @cached_property
     def backbone(self) -> Backbone:
         """The frozen network, loaded on first use."""
-        return load_backbone(self.home.backbones, self.backbone_name, choose_device(self._device))
+        device = choose_device(self._device)
+        plain = load_backbone(self.home.backbones, self.backbone_name, device)
+        if self._arithmetic == ("torch", "fp32"):
+            return plain
+        # Imported here because it is rarely needed.
+        from teachmesh.model.compute_engine import with_engine
+
+        return with_engine(plain, *self._arithmetic)
+
+    @property
+    def in_float32(self) -> bool:
+        """Whether latents are computed in float32, which exact sums of a task need."""
+        return choose_dtype(self._arithmetic[1], self.backbone.device) == torch.float32
 
     @cached_property
     def _student(self) -> Student:

@@ -1,0 +1,42 @@
+"""Run a backbone with another library or another number type than torch's float32.
+
+The fingerprint stays the same, because it names the network and not the arithmetic. Latents of
+another engine differ in the last digits (float32) or by about 0.3 % (bfloat16). Skills are data, so
+all agents still hold the same bytes, but an answer may differ where two classes are nearly equal.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from teachmesh.errors import DeviceError
+from teachmesh.model.backbone import Backbone
+from teachmesh.model.number_type import choose_dtype
+from teachmesh.model.openvino_pass import OpenVinoPass
+
+ENGINES = ("torch", "openvino")
+
+
+def with_engine(backbone: Backbone, engine: str = "torch", dtype: str = "fp32") -> Backbone:
+    """Return a backbone whose latents are computed by an engine. Biases always use torch.
+
+    Args:
+        backbone: a backbone that runs with torch, which is not changed.
+        engine: `torch`, or `openvino` on a processor.
+        dtype: `fp32`, `bf16`, or `auto`, see `number_type.choose_dtype`.
+
+    Raises:
+        DeviceError: an option is unknown, or the device does not have it.
+        MissingExtraError: OpenVINO is not installed.
+        BackboneError: OpenVINO cannot run the network.
+    """
+    if engine not in ENGINES:
+        raise DeviceError(f"expected an engine out of {', '.join(ENGINES)}, got {engine!r}")
+    chosen, forward = choose_dtype(dtype, backbone.device), backbone.forward_pass
+    if engine == "openvino":
+        if backbone.device.type != "cpu":
+            raise DeviceError(
+                f"expected --device cpu with --engine openvino, got '{backbone.device}'"
+            )
+        return backbone.with_pass(OpenVinoPass(forward, chosen).taps)
+    return backbone if chosen == torch.float32 else backbone.with_pass(forward.mixed_taps)

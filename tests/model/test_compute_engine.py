@@ -1,0 +1,168 @@
+"""Other engines and number types compute the latents of the same backbone."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from teachmesh.agent import Agent
+from teachmesh.data.image_inputs import find_images
+from teachmesh.data.loader import iterate_batches
+from teachmesh.data.procedural_images import procedural_images
+from teachmesh.errors import DeviceError, MissingExtraError, TeachmeshError, UsageError
+from teachmesh.model import embedding, number_type
+from teachmesh.model.backbone import Backbone, Latents
+from teachmesh.model.build_backbone import embedded_backbone
+from teachmesh.model.compute_engine import with_engine
+from teachmesh.model.number_type import choose_dtype, has_bf16
+
+CPU = torch.device("cpu")
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
+)
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    """The embedded backbone on the CPU."""
+    return embedded_backbone("embedded")
+
+
+@pytest.fixture
+def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in the place of /proc/cpuinfo."""
+    monkeypatch.setattr(number_type, "CPU_FLAGS", tmp_path / "cpuinfo")
+    return tmp_path / "cpuinfo"
+
+
+def images(count: int, backbone: Backbone) -> torch.Tensor:
+    """(N, 3, S, S) uint8 images with edges and surfaces."""
+    pixels = torch.from_numpy(np.stack(list(procedural_images(count, backbone.size, 3))))
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def error(found: Latents, wanted: Latents) -> float:
+    """The largest difference of a latent, relative to the largest latent."""
+    pairs = ((found.last, wanted.last), (found.multi, wanted.multi))
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("flags\t\t: fpu avx2 sha_ni\n", False),
+        ("flags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("flags\t\t: fpu avx512f amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd bf16 i8mm\n", True),
+        ("model name\t: a bf16 machine\n", False),
+    ],
+)
+def test_the_flags_of_the_processor_decide(processor: Path, text: str, has: bool) -> None:
+    """`auto` takes bf16 only where the processor has it, and `bf16` is refused elsewhere."""
+    processor.write_text(text)
+    assert has_bf16(CPU) == has
+    assert choose_dtype("auto", CPU) == (torch.bfloat16 if has else torch.float32)
+    assert choose_dtype("fp32", CPU) == torch.float32
+    if not has:
+        with pytest.raises(DeviceError, match="expected a device with bf16 instructions"):
+            choose_dtype("bf16", CPU)
+
+
+def test_without_a_list_of_flags_there_is_no_bf16(processor: Path) -> None:
+    """Other systems than Linux have no such file."""
+    assert not processor.exists()
+    assert not has_bf16(CPU)
+
+
+def test_unknown_options_and_devices_are_one_sentence(backbone: Backbone) -> None:
+    """Nothing is replaced by something else."""
+    with pytest.raises(DeviceError, match="expected an engine out of torch, openvino"):
+        with_engine(backbone, "onnx")
+    with pytest.raises(DeviceError, match="expected a number type out of fp32, bf16, auto"):
+        with_engine(backbone, "torch", "fp16")
+    assert with_engine(backbone) is backbone
+
+
+def test_bf16_differs_by_less_than_a_percent(backbone: Backbone, processor: Path) -> None:
+    """The fingerprint stays, and the plain backbone keeps its own latents."""
+    processor.write_text("flags : avx512_bf16")
+    batch = images(2, backbone)
+    before = backbone.embed(batch)
+    mixed = with_engine(backbone, "torch", "bf16")
+    assert 1e-5 < error(mixed.embed(batch), before) < 2e-2
+    assert mixed.fingerprint == backbone.fingerprint
+    assert error(backbone.embed(batch), before) == 0
+
+
+def test_images_are_added_to_a_task_in_float32_only(tmp_path: Path, processor: Path) -> None:
+    """Exact sums of two number types would not fit, and bf16 keeps none."""
+    processor.write_text("flags : avx512_bf16")
+    pixels = [np.full((8, 8, 3), value, dtype=np.uint8) for value in (0, 9, 200, 240)]
+    task: Any = (pixels, ["dark", "dark", "light", "light"])
+    agent = Agent(tmp_path, dtype="bf16")
+    agent.learn(task, name="tones", split=(0, 0))
+    with pytest.raises(UsageError, match="expected --dtype fp32 to add images"):
+        agent.learn(task, add_to="tones")
+    with pytest.raises(TeachmeshError, match="statistics"):
+        Agent(tmp_path).learn(task, add_to="tones")
+
+
+def test_the_way_of_accelerators_gives_the_same_latents(backbone: Backbone, tmp_path: Path) -> None:
+    """Batches that wait for the next one keep their order, readable images and digests."""
+    asked = find_images([*(image.transpose(1, 2, 0) for image in procedural_images(7, 96, 5))])
+    asked.insert(3, find_images(b"no image")[0])
+
+    def batches() -> Iterable[Any]:
+        return iterate_batches(asked, backbone.size, batch_size=3)
+
+    found = list(embedding._on_accelerator(backbone, batches(), least=3))
+    wanted = embedding.embed_images(backbone, asked, batch_size=3, full_batches=True)
+    assert [len(batch.images) for batch, _, _ in found] == [3, 2, 2]
+    np.testing.assert_array_equal(
+        np.concatenate([batch.indices for batch, _, _ in found]), wanted.kept
+    )
+    np.testing.assert_array_equal(np.concatenate([d for _, _, d in found]), wanted.digests)
+    joined = [
+        np.concatenate(parts)
+        for parts in zip(*((x.last, x.multi) for _, x, _ in found), strict=True)
+    ]
+    assert error(Latents(*joined), wanted.latents) < 1e-5
+
+
+def test_a_missing_extra_is_named(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says how to install it."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"pip install \"teachmesh\[openvino\]\""):
+        with_engine(backbone, "openvino")
+
+
+@needs_openvino
+def test_openvino_gives_the_latents_of_torch(backbone: Backbone) -> None:
+    """For one image, for several, in threads, and with the same fingerprint."""
+    other = with_engine(backbone, "openvino")
+    assert other.fingerprint == backbone.fingerprint
+    batch = images(20, backbone)
+    for count in (1, 3, 16):
+        assert error(other.embed(batch[:count]), backbone.embed(batch[:count])) < 1e-5
+    asked = find_images([image.permute(1, 2, 0).numpy() for image in batch])
+    found = embedding.embed_images(other, asked).latents
+    assert error(found, embedding.embed_images(backbone, asked).latents) < 1e-5
+
+
+@needs_cuda
+def test_a_gpu_gives_the_latents_of_the_cpu(backbone: Backbone) -> None:
+    """In float32 up to rounding, in bf16 up to a percent or two."""
+    batch = images(16, backbone)
+    gpu = embedded_backbone("embedded", torch.device("cuda"))
+    wanted = backbone.embed(batch)
+    assert error(gpu.embed(batch.pin_memory()), wanted) < 1e-4
+    if has_bf16(gpu.device):
+        assert error(with_engine(gpu, "torch", "bf16").embed(batch), wanted) < 2e-2
