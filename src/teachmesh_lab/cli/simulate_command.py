@@ -84,9 +84,9 @@ def simulate(
 ) -> None:
     """Simulate N agents that learn and share: makespan, speed-up, efficiency.
 
-    Each number of agents is simulated three times. First each agent learns whole tasks, the longest
-    first, then whole tasks in the given order. At last large tasks are split over agents. The home
-    is not read.
+    Each number of agents is simulated with whole tasks, the longest first, and with whole tasks in
+    the given order. Then large tasks are split into skills of their own. With class moments, the
+    last row is for equal shares of all images as parts (`learn --part-of`). The home is not read.
     """
     from teachmesh_lab.simulation.simulate_grid import Setting, replay_run, run_simulation
 

@@ -16,6 +16,7 @@ from teachmesh_lab.bench.dry_run import manifest_sizes, shared_costs
 from teachmesh_lab.bench.run_folder import read_run
 from teachmesh_lab.evaluation.cost_ledger import ALPHA, TaskCost
 from teachmesh_lab.simulation.event_simulation import Network, Simulated, simulate
+from teachmesh_lab.simulation.part_estimates import simulate_parts
 from teachmesh_lab.simulation.simulated_tasks import CountedTasks, read_task_file
 from teachmesh_lab.simulation.task_estimates import NetworkSize, TaskSize
 from teachmesh_lab.simulation.task_splitting import simulate_packed
@@ -57,7 +58,7 @@ class Setting:
 
 
 def run_simulation(setting: Setting) -> dict[str, Any]:
-    """Simulate every number of agents, with whole and with split tasks.
+    """Simulate every number of agents, with whole tasks, split tasks and parts of tasks.
 
     Returns:
         A document with the schema `teachmesh.bench-simulation/1`.
@@ -68,6 +69,7 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
     """
     _check(setting)
     found, method = _tasks(setting), None
+    sizes = [] if isinstance(found, CountedTasks) else found
     if not isinstance(found, CountedTasks):
         method = setting.method or _METHOD
         found = _estimated(found, method, setting.macs_per_image)
@@ -84,6 +86,9 @@ def run_simulation(setting: Setting) -> dict[str, Any]:
                 consolidation_macs=found.consolidation_macs,
             )  # fmt: skip
             rows.append({"agents": agents, "tasks": way, **_row(simulated)})
+        if sizes and method == _METHOD:  # only class moments have sums that can be added
+            row = _row(_in_parts(sizes, setting, agents, network))
+            rows.append({"agents": agents, "tasks": "parts", **row})
     return {
         "schema": SCHEMA,
         "tasks": len(found.costs),
@@ -187,6 +192,16 @@ def _estimated(sizes: Sequence[TaskSize], method: str, macs_per_image: int) -> C
     return CountedTasks(
         *shared_costs(method, sizes, NetworkSize(macs_per_image, LATENT, DEFAULT_DIM))
     )
+
+
+def _in_parts(
+    sizes: Sequence[TaskSize], setting: Setting, agents: int, network: Network
+) -> Simulated:
+    several = len(setting.speeds) == agents
+    speeds = setting.speeds if several else setting.speeds[:1] * agents
+    fits = shared_costs(_METHOD, sizes, NetworkSize(0, LATENT, DEFAULT_DIM))[0]
+    images = [size.train + size.validation for size in sizes]
+    return simulate_parts(images, fits, setting.macs_per_image, network, speeds)
 
 
 def _network(setting: Setting) -> tuple[Network, float | None]:
