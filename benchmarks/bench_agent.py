@@ -6,15 +6,19 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.bench_engines import cpu_seconds
 from teachmesh.agent import Agent
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.procedural_images import procedural_images
+from teachmesh.mapping.moments import one_thread
 from teachmesh.model.backbone import Backbone
 
 CLASSES = 4
@@ -22,6 +26,9 @@ LEARN_IMAGES = 320
 PREDICT_IMAGES = 256
 SIDE = 128
 ROUNDS = 11
+PHOTOS = 16
+PHOTO = (3000, 4000)
+PHOTO_ROUNDS = 3
 BATCH_SIZE = 32
 """Fastest batch size for the bare pass; with all threads, small batches are slower."""
 
@@ -35,10 +42,16 @@ def run() -> dict[str, float]:
         agent = Agent(folder / "home")
         agent.learn(folder / "task", name="warm-up")
         rounds = [_one_round(agent, folder, number) for number in range(ROUNDS)]
+        photos = folder / "photos"
+        write_photos(photos)
+        large = [_large_photos(agent, photos, number) for number in range(PHOTO_ROUNDS)]
+        one = _one_image(agent, next((folder / "asked").rglob("*.jpg")))
     learn, predict = zip(*rounds, strict=True)
     return {
         "learn / bare pass": statistics.median(learn),
         "predict / bare pass": statistics.median(predict),
+        "learn from 12 MP / whole decoder on all cores": statistics.median(large),
+        "one image / pass of one lane, processor time": one,
     }
 
 
@@ -52,6 +65,47 @@ def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
     agent.sync()  # New skills are consolidated once, not at every prediction.
     asked = decoded(backbone, folder / "asked")
     return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"))
+
+
+def _one_image(agent: Agent, path: Path) -> float:
+    """Return the processor time of one answer, divided by that of a bare pass with one thread."""
+    pixels = decoded(agent.backbone, path)
+    agent.predict_one(path)
+    found = []
+    with one_thread():
+        for _ in range(5 * ROUNDS):
+            bare_s = cpu_seconds(lambda: agent.backbone.embed(pixels))
+            found.append(cpu_seconds(lambda: agent.predict_one(path)) / bare_s)
+    return statistics.median(found)
+
+
+def _large_photos(agent: Agent, folder: Path, number: int) -> float:
+    """Return the time to learn from photos, divided by that of Pillow's decoder on all cores."""
+    files = sorted(folder.rglob("*.jpg"))
+    started_s = time.perf_counter()
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(_decode_whole, files))
+    decoding_s = time.perf_counter() - started_s
+    started_s = time.perf_counter()
+    agent.learn(folder, name=f"photos-{number}", split=(0, 0))
+    return (time.perf_counter() - started_s) / decoding_s
+
+
+def _decode_whole(file: Path) -> None:
+    with Image.open(file) as image:
+        image.load()
+
+
+def write_photos(folder: Path) -> None:
+    """Write JPEG files of 12 megapixels, two per class, with the noise of a camera."""
+    noise = np.random.default_rng(0).normal(0, 6, (*PHOTO, 1))
+    for index, pixels in enumerate(procedural_images(PHOTOS, SIDE, 7)):
+        target = folder / f"class {index % (PHOTOS // 2)}"
+        target.mkdir(parents=True, exist_ok=True)
+        small = Image.fromarray(pixels.transpose(1, 2, 0))
+        large = np.asarray(small.resize(PHOTO[::-1], Image.Resampling.BICUBIC))
+        noisy = np.clip(large + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(target / f"{index}.jpg", quality=90)
 
 
 def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
