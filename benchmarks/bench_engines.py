@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -114,10 +115,8 @@ def _compared(
         "largest relative difference": _difference(backbone.embed(images), usual.embed(images)),
     }
     for count in (1, len(images)):
-        part = images[:count]
-        result[f"CPU seconds / torch fp32, {count} images"] = _ratio(
-            lambda part=part: backbone.embed(part), lambda part=part: usual.embed(part)
-        )
+        jobs = (partial(one.embed, images[:count]) for one in (backbone, usual))
+        result[f"CPU seconds / torch fp32, {count} images"] = _ratio(*jobs)
     return result
 
 

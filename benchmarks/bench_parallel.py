@@ -141,7 +141,7 @@ def begin(parts: Path, own: Sequence[str], keys: Sequence[str]) -> None:
     for task in own:
         _agent.learn(parts / task / "first", name=task, allow_few=True)
         if others:
-            _agent.invite(task, others)
+            _agent.invite_to_task(task, others)
 
 
 def learn_parts(parts: Path, number: int, tasks: Sequence[str], homes: Sequence[Path]) -> None:
