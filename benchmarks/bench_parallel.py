@@ -3,7 +3,7 @@
 python -m benchmarks.bench_parallel --agents 1,2,4 --tasks 2 --images 320 --json
 
 Each task has an owner, which learns a first few images and invites the others. Then every agent
-learns an equal share of each task with one thread, the owners make the skills of all parts, and
+learns an equal share of each task with one thread. The owners make the skills of all parts, and
 every agent receives them. Parts and skills travel through the disk. "speed-up" is of the duration;
 "speed-up by work" compares processor time of the busiest agent, which other jobs disturb less.
 """
