@@ -8,13 +8,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from pictures import encoded, smooth, with_exif
 from PIL import Image
 
 from teachmesh.data import fast_jpeg
 from teachmesh.data.decoding import decode_upright
 from teachmesh.data.jpeg_segments import jpeg_frame
 from teachmesh.errors import DataError
+from tests.data.pictures import encoded, smooth, with_exif
 
 pytest.importorskip("simplejpeg", reason="simplejpeg is not installed")
 
