@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from teachmesh.bank.output_file import write_file
 from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import check_failed
-from teachmesh.model.embedding import embed_images, labelled
+from teachmesh.model.embedding import BATCH_SIZE, embed_images, labelled
 from teachmesh_lab.bench.cell import load_json
 from teachmesh_lab.evaluation.latent_cache import embed_cached
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from teachmesh.model.embedding import Embedded, LabelledLatents
     from teachmesh_lab.evaluation.latent_cache import LatentCache
 
-_SAMPLE = 64
-"""Number of images to time if the latents of a task are already in the cache."""
+_SAMPLE, _ENOUGH_S = 64, 2.0
+"""If a task's latents are already in the cache, up to 64 images or two seconds are timed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,12 @@ def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path)
     if record.exists():
         return
     images = len(task.train) + len(task.validation)
+    timed = images
     if any(from_cache):
-        spent_s = images * _seconds_per_image(backbone, task)
+        timed, sample_s = _time_sample(backbone, task)
+        spent_s = images * sample_s / timed
     record.parent.mkdir(parents=True, exist_ok=True)
-    text = f'{{"task_images": {images}, "embed_s": {spent_s:.4f}, "timed_images": '
-    text += f"{min(images, _SAMPLE) if any(from_cache) else images}}}\n"
+    text = f'{{"task_images": {images}, "embed_s": {spent_s:.4f}, "timed_images": {timed}}}\n'
     write_file(record, text.encode())
 
 
@@ -123,9 +124,14 @@ def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> 
     return embedded
 
 
-def _seconds_per_image(backbone: Backbone, task: Task) -> float:
+def _time_sample(backbone: Backbone, task: Task) -> tuple[int, float]:
+    """Embed a few training images again; return their number and the seconds that they took."""
     images = task.train.images[:_SAMPLE]
-    embed_images(backbone, images)  # warm up: the first pass in a process is slower
-    before_s = time.perf_counter()
-    embed_images(backbone, images)
-    return (time.perf_counter() - before_s) / len(images)
+    embed_images(backbone, images[:1])  # warm up: the first pass in a process is slower
+    step = BATCH_SIZE if backbone.device.type == "cpu" else _SAMPLE
+    started_s, done, spent_s = time.perf_counter(), 0, 0.0
+    while done < len(images) and spent_s < _ENOUGH_S:
+        chunk = images[done : done + step]
+        embed_images(backbone, chunk)
+        done, spent_s = done + len(chunk), time.perf_counter() - started_s
+    return done, spent_s
