@@ -92,6 +92,7 @@ def _wall_clock(scene: Scene) -> Drawing:
         axes.set_xlim(0.8, most + 0.2)
         axes.set_ylim(0, most + 0.2)
         axes.set_xlabel("agents, each a process")
+        whole_numbers(axes)
         axes.set_ylabel("times as fast, by the clock")
         legend(figure)
         return figure

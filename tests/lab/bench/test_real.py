@@ -59,3 +59,5 @@ def test_two_agents_that_teach_each_other_equal_one_that_learned_all(
     (scene,) = scenes(read_run(run))
     drawing = next(d for d in cost_drawings(scene, 1000.0) if d.name == "speedup-measured")
     assert all(path.stat().st_size > 1000 for path in save(drawing, tmp_path))
+    ticks = drawing.draw().axes[0].get_xticks()
+    assert [tick for tick in ticks if tick != round(tick)] == []  # no half agents
