@@ -53,8 +53,11 @@ LEADING = (256, 8)
 """Number of coordinates, and of directions of a task's covariance, in the first round.
 
 The coordinates of latents are sorted by the variance of reference images."""
-KEPT_POINTS = 1024
-"""Number of points up to which they are kept for the next call with the same latents."""
+KEPT_POINTS = 4096
+"""Number of points up to which they are kept for the next call with the same latents.
+
+A grid asks every task about all test images in one batch. Points of 1,024 numbers need 32 MB.
+"""
 
 
 class TaskScorer:
