@@ -65,6 +65,7 @@ docs: setup  ## write the pages that come from the code, and build the site in s
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
 	@$(BIN)/python -m teachmesh_lab.cli.error_reference docs/errors.md
 	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
+	@$(BIN)/python -m teachmesh_lab.cli.http_reference docs/http_api.md
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 
 browser: setup  ## what the tests of the page need: Playwright, axe-core, the distribution's Chromium

@@ -1,4 +1,4 @@
-"""docs/skill_format.md agrees with the code: tensors, limits and the golden example."""
+"""The pages about the skill file agree with the code: tensors, limits and the golden example."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from teachmesh.packet.signing import CONTEXT
 from teachmesh.packet.tensor_layout import ANCHORS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "skill_format.md").read_text("utf-8")
+PAGES = ("skill_format.md", "skill_card.md", "skill_tensors.md", "other_files.md")
+PAGE = "".join((ROOT / "docs" / name).read_text("utf-8") for name in PAGES)
 GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v2.safetensors").read_bytes()
 
 

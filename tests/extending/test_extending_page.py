@@ -1,4 +1,4 @@
-"""The modules on docs/extending.md work as packages, and its other blocks run."""
+"""The modules on docs/extending.md and its two neighbours work as packages, and its other blocks run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from teachmesh_lab.bench.baseline_options import with_defaults
 from teachmesh_lab.bench.starting_nets import starting_net
 from tests.extending.conftest import ROOT, See, hide, write_package
 
-PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+PAGES = ("extending.md", "own_mapper.md", "own_baseline.md")
+PAGE = "".join((ROOT / "docs" / page).read_text("utf-8") for page in PAGES)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 MODULES = {
     name[1]: block for block in BLOCKS if (name := re.match(r"# (\w+)\.py\n", block)) is not None

@@ -1,7 +1,7 @@
 """Parts: the exact sums of some images of a task, by one of several agents that learn it together.
 
 A file is a signed statement in canonical JSON, a line feed, and the statistics of the images as
-bytes. The specification is in `docs/skill_format.md`.
+bytes. The specification is in `docs/other_files.md`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tombstones: small signed statements with which authors withdraw their skills.
 
-The specification is in `docs/skill_format.md`.
+The specification is in `docs/other_files.md`.
 """
 
 from __future__ import annotations

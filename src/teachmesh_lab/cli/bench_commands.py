@@ -19,6 +19,7 @@ from teachmesh.cli.shared_options import (
 )
 from teachmesh.errors import EXIT_SKIPPED
 from teachmesh_lab.cli.simulate_command import register_simulate
+from teachmesh_lab.cli.tasks_command import register_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
         "teachmesh bench scale --tasks 10000 --json",
     )(scale)
     register_simulate(group)
+    register_tasks(group)
 
 
 def scale(

@@ -108,22 +108,36 @@ def write_demo_tasks(
         MissingExtraError: scikit-learn or scikit-image is not installed.
         StorageError: the folder cannot be written.
     """
-    writers: dict[str, Callable[[Path], None]] = {
-        "digits": lambda target: _write_digits(target, seed),
-        "faces": lambda target: _write_faces(target, seed),
-    }
-    for task in PICTURES:
-        writers[task] = lambda target, task=task: _write_crops(target, task, seed)  # type: ignore[misc]
+    names = sorted((*_WRITERS, *PICTURES))
     try:
-        for done, task in enumerate(sorted(writers), start=1):
-            writers[task](folder / task)
+        for done, task in enumerate(names, start=1):
+            write_demo_task(folder, task, seed)
             if progress is not None:
-                progress(done, len(writers))
+                progress(done, len(names))
     except OSError as error:
         raise StorageError(
             f"could not write demo tasks to {folder}: {error.strerror or error}"
         ) from error
-    return [folder / task for task in sorted(writers)]
+    return [folder / task for task in names]
+
+
+def write_demo_task(folder: Path, name: str, seed: int = 0) -> Path:
+    """Write one task, with images `<folder>/<name>/{train,val,test}/<class>/<n>.png`.
+
+    Args:
+        folder: parent folder of the task.
+        name: "digits", "faces" or one of `PICTURES`.
+        seed: seed for crops and splits.
+
+    Raises:
+        MissingExtraError: scikit-learn or scikit-image is not installed.
+        OSError: the folder cannot be written.
+    """
+    if name in _WRITERS:
+        _WRITERS[name](folder / name, seed)
+    else:
+        _write_crops(folder / name, name, seed)
+    return folder / name
 
 
 def plan_crops(picture: Image.Image, seed: int) -> list[Crop]:
@@ -242,6 +256,12 @@ def _write_faces(target: Path, seed: int) -> None:
             Image.fromarray(images[row]).resize((75, 75), Image.Resampling.BICUBIC) for row in rows
         ]
         _save_in_order(pictures, target, name)
+
+
+_WRITERS: Mapping[str, Callable[[Path, int], None]] = {
+    "digits": _write_digits,
+    "faces": _write_faces,
+}
 
 
 def _save_in_order(pictures: list[Image.Image], target: Path, name: str) -> None:
