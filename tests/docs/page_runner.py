@@ -64,9 +64,10 @@ class Reader:
                 self._line(line)
 
     def learn(self, name: str) -> None:
-        """Learn a task that the page takes for granted, with fewer photos if it is new."""
+        """Learn a task that the page takes for granted; the second time with another split."""
         agent = Agent()
-        agent.learn(f"photos/{name}", replace=name in agent.skills, seed=len(agent.history(name)))
+        again = name in list(agent.skills)
+        agent.learn(f"photos/{name}", replace=again, seed=int(again))
 
     def close(self) -> None:
         """Stop the agents that a page left running."""

@@ -60,12 +60,13 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos and latents that all pages share."""
     folder = tmp_path_factory.mktemp("stock")
     for name in ("screws", "tiles", "rooms", "faces"):
-        write_task(folder / "photos", "warm").rename(folder / "photos" / name)
+        write_task(folder / "photos", "warm", per_class=16).rename(folder / "photos" / name)
     for name in ("nails", "traffic_signs"):
         write_task(folder / "photos", "cold").rename(folder / "photos" / name)
-    monday = write_task(folder / "photos", "warm", per_class=14)
-    for old in monday.glob("*/0*.png"):
-        old.unlink()
+    monday = write_task(folder / "photos", "warm", per_class=19)
+    for photo in monday.glob("*/*.png"):
+        if int(photo.stem) < 16:
+            photo.unlink()
     monday.rename(folder / "photos" / "monday")
     (folder / "cache").mkdir()
     return folder

@@ -9,14 +9,18 @@ from typing import get_args
 import pytest
 
 from teachmesh.errors import RefusalReason
-from teachmesh_lab.cli import cli_reference, error_reference
+from teachmesh_lab.cli import cli_reference, error_reference, http_reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
     ("page", "reference"),
-    [("cli.md", cli_reference.reference), ("errors.md", error_reference.reference)],
+    [
+        ("cli.md", cli_reference.reference),
+        ("errors.md", error_reference.reference),
+        ("http_api.md", http_reference.reference),
+    ],
 )
 def test_a_page_from_the_code_is_up_to_date(page: str, reference: Callable[[], str]) -> None:
     """Whoever changes an option or an error runs `make docs`."""

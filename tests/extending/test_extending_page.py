@@ -1,4 +1,4 @@
-"""The modules on docs/extending.md and its two neighbours work as packages, and its other blocks run."""
+"""The modules on docs/extending.md and two more pages work as packages; other blocks run."""
 
 from __future__ import annotations
 

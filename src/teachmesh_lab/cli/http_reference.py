@@ -65,7 +65,9 @@ def _section(name: str, route: Route) -> str:
         lines += [_row(parameter) for parameter in parameters]
         lines.append("")
     for kind, body in (route.get("requestBody") or {}).get("content", {}).items():
-        lines += [f"Body: `{kind}`.", ""] if "example" not in body else _shown(kind, body["example"])
+        lines += (
+            [f"Body: `{kind}`.", ""] if "example" not in body else _shown(kind, body["example"])
+        )
     if (example := _example(route)) is not None:
         lines += _shown("Answer", example)
     return "\n".join(lines)
