@@ -40,7 +40,7 @@ def tasks(
     from teachmesh_lab.streams.builtin_stream import ORDER
     from teachmesh_lab.streams.written_tasks import write_tasks
 
-    folders = write_tasks(folder, words(only) if only else ORDER, seed)
+    folders = write_tasks(folder, words(only) or ORDER, seed)
     if json_output:
         emit({"schema": "teachmesh.tasks/1", "tasks": [str(path) for path in folders]})
         return
