@@ -13,7 +13,7 @@ from tests.docs.test_links import ROOT, anchors
 DOCS = ROOT / "docs"
 _ROW = re.compile(r"^\| (.+?) \| ([\w -]+) \| `(\S+)` \| \[.+\]\((\S+)\) \|$", flags=re.MULTILINE)
 QUESTIONS = _ROW.findall((ROOT / "tests/docs/questions.md").read_text("utf-8"))
-ANSWERS = (DOCS / "questions.md").read_text("utf-8")
+ANSWERS = (DOCS / "answers.md").read_text("utf-8")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+\.md)")
 _FENCED = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
 CLICKS = 2
@@ -27,7 +27,7 @@ def two_clicks_away() -> dict[Path, int]:
         for page in [page for page, clicks in found.items() if clicks == click - 1]:
             for link in _LINK.findall(page.read_text("utf-8")):
                 found.setdefault((page.parent / link).resolve(), click)
-        found.pop((DOCS / "questions.md").resolve(), None)
+        found.pop((DOCS / "answers.md").resolve(), None)
     return found
 
 
