@@ -12,7 +12,7 @@ from tests.docs.test_links import ROOT, anchors
 
 DOCS = ROOT / "docs"
 _ROW = re.compile(r"^\| (.+?) \| ([\w -]+) \| `(\S+)` \| \[.+\]\((\S+)\) \|$", flags=re.MULTILINE)
-QUESTIONS = _ROW.findall((ROOT / "tests/docs/questions.md").read_text("utf-8"))
+QUESTIONS = _ROW.findall(Path(__file__).with_name("questions.md").read_text("utf-8"))
 ANSWERS = (DOCS / "answers.md").read_text("utf-8")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+\.md)")
 _FENCED = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
