@@ -9,7 +9,7 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say
-from teachmesh.cli.shared_options import JsonOption, SeedOption, words
+from teachmesh.cli.shared_options import HomeOption, JsonOption, SeedOption, words
 
 
 def register_tasks(group: typer.Typer) -> None:
@@ -30,6 +30,7 @@ def tasks(
         str | None, typer.Option("--only", help="Names of tasks, comma-separated. Default: all.")
     ] = None,
     seed: SeedOption = 0,
+    home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Write small built-in tasks to a folder, as pictures to try everything with.
@@ -40,6 +41,7 @@ def tasks(
     from teachmesh_lab.streams.builtin_stream import ORDER
     from teachmesh_lab.streams.written_tasks import write_tasks
 
+    _ = home  # every command accepts --home, but this one does not need a home
     folders = write_tasks(folder, words(only) or ORDER, seed)
     if json_output:
         emit({"schema": "teachmesh.tasks/1", "tasks": [str(path) for path in folders]})
