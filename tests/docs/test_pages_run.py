@@ -26,6 +26,7 @@ ELSEWHERE = {
     "docs/api.md": "signatures, and examples that the doctests run",
     "docs/architecture.md": "source text that tests/walks compares",
     "docs/extending.md": "tests/extending installs and runs its packages",
+    "docs/onnx.md": "tests/agent/test_onnx_export.py runs the script of the page",
     "docs/own_mapper.md": "tests/extending installs and runs its packages",
     "docs/own_baseline.md": "tests/extending installs and runs its packages",
 }
