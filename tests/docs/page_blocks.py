@@ -37,15 +37,19 @@ class Block:
         return first.removeprefix(NOT_RUN) if first.startswith(NOT_RUN) else ""
 
 
+def page_text(page: str) -> str:
+    """Return the text of a page."""
+    return (ROOT / page).read_text("utf-8")
+
+
 def blocks(page: str) -> list[Block]:
     """Return the fenced blocks of a page."""
-    text = (ROOT / page).read_text("utf-8")
-    return [Block(page, language, code) for language, code in _BLOCK.findall(text)]
+    return [Block(page, language, code) for language, code in _BLOCK.findall(page_text(page))]
 
 
 def indented(page: str) -> list[str]:
     """Return the indented lines of a page outside fenced blocks."""
-    text = _BLOCK.sub("", (ROOT / page).read_text("utf-8"))
+    text = _BLOCK.sub("", page_text(page))
     return [line.strip() for part in _INDENTED.findall(text) for line in part.splitlines()]
 
 
@@ -79,7 +83,8 @@ def parse(arguments: list[str]) -> None:
         click.UsageError: there is no such command, option or choice.
     """
     command: Any = typer.main.get_command(app)
-    context = typer.Context(command)
+    # With the settings of the application: commands keep the help option of their first context.
+    context = typer.Context(command, **command.context_settings)
     rest = list(arguments)
     while hasattr(command, "get_command"):
         name = rest.pop(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,22 +115,28 @@ class Reader:
 
     def _wait(self) -> None:
         """Give all running agents the time to exchange their skills, as a reader would."""
+        self._wait_for(
+            lambda: len({_digest(home) for home, _ in self._running}) < 2, "equal skills"
+        )
+
+    def _wait_for(self, condition: Callable[[], bool], expected: str) -> None:
         end = time.monotonic() + WAIT_S
-        while len({_digest(home) for home, _ in self._running}) > 1:
-            assert time.monotonic() < end, "the agents do not agree"
+        while not condition():
+            assert time.monotonic() < end, f"expected {expected} within {WAIT_S} s"
             time.sleep(0.1)
 
     def _start(self, words: list[str]) -> None:
-        port = self._ports["8765"] if "--web-port" not in words else ""
-        options = ["--web-port", port] if port and not self._running else []
-        arguments = [word for word in words[1:] if word != "&"]
-        command = [sys.executable, "-m", "teachmesh", *arguments, *options]
+        named = dict(itertools.pairwise(words)).get("--home")
+        home = self.place / (named or os.environ["TEACHMESH_HOME"])
+        options = [] if self._running else ["--web-port", self._ports["8765"]]
+        command = [sys.executable, "-m", "teachmesh", *words[1:], *options]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        self._running.append((Path(os.environ["TEACHMESH_HOME"]), process))
+        self._running.append((home, process))
         assert process.stdout is not None
         while "listens on" not in (line := process.stdout.readline()):
             assert line, f"{shlex.join(words)} ended"
+        self._wait_for(lambda: (home / "web.json").exists(), "a page")
 
     def _stop(self, process: subprocess.Popen[str]) -> None:
         process.terminate()

@@ -18,6 +18,7 @@ from tests.docs.page_blocks import (
     commands,
     indented,
     modules,
+    page_text,
     parse,
 )
 from tests.docs.page_runner import Reader
@@ -112,6 +113,7 @@ def test_each_block_that_is_not_run_has_a_reason_and_is_right(page: str) -> None
     lines = indented(page)
     if page.startswith(MEASURED):
         _check("\n".join(lines))
+        assert page.endswith("how_measured.md") or "(how_measured.md)" in page_text(page)
     elif not page.startswith("docs/decisions/"):
         assert [line for line in lines if _is_code(line)] == []
 
