@@ -8,6 +8,7 @@ from pathlib import Path
 
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD
 from teachmesh.mapping.moments import EVIDENCE_UNIT
+from teachmesh.mapping.packed_moments import MAX_ENTRIES, PackedMoments
 from teachmesh.mapping.typicality import MAX_FALSE_ALARMS, MAX_IMAGES, MAX_SCORES, MAX_VALUES
 from teachmesh.packet.card import SCHEMA
 from teachmesh.packet.limits import DEFAULT_LIMITS
@@ -24,10 +25,11 @@ def test_the_table_lists_exactly_the_tensors_of_all_anchors() -> None:
     """Name, dtype and shape, as `tensor_specs` declares them."""
     rows = re.findall(r"^\| `(\w+\.\w+)` \| (\w+) \| \(([\w, ]+)\) \|", PAGE, flags=re.MULTILINE)
     listed = {name: (dtype, shape) for name, dtype, shape in rows if name.split(".")[0] in ANCHORS}
+    specs = [(kind, *one) for kind, a in ANCHORS.items() for one in a.tensor_specs.items()]
+    specs += [(PackedMoments.kind, *one) for one in PackedMoments.tensor_specs.items()]
     assert listed == {
         f"{kind}.{name}": (spec.dtype, ", ".join(map(str, spec.shape)))
-        for kind, anchor in ANCHORS.items()
-        for name, spec in anchor.tensor_specs.items()
+        for kind, name, spec in specs
     }
 
 
@@ -45,6 +47,7 @@ def test_the_bounds_of_anchors_and_held_out_scores_are_those_of_the_code() -> No
     assert f"the min(n, {MAX_SCORES}) lowest scores" in PAGE
     assert f"Rates above {MAX_FALSE_ALARMS:g} are not supported" in PAGE
     assert f"(evidence - background) / {EVIDENCE_UNIT:g}`" in PAGE
+    assert f"MUST be at most {MAX_ENTRIES} [VALUE]" in PAGE
     assert f'"{CONTEXT[:-1].decode()}" 0x00 SHA-256' in PAGE
     assert f'| `"{SCHEMA}"`;' in PAGE
 

@@ -102,6 +102,31 @@ def moments_tensors(n_classes: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+def packed_tensors(n_classes: int = 3, bits: int = 2, head_bits: int = 1) -> dict[str, np.ndarray]:
+    """Packed class moments, the same on every machine; no head if it has 0 bits."""
+    plain = moments_tensors(n_classes)
+    kept = ("mean_scales", "variances", "rest", "degrees")
+    tensors = {f"moments.{name}": plain[f"moments.{name}"] for name in kept}
+    tensors |= {
+        "held_out.moments": plain["held_out.moments"],
+        "moments.centre": _levels(4, (LATENT_SIZE,)),
+        "moments.centre_scale": np.array([1 / 64], np.float32),
+        "moments.mean_planes": _levels(5, (n_classes * bits, LATENT_SIZE // 8)).view(np.uint8),
+        "moments.direction_planes": _levels(6, (RANK * 2, LATENT_SIZE // 8)).view(np.uint8),
+    }
+    if not head_bits:
+        return tensors
+    planes = _levels(7, (n_classes * head_bits, LATENT_SIZE // 8)).view(np.uint8)
+    head = {name: plain[f"moments.{name}"] for name in ("head_scales", "head_bias")}
+    return tensors | {"moments.head_planes": planes} | {f"moments.{n}": a for n, a in head.items()}
+
+
+def packed_skill(**options: int) -> Skill:
+    """A valid skill with packed class moments."""
+    card = sample_card(method="moments", anchors=("moments",))
+    return Skill(card, packed_tensors(**options))
+
+
 def moments_skill(n_classes: int = 3, seed: int = 0, **changes: Any) -> Skill:
     """A valid skill with class moments, a GMMC anchor, a head and scores of held-out images."""
     changes = {"method": "moments", "anchors": ("gmmc", "moments"), **changes}

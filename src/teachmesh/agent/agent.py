@@ -33,6 +33,7 @@ from teachmesh.agent.teaching.shared_tasks import (
     compare,
     invite_to_task,
 )
+from teachmesh.agent.teaching.shrink_skill import Shrunk, shrink_task
 from teachmesh.data.loader import Progress
 from teachmesh.mapping.typicality import FALSE_ALARMS
 
@@ -132,6 +133,22 @@ class Agent(LearningAgent):
             StorageError: the skill cannot be saved.
         """
         return correct_answer(self, image, task, class_name)
+
+    @checked
+    @one_at_a_time
+    def shrink(self, task: str, max_bytes: int) -> Shrunk:
+        """Replace the skill of a task by a version with fewer bytes; see `shrink_task`.
+
+        Args:
+            task: name of the task, which this agent learned with `moments`.
+            max_bytes: maximum size of the new version.
+
+        Raises:
+            DataError: there is no such task.
+            UsageError: another agent learned the task, it has parts or biases, or nothing fits.
+            StorageError: the skill cannot be saved.
+        """
+        return shrink_task(self, task, max_bytes)
 
     @checked
     @one_at_a_time

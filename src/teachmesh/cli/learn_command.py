@@ -33,6 +33,7 @@ from teachmesh.cli.shared_options import (
     ForceOption,
     HomeOption,
     JsonOption,
+    MaxBytesOption,
     MethodOption,
     PassesOption,
     SamplesOption,
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
         "teachmesh learn more_photos/ --add-to screws",
         "teachmesh learn my_photos/ --part-of screws@alice",
         "teachmesh learn traffic_signs/ --bb auto --bb-passes 8",
+        "teachmesh learn photos/screws --max-bytes 16000",
     )(learn)
 
 
@@ -86,6 +88,7 @@ def learn(
     clusters: ClustersOption = None,
     samples: SamplesOption = None,
     variance_floor: VarianceFloorOption = None,
+    max_bytes: MaxBytesOption = None,
     backbone: BackboneOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the skill of this name.")
@@ -191,6 +194,7 @@ def learn(
             clusters=clusters,
             samples=samples_of(samples),
             variance_floor=variance_floor,
+            max_bytes=max_bytes,
             progress=progress,
             on_understood=None if json_output else note,
         )
@@ -221,6 +225,8 @@ def _show(result: LearnResult) -> None:
         say(_describe(result.reuse, len(result.classes), result.reused))
     if result.biases is not None:
         say(describe_biases(result.biases.to_json()))
+    if result.packing is not None:
+        say(f"made small: {result.packing}")
     saved = f"saved skill {result.skill_id[:12]} ({size(result.size_bytes)})"
     if result.withheld is None:
         say(f"{saved}, shares: {result.privacy}")

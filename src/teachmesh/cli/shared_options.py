@@ -131,6 +131,15 @@ VarianceFloorOption = Annotated[
         show_default=False,
     ),
 ]
+MaxBytesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-bytes",
+        min=1,
+        help="Largest size of a skill in bytes; numbers then get fewer bits. With moments only.",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", help="Seed for splits and all other random choices.")
 ]

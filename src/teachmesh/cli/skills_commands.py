@@ -9,7 +9,13 @@ import typer
 
 from teachmesh.bank.home_place import home_path
 from teachmesh.bank.withheld import Withheld, describe_withheld
-from teachmesh.cli import history_commands, part_commands, quarantine_commands, withdraw_commands
+from teachmesh.cli import (
+    history_commands,
+    part_commands,
+    quarantine_commands,
+    shrink_command,
+    withdraw_commands,
+)
 from teachmesh.cli.command import application, command
 from teachmesh.cli.export_command import CheckOption, export_onnx
 from teachmesh.cli.output import describe_biases, emit, note, plain, say, size, table
@@ -41,8 +47,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
     group = application(
-        "The skills of this agent: list, show, restore, remove, withdraw, export and import them, "
-        "and learn one together with other agents."
+        "The skills of this agent: list, show, restore, shrink, remove, withdraw, export and "
+        "import them, and learn one together with other agents."
     )
     app.add_typer(group, name="skills")
     command(group, "list", "teachmesh skills list", "teachmesh skills list --all --json")(
@@ -52,6 +58,7 @@ def register(app: typer.Typer) -> None:
         show
     )
     history_commands.register(group)
+    shrink_command.register(group)
     command(
         group, "remove", "teachmesh skills remove screws --yes", "teachmesh skills remove 3f9a"
     )(remove)

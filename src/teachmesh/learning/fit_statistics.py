@@ -44,11 +44,25 @@ class FittedMoments:
             anchor: moments to classify with.
             metric: metric of the backbone's latents.
         """
-        if not len(self.task.validation):
-            return None
-        points = metric.apply(self.task.validation.latents())
-        decided = (points @ anchor.head_rows().T + anchor.head_bias).argmax(axis=1)
-        return float(np.mean(decided == self.task.validation.labels))
+        validation = self.task.validation
+        return moments_accuracy(validation.latents(), validation.labels, metric, anchor)
+
+
+def moments_accuracy(
+    latents: np.ndarray, labels: np.ndarray, metric: Metric, anchor: MomentsAnchor
+) -> float | None:
+    """Return the accuracy of class moments with the task given; None without images.
+
+    Args:
+        latents: (N, D) multi-depth latents.
+        labels: (N,) int64 class of each image.
+        metric: metric of the backbone's latents.
+        anchor: moments to classify with.
+    """
+    if not len(labels):
+        return None
+    decided = (metric.apply(latents) @ anchor.head_rows().T + anchor.head_bias).argmax(axis=1)
+    return float(np.mean(decided == labels))
 
 
 def fit_statistics(statistics: TaskStatistics, metric: Metric) -> FittedMoments:

@@ -12,6 +12,7 @@ import numpy as np
 from teachmesh.bank.withheld import MIN_IMAGES_PER_MEAN
 from teachmesh.data.tasks import NO_VALIDATION
 from teachmesh.learning.fit_method import Fitted, fit_grown, fit_method, log_within, start_head
+from teachmesh.learning.skill_bytes import TaskLatents, fit_to_bytes, packed
 from teachmesh.learning.task_statistics import TaskStatistics
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
 from teachmesh.mapping.own_mapper import privacy_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from teachmesh.learning.embedded_task import EmbeddedTask
     from teachmesh.learning.settled_task import SettledTask
     from teachmesh.learning.variants import Variant
+    from teachmesh.mapping.packed_moments import Packing
     from teachmesh.model.backbone import Backbone
     from teachmesh.reuse.transfer import Prior
 
@@ -75,6 +77,8 @@ class Lesson:
         replaces: id of the skill that the new one replaces, or None.
         warnings: warnings for the card that are known before learning.
         constants: constants of the task mappers.
+        max_bytes: maximum size of the skill in bytes; None for no limit.
+        packing: way to write class moments in fewer bytes; None to choose one by `max_bytes`.
     """
 
     task: str
@@ -88,6 +92,8 @@ class Lesson:
     replaces: str | None = None
     warnings: tuple[str, ...] = ()
     constants: MapperConstants = NO_CONSTANTS
+    max_bytes: int | None = None
+    packing: Packing | None = None
 
     @property
     def grows(self) -> bool:
@@ -107,6 +113,8 @@ class Lesson:
         replaces: str | None = None,
         warnings: Sequence[str] = (),
         constants: MapperConstants = NO_CONSTANTS,
+        max_bytes: int | None = None,
+        packing: Packing | None = None,
     ) -> Lesson:
         """Build the lesson for a task.
 
@@ -120,6 +128,8 @@ class Lesson:
             replaces: id of the skill that the new one replaces, or None.
             warnings: warnings for the card.
             constants: constants of the task mappers.
+            max_bytes: maximum size of the skill in bytes; None for no limit.
+            packing: way to write class moments in fewer bytes.
         """
         return cls(
             task=task.name,
@@ -133,6 +143,8 @@ class Lesson:
             replaces=replaces,
             warnings=tuple(warnings),
             constants=constants,
+            max_bytes=max_bytes,
+            packing=packing,
         )
 
 
@@ -169,7 +181,8 @@ class Teacher:
 
         Raises:
             DataError: a class has no readable training image.
-            UsageError: the method is unknown, or the budget is too small for any biases.
+            UsageError: the method is unknown, the budget is too small for any biases, or the skill
+                does not fit into the lesson's number of bytes.
         """
         if statistics is None:
             statistics = self.summarise(lesson, latents)
@@ -193,7 +206,9 @@ class Teacher:
         tensors = fitted.tensors()
         if learned is not None and learned.biases is not None:
             tensors |= learned.biases.tensors()
-        return Skill(card, tensors)
+        metric, held = self.backbone.reference.metric, latents.validation
+        known = TaskLatents(metric, latents.train.latents.multi, held.latents.multi, held.labels)
+        return self._in_size(lesson, Skill(card, tensors), known)
 
     def learn(
         self,
@@ -233,7 +248,20 @@ class Teacher:
         fitted = fit_grown(statistics, self.backbone.reference.metric)
         counts = _Counts.fitted(fitted.fitted_task)
         lesson = replace(lesson, warnings=statistics.remarks)
-        return Skill(self._card(lesson, fitted, counts, None, ()), fitted.tensors())
+        skill = Skill(self._card(lesson, fitted, counts, None, ()), fitted.tensors())
+        assert fitted.fitted_task is not None
+        train, held = fitted.fitted_task.sample, fitted.fitted_task.validation
+        metric = self.backbone.reference.metric
+        known = TaskLatents(metric, train.latents(), held.latents(), held.labels)
+        return self._in_size(lesson, skill, known)
+
+    def _in_size(self, lesson: Lesson, skill: Skill, latents: TaskLatents) -> Skill:
+        """Return the skill in the size that the lesson asks for."""
+        if lesson.packing is not None:
+            return packed(skill, lesson.packing, latents)
+        if lesson.max_bytes is not None:
+            return fit_to_bytes(skill, lesson.max_bytes, latents)
+        return skill
 
     def _learn_biases(
         self,

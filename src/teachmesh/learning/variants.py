@@ -133,6 +133,24 @@ def check_method(method: str) -> str:
     return method
 
 
+def check_small(variant: Variant, also: Collection[str] = ()) -> None:
+    """Check that skills of a variant can be made smaller.
+
+    Args:
+        variant: the variant to learn with.
+        also: further methods whose anchors are added to the skill.
+
+    Raises:
+        UsageError: it is not `moments` alone, without biases.
+    """
+    if variant.name != METHODS[0] or set(also) - {variant.name}:
+        names = ", ".join([variant.name, *also])
+        raise UsageError(
+            f"expected --max-bytes with {METHODS[0]} alone, without biases, got {names}; leave it "
+            f"out, or use --method {METHODS[0]}"
+        )
+
+
 def _unknown(name: str, known: tuple[str, ...]) -> UsageError:
     nearest = closest(name, known)
     hint = f"; did you mean {nearest!r}?" if nearest else ""

@@ -11,7 +11,8 @@ import numpy as np
 
 AnchorType = TypeVar("AnchorType", bound="TaskAnchor")
 
-DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U16": np.uint16, "U32": np.uint32}
+DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8}
+DTYPES |= {"U16": np.uint16, "U32": np.uint32}
 """Types of the tensors of anchors, by their safetensors name."""
 
 
@@ -20,7 +21,7 @@ class TensorSpec:
     """Type and shape of a tensor in a skill file.
 
     Attributes:
-        dtype: safetensors name of the type: "F32", "F16", "I8", "U16" or "U32".
+        dtype: safetensors name of the type: "F32", "F16", "I8", "U8", "U16" or "U32".
         shape: sizes as numbers or letters. Each letter has one value within an anchor: number of
             classes C, latent size D, and numbers of clusters K, directions R and samples S.
     """

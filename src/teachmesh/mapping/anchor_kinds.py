@@ -56,6 +56,7 @@ class MomentsAnchor(TaskAnchor):
         head: (C, D) int8, quantised weights of the head.
         head_scales: (C,) float32, size of one int8 step of each head row.
         head_bias: (C,) float32, biases of the head.
+        errors: see `TaskMoments.errors`; derived by the reader, and never sent.
     """
 
     kind: ClassVar[str] = "moments"
@@ -81,6 +82,7 @@ class MomentsAnchor(TaskAnchor):
     head: np.ndarray
     head_scales: np.ndarray
     head_bias: np.ndarray
+    errors: np.ndarray | None = None
 
     @property
     def n_classes(self) -> int:
@@ -131,7 +133,8 @@ class MomentsAnchor(TaskAnchor):
         from teachmesh.mapping.discriminant import TaskMoments, own_share
 
         share = own_share(int(self.degrees[0]))
-        return TaskMoments(self.class_means(), self.roots(), float(self.rest[0]), share)
+        rest = float(self.rest[0])
+        return TaskMoments(self.class_means(), self.roots(), rest, share, self.errors)
 
     def spread(self) -> float:
         """Return the mean within-class variance of the D dimensions."""

@@ -34,17 +34,23 @@ class TaskMoments:
         roots: (R, D) float64; the low-rank part of the covariance is roots^T roots.
         rest: remaining variance of every dimension.
         share: weight of the task's own covariance, g; the identity has the weight 1 - g.
+        errors: (C,) float64 expected squared distances between the class means and their rounded
+            values; None if they are negligible.
     """
 
     means: np.ndarray
     roots: np.ndarray
     rest: float
     share: float
+    errors: np.ndarray | None = None
 
     def leading(self, coordinates: int, directions: int) -> TaskMoments:
         """Return the moments of the first coordinates, with fewer directions of the covariance."""
-        roots = self.roots[:directions, :coordinates]
-        return dataclasses.replace(self, means=self.means[:, :coordinates], roots=roots)
+        roots, kept = self.roots[:directions, :coordinates], self.means[:, :coordinates]
+        errors = self.errors
+        if errors is not None:
+            errors = errors * (kept.shape[1] / self.means.shape[1])
+        return dataclasses.replace(self, means=kept, roots=roots, errors=errors)
 
 
 def class_means(latents: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -114,6 +120,8 @@ class TaskDensity:
         spread = 2 * float((factor.diagonal() / ratio**0.5).log().sum())
         log_determinant = task.means.shape[1] * float(np.log(base)) + spread
         offsets = -0.5 * ((rows * means).sum(1) + log_determinant)
+        if task.errors is not None:  # rounding moves the mean away from its images
+            offsets = offsets + torch.from_numpy(task.errors) / (2 * base)
         matrix = torch.cat([rows, axes / (2 * base) ** 0.5])
         return cls(matrix.float().numpy(), offsets.numpy(), 1 / base)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.own_anchors import anchor_class
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.head import Head
 from teachmesh.packet.bias_tensors import SkillBiases
@@ -23,6 +22,7 @@ from teachmesh.packet.tensor_layout import (
     HEAD_WEIGHT,
     HELD_OUT,
     latent_size,
+    layout_class,
     make_anchor,
     under_prefix,
 )
@@ -113,7 +113,7 @@ class Skill:
         """
         sizes = {"last": 0, "multi": 0}
         for kind in self.card.anchors:
-            if (anchor := anchor_class(kind)) is not None:
+            if (anchor := layout_class(kind, self.tensors)) is not None:
                 sizes[anchor.latent] = latent_size(kind, anchor, self.tensors)
         if self.has_head and self.card.anchors != ("moments",):
             # Every mapper but class moments lets the head read the paper's latents.

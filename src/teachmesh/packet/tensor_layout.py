@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from teachmesh.errors import SkillRefused
 from teachmesh.mapping.anchor import TaskAnchor
-from teachmesh.mapping.anchor_kinds import ANCHORS, KIND_NAME, RESERVED_KINDS
+from teachmesh.mapping.anchor_kinds import (
+    ANCHORS,
+    KIND_NAME,
+    RESERVED_KINDS,
+    MomentsAnchor,
+)
+from teachmesh.mapping.bit_planes import MAX_BITS
 from teachmesh.mapping.own_anchors import anchor_class
+from teachmesh.mapping.packed_moments import HeadlessMoments, moments_layout
 from teachmesh.mapping.typicality import MAX_VALUES, HeldOut
 from teachmesh.packet.bias_tensors import (
     Shapes,
@@ -45,7 +52,9 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         SkillRefused: SCHEMA for an unknown kind of anchor, and for a tensor that is missing,
             unknown or has the wrong dtype or shape. LIMIT for a size above its bound.
     """
-    known = {kind: found for kind in card.anchors if (found := _anchor_class(kind)) is not None}
+    known = {
+        kind: found for kind in card.anchors if (found := _anchor_class(kind, shapes)) is not None
+    }
     names = {f"{kind}.{name}" for kind, anchor in known.items() for name in anchor.tensor_specs}
     for kind in card.anchors:
         names |= set() if kind in known else _foreign_names(kind, shapes)
@@ -76,11 +85,24 @@ def check_layout(shapes: Shapes, card: Card, limits: Limits) -> None:
         check_bias_shapes(card.biases, shapes, len(card.classes), latent_sizes, limits)
 
 
-def _anchor_class(kind: str) -> type[TaskAnchor] | None:
+def _anchor_class(kind: str, names: Collection[str]) -> type[TaskAnchor] | None:
     """Return the class for a kind of anchor; None for a mapper that is not installed here."""
     if not re.fullmatch(KIND_NAME, kind) or kind in RESERVED_KINDS:
         raise SkillRefused("SCHEMA", f"expected kinds of anchors like 'gmmc', got {kind[:64]!a}")
-    return anchor_class(kind)
+    return layout_class(kind, names)
+
+
+def layout_class(kind: str, names: Collection[str]) -> type[TaskAnchor] | None:
+    """Return the class that describes the tensors of an anchor in a skill; None if unknown here.
+
+    Args:
+        kind: kind of the anchor.
+        names: names of all tensors of the skill.
+    """
+    if kind != MomentsAnchor.kind:
+        return anchor_class(kind)
+    start = f"{kind}."
+    return moments_layout([name[len(start) :] for name in names if name.startswith(start)])
 
 
 def _foreign_names(kind: str, shapes: Shapes) -> set[str]:
@@ -96,10 +118,14 @@ def _check_anchor(
 ) -> int:
     """Check the dtypes and shapes of an anchor's tensors; return the latent size D."""
     bounds = {
+        "B": limits.latent_size // 8,
         "C": limits.classes,
         "D": limits.latent_size,
+        "H": MAX_BITS * limits.classes,
         "K": limits.clusters,
         "M": limits.samples,
+        "P": MAX_BITS * limits.classes,
+        "Q": MAX_BITS * limits.rank,
         "R": limits.rank,
         "S": limits.samples * len(card.classes),
     }
@@ -182,7 +208,8 @@ def make_anchor(kind: str, tensors: Tensors, n_classes: int) -> TaskAnchor:
     """
     own = under_prefix(tensors, kind)
     if kind in ANCHORS:
-        return ANCHORS[kind].from_tensors(own, n_classes)
+        anchor = (layout_class(kind, tensors) or ANCHORS[kind]).from_tensors(own, n_classes)
+        return anchor.unpacked() if isinstance(anchor, HeadlessMoments) else anchor
     found = anchor_class(kind)
     if found is None:
         raise ValueError(f"expected a mapper {kind!r} that can be used here; install its package")

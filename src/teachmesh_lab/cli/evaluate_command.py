@@ -16,6 +16,7 @@ from teachmesh.cli.shared_options import (
     DeviceOption,
     HomeOption,
     JsonOption,
+    MaxBytesOption,
     MethodOption,
     PassesOption,
     SamplesOption,
@@ -51,6 +52,7 @@ def evaluate(
     clusters: ClustersOption = None,
     samples: SamplesOption = None,
     variance_floor: VarianceFloorOption = None,
+    max_bytes: MaxBytesOption = None,
     ridge: Annotated[
         float | None,
         typer.Option(
@@ -106,6 +108,7 @@ def evaluate(
         bb=bb,
         bb_passes=bb_passes,
         constants=MapperConstants(clusters, variance_floor, samples_of(samples), ridge),
+        max_bytes=max_bytes,
         backbone=backbone,
         seed=seed,
         home=home,

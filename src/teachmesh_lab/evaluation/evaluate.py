@@ -19,7 +19,7 @@ from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, check_small
 from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
 from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.bias_store import StoredBiases
@@ -47,6 +47,7 @@ class EvaluateOptions:
         bb: layers of beneficial biases, as in `teachmesh learn --bb`.
         bb_passes: budget for learning a task, in forward passes over its images.
         constants: constants of the task mapper.
+        max_bytes: maximum size of a skill in bytes, as in `teachmesh learn --max-bytes`.
         backbone: alias of the backbone; by default, the home's backbone.
         seed: seed for splits, clusters, samples and batch order.
         home: home of the agent; its backbones are used, but its bank is not modified.
@@ -63,6 +64,7 @@ class EvaluateOptions:
     bb: str | None = None
     bb_passes: float | None = None
     constants: MapperConstants = NO_CONSTANTS
+    max_bytes: int | None = None
     backbone: str | None = None
     seed: int = 0
     home: Path | None = None
@@ -169,6 +171,8 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         )
         variant = agent.variant.with_biases(options.bb, options.bb_passes)
         options.constants.check_used({variant.method})
+        if options.max_bytes is not None:
+            check_small(variant)
         for task in tasks:
             last_dim = agent.latent_sizes().get("last")
             check_sample_limits(task, {variant.method}, options.constants, last_dim)
@@ -182,6 +186,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             "method": variant.name,
             "bb": None if variant.biases is None else asdict(variant.biases),
             "constants": options.constants.given(),
+            "max_bytes": options.max_bytes,
             "backbone": agent.backbone.name,
             "fingerprint": agent.backbone.fingerprint,
             "seed": options.seed,
@@ -248,6 +253,7 @@ def _learn(
         seed=options.seed,
         warnings=task.warnings,
         constants=options.constants,
+        max_bytes=options.max_bytes,
     )
     images = TaskImages(train_images, validation_images)
     teacher = agent.teacher(embed.biases)

@@ -19,6 +19,7 @@ from teachmesh.data.names import comparison_key, shown
 from teachmesh.data.read_labelled import read_labelled
 from teachmesh.data.source_files import counted
 from teachmesh.errors import DataError, UsageError
+from teachmesh.learning.skill_bytes import packing_of
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import find_variant
 from teachmesh.packet.card_rules import now
@@ -122,7 +123,7 @@ def grow_task(
     with kept.locked():
         skill, replaces = own_skill(agent, name)  # again, because another process may have grown it
         grown = Grown.of(kept.load(skill), task, latents)
-        new = skill_of(agent, grown.statistics, task.name, replaces, started_s)
+        new = skill_of(agent, grown.statistics, skill, replaces, started_s)
         entry = agent.save(new, grown.statistics, force=True)
     withheld = agent.withheld.reasons().get(entry.id)
     result = LearnResult.of(entry, new, task, latents, TaskMatch(), started_s, withheld)
@@ -247,7 +248,7 @@ class Grown:
 
 
 @dataclass(frozen=True)
-class _Named:
+class NamedTask:
     """Name and classes of a task."""
 
     name: str
@@ -255,17 +256,23 @@ class _Named:
 
 
 def skill_of(
-    agent: Author, statistics: TaskStatistics, task: str, replaces: str, started_s: float
+    agent: Author, statistics: TaskStatistics, before: Skill, replaces: str, started_s: float
 ) -> Skill:
-    """Make the next version of a skill from statistics.
+    """Make the next version of a skill from statistics, packed like the version before.
 
     Args:
         agent: the author.
         statistics: statistics of the task.
-        task: name of the task.
+        before: the version before.
         replaces: id of the version before.
         started_s: value of `time.perf_counter()` when learning began.
     """
-    named, variant = _Named(task, statistics.classes), find_variant("moments")
-    lesson = Lesson.of(named, variant, created=now(), started_s=started_s, replaces=replaces)
+    lesson = Lesson.of(
+        NamedTask(before.card.task, statistics.classes),
+        find_variant("moments"),
+        created=now(),
+        started_s=started_s,
+        replaces=replaces,
+        packing=packing_of(before),
+    )
     return agent.teacher().teach_grown(lesson, statistics)

@@ -13,8 +13,9 @@ from teachmesh.data.layouts import Layout
 from teachmesh.data.names import did_you_mean
 from teachmesh.data.read_labelled import read_labelled
 from teachmesh.errors import UsageError
+from teachmesh.learning.skill_bytes import packing_of
 from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import MapperConstants, check_method, find_variant
+from teachmesh.learning.variants import MapperConstants, check_method, check_small, find_variant
 from teachmesh.packet.card_rules import now
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class LearnOptions:
         private: whether to keep the skill on this machine; `share_task` shares it later.
         allow_few: whether to share classes with fewer than 10 training images, whose means reveal
             much of them.
+        max_bytes: maximum size of the skill in bytes, with `moments` without biases; None for no
+            limit. Numbers are then written with fewer bits, see `learning.skill_bytes`.
     """
 
     name: str | None = None
@@ -83,6 +86,7 @@ class LearnOptions:
     statistics: bool = True
     private: bool = False
     allow_few: bool = False
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -117,14 +121,16 @@ class LearnOptions:
             default: the agent's variant, used if the options name no method.
 
         Raises:
-            UsageError: a method is unknown, or it does not allow these biases, this budget or
-                these constants.
+            UsageError: a method is unknown, or it does not allow these biases, this budget, these
+                constants or a maximum size.
         """
         chosen = find_variant(self.method) if self.method else default
         chosen = chosen.with_biases(self.bb, self.bb_passes)
         for other in self.also:
             check_method(other)
         self.constants().check_used({chosen.method, *self.also})
+        if self.max_bytes is not None:
+            check_small(chosen, self.also)
         return chosen
 
     def read(self, data: TaskData) -> Task:
@@ -166,6 +172,7 @@ class LearnOptions:
             replaces=replaces,
             warnings=sources_remarks(task),
             constants=self.constants(),
+            max_bytes=self.max_bytes,
         )
 
 
@@ -264,6 +271,8 @@ class LearnResult:
         withheld: reason why peers do not get the skill, see `bank.withheld.Reason`; None if they
             get it.
         parts: ids of the new parts; if another agent owns the task, `skill_id` is empty.
+        packing: numbers of bits and of directions of a skill made small; None for a skill of full
+            size.
     """
 
     task: str
@@ -284,6 +293,7 @@ class LearnResult:
     biases: BiasCard | None = None
     withheld: Reason | None = None
     parts: tuple[str, ...] = ()
+    packing: str | None = None
 
     @classmethod
     def of(
@@ -326,6 +336,7 @@ class LearnResult:
             reuse=None if match.report is None else Reuse.of(match.report, card),
             biases=card.biases,
             withheld=withheld,
+            packing=None if (found := packing_of(skill)) is None else str(found),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def _publish_one(agent: Author, task: tuple[str, str]) -> list[BankEntry]:
     merged = merge(agent.bank, [entry.id for entry in parts])
     for name, reason in merged.left_out.items():
         _log.warning("part %s of %s is left out: %s", name[:12], task[1], reason)
-    new = skill_of(agent, merged.statistics, task[1], active[0].id, started_s)
+    new = skill_of(agent, merged.statistics, old, active[0].id, started_s)
     same = are_equal(new, old)
     entry = active[0] if same else agent.save(new, force=True)
     _sign(agent, roster, parts=authors, skill=entry.id)
@@ -289,5 +289,5 @@ def compare(agent: Author, task: str) -> Comparison:
         )
     parts = sorted((held[name] for name in roster.facts.parts), key=lambda one: one.order)
     merged = merge(agent.bank, [entry.id for entry in parts])
-    again = skill_of(agent, merged.statistics, published.card.task, entry_id, time.perf_counter())
+    again = skill_of(agent, merged.statistics, published, entry_id, time.perf_counter())
     return Comparison(published.card.task, are_equal(again, published), merged.left_out)
