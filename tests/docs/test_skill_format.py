@@ -16,7 +16,7 @@ from teachmesh.packet.signing import CONTEXT
 from teachmesh.packet.tensor_layout import ANCHORS
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("skill_format.md", "skill_card.md", "skill_tensors.md", "other_files.md")
+PAGES = ("skill_format.md", "skill_card.md", "skill_tensors.md", "skill_packed.md", "other_files.md")
 PAGE = "".join((ROOT / "docs" / name).read_text("utf-8") for name in PAGES)
 GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v2.safetensors").read_bytes()
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from teachmesh.agent.teaching.learn_task import LearnOptions
 from teachmesh.biases.bias_options import BiasOptions
 from teachmesh.errors import UsageError
-from teachmesh.learning.variants import VARIANTS, MapperConstants, check_method, find_variant
+from teachmesh.learning.variants import (
+    VARIANTS,
+    MapperConstants,
+    check_method,
+    find_variant,
+    layers_of,
+)
 from teachmesh.mapping.anchor_kinds import METHODS
 
 
@@ -20,6 +27,32 @@ def test_every_method_has_a_variant_without_biases_and_five_with() -> None:
     assert find_variant("gmmc+bb-last").biases == BiasOptions("half")
     assert find_variant("maha+bb-all-always").biases == BiasOptions("all", keep="always")
     assert find_variant("bb-h2t").biases == BiasOptions(head2toe=True)
+
+
+@pytest.mark.parametrize(
+    ("quality", "method", "result"),
+    [
+        (None, "moments+bb-last", "moments+bb-last"),
+        ("fast", "moments+bb", "moments"),
+        ("best", "moments", "moments+bb"),
+        ("best", "maha", "maha+bb"),
+        ("best", "moments+bb-last", "moments+bb"),
+    ],
+)
+def test_a_quality_stands_for_biases(quality: str | None, method: str, result: str) -> None:
+    """Also over the method of the home; the budget is that of `--bb auto`."""
+    default = find_variant(method)
+    assert LearnOptions(quality=quality).variant(default) == find_variant(result)
+
+
+def test_a_quality_that_is_unknown_or_not_alone_is_refused() -> None:
+    """The sentence names the presets, or the two options that exclude each other."""
+    with pytest.raises(UsageError, match="quality out of fast, best, got 'good'"):
+        layers_of("good", None)
+    with pytest.raises(UsageError, match="--quality best stands for --bb auto"):
+        LearnOptions(quality="best", bb="all").variant(find_variant("moments"))
+    with pytest.raises(UsageError, match=r"moments alone, without biases, got moments\+bb"):
+        LearnOptions(quality="best", max_bytes=9000).variant(find_variant("moments"))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from teachmesh.cli.shared_options import (
     MaxBytesOption,
     MethodOption,
     PassesOption,
+    QualityOption,
     SamplesOption,
     SeedOption,
     VarianceFloorOption,
@@ -75,6 +76,7 @@ def learn(
         str | None, typer.Option("--name", "-n", help="Name of the task.", show_default=False)
     ] = None,
     method: MethodOption = None,
+    quality: QualityOption = None,
     bb: BiasOption = None,
     bb_passes: PassesOption = None,
     also: Annotated[
@@ -176,6 +178,7 @@ def learn(
             path,
             name=name,
             method=method,
+            quality=quality,
             bb=bb,
             bb_passes=bb_passes,
             also=tuple(also or ()),

@@ -89,6 +89,15 @@ MethodOption = Annotated[
         show_default=False,
     ),
 ]
+QualityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        help="Preset: fast (one backbone pass), or best (biases where validation images gain; 8 "
+        "passes, as --bb auto).",
+        show_default=False,
+    ),
+]
 BiasOption = Annotated[
     str | None,
     typer.Option(

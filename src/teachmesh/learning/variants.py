@@ -133,6 +133,39 @@ def check_method(method: str) -> str:
     return method
 
 
+QUALITIES = {"fast": "none", "best": "auto"}
+"""Layers with biases for each preset of quality."""
+
+
+def layers_of(quality: str | None, layers: str | None) -> str | None:
+    """Return the layers that get biases; None for those of the variant.
+
+    `fast` learns without biases. `best` trains them within 8 forward passes, and keeps them where
+    validation images clearly gain.
+
+    Args:
+        quality: `fast` or `best`; None for no preset.
+        layers: layers that are given explicitly, or None.
+
+    Raises:
+        UsageError: the quality is unknown, or both are given.
+
+    Examples:
+        >>> layers_of("best", None), layers_of("fast", None), layers_of(None, "half")
+        ('auto', 'none', 'half')
+    """
+    if quality is None:
+        return layers
+    if quality not in QUALITIES:
+        raise UsageError(f"expected a quality out of {', '.join(QUALITIES)}, got {quality!r}")
+    if layers is not None:
+        raise UsageError(
+            f"expected --quality or --bb, got both; --quality {quality} stands for --bb "
+            f"{QUALITIES[quality]}"
+        )
+    return QUALITIES[quality]
+
+
 def check_small(variant: Variant, also: Collection[str] = ()) -> None:
     """Check that skills of a variant can be made smaller.
 

@@ -19,6 +19,7 @@ from teachmesh.cli.shared_options import (
     MaxBytesOption,
     MethodOption,
     PassesOption,
+    QualityOption,
     SamplesOption,
     SeedOption,
     VarianceFloorOption,
@@ -47,6 +48,7 @@ def evaluate(
         str | None, typer.Option("--only", help="Names of tasks, comma-separated. Default: all.")
     ] = None,
     method: MethodOption = None,
+    quality: QualityOption = None,
     bb: BiasOption = None,
     bb_passes: PassesOption = None,
     clusters: ClustersOption = None,
@@ -105,6 +107,7 @@ def evaluate(
         tasks_dir,
         only=words(only),
         method=method,
+        quality=quality,
         bb=bb,
         bb_passes=bb_passes,
         constants=MapperConstants(clusters, variance_floor, samples_of(samples), ridge),

@@ -19,7 +19,7 @@ from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, check_small
+from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, check_small, layers_of
 from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
 from teachmesh.packet.signing import sign
 from teachmesh_lab.evaluation.bias_store import StoredBiases
@@ -44,6 +44,7 @@ class EvaluateOptions:
         tasks_dir: folder with one folder or archive per task.
         only: names of the tasks to use; by default, all tasks.
         method: task mapper or variant (`maha+bb`); by default, the home's method.
+        quality: preset, as in `teachmesh learn --quality`; None for none.
         bb: layers of beneficial biases, as in `teachmesh learn --bb`.
         bb_passes: budget for learning a task, in forward passes over its images.
         constants: constants of the task mapper.
@@ -61,6 +62,7 @@ class EvaluateOptions:
     tasks_dir: Path
     only: Sequence[str] | None = None
     method: str | None = None
+    quality: str | None = None
     bb: str | None = None
     bb_passes: float | None = None
     constants: MapperConstants = NO_CONSTANTS
@@ -169,7 +171,8 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             bank=Path(folder) / "bank",
             ridge=options.constants.ridge,
         )
-        variant = agent.variant.with_biases(options.bb, options.bb_passes)
+        layers = layers_of(options.quality, options.bb)
+        variant = agent.variant.with_biases(layers, options.bb_passes)
         options.constants.check_used({variant.method})
         if options.max_bytes is not None:
             check_small(variant)
@@ -184,6 +187,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
+            "quality": options.quality,
             "bb": None if variant.biases is None else asdict(variant.biases),
             "constants": options.constants.given(),
             "max_bytes": options.max_bytes,

@@ -15,7 +15,13 @@ from teachmesh.data.read_labelled import read_labelled
 from teachmesh.errors import UsageError
 from teachmesh.learning.skill_bytes import packing_of
 from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import MapperConstants, check_method, check_small, find_variant
+from teachmesh.learning.variants import (
+    MapperConstants,
+    check_method,
+    check_small,
+    find_variant,
+    layers_of,
+)
 from teachmesh.packet.card_rules import now
 
 if TYPE_CHECKING:
@@ -41,6 +47,8 @@ class LearnOptions:
         name: name of the task; by default the folder's name, needed without a folder.
         method: variant to learn with (`maha`, `moments+bb`, ...); by default the agent's.
         also: further methods whose anchors are added to the skill.
+        quality: preset, `fast` (without biases) or `best` (with biases where they help); None for
+            the biases of `method` and `bb`.
         bb: layers that get beneficial biases: `auto`, `all`, `half`, `last:N` or `none`.
         bb_passes: total budget for learning, in forward passes over the images.
         replace: whether to replace this agent's skill of the same name.
@@ -69,6 +77,7 @@ class LearnOptions:
     name: str | None = None
     method: str | None = None
     also: Sequence[str] = ()
+    quality: str | None = None
     bb: str | None = None
     bb_passes: float | None = None
     replace: bool = False
@@ -125,7 +134,7 @@ class LearnOptions:
                 constants or a maximum size.
         """
         chosen = find_variant(self.method) if self.method else default
-        chosen = chosen.with_biases(self.bb, self.bb_passes)
+        chosen = chosen.with_biases(layers_of(self.quality, self.bb), self.bb_passes)
         for other in self.also:
             check_method(other)
         self.constants().check_used({chosen.method, *self.also})
