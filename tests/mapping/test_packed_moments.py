@@ -9,6 +9,7 @@ from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.bit_planes import from_planes, rounding_error, to_planes
 from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.fusion import log_softmax
+from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.mapping.packed_moments import (
     MAX_ERROR,
     HeadlessMoments,
@@ -163,3 +164,21 @@ def test_a_small_file_does_not_become_large_in_memory() -> None:
     }
     with pytest.raises(ValueError, match="numbers in an unpacked tensor"):
         HeadlessMoments.from_tensors(tensors, 10_000)
+
+
+def test_a_bank_of_mixed_sizes_finds_the_right_tasks() -> None:
+    """Skills of few bits neither lose images to large ones nor take theirs."""
+    samples = [make_sample(20 + seed) for seed in range(6)]
+    latents = np.concatenate([sample.latents for sample in samples])
+    truth = np.repeat(np.arange(6), len(samples[0].labels))
+    found = []
+    for packings in ([None] * 6, [None, Packing(2, 6, 2)] * 3, [Packing(1, 4, 2), None] * 3):
+        mapper = MomentsMapper(sample_metric())
+        for task, (sample, packing) in enumerate(zip(samples, packings, strict=True)):
+            anchor = make_moments(sample)
+            mapper.add(str(task), pack_moments(anchor, packing).unpacked() if packing else anchor)
+        mapped = mapper.score(latents).task.argmax(axis=1) == truth
+        found.append([mapped[truth == task].mean() for task in range(6)])
+    full, *mixed = np.array(found)
+    assert full.mean() > 0.97
+    assert all((one >= full - 0.06).all() for one in mixed)
