@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent import Agent
+from teachmesh.agent.teaching.shrink_skill import shrink_task
 from teachmesh.errors import UsageError
 from teachmesh.learning.skill_bytes import PACKINGS, check_packs, packing_of, signed_size
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
@@ -69,7 +70,7 @@ def test_a_skill_without_statistics_is_shrunk_from_itself(
     agent = Agent(learned.copy(tmp_path / "home", "warm"))
     for file in (tmp_path / "home" / "statistics").iterdir():
         file.unlink()
-    done = agent.shrink("warm", 6000)
+    done = shrink_task(agent, "warm", 6000)
     assert done.validation_accuracy is None
     assert done.size_bytes <= 6000
 

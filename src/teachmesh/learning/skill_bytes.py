@@ -45,7 +45,8 @@ SAMPLE = 400
 _START = f"{MomentsAnchor.kind}."
 _HELD_OUT = f"held_out.{MomentsAnchor.kind}"
 _UNSIGNED = "0" * 128
-_LONG_S = 99999.999
+_LONG_S, _LONG_SHARE = 99999.999, 2 / 21
+"""Numbers with as many digits as any on a card."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +98,26 @@ def packed(skill: Skill, packing: Packing, latents: TaskLatents | None) -> Skill
         latents: latents of the task. Without them, the card has no accuracy, and scores of held-out
             images stay.
     """
-    tensors = dict(skill.tensors)
-    anchor = _moments(skill)
-    for name in [name for name in tensors if name.startswith(_START)]:
-        del tensors[name]
-    arrays: dict[str, np.ndarray] = pack_moments(anchor, packing).tensors()
-    tensors |= {f"{_START}{name}": array for name, array in arrays.items()}
-    after = _moments(Skill(skill.card, tensors))
-    if latents is not None and (held_out := skill.held_out(MomentsAnchor.kind)) is not None:
-        moved = (held_out.lowest + latents.shift(anchor, after)).astype(np.float32)
+    return _measured(skill, _rewritten(skill, packing), latents)
+
+
+def _rewritten(skill: Skill, packing: Packing) -> Skill:
+    """Return a skill with packed tensors, and the card of the skill before."""
+    kept = {name: a for name, a in skill.tensors.items() if not name.startswith(_START)}
+    arrays = pack_moments(_moments(skill), packing).tensors()
+    return Skill(skill.card, kept | {f"{_START}{name}": array for name, array in arrays.items()})
+
+
+def _measured(before: Skill, after: Skill, latents: TaskLatents | None) -> Skill:
+    """Return a packed skill with its own accuracy and scores of held-out images."""
+    if latents is None:
+        return Skill(replace(after.card, validation_accuracy=None), after.tensors)
+    tensors, anchor = dict(after.tensors), _moments(after)
+    if (held_out := after.held_out(MomentsAnchor.kind)) is not None:
+        shift = latents.shift(_moments(before), anchor)
+        moved = (held_out.lowest + shift).astype(np.float32)
         tensors[_HELD_OUT] = replace(held_out, lowest=moved).tensor()
-    accuracy = None if latents is None else latents.accuracy(after)
-    return Skill(replace(skill.card, validation_accuracy=accuracy), tensors)
+    return Skill(replace(after.card, validation_accuracy=latents.accuracy(anchor)), tensors)
 
 
 def fit_to_bytes(skill: Skill, max_bytes: int, latents: TaskLatents | None) -> Skill:
@@ -127,9 +136,9 @@ def fit_to_bytes(skill: Skill, max_bytes: int, latents: TaskLatents | None) -> S
         return skill
     check_packs(skill)
     for packing in PACKINGS:
-        small = packed(skill, packing, latents)
+        small = _rewritten(skill, packing)
         if (size := signed_size(small)) <= max_bytes:
-            return small
+            return _measured(skill, small, latents)
         least = min(least, size)
     raise UsageError(
         f"expected at least {least} bytes for the {skill.n_classes} classes of "
@@ -157,8 +166,9 @@ def check_packs(skill: Skill) -> None:
 
 
 def signed_size(skill: Skill) -> int:
-    """Return the size of the signed file in bytes, regardless of how long learning took."""
-    return len(encode(Skill(replace(skill.card, cost_s=_LONG_S), skill.tensors), _UNSIGNED))
+    """Return the largest size of the signed file, in bytes, over all times and accuracies."""
+    card = replace(skill.card, cost_s=_LONG_S, validation_accuracy=_LONG_SHARE)
+    return len(encode(Skill(card, skill.tensors), _UNSIGNED))
 
 
 def _moments(skill: Skill) -> MomentsAnchor:

@@ -3,8 +3,8 @@
 A packed anchor is one way to write class moments in a file. A reader unpacks it, and everything
 else works with the unpacked moments. So skills of any size work together.
 
-Class means are stored as differences from their common centre, because a small number of bits gives
-an error relative to the length of a row.
+Class means are stored as differences from their common centre, because the error of few bits is
+proportional to the length of a row.
 """
 
 from __future__ import annotations
