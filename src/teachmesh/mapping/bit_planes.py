@@ -84,7 +84,7 @@ def rounding_error(rows: np.ndarray, n_planes: int) -> np.ndarray:
 def _codes(rows: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:
     """Return the (N, D) uint8 codes of the nearest levels."""
     codes = np.floor(rows / (2 * scales.astype(np.float64)[:, None])) + 2 ** (bits - 1)
-    return np.clip(codes, 0, 2**bits - 1).astype(np.uint8)
+    return np.asarray(np.clip(codes, 0, 2**bits - 1), dtype=np.uint8)
 
 
 def _levels(codes: np.ndarray, bits: int) -> np.ndarray:
