@@ -16,8 +16,8 @@ from teachmesh.packet.signing import CONTEXT
 from teachmesh.packet.tensor_layout import ANCHORS
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("skill_format.md", "skill_card.md", "skill_tensors.md", "skill_packed.md", "other_files.md")
-PAGE = "".join((ROOT / "docs" / name).read_text("utf-8") for name in PAGES)
+NAMES = ("skill_format", "skill_card", "skill_tensors", "skill_packed", "other_files")
+PAGE = "".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in NAMES)
 GOLDEN = (ROOT / "tests" / "packet" / "golden_skill_v2.safetensors").read_bytes()
 
 
