@@ -154,6 +154,9 @@ CHANGES = (
     ("POST", "/v1/skills/warm/release"),
     ("POST", "/v1/skills/warm/share"),
     ("POST", "/v1/peers/K7QM-2F3D-ABCD-EFGH/trust"),
+    ("POST", "/v1/invites"),
+    ("DELETE", "/v1/invites/3f9a5c0d"),
+    ("POST", "/v1/join"),
 )
 
 

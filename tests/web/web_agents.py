@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from teachmesh.agent import Agent
+from teachmesh.agent.on_mesh.mesh_session import MeshSession
 from teachmesh.web.web_limits import WebLimits
 from teachmesh.web.web_server import WebServer
 
@@ -99,3 +102,26 @@ def png(width: int, height: int, seed: int = 0) -> bytes:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+@contextmanager
+def running_here(home: Path, **options: Any) -> Iterator[Caller]:
+    """Serve and share the agent of a home within the block, as `teachmesh up` does.
+
+    Args:
+        home: the agent's home folder.
+        options: options of `Agent.share`.
+    """
+    stop = threading.Event()
+    with served(home) as caller:
+        agent, report = caller.server.service.agent, caller.server.events.add
+        share = partial(agent.share, on_event=report, **options)
+        with MeshSession(agent, (), lambda join: share(join=join), report) as session:
+            caller.server.service.session = session
+            thread = threading.Thread(target=session.run, args=((), stop))
+            thread.start()
+            try:
+                yield caller
+            finally:
+                stop.set()
+                thread.join()

@@ -10,10 +10,12 @@ import hmac
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from teachmesh.bank.atomic import FILE_OPS, FileOps
 from teachmesh.bank.shared_file import SharedFile
 from teachmesh.errors import NetworkError, StorageError, UsageError
+from teachmesh.packet.signing import agent_id
 
 SCHEMA = "teachmesh.invites/1"
 MAX_INVITES = 256
@@ -49,6 +51,19 @@ class Invite:
         if self.revoked:
             return "revoked"
         return "open" if now_s < self.expires_s else "expired"
+
+    def to_json(self, now_s: float) -> dict[str, Any]:
+        """Return the invite as a JSON object without a secret: id, state, expiry, user.
+
+        Args:
+            now_s: current time, in seconds since the epoch.
+        """
+        return {
+            "id": self.id,
+            "state": self.state(now_s),
+            "expires_s": self.expires_s,
+            "used_by": None if self.used_by is None else agent_id(self.used_by),
+        }
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _show_list(home: Any, json_output: bool) -> None:
 
     found, now_s = InviteBook(open_to_read(home).path).invites(), time.time()
     if json_output:
-        emit({"schema": "teachmesh.invites/1", "invites": [_document(i, now_s) for i in found]})
+        emit({"schema": "teachmesh.invites/1", "invites": [i.to_json(now_s) for i in found]})
     elif not found:
         say("no invite yet; make one with: teachmesh invite")
     else:
@@ -114,19 +114,7 @@ def _revoke(home: Any, invite_id: str, json_output: bool) -> None:
         say(f"revoked invite {revoked.id}")
 
 
-def _document(invite: Invite, now_s: float) -> dict[str, Any]:
-    from teachmesh.packet.signing import agent_id
-
-    used_by = None if invite.used_by is None else agent_id(invite.used_by)
-    return {
-        "id": invite.id,
-        "state": invite.state(now_s),
-        "expires_s": invite.expires_s,
-        "used_by": used_by,
-    }
-
-
 def _row(invite: Invite, now_s: float) -> list[str]:
-    shown = _document(invite, now_s)
+    shown = invite.to_json(now_s)
     expires = time.strftime("%Y-%m-%d %H:%M", time.localtime(invite.expires_s))
     return [shown["id"], shown["state"], expires, shown["used_by"] or ""]

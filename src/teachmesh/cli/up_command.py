@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,6 +135,7 @@ def up(
     machine only; its link has a secret, which lets you teach.
     """
     from teachmesh.agent import Agent
+    from teachmesh.agent.on_mesh.mesh_session import MeshSession
     from teachmesh.web.agent_page import AgentPage
 
     agent = Agent(home, backbone=backbone, device=device, engine=engine, dtype=dtype)
@@ -145,21 +147,23 @@ def up(
     with closing(AgentPage(_print_json if json_output else _print_text)) as page:
         if not no_web:
             page.prepare(agent, host=web_host, port=web_port, device=device)
-        shared = agent.share(
+        share = partial(
+            agent.share,
             listen=listen or LOOPBACK,
-            join=join or (),
             transport=transport,
             tls=tls,
             insecure=insecure,
             on_event=page.report,
             discover=discovery,
         )
+        session = MeshSession(agent, join or (), lambda found: share(join=found), page.report)
+        page.let_join(session)
         if insecure:
             note("warning: --insecure: anybody here can read, change and forge the traffic")
         stop_on_signals(stop)
         try:
-            with shared as node, page:
-                node.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
+            with session, page:
+                session.run(tuple(learn or ()), stop, method=method, seed=seed, allow_few=allow_few)
         except BrokenPipeError as error:
             raise StorageError(
                 "could not write the events: the reader closed the pipe; the agent has stopped"

@@ -9,6 +9,7 @@ from teachmesh.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
+    from teachmesh.agent.on_mesh.mesh_session import MeshSession
     from teachmesh.web.web_server import WebServer
 
 Report = Callable[[dict[str, Any]], None]
@@ -48,6 +49,15 @@ class AgentPage:
             self._missing = f"no page: {MissingExtraError(error.name or 'fastapi', 'web')}"
             return
         self._server = WebServer(agent, host=host, port=port, device=device)
+
+    def let_join(self, session: MeshSession) -> None:
+        """Let the person at the page join other agents.
+
+        Args:
+            session: sharing of the agent.
+        """
+        if self._server is not None:
+            self._server.service.session = session
 
     def report(self, event: Mapping[str, Any]) -> None:
         """Pass an event of the node on, to the caller and to the page."""

@@ -173,6 +173,25 @@ _PEER: dict[str, Any] = {
 PEERS: dict[str, Any] = {"schema": "teachmesh.peers/1", "policy": "ask", "agents": [_PEER]}
 PEER: dict[str, Any] = {"schema": "teachmesh.peer/1", "decision": "trust", "agent": _PEER}
 PENDING: dict[str, Any] = {"schema": "teachmesh.pending/1", "skills": [SKILL]}
+_OPEN_INVITE: dict[str, Any] = {
+    "id": "3f9a5c0d",
+    "state": "open",
+    "expires_s": 1_796_000_000,
+    "used_by": None,
+}
+INVITES: dict[str, Any] = {"schema": "teachmesh.invites/1", "invites": [_OPEN_INVITE]}
+INVITE: dict[str, Any] = {
+    "schema": "teachmesh.invite/1",
+    "id": "3f9a5c0d",
+    "invite": "TEACHMESH:AEBAGBAF...",
+    "agent": _AUTHOR,
+    "expires_s": 1_796_000_000,
+    "addresses": ["192.168.1.20:7448"],
+    "qr": {"size": 45, "path": "M0 0h7v1h-7z"},
+}
+REVOKED: dict[str, Any] = {"schema": "teachmesh.revoked/1", "id": "3f9a5c0d"}
+JOIN: dict[str, Any] = {"join": "TEACHMESH:AEBAGBAF..."}
+JOINED: dict[str, Any] = {"schema": "teachmesh.joined/1", "endpoints": ["tls/192.168.1.20:7447"]}
 AGENT: dict[str, Any] = {
     "schema": "teachmesh.agent/1",
     "home": "/home/me/.local/share/teachmesh",

@@ -167,6 +167,38 @@ class Client:
         """Return the agents that the agent has heard of, itself first."""
         return list(self._send(http_calls.reading("/v1/peers", key="agents")))
 
+    def invite(self, *, minutes: float = 60.0, at: Sequence[str] = ()) -> Document:
+        """Invite another agent, and return the document of `teachmesh invite --json`.
+
+        Args:
+            minutes: time until the invite expires.
+            at: addresses at which other machines reach this agent; by default, its own.
+
+        Raises:
+            ConfigError: the agent is not encrypted.
+        """
+        query = {"minutes": minutes, "at": list(at)}
+        return dict(self._send(http_calls.changing("POST", "/v1/invites", params=query)))
+
+    def invites(self) -> list[Document]:
+        """Return the invites of this agent, without their secrets."""
+        return list(self._send(http_calls.reading("/v1/invites", key="invites")))
+
+    def revoke(self, invite: str) -> Document:
+        """Revoke an open invite by its id."""
+        return dict(self._send(http_calls.changing("DELETE", "/v1/invites", invite)))
+
+    def join(self, text: str) -> list[str]:
+        """Join other agents with an invite or an endpoint, and return their endpoints.
+
+        Raises:
+            UsageError: the text is neither.
+            NetworkError: the invite is refused, or its agent cannot be reached.
+            ConfigError: `teachmesh up` did not start the agent, so that it cannot join now.
+        """
+        call = http_calls.changing("POST", "/v1/join", key="endpoints", json={"join": text})
+        return list(self._send(call))
+
     def status(self) -> Document:
         """Return the document of `teachmesh status --json`."""
         return dict(self._send(http_calls.reading("/v1/status")))

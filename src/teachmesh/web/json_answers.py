@@ -32,6 +32,7 @@ _REASONS = {
     400: "an argument is not valid",
     401: "the token is missing or wrong",
     404: "there is no such thing",
+    409: "the agent cannot do this as it runs now",
     413: "too much data",
     415: "another type of content is expected",
     422: "the data cannot be used",

@@ -12,6 +12,7 @@ from teachmesh.errors import TeachmeshError
 from teachmesh.version import __version__
 from teachmesh.web.answer_routes import answer_routes
 from teachmesh.web.http_errors import HttpRefusal, body_of, body_of_status, status_of
+from teachmesh.web.invite_routes import invite_routes
 from teachmesh.web.json_answers import JsonAnswer
 from teachmesh.web.mesh_routes import mesh_routes
 from teachmesh.web.page_routes import page_routes
@@ -22,6 +23,15 @@ from teachmesh.web.teaching_routes import teaching_routes
 from teachmesh.web.web_service import WebService
 
 _log = logging.getLogger(__name__)
+_ROUTES = (
+    answer_routes,
+    teaching_routes,
+    skill_routes,
+    peer_routes,
+    invite_routes,
+    mesh_routes,
+    page_routes,
+)
 _DESCRIPTION = (
     "Ask, teach and inspect one agent. Every change needs the header `Authorization: Bearer "
     "TOKEN`, with the token in the file `web.token` of the agent's home. An error has the codes of "
@@ -43,9 +53,8 @@ def make_app(service: WebService) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (answer_routes, teaching_routes, skill_routes, peer_routes, mesh_routes):
+    for routes in _ROUTES:
         app.include_router(routes(service))
-    app.include_router(page_routes(service))
     _handle_errors(app)
     app.add_middleware(
         RequestGuard, access=service.access, limits=service.limits, counts=service.counts

@@ -20,6 +20,7 @@ from teachmesh.web.web_limits import WebLimits
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
     from teachmesh.agent.answers.prediction import Answers
+    from teachmesh.agent.on_mesh.mesh_session import MeshSession
     from teachmesh.data.image_inputs import ImageInput
     from teachmesh.web.access import Access
 
@@ -35,6 +36,7 @@ class WebService:
         access: rules for callers.
         limits: limits of requests.
         device: device that the person chose for the agent, such as "auto".
+        session: sharing that can join other agents; None if it cannot.
         events: latest events.
         counts: counts for `/metrics`.
     """
@@ -43,6 +45,7 @@ class WebService:
     access: Access
     limits: WebLimits = field(default_factory=WebLimits)
     device: str = "auto"
+    session: MeshSession | None = None
     events: EventLog = field(default_factory=EventLog)
     counts: RequestCounts = field(default_factory=RequestCounts)
 

@@ -6,6 +6,7 @@ import { el, fill } from "./page_elements.js";
 
 const WATCH_MS = 1000;
 const WATCHES = 30;
+let lists = 0;
 
 /** Return the form for one answer. */
 export function correction(file, found) {
@@ -25,7 +26,7 @@ async function build(body, file, found) {
   }
   const foreign = own.some((skill) => skill.id === found.skill) ? null
     : el("p", {}, `${found.task} is taught by ${found.alias}, so only that agent can correct it. You can add the picture to a task of yours.`);
-  const list = el("datalist", { id: `classes-${crypto.randomUUID()}` });
+  const list = el("datalist", { id: `classes-${++lists}` });
   const task = el("select", { required: true },
     ...own.map((s) => el("option", { value: s.display_name, selected: s.id === found.skill }, s.display_name)));
   const name = el("input", { required: true, list: list.id, maxlength: 128, autocomplete: "off" });

@@ -1,17 +1,10 @@
 // A drawing of the agents and of the tasks that each of them taught.
 
 import { counted, el, fill } from "./page_elements.js";
+import { svg } from "./svg_elements.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const ROW = 30;
 const MOST = 12;
-
-function svg(tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 
 const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 

@@ -1,6 +1,7 @@
 // Mesh: state of this agent, peers, who taught what, and events as they happen.
 
 import { follow, get } from "./agent_api.js";
+import * as connect from "./connect_view.js";
 import { drawMesh } from "./mesh_drawing.js";
 import { $, counted, el, fill, size, table, terms } from "./page_elements.js";
 import { decisions, showTrust } from "./trust_view.js";
@@ -20,6 +21,13 @@ const TEXTS = {
   skipped: (e) => `skipped ${e.task}: ${e.reason}`,
   quarantined: (e) => `quarantined ${e.task} from ${e.alias}: ${e.message}`,
   released: (e) => `released ${e.task} from ${e.alias}`,
+  invited: (e) => `${e.alias} joined with an invite`,
+  enrolled: (e) => `joined the mesh of ${e.alias} with an invite`,
+  part: (e) => `received a part of ${e.task} by ${e.author}`,
+  contributor: (e) => `invited to share in learning ${e.task}`,
+  peers_changed: (e) => `${e.came} agents came, ${e.left} left`,
+  stopped: () => "sharing ended",
+  stats: () => "",
   withdrawn: (e) => `${e.alias} withdrew ${e.task}`,
   refused: (e) => `refused ${e.skill.slice(0, 12)}: ${e.message}`,
   synced: (e) => `in sync with ${counted(e.peers, "agent")}: ${counted(e.count, "skill")}`,
@@ -28,6 +36,7 @@ const TEXTS = {
 
 export function start() {
   follow(addEvent);
+  connect.start();
   setInterval(() => {
     if (!$("mesh").hidden) show().catch(() => {});
   }, REFRESH_MS);
@@ -39,6 +48,7 @@ let shownState = "";
 export async function show() {
   const [status, { agents, policy }, { skills }] =
     await Promise.all([get("/v1/status"), get("/v1/peers"), get("/v1/skills")]);
+  await connect.showInvites(status.running);
   const state = JSON.stringify([status, agents, policy, skills], (key, value) =>
     (["last_seen_s", "written_s", "peers"].includes(key) ? undefined : value));
   if (state === shownState) return;
@@ -47,16 +57,20 @@ export async function show() {
   showTrust(agents, policy, skills);
   const others = agents.filter((agent) => !agent.own);
   fill($("mesh-peers"), others.length ? peerTable(others)
-    : el("p", {}, "No other agent yet. On another machine: ", el("code", {}, joinCommand(status))));
+    : el("p", {}, "No other agent yet. Connect one above."));
   drawMesh($("mesh-drawing"), agents, skills);
 }
 
-const joinCommand = (status) => `teachmesh up --join ${status.running?.endpoints[0] ?? "ENDPOINT"}`;
+function fetching(running) {
+  if (!running?.missing) return "nothing, all that the others offer is here";
+  return `${counted(running.missing, "skill")} missing, ${running.fetching} being fetched now`;
+}
 
 const stateOf = (status) => [
   ["This agent", `${status.alias ?? "new"} (${status.id ?? "no key yet"})`],
   ["Listens on", status.running?.endpoints.join(", ") || "does not share now"],
   ["Holds", `${counted(status.skills, "skill")}, ${counted(status.classes, "class", "classes")}, ${size(status.size_bytes)}`],
+  ["Fetching", fetching(status.running)],
   ["Digest", el("code", {}, status.digest.slice(0, 12))],
 ];
 
@@ -72,8 +86,18 @@ function stateOfPeer(agent) {
   return agent.in_sync ? "in sync" : "exchanging";
 }
 
+/** Events of other versions may lack items; their name is enough then. */
+function textOf(event) {
+  try {
+    return TEXTS[event.event](event);
+  } catch {
+    return String(event.event);
+  }
+}
+
 function addEvent(event) {
-  const text = TEXTS[event.event]?.(event) ?? event.event;
+  const text = textOf(event);
+  if (!text) return;
   const time = new Date(event.time).toLocaleTimeString();
   const kind = ["refused", "error", "quarantined", "unreachable"].includes(event.event) ? "error" : "";
   $("mesh-events").prepend(el("li", { class: kind }, el("time", {}, time), ` ${text}`));
