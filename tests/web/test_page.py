@@ -12,9 +12,10 @@ from examples.shop_floor import take_photos
 
 from teachmesh.agent import Agent
 from teachmesh.agent.on_mesh.node import Node
+from teachmesh_lab.drill.forged_skills import copy_of
 from tests.conftest import write_task
 from tests.web.page_browser import PHONE, browser, opened, take_pictures, violations
-from tests.web.web_agents import Caller, served
+from tests.web.web_agents import Caller, running_here, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -169,6 +170,71 @@ def test_an_agent_that_waits_is_trusted_and_blocked(
         row.get_by_role("button", name="Block").click()
         row.get_by_text("blocked", exact=True).wait_for()
     assert "blues" not in [found["task"] for found in shop.get("/v1/skills")["skills"]]
+
+
+def test_a_skill_in_quarantine_is_released_and_dropped(chromium: Browser, shop: Caller) -> None:
+    """The reason is shown, the hostile names as text; both decisions work from the keyboard."""
+    agent = shop.server.service.agent
+    agent.trust.set_policy("open")
+    colours = agent.bank.load(agent.find("colours").id).skill
+    names = ("&lt;img src=x&gt;", "javascript;2")
+    skills = [copy_of(colours, task=name) for name in names]
+    for skill in skills:
+        shop.ask("POST", "/v1/skills", files={"files": ("colours.skill", skill.data)})
+    with opened(chromium, shop, "skills") as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        done = (("Use it anyway", "is used from now on."), ("Remove here", "is removed here."))
+        for name, (button, text) in zip(names, done, strict=True):
+            card = page.locator("#skills-list details", has_text=name)
+            card.get_by_text("in quarantine", exact=True).wait_for()
+            card.locator("summary").press("Enter")
+            card.get_by_text("In quarantine, so no answer uses it").wait_for()
+            if name == names[0]:
+                take_pictures(page, "quarantine")
+            card.get_by_role("button", name=button).press("Enter")
+            page.locator("#says", has_text=text).wait_for()
+        assert page.locator("#content img[src=x]").count() == 0
+    listed = {found["id"]: found["usable"] for found in shop.get("/v1/skills")["skills"]}
+    assert (listed.get(skills[0].id), skills[1].id in listed) == (True, False)
+    shop.ask("DELETE", f"/v1/skills/{skills[0].id}")
+
+
+def test_agents_are_connected_with_an_invite_or_an_address(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """One page shows the invite, the other takes it; nobody leaves the page or the keyboard."""
+    homes = {name: tmp_path / name for name in ("dora", "emil", "fred")}
+    for name, home in homes.items():
+        home.mkdir()
+        (home / "config.json").write_text(json.dumps({"alias": name}))
+    with (
+        running_here(homes["dora"], tls=True) as dora,
+        running_here(homes["emil"]) as emil,
+        running_here(homes["fred"]) as fred,
+    ):
+        address = shown_text(chromium, fred, "address")
+        assert address.startswith("tcp/127.0.0.1:")
+        invite = shown_text(chromium, dora, "invite")
+        with opened(chromium, emil, "mesh") as page:
+            page.get_by_label("Invite or address").fill("TEACHMESH:" + EVIL)
+            page.get_by_label("Invite or address").press("Enter")
+            page.locator("#says.error", has_text="expected a whole invite").wait_for()
+            page.get_by_label("Invite or address").fill(invite)
+            page.get_by_label("Invite or address").press("Enter")
+            page.locator("#mesh-peers td", has_text="in sync").wait_for()
+            page.locator("#mesh-events li", has_text="joined the mesh of dora").wait_for()
+            take_pictures(page, "joined")
+
+
+def shown_text(chromium: Browser, caller: Caller, kind: str) -> str:
+    """Ask for an invite on the page of an agent; return the text, an invite or an address."""
+    with opened(chromium, caller, "mesh") as page:
+        page.get_by_text("Listens on").wait_for()
+        page.locator("#mesh-state dd", has_text="127.0.0.1:").wait_for()
+        page.get_by_role("button", name="Invite an agent").press("Enter")
+        page.locator("#connect-copy:focus").wait_for()
+        take_pictures(page, kind)
+        return page.locator("#connect-copy").input_value()
 
 
 def test_the_camera_takes_a_picture(chromium: Browser, shop: Caller) -> None:

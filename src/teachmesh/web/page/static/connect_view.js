@@ -36,17 +36,16 @@ async function invite() {
   const made = await post("/v1/invites", { minutes: MINUTES });
   fill($("connect-made"), copied("Invite", made.invite),
     el("p", {}, `It works once, until ${clock(made.expires_s)}. It is a secret: give it only to the owner of the other agent. `,
-      "There, paste it into Join another agent, or run ", el("code", {}, "teachmesh up --join INVITE"), "."),
+      "There, paste it into “Join another agent”, or run ", el("code", {}, "teachmesh up --join INVITE"), "."),
     made.qr ? drawing(made.qr) : null);
   $("connect-made").querySelector("textarea").focus();
-  say("The invite is ready.");
   return showInvites({ endpoints });
 }
 
 /** An agent without encryption has no invites; its address is enough for agents of this machine. */
 function showAddress() {
   fill($("connect-made"), copied("Address", endpoints[0]),
-    el("p", {}, "Agents on this machine can join with this address: paste it into Join another agent on the other page."),
+    el("p", {}, "Agents on this machine can join with this address: paste it into “Join another agent” on the other page."),
     el("p", { class: "hint" }, "For agents on other machines, start this one with ",
       el("code", {}, "teachmesh up --listen tls/0.0.0.0:7447"), " and invite them then."));
   $("connect-made").querySelector("textarea").focus();

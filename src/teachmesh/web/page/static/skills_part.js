@@ -5,7 +5,7 @@ import { $, counted, el, fill, percent, say, size, table, terms } from "./page_e
 
 let skills = [];
 let own = "";
-let held = new Set();
+let held = new Map();
 
 export function start() {
   $("skills-search").addEventListener("input", draw);
@@ -18,7 +18,7 @@ export function start() {
 
 export async function show() {
   own = (await get("/v1/status")).id;
-  held = new Set((await get("/v1/skills/quarantine/list")).skills.map((skill) => skill.id));
+  held = new Map((await get("/v1/skills/quarantine/list")).skills.map((skill) => [skill.id, skill]));
   skills = (await get("/v1/skills", $("skills-all").checked ? { all: "true" } : {})).skills;
   draw();
 }
@@ -36,7 +36,7 @@ function entry(skill) {
   const details = el("details", { class: "card" },
     el("summary", {}, el("strong", {}, skill.display_name),
       el("span", { class: "hint" }, ` ${counted(skill.n_classes, "class", "classes")}, from ${skill.alias}${skill.author === own ? " (you)" : ""}, ${size(skill.size_bytes)}`),
-      skill.usable ? null : el("span", { class: "tag" }, "not used")),
+      skill.usable ? null : el("span", { class: "tag" }, held.has(skill.id) ? "in quarantine" : "not used")),
     body);
   details.addEventListener("toggle", () => {
     if (details.open) fillEntry(body, skill).catch((error) => say(error.message, true));
@@ -49,12 +49,18 @@ async function fillEntry(body, skill) {
   const { card } = await get(path);
   const { versions } = await get(`${path}/history`);
   fill(body,
-    skill.usable ? null : el("p", { class: "notice" }, `Not used: ${skill.reason}.`),
+    skill.usable ? null : el("p", { class: "notice" }, whyNot(skill)),
     terms(facts(card, skill)),
     card.warnings?.length ? el("h3", {}, "Remarks") : null,
     card.warnings?.length ? el("ul", {}, ...card.warnings.map((text) => el("li", {}, text))) : null,
     el("h3", {}, "Versions"), history(versions, path, skill),
     buttons(path, skill));
+}
+
+function whyNot(skill) {
+  const verdict = held.get(skill.id);
+  if (!verdict) return `Not used: ${skill.reason}.`;
+  return `In quarantine, so no answer uses it: ${verdict.reason}. Ask ${skill.alias} about it; then use it anyway, or remove it here.`;
 }
 
 const facts = (card, skill) => [
@@ -89,7 +95,7 @@ function buttons(path, skill) {
   const remove = () => confirm(`Remove ${name} from this agent only?`)
     && act(() => drop(path), `${name} is removed here.`);
   const save = () => act(() => download(`${path}/export`, `${name}.skill`), "Saved as a file.");
-  const use = () => confirm(`Use ${name} although it takes pictures of other skills?`)
+  const use = () => confirm(`Use ${name} of ${skill.alias} although it is in quarantine?`)
     && act(() => post(`${path}/release`), `${name} is used from now on.`);
   return el("p", { class: "row" },
     held.has(skill.id) ? el("button", { type: "button", onclick: use }, "Use it anyway") : null,
