@@ -5,32 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from teachmesh.cli import (
-    backbone_commands,
-    bundle_commands,
-    combine_command,
-    config_commands,
-    correct_command,
-    events_command,
-    export_command,
-    identity_commands,
-    invite_command,
-    learn_command,
-    match_command,
-    peers_commands,
-    predict_command,
-    repair_commands,
-    service_commands,
-    skills_commands,
-    status_commands,
-    up_command,
-)
 from teachmesh.cli.command import application, emit_error
 from teachmesh.cli.output import complain, note, say
 from teachmesh.cli.streams import finish_stdout, help_errors, prepare_streams
@@ -52,29 +33,28 @@ COMMANDS_GROUP = "teachmesh.commands"
 """Entry-point group of functions `register(app: typer.Typer)` that add commands."""
 
 
-PRODUCT: Mapping[str, Register] = {
-    "learn": learn_command.register,
-    "match": match_command.register,
-    "combine": combine_command.register,
-    "predict": predict_command.register,
-    "correct": correct_command.register,
-    "up": up_command.register,
-    "invite": invite_command.register,
-    "peers": peers_commands.register,
-    "config": config_commands.register,
-    "events": events_command.register,
-    "status": status_commands.register,
-    "doctor": status_commands.register,
-    "check": repair_commands.register,
-    "repair": repair_commands.register,
-    "service": service_commands.register,
-    "bundle": bundle_commands.register,
-    "export": export_command.register,
-    "identity": identity_commands.register,
-    "skills": skills_commands.register,
-    "backbone": backbone_commands.register,
+PRODUCT: Mapping[str, str] = {
+    "learn": "learn_command",
+    "match": "match_command",
+    "combine": "combine_command",
+    "predict": "predict_command",
+    "correct": "correct_command",
+    "up": "up_command",
+    "invite": "invite_command",
+    "peers": "peers_commands",
+    "config": "config_commands",
+    "events": "events_command",
+    "status": "status_commands",
+    "doctor": "status_commands",
+    "check": "repair_commands",
+    "repair": "repair_commands",
+    "service": "service_commands",
+    "bundle": "bundle_commands",
+    "identity": "identity_commands",
+    "skills": "skills_commands",
+    "backbone": "backbone_commands",
 }
-"""Registration function of each command or group, in the order of the help."""
+"""Module of each command or group, in the order of the help; imported when it is needed."""
 
 
 class LazyCommands(TyperGroup):
@@ -93,7 +73,7 @@ class LazyCommands(TyperGroup):
         """Return the command with this name; None if there is none."""
         if cmd_name not in self.commands:
             if cmd_name in PRODUCT:
-                self.commands.update(_built(PRODUCT[cmd_name]))
+                self.commands.update(_built(_own(PRODUCT[cmd_name])))
             else:
                 self._add_all(ctx)
         return self.commands.get(cmd_name)
@@ -121,6 +101,12 @@ class LazyCommands(TyperGroup):
             self.get_command(ctx, name)
         for name, command in _commands_of_other_packages().items():
             self.commands.setdefault(name, command)
+
+
+def _own(module: str) -> Register:
+    """Return the function of a module of this package that registers its commands."""
+    register: Register = import_module(f"teachmesh.cli.{module}").register
+    return register
 
 
 @cache

@@ -60,7 +60,8 @@ async function fillEntry(body, skill) {
 function whyNot(skill) {
   const verdict = held.get(skill.id);
   if (!verdict) return `Not used: ${skill.reason}.`;
-  return `In quarantine, so no answer uses it: ${verdict.reason}. Ask ${skill.alias} about it; then use it anyway, or remove it here.`;
+  const like = verdict.against ? ` Compare it with ${verdict.against}.` : "";
+  return `In quarantine, so no answer uses it: ${verdict.reason}.${like} Ask ${skill.alias} about it; then use it anyway, or remove it here.`;
 }
 
 const facts = (card, skill) => [
