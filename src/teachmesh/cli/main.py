@@ -50,6 +50,7 @@ PRODUCT: Mapping[str, str] = {
     "repair": "repair_commands",
     "service": "service_commands",
     "bundle": "bundle_commands",
+    "export": "export_command",
     "identity": "identity_commands",
     "skills": "skills_commands",
     "backbone": "backbone_commands",
