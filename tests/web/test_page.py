@@ -229,7 +229,6 @@ def test_agents_are_connected_with_an_invite_or_an_address(
 def shown_text(chromium: Browser, caller: Caller, kind: str) -> str:
     """Ask for an invite on the page of an agent; return the text, an invite or an address."""
     with opened(chromium, caller, "mesh") as page:
-        page.get_by_text("Listens on").wait_for()
         page.locator("#mesh-state dd", has_text="127.0.0.1:").wait_for()
         page.get_by_role("button", name="Invite an agent").press("Enter")
         page.locator("#connect-copy:focus").wait_for()
