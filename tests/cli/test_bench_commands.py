@@ -168,7 +168,9 @@ def test_a_simulation_is_a_table_or_a_document(tmp_path: Path) -> None:
     assert code == 0
     document = json.loads(out)
     assert document["schema"] == "teachmesh.bench-simulation/1"
-    assert [row["agents"] for row in document["rows"]] == [1, 1, 1, 2, 2, 2]
+    ways = ("whole", "whole, given order", "split", "parts")
+    rows = [(row["agents"], row["tasks"]) for row in document["rows"]]
+    assert rows == [(agents, way) for agents in (1, 2) for way in ways]
     assert "speed-up" in _run("simulate", "--tasks", file, "--agents", "2")[1]
 
 

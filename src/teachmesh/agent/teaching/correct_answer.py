@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.teaching.correct_part import correct_parts
-from teachmesh.agent.teaching.grow_task import Author, check_grows, own_skill, skill_of
+from teachmesh.agent.teaching.grow_task import (
+    Author,
+    check_float32,
+    check_grows,
+    own_skill,
+    skill_of,
+)
 from teachmesh.agent.teaching.learn_task import LearnOptions
 from teachmesh.agent.teaching.shared_tasks import roster_of
 from teachmesh.data.images import ImageRef
@@ -66,6 +72,7 @@ def correct_answer(agent: Author, image: str | Path, task: str, class_name: str)
         StorageError: the statistics are damaged, or the skill cannot be saved.
     """
     started_s = time.perf_counter()
+    check_float32(agent)
     card, roster = _task(agent, task)
     check_grows(card, LearnOptions())
     if class_name not in card.classes:

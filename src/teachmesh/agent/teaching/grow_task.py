@@ -64,6 +64,10 @@ class Author(Protocol):
     def backbone(self) -> Backbone:
         """The frozen network."""
 
+    @property
+    def in_float32(self) -> bool:
+        """Whether latents are computed in float32, as exact sums need them."""
+
     def find(self, selector: str) -> SkillInfo:
         """Return the skill with a name."""
 
@@ -168,6 +172,19 @@ def own_skill(agent: Author, name: str) -> tuple[Skill, str]:
             "own"
         )
     return agent.bank.load(skill_id).skill, skill_id
+
+
+def check_float32(agent: Author) -> None:
+    """Check that this agent may add images to exact sums.
+
+    Raises:
+        UsageError: it computes latents in another number type.
+    """
+    if not agent.in_float32:
+        raise UsageError(
+            "expected --dtype fp32 to add images to a task, whose exact sums need it, got bf16; "
+            "run the command with --dtype fp32"
+        )
 
 
 def check_grows(card: Card, options: LearnOptions) -> None:

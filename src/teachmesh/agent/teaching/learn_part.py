@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from teachmesh.agent.teaching.grow_task import (
     Author,
+    check_float32,
     check_grows,
     check_options,
     grow_task,
@@ -67,6 +68,7 @@ def add_images(
     """
     chosen = "part_of" if options.part_of is not None else "add_to"
     check_options(options, chosen)
+    check_float32(agent)
     if options.part_of is not None:
         card = _foreign_card(agent, options.part_of)
         roster = _invitation(agent, card)

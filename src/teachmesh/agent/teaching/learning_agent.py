@@ -30,7 +30,7 @@ from teachmesh.agent.teaching.learn_task import (
 )
 from teachmesh.bank.withheld import SharePolicy
 from teachmesh.data.loader import Progress
-from teachmesh.errors import BackboneError, UsageError
+from teachmesh.errors import BackboneError
 from teachmesh.learning.embedded_task import EmbeddedTask, embed_task, with_copies
 from teachmesh.learning.sample_limits import check_sample_limits
 from teachmesh.learning.teacher import Author, Teacher
@@ -95,7 +95,6 @@ class LearningAgent(AnsweringAgent):
         started_s = time.perf_counter()
         options = LearnOptions.of(options, keywords)
         if options.part_of is not None or options.add_to is not None:
-            self._check_float32()
             return add_images(self, data, options, progress, on_understood)
         variant = options.variant(self.variant)  # method and biases, checked first
         task = options.read(data)  # folder or images -> classes, splits
@@ -121,14 +120,6 @@ class LearningAgent(AnsweringAgent):
         kept = sums if options.statistics and self.in_float32 else None
         entry = self.save(skill, kept, options.policy(self.home.config.share), force=options.force)
         return entry, self.withheld.reasons().get(entry.id)
-
-    def _check_float32(self) -> None:
-        """Raise a UsageError if this agent computes latents in another number type."""
-        if not self.in_float32:
-            raise UsageError(
-                "expected --dtype fp32 to add images to a task, whose exact sums need it, got "
-                "bf16; run the command with --dtype fp32"
-            )
 
     def check_backbone(self, card: Card) -> None:
         """Check that a skill was learned with the backbone in use.
