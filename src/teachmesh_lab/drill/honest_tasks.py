@@ -112,12 +112,3 @@ def _embedded(agent: Agent, task: Task, split: Split) -> Embedded:
     embedded = embed_cached(agent.backbone, split.images, cache)
     check_failed(len(embedded.failed), len(split.images), task.name)
     return embedded
-
-
-def all_latents(tasks: list[HonestTask]) -> Latents:
-    """Return the latents of the test images of all tasks, one task after another."""
-    parts = [task.test.latents for task in tasks]
-    return Latents(
-        np.concatenate([part.last for part in parts]),
-        np.concatenate([part.multi for part in parts]),
-    )

@@ -20,12 +20,12 @@ from teachmesh.agent import Agent
 from teachmesh.agent.answers.screened_student import StudentSkills
 from teachmesh.errors import SkillRefused
 from teachmesh.screening.screen_skills import Screener, Targets
-from teachmesh_lab.drill.honest_tasks import HonestTask, all_latents, learn_honest_tasks
+from teachmesh_lab.drill.honest_tasks import HonestTask, learn_honest_tasks
 from teachmesh_lab.drill.poison_attacks import Attack, Attacker
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
-    from teachmesh.model.backbone import Latents
+    from teachmesh.mapping.decisions import Decisions
 
 SCHEMA = "teachmesh.drill/1"
 Log = Callable[[str], None]
@@ -69,16 +69,17 @@ class Accuracy:
     by_task: np.ndarray
 
     @classmethod
-    def of(cls, agent: Agent, latents: Latents, tasks: Sequence[HonestTask]) -> Accuracy:
+    def of(cls, agent: Agent, tasks: Sequence[HonestTask]) -> Accuracy:
         """Let an agent answer the test images of all tasks, one task after another.
 
         An answer is right if it names a skill of the task by its honest author, and the class.
         """
-        decisions = agent.sync().decide(latents)
+        student = agent.sync()
+        answers = [_answers(student.decide(task.test.latents)) for task in tasks]
+        chosen, classes = np.concatenate(answers).T
         taught = {entry.id: (entry.author, entry.task) for entry in agent.bank.entries()}
         number = {(task.key.public_key, task.name): t for t, task in enumerate(tasks)}
-        of_skill = np.array([number.get(taught[skill], -1) for skill in decisions.skill_ids])
-        chosen, classes = decisions.best()
+        of_skill = np.array([number.get(taught[skill], -1) for skill in student.skill_ids])
         labels = np.concatenate([task.test.labels for task in tasks])
         sizes = [len(task.test) for task in tasks]
         truth = np.repeat(np.arange(len(tasks)), sizes)
@@ -182,7 +183,7 @@ class PoisonDrill:
         self._learner = learner
         self._tasks = tasks
         self._folder = folder
-        self._latents = all_latents(list(tasks))
+        self._known: dict[tuple[str, ...], Accuracy] = {}
         self._honest = self._agent(Agent, folder / "honest")
         for task in tasks:
             self._honest.receive(task.skill.data)
@@ -243,12 +244,25 @@ class PoisonDrill:
         return accuracy, _stopped_by(reasons, len(sent) - used - len(sent & held.keys()), used)
 
     def _accuracy(self, agent: Agent) -> Accuracy:
-        return Accuracy.of(agent, self._latents, self._tasks)
+        """Return the accuracy; equal skills give equal answers, so they are asked once."""
+        used = agent.sync().skill_ids
+        if used not in self._known:
+            self._known[used] = Accuracy.of(agent, self._tasks)
+        return self._known[used]
 
     def _agent(self, kind: type[Agent], bank: Path) -> Agent:
         agent = kind(self._learner.home.path, backbone=self._learner.backbone_name, bank=bank)
         agent.__dict__["backbone"] = self._learner.backbone  # loaded once
         return agent
+
+
+def _answers(decisions: Decisions) -> np.ndarray:
+    """Return the best of all classes of all tasks for each image, (N, 2): task and class.
+
+    Only the classes of tasks that may have the best one are scored.
+    """
+    images = range(len(decisions.task))
+    return np.array([decisions.leading(image, 1)[0][:2] for image in images])
 
 
 def _stopped_by(reasons: Counter[str], replaced: int, used: int) -> str:
